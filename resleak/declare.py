@@ -1,0 +1,368 @@
+"""What a scenario file declares: gauges, variants, limits, and the claim under test.
+
+This module is all that a scenario file imports from the package, also in the interpreter of a
+measured process. It therefore uses nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import inspect
+import random
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Literal
+
+from resleak.errors import ScenarioError
+
+Verdict = Literal["leak", "bounded", "deferred", "level", "inconclusive"]
+Outcome = Literal["reproduced", "partly", "not reproduced"]
+FixOutcome = Literal["holds", "insufficient", "harmful"]
+
+VERDICTS = ("leak", "deferred", "inconclusive", "bounded", "level")
+OUTCOMES = ("reproduced", "partly", "not reproduced")
+FIX_OUTCOMES = ("holds", "insufficient", "harmful")
+#: A symptom besides a gauge's verdict: a broken limit, or a process that does not end by itself.
+BROKEN, HANGS = "broken", "hangs"
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """A named number with a unit.
+
+    Parameters
+    ----------
+    name, unit : str
+        Column name and unit (``descriptors``, ``B``, ``entries`` ...).
+    what : str
+        One line for people.
+    kind : {"level", "counter", "fact"}
+        A level is judged for growth; a counter only ever rises and is held against limits only; a
+        fact is one number per run, measured after the load.
+    family : {"handles", "memory", "objects", "own"}
+        Decides the default rule of judgement.
+    floor : float
+        Smallest rate, in units per step, that counts as growth.
+    rise : float
+        Smallest rise, in units, that is worth calling a climb at all.
+    """
+
+    name: str
+    unit: str
+    what: str = ""
+    kind: Literal["level", "counter", "fact"] = "level"
+    family: Literal["handles", "memory", "objects", "own"] = "own"
+    floor: float = 0.02
+    rise: float = 3.0
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Something a gauge must not do, in every run.
+
+    Exactly one of `at_least`, `at_most`, `at_end` or `per_second` is given. `at_least` and
+    `at_most` hold for every sample, `at_end` for the last one, `per_second` is the highest mean
+    rate of a counter over the steady part.
+
+    Parameters
+    ----------
+    gauge : str
+        The name of a gauge, of a fact, or ``exit_s`` (seconds from the end of the tear-down to
+        the end of the process).
+    source : str
+        Where the limit comes from: a seed's budget, a promise of the interface.
+    """
+
+    gauge: str
+    at_least: float | None = None
+    at_most: float | None = None
+    at_end: float | None = None
+    per_second: float | None = None
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        given = [self.at_least, self.at_most, self.at_end, self.per_second]
+        if sum(value is not None for value in given) != 1:
+            raise ScenarioError(
+                f"Limit({self.gauge!r}) needs exactly one of at_least, at_most, at_end, per_second"
+            )
+
+    def text(self) -> str:
+        """Return the limit as a short sentence, such as ``active >= 0 always``."""
+        if self.at_least is not None:
+            return f"{self.gauge} ≥ {self.at_least:g} always"
+        if self.at_most is not None:
+            return f"{self.gauge} ≤ {self.at_most:g} always"
+        if self.at_end is not None:
+            return f"{self.gauge} = {self.at_end:g} at the end"
+        return f"{self.gauge} ≤ {self.per_second:g} per second"
+
+
+@dataclass
+class Run:
+    """What a measured process hands to the set-up (and, without a set-up, to the step).
+
+    Attributes
+    ----------
+    params : SimpleNamespace
+        The scenario's parameters, with overrides applied.
+    seed : int
+        The seed of this run; `rng` is seeded with it.
+    workdir : Path
+        A temporary folder of this run alone, removed afterwards.
+    variant : str
+        The name of the variant that runs.
+    rng : random.Random
+        The only source of randomness a scenario may use.
+    """
+
+    params: SimpleNamespace
+    seed: int
+    workdir: Path
+    variant: str
+    rng: random.Random = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.rng = random.Random(self.seed)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to do the work: `leaky`, `proposed`, `fixed`, or another name.
+
+    Parameters
+    ----------
+    step : callable
+        Does one repetition; called with the step's number and what the set-up yielded.
+    expect : mapping of str to str
+        Declared symptoms: gauge name to verdict, limit's gauge to ``"broken"``, or ``"run"`` to
+        ``"hangs"``. What is not named is expected clean.
+    close : callable, optional
+        Called with what the set-up yielded when the load ends, before the tear-down.
+    params : mapping, optional
+        Parameters that differ for this variant.
+    what : str
+        One line for people: the first line of the step's docstring.
+    """
+
+    name: str
+    step: Callable[..., Any]
+    expect: Mapping[str, str] = field(default_factory=dict)
+    close: Callable[..., Any] | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    what: str = ""
+
+
+class Scenario:
+    """One claim about one leak, with its faulty and its cured variants.
+
+    Parameters
+    ----------
+    seed : str
+        Seed document and section, such as ``"003#1"``; empty for a control or a user's own file.
+    claim : str
+        The claim in one sentence.
+    symptoms : mapping of str to str
+        What the claim says of `leaky`: gauge to verdict, limit's gauge to ``"broken"``, ``"run"``
+        to ``"hangs"``. Empty for a null control.
+    outcome : {"reproduced", "partly", "not reproduced"}
+        What was measured of the claim when the file was written.
+    fix : {"holds", "insufficient", "harmful"}
+        What was measured of the seed's own fix: `proposed` where there is one, else `fixed`.
+    gauges : iterable of str
+        The built-in gauges that are evidence here.
+    control : str
+        A gauge that must stay level in every variant.
+    limits : iterable of Limit
+        What must hold in every run.
+    steps, warmup, block : int
+        Measured steps, steps before them, and steps between two collections.
+    params : mapping
+        Defaults of the parameters; each can be overridden from outside.
+    deadline_s, exit_deadline_s : float
+        How long the run and, after it, the end of the process may take.
+    rlimits : mapping of str to int
+        Resource limits of the process by their name in `resource` (``{"RLIMIT_NOFILE": 256}``).
+    requires : iterable of str
+        Import names of optional packages; `extra` is the extra that brings them.
+    stacks : bool
+        Whether a second run under the memory profiler makes sense.
+
+    Raises
+    ------
+    ScenarioError
+        If a value is not one of those listed.
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: str = "",
+        claim: str = "",
+        symptoms: Mapping[str, str] | None = None,
+        outcome: Outcome | None = None,
+        fix: FixOutcome | None = None,
+        gauges: Iterable[str] = (),
+        control: str = "threads",
+        limits: Iterable[Limit] = (),
+        steps: int = 240,
+        warmup: int = 60,
+        block: int = 10,
+        params: Mapping[str, Any] | None = None,
+        deadline_s: float = 60.0,
+        exit_deadline_s: float = 10.0,
+        rlimits: Mapping[str, int] | None = None,
+        requires: Iterable[str] = (),
+        extra: str = "",
+        stacks: bool = True,
+    ) -> None:
+        _check_choice("outcome", outcome, OUTCOMES)
+        _check_choice("fix", fix, FIX_OUTCOMES)
+        if bool(claim) != (outcome is not None):
+            raise ScenarioError("a claim needs an outcome, and an outcome a claim")
+        self.seed, self.claim, self.outcome, self.fix = seed, claim, outcome, fix
+        self.symptoms = dict(symptoms or {})
+        self.gauges, self.control, self.limits = tuple(gauges), control, tuple(limits)
+        self.steps, self.warmup, self.block = steps, warmup, block
+        self.params = dict(params or {})
+        self.deadline_s, self.exit_deadline_s = deadline_s, exit_deadline_s
+        self.rlimits = dict(rlimits or {})
+        self.requires, self.extra, self.stacks = tuple(requires), extra, stacks
+        self.variants: dict[str, Variant] = {}
+        self.own_gauges: dict[str, tuple[Gauge, Callable[..., float]]] = {}
+        self.facts: dict[str, Gauge] = {}
+        self.setup_function: Callable[..., Any] | None = None
+        self.audit_function: Callable[..., Mapping[str, float]] | None = None
+        # The catalog fills these from the file's place and docstring.
+        self.name = self.system = self.title = self.doc = self.path = ""
+
+    def variant(
+        self,
+        name: str = "",
+        *,
+        expect: Mapping[str, str] | None = None,
+        close: Callable[..., Any] | None = None,
+        **params: Any,
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Declare the decorated function as a variant; may be stacked under several names."""
+
+        def add(step: Callable[..., Any]) -> Callable[..., Any]:
+            key = name or step.__name__
+            if key in self.variants:
+                raise ScenarioError(f"the variant {key!r} is declared twice")
+            what = (inspect.getdoc(step) or "").split("\n")[0]
+            self.variants[key] = Variant(key, step, dict(expect or {}), close, params, what)
+            return step
+
+        return add
+
+    def setup(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Declare the generator that makes what the steps use: set-up, ``yield``, tear-down."""
+        self.setup_function = function
+        return function
+
+    def gauge(
+        self, unit: str, *, kind: Literal["level", "counter"] = "level", **rule: float
+    ) -> Callable[[Callable[..., float]], Callable[..., float]]:
+        """Declare a gauge of the scenario's own, read after each step from what is set up."""
+
+        def add(read: Callable[..., float]) -> Callable[..., float]:
+            what = (inspect.getdoc(read) or "").split("\n")[0]
+            gauge = Gauge(read.__name__, unit, what, kind, **rule)
+            self.own_gauges[gauge.name] = (gauge, read)
+            return read
+
+        return add
+
+    def audit(
+        self, **units: str
+    ) -> Callable[[Callable[..., Mapping[str, float]]], Callable[..., Mapping[str, float]]]:
+        """Declare what is counted once the process has ended, as ``fact=unit`` pairs.
+
+        The function runs in a fresh process with the `Run` and the last values of the
+        scenario's own gauges, and returns one number per fact.
+        """
+
+        def add(function: Callable[..., Mapping[str, float]]) -> Callable[..., Mapping[str, float]]:
+            self.facts = {name: Gauge(name, unit, kind="fact") for name, unit in units.items()}
+            self.audit_function = function
+            return function
+
+        return add
+
+    def parameters(self, variant: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters of one run, checked against those the scenario knows."""
+        known = {**self.params, **self.variants[variant].params}
+        for key, value in overrides.items():
+            if key not in known:
+                names = ", ".join(sorted(known)) or "none"
+                raise ScenarioError(f"{self.name} has no parameter {key!r}; it has: {names}")
+            known[key] = _like(known[key], value, key)
+        return known
+
+    def describe(self) -> dict[str, Any]:
+        """Return everything a stored capture must know to be judged without this file."""
+        own = [asdict(gauge) for gauge, _ in self.own_gauges.values()]
+        return {
+            "name": self.name,
+            "system": self.system,
+            "title": self.title,
+            "doc": self.doc,
+            "seed": self.seed,
+            "claim": self.claim,
+            "symptoms": self.symptoms,
+            "outcome": self.outcome,
+            "fix": self.fix,
+            "gauges": list(self.gauges),
+            "control": self.control,
+            "limits": [asdict(limit) for limit in self.limits],
+            "own_gauges": own + [asdict(gauge) for gauge in self.facts.values()],
+            "variants": {
+                v.name: {"expect": dict(v.expect), "what": v.what} for v in self.variants.values()
+            },
+        }
+
+
+def scenario(step: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """Make a scenario of one step function: ``@scenario`` or ``@scenario(steps=500)``.
+
+    Parameters
+    ----------
+    step : callable
+        Called with the step's number.
+    **options
+        As for `Scenario`.
+
+    Returns
+    -------
+    Scenario
+        With the single variant ``workload``.
+    """
+
+    def make(function: Callable[..., Any]) -> Scenario:
+        made = Scenario(**options)
+        made.variant("workload")(function)
+        return made
+
+    return make if step is None else make(step)
+
+
+def _check_choice(name: str, value: str | None, choices: tuple[str, ...]) -> None:
+    if value is not None and value not in choices:
+        raise ScenarioError(f"{name} is {value!r}; it must be one of: {', '.join(choices)}")
+
+
+def _like(default: Any, value: Any, key: str) -> Any:
+    """Turn a string from a command line into the type of the default."""
+    if not isinstance(value, str) or isinstance(default, str) or default is None:
+        return value
+    if isinstance(default, bool):
+        if value.lower() not in {"true", "false", "1", "0"}:
+            raise ScenarioError(f"the parameter {key} takes true or false, not {value!r}")
+        return value.lower() in {"true", "1"}
+    try:
+        return type(default)(value)
+    except ValueError:
+        kind = type(default).__name__
+        raise ScenarioError(f"the parameter {key} takes a value of type {kind}, not {value!r}") from None

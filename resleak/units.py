@@ -1,0 +1,80 @@
+"""How numbers are written: one place, so that all tables, figures and messages agree."""
+
+from __future__ import annotations
+
+import math
+
+_BINARY = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+def amount(value: float, unit: str = "") -> str:
+    """Write a number with its unit, with three significant digits.
+
+    Parameters
+    ----------
+    value : float
+        The number; NaN is written as an en dash.
+    unit : str
+        ``B`` is scaled to KiB, MiB and so on; any other unit is appended.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> amount(3_145_728, "B")
+    '3 MiB'
+    >>> amount(1.0, "descriptors")
+    '1 descriptors'
+    """
+    if value is None or math.isnan(value):
+        return "–"
+    if unit == "B":
+        return _bytes(value)
+    return f"{number(value)} {unit}".rstrip()
+
+
+def rate(value: float, unit: str = "", per: str = "step") -> str:
+    """Write a rate, such as ``412 B/step``.
+
+    Parameters
+    ----------
+    value : float
+        Units per step.
+    unit, per : str
+        The unit, and what it is counted by.
+
+    Returns
+    -------
+    str
+    """
+    return f"{amount(value, unit)}/{per}" if not math.isnan(value) else "–"
+
+
+def interval(low: float, high: float) -> str:
+    """Write an interval as ``[low, high]``; NaN bounds are written as en dashes."""
+    return f"[{number(low)}, {number(high)}]"
+
+
+def number(value: float) -> str:
+    """Write a bare number with three significant digits and thousands separated by a thin space."""
+    if math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}").replace("-", "−")
+    return f"{value:.3g}".replace("-", "−") if abs(value) >= 5e-4 else "0"
+
+
+def share(value: float) -> str:
+    """Write a fraction as a percentage."""
+    return "–" if math.isnan(value) else f"{100 * value:.3g} %"
+
+
+def _bytes(value: float) -> str:
+    size, step = float(value), 0
+    while abs(size) >= 1024 and step < len(_BINARY) - 1:
+        size, step = size / 1024, step + 1
+    return f"{number(size)} {_BINARY[step]}"
