@@ -23,6 +23,10 @@ FixOutcome = Literal["holds", "insufficient", "harmful"]
 VERDICTS = ("leak", "deferred", "inconclusive", "bounded", "level")
 OUTCOMES = ("reproduced", "partly", "not reproduced")
 FIX_OUTCOMES = ("holds", "insufficient", "harmful")
+_PLAIN = (
+    "name system title doc seed claim symptoms outcome fix control steps warmup block params "
+    "deadline_s exit_deadline_s rlimits extra stacks"
+).split()
 #: A symptom besides a gauge's verdict: a broken limit, or a process that does not end by itself.
 BROKEN, HANGS = "broken", "hangs"
 
@@ -68,8 +72,8 @@ class Limit:
     Parameters
     ----------
     gauge : str
-        The name of a gauge, of a fact, or ``exit_s`` (seconds from the end of the tear-down to
-        the end of the process).
+        The name of a gauge, of a fact, or ``exit_s`` (seconds from the end of the load to the end
+        of the process, tear-down included).
     source : str
         Where the limit comes from: a seed's budget, a promise of the interface.
     """
@@ -291,35 +295,18 @@ class Scenario:
 
         return add
 
-    def parameters(self, variant: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the parameters of one run, checked against those the scenario knows."""
-        known = {**self.params, **self.variants[variant].params}
-        for key, value in overrides.items():
-            if key not in known:
-                names = ", ".join(sorted(known)) or "none"
-                raise ScenarioError(f"{self.name} has no parameter {key!r}; it has: {names}")
-            known[key] = _like(known[key], value, key)
-        return known
-
     def describe(self) -> dict[str, Any]:
-        """Return everything a stored capture must know to be judged without this file."""
+        """Return all that a runner and a stored capture must know, as plain JSON values."""
         own = [asdict(gauge) for gauge, _ in self.own_gauges.values()]
         return {
-            "name": self.name,
-            "system": self.system,
-            "title": self.title,
-            "doc": self.doc,
-            "seed": self.seed,
-            "claim": self.claim,
-            "symptoms": self.symptoms,
-            "outcome": self.outcome,
-            "fix": self.fix,
-            "gauges": list(self.gauges),
-            "control": self.control,
+            **{key: getattr(self, key) for key in _PLAIN},
+            **{key: list(getattr(self, key)) for key in ("gauges", "requires")},
+            "audit": self.audit_function is not None,
             "limits": [asdict(limit) for limit in self.limits],
             "own_gauges": own + [asdict(gauge) for gauge in self.facts.values()],
             "variants": {
-                v.name: {"expect": dict(v.expect), "what": v.what} for v in self.variants.values()
+                v.name: {"what": v.what, "expect": dict(v.expect), "params": dict(v.params)}
+                for v in self.variants.values()
             },
         }
 
@@ -351,18 +338,3 @@ def scenario(step: Callable[..., Any] | None = None, /, **options: Any) -> Any:
 def _check_choice(name: str, value: str | None, choices: tuple[str, ...]) -> None:
     if value is not None and value not in choices:
         raise ScenarioError(f"{name} is {value!r}; it must be one of: {', '.join(choices)}")
-
-
-def _like(default: Any, value: Any, key: str) -> Any:
-    """Turn a string from a command line into the type of the default."""
-    if not isinstance(value, str) or isinstance(default, str) or default is None:
-        return value
-    if isinstance(default, bool):
-        if value.lower() not in {"true", "false", "1", "0"}:
-            raise ScenarioError(f"the parameter {key} takes true or false, not {value!r}")
-        return value.lower() in {"true", "1"}
-    try:
-        return type(default)(value)
-    except ValueError:
-        kind = type(default).__name__
-        raise ScenarioError(f"the parameter {key} takes a value of type {kind}, not {value!r}") from None

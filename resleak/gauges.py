@@ -151,3 +151,19 @@ def _sockets(process: psutil.Process) -> dict[str, float]:
 
 def _children(process: psutil.Process) -> dict[str, float]:
     return {"children": len(process.children(recursive=True))}
+
+
+def trim_heap() -> None:
+    """Ask the C library to return freed memory to the system, where it can."""
+    try:
+        import psutil
+    except ImportError:
+        return
+    getattr(psutil, "heap_trim", lambda: None)()
+
+
+def memory_bytes() -> int:
+    """Return the memory of this machine in bytes."""
+    import psutil
+
+    return int(psutil.virtual_memory().total)

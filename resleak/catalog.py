@@ -1,0 +1,177 @@
+"""Find scenarios: the folder is the registry, and any other Python file can be one too."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Generator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from resleak.declare import Gauge, Scenario
+from resleak.errors import ScenarioError
+
+ROOT = Path(__file__).parent / "scenarios"
+
+
+def paths(root: Path = ROOT) -> dict[str, Path]:
+    """Return the scenario files below a folder, by name (``system/scenario``).
+
+    Parameters
+    ----------
+    root : Path
+        A folder of systems, each a folder of files. Names that start with ``_`` are helpers.
+
+    Returns
+    -------
+    dict of str to Path
+        Sorted by name.
+    """
+    files = (path for path in root.glob("*/*.py") if not path.name.startswith("_"))
+    return {f"{path.parent.name}/{path.stem}": path for path in sorted(files)}
+
+
+def scan(root: Path = ROOT) -> list[Scenario]:
+    """Load every scenario below a folder.
+
+    Raises
+    ------
+    ScenarioError
+        If a file is malformed; the message has its path and what is missing.
+    """
+    return [load(path) for path in paths(root).values()]
+
+
+def locate(name: str, root: Path = ROOT) -> Path:
+    """Return the file of a scenario's name, or of a path to any Python file.
+
+    Parameters
+    ----------
+    name : str
+        ``arc/auth_cache``, its unambiguous last part, or a path that ends in ``.py``.
+
+    Raises
+    ------
+    ScenarioError
+        If there is none; the message names the closest ones.
+    """
+    if name.endswith(".py"):
+        return _existing(Path(name))
+    known = paths(root)
+    matches = [key for key in known if name in (key, key.split("/")[-1])]
+    if len(matches) == 1:
+        return known[matches[0]]
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+    hint = f"did you mean {', '.join(close)}?" if close else "`resleak list` names them all"
+    raise ScenarioError(f"there is no scenario {name!r}; {hint}")
+
+
+def find(name: str, root: Path = ROOT) -> Scenario:
+    """Load the scenario of a name or path; see `locate` and `load`."""
+    return load(locate(name, root))
+
+
+def load(path: Path) -> Scenario:
+    """Load one file as a scenario.
+
+    A file declares a `Scenario` at its top level, or simply a function ``step(i)`` with, if
+    wanted, ``setup()``, ``teardown()`` and ``gauges()`` (which returns numbers by name).
+
+    Raises
+    ------
+    ScenarioError
+        If the file cannot be imported or declares neither.
+    """
+    module = _import(path)
+    found = _declared(module)
+    if len(found) > 1:
+        raise ScenarioError(f"{path}: declares {len(found)} scenarios; one file is one scenario")
+    scenario = found[0] if found else _from_functions(module, path)
+    _name(scenario, module, path)
+    _check(scenario, path)
+    return scenario
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise ScenarioError(f"there is no file {path}; give a path to a Python file with step(i)")
+    return path.resolve()
+
+
+def _import(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"_resleak_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ScenarioError(f"{path}: is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module.__name__] = module
+    try:
+        spec.loader.exec_module(module)
+    except ScenarioError as error:
+        raise ScenarioError(f"{path}: {error}") from None
+    except Exception as error:
+        raise ScenarioError(
+            f"{path}: cannot be imported: {type(error).__name__}: {error}"
+        ) from error
+    return module
+
+
+def _declared(module: ModuleType) -> list[Scenario]:
+    unique = {id(value): value for value in vars(module).values() if isinstance(value, Scenario)}
+    return list(unique.values())
+
+
+def _from_functions(module: ModuleType, path: Path) -> Scenario:
+    step = getattr(module, "step", None)
+    if not callable(step):
+        raise ScenarioError(
+            f"{path}: declares no scenario: it needs a function step(i), or scenario = Scenario(...)"
+        )
+    scenario = Scenario()
+    scenario.variant("workload")(_only_number(step))
+    scenario.setup(_world(module))
+    if callable(read := getattr(module, "gauges", None)):
+        _add_gauges(scenario, read)
+    return scenario
+
+
+def _only_number(step: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda number, _world: step(number)
+
+
+def _world(module: ModuleType) -> Callable[..., Generator[None]]:
+    def world(_run: object) -> Generator[None]:
+        getattr(module, "setup", _nothing)()
+        yield
+        getattr(module, "teardown", _nothing)()
+
+    return world
+
+
+def _nothing() -> None:
+    return None
+
+
+def _add_gauges(scenario: Scenario, read: Callable[[], Mapping[str, float]]) -> None:
+    for name in read():
+        scenario.own_gauges[name] = (Gauge(name, "", "own gauge"), lambda _, n=name: read()[n])
+
+
+def _name(scenario: Scenario, module: ModuleType, path: Path) -> None:
+    ours = path.resolve().parent.parent == ROOT.resolve() or path.parent.parent.name == "scenarios"
+    scenario.system = path.parent.name if ours else ""
+    scenario.name = f"{scenario.system}/{path.stem}" if ours else path.stem
+    scenario.doc = inspect.cleandoc(module.__doc__ or "")
+    scenario.title = scenario.doc.split("\n")[0] or path.stem
+    scenario.path = str(path)
+
+
+def _check(scenario: Scenario, path: Path) -> None:
+    if not scenario.variants:
+        raise ScenarioError(f"{path}: has no variant; decorate a function with @scenario.variant()")
+    if scenario.claim and "leaky" not in scenario.variants:
+        raise ScenarioError(f"{path}: makes a claim but has no variant named 'leaky'")
+    if scenario.system and not scenario.doc:
+        raise ScenarioError(f"{path}: has no docstring; its first line is the scenario's title")

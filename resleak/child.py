@@ -1,0 +1,287 @@
+"""Run one variant of one scenario in this fresh process, under limits, and record its gauges.
+
+This file is run as a script, possibly by an interpreter that lacks the package: it needs nothing
+but the standard library, psutil for most gauges, and memray when stacks are asked for.
+"""
+
+from __future__ import annotations
+
+import sys
+
+if __name__ == "__main__":
+    sys.path.pop(0)  # the package's own folder: its module names must not shadow anyone's
+
+import asyncio
+import gc
+import importlib.metadata
+import importlib.util
+import inspect
+import json
+import os
+import platform
+import time
+import traceback
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+
+def _bind_package() -> None:
+    """Make ``resleak`` importable from this file's folder, and nothing else beside it."""
+    here = Path(__file__).resolve().parent
+    spec = importlib.util.spec_from_file_location(
+        "resleak", here / "__init__.py", submodule_search_locations=[str(here)]
+    )
+    assert spec is not None and spec.loader is not None
+    package = sys.modules["resleak"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(package)
+
+
+if __name__ == "__main__":
+    _bind_package()
+
+from resleak import catalog, gauges, probes  # noqa: E402
+from resleak.declare import Run, Scenario  # noqa: E402
+from resleak.errors import ResleakError  # noqa: E402
+
+_SETUP, _WARMUP, _STEADY, _SETTLE, _TEARDOWN, _EXIT = range(1, 7)
+_STEP, _BEFORE, _AFTER = range(3)
+#: `object_count` takes milliseconds, so it is read only after a collection; it comes last.
+_SLOW = 1
+_SETTLE_ROUNDS, _SETTLE_PAUSE_S = 3, 0.05
+#: Starts the last line on the error stream when the scenario itself failed.
+FAILURE = "resleak-failure: "
+
+
+class Reporter:
+    """The line to the parent: it is told of phases, and reads the outside gauges on request."""
+
+    def __init__(self, out: int, back: int, started: float) -> None:
+        self._out, self._back, self._started = out, back, started
+
+    def phase(self, index: int) -> None:
+        """Tell the parent that a phase begins."""
+        self._tell(f"phase {probes.PHASES[index]} {time.monotonic() - self._started}\n")
+
+    def quiet(self, block: int) -> None:
+        """Wait until the parent has read the outside gauges."""
+        if self._tell(f"quiet {block}\n"):
+            os.read(self._back, 1)
+
+    def _tell(self, line: str) -> bool:
+        try:
+            return os.write(self._out, line.encode()) > 0
+        except OSError:  # the code under study closed it; the run goes on without outside gauges
+            return False
+
+
+class Driver:
+    """Takes one variant through its phases.
+
+    Written once, as a coroutine: for a synchronous scenario nothing in it ever waits, and it runs
+    without an event loop.
+    """
+
+    def __init__(self, scenario: Scenario, spec: dict[str, Any]) -> None:
+        self.scenario, self.spec = scenario, spec
+        self.variant = scenario.variants[spec["variant"]]
+        self.run = _run_of(spec)
+        self.reporter = Reporter(spec["out_fd"], spec["back_fd"], spec["started"])
+        self.world: Any = None
+        self.phase = 0
+        self.recorder: probes.Recorder
+        self.step, self.block, self.mark = 0, 0, 0
+
+    @property
+    def is_async(self) -> bool:
+        functions = (self.variant.step, self.variant.close, self.scenario.setup_function)
+        return any(
+            inspect.iscoroutinefunction(f) or inspect.isasyncgenfunction(f) for f in functions
+        )
+
+    async def drive(self) -> None:
+        """Set up, take all steps, let settle, tear down."""
+        profiler = _start_profiler(self.spec)
+        self.reporter.phase(_SETUP)
+        async with AsyncExitStack() as stack:
+            self.world = await _enter(stack, self.scenario.setup_function, self.run)
+            self.recorder = self._recorder()
+            await self._phase(_WARMUP, self.spec["warmup"])
+            await self._phase(_STEADY, self.spec["steps"])
+            await self._settle()
+            if profiler is not None:
+                profiler.__exit__(None, None, None)
+            self._begin(_TEARDOWN)
+            if self.variant.close is not None:
+                await _result(self.variant.close(self.world))
+        self._begin(_EXIT)
+
+    def _recorder(self) -> probes.Recorder:
+        readers = {**gauges.inside_readers(), **self._own_readers(), "objects": gauges.object_count}
+        Path(self.spec["folder"], "columns.json").write_text(json.dumps(list(readers)))
+        steps = self.spec["warmup"] + self.spec["steps"]
+        capacity = steps + 2 * (steps // self.spec["block"] + 2 + _SETTLE_ROUNDS)
+        file = Path(self.spec["folder"], "trace.raw")
+        return probes.Recorder(file, readers, capacity, self.spec["started"])
+
+    def _own_readers(self) -> dict[str, Callable[[], float]]:
+        def bound(read: Callable[..., float]) -> Callable[[], float]:
+            return lambda: read(self.world)
+
+        return {name: bound(read) for name, (_, read) in self.scenario.own_gauges.items()}
+
+    def _begin(self, phase: int) -> None:
+        self.phase = phase
+        self.recorder.at(phase, self.step, self.block)
+        self.reporter.phase(phase)
+
+    async def _phase(self, phase: int, steps: int) -> None:
+        self._begin(phase)
+        await self._collect()
+        step, world, recorder = self.variant.step, self.world, self.recorder
+        size, recording = self.spec["block"], self.spec["instrument"] == "gauges"
+        for done in range(1, steps + 1):
+            result = step(self.step, world)
+            if inspect.isawaitable(result):
+                await result
+            self.step += 1
+            recorder.at(phase, self.step, self.block)
+            if recording:
+                recorder.row(_STEP, _SLOW)
+            if done % size == 0 or done == steps:
+                await self._collect()
+
+    async def _collect(self) -> None:
+        """Read before and after a collection, at a quiet moment for the parent too."""
+        if self.is_async:
+            for _ in range(3):  # let callbacks that are already due run: closed transports
+                await asyncio.sleep(0)
+        self.recorder.at(self.phase, self.step, self.block)
+        self.recorder.row(_BEFORE, _SLOW)
+        gc.collect()
+        self.recorder.row(_AFTER, 0)
+        self.reporter.quiet(self.block)
+        if self.spec["instrument"] == "memray":
+            probes.mark(self.mark)
+            self.mark += 1
+        self.block += 1
+
+    async def _settle(self) -> None:
+        self._begin(_SETTLE)
+        gauges.trim_heap()
+        for _ in range(_SETTLE_ROUNDS):
+            if self.is_async:
+                await asyncio.sleep(_SETTLE_PAUSE_S)
+            else:
+                time.sleep(_SETTLE_PAUSE_S)
+            await self._collect()
+
+
+def _run_of(spec: dict[str, Any]) -> Run:
+    params = SimpleNamespace(**spec["params"])
+    return Run(params, spec["seed"], Path(spec["workdir"]), spec["variant"])
+
+
+def _start_profiler(spec: dict[str, Any]) -> Any:
+    if spec["instrument"] != "memray":
+        return None
+    import memray
+
+    file = memray.FileDestination(Path(spec["folder"], "memray.bin"), overwrite=True)
+    tracker = memray.Tracker(destination=file, trace_python_allocators=True)
+    tracker.__enter__()
+    return tracker
+
+
+async def _enter(stack: AsyncExitStack, setup: Callable[..., Any] | None, run: Run) -> Any:
+    if setup is None:
+        return run
+    if inspect.isasyncgenfunction(setup):
+        return await stack.enter_async_context(asynccontextmanager(setup)(run))
+    if inspect.isgeneratorfunction(setup):
+        return stack.enter_context(contextmanager(setup)(run))
+    return await _result(setup(run))
+
+
+async def _result(value: Any) -> Any:
+    return await value if inspect.isawaitable(value) else value
+
+
+def _without_loop(coroutine: Coroutine[Any, Any, None]) -> None:
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return
+    raise RuntimeError("a synchronous scenario waited for something")  # pragma: no cover
+
+
+def _measure(spec: dict[str, Any]) -> None:
+    scenario = catalog.load(Path(spec["file"]))
+    driver = Driver(scenario, spec)
+    if driver.is_async:
+        asyncio.run(driver.drive())
+    else:
+        _without_loop(driver.drive())
+
+
+def _audit(spec: dict[str, Any]) -> dict[str, float]:
+    scenario = catalog.load(Path(spec["file"]))
+    assert scenario.audit_function is not None
+    facts = scenario.audit_function(_run_of(spec), spec["last"])
+    return {name: float(value) for name, value in facts.items()}
+
+
+def _protect(spec: dict[str, Any]) -> None:
+    probes.die_with_parent()
+    probes.dump_stacks_on_signal(Path(spec["folder"], "threads.txt"))
+    probes.limit(spec["rlimits"])
+
+
+def _describe(spec: dict[str, Any]) -> dict[str, Any]:
+    scenario = catalog.load(Path(spec["file"]))
+    versions = {name: _version(name) for name in ("psutil", "memray", *scenario.requires)}
+    return {
+        "scenario": scenario.describe(),
+        "absent": [name for name in scenario.requires if not importlib.util.find_spec(name)],
+        "python": platform.python_version(),
+        "implementation": platform.python_implementation(),
+        "packages": {name: version for name, version in versions.items() if version},
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _fail(spec: dict[str, Any], error: BaseException) -> None:
+    """Leave word of what went wrong, and where in the studied file."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == spec["file"]]
+    told = str(error) if isinstance(error, ResleakError) else f"{type(error).__name__}: {error}"
+    traceback.print_exc()
+    report = json.dumps({"error": told, "line": lines[-1] if lines else None})
+    # On the open error stream: there may be no descriptor left to open a file with.
+    os.write(2, f"{FAILURE}{report}\n".encode())
+
+
+def main(spec: dict[str, Any]) -> int:
+    """Do what the specification asks: ``measure``, ``audit`` or ``describe``."""
+    _protect(spec)
+    sys.path[:0] = spec["import_from"]
+    try:
+        answer = {"measure": _measure, "audit": _audit, "describe": _describe}[spec["do"]](spec)
+    except Exception as error:
+        _fail(spec, error)
+        return 3
+    if answer is not None:
+        Path(spec["folder"], "answer.json").write_text(json.dumps(answer))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(json.loads(Path(sys.argv[1]).read_text())))

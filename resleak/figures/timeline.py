@@ -1,0 +1,407 @@
+"""Growth curves: every gauge on one x-axis, variants side by side, phases marked."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from resleak import units
+from resleak.declare import VERDICTS, Gauge
+from resleak.figures import _curves
+from resleak.figures._curves import Axis, Curve
+from resleak.figures._style import INK, SHADE, Mark, empty, marks, order, template
+
+#: Pixels: a row's plot, the text above each row, and what stands above and below all rows.
+ROW, HEAD, TOP, BOTTOM, LINE = 150, 50, 84, 56, 17
+#: A reading after a collection is marked when it is off the curve by this share of the row.
+_APART = 0.02
+_MOST_MARKERS = 150
+_LABELS = {"step": "step", "t_s": "time since the start, s"}
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One gauge: its curves, and its scale from the gauge's unit to the axis's."""
+
+    gauge: Gauge
+    curves: dict[str, Curve]
+    unit: str
+    scale: float
+
+    @property
+    def span(self) -> float:
+        return self.highest - self.lowest
+
+    @property
+    def lowest(self) -> float:
+        return float(min(np.nanmin(curve.low) for curve in self.curves.values()))
+
+    @property
+    def highest(self) -> float:
+        return float(max(np.nanmax(curve.high) for curve in self.curves.values()))
+
+    @property
+    def moves(self) -> bool:
+        return self.span >= self.gauge.rise
+
+
+def timeline(
+    traces: pd.DataFrame,
+    gauges: object = None,
+    verdicts: pd.DataFrame | None = None,
+    x: Axis = "step",
+    *,
+    only_moving: bool = True,
+    title: str = "",
+) -> go.Figure:
+    """Draw the growth curves of all gauges, one row each, on one shared x-axis.
+
+    A line is the median over the runs of a variant, the band about it their range. Triangles are
+    readings after a garbage collection, where they lie off the line, and after the load ended.
+
+    Parameters
+    ----------
+    traces : DataFrame
+        Rows of `resleak.traces`: ``variant``, ``run``, ``step``, ``t_s``, ``phase``, ``moment``
+        and one column for each gauge.
+    gauges : iterable of str or Gauge, or mapping of str to Gauge, optional
+        What to draw, in this order; without it, every gauge that moved.
+    verdicts : DataFrame, optional
+        The growth table of `resleak.judge`; written above each row, worst gauge first.
+    x : {"step", "t_s"}
+        The x-axis: steps, or seconds since the start.
+    only_moving : bool
+        Leave out gauges that stayed within the smallest rise worth calling a climb; the caption
+        names them. Without effect on `gauges` that were asked for.
+    title : str
+        Default: the name of the scenario.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        Its height follows from the number of rows; no series has more than 2 000 points.
+    """
+    rows = _rows(traces, gauges, verdicts, x)
+    if not rows:
+        return empty("No readings: the trace holds no gauge with a value under load.")
+    drawn = rows if gauges is not None or not only_moving else _moving(rows, verdicts)
+    figure = make_subplots(rows=len(drawn), shared_xaxes=True, vertical_spacing=_gap(len(drawn)))
+    names = order(list(traces["variant"].unique()))
+    for number, row in enumerate(drawn, 1):
+        figure.add_traces(list(_lines(row, traces, names, x, first=number == 1)), number, 1)
+        _axis(figure, row, number)
+        _head(figure, row, number, verdicts, names)
+    _mark_phases(figure, _curves.phases(traces, x))
+    _frame(figure, title or _scenarios(traces), _runs(traces), x, len(drawn))
+    _caption(figure, _left_out(rows, drawn))
+    return figure
+
+
+def _rows(
+    traces: pd.DataFrame, gauges: object, verdicts: pd.DataFrame | None, x: Axis
+) -> list[_Row]:
+    by_variant = dict(list(traces.groupby("variant", sort=False)))
+    rows = []
+    for name, gauge in _curves.choose(traces, gauges).items():
+        found = {str(v): _curves.curve(part, name, x) for v, part in by_variant.items()}
+        curves = {variant: curve for variant, curve in found.items() if len(curve)}
+        if curves:
+            highest = max(float(np.nanmax(np.abs(curve.high))) for curve in curves.values())
+            rows.append(_Row(gauge, curves, *_unit(gauge, highest, verdicts)))
+    worst = _severity(verdicts) if gauges is None else {}
+    return sorted(rows, key=lambda row: worst.get(row.gauge.name, 0))
+
+
+def _unit(gauge: Gauge, highest: float, verdicts: pd.DataFrame | None) -> tuple[str, float]:
+    unit = gauge.unit
+    if not unit and verdicts is not None:
+        unit = next(iter(verdicts.loc[verdicts["gauge"] == gauge.name, "unit"]), "")
+    if unit != "B":
+        return unit, 1.0
+    power = min(int(np.log2(max(highest, 1.0)) // 10), 4)
+    return ("B", "KiB", "MiB", "GiB", "TiB")[power], 1024.0**power
+
+
+def _severity(verdicts: pd.DataFrame | None) -> dict[str, int]:
+    """Return a rank for each gauge: that of its worst verdict in any variant."""
+    if verdicts is None:
+        return {}
+    ranks = verdicts["verdict"].map({word: rank for rank, word in enumerate(VERDICTS)})
+    return dict(ranks.groupby(verdicts["gauge"]).min())
+
+
+def _moving(rows: list[_Row], verdicts: pd.DataFrame | None) -> list[_Row]:
+    worst, level = _severity(verdicts), VERDICTS.index("level")
+    chosen = [r for r in rows if r.moves or worst.get(r.gauge.name, level) < level]
+    return chosen or rows
+
+
+def _lines(
+    row: _Row, traces: pd.DataFrame, names: list[str], x: Axis, first: bool
+) -> Iterator[go.Scatter]:
+    looks = marks(names)
+    for name in names:
+        if name not in row.curves:
+            continue
+        part = traces[traces["variant"] == name]
+        yield from _band(row, name, looks[name])
+        yield _line(row, name, looks[name], first)
+        yield from _after(row, name, looks[name], part, x)
+    if first:
+        yield _key()
+
+
+def _line(row: _Row, name: str, mark: Mark, first: bool) -> go.Scatter:
+    x, y = _curves.thin(row.curves[name].x, row.curves[name].middle)
+    return go.Scatter(
+        x=x,
+        y=y / row.scale,
+        name=name,
+        legendgroup=name,
+        showlegend=first,
+        mode="lines",
+        line={"color": mark.colour, "dash": mark.dash, "width": 2},
+        hovertemplate=f"%{{y:.5~g}} {row.unit}",
+    )
+
+
+def _band(row: _Row, name: str, mark: Mark) -> Iterator[go.Scatter]:
+    curve = row.curves[name]
+    if np.array_equal(curve.low, curve.high):
+        return
+    for edge, fill in ((curve.low, None), (curve.high, "tonexty")):
+        x, y = _curves.thin(curve.x, edge)
+        yield go.Scatter(
+            x=x,
+            y=y / row.scale,
+            name=f"{name}, range",
+            legendgroup=name,
+            showlegend=False,
+            mode="lines",
+            line={"width": 0, "color": mark.colour},
+            fill=fill,
+            fillcolor=mark.fill(),
+            hoverinfo="skip",
+        )
+
+
+def _after(row: _Row, name: str, mark: Mark, part: pd.DataFrame, x: Axis) -> Iterator[go.Scatter]:
+    """Yield markers for what was left after collections, and once the load had ended."""
+    gauge = row.gauge.name
+    left = _curves.collected(part, gauge, x)
+    on_curve = np.interp(left.x, row.curves[name].x, row.curves[name].middle)
+    apart = np.abs(left.middle - on_curve) > _APART * max(row.span, row.gauge.rise)
+    xs, ys = _curves.thin(left.x[apart], left.middle[apart], _MOST_MARKERS)
+    rest = _curves.settled(part, gauge, x)
+    if not len(xs) and not len(rest):
+        return
+    slots = [phase for phase in _curves.phases(part, x) if phase.name == "settled"]
+    end = [(slot.start + slot.end) / 2 for slot in slots] * len(rest)
+    yield go.Scatter(
+        x=np.append(xs, end),
+        y=np.append(ys, rest.middle[: len(end)]) / row.scale,
+        name=f"{name}, collected",
+        legendgroup=name,
+        showlegend=False,
+        mode="markers",
+        marker={
+            "symbol": "triangle-down-open",
+            "size": 8,
+            "color": mark.colour,
+            "line": {"width": 1.6},
+        },
+        hovertemplate=f"%{{y:.5~g}} {row.unit}",
+    )
+
+
+def _key() -> go.Scatter:
+    """Return an entry of the legend for the triangles, which belong to every variant."""
+    return go.Scatter(
+        x=[None],
+        y=[None],
+        mode="markers",
+        name="after a collection",
+        marker={"symbol": "triangle-down-open", "size": 8, "color": INK},
+        hoverinfo="skip",
+    )
+
+
+def _axis(figure: go.Figure, row: _Row, number: int) -> None:
+    # A level gauge must look level: the axis spans at least the smallest rise worth a word.
+    middle, least = (row.highest + row.lowest) / 2, row.gauge.rise
+    figure.update_yaxes(
+        title_text=row.unit,
+        nticks=5,
+        zeroline=False,
+        autorangeoptions={
+            "include": [(middle - least) / row.scale, (middle + least) / row.scale]
+        },
+        row=number,
+        col=1,
+    )
+
+
+def _head(
+    figure: go.Figure,
+    row: _Row,
+    number: int,
+    verdicts: pd.DataFrame | None,
+    names: list[str],
+) -> None:
+    what = f"  {row.gauge.what}" if row.gauge.what else ""
+    lines = [f"<b>{_plain(row.gauge.name)}</b>{_plain(what)}"]
+    lines += _words(row.gauge.name, verdicts, names)
+    figure.add_annotation(
+        text="<br>".join(lines),
+        xref=f"x{number if number > 1 else ''} domain",
+        yref=f"y{number if number > 1 else ''} domain",
+        x=0,
+        y=1,
+        xanchor="left",
+        yanchor="bottom",
+        yshift=LINE if number == 1 else 2,
+        align="left",
+        showarrow=False,
+        name="head",
+    )
+
+
+def _words(gauge: str, verdicts: pd.DataFrame | None, names: list[str]) -> list[str]:
+    if verdicts is None:
+        return []
+    looks, told = marks(names), []
+    of_gauge = verdicts[verdicts["gauge"] == gauge].set_index("variant")
+    for name in (n for n in names if n in of_gauge.index):
+        found = of_gauge.loc[name]
+        swatch = f'<span style="color:{looks[name].colour}">■</span>'
+        told.append(f"{swatch} {_plain(name)}: <b>{_plain(found['verdict'])}</b>{_rate(found)}")
+    return ["&#160;&#160; ".join(told)] if told else []
+
+
+def _rate(found: pd.Series) -> str:
+    if found["verdict"] == "leak":
+        return f" {units.rate(float(found['per_step']), str(found['unit']))}"
+    if found["verdict"] == "deferred":
+        return f", peak {units.amount(float(found['peak']), str(found['unit']))}"
+    return ""
+
+
+def _plain(text: object) -> str:
+    """Return text that plotly shows as it stands: its own small HTML must not be read into it."""
+    return str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _mark_phases(figure: go.Figure, phases: list[_curves.Phase]) -> None:
+    for phase in phases:
+        if phase.name != "steady":
+            figure.add_shape(
+                type="rect",
+                xref="x",
+                yref="paper",
+                x0=phase.start,
+                x1=phase.end,
+                y0=0,
+                y1=1,
+                fillcolor=SHADE,
+                line_width=0,
+                layer="below",
+                name=phase.name,
+            )
+        figure.add_annotation(
+            text=f"<i>{phase.name}</i>",
+            x=(phase.start + phase.end) / 2,
+            y=1,
+            xref="x",
+            yref="paper",
+            yanchor="bottom",
+            showarrow=False,
+            font={"size": 11},
+            name="phase",
+        )
+
+
+def _gap(rows: int) -> float:
+    return HEAD / (rows * ROW + (rows - 1) * HEAD) if rows > 1 else 0.0
+
+
+def _frame(figure: go.Figure, title: str, runs: str, x: Axis, rows: int) -> None:
+    inner = rows * ROW + (rows - 1) * HEAD
+    figure.update_layout(
+        template=template(),
+        height=TOP + HEAD + inner + BOTTOM,
+        margin={"t": TOP + HEAD, "b": BOTTOM, "l": 70, "r": 16},
+        title={
+            "text": _plain(title),
+            "subtitle": {"text": runs, "font": {"size": 12}},
+            "yref": "container",
+            "y": 1,
+            "yanchor": "top",
+            "pad": {"t": 10},
+        },
+        legend={
+            "orientation": "h",
+            "yref": "container",
+            "y": 1 - 54 / (TOP + HEAD + inner + BOTTOM),
+            "yanchor": "top",
+            "x": 0,
+            "itemwidth": 40,
+        },
+        hovermode="x unified",
+    )
+    head = "step %{x}" if x == "step" else "%{x:.3f} s"
+    figure.update_xaxes(showgrid=False, zeroline=False, unifiedhovertitle={"text": head})
+    figure.update_xaxes(title_text=_LABELS[x], row=rows, col=1)
+
+
+def _scenarios(traces: pd.DataFrame) -> str:
+    return ", ".join(sorted(map(str, traces["scenario"].unique()))) if "scenario" in traces else ""
+
+
+def _runs(traces: pd.DataFrame) -> str:
+    counts = traces.groupby("variant")["run"].nunique()
+    low, high = counts.min(), counts.max()
+    many = f"{low}" if low == high else f"{low} to {high}"
+    if high == 1:
+        return "one run of each variant"
+    return f"{many} runs of each variant: line = median, band = lowest to highest"
+
+
+def _left_out(rows: list[_Row], drawn: list[_Row]) -> str:
+    absent = [row for row in rows if row not in drawn]
+    if not absent:
+        return "" if any(row.moves for row in rows) else "No gauge moved enough to call it a climb."
+    told = ", ".join(f"{row.gauge.name} ({_level(row)})" for row in absent)
+    return f"Not drawn, as they moved less than the smallest rise worth a word: {told}."
+
+
+def _level(row: _Row) -> str:
+    low, high = (units.amount(v, row.gauge.unit) for v in (row.lowest, row.highest))
+    return low if low == high else f"{low} to {high}"
+
+
+def _caption(figure: go.Figure, text: str) -> None:
+    lines = textwrap.wrap(text, 105)
+    if not lines:
+        return
+    figure.layout.height += LINE * len(lines)
+    figure.layout.margin.b += LINE * len(lines)
+    figure.add_annotation(
+        text="<br>".join(map(_plain, lines)),
+        xref="paper",
+        yref="paper",
+        x=0,
+        y=0,
+        xanchor="left",
+        yanchor="top",
+        yshift=-BOTTOM + 8,
+        align="left",
+        showarrow=False,
+        font={"size": 11},
+        name="caption",
+    )

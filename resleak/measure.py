@@ -1,0 +1,192 @@
+"""Measure one job: run it in a fresh process and store what it leaves behind as a capture."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from resleak import assemble, gauges, places, spawn, store
+from resleak.declare import Gauge
+from resleak.errors import CaptureError
+from resleak.plan import Job
+from resleak.watch import Seen, Watched, manifest_exit
+
+_MEMORY_BYTES = 4 * 1024**3
+#: Deadlines are stretched by this under the memory profiler, which slows Python 1.9 to 7 times.
+_MEMRAY_SLOWDOWN = 8.0
+#: Called with a job's label and the steps it has done.
+OnStep = Callable[[str, int], None]
+
+
+def measure(job: Job, on_step: OnStep, stop: threading.Event) -> Path:
+    """Run one job and store its capture.
+
+    Parameters
+    ----------
+    job : Job
+        What to run.
+    on_step : callable
+        Called ten times a second with the job's label and the steps it has done.
+    stop : threading.Event
+        Ends the run when set.
+
+    Returns
+    -------
+    Path
+        The capture's folder.
+
+    Raises
+    ------
+    CaptureError
+        If the run failed; what it recorded is kept in a folder marked ``.incomplete``.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="resleak-", ignore_cleanup_errors=True) as workdir,
+        store.writing(job.folder) as folder,
+    ):
+        _measure(job, folder, Path(workdir), on_step, stop)
+    return job.folder
+
+
+def _measure(job: Job, folder: Path, workdir: Path, on_step: OnStep, stop: threading.Event) -> None:
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    seen = _watched(job, folder, workdir).watch(lambda steps: on_step(job.label, steps), stop)
+    failure = spawn.failure(folder / "output.txt")
+    manifest = _manifest(job, seen, folder, failure) | {"started": started}
+    if job.instrument == "gauges":
+        own = [Gauge(**gauge) for gauge in job.plan.scenario["own_gauges"]]
+        manifest["missing"] = gauges.missing(assemble.write_trace(folder, seen, own))
+    store.write_json(folder / store.MANIFEST, manifest)
+    _check_finished(job, seen, failure)
+    manifest["facts"] = _facts(job, folder, workdir)
+    if job.instrument == "memray":
+        manifest["integrity"] = _read_stacks(job, folder, manifest["marks"])
+    store.write_json(folder / store.MANIFEST, {**manifest, "status": "complete"})
+    _leave_only_tables(folder)
+
+
+def _watched(job: Job, folder: Path, workdir: Path) -> Watched:
+    plan, declared = job.plan, job.plan.scenario
+    slow = _MEMRAY_SLOWDOWN if job.instrument == "memray" else 1.0
+    more = max(1.0, plan.steps / declared["steps"])
+
+    def command(out_fd: int, back_fd: int, started: float) -> list[str]:
+        spec = {
+            **spawn.ground(plan.file, folder, declared["rlimits"]),
+            **{"do": "measure", "variant": job.variant, "instrument": job.instrument},
+            **{"seed": job.seed, "params": dict(job.params), "workdir": str(workdir)},
+            **{"steps": plan.steps, "warmup": plan.warmup, "block": plan.block},
+            **{"out_fd": out_fd, "back_fd": back_fd, "started": started},
+        }
+        return spawn.command(spec, plan.python)
+
+    env = spawn.environment(job.seed) | {"TMPDIR": str(workdir)}
+    deadline = declared["deadline_s"] * slow * more
+    exit_deadline = declared["exit_deadline_s"]
+    return Watched(command, env, folder, deadline, exit_deadline, _MEMORY_BYTES)
+
+
+def _check_finished(job: Job, seen: Seen, failure: Mapping[str, Any]) -> None:
+    """Raise if the run is no result: hanging and running into a limit are results."""
+    if seen.status == "interrupted":
+        raise KeyboardInterrupt
+    if seen.status not in ("failed", "crashed"):
+        return
+    where = f" at line {failure['line']}" if failure.get("line") else ""
+    told = failure.get("error") or f"the process ended with code {seen.code}"
+    name = job.plan.scenario["name"]
+    raise CaptureError(f"{name}, {job.variant}, failed in {seen.phase}{where}: {told}")
+
+
+def _facts(job: Job, folder: Path, workdir: Path) -> dict[str, float]:
+    if not job.plan.scenario["audit"]:
+        return {}
+    own = [gauge["name"] for gauge in job.plan.scenario["own_gauges"]]
+    spec = {
+        **spawn.ground(job.plan.file, folder, {}),
+        **{"do": "audit", "variant": job.variant, "seed": job.seed},
+        **{"params": dict(job.params), "workdir": str(workdir)},
+        "last": assemble.last_own(folder, own),
+    }
+    facts: dict[str, float] = spawn.ask(spec, job.plan.python, CaptureError)
+    return facts
+
+
+def _read_stacks(job: Job, folder: Path, marks: list[dict[str, Any]]) -> dict[str, Any]:
+    """Have the memray capture read in a process of its own: a damaged one crashes the reader."""
+    store.write_json(folder / "marks.json", marks)
+    command = [sys.executable, "-m", "resleak.stacks", str(folder / "memray.bin"), str(folder)]
+    command += ["--marks", str(folder / "marks.json"), "--studied", str(job.plan.file)]
+    command += ["--root", str(job.plan.file.parent)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        told = result.stderr.strip().splitlines() or [f"code {result.returncode}"]
+        raise CaptureError(f"the stacks of {job.label} could not be read: {told[-1]}")
+    integrity: dict[str, Any] = json.loads(result.stdout)
+    return integrity
+
+
+def _manifest(job: Job, seen: Seen, folder: Path, failure: dict[str, Any]) -> dict[str, Any]:
+    plan, project = job.plan, job.plan.file.parent
+    threads = folder / "threads.txt"
+    text = threads.read_text(errors="replace") if threads.exists() else ""
+    stacks = assemble.stacks_of(text, lambda file: places.place(file, project))
+    failure = {key: places.redact(str(value), project) for key, value in failure.items()}
+    return {
+        "schema": store.SCHEMA,
+        "status": "incomplete",
+        "session": plan.session,
+        "scenario": plan.scenario,
+        "variant": job.variant,
+        "instrument": job.instrument,
+        "run": job.run,
+        "seed": job.seed,
+        "params": dict(job.params),
+        "steps": plan.steps,
+        "warmup": plan.warmup,
+        "block": plan.block,
+        "phases": assemble.phases(seen),
+        "marks": assemble.marks(seen),
+        "exit": manifest_exit(seen, stacks, failure),
+        "versions": {key: plan.about[key] for key in ("python", "implementation", "packages")},
+        "host": _host(),
+        "git": _revision(project),
+        "env": {**spawn.PRESETS, "PYTHONHASHSEED": str(job.seed % 2**32)},
+        "rlimits": {**spawn.RLIMITS, **plan.scenario["rlimits"]},
+    }
+
+
+def _host() -> dict[str, Any]:
+    libc = " ".join(platform.libc_ver())
+    return {
+        "system": platform.system(),
+        "release": platform.release(),
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+        "memory_bytes": gauges.memory_bytes(),
+        "libc": libc.strip(),
+    }
+
+
+def _revision(folder: Path) -> str:
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return result.stdout.strip()
+
+
+def _leave_only_tables(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.name != store.MANIFEST and path.suffix != ".parquet":
+            path.unlink()

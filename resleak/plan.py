@@ -1,0 +1,145 @@
+"""What a capture will run: profiles, parameters, and one job for each run of each variant."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from resleak import catalog
+from resleak.errors import MissingPackageError, PlatformError, ScenarioError
+from resleak.spawn import describe
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much is run: replicated runs, and the factor on the scenario's steps."""
+
+    runs: int
+    steps: int
+
+
+#: How much is run, by name.
+PROFILES = {"quick": Profile(3, 1), "full": Profile(5, 1), "soak": Profile(5, 20)}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What all runs of one capture share."""
+
+    file: Path
+    about: Mapping[str, Any]
+    python: str
+    out: Path
+    steps: int
+    session: str
+
+    @property
+    def scenario(self) -> Mapping[str, Any]:
+        """What the scenario's file declares."""
+        declared: Mapping[str, Any] = self.about["scenario"]
+        return declared
+
+    @property
+    def block(self) -> int:
+        """Steps between two collections; fewer when there are few steps."""
+        return max(1, min(self.scenario["block"], self.steps // 12))
+
+    @property
+    def warmup(self) -> int:
+        """Steps before the measured ones."""
+        return min(self.scenario["warmup"], self.steps)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of one variant with one instrument."""
+
+    plan: Plan
+    variant: str
+    instrument: str
+    run: int
+    seed: int
+    params: Mapping[str, Any]
+
+    @property
+    def label(self) -> str:
+        """Variant and instrument, for progress and messages."""
+        return f"{self.variant} {self.instrument} {self.run}"
+
+    @property
+    def folder(self) -> Path:
+        """Where the capture will be."""
+        name = f"{self.instrument}-{self.run:02d}"
+        return self.plan.out / self.plan.scenario["name"] / self.variant / name
+
+
+def plan(scenario: str, python: str | None, out: Path, steps: int | None, profile: str) -> Plan:
+    if sys.platform == "win32":
+        raise PlatformError("capturing needs Linux or macOS; stored captures open on Windows too")
+    if profile not in PROFILES:
+        raise ScenarioError(f"there is no profile {profile!r}; choose {', '.join(PROFILES)}")
+    if steps is not None and steps < 1:
+        raise ScenarioError(f"steps must be at least 1, not {steps}")
+    file = catalog.locate(scenario)
+    about = describe(file, python)
+    declared = about["scenario"]
+    _check_packages(declared, about["absent"])
+    count = steps or declared["steps"] * PROFILES[profile].steps
+    session = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
+    return Plan(file, about, python or sys.executable, out.resolve(), count, session)
+
+
+def jobs(
+    of: Plan, variants: Iterable[str] | None, runs: int, seed: int, params: Mapping[str, Any]
+) -> Iterable[Job]:
+    known = of.scenario["variants"]
+    for variant in variants or known:
+        if variant not in known:
+            name = of.scenario["name"]
+            raise ScenarioError(f"{name} has no variant {variant!r}; it has: {', '.join(known)}")
+        final = parameters(of.scenario, variant, params)
+        for run in range(1, runs + 1):
+            yield Job(of, variant, "gauges", run, seed + run - 1, final)
+        if of.scenario["stacks"] and "memray" in of.about["packages"]:
+            yield Job(of, variant, "memray", 1, seed, final)
+
+
+def parameters(
+    declared: Mapping[str, Any], variant: str, overrides: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the parameters of one run: the scenario's, the variant's, then the overrides.
+
+    Raises
+    ------
+    ScenarioError
+        If an override names no parameter, or its value cannot be converted.
+    """
+    final = {**declared["params"], **declared["variants"][variant]["params"]}
+    for key, value in overrides.items():
+        if key not in final:
+            known = ", ".join(sorted(final)) or "none"
+            raise ScenarioError(f"{declared['name']} has no parameter {key!r}; it has: {known}")
+        final[key] = _converted(final[key], value, key)
+    return final
+
+
+def _converted(default: Any, value: Any, key: str) -> Any:
+    if not isinstance(value, str) or isinstance(default, str) or default is None:
+        return value
+    kind = type(default)
+    try:
+        return {"true": True, "false": False}[value.lower()] if kind is bool else kind(value)
+    except (ValueError, KeyError):
+        takes = "true or false" if kind is bool else f"a value of type {kind.__name__}"
+        raise ScenarioError(f"the parameter {key} takes {takes}, not {value!r}") from None
+
+
+def _check_packages(declared: Mapping[str, Any], absent: list[str]) -> None:
+    if absent:
+        extra = declared["extra"]
+        install = f"pip install 'resleak[{extra}]'" if extra else f"pip install {' '.join(absent)}"
+        raise MissingPackageError(f"{declared['name']} needs {', '.join(absent)}: {install}")

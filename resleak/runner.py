@@ -1,0 +1,110 @@
+"""Capture: run the variants of a scenario in fresh processes and store what they leave behind."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from resleak import store
+from resleak.measure import measure
+from resleak.plan import PROFILES, Job, jobs, plan
+
+#: Called with a label, the steps done, and the steps there are.
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass
+class _Tally:
+    """Steps done over all runs, for one progress bar."""
+
+    total: int
+    progress: Progress
+    done: dict[str, int] = field(default_factory=dict)
+
+    def __call__(self, label: str, steps: int) -> None:
+        self.done[label] = steps
+        self.progress(label, sum(self.done.values()), self.total)
+
+
+def capture(
+    scenario: str,
+    *,
+    variants: Iterable[str] | None = None,
+    runs: int | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    profile: str = "quick",
+    params: Mapping[str, Any] | None = None,
+    python: str | None = None,
+    out: Path | str = "captures",
+    progress: Progress | None = None,
+    parallel: int = 2,
+    stop: threading.Event | None = None,
+) -> list[Path]:
+    """Run a scenario's variants in fresh processes and store one capture for each run.
+
+    Every variant is run `runs` times with the gauges alone and, where the scenario allows it and
+    memray is installed, once more under the memory profiler: one instrument per process.
+
+    Parameters
+    ----------
+    scenario : str
+        A scenario's name, or a path to a Python file with ``step(i)``.
+    variants : iterable of str, optional
+        Which variants; all by default.
+    runs, steps : int, optional
+        Override the profile's number of runs and the scenario's number of steps.
+    seed : int
+        Seed of the first run; the others count up from it.
+    profile : {"quick", "full", "soak"}
+        Three runs, five runs, or five runs of twenty times the steps.
+    params : mapping, optional
+        The scenario's parameters to override; strings are converted to the default's type.
+    python : str, optional
+        Another interpreter to measure with; it needs psutil, and memray for stacks.
+    out : Path
+        Folder for the captures; earlier ones of the same variants are replaced when all is done.
+    progress : callable, optional
+        Called with a label, the steps done and the steps there are.
+    parallel : int
+        Runs at a time.
+    stop : threading.Event, optional
+        Ends everything when set, as an interrupt does.
+
+    Returns
+    -------
+    list of Path
+        The capture folders.
+
+    Raises
+    ------
+    ScenarioError
+        If the scenario, a variant, a parameter or the profile is unknown or malformed.
+    CaptureError
+        If a run failed; finished runs are kept.
+    MissingPackageError
+        If the scenario needs a package that is not installed.
+    """
+    what = plan(scenario, python, Path(out), steps, profile)
+    todo = list(jobs(what, variants, runs or PROFILES[profile].runs, seed, params or {}))
+    tally = _Tally(len(todo) * (what.warmup + what.steps), progress or (lambda *_: None))
+    folders = _run_all(todo, tally, parallel, stop or threading.Event())
+    for variant in {job.folder.parent for job in todo}:
+        store.retire(variant, what.session)
+    return folders
+
+
+def _run_all(todo: list[Job], tally: _Tally, parallel: int, stop: threading.Event) -> list[Path]:
+    with ThreadPoolExecutor(max_workers=parallel) as pool:
+        futures = [pool.submit(measure, job, tally, stop) for job in todo]
+        try:
+            for future in wait(futures, return_when=FIRST_EXCEPTION).done:
+                future.result()
+            return [future.result() for future in futures]
+        finally:
+            stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)

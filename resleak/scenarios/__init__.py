@@ -1,0 +1,1 @@
+"""The scenarios: one file each, found by scanning ``<system>/<name>.py``."""

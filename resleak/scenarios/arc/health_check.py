@@ -1,0 +1,106 @@
+"""A health check that fails does not spin, unless it is the sleep that raises.
+
+The seed says that an exception in the check retries at once, with one core at 100 %. As printed
+the sleep is the first statement inside the `try`: it is taken again before each retry.
+
+- `leaky`, as printed, with a check that always fails: TODO turns per second at an interval of
+  10 ms. The claim is not reproduced.
+- `leaky_zero_interval`: an interval of 0 spins, TODO turns per second, and still lets others run.
+- `leaky_bad_interval`: an interval that was read from the environment as text makes the sleep
+  itself raise. Nothing in the loop ever waits, and no other task of the process runs again.
+- `fixed`: the seed's back-off, with the same bad interval. It waits on every path, so it holds.
+  Its price is that a pool which recovers is noticed up to a minute later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+from resleak.declare import Limit, Run, Scenario
+
+scenario = Scenario(
+    seed="003#4",
+    claim="an exception in the health check makes the loop retry at once, at 100 % CPU",
+    symptoms={"turns": "broken"},
+    outcome="not reproduced",
+    fix="holds",
+    control="fds",
+    limits=[Limit("turns", per_second=200, source="twice the rate the interval asks for")],
+    steps=80,
+    warmup=20,
+    params={"interval": 0.01},
+    deadline_s=6.0,
+    stacks=False,
+)
+
+
+class Pool:
+    """A pool whose health check always fails."""
+
+    def __init__(self, interval: Any) -> None:
+        self.health_check_interval, self.turns = interval, 0
+        self.log = logging.getLogger("pool")
+        self.log.propagate = False
+        self.log.addHandler(logging.NullHandler())
+
+    def check(self) -> None:
+        raise ConnectionError("the database does not answer")
+
+    async def health_check_as_printed(self) -> None:
+        while True:
+            self.turns += 1
+            try:
+                await asyncio.sleep(self.health_check_interval)
+                self.check()
+            except Exception as e:
+                self.log.error("Health check error: %s", e)
+
+    async def health_check_with_backoff(self) -> None:
+        backoff = 1
+        while True:
+            self.turns += 1
+            try:
+                await asyncio.sleep(self.health_check_interval)
+                self.check()
+                backoff = 1
+            except asyncio.CancelledError:
+                break
+            except Exception as e:
+                self.log.error("Health check error: %s", e)
+                await asyncio.sleep(min(60, backoff))
+                backoff = min(backoff * 2, 60)
+
+
+LOOPS: dict[str, Callable[[Pool], Coroutine[Any, Any, None]]] = {
+    "fixed": Pool.health_check_with_backoff
+}
+
+
+@scenario.setup
+async def pool(run: Run) -> AsyncIterator[Pool]:
+    pool = Pool(run.params.interval)
+    loop = LOOPS.get(run.variant, Pool.health_check_as_printed)
+    task = asyncio.create_task(loop(pool))
+    yield pool
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+@scenario.gauge("turns", kind="counter")
+def turns(pool: Pool) -> float:
+    """Turns of the health check's loop."""
+    return pool.turns
+
+
+@scenario.variant("leaky")
+@scenario.variant("leaky_zero_interval", expect={"turns": "broken"}, interval=0)
+@scenario.variant("leaky_bad_interval", expect={"run": "hangs"}, interval="0.01")
+@scenario.variant("fixed", interval="0.01")
+async def live(_step: int, _pool: Pool) -> None:
+    """Leave the loop to itself for a moment: here time is what is measured."""
+    await asyncio.sleep(0.01)

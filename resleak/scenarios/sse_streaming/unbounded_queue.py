@@ -1,0 +1,136 @@
+"""A queue without a bound keeps every event for a client that does not read.
+
+A task sends events of about 1 kB to two clients: one reads all, one has stopped reading. Ten
+thousand events in 250 steps, as in the seed.
+
+- `leaky`: the slow client's queue keeps them all. TODO figures.
+- `proposed`: `add_client` puts a bounded queue of its own in place of the client's, which the
+  client never sees: TODO of 10 000 events reach the client that reads. Both queues fill, both
+  clients are dropped as slow. The memory is safe because nothing is delivered: harmful.
+- `fixed`: the bounded queue is made where the client is, and a client whose queue is full is
+  dropped, by policy, without waiting for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from resleak.declare import Limit, Run, Scenario
+
+scenario = Scenario(
+    seed="004 2.1",
+    claim="a slow client's queue grows without bound: 10 000 events, about 9.77 MB",
+    symptoms={"queue_length": "leak", "heap": "leak"},
+    outcome="reproduced",
+    fix="harmful",
+    gauges=("heap",),
+    control="fds",
+    limits=[Limit("undelivered", at_end=0, source="a client that reads gets what was sent")],
+    steps=200,
+    warmup=50,
+    params={"events_per_step": 40, "event_size": 1000, "client_queue": 0, "queue_limit": 100},
+)
+Event = dict[str, Any]
+Queue = asyncio.Queue[Event]
+
+
+class StreamTask:
+    """Sends events to the queues of its clients; as it was."""
+
+    def __init__(self, queue_limit: int) -> None:
+        self._clients: set[Queue] = set()
+        self.max_queue_size, self.sent = queue_limit, 0
+
+    async def add_client(self, queue: Queue) -> None:
+        self._clients.add(queue)
+
+    async def send_event(self, event_type: str, data: dict[str, Any]) -> None:
+        self.sent += 1
+        event = {"type": event_type, "data": data, "timestamp": datetime.now(UTC).isoformat()}
+        await asyncio.gather(*[self._put(queue, event) for queue in list(self._clients)])
+
+    async def _put(self, queue: Queue, event: Event) -> None:
+        await queue.put(event)
+
+
+class ProposedTask(StreamTask):
+    """The seed's cure: swaps in a bounded queue, and gives up on a full one after 0.1 s."""
+
+    async def add_client(self, queue: Queue) -> None:
+        if queue.maxsize == 0:
+            queue = asyncio.Queue(maxsize=self.max_queue_size)
+        self._clients.add(queue)
+
+    async def _put(self, queue: Queue, event: Event) -> None:
+        try:
+            await asyncio.wait_for(queue.put(event), timeout=0.1)
+        except TimeoutError:
+            self._clients.discard(queue)
+
+
+class FixedTask(StreamTask):
+    """Drops a client whose own bounded queue is full."""
+
+    async def _put(self, queue: Queue, event: Event) -> None:
+        try:
+            queue.put_nowait(event)
+        except asyncio.QueueFull:
+            self._clients.discard(queue)
+
+
+TASKS = {"leaky": StreamTask, "proposed": ProposedTask, "fixed": FixedTask}
+
+
+class Stream:
+    """A task, a client that reads and one that does not."""
+
+    def __init__(self, run: Run) -> None:
+        self.task = TASKS[run.variant](run.params.queue_limit)
+        self.params, self.received = run.params, 0
+        self.fast: Queue = asyncio.Queue(run.params.client_queue)
+        self.slow: Queue = asyncio.Queue(run.params.client_queue)
+
+    async def read(self) -> None:
+        while True:
+            await self.fast.get()
+            self.received += 1
+
+
+@scenario.setup
+async def stream(run: Run) -> AsyncIterator[Stream]:
+    stream = Stream(run)
+    reader = asyncio.create_task(stream.read())
+    for queue in (stream.fast, stream.slow):
+        await stream.task.add_client(queue)
+    yield stream
+    reader.cancel()
+    with suppress(asyncio.CancelledError):
+        await reader
+
+
+@scenario.gauge("events")
+def queue_length(stream: Stream) -> float:
+    """Events in the slow client's queue."""
+    return stream.slow.qsize()
+
+
+@scenario.gauge("events", kind="counter")
+def undelivered(stream: Stream) -> float:
+    """Events sent that the client that reads has not received."""
+    return stream.task.sent - stream.received
+
+
+@scenario.variant("leaky", expect={"queue_length": "leak", "heap": "leak"})
+@scenario.variant("proposed", expect={"undelivered": "broken"})
+@scenario.variant("fixed", client_queue=100)
+async def send(_step: int, stream: Stream) -> None:
+    """Send a burst of events."""
+    for number in range(stream.params.events_per_step):
+        data = {"iteration": number, "data": "x" * stream.params.event_size}
+        await stream.task.send_event("spam", data)
+    while stream.fast.qsize():
+        await asyncio.sleep(0)

@@ -1,0 +1,103 @@
+"""How any child process of ours is started, and how it says what went wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from resleak import catalog
+from resleak.child import FAILURE
+from resleak.errors import CaptureError, ScenarioError
+from resleak.watch import run_to_end
+
+_CHILD = Path(__file__).with_name("child.py")
+_DEADLINE_S = 60.0
+_GIB = 1024**3
+#: Limits of every measured process; a scenario may lower them.
+RLIMITS = {
+    "RLIMIT_CORE": 0,
+    "RLIMIT_NOFILE": 4096,
+    "RLIMIT_FSIZE": 4 * _GIB,
+    "RLIMIT_DATA": 8 * _GIB,
+}
+#: Measured to quiet the noise: see docs/decisions/0003-noise.md.
+PRESETS = {
+    "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+}
+
+
+def environment(seed: int) -> dict[str, str]:
+    """Return the environment of a measured process: ours, with what quiets the noise."""
+    return {
+        **os.environ,
+        "PYTHONHASHSEED": str(seed % 2**32),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **PRESETS,
+    }
+
+
+def ground(file: Path, folder: Path, rlimits: Mapping[str, int]) -> dict[str, Any]:
+    """Return the part of a child's specification that every kind of child needs."""
+    ours = file.is_relative_to(catalog.ROOT)
+    return {
+        "file": str(file),
+        "folder": str(folder),
+        "rlimits": {**RLIMITS, **rlimits},
+        "import_from": [] if ours else [str(file.parent)],
+    }
+
+
+def command(spec: Mapping[str, Any], python: str) -> list[str]:
+    path = Path(spec["folder"], f"{spec['do']}.json")
+    path.write_text(json.dumps(spec))
+    return [python, str(_CHILD), str(path)]
+
+
+def ask(spec: dict[str, Any], python: str, error: type[Exception]) -> Any:
+    """Run a short child that only answers, and return the answer."""
+    folder = Path(spec["folder"])
+    output = folder / "helper.txt"
+    try:
+        code = run_to_end(command(spec, python), environment(0), _DEADLINE_S, output)
+    except OSError as problem:
+        raise CaptureError(f"cannot start {python}: {problem.strerror}; check --python") from None
+    if code:
+        told = failure(output).get("error") or f"it ended with code {code}"
+        raise error(f"{_name_of(spec)}{told}")
+    return json.loads((folder / "answer.json").read_text())
+
+
+def _name_of(spec: Mapping[str, Any]) -> str:
+    return "" if spec["do"] == "describe" else f"{Path(spec['file']).stem}: the audit failed: "
+
+
+def failure(output: Path) -> dict[str, Any]:
+    """Return what a child said of its own failure in its last lines, or an empty dict."""
+    try:
+        lines = output.read_bytes()[-65536:].decode(errors="replace").splitlines()
+    except OSError:
+        return {}
+    told = [line.removeprefix(FAILURE) for line in lines if line.startswith(FAILURE)]
+    return dict(json.loads(told[-1])) if told else {}
+
+
+def describe(file: Path, python: str | None = None) -> dict[str, Any]:
+    """Return what a scenario file declares, read by the interpreter that will run it.
+
+    Raises
+    ------
+    ScenarioError
+        If the file is malformed.
+    CaptureError
+        If the interpreter cannot be started.
+    """
+    with tempfile.TemporaryDirectory(prefix="resleak-") as folder:
+        spec = {"do": "describe", **ground(file, Path(folder), {})}
+        about: dict[str, Any] = ask(spec, python or sys.executable, ScenarioError)
+    return about

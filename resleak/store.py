@@ -1,0 +1,165 @@
+"""Where captures live: the folder's layout, written whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from resleak.errors import CaptureError, StoreError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+#: Version of the layout; a reader refuses any other.
+SCHEMA = 1
+MANIFEST = "manifest.json"
+_PARTIAL = ".partial"
+_INCOMPLETE = ".incomplete"
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder that takes the place of `folder` when the block ends well.
+
+    After an error nothing has changed but for a folder whose name ends in ``.incomplete``, if a
+    manifest was written by then. After a kill, a hidden ``.partial`` folder is left, which no
+    reader loads and the next capture removes.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the capture will be.
+
+    Raises
+    ------
+    CaptureError
+        If the disk is full or the folder cannot be written.
+    """
+    partial = folder.with_name(f".{folder.name}{_PARTIAL}")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        yield partial
+        _replace(partial, folder)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise CaptureError(_disk_message(folder, error)) from error
+    except BaseException:
+        _keep_incomplete(partial, folder)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON so that a reader sees the whole of it or the file as it was before."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def write_table(
+    path: Path, columns: Mapping[str, np.ndarray | pa.Array], units: Mapping[str, str]
+) -> None:
+    """Write a Parquet file with the unit of each column in its field's metadata.
+
+    Parameters
+    ----------
+    path : Path
+        The file, written under another name first.
+    columns : mapping of str to array, shape (rows,)
+        The columns in order.
+    units : mapping of str to str
+        Unit by column; a column without one gets an empty unit.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    arrays = {name: pa.array(values) for name, values in columns.items()}
+    fields = [
+        pa.field(name, array.type, metadata={b"unit": units.get(name, "").encode()})
+        for name, array in arrays.items()
+    ]
+    table = pa.Table.from_arrays(list(arrays.values()), schema=pa.schema(fields))
+    temporary = path.with_name(f".{path.name}.tmp")
+    pq.write_table(table, temporary, compression="zstd")
+    os.replace(temporary, path)
+
+
+def read_table(path: Path) -> pa.Table:
+    """Read a Parquet file of a capture.
+
+    Raises
+    ------
+    StoreError
+        If the file is missing or damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(path, memory_map=False)
+    except FileNotFoundError:
+        raise StoreError(f"{path} is missing; capture the variant again") from None
+    except (pa.ArrowException, OSError) as error:
+        raise StoreError(f"{path} is damaged ({error}); capture the variant again") from error
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read and check the manifest of one capture folder.
+
+    Raises
+    ------
+    StoreError
+        If there is none, it is not JSON, or its schema is not `SCHEMA`.
+    """
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StoreError(f"{folder} is not a capture: it has no {MANIFEST}") from None
+    except ValueError as error:
+        raise StoreError(f"{path} is damaged ({error}); capture the variant again") from error
+    schema = manifest.get("schema") if isinstance(manifest, dict) else None
+    if schema != SCHEMA:
+        raise StoreError(f"{path} has schema {schema!r}; this version reads schema {SCHEMA}")
+    return dict(manifest)
+
+
+def folders(root: Path) -> list[Path]:
+    """Return the capture folders at or below a folder, sorted; never partial ones."""
+    found = (path.parent for path in root.rglob(MANIFEST))
+    return sorted(f for f in found if not any(part.endswith(_PARTIAL) for part in f.parts))
+
+
+def retire(variant: Path, session: str) -> None:
+    """Remove the captures of one variant that other sessions left: runs of two never mix."""
+    for folder in folders(variant):
+        with suppress(StoreError):
+            if read_manifest(folder).get("session") == session:
+                continue
+        shutil.rmtree(folder, ignore_errors=True)
+    for partial in variant.glob(f".*{_PARTIAL}"):
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _replace(partial: Path, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(partial, folder)
+
+
+def _keep_incomplete(partial: Path, folder: Path) -> None:
+    if (partial / MANIFEST).exists():
+        _replace(partial, folder.with_name(folder.name + _INCOMPLETE))
+    shutil.rmtree(partial, ignore_errors=True)
+
+
+def _disk_message(folder: Path, error: OSError) -> str:
+    if error.errno == errno.ENOSPC:
+        return f"the disk is full at {folder}; earlier captures are untouched; free space and rerun"
+    return f"cannot write {folder}: {error.strerror or error}; choose another --out"
