@@ -1,0 +1,261 @@
+"""Captures as dataframes: find them, check them, read their tables."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, overload
+
+import pandas as pd
+
+from resleak import store
+from resleak.declare import Gauge
+from resleak.errors import StoreError
+from resleak.gauges import BUILTIN
+
+
+class Capture:
+    """What one run left behind.
+
+    Parameters
+    ----------
+    path : Path
+        The capture's folder.
+
+    Attributes
+    ----------
+    manifest : dict
+        Everything about the run but its tables.
+
+    Raises
+    ------
+    StoreError
+        If the folder is no capture of this schema.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.manifest = store.read_manifest(self.path)
+
+    def __repr__(self) -> str:
+        return f"<Capture {self.scenario} {self.variant} {self.instrument} {self.run}>"
+
+    @property
+    def scenario(self) -> str:
+        """The scenario's name."""
+        return str(self.manifest["scenario"]["name"])
+
+    @property
+    def variant(self) -> str:
+        """The variant's name."""
+        return str(self.manifest["variant"])
+
+    @property
+    def instrument(self) -> str:
+        """``gauges`` or ``memray``."""
+        return str(self.manifest["instrument"])
+
+    @property
+    def run(self) -> int:
+        """The number of this run among its replicates."""
+        return int(self.manifest["run"])
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run ended, by itself or at its deadline, and was stored whole."""
+        return bool(self.manifest["status"] == "complete")
+
+    @property
+    def exit(self) -> dict[str, Any]:
+        """How the process ended: status, phase, code, exit_s, stacks."""
+        return dict(self.manifest["exit"])
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Read one table.
+
+        Parameters
+        ----------
+        name : {"trace", "stacks", "live", "marks"}
+            The first for the instrument ``gauges``, the others for ``memray``.
+
+        Returns
+        -------
+        DataFrame
+            ``.attrs["units"]`` has the unit of each column.
+
+        Raises
+        ------
+        StoreError
+            If the table is missing or damaged.
+        """
+        table = store.read_table(self.path / f"{name}.parquet")
+        frame = table.to_pandas()
+        frame.attrs["units"] = {
+            field.name: (field.metadata or {}).get(b"unit", b"").decode() for field in table.schema
+        }
+        return frame
+
+    @cached_property
+    def trace(self) -> pd.DataFrame:
+        """The gauges over the run, one row a reading; see ``data/README.md`` for the columns."""
+        return self.table("trace")
+
+
+class Captures(Sequence[Capture]):
+    """Several captures, in the order of scenario, variant, instrument and run.
+
+    Parameters
+    ----------
+    captures : iterable of Capture
+        The captures.
+    """
+
+    def __init__(self, captures: Iterable[Capture]) -> None:
+        self._captures = tuple(captures)
+
+    def __len__(self) -> int:
+        return len(self._captures)
+
+    def __iter__(self) -> Iterator[Capture]:
+        return iter(self._captures)
+
+    @overload
+    def __getitem__(self, index: int) -> Capture: ...
+    @overload
+    def __getitem__(self, index: slice) -> Captures: ...
+    def __getitem__(self, index: int | slice) -> Capture | Captures:
+        """Return one capture, or a slice of them."""
+        if isinstance(index, slice):
+            return Captures(self._captures[index])
+        return self._captures[index]
+
+    def __repr__(self) -> str:
+        names = ", ".join(dict.fromkeys(f"{c.scenario} {c.variant}" for c in self))
+        return f"<{len(self)} captures: {names or 'none'}>"
+
+    def _repr_html_(self) -> str:
+        return str(self.frame.drop(columns="path").to_html(index=False))
+
+    def select(
+        self,
+        *,
+        scenario: str | None = None,
+        variant: str | None = None,
+        instrument: str | None = None,
+    ) -> Captures:
+        """Return the captures of one scenario, variant or instrument."""
+        wanted = {"scenario": scenario, "variant": variant, "instrument": instrument}
+        given = {key: value for key, value in wanted.items() if value is not None}
+        return Captures(
+            c for c in self if all(getattr(c, key) == value for key, value in given.items())
+        )
+
+    @property
+    def variants(self) -> list[str]:
+        """The variants, in the order in which the scenario declares them."""
+        present = dict.fromkeys(c.variant for c in self)
+        declared = [v for c in self[:1] for v in c.manifest["scenario"]["variants"]]
+        return [v for v in declared if v in present] or list(present)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row a capture: scenario, variant, instrument, run, seed, steps, exit, python, path."""
+        return pd.DataFrame(
+            {
+                "scenario": [c.scenario for c in self],
+                "variant": [c.variant for c in self],
+                "instrument": [c.instrument for c in self],
+                "run": [c.run for c in self],
+                "seed": [c.manifest["seed"] for c in self],
+                "steps": [c.manifest["steps"] for c in self],
+                "exit": [c.exit["status"] for c in self],
+                "python": [c.manifest["versions"]["python"] for c in self],
+                "path": [str(c.path) for c in self],
+            }
+        )
+
+
+def load(path: Path | str) -> Captures:
+    """Load every complete capture at or below a folder.
+
+    Parameters
+    ----------
+    path : Path
+        A capture's folder, or any folder above some.
+
+    Returns
+    -------
+    Captures
+        Incomplete and damaged ones are left out with a warning that names them.
+
+    Raises
+    ------
+    StoreError
+        If there is no complete capture.
+    """
+    found, problems = [], []
+    for folder in store.folders(Path(path)):
+        try:
+            capture = Capture(folder)
+        except StoreError as error:
+            problems.append(str(error))
+            continue
+        found.append(capture) if capture.complete else problems.append(f"{folder} is incomplete")
+    for problem in problems:
+        warnings.warn(f"left out: {problem}", stacklevel=2)
+    if not found:
+        reason = problems[0] if problems else "`resleak capture NAME --out DIR` makes some"
+        raise StoreError(f"there is no complete capture in {path}: {reason}")
+    order = {"gauges": 0, "memray": 1}
+    found.sort(key=lambda c: (c.scenario, _place(c), order.get(c.instrument, 2), c.run))
+    return Captures(found)
+
+
+def traces(captures: Iterable[Capture]) -> pd.DataFrame:
+    """Join the traces of several captures.
+
+    Parameters
+    ----------
+    captures : iterable of Capture
+        Those without gauges are passed over.
+
+    Returns
+    -------
+    DataFrame
+        The columns of each trace, preceded by ``scenario``, ``variant`` and ``run``. In
+        ``.attrs["units"]`` the unit by column.
+    """
+    frames, units = [], {}
+    for capture in captures:
+        if capture.instrument != "gauges":
+            continue
+        trace = capture.trace
+        units |= trace.attrs["units"]
+        identity = {"scenario": capture.scenario, "variant": capture.variant, "run": capture.run}
+        # The attributes of equal frames are compared on joining; the joined one gets its own.
+        frames.append(trace.assign(**identity))
+        frames[-1].attrs = {}
+    if not frames:
+        raise StoreError("none of these captures has gauges; capture the variants again")
+    joined = pd.concat(frames, ignore_index=True)
+    first = ["scenario", "variant", "run"]
+    joined = joined[first + [c for c in joined.columns if c not in first]]
+    joined.attrs["units"] = units
+    return joined
+
+
+def gauges_of(captures: Iterable[Capture]) -> dict[str, Gauge]:
+    """Return the gauges that can be judged in these captures: built-in ones and their own."""
+    own = {
+        declared["name"]: Gauge(**declared)
+        for capture in captures
+        for declared in capture.manifest["scenario"]["own_gauges"]
+    }
+    return {**BUILTIN, **own}
+
+
+def _place(capture: Capture) -> int:
+    declared = list(capture.manifest["scenario"]["variants"])
+    return declared.index(capture.variant) if capture.variant in declared else len(declared)
