@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -138,8 +139,7 @@ def thin(x: Floats, y: Floats, most: int = 2000) -> tuple[Floats, Floats]:
     if len(x) <= most:
         return x, y
     edges = np.linspace(0, len(y), max(most // 2 - 1, 1) + 1).astype(int)
-    pairs = zip(edges[:-1], edges[1:], strict=True)
-    found = [(a + y[a:b].argmin(), a + y[a:b].argmax()) for a, b in pairs if b > a]
+    found = [(a + y[a:b].argmin(), a + y[a:b].argmax()) for a, b in pairwise(edges) if b > a]
     keep = np.unique(np.append(np.array(found), (0, len(y) - 1)))
     return x[keep], y[keep]
 

@@ -35,8 +35,8 @@ class Mark:
 #: Okabe and Ito's palette, which stays apart under the common colour vision deficiencies.
 VARIANTS = {
     "leaky": Mark("#D55E00", "solid"),
-    "proposed": Mark("#E69F00", "dash"),
-    "fixed": Mark("#009E73", "dot"),
+    "proposed": Mark("#E69F00", "7px,2px"),
+    "fixed": Mark("#009E73", "2px,3px"),
 }
 OTHERS = (
     Mark("#0072B2", "solid"),

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from resleak import units
-from resleak.declare import VERDICTS, Gauge
 from resleak.figures import _curves
-from resleak.figures._curves import Axis, Curve
+from resleak.figures._curves import Axis
+from resleak.figures._rows import Row, asked, left_out, moving, rows_of
 from resleak.figures._style import INK, SHADE, Mark, empty, marks, order, template
+from resleak.figures._words import plain, runs, scenarios, verdict_line
 
 #: Pixels: a row's plot, the text above each row, and what stands above and below all rows.
 ROW, HEAD, TOP, BOTTOM, LINE = 150, 50, 84, 56, 17
@@ -23,32 +22,6 @@ ROW, HEAD, TOP, BOTTOM, LINE = 150, 50, 84, 56, 17
 _APART = 0.02
 _MOST_MARKERS = 150
 _LABELS = {"step": "step", "t_s": "time since the start, s"}
-
-
-@dataclass(frozen=True)
-class _Row:
-    """One gauge: its curves, and its scale from the gauge's unit to the axis's."""
-
-    gauge: Gauge
-    curves: dict[str, Curve]
-    unit: str
-    scale: float
-
-    @property
-    def span(self) -> float:
-        return self.highest - self.lowest
-
-    @property
-    def lowest(self) -> float:
-        return float(min(np.nanmin(curve.low) for curve in self.curves.values()))
-
-    @property
-    def highest(self) -> float:
-        return float(max(np.nanmax(curve.high) for curve in self.curves.values()))
-
-    @property
-    def moves(self) -> bool:
-        return self.span >= self.gauge.rise
 
 
 def timeline(
@@ -70,15 +43,16 @@ def timeline(
     traces : DataFrame
         Rows of `resleak.traces`: ``variant``, ``run``, ``step``, ``t_s``, ``phase``, ``moment``
         and one column for each gauge.
-    gauges : iterable of str or Gauge, or mapping of str to Gauge, optional
-        What to draw, in this order; without it, every gauge that moved.
+    gauges : mapping of str to Gauge, or iterable of str or Gauge, optional
+        What to draw. A mapping says what is known of each gauge; of these, and without it of all
+        in the trace, those that moved are drawn. Names are drawn in the order given, moved or not.
     verdicts : DataFrame, optional
         The growth table of `resleak.judge`; written above each row, worst gauge first.
     x : {"step", "t_s"}
         The x-axis: steps, or seconds since the start.
     only_moving : bool
         Leave out gauges that stayed within the smallest rise worth calling a climb; the caption
-        names them. Without effect on `gauges` that were asked for.
+        names them. Without effect on names that were asked for.
     title : str
         Default: the name of the scenario.
 
@@ -87,91 +61,55 @@ def timeline(
     plotly.graph_objects.Figure
         Its height follows from the number of rows; no series has more than 2 000 points.
     """
-    rows = _rows(traces, gauges, verdicts, x)
+    rows = rows_of(traces, gauges, verdicts, x)
     if not rows:
         return empty("No readings: the trace holds no gauge with a value under load.")
-    drawn = rows if gauges is not None or not only_moving else _moving(rows, verdicts)
+    drawn = moving(rows, verdicts) if only_moving and not asked(gauges) else rows
     figure = make_subplots(rows=len(drawn), shared_xaxes=True, vertical_spacing=_gap(len(drawn)))
     names = order(list(traces["variant"].unique()))
+    told: set[str] = set()
     for number, row in enumerate(drawn, 1):
-        figure.add_traces(list(_lines(row, traces, names, x, first=number == 1)), number, 1)
+        figure.add_traces(list(_lines(row, traces, names, x, told)), number, 1)
         _axis(figure, row, number)
         _head(figure, row, number, verdicts, names)
     _mark_phases(figure, _curves.phases(traces, x))
-    _frame(figure, title or _scenarios(traces), _runs(traces), x, len(drawn))
-    _caption(figure, _left_out(rows, drawn))
+    _frame(figure, title or scenarios(traces), runs(traces), x, len(drawn))
+    _caption(figure, left_out(rows, drawn))
     return figure
 
 
-def _rows(
-    traces: pd.DataFrame, gauges: object, verdicts: pd.DataFrame | None, x: Axis
-) -> list[_Row]:
-    by_variant = dict(list(traces.groupby("variant", sort=False)))
-    rows = []
-    for name, gauge in _curves.choose(traces, gauges).items():
-        found = {str(v): _curves.curve(part, name, x) for v, part in by_variant.items()}
-        curves = {variant: curve for variant, curve in found.items() if len(curve)}
-        if curves:
-            highest = max(float(np.nanmax(np.abs(curve.high))) for curve in curves.values())
-            rows.append(_Row(gauge, curves, *_unit(gauge, highest, verdicts)))
-    worst = _severity(verdicts) if gauges is None else {}
-    return sorted(rows, key=lambda row: worst.get(row.gauge.name, 0))
-
-
-def _unit(gauge: Gauge, highest: float, verdicts: pd.DataFrame | None) -> tuple[str, float]:
-    unit = gauge.unit
-    if not unit and verdicts is not None:
-        unit = next(iter(verdicts.loc[verdicts["gauge"] == gauge.name, "unit"]), "")
-    if unit != "B":
-        return unit, 1.0
-    power = min(int(np.log2(max(highest, 1.0)) // 10), 4)
-    return ("B", "KiB", "MiB", "GiB", "TiB")[power], 1024.0**power
-
-
-def _severity(verdicts: pd.DataFrame | None) -> dict[str, int]:
-    """Return a rank for each gauge: that of its worst verdict in any variant."""
-    if verdicts is None:
-        return {}
-    ranks = verdicts["verdict"].map({word: rank for rank, word in enumerate(VERDICTS)})
-    return dict(ranks.groupby(verdicts["gauge"]).min())
-
-
-def _moving(rows: list[_Row], verdicts: pd.DataFrame | None) -> list[_Row]:
-    worst, level = _severity(verdicts), VERDICTS.index("level")
-    chosen = [r for r in rows if r.moves or worst.get(r.gauge.name, level) < level]
-    return chosen or rows
-
-
 def _lines(
-    row: _Row, traces: pd.DataFrame, names: list[str], x: Axis, first: bool
+    row: Row, traces: pd.DataFrame, names: list[str], x: Axis, told: set[str]
 ) -> Iterator[go.Scatter]:
+    """Yield what one row draws; `told` has the variants that the legend already names."""
     looks = marks(names)
     for name in names:
         if name not in row.curves:
             continue
         part = traces[traces["variant"] == name]
         yield from _band(row, name, looks[name])
-        yield _line(row, name, looks[name], first)
+        yield _line(row, name, looks[name], name not in told)
         yield from _after(row, name, looks[name], part, x)
-    if first:
+    if not told:
         yield _key()
+    told.update(row.curves)
 
 
-def _line(row: _Row, name: str, mark: Mark, first: bool) -> go.Scatter:
+def _line(row: Row, name: str, mark: Mark, in_legend: bool) -> go.Scatter:
     x, y = _curves.thin(row.curves[name].x, row.curves[name].middle)
     return go.Scatter(
         x=x,
         y=y / row.scale,
         name=name,
         legendgroup=name,
-        showlegend=first,
+        showlegend=in_legend,
         mode="lines",
         line={"color": mark.colour, "dash": mark.dash, "width": 2},
         hovertemplate=f"%{{y:.5~g}} {row.unit}",
     )
 
 
-def _band(row: _Row, name: str, mark: Mark) -> Iterator[go.Scatter]:
+def _band(row: Row, name: str, mark: Mark) -> Iterator[go.Scatter]:
     curve = row.curves[name]
     if np.array_equal(curve.low, curve.high):
         return
@@ -191,7 +129,7 @@ def _band(row: _Row, name: str, mark: Mark) -> Iterator[go.Scatter]:
         )
 
 
-def _after(row: _Row, name: str, mark: Mark, part: pd.DataFrame, x: Axis) -> Iterator[go.Scatter]:
+def _after(row: Row, name: str, mark: Mark, part: pd.DataFrame, x: Axis) -> Iterator[go.Scatter]:
     """Yield markers for what was left after collections, and once the load had ended."""
     gauge = row.gauge.name
     left = _curves.collected(part, gauge, x)
@@ -232,16 +170,14 @@ def _key() -> go.Scatter:
     )
 
 
-def _axis(figure: go.Figure, row: _Row, number: int) -> None:
+def _axis(figure: go.Figure, row: Row, number: int) -> None:
     # A level gauge must look level: the axis spans at least the smallest rise worth a word.
-    middle, least = (row.highest + row.lowest) / 2, row.gauge.rise
+    middle, least = (row.highest + row.lowest) / 2, row.gauge.rise / 2
     figure.update_yaxes(
         title_text=row.unit,
         nticks=5,
         zeroline=False,
-        autorangeoptions={
-            "include": [(middle - least) / row.scale, (middle + least) / row.scale]
-        },
+        autorangeoptions={"include": [(middle - least) / row.scale, (middle + least) / row.scale]},
         row=number,
         col=1,
     )
@@ -249,14 +185,14 @@ def _axis(figure: go.Figure, row: _Row, number: int) -> None:
 
 def _head(
     figure: go.Figure,
-    row: _Row,
+    row: Row,
     number: int,
     verdicts: pd.DataFrame | None,
     names: list[str],
 ) -> None:
     what = f"  {row.gauge.what}" if row.gauge.what else ""
-    lines = [f"<b>{_plain(row.gauge.name)}</b>{_plain(what)}"]
-    lines += _words(row.gauge.name, verdicts, names)
+    lines = [f"<b>{plain(row.gauge.name)}</b>{plain(what)}"]
+    lines += verdict_line(row.gauge.name, verdicts, names)
     figure.add_annotation(
         text="<br>".join(lines),
         xref=f"x{number if number > 1 else ''} domain",
@@ -270,31 +206,6 @@ def _head(
         showarrow=False,
         name="head",
     )
-
-
-def _words(gauge: str, verdicts: pd.DataFrame | None, names: list[str]) -> list[str]:
-    if verdicts is None:
-        return []
-    looks, told = marks(names), []
-    of_gauge = verdicts[verdicts["gauge"] == gauge].set_index("variant")
-    for name in (n for n in names if n in of_gauge.index):
-        found = of_gauge.loc[name]
-        swatch = f'<span style="color:{looks[name].colour}">■</span>'
-        told.append(f"{swatch} {_plain(name)}: <b>{_plain(found['verdict'])}</b>{_rate(found)}")
-    return ["&#160;&#160; ".join(told)] if told else []
-
-
-def _rate(found: pd.Series) -> str:
-    if found["verdict"] == "leak":
-        return f" {units.rate(float(found['per_step']), str(found['unit']))}"
-    if found["verdict"] == "deferred":
-        return f", peak {units.amount(float(found['peak']), str(found['unit']))}"
-    return ""
-
-
-def _plain(text: object) -> str:
-    """Return text that plotly shows as it stands: its own small HTML must not be read into it."""
-    return str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _mark_phases(figure: go.Figure, phases: list[_curves.Phase]) -> None:
@@ -337,7 +248,7 @@ def _frame(figure: go.Figure, title: str, runs: str, x: Axis, rows: int) -> None
         height=TOP + HEAD + inner + BOTTOM,
         margin={"t": TOP + HEAD, "b": BOTTOM, "l": 70, "r": 16},
         title={
-            "text": _plain(title),
+            "text": plain(title),
             "subtitle": {"text": runs, "font": {"size": 12}},
             "yref": "container",
             "y": 1,
@@ -359,40 +270,14 @@ def _frame(figure: go.Figure, title: str, runs: str, x: Axis, rows: int) -> None
     figure.update_xaxes(title_text=_LABELS[x], row=rows, col=1)
 
 
-def _scenarios(traces: pd.DataFrame) -> str:
-    return ", ".join(sorted(map(str, traces["scenario"].unique()))) if "scenario" in traces else ""
-
-
-def _runs(traces: pd.DataFrame) -> str:
-    counts = traces.groupby("variant")["run"].nunique()
-    low, high = counts.min(), counts.max()
-    many = f"{low}" if low == high else f"{low} to {high}"
-    if high == 1:
-        return "one run of each variant"
-    return f"{many} runs of each variant: line = median, band = lowest to highest"
-
-
-def _left_out(rows: list[_Row], drawn: list[_Row]) -> str:
-    absent = [row for row in rows if row not in drawn]
-    if not absent:
-        return "" if any(row.moves for row in rows) else "No gauge moved enough to call it a climb."
-    told = ", ".join(f"{row.gauge.name} ({_level(row)})" for row in absent)
-    return f"Not drawn, as they moved less than the smallest rise worth a word: {told}."
-
-
-def _level(row: _Row) -> str:
-    low, high = (units.amount(v, row.gauge.unit) for v in (row.lowest, row.highest))
-    return low if low == high else f"{low} to {high}"
-
-
 def _caption(figure: go.Figure, text: str) -> None:
-    lines = textwrap.wrap(text, 105)
+    lines = textwrap.wrap(text, 115)
     if not lines:
         return
     figure.layout.height += LINE * len(lines)
     figure.layout.margin.b += LINE * len(lines)
     figure.add_annotation(
-        text="<br>".join(map(_plain, lines)),
+        text="<br>".join(map(plain, lines)),
         xref="paper",
         yref="paper",
         x=0,

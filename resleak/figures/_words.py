@@ -1,0 +1,53 @@
+"""What a figure says in words: verdicts, runs, and text that plotly must not take for HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import pandas as pd
+
+from resleak import units
+from resleak.figures._style import marks
+
+
+def verdict_line(gauge: str, verdicts: pd.DataFrame | None, names: list[str]) -> list[str]:
+    """Return the line that says what each variant's verdict on one gauge is, if there is one."""
+    if verdicts is None:
+        return []
+    looks, told = marks(names), []
+    of_gauge = verdicts[verdicts["gauge"] == gauge]
+    found = {str(row["variant"]): row for row in of_gauge.to_dict("records")}
+    for name in (n for n in names if n in found):
+        swatch = f'<span style="color:{looks[name].colour}">■</span>'
+        word = plain(found[name]["verdict"])
+        told.append(f"{swatch} {plain(name)}: <b>{word}</b>{_rate(found[name])}")
+    return ["&#160;&#160; ".join(told)] if told else []
+
+
+def _rate(found: dict[Hashable, Any]) -> str:
+    if found["verdict"] == "leak":
+        return f" {units.rate(float(found['per_step']), str(found['unit']))}"
+    if found["verdict"] == "deferred":
+        return f", peak {units.amount(float(found['peak']), str(found['unit']))}"
+    return ""
+
+
+def plain(text: object) -> str:
+    """Return text that plotly shows as it stands: its own small HTML must not be read into it."""
+    return str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def scenarios(traces: pd.DataFrame) -> str:
+    """Return the names of the scenarios in a trace."""
+    return ", ".join(sorted(map(str, traces["scenario"].unique()))) if "scenario" in traces else ""
+
+
+def runs(traces: pd.DataFrame) -> str:
+    """Return how many runs there are and what the lines and bands therefore mean."""
+    counts = traces.groupby("variant")["run"].nunique()
+    low, high = counts.min(), counts.max()
+    many = f"{low}" if low == high else f"{low} to {high}"
+    if high == 1:
+        return "one run of each variant"
+    return f"{many} runs of each variant: line = median, band = lowest to highest"
