@@ -1,0 +1,285 @@
+"""Join all the evidence of one scenario: a verdict a variant, and what became of claim and fix."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from resleak import growth, limits, stacks, units
+from resleak.declare import BROKEN, HANGS
+from resleak.errors import StoreError
+from resleak.frames import Captures, gauges_of, traces
+
+#: From worst to best; the first that applies is the variant's verdict.
+ORDER = ("leak", HANGS, BROKEN, "deferred", "inconclusive", "bounded", "level")
+_UNDECIDED = "inconclusive"
+_STOPPED = ("hung", "deadline", "memory")
+_SITES = 10
+
+#: Gauge, limit's gauge or ``run``, to the words that were measured of it.
+Symptoms = dict[str, set[str]]
+
+
+@dataclass
+class VariantJudged:
+    """All that was found of one variant.
+
+    Attributes
+    ----------
+    name, verdict : str
+        The verdict is the worst that applies, in the order of `ORDER`.
+    gauges : DataFrame
+        As `resleak.growth.judge` gives them.
+    limits : DataFrame
+        As `resleak.limits.check` gives them.
+    sites : DataFrame
+        As `resleak.stacks.sites` gives them; empty without a memory profile.
+    exits : list of dict
+        How each run ended.
+    symptoms : dict of str to set of str
+        What is wrong with it: empty for a clean variant.
+    """
+
+    name: str
+    gauges: pd.DataFrame
+    limits: pd.DataFrame
+    sites: pd.DataFrame
+    exits: list[dict[str, Any]]
+    evidence: set[str]
+    expect: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def symptoms(self) -> Symptoms:
+        """Gauge, limit's gauge or ``run`` to what is wrong with it."""
+        found: Symptoms = {}
+        for row in self.gauges.itertuples():
+            found.setdefault(str(row.gauge), set()).update(_words(row))
+        for row in self.limits[self.limits["holds"].eq(False)].itertuples():
+            found.setdefault(str(row.gauge), set()).add(BROKEN)
+        if any(one["status"] in _STOPPED for one in self.exits):
+            found["run"] = {HANGS}
+        return {name: words for name, words in found.items() if words}
+
+    @property
+    def undecided(self) -> set[str]:
+        """The gauges that are evidence here and came out inconclusive."""
+        rows = self.gauges[self.gauges["verdict"] == _UNDECIDED]
+        return set(rows["gauge"]) & self.evidence
+
+    @property
+    def verdict(self) -> str:
+        """The worst word that applies."""
+        words = set().union(*self.symptoms.values())
+        words |= {_UNDECIDED} if self.undecided else set()
+        clean = set(self.gauges["verdict"]) & {"bounded", "level"}
+        return next((word for word in ORDER if word in words | clean), _UNDECIDED)
+
+    @property
+    def as_declared(self) -> bool:
+        """Whether what was measured is what the scenario's file declares."""
+        declared = _parsed(self.expect)
+        if not declared:
+            return not self.symptoms and not self.undecided
+        counted = {k: v for k, v in self.symptoms.items() if k in self.evidence | set(declared)}
+        return counted == declared
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON; NaN becomes None."""
+        columns = [c for c in self.gauges.columns if c not in ("variant", "gauge")]
+        gauges = self.gauges.set_index("gauge")[columns].to_dict(orient="index")
+        answer = {
+            "verdict": self.verdict,
+            "as_declared": self.as_declared,
+            "symptoms": {name: sorted(words) for name, words in self.symptoms.items()},
+            "gauges": gauges,
+            "limits": self.limits.to_dict(orient="records"),
+            "sites": self.sites.head(_SITES).to_dict(orient="records"),
+            "exit": self.exits,
+        }
+        return _plain(answer)
+
+
+@dataclass
+class Judgement:
+    """What was found of one scenario.
+
+    Attributes
+    ----------
+    scenario : dict
+        What its file declared.
+    variants : dict of str to VariantJudged
+        In the declared order.
+    """
+
+    scenario: Mapping[str, Any]
+    variants: dict[str, VariantJudged]
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The verdicts, one row a variant and gauge."""
+        return pd.concat([v.gauges for v in self.variants.values()], ignore_index=True)
+
+    @property
+    def claim(self) -> dict[str, Any]:
+        """The claim with its declared and measured outcome, and the same of the seed's fix."""
+        fix = "proposed" if "proposed" in self.variants else "fixed"
+        return {
+            "seed": self.scenario["seed"],
+            "text": self.scenario["claim"],
+            "declared": self.scenario["outcome"],
+            "measured": self._claim_measured(),
+            "fix": {
+                "variant": fix if fix in self.variants else None,
+                "declared": self.scenario["fix"],
+                "measured": self._fix_measured(fix),
+            },
+        }
+
+    @property
+    def ok(self) -> bool:
+        """Whether every variant, the claim and the fix came out as the file declares."""
+        claim, fix = self.claim, self.claim["fix"]
+        outcomes = claim["declared"] == claim["measured"] and fix["declared"] == fix["measured"]
+        return all(v.as_declared for v in self.variants.values()) and outcomes
+
+    def _claim_measured(self) -> str | None:
+        leaky = self.variants.get("leaky")
+        claimed = _parsed(self.scenario["symptoms"])
+        if leaky is None or not claimed:
+            return None
+        if leaky.undecided & set(claimed):
+            return _UNDECIDED
+        shown = [words <= leaky.symptoms.get(name, set()) for name, words in claimed.items()]
+        if all(shown):
+            return "reproduced"
+        return "partly" if any(name in leaky.symptoms for name in claimed) else "not reproduced"
+
+    def _fix_measured(self, name: str) -> str | None:
+        leaky, fix = self.variants.get("leaky"), self.variants.get(name)
+        if leaky is None or fix is None or self.scenario["fix"] is None:
+            return None
+        if fix.undecided:
+            return _UNDECIDED
+        if not fix.symptoms:
+            return "holds"
+        return "harmful" if _worse(fix, leaky) else "insufficient"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "scenario": self.scenario["name"],
+            "title": self.scenario["title"],
+            "variants": {name: v.to_dict() for name, v in self.variants.items()},
+            "claim": self.claim,
+            "ok": self.ok,
+        }
+
+    def sentence(self, variant: str) -> str:
+        """Say in one sentence what was found of a variant, with its number."""
+        judged = self.variants[variant]
+        rows = judged.gauges[judged.gauges["verdict"] == "leak"]
+        rows = rows[rows["gauge"].isin(judged.evidence)] if len(rows) else rows
+        told = [
+            f"{r.gauge} leak {units.rate(r.per_step, r.unit)} {units.interval(r.low, r.high)}"
+            for r in rows.itertuples()
+        ]
+        others = [f"{k} {' and '.join(sorted(v - {'leak'}))}" for k, v in judged.symptoms.items()]
+        told += [one for one in others if not one.endswith(" ")]
+        return f"{variant}: {judged.verdict}" + (f" ({'; '.join(told)})" if told else "")
+
+    def __str__(self) -> str:
+        return "\n".join(self.sentence(name) for name in self.variants)
+
+    def _repr_html_(self) -> str:
+        items = "".join(f"<li>{html.escape(self.sentence(name))}</li>" for name in self.variants)
+        return f"<p><b>{html.escape(self.scenario['title'])}</b></p><ul>{items}</ul>"
+
+
+def judge(captures: Captures) -> Judgement:
+    """Judge the captures of one scenario.
+
+    Parameters
+    ----------
+    captures : Captures
+        All runs of its variants, with the gauges and, if there are any, with memray.
+
+    Returns
+    -------
+    Judgement
+
+    Raises
+    ------
+    StoreError
+        If they are of several scenarios, or none has gauges.
+    """
+    names = sorted({c.scenario for c in captures})
+    if len(names) != 1:
+        raise StoreError(
+            f"these are captures of {len(names)} scenarios: {', '.join(names)}; judge one"
+        )
+    measured = captures.select(instrument="gauges")
+    frame = growth.judge(traces(measured), gauges_of(measured))
+    scenario = captures[0].manifest["scenario"]
+    judged = {
+        name: _judge_variant(captures.select(variant=name), frame) for name in measured.variants
+    }
+    return Judgement(scenario, judged)
+
+
+def _judge_variant(captures: Captures, frame: pd.DataFrame) -> VariantJudged:
+    measured, profiled = captures.select(instrument="gauges"), captures.select(instrument="memray")
+    scenario, name = measured[0].manifest["scenario"], measured[0].variant
+    return VariantJudged(
+        name=name,
+        gauges=frame[frame["variant"] == name].reset_index(drop=True),
+        limits=limits.check(measured),
+        sites=stacks.sites(profiled) if profiled else pd.DataFrame(),
+        exits=[c.exit for c in measured],
+        evidence=_evidence(scenario, frame),
+        expect=scenario["variants"].get(name, {}).get("expect", {}),
+    )
+
+
+def _evidence(scenario: Mapping[str, Any], frame: pd.DataFrame) -> set[str]:
+    """Return what decides here; for a file that names no gauges, all of them."""
+    if not scenario["gauges"] and not scenario["claim"]:
+        return {*frame["gauge"], "run"}
+    own = {gauge["name"] for gauge in scenario["own_gauges"]}
+    limited = {limit["gauge"] for limit in scenario["limits"]}
+    return {*scenario["gauges"], scenario["control"], "run"} | own | limited
+
+
+def _words(row: Any) -> set[str]:
+    """Return what a gauge's row says is wrong; a leak can also wait for the collector."""
+    words = {row.verdict} & {"leak", "deferred"}
+    return words | {"deferred"} if words and growth.waits(row) else words
+
+
+def _parsed(declared: Mapping[str, str]) -> Symptoms:
+    return {name: {w.strip() for w in words.split(",")} for name, words in declared.items()}
+
+
+def _worse(fix: VariantJudged, leaky: VariantJudged) -> bool:
+    """Tell whether a fix shows something that was not there before, or more of what was."""
+    relevant = {k: v for k, v in fix.symptoms.items() if k in fix.evidence}
+    new = any(words - leaky.symptoms.get(name, set()) for name, words in relevant.items())
+    after, before = fix.gauges.set_index("gauge"), leaky.gauges.set_index("gauge")
+    grown = [n for n in relevant if n in after.index and n in before.index]
+    faster = any(after.loc[n, "low"] > 1.1 * before.loc[n, "high"] for n in grown)
+    return new or faster
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

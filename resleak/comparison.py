@@ -1,0 +1,141 @@
+"""Before against after: which gauges changed, by how much, and what that certifies."""
+
+from __future__ import annotations
+
+import html
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from scipy import stats
+
+from resleak import growth, units
+from resleak.declare import Gauge
+from resleak.errors import StoreError
+from resleak.frames import Captures, gauges_of, traces
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two variants, gauge by gauge.
+
+    Attributes
+    ----------
+    before, after : str
+        Names of the two.
+    frame : DataFrame
+        One row a gauge: ``gauge unit before after difference low high p lower margin equivalent
+        sentence``. Rates are per step; `low` and `high` bound the difference; `p` is the one-sided
+        Mann-Whitney probability that the runs' rates are not lower after; `equivalent` says that
+        the whole interval of `after` lies within plus and minus `margin`.
+    """
+
+    before: str
+    after: str
+    frame: pd.DataFrame
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON; NaN becomes None."""
+        rows = self.frame.set_index("gauge").to_dict(orient="index")
+        gauges = {
+            name: {key: None if _is_nan(value) else value for key, value in row.items()}
+            for name, row in rows.items()
+        }
+        return {"before": self.before, "after": self.after, "gauges": gauges}
+
+    def __str__(self) -> str:
+        return "\n".join(self.frame["sentence"])
+
+    def _repr_html_(self) -> str:
+        items = "".join(f"<li>{html.escape(text)}</li>" for text in self.frame["sentence"])
+        return f"<p>{html.escape(self.before)} → {html.escape(self.after)}</p><ul>{items}</ul>"
+
+
+def compare(before: Captures, after: Captures) -> Comparison:
+    """Compare the runs of two variants (or of one variant at two times).
+
+    Parameters
+    ----------
+    before, after : Captures
+        Replicated runs of each; the same number of steps compares best.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    StoreError
+        If one of them has no runs with gauges, or both have no gauge in common.
+
+    References
+    ----------
+    Mann, Whitney: On a test of whether one of two random variables is stochastically larger
+    (1947). Schuirmann: A comparison of the two one-sided tests procedure (1987), on why "not
+    significant" is not "equal".
+    """
+    gauges = gauges_of([*before, *after])
+    old, new = (traces(side.select(instrument="gauges")) for side in (before, after))
+    _check_one_variant(before, after)
+    judged = [growth.judge(side, gauges).set_index("gauge") for side in (old, new)]
+    common = [name for name in judged[0].index if name in judged[1].index]
+    if not common:
+        raise StoreError("these captures have no gauge in common; compare runs of one scenario")
+    rows = [
+        _row(gauges[name], judged[0].loc[name], judged[1].loc[name], old, new) for name in common
+    ]
+    return Comparison(_label(before), _label(after), pd.DataFrame(rows))
+
+
+def _check_one_variant(*sides: Captures) -> None:
+    for side in sides:
+        names = side.variants
+        if len(names) != 1:
+            raise StoreError(f"one side holds {len(names)} variants ({', '.join(names)}); give one")
+
+
+def _row(
+    gauge: Gauge, old: pd.Series, new: pd.Series, before: pd.DataFrame, after: pd.DataFrame
+) -> dict[str, Any]:
+    p = _lower_p(growth.run_rates(before, gauge.name), growth.run_rates(after, gauge.name))
+    margin = float(new["smallest_detectable"])
+    row = {
+        "gauge": gauge.name,
+        "unit": gauge.unit,
+        "before": float(old["per_step"]),
+        "after": float(new["per_step"]),
+        "difference": float(new["per_step"] - old["per_step"]),
+        "low": float(new["low"] - old["high"]),
+        "high": float(new["high"] - old["low"]),
+        "p": p,
+        "lower": bool(new["high"] < old["low"]),
+        "margin": margin,
+        "equivalent": bool(-margin < new["low"] and new["high"] < margin),
+        "verdict_before": old["verdict"],
+        "verdict_after": new["verdict"],
+    }
+    return {**row, "sentence": _sentence(row)}
+
+
+def _lower_p(before: Any, after: Any) -> float:
+    if not len(before) or not len(after):
+        return math.nan
+    return float(stats.mannwhitneyu(after, before, alternative="less").pvalue)
+
+
+def _sentence(row: dict[str, Any]) -> str:
+    change = f"{units.rate(row['before'], row['unit'])} → {units.rate(row['after'], row['unit'])}"
+    if row["verdict_before"] == "leak" and row["equivalent"]:
+        margin = units.rate(row["margin"], row["unit"])
+        return f"{row['gauge']}: {change}; fixed: below {margin} with 95 % confidence"
+    words = f"{row['verdict_before']} → {row['verdict_after']}"
+    return f"{row['gauge']}: {change} ({words})"
+
+
+def _label(side: Captures) -> str:
+    return f"{side[0].scenario} {side[0].variant}"
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)

@@ -1,0 +1,272 @@
+"""The rule that joins the statistics into a verdict for each gauge of each variant.
+
+Read it as: cut the warm-up, estimate the rate of what is left, ask whether it is real (an interval
+and a test over replicated runs), whether it counts (a floor), whether it keeps up (fading,
+saturation), and whether it goes away (at collections, or when the load stops).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from resleak import rates
+from resleak.declare import Gauge, Verdict
+from resleak.rates import FEWEST, Rate, Runs
+
+#: Chance of a false alarm over all gauges of a variant.
+ALPHA = 0.01
+#: A climb whose second half has less than this share of the first half's rate is fading.
+FADING = 0.5
+#: A climb of which at most this share is left once the load has stopped has drained.
+DRAINED = 0.1
+#: A handle must have risen by this much over the steady part.
+_LEAST_RISE = 2.0
+#: What waits for the collector counts from this many handles a block.
+_LEAST_DROP = 2.0
+_COUNTED = ("handles", "own")
+
+
+@dataclass(frozen=True)
+class Series:
+    """One gauge of one variant in all its runs.
+
+    Attributes
+    ----------
+    steady : list of array, shape (points, 2)
+        Step and value after each collection of the steady part, a list item a run.
+    start, settled : float
+        Median first reading of all, and median last reading after the load had stopped.
+    drop : float
+        Median fall at a collection, over the steady blocks of all runs.
+    peak, at_end : float
+        Highest reading of all runs, and the median last one.
+    """
+
+    steady: Runs
+    start: float
+    settled: float
+    drop: float
+    peak: float
+    at_end: float
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The verdict for one gauge, with all that is needed to defend it."""
+
+    gauge: str
+    family: str
+    verdict: Verdict
+    per_step: float
+    low: float
+    high: float
+    unit: str
+    smallest_detectable: float
+    peak: float
+    at_end: float
+    held_between_collections: float
+    p: float
+    runs: int
+    reason: str
+
+
+def judge(traces: pd.DataFrame, gauges: Mapping[str, Gauge]) -> pd.DataFrame:
+    """Judge every gauge of every variant.
+
+    Parameters
+    ----------
+    traces : DataFrame
+        As `resleak.frames.traces` gives them.
+    gauges : mapping of str to Gauge
+        Which gauges, with their units and floors; counters and facts are passed over.
+
+    Returns
+    -------
+    DataFrame
+        One row a variant and gauge: ``variant gauge family verdict per_step low high unit
+        smallest_detectable peak at_end held_between_collections p runs reason``. Rates are in the
+        unit per step.
+    """
+    rows = []
+    for variant, trace in traces.groupby("variant", sort=False):
+        judged = [
+            _judge_one(gauge, series(trace, gauge.name))
+            for gauge in gauges.values()
+            if gauge.kind == "level" and gauge.name in trace and trace[gauge.name].notna().any()
+        ]
+        rows += [{"variant": variant, **asdict(one)} for one in _corrected(judged)]
+    columns = ["variant", *Judged.__dataclass_fields__]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def run_rates(trace: pd.DataFrame, gauge: str) -> np.ndarray:
+    """Return the rate of each run of one variant after its warm-up, shape (runs,).
+
+    Parameters
+    ----------
+    trace : DataFrame
+        The runs of one variant.
+    gauge : str
+        A column.
+    """
+    steady = series(trace, gauge).steady
+    enough = [points for points in steady if len(points) >= FEWEST]
+    return rates.slopes(_late(enough)) if enough else np.empty(0)
+
+
+def series(trace: pd.DataFrame, gauge: str) -> Series:
+    """Take from one variant's trace what the verdict on one gauge rests on.
+
+    Parameters
+    ----------
+    trace : DataFrame
+        The runs of one variant.
+    gauge : str
+        A column.
+
+    Returns
+    -------
+    Series
+    """
+    known = trace[trace[gauge].notna()]
+    after = known[known["moment"] == "after_collect"]
+    by_run = list(after.groupby("run"))
+    steady = [_points(run[run["phase"] == "steady"], gauge) for _, run in by_run]
+    settled = [run[run["phase"] == "settle"][gauge].tail(1) for _, run in by_run]
+    return Series(
+        steady=[points for points in steady if len(points)],
+        start=_median(run[gauge].head(1) for _, run in by_run),
+        settled=_median(settled),
+        drop=_drop(known, gauge),
+        peak=float(known[gauge].max()),
+        at_end=_median(run[gauge].tail(1) for _, run in known.groupby("run")),
+    )
+
+
+def waits(row: Any) -> bool:
+    """Tell whether what a judged gauge counts also waits for the collector, leak or not."""
+    return bool(row.family in _COUNTED and row.held_between_collections >= _LEAST_DROP)
+
+
+def _points(rows: pd.DataFrame, gauge: str) -> np.ndarray:
+    last = rows.drop_duplicates("step", keep="last")
+    return rates.thin(last[["step", gauge]].to_numpy(dtype=float))
+
+
+def _drop(known: pd.DataFrame, gauge: str) -> float:
+    """Return the median fall from just before to just after a collection."""
+    steady = known[known["phase"] == "steady"]
+    moments = steady.pivot_table(index=["run", "block"], columns="moment", values=gauge)
+    if not {"before_collect", "after_collect"} <= set(moments.columns):
+        return 0.0
+    return float((moments["before_collect"] - moments["after_collect"]).median())
+
+
+def _median(values: object) -> float:
+    joined = pd.concat(list(values)) if values else pd.Series(dtype=float)  # type: ignore[call-overload]
+    return float(joined.median())
+
+
+def _judge_one(gauge: Gauge, seen: Series) -> Judged:
+    def judged(verdict: Verdict, found: Rate, floor: float, reason: str) -> Judged:
+        smallest = floor + found.half_width
+        numbers = (found.value, found.low, found.high, gauge.unit, smallest)
+        level = (seen.peak, seen.at_end, seen.drop)
+        return Judged(
+            gauge.name, gauge.family, verdict, *numbers, *level, found.p, len(seen.steady), reason
+        )
+
+    if not seen.steady or min(len(points) for points in seen.steady) < FEWEST:
+        nothing = Rate(np.nan, np.nan, np.nan, 1.0)
+        return judged("inconclusive", nothing, np.nan, _too_few(seen))
+    late = _late(seen.steady)
+    found, floor = rates.rate(late), _floor(gauge, late)
+    verdict, reason = _verdict(gauge, seen, late, found, floor)
+    return judged(verdict, found, floor, reason)
+
+
+def _late(steady: Runs) -> Runs:
+    """Return the part of each run after its warm-up."""
+    begin = rates.warmup_end(steady)
+    return [points[points[:, 0] >= begin] for points in steady]
+
+
+def _floor(gauge: Gauge, late: Runs) -> float:
+    """Return the smallest rate that counts: the gauge's, or the least rise over the steps seen."""
+    if gauge.family not in _COUNTED:
+        return gauge.floor
+    return max(gauge.floor, _LEAST_RISE / _steps(late))
+
+
+def _steps(late: Runs) -> float:
+    return float(np.median([np.ptp(points[:, 0]) for points in late]))
+
+
+def _verdict(
+    gauge: Gauge, seen: Series, late: Runs, found: Rate, floor: float
+) -> tuple[Verdict, str]:
+    if found.low > floor and found.p < ALPHA:
+        return _climbing(gauge, seen, late)
+    if found.value > floor and found.p < 0.05:
+        return "inconclusive", f"climbs, but not surely above the floor: {_more(late, 2.0)}"
+    if _starts_to_climb(late, floor):
+        return "inconclusive", f"begins to climb in the last blocks: {_more(late, 1.0)}"
+    if gauge.family in _COUNTED and seen.drop >= _LEAST_DROP:
+        return "deferred", "climbs between collections and falls at each"
+    if _highest(seen) - seen.start > gauge.rise:
+        return "bounded", "climbed, then level"
+    return "level", "no growth beyond the floor"
+
+
+def _climbing(gauge: Gauge, seen: Series, late: Runs) -> tuple[Verdict, str]:
+    """Decide between a leak and the things that climb and are none."""
+    fading = rates.fading(late)
+    if fading < FADING:
+        return "inconclusive", f"still climbs, but fades: {_more(late, 2.0)}"
+    if fading < 0.8 and rates.saturates(seen.steady):
+        return "inconclusive", f"bends like something that fills: {_more(late, 2.0)}"
+    if gauge.family in _COUNTED and _left(seen, late) <= DRAINED:
+        return "deferred", "climbs under load and drains when it stops"
+    return "leak", "climbs steadily and is held"
+
+
+def _starts_to_climb(late: Runs, floor: float) -> bool:
+    """Tell whether nearly every one of the last blocks rose, in every run."""
+    tails = [np.diff(points[-FEWEST:], axis=0) for points in late]
+    return all(np.sum(tail[:, 1] > floor * tail[:, 0]) >= FEWEST - 2 for tail in tails)
+
+
+def _left(seen: Series, late: Runs) -> float:
+    """Return the share of the climb that is left once the load has stopped."""
+    first = float(np.median([points[0, 1] for points in late]))
+    last = float(np.median([points[-1, 1] for points in late]))
+    return (seen.settled - first) / (last - first) if last > first else 1.0
+
+
+def _highest(seen: Series) -> float:
+    return float(max(points[:, 1].max() for points in seen.steady))
+
+
+def _more(late: Runs, factor: float) -> str:
+    return f"about {factor * _steps(late):.0f} more steps would decide"
+
+
+def _too_few(seen: Series) -> str:
+    have = min((len(points) for points in seen.steady), default=0)
+    return f"only {have} collections in the steady part; it takes {FEWEST}: run more steps"
+
+
+def _corrected(judged: list[Judged]) -> list[Judged]:
+    """Take back a leak that does not stand once the number of gauges is considered (Holm)."""
+    adjusted = rates.holm(np.array([one.p for one in judged]))
+    return [
+        replace(one, p=float(p), verdict="inconclusive", reason="does not stand among all gauges")
+        if one.verdict == "leak" and p >= ALPHA
+        else replace(one, p=float(p))
+        for one, p in zip(judged, adjusted, strict=True)
+    ]

@@ -1,0 +1,85 @@
+"""Hold the limits a scenario declares against what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from resleak.declare import Limit
+from resleak.frames import Capture
+
+
+def check(captures: Iterable[Capture]) -> pd.DataFrame:
+    """Hold every declared limit against every run of one variant.
+
+    Parameters
+    ----------
+    captures : iterable of Capture
+        The runs of one variant with the gauges.
+
+    Returns
+    -------
+    DataFrame
+        One row a limit: ``gauge limit holds worst source``. `holds` is None where nothing was
+        measured; `worst` is the reading that comes closest to breaking it, over all runs.
+    """
+    runs = [c for c in captures if c.instrument == "gauges"]
+    limits = [Limit(**declared) for c in runs[:1] for declared in c.manifest["scenario"]["limits"]]
+    rows = [_check_one(limit, runs) for limit in limits]
+    return pd.DataFrame(rows, columns=["gauge", "limit", "holds", "worst", "source"])
+
+
+def _check_one(limit: Limit, runs: list[Capture]) -> dict[str, Any]:
+    readings = np.concatenate([_readings(limit, run) for run in runs])
+    readings = readings[~np.isnan(readings)]
+    worst = _worst(limit, readings) if len(readings) else np.nan
+    holds = _holds(limit, worst) if len(readings) else None
+    named = {"gauge": limit.gauge, "limit": limit.text(), "source": limit.source}
+    return {**named, "holds": holds, "worst": worst}
+
+
+def _readings(limit: Limit, run: Capture) -> np.ndarray:
+    """Return the readings of one run that the limit speaks of; empty if there are none."""
+    if limit.gauge == "exit_s":
+        return _array(run.exit["exit_s"])
+    if limit.gauge in run.manifest["facts"]:
+        return _array(run.manifest["facts"][limit.gauge])
+    if limit.gauge not in run.trace:
+        return np.empty(0)
+    rows = run.trace[run.trace[limit.gauge].notna()]
+    if limit.per_second is not None:
+        return _array(_per_second(rows, limit.gauge))
+    values = rows[limit.gauge].to_numpy(dtype=float)
+    return values[-1:] if limit.at_end is not None else values
+
+
+def _array(value: float | None) -> np.ndarray:
+    return np.array([np.nan if value is None else value], dtype=float)
+
+
+def _per_second(rows: pd.DataFrame, gauge: str) -> float:
+    steady = rows[rows["phase"] == "steady"]
+    if len(steady) < 2:
+        return np.nan
+    ends = steady.iloc[[0, -1]]
+    return float(np.diff(ends[gauge])[0] / np.diff(ends["t_s"])[0])
+
+
+def _worst(limit: Limit, readings: np.ndarray) -> float:
+    if limit.at_least is not None:
+        return float(readings.min())
+    if limit.at_end is not None:
+        return float(readings[np.argmax(np.abs(readings - limit.at_end))])
+    return float(readings.max())
+
+
+def _holds(limit: Limit, worst: float) -> bool:
+    if limit.at_least is not None:
+        return worst >= limit.at_least
+    if limit.at_end is not None:
+        return worst == limit.at_end
+    most = limit.at_most if limit.at_most is not None else limit.per_second
+    return most is None or worst <= most

@@ -1,0 +1,240 @@
+"""Rates of growth with their uncertainty: the libraries' statistics, applied to replicated runs.
+
+Every function takes ``runs``, a list of arrays of shape (points, 2): step and value of one gauge in
+one run, one point for each collection.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import ruptures
+from numpy.typing import NDArray
+from scipy import stats
+
+Points = NDArray[np.float64]
+Runs = list[Points]
+
+#: Fewest points a rate is computed from.
+FEWEST = 6
+_MOST = 40
+_RESAMPLES = 400
+_BLOCK = 3
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A rate with its 95 % interval, in units per step.
+
+    Attributes
+    ----------
+    value, low, high : float
+        Estimate and interval.
+    p : float
+        One-sided probability of so steady a climb if there were none.
+    """
+
+    value: float
+    low: float
+    high: float
+    p: float
+
+    @property
+    def half_width(self) -> float:
+        """Half the width of the interval."""
+        return (self.high - self.low) / 2
+
+
+def thin(points: Points, most: int = _MOST) -> Points:
+    """Keep at most `most` points: the lowest of each group of neighbours.
+
+    A collector's saw-tooth and a batch that waits for its flush show in the high points, what
+    stays for good shows in the low ones.
+    """
+    if len(points) <= most:
+        return points
+    groups = np.array_split(points, most)
+    return np.array([[g[:, 0].mean(), g[:, 1].min()] for g in groups])
+
+
+def warmup_end(runs: Runs) -> float:
+    """Return the step at which the steady part begins.
+
+    The mean curve is split where two straight lines explain it far better than one. At least
+    `FEWEST` points are left after the split.
+
+    Returns
+    -------
+    float
+        The step of the first point that counts; the first of all if no split is warranted.
+
+    References
+    ----------
+    Truong, Oudre, Vayatis: Selective review of offline change point detection methods (2020), the
+    linear model. Barrett et al.: Virtual machine warmup blows hot and cold (2017), on why a
+    fixed number of dropped steps is wrong.
+    """
+    x, y = _mean_curve(runs)
+    if len(x) < 2 * FEWEST or np.ptp(y) == 0:
+        return float(x[0])
+    scaled = (y - y.mean()) / np.ptp(y)
+    design = np.column_stack([scaled, x / x[-1], np.ones_like(x)])
+    search = ruptures.Dynp(model="linear", min_size=3, jump=1).fit(design)
+    split = search.predict(n_bkps=1)[0]
+    one = search.cost.error(0, len(x))
+    two = search.cost.error(0, split) + search.cost.error(split, len(x))
+    worthwhile = one > 1e-9 and two < one / 4
+    return float(x[min(split, len(x) - FEWEST)]) if worthwhile else float(x[0])
+
+
+def rate(runs: Runs, seed: int = 0) -> Rate:
+    """Estimate the rate common to replicated runs.
+
+    The estimate is the median of the runs' Theil-Sen slopes. Its interval comes from resampling
+    the runs and, within each, blocks of neighbouring residuals, so that serial correlation widens
+    it. The runs' Kendall tests are joined by Stouffer's method.
+
+    Parameters
+    ----------
+    runs : list of array, shape (points, 2)
+        At least `FEWEST` points each.
+    seed : int
+        Seed of the resampling.
+
+    Returns
+    -------
+    Rate
+
+    References
+    ----------
+    Sen: Estimates of the regression coefficient based on Kendall's tau (1968). Kuensch: The
+    jackknife and the bootstrap for general stationary observations (1989).
+    """
+    found = slopes(runs)
+    rng = np.random.default_rng(seed)
+    resampled = _resampled_slopes(runs, found, rng)
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    value = float(np.median(found))
+    return Rate(value, float(min(low, value)), float(max(high, value)), climb_p(runs))
+
+
+def slopes(runs: Runs) -> NDArray[np.float64]:
+    """Return the Theil-Sen slope of each run, shape (runs,)."""
+    return np.array([_slope(points) for points in runs])
+
+
+def climb_p(runs: Runs) -> float:
+    """Return the one-sided probability of so steady a climb if there were none."""
+    found = [_kendall_p(points) for points in runs]
+    clipped = np.clip(found, 1e-15, 1 - 1e-15)
+    return float(stats.combine_pvalues(clipped, method="stouffer").pvalue)
+
+
+def fading(runs: Runs) -> float:
+    """Return the rate of the second half over that of the first, for the median run.
+
+    A leak keeps up with the number of steps (about 1), a cache that fills fades (towards 0). One
+    that starts late gives more than 1; infinity if the first half does not climb at all.
+    """
+    return float(np.median([_fading(points) for points in runs]))
+
+
+def saturates(runs: Runs) -> bool:
+    """Tell whether a curve that levels off explains the mean curve better than a straight line.
+
+    By the Bayesian information criterion, by a margin of 10, and only if the fitted curve has
+    bent noticeably by the last step.
+
+    References
+    ----------
+    Kass, Raftery: Bayes factors (1995), on the margin of 10.
+    """
+    x, y = _mean_curve(runs)
+    if np.ptp(y) == 0 or len(x) < 2 * FEWEST:
+        return False
+    t, v = (x - x[0]) / np.ptp(x), (y - y[0]) / np.ptp(y)
+    fits = [_saturating_fit(t, v, tau) for tau in np.geomspace(0.1, 2.0, 16)]
+    best, remaining = min(fits)
+    straight = _sum_of_squares(t, v)
+    n = len(x)
+    gain = n * np.log((straight + 1e-12) / (best + 1e-12)) - np.log(n)
+    return bool(gain > 10 and remaining < 0.6)
+
+
+def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Adjust probabilities for the number of gauges looked at.
+
+    References
+    ----------
+    Holm: A simple sequentially rejective multiple test procedure (1979).
+    """
+    order = np.argsort(p)
+    factors = len(p) - np.arange(len(p))
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1.0)
+    return adjusted
+
+
+def _mean_curve(runs: Runs) -> tuple[Points, Points]:
+    length = min(len(points) for points in runs)
+    stacked = np.stack([points[:length] for points in runs])
+    return stacked[0, :, 0], stacked[:, :, 1].mean(axis=0)
+
+
+def _slope(points: Points) -> float:
+    return float(stats.theilslopes(points[:, 1], points[:, 0]).slope)
+
+
+def _fading(points: Points) -> float:
+    middle = len(points) // 2 + 1
+    first, second = _slope(points[:middle]), _slope(points[middle - 1 :])
+    if first <= 0:
+        return np.inf if second > 0 else 1.0
+    return second / first
+
+
+def _kendall_p(points: Points) -> float:
+    if np.ptp(points[:, 1]) == 0:
+        return 1.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        p = stats.kendalltau(points[:, 0], points[:, 1], alternative="greater").pvalue
+    return 1.0 if np.isnan(p) else float(p)
+
+
+def _resampled_slopes(
+    runs: Runs, found: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Return `_RESAMPLES` medians over resampled runs, shape (resamples,)."""
+    spread = np.stack([_resampled(p, s, rng) for p, s in zip(runs, found, strict=True)])
+    chosen = rng.integers(len(runs), size=(len(runs), _RESAMPLES))
+    return np.asarray(np.median(np.take_along_axis(spread, chosen, axis=0), axis=0))
+
+
+def _resampled(points: Points, slope: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return the slopes of `_RESAMPLES` block-resampled copies of one run."""
+    x, y = points[:, 0], points[:, 1]
+    residuals = y - slope * x
+    residuals = residuals - np.median(residuals)
+    if not residuals.any():
+        return np.full(_RESAMPLES, slope)
+    n = len(x)
+    starts = rng.integers(n - _BLOCK + 1, size=(_RESAMPLES, -(-n // _BLOCK)))
+    index = (starts[:, :, None] + np.arange(_BLOCK)).reshape(_RESAMPLES, -1)[:, :n]
+    first, second = np.triu_indices(n, k=1)
+    noise = residuals[index]
+    steps = x[second] - x[first]
+    return slope + np.median((noise[:, second] - noise[:, first]) / steps, axis=1)
+
+
+def _saturating_fit(t: Points, v: Points, tau: float) -> tuple[float, float]:
+    """Fit ``a + b (1 - exp(-t / tau))``; return the squares left, and the last slope over the first."""
+    bent = 1 - np.exp(-t / tau)
+    return _sum_of_squares(bent, v), float(np.exp(-1 / tau))
+
+
+def _sum_of_squares(x: Points, y: Points) -> float:
+    line = stats.linregress(x, y)
+    return float(np.sum((y - line.slope * x - line.intercept) ** 2))
