@@ -58,10 +58,10 @@ class VariantJudged:
     def symptoms(self) -> Symptoms:
         """Gauge, limit's gauge or ``run`` to what is wrong with it."""
         found: Symptoms = {}
-        for row in self.gauges.itertuples():
-            found.setdefault(str(row.gauge), set()).update(_words(row))
-        for row in self.limits[self.limits["holds"].eq(False)].itertuples():
-            found.setdefault(str(row.gauge), set()).add(BROKEN)
+        for row in _records(self.gauges):
+            found.setdefault(row["gauge"], set()).update(_words(row))
+        for row in _records(self.limits[self.limits["holds"].eq(False)]):
+            found.setdefault(row["gauge"], set()).add(BROKEN)
         if any(one["status"] in _STOPPED for one in self.exits):
             found["run"] = {HANGS}
         return {name: words for name, words in found.items() if words}
@@ -98,11 +98,11 @@ class VariantJudged:
             "as_declared": self.as_declared,
             "symptoms": {name: sorted(words) for name, words in self.symptoms.items()},
             "gauges": gauges,
-            "limits": self.limits.to_dict(orient="records"),
-            "sites": self.sites.head(_SITES).to_dict(orient="records"),
+            "limits": _records(self.limits),
+            "sites": _records(self.sites.head(_SITES)),
             "exit": self.exits,
         }
-        return _plain(answer)
+        return {key: _plain(value) for key, value in answer.items()}
 
 
 @dataclass
@@ -183,11 +183,11 @@ class Judgement:
     def sentence(self, variant: str) -> str:
         """Say in one sentence what was found of a variant, with its number."""
         judged = self.variants[variant]
-        rows = judged.gauges[judged.gauges["verdict"] == "leak"]
-        rows = rows[rows["gauge"].isin(judged.evidence)] if len(rows) else rows
         told = [
-            f"{r.gauge} leak {units.rate(r.per_step, r.unit)} {units.interval(r.low, r.high)}"
-            for r in rows.itertuples()
+            f"{row['gauge']} leak {units.rate(row['per_step'], row['unit'])}"
+            f" {units.interval(row['low'], row['high'])}"
+            for row in _records(judged.gauges)
+            if row["verdict"] == "leak" and row["gauge"] in judged.evidence
         ]
         others = [f"{k} {' and '.join(sorted(v - {'leak'}))}" for k, v in judged.symptoms.items()]
         told += [one for one in others if not one.endswith(" ")]
@@ -255,9 +255,9 @@ def _evidence(scenario: Mapping[str, Any], frame: pd.DataFrame) -> set[str]:
     return {*scenario["gauges"], scenario["control"], "run"} | own | limited
 
 
-def _words(row: Any) -> set[str]:
+def _words(row: Mapping[str, Any]) -> set[str]:
     """Return what a gauge's row says is wrong; a leak can also wait for the collector."""
-    words = {row.verdict} & {"leak", "deferred"}
+    words = {row["verdict"]} & {"leak", "deferred"}
     return words | {"deferred"} if words and growth.waits(row) else words
 
 
@@ -269,10 +269,13 @@ def _worse(fix: VariantJudged, leaky: VariantJudged) -> bool:
     """Tell whether a fix shows something that was not there before, or more of what was."""
     relevant = {k: v for k, v in fix.symptoms.items() if k in fix.evidence}
     new = any(words - leaky.symptoms.get(name, set()) for name, words in relevant.items())
-    after, before = fix.gauges.set_index("gauge"), leaky.gauges.set_index("gauge")
-    grown = [n for n in relevant if n in after.index and n in before.index]
-    faster = any(after.loc[n, "low"] > 1.1 * before.loc[n, "high"] for n in grown)
-    return new or faster
+    after, before = ({r["gauge"]: r for r in _records(v.gauges)} for v in (fix, leaky))
+    grown = [name for name in relevant if name in after and name in before]
+    return new or any(after[name]["low"] > 1.1 * before[name]["high"] for name in grown)
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(k): v for k, v in row.items()} for row in frame.to_dict(orient="records")]
 
 
 def _plain(value: Any) -> Any:

@@ -57,7 +57,7 @@ class Gauge:
     what: str = ""
     kind: Literal["level", "counter", "fact"] = "level"
     family: Literal["handles", "memory", "objects", "own"] = "own"
-    floor: float = 0.02
+    floor: float = 0.004
     rise: float = 3.0
 
 
@@ -267,7 +267,7 @@ class Scenario:
         return function
 
     def gauge(
-        self, unit: str, *, kind: Literal["level", "counter"] = "level", **rule: float
+        self, unit: str, *, kind: Literal["level", "counter"] = "level", **rule: Any
     ) -> Callable[[Callable[..., float]], Callable[..., float]]:
         """Declare a gauge of the scenario's own, read after each step from what is set up."""
 

@@ -91,7 +91,7 @@ class Capture:
             If the table is missing or damaged.
         """
         table = store.read_table(self.path / f"{name}.parquet")
-        frame = table.to_pandas()
+        frame: pd.DataFrame = table.to_pandas()
         frame.attrs["units"] = {
             field.name: (field.metadata or {}).get(b"unit", b"").decode() for field in table.schema
         }
@@ -227,15 +227,16 @@ def traces(captures: Iterable[Capture]) -> pd.DataFrame:
         The columns of each trace, preceded by ``scenario``, ``variant`` and ``run``. In
         ``.attrs["units"]`` the unit by column.
     """
-    frames, units = [], {}
+    frames: list[pd.DataFrame] = []
+    units: dict[str, str] = {}
     for capture in captures:
         if capture.instrument != "gauges":
             continue
         trace = capture.trace
         units |= trace.attrs["units"]
-        identity = {"scenario": capture.scenario, "variant": capture.variant, "run": capture.run}
-        # The attributes of equal frames are compared on joining; the joined one gets its own.
-        frames.append(trace.assign(**identity))
+        named = trace.assign(scenario=capture.scenario, variant=capture.variant, run=capture.run)
+        # Attributes are compared, one by one, on joining; the joined frame gets its own.
+        frames.append(named)
         frames[-1].attrs = {}
     if not frames:
         raise StoreError("none of these captures has gauges; capture the variants again")

@@ -148,9 +148,9 @@ def series(trace: pd.DataFrame, gauge: str) -> Series:
     )
 
 
-def waits(row: Any) -> bool:
+def waits(row: Mapping[str, Any]) -> bool:
     """Tell whether what a judged gauge counts also waits for the collector, leak or not."""
-    return bool(row.family in _COUNTED and row.held_between_collections >= _LEAST_DROP)
+    return bool(row["family"] in _COUNTED and row["held_between_collections"] >= _LEAST_DROP)
 
 
 def _points(rows: pd.DataFrame, gauge: str) -> np.ndarray:

@@ -46,12 +46,12 @@ class Plan:
     @property
     def block(self) -> int:
         """Steps between two collections; fewer when there are few steps."""
-        return max(1, min(self.scenario["block"], self.steps // 12))
+        return max(1, min(int(self.scenario["block"]), self.steps // 12))
 
     @property
     def warmup(self) -> int:
         """Steps before the measured ones."""
-        return min(self.scenario["warmup"], self.steps)
+        return min(int(self.scenario["warmup"]), self.steps)
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Job:
     def folder(self) -> Path:
         """Where the capture will be."""
         name = f"{self.instrument}-{self.run:02d}"
-        return self.plan.out / self.plan.scenario["name"] / self.variant / name
+        return self.plan.out / str(self.plan.scenario["name"]) / self.variant / name
 
 
 def plan(scenario: str, python: str | None, out: Path, steps: int | None, profile: str) -> Plan:

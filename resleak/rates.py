@@ -226,7 +226,7 @@ def _resampled(points: Points, slope: float, rng: np.random.Generator) -> NDArra
     first, second = np.triu_indices(n, k=1)
     noise = residuals[index]
     steps = x[second] - x[first]
-    return slope + np.median((noise[:, second] - noise[:, first]) / steps, axis=1)
+    return np.asarray(slope + np.median((noise[:, second] - noise[:, first]) / steps, axis=1))
 
 
 def _saturating_fit(t: Points, v: Points, tau: float) -> tuple[float, float]:
