@@ -92,7 +92,15 @@ def load(path: Path) -> Scenario:
     scenario = found[0] if found else _from_functions(module, path)
     _name(scenario, module, path)
     _check(scenario, path)
+    scenario.variants = dict(sorted(scenario.variants.items(), key=_rank))
     return scenario
+
+
+def _rank(item: tuple[str, object]) -> tuple[int, int]:
+    """Order variants as a story is told, whatever the order of their decorators."""
+    kinds = ("leaky", "proposed", "fixed")
+    name = item[0]
+    return next((i for i, kind in enumerate(kinds) if name.startswith(kind)), 3), len(name)
 
 
 def _existing(path: Path) -> Path:

@@ -119,7 +119,10 @@ class Driver:
         self._begin(_EXIT)
 
     def _recorder(self) -> probes.Recorder:
-        readers = {**gauges.inside_readers(), **self._own_readers(), "objects": gauges.object_count}
+        readers: dict[str, gauges.Reader] = {}
+        if self.spec["instrument"] == "gauges":  # else reading them would show in the stacks
+            readers = {**gauges.inside_readers(), **self._own_readers()}
+            readers["objects"] = gauges.object_count
         Path(self.spec["folder"], "columns.json").write_text(json.dumps(list(readers)))
         steps = self.spec["warmup"] + self.spec["steps"]
         capacity = steps + 2 * (steps // self.spec["block"] + 2 + _SETTLE_ROUNDS)

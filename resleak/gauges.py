@@ -52,10 +52,13 @@ CONTEXT = {
 
 
 def inside_readers() -> dict[str, Reader]:
-    """Return the readers a measured process calls after each step, cheapest and exact ones only."""
-    readers: dict[str, Reader] = {}
-    if sys.getallocatedblocks():  # 0 under PYTHONMALLOC=malloc
-        readers["blocks"] = sys.getallocatedblocks
+    """Return the readers a measured process calls after each step, cheapest and exact ones only.
+
+    Blocks and heap exclude each other: Python's own allocator counts blocks but hides small
+    objects from the C library, which counts every byte only under ``PYTHONMALLOC=malloc``.
+    """
+    own_allocator = sys.getallocatedblocks() > 0
+    readers: dict[str, Reader] = {"blocks": sys.getallocatedblocks} if own_allocator else {}
     try:
         import psutil
     except ImportError:
@@ -65,7 +68,7 @@ def inside_readers() -> dict[str, Reader]:
         readers["fds"] = process.num_fds
     readers["threads"] = process.num_threads
     readers["rss"] = lambda: process.memory_info().rss
-    if hasattr(psutil, "heap_info"):
+    if hasattr(psutil, "heap_info") and not own_allocator:
         readers["heap"] = lambda: sum(psutil.heap_info()[:2])
     return readers
 
@@ -78,8 +81,8 @@ def object_count() -> float:
 def missing(present: set[str]) -> list[str]:
     """Return one line for each built-in gauge that a run could not read, and why."""
     why = {
-        "heap": "needs psutil 7.2 or later and a C library that counts its heap",
-        "blocks": "Python's own allocator is off (PYTHONMALLOC=malloc)",
+        "heap": "read in the runs under PYTHONMALLOC=malloc, with psutil 7.2 or later",
+        "blocks": "read in the runs with Python's own allocator",
         "fds": "this system does not count descriptors per process",
         "uss": "this system does not tell private memory apart",
     }

@@ -144,7 +144,7 @@ def series(trace: pd.DataFrame, gauge: str) -> Series:
         settled=_median(settled),
         drop=_drop(known, gauge),
         peak=float(known[gauge].max()),
-        at_end=_median(run[gauge].tail(1) for _, run in known.groupby("run")),
+        at_end=_median(run[gauge].tail(1) for _, run in by_run),
     )
 
 

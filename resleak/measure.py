@@ -89,7 +89,7 @@ def _watched(job: Job, folder: Path, workdir: Path) -> Watched:
         }
         return spawn.command(spec, plan.python)
 
-    env = spawn.environment(job.seed) | {"TMPDIR": str(workdir)}
+    env = spawn.environment(spawn.presets(job.seed, job.allocator)) | {"TMPDIR": str(workdir)}
     deadline = declared["deadline_s"] * slow * more
     exit_deadline = declared["exit_deadline_s"]
     return Watched(command, env, folder, deadline, exit_deadline, _MEMORY_BYTES)
@@ -160,7 +160,7 @@ def _manifest(job: Job, seen: Seen, folder: Path, failure: dict[str, Any]) -> di
         "versions": {key: plan.about[key] for key in ("python", "implementation", "packages")},
         "host": _host(),
         "git": _revision(project),
-        "env": {**spawn.PRESETS, "PYTHONHASHSEED": str(job.seed % 2**32)},
+        "env": spawn.presets(job.seed, job.allocator),
         "rlimits": {**spawn.RLIMITS, **plan.scenario["rlimits"]},
     }
 

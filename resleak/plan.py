@@ -66,6 +66,11 @@ class Job:
     params: Mapping[str, Any]
 
     @property
+    def allocator(self) -> str:
+        """What PYTHONMALLOC is set to: every other run with the gauges counts bytes, not blocks."""
+        return "malloc" if self.instrument == "gauges" and self.run % 2 else "pymalloc"
+
+    @property
     def label(self) -> str:
         """Variant and instrument, for progress and messages."""
         return f"{self.variant} {self.instrument} {self.run}"

@@ -32,14 +32,14 @@ PRESETS = {
 }
 
 
-def environment(seed: int) -> dict[str, str]:
-    """Return the environment of a measured process: ours, with what quiets the noise."""
-    return {
-        **os.environ,
-        "PYTHONHASHSEED": str(seed % 2**32),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        **PRESETS,
-    }
+def presets(seed: int, allocator: str = "pymalloc") -> dict[str, str]:
+    """Return the variables that are set for a measured process and kept in its manifest."""
+    return {**PRESETS, "PYTHONHASHSEED": str(seed % 2**32), "PYTHONMALLOC": allocator}
+
+
+def environment(chosen: Mapping[str, str]) -> dict[str, str]:
+    """Return the whole environment of a child: ours, with what was chosen."""
+    return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **chosen}
 
 
 def ground(file: Path, folder: Path, rlimits: Mapping[str, int]) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def ask(spec: dict[str, Any], python: str, error: type[Exception]) -> Any:
     folder = Path(spec["folder"])
     output = folder / "helper.txt"
     try:
-        code = run_to_end(command(spec, python), environment(0), _DEADLINE_S, output)
+        code = run_to_end(command(spec, python), environment(PRESETS), _DEADLINE_S, output)
     except OSError as problem:
         raise CaptureError(f"cannot start {python}: {problem.strerror}; check --python") from None
     if code:
