@@ -1,0 +1,96 @@
+# Every target starts from .venv; `make setup` brings it up to date, and is done at once when it is.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+LAB_SETTINGS := $(VENV)/share/jupyter/lab/settings
+
+# make report [NAME=system/scenario]: without a name, the case that the README shows.
+NAME ?=
+SCENARIOS ?= arc/sqlite_connections arc/auth_cache arc/health_check
+NOTEBOOK ?= notebooks/23_arc.ipynb
+# make capture [NAME=…] [OUT=…] [ARGS='--profile full --seed 7']
+OUT ?= data/captures
+ARGS ?=
+
+FRESH := $(CURDIR)/build/captures
+REPORTS := build/reports
+
+# The environment is .venv alone, whatever the shell carries along.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+.PHONY: help setup lab report test browser capture share bench clean
+.DELETE_ON_ERROR:
+
+# pip knows dependency groups from 25.1 on. Without uv's own pin, which may be why uv failed.
+WITH_PIP = $(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' \
+  && grep -v '^uv=' constraints.txt > $(VENV)/constraints.txt \
+  && $(BIN)/python -m pip install --quiet -c $(VENV)/constraints.txt -e '.[all]' --group dev
+
+help: ## Say what there is
+	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Make .venv with everything in it
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "$(PYTHON) is older than 3.11; choose another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; \
+	  exit 1; }
+	@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
+	@echo 'Setting up $(VENV) …'
+	@$(BIN)/python -m pip install --quiet -c constraints.txt uv \
+	  && $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[all]' --group dev \
+	  || { echo 'uv does not work here; going on with pip, which takes longer' >&2; $(WITH_PIP); }
+	@test -e $(VENV)/share/jupyter/kernels/python3/kernel.json \
+	  || $(BIN)/python -m ipykernel install --sys-prefix >/dev/null
+	@mkdir -p $(LAB_SETTINGS)
+	@printf '%s\n' '{' \
+	  ' "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false},' \
+	  ' "@jupyterlab/apputils-extension:themes": {"adaptive-theme": true}' \
+	  '}' > $(LAB_SETTINGS)/overrides.json
+	@touch $@
+
+lab: setup ## Open JupyterLab on the first notebook; stored captures suffice
+	@$(BIN)/resleak lab
+
+report: setup ## Rerun scenarios for real, judge them, write one HTML file [NAME=system/scenario]
+ifdef NAME
+	@$(call fresh,$(NAME))
+	@$(BIN)/resleak share '$(NAME)' -p CAPTURES='$(FRESH)' -o '$(REPORTS)/$(subst /,-,$(NAME)).html'
+else
+	@$(foreach name,$(SCENARIOS),$(call fresh,$(name)) &&) true
+	@$(BIN)/resleak share $(NOTEBOOK) -p CAPTURES='$(FRESH)' -o $(REPORTS)/$(basename $(notdir $(NOTEBOOK))).html
+endif
+
+# 1 says "judged, but not as declared": the table shows it, and the report is worth having all the same.
+fresh = $(BIN)/resleak capture '$(1)' $(ARGS) --out '$(FRESH)' \
+  && { $(BIN)/resleak judge '$(1)' --out '$(FRESH)' || test $$? -eq 1; }
+
+test: setup browser ## Check style and types, run the tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict resleak
+	$(BIN)/python -m pytest
+
+browser: # Chromium for the browser tests, where it can be had; without it they are skipped
+	@command -v chromium chromium-browser google-chrome >/dev/null 2>&1 \
+	  || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+	       && { apt-get update -qq; apt-get install -y -qq chromium >/dev/null; }; } \
+	  || echo 'no Chromium here: the browser tests are skipped' >&2
+
+ALL := from resleak import catalog; print(*catalog.paths())
+
+capture: setup ## Rerun the scenarios behind data/captures [NAME=… OUT=… ARGS=…]
+	@set -e; for name in $(or $(NAME),$$($(BIN)/python -c '$(ALL)')); do \
+	  $(BIN)/resleak capture "$$name" $(ARGS) --out '$(OUT)'; done
+
+share: setup ## Render every notebook from the stored captures [NAME=system/scenario or a notebook]
+	@set -e; for what in $(or $(NAME),$(sort $(wildcard notebooks/*.ipynb))); do \
+	  $(BIN)/resleak share "$$what" -o "$(REPORTS)/$$(basename "$$what" .ipynb).html"; done
+
+bench: setup ## Measure speed and accuracy, with peers, in one run
+	$(BIN)/python -m benchmarks
+
+clean: ## Remove .venv and everything that was built; data/ stays
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
