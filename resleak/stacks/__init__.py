@@ -1,0 +1,25 @@
+"""Allocation stacks: what of the memory a run left allocated grew, step by step, and where.
+
+`read` and ``python -m resleak.stacks`` turn a memray capture into tables, in a process of its own;
+`sites`, `tree` and `prune` answer questions about the tables and need no memray.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from resleak.stacks.growth import sites
+    from resleak.stacks.run import read
+    from resleak.stacks.tree import prune, tree
+
+_HOMES = {"read": "run", "sites": "growth", "tree": "tree", "prune": "tree"}
+__all__ = ["prune", "read", "sites", "tree"]
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded when used: the process that reads a capture needs neither pandas nor scipy.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'resleak.stacks' has no attribute {name!r}")
+    return getattr(import_module(f"resleak.stacks.{_HOMES[name]}"), name)

@@ -1,0 +1,201 @@
+"""Which lines hold on to more memory after each step: net live bytes between steady marks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtrit
+
+from resleak.stacks.trie import HARNESS, NO_STACK
+
+#: What tells one frame, and so one site, from another.
+FRAME = ["function", "file", "line"]
+_LEAF = ["leaf_function", "leaf_file", "leaf_line"]
+_LIBRARY = ("<stdlib>", "<site-packages>", "<frozen ")
+#: The steady part is looked at in this many windows, fewer if there are fewer blocks.
+WINDOWS = 8
+_CONFIDENCE = 0.95
+
+
+class Tables(Protocol):
+    """What is used of a `resleak.frames.Capture`."""
+
+    @property
+    def instrument(self) -> str: ...  # noqa: D102
+    def table(self, name: str) -> pd.DataFrame: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Growth:
+    """By how much each stack of one capture grew over the steady part, for each step.
+
+    Attributes
+    ----------
+    stacks : DataFrame
+        The capture's stacks; the arrays have one row for each.
+    windows : array, shape (stacks, windows)
+        Bytes per step in each window.
+    per_step, count_per_step : array, shape (stacks,)
+        Bytes and blocks per step over the whole.
+    """
+
+    stacks: pd.DataFrame
+    windows: np.ndarray
+    per_step: np.ndarray
+    count_per_step: np.ndarray
+
+
+def sites(captures: Iterable[Tables]) -> pd.DataFrame:
+    """Rank the lines whose live memory grows with each step.
+
+    A site is the innermost studied frame of a stack, or else the innermost frame outside the
+    libraries, or else the leaf. What counts is live(last) - live(first) between the steady marks,
+    not what is left at the end. The steady part is looked at in windows: `low` is the smaller of
+    Student's lower bound for the mean of the windows and their lower quartile. The bound holds
+    back a cache that churns, whose windows contradict each other; the quartile one that fills up,
+    which stands still in later windows.
+
+    Parameters
+    ----------
+    captures : iterable of Capture
+        Replicates of one variant; those without stacks, or with less than two steady marks, are
+        passed over.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``function``, ``file``, ``line``, ``bytes_per_step``, ``low``, ``high``,
+        ``count_per_step``, ``share`` (of all growth, 0 to 1) and, for the innermost frame that
+        grew most, ``leaf_function``, ``leaf_file``, ``leaf_line``. First those with `low` above
+        zero, by `low`; then the others, by `bytes_per_step`. Empty if nothing can be said.
+    """
+    return by_site(growths(captures))
+
+
+def by_site(found: list[Growth]) -> pd.DataFrame:
+    """Return the table of `sites` for growth that was read before."""
+    if not found:
+        return _no_sites()
+    windows = _joined(found, [growth.windows for growth in found])
+    low, high = _bounds(windows.to_numpy(dtype=float))
+    wholes = [np.column_stack([growth.per_step, growth.count_per_step]) for growth in found]
+    means = _joined(found, wholes).T.groupby(level=1).mean().T
+    means.columns = pd.Index(["bytes_per_step", "count_per_step"])
+    share = _shares(means["bytes_per_step"].to_numpy())
+    table = means.assign(low=low, high=high, share=share).join(_leaves(found)).reset_index()
+    changed = (table["bytes_per_step"] != 0) | (table["count_per_step"] != 0)
+    return _ranked(table[changed])[list(_no_sites().columns)]
+
+
+def growths(captures: Iterable[Tables]) -> list[Growth]:
+    """Read what grew in each capture that has stacks and at least two steady marks."""
+    found = (_growth(capture) for capture in captures if capture.instrument == "memray")
+    return [growth for growth in found if growth is not None]
+
+
+def site_of(stacks: pd.DataFrame) -> pd.DataFrame:
+    """Return, for each stack, the function, file and line of its site."""
+    parents = stacks["parent"].to_numpy()
+    innermost_studied = _nearest(parents, stacks["studied"].to_numpy())
+    innermost_own = _nearest(parents, ~stacks["file"].map(is_library).to_numpy(dtype=bool))
+    other = np.where(innermost_own >= 0, innermost_own, np.arange(len(stacks)))
+    site = np.where(innermost_studied >= 0, innermost_studied, other)
+    return stacks[FRAME].iloc[site].reset_index(drop=True)
+
+
+def is_library(file: str) -> bool:
+    """Tell whether a file, as captures name it, belongs to the interpreter or a package."""
+    return file.startswith(_LIBRARY)
+
+
+def _growth(capture: Tables) -> Growth | None:
+    marks = capture.table("marks")
+    steady = marks[marks["phase"] == "steady"]
+    edges = _edges(steady["step"].to_numpy(dtype=float))
+    if len(edges) < 2:
+        return None
+    at = steady["mark"].to_numpy()[edges]
+    steps = np.diff(steady["step"].to_numpy(dtype=float)[edges])
+    stacks, live = capture.table("stacks"), capture.table("live")
+    live = live[(live["mark"] > at[0]) & (live["mark"] <= at[-1])]
+    nodes, window = live["node"].to_numpy(), np.searchsorted(at, live["mark"].to_numpy()) - 1
+    changes = np.zeros((len(stacks), len(steps)))
+    np.add.at(changes, (nodes, window), live["bytes"].to_numpy())
+    counts = np.bincount(nodes, weights=live["count"].to_numpy(), minlength=len(stacks))
+    total = steps.sum()
+    return Growth(stacks, changes / steps, changes.sum(axis=1) / total, counts / total)
+
+
+def _edges(steps: np.ndarray) -> np.ndarray:
+    """Return the places of the marks between which the windows lie, of about equal steps."""
+    if len(steps) < 2 or steps[0] == steps[-1]:
+        return np.empty(0, dtype=int)
+    wanted = np.linspace(steps[0], steps[-1], min(WINDOWS, len(steps) - 1) + 1)
+    return np.unique(np.abs(steps[:, None] - wanted).argmin(axis=0))
+
+
+def _joined(found: list[Growth], values: list[np.ndarray]) -> pd.DataFrame:
+    """Sum each capture's values by site, and put the captures side by side."""
+    parts = []
+    for growth, part in zip(found, values, strict=True):
+        sites = site_of(growth.stacks)
+        parts.append(pd.DataFrame(part).groupby([sites[name] for name in FRAME]).sum())
+    return pd.concat(parts, axis=1, keys=range(len(parts))).fillna(0.0)
+
+
+def _nearest(parents: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return, for each node, itself or its nearest ancestor that is wanted, or -1."""
+    nearest = np.where(wanted, np.arange(len(parents)), -1)
+    for node, parent in enumerate(parents):
+        if nearest[node] < 0 <= parent:
+            nearest[node] = nearest[parent]
+    return nearest
+
+
+def _leaves(found: list[Growth]) -> pd.DataFrame:
+    """Return, for each site, the innermost frame whose stacks grew most."""
+    parts = []
+    for growth in found:
+        leaf = growth.stacks[FRAME].set_axis(_LEAF, axis=1)
+        parts.append(leaf.join(site_of(growth.stacks)).assign(grew=growth.per_step))
+    sums = pd.concat(parts).groupby(FRAME + _LEAF, as_index=False).sum()
+    largest = sums.sort_values("grew", ascending=False, kind="stable").drop_duplicates(FRAME)
+    return largest.set_index(FRAME)[_LEAF]
+
+
+def _bounds(windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return bounds of the growth that lasts, for one row a site and one column a window."""
+    count = windows.shape[1]
+    if count < 2:
+        unknown = np.full(len(windows), np.nan)
+        return unknown, unknown
+    mean, deviation = windows.mean(axis=1), windows.std(axis=1, ddof=1)
+    reach = stdtrit(count - 1, _CONFIDENCE) * deviation / np.sqrt(count)
+    lower, upper = np.quantile(windows, [0.25, 0.75], axis=1)
+    return np.minimum(mean - reach, lower), np.maximum(mean + reach, upper)
+
+
+def _shares(per_step: np.ndarray) -> np.ndarray:
+    growth = np.maximum(per_step, 0.0)
+    shares: np.ndarray = growth / (growth.sum() or 1.0)
+    return shares
+
+
+def _ranked(table: pd.DataFrame) -> pd.DataFrame:
+    """Sort, so that what is no line of code comes last among equals."""
+    nowhere = table["function"].isin([HARNESS, NO_STACK])
+    keyed = table.assign(lasts=table["low"].clip(lower=0).fillna(0.0), nowhere=nowhere)
+    by = ["lasts", "bytes_per_step", "nowhere", *FRAME]
+    ranked = keyed.sort_values(by, ascending=[False, False, True, True, True, True])
+    return ranked.reset_index(drop=True)
+
+
+def _no_sites() -> pd.DataFrame:
+    numbers = ["bytes_per_step", "low", "high", "count_per_step", "share"]
+    types = {"function": "str", "file": "str", "line": "int32"} | dict.fromkeys(numbers, "float")
+    leaf = dict(zip(_LEAF, ("str", "str", "int32"), strict=True))
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in (types | leaf).items()})

@@ -1,0 +1,87 @@
+"""Have a memray capture read by a process of its own, whose loss is an error and no more."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from resleak.errors import StoreError
+
+
+def read(
+    capture: Path,
+    folder: Path,
+    marks: Sequence[Mapping[str, Any]],
+    studied: Iterable[Path],
+    root: Path | None = None,
+    *,
+    timeout_s: float = 600.0,
+) -> dict[str, Any]:
+    """Turn a memray capture into the tables of a capture folder.
+
+    Parameters
+    ----------
+    capture : Path
+        A file that memray wrote in the format ``ALL_ALLOCATIONS``.
+    folder : Path
+        Where ``stacks.parquet``, ``live.parquet`` and ``marks.parquet`` go.
+    marks : sequence of mapping
+        What the run noted of each mark: ``mark``, ``step``, ``phase``.
+    studied : iterable of Path
+        Files, or folders of files, under study.
+    root : Path, optional
+        A folder whose files are named relative to it.
+    timeout_s : float
+        How long reading may take.
+
+    Returns
+    -------
+    dict
+        What should be known about the capture: the fields of `resleak.stacks.extract.Integrity`.
+
+    Raises
+    ------
+    StoreError
+        If the capture is not one of memray, of another version, or damaged.
+    """
+    with tempfile.TemporaryDirectory(prefix="resleak-") as scratch:
+        noted = Path(scratch, "marks.json")
+        noted.write_text(json.dumps(list(marks)), encoding="utf-8")
+        command = [sys.executable, "-m", "resleak.stacks", str(capture), str(folder)]
+        command += ["--marks", str(noted)]
+        command += [option for path in studied for option in ("--studied", str(path))]
+        command += ["--root", str(root)] if root is not None else []
+        result = _run(command, capture.name, timeout_s)
+    if result.returncode:
+        raise StoreError(_told(capture.name, result))
+    facts: dict[str, Any] = json.loads(result.stdout)
+    return facts
+
+
+def _run(command: list[str], name: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        told = f"{name} could not be read within {timeout_s:g} s; capture fewer steps"
+        raise StoreError(told) from None
+
+
+def _told(name: str, result: subprocess.CompletedProcess[str]) -> str:
+    if result.returncode < 0:
+        cause = signal.Signals(-result.returncode).name
+        return f"{name} is damaged: its reader ended with {cause}; capture the variant again"
+    lines = result.stderr.strip().splitlines()
+    return lines[-1] if lines else f"{name} could not be read (code {result.returncode})"
