@@ -1,0 +1,257 @@
+"""The command line: each command calls one public function and prints what it returns.
+
+What a person or a program asked for goes to standard output; progress and messages go to
+standard error. Heavy imports stand inside the commands, so that ``--help`` is quick.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
+
+import typer
+
+from resleak import console
+from resleak.errors import ResleakError, ScenarioError, ShareError, StoreError
+
+if TYPE_CHECKING:
+    from resleak.frames import Captures
+
+OK, NOT_AS_DECLARED, CANNOT, INTERRUPTED = 0, 1, 2, 130
+
+# typer has no public name for what the parser raises, only for this one child of it.
+_UsageError = cast(type[Exception], typer.BadParameter.__base__)
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Reproduce a leak, judge it with numbers, find the line, share one file.",
+    epilog="Exit codes: 0 done, and all is as declared; 1 judged, and something is not as declared "
+    "(in a file that declares nothing: something leaks or hangs); 2 what was asked for cannot be "
+    "done, and one line says why; 130 interrupted, and nothing is left running.",
+)
+
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the captures.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("list")
+def list_scenarios(as_json: AsJson = False) -> None:
+    """List the scenarios that come with the package."""
+    from resleak import catalog
+
+    rows = [
+        {"name": s.name, "title": s.title, "system": s.system, "variants": list(s.variants)}
+        for s in catalog.scan()
+    ]
+    _print_json(rows) if as_json else console.show_scenarios(rows)
+
+
+@app.command()
+def capture(
+    scenario: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A scenario or a file.")],
+    variant: Annotated[
+        list[str] | None, typer.Option(metavar="V", help="Only this variant; repeatable.")
+    ] = None,
+    runs: Annotated[int | None, typer.Option(metavar="R", min=1, help="Runs a variant.")] = None,
+    steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="Steps a run.")] = None,
+    seed: Annotated[int, typer.Option(metavar="S", help="Seed of the first run.")] = 0,
+    profile: Annotated[str, typer.Option(metavar="quick|full|soak", help="How much.")] = "quick",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a parameter; repeatable."),
+    ] = None,
+    python: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Measure with another interpreter.")
+    ] = None,
+    out: Out = Path("captures"),
+) -> None:
+    """Run a scenario's variants in fresh processes and store what they leave behind."""
+    folders = _capture(
+        scenario,
+        out,
+        variants=variant,
+        runs=runs,
+        steps=steps,
+        seed=seed,
+        profile=profile,
+        params=_pairs(settings),
+        python=str(python) if python else None,
+    )
+    for folder in sorted({folder.parent for folder in folders}):
+        console.out(_shown(folder))
+
+
+@app.command()
+def judge(
+    what: Annotated[
+        str, typer.Argument(metavar="NAME|FILE|DIR", help="A scenario, a file, or captures.")
+    ],
+    out: Out = Path("captures"),
+    as_json: AsJson = False,
+) -> None:
+    """Judge stored captures; of a scenario without any, capture first."""
+    from resleak import claims
+
+    judgement = claims.judge(_captures(what, out))
+    _print_json(judgement.to_dict()) if as_json else console.show_judgement(judgement)
+    missing = set(judgement.scenario["variants"]) - set(judgement.variants)
+    if missing:
+        console.say(f"judged without {', '.join(sorted(missing))}: not captured")
+    raise typer.Exit(OK if judgement.ok else NOT_AS_DECLARED)
+
+
+@app.command()
+def compare(
+    what: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CAPTURE CAPTURE | NAME VARIANT VARIANT",
+            help="Two folders of captures, or a scenario and two of its variants.",
+        ),
+    ],
+    out: Out = Path("captures"),
+    as_json: AsJson = False,
+) -> None:
+    """Compare two variants, or the same one before and after a change."""
+    from resleak import comparison
+
+    comparison_ = comparison.compare(*_two_sides(what, out))
+    _print_json(comparison_.to_dict()) if as_json else console.show_comparison(comparison_)
+
+
+@app.command()
+def share(
+    what: Annotated[
+        str, typer.Argument(metavar="NOTEBOOK|NAME", help="A notebook, or a scenario.")
+    ],
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("-p", metavar="KEY=VALUE", help="Set a notebook's parameter; repeatable."),
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("-o", metavar="FILE", help="The HTML file to write.")
+    ] = None,
+) -> None:
+    """Execute a notebook and write it as one HTML file that opens offline."""
+    from resleak import share as sharing
+
+    parameters = {key: _literal(value) for key, value in _pairs(parameter).items()}
+    notebook, name = Path(what), Path(what).stem
+    if notebook.suffix != ".ipynb":
+        notebook, name = _notebook("10_investigate.ipynb"), _file_name(what)
+        parameters = {"SCENARIO": what, **parameters}
+    written = sharing.share(notebook, file or Path(f"{name}.html"), parameters)
+    console.out(_shown(written))
+
+
+@app.command()
+def lab() -> None:
+    """Open JupyterLab on the first notebook."""
+    notebook = _notebook("00_start_here.ipynb").resolve()
+    command = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1"]
+    command += [f"--ServerApp.root_dir={notebook.parent.parent}"]
+    command += [f"--LabApp.default_url=/lab/tree/notebooks/{notebook.name}"]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:  # a container: there is no other user
+        command += ["--allow-root"]
+    sys.stdout.flush()
+    os.execv(command[0], command)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with the code that the help documents."""
+    for name in ("SIGTERM", "SIGHUP"):  # end as after Ctrl-C: leave nothing running
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
+    warnings.showwarning = lambda message, *_args, **_more: console.say(str(message))
+    try:
+        sys.exit(app(sys.argv[1:] or ["--help"], prog_name="resleak", standalone_mode=False) or OK)
+    except ResleakError as error:
+        console.say(str(error))
+    except _UsageError as error:
+        told = cast(Any, error).format_message().rstrip(".")
+        console.say(f"{told}; `resleak COMMAND --help` says more")
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    sys.exit(CANNOT)
+
+
+def _capture(scenario: str, out: Path, **options: Any) -> list[Path]:
+    from resleak import runner
+
+    with console.progress() as progress:
+        return runner.capture(scenario, out=out, progress=progress, **options)
+
+
+def _captures(what: str, out: Path) -> Captures:
+    """Load the captures of a folder, or of a scenario, which is captured if it never was."""
+    from resleak import catalog, frames, store
+
+    if Path(what).is_dir() and store.folders(Path(what)):
+        return frames.load(what)
+    name = catalog.find(what).name
+    if not store.folders(out / name):
+        console.say(f"nothing is stored for {name} in {_shown(out)}: capturing it first")
+        _capture(what, out)
+    return frames.load(out / name)
+
+
+def _two_sides(what: list[str], out: Path) -> tuple[Captures, Captures]:
+    from resleak import frames
+
+    if len(what) == 2:
+        return frames.load(what[0]), frames.load(what[1])
+    if len(what) != 3:
+        raise StoreError("compare takes two folders of captures, or a scenario and two variants")
+    found = _captures(what[0], out)
+    for name in what[1:]:
+        if name not in found.variants:
+            known = ", ".join(found.variants)
+            raise ScenarioError(f"{what[0]} has no captures of {name!r}; it has: {known}")
+    before, after = (found.select(variant=name) for name in what[1:])
+    return before, after
+
+
+def _pairs(given: Iterable[str] | None) -> dict[str, str]:
+    pairs = [text.partition("=") for text in given or ()]
+    for key, equals, _ in pairs:
+        if not key or not equals:
+            raise ScenarioError(f"{key!r} sets nothing; write KEY=VALUE")
+    return {key: value for key, _, value in pairs}
+
+
+def _literal(text: str) -> Any:
+    """Read a notebook's parameter as a Python literal, and as text if it is none."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _notebook(name: str) -> Path:
+    for root in (Path(), Path(__file__).parent.parent):
+        if (root / "notebooks" / name).is_file():
+            return root / "notebooks" / name
+    raise ShareError(f"there is no notebooks/{name} here; run this in a clone of the repository")
+
+
+def _file_name(scenario: str) -> str:
+    return scenario.removesuffix(".py").strip("/").replace("/", "-")
+
+
+def _shown(path: Path) -> str:
+    """Write a path as short as it can be understood from here."""
+    absolute = path.resolve()
+    return str(absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else path)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))

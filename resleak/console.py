@@ -1,0 +1,181 @@
+"""What the command line looks like: tables on standard output, progress on standard error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from resleak import units
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from resleak.claims import Judgement, VariantJudged
+    from resleak.comparison import Comparison
+
+#: Characters a line has where nobody says how wide the paper is.
+_WIDTH = 200
+_SITES = 3
+_COLOURS = {"leak": "bold red", "hangs": "bold red", "broken": "bold red", "deferred": "magenta"}
+
+
+def say(message: str) -> None:
+    """Write one line to standard error."""
+    print("resleak:", " ".join(message.split()), file=sys.stderr, flush=True)
+
+
+def out(line: str) -> None:
+    """Write one line to standard output."""
+    print(line, flush=True)
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Show a progress bar with the time left while the block runs, if anyone can see it.
+
+    Yields
+    ------
+    callable
+        Takes a label, the steps done and the steps there are.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f} steps"),
+        TimeRemainingColumn(),
+    )
+    screen = Console(stderr=True)
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
+        task = bar.add_task("starting", total=1)
+        yield lambda label, done, total: bar.update(
+            task, description=label, completed=done, total=total
+        )
+
+
+def show_scenarios(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print one line a scenario."""
+    table = _table("scenario", "variants", "title")
+    for row in rows:
+        table.add_row(row["name"], ", ".join(row["variants"]), row["title"])
+    _console().print(table)
+
+
+def show_judgement(judgement: Judgement) -> None:
+    """Print the verdicts with their numbers, the lines that grow, and claim and fix."""
+    screen = _console()
+    screen.print(f"{judgement.scenario['name']}: {judgement.scenario['title']}")
+    screen.print(_verdicts(judgement))
+    for variant in judgement.variants.values():
+        for line in _remarks(variant):
+            screen.print(f"  {variant.name}: {line}")
+    for line in _outcomes(judgement):
+        screen.print(line)
+
+
+def show_comparison(comparison: Comparison) -> None:
+    """Print both rates, their difference and the verdicts, one line a gauge."""
+    table = _table("gauge", comparison.before, comparison.after, "difference, 95 %", "verdicts")
+    for row in comparison.frame.to_dict(orient="records"):
+        unit = row["unit"]
+        fixed = " (fixed)" if row["verdict_before"] == "leak" and row["equivalent"] else ""
+        table.add_row(
+            row["gauge"],
+            units.rate(row["before"], unit),
+            units.rate(row["after"], unit),
+            f"{units.rate(row['difference'], unit)} {_interval(row)}",
+            f"{row['verdict_before']} → {row['verdict_after']}{fixed}",
+        )
+    _console().print(table)
+
+
+def _verdicts(judgement: Judgement) -> Table:
+    table = _table(
+        "variant", "gauge", "verdict", "per step", "95 % interval", "smallest seen", "peak", "end"
+    )
+    for variant in judgement.variants.values():
+        for row in _shown_rows(variant):
+            unit = row["unit"]
+            table.add_row(
+                variant.name,
+                row["gauge"],
+                _coloured(row["verdict"]),
+                units.rate(row["per_step"], unit),
+                _interval(row),
+                units.rate(row["smallest_detectable"], unit),
+                units.amount(row["peak"], _scaled(unit)),
+                units.amount(row["at_end"], _scaled(unit)),
+            )
+        table.add_section()
+    return table
+
+
+def _shown_rows(variant: VariantJudged) -> list[dict[Any, Any]]:
+    """Return the gauges that are evidence here, and those that show something anyway."""
+    shown = variant.evidence | set(variant.symptoms)
+    rows = variant.gauges.to_dict(orient="records")
+    return [row for row in rows if row["gauge"] in shown]
+
+
+def _remarks(variant: VariantJudged) -> Iterator[str]:
+    for limit in variant.limits.to_dict(orient="records"):
+        if limit["holds"] is False:
+            yield f"broken limit: {limit['limit']}, measured {units.number(limit['worst'])}"
+    hung = [one for one in variant.exits if one["status"] != "exited"]
+    if hung:
+        yield f"{len(hung)} of {len(variant.exits)} runs did not end by themselves"
+    if "leak" not in set(variant.gauges["verdict"]):
+        return
+    for site in variant.sites.head(_SITES).to_dict(orient="records"):
+        if site["low"] > 0:
+            grown = f"{units.rate(site['bytes_per_step'], 'B')} ({units.share(site['share'])})"
+            yield f"{grown} from {site['file']}:{site['line']} {site['function']}"
+
+
+def _outcomes(judgement: Judgement) -> Iterator[str]:
+    claim, fix = judgement.claim, judgement.claim["fix"]
+    if claim["declared"]:
+        yield f"claim: {claim['measured']} (declared: {claim['declared']})"
+    if fix["declared"]:
+        yield f"fix ({fix['variant']}): {fix['measured']} (declared: {fix['declared']})"
+    for variant in judgement.variants.values():
+        declared = "" if variant.as_declared else ", not as declared"
+        yield f"{variant.name}: {variant.verdict}{declared}"
+
+
+def _interval(row: Mapping[Any, Any]) -> str:
+    low, high = (units.amount(row[end], _scaled(row["unit"])) for end in ("low", "high"))
+    return f"[{low}, {high}]"
+
+
+def _scaled(unit: str) -> str:
+    """Return the unit if numbers are scaled by it; the others are named once in their row."""
+    return unit if unit == "B" else ""
+
+
+def _coloured(verdict: str) -> Text:
+    from rich.text import Text
+
+    return Text(verdict, style=_COLOURS.get(verdict, ""))
+
+
+def _table(*columns: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    return Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    screen = Console(highlight=False, markup=False)
+    if not screen.is_terminal:
+        screen.width = _WIDTH
+    return screen
