@@ -3,7 +3,22 @@
 from __future__ import annotations
 
 from resleak.figures._style import quiet, use
+from resleak.figures.difference import difference
+from resleak.figures.flamegraph import flamegraph
+from resleak.figures.outcome import limits_table, outcome_table
+from resleak.figures.table import Table, sites_table, verdict_table
+from resleak.figures.timeline import timeline
 
-__all__ = ["use"]
+__all__ = [
+    "Table",
+    "difference",
+    "flamegraph",
+    "limits_table",
+    "outcome_table",
+    "sites_table",
+    "timeline",
+    "use",
+    "verdict_table",
+]
 
 quiet()

@@ -66,7 +66,7 @@ def marks(variants: list[str]) -> dict[str, Mark]:
 def order(variants: list[str]) -> list[str]:
     """Return the names as people read them: the fault, the proposal, the cure, then the rest."""
     usual = [name for name in VARIANTS if name in variants]
-    return usual + sorted(name for name in variants if name not in VARIANTS)
+    return usual + [name for name in variants if name not in VARIANTS]
 
 
 def template() -> go.layout.Template:

@@ -10,19 +10,26 @@ import pandas as pd
 from resleak import units
 from resleak.figures._style import marks
 
+#: Characters that fit in a line above a row, in a notebook of the usual width.
+_LINE = 105
 
-def verdict_line(gauge: str, verdicts: pd.DataFrame | None, names: list[str]) -> list[str]:
-    """Return the line that says what each variant's verdict on one gauge is, if there is one."""
+
+def verdict_lines(gauge: str, verdicts: pd.DataFrame | None, names: list[str]) -> list[str]:
+    """Return what each variant's verdict on one gauge is, in as many lines as that takes."""
     if verdicts is None:
         return []
-    looks, told = marks(names), []
+    looks, lines, room = marks(names), [""], _LINE
     of_gauge = verdicts[verdicts["gauge"] == gauge]
     found = {str(row["variant"]): row for row in of_gauge.to_dict("records")}
     for name in (n for n in names if n in found):
+        word, rate = str(found[name]["verdict"]), _rate(found[name])
+        room -= len(name) + len(word) + len(rate) + 6
+        if room < 0 and lines[-1]:
+            lines.append("")
+            room = _LINE - len(name) - len(word) - len(rate) - 6
         swatch = f'<span style="color:{looks[name].colour}">■</span>'
-        word = plain(found[name]["verdict"])
-        told.append(f"{swatch} {plain(name)}: <b>{word}</b>{_rate(found[name])}")
-    return ["&#160;&#160; ".join(told)] if told else []
+        lines[-1] += f"{swatch} {plain(name)}: <b>{plain(word)}</b>{rate}&#160;&#160; "
+    return [line for line in lines if line]
 
 
 def _rate(found: dict[Hashable, Any]) -> str:

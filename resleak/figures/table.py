@@ -16,7 +16,7 @@ from resleak.figures._style import GRID, marks, order
 _CELL = f"padding:4px 10px;border-bottom:1px solid {GRID};vertical-align:top;"
 _LEFT, _RIGHT = "text-align:left;", "text-align:right;white-space:nowrap;"
 _TABLE = "border-collapse:collapse;font-variant-numeric:tabular-nums;margin:0.4em 0;"
-_SMALL = "font-size:0.87em;opacity:0.8;"
+SMALL = "font-size:0.87em;opacity:0.8;"
 _CLEAN = ("level", "bounded")
 #: A verdict that asks for something is heavier; the word itself says which.
 _WEIGHT = {"leak": "700", "deferred": "700", "inconclusive": "600"}
@@ -78,7 +78,7 @@ def table(head: Sequence[Cell], body: Iterable[Sequence[Cell]]) -> str:
 
 def note(sentence: str) -> str:
     """Return a remark to stand below a table."""
-    return f'<p style="{_SMALL}margin:0.3em 0 0.8em">{escape(sentence)}</p>'
+    return f'<p style="{SMALL}margin:0.3em 0 0.8em">{escape(sentence)}</p>'
 
 
 def verdict_table(growth: pd.DataFrame, *, all_rows: bool = False) -> Table:
@@ -128,15 +128,15 @@ def _verdicts(rows: pd.DataFrame, names: list[str]) -> str:
     head = [*map(text, heads), *(text(name, "text-align:right;") for name in numbers)]
     body: list[list[Cell]] = []
     for gauge, part in rows.groupby("gauge", sort=False):
-        first = _gauge(str(gauge), str(part["unit"].iloc[0]), len(part))
+        first = gauge_cell(str(gauge), str(part["unit"].iloc[0]), len(part))
         lines = [_verdict_cells(row, names) for row in part.to_dict("records")]
         body += [[first, *lines[0]], *lines[1:]]
     return table(head, body)
 
 
-def _gauge(name: str, unit: str, rows: int) -> Cell:
+def gauge_cell(name: str, unit: str, rows: int = 1) -> Cell:
     """Return the cell that names the gauge, and its unit unless each number carries it."""
-    told = "" if unit in ("", "B", name) else f'<div style="{_SMALL}">{escape(unit)}</div>'
+    told = "" if unit in ("", "B", name) else f'<div style="{SMALL}">{escape(unit)}</div>'
     return Cell(f"<b>{escape(name)}</b>{told}", _LEFT, rows)
 
 
@@ -148,19 +148,20 @@ def _verdict_cells(row: dict[Hashable, Any], names: list[str]) -> list[Cell]:
     )
     interval = bounds(_number(row["low"]), _number(row["high"]), unit)
     word = _word(str(row["verdict"]), str(row.get("reason") or ""))
-    name = Cell(f"{_swatch(variant, names)}{escape(variant)}", _LEFT + "white-space:nowrap;")
+    name = Cell(f"{swatch(variant, names)}{escape(variant)}", _LEFT + "white-space:nowrap;")
     return [name, word, *map(right, (per_step, interval, smallest, peak, end))]
 
 
-def _swatch(variant: str, names: list[str]) -> str:
+def swatch(variant: str, names: list[str]) -> str:
+    """Return the variant's colour as a small square."""
     colour = marks(names)[variant].colour
     return f'<span style="color:{colour}">■</span>&#160;'
 
 
 def _word(verdict: str, reason: str) -> Cell:
     word = f'<span style="font-weight:{_WEIGHT.get(verdict, "400")}">{escape(verdict)}</span>'
-    told = reason if verdict not in _CLEAN else ""
-    about = f'<div style="{_SMALL}">{escape(told)}</div>' if told else ""
+    told = reason if verdict in ("deferred", "inconclusive") else ""
+    about = f'<div style="{SMALL}">{escape(told)}</div>' if told else ""
     return Cell(word + about, _LEFT + "min-width:11em;")
 
 
@@ -201,7 +202,7 @@ def _site_cells(row: dict[Hashable, Any]) -> list[Cell]:
     about = ""
     if "low" in row:
         inside = bounds(_number(row["low"]), _number(row["high"]), "B")
-        about = f'<div style="{_SMALL}">{escape(inside)}</div>'
+        about = f'<div style="{SMALL}">{escape(inside)}</div>'
     return [
         Cell(f"<code>{escape(str(row['function']))}</code>"),
         Cell(f'<code style="overflow-wrap:anywhere">{escape(where)}</code>'),

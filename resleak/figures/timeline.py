@@ -14,13 +14,14 @@ from resleak.figures import _curves
 from resleak.figures._curves import Axis
 from resleak.figures._rows import Row, asked, left_out, moving, rows_of
 from resleak.figures._style import INK, SHADE, Mark, empty, marks, order, template
-from resleak.figures._words import plain, runs, scenarios, verdict_line
+from resleak.figures._words import plain, runs, scenarios, verdict_lines
 
-#: Pixels: a row's plot, the text above each row, and what stands above and below all rows.
-ROW, HEAD, TOP, BOTTOM, LINE = 150, 50, 84, 56, 17
+#: Pixels: a row's plot, what stands above and below all rows, and a line of text.
+ROW, TOP, BOTTOM, LINE = 150, 84, 56, 17
 #: A reading after a collection is marked when it is off the curve by this share of the row.
 _APART = 0.02
 _MOST_MARKERS = 150
+_HOVER = {"step": "step %{x}", "t_s": "%{x:.3f} s"}
 _LABELS = {"step": "step", "t_s": "time since the start, s"}
 
 
@@ -65,15 +66,22 @@ def timeline(
     if not rows:
         return empty("No readings: the trace holds no gauge with a value under load.")
     drawn = moving(rows, verdicts) if only_moving and not asked(gauges) else rows
-    figure = make_subplots(rows=len(drawn), shared_xaxes=True, vertical_spacing=_gap(len(drawn)))
     names = order(list(traces["variant"].unique()))
+    heads = [_head(row, verdicts, names) for row in drawn]
+    head = LINE * max(map(len, heads)) + 16
+    inner = len(drawn) * (ROW + head) - head
+    figure = make_subplots(
+        rows=len(drawn), shared_xaxes=True, vertical_spacing=head / inner if len(drawn) > 1 else 0
+    )
     told: set[str] = set()
     for number, row in enumerate(drawn, 1):
         figure.add_traces(list(_lines(row, traces, names, x, told)), number, 1)
         _axis(figure, row, number)
-        _head(figure, row, number, verdicts, names)
+        _write_head(figure, heads[number - 1], number)
     _mark_phases(figure, _curves.phases(traces, x))
-    _frame(figure, title or scenarios(traces), runs(traces), x, len(drawn))
+    _frame(figure, title or scenarios(traces), runs(traces), TOP + head, inner)
+    figure.update_xaxes(title_text=_LABELS[x], row=len(drawn), col=1)
+    figure.update_xaxes(unifiedhovertitle={"text": _HOVER[x]})
     _caption(figure, left_out(rows, drawn))
     return figure
 
@@ -183,25 +191,24 @@ def _axis(figure: go.Figure, row: Row, number: int) -> None:
     )
 
 
-def _head(
-    figure: go.Figure,
-    row: Row,
-    number: int,
-    verdicts: pd.DataFrame | None,
-    names: list[str],
-) -> None:
+def _head(row: Row, verdicts: pd.DataFrame | None, names: list[str]) -> list[str]:
+    """Return the lines above a row: what the gauge is, and what was judged of it."""
     what = f"  {row.gauge.what}" if row.gauge.what else ""
-    lines = [f"<b>{plain(row.gauge.name)}</b>{plain(what)}"]
-    lines += verdict_line(row.gauge.name, verdicts, names)
+    title = f"<b>{plain(row.gauge.name)}</b>{plain(what)}"
+    return [title, *verdict_lines(row.gauge.name, verdicts, names)]
+
+
+def _write_head(figure: go.Figure, lines: list[str], number: int) -> None:
+    axis = str(number) if number > 1 else ""
     figure.add_annotation(
         text="<br>".join(lines),
-        xref=f"x{number if number > 1 else ''} domain",
-        yref=f"y{number if number > 1 else ''} domain",
+        xref=f"x{axis} domain",
+        yref=f"y{axis} domain",
         x=0,
         y=1,
         xanchor="left",
         yanchor="bottom",
-        yshift=LINE if number == 1 else 2,
+        yshift=LINE if number == 1 else 2,  # above the first row stand the names of the phases
         align="left",
         showarrow=False,
         name="head",
@@ -237,16 +244,12 @@ def _mark_phases(figure: go.Figure, phases: list[_curves.Phase]) -> None:
         )
 
 
-def _gap(rows: int) -> float:
-    return HEAD / (rows * ROW + (rows - 1) * HEAD) if rows > 1 else 0.0
-
-
-def _frame(figure: go.Figure, title: str, runs: str, x: Axis, rows: int) -> None:
-    inner = rows * ROW + (rows - 1) * HEAD
+def _frame(figure: go.Figure, title: str, runs: str, top: int, inner: int) -> None:
+    height = top + inner + BOTTOM
     figure.update_layout(
         template=template(),
-        height=TOP + HEAD + inner + BOTTOM,
-        margin={"t": TOP + HEAD, "b": BOTTOM, "l": 70, "r": 16},
+        height=height,
+        margin={"t": top, "b": BOTTOM, "l": 70, "r": 16},
         title={
             "text": plain(title),
             "subtitle": {"text": runs, "font": {"size": 12}},
@@ -258,16 +261,14 @@ def _frame(figure: go.Figure, title: str, runs: str, x: Axis, rows: int) -> None
         legend={
             "orientation": "h",
             "yref": "container",
-            "y": 1 - 54 / (TOP + HEAD + inner + BOTTOM),
+            "y": 1 - 54 / height,
             "yanchor": "top",
             "x": 0,
             "itemwidth": 40,
         },
         hovermode="x unified",
     )
-    head = "step %{x}" if x == "step" else "%{x:.3f} s"
-    figure.update_xaxes(showgrid=False, zeroline=False, unifiedhovertitle={"text": head})
-    figure.update_xaxes(title_text=_LABELS[x], row=rows, col=1)
+    figure.update_xaxes(showgrid=False, zeroline=False)
 
 
 def _caption(figure: go.Figure, text: str) -> None:

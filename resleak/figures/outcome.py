@@ -1,0 +1,118 @@
+"""What became of a claim, of its fix, of each variant and of the limits: declared, measured."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from resleak import units
+from resleak.figures._style import order
+from resleak.figures.table import SMALL, Cell, Table, note, right, swatch, table, text
+
+if TYPE_CHECKING:
+    from resleak.claims import Judgement, VariantJudged
+
+_HEAD = [text("what"), text("declared"), text("measured"), text("")]
+
+
+def outcome_table(judgement: Judgement) -> Table:
+    """Show claim, fix and variants, each as its file declares it and as it was measured.
+
+    Parameters
+    ----------
+    judgement : Judgement
+        Of `resleak.judge`.
+
+    Returns
+    -------
+    Table
+        One row each for the claim and its fix, where there are any, and for every variant.
+    """
+    claim, names = judgement.claim, order(list(judgement.variants))
+    rows = [_claim(claim), _fix(claim["fix"])]
+    rows += [_variant(judgement.variants[name]) for name in names]
+    frame = pd.DataFrame([row for row in rows if row])
+    body = [_cells(row, names) for row in frame.to_dict("records")]
+    return Table(table(_HEAD, body), frame)
+
+
+def _claim(claim: Mapping[str, Any]) -> dict[str, Any] | None:
+    if not claim["text"]:
+        return None
+    told = f"claim {claim['seed']}: {claim['text']}" if claim["seed"] else f"claim: {claim['text']}"
+    return _row(told, claim["declared"], claim["measured"], claim["declared"] == claim["measured"])
+
+
+def _fix(fix: Mapping[str, Any]) -> dict[str, Any] | None:
+    if not fix["declared"]:
+        return None
+    same = fix["declared"] == fix["measured"]
+    return _row(f"the fix, {fix['variant']}", fix["declared"], fix["measured"], same)
+
+
+def _variant(variant: VariantJudged) -> dict[str, Any]:
+    declared = ", ".join(f"{name} {words}" for name, words in variant.expect.items())
+    found = ", ".join(f"{k} {' and '.join(sorted(w))}" for k, w in _counted(variant).items())
+    row = _row(variant.name, declared or "clean", found or "clean", variant.as_declared)
+    return {**row, "variant": variant.name}
+
+
+def _counted(variant: VariantJudged) -> dict[str, set[str]]:
+    """Return the symptoms that decide: those of what is evidence here, or declared."""
+    deciding = variant.evidence | set(variant.expect)
+    undecided = {name: {"inconclusive"} for name in variant.undecided}
+    return {k: w for k, w in {**undecided, **variant.symptoms}.items() if k in deciding}
+
+
+def _row(what: str, declared: object, measured: object, same: bool) -> dict[str, Any]:
+    told = {"declared": str(declared or "none"), "measured": str(measured or "none"), "same": same}
+    return {"what": what, **told, "variant": ""}
+
+
+def _cells(row: dict[Hashable, Any], names: list[str]) -> list[Cell]:
+    mark = swatch(str(row["variant"]), names) if row["variant"] else ""
+    agreed = "as declared" if row["same"] else "<b>differs</b>"
+    return [
+        Cell(mark + escape(str(row["what"]))),
+        text(row["declared"]),
+        Cell(f"<b>{escape(str(row['measured']))}</b>"),
+        Cell(f'<span style="{SMALL}">{agreed}</span>'),
+    ]
+
+
+def limits_table(judgement: Judgement) -> Table:
+    """Show every declared limit and, by variant, the reading that came closest to breaking it.
+
+    Parameters
+    ----------
+    judgement : Judgement
+        Of `resleak.judge`.
+
+    Returns
+    -------
+    Table
+        Says so in words where no limit is declared.
+    """
+    names = order(list(judgement.variants))
+    parts = [judgement.variants[name].limits.assign(variant=name) for name in names]
+    frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    if frame.empty:
+        return Table(note("This scenario declares no limit."), frame)
+    head = [text("variant"), text("limit"), text(""), right("worst reading"), text("from")]
+    body = [_limit_cells(row, names) for row in frame.to_dict("records")]
+    return Table(table(head, body), frame)
+
+
+def _limit_cells(row: dict[Hashable, Any], names: list[str]) -> list[Cell]:
+    name = str(row["variant"])
+    words = {True: "holds", False: "<b>broken</b>"}
+    return [
+        Cell(swatch(name, names) + escape(name), "white-space:nowrap;text-align:left;"),
+        text(row["limit"]),
+        Cell(words.get(row["holds"], "not measured")),
+        right(units.number(float(row["worst"]))),
+        text(row["source"], f"text-align:left;{SMALL}"),
+    ]
