@@ -135,7 +135,7 @@ def _from_functions(module: ModuleType, path: Path) -> Scenario:
     step = getattr(module, "step", None)
     if not callable(step):
         raise ScenarioError(
-            f"{path}: declares no scenario: it needs a function step(i), or scenario = Scenario(...)"
+            f"{path}: declares no scenario; it needs step(i), or scenario = Scenario(...)"
         )
     scenario = Scenario()
     scenario.variant("workload")(_only_number(step))

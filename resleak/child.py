@@ -34,7 +34,8 @@ def _bind_package() -> None:
     spec = importlib.util.spec_from_file_location(
         "resleak", here / "__init__.py", submodule_search_locations=[str(here)]
     )
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     package = sys.modules["resleak"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(package)
 
@@ -96,6 +97,7 @@ class Driver:
 
     @property
     def is_async(self) -> bool:
+        """Whether any of the scenario's functions needs an event loop."""
         functions = (self.variant.step, self.variant.close, self.scenario.setup_function)
         return any(
             inspect.iscoroutinefunction(f) or inspect.isasyncgenfunction(f) for f in functions

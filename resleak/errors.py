@@ -20,7 +20,7 @@ class StoreError(ResleakError):
 
 
 class PlatformError(ResleakError):
-    """This operating system lacks what the request needs."""
+    """The operating system lacks what the request needs."""
 
 
 class MissingPackageError(ResleakError):

@@ -161,7 +161,7 @@ class Captures(Sequence[Capture]):
 
     @property
     def frame(self) -> pd.DataFrame:
-        """One row a capture: scenario, variant, instrument, run, seed, steps, exit, python, path."""
+        """One row a capture: what ran, how, how it ended, and where it is."""
         return pd.DataFrame(
             {
                 "scenario": [c.scenario for c in self],
@@ -203,11 +203,11 @@ def load(path: Path | str) -> Captures:
             problems.append(str(error))
             continue
         found.append(capture) if capture.complete else problems.append(f"{folder} is incomplete")
-    for problem in problems:
-        warnings.warn(f"left out: {problem}", stacklevel=2)
     if not found:
         reason = problems[0] if problems else "`resleak capture NAME --out DIR` makes some"
         raise StoreError(f"there is no complete capture in {path}: {reason}")
+    for problem in problems:
+        warnings.warn(f"left out: {problem}", stacklevel=2)
     order = {"gauges": 0, "memray": 1}
     found.sort(key=lambda c: (c.scenario, _place(c), order.get(c.instrument, 2), c.run))
     return Captures(found)

@@ -225,6 +225,8 @@ def _verdict(
 
 def _climbing(gauge: Gauge, seen: Series, late: Runs) -> tuple[Verdict, str]:
     """Decide between a leak and the things that climb and are none."""
+    if 3 * len(late[0]) < len(seen.steady[0]):
+        return "inconclusive", f"began to climb late in the run: {_more(late, 2.0)}"
     fading = rates.fading(late)
     if fading < FADING:
         return "inconclusive", f"still climbs, but fades: {_more(late, 2.0)}"

@@ -83,6 +83,17 @@ class Job:
 
 
 def plan(scenario: str, python: str | None, out: Path, steps: int | None, profile: str) -> Plan:
+    """Find the scenario and check that it can run as asked.
+
+    Raises
+    ------
+    PlatformError
+        On Windows.
+    ScenarioError
+        If the scenario or the profile is unknown, or the steps make no sense.
+    MissingPackageError
+        If the scenario needs a package that is not installed.
+    """
     if sys.platform == "win32":
         raise PlatformError("capturing needs Linux or macOS; stored captures open on Windows too")
     if profile not in PROFILES:
@@ -101,6 +112,13 @@ def plan(scenario: str, python: str | None, out: Path, steps: int | None, profil
 def jobs(
     of: Plan, variants: Iterable[str] | None, runs: int, seed: int, params: Mapping[str, Any]
 ) -> Iterable[Job]:
+    """Return one job for each run of each variant, and one more with memray where it makes sense.
+
+    Raises
+    ------
+    ScenarioError
+        If a variant or a parameter is unknown.
+    """
     known = of.scenario["variants"]
     for variant in variants or known:
         if variant not in known:

@@ -230,7 +230,7 @@ def _resampled(points: Points, slope: float, rng: np.random.Generator) -> NDArra
 
 
 def _saturating_fit(t: Points, v: Points, tau: float) -> tuple[float, float]:
-    """Fit ``a + b (1 - exp(-t / tau))``; return the squares left, and the last slope over the first."""
+    """Fit ``a + b (1 - exp(-t / tau))``: the squares left, and the last slope over the first."""
     bent = 1 - np.exp(-t / tau)
     return _sum_of_squares(bent, v), float(np.exp(-1 / tau))
 

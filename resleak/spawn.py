@@ -54,6 +54,7 @@ def ground(file: Path, folder: Path, rlimits: Mapping[str, int]) -> dict[str, An
 
 
 def command(spec: Mapping[str, Any], python: str) -> list[str]:
+    """Write a child's specification into its folder and return the arguments that start it."""
     path = Path(spec["folder"], f"{spec['do']}.json")
     path.write_text(json.dumps(spec))
     return [python, str(_CHILD), str(path)]

@@ -1,0 +1,186 @@
+"""The verdict on made-up traces whose answer is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import traces as made
+
+from resleak import growth
+from resleak.declare import Gauge
+
+
+def verdict(trace: pd.DataFrame, gauge: Gauge = made.COUNT) -> pd.Series:
+    return growth.judge(trace, {gauge.name: gauge}).iloc[0]
+
+
+LEAKS = {
+    "ramp": made.ramp(1.0),
+    "slow ramp": made.ramp(0.05),
+    "every 17th": made.every(17),
+    "staircase": made.every(40, by=40),
+    "late onset": made.from_step(140),
+    "noisy ramp": made.ramp(1.0, noise=3.0),
+    "ramp after a filled pool": lambda at, rng: made.plateau(50, 30)(at, rng) + 0.5 * at,
+}
+CLEAN = {
+    "flat": (made.flat, "level"),
+    "plateau in the warm-up": (made.plateau(50, 40), "bounded"),
+    "plateau in the steady part": (made.plateau(50, 120), "bounded"),
+    "cache that is nearly full": (made.filling(200, 20), "bounded"),
+}
+
+
+@pytest.mark.parametrize("curve", LEAKS.values(), ids=LEAKS)
+def test_leak_is_found(curve: made.Curve) -> None:
+    """What climbs and is held is a leak, whether it climbs at each step or now and then."""
+    assert verdict(made.trace(curve))["verdict"] == "leak"
+
+
+@pytest.mark.parametrize(("curve", "expected"), CLEAN.values(), ids=CLEAN)
+def test_clean_is_not_called_a_leak(curve: made.Curve, expected: str) -> None:
+    """What is level, or climbed and is level since, is told as such."""
+    assert verdict(made.trace(curve))["verdict"] == expected
+
+
+@pytest.mark.parametrize("tau", [60, 120, 200])
+def test_still_filling_is_inconclusive(tau: float) -> None:
+    """A cache that still fills at the end cannot be told from a leak, and is not called one."""
+    judged = verdict(made.trace(made.filling(3000, tau)))
+    assert judged["verdict"] == "inconclusive"
+    assert "more steps" in judged["reason"]
+
+
+def test_filling_is_bounded_given_enough_steps() -> None:
+    """The same cache is bounded once the run is long enough to see its end."""
+    trace = made.trace(made.filling(3000, 60), steps=1200)
+    assert verdict(trace)["verdict"] == "bounded"
+
+
+def test_saw_tooth_is_deferred() -> None:
+    """What piles up between collections and falls at each is deferred, with the height told."""
+    judged = verdict(made.trace(made.flat, waiting=1.0))
+    assert judged["verdict"] == "deferred"
+    assert judged["held_between_collections"] == made.BLOCK
+
+
+def test_leak_beside_a_saw_tooth_is_a_leak() -> None:
+    """A leak is not hidden by what waits for the collector beside it."""
+    judged = verdict(made.trace(made.ramp(1.0), waiting=1.0))
+    assert judged["verdict"] == "leak"
+    assert growth.waits(judged.to_dict())
+
+
+def test_backlog_that_drains_is_deferred() -> None:
+    """What climbs under load and is gone once the load stops is not lost."""
+    assert verdict(made.trace(made.ramp(1.0), drains=True))["verdict"] == "deferred"
+
+
+def test_begin_of_a_climb_is_not_called_level() -> None:
+    """What begins to climb in the last blocks is inconclusive, never level."""
+    assert verdict(made.trace(made.from_step(265)))["verdict"] == "inconclusive"
+
+
+def one_jump(at: np.ndarray, _rng: np.random.Generator) -> np.ndarray:
+    """A table that grows its capacity once."""
+    return 1e6 + 40_000.0 * (at > 180)
+
+
+def doubling(at: np.ndarray, _rng: np.random.Generator) -> np.ndarray:
+    """A table that doubles its capacity, ever more rarely."""
+    return 1e6 + 300.0 * 2 ** np.ceil(np.log2(np.maximum(at, 1)))
+
+
+@pytest.mark.parametrize("curve", [one_jump, doubling])
+def test_a_step_up_in_capacity_is_not_a_leak(curve: made.Curve) -> None:
+    """A list or a dict that makes room now and then is not called a leak for that alone."""
+    judged = verdict(made.trace(curve, gauge="bytes"), made.BYTES)
+    assert judged["verdict"] != "leak"
+
+
+def test_too_few_collections_is_inconclusive() -> None:
+    """A run of a few blocks decides nothing and says what it takes."""
+    judged = verdict(made.trace(made.ramp(1.0), steps=30))
+    assert judged["verdict"] == "inconclusive"
+    assert "run more steps" in judged["reason"]
+
+
+@pytest.mark.parametrize("per_step", [1.0, 0.25, 17.0])
+def test_rate_of_an_exact_gauge_is_exact(per_step: float) -> None:
+    """Without noise the rate is exact and its interval has no width."""
+    judged = verdict(made.trace(made.ramp(per_step)))
+    assert judged["per_step"] == pytest.approx(per_step)
+    assert judged["low"] == pytest.approx(judged["high"])
+
+
+def test_interval_covers_the_true_rate() -> None:
+    """The 95 % interval of a noisy rate covers the truth in at least 90 of 100 seeds."""
+    curve = made.ramp(400.0, noise=5000.0)
+    found = [verdict(made.trace(curve, gauge="bytes", seed=10 * s), made.BYTES) for s in range(100)]
+    assert sum(one["low"] <= 400 <= one["high"] for one in found) >= 90
+
+
+@pytest.mark.parametrize("curve", [made.noise(4096), made.walk(200)], ids=["noise", "walk"])
+def test_noise_is_never_a_leak(curve: made.Curve) -> None:
+    """Scatter and aimless wandering are not called a leak in any of 50 seeds."""
+    found = [verdict(made.trace(curve, gauge="bytes", seed=10 * s), made.BYTES) for s in range(50)]
+    assert [one["verdict"] for one in found].count("leak") == 0
+
+
+def test_smallest_detectable_leak_is_true() -> None:
+    """A leak of twice the size that a level run says it could have seen is found."""
+    quiet = verdict(made.trace(made.noise(300), gauge="bytes"), made.BYTES)
+    size = 2 * quiet["smallest_detectable"]
+    leaking = made.trace(made.ramp(size, noise=300), gauge="bytes")
+    assert quiet["verdict"] == "level"
+    assert verdict(leaking, made.BYTES)["verdict"] == "leak"
+
+
+def test_noisier_runs_promise_less() -> None:
+    """The smallest detectable leak grows with the noise."""
+    sizes = [
+        verdict(made.trace(made.noise(n), gauge="bytes"), made.BYTES)["smallest_detectable"]
+        for n in (0, 1000, 10_000)
+    ]
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[2]
+
+
+def test_floor_decides_what_counts() -> None:
+    """A climb below the floor is level: eight bytes a step are not sixteen."""
+    trace = made.trace(made.ramp(8.0), gauge="bytes")
+    assert verdict(trace, made.BYTES)["verdict"] == "level"
+
+
+def test_many_gauges_raise_the_bar() -> None:
+    """A marginal climb that counts alone does not stand as one of forty gauges."""
+    marginal = made.trace(made.every(100), runs=1)
+    p = verdict(marginal)["p"]
+    names = [f"gauge{i}" for i in range(40)]
+    many = marginal.assign(**{name: marginal["count"] for name in names})
+    judged = growth.judge(many, {name: Gauge(name, "entries") for name in names})
+    assert judged["p"].iloc[0] == pytest.approx(min(1.0, 40 * p))
+
+
+def test_variants_are_judged_apart() -> None:
+    """One table holds a row for each variant and gauge."""
+    both = pd.concat([made.trace(made.ramp(1)), made.trace(made.flat, variant="fixed")])
+    judged = growth.judge(both, {"count": made.COUNT})
+    assert dict(zip(judged["variant"], judged["verdict"], strict=True)) == {
+        "leaky": "leak",
+        "fixed": "level",
+    }
+
+
+def test_gauge_that_was_never_read_has_no_row() -> None:
+    """A gauge without a reading gets no verdict at all."""
+    trace = made.trace(made.flat).assign(other=np.nan)
+    judged = growth.judge(trace, {"other": Gauge("other", "x"), "absent": Gauge("absent", "x")})
+    assert judged.empty
+
+
+def test_counters_are_not_judged_for_growth() -> None:
+    """A counter only ever rises: it is held against limits, not called a leak."""
+    judged = growth.judge(made.trace(made.ramp(1)), {"count": Gauge("count", "x", kind="counter")})
+    assert judged.empty
