@@ -8,7 +8,7 @@ import sysconfig
 from pathlib import Path, PurePath
 
 _PACKAGES = ("site-packages", "dist-packages")
-_ABSOLUTE = re.compile(r"(?<![\w.])(?:/[\w.@+~-]+){2,}|[A-Za-z]:\\[^\s\"']+")
+_ABSOLUTE = re.compile(r"(?<![\w.:/])(?:/[\w.@+~-]+){2,}|[A-Za-z]:\\[^\s\"']+")
 
 
 def place(file: str, project: Path | None = None) -> str:

@@ -39,7 +39,9 @@ def trace(
         Whether the gauge returns to its first value once the load stops.
     """
     frames = [
-        _run(curve, gauge, steps, waiting, drains, np.random.default_rng(seed + run)).assign(run=run)
+        _run(curve, gauge, steps, waiting, drains, np.random.default_rng(seed + run)).assign(
+            run=run
+        )
         for run in range(1, runs + 1)
     ]
     return pd.concat(frames, ignore_index=True).assign(scenario="made/up", variant=variant)

@@ -1,0 +1,64 @@
+"""Made-up captures on disk: a manifest and a trace as a run would leave them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from resleak import store
+from resleak.declare import Scenario
+
+
+def step(_step: int, _world: object) -> None:
+    return None
+
+
+def scenario(**options: Any) -> Scenario:
+    """Return a scenario with leaky, proposed and fixed, and one own gauge."""
+    made = Scenario(**{"gauges": ("fds",), **options})
+    made.name, made.title = "made/up", "Made up."
+    for name in ("leaky", "proposed", "fixed"):
+        made.variant(name)(step)
+    made.gauge("entries")(entries)
+    return made
+
+
+def entries(_world: object) -> float:
+    return 0.0
+
+
+def write(
+    root: Path,
+    made: Scenario,
+    variant: str,
+    trace: pd.DataFrame,
+    *,
+    status: str = "exited",
+    exit_s: float = 0.1,
+    facts: Mapping[str, float] | None = None,
+) -> None:
+    """Write the runs of a trace as captures of one variant."""
+    for run, rows in trace.groupby("run"):
+        folder = root / made.name / variant / f"gauges-{run:02d}"
+        with store.writing(folder) as partial:
+            columns = {str(name): rows[name].to_numpy() for name in rows.columns}
+            store.write_table(partial / "trace.parquet", columns, {"fds": "descriptors"})
+            store.write_json(
+                partial / store.MANIFEST,
+                {
+                    "schema": store.SCHEMA,
+                    "status": "complete",
+                    "scenario": made.describe(),
+                    "variant": variant,
+                    "instrument": "gauges",
+                    "run": int(str(run)),
+                    "seed": 0,
+                    "steps": 240,
+                    "exit": {"status": status, "exit_s": exit_s, "phase": "exit", "code": 0},
+                    "facts": dict(facts or {}),
+                    "versions": {"python": "3.11.7"},
+                },
+            )

@@ -1,0 +1,33 @@
+"""How numbers are written."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from resleak import units
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0, "B", "0 B"),
+        (1023, "B", "1\N{NARROW NO-BREAK SPACE}023 B"),
+        (1024, "B", "1 KiB"),
+        (-3 * 1024**2, "B", "−3 MiB"),
+        (12.345, "descriptors", "12.3 descriptors"),
+        (math.nan, "B", "–"),
+        (0.0001, "", "0"),
+    ],
+)
+def test_amount(value: float, unit: str, text: str) -> None:
+    """Amounts have three significant digits, a real minus sign and binary multiples of bytes."""
+    assert units.amount(value, unit) == text
+
+
+def test_rate_and_interval() -> None:
+    """Rates say what they are counted by; intervals have both ends, infinite ones too."""
+    assert units.rate(2048, "B") == "2 KiB/step"
+    assert units.interval(-1, math.inf) == "[−1, ∞]"
+    assert units.share(0.1234) == "12.3 %"
