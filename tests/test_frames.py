@@ -15,7 +15,7 @@ from resleak.errors import StoreError
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A folder with three runs of two variants."""
+    """Make a folder with three runs of two variants."""
     for variant in ("fixed", "leaky"):
         trace = made.trace(made.ramp(1.0), gauge="fds")
         captures.write(tmp_path, captures.scenario(), variant, trace)

@@ -83,12 +83,12 @@ def test_begin_of_a_climb_is_not_called_level() -> None:
 
 
 def one_jump(at: np.ndarray, _rng: np.random.Generator) -> np.ndarray:
-    """A table that grows its capacity once."""
+    """Grow the capacity of a table once."""
     return 1e6 + 40_000.0 * (at > 180)
 
 
 def doubling(at: np.ndarray, _rng: np.random.Generator) -> np.ndarray:
-    """A table that doubles its capacity, ever more rarely."""
+    """Double the capacity of a table, ever more rarely."""
     return 1e6 + 300.0 * 2 ** np.ceil(np.log2(np.maximum(at, 1)))
 
 
@@ -158,7 +158,7 @@ def test_many_gauges_raise_the_bar() -> None:
     marginal = made.trace(made.every(100), runs=1)
     p = verdict(marginal)["p"]
     names = [f"gauge{i}" for i in range(40)]
-    many = marginal.assign(**{name: marginal["count"] for name in names})
+    many = marginal.assign(**dict.fromkeys(names, marginal["count"]))
     judged = growth.judge(many, {name: Gauge(name, "entries") for name in names})
     assert judged["p"].iloc[0] == pytest.approx(min(1.0, 40 * p))
 

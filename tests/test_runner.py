@@ -9,6 +9,7 @@ import sys
 import textwrap
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,7 @@ def test_phases_come_in_order(tmp_path: Path) -> None:
     phases = measure(tmp_path, "def step(i): pass")[0].manifest["phases"]
     names = [phase["name"] for phase in phases]
     assert names == ["setup", "warmup", "steady", "settle", "teardown", "exit"]
-    assert all(a["end_s"] == b["start_s"] for a, b in zip(phases, phases[1:], strict=False))
+    assert all(a["end_s"] == b["start_s"] for a, b in pairwise(phases))
 
 
 def test_async_variants_run_on_one_loop(tmp_path: Path) -> None:
@@ -97,7 +98,9 @@ def test_observer_does_not_grow(tmp_path: Path) -> None:
     trace = captures.select(instrument="gauges")[0].trace
     steady = trace[(trace["phase"] == "steady") & (trace["moment"] == "after_collect")]
     late = steady.iloc[len(steady) // 4 :]
-    growth = {name: late[name].iloc[-1] - late[name].iloc[0] for name in ("fds", "threads", "objects")}
+    growth = {
+        name: late[name].iloc[-1] - late[name].iloc[0] for name in ("fds", "threads", "objects")
+    }
     assert growth == {"fds": 0, "threads": 0, "objects": 0}
     # A few integers above 256 are alive at a time: bytes come and go, none per step.
     assert abs(late["heap"].iloc[-1] - late["heap"].iloc[0]) <= 256
@@ -147,7 +150,10 @@ def test_wrong_option_is_told(tmp_path: Path, options: dict[str, object], told: 
 @pytest.mark.parametrize(
     ("body", "told"),
     [
-        ("def step(i):\n    if i == 3: raise ValueError('odd')", "failed in (warmup|steady).*line 2.*ValueError: odd"),
+        (
+            "def step(i):\n    if i == 3: raise ValueError('odd')",
+            "failed in (warmup|steady).*line 2.*ValueError: odd",
+        ),
         ("def setup(): 1 / 0\ndef step(i): pass", "setup.*ZeroDivisionError"),
         ("import os\ndef step(i): os._exit(7)", "ended with code 7"),
         ("import os, signal\ndef step(i): os.kill(os.getpid(), signal.SIGSEGV)", "code -11"),

@@ -23,11 +23,16 @@ def test_error_leaves_the_earlier_capture(tmp_path: Path) -> None:
     """A failed rewrite keeps what was there, and marks what it has as incomplete."""
     with store.writing(tmp_path / "run") as partial:
         (partial / "file").write_text("old")
-    with pytest.raises(RuntimeError), store.writing(tmp_path / "run") as partial:
-        store.write_json(partial / store.MANIFEST, {})
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        _fail_while_writing(tmp_path / "run")
     assert (tmp_path / "run" / "file").read_text() == "old"
     assert (tmp_path / "run.incomplete" / store.MANIFEST).exists()
+
+
+def _fail_while_writing(folder: Path) -> None:
+    with store.writing(folder) as partial:
+        store.write_json(partial / store.MANIFEST, {})
+        raise RuntimeError
 
 
 def test_full_disk_is_told_and_cleaned_up(tmp_path: Path) -> None:

@@ -1,0 +1,108 @@
+"""Repeat scenarios with different seeds and count how often they come out as declared.
+
+    python benchmarks/repeat.py --times 10
+    python benchmarks/repeat.py control/do_nothing --times 30
+
+Each repetition captures every variant anew, with seeds that no other repetition has, and judges it.
+Results are appended to build/bench/repeat.jsonl as they come; a run that was stopped goes on where
+it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from scipy import stats
+
+from resleak import catalog, claims, frames
+from resleak.runner import capture
+
+RESULTS = Path("build/bench/repeat.jsonl")
+#: Far enough apart that no two repetitions share a run's seed.
+SEEDS_APART = 1000
+
+
+def main() -> None:
+    """Repeat what the command line names, and print the table."""
+    options = _options()
+    names = options.names or list(catalog.paths())
+    done = [] if options.fresh else _stored()
+    for name in names:
+        have = {row["repetition"] for row in done if row["scenario"] == name}
+        for repetition in sorted(set(range(options.times)) - have):
+            row = _repeat(name, repetition)
+            _store(row)
+            done.append(row)
+            Console(stderr=True).print(
+                f"{name} {repetition + 1}/{options.times}: {row['as_declared']}"
+            )
+    Console(width=160).print(_table([row for row in done if row["scenario"] in names]))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help="scenarios; all by default")
+    parser.add_argument("--times", type=int, default=10)
+    parser.add_argument("--fresh", action="store_true", help="forget earlier repetitions")
+    return parser.parse_args()
+
+
+def _repeat(name: str, repetition: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as out:
+        capture(name, out=out, seed=SEEDS_APART * (repetition + 1))
+        judged = claims.judge(frames.load(out))
+    gauges = {
+        f"{variant} {row['gauge']}": row["verdict"]
+        for variant, one in judged.variants.items()
+        for row in one.gauges.to_dict(orient="records")
+    }
+    return {
+        "scenario": name,
+        "repetition": repetition,
+        "as_declared": judged.ok,
+        "verdicts": {variant: one.verdict for variant, one in judged.variants.items()},
+        "symptoms": {
+            v: {k: sorted(w) for k, w in one.symptoms.items()} for v, one in judged.variants.items()
+        },
+        "gauges": gauges,
+    }
+
+
+def _stored() -> list[dict[str, Any]]:
+    return (
+        [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
+    )
+
+
+def _store(row: dict[str, Any]) -> None:
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    with RESULTS.open("a") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    table = Table("scenario", "as declared", "at least (95 %)", "verdicts")
+    for name in dict.fromkeys(row["scenario"] for row in rows):
+        mine = [row for row in rows if row["scenario"] == name]
+        right = sum(row["as_declared"] for row in mine)
+        low = stats.binomtest(right, len(mine)).proportion_ci(method="exact").low
+        table.add_row(name, f"{right} of {len(mine)}", f"{low:.0%}", "; ".join(_counts(mine)))
+    return table
+
+
+def _counts(rows: list[dict[str, Any]]) -> Iterator[str]:
+    for variant in rows[0]["verdicts"]:
+        words = [row["verdicts"].get(variant) for row in rows]
+        counts = ", ".join(f"{word} ×{words.count(word)}" for word in dict.fromkeys(words))
+        yield f"{variant}: {counts}"
+
+
+if __name__ == "__main__":
+    main()
