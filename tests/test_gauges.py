@@ -1,0 +1,84 @@
+"""Gauges read real things of this very process."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from resleak import gauges
+
+
+@pytest.fixture
+def outside() -> gauges.Outside:
+    """Watch this process from outside."""
+    return gauges.Outside(os.getpid())
+
+
+def test_descriptors_are_counted(outside: gauges.Outside) -> None:
+    """Ten open files are ten more descriptors, inside and outside."""
+    inside = gauges.inside_readers()["fds"]
+    before = (inside(), outside.quick()["fds"])
+    files = [Path(__file__).open() for _ in range(10)]
+    after = (inside(), outside.quick()["fds"])
+    for file in files:
+        file.close()
+    assert [b - a for a, b in zip(before, after, strict=True)] == [10, 10]
+
+
+def test_threads_are_counted(outside: gauges.Outside) -> None:
+    """Three waiting threads are three more."""
+    done, before = threading.Event(), outside.quick()["threads"]
+    threads = [threading.Thread(target=done.wait) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    after = outside.quick()["threads"]
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert after - before == 3
+
+
+def test_sockets_and_children_are_counted(outside: gauges.Outside) -> None:
+    """A listening socket and a child process are one more of each, by state."""
+    before = outside.full()
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    with socket.create_server(("127.0.0.1", 0)):
+        after = outside.full()
+    child.communicate()
+    changed = {
+        name: after[name] - before[name] for name in ("sockets", "sockets_listen", "children")
+    }
+    assert changed == {"sockets": 1, "sockets_listen": 1, "children": 1}
+
+
+def test_process_that_is_gone_reads_nothing() -> None:
+    """Once a process has ended, its readings are empty and nothing is raised."""
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    watched = gauges.Outside(child.pid)
+    child.communicate()
+    assert watched.full() == {}
+
+
+def test_what_is_missing_is_told() -> None:
+    """Each built-in gauge that could not be read has a line that says why."""
+    told = gauges.missing(set(gauges.BUILTIN) - {"heap"})
+    assert len(told) == 1
+    assert told[0].startswith("heap: ")
+    assert "psutil" in told[0]
+
+
+@pytest.mark.parametrize(("allocator", "has"), [("malloc", "heap"), ("pymalloc", "blocks")])
+def test_heap_and_blocks_exclude_each_other(allocator: str, has: str) -> None:
+    """Bytes are counted without Python's allocator, blocks with it, never both."""
+    code = "from resleak import gauges; print(*gauges.inside_readers())"
+    env = {**os.environ, "PYTHONMALLOC": allocator}
+    root = Path(gauges.__file__).parent.parent
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) & {"heap", "blocks"} == {has}

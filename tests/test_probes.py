@@ -1,0 +1,93 @@
+"""What a measured process uses to record itself."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+
+from resleak import probes
+
+
+def rows(path: Path, gauges: int) -> np.ndarray:
+    raw = np.fromfile(path)
+    width = probes.INDEX + gauges
+    return raw[probes.HEADER :][: int(raw[0]) * width].reshape(-1, width)
+
+
+def test_rows_are_in_the_file_at_once(tmp_path: Path) -> None:
+    """What was recorded can be read before the process ends: nothing waits in a buffer."""
+    values = iter([0.0, 1.5, 2.5])
+    recorder = probes.Recorder(tmp_path / "raw", {"a": lambda: next(values)}, 10, 0.0)
+    recorder.at(3, 7, 2)
+    recorder.row(0, 0)
+    recorder.row(2, 0)
+    found = rows(tmp_path / "raw", 1)
+    assert found[:, probes.INDEX :].ravel().tolist() == [1.5, 2.5]
+    assert found[:, 1:5].tolist() == [[7, 2, 3, 0], [7, 2, 3, 2]]
+
+
+def test_recording_does_not_grow(tmp_path: Path) -> None:
+    """A thousand rows leave not one byte allocated."""
+    recorder = probes.Recorder(tmp_path / "raw", {"a": sys.getallocatedblocks}, 2000, 0.0)
+    recorder.row(0, 0)
+    gc.collect()
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for _ in range(1000):
+        recorder.row(0, 0)
+    growth = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert growth < 1000  # the loop's own numbers, not one byte a row
+
+
+def test_more_rows_than_foreseen_are_dropped(tmp_path: Path) -> None:
+    """A full record stays as it is; nothing is written beyond its end."""
+    recorder = probes.Recorder(tmp_path / "raw", {"a": lambda: 1.0}, 3, 0.0)
+    for _ in range(10):
+        recorder.row(0, 0)
+    assert len(rows(tmp_path / "raw", 1)) == 3
+
+
+def test_gauge_that_cannot_be_read_is_nan(tmp_path: Path) -> None:
+    """A reader without a descriptor left gives NaN and the other gauges their values."""
+    calls = []
+
+    def fails() -> float:
+        calls.append(1)
+        raise OSError(24, "Too many open files")
+
+    recorder = probes.Recorder(tmp_path / "raw", {"a": fails, "b": lambda: 2.0}, 3, 0.0)
+    recorder.row(0, 0)
+    found = rows(tmp_path / "raw", 2)[0, probes.INDEX :]
+    assert np.isnan(found[0])
+    assert found[1] == 2.0
+
+
+def test_slow_gauges_are_skipped(tmp_path: Path) -> None:
+    """The last gauges are left out of a row on request, and not called."""
+    calls: list[int] = []
+    readers = {"a": lambda: 1.0, "slow": lambda: float(calls.append(1) or 5)}
+    recorder = probes.Recorder(tmp_path / "raw", readers, 3, 0.0)
+    calls.clear()
+    recorder.row(0, 1)
+    assert calls == []
+    assert np.isnan(rows(tmp_path / "raw", 2)[0, -1])
+
+
+def test_limits_are_never_raised() -> None:
+    """A limit above the hard one is lowered to it instead of failing; unknown ones are ignored."""
+    code = (
+        "import resource as r; from resleak import probes;"
+        "r.setrlimit(r.RLIMIT_NOFILE, (100, 100));"
+        "probes.limit({'RLIMIT_NOFILE': 10**9, 'RLIMIT_NO_SUCH': 1});"
+        "print(r.getrlimit(r.RLIMIT_NOFILE))"
+    )
+    root = Path(probes.__file__).parent.parent
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "(100, 100)"
