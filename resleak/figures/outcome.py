@@ -79,7 +79,7 @@ def _cells(row: dict[Hashable, Any], names: list[str]) -> list[Cell]:
         Cell(mark + escape(str(row["what"]))),
         text(row["declared"]),
         Cell(f"<b>{escape(str(row['measured']))}</b>"),
-        Cell(f'<span style="{SMALL}">{agreed}</span>'),
+        Cell(f'<span style="{SMALL}white-space:nowrap">{agreed}</span>'),
     ]
 
 

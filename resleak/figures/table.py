@@ -18,6 +18,7 @@ _LEFT, _RIGHT = "text-align:left;", "text-align:right;white-space:nowrap;"
 _TABLE = "border-collapse:collapse;font-variant-numeric:tabular-nums;margin:0.4em 0;"
 SMALL = "font-size:0.87em;opacity:0.8;"
 _CLEAN = ("level", "bounded")
+_WIDE = "min-width:14em;"
 #: A verdict that asks for something is heavier; the word itself says which.
 _WEIGHT = {"leak": "700", "deferred": "700", "inconclusive": "600"}
 
@@ -148,7 +149,7 @@ def _verdict_cells(row: dict[Hashable, Any], names: list[str]) -> list[Cell]:
     )
     interval = bounds(_number(row["low"]), _number(row["high"]), unit)
     word = _word(str(row["verdict"]), str(row.get("reason") or ""))
-    name = Cell(f"{swatch(variant, names)}{escape(variant)}", _LEFT + "white-space:nowrap;")
+    name = Cell(f"{swatch(variant, names)}{escape(variant)}")
     return [name, word, *map(right, (per_step, interval, smallest, peak, end))]
 
 
@@ -187,9 +188,10 @@ def sites_table(sites: pd.DataFrame, *, top: int = 10) -> Table:
     -------
     Table
     """
-    if sites.empty:
-        return Table(note("No allocation site grew between the steady marks."), sites)
-    shown, rest = sites.head(top), sites.iloc[top:]
+    grown = sites[sites["bytes_per_step"] > 0] if len(sites) else sites
+    if grown.empty:
+        return Table(note("No allocation site grew between the steady marks."), grown)
+    shown, rest = grown.head(top), grown.iloc[top:]
     heads = [text("function"), text("file"), right("per step"), text("share of the growth")]
     body = [_site_cells(row) for row in shown.to_dict("records")]
     below = note(_rest(rest)) if len(rest) else ""
@@ -205,7 +207,7 @@ def _site_cells(row: dict[Hashable, Any]) -> list[Cell]:
         about = f'<div style="{SMALL}">{escape(inside)}</div>'
     return [
         Cell(f"<code>{escape(str(row['function']))}</code>"),
-        Cell(f'<code style="overflow-wrap:anywhere">{escape(where)}</code>'),
+        Cell(f'<code style="overflow-wrap:anywhere">{escape(where)}</code>', _LEFT + _WIDE),
         Cell(escape(units.amount(per_step, "B")) + about, _RIGHT),
         Cell(escape(units.share(share)), _LEFT + _bar(share)),
     ]

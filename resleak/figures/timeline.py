@@ -21,6 +21,7 @@ ROW, TOP, BOTTOM, LINE = 150, 84, 56, 17
 #: A reading after a collection is marked when it is off the curve by this share of the row.
 _APART = 0.02
 _MOST_MARKERS = 150
+_LEGEND_WIDTH = 500
 _HOVER = {"step": "step %{x}", "t_s": "%{x:.3f} s"}
 _LABELS = {"step": "step", "t_s": "time since the start, s"}
 
@@ -79,7 +80,7 @@ def timeline(
         _axis(figure, row, number)
         _write_head(figure, heads[number - 1], number)
     _mark_phases(figure, _curves.phases(traces, x))
-    _frame(figure, title or scenarios(traces), runs(traces), TOP + head, inner)
+    _frame(figure, title or scenarios(traces), runs(traces), head + _above(names), inner)
     figure.update_xaxes(title_text=_LABELS[x], row=len(drawn), col=1)
     figure.update_xaxes(unifiedhovertitle={"text": _HOVER[x]})
     _caption(figure, left_out(rows, drawn))
@@ -242,6 +243,12 @@ def _mark_phases(figure: go.Figure, phases: list[_curves.Phase]) -> None:
             font={"size": 11},
             name="phase",
         )
+
+
+def _above(names: list[str]) -> int:
+    """Return the height above the first row's head, for a legend that breaks on a narrow page."""
+    wide = sum(55 + 7 * len(name) for name in (*names, "after a collection"))
+    return TOP + 20 * (wide // _LEGEND_WIDTH)
 
 
 def _frame(figure: go.Figure, title: str, runs: str, top: int, inner: int) -> None:
