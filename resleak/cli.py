@@ -99,9 +99,10 @@ def judge(
     as_json: AsJson = False,
 ) -> None:
     """Judge stored captures; of a scenario without any, capture first."""
+    captures = _captures(what, out)
     from resleak import claims
 
-    judgement = claims.judge(_captures(what, out))
+    judgement = claims.judge(captures)
     _print_json(judgement.to_dict()) if as_json else console.show_judgement(judgement)
     missing = set(judgement.scenario["variants"]) - set(judgement.variants)
     if missing:
@@ -122,10 +123,11 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Compare two variants, or the same one before and after a change."""
+    sides = _two_sides(what, out)
     from resleak import comparison
 
-    comparison_ = comparison.compare(*_two_sides(what, out))
-    _print_json(comparison_.to_dict()) if as_json else console.show_comparison(comparison_)
+    compared = comparison.compare(*sides)
+    _print_json(compared.to_dict()) if as_json else console.show_comparison(compared)
 
 
 @app.command()
@@ -193,22 +195,32 @@ def _capture(scenario: str, out: Path, **options: Any) -> list[Path]:
 
 def _captures(what: str, out: Path) -> Captures:
     """Load the captures of a folder, or of a scenario, which is captured if it never was."""
-    from resleak import catalog, frames, store
+    from resleak import catalog, store
 
     if Path(what).is_dir() and store.folders(Path(what)):
-        return frames.load(what)
+        return _load(what)
     name = catalog.find(what).name
-    if not store.folders(out / name):
+    if not any(map(_is_complete, store.folders(out / name))):
         console.say(f"nothing is stored for {name} in {_shown(out)}: capturing it first")
         _capture(what, out)
-    return frames.load(out / name)
+    return _load(out / name)
+
+
+def _is_complete(folder: Path) -> bool:
+    from resleak import store
+
+    return bool(store.read_manifest(folder)["status"] == "complete")
+
+
+def _load(folder: Path | str) -> Captures:
+    from resleak import frames  # pandas: a name that does not exist is told without it
+
+    return frames.load(folder)
 
 
 def _two_sides(what: list[str], out: Path) -> tuple[Captures, Captures]:
-    from resleak import frames
-
     if len(what) == 2:
-        return frames.load(what[0]), frames.load(what[1])
+        return _load(what[0]), _load(what[1])
     if len(what) != 3:
         raise StoreError("compare takes two folders of captures, or a scenario and two variants")
     found = _captures(what[0], out)

@@ -1,0 +1,328 @@
+"""The command line as people and programs use it: every test starts it in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import psutil
+import pytest
+
+from resleak import catalog
+
+COMMANDS = ("list", "capture", "judge", "compare", "share", "lab")
+GAUGES = {"fds", "threads", "sockets", "children", "rss", "uss", "heap", "blocks", "objects"}
+NUMBERS = {"verdict", "per_step", "low", "high", "unit", "smallest_detectable", "peak", "at_end"}
+SITE = {"function", "file", "line", "bytes_per_step", "share"}
+
+LEAKS_FDS = """
+    import os
+
+    kept = []
+
+    def step(i):
+        kept.append(os.open(os.devnull, os.O_RDONLY))
+"""
+BEFORE_AND_AFTER = """
+    \"\"\"A list that forgets nothing.\"\"\"
+    from resleak import Scenario
+
+    scenario = Scenario(steps=80, warmup=20, params={"size": 3000, "keep": True}, stacks=False)
+
+    @scenario.setup
+    def world(run):
+        yield run, []
+
+    @scenario.variant(expect={"kept": "leak"})
+    def leaky(step, world):
+        world[1].append(bytes(world[0].params.size))
+
+    @scenario.variant()
+    def fixed(step, world):
+        world[1][:] = [bytes(world[0].params.size)]
+
+    @scenario.gauge("items")
+    def kept(world):
+        return len(world[1])
+"""
+ENDLESS = """
+    import subprocess, time
+    from pathlib import Path
+
+    def setup():
+        child = subprocess.Popen(["sleep", "600"])
+        Path(__file__).with_name("pid").write_text(str(child.pid))
+
+    def step(i):
+        time.sleep(0.02)
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str, str], str]:
+    def write(body: str, name: str) -> str:
+        (tmp_path / name).write_text(textwrap.dedent(body))
+        return name
+
+    return write
+
+
+@pytest.fixture
+def cli(tmp_path: Path, project: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run resleak in an empty folder."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "resleak", *arguments],
+            cwd=tmp_path,
+            env=environment(project),
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+
+    return run
+
+
+def environment(project: Path) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(project), "COLUMNS": "200"}
+
+
+def the_error(result: subprocess.CompletedProcess[str]) -> str:
+    """Return the one line of an error, after checking that it is all there is."""
+    assert result.returncode == 2
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("resleak: ")
+    return line
+
+
+def test_list_names_every_scenario(cli):
+    """`list --json` prints each scenario's name, title, system and variants, and nothing else."""
+    result = cli("list", "--json")
+    rows = json.loads(result.stdout)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert [row["name"] for row in rows] == list(catalog.paths())
+    for row in rows:
+        assert set(row) == {"name", "title", "system", "variants"}
+        assert row["name"].startswith(f"{row['system']}/")
+        assert row["title"]
+        assert row["variants"]
+
+
+def test_list_prints_a_table_for_people(cli):
+    """`list` prints a line for each scenario."""
+    printed = cli("list").stdout
+    assert all(name in printed for name in catalog.paths())
+
+
+def test_the_help_documents_commands_and_exit_codes(cli):
+    """`resleak --help`, also without the option, names all commands and the four exit codes."""
+    result = cli("--help")
+    assert result.returncode == 0
+    assert all(f" {name} " in result.stdout for name in COMMANDS)
+    assert all(code in result.stdout for code in ("0 done", "1 judged", "2 what", "130 "))
+    assert cli().stdout == result.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_has_help(cli, command):
+    """Each command explains itself."""
+    result = cli(command, "--help")
+    assert result.returncode == 0
+    assert f"resleak {command}" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["capture", "judge"])
+def test_an_unknown_name_gets_a_suggestion(cli, command):
+    """A name with a typo ends with one line that has the name that was meant."""
+    assert "arc/auth_cache" in the_error(cli(command, "arc/auth_cash"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("judge",), "NAME|FILE|DIR"),
+        (("jugde", "x"), "judge"),
+        (("list", "--jsn"), "--jsn"),
+        (("capture", "arc/auth_cache", "--runs", "0"), "--runs"),
+        (("capture", "arc/auth_cache", "--steps", "many"), "--steps"),
+        (("capture", "arc/auth_cache", "--profile", "quik"), "quick, full, soak"),
+        (("capture", "arc/auth_cache", "--variant", "leeky"), "leaky, fixed"),
+        (("capture", "arc/auth_cache", "--set", "entries"), "KEY=VALUE"),
+        (("capture", "arc/auth_cache", "--set", "nope=1"), "'nope'"),
+        (("capture", "arc/auth_cache", "--python", "no/python"), "no/python"),
+        (("capture", "absent.py"), "absent.py"),
+        (("judge", "absent/folder"), "absent/folder"),
+        (("compare", "a"), "two folders"),
+        (("compare", "absent", "gone"), "absent"),
+        (("share", "absent.ipynb"), "absent.ipynb"),
+        (("share", "arc/auth_cache", "-p", "SCENARIO"), "KEY=VALUE"),
+    ],
+)
+def test_bad_input_gets_one_line(cli, arguments, told):
+    """What cannot be done is said in one line that names what was wrong or what there is."""
+    assert told in the_error(cli(*arguments))
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("def stepp(i): pass", "step(i)"),
+        ("def step(i) pass", "SyntaxError"),
+        ("import not_there_at_all", "not_there_at_all"),
+        ("from resleak import Scenario\nscenario = Scenario()", "@scenario.variant()"),
+        ("from resleak import Scenario\nscenario = Scenario(outcome='yes')", "'yes'"),
+    ],
+)
+def test_a_malformed_file_is_named_with_what_it_lacks(cli, write, body, told):
+    """A file that is no scenario ends with one line that has its path and what is missing."""
+    line = the_error(cli("capture", write(body, "mine.py")))
+    assert "mine.py" in line
+    assert told in line
+
+
+def test_a_plain_file_is_captured_and_judged(cli, write, tmp_path):
+    """`judge FILE` captures first, says so, finds the leak, and judges the same captures again."""
+    name = write(LEAKS_FDS, "mine.py")
+    first = cli("judge", name, "--json")
+    assert "capturing it first" in first.stderr
+    answer = json.loads(first.stdout)
+    workload = answer["variants"]["workload"]
+    assert set(workload["gauges"]) >= GAUGES
+    assert all(set(gauge) >= NUMBERS for gauge in workload["gauges"].values())
+    assert workload["verdict"] == workload["gauges"]["fds"]["verdict"] == "leak"
+    assert workload["gauges"]["fds"]["per_step"] == pytest.approx(1, abs=0.01)
+    assert workload["gauges"]["threads"]["verdict"] == "level"
+    assert set(answer["claim"]) == {"seed", "text", "declared", "measured", "fix"}
+    assert first.returncode == 1
+
+    for what in (name, "captures/mine", str(tmp_path / "captures")):
+        again = cli("judge", what, "--json")
+        assert (json.loads(again.stdout), again.stderr) == (answer, "")
+
+
+def test_the_line_that_grows_is_named(cli, write):
+    """`judge` ranks the lines that grow, the guilty one first, for people and for programs."""
+    name = write("kept = []\n\ndef step(i):\n    kept.append(bytes(5000))", "grows.py")
+    cli("capture", name, "--runs", "2", "--steps", "100")
+    printed, answer = cli("judge", name), json.loads(cli("judge", name, "--json").stdout)
+    assert printed.returncode == 1
+    assert "workload: leak" in printed.stdout
+    assert "grows.py:4 step" in printed.stdout
+    site = answer["variants"]["workload"]["sites"][0]
+    assert set(site) >= SITE
+    assert (site["file"], site["line"]) == ("grows.py", 4)
+    assert site["bytes_per_step"] == pytest.approx(5033, rel=0.05)
+
+
+def test_a_clean_file_passes(cli, write):
+    """A file whose steps keep nothing is judged clean, with exit code 0."""
+    name = write("def step(i):\n    return bytes(5000)", "clean.py")
+    cli("capture", name, "--runs", "2", "--steps", "200")
+    result = cli("judge", name, "--json")
+    assert json.loads(result.stdout)["ok"]
+    assert result.returncode == 0
+
+
+def test_variants_are_compared(cli, write):
+    """`compare NAME A B` and `compare DIR DIR` agree on what the fix changed."""
+    name = write(BEFORE_AND_AFTER, "mine.py")
+    cli("capture", name)
+    by_name = cli("compare", name, "leaky", "fixed", "--json")
+    by_folder = cli("compare", "captures/mine/leaky", "captures/mine/fixed", "--json")
+    answer = json.loads(by_name.stdout)
+    assert answer == json.loads(by_folder.stdout)
+    assert answer["gauges"]["kept"]["lower"]
+    assert answer["gauges"]["kept"]["before"] == pytest.approx(1)
+    assert "leak → " in cli("compare", name, "leaky", "fixed").stdout
+    assert "leaky, fixed" in the_error(cli("compare", name, "leaky", "fxed"))
+
+
+def test_options_reach_the_run(cli, write, tmp_path):
+    """Variant, runs, steps, seed, parameters and folder are what the manifest says was run."""
+    name = write(BEFORE_AND_AFTER, "mine.py")
+    options = "--variant leaky --runs 1 --steps 30 --seed 7 --set size=10 --set keep=false --out d"
+    result = cli("capture", name, *options.split(), "--python", sys.executable)
+    assert result.returncode == 0
+    assert result.stdout.split() == ["d/mine/leaky"]
+    (folder,) = (tmp_path / "d/mine").rglob("manifest.json")
+    manifest = json.loads(folder.read_text())
+    assert (manifest["variant"], manifest["steps"], manifest["seed"]) == ("leaky", 30, 7)
+    assert manifest["params"] == {"size": 10, "keep": False}
+    judged = cli("judge", name, "--out", "d")
+    assert "judged without fixed: not captured" in judged.stderr
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_nothing_running(cli, project, tmp_path, write, sent):
+    """After Ctrl-C, or a request to end, no process is left, and no capture that loads."""
+    name = write(ENDLESS, "endless.py")
+    command = [sys.executable, "-m", "resleak", "capture", name, "--steps", "100000"]
+    with started(command, tmp_path, environment(project)) as process:
+        grandchild = int(until(lambda: (tmp_path / "pid").read_text()))
+        until(lambda: steps_were_taken(tmp_path))
+        family = psutil.Process(process.pid).children(recursive=True)
+        assert grandchild in {one.pid for one in family}
+        process.send_signal(sent)
+        assert process.wait(30) == 130
+    _, alive = psutil.wait_procs(family, timeout=5)
+    assert not alive
+    assert "no complete capture" in the_error(cli("compare", "captures", "captures"))
+
+
+def steps_were_taken(folder: Path) -> bool:
+    return any(path.stat().st_size for path in folder.rglob("trace.raw"))
+
+
+@contextmanager
+def started(
+    command: list[str], folder: Path, env: dict[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    with (folder / "printed.txt").open("wb") as printed:
+        process = subprocess.Popen(command, cwd=folder, env=env, stdout=printed, stderr=printed)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def until(ask: Callable[[], Any], patience_s: float = 60) -> Any:
+    """Return the first answer that is something."""
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        with suppress(OSError, StopIteration):
+            if answer := ask():
+                return answer
+        time.sleep(0.05)
+    raise TimeoutError("nothing happened")
+
+
+def test_lab_serves_the_first_notebook_on_this_machine_only(project, tmp_path):
+    """`lab` starts JupyterLab on 127.0.0.1 with the first notebook within reach."""
+    env = {
+        **environment(project),
+        "JUPYTER_RUNTIME_DIR": str(tmp_path),
+        "JUPYTER_CONFIG_DIR": str(tmp_path),
+        "BROWSER": "true",
+    }
+    command = [sys.executable, "-m", "resleak", "lab"]
+    with started(command, tmp_path, env) as process:
+        about = json.loads(until(lambda: next(iter(tmp_path.glob("jpserver-*.json"))).read_text()))
+        assert about["pid"] == process.pid
+        assert about["url"].startswith("http://127.0.0.1:")
+        where = f"{about['url']}api/contents/notebooks/00_start_here.ipynb?content=0"
+        with urlopen(f"{where}&token={about['token']}") as answer:
+            assert json.load(answer)["type"] == "notebook"
