@@ -24,7 +24,7 @@ LOADED = ("warmup", "steady")
 SLOT = 0.05
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Curve:
     """One gauge of one variant: the median over the runs, and the range of the runs about it."""
 
@@ -82,44 +82,60 @@ def _gauge(name: str, units: Mapping[str, str]) -> Gauge:
     return BUILTIN.get(name) or Gauge(name, units.get(name, ""))
 
 
-def curve(rows: pd.DataFrame, gauge: str, axis: Axis = "step") -> Curve:
-    """Return one gauge of one variant while it was under load.
+class Medians:
+    """The runs of every variant reduced to one curve a gauge, all gauges at a time.
 
     Parameters
     ----------
-    rows : DataFrame
-        The trace of one variant, of any number of runs.
-    gauge : str
-        A gauge read after every step, or else after every collection.
+    traces : DataFrame
+        Rows of any number of variants and runs.
+    gauges : iterable of str
+        Which columns.
     axis : {"step", "t_s"}
         What `x` is; times are the median over the runs of when a step was done.
     """
-    loaded = rows[rows["phase"].isin(LOADED) & rows[gauge].notna()]
-    for moment in ("step", "after_collect", "sample"):
-        found = loaded[loaded["moment"] == moment]
-        if len(found):
-            return _over_runs(found, gauge, axis)
-    return _over_runs(loaded, gauge, axis)
+
+    def __init__(self, traces: pd.DataFrame, gauges: Iterable[str], axis: Axis = "step") -> None:
+        self._gauges, self._axis = list(gauges), axis
+        wanted = dict.fromkeys(["variant", "run", "step", axis, "phase", "moment", *self._gauges])
+        rows = pd.DataFrame({name: traces[name] for name in wanted})  # without its attributes
+        loaded = rows[rows["phase"].isin(LOADED)]
+        self._under = {str(name): self._reduced(part) for name, part in loaded.groupby("moment")}
+        quiet = rows[(rows["phase"] == "settle") & (rows["moment"] == "after_collect")]
+        last = quiet.groupby(["variant", "run"], as_index=False).last()
+        self._settled = self._reduced(last)
+
+    def _reduced(self, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+        steps = rows.groupby(["variant", "step"], sort=True)
+        reduced = steps[self._gauges].agg(["median", "min", "max"])
+        # Assigned by its place: with "step" the axis is also what is grouped by.
+        reduced["x"] = steps[self._axis].median().to_numpy(dtype="float64")
+        return {str(name): part for name, part in reduced.groupby(level="variant")}
+
+    def load(self, variant: str, gauge: str) -> Curve:
+        """Return a gauge under load: read after every step, or else after every collection."""
+        for moment in ("step", "after_collect", "sample"):
+            found = _curve(self._under.get(moment, {}), variant, gauge)
+            if len(found):
+                return found
+        return _curve({}, variant, gauge)
+
+    def collected(self, variant: str, gauge: str) -> Curve:
+        """Return what was left of a gauge after each collection under load."""
+        return _curve(self._under.get("after_collect", {}), variant, gauge)
+
+    def settled(self, variant: str, gauge: str) -> Curve:
+        """Return what was left of a gauge once the load had ended: a point, or nothing."""
+        return _curve(self._settled, variant, gauge)
 
 
-def collected(rows: pd.DataFrame, gauge: str, axis: Axis = "step") -> Curve:
-    """Return what was left of one gauge after each collection under load."""
-    quiet = (rows["moment"] == "after_collect") & rows["phase"].isin(LOADED)
-    return _over_runs(rows[quiet & rows[gauge].notna()], gauge, axis)
-
-
-def settled(rows: pd.DataFrame, gauge: str, axis: Axis = "step") -> Curve:
-    """Return what was left of one gauge after the load ended, as a curve of at most one point."""
-    quiet = rows[(rows["phase"] == "settle") & (rows["moment"] == "after_collect")]
-    last = quiet[quiet[gauge].notna()].groupby("run", as_index=False).last()
-    return _over_runs(last, gauge, axis)
-
-
-def _over_runs(rows: pd.DataFrame, gauge: str, axis: Axis) -> Curve:
-    steps = rows.groupby("step", sort=True)
-    values = steps[gauge].agg(["median", "min", "max"]).astype("float64")
-    x = steps[axis].median().to_numpy(dtype="float64")
-    return Curve(x, *(values[name].to_numpy() for name in ("median", "min", "max")))
+def _curve(reduced: Mapping[str, pd.DataFrame], variant: str, gauge: str) -> Curve:
+    nothing = np.empty(0)
+    if variant not in reduced:
+        return Curve(nothing, nothing, nothing, nothing)
+    known = reduced[variant][reduced[variant][(gauge, "median")].notna()]
+    edges = ((gauge, name) for name in ("median", "min", "max"))
+    return Curve(*(known[key].to_numpy(dtype="float64") for key in (("x", ""), *edges)))
 
 
 def thin(x: Floats, y: Floats, most: int = 2000) -> tuple[Floats, Floats]:
@@ -144,25 +160,32 @@ def thin(x: Floats, y: Floats, most: int = 2000) -> tuple[Floats, Floats]:
     return x[keep], y[keep]
 
 
+def since_load(traces: pd.DataFrame) -> pd.DataFrame:
+    """Return the trace with ``t_s`` counted from the start of each run's load."""
+    loaded = traces[traces["phase"].isin(LOADED)]
+    begun = loaded.groupby(["variant", "run"])["t_s"].min().rename("begun")
+    starts = traces[["variant", "run"]].join(begun, on=["variant", "run"])["begun"]
+    return traces.assign(t_s=traces["t_s"] - starts)
+
+
 def phases(traces: pd.DataFrame, axis: Axis = "step") -> list[Phase]:
-    """Return where the warm-up, the steady part and the settling lie on the x-axis."""
-    ends = {name: _edges(traces, name, axis) for name in LOADED}
-    found = [(name, edge) for name, edge in ends.items() if edge is not None]
-    if not found:
+    """Return where the warm-up, the steady part and the settling lie on the x-axis.
+
+    Over time the variants differ: the warm-up ends where it ends for the middle one, the steady
+    part where it ends for the last.
+    """
+    loaded = traces.loc[traces["phase"].isin(LOADED), ["variant", "run", "phase", axis]]
+    if loaded.empty:
         return []
-    start, last = min(e[0] for _, e in found), max(e[1] for _, e in found)
-    made, left = [], min(start, 0.0) if axis == "step" else start
-    for name, (_, right) in found:
-        made.append(Phase(name.replace("warmup", "warm-up"), left, right))
-        left = right
+    ends = loaded.groupby(["phase", "variant", "run"])[axis].max()
+    ends = ends.groupby(level=["phase", "variant"]).median()
+    present = set(loaded["phase"])
+    last, made, left = float(ends.max()), [], 0.0
+    if "warmup" in present:
+        made.append(Phase("warm-up", left, float(ends["warmup"].median())))
+        left = made[0].end
+    if "steady" in present:
+        made.append(Phase("steady", left, last))
     if (traces["phase"] == "settle").any():
-        made.append(Phase("settled", last, last + SLOT * (last - made[0].start)))
+        made.append(Phase("settled", last, last * (1 + SLOT)))
     return made
-
-
-def _edges(traces: pd.DataFrame, phase: str, axis: Axis) -> tuple[float, float] | None:
-    rows = traces[traces["phase"] == phase]
-    if rows.empty:
-        return None
-    runs = rows.groupby(["variant", "run"])[axis]
-    return float(runs.min().median()), float(runs.max().median())

@@ -10,8 +10,7 @@ import pandas as pd
 
 from resleak import units
 from resleak.declare import VERDICTS, Gauge
-from resleak.figures import _curves
-from resleak.figures._curves import Axis, Curve
+from resleak.figures._curves import Axis, Curve, Medians, choose
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,6 +19,7 @@ class Row:
 
     gauge: Gauge
     curves: dict[str, Curve]
+    medians: Medians
     unit: str
     scale: float
 
@@ -31,12 +31,12 @@ class Row:
     @property
     def lowest(self) -> float:
         """Lowest value of any run."""
-        return float(min(np.nanmin(curve.low) for curve in self.curves.values()))
+        return float(min(curve.low.min() for curve in self.curves.values()))
 
     @property
     def highest(self) -> float:
         """Highest value of any run."""
-        return float(max(np.nanmax(curve.high) for curve in self.curves.values()))
+        return float(max(curve.high.max() for curve in self.curves.values()))
 
     @property
     def moves(self) -> bool:
@@ -53,14 +53,14 @@ def rows_of(
     traces: pd.DataFrame, gauges: object, verdicts: pd.DataFrame | None, x: Axis
 ) -> list[Row]:
     """Return a row for each gauge with readings under load, in the order of drawing."""
-    by_variant = dict(list(traces.groupby("variant", sort=False)))
-    rows = []
-    for name, gauge in _curves.choose(traces, gauges).items():
-        found = {str(v): _curves.curve(part, name, x) for v, part in by_variant.items()}
+    chosen, names = choose(traces, gauges), [str(v) for v in traces["variant"].unique()]
+    medians, rows = Medians(traces, chosen, x), []
+    for name, gauge in chosen.items():
+        found = {variant: medians.load(variant, name) for variant in names}
         curves = {variant: curve for variant, curve in found.items() if len(curve)}
         if curves:
-            highest = max(float(np.nanmax(np.abs(curve.high))) for curve in curves.values())
-            rows.append(Row(gauge, curves, *_unit(gauge, highest, verdicts)))
+            highest = max(float(np.abs(curve.high).max()) for curve in curves.values())
+            rows.append(Row(gauge, curves, medians, *_unit(gauge, highest, verdicts)))
     worst = {} if asked(gauges) else _severity(verdicts)
     return sorted(rows, key=lambda row: worst.get(row.gauge.name, 0))
 

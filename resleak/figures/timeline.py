@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterator
 
@@ -23,7 +24,7 @@ _APART = 0.02
 _MOST_MARKERS = 150
 _LEGEND_WIDTH = 500
 _HOVER = {"step": "step %{x}", "t_s": "%{x:.3f} s"}
-_LABELS = {"step": "step", "t_s": "time since the start, s"}
+_LABELS = {"step": "step", "t_s": "time since the load began, s"}
 
 
 def timeline(
@@ -51,7 +52,7 @@ def timeline(
     verdicts : DataFrame, optional
         The growth table of `resleak.judge`; written above each row, worst gauge first.
     x : {"step", "t_s"}
-        The x-axis: steps, or seconds since the start.
+        The x-axis: steps, or seconds since the load began.
     only_moving : bool
         Leave out gauges that stayed within the smallest rise worth calling a climb; the caption
         names them. Without effect on names that were asked for.
@@ -63,6 +64,7 @@ def timeline(
     plotly.graph_objects.Figure
         Its height follows from the number of rows; no series has more than 2 000 points.
     """
+    traces = _curves.since_load(traces) if x == "t_s" else traces
     rows = rows_of(traces, gauges, verdicts, x)
     if not rows:
         return empty("No readings: the trace holds no gauge with a value under load.")
@@ -74,12 +76,13 @@ def timeline(
     figure = make_subplots(
         rows=len(drawn), shared_xaxes=True, vertical_spacing=head / inner if len(drawn) > 1 else 0
     )
-    told: set[str] = set()
+    phases, told = _curves.phases(traces, x), set[str]()
+    rest = next(((p.start + p.end) / 2 for p in phases if p.name == "settled"), math.nan)
     for number, row in enumerate(drawn, 1):
-        figure.add_traces(list(_lines(row, traces, names, x, told)), number, 1)
+        figure.add_traces(list(_lines(row, names, rest, told)), number, 1)
         _axis(figure, row, number)
         _write_head(figure, heads[number - 1], number)
-    _mark_phases(figure, _curves.phases(traces, x))
+    _mark_phases(figure, phases)
     _frame(figure, title or scenarios(traces), runs(traces), head + _above(names), inner)
     figure.update_xaxes(title_text=_LABELS[x], row=len(drawn), col=1)
     figure.update_xaxes(unifiedhovertitle={"text": _HOVER[x]})
@@ -87,18 +90,16 @@ def timeline(
     return figure
 
 
-def _lines(
-    row: Row, traces: pd.DataFrame, names: list[str], x: Axis, told: set[str]
-) -> Iterator[go.Scatter]:
-    """Yield what one row draws; `told` has the variants that the legend already names."""
+def _lines(row: Row, names: list[str], rest: float, told: set[str]) -> Iterator[go.Scatter]:
+    """Yield what one row draws.
+
+    `rest` is where readings after the load stand; `told` has the variants in the legend already.
+    """
     looks = marks(names)
-    for name in names:
-        if name not in row.curves:
-            continue
-        part = traces[traces["variant"] == name]
+    for name in (n for n in names if n in row.curves):
         yield from _band(row, name, looks[name])
         yield _line(row, name, looks[name], name not in told)
-        yield from _after(row, name, looks[name], part, x)
+        yield from _after(row, name, looks[name], rest)
     if not told:
         yield _key()
     told.update(row.curves)
@@ -138,21 +139,18 @@ def _band(row: Row, name: str, mark: Mark) -> Iterator[go.Scatter]:
         )
 
 
-def _after(row: Row, name: str, mark: Mark, part: pd.DataFrame, x: Axis) -> Iterator[go.Scatter]:
+def _after(row: Row, name: str, mark: Mark, rest: float) -> Iterator[go.Scatter]:
     """Yield markers for what was left after collections, and once the load had ended."""
-    gauge = row.gauge.name
-    left = _curves.collected(part, gauge, x)
-    on_curve = np.interp(left.x, row.curves[name].x, row.curves[name].middle)
+    curve, gauge = row.curves[name], row.gauge.name
+    left, end = row.medians.collected(name, gauge), row.medians.settled(name, gauge)
+    on_curve = np.interp(left.x, curve.x, curve.middle)
     apart = np.abs(left.middle - on_curve) > _APART * max(row.span, row.gauge.rise)
-    xs, ys = _curves.thin(left.x[apart], left.middle[apart], _MOST_MARKERS)
-    rest = _curves.settled(part, gauge, x)
-    if not len(xs) and not len(rest):
+    x, y = _curves.thin(left.x[apart], left.middle[apart], _MOST_MARKERS)
+    if not len(x) and not len(end):
         return
-    slots = [phase for phase in _curves.phases(part, x) if phase.name == "settled"]
-    end = [(slot.start + slot.end) / 2 for slot in slots] * len(rest)
     yield go.Scatter(
-        x=np.append(xs, end),
-        y=np.append(ys, rest.middle[: len(end)]) / row.scale,
+        x=np.append(x, [rest] * len(end)),
+        y=np.append(y, end.middle) / row.scale,
         name=f"{name}, collected",
         legendgroup=name,
         showlegend=False,
