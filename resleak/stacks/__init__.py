@@ -10,12 +10,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from resleak.stacks.growth import sites
+    from resleak.stacks.forest import prune, tree
+    from resleak.stacks.growth import is_library, sites
     from resleak.stacks.run import read
-    from resleak.stacks.tree import prune, tree
 
-_HOMES = {"read": "run", "sites": "growth", "tree": "tree", "prune": "tree"}
-__all__ = ["prune", "read", "sites", "tree"]
+_HOMES = {
+    "is_library": "growth",
+    "prune": "forest",
+    "read": "run",
+    "sites": "growth",
+    "tree": "forest",
+}
+__all__ = ["is_library", "prune", "read", "sites", "tree"]
 
 
 def __getattr__(name: str) -> Any:

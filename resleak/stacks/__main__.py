@@ -17,7 +17,7 @@ from resleak.errors import ResleakError
 from resleak.stacks.extract import extract
 
 #: A damaged length must fail, not take all memory of the machine.
-_MEMORY_BYTES = 16 * 1024**3
+_MEMORY_BYTES = 8 * 1024**3
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -31,7 +31,8 @@ def tree(captures: Iterable[Tables]) -> pd.DataFrame:
         ``function``, ``file``, ``line``, ``studied``, ``self_bytes_per_step`` (of stacks that end
         here), ``bytes_per_step`` and ``count_per_step`` (with all below), ``depth``, ``lasting``
         (whether it leads to a site whose `low` is above zero). Stacks that shrank count as zero,
-        so that a total is never below one of its parts. Empty if nothing grew.
+        so that a total is never below one of its parts. Empty if nothing grew. In
+        ``.attrs["captures"]``, from how many captures.
     """
     found = growths(captures)
     table, nodes = _merged([growth.stacks for growth in found])
@@ -46,7 +47,9 @@ def tree(captures: Iterable[Tables]) -> pd.DataFrame:
         count_per_step=_totals(parents, np.where(grew, count, 0.0)),
         lasting=_totals(parents, np.where(grew & lasts, 1.0, 0.0)) > 0,
     )
-    return _renumbered(table[table["bytes_per_step"] > 0])[_COLUMNS]
+    grown = _renumbered(table[table["bytes_per_step"] > 0])[_COLUMNS]
+    grown.attrs["captures"] = len(found)
+    return grown
 
 
 def prune(tree: pd.DataFrame, most: int = 1000) -> pd.DataFrame:

@@ -71,9 +71,13 @@ def sites(captures: Iterable[Tables]) -> pd.DataFrame:
         Columns ``function``, ``file``, ``line``, ``bytes_per_step``, ``low``, ``high``,
         ``count_per_step``, ``share`` (of all growth, 0 to 1) and, for the innermost frame that
         grew most, ``leaf_function``, ``leaf_file``, ``leaf_line``. First those with `low` above
-        zero, by `low`; then the others, by `bytes_per_step`. Empty if nothing can be said.
+        zero, by `low`; then the others, by `bytes_per_step`. In ``.attrs["captures"]``, from how
+        many captures; without any the table is empty and says nothing.
     """
-    return by_site(growths(captures))
+    found = growths(captures)
+    table = by_site(found)
+    table.attrs["captures"] = len(found)
+    return table
 
 
 def by_site(found: list[Growth]) -> pd.DataFrame:

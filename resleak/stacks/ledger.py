@@ -122,18 +122,19 @@ class Blocks:
 
     Attributes
     ----------
-    young : dict
-        Blocks since the last mark, as address to (size, node); the stream enters them here.
+    young, old : dict
+        Blocks since the last mark, which the stream enters here, and those from before it, as
+        address to (size, node).
     """
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._old: dict[int, tuple[int, int]] = {}
+        self.old: dict[int, tuple[int, int]] = {}
         self.young: dict[int, tuple[int, int]] = {}
 
     def release_old(self, address: int) -> None:
         """Enter that a block is gone, if it was live at the last mark."""
-        block = self._old.pop(address, None)
+        block = self.old.pop(address, None)
         if block is not None:
             self._ledger.enter(block[1], -block[0], -1)
 
@@ -142,7 +143,7 @@ class Blocks:
         for address, (size, node) in self.young.items():
             self.release_old(address)  # there is one only if its release was missed
             self._ledger.enter(node, size, 1)
-        self._old.update(self.young)
+        self.old.update(self.young)
         self.young.clear()
 
 
@@ -177,14 +178,17 @@ class Replay:
         # One flat loop over local names: it turns once for each of millions of records.
         nodes: dict[int, int] = {}
         no_stack = self._trie.no_stack
-        young, release_old = self._blocks.young, self._blocks.release_old
+        young, old = self._blocks.young, self._blocks.old
+        release_old = self._blocks.release_old
         frees, allocations, releases = _FREES, 0, 0
         for record in records:
             kind = record.allocator
             if kind in frees:
                 releases += 1
                 address = record.address
-                if young.pop(address, None) is None:
+                # In both only if a release was missed; it must not pass for a leak.
+                young.pop(address, None)
+                if address in old:
                     release_old(address)
                 continue
             if kind == MUNMAP:
