@@ -26,13 +26,14 @@ LAYERS = (
     {"gauges", "store"},
     MAKING | READING,
     {"figures"},
-    {"__main__", "cli", "console", "panel", "share"},
+    {"__main__", "cli", "console", "panel", "redact", "report", "share"},
 )
 OWNERS = {
+    "bleach": {"report"},
     "ipywidgets": {"panel"},
     "memray": {"child", "stacks"},
     "nbclient": {"share"},
-    "nbconvert": {"share"},
+    "nbconvert": {"report"},
     "plotly": {"figures"},
     "psutil": {"gauges"},
     "pyarrow": {"stacks", "store"},
@@ -78,8 +79,14 @@ def full_names(node: ast.Import | ast.ImportFrom) -> set[str]:
         return {alias.name for alias in node.names}
     assert node.level == 0, "imports are absolute here"
     if node.module == "resleak":
-        return {f"resleak.{alias.name}" for alias in node.names}
+        return {f"resleak.{home_of(alias.name)}" for alias in node.names} - {"resleak."}
     return {node.module or ""}
+
+
+def home_of(name: str) -> str:
+    """Return the module that a name imported from the package comes from."""
+    is_module = (ROOT / name).is_dir() or (ROOT / f"{name}.py").is_file()
+    return name if is_module else resleak._HOMES.get(name, "")
 
 
 def parts_used_by(part: str) -> set[str]:
