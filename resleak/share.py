@@ -16,6 +16,7 @@ from typing import Any
 
 import nbformat
 
+import resleak
 from resleak.errors import ShareError
 from resleak.redact import Redactor
 
@@ -223,10 +224,8 @@ def _relative(path: Path) -> str:
 
 
 def _version(package: str) -> str:
-    if package == "resleak":
-        from resleak import __version__
-
-        return f"resleak {__version__}"
+    if package == "resleak":  # it may run from a folder, without being installed
+        return f"resleak {resleak.__version__}"
     with suppress(importlib.metadata.PackageNotFoundError):
         return f"{package} {importlib.metadata.version(package)}"
     return ""

@@ -109,7 +109,7 @@ class Medians:
         steps = rows.groupby(["variant", "step"], sort=True)
         reduced = steps[self._gauges].agg(["median", "min", "max"])
         # Assigned by its place: with "step" the axis is also what is grouped by.
-        reduced["x"] = steps[self._axis].median().to_numpy(dtype="float64")
+        reduced[("x", "")] = steps[self._axis].median().to_numpy(dtype="float64")
         return {str(name): part for name, part in reduced.groupby(level="variant")}
 
     def load(self, variant: str, gauge: str) -> Curve:

@@ -54,6 +54,8 @@ def rows_of(
 ) -> list[Row]:
     """Return a row for each gauge with readings under load, in the order of drawing."""
     chosen, names = choose(traces, gauges), [str(v) for v in traces["variant"].unique()]
+    if not chosen:
+        return []
     medians, rows = Medians(traces, chosen, x), []
     for name, gauge in chosen.items():
         found = {variant: medians.load(variant, name) for variant in names}
