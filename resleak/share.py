@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import importlib.metadata
 import os
 import platform
 import shlex
+import signal
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +26,8 @@ from resleak.redact import Redactor
 _PACKAGES = ("resleak", "numpy", "pandas", "plotly", "scipy", "memray", "psutil", "pyarrow")
 #: A socket's path may have about 107 characters; the connection file adds to the folder's.
 _LONGEST_SOCKET_FOLDER = 80
+#: How long an interrupted kernel may take to clean up.
+_GRACE_S = 10.0
 
 
 def share(
@@ -139,10 +144,12 @@ def run(book: Any, folder: Path, timeout_s: float | None = None) -> None:
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
     with tempfile.TemporaryDirectory(prefix="resleak-", ignore_cleanup_errors=True) as place:
-        client = NotebookClient(book, km=_kernel(Path(place)), timeout=timeout_s)
+        kernel = _kernel(Path(place))
+        client = NotebookClient(book, km=kernel, timeout=timeout_s)
         client.owns_km = True  # so that it is shut down, whatever happens
+        work = client.async_execute(cwd=str(folder), env=_environment(place))
         try:
-            client.execute(cwd=str(folder), env=_environment(place))
+            _apart(work, kernel)
         except CellExecutionError as error:
             what = f"{error.ename}: {_first(error.evalue)}"
             raise ShareError(f"{_failing(book)} failed: {what}") from None
@@ -150,6 +157,27 @@ def run(book: Any, folder: Path, timeout_s: float | None = None) -> None:
             raise ShareError(f"{_failing(book)} took longer than {timeout_s:g} s") from None
         except DeadKernelError:
             raise ShareError(f"the kernel died in {_failing(book)}") from None
+
+
+def _apart(work: Coroutine[Any, Any, Any], kernel: Any) -> None:
+    """Run in a thread with a loop of its own, so that an interrupt arrives here, and only here."""
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(asyncio.run, work)
+        try:
+            done.result()
+        except KeyboardInterrupt:
+            _stop(kernel, done)
+            raise
+
+
+def _stop(kernel: Any, done: Future[None]) -> None:
+    """Ask the kernel to give up its cell, then to end; it is in a session of its own."""
+    for how in (signal.SIGINT, getattr(signal, "SIGKILL", signal.SIGTERM)):
+        pid = getattr(kernel.provisioner, "pid", None)
+        if pid is not None and not done.done():
+            with suppress(OSError):
+                os.kill(pid, how)
+        wait([done], timeout=_GRACE_S)
 
 
 def _kernel(place: Path) -> Any:
