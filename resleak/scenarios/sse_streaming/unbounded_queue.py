@@ -3,9 +3,11 @@
 A task sends events of about 1 kB to two clients: one reads all, one has stopped reading. Ten
 thousand events in 250 steps, as in the seed.
 
-- `leaky`: the slow client's queue keeps them all. TODO figures.
+- `leaky`: the slow client's queue keeps them all, 1.6 kB each on the heap: 16 MB, where the seed
+  has 9.77 MB. That is 10 000 times 1024 bytes, payload alone. (Its script as printed would hold
+  5.9 MB: the compiler makes one constant of the payload, which all events share.)
 - `proposed`: `add_client` puts a bounded queue of its own in place of the client's, which the
-  client never sees: TODO of 10 000 events reach the client that reads. Both queues fill, both
+  client never sees: 0 of 10 000 events reach the client that reads. Both queues fill, both
   clients are dropped as slow. The memory is safe because nothing is delivered: harmful.
 - `fixed`: the bounded queue is made where the client is, and a client whose queue is full is
   dropped, by policy, without waiting for it.
@@ -51,10 +53,12 @@ class StreamTask:
     async def send_event(self, event_type: str, data: dict[str, Any]) -> None:
         self.sent += 1
         event = {"type": event_type, "data": data, "timestamp": datetime.now(UTC).isoformat()}
-        await asyncio.gather(*[self._put(queue, event) for queue in list(self._clients)])
+        await self._send(event)
+        await asyncio.sleep(0)  # clients that read get their turn
 
-    async def _put(self, queue: Queue, event: Event) -> None:
-        await queue.put(event)
+    async def _send(self, event: Event) -> None:
+        for queue in self._clients:
+            await queue.put(event)
 
 
 class ProposedTask(StreamTask):
@@ -64,6 +68,10 @@ class ProposedTask(StreamTask):
         if queue.maxsize == 0:
             queue = asyncio.Queue(maxsize=self.max_queue_size)
         self._clients.add(queue)
+
+    async def _send(self, event: Event) -> None:
+        if self._clients:
+            await asyncio.gather(*[self._put(queue, event) for queue in list(self._clients)])
 
     async def _put(self, queue: Queue, event: Event) -> None:
         try:
@@ -75,11 +83,12 @@ class ProposedTask(StreamTask):
 class FixedTask(StreamTask):
     """Drops a client whose own bounded queue is full."""
 
-    async def _put(self, queue: Queue, event: Event) -> None:
-        try:
-            queue.put_nowait(event)
-        except asyncio.QueueFull:
-            self._clients.discard(queue)
+    async def _send(self, event: Event) -> None:
+        for queue in list(self._clients):
+            try:
+                queue.put_nowait(event)
+            except asyncio.QueueFull:
+                self._clients.discard(queue)
 
 
 TASKS = {"leaky": StreamTask, "proposed": ProposedTask, "fixed": FixedTask}

@@ -1,0 +1,45 @@
+"""Sessions made and dropped at a high rate give everything back.
+
+A null control: the seed calls rapid creation and destruction a matter of test design. Each step
+makes a real onnxruntime session on a small transformer, embeds a batch and drops the session.
+Threads and descriptors come back exactly; the allocator keeps memory for the next one, which is no
+leak. (With onnxruntime's telemetry on, each session would keep some 60 bytes in its queue.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+from resleak.declare import Run, Scenario
+from resleak.scenarios import _models
+
+scenario = Scenario(
+    seed="001 3.1",
+    gauges=("fds", "threads", "heap", "rss"),
+    control="fds",
+    steps=120,
+    warmup=40,
+    params={"batch": 4, "length": 16, "dim": 64, "layers": 2},
+    requires=("numpy", "onnx", "onnxruntime"),
+    extra="embedder",
+)
+
+
+@scenario.setup
+def embedder(run: Run) -> Iterator[SimpleNamespace]:
+    import numpy as np
+
+    shape = (run.params.batch, run.params.length, run.params.dim)
+    yield SimpleNamespace(
+        session=_models.onnxruntime().InferenceSession,
+        model=_models.transformer(dim=run.params.dim, layers=run.params.layers, seed=run.seed),
+        tokens=np.random.default_rng(run.seed).normal(size=shape).astype(np.float32),
+    )
+
+
+@scenario.variant()
+def control(_step: int, embedder: SimpleNamespace) -> None:
+    """Make a session, embed a batch, drop the session."""
+    session = embedder.session(embedder.model, providers=["CPUExecutionProvider"])
+    session.run(["vector"], {"tokens": embedder.tokens})

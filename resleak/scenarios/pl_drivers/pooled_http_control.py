@@ -1,0 +1,59 @@
+"""A pool of HTTP connections fills to its size, then stays level.
+
+A null control: the seed lists its pooled HTTP among what is handled well. Each step sends more
+requests at once than the pool has connections. The first step opens all eight; from then on
+nothing may climb.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from resleak.declare import Run, Scenario
+from resleak.scenarios import _servers
+
+scenario = Scenario(
+    seed="000 well handled",
+    gauges=("fds", "sockets", "heap"),
+    control="children",
+    steps=100,
+    warmup=30,
+    params={"pool": 8, "requests_per_step": 12, "size": 10_000},
+    requires=("httpx", "uvicorn"),
+    extra="pl_drivers",
+)
+
+
+@dataclass
+class Client:
+    """A client with a pool of connections."""
+
+    http: Any
+    params: Any
+
+    async def get(self, path: str) -> None:
+        answer = await self.http.get(path)
+        answer.raise_for_status()
+
+
+@scenario.setup
+async def client(run: Run) -> AsyncIterator[Client]:
+    import httpx
+
+    size = run.params.pool
+    pool = httpx.Limits(max_connections=size, max_keepalive_connections=size, keepalive_expiry=60)
+    with _servers.in_child() as address:
+        async with httpx.AsyncClient(base_url=address, limits=pool, trust_env=False) as http:
+            yield Client(http, run.params)
+
+
+@scenario.variant()
+async def control(_step: int, client: Client) -> None:
+    """Send more requests at once than the pool has connections, and read each answer."""
+    path = f"/{client.params.size}"
+    async with asyncio.TaskGroup() as requests:
+        for _ in range(client.params.requests_per_step):
+            requests.create_task(client.get(path))
