@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from resleak.stacks.trie import HARNESS, NO_STACK
+from resleak.stacks.trie import HARNESS
 
 #: What tells one frame, and so one site, from another.
 FRAME = ["function", "file", "line"]
@@ -71,8 +71,16 @@ def sites(captures: Iterable[Tables]) -> pd.DataFrame:
         Columns ``function``, ``file``, ``line``, ``bytes_per_step``, ``low``, ``high``,
         ``count_per_step``, ``share`` (of all growth, 0 to 1) and, for the innermost frame that
         grew most, ``leaf_function``, ``leaf_file``, ``leaf_line``. First those with `low` above
-        zero, by `low`; then the others, by `bytes_per_step`. In ``.attrs["captures"]``, from how
+        zero, by `low`; then the others, by `bytes_per_step`; last ``<resleak>``, what only the
+        harness allocated. In ``.attrs["captures"]``, from how
         many captures; without any the table is empty and says nothing.
+
+    Notes
+    -----
+    Memory belongs to the stack that first took it. The interpreter keeps floats, and other small
+    objects, in free lists, so that one line may keep what was allocated by another; and a bounded
+    store that was filled during the set-up and is renewed by the steps shows as growth of one line
+    and shrinking of another.
     """
     found = growths(captures)
     table = by_site(found)
@@ -190,11 +198,12 @@ def _shares(per_step: np.ndarray) -> np.ndarray:
 
 
 def _ranked(table: pd.DataFrame) -> pd.DataFrame:
-    """Sort, so that what is no line of code comes last among equals."""
-    nowhere = table["function"].isin([HARNESS, NO_STACK])
-    keyed = table.assign(lasts=table["low"].clip(lower=0).fillna(0.0), nowhere=nowhere)
-    by = ["lasts", "bytes_per_step", "nowhere", *FRAME]
-    ranked = keyed.sort_values(by, ascending=[False, False, True, True, True, True])
+    # The harness keeps nothing of its own, but is entered as the caller for what a step leaves in
+    # free lists and frames: never the line to look at first.
+    ours = (table["function"] == HARNESS) & (table["file"] == "")
+    keyed = table.assign(ours=ours, lasts=table["low"].clip(lower=0).fillna(0.0))
+    by = ["ours", "lasts", "bytes_per_step", *FRAME]
+    ranked = keyed.sort_values(by, ascending=[True, False, False, True, True, True])
     return ranked.reset_index(drop=True)
 
 
