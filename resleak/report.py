@@ -60,7 +60,7 @@ def render(book: Any, provenance: Sequence[tuple[str, str]]) -> str:
     str
         With plotly.js only if there is a figure to draw.
     """
-    from resleak.figures._style import plotlyjs
+    from resleak.figures._style import CONFIG, plotlyjs
 
     boot = (_FOLDER / "boot.js").read_text(encoding="utf-8")
     drawn = any(_PLOTLY in out.get("data", {}) for c in book.cells for out in c.get("outputs", []))
@@ -70,6 +70,7 @@ def render(book: Any, provenance: Sequence[tuple[str, str]]) -> str:
             "title": _title(book),
             "style": _style(),
             "scripts": scripts,
+            "config": json.dumps(CONFIG),
             "policy": _policy(scripts),
             "provenance": provenance,
         }

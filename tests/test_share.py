@@ -130,7 +130,7 @@ def test_nothing_is_loaded_from_elsewhere(page):
 
 def test_figures_arrive_as_data(page):
     """The figure's JSON is whole, even with a script in its title, and ends no element."""
-    (data,) = page.find_all("script", type="application/json")
+    (data,) = page.main.find_all("script", type="application/json")
     figure = json.loads(data.string)
     assert figure["layout"]["title"]["text"] == EVIL
     assert figure["data"][0]["y"] == [1, 2]

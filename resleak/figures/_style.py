@@ -9,7 +9,12 @@ import plotly.graph_objects as go
 import plotly.io as pio
 
 #: No upload button, no advertising; `use` hands it to the notebook's renderer.
-CONFIG: dict[str, Any] = {"showSendToCloud": False, "displaylogo": False, "responsive": True}
+CONFIG: dict[str, Any] = {
+    "showSendToCloud": False,
+    "displaylogo": False,
+    "responsive": True,
+    "modeBarButtonsToRemove": ["select2d", "lasso2d"],
+}
 
 #: The grey with the same contrast (4.4 : 1) on white as on JupyterLab's dark paper, #111111.
 INK = "#797979"
@@ -94,6 +99,7 @@ def template() -> go.layout.Template:
                 "bordercolor": "#262626",
                 "font": {"family": FONT, "color": "#F2F2F2", "size": 12},
             },
+            "modebar": {"bgcolor": CLEAR, "color": INK, "activecolor": "#0072B2"},
             "legend": {"bgcolor": CLEAR, "font": {"size": 12}},
             "margin": {"l": 64, "r": 16, "t": 48, "b": 48},
         }

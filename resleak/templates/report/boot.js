@@ -1,7 +1,7 @@
 "use strict";
 const screens = matchMedia("print");
 const places = document.querySelectorAll("div.figure");
-const config = { responsive: true, displaylogo: false, showSendToCloud: false };
+const config = JSON.parse(document.getElementById("figure-config").textContent);
 
 for (const place of places) {
   const { data, layout, frames } = JSON.parse(place.nextElementSibling.textContent);
