@@ -32,7 +32,9 @@ BUILTIN = {
               floor=0.1, rise=500),
         Gauge("objects", "objects", "objects the garbage collector tracks", family="objects",
               floor=0.05, rise=200),
-        Gauge("heap", "B", "bytes in use by malloc and its maps", family="memory",
+        Gauge("heap", "B", "bytes of all blocks, with Python's allocator off", family="memory",
+              floor=16, rise=64 * 1024),
+        Gauge("native", "B", "bytes of native code and of large objects alone", family="memory",
               floor=16, rise=64 * 1024),
         Gauge("rss", "B", "resident memory", family="memory", floor=1024, rise=1024**2),
         Gauge("uss", "B", "memory that would be freed if the process ended", family="memory",
@@ -54,8 +56,9 @@ CONTEXT = {
 def inside_readers() -> dict[str, Reader]:
     """Return the readers a measured process calls after each step, cheapest and exact ones only.
 
-    Blocks and heap exclude each other: Python's own allocator counts blocks but hides small
-    objects from the C library, which counts every byte only under ``PYTHONMALLOC=malloc``.
+    With Python's own allocator on, it counts its blocks exactly, and the C library's bytes are
+    those of native code and of objects over 512 bytes (`native`). With it off
+    (``PYTHONMALLOC=malloc``), blocks read 0 and the C library counts every byte (`heap`).
     """
     own_allocator = sys.getallocatedblocks() > 0
     readers: dict[str, Reader] = {"blocks": sys.getallocatedblocks} if own_allocator else {}
@@ -68,8 +71,8 @@ def inside_readers() -> dict[str, Reader]:
         readers["fds"] = process.num_fds
     readers["threads"] = process.num_threads
     readers["rss"] = lambda: process.memory_info().rss
-    if hasattr(psutil, "heap_info") and not own_allocator:
-        readers["heap"] = lambda: sum(psutil.heap_info()[:2])
+    if hasattr(psutil, "heap_info"):
+        readers["native" if own_allocator else "heap"] = lambda: sum(psutil.heap_info()[:2])
     return readers
 
 
@@ -83,6 +86,7 @@ def missing(present: set[str]) -> list[str]:
     why = {
         "heap": "read in the runs under PYTHONMALLOC=malloc, with psutil 7.2 or later",
         "blocks": "read in the runs with Python's own allocator",
+        "native": "read in the runs with Python's own allocator, with psutil 7.2 or later",
         "fds": "this system does not count descriptors per process",
         "uss": "this system does not tell private memory apart",
     }

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
@@ -18,6 +16,7 @@ from resleak import assemble, gauges, places, spawn, store
 from resleak.declare import Gauge
 from resleak.errors import CaptureError
 from resleak.plan import Job
+from resleak.reader import read
 from resleak.watch import Seen, Watched, manifest_exit
 
 _MEMORY_BYTES = 4 * 1024**3
@@ -69,7 +68,9 @@ def _measure(job: Job, folder: Path, workdir: Path, on_step: OnStep, stop: threa
     _check_finished(job, seen, failure)
     manifest["facts"] = _facts(job, folder, workdir)
     if job.instrument == "memray":
-        manifest["integrity"] = _read_stacks(job, folder, manifest["marks"])
+        file = job.plan.file
+        profile = folder / "memray.bin"
+        manifest["integrity"] = read(profile, folder, manifest["marks"], [file], file.parent)
     store.write_json(folder / store.MANIFEST, {**manifest, "status": "complete"})
     _leave_only_tables(folder)
 
@@ -119,20 +120,6 @@ def _facts(job: Job, folder: Path, workdir: Path) -> dict[str, float]:
     }
     facts: dict[str, float] = spawn.ask(spec, job.plan.python, CaptureError)
     return facts
-
-
-def _read_stacks(job: Job, folder: Path, marks: list[dict[str, Any]]) -> dict[str, Any]:
-    """Have the memray capture read in a process of its own: a damaged one crashes the reader."""
-    store.write_json(folder / "marks.json", marks)
-    command = [sys.executable, "-m", "resleak.stacks", str(folder / "memray.bin"), str(folder)]
-    command += ["--marks", str(folder / "marks.json"), "--studied", str(job.plan.file)]
-    command += ["--root", str(job.plan.file.parent)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode:
-        told = result.stderr.strip().splitlines() or [f"code {result.returncode}"]
-        raise CaptureError(f"the stacks of {job.label} could not be read: {told[-1]}")
-    integrity: dict[str, Any] = json.loads(result.stdout)
-    return integrity
 
 
 def _manifest(job: Job, seen: Seen, folder: Path, failure: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import traces as made
 
 from resleak import growth
 from resleak.declare import Gauge
+from resleak.gauges import BUILTIN
 
 
 def verdict(trace: pd.DataFrame, gauge: Gauge = made.COUNT) -> pd.Series:
@@ -106,6 +107,15 @@ def test_too_few_collections_is_inconclusive() -> None:
     assert "run more steps" in judged["reason"]
 
 
+def test_run_stopped_before_its_first_collection_is_inconclusive() -> None:
+    """A run that hung in its first steps has no verdict on its gauges, and raises nothing."""
+    trace = made.trace(made.ramp(1.0))
+    hung = trace[trace["step"] < 5]
+    judged = verdict(hung)
+    assert judged["verdict"] == "inconclusive"
+    assert judged["peak"] == 104
+
+
 @pytest.mark.parametrize("per_step", [1.0, 0.25, 17.0])
 def test_rate_of_an_exact_gauge_is_exact(per_step: float) -> None:
     """Without noise the rate is exact and its interval has no width."""
@@ -184,3 +194,29 @@ def test_counters_are_not_judged_for_growth() -> None:
     """A counter only ever rises: it is held against limits, not called a leak."""
     judged = growth.judge(made.trace(made.ramp(1)), {"count": Gauge("count", "x", kind="counter")})
     assert judged.empty
+
+
+def heap_and(blocks: made.Curve, native: made.Curve) -> pd.Series:
+    """Return the verdict on a heap that climbs, beside the two gauges that can explain it."""
+    curves = {"heap": made.ramp(130.0), "blocks": blocks, "native": native}
+    traces = [made.trace(curve, gauge=name) for name, curve in curves.items()]
+    joined = traces[0].assign(blocks=traces[1]["blocks"], native=traces[2]["native"])
+    judged = growth.judge(joined, {name: BUILTIN[name] for name in curves})
+    return judged.set_index("gauge").loc["heap"]
+
+
+def test_rounding_of_the_allocator_is_not_a_leak() -> None:
+    """A heap that climbs while blocks and native bytes are level only rounds its blocks up."""
+    judged = heap_and(made.flat, made.flat)
+    assert judged["verdict"] == "bounded"
+    assert "rounding" in judged["reason"]
+
+
+@pytest.mark.parametrize(
+    ("blocks", "native"),
+    [(made.ramp(2.0), made.flat), (made.flat, made.ramp(130.0))],
+    ids=["objects", "native code"],
+)
+def test_heap_that_is_corroborated_stays_a_leak(blocks: made.Curve, native: made.Curve) -> None:
+    """Either the blocks or the native bytes climbing along make it a leak."""
+    assert heap_and(blocks, native)["verdict"] == "leak"

@@ -23,7 +23,7 @@ LAYERS = (
     {"errors", "places", "units"},
     {"declare"},
     {"catalog", "scenarios"},
-    {"gauges", "store"},
+    {"gauges", "reader", "store"},
     MAKING | READING,
     {"figures"},
     {"__main__", "cli", "console", "panel", "redact", "report", "share"},

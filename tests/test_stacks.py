@@ -18,7 +18,7 @@ import pytest
 import tables
 
 import resleak
-from resleak import stacks, store
+from resleak import reader, stacks, store
 from resleak.errors import StoreError
 
 pytest.importorskip("memray")
@@ -74,7 +74,7 @@ class Made:
 
     def read(self, folder: Path, capture: Path | None = None) -> dict[str, Any]:
         folder.mkdir(exist_ok=True)
-        return stacks.read(capture or self.path, folder, self.marks, [self.program])
+        return reader.read(capture or self.path, folder, self.marks, [self.program])
 
 
 #: The tables, the folder they were written to, and what the reader told.
@@ -217,7 +217,7 @@ def test_what_is_no_capture_is_told_in_one_line(tmp_path: Path, content: bytes, 
     """A file that cannot be read gives one sentence, without a path of this machine."""
     (tmp_path / "memray.bin").write_bytes(content)
     with pytest.raises(StoreError, match=told) as caught:
-        stacks.read(tmp_path / "memray.bin", tmp_path, [], [])
+        reader.read(tmp_path / "memray.bin", tmp_path, [], [])
     assert "\n" not in str(caught.value)
     assert str(tmp_path) not in str(caught.value)
 
@@ -225,9 +225,9 @@ def test_what_is_no_capture_is_told_in_one_line(tmp_path: Path, content: bytes, 
 def test_a_missing_file_and_a_slow_read_are_errors(leaky: Made, tmp_path: Path) -> None:
     """A file that is not there, and a read that takes too long, give a StoreError each."""
     with pytest.raises(StoreError, match="is missing"):
-        stacks.read(tmp_path / "memray.bin", tmp_path, [], [])
+        reader.read(tmp_path / "memray.bin", tmp_path, [], [])
     with pytest.raises(StoreError, match="within"):
-        stacks.read(leaky.path, tmp_path, leaky.marks, [], timeout_s=0.01)
+        reader.read(leaky.path, tmp_path, leaky.marks, [], timeout_s=0.01)
 
 
 def test_the_command_exits_with_two(tmp_path: Path) -> None:

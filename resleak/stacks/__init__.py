@@ -1,6 +1,6 @@
 """Allocation stacks: what of the memory a run left allocated grew, step by step, and where.
 
-`read` and ``python -m resleak.stacks`` turn a memray capture into tables, in a process of its own;
+``python -m resleak.stacks`` turns a memray capture into tables (`resleak.reader` starts it);
 `sites`, `tree` and `prune` answer questions about the tables and need no memray.
 """
 
@@ -12,16 +12,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from resleak.stacks.forest import prune, tree
     from resleak.stacks.growth import is_library, sites
-    from resleak.stacks.run import read
 
 _HOMES = {
     "is_library": "growth",
     "prune": "forest",
-    "read": "run",
     "sites": "growth",
     "tree": "forest",
 }
-__all__ = ["is_library", "prune", "read", "sites", "tree"]
+__all__ = ["is_library", "prune", "sites", "tree"]
 
 
 def __getattr__(name: str) -> Any:
