@@ -23,9 +23,11 @@ FixOutcome = Literal["holds", "insufficient", "harmful"]
 VERDICTS = ("leak", "deferred", "inconclusive", "bounded", "level")
 OUTCOMES = ("reproduced", "partly", "not reproduced")
 FIX_OUTCOMES = ("holds", "insufficient", "harmful")
-_PLAIN = ("name", "system", "title", "doc", "seed", "claim", "symptoms", "outcome", "fix")
-_PLAIN += ("control", "steps", "warmup", "block", "params", "deadline_s", "exit_deadline_s")
-_PLAIN += ("rlimits", "extra", "stacks")
+_PLAIN: tuple[str, ...] = (
+    *("name", "system", "title", "doc", "seed", "claim", "symptoms", "outcome", "fix", "control"),
+    *("steps", "warmup", "block", "params", "deadline_s", "exit_deadline_s", "rlimits", "extra"),
+    "stacks",
+)
 #: A symptom besides a gauge's verdict: a broken limit, or a process that does not end by itself.
 BROKEN, HANGS = "broken", "hangs"
 
