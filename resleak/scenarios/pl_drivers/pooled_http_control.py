@@ -1,7 +1,7 @@
 """A pool of HTTP connections fills to its size, then stays level.
 
 A null control: the seed lists its pooled HTTP among what is handled well. Each step sends more
-requests at once than the pool has connections. The first step opens all eight; from then on
+requests at once than the pool has connections. The first step opens all four; from then on
 nothing may climb.
 """
 
@@ -19,9 +19,9 @@ scenario = Scenario(
     seed="000 well handled",
     gauges=("fds", "sockets", "heap"),
     control="children",
-    steps=100,
-    warmup=30,
-    params={"pool": 8, "requests_per_step": 12, "size": 10_000},
+    steps=120,
+    warmup=40,
+    params={"pool": 4, "requests_per_step": 6, "size": 1000},
     requires=("httpx", "uvicorn"),
     extra="pl_drivers",
 )
