@@ -6,13 +6,20 @@ from resleak.figures._style import quiet, use
 from resleak.figures.difference import difference
 from resleak.figures.flamegraph import flamegraph
 from resleak.figures.outcome import limits_table, outcome_table
+from resleak.figures.prose import Prose, about, answer, ends, expectation, guilty
 from resleak.figures.table import Table, sites_table, verdict_table
 from resleak.figures.timeline import timeline
 
 __all__ = [
+    "Prose",
     "Table",
+    "about",
+    "answer",
     "difference",
+    "ends",
+    "expectation",
     "flamegraph",
+    "guilty",
     "limits_table",
     "outcome_table",
     "sites_table",

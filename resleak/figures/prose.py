@@ -1,0 +1,175 @@
+"""Sentences with their numbers, for notebooks that must fit any scenario."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from resleak import units
+from resleak.declare import BROKEN, HANGS
+from resleak.figures._style import order
+from resleak.figures.table import bounds
+
+if TYPE_CHECKING:
+    from resleak.claims import Judgement, VariantJudged
+
+
+@dataclass(frozen=True)
+class Prose:
+    """Sentences in Markdown, shown as such by a notebook.
+
+    Parameters
+    ----------
+    text : str
+        Markdown.
+    """
+
+    text: str
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_markdown_(self) -> str:
+        return self.text
+
+
+def about(judgement: Judgement) -> Prose:
+    """Say what the scenario's file says of itself: title, where the claim is from, the rest.
+
+    Parameters
+    ----------
+    judgement : Judgement
+        Of `resleak.judge`.
+    """
+    scenario = judgement.scenario
+    source = f"Seed {scenario['seed']}: “{scenario['claim']}”" if scenario["claim"] else ""
+    title = f"**{scenario['title'] or scenario['name']}**"
+    _, _, rest = scenario["doc"].partition("\n")
+    return Prose("\n\n".join(part for part in (title, source, rest.strip()) if part))
+
+
+def answer(judgement: Judgement) -> Prose:
+    """Say in two sentences whether it leaks, how fast, and what the cure does.
+
+    Parameters
+    ----------
+    judgement : Judgement
+        Of `resleak.judge`.
+    """
+    names = order(list(judgement.variants))
+    first, gauge = judgement.variants[names[0]], _telling(judgement.variants[names[0]])
+    cure = judgement.variants["fixed"] if "fixed" in names[1:] else None
+    told = [_found(first, gauge), *([_found(cure, gauge)] if cure else [])]
+    clean = first if not first.symptoms else cure
+    if clean is not None and not clean.symptoms:
+        told.append(_seen(clean, gauge))
+    return Prose(" ".join(told))
+
+
+def expectation(judgement: Judgement) -> Prose:
+    """Say what the file declares of each variant, and name the control.
+
+    Parameters
+    ----------
+    judgement : Judgement
+        Of `resleak.judge`.
+    """
+    told = [
+        f"`{name}`: " + (", ".join(f"`{k}` {w}" for k, w in variant.expect.items()) or "clean")
+        for name, variant in judgement.variants.items()
+    ]
+    control = (
+        f"The control is `{judgement.scenario['control']}`: it must stay level in all of them."
+    )
+    return Prose(f"Declared beforehand: {'; '.join(told)}. {control}")
+
+
+def guilty(variant: VariantJudged) -> Prose:
+    """Name the line that allocates most of what a variant keeps, with its share.
+
+    Parameters
+    ----------
+    variant : VariantJudged
+        Of ``resleak.judge(…).variants``.
+    """
+    sites = variant.sites
+    certain = sites[sites["low"] > 0] if len(sites) else sites
+    if certain.empty:
+        why = (
+            "no line holds on to more memory with each step" if len(sites) else "no memory profile"
+        )
+        return Prose(f"`{variant.name}`: {why}.")
+    first = certain.iloc[0]
+    share, rate = (
+        units.share(float(first["share"])),
+        units.rate(float(first["bytes_per_step"]), "B"),
+    )
+    where = f"`{first['file']}:{first['line']}`"
+    return Prose(f"`{variant.name}`: {share} of what stays, {rate}, is allocated in "
+                 f"`{first['function']}` at {where}.")  # fmt: skip
+
+
+def ends(judgement: Judgement) -> Prose:
+    """Say at which level each variant ended, in the gauge that tells most.
+
+    Parameters
+    ----------
+    judgement : Judgement
+        Of `resleak.judge`.
+    """
+    names = order(list(judgement.variants))
+    gauge = _telling(judgement.variants[names[0]])
+    told = [_end(judgement.variants[name], gauge) for name in names]
+    return Prose(f"`{gauge}` ended: {'; '.join(told)}.")
+
+
+def _end(variant: VariantJudged, gauge: str) -> str:
+    row = _row(variant, gauge)
+    end, peak = (units.amount(row[key], str(row["unit"])) for key in ("at_end", "peak"))
+    return f"`{variant.name}` at {end} (peak {peak})"
+
+
+def _telling(variant: VariantJudged) -> str:
+    """Return the gauge that the verdict rests on: evidence before the rest."""
+    rows = variant.gauges
+    if variant.verdict in set(rows["verdict"]):
+        rows = rows[rows["verdict"] == variant.verdict]
+    evident = rows[rows["gauge"].isin(variant.evidence)]
+    return str((evident if len(evident) else rows)["gauge"].iloc[0])
+
+
+def _row(variant: VariantJudged, gauge: str) -> dict[Hashable, Any]:
+    rows = variant.gauges.to_dict("records")
+    return next((row for row in rows if row["gauge"] == gauge), rows[0])
+
+
+def _found(variant: VariantJudged, gauge: str) -> str:
+    name = f"`{variant.name}`"
+    if variant.verdict == HANGS:
+        return f"**{name} hangs**: its process did not end by itself."
+    if variant.verdict == BROKEN:
+        limit = variant.limits[variant.limits["holds"].eq(False)].iloc[0]
+        worst = units.number(float(limit["worst"]))
+        return f"**{name} breaks a limit**: {limit['limit']}, but the worst reading is {worst}."
+    if variant.verdict in ("level", "bounded"):
+        return f"**{name} does not leak**: `{gauge}` is {_row(variant, gauge)['verdict']}."
+    return _grown(name, _row(variant, _telling(variant)))
+
+
+def _grown(name: str, row: Mapping[Hashable, Any]) -> str:
+    gauge, unit = f"`{row['gauge']}`", str(row["unit"])
+    if row["verdict"] == "leak":
+        between = bounds(row["low"], row["high"], unit)
+        rate = units.rate(row["per_step"], unit)
+        return f"**{name} leaks**: {gauge} grows by {rate}, 95 % interval {between}."
+    if row["verdict"] == "deferred":
+        held = units.amount(row["held_between_collections"], unit)
+        return f"**{name} holds on for a while**: {held} in {gauge} wait for each collection."
+    return f"**{name} is undecided**: {gauge}: {row['reason']}."
+
+
+def _seen(variant: VariantJudged, gauge: str) -> str:
+    row = _row(variant, gauge)
+    smallest = units.rate(row["smallest_detectable"], str(row["unit"]))
+    return f"A leak of {smallest} in `{row['gauge']}` would have been seen."
