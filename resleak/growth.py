@@ -272,14 +272,20 @@ def _corroborated(judged: list[Judged]) -> list[Judged]:
     library rounds blocks up when it reuses larger ones: fewer than 32 for each live block, whose
     number is level.
     """
-    climbs = {one.gauge: one.verdict in ("leak", _UNDECIDED) for one in judged}
-    if climbs.get("blocks", True) or climbs.get("native", True):
+    verdicts = {one.gauge: one.verdict for one in judged}
+    parts = {verdicts.get("blocks", "leak"), verdicts.get("native", "leak")}
+    if "leak" in parts or verdicts.get("heap") not in ("leak", _UNDECIDED):
         return judged
-    reason = "no more blocks and no more native bytes: the allocator's rounding"
+    if _UNDECIDED in parts:
+        changed: Verdict = _UNDECIDED
+        reason = "climbs, but neither blocks nor native bytes surely do: run more steps"
+    else:
+        changed, reason = (
+            "bounded",
+            "no more blocks, no more native bytes: the allocator's rounding",
+        )
     return [
-        replace(one, verdict="bounded", reason=reason)
-        if one.gauge == "heap" and climbs["heap"]
-        else one
+        replace(one, verdict=changed, reason=reason) if one.gauge == "heap" else one
         for one in judged
     ]
 

@@ -212,6 +212,11 @@ def test_rounding_of_the_allocator_is_not_a_leak() -> None:
     assert "rounding" in judged["reason"]
 
 
+def test_heap_is_no_surer_than_what_it_is_made_of() -> None:
+    """A heap that climbs while the blocks may still be filling is undecided too."""
+    assert heap_and(made.filling(3000, 120), made.flat)["verdict"] == "inconclusive"
+
+
 @pytest.mark.parametrize(
     ("blocks", "native"),
     [(made.ramp(2.0), made.flat), (made.flat, made.ramp(130.0))],

@@ -43,6 +43,7 @@ scenario = Scenario(
     params={"clients": 8, "limit": 4, "together": False},
     requires=("httpx", "starlette", "uvicorn"),
     extra="load_shedding",
+    stacks=False,
 )
 Listener = Callable[[], None]
 
