@@ -29,7 +29,7 @@ PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 CONDA_NAMES = {"bleach": "bleach-with-css", "jupyter-client": "jupyter_client"}
 STDLIB = {canonicalize_name(name) for name in sys.stdlib_module_names}
 #: Where the name to import is not the name to install.
-IMPORT_NAMES = {"yaml": "pyyaml", "rattler": "py-rattler"}
+IMPORT_NAMES = {"bs4": "beautifulsoup4", "yaml": "pyyaml", "rattler": "py-rattler"}
 
 
 def requirements(texts: list[str]) -> dict[str, Requirement]:
