@@ -149,9 +149,13 @@ def share(
     parameters = {key: _literal(value) for key, value in _pairs(parameter).items()}
     notebook, name = Path(what), Path(what).stem
     if notebook.suffix != ".ipynb":
-        notebook, name = _notebook("10_investigate.ipynb"), _file_name(what)
-        parameters = {"SCENARIO": what, **parameters}
-    written = sharing.share(notebook, file or Path(f"{name}.html"), parameters)
+        notebook, scenario = _notebook("10_investigate.ipynb"), _name(_locate(what))
+        name = scenario.replace("/", "-")
+        if "CAPTURES" not in parameters:
+            parameters["CAPTURES"] = _where_captured(what, notebook.parent.parent)
+        parameters = {"SCENARIO": scenario, **parameters}
+    with console.working(f"executing {notebook.name}"):
+        written = sharing.share(notebook, file or Path(f"{name}.html"), parameters)
     console.out(_shown(written))
 
 
@@ -195,15 +199,35 @@ def _capture(scenario: str, out: Path, **options: Any) -> list[Path]:
 
 def _captures(what: str, out: Path) -> Captures:
     """Load the captures of a folder, or of a scenario, which is captured if it never was."""
-    from resleak import catalog, store
+    from resleak import store
 
     if Path(what).is_dir() and store.folders(Path(what)):
         return _load(what)
-    name = _name(catalog.locate(what))
-    if not any(map(_is_complete, store.folders(out / name))):
-        console.say(f"nothing is stored for {name} in {_shown(out)}: capturing it first")
-        _capture(what, out)
+    name = _name(_locate(what))
+    if not _is_stored(name, out):
+        _capture_first(what, out)
     return _load(out / name)
+
+
+def _where_captured(what: str, project: Path) -> str:
+    """Return the folder that holds captures of a scenario: here, the repository's, or new ones."""
+    here, kept = Path("captures"), project / "data" / "captures"
+    name = _name(_locate(what))
+    found = next((folder for folder in (here, kept) if _is_stored(name, folder)), None)
+    if found is None:
+        _capture_first(what, here)
+    return str((found or here).resolve())
+
+
+def _capture_first(what: str, out: Path) -> None:
+    console.say(f"nothing is stored for {what} in {_shown(out)}: capturing it first")
+    _capture(what, out)
+
+
+def _locate(what: str) -> Path:
+    from resleak import catalog
+
+    return catalog.locate(what)
 
 
 def _name(file: Path) -> str:
@@ -212,10 +236,11 @@ def _name(file: Path) -> str:
     return f"{file.parent.name}/{file.stem}" if in_a_system else file.stem
 
 
-def _is_complete(folder: Path) -> bool:
+def _is_stored(name: str, out: Path) -> bool:
     from resleak import store
 
-    return bool(store.read_manifest(folder)["status"] == "complete")
+    manifests = map(store.read_manifest, store.folders(out / name))
+    return any(manifest["status"] == "complete" for manifest in manifests)
 
 
 def _load(folder: Path | str) -> Captures:
@@ -259,10 +284,6 @@ def _notebook(name: str) -> Path:
         if (root / "notebooks" / name).is_file():
             return root / "notebooks" / name
     raise ShareError(f"there is no notebooks/{name} here; run this in a clone of the repository")
-
-
-def _file_name(scenario: str) -> str:
-    return scenario.removesuffix(".py").strip("/").replace("/", "-")
 
 
 def _shown(path: Path) -> str:

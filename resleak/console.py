@@ -59,6 +59,19 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
         )
 
 
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Say what goes on while the block runs, if anyone can see it."""
+    from rich.console import Console
+
+    screen = Console(stderr=True)
+    if not screen.is_terminal:
+        yield
+        return
+    with screen.status(what):
+        yield
+
+
 def show_scenarios(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print one line a scenario."""
     table = _table("scenario", "variants", "title")

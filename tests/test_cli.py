@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import nbformat
 import psutil
 import pytest
 
@@ -261,6 +262,30 @@ def test_options_reach_the_run(cli, write, tmp_path):
     assert manifest["params"] == {"size": 10, "keep": False}
     judged = cli("judge", name, "--out", "d")
     assert "judged without fixed: not captured" in judged.stderr
+
+
+def test_a_notebook_is_shared(cli, tmp_path):
+    """`share` executes a notebook with the parameters given and prints where the file is."""
+    cells = [
+        nbformat.v4.new_code_cell("N = 2\nNAME = 'a'", metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell("print(NAME, 'has', N**2)"),
+    ]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "squares.ipynb")
+    result = cli("share", "squares.ipynb", "-p", "N=3", "-p", "NAME=b=c", "-o", "made/nine.html")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.split() == ["made/nine.html"]
+    assert "b=c has 9" in (tmp_path / "made/nine.html").read_text()
+
+
+def test_a_scenario_is_shared(cli, write, tmp_path):
+    """`share NAME` puts the captures of this folder into the notebook for any scenario."""
+    name = write(LEAKS_FDS, "mine.py")
+    cli("capture", name, "--runs", "2", "--steps", "60")
+    result = cli("share", name)
+    assert (result.returncode, result.stderr) == (0, "")
+    page = (tmp_path / "mine.html").read_text()
+    assert "SCENARIO = 'mine'" in page
+    assert "descriptors" in page
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
