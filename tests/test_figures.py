@@ -162,6 +162,17 @@ def test_verdicts_stand_above_the_rows_worst_first(climbing):
     assert second.count("<b>level</b>") == 2
 
 
+def test_a_variant_looks_the_same_in_every_figure(climbing):
+    """Drawn alone, a variant has the colour it has among all that were judged."""
+    other = climbing.assign(variant=climbing["variant"].replace("fixed", "other"))
+    third = pd.concat([other, other.assign(variant="third")[other["variant"] == "other"]])
+    judged = growth.judge(third, GAUGES)
+    alone = figures.timeline(third[third["variant"] == "third"], GAUGES, judged)
+    colour = lines(alone)["third"].line.color
+    assert colour == lines(figures.timeline(third, GAUGES, judged))["third"].line.color
+    assert f'color:{colour}">■</span> third' in notes(alone, "head")[0]
+
+
 def test_time_counts_from_the_start_of_the_load(climbing):
     """Over time, a run that began late starts at 0 as the others do."""
     late = climbing.assign(t_s=climbing["t_s"] + 100 * climbing["run"])

@@ -6,7 +6,7 @@ from resleak.figures._style import quiet, use
 from resleak.figures.difference import difference
 from resleak.figures.flamegraph import flamegraph
 from resleak.figures.outcome import limits_table, outcome_table
-from resleak.figures.prose import Prose, about, answer, ends, expectation, guilty
+from resleak.figures.prose import Prose, about, answer, ends, expectation, guilty, worst
 from resleak.figures.table import Table, sites_table, verdict_table
 from resleak.figures.timeline import timeline
 
@@ -26,6 +26,7 @@ __all__ = [
     "timeline",
     "use",
     "verdict_table",
+    "worst",
 ]
 
 quiet()

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import pandas as pd
 
 from resleak import units
-from resleak.figures._style import marks
+from resleak.figures._style import Mark
 
 #: Characters that fit in a line above a row, in a notebook of the usual width.
 _LINE = 105
 
 
-def verdict_lines(gauge: str, verdicts: pd.DataFrame | None, names: list[str]) -> list[str]:
+def verdict_lines(
+    gauge: str, verdicts: pd.DataFrame | None, looks: Mapping[str, Mark]
+) -> list[str]:
     """Return what each variant's verdict on one gauge is, in as many lines as that takes."""
     if verdicts is None:
         return []
-    looks, lines, room = marks(names), [""], _LINE
+    lines, room = [""], _LINE
     of_gauge = verdicts[verdicts["gauge"] == gauge]
     found = {str(row["variant"]): row for row in of_gauge.to_dict("records")}
-    for name in (n for n in names if n in found):
+    for name in (n for n in looks if n in found):
         word, rate = str(found[name]["verdict"]), _rate(found[name])
         room -= len(name) + len(word) + len(rate) + 6
         if room < 0 and lines[-1]:

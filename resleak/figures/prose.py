@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from resleak import units
+from resleak.claims import ORDER
 from resleak.declare import BROKEN, HANGS
 from resleak.figures._style import order
 from resleak.figures.table import bounds
@@ -64,7 +65,23 @@ def answer(judgement: Judgement) -> Prose:
     clean = first if not first.symptoms else cure
     if clean is not None and not clean.symptoms:
         told.append(_seen(clean, gauge))
+    others = [judgement.variants[name] for name in names if name not in (first.name, "fixed")]
+    if others:
+        verdicts = ", ".join(f"`{other.name}` {other.verdict}" for other in others)
+        told.append(f"The other variants: {verdicts}.")
     return Prose(" ".join(told))
+
+
+def worst(judgement: Judgement) -> str:
+    """Return the name of the variant with the worst verdict, the first of several.
+
+    Parameters
+    ----------
+    judgement : Judgement
+        Of `resleak.judge`.
+    """
+    names = order(list(judgement.variants))
+    return min(names, key=lambda name: ORDER.index(judgement.variants[name].verdict))
 
 
 def expectation(judgement: Judgement) -> Prose:

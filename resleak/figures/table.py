@@ -200,7 +200,7 @@ def sites_table(sites: pd.DataFrame, *, top: int = 10) -> Table:
 
 def _site_cells(row: dict[Hashable, Any]) -> list[Cell]:
     per_step, share = _number(row["bytes_per_step"]), _number(row["share"])
-    where = f"{row['file']}:{row['line']}"
+    where = f"{row['file']}:{row['line']}" if row["file"] else ""
     about = ""
     if "low" in row:
         inside = bounds(_number(row["low"]), _number(row["high"]), "B")

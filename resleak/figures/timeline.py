@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -69,8 +70,8 @@ def timeline(
     if not rows:
         return empty("No readings: the trace holds no gauge with a value under load.")
     drawn = moving(rows, verdicts) if only_moving and not asked(gauges) else rows
-    names = order(list(traces["variant"].unique()))
-    heads = [_head(row, verdicts, names) for row in drawn]
+    looks = _looks(traces, verdicts)
+    heads = [_head(row, verdicts, looks) for row in drawn]
     head = LINE * max(map(len, heads)) + 16
     inner = len(drawn) * (ROW + head) - head
     figure = make_subplots(
@@ -79,24 +80,31 @@ def timeline(
     phases, told = _curves.phases(traces, x), set[str]()
     rest = next(((p.start + p.end) / 2 for p in phases if p.name == "settled"), math.nan)
     for number, row in enumerate(drawn, 1):
-        figure.add_traces(list(_lines(row, names, rest, told)), number, 1)
+        figure.add_traces(list(_lines(row, looks, rest, told)), number, 1)
         _axis(figure, row, number)
         _write_head(figure, heads[number - 1], number)
     _mark_phases(figure, phases)
-    _frame(figure, title or scenarios(traces), runs(traces), head + _above(names), inner)
+    _frame(figure, title or scenarios(traces), runs(traces), head + _above(list(looks)), inner)
     figure.update_xaxes(title_text=_LABELS[x], row=len(drawn), col=1)
     figure.update_xaxes(unifiedhovertitle={"text": _HOVER[x]})
     _caption(figure, left_out(rows, drawn))
     return figure
 
 
-def _lines(row: Row, names: list[str], rest: float, told: set[str]) -> Iterator[go.Scatter]:
+def _looks(traces: pd.DataFrame, verdicts: pd.DataFrame | None) -> dict[str, Mark]:
+    """Return a mark for each variant drawn, the one it has among all that were judged."""
+    drawn = order(list(traces["variant"].unique()))
+    judged = [] if verdicts is None else order(list(verdicts["variant"].unique()))
+    looks = marks(list(dict.fromkeys([*judged, *drawn])))
+    return {name: looks[name] for name in drawn}
+
+
+def _lines(row: Row, looks: dict[str, Mark], rest: float, told: set[str]) -> Iterator[go.Scatter]:
     """Yield what one row draws.
 
     `rest` is where readings after the load stand; `told` has the variants in the legend already.
     """
-    looks = marks(names)
-    for name in (n for n in names if n in row.curves):
+    for name in (n for n in looks if n in row.curves):
         yield from _band(row, name, looks[name])
         yield _line(row, name, looks[name], name not in told)
         yield from _after(row, name, looks[name], rest)
@@ -190,27 +198,30 @@ def _axis(figure: go.Figure, row: Row, number: int) -> None:
     )
 
 
-def _head(row: Row, verdicts: pd.DataFrame | None, names: list[str]) -> list[str]:
+def _head(row: Row, verdicts: pd.DataFrame | None, looks: dict[str, Mark]) -> list[str]:
     """Return the lines above a row: what the gauge is, and what was judged of it."""
     what = f"  {row.gauge.what}" if row.gauge.what else ""
     title = f"<b>{plain(row.gauge.name)}</b>{plain(what)}"
-    return [title, *verdict_lines(row.gauge.name, verdicts, names)]
+    return [title, *verdict_lines(row.gauge.name, verdicts, looks)]
 
 
 def _write_head(figure: go.Figure, lines: list[str], number: int) -> None:
     axis = str(number) if number > 1 else ""
+    # Above the first row stand the names of the phases.
+    shift = LINE if number == 1 else 2
+    place = {"xref": f"x{axis} domain", "yref": f"y{axis} domain", "y": 1, "yanchor": "bottom"}
+    _write(figure, lines, "head", yshift=shift, **place)
+
+
+def _write(figure: go.Figure, lines: list[str], name: str, **place: Any) -> None:
     figure.add_annotation(
         text="<br>".join(lines),
-        xref=f"x{axis} domain",
-        yref=f"y{axis} domain",
         x=0,
-        y=1,
         xanchor="left",
-        yanchor="bottom",
-        yshift=LINE if number == 1 else 2,  # above the first row stand the names of the phases
         align="left",
         showarrow=False,
-        name="head",
+        name=name,
+        **place,
     )
 
 
@@ -277,22 +288,10 @@ def _frame(figure: go.Figure, title: str, runs: str, top: int, inner: int) -> No
 
 
 def _caption(figure: go.Figure, text: str) -> None:
-    lines = textwrap.wrap(text, 115)
+    lines = [plain(line) for line in textwrap.wrap(text, 115)]
     if not lines:
         return
     figure.layout.height += LINE * len(lines)
     figure.layout.margin.b += LINE * len(lines)
-    figure.add_annotation(
-        text="<br>".join(map(plain, lines)),
-        xref="paper",
-        yref="paper",
-        x=0,
-        y=0,
-        xanchor="left",
-        yanchor="top",
-        yshift=-BOTTOM + 8,
-        align="left",
-        showarrow=False,
-        font={"size": 11},
-        name="caption",
-    )
+    place = {"xref": "paper", "yref": "paper", "y": 0, "yanchor": "top", "yshift": -BOTTOM + 8}
+    _write(figure, lines, "caption", font={"size": 11}, **place)
