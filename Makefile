@@ -88,8 +88,8 @@ share: setup ## Render every notebook from the stored captures [NAME=system/scen
 	@set -e; for what in $(or $(NAME),$(sort $(wildcard notebooks/*.ipynb))); do \
 	  $(BIN)/resleak share "$$what" -o "$(REPORTS)/$$(basename "$$what" .ipynb).html"; done
 
-bench: setup ## Measure speed and accuracy, with peers, in one run
-	$(BIN)/python -m benchmarks
+bench: setup ## Run what is in benchmarks/; it takes long [ARGS=…]
+	@set -e; for file in benchmarks/[!_]*.py; do $(BIN)/python "$$file" $(ARGS); done
 
 clean: ## Remove .venv and everything that was built; data/ stays
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
