@@ -186,7 +186,7 @@ class Scenario:
     params : mapping
         Defaults of the parameters; each can be overridden from outside.
     deadline_s, exit_deadline_s : float
-        How long the run and, after it, the end of the process may take.
+        How long the set-up or a single step and, after the load, the end of the process may take.
     rlimits : mapping of str to int
         Resource limits of the process by their name in `resource` (``{"RLIMIT_NOFILE": 256}``).
     requires : iterable of str

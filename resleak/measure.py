@@ -20,6 +20,8 @@ from resleak.reader import read
 from resleak.watch import Seen, Watched, manifest_exit
 
 _MEMORY_BYTES = 4 * 1024**3
+#: The longest that the load of a run may take, however steadily it goes on.
+_TOTAL_S = 900.0
 #: Deadlines are stretched by this under the memory profiler, which slows Python 1.9 to 7 times.
 _MEMRAY_SLOWDOWN = 8.0
 #: Called with a job's label and the steps it has done.
@@ -91,9 +93,11 @@ def _watched(job: Job, folder: Path, workdir: Path) -> Watched:
         return spawn.command(spec, plan.python)
 
     env = spawn.environment(spawn.presets(job.seed, job.allocator)) | {"TMPDIR": str(workdir)}
-    deadline = declared["deadline_s"] * slow * more
+    deadline = declared["deadline_s"] * slow
     exit_deadline = declared["exit_deadline_s"]
-    return Watched(command, env, folder, deadline, exit_deadline, _MEMORY_BYTES)
+    return Watched(
+        command, env, folder, deadline, exit_deadline, _TOTAL_S * slow * more, _MEMORY_BYTES
+    )
 
 
 def _check_finished(job: Job, seen: Seen, failure: Mapping[str, Any]) -> None:

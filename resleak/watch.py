@@ -74,8 +74,9 @@ class Watched:
         The whole environment of the process.
     folder : Path
         Where the process leaves its rows and its last words.
-    deadline_s, exit_deadline_s : float
-        Seconds for the load, and for the end of the process after it.
+    deadline_s, exit_deadline_s, total_s : float
+        Seconds for the set-up and for each step, for the end of the process after the load, and
+        for the load as a whole. (A slow machine makes progress all the same; what hangs does not.)
     memory_bytes : int
         Resident memory at which the process is stopped.
     """
@@ -87,9 +88,11 @@ class Watched:
         folder: Path,
         deadline_s: float,
         exit_deadline_s: float,
+        total_s: float,
         memory_bytes: int,
     ) -> None:
-        self.folder, self.memory_bytes = folder, memory_bytes
+        self.folder, self.memory_bytes, self.total_s = folder, memory_bytes, total_s
+        self.steps, self.progress_s = 0, 0.0
         self.deadline_s, self.exit_deadline_s = deadline_s, exit_deadline_s
         self.seen, self._buffer = Seen(), b""
         self.started = time.monotonic()
@@ -126,11 +129,16 @@ class Watched:
         try:
             while self.process.poll() is None and not self._over(stop):
                 self._listen()
-                on_step(self._sample())
+                on_step(self._progress(self._sample()))
             self._listen(0.0)
         finally:
             self._end()
         return self._sum_up()
+
+    def _progress(self, steps: int) -> int:
+        if steps > self.steps:
+            self.steps, self.progress_s = steps, time.monotonic() - self.started
+        return steps
 
     def _over(self, stop: threading.Event) -> bool:
         now = time.monotonic() - self.started
@@ -138,7 +146,8 @@ class Watched:
         reasons = {
             "interrupted": stop.is_set(),
             "hung": stopping is not None and now > stopping + self.exit_deadline_s,
-            "deadline": stopping is None and now > self.deadline_s,
+            "deadline": stopping is None
+            and (now > self.progress_s + self.deadline_s or now > self.total_s),
             "memory": bool(self.seen.samples)
             and self.seen.samples[-1].get("rss", 0) > self.memory_bytes,
         }

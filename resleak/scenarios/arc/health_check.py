@@ -34,7 +34,7 @@ scenario = Scenario(
     steps=80,
     warmup=20,
     params={"interval": 0.01},
-    deadline_s=6.0,
+    deadline_s=4.0,
     stacks=False,
 )
 
