@@ -7,6 +7,7 @@ import asyncio
 import importlib.metadata
 import os
 import platform
+import re
 import shlex
 import signal
 import tempfile
@@ -28,6 +29,9 @@ _PACKAGES = ("resleak", "numpy", "pandas", "plotly", "scipy", "memray", "psutil"
 _LONGEST_SOCKET_FOLDER = 80
 #: How long an interrupted kernel may take to clean up.
 _GRACE_S = 10.0
+#: How a traceback points at the line of the cell.
+_ARROW = re.compile(r"^-+> *\d+ (.*)$", re.MULTILINE)
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
 
 
 def share(
@@ -151,8 +155,10 @@ def run(book: Any, folder: Path, timeout_s: float | None = None) -> None:
         try:
             _apart(work, kernel)
         except CellExecutionError as error:
-            what = f"{error.ename}: {_first(error.evalue)}"
-            raise ShareError(f"{_failing(book)} failed: {what}") from None
+            what = ": ".join(filter(None, (error.ename, _first(error.evalue))))
+            line = _ARROW.search(_COLOUR.sub("", error.traceback))
+            where = _failing(book, line[1].strip() if line else "")
+            raise ShareError(f"{where} failed: {what}") from None
         except CellTimeoutError:
             raise ShareError(f"{_failing(book)} took longer than {timeout_s:g} s") from None
         except DeadKernelError:
@@ -206,16 +212,16 @@ def _environment(place: str) -> dict[str, str]:
     }
 
 
-def _failing(book: Any) -> str:
-    """Name the last cell that was begun, by its place among the code cells and its first line."""
+def _failing(book: Any, line: str = "") -> str:
+    """Name the last cell that was begun, by its place among the code cells and a line of it."""
     cells = [cell for cell in book.cells if cell.cell_type == "code"]
     begun = [i for i, cell in enumerate(cells) if cell.metadata.get("execution")]
     place = begun[-1] if begun else 0
-    return f"code cell {place + 1} of {len(cells)} ({_first(cells[place].source)!r})"
+    return f"code cell {place + 1} of {len(cells)} ({line or _first(cells[place].source)})"
 
 
 def _first(told: object) -> str:
-    return next(iter(str(told).strip().splitlines()), type(told).__name__)[:200]
+    return next(iter(str(told).strip().splitlines()), "")[:200]
 
 
 def _render(book: Any, source: Path, target: Path, parameters: Mapping[str, Any]) -> str:

@@ -207,10 +207,13 @@ def test_stored_outputs_can_be_shown_without_a_run(tmp_path):
 @pytest.mark.parametrize(
     ("cell", "told"),
     [
-        ("x = 1\nint('seven')", "code cell 2 of 3 ('x = 1') failed: ValueError: invalid literal"),
+        (
+            "x = 1\nint('seven')",
+            "code cell 2 of 3 (int('seven')) failed: ValueError: invalid literal",
+        ),
         (
             "import os; os._exit(3)",
-            "the kernel died in code cell 2 of 3 ('import os; os._exit(3)')",
+            "the kernel died in code cell 2 of 3 (import os; os._exit(3))",
         ),
     ],
 )

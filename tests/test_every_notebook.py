@@ -1,0 +1,107 @@
+"""Every notebook in the folder keeps to the pattern, and what it says is true when it runs."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resleak import share
+
+FOLDER = Path(__file__).parent.parent / "notebooks"
+PLOTLY = "application/vnd.plotly.v1+json"
+
+every_notebook = pytest.mark.parametrize(
+    "path", sorted(FOLDER.glob("*.ipynb")), ids=lambda path: path.stem
+)
+
+
+def test_there_are_notebooks():
+    """The folder holds the three that the README names."""
+    names = {path.stem for path in FOLDER.glob("*.ipynb")}
+    assert {"00_start_here", "10_investigate", "23_arc"} <= names
+
+
+def code(book: Any) -> list[Any]:
+    return [cell for cell in book.cells if cell.cell_type == "code"]
+
+
+@every_notebook
+def test_the_title_is_a_question_with_its_answer_below(path):
+    """The first cell asks, and answers before any code is seen."""
+    first = share.read(path).cells[0]
+    title, _, answer = first.source.partition("\n")
+    assert first.cell_type == "markdown"
+    assert title.startswith("# ")
+    assert title.endswith("?")
+    assert len(answer.split()) > 15
+
+
+@every_notebook
+def test_parameters_are_literals_in_a_cell_of_their_own(path):
+    """One cell is tagged ``parameters``, comes second and assigns nothing but plain values."""
+    cells = share.read(path).cells
+    tagged = [i for i, cell in enumerate(cells) if "parameters" in cell.metadata.get("tags", [])]
+    assert tagged == [1]
+    statements = ast.parse(cells[1].source).body
+    values = {s.targets[0].id: ast.literal_eval(s.value) for s in statements}  # type: ignore[attr-defined]
+    assert values["CAPTURES"] == "../data/captures"
+    assert values["FRESH"] is False
+
+
+@every_notebook
+def test_cells_are_short_and_define_nothing(path):
+    """Code cells have one to three lines, and no function or class: that belongs in the package."""
+    for cell in code(share.read(path)):
+        lines = [line for line in cell.source.splitlines() if line.strip()]
+        nodes = {type(node) for node in ast.walk(ast.parse(cell.source))}
+        assert 1 <= len(lines) <= 3, cell.source
+        assert not nodes & {ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda}
+
+
+@every_notebook
+def test_the_length_is_that_of_a_short_story(path):
+    """A notebook has 15 to 20 cells, and says which gauge is the control."""
+    book = share.read(path)
+    told = " ".join(cell.source for cell in book.cells)
+    assert 15 <= len(book.cells) <= 20
+    assert "control" in told or "figures.expectation" in told
+
+
+@every_notebook
+def test_no_output_is_stored(path):
+    """What is committed holds no output and no count of executions."""
+    for cell in code(share.read(path)):
+        assert cell.outputs == []
+        assert cell.execution_count is None
+
+
+@every_notebook
+def test_it_ends_with_what_must_be_true(path):
+    """The last cell is made of assertions, so that numbers in the text cannot go stale."""
+    last = ast.parse(code(share.read(path))[-1].source).body
+    assert isinstance(last[-1], ast.Assert)
+
+
+@every_notebook
+def test_it_runs_and_draws(path):
+    """Executed on the stored captures, every cell succeeds and figures and tables appear."""
+    book = share.read(path)
+    share.run(book, path.parent, timeout_s=300)
+    kinds = [kind for cell in code(book) for out in cell.outputs for kind in out.get("data", {})]
+    assert kinds.count(PLOTLY) >= 2
+    assert "text/html" in kinds
+
+
+@pytest.mark.slow
+def test_investigate_fits_every_stored_scenario(tmp_path):
+    """The template runs, and its report is written, for every scenario with stored captures."""
+    captures = FOLDER.parent / "data" / "captures"
+    names = sorted({str(p.parent.relative_to(captures)) for p in captures.glob("*/*/*/")})
+    assert names
+    for name in names:
+        out = tmp_path / "report.html"
+        share.share(FOLDER / "10_investigate.ipynb", out, {"SCENARIO": name})
+        assert name in out.read_text(encoding="utf-8")
