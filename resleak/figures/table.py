@@ -18,7 +18,7 @@ _LEFT, _RIGHT = "text-align:left;", "text-align:right;white-space:nowrap;"
 _TABLE = "border-collapse:collapse;font-variant-numeric:tabular-nums;margin:0.4em 0;"
 SMALL = "font-size:0.87em;opacity:0.8;"
 _CLEAN = ("level", "bounded")
-_WIDE = "min-width:14em;"
+_WIDE, _BREAKS = "min-width:14em;", "overflow-wrap:anywhere"
 #: A verdict that asks for something is heavier; the word itself says which.
 _WEIGHT = {"leak": "700", "deferred": "700", "inconclusive": "600"}
 
@@ -207,7 +207,7 @@ def _site_cells(row: dict[Hashable, Any]) -> list[Cell]:
         about = f'<div style="{SMALL}">{escape(inside)}</div>'
     return [
         Cell(f"<code>{escape(str(row['function']))}</code>"),
-        Cell(f'<code style="overflow-wrap:anywhere">{escape(where)}</code>', _LEFT + _WIDE),
+        Cell(f'<code style="{_BREAKS}">{escape(where)}</code>' if where else "", _LEFT + _WIDE),
         Cell(escape(units.amount(per_step, "B")) + about, _RIGHT),
         Cell(escape(units.share(share)), _LEFT + _bar(share)),
     ]
