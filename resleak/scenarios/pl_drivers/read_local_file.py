@@ -35,6 +35,7 @@ scenario = Scenario(
     block=5,
     params={"readers": 400, "budget": 64, "files": 20, "size": 20_000},
     rlimits={"RLIMIT_NOFILE": 256},
+    stacks=False,
 )
 Open = Callable[[Path], AbstractAsyncContextManager[BufferedReader]]
 
