@@ -376,6 +376,7 @@ def test_sites_beyond_the_top_are_summed():
     assert len(cells(table)) == 2
     assert "2 more sites add up to 100 B per step" in table._repr_html_()
     assert "No allocation site grew" in figures.sites_table(sites(300, -1).tail(1))._repr_html_()
+    assert "no memory profile" in figures.sites_table(pd.DataFrame())._repr_html_()
 
 
 def comparison(**changes: object) -> Comparison:

@@ -63,8 +63,8 @@ def _variant(variant: VariantJudged) -> dict[str, Any]:
 def _counted(variant: VariantJudged) -> dict[str, set[str]]:
     """Return the symptoms that decide: those of what is evidence here, or declared."""
     deciding = variant.evidence | set(variant.expect)
-    undecided = {name: {"inconclusive"} for name in variant.undecided}
-    return {k: w for k, w in {**undecided, **variant.symptoms}.items() if k in deciding}
+    found = {name: words for name, words in variant.symptoms.items() if name in deciding}
+    return found or {name: {"inconclusive"} for name in variant.undecided}
 
 
 def _row(what: str, declared: object, measured: object, same: bool) -> dict[str, Any]:

@@ -188,7 +188,9 @@ def sites_table(sites: pd.DataFrame, *, top: int = 10) -> Table:
     -------
     Table
     """
-    grown = sites[sites["bytes_per_step"] > 0] if len(sites) else sites
+    if "bytes_per_step" not in sites:
+        return Table(note("There is no memory profile of this variant."), sites)
+    grown = sites[sites["bytes_per_step"] > 0]
     if grown.empty:
         return Table(note("No allocation site grew between the steady marks."), grown)
     shown, rest = grown.head(top), grown.iloc[top:]

@@ -180,6 +180,7 @@ def _key() -> go.Scatter:
         y=[None],
         mode="markers",
         name="after a collection",
+        legendrank=2000,
         marker={"symbol": "triangle-down-open", "size": 8, "color": INK},
         hoverinfo="skip",
     )
