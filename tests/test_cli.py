@@ -347,5 +347,6 @@ def test_lab_serves_the_first_notebook_on_this_machine_only(project, tmp_path):
         assert about["pid"] == process.pid
         assert about["url"].startswith("http://127.0.0.1:")
         where = f"{about['url']}api/contents/notebooks/00_start_here.ipynb?content=0"
-        with urlopen(f"{where}&token={about['token']}") as answer:
-            assert json.load(answer)["type"] == "notebook"
+        # The file is there a moment before the server listens; a refused connection is tried again.
+        page = until(lambda: urlopen(f"{where}&token={about['token']}").read())
+    assert json.loads(page)["type"] == "notebook"

@@ -38,7 +38,7 @@ scenario = Scenario(
         Limit("shed_wrongly", at_end=0, source="no false positives"),
         Limit("overrun", at_end=0, source="it sheds during actual overload"),
     ],
-    steps=60,
+    steps=80,
     warmup=20,
     params={"clients": 8, "limit": 4, "together": False},
     requires=("httpx", "starlette", "uvicorn"),

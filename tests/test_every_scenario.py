@@ -1,0 +1,113 @@
+"""Every scenario, found by scanning: what its file says, and that this is what is measured."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from resleak import catalog, claims, frames
+from resleak.claims import Judgement
+from resleak.declare import BROKEN, HANGS, Scenario
+from resleak.gauges import BUILTIN
+from resleak.measure import measure
+from resleak.plan import jobs, plan
+
+NAMES = sorted(catalog.paths())
+CLAIMS = [name for name in NAMES if catalog.find(name).claim]
+CONTROLS = [name for name in NAMES if name not in CLAIMS]
+#: As in the quick profile: bytes and blocks are counted in alternate runs.
+RUNS = 3
+
+
+def words(declared: str) -> set[str]:
+    return {word.strip() for word in declared.split(",")}
+
+
+def readable(scenario: Scenario) -> set[str]:
+    limited = {limit.gauge for limit in scenario.limits}
+    return {*BUILTIN, *scenario.own_gauges, *scenario.facts, *limited, "run"}
+
+
+def measured(name: str, out: Path) -> Judgement:
+    """Run all variants, with the gauges alone, and judge them."""
+    what = plan(name, None, out, None, "quick")
+    todo = [job for job in jobs(what, None, RUNS, 1, {}) if job.instrument == "gauges"]
+    stop = threading.Event()
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda job: measure(job, lambda *_: None, stop), todo))
+    return claims.judge(frames.load(out))
+
+
+def explain(judged: Judgement) -> str:
+    frame = judged.frame[["variant", "gauge", "verdict", "per_step", "low", "high", "reason"]]
+    unclear = frame[~frame["verdict"].isin(["level", "bounded"])]
+    limits = [one.limits.to_string() for one in judged.variants.values()]
+    return "\n".join([str(judged), str(judged.claim), unclear.to_string(), *limits])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_says_what_goes_wrong(name: str) -> None:
+    """A file opens with its finding in one sentence, explains it, and says what each step does."""
+    scenario = catalog.find(name)
+    title, _, body = scenario.doc.partition("\n\n")
+    assert title == scenario.title
+    assert title.endswith(".")
+    assert body
+    assert all(variant.what for variant in scenario.variants.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_only_what_can_be_read(name: str) -> None:
+    """Every gauge a file names is built in, its own, or limited, with a word that can apply."""
+    scenario = catalog.find(name)
+    expected = [variant.expect for variant in scenario.variants.values()]
+    for declared in (scenario.symptoms, *expected):
+        assert set(declared) <= readable(scenario)
+        for told in declared.values():
+            assert words(told) <= {"leak", "deferred", BROKEN, HANGS}
+    assert {*scenario.gauges, scenario.control} <= set(BUILTIN)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_control_gauge_is_clean(name: str) -> None:
+    """Nothing is expected of the gauge that is the control."""
+    scenario = catalog.find(name)
+    assert all(scenario.control not in v.expect for v in scenario.variants.values())
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_claim_has_both_sides(name: str) -> None:
+    """A claim has its seed, its outcome, a leaky variant that is judged, and a fixed clean one."""
+    scenario = catalog.find(name)
+    assert scenario.seed
+    assert scenario.symptoms
+    assert scenario.fix
+    assert not scenario.variants["fixed"].expect
+    shown = {
+        gauge: words(told) <= words(scenario.variants["leaky"].expect.get(gauge, ""))
+        for gauge, told in scenario.symptoms.items()
+    }
+    outcome = {(True, True): "reproduced", (True, False): "partly"}
+    assert scenario.outcome == outcome.get(
+        (any(shown.values()), all(shown.values())), "not reproduced"
+    )
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_null_control_expects_nothing(name: str) -> None:
+    """A file without a claim has one variant, and expects no leak of it."""
+    scenario = catalog.find(name)
+    assert list(scenario.variants) == ["control"]
+    assert not scenario.variants["control"].expect
+    assert scenario.gauges
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_comes_out_as_declared(name: str, tmp_path: Path) -> None:
+    """The leak is found where it is, nothing is found where it is not, and claim and fix hold."""
+    judged = measured(name, tmp_path)
+    assert judged.ok, explain(judged)
