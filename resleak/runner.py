@@ -40,6 +40,7 @@ def capture(
     profile: str = "quick",
     params: Mapping[str, Any] | None = None,
     python: str | None = None,
+    stacks: bool = True,
     out: Path | str = "captures",
     progress: Progress | None = None,
     parallel: int = 2,
@@ -66,6 +67,8 @@ def capture(
         The scenario's parameters to override; strings are converted to the default's type.
     python : str, optional
         Another interpreter to measure with; it needs psutil, and memray for stacks.
+    stacks : bool
+        Whether to run under the memory profiler as well, where the scenario allows it.
     out : Path
         Folder for the captures; earlier ones of the same variants are replaced when all is done.
     progress : callable, optional
@@ -90,7 +93,9 @@ def capture(
         If the scenario needs a package that is not installed.
     """
     what = plan(scenario, python, Path(out), steps, profile)
-    todo = list(jobs(what, variants, runs or PROFILES[profile].runs, seed, params or {}))
+    count = runs or PROFILES[profile].runs
+    every = jobs(what, variants, count, seed, params or {})
+    todo = [job for job in every if stacks or job.instrument == "gauges"]
     tally = _Tally(len(todo) * (what.warmup + what.steps), progress or (lambda *_: None))
     folders = _run_all(todo, tally, parallel, stop or threading.Event())
     for variant in {job.folder.parent for job in todo}:
