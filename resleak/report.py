@@ -118,12 +118,15 @@ def _allowed(tag: str, name: str, value: str) -> bool:
 def figure_json(figure: Mapping[str, Any]) -> str:
     """Return a figure as JSON that cannot end the script element it stands in."""
     kept = {key: figure[key] for key in ("data", "layout", "frames") if key in figure}
-    return json.dumps(kept, ensure_ascii=False).replace("<", "\\u003c")
+    # JSON knows no NaN; browsers refuse the whole text for one.
+    whole = json.loads(json.dumps(kept), parse_constant=lambda _: None)
+    return json.dumps(whole, ensure_ascii=False).replace("<", "\\u003c")
 
 
 def _figure_label(figure: Mapping[str, Any]) -> str:
-    title = figure.get("layout", {}).get("title", {}).get("text") or "figure"
-    return re.sub(r"<[^>]*>", " ", str(title))
+    title = figure.get("layout", {}).get("title") or "figure"
+    text = title.get("text") or "figure" if isinstance(title, Mapping) else title
+    return re.sub(r"<[^>]*>", " ", str(text))
 
 
 def _figure_height(figure: Mapping[str, Any]) -> int:

@@ -149,7 +149,13 @@ def run(book: Any, folder: Path, timeout_s: float | None = None) -> None:
 
     with tempfile.TemporaryDirectory(prefix="resleak-", ignore_cleanup_errors=True) as place:
         kernel = _kernel(Path(place))
-        client = NotebookClient(book, km=kernel, timeout=timeout_s)
+        begun: list[int] = []
+        client = NotebookClient(
+            book,
+            km=kernel,
+            timeout=timeout_s,
+            on_cell_execute=lambda cell, cell_index: begun.append(cell_index),
+        )
         client.owns_km = True  # so that it is shut down, whatever happens
         work = client.async_execute(cwd=str(folder), env=_environment(place))
         try:
@@ -157,12 +163,14 @@ def run(book: Any, folder: Path, timeout_s: float | None = None) -> None:
         except CellExecutionError as error:
             what = ": ".join(filter(None, (error.ename, _first(error.evalue))))
             line = _ARROW.search(_COLOUR.sub("", error.traceback))
-            where = _failing(book, line[1].strip() if line else "")
+            where = _failing(book, begun, line[1].strip() if line else "")
             raise ShareError(f"{where} failed: {what}") from None
         except CellTimeoutError:
-            raise ShareError(f"{_failing(book)} took longer than {timeout_s:g} s") from None
+            raise ShareError(f"{_failing(book, begun)} took longer than {timeout_s:g} s") from None
         except DeadKernelError:
-            raise ShareError(f"the kernel died in {_failing(book)}") from None
+            raise ShareError(f"the kernel died in {_failing(book, begun)}") from None
+        except OSError as error:
+            raise ShareError(f"no kernel could be started: {error.strerror or error}") from None
 
 
 def _apart(work: Coroutine[Any, Any, Any], kernel: Any) -> None:
@@ -212,12 +220,12 @@ def _environment(place: str) -> dict[str, str]:
     }
 
 
-def _failing(book: Any, line: str = "") -> str:
+def _failing(book: Any, begun: list[int], line: str = "") -> str:
     """Name the last cell that was begun, by its place among the code cells and a line of it."""
-    cells = [cell for cell in book.cells if cell.cell_type == "code"]
-    begun = [i for i, cell in enumerate(cells) if cell.metadata.get("execution")]
-    place = begun[-1] if begun else 0
-    return f"code cell {place + 1} of {len(cells)} ({line or _first(cells[place].source)})"
+    code = [index for index, cell in enumerate(book.cells) if cell.cell_type == "code"]
+    last = begun[-1] if begun else code[0]
+    told = line or _first(book.cells[last].source)
+    return f"code cell {code.index(last) + 1} of {len(code)} ({told})"
 
 
 def _first(told: object) -> str:

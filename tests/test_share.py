@@ -319,6 +319,19 @@ def wait_for(path: Path) -> None:
     assert path.exists()
 
 
+@pytest.mark.parametrize("title", ["plain", {"text": "<b>bold</b>"}, {}, None])
+def test_a_figure_made_by_anyone_is_valid_json(title):
+    """Whatever wrote the figure, its JSON has no NaN and ends no element, and it has a label."""
+    figure = {"data": [{"y": [1.0, float("nan")], "text": "</script>"}], "layout": {"title": title}}
+    output = books.nbformat.v4.new_output("display_data", {report._PLOTLY: figure})
+    cell = books.nbformat.v4.new_code_cell("figure", outputs=[output])
+    page = report.render(books.nbformat.v4.new_notebook(cells=[cell]), [])
+    main = BeautifulSoup(page, "html.parser").main
+    told = json.loads(main.script.string, parse_constant=pytest.fail)
+    assert told["data"] == [{"y": [1.0, None], "text": "</script>"}]
+    assert main.find(class_="figure")["aria-label"].strip() in ("plain", "bold", "figure")
+
+
 def test_a_report_without_figures_has_no_script():
     """Where there is nothing to draw, plotly.js is left out and no script may run at all."""
     page = report.render(books.nbformat.v4.new_notebook(), [("Notebook", "<empty>")])
