@@ -39,7 +39,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
 	@echo 'Setting up $(VENV) …'
 	@$(BIN)/python -m pip install --quiet -c constraints.txt uv \
-	  && $(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python -c constraints.txt -e '.[all]' --group dev \
+	  && $(BIN)/uv pip install --quiet --compile-bytecode --system-certs --python $(BIN)/python -c constraints.txt -e '.[all]' --group dev \
 	  || { echo 'uv does not work here; going on with pip, which takes longer' >&2; $(WITH_PIP); }
 	@test -e $(VENV)/share/jupyter/kernels/python3/kernel.json \
 	  || $(BIN)/python -m ipykernel install --sys-prefix >/dev/null

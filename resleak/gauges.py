@@ -91,7 +91,7 @@ def missing(present: set[str]) -> list[str]:
         "uss": "this system does not tell private memory apart",
     }
     absent = [name for name in BUILTIN if name not in present]
-    return [f"{name}: {why.get(name, 'not readable on this system')}" for name in absent]
+    return [f"{name}: {why.get(name, 'not read in this run')}" for name in absent]
 
 
 class Outside:

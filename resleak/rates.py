@@ -22,6 +22,8 @@ FEWEST = 6
 _MOST = 40
 _RESAMPLES = 400
 _BLOCK = 3
+#: What a single line misses, as a share of the whole rise, for a split to be considered.
+_BEND = 0.01
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def warmup_end(runs: Runs) -> float:
     split = search.predict(n_bkps=1)[0]
     one = search.cost.error(0, len(x))
     two = search.cost.error(0, split) + search.cost.error(split, len(x))
-    worthwhile = one > 1e-9 and two < one / 4
+    worthwhile = one > _BEND**2 * len(x) and two < one / 4
     return float(x[min(split, len(x) - FEWEST)]) if worthwhile else float(x[0])
 
 

@@ -26,6 +26,12 @@ def test_a_straight_line_is_not_split(y: np.ndarray) -> None:
     assert rates.warmup_end(runs(y)) == X[0]
 
 
+def test_an_almost_exact_ramp_is_not_split() -> None:
+    """Noise of a thousandth of the climb is no warm-up, though two lines follow it better."""
+    noise = np.where(X > 200, 0.4, -0.4)
+    assert rates.warmup_end(runs(X + noise)) == X[0]
+
+
 def test_enough_points_are_left_after_a_late_break() -> None:
     """A break in the last points leaves the fewest points a rate is computed from."""
     y = np.maximum(X - 280, 0.0)
