@@ -172,11 +172,17 @@ def lab() -> None:
     os.execv(command[0], command)
 
 
+def _end_as_after_ctrl_c(*names: str) -> None:
+    """Let these signals end a run in good order, unless the shell has it ignore them (nohup)."""
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    for number in numbers:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
+
+
 def main() -> NoReturn:
     """Run the command line and exit with the code that the help documents."""
-    for name in ("SIGTERM", "SIGHUP"):  # end as after Ctrl-C: leave nothing running
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.default_int_handler)
+    _end_as_after_ctrl_c("SIGTERM", "SIGHUP")
     warnings.showwarning = lambda message, *_args, **_more: console.say(str(message))
     try:
         sys.exit(app(sys.argv[1:] or ["--help"], prog_name="resleak", standalone_mode=False) or OK)

@@ -288,6 +288,15 @@ def test_a_scenario_is_shared(cli, write, tmp_path):
     assert "descriptors" in page
 
 
+@pytest.fixture
+def heeds_sigint() -> Iterator[None]:
+    """Undo what shells do to background jobs: these ignore SIGINT, and so do all they start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeds_sigint")
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_leaves_nothing_running(cli, project, tmp_path, write, sent):
     """After Ctrl-C, or a request to end, no process is left, and no capture that loads."""
@@ -303,6 +312,17 @@ def test_an_interrupt_leaves_nothing_running(cli, project, tmp_path, write, sent
     _, alive = psutil.wait_procs(family, timeout=5)
     assert not alive
     assert "no complete capture" in the_error(cli("compare", "captures", "captures"))
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no hang-up here")
+def test_a_hangup_that_the_shell_ignores_is_ignored(cli, project, tmp_path, write):
+    """A run under nohup goes on after the terminal is closed."""
+    name = write(LEAKS_FDS, "mine.py")
+    command = ["nohup", sys.executable, "-m", "resleak", "capture", name, "--runs", "1"]
+    with started(command, tmp_path, environment(project)) as process:
+        until(lambda: steps_were_taken(tmp_path))
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(60) == 0
 
 
 def steps_were_taken(folder: Path) -> bool:
