@@ -47,8 +47,12 @@ def trace(folder: Path, seen: Seen, own: list[Gauge]) -> tuple[Columns, dict[str
         outside = np.array([sample.get(name, np.nan) for sample in samples], dtype=float)
         columns[name] = np.concatenate([inside, outside])
     order = np.argsort(columns["t_s"], kind="stable")
-    units = _INDEX_UNITS | {g.name: g.unit for g in [*gauges.BUILTIN.values(), *own]}
+    units = _INDEX_UNITS | {g.name: g.unit for g in _all(own)}
     return {name: values[order] for name, values in columns.items()}, units | gauges.CONTEXT
+
+
+def _all(own: list[Gauge]) -> list[Gauge]:
+    return [*gauges.BUILTIN.values(), *gauges.MEASURES.values(), *own]
 
 
 def inside_rows(folder: Path) -> tuple[list[str], np.ndarray]:

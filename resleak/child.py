@@ -43,7 +43,7 @@ def _bind_package() -> None:
 if __name__ == "__main__":
     _bind_package()
 
-from resleak import catalog, gauges, probes  # noqa: E402
+from resleak import catalog, gauges, meters, probes  # noqa: E402
 from resleak.declare import Run, Scenario  # noqa: E402
 from resleak.errors import ResleakError  # noqa: E402
 
@@ -93,6 +93,7 @@ class Driver:
         self.world: Any = None
         self.phase = 0
         self.recorder: probes.Recorder
+        self.meters: dict[str, meters.Meter] = {}
         self.step, self.block, self.mark = 0, 0, 0
 
     @property
@@ -110,6 +111,8 @@ class Driver:
         async with AsyncExitStack() as stack:
             self.world = await _enter(stack, self.scenario.setup_function, self.run)
             self.recorder = self._recorder()
+            for meter in self.meters.values():
+                await stack.enter_async_context(meter.running())
             await self._phase(_WARMUP, self.spec["warmup"])
             await self._phase(_STEADY, self.spec["steps"])
             await self._settle()
@@ -123,7 +126,9 @@ class Driver:
     def _recorder(self) -> probes.Recorder:
         readers: dict[str, gauges.Reader] = {}
         if self.spec["instrument"] == "gauges":  # else reading them would show in the stacks
+            self.meters = meters.meters(self.scenario.named, self.is_async)
             readers = {**gauges.inside_readers(), **self._own_readers()}
+            readers |= {name: meters.reader(meter) for name, meter in self.meters.items()}
             readers["objects"] = gauges.object_count
         Path(self.spec["folder"], "columns.json").write_text(json.dumps(list(readers)))
         steps = self.spec["warmup"] + self.spec["steps"]
@@ -147,10 +152,15 @@ class Driver:
         await self._collect()
         step, world, recorder = self.variant.step, self.world, self.recorder
         size, recording = self.spec["block"], self.spec["instrument"] == "gauges"
+        in_use = tuple(self.meters.values())
         for done in range(1, steps + 1):
+            for meter in in_use:
+                meter.before()
             result = step(self.step, world)
             if inspect.isawaitable(result):
                 await result
+            for meter in reversed(in_use):
+                meter.after()
             self.step += 1
             recorder.at(phase, self.step, self.block)
             if recording:

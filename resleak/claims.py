@@ -11,13 +11,13 @@ from typing import Any
 
 import pandas as pd
 
-from resleak import growth, limits, stacks, units
-from resleak.declare import BROKEN, HANGS
+from resleak import growth, limits, stacks, sweeps, units
+from resleak.declare import BROKEN, HANGS, SCALES
 from resleak.errors import StoreError
 from resleak.frames import Captures, gauges_of, traces
 
 #: From worst to best; the first that applies is the variant's verdict.
-ORDER = ("leak", HANGS, BROKEN, "deferred", "inconclusive", "bounded", "level")
+ORDER = ("leak", HANGS, BROKEN, SCALES, "deferred", "inconclusive", "bounded", "level")
 _UNDECIDED = "inconclusive"
 _STOPPED = ("hung", "deadline", "memory")
 _SITES = 10
@@ -38,6 +38,8 @@ class VariantJudged:
         As `resleak.growth.judge` gives them.
     limits : DataFrame
         As `resleak.limits.check` gives them.
+    sweeps : DataFrame
+        As `resleak.sweeps.check` gives them.
     sites : DataFrame
         As `resleak.stacks.sites` gives them; empty without a memory profile.
     exits : list of dict
@@ -49,6 +51,7 @@ class VariantJudged:
     name: str
     gauges: pd.DataFrame
     limits: pd.DataFrame
+    sweeps: pd.DataFrame
     sites: pd.DataFrame
     exits: list[dict[str, Any]]
     evidence: set[str]
@@ -62,6 +65,8 @@ class VariantJudged:
             found.setdefault(row["gauge"], set()).update(_words(row))
         for row in _records(self.limits[self.limits["holds"].eq(False)]):
             found.setdefault(row["gauge"], set()).add(BROKEN)
+        for name in self.sweeps.loc[self.sweeps["verdict"] == SCALES, "gauge"]:
+            found.setdefault(name, set()).add(SCALES)
         if any(one["status"] in _STOPPED for one in self.exits):
             found["run"] = {HANGS}
         return {name: words for name, words in found.items() if words}
@@ -69,8 +74,9 @@ class VariantJudged:
     @property
     def undecided(self) -> set[str]:
         """The gauges that are evidence here and came out inconclusive."""
-        rows = self.gauges[self.gauges["verdict"] == _UNDECIDED]
-        return set(rows["gauge"]) & self.evidence
+        tables = (self.gauges, self.sweeps)
+        named = {name for t in tables for name in t.loc[t["verdict"] == _UNDECIDED, "gauge"]}
+        return named & self.evidence
 
     @property
     def verdict(self) -> str:
@@ -99,6 +105,7 @@ class VariantJudged:
             "symptoms": {name: sorted(words) for name, words in self.symptoms.items()},
             "gauges": gauges,
             "limits": _records(self.limits),
+            "sweeps": _records(self.sweeps),
             "sites": _records(self.sites.head(_SITES)),
             "exit": self.exits,
         }
@@ -239,6 +246,7 @@ def _judge_variant(captures: Captures, frame: pd.DataFrame) -> VariantJudged:
         name=name,
         gauges=frame[frame["variant"] == name].reset_index(drop=True),
         limits=limits.check(measured),
+        sweeps=sweeps.check(measured),
         sites=stacks.sites(profiled) if profiled else pd.DataFrame(),
         exits=[c.exit for c in measured],
         evidence=_evidence(scenario, frame),
@@ -251,8 +259,8 @@ def _evidence(scenario: Mapping[str, Any], frame: pd.DataFrame) -> set[str]:
     if not scenario["gauges"] and not scenario["claim"]:
         return {*frame["gauge"], "run"}
     own = {gauge["name"] for gauge in scenario["own_gauges"]}
-    limited = {limit["gauge"] for limit in scenario["limits"]}
-    return {*scenario["gauges"], scenario["control"], "run"} | own | limited
+    held = {one["gauge"] for one in [*scenario["limits"], *scenario["sweeps"]]}
+    return {*scenario["gauges"], scenario["control"], "run"} | own | held
 
 
 def _words(row: Mapping[str, Any]) -> set[str]:

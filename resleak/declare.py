@@ -19,6 +19,7 @@ from resleak.errors import ScenarioError
 Verdict = Literal["leak", "bounded", "deferred", "level", "inconclusive"]
 Outcome = Literal["reproduced", "partly", "not reproduced"]
 FixOutcome = Literal["holds", "insufficient", "harmful"]
+Kind = Literal["level", "counter", "measure", "fact"]
 
 VERDICTS = ("leak", "deferred", "inconclusive", "bounded", "level")
 OUTCOMES = ("reproduced", "partly", "not reproduced")
@@ -28,8 +29,9 @@ _PLAIN: tuple[str, ...] = (
     *("steps", "warmup", "block", "params", "deadline_s", "exit_deadline_s", "rlimits", "extra"),
     "stacks",
 )
-#: A symptom besides a gauge's verdict: a broken limit, or a process that does not end by itself.
-BROKEN, HANGS = "broken", "hangs"
+#: A symptom besides a gauge's verdict: a broken limit, a process that does not end by itself, a
+#: cost that grows with what it is spent on.
+BROKEN, HANGS, SCALES = "broken", "hangs", "scales"
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,10 @@ class Gauge:
         Column name and unit (``descriptors``, ``B``, ``entries`` ...).
     what : str
         One line for people.
-    kind : {"level", "counter", "fact"}
+    kind : {"level", "counter", "measure", "fact"}
         A level is judged for growth; a counter only ever rises and is held against limits only; a
-        fact is one number per run, measured after the load.
+        measure belongs to its step alone (its duration, its size) and is held against limits and
+        sweeps; a fact is one number per run, measured after the load.
     family : {"handles", "memory", "objects", "own"}
         Decides the default rule of judgement.
     floor : float
@@ -56,7 +59,7 @@ class Gauge:
     name: str
     unit: str
     what: str = ""
-    kind: Literal["level", "counter", "fact"] = "level"
+    kind: Kind = "level"
     family: Literal["handles", "memory", "objects", "own"] = "own"
     floor: float = 0.004
     rise: float = 3.0
@@ -67,14 +70,19 @@ class Limit:
     """Something a gauge must not do, in every run.
 
     Exactly one of `at_least`, `at_most`, `at_end` or `per_second` is given. `at_least` and
-    `at_most` hold for every sample, `at_end` for the last one, `per_second` is the highest mean
-    rate of a counter over the steady part.
+    `at_most` hold for every reading (of a measure: every steady step), `at_end` for the last one,
+    `per_second` is the highest mean rate of a counter over the steady part.
 
     Parameters
     ----------
     gauge : str
-        The name of a gauge, of a fact, or ``exit_s`` (seconds from the end of the load to the end
-        of the process, tear-down included).
+        The name of a gauge, of a measure, of a fact, ``cpu_s`` (seconds of processor time, a
+        counter), ``cleanup_s`` (seconds of the tear-down) or ``exit_s`` (seconds from the end of
+        the load to the end of the process, tear-down included).
+    quantile : float, optional
+        Share of the steady readings for which `at_most` must hold, such as 0.5 or 0.95. On a
+        machine that others use too, the median step of a run is a property of the code; the
+        longest one is not.
     source : str
         Where the limit comes from: a seed's budget, a promise of the interface.
     """
@@ -84,6 +92,7 @@ class Limit:
     at_most: float | None = None
     at_end: float | None = None
     per_second: float | None = None
+    quantile: float | None = None
     source: str = ""
 
     def __post_init__(self) -> None:
@@ -92,16 +101,51 @@ class Limit:
             raise ScenarioError(
                 f"Limit({self.gauge!r}) needs exactly one of at_least, at_most, at_end, per_second"
             )
+        if self.quantile is not None and (self.at_most is None or not 0 < self.quantile < 1):
+            raise ScenarioError(
+                f"Limit({self.gauge!r}): a quantile lies between 0 and 1 and goes with at_most"
+            )
 
     def text(self) -> str:
         """Return the limit as a short sentence, such as ``active >= 0 always``."""
         if self.at_least is not None:
             return f"{self.gauge} ≥ {self.at_least:g} always"
+        if self.quantile is not None:
+            return f"{self.gauge} ≤ {self.at_most:g} in {self.quantile:.0%} of steps"
         if self.at_most is not None:
             return f"{self.gauge} ≤ {self.at_most:g} always"
         if self.at_end is not None:
             return f"{self.gauge} = {self.at_end:g} at the end"
         return f"{self.gauge} ≤ {self.per_second:g} per second"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A cost that must not grow with what it is spent on, such as memory with rows.
+
+    Each step takes another value of `over`, so that every run walks through all of them. The
+    exponent is the slope of the cost over the size, both as logarithms: 1 where the cost is
+    proportional, 0 where it does not depend on it.
+
+    Parameters
+    ----------
+    gauge : str
+        The cost: a measure.
+    over : str
+        The size: a measure of the scenario's own that gives the step's value.
+    at_most : float
+        The largest exponent that does not count as growth.
+    floor : float
+        Costs below it count as equal to it, in the unit of the cost.
+    source : str
+        Where the expectation comes from.
+    """
+
+    gauge: str
+    over: str
+    at_most: float = 0.3
+    floor: float = 0.0
+    source: str = ""
 
 
 @dataclass
@@ -141,8 +185,8 @@ class Variant:
     step : callable
         Does one repetition; called with the step's number and what the set-up yielded.
     expect : mapping of str to str
-        Declared symptoms: gauge name to verdict, limit's gauge to ``"broken"``, or ``"run"`` to
-        ``"hangs"``. What is not named is expected clean.
+        Declared symptoms: gauge name to verdict, limit's gauge to ``"broken"``, sweep's gauge to
+        ``"scales"``, or ``"run"`` to ``"hangs"``. What is not named is expected clean.
     close : callable, optional
         Called with what the set-up yielded when the load ends, before the tear-down.
     params : mapping, optional
@@ -169,18 +213,21 @@ class Scenario:
     claim : str
         The claim in one sentence.
     symptoms : mapping of str to str
-        What the claim says of `leaky`: gauge to verdict, limit's gauge to ``"broken"``, ``"run"``
-        to ``"hangs"``. Empty for a null control.
+        What the claim says of `leaky`: gauge to verdict, limit's gauge to ``"broken"``, sweep's
+        gauge to ``"scales"``, ``"run"`` to ``"hangs"``. Empty for a null control.
     outcome : {"reproduced", "partly", "not reproduced"}
         What was measured of the claim when the file was written.
     fix : {"holds", "insufficient", "harmful"}
         What was measured of the seed's own fix: `proposed` where there is one, else `fixed`.
     gauges : iterable of str
-        The built-in gauges that are evidence here.
+        The built-in gauges and measures that are evidence here. Measures (``step_s``, ``lag_s``,
+        ``step_peak``) are read only where gauges, limits or sweeps name them.
     control : str
         A gauge that must stay level in every variant.
     limits : iterable of Limit
         What must hold in every run.
+    sweeps : iterable of Sweep
+        Which costs must not grow with what.
     steps, warmup, block : int
         Measured steps, steps before them, and steps between two collections.
     params : mapping
@@ -211,6 +258,7 @@ class Scenario:
         gauges: Iterable[str] = (),
         control: str = "threads",
         limits: Iterable[Limit] = (),
+        sweeps: Iterable[Sweep] = (),
         steps: int = 240,
         warmup: int = 60,
         block: int = 10,
@@ -228,7 +276,8 @@ class Scenario:
             raise ScenarioError("a claim needs an outcome, and an outcome a claim")
         self.seed, self.claim, self.outcome, self.fix = seed, claim, outcome, fix
         self.symptoms = dict(symptoms or {})
-        self.gauges, self.control, self.limits = tuple(gauges), control, tuple(limits)
+        self.gauges, self.control = tuple(gauges), control
+        self.limits, self.sweeps = tuple(limits), tuple(sweeps)
         self.steps, self.warmup, self.block = steps, warmup, block
         self.params = dict(params or {})
         self.deadline_s, self.exit_deadline_s = deadline_s, exit_deadline_s
@@ -268,7 +317,7 @@ class Scenario:
         return function
 
     def gauge(
-        self, unit: str, *, kind: Literal["level", "counter"] = "level", **rule: Any
+        self, unit: str, *, kind: Kind = "level", **rule: Any
     ) -> Callable[[Callable[..., float]], Callable[..., float]]:
         """Declare a gauge of the scenario's own, read after each step from what is set up."""
 
@@ -296,6 +345,12 @@ class Scenario:
 
         return add
 
+    @property
+    def named(self) -> set[str]:
+        """Every gauge that the declaration names."""
+        limited = {limit.gauge for limit in self.limits}
+        return {*self.gauges, *limited, *(sweep.gauge for sweep in self.sweeps)}
+
     def describe(self) -> dict[str, Any]:
         """Return all that a runner and a stored capture must know, as plain JSON values."""
         own = [asdict(gauge) for gauge, _ in self.own_gauges.values()]
@@ -304,6 +359,7 @@ class Scenario:
             **{key: list(getattr(self, key)) for key in ("gauges", "requires")},
             "audit": self.audit_function is not None,
             "limits": [asdict(limit) for limit in self.limits],
+            "sweeps": [asdict(sweep) for sweep in self.sweeps],
             "own_gauges": own + [asdict(gauge) for gauge in self.facts.values()],
             "variants": {
                 v.name: {"what": v.what, "expect": dict(v.expect), "params": dict(v.params)}

@@ -13,7 +13,7 @@ import pandas as pd
 from resleak import store
 from resleak.declare import Gauge
 from resleak.errors import StoreError
-from resleak.gauges import BUILTIN
+from resleak.gauges import BUILTIN, MEASURES
 
 
 class Capture:
@@ -254,7 +254,7 @@ def gauges_of(captures: Iterable[Capture]) -> dict[str, Gauge]:
         for capture in captures
         for declared in capture.manifest["scenario"]["own_gauges"]
     }
-    return {**BUILTIN, **own}
+    return {**BUILTIN, **MEASURES, **own}
 
 
 def _place(capture: Capture) -> int:

@@ -42,6 +42,16 @@ BUILTIN = {
     )
 }  # fmt: skip
 
+#: Read of each step where a scenario names them; see `resleak.meters`.
+MEASURES = {
+    gauge.name: gauge
+    for gauge in (
+        Gauge("step_s", "s", "duration of the step", "measure"),
+        Gauge("lag_s", "s", "longest wait of the event loop during the step", "measure"),
+        Gauge("step_peak", "B", "most memory in the step, above what it began with", "measure"),
+    )
+}
+
 #: Read by the parent for context; never judged for growth.
 CONTEXT = {
     "cpu_s": "s",

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from resleak.declare import Limit
-from resleak.frames import Capture
+from resleak.frames import Capture, gauges_of
 
 
 def check(captures: Iterable[Capture]) -> pd.DataFrame:
@@ -43,17 +43,30 @@ def _check_one(limit: Limit, runs: list[Capture]) -> dict[str, Any]:
 
 def _readings(limit: Limit, run: Capture) -> np.ndarray:
     """Return the readings of one run that the limit speaks of; empty if there are none."""
-    if limit.gauge == "exit_s":
-        return _array(run.exit["exit_s"])
-    if limit.gauge in run.manifest["facts"]:
-        return _array(run.manifest["facts"][limit.gauge])
+    facts = {**run.manifest["facts"], **_times(run)}
+    if limit.gauge in facts:
+        return _array(facts[limit.gauge])
     if limit.gauge not in run.trace:
         return np.empty(0)
     rows = run.trace[run.trace[limit.gauge].notna()]
     if limit.per_second is not None:
         return _array(_per_second(rows, limit.gauge))
+    if limit.gauge in measures(run):
+        rows = rows[(rows["phase"] == "steady") & (rows["moment"] == "step")]
     values = rows[limit.gauge].to_numpy(dtype=float)
+    if limit.quantile is not None and len(values):
+        return _array(float(np.quantile(values, limit.quantile)))
     return values[-1:] if limit.at_end is not None else values
+
+
+def measures(run: Capture) -> set[str]:
+    """Return the names of the gauges that belong to single steps."""
+    return {name for name, gauge in gauges_of([run]).items() if gauge.kind == "measure"}
+
+
+def _times(run: Capture) -> dict[str, float | None]:
+    lasted = {p["name"]: p["end_s"] - p["start_s"] for p in run.manifest["phases"]}
+    return {"exit_s": run.exit["exit_s"], "cleanup_s": lasted.get("teardown")}
 
 
 def _array(value: float | None) -> np.ndarray:

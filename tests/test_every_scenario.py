@@ -10,8 +10,8 @@ import pytest
 
 from resleak import catalog, claims, frames
 from resleak.claims import Judgement
-from resleak.declare import BROKEN, HANGS, Scenario
-from resleak.gauges import BUILTIN
+from resleak.declare import BROKEN, HANGS, SCALES, Scenario
+from resleak.gauges import BUILTIN, MEASURES
 from resleak.measure import measure
 from resleak.plan import jobs, plan
 
@@ -27,8 +27,8 @@ def words(declared: str) -> set[str]:
 
 
 def readable(scenario: Scenario) -> set[str]:
-    limited = {limit.gauge for limit in scenario.limits}
-    return {*BUILTIN, *scenario.own_gauges, *scenario.facts, *limited, "run"}
+    derived = {"cpu_s", "exit_s", "cleanup_s", "run"}
+    return {*BUILTIN, *MEASURES, *scenario.own_gauges, *scenario.facts, *derived}
 
 
 def measured(name: str, out: Path) -> Judgement:
@@ -44,8 +44,8 @@ def measured(name: str, out: Path) -> Judgement:
 def explain(judged: Judgement) -> str:
     frame = judged.frame[["variant", "gauge", "verdict", "per_step", "low", "high", "reason"]]
     unclear = frame[~frame["verdict"].isin(["level", "bounded"])]
-    limits = [one.limits.to_string() for one in judged.variants.values()]
-    return "\n".join([str(judged), str(judged.claim), unclear.to_string(), *limits])
+    held = [t.to_string() for v in judged.variants.values() for t in (v.limits, v.sweeps)]
+    return "\n".join([str(judged), str(judged.claim), unclear.to_string(), *held])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -67,8 +67,9 @@ def test_names_only_what_can_be_read(name: str) -> None:
     for declared in (scenario.symptoms, *expected):
         assert set(declared) <= readable(scenario)
         for told in declared.values():
-            assert words(told) <= {"leak", "deferred", BROKEN, HANGS}
-    assert {*scenario.gauges, scenario.control} <= set(BUILTIN)
+            assert words(told) <= {"leak", "deferred", BROKEN, HANGS, SCALES}
+    assert scenario.named | {sweep.over for sweep in scenario.sweeps} <= readable(scenario)
+    assert {*scenario.gauges, scenario.control} <= {*BUILTIN, *MEASURES}
 
 
 @pytest.mark.parametrize("name", NAMES)
