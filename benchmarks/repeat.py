@@ -5,14 +5,16 @@
 
 Each repetition captures every variant anew, with seeds that no other repetition has, and judges it.
 Results are appended to build/bench/repeat.jsonl as they come; a run that was stopped goes on where
-it was.
+it was. Repetitions of an earlier text of the scenario's file do not count.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,12 +35,12 @@ def main() -> None:
     """Repeat what the command line names, and print the table."""
     options = _options()
     names = options.names or list(catalog.paths())
-    done = [] if options.fresh else _stored()
+    done = [] if options.fresh else _stored(options.results)
     for name in names:
         have = {row["repetition"] for row in done if row["scenario"] == name}
         for repetition in sorted(set(range(options.times)) - have):
             row = _repeat(name, repetition)
-            _store(row)
+            _store(row, options.results)
             done.append(row)
             Console(stderr=True).print(
                 f"{name} {repetition + 1}/{options.times}: {row['as_declared']}"
@@ -50,11 +52,13 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="scenarios; all by default")
     parser.add_argument("--times", type=int, default=10)
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where they are appended")
     parser.add_argument("--fresh", action="store_true", help="forget earlier repetitions")
     return parser.parse_args()
 
 
 def _repeat(name: str, repetition: int) -> dict[str, Any]:
+    began = time.monotonic()
     with tempfile.TemporaryDirectory() as out:
         # Stacks have no part in the verdict, and take longer than all runs with the gauges.
         capture(name, out=out, seed=SEEDS_APART * (repetition + 1), stacks=False)
@@ -66,25 +70,45 @@ def _repeat(name: str, repetition: int) -> dict[str, Any]:
     }
     return {
         "scenario": name,
+        "text": _digest(name),
         "repetition": repetition,
+        "seconds": round(time.monotonic() - began, 1),
         "as_declared": judged.ok,
+        "outcome": judged.claim["measured"],
+        "fix": judged.claim["fix"]["measured"],
         "verdicts": {variant: one.verdict for variant, one in judged.variants.items()},
         "symptoms": {
             v: {k: sorted(w) for k, w in one.symptoms.items()} for v, one in judged.variants.items()
         },
         "gauges": gauges,
+        "unclear": [
+            f"{variant} {row['gauge']} {row['verdict']}: {row['reason']}"
+            for variant, one in judged.variants.items()
+            for row in one.gauges[one.gauges["gauge"].isin(one.evidence)].to_dict(orient="records")
+            if row["verdict"] not in ("level", "bounded")
+        ],
+        "worst": {
+            f"{variant} {row['limit']}": row["worst"]
+            for variant, one in judged.variants.items()
+            for row in one.limits.to_dict(orient="records")
+        },
     }
 
 
-def _stored() -> list[dict[str, Any]]:
-    return (
-        [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
+def _digest(name: str) -> str:
+    return hashlib.sha256(catalog.paths()[name].read_bytes()).hexdigest()[:12]
+
+
+def _stored(results: Path) -> list[dict[str, Any]]:
+    rows = (
+        [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
     )
+    return [row for row in rows if row["text"] == _digest(row["scenario"])]
 
 
-def _store(row: dict[str, Any]) -> None:
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    with RESULTS.open("a") as file:
+def _store(row: dict[str, Any], results: Path) -> None:
+    results.parent.mkdir(parents=True, exist_ok=True)
+    with results.open("a") as file:
         file.write(json.dumps(row) + "\n")
 
 
