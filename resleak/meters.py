@@ -73,13 +73,14 @@ class LoopLag(Meter):
 
     async def _beat(self) -> None:
         while True:
+            self._late()
             self._due = time.monotonic() + _BEAT_S
             await asyncio.sleep(_BEAT_S)
-            self._late()
 
     @asynccontextmanager
     async def running(self) -> Any:
         """Keep the heart beating."""
+        self._due = time.monotonic()
         heart = asyncio.create_task(self._beat())
         yield
         heart.cancel()

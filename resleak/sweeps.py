@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from resleak.declare import Sweep
 from resleak.frames import Capture
@@ -16,7 +14,7 @@ from resleak.frames import Capture
 #: Fewest different sizes that make a curve.
 FEWEST_SIZES = 4
 #: Resamplings of the runs and of each size's steps.
-_RESAMPLED = 500
+_RESAMPLED = 1000
 _COLUMNS = ["gauge", "over", "verdict", "exponent", "low", "high", "at_most", "smallest", "largest"]
 
 
@@ -87,48 +85,50 @@ def judge(sweep: Sweep, runs: list[np.ndarray]) -> Scaling:
     The exponent is the Theil-Sen slope through the median cost at each size, both as logarithms;
     the interval resamples runs, and steps within each size.
     """
-    everything = np.concatenate(runs) if runs else np.empty((0, 2))
-    sizes = np.unique(everything[:, 0])
+    runs = [run for run in runs if len(run)]
+    sizes = _sizes(runs)
     if len(sizes) < FEWEST_SIZES:
         nan = np.nan
-        return _scaling(sweep, "inconclusive", (nan, nan, nan), nan, nan)
-    costs = _medians(everything, sizes)
-    exponent, drawn = _exponent(sweep, sizes, costs), _resampled(sweep, runs, sizes)
+        return _scaling(sweep, "inconclusive", (nan, nan, nan), (nan, nan))
+    by_run = np.array([[np.median(run[run[:, 0] == s, 1]) for s in sizes] for run in runs])
+    costs = np.median(by_run, axis=0)
+    exponent = float(_exponents(sweep, sizes, costs[None])[0])
+    drawn = _exponents(sweep, sizes, _resampled(runs, sizes))
     low, high = (float(q) for q in np.quantile(drawn, [0.025, 0.975]))
     verdict = "scales" if low > sweep.at_most else "flat" if high < sweep.at_most else ""
     found = (exponent, min(low, exponent), max(high, exponent))
-    return _scaling(sweep, verdict or "inconclusive", found, float(costs[0]), float(costs[-1]))
+    return _scaling(sweep, verdict or "inconclusive", found, (float(costs[0]), float(costs[-1])))
+
+
+def _sizes(runs: list[np.ndarray]) -> np.ndarray:
+    """Return the sizes that every run has taken."""
+    each = [set(run[:, 0]) for run in runs]
+    return np.array(sorted(set.intersection(*each))) if each else np.empty(0)
 
 
 def _scaling(
-    sweep: Sweep, verdict: str, found: tuple[float, float, float], first: float, last: float
+    sweep: Sweep, verdict: str, found: tuple[float, float, float], ends: tuple[float, float]
 ) -> Scaling:
-    return Scaling(sweep.gauge, sweep.over, verdict, *found, sweep.at_most, first, last)
+    return Scaling(sweep.gauge, sweep.over, verdict, *found, sweep.at_most, *ends)
 
 
-def _medians(steps: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    return np.array([np.median(steps[steps[:, 0] == size, 1]) for size in sizes])
+def _exponents(sweep: Sweep, sizes: np.ndarray, costs: np.ndarray) -> np.ndarray:
+    """Return the Theil-Sen slope of each row of costs, shape (rows,)."""
+    x, y = np.log(sizes), np.log(np.maximum(costs, max(sweep.floor, np.finfo(float).tiny)))
+    first, second = np.triu_indices(len(sizes), 1)
+    slopes = (y[:, second] - y[:, first]) / (x[second] - x[first])
+    return np.asarray(np.median(slopes, axis=1))
 
 
-def _exponent(sweep: Sweep, sizes: np.ndarray, costs: np.ndarray) -> float:
-    least = max(sweep.floor, np.finfo(float).tiny)
-    slope = stats.theilslopes(np.log(np.maximum(costs, least)), np.log(sizes))[0]
-    return float(slope)
-
-
-def _resampled(sweep: Sweep, runs: list[np.ndarray], sizes: np.ndarray) -> np.ndarray:
+def _resampled(runs: list[np.ndarray], sizes: np.ndarray) -> np.ndarray:
+    """Return median costs of resampled steps in resampled runs, shape (resamplings, sizes)."""
     rng = np.random.default_rng(0)
-    groups = [[run[run[:, 0] == size, 1] for size in sizes] for run in runs if len(run)]
 
-    def drawn() -> float:
-        chosen = rng.integers(len(groups), size=len(groups))
-        costs = [_drawn_median(rng, [groups[k][n] for k in chosen]) for n in range(len(sizes))]
-        known = ~np.isnan(costs)
-        return _exponent(sweep, sizes[known], np.array(costs)[known])
+    def medians(run: np.ndarray, size: float) -> np.ndarray:
+        costs = run[run[:, 0] == size, 1]
+        drawn = rng.choice(costs, (_RESAMPLED, len(costs)))
+        return np.asarray(np.median(drawn, axis=1))
 
-    return np.array([drawn() for _ in range(_RESAMPLED)])
-
-
-def _drawn_median(rng: np.random.Generator, parts: list[np.ndarray]) -> float:
-    values: Any = np.concatenate(parts)
-    return float(np.median(rng.choice(values, len(values)))) if len(values) else np.nan
+    by_run = np.array([[medians(run, size) for size in sizes] for run in runs])
+    chosen = rng.integers(len(runs), size=(len(runs), _RESAMPLED))
+    return np.asarray(np.median(by_run[chosen, :, np.arange(_RESAMPLED)], axis=0))

@@ -38,6 +38,7 @@ def write(
     *,
     status: str = "exited",
     exit_s: float = 0.1,
+    cleanup_s: float = 0.05,
     facts: Mapping[str, float] | None = None,
 ) -> None:
     """Write the runs of a trace as captures of one variant."""
@@ -57,6 +58,7 @@ def write(
                     "run": int(str(run)),
                     "seed": 0,
                     "steps": 240,
+                    "phases": [{"name": "teardown", "start_s": 2.0, "end_s": 2.0 + cleanup_s}],
                     "exit": {"status": status, "exit_s": exit_s, "phase": "exit", "code": 0},
                     "facts": dict(facts or {}),
                     "versions": {"python": "3.11.7"},

@@ -1,0 +1,107 @@
+"""DuckDB connections that are dropped are freed; those that a kept error holds are not.
+
+Before a DELETE, the API counts the matching rows in an in-memory DuckDB which nobody closes. In
+each step one count succeeds and one fails, on a table that does not exist; the failure becomes an
+HTTPException, as in the seed. DuckDB may use two threads per connection.
+
+- `leaky`, as printed. CPython drops the connection when the function returns, and DuckDB frees
+  everything with its last reference: 0 bytes and 0 threads per step, on success and on failure.
+  "A memory leak on every DELETE" is not reproduced.
+- `leaky_error_kept`: a log keeps the last 100 errors with their tracebacks, as error trackers do.
+  The traceback holds the frame, the frame holds the connection: 4.5 MB of heap and 9 threads per
+  failing DELETE. The garbage collector cannot help: it is all still in use.
+- `fixed`, with the same log: `conn.close()` in a `finally`. What is kept is closed.
+
+The log is full when the run begins (of errors that hold no connection), so that it does not grow
+by itself. Its length is the bound of the leak: 100 errors are 450 MB and 900 threads.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from resleak.declare import Run, Scenario
+
+scenario = Scenario(
+    seed="003#2",
+    claim="DuckDB :memory: connections are never closed: a memory leak on every DELETE",
+    symptoms={"heap": "leak", "threads": "leak"},
+    outcome="not reproduced",
+    fix="holds",
+    gauges=("heap", "threads"),
+    control="fds",
+    steps=15,
+    warmup=3,
+    block=1,
+    params={"errors_kept": 0, "threads": 2},
+    requires=("duckdb", "starlette"),
+    extra="arc",
+    stacks=False,
+)
+GOOD = "SELECT count(*) FROM range(1000) AS cpu(host) WHERE host < 10"
+BAD = "SELECT count(*) FROM cpu WHERE host < 10"
+
+
+class Deletes:
+    """The route that counts what a DELETE would remove, and the errors kept of it."""
+
+    def __init__(self, run: Run) -> None:
+        import duckdb
+        from starlette.exceptions import HTTPException
+
+        config = {"threads": run.params.threads}
+        self.memory: Callable[[], Any] = lambda: duckdb.connect(":memory:", config=config)
+        self.refused, self.failed = HTTPException, duckdb.Error
+        self.errors: deque[Exception] = deque(maxlen=run.params.errors_kept)
+
+    def count(self, conn: Any, query: str) -> int:
+        try:
+            return int(conn.execute(query).fetchone()[0])
+        except self.failed as e:
+            raise self.refused(500, f"not counted: {e}") from e
+
+    async def serve(self, count_matching_rows: Callable[[str], Awaitable[int]]) -> None:
+        for query in (GOOD, BAD):
+            try:
+                await count_matching_rows(query)
+            except self.refused as error:
+                self.errors.append(error)
+
+
+@scenario.setup
+async def deletes(run: Run) -> AsyncIterator[Deletes]:
+    deletes = Deletes(run)
+    with deletes.memory() as shared:  # whose cursors are cheap to open
+        memory, deletes.memory = deletes.memory, shared.cursor
+        for step in range(-run.params.errors_kept, 0):
+            await fixed(step, deletes)
+    deletes.memory = memory
+    yield deletes
+
+
+@scenario.variant("leaky")
+@scenario.variant("leaky_error_kept", expect={"heap": "leak", "threads": "leak"}, errors_kept=100)
+async def leaky(_step: int, deletes: Deletes) -> None:
+    """Open a connection and leave the rest to the garbage collector."""
+
+    async def count_matching_rows(query: str) -> int:
+        conn = deletes.memory()
+        return deletes.count(conn, query)
+
+    await deletes.serve(count_matching_rows)
+
+
+@scenario.variant("fixed", errors_kept=100)
+async def fixed(_step: int, deletes: Deletes) -> None:
+    """Close the connection on every path."""
+
+    async def count_matching_rows(query: str) -> int:
+        conn = deletes.memory()
+        try:
+            return deletes.count(conn, query)
+        finally:
+            conn.close()
+
+    await deletes.serve(count_matching_rows)

@@ -1,0 +1,118 @@
+"""A log's stream stays open when reading it fails and the driver keeps the error.
+
+A driver shows the last lines of the logs that are asked for. For each id it keeps a getter, and
+the getter keeps its last answer or its last error, as the seed's `idToLastLines` does. Each step
+asks for a sound log and for the next of 500, in which one line of 400 is not UTF-8. The map has all
+of them when the run begins, so that it does not grow by itself (that is `driver_maps`).
+
+- `leaky` closes the stream after the last line, which the error skips. The error that the getter
+  keeps holds the traceback, the frame and the stream: one descriptor per log that cannot be read,
+  for as long as its id is known.
+- `leaky_few_ids`: 20 logs again and again. Each error takes the place of the one before, and the
+  descriptors stop at 20 more: this leak is one per id, not one per call.
+- `leaky_error_text` keeps the error's text instead, and nothing leaks although nothing was
+  mended: CPython closes the stream with the last reference to it. Node has no such rule, so what
+  the seed says holds there without a kept error too.
+- `fixed`: `with` closes the stream on every path; the errors that are kept hold closed streams.
+
+The concurrency limit that the seed adds to its cure is `read_local_file`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from resleak.declare import Run, Scenario
+
+scenario = Scenario(
+    seed="000#2",
+    claim="a read stream is not closed when reading the last lines fails: descriptors accumulate",
+    symptoms={"fds": "leak"},
+    outcome="reproduced",
+    fix="holds",
+    gauges=("fds",),
+    control="threads",
+    steps=120,
+    warmup=30,
+    params={"lines": 400, "bad_line": 300, "wanted": 100, "ids": 500, "keep": "error"},
+)
+Read = Callable[[Path, int, str], list[str]]
+
+
+class LastLinesGetter:
+    """Reads the last lines of one log, and remembers what came of it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lines: list[str] = []
+        self.error: Exception | str | None = None
+
+    def update(self, read: Read, wanted: int, keep: str) -> None:
+        try:
+            self.lines = read(self.path, wanted, "")
+        except (OSError, UnicodeError) as error:
+            self.error = error if keep == "error" else str(error)
+
+
+class Driver:
+    """Shows the last lines of logs, by id."""
+
+    def __init__(self, run: Run) -> None:
+        self.params = run.params
+        self.sound, self.broken = run.workdir / "sound.log", run.workdir / "broken.log"
+        self.id_to_last_lines: dict[str, LastLinesGetter] = {}
+
+    def write_logs(self) -> None:
+        lines = [b"%d task: progress\n" % number for number in range(self.params.lines)]
+        self.sound.write_bytes(b"".join(lines))
+        lines[self.params.bad_line] = b"\xff\xfe of another encoding\n"
+        self.broken.write_bytes(b"".join(lines))
+
+    def show(self, step: int, read: Read) -> None:
+        self._update("sound", self.sound, read)
+        self._update(f"broken {step % self.params.ids}", self.broken, read)
+
+    def _update(self, key: str, path: Path, read: Read) -> None:
+        getter = self.id_to_last_lines.setdefault(key, LastLinesGetter(path))
+        getter.update(read, self.params.wanted, self.params.keep)
+
+
+def last(lines: Iterable[str], wanted: int, pattern: str) -> list[str]:
+    return list(deque((line for line in lines if pattern in line), wanted))
+
+
+@scenario.setup
+def driver(run: Run) -> Iterator[Driver]:
+    driver = Driver(run)
+    driver.write_logs()
+    for step in range(driver.params.ids):
+        fixed(step, driver)
+    yield driver
+
+
+@scenario.variant("leaky", expect={"fds": "leak"})
+@scenario.variant("leaky_few_ids", ids=20)
+@scenario.variant("leaky_error_text", keep="text")
+def leaky(step: int, driver: Driver) -> None:
+    """Close the stream after the last line, which an exception skips."""
+
+    def get_last_lines(path: Path, wanted: int, pattern: str) -> list[str]:
+        stream = path.open(encoding="utf-8")
+        lines = last(stream, wanted, pattern)
+        stream.close()
+        return lines
+
+    driver.show(step, get_last_lines)
+
+
+@scenario.variant()
+def fixed(step: int, driver: Driver) -> None:
+    """Close the stream on every path."""
+
+    def get_last_lines(path: Path, wanted: int, pattern: str) -> list[str]:
+        with path.open(encoding="utf-8") as stream:
+            return last(stream, wanted, pattern)
+
+    driver.show(step, get_last_lines)
