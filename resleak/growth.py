@@ -94,12 +94,11 @@ def judge(traces: pd.DataFrame, gauges: Mapping[str, Gauge]) -> pd.DataFrame:
         unit per step.
     """
     rows = []
+    levels = [gauge for gauge in gauges.values() if gauge.kind == "level"]
     for variant, trace in traces.groupby("variant", sort=False):
-        judged = [
-            _judge_one(gauge, series(trace, gauge.name))
-            for gauge in gauges.values()
-            if gauge.kind == "level" and gauge.name in trace and trace[gauge.name].notna().any()
-        ]
+        readings = Readings(trace)
+        known = [gauge for gauge in levels if readings.has(gauge.name)]
+        judged = [_judge_one(gauge, series(readings, gauge.name)) for gauge in known]
         final = _corrected(_corroborated(judged))
         rows += [{"variant": variant, **asdict(one)} for one in final]
     columns = ["variant", *Judged.__dataclass_fields__]
@@ -116,17 +115,45 @@ def run_rates(trace: pd.DataFrame, gauge: str) -> np.ndarray:
     gauge : str
         A column.
     """
-    steady = series(trace, gauge).steady
+    steady = series(Readings(trace), gauge).steady
     enough = [points for points in steady if len(points) >= FEWEST]
     return rates.slopes(_late(enough)) if enough else np.empty(0)
 
 
-def series(trace: pd.DataFrame, gauge: str) -> Series:
-    """Take from one variant's trace what the verdict on one gauge rests on.
+class Readings:
+    """One variant's trace as plain arrays, taken apart once and asked for each gauge.
 
     Parameters
     ----------
     trace : DataFrame
+        The runs of one variant.
+    """
+
+    def __init__(self, trace: pd.DataFrame) -> None:
+        self._trace = trace
+        self.run, self.step, self.block = (
+            trace[name].to_numpy() for name in ("run", "step", "block")
+        )
+        self.runs = np.unique(self.run)
+        phase, moment = trace["phase"].to_numpy(object), trace["moment"].to_numpy(object)
+        self.steady, self.settle = phase == "steady", phase == "settle"
+        self.before, self.after = moment == "before_collect", moment == "after_collect"
+
+    def has(self, gauge: str) -> bool:
+        """Tell whether there is any reading of a gauge."""
+        return gauge in self._trace and bool(self._trace[gauge].notna().any())
+
+    def values(self, gauge: str) -> np.ndarray:
+        """Return all readings of a gauge, NaN where it was not read."""
+        return self._trace[gauge].to_numpy(dtype=float)
+
+
+def series(readings: Readings, gauge: str) -> Series:
+    """Take from one variant's trace what the verdict on one gauge rests on.
+
+    Parameters
+    ----------
+    readings : Readings
         The runs of one variant.
     gauge : str
         A column.
@@ -135,18 +162,17 @@ def series(trace: pd.DataFrame, gauge: str) -> Series:
     -------
     Series
     """
-    known = trace[trace[gauge].notna()]
-    after = known[known["moment"] == "after_collect"]
-    by_run = list(after.groupby("run"))
-    steady = [_points(run[run["phase"] == "steady"], gauge) for _, run in by_run]
-    settled = [run[run["phase"] == "settle"][gauge].tail(1) for _, run in by_run]
+    values = readings.values(gauge)
+    after = readings.after & ~np.isnan(values)
+    by_run = [after & (readings.run == run) for run in readings.runs]
+    steady = [_points(readings.step, values, rows & readings.steady) for rows in by_run]
     return Series(
         steady=[points for points in steady if len(points)],
-        start=_median(run[gauge].head(1) for _, run in by_run),
-        settled=_median(settled),
-        drop=_drop(known, gauge),
-        peak=float(known[gauge].max()),
-        at_end=_median(run[gauge].tail(1) for _, run in by_run),
+        start=_median(values[rows][:1] for rows in by_run),
+        settled=_median(values[rows & readings.settle][-1:] for rows in by_run),
+        drop=_drop(readings, values),
+        peak=float(np.nanmax(values)),
+        at_end=_median(values[rows][-1:] for rows in by_run),
     )
 
 
@@ -155,23 +181,25 @@ def waits(row: Mapping[str, Any]) -> bool:
     return bool(row["family"] in _COUNTED and row["held_between_collections"] >= _LEAST_DROP)
 
 
-def _points(rows: pd.DataFrame, gauge: str) -> np.ndarray:
-    last = rows.drop_duplicates("step", keep="last")
-    return rates.thin(last[["step", gauge]].to_numpy(dtype=float))
+def _points(step: np.ndarray, values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    points = np.column_stack([step[rows], values[rows]]).astype(float)
+    last_of_its_step = np.append(np.diff(points[:, 0]) != 0, True)[: len(points)]
+    return rates.thin(points[last_of_its_step])
 
 
-def _drop(known: pd.DataFrame, gauge: str) -> float:
+def _drop(readings: Readings, values: np.ndarray) -> float:
     """Return the median fall from just before to just after a collection."""
-    steady = known[known["phase"] == "steady"]
-    moments = steady.pivot_table(index=["run", "block"], columns="moment", values=gauge)
-    if not {"before_collect", "after_collect"} <= set(moments.columns):
-        return 0.0
-    return float((moments["before_collect"] - moments["after_collect"]).median())
+    known = readings.steady & ~np.isnan(values)
+    before, after = known & readings.before, known & readings.after
+    place = readings.run * (readings.block.max() + 1) + readings.block
+    _, first, second = np.intersect1d(place[before], place[after], return_indices=True)
+    falls = values[before][first] - values[after][second]
+    return float(np.median(falls)) if len(falls) else 0.0
 
 
-def _median(values: Iterable[pd.Series]) -> float:
-    found = [float(value) for one in values for value in one]
-    return float(np.median(found)) if found else np.nan
+def _median(values: Iterable[np.ndarray]) -> float:
+    found = np.concatenate(list(values))
+    return float(np.median(found)) if len(found) else np.nan
 
 
 def _judge_one(gauge: Gauge, seen: Series) -> Judged:
