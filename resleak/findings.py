@@ -1,0 +1,214 @@
+"""All claims in one table: what became of each, by which number, and what became of its fix."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from resleak import claims, frames, units
+from resleak.claims import Judgement, VariantJudged
+from resleak.declare import BROKEN, HANGS
+from resleak.frames import Captures
+
+#: Called before each scenario with its name, how many are done, and how many there are.
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """The number that an answer rests on.
+
+    Attributes
+    ----------
+    gauge : str
+        What was read.
+    kind : str
+        ``rate`` (per step), ``held`` (between collections), ``peak``, ``worst`` (the reading
+        closest to breaking a limit), ``exponent`` (of a cost over a size), ``exit`` (seconds) or
+        ``none``.
+    value, low, high : float
+        The number and its 95 % interval; NaN where there is none.
+    unit : str
+        Of the number.
+    text : str
+        All of it in words.
+    """
+
+    gauge: str
+    kind: str = "none"
+    value: float = np.nan
+    low: float = np.nan
+    high: float = np.nan
+    unit: str = ""
+    text: str = "not measured"
+
+
+def findings(captures: Captures, progress: Progress = lambda *_: None) -> pd.DataFrame:
+    """Judge every scenario and sum each up in a row.
+
+    Parameters
+    ----------
+    captures : Captures
+        Of any number of scenarios, as `resleak.load` gives them.
+    progress : callable, optional
+        Called with a scenario's name, the number done and the number there is.
+
+    Returns
+    -------
+    DataFrame
+        One row a scenario: ``scenario system title seed claim outcome figure fix_variant fix
+        fix_figure ok``, in the order of the seeds. `figure` and `fix_figure` are dictionaries with
+        the attributes of `Figure`; for a control, `outcome` is its verdict.
+    """
+    measured = captures.select(instrument="gauges")
+    names = sorted(dict.fromkeys(c.scenario for c in measured), key=_place_of(measured))
+    rows = []
+    for done, name in enumerate(names):
+        progress(name, done, len(names))
+        rows.append(finding(claims.judge(measured.select(scenario=name))))
+    return pd.DataFrame(rows)
+
+
+def stored(folder: Path | str, progress: Progress = lambda *_: None) -> pd.DataFrame:
+    """Return `findings` of all captures at or below a folder."""
+    return findings(frames.load(folder), progress)
+
+
+def finding(judgement: Judgement) -> dict[str, Any]:
+    """Sum one scenario up in a row of `findings`."""
+    scenario, claim = judgement.scenario, judgement.claim
+    first = next(iter(judgement.variants.values()))
+    leaky, fix = judgement.variants.get("leaky", first), claim["fix"]
+    cure = judgement.variants.get(fix["variant"] or "")
+    gauge = _telling(scenario, leaky)
+    return {
+        "scenario": scenario["name"],
+        "system": scenario["system"],
+        "title": scenario["title"],
+        "seed": scenario["seed"],
+        "claim": scenario["claim"],
+        "outcome": claim["measured"] or first.verdict,
+        "figure": asdict(figure(leaky, gauge)),
+        "fix_variant": fix["variant"] if claim["text"] else None,
+        "fix": fix["measured"],
+        "fix_figure": asdict(figure(cure, *_of_fix(cure, leaky, gauge))) if cure else None,
+        "ok": judgement.ok,
+    }
+
+
+def figure(variant: VariantJudged, gauge: str, word: str = "") -> Figure:
+    """Return the number by which one gauge of one variant is judged.
+
+    Parameters
+    ----------
+    variant : VariantJudged
+        Of ``resleak.judge(…).variants``.
+    gauge : str
+        A gauge, a limit's or a sweep's gauge, or ``run``.
+    word : str
+        Which of several verdicts on a gauge to quote; a leak can also wait for the collector.
+    """
+    if gauge == "run":
+        return _ending(variant)
+    sweeps = variant.sweeps[variant.sweeps["gauge"] == gauge]
+    if len(sweeps):
+        return _scaling(sweeps.iloc[0])
+    limits = variant.limits[variant.limits["gauge"] == gauge]
+    rows = variant.gauges[variant.gauges["gauge"] == gauge]
+    broken = BROKEN in variant.symptoms.get(gauge, ())
+    if len(limits) and (broken or not len(rows)):
+        worst = limits.sort_values("holds", key=lambda held: held.eq(True)).iloc[0]
+        return _worst(worst)
+    return _growth(rows.iloc[0], word) if len(rows) else Figure(gauge)
+
+
+def counts(table: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """Count the outcomes of claims and of fixes, and the controls that came out clean."""
+    of_claims, controls = table[table["claim"] != ""], table[table["claim"] == ""]
+    return {
+        "claims": of_claims["outcome"].value_counts().to_dict(),
+        "fixes": of_claims["fix"].value_counts().to_dict(),
+        "controls": {"clean": int(controls["outcome"].isin(["level", "bounded"]).sum())},
+    }
+
+
+def _telling(scenario: Mapping[str, Any], leaky: VariantJudged) -> str:
+    """Return the gauge to quote: what the claim names first, and shows if any of it does."""
+    claimed = list(scenario["symptoms"])
+    shown = [name for name in claimed if name in leaky.symptoms]
+    return next(iter([*shown, *claimed, *scenario["gauges"]]), "run")
+
+
+def _of_fix(fix: VariantJudged, leaky: VariantJudged, gauge: str) -> tuple[str, str]:
+    """Return gauge and verdict to quote of a fix: what is new and wrong, else what was wrong."""
+    wrong = {name: words for name, words in fix.symptoms.items() if name in fix.evidence}
+    for name, words in wrong.items():
+        for word in sorted(words - leaky.symptoms.get(name, set())):
+            return name, word
+    return (gauge if gauge in wrong else next(iter(wrong), gauge)), ""
+
+
+def _ending(variant: VariantJudged) -> Figure:
+    hangs = HANGS in variant.symptoms.get("run", ())
+    seconds = [one["exit_s"] for one in variant.exits if one["exit_s"] is not None]
+    longest = max(seconds, default=np.nan)
+    stuck = {one["phase"] for one in variant.exits if one["status"] != "exited"}
+    where = "at exit" if stuck & {"teardown", "exit"} else "under load"
+    text = f"hangs {where}" if hangs else f"ends {units.amount(longest, 's')} after its load"
+    return Figure("run", "exit", longest, unit="s", text=text)
+
+
+def _scaling(row: pd.Series) -> Figure:
+    low, high = float(row["low"]), float(row["high"])
+    power = units.number(float(row["exponent"]))
+    text = f"{row['gauge']} ∝ {row['over']}^{power} {units.interval(low, high)}"
+    return Figure(str(row["gauge"]), "exponent", float(row["exponent"]), low, high, "", text)
+
+
+def _worst(row: pd.Series) -> Figure:
+    gauge, worst = str(row["gauge"]), float(row["worst"])
+    _, _, allowed = str(row["limit"]).partition(" ")
+    for plain in (" always", " at the end", "= "):
+        allowed = allowed.replace(plain, "")
+    return Figure(gauge, "worst", worst, text=f"{gauge} {units.number(worst)}, allowed {allowed}")
+
+
+def _growth(row: pd.Series, word: str) -> Figure:
+    gauge, unit, verdict = str(row["gauge"]), str(row["unit"]), word or str(row["verdict"])
+    rate, low, high = (float(row[key]) for key in ("per_step", "low", "high"))
+    if verdict == "leak":
+        text = f"{gauge} {units.rate(rate, unit)} {_bounds(low, high, unit)}"
+        return Figure(gauge, "rate", rate, low, high, unit, text)
+    if verdict == "deferred":
+        held = float(row["held_between_collections"])
+        text = f"{gauge}: {units.amount(held, unit)} wait for the collector"
+        return Figure(gauge, "held", held, unit=unit, text=text)
+    if verdict == "bounded":
+        peak = float(row["peak"])
+        return Figure(gauge, "peak", peak, unit=unit, text=f"{gauge} ≤ {units.amount(peak, unit)}")
+    smallest = units.rate(float(row["smallest_detectable"]), unit)
+    seen = f", none above {smallest}" if verdict == "level" else ""
+    return Figure(gauge, "rate", rate, low, high, unit, f"{gauge} {verdict}{seen}")
+
+
+def _bounds(low: float, high: float, unit: str) -> str:
+    if unit != "B":
+        return units.interval(low, high)
+    return f"[{units.amount(low, unit)}, {units.amount(high, unit)}]"
+
+
+def _place_of(captures: Iterable[frames.Capture]) -> Callable[[str], tuple[Any, ...]]:
+    """Return a key that puts scenarios in the order of the seeds; those without one come last."""
+    seeds = {c.scenario: str(c.manifest["scenario"]["seed"]) for c in captures}
+
+    def key(name: str) -> tuple[Any, ...]:
+        numbers = [int(n) for n in re.findall(r"\d+", seeds[name])]
+        return (not numbers, numbers[:1], len(numbers) < 2, numbers[1:], name)
+
+    return key
