@@ -109,7 +109,7 @@ class VariantJudged:
             "sites": _records(self.sites.head(_SITES)),
             "exit": self.exits,
         }
-        return {key: _plain(value) for key, value in answer.items()}
+        return {key: plain(value) for key, value in answer.items()}
 
 
 @dataclass
@@ -286,11 +286,12 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(k): v for k, v in row.items()} for row in frame.to_dict(orient="records")]
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a value as JSON can hold it; what is not finite becomes None."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if hasattr(value, "item"):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -111,6 +111,31 @@ def judge(
 
 
 @app.command()
+def claims(
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="DIR", help="Captures; the repository's by default.")
+    ] = None,
+    as_json: AsJson = False,
+    markdown: Annotated[bool, typer.Option(help="Print Markdown.")] = False,
+) -> None:
+    """Judge every claim from stored captures, and print one row for each."""
+    captures = _load(folder or _kept_captures())
+    from resleak import findings
+
+    with console.progress("scenarios") as progress:
+        table = findings.findings(captures, progress)
+    if as_json:
+        _print_json(findings.plain(table))
+    elif markdown:
+        from resleak.figures import claims_markdown
+
+        console.out(claims_markdown(table, _cases()))
+    else:
+        console.show_claims(table)
+    raise typer.Exit(OK if table["ok"].all() else NOT_AS_DECLARED)
+
+
+@app.command()
 def compare(
     what: Annotated[
         list[str],
@@ -286,10 +311,25 @@ def _literal(text: str) -> Any:
 
 
 def _notebook(name: str) -> Path:
+    return _project(Path("notebooks", name)) / "notebooks" / name
+
+
+def _kept_captures() -> Path:
+    return _project(Path("data", "captures")) / "data" / "captures"
+
+
+def _project(part: Path) -> Path:
+    """Return the clone of the repository that has a certain part: this folder, or the package's."""
     for root in (Path(), Path(__file__).parent.parent):
-        if (root / "notebooks" / name).is_file():
-            return root / "notebooks" / name
-    raise ShareError(f"there is no notebooks/{name} here; run this in a clone of the repository")
+        if (root / part).exists():
+            return root
+    raise ShareError(f"there is no {part} here; run this in a clone of the repository")
+
+
+def _cases() -> dict[str, str]:
+    """Return the case file of each system, as a link from the top of the repository."""
+    found = sorted((_project(Path("notebooks")) / "notebooks").glob("2?_*.ipynb"))
+    return {path.stem.partition("_")[2]: f"notebooks/{path.name}" for path in found}
 
 
 def _shown(path: Path) -> str:

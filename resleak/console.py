@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from resleak import units
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -20,7 +21,13 @@ if TYPE_CHECKING:
 #: Characters a line has where nobody says how wide the paper is.
 _WIDTH = 200
 _SITES = 3
-_COLOURS = {"leak": "bold red", "hangs": "bold red", "broken": "bold red", "deferred": "magenta"}
+_COLOURS = {
+    "leak": "bold red",
+    "hangs": "bold red",
+    "broken": "bold red",
+    "scales": "bold red",
+    "deferred": "magenta",
+}
 
 
 def say(message: str) -> None:
@@ -34,8 +41,13 @@ def out(line: str) -> None:
 
 
 @contextmanager
-def progress() -> Iterator[Callable[[str, int, int], None]]:
+def progress(unit: str = "steps") -> Iterator[Callable[[str, int, int], None]]:
     """Show a progress bar with the time left while the block runs, if anyone can see it.
+
+    Parameters
+    ----------
+    unit : str
+        What is counted.
 
     Yields
     ------
@@ -48,7 +60,7 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed:.0f}/{task.total:.0f} steps"),
+        TextColumn(f"{{task.completed:.0f}}/{{task.total:.0f}} {unit}"),
         TimeRemainingColumn(),
     )
     screen = Console(stderr=True)
@@ -78,6 +90,25 @@ def show_scenarios(rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         table.add_row(row["name"], ", ".join(row["variants"]), row["title"])
     _console().print(table)
+
+
+def show_claims(findings: pd.DataFrame) -> None:
+    """Print one line a claim, and how many came out how."""
+    from resleak.findings import GLYPHS, summary
+
+    table = _table("seed", "scenario", "outcome", "key figure", "fix", "its figure")
+    for row in findings.to_dict(orient="records"):
+        outcome, fix = row["outcome"], row["fix"]
+        table.add_row(
+            row["seed"],
+            row["scenario"],
+            f"{GLYPHS.get(outcome, '?')} {outcome}",
+            row["figure"]["text"],
+            f"{GLYPHS.get(fix, '?')} {fix}" if fix else "",
+            row["fix_figure"]["text"] if row["fix_figure"] else "",
+        )
+    _console().print(table)
+    _console().print(summary(findings))
 
 
 def show_judgement(judgement: Judgement) -> None:
@@ -140,6 +171,9 @@ def _remarks(variant: VariantJudged) -> Iterator[str]:
     for limit in variant.limits.to_dict(orient="records"):
         if limit["holds"] is False:
             yield f"broken limit: {limit['limit']}, measured {units.number(limit['worst'])}"
+    for sweep in variant.sweeps[variant.sweeps["verdict"] != "flat"].to_dict(orient="records"):
+        power = f"{units.number(sweep['exponent'])} {units.interval(sweep['low'], sweep['high'])}"
+        yield f"{sweep['gauge']} {sweep['verdict']} with {sweep['over']}: exponent {power}"
     hung = [one for one in variant.exits if one["status"] != "exited"]
     if hung:
         yield f"{len(hung)} of {len(variant.exits)} runs did not end by themselves"

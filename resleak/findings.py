@@ -16,6 +16,17 @@ from resleak.claims import Judgement, VariantJudged
 from resleak.declare import BROKEN, HANGS
 from resleak.frames import Captures
 
+#: A glyph for each outcome, so that a column can be read down at a glance, without colour too.
+GLYPHS = {
+    "reproduced": "●",
+    "partly": "◐",
+    "not reproduced": "○",
+    "holds": "✓",
+    "insufficient": "△",
+    "harmful": "✗",
+    "level": "✓",
+    "bounded": "✓",
+}
 #: Called before each scenario with its name, how many are done, and how many there are.
 Progress = Callable[[str, int, int], None]
 
@@ -80,6 +91,35 @@ def stored(folder: Path | str, progress: Progress = lambda *_: None) -> pd.DataF
     return findings(frames.load(folder), progress)
 
 
+def summary(findings: pd.DataFrame) -> str:
+    """Say in two sentences how many claims were reproduced and how many fixes hold."""
+    of_claims = findings[findings["claim"] != ""]
+    controls = findings[findings["claim"] == ""]
+    clean = int(controls["outcome"].isin(["level", "bounded"]).sum())
+    told = [
+        f"Of {len(of_claims)} claims {_listed(of_claims['outcome'])}.",
+        f"Of their fixes {_listed(of_claims['fix'])}.",
+        f"Of {len(controls)} null controls {clean} came out clean.",
+    ]
+    differs = [str(name) for name in findings.loc[~findings["ok"], "scenario"]]
+    told += [f"Not as declared: {', '.join(differs)}."] if differs else []
+    return " ".join(told)
+
+
+def _listed(outcomes: pd.Series) -> str:
+    counted = outcomes.value_counts()
+    words = {"holds": "hold", "insufficient": "are insufficient", "harmful": "are harmful"}
+    parts = [f"{counted[key]} {words.get(key, key)}" for key in GLYPHS if key in counted]
+    rest = [f"{count} {name}" for name, count in counted.items() if name not in GLYPHS]
+    *most, last = [*parts, *rest] or ["none"]
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def plain(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of `findings` as plain values for JSON; NaN becomes None."""
+    return [claims.plain(row) for row in table.to_dict(orient="records")]
+
+
 def finding(judgement: Judgement) -> dict[str, Any]:
     """Sum one scenario up in a row of `findings`."""
     scenario, claim = judgement.scenario, judgement.claim
@@ -95,8 +135,8 @@ def finding(judgement: Judgement) -> dict[str, Any]:
         "claim": scenario["claim"],
         "outcome": claim["measured"] or first.verdict,
         "figure": asdict(figure(leaky, gauge)),
-        "fix_variant": fix["variant"] if claim["text"] else None,
-        "fix": fix["measured"],
+        "fix_variant": (fix["variant"] or "") if claim["text"] else "",
+        "fix": fix["measured"] or "",
         "fix_figure": asdict(figure(cure, *_of_fix(cure, leaky, gauge))) if cure else None,
         "ok": judgement.ok,
     }
@@ -126,16 +166,6 @@ def figure(variant: VariantJudged, gauge: str, word: str = "") -> Figure:
         worst = limits.sort_values("holds", key=lambda held: held.eq(True)).iloc[0]
         return _worst(worst)
     return _growth(rows.iloc[0], word) if len(rows) else Figure(gauge)
-
-
-def counts(table: pd.DataFrame) -> dict[str, dict[str, int]]:
-    """Count the outcomes of claims and of fixes, and the controls that came out clean."""
-    of_claims, controls = table[table["claim"] != ""], table[table["claim"] == ""]
-    return {
-        "claims": of_claims["outcome"].value_counts().to_dict(),
-        "fixes": of_claims["fix"].value_counts().to_dict(),
-        "controls": {"clean": int(controls["outcome"].isin(["level", "bounded"]).sum())},
-    }
 
 
 def _telling(scenario: Mapping[str, Any], leaky: VariantJudged) -> str:

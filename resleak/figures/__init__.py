@@ -7,6 +7,7 @@ from resleak.figures.difference import difference
 from resleak.figures.flamegraph import flamegraph
 from resleak.figures.outcome import limits_table, outcome_table
 from resleak.figures.prose import Prose, about, answer, ends, expectation, guilty, worst
+from resleak.figures.register import claims_markdown, claims_table
 from resleak.figures.table import Table, sites_table, verdict_table
 from resleak.figures.timeline import timeline
 
@@ -15,6 +16,8 @@ __all__ = [
     "Table",
     "about",
     "answer",
+    "claims_markdown",
+    "claims_table",
     "difference",
     "ends",
     "expectation",

@@ -48,15 +48,17 @@ class Table:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: markup that is already safe, its side, and how many rows it spans."""
+    """One cell: markup that is already safe, its side, and how much it spans."""
 
     html: str
     style: str = _LEFT
     rows: int = 1
+    columns: int = 1
 
     def render(self, tag: str = "td") -> str:
         """Return the cell as HTML."""
         span = f' rowspan="{self.rows}"' if self.rows > 1 else ""
+        span += f' colspan="{self.columns}"' if self.columns > 1 else ""
         return f'<{tag}{span} style="{_CELL}{self.style}">{self.html}</{tag}>'
 
 
