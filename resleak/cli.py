@@ -97,13 +97,26 @@ def judge(
     ],
     out: Out = Path("captures"),
     as_json: AsJson = False,
+    budget_file: Annotated[
+        Path | None,
+        typer.Option("--budgets", metavar="FILE", help="Your own budgets, a TOML file."),
+    ] = None,
 ) -> None:
     """Judge stored captures; of a scenario without any, capture first."""
+    from resleak import budgets
+
+    limits = budgets.read(budget_file)
     captures = _captures(what, out)
     from resleak import claims
 
     judgement = claims.judge(captures)
-    _print_json(judgement.to_dict()) if as_json else console.show_judgement(judgement)
+    held = budgets.check(judgement, captures, limits)
+    if as_json:
+        rows = claims.plain(held.to_dict(orient="records"))
+        _print_json({**judgement.to_dict(), "budgets": rows})
+    else:
+        console.show_judgement(judgement)
+        console.show_budgets(held)
     missing = set(judgement.scenario["variants"]) - set(judgement.variants)
     if missing:
         console.say(f"judged without {', '.join(sorted(missing))}: not captured")

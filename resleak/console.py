@@ -123,6 +123,14 @@ def show_judgement(judgement: Judgement) -> None:
         screen.print(line)
 
 
+def show_budgets(budgets: pd.DataFrame) -> None:
+    """Print the budgets that are overspent, one line each."""
+    for row in budgets[~budgets["holds"].astype(bool)].to_dict(orient="records"):
+        allowed, measured = (units.amount(row[k], row["unit"]) for k in ("allowed", "measured"))
+        what = f"{row['budget']}: {row['gauge']} {measured}, allowed {allowed}"
+        _console().print(f"{row['variant']}: over budget, {what} ({row['source']})")
+
+
 def show_comparison(comparison: Comparison) -> None:
     """Print both rates, their difference and the verdicts, one line a gauge."""
     table = _table("gauge", comparison.before, comparison.after, "difference, 95 %", "verdicts")

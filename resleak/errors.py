@@ -29,3 +29,7 @@ class MissingPackageError(ResleakError):
 
 class ShareError(ResleakError):
     """A notebook or report could not be rendered."""
+
+
+class BudgetError(ResleakError):
+    """A file of budgets is missing, malformed, or has a budget that makes no sense."""

@@ -15,7 +15,7 @@ def amount(value: float, unit: str = "") -> str:
     value : float
         The number; NaN is written as an en dash.
     unit : str
-        ``B`` is scaled to KiB, MiB and so on; any other unit is appended.
+        ``B`` is scaled to KiB, MiB and so on, also in ``B/h``; any other unit is appended.
 
     Returns
     -------
@@ -32,6 +32,8 @@ def amount(value: float, unit: str = "") -> str:
         return "–"
     if unit == "B":
         return _bytes(value)
+    if unit.startswith("B/"):
+        return _bytes(value) + unit[1:]
     return f"{number(value)} {unit}".rstrip()
 
 

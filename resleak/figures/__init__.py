@@ -5,7 +5,7 @@ from __future__ import annotations
 from resleak.figures._style import quiet, use
 from resleak.figures.difference import difference
 from resleak.figures.flamegraph import flamegraph
-from resleak.figures.outcome import limits_table, outcome_table
+from resleak.figures.outcome import budget_table, limits_table, outcome_table
 from resleak.figures.prose import Prose, about, answer, ends, expectation, guilty, worst
 from resleak.figures.register import claims_markdown, claims_table
 from resleak.figures.table import Table, sites_table, verdict_table
@@ -16,6 +16,7 @@ __all__ = [
     "Table",
     "about",
     "answer",
+    "budget_table",
     "claims_markdown",
     "claims_table",
     "difference",

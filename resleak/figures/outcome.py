@@ -116,3 +116,49 @@ def _limit_cells(row: dict[Hashable, Any], names: list[str]) -> list[Cell]:
         right(units.number(float(row["worst"]))),
         text(row["source"], f"text-align:left;{SMALL}"),
     ]
+
+
+def budget_table(budgets: pd.DataFrame) -> Table:
+    """Show what each variant takes of each budget.
+
+    Parameters
+    ----------
+    budgets : DataFrame
+        Of `resleak.budgets.check`.
+
+    Returns
+    -------
+    Table
+        The budgets that are overspent; those that hold in every variant are folded away.
+    """
+    if budgets.empty:
+        return Table(note("No budget concerns what was measured here."), budgets)
+    names = order(list(budgets["variant"].unique()))
+    over = ~budgets["holds"].astype(bool)
+    folded = ~over.groupby(budgets["budget"]).transform("any")
+    parts = [_budgets(budgets[~folded], names)] if (~folded).any() else []
+    if folded.any():
+        held = budgets.loc[folded, "budget"].nunique()
+        summary = f'<summary style="cursor:pointer">{held} budgets hold in every variant</summary>'
+        parts.append(f"<details>{summary}{_budgets(budgets[folded], names)}</details>")
+    return Table("".join(parts), budgets)
+
+
+def _budgets(rows: pd.DataFrame, names: list[str]) -> str:
+    heads = ("budget", "gauge", "variant")
+    head = [*map(text, heads), right("measured"), right("allowed"), text(""), text("from")]
+    return table(head, [_budget_cells(row, names) for row in rows.to_dict("records")])
+
+
+def _budget_cells(row: dict[Hashable, Any], names: list[str]) -> list[Cell]:
+    unit, name = str(row["unit"]), str(row["variant"])
+    told = f'<div style="{SMALL}">{escape(str(row["told"]))}</div>' if row["told"] else ""
+    return [
+        text(row["budget"]),
+        text(row["gauge"]),
+        Cell(swatch(name, names) + escape(name), "white-space:nowrap;text-align:left;"),
+        right(units.amount(float(row["measured"]), unit)),
+        right(units.amount(float(row["allowed"]), unit)),
+        Cell(("holds" if row["holds"] else "<b>over</b>") + told),
+        text(row["source"], f"text-align:left;{SMALL}"),
+    ]
