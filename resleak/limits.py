@@ -33,16 +33,31 @@ def check(captures: Iterable[Capture]) -> pd.DataFrame:
 
 
 def _check_one(limit: Limit, runs: list[Capture]) -> dict[str, Any]:
-    readings = np.concatenate([_readings(limit, run) for run in runs])
-    readings = readings[~np.isnan(readings)]
-    worst = _worst(limit, readings) if len(readings) else np.nan
-    holds = _holds(limit, worst) if len(readings) else None
+    found = np.concatenate([readings(limit, run) for run in runs])
+    found = found[~np.isnan(found)]
+    worst = _worst(limit, found) if len(found) else np.nan
+    holds = _holds(limit, worst) if len(found) else None
     named = {"gauge": limit.gauge, "limit": limit.text(), "source": limit.source}
     return {**named, "holds": holds, "worst": worst}
 
 
-def _readings(limit: Limit, run: Capture) -> np.ndarray:
-    """Return the readings of one run that the limit speaks of; empty if there are none."""
+def readings(limit: Limit, run: Capture, whole: bool = False) -> np.ndarray:
+    """Return the readings of one run that a limit speaks of.
+
+    Parameters
+    ----------
+    limit : Limit
+        The limit.
+    run : Capture
+        A run with the gauges.
+    whole : bool
+        All of them, also where the limit is on a quantile.
+
+    Returns
+    -------
+    array, shape (readings,)
+        Empty if there are none; a single one for a rate, a time, a fact or a last reading.
+    """
     facts = {**run.manifest["facts"], **_times(run)}
     if limit.gauge in facts:
         return _array(facts[limit.gauge])
@@ -54,7 +69,7 @@ def _readings(limit: Limit, run: Capture) -> np.ndarray:
     if limit.gauge in measures(run):
         rows = rows[(rows["phase"] == "steady") & (rows["moment"] == "step")]
     values = rows[limit.gauge].to_numpy(dtype=float)
-    if limit.quantile is not None and len(values):
+    if limit.quantile is not None and len(values) and not whole:
         return _array(float(np.quantile(values, limit.quantile)))
     return values[-1:] if limit.at_end is not None else values
 

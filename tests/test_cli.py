@@ -21,7 +21,7 @@ import pytest
 
 from resleak import catalog
 
-COMMANDS = ("list", "capture", "judge", "compare", "share", "lab")
+COMMANDS = ("list", "capture", "judge", "claims", "compare", "share", "lab")
 GAUGES = {"fds", "threads", "sockets", "children", "rss", "uss", "heap", "blocks", "objects"}
 NUMBERS = {"verdict", "per_step", "low", "high", "unit", "smallest_detectable", "peak", "at_end"}
 SITE = {"function", "file", "line", "bytes_per_step", "share"}

@@ -15,9 +15,9 @@ from bs4 import BeautifulSoup
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resleak import claims, figures, frames, growth
+from resleak import budgets, claims, figures, frames, growth
 from resleak.comparison import Comparison
-from resleak.declare import Gauge, Limit
+from resleak.declare import Gauge, Limit, Sweep
 from resleak.figures import _curves, _style
 
 GAUGES = {"count": made.COUNT, "bytes": made.BYTES}
@@ -450,3 +450,64 @@ def test_limits_are_shown_by_variant(tmp_path):
     assert rows[0] == ["■ leaky", "fds ≤ 150 always", "broken", "400", "the seed's budget"]
     assert rows[1][2:4] == ["holds", "100"]
     assert "no limit" in figures.limits_table(judged(tmp_path / "none"))._repr_html_()
+
+
+def with_lags(folder, **options):
+    """Write two variants whose steps lag by 0.3 s and by 0.01 s, and load them."""
+    scenario = captures.scenario(
+        limits=[
+            Limit("lag_s", at_most=0.1, quantile=0.5, source="the seed"),
+            Limit("exit_s", at_most=2),
+        ],
+        **options,
+    )
+    for variant, lag in (("leaky", 0.3), ("fixed", 0.01)):
+        trace = made.trace(lambda at, rng, lag=lag: lag * rng.uniform(0.9, 1.1, len(at)))
+        captures.write(folder, scenario, variant, trace.rename(columns={"count": "lag_s"}))
+    return frames.load(folder)
+
+
+def test_limits_are_drawn_with_their_readings(tmp_path):
+    """Each limit has its line, and each variant its readings, on the side where they lie."""
+    figure = figures.limits_chart(with_lags(tmp_path))
+    assert [shape.x0 for shape in figure.layout.shapes] == [0.1, 2]
+    lags = [one for one in figure.data if one.mode == "markers"][:2]
+    assert [set(one.y) for one in lags] == [{"leaky"}, {"fixed"}]
+    assert min(lags[0].x) > 0.1 > max(lags[1].x)
+    assert figure.layout.annotations[0].text.startswith("<b>lag_s ≤ 0.1 in 50% of steps</b>")
+
+
+def test_a_sweep_is_drawn_with_its_exponent(tmp_path):
+    """A cost is drawn over its size on logarithmic axes, its exponent in the legend."""
+    scenario = captures.scenario(sweeps=[Sweep("lag_s", "rows")])
+    for variant, power in (("leaky", 1.0), ("fixed", 0.0)):
+        trace = made.trace(lambda at, _, power=power: 2.0 ** ((at % 5) * power), gauge="lag_s")
+        rows = 2.0 ** (trace["step"] % 5)
+        captures.write(tmp_path, scenario, variant, trace.assign(rows=rows))
+    figure = figures.scaling(frames.load(tmp_path))
+    lines = [one for one in figure.data if one.mode == "lines"]
+    assert [one.name for one in lines] == [
+        "leaky: exponent 1 [1, 1]",
+        "fixed: exponent 0 [0, 0]",
+    ]
+    assert list(lines[0].y) == list(lines[0].x) == [1, 2, 4, 8, 16]
+    assert figure.layout.xaxis.type == figure.layout.yaxis.type == "log"
+
+
+def test_nothing_to_hold_is_said(tmp_path):
+    """Without limits and without sweeps the figures say so."""
+    captures.write(tmp_path, captures.scenario(), "leaky", made.trace(made.flat, gauge="fds"))
+    bare = frames.load(tmp_path)
+    assert "No limit" in figures.limits_chart(bare).layout.annotations[0].text
+    assert "no sweep" in figures.scaling(bare).layout.annotations[0].text
+
+
+def test_budgets_that_hold_are_folded_away(tmp_path):
+    """What is over its budget stands out, with what it is allowed; the rest is one line."""
+    found = with_lags(tmp_path)
+    rows = budgets.check(claims.judge(found), found, budgets.read())
+    over = rows.assign(holds=rows["budget"] != "exit")
+    html = figures.budget_table(over).html
+    assert html.index("<b>over</b>") < html.index("<details>")
+    assert "1 budgets hold" in html
+    assert "No budget" in figures.budget_table(rows.iloc[:0]).html

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from resleak.figures._style import quiet, use
 from resleak.figures.difference import difference
+from resleak.figures.evidence import limits_chart, scaling
 from resleak.figures.flamegraph import flamegraph
 from resleak.figures.outcome import budget_table, limits_table, outcome_table
 from resleak.figures.prose import Prose, about, answer, ends, expectation, guilty, worst
@@ -24,8 +25,10 @@ __all__ = [
     "expectation",
     "flamegraph",
     "guilty",
+    "limits_chart",
     "limits_table",
     "outcome_table",
+    "scaling",
     "sites_table",
     "timeline",
     "use",

@@ -1,0 +1,237 @@
+"""Figures of the evidence besides growth: readings against their limits, costs over their sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from resleak import limits as judge
+from resleak import sweeps, units
+from resleak.declare import Limit, Sweep
+from resleak.figures._style import INK, Mark, empty, marks, order, template
+from resleak.figures._words import plain
+from resleak.frames import Captures, gauges_of
+
+#: Pixels of a variant's row, of what stands above a limit's rows, and below all.
+_ROW, _HEAD, _BOTTOM = 26, 44, 44
+_FEW = 8
+#: A range of more than this factor is drawn on a logarithmic axis.
+_WIDE = 50.0
+_PANEL = 320
+_NAMED = {"exit_s": "s", "cleanup_s": "s", "cpu_s": "s"}
+
+
+def limits_chart(captures: Captures, title: str = "") -> go.Figure:
+    """Draw, for every limit, the readings it speaks of in each variant, and the limit itself.
+
+    Parameters
+    ----------
+    captures : Captures
+        The runs of one scenario.
+    title : str
+        Default: the scenario's name.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        A part for each limit: dots are single readings, one a run; a bar spans the middle 90 % of
+        many, with the median and the extremes marked. The dashed line is the limit.
+    """
+    declared = _declared(captures, "limits")
+    bounds = [Limit(**one) for one in declared]
+    parts = [(bound, _readings(bound, captures)) for bound in bounds]
+    drawn = [(bound, found) for bound, found in parts if found]
+    if not drawn:
+        return empty("No limit of this scenario has readings.")
+    names = order(captures.variants)
+    heights = [_ROW * len(found) + _HEAD for _, found in drawn]
+    figure = make_subplots(rows=len(drawn), row_heights=heights, vertical_spacing=0)
+    for number, (bound, found) in enumerate(drawn, 1):
+        figure.add_traces(list(_strips(bound, found, marks(names), captures)), number, 1)
+        _scale(figure, bound, found, number, heights[number - 1])
+    told = "dots: one reading a run; bars: the middle 90 % of many, with lowest, median and highest"
+    _frame(figure, title or f"{captures[0].scenario}: limits", told, sum(heights) + 84)
+    return figure
+
+
+def scaling(captures: Captures, title: str = "") -> go.Figure:
+    """Draw each cost that must not grow over the size that it is spent on.
+
+    Parameters
+    ----------
+    captures : Captures
+        The runs of one scenario.
+    title : str
+        Default: the scenario's name.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        A part for each sweep, both axes logarithmic: dots are steps, the line joins the medians,
+        and the legend has the exponent.
+    """
+    declared = [Sweep(**one) for one in _declared(captures, "sweeps")]
+    if not declared:
+        return empty("This scenario declares no sweep.")
+    titles = [plain(f"{sweep.gauge} over {sweep.over}") for sweep in declared]
+    figure = make_subplots(rows=len(declared), subplot_titles=titles)
+    looks = marks(order(captures.variants))
+    for number, sweep in enumerate(declared, 1):
+        for name in order(captures.variants):
+            runs = list(captures.select(variant=name, instrument="gauges"))
+            figure.add_traces(list(_curve(sweep, runs, name, looks[name])), number, 1)
+        unit = gauges_of(captures)[sweep.gauge].unit
+        figure.update_xaxes(type="log", title_text=sweep.over, row=number, col=1)
+        figure.update_yaxes(type="log", title_text=unit, row=number, col=1)
+    told = "dots: steps; lines: medians; an exponent of 1 is proportional, one of 0 does not depend"
+    height = _PANEL * len(declared) + 80
+    _frame(figure, title or f"{captures[0].scenario}: what the cost depends on", told, height)
+    figure.update_layout(showlegend=True)
+    return figure
+
+
+def _declared(captures: Captures, what: str) -> list[dict[str, Any]]:
+    measured = captures.select(instrument="gauges")
+    return list(measured[0].manifest["scenario"][what]) if measured else []
+
+
+def _readings(bound: Limit, captures: Captures) -> dict[str, np.ndarray]:
+    found = {}
+    for name in order(captures.variants):
+        runs = captures.select(variant=name, instrument="gauges")
+        each = [judge.readings(bound, run, whole=True) for run in runs]
+        values = np.concatenate(each) if each else np.empty(0)
+        found[name] = values[~np.isnan(values)]
+    return {name: values for name, values in found.items() if len(values)}
+
+
+def _strips(
+    bound: Limit, found: dict[str, np.ndarray], looks: dict[str, Mark], captures: Captures
+) -> Iterator[go.Scatter]:
+    unit = _unit(bound, captures)
+    for name, values in found.items():
+        if len(values) > _FEW:
+            yield _bar(name, values, looks[name])
+            values = np.quantile(values, [0.0, 0.5, 1.0])
+        yield go.Scatter(
+            x=values,
+            y=[name] * len(values),
+            mode="markers",
+            marker={"color": looks[name].colour, "size": 8, "line": {"width": 1, "color": INK}},
+            hovertemplate=f"{plain(name)}: %{{x:.4~g}} {plain(unit)}<extra></extra>",
+            showlegend=False,
+        )
+
+
+def _bar(name: str, values: np.ndarray, mark: Mark) -> go.Scatter:
+    return go.Scatter(
+        x=np.quantile(values, [0.05, 0.95]),
+        y=[name, name],
+        mode="lines",
+        line={"color": mark.fill(0.55), "width": 10},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def _scale(
+    figure: go.Figure, bound: Limit, found: dict[str, np.ndarray], number: int, height: int
+) -> None:
+    allowed = _allowed(bound)
+    everything = np.append(np.concatenate(list(found.values())), allowed)
+    wide = everything.min() > 0 and everything.max() / everything.min() > _WIDE
+    axis = str(number) if number > 1 else ""
+    inner = len(found) * _ROW / height
+    top = figure.layout[f"yaxis{axis}"].domain
+    figure.layout[f"yaxis{axis}"].update(
+        domain=[top[0], top[0] + (top[1] - top[0]) * inner * 0.86],
+        autorange="reversed",
+        type="category",
+        showgrid=False,
+    )
+    figure.layout[f"xaxis{axis}"].update(
+        type="log" if wide else "linear", dtick=1 if wide else None, nticks=6, zeroline=False
+    )
+    figure.add_shape(
+        type="line",
+        xref=f"x{axis}",
+        yref=f"y{axis} domain",
+        x0=allowed,
+        x1=allowed,
+        y0=0,
+        y1=1,
+        line={"color": INK, "dash": "dash", "width": 1.5},
+    )
+    figure.add_annotation(
+        text=f"<b>{plain(bound.text())}</b>"
+        + (f"  <i>{plain(bound.source)}</i>" if bound.source else ""),
+        xref=f"x{axis} domain",
+        yref=f"y{axis} domain",
+        x=0,
+        y=1,
+        xanchor="left",
+        yanchor="bottom",
+        showarrow=False,
+    )
+
+
+def _allowed(bound: Limit) -> float:
+    values = (bound.at_least, bound.at_most, bound.at_end, bound.per_second)
+    return float(next(value for value in values if value is not None))
+
+
+def _unit(bound: Limit, captures: Captures) -> str:
+    known = gauges_of(captures)
+    unit = _NAMED.get(bound.gauge) or (known[bound.gauge].unit if bound.gauge in known else "")
+    return f"{unit} per second" if bound.per_second is not None else unit
+
+
+def _curve(sweep: Sweep, runs: Iterable[Any], name: str, mark: Mark) -> Iterator[go.Scatter]:
+    each = [sweeps.points(sweep, run) for run in runs]
+    points = np.concatenate(each) if each else np.empty((0, 2))
+    if not len(points):
+        return
+    costs = np.maximum(points[:, 1], max(sweep.floor, np.finfo(float).tiny))
+    middle = pd.Series(costs).groupby(points[:, 0]).median()
+    found = sweeps.judge(sweep, each)
+    power = f"{units.number(found.exponent)} {units.interval(found.low, found.high)}"
+    yield go.Scatter(
+        x=points[:, 0],
+        y=costs,
+        mode="markers",
+        marker={"color": mark.fill(0.45), "size": 5},
+        hoverinfo="skip",
+        showlegend=False,
+        legendgroup=name,
+    )
+    yield go.Scatter(
+        x=middle.index.to_numpy(),
+        y=middle.to_numpy(),
+        mode="lines",
+        line={"color": mark.colour, "dash": mark.dash, "width": 2},
+        name=f"{plain(name)}: exponent {power}",
+        legendgroup=name,
+        hovertemplate=f"%{{x:.4~g}} {plain(sweep.over)}: %{{y:.4~g}}<extra>{plain(name)}</extra>",
+    )
+
+
+def _frame(figure: go.Figure, title: str, told: str, height: int) -> None:
+    figure.update_layout(
+        template=template(),
+        height=height,
+        title={
+            "text": plain(title),
+            "subtitle": {"text": told, "font": {"size": 12}},
+            "yref": "container",
+            "y": 1,
+            "yanchor": "top",
+            "pad": {"t": 10},
+        },
+        margin={"t": 84, "b": _BOTTOM, "l": 150, "r": 16},
+        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0},
+    )
