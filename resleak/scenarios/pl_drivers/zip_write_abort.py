@@ -1,0 +1,133 @@
+"""An aborted download gives its descriptor back, but leaves its partial file on disk.
+
+An archive is downloaded to a file; in each step one download runs to its end and one is cancelled
+halfway. What has been downloaded whole is taken away (unpacked, say). As in a driver with a map of
+tasks, the last 200 errors are remembered; the log is full when the run begins.
+
+- `leaky`, as printed: `pipeTo()` closes its target on every path, so the seed's guess is right:
+  not one descriptor stays. It closes it and does nothing more: each abort leaves half an archive
+  under the archive's own name, 32 kB, for good.
+- `leaky_no_pipe` writes chunk by chunk and closes after the last one. Each abort that is remembered
+  then holds a descriptor too, because the error holds the frame.
+- `leaky_no_pipe_forgotten`: the same with nothing remembered. The descriptors are given back with
+  the last reference, at once: in CPython that is luck, not clean-up.
+- `fixed` downloads under a temporary name, which it takes away on every path, and renames what is
+  whole. Nothing is left, and no reader can take half an archive for one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+from resleak.declare import Run, Scenario
+
+scenario = Scenario(
+    seed="000#5",
+    claim="a write stream is not cleaned up when its download is aborted",
+    symptoms={"fds": "leak", "files_left": "leak"},
+    outcome="partly",
+    fix="holds",
+    gauges=("fds",),
+    control="threads",
+    steps=120,
+    warmup=30,
+    params={"chunks": 8, "chunk_size": 8192, "errors_kept": 200},
+)
+Chunks = AsyncIterator[bytes]
+Save = Callable[[Chunks, Path], Awaitable[None]]
+
+
+class Archives:
+    """Downloads archives, some of which are not wanted any more before they are there."""
+
+    def __init__(self, run: Run) -> None:
+        self.params, self.folder = run.params, run.workdir / "archives"
+        self.folder.mkdir()
+        self.chunk = run.rng.randbytes(run.params.chunk_size)
+        self.errors: deque[BaseException] = deque(maxlen=run.params.errors_kept)
+        self.halfway = asyncio.Event()
+
+    async def content(self) -> Chunks:
+        for number in range(self.params.chunks):
+            if number == self.params.chunks // 2:
+                self.halfway.set()
+            await asyncio.sleep(0)  # the next chunk is still under way: here the abort comes
+            yield self.chunk
+
+    async def download(self, name: str, save: Save) -> None:
+        await save(self.content(), self.folder / name)
+        (self.folder / name).unlink()
+
+    async def abort(self, name: str, save: Save) -> None:
+        self.halfway.clear()
+        task = asyncio.create_task(self.download(name, save))
+        await self.halfway.wait()
+        task.cancel()
+        try:
+            await task
+        except asyncio.CancelledError as error:
+            self.errors.append(error)
+
+
+async def pipe_to(content: Chunks, path: Path) -> None:
+    with path.open("wb", buffering=0) as target:
+        async for chunk in content:
+            target.write(chunk)
+
+
+@scenario.setup
+async def archives(run: Run) -> AsyncIterator[Archives]:
+    archives = Archives(run)
+    for step in range(-run.params.errors_kept, 0):
+        await fixed(step, archives)
+    yield archives
+
+
+@scenario.gauge("files")
+def files_left(archives: Archives) -> float:
+    """Files in the folder of archives."""
+    return len(os.listdir(archives.folder))
+
+
+async def serve(step: int, archives: Archives, save: Save) -> None:
+    await archives.download(f"whole-{step}.zip", save)
+    await archives.abort(f"aborted-{step}.zip", save)
+
+
+@scenario.variant(expect={"files_left": "leak"})
+async def leaky(step: int, archives: Archives) -> None:
+    """Pipe into the file, which closes it on every path."""
+    await serve(step, archives, pipe_to)
+
+
+@scenario.variant("leaky_no_pipe", expect={"files_left": "leak", "fds": "leak"})
+@scenario.variant("leaky_no_pipe_forgotten", expect={"files_left": "leak"}, errors_kept=0)
+async def leaky_no_pipe(step: int, archives: Archives) -> None:
+    """Close the file after the last chunk, which a cancellation skips."""
+
+    async def save(content: Chunks, path: Path) -> None:
+        target = path.open("wb", buffering=0)
+        async for chunk in content:
+            target.write(chunk)
+        target.close()
+
+    await serve(step, archives, save)
+
+
+@scenario.variant()
+async def fixed(step: int, archives: Archives) -> None:
+    """Rename the file when it is whole, and take it away when it will not be."""
+
+    async def save(content: Chunks, path: Path) -> None:
+        partial = path.with_suffix(".part")
+        try:
+            await pipe_to(content, partial)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    await serve(step, archives, save)
