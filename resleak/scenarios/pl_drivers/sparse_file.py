@@ -1,0 +1,115 @@
+"""Writes to a sparse file, as many at once as are asked for, run out of descriptors.
+
+In each step 160 writers put a range each into one sparse file, under a limit of 128 open files:
+open, write, close, as printed, each in a thread as in Node.
+
+- `leaky` has no limit. All writers open before the first one writes, and some 40 of 160 ranges per
+  step are never written: EMFILE. It is a peak, not a leak, as the seed says: all is closed by the
+  end of the step.
+- `leaky_oversize`: ten writers, and one that asks for more than a file may have. `close` is not in
+  a `finally`: the write that fails keeps its descriptor, one per step, for good. That the clean-up
+  is proper, as the seed also says, is not so.
+- `fixed`: a semaphore as the budget, and `close` on every path, with the 160 writers and the
+  oversized one. All ranges are written, with 32 descriptors at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterator
+
+from resleak.declare import Limit, Run, Scenario
+
+scenario = Scenario(
+    seed="000#6",
+    claim="each write opens the sparse file: under high concurrency the descriptors run out",
+    symptoms={"failed_writes": "broken", "peak_fds": "broken"},
+    outcome="reproduced",
+    fix="holds",
+    gauges=("fds",),
+    control="sockets",
+    limits=[
+        Limit("failed_writes", at_end=0, source="a range that fits can be written"),
+        Limit("peak_fds", at_most=64, source="a budget of 32, and what the process has open"),
+    ],
+    steps=60,
+    warmup=10,
+    block=5,
+    params={"writers": 160, "budget": 32, "apart": 256 * 1024, "oversized": False},
+    rlimits={"RLIMIT_NOFILE": 128, "RLIMIT_FSIZE": 64 * 1024**2},
+    stacks=False,
+)
+DATA = b"x" * 4096
+Write = Callable[[int], Awaitable[None]]
+
+
+class SparseCache:
+    """One sparse file, written to in ranges."""
+
+    def __init__(self, run: Run) -> None:
+        self.params, self.path = run.params, run.workdir / "blob"
+        self.budget = asyncio.Semaphore(run.params.budget)
+        self.failed_writes = self.peak_fds = 0
+        self.path.touch()
+
+    async def open(self) -> int:
+        handle = await asyncio.to_thread(os.open, self.path, os.O_RDWR)
+        # The system hands out the lowest free number: the highest one shows the peak.
+        self.peak_fds = max(self.peak_fds, handle + 1)
+        return handle
+
+    async def write_all(self, write: Write) -> None:
+        self.peak_fds = 0
+        writes = [write(number * self.params.apart) for number in range(self.params.writers)]
+        answers = await asyncio.gather(*writes, return_exceptions=True)
+        self.failed_writes += sum(answer is not None for answer in answers)
+        if self.params.oversized:  # this one must fail
+            await asyncio.gather(write(1024**3), return_exceptions=True)
+
+
+@scenario.setup
+def cache(run: Run) -> Iterator[SparseCache]:
+    yield SparseCache(run)
+
+
+@scenario.gauge("descriptors", kind="measure")
+def peak_fds(cache: SparseCache) -> float:
+    """Most descriptors in use at once during the step."""
+    return cache.peak_fds
+
+
+@scenario.gauge("writes", kind="counter")
+def failed_writes(cache: SparseCache) -> float:
+    """Writes that failed although the range fits."""
+    return cache.failed_writes
+
+
+@scenario.variant("leaky", expect={"failed_writes": "broken", "peak_fds": "broken"})
+@scenario.variant(
+    "leaky_oversize", expect={"fds": "leak", "peak_fds": "broken"}, writers=10, oversized=True
+)
+async def leaky(_step: int, cache: SparseCache) -> None:
+    """Open, write, close, for all writers at once."""
+
+    async def write(offset: int) -> None:
+        handle = await cache.open()
+        await asyncio.to_thread(os.pwrite, handle, DATA, offset)
+        await asyncio.to_thread(os.close, handle)
+
+    await cache.write_all(write)
+
+
+@scenario.variant(oversized=True)
+async def fixed(_step: int, cache: SparseCache) -> None:
+    """Open as many as the budget allows, and close on every path."""
+
+    async def write(offset: int) -> None:
+        async with cache.budget:
+            handle = await cache.open()
+            try:
+                await asyncio.to_thread(os.pwrite, handle, DATA, offset)
+            finally:
+                os.close(handle)
+
+    await cache.write_all(write)
