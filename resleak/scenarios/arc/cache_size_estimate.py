@@ -1,0 +1,124 @@
+"""A cache that estimates the size of its entries is bounded, but not by the limit it states.
+
+A cache of query results may hold 1 MiB, and evicts the oldest. Each step adds one result, read
+from a real sqlite3 log: 100 rows, of which the first ten have short messages and the others have
+5 kB each. That is 464 kB.
+
+- `leaky` counts 100 bytes a cell, 20 kB for the result. The cache holds 52 results, 24 MB: 23
+  times its limit. There it stays, so that "unbounded growth" is not what is seen: the cache is
+  wrong by a factor, and the factor is as large as the cells.
+- `proposed` takes the mean of the first ten rows. They are the short ones: 9 kB for the result,
+  120 results, 56 MB. That is 2.3 times what it was, and 53 times the limit. Rows that are sorted by
+  anything that goes with their size are enough. Insufficient.
+- `fixed` keeps the serialised result and counts its bytes. Two results fit. On a hit it pays for
+  decoding.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import sys
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+from resleak.declare import Limit, Run, Scenario
+
+MAX_BYTES = 2**20
+scenario = Scenario(
+    seed="003#5",
+    claim="an estimate of 100 bytes per cell lets large results past the limit: unbounded growth",
+    symptoms={"held": "broken", "heap": "leak"},
+    outcome="partly",
+    fix="insufficient",
+    gauges=("heap",),
+    control="fds",
+    limits=[Limit("held", at_most=MAX_BYTES, source="what the cache is told to hold")],
+    steps=120,
+    warmup=130,
+    params={"rows": 100, "short": 10, "length": 5000},
+    stacks=False,
+)
+Result = dict[str, Any]
+Row = tuple[int, str]
+
+
+class QueryCache:
+    """Results by query, the oldest evicted first; sizes are estimated in bytes."""
+
+    def __init__(self, estimate: Callable[[Result], float]) -> None:
+        self.estimate = estimate
+        self.entries: OrderedDict[int, tuple[Any, float]] = OrderedDict()
+        self.estimated, self.held = 0.0, 0
+
+    def put(self, query: int, result: Result) -> None:
+        size = self.estimate(result)
+        self.entries[query] = (result, size)
+        self.estimated, self.held = self.estimated + size, self.held + weight(result)
+        while self.estimated > MAX_BYTES:
+            _, (result, size) = self.entries.popitem(last=False)
+            self.estimated, self.held = self.estimated - size, self.held - weight(result)
+
+
+def weight(result: Result) -> int:
+    """Return what a result really takes."""
+    if "json" in result:
+        return sys.getsizeof(result["json"])
+    rows = sum(sys.getsizeof(row) + sum(map(sys.getsizeof, row)) for row in result["data"])
+    return sys.getsizeof(result["data"]) + rows
+
+
+def hundred_bytes_per_cell(result: Result) -> float:
+    return len(result["data"]) * len(result["columns"]) * 100
+
+
+def mean_of_first_ten_rows(result: Result) -> float:
+    data: list[Row] = result["data"]
+    sample = sum(sum(map(sys.getsizeof, row)) for row in data[:10])
+    return sample / min(10, len(data)) * len(data)
+
+
+ESTIMATES = {"leaky": hundred_bytes_per_cell, "proposed": mean_of_first_ten_rows}
+
+
+class Api:
+    """Runs queries and caches their results."""
+
+    def __init__(self, run: Run, db: sqlite3.Connection) -> None:
+        self.cache = QueryCache(ESTIMATES.get(run.variant, weight))
+        # One cursor for all: a connection keeps weak references to 200 dead ones before it tidies.
+        self.cursor = db.execute("CREATE TABLE log (id INTEGER PRIMARY KEY, message TEXT)")
+        short, length = run.params.short, run.params.length
+        rows = ((n, "x" * (10 if n < short else length)) for n in range(run.params.rows))
+        self.cursor.executemany("INSERT INTO log VALUES (?, ?)", rows)
+
+    def query(self) -> Result:
+        self.cursor.execute("SELECT id, message FROM log ORDER BY id")
+        return {"columns": ["id", "message"], "data": self.cursor.fetchall()}
+
+
+@scenario.setup
+def api(run: Run) -> Iterator[Api]:
+    with closing(sqlite3.connect(":memory:")) as db:
+        yield Api(run, db)
+
+
+@scenario.gauge("B")
+def held(api: Api) -> float:
+    """Bytes of all results in the cache."""
+    return api.cache.held
+
+
+@scenario.variant("leaky", expect={"held": "broken"})
+@scenario.variant("proposed", expect={"held": "broken"})
+def rows(step: int, api: Api) -> None:
+    """Cache the rows of one more query."""
+    api.cache.put(step, api.query())
+
+
+@scenario.variant()
+def fixed(step: int, api: Api) -> None:
+    """Cache the serialised rows of one more query, which know their size."""
+    api.cache.put(step, {"json": json.dumps(api.query()).encode()})
