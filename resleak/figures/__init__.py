@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from resleak.figures._style import quiet, use
 from resleak.figures.difference import difference
-from resleak.figures.evidence import limits_chart, scaling
+from resleak.figures.evidence import evidence, limits_chart, scaling
 from resleak.figures.flamegraph import flamegraph
 from resleak.figures.outcome import budget_table, limits_table, outcome_table
 from resleak.figures.prose import Prose, about, answer, ends, expectation, guilty, worst
@@ -22,6 +22,7 @@ __all__ = [
     "claims_table",
     "difference",
     "ends",
+    "evidence",
     "expectation",
     "flamegraph",
     "guilty",

@@ -26,6 +26,18 @@ _PANEL = 320
 _NAMED = {"exit_s": "s", "cleanup_s": "s", "cpu_s": "s"}
 
 
+def evidence(captures: Captures) -> list[go.Figure]:
+    """Return the figures of what a scenario declares besides growth: limits, sweeps, or neither.
+
+    Parameters
+    ----------
+    captures : Captures
+        The runs of one scenario.
+    """
+    drawn = {"limits": limits_chart, "sweeps": scaling}
+    return [draw(captures) for what, draw in drawn.items() if _declared(captures, what)]
+
+
 def limits_chart(captures: Captures, title: str = "") -> go.Figure:
     """Draw, for every limit, the readings it speaks of in each variant, and the limit itself.
 
