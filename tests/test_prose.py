@@ -10,7 +10,7 @@ import pytest
 import traces as made
 
 from resleak import claims, figures, frames
-from resleak.declare import Limit
+from resleak.declare import Limit, Sweep
 
 
 def judged(folder, curves: dict[str, Any], **options: Any) -> claims.Judgement:
@@ -52,6 +52,24 @@ def test_a_broken_limit_is_the_answer(tmp_path):
     limits = [Limit("fds", at_most=50)]
     text = figures.answer(judged(tmp_path, {"leaky": made.flat}, limits=limits)).text
     assert "**`leaky` breaks a limit**: fds ≤ 50 always, but the worst reading is 100." in text
+
+
+def test_a_cost_that_grows_is_the_answer(tmp_path):
+    """Where a cost must not depend on a size and does, its exponent is told."""
+    scenario = captures.scenario(control="entries", sweeps=[Sweep("cost", "rows")])
+    trace = made.trace(lambda at, _: 2.0 ** (at % 5), gauge="cost", variant="leaky")
+    captures.write(tmp_path, scenario, "leaky", trace.assign(rows=2.0 ** (trace["step"] % 5)))
+    text = figures.answer(claims.judge(frames.load(tmp_path))).text
+    assert "`cost` grows with `rows` to the power of 1, 95 % interval [1, 1]." in text
+
+
+def test_nothing_read_is_told(tmp_path):
+    """Of runs that ended before their first step the sentences say so instead of failing."""
+    scenario = captures.scenario(control="entries")
+    captures.write(tmp_path, scenario, "leaky", made.trace(made.flat).drop(columns="count"))
+    judgement = claims.judge(frames.load(tmp_path))
+    assert figures.answer(judgement).text == "**`leaky` is undecided**: no gauge was read."
+    assert figures.ends(judgement).text.startswith("No gauge was read")
 
 
 def test_a_wait_for_the_collector_is_told_as_such(tmp_path):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from resleak import units
 from resleak.claims import ORDER
-from resleak.declare import BROKEN, HANGS
+from resleak.declare import BROKEN, HANGS, SCALES
 from resleak.figures._style import order
 from resleak.figures.table import bounds
 
@@ -63,7 +63,7 @@ def answer(judgement: Judgement) -> Prose:
     cure = judgement.variants["fixed"] if "fixed" in names[1:] else None
     told = [_found(first, gauge), *([_found(cure, gauge)] if cure else [])]
     clean = first if not first.symptoms else cure
-    if clean is not None and not clean.symptoms:
+    if gauge and clean is not None and not clean.symptoms:
         told.append(_seen(clean, gauge))
     others = [judgement.variants[name] for name in names if name not in (first.name, "fixed")]
     if others:
@@ -137,6 +137,8 @@ def ends(judgement: Judgement) -> Prose:
     """
     names = order(list(judgement.variants))
     gauge = _telling(judgement.variants[names[0]])
+    if not gauge:
+        return Prose("No gauge was read: the runs ended before their first step.")
     told = [_end(judgement.variants[name], gauge) for name in names]
     return Prose(f"`{gauge}` ended: {'; '.join(told)}.")
 
@@ -150,6 +152,8 @@ def _end(variant: VariantJudged, gauge: str) -> str:
 def _telling(variant: VariantJudged) -> str:
     """Return the gauge that the verdict rests on: evidence before the rest."""
     rows = variant.gauges
+    if rows.empty:
+        return ""
     if variant.verdict in set(rows["verdict"]):
         rows = rows[rows["verdict"] == variant.verdict]
     evident = rows[rows["gauge"].isin(variant.evidence)]
@@ -169,9 +173,22 @@ def _found(variant: VariantJudged, gauge: str) -> str:
         limit = variant.limits[variant.limits["holds"].eq(False)].iloc[0]
         worst = units.number(float(limit["worst"]))
         return f"**{name} breaks a limit**: {limit['limit']}, but the worst reading is {worst}."
+    if variant.verdict == SCALES:
+        return _scaled(name, variant)
+    if not gauge:
+        return f"**{name} is undecided**: no gauge was read."
     if variant.verdict in ("level", "bounded"):
         return f"**{name} does not leak**: `{gauge}` is {_row(variant, gauge)['verdict']}."
     return _grown(name, _row(variant, _telling(variant)))
+
+
+def _scaled(name: str, variant: VariantJudged) -> str:
+    row = variant.sweeps[variant.sweeps["verdict"] == SCALES].iloc[0]
+    power, between = units.number(row["exponent"]), units.interval(row["low"], row["high"])
+    return (
+        f"**{name} does not scale**: `{row['gauge']}` grows with `{row['over']}` to the power of "
+        f"{power}, 95 % interval {between}."
+    )
 
 
 def _grown(name: str, row: Mapping[Hashable, Any]) -> str:
