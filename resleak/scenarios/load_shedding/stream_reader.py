@@ -1,0 +1,149 @@
+"""A reader that nobody closes gives its connection back once it has begun to read, not before.
+
+A Starlette proxy on uvicorn relays the lines of a model that, after its first ones, goes silent
+and keeps the stream open. In each step one answer has a malformed line, and one client hangs up.
+
+- `leaky`, as printed: the error is caught and the reader left as it is. In Python the last
+  reference to an asynchronous generator that has begun makes the event loop close it, which
+  closes the connection: no more than one is open at a time. Not reproduced. Keeping the errors
+  with their tracebacks (tried by hand) changes nothing: the loop over the lines has let go of the
+  generator before the error arrives.
+- `leaky_refused`: the model refuses, and the proxy goes away before the first read. There is no
+  generator that could be closed: one connection and, with the server's end, two sockets per
+  request stay for ever. httpx opens 100 connections at most by default: the 101st refusal is the
+  last answer, then every request fails with `PoolTimeout`.
+- `proposed`, the seed's cure, cancels the reader when reading fails. There was nothing to cure;
+  and a refusal it does not see: with `--set requests=refused` it leaks the same two sockets.
+- `fixed`: whoever opens the stream closes it, on every path, also when the client hangs up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+from resleak.declare import Run, Scenario
+from resleak.scenarios import _loop, _servers
+
+scenario = Scenario(
+    seed="002#2",
+    claim="a reader that is not released when streaming fails keeps its resources indefinitely",
+    symptoms={"connections": "leak", "sockets": "leak"},
+    outcome="not reproduced",
+    fix="holds",
+    gauges=("sockets",),
+    control="threads",
+    steps=60,
+    warmup=15,
+    block=5,
+    params={"requests": "malformed silent"},
+    requires=("httpx", "starlette", "uvicorn"),
+    extra="load_shedding",
+    stacks=False,
+)
+LINES = {"malformed": b'{"token": "a"}\n{"token": \n', "silent": b'{"token": "a"}\n'}
+
+
+class Model:
+    """An ASGI app that refuses, or sends some lines and keeps the stream open."""
+
+    active = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.active += 1
+        kind = scope["path"].strip("/")
+        status = 503 if kind == "refused" else 200
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        body = {"type": "http.response.body", "body": LINES.get(kind, b"overloaded")}
+        await send({**body, "more_body": status == 200})
+        while status == 200 and (await receive())["type"] != "http.disconnect":
+            pass
+        self.active -= 1
+
+
+@asynccontextmanager
+async def left_open(response: Any) -> AsyncIterator[Any]:
+    yield response
+
+
+class Proxy:
+    """An ASGI app that relays a model's stream line by line."""
+
+    http: Any
+    upstream: str
+    address: str
+
+    def __init__(self, run: Run) -> None:
+        self.params, self.model = run.params, Model()
+        self.owned = aclosing if run.variant == "fixed" else left_open
+        self.cancels = run.variant.startswith("proposed")
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        from starlette.responses import PlainTextResponse, StreamingResponse
+
+        request = self.http.build_request("GET", self.upstream + scope["path"])
+        async with self.owned(await self.http.send(request, stream=True)) as response:
+            if response.status_code != 200:
+                answer: Any = PlainTextResponse("the model refused", 502)
+            else:
+                answer = StreamingResponse(self.relay(response))
+            await answer(scope, receive, send)
+
+    async def relay(self, response: Any) -> AsyncIterator[str]:
+        try:
+            async for line in response.aiter_lines():
+                yield json.loads(line)["token"]
+        except ValueError:
+            if self.cancels:
+                await response.aclose()
+            yield "error"
+
+    async def quiet(self) -> None:
+        """Wait until the model has seen every stream end, but not for one that never does."""
+        for _ in range(1000):
+            if not self.model.active:
+                break
+            await asyncio.sleep(0)
+        await _loop.forget_cancelled_timers()
+
+
+@scenario.setup
+async def proxy(run: Run) -> AsyncIterator[Proxy]:
+    import httpx
+
+    proxy = Proxy(run)
+    unlimited = httpx.Limits(max_connections=None)
+    async with (
+        _servers.in_process(proxy.model) as proxy.upstream,
+        httpx.AsyncClient(limits=unlimited, trust_env=False) as proxy.http,
+        _servers.in_process(proxy) as proxy.address,
+    ):
+        yield proxy
+
+
+@scenario.gauge("connections")
+def connections(proxy: Proxy) -> float:
+    """Connections to the model, by the proxy's pool."""
+    return len(proxy.http._transport._pool.connections)
+
+
+@scenario.variant("leaky")
+@scenario.variant(
+    "leaky_refused", expect={"connections": "leak", "sockets": "leak"}, requests="refused"
+)
+@scenario.variant("proposed")
+@scenario.variant("fixed", requests="refused malformed silent")
+async def stream(_step: int, proxy: Proxy) -> None:
+    """Ask for each kind of stream, and go away from it once its first line has come."""
+    host, port = proxy.address.removeprefix("http://").split(":")
+    for kind in proxy.params.requests.split():
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(f"GET /{kind} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n".encode())
+        await reader.readuntil(b"\r\n\r\n")
+        await reader.readline() if kind == "silent" else await reader.read()
+        writer.close()
+        await writer.wait_closed()
+    await proxy.quiet()
