@@ -264,6 +264,30 @@ def test_options_reach_the_run(cli, write, tmp_path):
     assert "judged without fixed: not captured" in judged.stderr
 
 
+def test_claims_are_one_row_each(cli, write, tmp_path):
+    """`claims` judges all captures in a folder, for people, for programs and for a README."""
+    name = write(BEFORE_AND_AFTER, "mine.py")
+    cli("capture", name, "--runs", "2", "--out", "d")
+    printed = cli("claims", "d")
+    assert (printed.returncode, printed.stderr) == (0, "")
+    assert "mine" in printed.stdout
+    rows = json.loads(cli("claims", "d", "--json").stdout)
+    assert [row["scenario"] for row in rows] == ["mine"]
+    assert "| `mine` |" in cli("claims", "d", "--markdown").stdout
+
+
+def test_budgets_of_ones_own_are_held(cli, write, tmp_path):
+    """`judge --budgets` tells what is over a budget from a file, and refuses a file that is none."""
+    name = write(LEAKS_FDS, "mine.py")
+    (tmp_path / "my.toml").write_text("[budget.mine]\ngauges = ['fds']\nper_hour = 100\n")
+    judged = cli("judge", name, "--budgets", "my.toml", "--json")
+    rows = {row["budget"]: row for row in json.loads(judged.stdout)["budgets"]}
+    assert rows["mine"]["holds"] is False
+    assert rows["mine"]["measured"] == 3600
+    assert rows["descriptors"]["holds"] is True
+    assert "is no TOML" in the_error(cli("judge", name, "--budgets", "mine.py"))
+
+
 def test_a_notebook_is_shared(cli, tmp_path):
     """`share` executes a notebook with the parameters given and prints where the file is."""
     cells = [
