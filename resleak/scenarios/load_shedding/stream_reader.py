@@ -10,8 +10,8 @@ and keeps the stream open. In each step one answer has a malformed line, and one
   generator before the error arrives.
 - `leaky_refused`: the model refuses, and the proxy goes away before the first read. There is no
   generator that could be closed: one connection and, with the server's end, two sockets per
-  request stay for ever. httpx opens 100 connections at most by default: the 101st refusal is the
-  last answer, then every request fails with `PoolTimeout`.
+  request stay for ever. httpx opens 100 connections at most by default: after as many
+  refusals every request fails with `PoolTimeout`.
 - `proposed`, the seed's cure, cancels the reader when reading fails. There was nothing to cure;
   and a refusal it does not see: with `--set requests=refused` it leaks the same two sockets.
 - `fixed`: whoever opens the stream closes it, on every path, also when the client hangs up.
