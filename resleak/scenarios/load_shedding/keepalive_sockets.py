@@ -1,0 +1,93 @@
+"""Idle keep-alive sockets are bounded by their pool; pools dropped open wait for the collector.
+
+A proxy sends a burst of requests to a model through a pool of httpx, which may keep twenty idle
+connections.
+
+- `leaky`: one pool for the life of the process, never closed, as in the seed. The first bursts open
+  its four connections, and from then on nothing climbs: not reproduced. An idle connection holds
+  5 kB of heap, so a full pool of twenty holds a tenth of a megabyte.
+- `leaky_pool_per_burst`: a pool for each burst, which nobody closes. An idle socket is not watched
+  by the event loop, so the pool can be collected with its four sockets, but not before the
+  collector runs: deferred, 20 descriptors when it runs every fifth step.
+- `fixed`, the seed's cure: as the latter, but whoever made the pool closes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from typing import Any
+
+from resleak.declare import Limit, Run, Scenario
+from resleak.scenarios import _loop, _servers
+
+scenario = Scenario(
+    seed="002#6",
+    claim="idle keep-alive sockets hold memory",
+    symptoms={"sockets": "leak", "heap": "leak"},
+    outcome="not reproduced",
+    fix="holds",
+    gauges=("fds", "sockets", "heap"),
+    control="children",
+    limits=[Limit("idle", at_most=20, source="the pool's own limit of idle connections")],
+    steps=60,
+    warmup=20,
+    block=5,
+    params={"burst": 4, "size": 1000, "max_idle": 20},
+    requires=("httpx", "uvicorn"),
+    extra="load_shedding",
+    stacks=False,
+)
+
+
+class Proxy:
+    """Sends requests to a model, through a pool of its own or one that it is given."""
+
+    def __init__(self, run: Run, address: str) -> None:
+        self.params, self.address = run.params, address
+        self.tls = ssl.create_default_context()  # one for all: making it takes 20 ms
+        self.shared = self.pool()
+
+    def pool(self) -> Any:
+        import httpx
+
+        limits = httpx.Limits(max_keepalive_connections=self.params.max_idle, keepalive_expiry=60)
+        return httpx.AsyncClient(limits=limits, verify=self.tls, trust_env=False)
+
+    async def burst(self, pool: Any) -> None:
+        async with asyncio.TaskGroup() as requests:
+            for _ in range(self.params.burst):
+                requests.create_task(pool.get(f"{self.address}/{self.params.size}"))
+        await _loop.forget_cancelled_timers()
+
+
+@scenario.setup
+async def proxy(run: Run) -> AsyncIterator[Proxy]:
+    with _servers.in_child() as address:
+        yield Proxy(run, address)
+
+
+@scenario.gauge("connections")
+def idle(proxy: Proxy) -> float:
+    """Idle connections of the pool that all share."""
+    return sum(connection.is_idle() for connection in proxy.shared._transport._pool.connections)
+
+
+@scenario.variant()
+async def leaky(_step: int, proxy: Proxy) -> None:
+    """Send a burst through the one pool."""
+    await proxy.burst(proxy.shared)
+
+
+@scenario.variant(expect={"fds": "deferred"})
+async def leaky_pool_per_burst(_step: int, proxy: Proxy) -> None:
+    """Send a burst through a pool of its own, and drop the pool."""
+    await proxy.burst(proxy.pool())
+
+
+@scenario.variant()
+async def fixed(_step: int, proxy: Proxy) -> None:
+    """Send a burst through a pool of its own, and close the pool."""
+    async with proxy.pool() as pool:
+        await proxy.burst(pool)
