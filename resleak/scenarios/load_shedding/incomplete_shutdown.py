@@ -1,0 +1,140 @@
+"""What a stop forgets to close waits for the collector, unless a timer holds it: then it stays.
+
+Each step is one life of a proxy: it opens a prompt cache and a session store (sqlite, with a
+write-ahead log) and a pool of connections to a model, answers once, and is stopped.
+
+- `leaky`, as in the seed: the stop closes neither stores nor pool. In Python they go with the next
+  collection: not lost, but held, 27 descriptors where the collector runs every fifth step.
+- `leaky_timer`: with the pruning timer that the seed adds for #3, and the stop as it was. The
+  timer's thread holds its cache, and the cache its file: one thread, two descriptors and 120 kB
+  for every restart, for good. That cure, without this one, makes a leak of a wait.
+- `leaky_timer_keeps`: the same timer, not detached (`unref` in Node, a daemon thread here). The
+  process never ends; as long as it lives, so does all it holds.
+- `fixed`, the seed's shutdown: timer, stores and pool, each also when an earlier one fails.
+
+The seed names no time for the exit; the limit of 2 s is the embedder's goal.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from resleak.declare import Limit, Run, Scenario
+from resleak.scenarios import _servers
+
+LOST = {"fds": "leak, deferred", "threads": "leak"}
+scenario = Scenario(
+    seed="002#7",
+    claim="a shutdown that closes neither caches nor sessions nor agents leaks them",
+    symptoms={"fds": "leak", "sockets": "leak"},
+    outcome="partly",
+    fix="holds",
+    gauges=("fds", "sockets", "threads"),
+    control="children",
+    limits=[Limit("exit_s", at_most=2, source="001, goal of the shutdown")],
+    steps=60,
+    warmup=15,
+    block=5,
+    params={"timer": False, "detached": True, "prune_every_s": 300.0},
+    exit_deadline_s=3.0,
+    requires=("httpx", "uvicorn"),
+    extra="load_shedding",
+    stacks=False,
+)
+
+
+class Store:
+    """A table in a file of its own, pruned by a timer if there is to be one."""
+
+    def __init__(self, path: Path) -> None:
+        self.db = sqlite3.connect(path, check_same_thread=False)
+        self.db.execute("PRAGMA journal_mode = WAL")
+        self.db.execute("PRAGMA synchronous = OFF")  # not to measure the disk
+        self.db.execute("CREATE TABLE IF NOT EXISTS entries (key TEXT PRIMARY KEY, value TEXT)")
+        self.stopped = threading.Event()
+        self.timer: threading.Thread | None = None
+
+    def put(self, key: str, value: str) -> None:
+        with self.db:
+            self.db.execute("INSERT OR REPLACE INTO entries VALUES (?, ?)", (key, value))
+
+    def start_pruning(self, every_s: float, detached: bool) -> None:
+        self.timer = threading.Thread(target=self._prune, args=[every_s], daemon=detached)
+        self.timer.start()
+
+    def _prune(self, every_s: float) -> None:
+        while not self.stopped.wait(every_s):
+            with self.db:
+                self.db.execute("DELETE FROM entries")
+
+    def close(self) -> None:
+        self.stopped.set()
+        if self.timer is not None:
+            self.timer.join()
+        self.db.close()
+
+
+class Proxy:
+    """Answers from a model, and keeps prompts and sessions."""
+
+    def __init__(self, folder: Path, tls: ssl.SSLContext, params: Any) -> None:
+        import httpx
+
+        self.prompts, self.sessions = Store(folder / "prompts.db"), Store(folder / "sessions.db")
+        self.agent = httpx.Client(verify=tls, trust_env=False)
+        if params.timer:
+            self.prompts.start_pruning(params.prune_every_s, params.detached)
+
+    def serve(self, address: str) -> None:
+        answer = self.agent.get(f"{address}/100").text
+        self.prompts.put("prompt", answer)
+        self.sessions.put("session", answer)
+
+    def close(self) -> None:
+        with ExitStack() as stack:  # goes on when one of them fails
+            for resource in (self.agent, self.sessions, self.prompts):
+                stack.callback(resource.close)
+
+
+class Host:
+    """Where the proxy is started and stopped."""
+
+    def __init__(self, run: Run, address: str) -> None:
+        self.run, self.address = run, address
+        self.tls = ssl.create_default_context()  # one for all: making it takes 20 ms
+
+    def live(self) -> Proxy:
+        proxy = Proxy(self.run.workdir, self.tls, self.run.params)
+        proxy.serve(self.address)
+        return proxy
+
+
+@scenario.setup
+def host(run: Run) -> Iterator[Host]:
+    with _servers.in_child() as address:
+        yield Host(run, address)
+
+
+@scenario.variant("leaky", expect={"fds": "deferred"})
+@scenario.variant("leaky_timer", expect=LOST, timer=True)
+@scenario.variant(
+    "leaky_timer_keeps",
+    expect={**LOST, "run": "hangs", "exit_s": "broken"},
+    timer=True,
+    detached=False,
+)
+def leaky(_step: int, host: Host) -> None:
+    """Serve, and stop without closing anything."""
+    host.live()
+
+
+@scenario.variant(timer=True)
+def fixed(_step: int, host: Host) -> None:
+    """Serve, and stop what was started."""
+    host.live().close()
