@@ -58,8 +58,10 @@ class Workers:
     def start(self, folder: Path) -> subprocess.Popen[str]:
         command = [sys.executable, "-S", "-E", _pl_worker.__file__]
         return subprocess.Popen(
-            [*command, self.kind, folder, str(self.lifeline)],
-            **{"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL},
+            [*command, self.kind, str(folder), str(self.lifeline)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             pass_fds=[self.lifeline],
             text=True,
         )

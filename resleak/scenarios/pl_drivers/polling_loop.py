@@ -137,10 +137,11 @@ class Driver:
     async def _answer(self, path: str) -> tuple[str, Exception | None]:
         import httpx
 
+        expected: tuple[type[Exception], ...] = (httpx.HTTPError, *self.refusal)
         try:
             with self.calling():
                 return await self._get(path), None
-        except (httpx.HTTPError, *self.refusal) as error:
+        except expected as error:
             return "", error
 
     async def _get(self, path: str) -> str:

@@ -1,0 +1,170 @@
+"""A client that is a singleton sends everything to the first address it was asked for.
+
+Ten servers, each of which answers with its own port; each step asks the next one for a stream, by
+its address, with or without a slash at the end. The clients are real httpx clients.
+
+- `leaky`: `get_client(url)` makes one client, for the first address, and ignores it afterwards. 90
+  of 100 requests go to a server that was not asked. The seed's own script calls it with ten hosts
+  and looks at the number of connections only: that there is a single one is this fault, not thrift.
+- `proposed`: the seed gives the client a clean-up, after which it may not be used, and leaves
+  `get_client` as it is: 90 of 100. Insufficient; it was not written for this.
+- `fixed`: one client per address, which all callers share: no request goes astray, there are ten
+  clients for ten addresses, however they are written, and all are closed at the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, suppress
+from typing import Any
+
+from resleak.declare import Limit, Run, Scenario
+
+scenario = Scenario(
+    seed="004 2.2 get_client",
+    claim="get_client(url) returns the client of the first url for every other one",
+    symptoms={"misdirected": "broken"},
+    outcome="reproduced",
+    fix="insufficient",
+    gauges=("fds",),
+    control="threads",
+    limits=[
+        Limit("misdirected", at_end=0, source="a request goes to the address it was meant for"),
+        Limit("clients", at_most=10, source="one client per address"),
+    ],
+    steps=80,
+    warmup=20,
+    params={"hosts": 10},
+    requires=("httpx",),
+    extra="sse_streaming",
+    stacks=False,
+)
+
+
+class StreamingClient:
+    """Reads streams from one server."""
+
+    def __init__(self, base_url: str) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._client: Any = None
+
+    @property
+    def async_client(self) -> Any:
+        import httpx
+
+        if self._client is None:
+            self._client = httpx.AsyncClient(timeout=60.0, trust_env=False)
+        return self._client
+
+    async def read(self, path: str) -> str:
+        answer = await self.async_client.get(self.base_url + path)
+        return str(answer.text)
+
+    async def cleanup(self) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+
+class ProposedClient(StreamingClient):
+    """The seed's cure: a client that can be shut down."""
+
+    shut_down = False
+
+    @property
+    def async_client(self) -> Any:
+        if self.shut_down:
+            raise RuntimeError("the client has been shut down")
+        return super().async_client
+
+    async def cleanup(self) -> None:
+        self.shut_down = True
+        await super().cleanup()
+
+
+class Singleton:
+    """What `get_client` is in the seed, before and after: the first client, for every address."""
+
+    def __init__(self, make: type[StreamingClient]) -> None:
+        self.make, self.clients = make, list[StreamingClient]()
+
+    def get_client(self, base_url: str) -> StreamingClient:
+        if not self.clients:
+            self.clients.append(self.make(base_url))
+        return self.clients[0]
+
+
+class PerAddress(Singleton):
+    """The first client for this address."""
+
+    def get_client(self, base_url: str) -> StreamingClient:
+        for client in self.clients:
+            if client.base_url == base_url.rstrip("/"):
+                return client
+        self.clients.append(self.make(base_url))
+        return self.clients[-1]
+
+
+REGISTRIES = {
+    "leaky": Singleton(StreamingClient),
+    "proposed": Singleton(ProposedClient),
+    "fixed": PerAddress(StreamingClient),
+}
+
+
+class Hosts:
+    """Ten servers, and the clients that read from them."""
+
+    def __init__(self, registry: Singleton) -> None:
+        self.registry, self.misdirected = registry, 0
+        self.ports: list[int] = []
+
+    async def serve(self, stack: AsyncExitStack) -> None:
+        server = await stack.enter_async_context(await asyncio.start_server(tell, "127.0.0.1", 0))
+        self.ports.append(server.sockets[0].getsockname()[1])
+
+    async def read(self, number: int, slash: str) -> None:
+        port = self.ports[number % len(self.ports)]
+        client = self.registry.get_client(f"http://127.0.0.1:{port}{slash}")
+        self.misdirected += await client.read("/stream/tests/ExampleTask/1") != str(port)
+
+
+async def tell(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer each request with the port it came to."""
+    body = b"%d" % writer.get_extra_info("sockname")[1]
+    with suppress(asyncio.IncompleteReadError, ConnectionError):
+        while await reader.readuntil(b"\r\n\r\n"):
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+    writer.close()
+
+
+@scenario.setup
+async def hosts(run: Run) -> AsyncIterator[Hosts]:
+    hosts = Hosts(REGISTRIES[run.variant])
+    async with AsyncExitStack() as stack:
+        for _ in range(run.params.hosts):
+            await hosts.serve(stack)
+        yield hosts
+        for client in hosts.registry.clients:
+            await client.cleanup()
+
+
+@scenario.gauge("requests", kind="counter")
+def misdirected(hosts: Hosts) -> float:
+    """Requests that were answered by another server than the one asked for."""
+    return hosts.misdirected
+
+
+@scenario.gauge("clients")
+def clients(hosts: Hosts) -> float:
+    """Clients that exist."""
+    return len(hosts.registry.clients)
+
+
+@scenario.variant("leaky", expect={"misdirected": "broken"})
+@scenario.variant("proposed", expect={"misdirected": "broken"})
+@scenario.variant("fixed")
+async def read(step: int, hosts: Hosts) -> None:
+    """Ask the next host for a stream, every third time with a slash at the end of the address."""
+    await hosts.read(step, "" if step % 3 else "/")
