@@ -152,3 +152,15 @@ def test_the_register_is_shown_by_system_and_escaped(register: pd.DataFrame) -> 
 def test_no_captures_no_register() -> None:
     """An empty register says so."""
     assert "no captures" in figures.claims_table(pd.DataFrame()).html
+
+
+def test_the_chart_counts_every_claim_and_every_fix(register: pd.DataFrame) -> None:
+    """The bars of each system add up to its claims; a control has no bar."""
+    figure = figures.outcomes_chart(register)
+    found = {
+        (bar.name, bar.y[1][0]): dict(zip(bar.y[0], bar.x, strict=True)) for bar in figure.data
+    }
+    assert found == {
+        ("● reproduced", "claims"): {"arc": 2, "sse": 1},
+        ("✓ holds", "fixes"): {"arc": 2, "sse": 1},
+    }

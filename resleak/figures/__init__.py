@@ -8,7 +8,7 @@ from resleak.figures.evidence import evidence, limits_chart, scaling
 from resleak.figures.flamegraph import flamegraph
 from resleak.figures.outcome import budget_table, limits_table, outcome_table
 from resleak.figures.prose import Prose, about, answer, ends, expectation, guilty, worst
-from resleak.figures.register import claims_markdown, claims_table
+from resleak.figures.register import claims_markdown, claims_table, outcomes_chart
 from resleak.figures.table import Table, sites_table, verdict_table
 from resleak.figures.timeline import timeline
 
@@ -29,6 +29,7 @@ __all__ = [
     "limits_chart",
     "limits_table",
     "outcome_table",
+    "outcomes_chart",
     "scaling",
     "sites_table",
     "timeline",
