@@ -101,8 +101,9 @@ class View:
 class Driver:
     """Polls the logs of all views."""
 
-    def __init__(self, http: Any, params: Any) -> None:
-        self.http, self.params, self.witness = http, params, Witness(params)
+    def __init__(self, http: Any, server: Server, params: Any) -> None:
+        self.http, self.server, self.params = http, server, params
+        self.witness = Witness(params)
         self.views = [View(number, params.logs) for number in range(params.views)]
         self.failures: list[Exception] = []
         self.calling: Callable[[], AbstractContextManager[Any]] = nullcontext
@@ -154,15 +155,8 @@ class Driver:
         return str(answer.text)
 
 
-class Polling:
-    """A driver and the server it polls."""
-
-    def __init__(self, driver: Driver, server: Server) -> None:
-        self.driver, self.server, self.params = driver, server, driver.params
-
-
 @scenario.setup
-async def polling(run: Run) -> AsyncIterator[Polling]:
+async def driver(run: Run) -> AsyncIterator[Driver]:
     import httpx
 
     server = Server()
@@ -170,34 +164,34 @@ async def polling(run: Run) -> AsyncIterator[Polling]:
         server.listening() as address,
         httpx.AsyncClient(base_url=address, trust_env=False) as http,
     ):
-        driver = Driver(http, run.params)
+        driver = Driver(http, server, run.params)
         if run.params.breaker:
             driver.break_circuit()
-        yield Polling(driver, server)
+        yield driver
 
 
 @scenario.gauge("failures")
-def failures_kept(polling: Polling) -> float:
+def failures_kept(driver: Driver) -> float:
     """Failures that the driver keeps."""
-    return len(polling.driver.failures)
+    return len(driver.failures)
 
 
 @scenario.gauge("requests", kind="counter")
-def sent_into_outage(polling: Polling) -> float:
+def sent_into_outage(driver: Driver) -> float:
     """Requests sent right after the last three in a row had failed."""
-    return polling.driver.witness.into_outage
+    return driver.witness.into_outage
 
 
 @scenario.gauge("requests", kind="counter")
-def duplicates(polling: Polling) -> float:
+def duplicates(driver: Driver) -> float:
     """Requests for a log that was asked for in the same turn already."""
-    return polling.driver.witness.duplicates
+    return driver.witness.duplicates
 
 
 @scenario.gauge("views", kind="measure")
-def stale(polling: Polling) -> float:
+def stale(driver: Driver) -> float:
     """Views whose last update failed."""
-    return sum(view.error is not None for view in polling.driver.views)
+    return sum(view.error is not None for view in driver.views)
 
 
 BLIND = {"sent_into_outage": "broken", "duplicates": "broken"}
@@ -208,8 +202,8 @@ PILE = {"failures_kept": "leak", "heap": "leak"}
 @scenario.variant("leaky_failures_kept", expect=BLIND | PILE, breaker=False, keep=True)
 @scenario.variant("breaker_failures_kept", expect=PILE, keep=True)
 @scenario.variant("fixed")
-async def poll(step: int, polling: Polling) -> None:
+async def poll(step: int, driver: Driver) -> None:
     """Take one turn of the loop, and wait for the next."""
-    polling.server.down = step % polling.params.period < polling.params.down
-    await polling.driver.turn()
-    await asyncio.sleep(polling.params.interval_s)
+    driver.server.down = step % driver.params.period < driver.params.down
+    await driver.turn()
+    await asyncio.sleep(driver.params.interval_s)

@@ -10,7 +10,10 @@ open, write, close, as printed, each in a thread as in Node.
   a `finally`: the write that fails keeps its descriptor, one per step, for good. That the clean-up
   is proper, as the seed also says, is not so.
 - `fixed`: a semaphore as the budget, and `close` on every path, with the 160 writers and the
-  oversized one. All ranges are written, with 32 descriptors at most.
+  oversized one. All ranges are written, with 32 files open at most.
+
+By hand, with 3 000 writers and the usual limit of 1 024: 1 984 ranges per step are lost in `leaky`,
+and none in `fixed`.
 """
 
 from __future__ import annotations
