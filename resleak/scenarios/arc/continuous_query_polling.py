@@ -1,0 +1,143 @@
+"""Without back-off a failing query is retried at every turn; with one for the loop, all wait.
+
+Two continuous queries on a DuckDB database are run turn by turn, every 10 ms; one reads a
+measurement that was dropped and fails each time, the other is in order.
+
+- `leaky` tries the failing query at every turn, for ever: up to 90 times a second on an idle
+  machine, 30 on one that is overloaded.
+- `proposed` is the back-off that the seed prints for its health check, put to this loop: the loop
+  itself waits longer after each error. 0.6 attempts a second are left, but the query that is in
+  order waits as long as the broken one: its last run was 1.2 s ago after two seconds, and will be
+  a minute ago. Harmful.
+- `fixed` keeps a back-off for each query: 0.4 attempts a second, and the good query ran 14 ms ago.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+from resleak.declare import Limit, Run, Scenario
+
+scenario = Scenario(
+    seed="003#16",
+    claim="continuous queries that fail are polled again without any back-off",
+    symptoms={"attempts": "broken"},
+    outcome="reproduced",
+    fix="harmful",
+    control="children",
+    limits=[
+        Limit("attempts", per_second=5, source="a twentieth of what the interval allows"),
+        Limit("staleness", at_most=0.2, quantile=0.5, source="20 intervals, for a good query"),
+    ],
+    steps=120,
+    warmup=80,
+    params={"interval": 0.01, "longest": 60.0},
+    requires=("duckdb",),
+    extra="arc",
+    stacks=False,
+)
+GOOD = "SELECT avg(usage) FROM cpu"
+BAD = "SELECT avg(usage) FROM dropped"
+
+
+class ContinuousQueries:
+    """Runs its queries again and again, on one connection."""
+
+    def __init__(self, db: Any, params: Any) -> None:
+        import duckdb
+
+        self.db, self.params, self.error = db, params, duckdb.Error
+        self.attempts, self.succeeded = 0, time.monotonic()
+        self.log = logging.getLogger("queries")
+        self.log.propagate = False
+        self.log.addHandler(logging.NullHandler())
+
+    def run(self, query: str) -> None:
+        self.attempts += query == BAD
+        self.db.execute(query).fetchall()
+        self.succeeded = time.monotonic()
+
+    def try_to_run(self, query: str) -> bool:
+        try:
+            self.run(query)
+        except self.error as e:
+            self.log.error("Continuous query error: %s", e)
+            return False
+        return True
+
+    async def poll(self) -> None:
+        while True:
+            for query in (GOOD, BAD):
+                self.try_to_run(query)
+            await asyncio.sleep(self.params.interval)
+
+    async def poll_with_backoff(self) -> None:
+        """Wait as the seed's health check does: the loop as a whole."""
+        backoff = self.params.interval
+        while True:
+            went_well = [self.try_to_run(query) for query in (GOOD, BAD)]
+            if all(went_well):
+                backoff = self.params.interval
+            else:
+                await asyncio.sleep(min(self.params.longest, backoff))
+                backoff = min(backoff * 2, self.params.longest)
+            await asyncio.sleep(self.params.interval)
+
+    async def poll_each_with_backoff(self) -> None:
+        """Wait with the query that failed only."""
+        backoff = dict.fromkeys((GOOD, BAD), self.params.interval)
+        due = dict.fromkeys(backoff, 0.0)
+        while True:
+            for query in [query for query, at in due.items() if at <= time.monotonic()]:
+                good = self.try_to_run(query)
+                wait = self.params.interval if good else backoff[query]
+                backoff[query] = min(wait * 2, self.params.longest)
+                due[query] = time.monotonic() + wait
+            await asyncio.sleep(self.params.interval)
+
+
+Loop = Callable[[ContinuousQueries], Coroutine[Any, Any, None]]
+LOOPS: dict[str, Loop] = {
+    "leaky": ContinuousQueries.poll,
+    "proposed": ContinuousQueries.poll_with_backoff,
+    "fixed": ContinuousQueries.poll_each_with_backoff,
+}
+
+
+@scenario.setup
+async def queries(run: Run) -> AsyncIterator[ContinuousQueries]:
+    import duckdb
+
+    with duckdb.connect(config={"threads": 1}) as db:
+        db.execute("CREATE TABLE cpu AS SELECT 1.0 * id AS usage FROM range(100) AS ids(id)")
+        queries = ContinuousQueries(db, run.params)
+        task = asyncio.create_task(LOOPS[run.variant](queries))
+        yield queries
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@scenario.gauge("attempts", kind="counter")
+def attempts(queries: ContinuousQueries) -> float:
+    """Attempts to run the query that fails."""
+    return queries.attempts
+
+
+@scenario.gauge("s", kind="measure")
+def staleness(queries: ContinuousQueries) -> float:
+    """Seconds since the query that is in order ran."""
+    return time.monotonic() - queries.succeeded
+
+
+@scenario.variant("leaky", expect={"attempts": "broken"})
+@scenario.variant("proposed", expect={"staleness": "broken"})
+@scenario.variant("fixed")
+async def live(_step: int, queries: ContinuousQueries) -> None:
+    """Leave the loop to itself for a moment: here time is what is measured."""
+    await asyncio.sleep(queries.params.interval)
