@@ -19,7 +19,7 @@ REPORTS := build/reports
 # The environment is .venv alone, whatever the shell carries along.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: help setup lab report test browser capture share bench clean
+.PHONY: help setup lab report test browser capture claims share bench clean
 .DELETE_ON_ERROR:
 
 # pip knows dependency groups from 25.1 on. Without uv's own pin, which may be why uv failed.
@@ -83,6 +83,18 @@ ALL := from resleak import catalog; print(*catalog.paths())
 capture: setup ## Rerun the scenarios behind data/captures [NAME=… OUT=… ARGS=…]
 	@set -e; for name in $(or $(NAME),$$($(BIN)/python -c '$(ALL)')); do \
 	  $(BIN)/resleak capture "$$name" $(ARGS) --out '$(OUT)'; done
+
+claims: setup ## Bring the register of claims in README.md up to date with data/captures
+	@$(BIN)/python -m resleak claims data/captures --markdown > build/claims.md || test $$? -eq 1
+	@$(BIN)/python -c "$$WRITE_CLAIMS"
+
+define WRITE_CLAIMS
+import pathlib, re
+readme, table = pathlib.Path("README.md"), pathlib.Path("build/claims.md").read_text()
+text = re.sub(r"(?s)<!-- claims -->.*<!-- /claims -->", lambda _: f"<!-- claims -->\n{table}<!-- /claims -->", readme.read_text())
+readme.write_text(text)
+endef
+export WRITE_CLAIMS
 
 share: setup ## Render every notebook from the stored captures [NAME=system/scenario or a notebook]
 	@set -e; for what in $(or $(NAME),$(sort $(wildcard notebooks/*.ipynb))); do \
