@@ -85,16 +85,7 @@ capture: setup ## Rerun the scenarios behind data/captures [NAME=… OUT=… ARG
 	  $(BIN)/resleak capture "$$name" $(ARGS) --out '$(OUT)'; done
 
 claims: setup ## Bring the register of claims in README.md up to date with data/captures
-	@$(BIN)/python -m resleak claims data/captures --markdown > build/claims.md || test $$? -eq 1
-	@$(BIN)/python -c "$$WRITE_CLAIMS"
-
-define WRITE_CLAIMS
-import pathlib, re
-readme, table = pathlib.Path("README.md"), pathlib.Path("build/claims.md").read_text()
-text = re.sub(r"(?s)<!-- claims -->.*<!-- /claims -->", lambda _: f"<!-- claims -->\n{table}<!-- /claims -->", readme.read_text())
-readme.write_text(text)
-endef
-export WRITE_CLAIMS
+	@$(BIN)/python docs/register.py
 
 share: setup ## Render every notebook from the stored captures [NAME=system/scenario or a notebook]
 	@set -e; for what in $(or $(NAME),$(sort $(wildcard notebooks/*.ipynb))); do \

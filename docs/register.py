@@ -1,0 +1,28 @@
+"""Write the register of claims, judged from the stored captures, into README.md."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from resleak import figures, findings
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+BLOCK = re.compile(r"(?<=<!-- claims -->\n).*?(?=<!-- /claims -->)", re.DOTALL)
+
+
+def register() -> str:
+    """Return the register as Markdown, each system linked to its case."""
+    cases = {
+        path.stem.partition("_")[2]: f"notebooks/{path.name}"
+        for path in (ROOT / "notebooks").glob("2?_*.ipynb")
+    }
+    table = findings.stored(ROOT / "data" / "captures")
+    return figures.claims_markdown(table, cases) + "\n"
+
+
+if __name__ == "__main__":
+    table = register()
+    text = README.read_text(encoding="utf-8")
+    README.write_text(BLOCK.sub(lambda _: table, text), encoding="utf-8")
