@@ -278,7 +278,7 @@ def test_claims_are_one_row_each(cli, write, tmp_path):
 
 
 def test_budgets_of_ones_own_are_held(cli, write, tmp_path):
-    """`judge --budgets` tells what is over a budget from a file, and refuses a file that is none."""
+    """`judge --budgets` tells what is over a budget of a file, and refuses one that is none."""
     name = write(LEAKS_FDS, "mine.py")
     (tmp_path / "my.toml").write_text("[budget.mine]\ngauges = ['fds']\nper_hour = 100\n")
     judged = cli("judge", name, "--budgets", "my.toml", "--json")
