@@ -1,0 +1,163 @@
+"""A write-ahead log that waits for the disk stops the event loop; aiofiles lets records mix.
+
+A log appends records to one file: a header with length and checksum, then the data, then an fsync.
+In each step four tasks append 16 kB each. `stalls` counts the appends during which no other task
+got a turn, which does not depend on the speed of the disk.
+
+- `leaky`: every append is a stall, of 9 ms on an ext4 disk, and the loop lags by 30 to 50 ms in a
+  step. That is the fsync: without one, an append of 200 B takes 2 µs, and nobody would notice.
+- `proposed`: the same calls through aiofiles. No stall, and a lag of 5 ms, but each `await` lets
+  the next task write: four headers come first, then the data of all. Of 96 records not one can be
+  read back: harmful, for a log that cannot be replayed is none. And each call is a trip to a
+  thread: the append of 200 B takes 0.8 ms, some 400 times as long.
+- `proposed_one_write` joins header and data. No call is then in the middle of a record, and the
+  cure holds.
+- `fixed`: an append is one trip to a thread, header, data and fsync together, and a lock keeps
+  the appends in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import struct
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+
+from resleak.declare import Limit, Run, Scenario
+
+scenario = Scenario(
+    seed="003#9",
+    claim="the synchronous open and write of the write-ahead log block the event loop",
+    symptoms={"stalls": "broken"},
+    outcome="reproduced",
+    fix="harmful",
+    gauges=("lag_s",),
+    control="sockets",
+    limits=[
+        Limit("stalls", at_end=0, source="others get a turn while an append waits for the disk"),
+        Limit("unreadable", at_end=0, source="what was appended can be replayed"),
+    ],
+    steps=20,
+    warmup=4,
+    block=1,
+    params={"writers": 4, "size": 16_384},
+    requires=("aiofiles",),
+    extra="arc",
+    stacks=False,
+)
+HEADER = struct.Struct(">II")
+Append = Callable[[bytes, bytes], Awaitable[None]]
+
+
+class Wal:
+    """A log of records, in a file that is open for as long as the log is."""
+
+    def __init__(self, run: Run, file: Any) -> None:
+        self.params, self.file, self.lock = run.params, file, asyncio.Lock()
+        self.data = run.rng.randbytes(run.params.size)
+        self.stalls = self.appended = 0
+
+    def write_and_sync(self, *parts: bytes) -> None:
+        for part in parts:
+            self.file.write(part)
+        self.file.flush()
+        os.fsync(self.file.fileno())
+
+    async def burst(self, append: Append) -> None:
+        """Let several tasks append at once."""
+        writers = [self._append(append) for _ in range(self.params.writers)]
+        await asyncio.gather(*writers)
+
+    async def _append(self, append: Append) -> None:
+        turn = asyncio.Event()
+        asyncio.get_running_loop().call_soon(turn.set)
+        header = HEADER.pack(len(self.data), zlib.crc32(self.data))
+        await append(header, self.data)
+        self.stalls += not turn.is_set()
+        self.appended += 1
+
+
+@scenario.setup
+async def wal(run: Run) -> AsyncIterator[Wal]:
+    path = run.workdir / "wal.log"
+    if not run.variant.startswith("proposed"):
+        with path.open("ab") as file:
+            yield Wal(run, file)
+        return
+    import aiofiles
+
+    async with aiofiles.open(path, "ab") as file:
+        yield Wal(run, file)
+
+
+@scenario.gauge("appends", kind="counter")
+def stalls(wal: Wal) -> float:
+    """Appends during which no other task got a turn."""
+    return wal.stalls
+
+
+@scenario.gauge("records", kind="counter")
+def appended(wal: Wal) -> float:
+    """Records appended."""
+    return wal.appended
+
+
+@scenario.audit(unreadable="records")
+def replay(run: Run, last: Mapping[str, float]) -> dict[str, float]:
+    """Read records until one is not what its header says."""
+    readable = 0
+    with (run.workdir / "wal.log").open("rb") as file:
+        while header := file.read(HEADER.size):
+            size, checksum = HEADER.unpack(header)
+            if zlib.crc32(file.read(size)) != checksum:
+                break
+            readable += 1
+    return {"unreadable": last["appended"] - readable}
+
+
+@scenario.variant(expect={"stalls": "broken"})
+async def leaky(_step: int, wal: Wal) -> None:
+    """Write and sync in the event loop."""
+
+    async def append(header: bytes, data: bytes) -> None:
+        wal.write_and_sync(header, data)
+
+    await wal.burst(append)
+
+
+@scenario.variant(expect={"unreadable": "broken"})
+async def proposed(_step: int, wal: Wal) -> None:
+    """Do the same through aiofiles, a call at a time."""
+
+    async def append(header: bytes, data: bytes) -> None:
+        await wal.file.write(header)
+        await wal.file.write(data)
+        await wal.file.flush()
+        await asyncio.to_thread(os.fsync, wal.file.fileno())
+
+    await wal.burst(append)
+
+
+@scenario.variant()
+async def proposed_one_write(_step: int, wal: Wal) -> None:
+    """Write header and data in one call of aiofiles."""
+
+    async def append(header: bytes, data: bytes) -> None:
+        await wal.file.write(header + data)
+        await wal.file.flush()
+        await asyncio.to_thread(os.fsync, wal.file.fileno())
+
+    await wal.burst(append)
+
+
+@scenario.variant()
+async def fixed(_step: int, wal: Wal) -> None:
+    """Write and sync in one trip to a thread, one append after the other."""
+
+    async def append(header: bytes, data: bytes) -> None:
+        async with wal.lock:
+            await asyncio.to_thread(wal.write_and_sync, header, data)
+
+    await wal.burst(append)
