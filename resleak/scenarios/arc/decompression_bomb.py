@@ -1,0 +1,124 @@
+"""A limit that is checked after the decompression comes when the memory has been taken.
+
+An endpoint takes MessagePack in zstd, 4 MiB at most once it is unpacked (the seed proposes 100
+MB). Each step sends a good request of 1 kB, and a bomb of up to 2 kB that unpacks to 8, 16, 32 or
+64 MiB of zeros.
+
+- `leaky` unpacks whatever comes. The peak of a step is twice the size of the content, 135 MB for
+  2 kB: the pieces and the whole, then the whole and the message made of it.
+- `proposed` decompresses, then checks the length. The bomb is refused, at a peak of 134 MB: putting
+  the pieces together takes as much as the message would. It saves nothing. Insufficient.
+- `fixed` decompresses as a stream and reads one byte more than is allowed. The peak is 4.2 MB,
+  whatever the bomb holds.
+
+At the seed's 100 MB a bomb of 3 kB is enough. Nor is any limit of bytes one of memory: a message
+of 1 MB that holds empty maps becomes 73 MB of objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+from resleak.declare import Limit, Run, Scenario, Sweep
+
+MIB = 2**20
+scenario = Scenario(
+    seed="003#10",
+    claim="compressed payloads are accepted whatever they unpack to: a way to deny service",
+    symptoms={"step_peak": "scales, broken"},
+    outcome="reproduced",
+    fix="insufficient",
+    control="fds",
+    limits=[Limit("step_peak", at_most=16 * MIB, source="four times the largest content")],
+    sweeps=[Sweep("step_peak", "unpacked", floor=MIB, source="a bounded request")],
+    steps=16,
+    warmup=4,
+    block=1,
+    params={"max_size": 4 * MIB, "sizes": (8 * MIB, 16 * MIB, 32 * MIB, 64 * MIB)},
+    requires=("msgpack", "zstandard"),
+    extra="arc",
+    stacks=False,
+)
+
+
+class TooLargeError(Exception):
+    """The content is larger than allowed."""
+
+
+class Api:
+    """Decodes request bodies."""
+
+    def __init__(self, run: Run) -> None:
+        import msgpack
+        import zstandard
+
+        self.params, self.unpacked, self.unpack = run.params, 0, msgpack.unpackb
+        self.stream = zstandard.ZstdDecompressor().stream_reader
+        zstd, good = zstandard.ZstdCompressor, {"m": "cpu", "value": b"\0" * 1000}
+        self.good = zstd().compress(msgpack.packb(good))
+        self.bombs = [_bomb(zstd().compressobj(), size) for size in run.params.sizes]
+
+    def serve(self, step: int, decode: Callable[[bytes], Any]) -> None:
+        """Take a good request and a bomb."""
+        assert decode(self.good)["m"] == "cpu"
+        number = step % len(self.bombs)
+        self.unpacked = self.params.sizes[number]
+        with suppress(TooLargeError):
+            decode(self.bombs[number])
+
+
+def _bomb(compressor: Any, size: int) -> bytes:
+    """Compress a message of that many zeros piece by piece, so that all of it is never there."""
+    head = b"\x81\xa5value\xc6" + size.to_bytes(4, "big")  # a map of one, its key, bytes
+    pieces = [compressor.compress(head)]
+    pieces += [compressor.compress(b"\0" * MIB) for _ in range(size // MIB)]
+    return b"".join([*pieces, compressor.flush()])
+
+
+@scenario.setup
+def api(run: Run) -> Iterator[Api]:
+    yield Api(run)
+
+
+@scenario.gauge("B", kind="measure")
+def unpacked(api: Api) -> float:
+    """Bytes that the step's bomb unpacks to."""
+    return api.unpacked
+
+
+@scenario.variant(expect={"step_peak": "scales, broken"})
+def leaky(step: int, api: Api) -> None:
+    """Decompress and unpack all."""
+
+    def decode(body: bytes) -> Any:
+        return api.unpack(api.stream(body).read())
+
+    api.serve(step, decode)
+
+
+@scenario.variant(expect={"step_peak": "scales, broken"})
+def proposed(step: int, api: Api) -> None:
+    """Decompress all, then look at its size."""
+
+    def decode(body: bytes) -> Any:
+        content = api.stream(body).read()
+        if len(content) > api.params.max_size:
+            raise TooLargeError
+        return api.unpack(content)
+
+    api.serve(step, decode)
+
+
+@scenario.variant()
+def fixed(step: int, api: Api) -> None:
+    """Decompress no more than is allowed, and one byte."""
+
+    def decode(body: bytes) -> Any:
+        content = api.stream(body).read(api.params.max_size + 1)
+        if len(content) > api.params.max_size:
+            raise TooLargeError
+        return api.unpack(content)
+
+    api.serve(step, decode)
