@@ -1,0 +1,166 @@
+"""A start-up task that fails says so only when nobody holds it any more.
+
+Each step is the life of one app. At its start it begins two tasks: one connects to a socket that
+does not exist, and fails; the other holds a lease for as long as the app runs. What is counted is
+what can be seen while the app runs.
+
+- `leaky` keeps its tasks in a list, as asyncio's documentation advises. asyncio reports an error
+  that was not retrieved when the task is freed, and the list prevents just that: of 50 failures
+  none is reported.
+- `leaky_no_reference` drops the tasks. CPython frees the failed one at once, so that each failure
+  is reported. But the loop does not hold a task that waits for something only it knows of
+  (`await asyncio.Event().wait()`): each of the 50 leases is gone at the next pass of the
+  garbage collector.
+- `fixed`: the seed's wrapper, which reports what goes wrong, around tasks that are held.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
+from typing import Any
+
+from resleak.declare import Limit, Run, Scenario
+
+scenario = Scenario(
+    seed="003#13",
+    claim="start-up tasks may fail without a word",
+    symptoms={"unseen": "broken"},
+    outcome="reproduced",
+    fix="holds",
+    control="fds",
+    limits=[
+        Limit("unseen", at_end=0, source="a failure is reported while the app runs"),
+        Limit("leases_lost", at_end=0, source="a task runs until it ends or is cancelled"),
+    ],
+    steps=40,
+    warmup=10,
+    block=2,
+    stacks=False,
+)
+Job = Coroutine[Any, Any, None]
+
+
+class Reports(logging.Handler):
+    """Counts the errors that are logged."""
+
+    count = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.count += bool(record.exc_info)
+
+
+class World:
+    """What all lives of the app share."""
+
+    def __init__(self, run: Run) -> None:
+        self.socket, self.reports = run.workdir / "none.sock", Reports()
+        self.unseen = self.leases_lost = 0
+        for name in ("asyncio", "app"):
+            logger = logging.getLogger(name)
+            logger.propagate = False
+            logger.addHandler(self.reports)
+
+    async def live(self, app: App) -> None:
+        """Run an app until its start-up has failed, and take stock before it ends."""
+        seen = self.reports.count
+        app.start()
+        while not app.failures:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        gc.collect()  # as the collector does by itself, at a time nobody knows
+        await asyncio.sleep(0)
+        self.unseen += app.failures - (self.reports.count - seen)
+        self.leases_lost += 1 - app.leases
+        await app.stop()
+
+
+class App:
+    """An app with two tasks at its start."""
+
+    def __init__(self, socket: Path) -> None:
+        self.socket, self.failures, self.leases = socket, 0, 0
+        self.tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        self.tasks = [asyncio.create_task(job) for job in (self.connect(), self.hold_lease())]
+
+    async def connect(self) -> None:
+        try:
+            await asyncio.open_unix_connection(self.socket)
+        except OSError:
+            self.failures += 1  # known to the experiment, not to the app
+            raise
+
+    async def hold_lease(self) -> None:
+        self.leases += 1
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.leases -= 1
+
+    async def stop(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        if self.tasks:
+            await asyncio.wait(self.tasks)
+
+
+class ForgetfulApp(App):
+    """Holds none of its tasks."""
+
+    def start(self) -> None:
+        super().start()
+        self.tasks.clear()
+
+
+class CarefulApp(App):
+    """Reports what goes wrong in a task."""
+
+    def start(self) -> None:
+        jobs = (self.connect(), self.hold_lease())
+        self.tasks = [asyncio.create_task(self.reported(job)) for job in jobs]
+
+    async def reported(self, job: Job) -> None:
+        try:
+            await job
+        except Exception:
+            logging.getLogger("app").exception("a start-up task failed")
+
+
+@scenario.setup
+async def world(run: Run) -> AsyncIterator[World]:
+    yield World(run)
+
+
+@scenario.gauge("failures", kind="counter")
+def unseen(world: World) -> float:
+    """Failures that nobody was told of while the app ran."""
+    return world.unseen
+
+
+@scenario.gauge("leases", kind="counter")
+def leases_lost(world: World) -> float:
+    """Leases whose task was gone before the app ended."""
+    return world.leases_lost
+
+
+@scenario.variant(expect={"unseen": "broken"})
+async def leaky(_step: int, world: World) -> None:
+    """Hold the tasks, and do not look at them."""
+    await world.live(App(world.socket))
+
+
+@scenario.variant(expect={"leases_lost": "broken"})
+async def leaky_no_reference(_step: int, world: World) -> None:
+    """Begin the tasks and forget them."""
+    await world.live(ForgetfulApp(world.socket))
+
+
+@scenario.variant()
+async def fixed(_step: int, world: World) -> None:
+    """Hold the tasks, and report what goes wrong in them."""
+    await world.live(CarefulApp(world.socket))
