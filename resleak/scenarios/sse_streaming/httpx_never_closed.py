@@ -1,0 +1,167 @@
+"""Closing the shared client when a request is finished leaves it closed for all later requests.
+
+Each step is one life of a Django application: start, two requests to a view that asks another
+server through the shared client, stop.
+
+- `leaky`: nobody closes the client. Its one connection is open after every stop, as in the seed.
+  It is one for the process, and not more with each life: at the exit the system closes it.
+- `proposed`: cleans up on Django's `request_finished`. That signal is not sent when Django stops,
+  but after each request. The first request works; the second and all later ones are answered 500
+  (`RuntimeError: Client has been shut down`), 159 of 160. The connection is closed: harmful.
+- `fixed`: the client belongs to the lifespan of the ASGI application. Django has none of its own
+  (it refuses that scope), so that a wrapper of twenty lines holds it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from resleak.declare import Limit, Run, Scenario
+from resleak.scenarios import _django, _loop, _servers
+
+scenario = Scenario(
+    seed="004 2.2",
+    claim="the shared httpx client is never closed: a connection is left open at every shutdown",
+    symptoms={"left_open": "broken"},
+    outcome="reproduced",
+    fix="harmful",
+    gauges=("sockets",),
+    control="children",
+    limits=[
+        Limit("left_open", at_end=0, source="what was opened is closed at shutdown"),
+        Limit("failed", at_end=0, source="the second request works"),
+    ],
+    steps=60,
+    warmup=20,
+    block=5,
+    params={"requests": 2},
+    requires=("httpx", "django", "uvicorn"),
+    extra="sse_streaming",
+    stacks=False,
+)
+
+
+class StreamingClient:
+    """The seed's client, made on first use, with the `cleanup` of its fix."""
+
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        self._tls, self._shutdown = tls, False
+        self._client: Any = None
+
+    @property
+    def async_client(self) -> Any:
+        import httpx
+
+        if self._shutdown:
+            raise RuntimeError("Client has been shut down")
+        if self._client is None:
+            self._client = httpx.AsyncClient(timeout=60, verify=self._tls, trust_env=False)
+        return self._client
+
+    async def cleanup(self) -> None:
+        self._shutdown = True
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+    def connections(self) -> int:
+        return 0 if self._client is None else len(self._client._transport._pool.connections)
+
+
+class Project:
+    """A Django project with one view, and the shared client that the view uses."""
+
+    def __init__(self, run: Run, upstream: str) -> None:
+        self.params, self.upstream, self.failed = run.params, upstream, 0
+        self.tls = ssl.create_default_context()  # one for all: making it takes 20 ms
+        self.client = StreamingClient(self.tls)
+        self.app = _django.application(progress=self.progress)
+        logging.getLogger("django.request").setLevel(logging.CRITICAL)
+
+    async def progress(self, _request: Any) -> Any:
+        from django.http import HttpResponse
+
+        answer = await self.client.async_client.get(f"{self.upstream}/100")
+        return HttpResponse(answer.content)
+
+    async def on_request_finished(self, **_: Any) -> None:
+        await self.client.cleanup()
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        self.client = StreamingClient(self.tls)
+        yield
+        await self.client.cleanup()
+
+
+class WithLifespan:
+    """An ASGI app with a lifespan around one that has none."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "lifespan":
+            await self.project.app(scope, receive, send)
+            return
+        await receive()
+        async with self.project.lifespan():
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+@scenario.setup
+async def project(run: Run) -> AsyncIterator[Project]:
+    with _servers.in_child() as upstream:
+        project = Project(run, upstream)
+        if run.variant == "proposed":
+            from django.core.signals import request_finished
+
+            request_finished.connect(project.on_request_finished)
+        yield project
+
+
+@scenario.gauge("connections")
+def left_open(project: Project) -> float:
+    """Connections of the shared client that are open after the stop."""
+    return project.client.connections()
+
+
+@scenario.gauge("requests", kind="counter")
+def failed(project: Project) -> float:
+    """Requests that were not answered with 200."""
+    return project.failed
+
+
+@scenario.variant("leaky", expect={"left_open": "broken"})
+@scenario.variant("proposed", expect={"failed": "broken"})
+async def serve(_step: int, project: Project) -> None:
+    """Send some requests to the application."""
+    import httpx
+
+    transport = httpx.ASGITransport(WithLifespan(project))
+    options: dict[str, Any] = {"base_url": "http://localhost", "verify": project.tls}
+    async with httpx.AsyncClient(transport=transport, **options) as browser:
+        for _ in range(project.params.requests):
+            answer = await browser.get("/progress")
+            project.failed += answer.status_code != 200
+    await _loop.forget_cancelled_timers()
+
+
+@scenario.variant()
+async def fixed(step: int, project: Project) -> None:
+    """Start the application, send the requests, and stop it, as an ASGI server does."""
+    inbox, outbox = asyncio.Queue[Any](), asyncio.Queue[Any]()
+    app = WithLifespan(project)
+    life = asyncio.create_task(app({"type": "lifespan"}, inbox.get, outbox.put))
+    inbox.put_nowait({"type": "lifespan.startup"})
+    await outbox.get()
+    await serve(step, project)
+    inbox.put_nowait({"type": "lifespan.shutdown"})
+    await life
