@@ -1,0 +1,167 @@
+"""A pool that looks, finds nothing and then waits makes an embedder for every caller that waits.
+
+Each step is a batch of ten documents for one model. An embedder has a session on a real
+transformer, and a thread that lives until the embedder is cleaned up.
+
+- `leaky`: a fresh embedder for each document, cleaned up after it. Ten are made where one would
+  do, a waste of time; but none is left, and memory is level. They add up only where the clean-up
+  is incomplete as well: see `cleanup_incomplete`.
+- `proposed`, the seed's `EmbedderPool`: all ten callers find the map empty before the first
+  embedder is there, so ten are made as before. The map keeps the last, `cleanup_all()` cleans
+  that one up, and nine stay with their threads and 10.7 MiB, in every batch. That is harmful:
+  `leaky` cleaned them all up.
+- `proposed_one_by_one`: the same pool holds as long as only one caller asks at a time.
+- `fixed`: the map keeps the creation that is under way, and every caller waits for that one. If
+  it fails it is taken out, so that the next caller tries again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import weakref
+from collections.abc import Awaitable, Callable, Iterator
+
+from resleak.declare import Limit, Run, Scenario
+from resleak.scenarios import _embedders, _models
+
+scenario = Scenario(
+    seed="001 1.3",
+    claim="a fresh embedder for each document of a batch adds up, until memory is exhausted",
+    symptoms={"created": "broken", "alive": "leak"},
+    outcome="partly",
+    fix="harmful",
+    gauges=("threads", "heap"),
+    control="fds",
+    limits=[Limit("created", at_most=1, source="the seed's pool: one embedder for each model")],
+    steps=36,
+    warmup=9,
+    block=3,
+    params={"documents": 10, "dim": 16, "at_once": 10},
+    requires=("numpy", "onnx", "onnxruntime"),
+    extra="embedder",
+    stacks=False,
+)
+
+
+class Embedder:
+    """A model, and a thread that works for it until the embedder is cleaned up."""
+
+    def __init__(self, library: Library) -> None:
+        self.model = _embedders.Model(library.weights, library.params.dim)
+        library.models.add(self.model)
+        library.created += 1
+        self.stopping = threading.Event()
+        self.worker = threading.Thread(target=self.work, daemon=True)
+        self.worker.start()
+
+    def work(self) -> None:
+        self.stopping.wait()
+
+    async def cleanup(self) -> None:
+        self.stopping.set()
+        await asyncio.to_thread(self.worker.join)
+
+
+Create = Callable[[], Awaitable[Embedder]]
+
+
+class Pool:
+    """The seed's: asks for the embedder, finds none, and waits for one to be made."""
+
+    def __init__(self, create: Create) -> None:
+        self.create, self.instances = create, dict[str, Embedder]()
+
+    async def get(self, model: str) -> Embedder:
+        if model not in self.instances:
+            self.instances[model] = await self.create()
+        return self.instances[model]
+
+    async def cleanup_all(self) -> None:
+        cleanups = [embedder.cleanup() for embedder in self.instances.values()]
+        await asyncio.gather(*cleanups, return_exceptions=True)
+        self.instances.clear()
+
+
+class SharedPool(Pool):
+    """Notes the creation under way before it waits, so that all callers wait for the same one."""
+
+    def __init__(self, create: Create) -> None:
+        super().__init__(create)
+        self.coming: dict[str, asyncio.Task[Embedder]] = {}
+
+    async def get(self, model: str) -> Embedder:
+        if model not in self.coming:
+            self.coming[model] = asyncio.create_task(self.make(model))
+        return await asyncio.shield(self.coming[model])  # a caller may be cancelled, not the rest
+
+    async def make(self, model: str) -> Embedder:
+        try:
+            self.instances[model] = await self.create()
+        except BaseException:
+            del self.coming[model]  # the next caller tries again
+            raise
+        return self.instances[model]
+
+    async def cleanup_all(self) -> None:
+        await super().cleanup_all()
+        self.coming.clear()
+
+
+class Library:
+    """A batch of documents, and what embedders share."""
+
+    def __init__(self, run: Run) -> None:
+        self.params, self.created = run.params, 0
+        self.weights = _models.transformer(dim=run.params.dim, layers=1, seed=run.seed)
+        self.models: weakref.WeakSet[_embedders.Model] = weakref.WeakSet()
+        self.documents = [_embedders.text(run) for _ in range(run.params.documents)]
+        self.pool = (SharedPool if run.variant == "fixed" else Pool)(self.create)
+
+    async def create(self) -> Embedder:
+        return await asyncio.to_thread(Embedder, self)
+
+    async def embed_pooled(self, document: str, turn: asyncio.Semaphore) -> None:
+        async with turn:
+            (await self.pool.get("all-MiniLM-L6-v2")).model.embed(document)
+
+
+@scenario.setup
+def library(run: Run) -> Iterator[Library]:
+    yield Library(run)
+
+
+@scenario.gauge("embedders", kind="measure")
+def created(library: Library) -> float:
+    """Embedders made for the batch."""
+    return library.created
+
+
+@scenario.gauge("models")
+def alive(library: Library) -> float:
+    """Models that are still in memory."""
+    return len(library.models)
+
+
+@scenario.variant(expect={"created": "broken"})
+async def leaky(_step: int, library: Library) -> None:
+    """Make an embedder for each document, and clean it up."""
+    library.created = 0
+    for document in library.documents:
+        embedder = await library.create()
+        embedder.model.embed(document)
+        await embedder.cleanup()
+
+
+@scenario.variant(
+    "proposed", expect={"created": "broken", "alive": "leak", "threads": "leak", "heap": "leak"}
+)
+@scenario.variant("proposed_one_by_one", at_once=1)
+@scenario.variant("fixed")
+async def pooled(_step: int, library: Library) -> None:
+    """Get the embedder of each document from a pool, which is cleaned up after the batch."""
+    library.created, turn = 0, asyncio.Semaphore(library.params.at_once)
+    async with asyncio.TaskGroup() as batch:
+        for document in library.documents:
+            batch.create_task(library.embed_pooled(document, turn))
+    await library.pool.cleanup_all()

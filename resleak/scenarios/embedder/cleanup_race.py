@@ -1,0 +1,186 @@
+"""A clean-up that is started and not awaited is not finished when it returns; a sleep is a guess.
+
+Each step opens three stores (real sqlite, and a memory-mapped index each), has them cleaned up
+beside a resource whose clean-up fails, and reads the files at once, as the caller's next line
+does. Now and then another program holds the lock of one store for 0.8 s.
+
+- `leaky` starts the clean-ups and returns: none of 42 was finished, and none of the 840 rows that
+  had been accepted was in its file. The failure is kept in a task that nobody asks.
+- `proposed`, the sleep of 200 ms that the seed's tests needed: enough on most days. Each time the
+  other program was at work for longer, the rows of that store were missing (60 of 840). Every
+  clean-up pays the 200 ms, also one that was over after 20, and the errors are still unseen.
+- `fixed`: await all of them, and return the errors. It takes as long as it takes and no longer;
+  half of all clean-ups were far under the seed's goal of 2 s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from array import array
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from resleak.declare import Limit, Run, Scenario
+from resleak.scenarios import _embedders
+
+scenario = Scenario(
+    seed="001 2.1",
+    claim="clean-ups are not awaited: they finish at some time, and artificial delays are needed",
+    symptoms={"unfinished": "broken", "rows_missing": "broken"},
+    outcome="reproduced",
+    fix="insufficient",
+    control="fds",
+    limits=[
+        Limit("unfinished", at_end=0, source="clean means clean when the call returns"),
+        Limit("rows_missing", at_end=0, source="what was accepted is in the file"),
+        Limit("errors_unseen", at_end=0, source="a clean-up that fails says so"),
+        Limit("step_s", at_most=2, quantile=0.5, source="the seed's goal for a clean-up"),
+    ],
+    steps=12,
+    warmup=2,
+    block=1,
+    params={"stores": 3, "documents": 20, "sleep_s": 0.2, "busy_every": 6, "busy_s": 0.8},
+    stacks=False,
+)
+VECTOR = array("f", range(8))
+
+
+class Store:
+    """Documents and vectors, which its clean-up writes and closes."""
+
+    def __init__(self, path: Path, documents: list[str]) -> None:
+        self.path, self.documents, self.finished = path, documents, False
+        path.unlink(missing_ok=True)
+        self.db = _embedders.open_store(path)
+        self.index = _embedders.Index(path.with_suffix(".index"), len(documents), len(VECTOR))
+
+    async def cleanup(self) -> None:
+        await asyncio.to_thread(self.write_and_close)
+        self.finished = True
+
+    def write_and_close(self) -> None:
+        self.db.execute("BEGIN IMMEDIATE")
+        rows = list(enumerate(self.documents))
+        self.db.executemany("INSERT INTO documents VALUES (?, ?)", rows)
+        self.db.execute("COMMIT")
+        self.db.close()
+        for row, _ in rows:
+            self.index.put(row, VECTOR)
+        self.index.close()
+
+    def missing(self) -> int:
+        """Count the documents that are not in the file, as another program would."""
+        with closing(sqlite3.connect(self.path)) as db:
+            (count,) = db.execute("SELECT count(*) FROM documents").fetchone()
+        return len(self.documents) - int(count)
+
+
+class Closed:
+    """A resource that is closed already, so that its clean-up fails."""
+
+    def __init__(self) -> None:
+        self.db = sqlite3.connect(":memory:")
+        self.db.close()
+
+    async def cleanup(self) -> None:
+        self.db.execute("PRAGMA optimize")
+
+
+class Application:
+    """Makes stores, has them cleaned up, and looks at once at what that left."""
+
+    def __init__(self, run: Run) -> None:
+        self.params, self.folder = run.params, run.workdir
+        self.documents = [_embedders.text(run) for _ in range(run.params.documents)]
+        self.unfinished = self.rows_missing = self.errors_unseen = 0
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def serve(self, step: int, shut_down: ShutDown) -> None:
+        numbers = range(self.params.stores)
+        stores = [Store(self.folder / f"{number}.db", self.documents) for number in numbers]
+        with self.other_writer(stores[0].path, step):
+            errors = await shut_down(self, [*stores, Closed()])
+            self.unfinished += sum(not store.finished for store in stores)
+            self.rows_missing += sum(store.missing() for store in stores)
+            self.errors_unseen += 1 - len(errors)
+            await asyncio.gather(*self.tasks, return_exceptions=True)  # leave no load behind
+        self.tasks.clear()
+
+    @contextmanager
+    def other_writer(self, path: Path, step: int) -> Iterator[None]:
+        """Now and then another program is just writing to the first store."""
+        with closing(sqlite3.connect(path, isolation_level=None)) as db:
+            if step % self.params.busy_every == 0:
+                db.execute("BEGIN IMMEDIATE")
+                asyncio.get_running_loop().call_later(self.params.busy_s, db.execute, "ROLLBACK")
+            yield
+
+
+ShutDown = Callable[[Application, Sequence[Store | Closed]], Awaitable[list[BaseException]]]
+
+
+async def fire_and_forget(
+    application: Application, resources: Sequence[Store | Closed]
+) -> list[BaseException]:
+    application.tasks += [asyncio.create_task(resource.cleanup()) for resource in resources]
+    return []
+
+
+async def fire_and_sleep(
+    application: Application, resources: Sequence[Store | Closed]
+) -> list[BaseException]:
+    await fire_and_forget(application, resources)
+    await asyncio.sleep(application.params.sleep_s)
+    return []
+
+
+async def await_all(_: Application, resources: Sequence[Store | Closed]) -> list[BaseException]:
+    cleanups = [resource.cleanup() for resource in resources]
+    results = await asyncio.gather(*cleanups, return_exceptions=True)
+    return [result for result in results if isinstance(result, BaseException)]
+
+
+@scenario.setup
+def application(run: Run) -> Iterator[Application]:
+    yield Application(run)
+
+
+@scenario.gauge("clean-ups", kind="counter")
+def unfinished(application: Application) -> float:
+    """Clean-ups that were not finished when the shut-down returned."""
+    return application.unfinished
+
+
+@scenario.gauge("rows", kind="counter")
+def rows_missing(application: Application) -> float:
+    """Accepted rows that were not in the file when the shut-down returned."""
+    return application.rows_missing
+
+
+@scenario.gauge("errors", kind="counter")
+def errors_unseen(application: Application) -> float:
+    """Errors of clean-ups that the caller was not told of."""
+    return application.errors_unseen
+
+
+LOST = {"unfinished": "broken", "rows_missing": "broken", "errors_unseen": "broken"}
+
+
+@scenario.variant(expect=LOST)
+async def leaky(step: int, application: Application) -> None:
+    """Start all clean-ups and return."""
+    await application.serve(step, fire_and_forget)
+
+
+@scenario.variant(expect=LOST)
+async def proposed(step: int, application: Application) -> None:
+    """Start all clean-ups and sleep for a while."""
+    await application.serve(step, fire_and_sleep)
+
+
+@scenario.variant()
+async def fixed(step: int, application: Application) -> None:
+    """Wait for all clean-ups and return their errors."""
+    await application.serve(step, await_all)
