@@ -59,7 +59,7 @@ class Index:
             self.map = mmap.mmap(file.fileno(), 0)
 
     def put(self, row: int, vector: Any) -> None:
-        """Store a vector."""
+        """Store a vector (or all of them, at row 0)."""
         data = vector.tobytes()
         self.map[row * len(data) : (row + 1) * len(data)] = data
 
