@@ -1,0 +1,188 @@
+"""One resource that cannot be cleaned up keeps the others open, if they wait for it in a row.
+
+Two stores hold a batch of 50 rows each that their clean-up writes (real sqlite). Between them is
+an index behind a socket, whose clean-up waits for a confirmation that never comes.
+
+- `leaky` cleans up one after the other: it waits for the index for ever. The process has to be
+  killed, and the 50 rows of the store behind the index are lost, healthy as that store is.
+- `leaky_raises`: the index hangs up instead, and the error ends the row of clean-ups. The process
+  does exit, in time; the same 50 rows are lost, and nothing says so.
+- `proposed`, the seed's `gracefulShutdown`, one timeout around all: all clean-ups begin at once,
+  so no row is lost. But one resource that hangs costs all the time there is (here 3 s, by default
+  5 s; the seed's goal is 2 s), and "timeout" does not name it. (`forceExit`, left out here, adds a
+  second and ends what still runs: see `worker_keeps_process_alive`.)
+- `fixed`: a timeout of 0.5 s each, all at once, and a report with the names of those that failed.
+
+A timeout ends what waits in the event loop. A thread that hangs it does not end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, closing, suppress
+from pathlib import Path
+
+from resleak.declare import Limit, Run, Scenario
+from resleak.scenarios import _embedders
+
+scenario = Scenario(
+    seed="001 2.3",
+    claim="there is no fallback where a resource cannot be cleaned up: the application hangs",
+    symptoms={"run": "hangs"},
+    outcome="reproduced",
+    fix="insufficient",
+    control="fds",
+    limits=[
+        Limit("exit_s", at_most=2, source="the seed's goal for a clean-up"),
+        Limit("rows_lost", at_end=0, source="the other resources are closed"),
+        Limit("unreported", at_end=0, source="degrading gracefully includes saying so"),
+    ],
+    steps=24,
+    warmup=6,
+    block=2,
+    params={"documents": 50, "timeout_s": 3.0, "timeout_each_s": 0.5, "answers": False},
+    exit_deadline_s=6.0,
+    stacks=False,
+)
+
+
+class Store:
+    """Writes its documents batch by batch, and the last of them when it is cleaned up."""
+
+    def __init__(self, path: Path) -> None:
+        self.name, self.path, self.documents = path.stem, path, list[str]()
+        _embedders.open_store(path).close()
+
+    async def cleanup(self) -> None:
+        await asyncio.to_thread(self.write)
+
+    def write(self) -> None:
+        with closing(_embedders.open_store(self.path)) as db:
+            db.execute("BEGIN")
+            rows = [(text,) for text in self.documents]
+            db.executemany("INSERT INTO documents (text) VALUES (?)", rows)
+            db.execute("COMMIT")
+        self.documents.clear()
+
+
+class Remote:
+    """An index in another process, which must confirm that it has written everything."""
+
+    name = "remote index"
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def cleanup(self) -> None:
+        self.writer.write(b"flush\n")
+        if not await self.reader.readline():
+            raise ConnectionError("the index hung up")
+
+
+class Application:
+    """Two stores, and a remote index between them."""
+
+    def __init__(self, run: Run, remote: Remote) -> None:
+        self.run, self.accepted = run, 0
+        self.stores = [Store(run.workdir / name) for name in ("first.db", "last.db")]
+        self.resources = [self.stores[0], remote, self.stores[1]]
+
+    def report(self, failures: Mapping[str, str]) -> None:
+        (self.run.workdir / "failures.json").write_text(json.dumps(dict(failures)))
+
+
+@asynccontextmanager
+async def index_server(answers: bool) -> AsyncIterator[int]:
+    """Serve an index that takes every request, and hangs up at once or never answers."""
+    ended = asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        if not answers:
+            await ended.wait()
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    yield server.sockets[0].getsockname()[1]
+    ended.set()
+    server.close()
+
+
+@scenario.setup
+async def application(run: Run) -> AsyncIterator[Application]:
+    async with index_server(run.params.answers) as port:
+        remote = Remote(*await asyncio.open_connection("127.0.0.1", port))
+        yield Application(run, remote)
+        remote.writer.close()
+
+
+@scenario.gauge("documents", kind="counter")
+def accepted(application: Application) -> float:
+    """Documents handed to the stores."""
+    return application.accepted
+
+
+@scenario.audit(rows_lost="rows", unreported="failures")
+def look_back(run: Run, last: Mapping[str, float]) -> dict[str, float]:
+    written = 0
+    for name in ("first.db", "last.db"):
+        with closing(sqlite3.connect(run.workdir / name)) as db:
+            written += db.execute("SELECT count(*) FROM documents").fetchone()[0]
+    report = run.workdir / "failures.json"
+    told = json.loads(report.read_text()) if report.exists() else {}
+    return {"rows_lost": last["accepted"] - written, "unreported": 1 - len(told)}
+
+
+async def one_after_the_other(application: Application) -> None:
+    for resource in application.resources:
+        await resource.cleanup()
+
+
+async def swallowing(application: Application) -> None:
+    with suppress(ConnectionError):
+        await one_after_the_other(application)
+
+
+async def graceful_shutdown(application: Application) -> None:
+    async def logged(resource: Store | Remote) -> None:
+        try:
+            await resource.cleanup()
+        except Exception as error:
+            application.report({resource.name: str(error)})
+
+    cleanups = [asyncio.create_task(logged(resource)) for resource in application.resources]
+    await asyncio.wait(cleanups, timeout=application.run.params.timeout_s)
+
+
+async def with_a_timeout_each(application: Application) -> None:
+    timeout = application.run.params.timeout_each_s
+    cleanups = [asyncio.wait_for(r.cleanup(), timeout) for r in application.resources]
+    results = await asyncio.gather(*cleanups, return_exceptions=True)
+    outcomes = zip(application.resources, results, strict=True)
+    application.report({r.name: repr(result) for r, result in outcomes if result is not None})
+
+
+SLOW = {"exit_s": "broken", "unreported": "broken"}
+
+
+@scenario.variant(
+    "leaky", expect={**SLOW, "run": "hangs", "rows_lost": "broken"}, close=one_after_the_other
+)
+@scenario.variant(
+    "leaky_raises",
+    expect={"rows_lost": "broken", "unreported": "broken"},
+    close=swallowing,
+    answers=True,
+)
+@scenario.variant("proposed", expect=SLOW, close=graceful_shutdown)
+@scenario.variant("fixed", close=with_a_timeout_each)
+async def ingest(_step: int, application: Application) -> None:
+    """Write what both stores hold, and hand them the next batch."""
+    for store in application.stores:
+        store.write()
+        count = application.run.params.documents
+        store.documents += [_embedders.text(application.run) for _ in range(count)]
+        application.accepted += count
