@@ -11,7 +11,8 @@ thread, and a third caller waits. Who holds a connection puts it back from the e
 - `proposed` calls the same blocking getter for 0.1 s a turn. Between two turns connections can
   come back, so that no wait fails, but the lag of the loop is 0.1 s in every step, and so is the
   least time a caller waits who has to wait at all (0.2 s).
-- `fixed`: an `asyncio.Queue`. The lag is that of the loop itself, a few milliseconds on a busy machine.
+- `fixed`: an `asyncio.Queue`. The lag is that of the loop itself: a few milliseconds on a busy
+  machine.
 
 The seed's getter waits 1.0 s. It is 0.2 s here, to save time; at 1.0 s the lag is 1.0 s, and all
 waits fail just the same.

@@ -47,7 +47,6 @@ scenario = Scenario(
 )
 Call = Callable[[], Any]
 Ask = Callable[[asyncio.Future[Any]], Awaitable[None]]
-KEYS = {"aws_access_key_id": "key", "aws_secret_access_key": "secret"}
 
 
 async def storage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -70,7 +69,8 @@ def s3_client(port: int, timeout: float | None) -> Any:
     limits |= {"connect_timeout": timeout, "read_timeout": timeout} if timeout else {}
     config = Config(proxies={}, s3={"addressing_style": "path"}, **limits)
     address = f"http://127.0.0.1:{port}"
-    return boto3.client("s3", region_name="local", endpoint_url=address, config=config, **KEYS)
+    keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret"}
+    return boto3.client("s3", region_name="local", endpoint_url=address, config=config, **keys)
 
 
 def minio_client(port: int, timeout: float | None) -> Any:
@@ -79,7 +79,12 @@ def minio_client(port: int, timeout: float | None) -> Any:
 
     pool = urllib3.PoolManager(timeout=timeout, retries=False) if timeout else None
     return Minio(
-        f"127.0.0.1:{port}", *KEYS.values(), secure=False, region="local", http_client=pool
+        f"127.0.0.1:{port}",
+        access_key="key",
+        secret_key="secret",
+        region="local",
+        secure=False,
+        http_client=pool,
     )
 
 
