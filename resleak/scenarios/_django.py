@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 _SETTINGS: dict[str, Any] = {
@@ -24,6 +25,7 @@ def application(**views: Any) -> Any:
     urls.urlpatterns = [path(name, view) for name, view in views.items()]
     settings.configure(ROOT_URLCONF=urls, **_SETTINGS)
     django.setup()
+    logging.getLogger("django.request").setLevel(logging.CRITICAL)  # answers are counted instead
     from django.core.handlers.asgi import ASGIHandler
 
     return ASGIHandler()

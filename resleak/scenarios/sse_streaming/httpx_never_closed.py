@@ -15,7 +15,6 @@ server through the shared client, stop.
 from __future__ import annotations
 
 import asyncio
-import logging
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -81,7 +80,6 @@ class Project:
         self.tls = ssl.create_default_context()  # one for all: making it takes 20 ms
         self.client = StreamingClient(self.tls)
         self.app = _django.application(progress=self.progress)
-        logging.getLogger("django.request").setLevel(logging.CRITICAL)
 
     async def progress(self, _request: Any) -> Any:
         from django.http import HttpResponse

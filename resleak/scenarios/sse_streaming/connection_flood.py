@@ -1,0 +1,140 @@
+"""Without a limit every client that connects is served, and memory is linear in their number.
+
+A Django view streams events and uvicorn serves it. As many clients as the step says connect, five
+at a time, read the first event or a refusal, and who is served stays until all have come.
+
+- `leaky`: all are served. The step's peak of memory grows with the clients: 0.4 to 0.7 MB for 25,
+  4.5 to 9 MB for 200, with both ends of each connection. 1 000 at once, run by hand with a script
+  of the same view, took 41 MB and 1.8 s of the processor.
+- `fixed`, the seed's fix 2.3 with a limit of 20: who comes later gets 503 with Retry-After before
+  a stream is made. 200 clients take 0.5 to 1.1 MB: what a refusal leaves until the next collection
+  is below the 1 MiB from which the sweep counts. A stream counts until its response is closed,
+  also when the client hangs up; a counter around the view's body would be back at zero as soon as
+  the view returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any
+
+from resleak.declare import Limit, Run, Scenario, Sweep
+from resleak.scenarios import _django, _loop, _servers
+
+scenario = Scenario(
+    seed="004 2.3",
+    claim="1 000 clients at once: memory grows linearly with connections, and nothing limits them",
+    symptoms={"step_peak": "scales", "over_limit": "broken"},
+    outcome="reproduced",
+    fix="holds",
+    control="children",
+    limits=[Limit("over_limit", at_end=0, source="refused = over the limit, with Retry-After")],
+    sweeps=[
+        Sweep("step_peak", "clients", floor=1_048_576, source="it is the limit that bounds it")
+    ],
+    steps=12,
+    warmup=4,
+    block=4,
+    params={"sizes": (25, 50, 100, 200), "limit": 20, "at_a_time": 5, "event_size": 1000},
+    rlimits={"RLIMIT_NOFILE": 4096},
+    requires=("django", "uvicorn"),
+    extra="sse_streaming",
+    stacks=False,
+)
+REQUEST = b"GET /stream HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+
+
+class Flood:
+    """A stream for many clients, the clients, and who was refused."""
+
+    address: tuple[str, int]
+
+    def __init__(self, run: Run) -> None:
+        self.params, self.limited = run.params, run.variant == "fixed"
+        self.active = self.size = self.over_limit = 0
+        self.over = asyncio.Event()
+        self.app = _django.application(stream=self.stream)
+
+    async def stream(self, _request: Any) -> Any:
+        from django.http import HttpResponse, StreamingHttpResponse
+
+        if self.limited and self.active >= self.params.limit:
+            return HttpResponse("too many connections", status=503, headers={"Retry-After": "60"})
+        self.active += 1
+        response = StreamingHttpResponse(self.events(), content_type="text/event-stream")
+        response._resource_closers.append(self.closed)
+        return response
+
+    def closed(self) -> None:
+        self.active -= 1
+
+    async def events(self) -> AsyncIterator[bytes]:
+        queue = asyncio.Queue[bytes](100)
+        queue.put_nowait(b"data: " + b"x" * self.params.event_size + b"\n\n")
+        yield await queue.get()
+        await self.over.wait()
+
+    async def arrive(self) -> asyncio.StreamWriter | None:
+        """Connect, read the first event, and return the open stream, or None for a refusal."""
+        reader, writer = await asyncio.open_connection(*self.address)
+        writer.write(REQUEST)
+        head = await reader.readuntil(b"\r\n\r\n")
+        if b" 503 " not in head or b"retry-after: 60" not in head.lower():
+            await reader.readuntil(b"\n\n")
+            return writer
+        await reader.read()
+        await leave(writer)
+        return None
+
+    async def arrivals(self) -> list[asyncio.StreamWriter]:
+        served: list[asyncio.StreamWriter] = []
+        for _ in range(0, self.size, self.params.at_a_time):
+            arrived = await asyncio.gather(*[self.arrive() for _ in range(self.params.at_a_time)])
+            served += [writer for writer in arrived if writer is not None]
+        return served
+
+
+async def leave(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
+
+
+@scenario.setup
+async def flood(run: Run) -> AsyncIterator[Flood]:
+    flood = Flood(run)
+    async with _servers.in_process(flood.app) as address:
+        host, port = address.removeprefix("http://").split(":")
+        flood.address = (host, int(port))
+        yield flood
+
+
+@scenario.gauge("clients", kind="measure")
+def clients(flood: Flood) -> float:
+    """Clients of this step."""
+    return flood.size
+
+
+@scenario.gauge("clients", kind="counter")
+def over_limit(flood: Flood) -> float:
+    """Clients over the limit that were not refused, or the other way round."""
+    return flood.over_limit
+
+
+@scenario.variant("leaky", expect={"step_peak": "scales", "over_limit": "broken"})
+@scenario.variant("fixed")
+async def connect(step: int, flood: Flood) -> None:
+    """Have many clients connect."""
+    sizes = flood.params.sizes
+    flood.size = sizes[step % len(sizes)]
+    flood.over.clear()
+    served = await flood.arrivals()
+    flood.over_limit += abs(len(served) - flood.params.limit)
+    flood.over.set()
+    for writer in served:
+        await leave(writer)
+    while flood.active:
+        await asyncio.sleep(0)
+    await _loop.forget_cancelled_timers()
