@@ -38,8 +38,9 @@ scenario = Scenario(
         Limit("shed_wrongly", at_end=0, source="no false positives"),
         Limit("overrun", at_end=0, source="it sheds during actual overload"),
     ],
-    steps=80,
-    warmup=20,
+    steps=36,
+    warmup=9,
+    block=3,
     params={"clients": 8, "limit": 4, "together": False},
     requires=("httpx", "starlette", "uvicorn"),
     extra="load_shedding",
@@ -54,6 +55,7 @@ class LoadShedder:
     def __init__(self, app: Any, limit: int, count_out: Callable[..., tuple[Listener, Listener]]):
         self.app, self.limit, self.count_out = app, limit, count_out
         self.active = self.in_flight = self.shed_wrongly = self.overrun = 0
+        self.ended = asyncio.Event()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if self.active >= self.limit:
@@ -75,6 +77,7 @@ class LoadShedder:
         finally:
             close()
             self.in_flight -= 1
+            self.ended.set()
 
 
 def twice(shedder: LoadShedder) -> tuple[Listener, Listener]:
@@ -140,7 +143,8 @@ class Service:
 
     async def down_to(self, in_flight: int) -> None:
         while self.shedder.in_flight > in_flight:
-            await asyncio.sleep(0)
+            self.shedder.ended.clear()
+            await self.shedder.ended.wait()
 
 
 @scenario.setup
