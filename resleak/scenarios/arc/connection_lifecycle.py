@@ -1,0 +1,121 @@
+"""A pool that counts what it discards, not what is closed, reports connections that it has lost.
+
+A pool of four SQLite connections. In each step one of them fails its health check and is replaced,
+while a request is still at work with it, which closes it sixteen steps later. So the descriptors
+stay level, and this is not about a leak but about who could see one: how many connections are
+really open, by the descriptors of the process, that the metrics know nothing of.
+
+- `leaky` reports the connections in the pool: 4, when 20 are open.
+- `proposed` counts creations and destructions where the pool makes and discards connections. The
+  counters agree with each other, created - destroyed = 4, and not with the system.
+- `fixed` counts in the connection itself, once it is open and once it is closed: 20.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+from resleak.declare import Limit, Run, Scenario
+
+scenario = Scenario(
+    seed="003#19",
+    claim="creations and closings of connections are not in the metrics",
+    symptoms={"unseen": "broken"},
+    outcome="reproduced",
+    fix="insufficient",
+    control="threads",
+    limits=[Limit("unseen", at_most=0, source="created - closed = open")],
+    steps=120,
+    warmup=40,
+    params={"pool": 4, "requests": 16},
+    stacks=False,
+)
+
+
+class Counted(sqlite3.Connection):
+    """A connection that counts how many like it are open."""
+
+    open_now = 0
+    is_open = False
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.is_open = True
+        Counted.open_now += 1
+
+    def close(self) -> None:
+        super().close()
+        Counted.open_now -= self.is_open
+        self.is_open = False
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class Pool:
+    """A pool with its health check, and what it reports."""
+
+    def __init__(self, run: Run) -> None:
+        self.path, self.kind = run.workdir / "pool.db", KINDS.get(run.variant, sqlite3.Connection)
+        self.report = REPORTS[run.variant]
+        self.created = self.destroyed = 0
+        self.requests, self.at_work = run.params.requests, deque[sqlite3.Connection]()
+        self.idle = deque(self.create() for _ in range(run.params.pool))
+
+    def create(self) -> sqlite3.Connection:
+        self.created += 1
+        return sqlite3.connect(self.path, factory=self.kind)
+
+    def replace_next(self) -> None:
+        connection = self.idle.popleft()
+        try:
+            connection.execute("SELECT * FROM missing")
+        except sqlite3.Error:
+            self.at_work.append(connection)
+            self.destroyed += 1
+            self.idle.append(self.create())
+        if len(self.at_work) > self.requests:
+            self.at_work.popleft().close()
+
+    def really_open(self) -> int:
+        """Count the descriptors of the process that are of the database's file."""
+        file, found = self.path.stat(), 0
+        for descriptor in os.listdir("/dev/fd"):
+            with suppress(OSError):  # the one the listing was read from is gone
+                found += os.path.samestat(file, os.fstat(int(descriptor)))
+        return found
+
+
+KINDS = {"fixed": Counted}
+REPORTS: dict[str, Callable[[Pool], int]] = {
+    "leaky": lambda pool: len(pool.idle),
+    "proposed": lambda pool: pool.created - pool.destroyed,
+    "fixed": lambda pool: Counted.open_now,
+}
+
+
+@scenario.setup
+def pool(run: Run) -> Iterator[Pool]:
+    pool = Pool(run)
+    yield pool
+    for connection in [*pool.idle, *pool.at_work]:
+        connection.close()
+
+
+@scenario.gauge("connections", kind="measure")
+def unseen(pool: Pool) -> float:
+    """Connections that are open, and not in the metrics."""
+    return pool.really_open() - pool.report(pool)
+
+
+@scenario.variant("leaky", expect={"unseen": "broken"})
+@scenario.variant("proposed", expect={"unseen": "broken"})
+@scenario.variant("fixed")
+def replace(_step: int, pool: Pool) -> None:
+    """Replace a connection that fails its health check."""
+    pool.replace_next()
