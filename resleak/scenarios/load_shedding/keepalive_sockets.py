@@ -71,7 +71,8 @@ async def proxy(run: Run) -> AsyncIterator[Proxy]:
 @scenario.gauge("connections")
 def idle(proxy: Proxy) -> float:
     """Idle connections of the pool that all share."""
-    return sum(connection.is_idle() for connection in proxy.shared._transport._pool.connections)
+    pool = proxy.shared._transport._pool
+    return float(sum(connection.is_idle() for connection in pool.connections))
 
 
 @scenario.variant()
