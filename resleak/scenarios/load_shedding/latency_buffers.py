@@ -1,0 +1,80 @@
+"""A list of the last 10 000 latencies fills, stays full, and is no leak.
+
+Two hundred requests a step; the buffer of 10 000 is full when the warm-up ends.
+
+- `leaky`, as the seed describes it: append, and shift when there are more than 10 000. It climbs,
+  then it is level: 0 entries and 0 B a step, with 0.35 MB on the heap. Three such buffers hold
+  1 MB: not what fills a heap to 87 %. The claim of a leak is not reproduced.
+- `leaky_without_bound`: the seed's plan also calls them "unbounded arrays". Had they no bound,
+  200 entries and 8 kB a step would stay: then it would be a leak.
+- `fixed`: the seed's bound of 1 000. It saves those 0.3 MB, and nine tenths of the samples from
+  which a p99 is taken. `fixed_deque` holds the same in a `deque(maxlen=1000)`.
+
+What differs is the time, for a list moves all that is left when its first entry goes: 0.2 µs for
+an append and a shift at 1 000 entries, 1.4 µs at 10 000, 49 µs at 100 000; the deque takes
+0.05 µs at any size.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+from resleak.declare import Run, Scenario
+
+scenario = Scenario(
+    seed="002#5",
+    claim="metrics arrays grow to 10 000 entries and stay there: a memory leak",
+    symptoms={"heap": "leak", "entries": "leak"},
+    outcome="not reproduced",
+    fix="holds",
+    gauges=("heap",),
+    control="fds",
+    steps=150,
+    warmup=50,
+    params={"requests": 200, "max_entries": 10_000},
+)
+
+
+class Latencies:
+    """The last latencies in milliseconds."""
+
+    def __init__(self, run: Run) -> None:
+        self.run, self.max = run, run.params.max_entries
+        self.values: list[float] | deque[float] = []
+        if run.variant == "fixed_deque":
+            self.values = deque(maxlen=self.max)
+
+    def measured(self) -> Iterator[float]:
+        """Yield the latency of each request of a step."""
+        for _ in range(self.run.params.requests):
+            yield self.run.rng.expovariate(1 / 250)
+
+
+@scenario.setup
+def latencies(run: Run) -> Iterator[Latencies]:
+    yield Latencies(run)
+
+
+@scenario.gauge("entries")
+def entries(latencies: Latencies) -> float:
+    """Latencies kept."""
+    return len(latencies.values)
+
+
+@scenario.variant("leaky")
+@scenario.variant("fixed", max_entries=1000)
+def shift(_step: int, latencies: Latencies) -> None:
+    """Append each latency, and take out the first when there are too many."""
+    values = latencies.values
+    for value in latencies.measured():
+        values.append(value)
+        if len(values) > latencies.max:
+            del values[0]
+
+
+@scenario.variant("leaky_without_bound", expect={"heap": "leak", "entries": "leak"})
+@scenario.variant("fixed_deque", max_entries=1000)
+def append(_step: int, latencies: Latencies) -> None:
+    """Append each latency, and leave it to the container to forget."""
+    latencies.values.extend(latencies.measured())
