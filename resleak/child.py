@@ -13,6 +13,7 @@ if __name__ == "__main__":
 
 import asyncio
 import gc
+import heapq
 import importlib.metadata
 import importlib.util
 import inspect
@@ -171,6 +172,7 @@ class Driver:
     async def _collect(self) -> None:
         """Read before and after a collection, at a quiet moment for the parent too."""
         if self.is_async:
+            _forget_cancelled_timers()
             for _ in range(3):  # let callbacks that are already due run: closed transports
                 await asyncio.sleep(0)
         self.recorder.at(self.phase, self.step, self.block)
@@ -202,6 +204,24 @@ def _forget_names() -> None:
     """
     clear = getattr(sys, "_clear_internal_caches", None) or sys._clear_type_cache
     clear()
+
+
+def _forget_cancelled_timers() -> None:
+    """Take cancelled timers, such as those of timeouts that were not needed, out of the loop.
+
+    asyncio keeps up to a hundred of them, with their contexts, until their time has come: objects
+    that fill up slowly, and look like a leak.
+    """
+    loop: Any = asyncio.get_running_loop()
+    scheduled = getattr(loop, "_scheduled", None)
+    if scheduled is None:  # not asyncio's own loop
+        return
+    cancelled = [timer for timer in scheduled if timer.cancelled()]
+    for timer in cancelled:
+        timer._scheduled = False
+    scheduled[:] = [timer for timer in scheduled if not timer.cancelled()]
+    heapq.heapify(scheduled)
+    loop._timer_cancelled_count = 0
 
 
 def _run_of(spec: dict[str, Any]) -> Run:

@@ -288,6 +288,24 @@ def test_stop_ends_everything(tmp_path: Path) -> None:
         frames.load(tmp_path / "out")
 
 
+def test_cancelled_timers_are_not_counted(tmp_path: Path) -> None:
+    """Timeouts that were not needed, which asyncio keeps for a while, look like no leak."""
+    body = """
+        import asyncio
+        from resleak import Scenario
+
+        scenario = Scenario(steps=60, warmup=10, block=5, stacks=False)
+
+        @scenario.variant()
+        async def workload(step, world):
+            async with asyncio.timeout(600):
+                await asyncio.sleep(0)
+    """
+    captures = measure(tmp_path, textwrap.dedent(body))
+    after = captures[0].trace.query("moment == 'after_collect' and phase == 'steady'")["objects"]
+    assert after.max() - after.min() < 10  # 60 timers, each with its context
+
+
 def test_killed_runner_leaves_nothing_that_loads_or_runs(tmp_path: Path) -> None:
     """After SIGKILL of the runner its child is gone and no broken capture can be loaded."""
     path = write(tmp_path, "import time\ndef step(i): time.sleep(0.1)  # resleak-victim")

@@ -10,8 +10,8 @@ write-ahead log) and a pool of connections to a model, answers once, and is stop
   for every restart, for good. That cure, without this one, makes a leak of a wait.
 - `fixed`, the seed's shutdown: timer, stores and pool, each also when an earlier one fails.
 
-In none of them is the process slow to end: the timer is detached (`unref` in Node, a daemon thread
-here). What one that is not does to the exit is in `embedder/worker_keeps_process_alive`.
+The timer is detached (`unref` in Node, a daemon thread here). What one that is not does to the exit
+is in `embedder/worker_keeps_process_alive`.
 """
 
 from __future__ import annotations

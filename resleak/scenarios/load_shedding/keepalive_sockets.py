@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from resleak.declare import Limit, Run, Scenario
-from resleak.scenarios import _loop, _servers
+from resleak.scenarios import _servers
 
 scenario = Scenario(
     seed="002#6",
@@ -59,7 +59,6 @@ class Proxy:
         async with asyncio.TaskGroup() as requests:
             for _ in range(self.params.burst):
                 requests.create_task(pool.get(f"{self.address}/{self.params.size}"))
-        await _loop.forget_cancelled_timers()
 
 
 @scenario.setup

@@ -26,7 +26,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from resleak.declare import Run, Scenario
-from resleak.scenarios import _loop, _servers
+from resleak.scenarios import _servers
 
 scenario = Scenario(
     seed="002#2",
@@ -107,7 +107,6 @@ class Proxy:
             if not self.model.active:
                 break
             await asyncio.sleep(0)
-        await _loop.forget_cancelled_timers()
 
 
 @scenario.setup

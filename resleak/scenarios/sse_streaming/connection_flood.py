@@ -21,7 +21,7 @@ from contextlib import suppress
 from typing import Any
 
 from resleak.declare import Limit, Run, Scenario, Sweep
-from resleak.scenarios import _django, _loop, _servers
+from resleak.scenarios import _django, _servers
 
 scenario = Scenario(
     seed="004 2.3",
@@ -137,4 +137,3 @@ async def connect(step: int, flood: Flood) -> None:
         await leave(writer)
     while flood.active:
         await asyncio.sleep(0)
-    await _loop.forget_cancelled_timers()

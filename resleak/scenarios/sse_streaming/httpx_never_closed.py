@@ -21,7 +21,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from resleak.declare import Limit, Run, Scenario
-from resleak.scenarios import _django, _loop, _servers
+from resleak.scenarios import _django, _servers
 
 scenario = Scenario(
     seed="004 2.2",
@@ -149,7 +149,6 @@ async def serve(_step: int, project: Project) -> None:
         for _ in range(project.params.requests):
             answer = await browser.get("/progress")
             project.failed += answer.status_code != 200
-    await _loop.forget_cancelled_timers()
 
 
 @scenario.variant()

@@ -23,7 +23,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from resleak.declare import Limit, Run, Scenario
-from resleak.scenarios import _loop
 
 scenario = Scenario(
     seed="004 fix 2.1",
@@ -131,4 +130,3 @@ async def send(step: int, stream: Stream) -> None:
     await stream.task.send_event("progress", {"iteration": step})
     while stream.fast.qsize():
         await asyncio.sleep(0)
-    await _loop.forget_cancelled_timers()
