@@ -1,0 +1,129 @@
+"""A circuit breaker cannot open before the first call fails, which takes minutes without timeouts.
+
+A request comes every 10 ms and hands one download to a boto3 client, on six threads; the backend
+on the loopback interface accepts connections and never answers. One attempt is made in each
+variant, for the five of the default would only make it longer.
+
+- `leaky`: the client's default timeout of 60 s. No download ends within the run: six wait for the
+  backend, and one more a step for a thread.
+- `proposed`, the seed's cure alone: a maintained breaker, pybreaker, that opens after three
+  failures. There is no failure to count for a minute, so as many pile up. Moreover its `call()`
+  holds a lock for as long as the call takes: one download waits for the backend, five threads for
+  the lock. It is as slow when the backend is well.
+- `fixed`: the breaker with a timeout of 50 ms. After three failures what comes is refused at once.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+from resleak.declare import Limit, Run, Scenario
+
+scenario = Scenario(
+    seed="003#22",
+    claim="without a circuit breaker, calls pile up when S3, MinIO or GCS are down",
+    symptoms={"in_flight": "leak, broken"},
+    outcome="reproduced",
+    fix="insufficient",
+    control="children",
+    limits=[Limit("in_flight", at_most=80, source="what comes until three calls have timed out")],
+    steps=120,
+    warmup=40,
+    params={"threads": 6, "interval_s": 0.01, "fail_max": 3, "timeout_s": 60.0, "breaker": True},
+    requires=("boto3", "pybreaker"),
+    extra="arc",
+    stacks=False,
+)
+
+
+class Downloads:
+    """Downloads from a storage, on threads."""
+
+    call: Callable[[], Any]
+
+    def __init__(self, params: Any) -> None:
+        self.params = params
+        self.pool = ThreadPoolExecutor(params.threads)
+        self.lock, self.in_flight, self.waiting = threading.Lock(), 0, 0
+
+    def start(self) -> None:
+        with self.lock:
+            self.in_flight += 1
+        self.pool.submit(self.call).add_done_callback(self._ended)
+
+    def get(self, client: Any) -> None:
+        with self.lock:
+            self.waiting += 1
+        try:
+            client.get_object(Bucket="metrics", Key="cpu.parquet")
+        finally:
+            with self.lock:
+                self.waiting -= 1
+
+    def _ended(self, _download: Future[Any]) -> None:
+        with self.lock:
+            self.in_flight -= 1
+
+
+def storage_client(port: int, timeout: float) -> Any:
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(
+        "s3",
+        endpoint_url=f"http://127.0.0.1:{port}",
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=Config(
+            connect_timeout=timeout, read_timeout=timeout, retries={"total_max_attempts": 1}
+        ),
+    )
+
+
+def guarded(params: Any, call: Callable[[], Any]) -> Callable[[], Any]:
+    """Put a breaker around a call."""
+    import pybreaker
+
+    breaker = pybreaker.CircuitBreaker(fail_max=params.fail_max, reset_timeout=60)
+    return lambda: breaker.call(call)
+
+
+@scenario.setup
+def downloads(run: Run) -> Iterator[Downloads]:
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as backend:  # it never answers
+        client = storage_client(backend.getsockname()[1], run.params.timeout_s)
+
+        made = Downloads(run.params)
+        get = partial(made.get, client)
+        made.call = guarded(run.params, get) if run.params.breaker else get
+        yield made
+        made.pool.shutdown(wait=False, cancel_futures=True)
+    made.pool.shutdown()  # the backend has gone: what waits for it fails
+
+
+@scenario.gauge("downloads")
+def in_flight(downloads: Downloads) -> float:
+    """Downloads that were started and have not ended."""
+    return downloads.in_flight
+
+
+@scenario.gauge("downloads", kind="measure")
+def at_backend(downloads: Downloads) -> float:
+    """Downloads that wait for the backend itself."""
+    return downloads.waiting
+
+
+@scenario.variant("leaky", expect={"in_flight": "leak, broken"}, breaker=False)
+@scenario.variant("proposed", expect={"in_flight": "leak, broken"})
+@scenario.variant("fixed", timeout_s=0.05)
+def request(_step: int, downloads: Downloads) -> None:
+    """Start a download when the next request comes."""
+    downloads.start()
+    time.sleep(downloads.params.interval_s)
