@@ -88,7 +88,7 @@ class Application:
     def __init__(self, run: Run, remote: Remote) -> None:
         self.run, self.accepted = run, 0
         self.stores = [Store(run.workdir / name) for name in ("first.db", "last.db")]
-        self.resources = [self.stores[0], remote, self.stores[1]]
+        self.resources: list[Store | Remote] = [self.stores[0], remote, self.stores[1]]
 
     def report(self, failures: Mapping[str, str]) -> None:
         (self.run.workdir / "failures.json").write_text(json.dumps(dict(failures)))

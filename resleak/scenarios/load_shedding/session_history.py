@@ -90,7 +90,7 @@ def file_bytes(history: History) -> float:
 def excess(history: History) -> float:
     """Size of the file over the text that is to be kept."""
     params = history.params
-    return file_bytes(history) / (params.kept_steps * params.turns * params.size)
+    return float(file_bytes(history) / (params.kept_steps * params.turns * params.size))
 
 
 @scenario.variant(expect={"rows": "leak", "file_bytes": "leak", "excess": "broken"})
