@@ -279,7 +279,15 @@ def _worse(fix: VariantJudged, leaky: VariantJudged) -> bool:
     new = any(words - leaky.symptoms.get(name, set()) for name, words in relevant.items())
     after, before = ({r["gauge"]: r for r in _records(v.gauges)} for v in (fix, leaky))
     grown = [name for name in relevant if name in after and name in before]
-    return new or any(after[name]["low"] > 1.1 * before[name]["high"] for name in grown)
+    faster = any(after[name]["low"] > 1.1 * before[name]["high"] for name in grown)
+    return new or faster or _breaks_more(fix.limits, leaky.limits)
+
+
+def _breaks_more(after: pd.DataFrame, before: pd.DataFrame) -> bool:
+    """Tell whether a limit that was broken before is broken by half as much again."""
+    was, now = (t[t["holds"].eq(False)].set_index("limit")["worst"].abs() for t in (before, after))
+    both = was.index.intersection(now.index)
+    return bool((now[both] > 1.5 * was[both]).any())
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -48,8 +48,9 @@ class Gauge:
         A level is judged for growth; a counter only ever rises and is held against limits only; a
         measure belongs to its step alone (its duration, its size) and is held against limits and
         sweeps; a fact is one number per run, measured after the load.
-    family : {"handles", "memory", "objects", "own"}
-        Decides the default rule of judgement.
+    family : {"handles", "memory", "resident", "objects", "own"}
+        Decides the default rule of judgement: handles and own gauges count from the second one,
+        resident memory from its `rise`, for it comes in pages and arenas.
     floor : float
         Smallest rate, in units per step, that counts as growth.
     rise : float
@@ -60,7 +61,7 @@ class Gauge:
     unit: str
     what: str = ""
     kind: Kind = "level"
-    family: Literal["handles", "memory", "objects", "own"] = "own"
+    family: Literal["handles", "memory", "resident", "objects", "own"] = "own"
     floor: float = 0.004
     rise: float = 3.0
 

@@ -36,8 +36,8 @@ BUILTIN = {
               floor=16, rise=64 * 1024),
         Gauge("native", "B", "bytes of native code and of large objects alone", family="memory",
               floor=16, rise=64 * 1024),
-        Gauge("rss", "B", "resident memory", family="memory", floor=1024, rise=1024**2),
-        Gauge("uss", "B", "memory that would be freed if the process ended", family="memory",
+        Gauge("rss", "B", "resident memory", family="resident", floor=1024, rise=1024**2),
+        Gauge("uss", "B", "memory that would be freed if the process ended", family="resident",
               floor=1024, rise=1024**2),
     )
 }  # fmt: skip

@@ -228,9 +228,8 @@ def _late(steady: Runs) -> Runs:
 
 def _floor(gauge: Gauge, late: Runs) -> float:
     """Return the smallest rate that counts: the gauge's, or the least rise over the steps seen."""
-    if gauge.family not in _COUNTED:
-        return gauge.floor
-    return max(gauge.floor, _LEAST_RISE / _steps(late))
+    least = {**dict.fromkeys(_COUNTED, _LEAST_RISE), "resident": gauge.rise}
+    return max(gauge.floor, least.get(gauge.family, 0.0) / _steps(late))
 
 
 def _steps(late: Runs) -> float:

@@ -52,6 +52,21 @@ def test_outcome_of_a_claim(tmp_path: Path, leaky: pd.DataFrame, outcome: str) -
     assert judged(tmp_path, leaky).claim["measured"] == outcome
 
 
+@pytest.mark.parametrize(("peak", "outcome"), [(700, "insufficient"), (1000, "harmful")])
+def test_a_fix_that_breaks_a_limit_by_more_is_harmful(
+    tmp_path: Path, peak: float, outcome: str
+) -> None:
+    """A limit broken by half as much again is more of the same; by a little more it is the same."""
+    options: dict[str, Any] = {
+        "symptoms": {"fds": "broken"},
+        "fix": outcome,
+        "limits": [Limit("fds", at_most=150)],
+    }
+    leaky, proposed = (level().assign(fds=value) for value in (600, peak))
+    found = judged(tmp_path, leaky, proposed, **options)
+    assert found.claim["fix"]["measured"] == outcome
+
+
 @pytest.mark.parametrize(
     ("proposed", "outcome"),
     [

@@ -225,3 +225,12 @@ def test_heap_is_no_surer_than_what_it_is_made_of() -> None:
 def test_heap_that_is_corroborated_stays_a_leak(blocks: made.Curve, native: made.Curve) -> None:
     """Either the blocks or the native bytes climbing along make it a leak."""
     assert heap_and(blocks, native)["verdict"] == "leak"
+
+
+@pytest.mark.parametrize(("per_step", "verdict"), [(8_000, "leak"), (2_000, "level")])
+def test_resident_memory_counts_from_a_mebibyte(per_step: float, verdict: str) -> None:
+    """Pages that come to less than 1 MiB over the whole run are no leak, and it says so."""
+    trace = made.trace(made.ramp(per_step), gauge="uss")
+    judged = growth.judge(trace, {"uss": BUILTIN["uss"]}).iloc[0]
+    assert judged["smallest_detectable"] >= 1024**2 / 240
+    assert (judged["verdict"] == "leak") == (verdict == "leak")

@@ -9,7 +9,7 @@ from a real sqlite3 log: 100 rows, of which the first ten have short messages an
   wrong by a factor, and the factor is as large as the cells.
 - `proposed` takes the mean of the first ten rows. They are the short ones: 9 kB for the result,
   120 results, 56 MB. That is 2.3 times what it was, and 53 times the limit. Rows that are sorted by
-  anything that goes with their size are enough. Insufficient.
+  anything that goes with their size are enough. Harmful.
 - `fixed` keeps the serialised result and counts its bytes. Two results fit. On a hit it pays for
   decoding.
 """
@@ -32,7 +32,7 @@ scenario = Scenario(
     claim="an estimate of 100 bytes per cell lets large results past the limit: unbounded growth",
     symptoms={"held": "broken", "heap": "leak"},
     outcome="partly",
-    fix="insufficient",
+    fix="harmful",
     gauges=("heap",),
     control="fds",
     limits=[Limit("held", at_most=MAX_BYTES, source="what the cache is told to hold")],
