@@ -238,7 +238,9 @@ def _place_of(captures: Iterable[frames.Capture]) -> Callable[[str], tuple[Any, 
     seeds = {c.scenario: str(c.manifest["scenario"]["seed"]) for c in captures}
 
     def key(name: str) -> tuple[Any, ...]:
-        numbers = [int(n) for n in re.findall(r"\d+", seeds[name])]
-        return (not numbers, numbers[:1], len(numbers) < 2, numbers[1:], name)
+        document, rest = seeds[name][:3], seeds[name][3:].strip()
+        numbers = [int(n) for n in re.findall(r"\d+", rest)]
+        numbered = bool(re.match(r"#|\d|fix ", rest))
+        return (not document, document, not numbered, not numbers, numbers, rest, name)
 
     return key

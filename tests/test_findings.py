@@ -120,6 +120,18 @@ def test_rows_stand_in_the_order_of_the_seeds(register: pd.DataFrame) -> None:
     assert list(register["scenario"]) == ["pl/control", "arc/a", "arc/b", "sse/z"]
 
 
+def test_what_has_no_number_stands_behind_its_document(tmp_path: Path) -> None:
+    """Numbered findings come first, with the fixes of the same number; then the others."""
+    seeds = ("000 well handled", "000 testing #4", "000#10", "000 fix 2.1", "", "000 2.1", "000#2")
+    for number, seed in enumerate(seeds):
+        declared = captures.scenario(seed=seed)
+        declared.name, declared.system = f"a/{number}", "a"
+        captures.write(tmp_path, declared, "leaky", FLAT)
+    found = list(findings.stored(tmp_path)["seed"])
+    numbered = ["000#2", "000 2.1", "000 fix 2.1", "000#10"]
+    assert found == [*numbered, "000 testing #4", "000 well handled", ""]
+
+
 def test_the_summary_counts_claims_fixes_and_controls(register: pd.DataFrame) -> None:
     """A control is no claim; it is counted by itself."""
     told = findings.summary(register)
