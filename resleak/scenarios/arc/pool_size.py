@@ -1,0 +1,128 @@
+"""A pool needs as many connections as there are queries at once; the rest is memory for nothing.
+
+A pool of in-memory DuckDB connections, one to thirty-two. Eight clients take a connection, run a
+query and keep it for 10 ms, in which they wait for the object storage. Recorded for each size are
+the memory that the pool takes when it is opened, the queries that found no connection idle, and
+the queries per second.
+
+- `leaky`: the size is what somebody wrote into a configuration. Each connection takes 4.4 MB, used
+  or not: 2.7 MB for one, 34 MB for eight, 141 MB for thirty-two. With 1, 2 and 4 of them 7, 6 and 4
+  of 32 queries find none idle; from eight on none does.
+- `proposed`: the seed's guidance, the number of cores, here two: 7.4 MB, and clients that wait
+  while both cores are idle. Cores limit queries that compute, not those that wait for the storage.
+- `fixed`: as many as there are queries at once, the time they wait included: eight, 34 MB.
+
+On a busy machine of two cores 1, 2, 4 and 8 connections made 70, 120, 190 to 320 and 130 to 220
+queries a second, and 32 no more than 8 did. So the guidance is: as many connections as queries in
+flight, which is their rate times how long each keeps one; and no more, at 4.4 MB each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from resleak.declare import Limit, Run, Scenario, Sweep
+
+scenario = Scenario(
+    seed="003#23",
+    claim="there is no guidance for the size of the connection pool, and it matters",
+    symptoms={"step_peak": "scales", "waited": "broken"},
+    outcome="reproduced",
+    fix="insufficient",
+    control="children",
+    limits=[Limit("waited", at_most=0, source="a pool that is large enough")],
+    sweeps=[Sweep("step_peak", "asked", floor=2e6, source="memory for what is needed")],
+    steps=6,
+    warmup=3,
+    block=2,
+    params={"sizes": [1, 2, 4, 8, 16, 32], "clients": 8, "queries": 4, "wait_s": 0.01, "size": 0},
+    requires=("duckdb",),
+    extra="arc",
+    stacks=False,
+)
+QUERY = "SELECT avg(id) FROM range(1000) AS ids(id)"
+
+
+class Pool:
+    """Connections that clients wait for, one after the other."""
+
+    def __init__(self, connections: list[Any]) -> None:
+        self.idle: asyncio.Queue[Any] = asyncio.Queue()
+        self.waited = 0
+        for connection in connections:
+            self.idle.put_nowait(connection)
+
+    async def query(self, wait_s: float) -> None:
+        self.waited += self.idle.empty()
+        connection = await self.idle.get()
+        connection.execute(QUERY).fetchall()
+        await asyncio.sleep(wait_s)  # the storage: it is time alone that matters here
+        self.idle.put_nowait(connection)
+
+
+@contextmanager
+def opened(size: int) -> Iterator[Pool]:
+    import duckdb
+
+    with ExitStack() as connections:
+        yield Pool([connections.enter_context(duckdb.connect()) for _ in range(size)])
+
+
+class Load:
+    """Clients that query a pool, and what came of it."""
+
+    def __init__(self, params: Any) -> None:
+        self.params, self.asked, self.waited, self.throughput = params, 0, 0, 0.0
+
+    async def use(self, size: int) -> None:
+        with opened(size) as pool:
+            began = time.perf_counter()
+            async with asyncio.TaskGroup() as clients:
+                for _ in range(self.params.clients):
+                    clients.create_task(self._client(pool))
+            taken = time.perf_counter() - began
+        self.waited = pool.waited
+        self.throughput = self.params.clients * self.params.queries / taken
+
+    async def _client(self, pool: Pool) -> None:
+        for _ in range(self.params.queries):
+            await pool.query(self.params.wait_s)
+
+
+@scenario.setup
+async def load(run: Run) -> AsyncIterator[Load]:
+    import duckdb
+
+    duckdb.connect().close()  # what the first one takes is not the pool's
+    yield Load(run.params)
+
+
+@scenario.gauge("connections", kind="measure")
+def asked(load: Load) -> float:
+    """Connections that the configuration asks for."""
+    return load.asked
+
+
+@scenario.gauge("queries", kind="measure")
+def waited(load: Load) -> float:
+    """Queries that found no connection idle."""
+    return load.waited
+
+
+@scenario.gauge("queries/s", kind="measure")
+def throughput(load: Load) -> float:
+    """Queries per second."""
+    return load.throughput
+
+
+@scenario.variant("leaky", expect={"step_peak": "scales", "waited": "broken"})
+@scenario.variant("proposed", expect={"waited": "broken"}, size=2)
+@scenario.variant("fixed", size=8)
+async def use(step: int, load: Load) -> None:
+    """Open a pool of the size asked for, or of the one that the guidance gives."""
+    load.asked = load.params.sizes[step % len(load.params.sizes)]
+    await load.use(load.params.size or load.asked)
