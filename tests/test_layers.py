@@ -17,7 +17,18 @@ import resleak
 
 ROOT = Path(resleak.__file__).parent
 MAKING = {"assemble", "child", "measure", "meters", "plan", "probes", "runner", "spawn", "watch"}
-READING = {"claims", "comparison", "frames", "growth", "limits", "rates", "stacks", "sweeps"}
+READING = {
+    "budgets",
+    "claims",
+    "comparison",
+    "findings",
+    "frames",
+    "growth",
+    "limits",
+    "rates",
+    "stacks",
+    "sweeps",
+}
 #: From the bottom up: a module imports from its own layer and from those before it.
 LAYERS = (
     {"errors", "places", "units"},
