@@ -251,9 +251,9 @@ def _budget(name: str, table: dict[str, Any]) -> Budget:
         raise BudgetError(
             f"the budget {name!r} has {', '.join(unknown)}; it may have {_listed(known)}"
         )
-    values = {key: value for key, value in table.items() if key != "off"}
-    names = {key: _names(values.pop(key, [])) for key in ("gauges", "systems")}
-    return Budget(name=name, **names, **values)
+    values: dict[str, Any] = {key: value for key, value in table.items() if key != "off"}
+    values |= {key: _names(values.get(key, [])) for key in ("gauges", "systems")}
+    return Budget(name=name, **values)
 
 
 def _names(value: Any) -> tuple[str, ...]:

@@ -110,8 +110,8 @@ def _figure(figure: Mapping[str, Any] | None) -> str:
 def _markdown(findings: pd.DataFrame, cases: Mapping[str, str]) -> Iterator[str]:
     yield summary(findings)
     for system, part in findings.groupby("system", sort=False):
-        case = cases.get(str(system), "")
-        yield f"\n**{f'[{system}]({case})' if case else system}**\n"
+        name, case = str(system), cases.get(str(system), "")
+        yield f"\n**[{name}]({case})**\n" if case else f"\n**{name}**\n"
         yield "| # | scenario | outcome | key figure | its fix | figure |"
         yield "|---|---|---|---|---|---|"
         yield from (_line(row) for row in part.to_dict("records"))
