@@ -60,6 +60,10 @@ class Counted(sqlite3.Connection):
 class Pool:
     """A pool with its health check, and what it reports."""
 
+    idle: deque[sqlite3.Connection]
+    created: int
+    destroyed: int
+
     def __init__(self, run: Run) -> None:
         self.path, self.kind = run.workdir / "pool.db", KINDS.get(run.variant, sqlite3.Connection)
         self.report = REPORTS[run.variant]
