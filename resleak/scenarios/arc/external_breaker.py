@@ -9,8 +9,9 @@ variant, for the five of the default would only make it longer.
 - `proposed`, the seed's cure alone: a maintained breaker, pybreaker, that opens after three
   failures. There is no failure to count for a minute, so as many pile up. Moreover its `call()`
   holds a lock for as long as the call takes: one download waits for the backend, five threads for
-  the lock. It is as slow when the backend is well.
-- `fixed`: the breaker with a timeout of 50 ms. After three failures what comes is refused at once.
+  the lock.
+- `fixed`: the breaker with a timeout of 50 ms. After three failures what comes is refused at once; nine are
+  in flight at most.
 """
 
 from __future__ import annotations

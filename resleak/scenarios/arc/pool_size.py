@@ -12,9 +12,10 @@ the queries per second.
   while both cores are idle. Cores limit queries that compute, not those that wait for the storage.
 - `fixed`: as many as there are queries at once, the time they wait included: eight, 34 MB.
 
-On a busy machine of two cores 1, 2, 4 and 8 connections made 70, 120, 190 to 320 and 130 to 220
-queries a second, and 32 no more than 8 did. So the guidance is: as many connections as queries in
-flight, which is their rate times how long each keeps one; and no more, at 4.4 MB each.
+Throughput, in a run by hand of seven rounds on a busy machine with two cores: 85, 141, 269 and 464
+queries a second with 1, 2, 4 and 8 connections, 451 and 442 with 16 and 32 (medians; single rounds
+with 8 or more vary by half). So the guidance is: as many connections as queries in flight, which is
+their rate times how long each keeps one; and no more, at 4.4 MB each.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ counted at the compiler itself; the cost is that of a call, relative to the same
 that was compiled beforehand.
 
 - `leaky` passes the text each time. Nothing is compiled, for CPython caches compiled patterns; the
-  look-up makes a call cost 3.1 times as much (3.11 and 3.13 alike). So the claim holds in part.
+  look-up makes a call cost three times as much (3.11 and 3.13 alike). So the claim holds in part.
 - `leaky_many_patterns`: 520 patterns, say one a measurement, in turn. The cache holds 512 and
   drops the oldest: every call compiles, and costs more than a thousand times as much.
 - `fixed`, the seed's cure, with as many patterns: compiled once and kept. It holds.
