@@ -6,10 +6,11 @@ measurement that was dropped and fails each time, the other is in order.
 - `leaky` tries the failing query at every turn, for ever: 19 to 29 times a second on an
   overloaded machine; the interval allows up to 100.
 - `proposed` is the back-off that the seed prints for its health check, put to this loop: the loop
-  itself waits longer after each error. 0.3 to 0.6 attempts a second are left, but the query that is in
-  order waits as long as the broken one: its last run was 1.2 to 2.2 s ago within seconds,
-  and the wait doubles up to a minute. Harmful.
-- `fixed` keeps a back-off for each query: 0.3 to 0.4 attempts a second, and the good query ran 17 ms ago.
+  itself waits longer after each error. 0.3 to 0.6 attempts a second are left, but the query
+  that is in order waits as long as the broken one: its last run was 1.2 to 2.2 s ago within
+  seconds, and the wait doubles up to a minute. Harmful.
+- `fixed` keeps a back-off for each query: 0.3 to 0.4 attempts a second, and the good query
+  ran 17 ms ago.
 """
 
 from __future__ import annotations

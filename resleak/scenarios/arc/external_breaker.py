@@ -1,4 +1,4 @@
-"""A circuit breaker cannot open before the first call fails, which takes minutes without timeouts.
+"""A circuit breaker cannot open before the first call fails, which takes a minute by default.
 
 A request comes every 10 ms and hands one download to a boto3 client, on six threads; the backend
 on the loopback interface accepts connections and never answers. One attempt is made in each
@@ -10,8 +10,8 @@ variant, for the five of the default would only make it longer.
   failures. There is no failure to count for a minute, so as many pile up. Moreover its `call()`
   holds a lock for as long as the call takes: one download waits for the backend, five threads for
   the lock.
-- `fixed`: the breaker with a timeout of 50 ms. After three failures what comes is refused at once; nine are
-  in flight at most.
+- `fixed`: the breaker with a timeout of 50 ms. After three failures what comes is refused at once;
+  nine are in flight at most.
 """
 
 from __future__ import annotations
