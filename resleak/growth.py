@@ -138,6 +138,7 @@ class Readings:
         phase, moment = trace["phase"].to_numpy(object), trace["moment"].to_numpy(object)
         self.steady, self.settle = phase == "steady", phase == "settle"
         self.before, self.after = moment == "before_collect", moment == "after_collect"
+        self.stepped = moment == "step"
 
     def has(self, gauge: str) -> bool:
         """Tell whether there is any reading of a gauge."""
@@ -188,13 +189,28 @@ def _points(step: np.ndarray, values: np.ndarray, rows: np.ndarray) -> np.ndarra
 
 
 def _drop(readings: Readings, values: np.ndarray) -> float:
-    """Return the median fall from just before to just after a collection."""
-    known = readings.steady & ~np.isnan(values)
-    before, after = known & readings.before, known & readings.after
+    """Return the median fall at a collection of what had piled up over the block's steps.
+
+    What is there after the first step already, and gone a moment later, waits for something else:
+    a thread that was joined is still counted until the system has let go of it.
+    """
+    first, before, after = (
+        _by_block(readings, values, rows)
+        for rows in (readings.stepped, readings.before, readings.after)
+    )
+    falls = (before - after).dropna()
+    piled_up = (before - first).reindex(falls.index).fillna(0.0)
+    several_steps = readings.stepped.sum() > 1.5 * readings.after.sum()
+    waited = falls[(2 * piled_up >= falls) | (not several_steps)]
+    return float(waited.reindex(falls.index).fillna(0.0).median()) if len(falls) else 0.0
+
+
+def _by_block(readings: Readings, values: np.ndarray, rows: np.ndarray) -> pd.Series:
+    """Return the first of these readings in each steady block of each run."""
+    known = rows & readings.steady & ~np.isnan(values)
     place = readings.run * (readings.block.max() + 1) + readings.block
-    _, first, second = np.intersect1d(place[before], place[after], return_indices=True)
-    falls = values[before][first] - values[after][second]
-    return float(np.median(falls)) if len(falls) else 0.0
+    at, index = np.unique(place[known], return_index=True)
+    return pd.Series(values[known][index], at)
 
 
 def _median(values: Iterable[np.ndarray]) -> float:

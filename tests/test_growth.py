@@ -234,3 +234,12 @@ def test_resident_memory_counts_from_a_mebibyte(per_step: float, verdict: str) -
     judged = growth.judge(trace, {"uss": BUILTIN["uss"]}).iloc[0]
     assert judged["smallest_detectable"] >= 1024**2 / 240
     assert (judged["verdict"] == "leak") == (verdict == "leak")
+
+
+def test_what_is_gone_a_moment_later_does_not_wait_for_the_collector() -> None:
+    """Two threads that the system counts for a moment after each step do not pile up."""
+    trace = made.trace(made.flat)
+    lagging = trace["moment"].isin(["step", "before_collect"])
+    judged = growth.judge(trace.assign(count=trace["count"] + 2 * lagging), {"count": made.COUNT})
+    assert judged.loc[0, "verdict"] in ("level", "bounded")
+    assert judged.loc[0, "held_between_collections"] == 0
