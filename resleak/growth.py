@@ -189,7 +189,7 @@ def _points(step: np.ndarray, values: np.ndarray, rows: np.ndarray) -> np.ndarra
 
 
 def _drop(readings: Readings, values: np.ndarray) -> float:
-    """Return the median fall at a collection of what had piled up over the block's steps.
+    """Return the median fall at a collection, as far as it had piled up over the block's steps.
 
     What is there after the first step already, and gone a moment later, waits for something else:
     a thread that was joined is still counted until the system has let go of it.
@@ -199,10 +199,11 @@ def _drop(readings: Readings, values: np.ndarray) -> float:
         for rows in (readings.stepped, readings.before, readings.after)
     )
     falls = (before - after).dropna()
-    piled_up = (before - first).reindex(falls.index).fillna(0.0)
-    several_steps = readings.stepped.sum() > 1.5 * readings.after.sum()
-    waited = falls[(2 * piled_up >= falls) | (not several_steps)]
-    return float(waited.reindex(falls.index).fillna(0.0).median()) if len(falls) else 0.0
+    size = float(readings.stepped.sum() / max(1, readings.after.sum()))
+    if size > 1.5:  # in a block of one step nothing can be seen to pile up
+        piled_up = (before - first) * size / (size - 1)
+        falls = np.minimum(falls, piled_up.reindex(falls.index).fillna(0.0))
+    return float(falls.median()) if len(falls) else 0.0
 
 
 def _by_block(readings: Readings, values: np.ndarray, rows: np.ndarray) -> pd.Series:

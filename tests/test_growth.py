@@ -236,10 +236,12 @@ def test_resident_memory_counts_from_a_mebibyte(per_step: float, verdict: str) -
     assert (judged["verdict"] == "leak") == (verdict == "leak")
 
 
-def test_what_is_gone_a_moment_later_does_not_wait_for_the_collector() -> None:
+@pytest.mark.parametrize("first", [0, 1], ids=["at once", "from the second step on"])
+def test_what_is_gone_a_moment_later_does_not_wait_for_the_collector(first: int) -> None:
     """Two threads that the system counts for a moment after each step do not pile up."""
     trace = made.trace(made.flat)
-    lagging = trace["moment"].isin(["step", "before_collect"])
-    judged = growth.judge(trace.assign(count=trace["count"] + 2 * lagging), {"count": made.COUNT})
+    lagging = 2 * trace["moment"].isin(["step", "before_collect"])
+    lagging -= first * ((trace["moment"] == "step") & (trace["step"] % made.BLOCK == 1))
+    judged = growth.judge(trace.assign(count=trace["count"] + lagging), {"count": made.COUNT})
     assert judged.loc[0, "verdict"] in ("level", "bounded")
-    assert judged.loc[0, "held_between_collections"] == 0
+    assert judged.loc[0, "held_between_collections"] < 2

@@ -23,6 +23,7 @@ import os
 import struct
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from resleak.declare import Limit, Run, Scenario
@@ -81,6 +82,9 @@ class Wal:
 
 @scenario.setup
 async def wal(run: Run) -> AsyncIterator[Wal]:
+    # As many threads as writers, so that all of them are there after the first step.
+    threads = ThreadPoolExecutor(run.params.writers)
+    asyncio.get_running_loop().set_default_executor(threads)
     path = run.workdir / "wal.log"
     if not run.variant.startswith("proposed"):
         with path.open("ab") as file:
