@@ -202,7 +202,7 @@ def _drop(readings: Readings, values: np.ndarray) -> float:
     size = float(readings.stepped.sum() / max(1, readings.after.sum()))
     if size > 1.5:  # in a block of one step nothing can be seen to pile up
         piled_up = (before - first) * size / (size - 1)
-        falls = np.minimum(falls, piled_up.reindex(falls.index).fillna(0.0))
+        falls = falls.clip(upper=piled_up.reindex(falls.index).fillna(0.0))
     return float(falls.median()) if len(falls) else 0.0
 
 
