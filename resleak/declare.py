@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
 
+from resleak import units
 from resleak.errors import ScenarioError
 
 Verdict = Literal["leak", "bounded", "deferred", "level", "inconclusive"]
@@ -109,15 +110,21 @@ class Limit:
 
     def text(self) -> str:
         """Return the limit as a short sentence, such as ``active >= 0 always``."""
+        share = f"in {self.quantile:.0%} of steps" if self.quantile is not None else "always"
+        allowed = units.number(self.allowed)
         if self.at_least is not None:
-            return f"{self.gauge} ≥ {self.at_least:g} always"
-        if self.quantile is not None:
-            return f"{self.gauge} ≤ {self.at_most:g} in {self.quantile:.0%} of steps"
+            return f"{self.gauge} ≥ {allowed} always"
         if self.at_most is not None:
-            return f"{self.gauge} ≤ {self.at_most:g} always"
+            return f"{self.gauge} ≤ {allowed} {share}"
         if self.at_end is not None:
-            return f"{self.gauge} = {self.at_end:g} at the end"
-        return f"{self.gauge} ≤ {self.per_second:g} per second"
+            return f"{self.gauge} = {allowed} at the end"
+        return f"{self.gauge} ≤ {allowed} per second"
+
+    @property
+    def allowed(self) -> float:
+        """The bound itself."""
+        values = (self.at_least, self.at_most, self.at_end, self.per_second)
+        return float(next(value for value in values if value is not None))
 
 
 @dataclass(frozen=True)

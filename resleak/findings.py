@@ -202,11 +202,16 @@ def _scaling(row: pd.Series) -> Figure:
 
 
 def _worst(row: pd.Series) -> Figure:
-    gauge, worst = str(row["gauge"]), float(row["worst"])
-    _, _, allowed = str(row["limit"]).partition(" ")
-    for plain in (" always", " at the end", "= "):
-        allowed = allowed.replace(plain, "")
-    return Figure(gauge, "worst", worst, text=f"{gauge} {units.number(worst)}, allowed {allowed}")
+    gauge, worst, unit = str(row["gauge"]), float(row["worst"]), str(row["unit"])
+    scaled = unit if unit in ("B", "s") else ""
+    measured, bound = (units.amount(float(row[key]), scaled) for key in ("worst", "allowed"))
+    # "lag_s ≤ 0.05 in 50% of steps": how the bound is meant, without the bound itself.
+    sign, _, meant = str(row["limit"]).partition(" ")[2].partition(" ")
+    _, _, meant = meant.partition(" ")
+    plain = {"always": "", "at the end": ""}.get(meant, f" {meant}")
+    allowed = f"{sign} {bound}" if sign != "=" else bound
+    text = f"{gauge} {measured}, allowed {allowed}{plain}"
+    return Figure(gauge, "worst", worst, unit=unit, text=text)
 
 
 def _growth(row: pd.Series, word: str) -> Figure:

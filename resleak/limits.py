@@ -11,6 +11,9 @@ import pandas as pd
 from resleak.declare import Limit
 from resleak.frames import Capture, gauges_of
 
+_COLUMNS = ["gauge", "limit", "holds", "worst", "allowed", "unit", "source"]
+_SECONDS = ("exit_s", "cleanup_s", "cpu_s")
+
 
 def check(captures: Iterable[Capture]) -> pd.DataFrame:
     """Hold every declared limit against every run of one variant.
@@ -23,13 +26,14 @@ def check(captures: Iterable[Capture]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a limit: ``gauge limit holds worst source``. `holds` is None where nothing was
-        measured; `worst` is the reading that comes closest to breaking it, over all runs.
+        One row a limit: ``gauge limit holds worst allowed unit source``. `holds` is None where
+        nothing was measured; `worst` is the reading that comes closest to breaking it, over all
+        runs, and `allowed` the bound, both in `unit`.
     """
     runs = [c for c in captures if c.instrument == "gauges"]
     limits = [Limit(**declared) for c in runs[:1] for declared in c.manifest["scenario"]["limits"]]
     rows = [_check_one(limit, runs) for limit in limits]
-    return pd.DataFrame(rows, columns=["gauge", "limit", "holds", "worst", "source"])
+    return pd.DataFrame(rows, columns=_COLUMNS)
 
 
 def _check_one(limit: Limit, runs: list[Capture]) -> dict[str, Any]:
@@ -38,7 +42,16 @@ def _check_one(limit: Limit, runs: list[Capture]) -> dict[str, Any]:
     worst = _worst(limit, found) if len(found) else np.nan
     holds = _holds(limit, worst) if len(found) else None
     named = {"gauge": limit.gauge, "limit": limit.text(), "source": limit.source}
-    return {**named, "holds": holds, "worst": worst}
+    bound = {"allowed": limit.allowed, "unit": unit(limit, runs)}
+    return {**named, "holds": holds, "worst": worst, **bound}
+
+
+def unit(limit: Limit, runs: list[Capture]) -> str:
+    """Return the unit of a limit's readings."""
+    if limit.gauge in _SECONDS:
+        return "s"
+    known = gauges_of(runs)
+    return known[limit.gauge].unit if limit.gauge in known else ""
 
 
 def readings(limit: Limit, run: Capture, whole: bool = False) -> np.ndarray:

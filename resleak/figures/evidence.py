@@ -23,7 +23,6 @@ _FEW = 8
 #: A range of more than this factor is drawn on a logarithmic axis.
 _WIDE = 50.0
 _PANEL = 320
-_NAMED = {"exit_s": "s", "cleanup_s": "s", "cpu_s": "s"}
 
 
 def evidence(captures: Captures) -> list[go.Figure]:
@@ -125,7 +124,8 @@ def _readings(bound: Limit, captures: Captures) -> dict[str, np.ndarray]:
 def _strips(
     bound: Limit, found: dict[str, np.ndarray], looks: dict[str, Mark], captures: Captures
 ) -> Iterator[go.Scatter]:
-    unit = _unit(bound, captures)
+    unit = judge.unit(bound, list(captures.select(instrument="gauges")))
+    unit += " per second" if bound.per_second is not None else ""
     for name, values in found.items():
         if len(values) > _FEW:
             yield _bar(name, values, looks[name])
@@ -154,7 +154,7 @@ def _bar(name: str, values: np.ndarray, mark: Mark) -> go.Scatter:
 def _scale(
     figure: go.Figure, bound: Limit, found: dict[str, np.ndarray], number: int, height: int
 ) -> None:
-    allowed = _allowed(bound)
+    allowed = bound.allowed
     everything = np.append(np.concatenate(list(found.values())), allowed)
     wide = everything.min() > 0 and everything.max() / everything.min() > _WIDE
     axis = str(number) if number > 1 else ""
@@ -190,17 +190,6 @@ def _scale(
         yanchor="bottom",
         showarrow=False,
     )
-
-
-def _allowed(bound: Limit) -> float:
-    values = (bound.at_least, bound.at_most, bound.at_end, bound.per_second)
-    return float(next(value for value in values if value is not None))
-
-
-def _unit(bound: Limit, captures: Captures) -> str:
-    known = gauges_of(captures)
-    unit = _NAMED.get(bound.gauge) or (known[bound.gauge].unit if bound.gauge in known else "")
-    return f"{unit} per second" if bound.per_second is not None else unit
 
 
 def _curve(sweep: Sweep, runs: Iterable[Any], name: str, mark: Mark) -> Iterator[go.Scatter]:
