@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from resleak import units
 from resleak.claims import Judgement, VariantJudged
 from resleak.errors import BudgetError
 from resleak.frames import Capture, Captures
@@ -162,9 +163,11 @@ def _growth(
         unit, proven = f"{row['unit']}/{per}", row["verdict"] == "leak"
         rate, high = (factor * row[key] if proven else 0.0 for key in ("per_step", "high"))
         seen = factor * row["smallest_detectable"]
-        told = "" if proven else f"no proven growth; {_written(seen)} {unit} would have been seen"
+        told = (
+            "" if proven else f"no proven growth; {units.amount(seen, unit)} would have been seen"
+        )
         if hourly and proven and row["per_step"] > 0:
-            told = f"used up by {_written(allowed / row['per_step'])} steps an hour"
+            told = f"used up by {allowed / row['per_step']:,.0f} steps an hour"
         yield _row(gauge, allowed, rate, high, unit, told)
 
 
@@ -223,10 +226,6 @@ def _variation(values: np.ndarray) -> float:
 
 def _runs(captures: Captures, variant: str) -> list[Capture]:
     return list(captures.select(variant=variant, instrument="gauges"))
-
-
-def _written(value: float) -> str:
-    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def _parsed(file: Path) -> dict[str, Any]:

@@ -129,18 +129,19 @@ def budget_table(budgets: pd.DataFrame) -> Table:
     Returns
     -------
     Table
-        The budgets that are overspent; those that hold in every variant are folded away.
+        What is over its budget; what is within is folded away.
     """
     if budgets.empty:
         return Table(note("No budget concerns what was measured here."), budgets)
     names = order(list(budgets["variant"].unique()))
-    over = ~budgets["holds"].astype(bool)
-    folded = ~over.groupby(budgets["budget"]).transform("any")
-    parts = [_budgets(budgets[~folded], names)] if (~folded).any() else []
-    if folded.any():
-        held = budgets.loc[folded, "budget"].nunique()
-        summary = f'<summary style="cursor:pointer">{held} budgets hold in every variant</summary>'
-        parts.append(f"<details>{summary}{_budgets(budgets[folded], names)}</details>")
+    held = budgets["holds"].astype(bool)
+    parts = [_budgets(budgets[~held], names)] if not held.all() else []
+    if held.any():
+        within = (
+            f"{budgets['variant'][held].nunique()} variants, {held.sum()} readings within budget"
+        )
+        summary = f'<summary style="cursor:pointer">{within}</summary>'
+        parts.append(f"<details>{summary}{_budgets(budgets[held], names)}</details>")
     return Table("".join(parts), budgets)
 
 

@@ -15,6 +15,7 @@ from resleak.figures.table import SMALL, Cell, Table, note, table, text
 from resleak.findings import GLYPHS, summary
 
 _COLOURS = {"harmful": "#D55E00", "insufficient": "#B8860B", "holds": "#009E73"}
+_FIGURE = "text-align:left;min-width:13em;"
 _UNDECIDED = "inconclusive"
 #: Colour and, for those who cannot tell it, a pattern.
 _LOOKS = {
@@ -26,7 +27,7 @@ _LOOKS = {
     "harmful": ("#D55E00", "x"),
     _UNDECIDED: ("#CC79A7", "-"),
 }
-_HEAD = ("#", "scenario", "what was claimed", "outcome", "key figure", "fix", "its figure")
+_HEAD = ("#", "what was claimed", "measured", "its fix")
 
 
 def claims_table(findings: pd.DataFrame, cases: Mapping[str, str] | None = None) -> Table:
@@ -71,16 +72,14 @@ def _section(system: str, case: str) -> Cell:
 
 def _cells(row: Mapping[Any, Any]) -> list[Cell]:
     name = str(row["scenario"]).partition("/")[2] or str(row["scenario"])
-    title = f'<span title="{escape(str(row["title"]))}"><code>{escape(name)}</code></span>'
-    fix = _outcome(row["fix"]) + _variant(row) if row["fix"] else ""
+    told = escape(str(row["claim"] or row["title"]))
+    where = f'<code title="{escape(str(row["title"]))}">{escape(name)}</code>'
+    fix = _outcome(row["fix"]) + f"&#160; {escape(str(row['fix_variant']))}" if row["fix"] else ""
     return [
-        text(_number(row["seed"]), f"text-align:left;white-space:nowrap;{SMALL}"),
-        Cell(title),
-        text(row["claim"] or row["title"], "text-align:left;min-width:14em;"),
-        Cell(_outcome(row["outcome"])),
-        Cell(_figure(row["figure"]), "text-align:left;min-width:11em;"),
-        Cell(fix),
-        Cell(_figure(row["fix_figure"]), "text-align:left;min-width:11em;"),
+        text(_number(row["seed"]), f"text-align:left;{SMALL}"),
+        Cell(told + _below(where), "text-align:left;min-width:16em;"),
+        Cell(_outcome(row["outcome"]) + _figure(row["figure"]), _FIGURE),
+        Cell(fix + _figure(row["fix_figure"]), _FIGURE),
     ]
 
 
@@ -99,12 +98,12 @@ def _outcome(word: str) -> str:
     )
 
 
-def _variant(row: Mapping[Any, Any]) -> str:
-    return f'<div style="{SMALL}">{escape(str(row["fix_variant"]))}</div>'
-
-
 def _figure(figure: Mapping[str, Any] | None) -> str:
-    return escape(str(figure["text"])) if figure else ""
+    return _below(escape(str(figure["text"]))) if figure else ""
+
+
+def _below(html: str) -> str:
+    return f'<div style="{SMALL}">{html}</div>'
 
 
 def _markdown(findings: pd.DataFrame, cases: Mapping[str, str]) -> Iterator[str]:
