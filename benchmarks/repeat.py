@@ -4,8 +4,8 @@
     python benchmarks/repeat.py control/do_nothing --times 30
 
 Each repetition captures every variant anew, with seeds that no other repetition has, and judges it.
-Results are appended to build/bench/repeat.jsonl as they come; a run that was stopped goes on where
-it was. Repetitions of an earlier text of the scenario's file do not count.
+Results are appended to benchmarks/results/repeat.jsonl as they come; a run that was stopped goes on
+where it was. Repetitions of an earlier text of the scenario's file do not count.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from scipy import stats
 from resleak import catalog, claims, frames
 from resleak.runner import capture
 
-RESULTS = Path("build/bench/repeat.jsonl")
+RESULTS = Path(__file__).parent / "results" / "repeat.jsonl"
 #: Far enough apart that no two repetitions share a run's seed.
 SEEDS_APART = 1000
 
@@ -63,11 +63,6 @@ def _repeat(name: str, repetition: int) -> dict[str, Any]:
         # Stacks have no part in the verdict, and take longer than all runs with the gauges.
         capture(name, out=out, seed=SEEDS_APART * (repetition + 1), stacks=False)
         judged = claims.judge(frames.load(out))
-    gauges = {
-        f"{variant} {row['gauge']}": row["verdict"]
-        for variant, one in judged.variants.items()
-        for row in one.gauges.to_dict(orient="records")
-    }
     return {
         "scenario": name,
         "text": _digest(name),
@@ -80,7 +75,6 @@ def _repeat(name: str, repetition: int) -> dict[str, Any]:
         "symptoms": {
             v: {k: sorted(w) for k, w in one.symptoms.items()} for v, one in judged.variants.items()
         },
-        "gauges": gauges,
         "unclear": [
             f"{variant} {row['gauge']} {row['verdict']}: {row['reason']}"
             for variant, one in judged.variants.items()

@@ -52,6 +52,8 @@ class Budget:
         Largest reading of any run.
     spread : float, optional
         Highest reading over the lowest one after the warm-up, minus one.
+    lasting_s : float
+        Seconds of load before `at_most` means anything; shorter runs say nothing about it.
     source : str
         Where it is from.
     systems : tuple of str
@@ -64,6 +66,7 @@ class Budget:
     per_step: float | None = None
     at_most: float | None = None
     spread: float | None = None
+    lasting_s: float = 0.0
     source: str = ""
     systems: tuple[str, ...] = ()
 
@@ -146,7 +149,7 @@ def _held(
 ) -> Iterator[dict[str, Any]]:
     for gauge in budget.gauges:
         if budget.at_most is not None:
-            yield from _reading(gauge, budget.at_most, runs)
+            yield from _reading(gauge, budget.at_most, [r for r in runs if _long_enough(r, budget)])
         elif budget.spread is not None:
             yield from _spread(gauge, budget.spread, runs)
         else:
@@ -176,6 +179,11 @@ def _reading(gauge: str, allowed: float, runs: list[Capture]) -> Iterator[dict[s
     if found:
         unit = "s" if gauge.endswith("_s") else ""
         yield _row(gauge, allowed, max(found), max(found), unit, f"worst of {len(found)} runs")
+
+
+def _long_enough(run: Capture, budget: Budget) -> bool:
+    lasted = [p["end_s"] - p["start_s"] for p in run.manifest["phases"] if p["name"] == "steady"]
+    return sum(lasted) >= budget.lasting_s
 
 
 def _spread(gauge: str, allowed: float, runs: list[Capture]) -> Iterator[dict[str, Any]]:

@@ -99,8 +99,8 @@ def summary(findings: pd.DataFrame) -> str:
     told = [
         f"Of {len(of_claims)} claims {_listed(of_claims['outcome'])}.",
         f"Of their fixes {_listed(of_claims['fix'])}.",
-        f"Of {len(controls)} null controls {clean} came out clean.",
     ]
+    told += [f"Of {len(controls)} null controls {clean} came out clean."] if len(controls) else []
     differs = [str(name) for name in findings.loc[~findings["ok"], "scenario"]]
     told += [f"Not as declared: {', '.join(differs)}."] if differs else []
     return " ".join(told)
@@ -108,11 +108,19 @@ def summary(findings: pd.DataFrame) -> str:
 
 def _listed(outcomes: pd.Series) -> str:
     counted = outcomes.value_counts()
-    words = {"holds": "hold", "insufficient": "are insufficient", "harmful": "are harmful"}
-    parts = [f"{counted[key]} {words.get(key, key)}" for key in GLYPHS if key in counted]
+    parts = [_told(int(counted[key]), key) for key in GLYPHS if key in counted]
     rest = [f"{count} {name}" for name, count in counted.items() if name not in GLYPHS]
     *most, last = [*parts, *rest] or ["none"]
     return f"{', '.join(most)} and {last}" if most else last
+
+
+def _told(count: int, outcome: str) -> str:
+    one, many = {
+        "holds": ("holds", "hold"),
+        "insufficient": ("is insufficient", "are insufficient"),
+        "harmful": ("is harmful", "are harmful"),
+    }.get(outcome, (outcome, outcome))
+    return f"{count} {one if count == 1 else many}"
 
 
 def plain(table: pd.DataFrame) -> list[dict[str, Any]]:

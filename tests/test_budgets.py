@@ -72,12 +72,15 @@ def test_times_are_held_in_every_run(tmp_path: Path) -> None:
     assert rows.loc[("clean-up", "cleanup_s"), "holds"]
 
 
-def test_processor_time_is_a_share_of_a_core(tmp_path: Path) -> None:
-    """A run that used 9 ms of every 10 ms is over 80 %."""
+@pytest.mark.parametrize(("lasting_s", "told"), [(0.0, True), (300.0, False)])
+def test_processor_time_is_a_share_of_a_core(tmp_path: Path, lasting_s: float, told: bool) -> None:
+    """A run that used 9 ms of every 10 ms is over 80 %, if it lasts as long as the budget asks."""
     trace = made.trace(made.flat, gauge="fds")
-    row = held(tmp_path, trace.assign(cpu_s=0.9 * trace["t_s"])).loc[("processor", "cpu_share")]
-    assert row["measured"] == pytest.approx(0.9)
-    assert not row["holds"]
+    budget = budgets.Budget("cpu", ("cpu_share",), at_most=0.8, lasting_s=lasting_s)
+    limits = budgets.Budgets(3600, (budget,))
+    rows = held(tmp_path, trace.assign(cpu_s=0.9 * trace["t_s"]), limits)
+    assert list(rows["measured"].round(6)) == [0.9] * told
+    assert list(rows["holds"]) == [False] * told
 
 
 def test_a_budget_concerns_its_systems_only(tmp_path: Path) -> None:
