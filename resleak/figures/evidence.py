@@ -71,7 +71,7 @@ def limits_chart(captures: Captures, title: str = "") -> go.Figure:
 
 
 def scaling(captures: Captures, title: str = "") -> go.Figure:
-    """Draw each cost that must not grow over the size that it is spent on.
+    """Draw each cost that must not grow, and what else was measured, over the size of the work.
 
     Parameters
     ----------
@@ -83,27 +83,42 @@ def scaling(captures: Captures, title: str = "") -> go.Figure:
     Returns
     -------
     plotly.graph_objects.Figure
-        A part for each sweep, both axes logarithmic: dots are steps, the line joins the medians,
-        and the legend has the exponent.
+        A part for each sweep, both axes logarithmic, with the exponents in the legend, and one for
+        each other measure of the scenario's own: dots are steps, lines join the medians.
     """
     declared = [Sweep(**one) for one in _declared(captures, "sweeps")]
     if not declared:
         return empty("This scenario declares no sweep.")
-    titles = [plain(f"{sweep.gauge} over {sweep.over}") for sweep in declared]
-    figure = make_subplots(rows=len(declared), subplot_titles=titles)
+    drawn = declared + _others(captures, declared)
+    titles = [plain(f"{sweep.gauge} over {sweep.over}") for sweep in drawn]
+    figure = make_subplots(
+        rows=len(drawn), subplot_titles=titles, vertical_spacing=0.28 / len(drawn)
+    )
     looks = marks(order(captures.variants))
-    for number, sweep in enumerate(declared, 1):
+    for number, sweep in enumerate(drawn, 1):
         for name in order(captures.variants):
             runs = list(captures.select(variant=name, instrument="gauges"))
-            figure.add_traces(list(_curve(sweep, runs, name, looks[name])), number, 1)
-        unit = gauges_of(captures)[sweep.gauge].unit
-        figure.update_xaxes(type="log", title_text=sweep.over, row=number, col=1)
-        figure.update_yaxes(type="log", title_text=unit, row=number, col=1)
+            lines = _curve(sweep, runs, name, looks[name], judged=sweep in declared)
+            figure.add_traces(list(lines), number, 1)
+        _size_axes(figure, sweep, gauges_of(captures)[sweep.gauge].unit, sweep in declared, number)
     told = "dots: steps; lines: medians; an exponent of 1 is proportional, one of 0 does not depend"
-    height = _PANEL * len(declared) + 80
+    height = _PANEL * len(drawn) + 80
     _frame(figure, title or f"{captures[0].scenario}: what the cost depends on", told, height)
     figure.update_layout(showlegend=True)
     return figure
+
+
+def _others(captures: Captures, declared: list[Sweep]) -> list[Sweep]:
+    """Return the scenario's other measures, to be drawn over the size of the first sweep."""
+    own = [g["name"] for g in _declared(captures, "own_gauges") if g["kind"] == "measure"]
+    taken = {name for sweep in declared for name in (sweep.gauge, sweep.over)}
+    return [Sweep(name, declared[0].over) for name in own if name not in taken]
+
+
+def _size_axes(figure: go.Figure, sweep: Sweep, unit: str, judged: bool, number: int) -> None:
+    figure.update_xaxes(type="log", title_text=plain(sweep.over), row=number, col=1)
+    kind = "log" if judged else "linear"
+    figure.update_yaxes(type=kind, title_text=plain(unit), row=number, col=1)
 
 
 def _declared(captures: Captures, what: str) -> list[dict[str, Any]]:
@@ -192,12 +207,14 @@ def _scale(
     )
 
 
-def _curve(sweep: Sweep, runs: Iterable[Any], name: str, mark: Mark) -> Iterator[go.Scatter]:
+def _curve(
+    sweep: Sweep, runs: Iterable[Any], name: str, mark: Mark, *, judged: bool
+) -> Iterator[go.Scatter]:
     each = [sweeps.points(sweep, run) for run in runs]
     points = np.concatenate(each) if each else np.empty((0, 2))
     if not len(points):
         return
-    costs = np.maximum(points[:, 1], max(sweep.floor, np.finfo(float).tiny))
+    costs = np.maximum(points[:, 1], max(sweep.floor, np.finfo(float).tiny if judged else -np.inf))
     middle = pd.Series(costs).groupby(points[:, 0]).median()
     found = sweeps.judge(sweep, each)
     power = f"{units.number(found.exponent)} {units.interval(found.low, found.high)}"
@@ -217,6 +234,7 @@ def _curve(sweep: Sweep, runs: Iterable[Any], name: str, mark: Mark) -> Iterator
         line={"color": mark.colour, "dash": mark.dash, "width": 2},
         name=f"{plain(name)}: exponent {power}",
         legendgroup=name,
+        showlegend=judged,
         hovertemplate=f"%{{x:.4~g}} {plain(sweep.over)}: %{{y:.4~g}}<extra>{plain(name)}</extra>",
     )
 
