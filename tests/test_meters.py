@@ -6,6 +6,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -50,7 +51,9 @@ def lags(*steps: Callable[[], Awaitable[None]]) -> list[float]:
                 found.append(meter.value)
         return found
 
-    return asyncio.run(measured())
+    # In a thread of its own: in this one a browser's loop may be running, for other tests.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(measured())).result()
 
 
 async def blocks() -> None:
