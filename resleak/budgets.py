@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from resleak import units
+from resleak import limits, units
 from resleak.claims import Judgement, VariantJudged
+from resleak.declare import Limit
 from resleak.errors import BudgetError
 from resleak.frames import Capture, Captures
 
@@ -202,22 +203,11 @@ def _row(
 
 def _of_run(run: Capture, gauge: str) -> float:
     """Return a run's one number for a gauge: a time, a share of a core, or the highest reading."""
-    lasted = {p["name"]: p["end_s"] - p["start_s"] for p in run.manifest["phases"]}
-    exit_s = run.exit["exit_s"]
-    known = {"exit_s": exit_s, "cleanup_s": lasted.get("teardown"), **run.manifest["facts"]}
-    if gauge in known:
-        return float("nan" if known[gauge] is None else known[gauge])
     if gauge == "cpu_share":
-        return _cpu_share(run)
-    return float(np.nanmax(values)) if len(values := _steady(run, gauge)) else np.nan
-
-
-def _cpu_share(run: Capture) -> float:
-    if "cpu_s" not in run.trace:
-        return np.nan
-    rows = run.trace[(run.trace["phase"] == "steady") & run.trace["cpu_s"].notna()]
-    passed = np.ptp(rows["t_s"]) if len(rows) > 1 else 0.0
-    return float(np.ptp(rows["cpu_s"]) / passed) if passed > 0 else np.nan
+        found = limits.readings(Limit("cpu_s", per_second=1), run)
+    else:
+        found = limits.readings(Limit(gauge, at_most=0), run)
+    return float(np.nanmax(found)) if np.isfinite(found).any() else np.nan
 
 
 def _steady(run: Capture, gauge: str) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -150,14 +151,23 @@ def parameters(
     return final
 
 
+_TAKES = {
+    bool: "true or false",
+    list: "a list such as [1, 2]",
+    tuple: "a list such as [1, 2]",
+}
+
+
 def _converted(default: Any, value: Any, key: str) -> Any:
     if not isinstance(value, str) or isinstance(default, str) or default is None:
         return value
     kind = type(default)
     try:
+        if kind in (list, tuple):
+            return kind(ast.literal_eval(value))
         return {"true": True, "false": False}[value.lower()] if kind is bool else kind(value)
-    except (ValueError, KeyError):
-        takes = "true or false" if kind is bool else f"a value of type {kind.__name__}"
+    except (ValueError, KeyError, SyntaxError, TypeError):
+        takes = _TAKES.get(kind, f"a value of type {kind.__name__}")
         raise ScenarioError(f"the parameter {key} takes {takes}, not {value!r}") from None
 
 

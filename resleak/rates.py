@@ -225,10 +225,14 @@ def _resampled(points: Points, slope: float, rng: np.random.Generator) -> NDArra
     n = len(x)
     starts = rng.integers(n - _BLOCK + 1, size=(_RESAMPLES, -(-n // _BLOCK)))
     index = (starts[:, :, None] + np.arange(_BLOCK)).reshape(_RESAMPLES, -1)[:, :n]
-    first, second = np.triu_indices(n, k=1)
-    noise = residuals[index]
-    steps = x[second] - x[first]
-    return np.asarray(slope + np.median((noise[:, second] - noise[:, first]) / steps, axis=1))
+    return slope + theil_sen(x, residuals[index])
+
+
+def theil_sen(x: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the Theil-Sen slope of many curves over the same `x`, shape (rows,)."""
+    first, second = np.triu_indices(len(x), k=1)
+    slopes = (rows[:, second] - rows[:, first]) / (x[second] - x[first])
+    return np.asarray(np.median(slopes, axis=1))
 
 
 def _saturating_fit(t: Points, v: Points, tau: float) -> tuple[float, float]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Version of the layout; a reader refuses any other.
 SCHEMA = 1
+#: What a manifest says of its scenario, and reading rests on.
+_NEEDED = {"name", "variants", "own_gauges", "limits", "sweeps"}
 MANIFEST = "manifest.json"
 _PARTIAL = ".partial"
 _INCOMPLETE = ".incomplete"
@@ -128,6 +130,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     schema = manifest.get("schema") if isinstance(manifest, dict) else None
     if schema != SCHEMA:
         raise StoreError(f"{path} has schema {schema!r}; this version reads schema {SCHEMA}")
+    if missing := _NEEDED - set(manifest.get("scenario", {})):
+        told = f"says nothing of {', '.join(sorted(missing))}"
+        raise StoreError(f"{path} {told}: it is older than this version; capture the variant again")
     return dict(manifest)
 
 

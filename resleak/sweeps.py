@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pandas as pd
 
+from resleak import rates
 from resleak.declare import Sweep
 from resleak.frames import Capture
 
@@ -115,9 +116,7 @@ def _scaling(
 def _exponents(sweep: Sweep, sizes: np.ndarray, costs: np.ndarray) -> np.ndarray:
     """Return the Theil-Sen slope of each row of costs, shape (rows,)."""
     x, y = np.log(sizes), np.log(np.maximum(costs, max(sweep.floor, np.finfo(float).tiny)))
-    first, second = np.triu_indices(len(sizes), 1)
-    slopes = (y[:, second] - y[:, first]) / (x[second] - x[first])
-    return np.asarray(np.median(slopes, axis=1))
+    return rates.theil_sen(x, y)
 
 
 def _resampled(runs: list[np.ndarray], sizes: np.ndarray) -> np.ndarray:

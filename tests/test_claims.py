@@ -167,3 +167,14 @@ def test_titles_are_escaped(tmp_path: Path) -> None:
     scenario.title = "<script>alert(1)</script>"
     captures.write(tmp_path, scenario, "leaky", level())
     assert "<script>" not in claims.judge(frames.load(tmp_path))._repr_html_()
+
+
+def test_captures_of_an_older_version_are_told_apart(tmp_path: Path) -> None:
+    """A manifest that lacks what reading rests on is named in one sentence, not in a traceback."""
+    judged(tmp_path, leak())
+    for path in tmp_path.rglob("manifest.json"):
+        manifest = json.loads(path.read_text())
+        del manifest["scenario"]["sweeps"]
+        path.write_text(json.dumps(manifest))
+    with pytest.raises(StoreError, match="says nothing of sweeps: it is older"):
+        frames.load(tmp_path)

@@ -14,11 +14,11 @@ of them when the run begins, so that it does not grow by itself (that is `driver
   mended: CPython closes the stream with the last reference to it.
 - `fixed`: `with` closes the stream on every path; the errors that are kept hold closed streams.
 
-The seed's own code runs in Node, which was tried too (version 20, 50 calls). An error of the stream
-itself, the only one that it rejects on, makes Node close the stream: no descriptor stays. Where the
-promise is rejected for another reason and only the line reader is closed, all 50 stay, also after a
-collection. So the doubt is right about the form, and wrong about the path that is printed. The
-concurrency limit that the seed adds to its cure is `read_local_file`.
+The seed's own code runs in Node, which was tried too (`benchmarks/node_streams.mjs`, version 20, 50
+calls). An error of the stream itself, the only one that it rejects on, makes Node close the stream:
+no descriptor stays. Where the promise is rejected for another reason and only the line reader is
+closed, all 50 stay. So the doubt is right about the form, and wrong about the path that is printed.
+The concurrency limit that the seed adds to its cure is `read_local_file`.
 """
 
 from __future__ import annotations
