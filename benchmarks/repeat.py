@@ -5,12 +5,13 @@
 
 Each repetition captures every variant anew, with seeds that no other repetition has, and judges it.
 Results are appended to benchmarks/results/repeat.jsonl as they come; a run that was stopped goes on
-where it was. Repetitions of an earlier text of the scenario's file do not count.
+where it was. Repetitions of an earlier code of the scenario's file do not count; words may change.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import hashlib
 import json
 import tempfile
@@ -65,7 +66,7 @@ def _repeat(name: str, repetition: int) -> dict[str, Any]:
         judged = claims.judge(frames.load(out))
     return {
         "scenario": name,
-        "text": _digest(name),
+        "code": _digest(catalog.paths()[name].read_text(encoding="utf-8")),
         "repetition": repetition,
         "seconds": round(time.monotonic() - began, 1),
         "as_declared": judged.ok,
@@ -89,15 +90,23 @@ def _repeat(name: str, repetition: int) -> dict[str, Any]:
     }
 
 
-def _digest(name: str) -> str:
-    return hashlib.sha256(catalog.paths()[name].read_bytes()).hexdigest()[:12]
+def _digest(source: str) -> str:
+    """Return what tells one code from another, whatever its comments and docstrings say."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            node.value.value = None
+    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()[:12]
 
 
 def _stored(results: Path) -> list[dict[str, Any]]:
     rows = (
         [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
     )
-    return [row for row in rows if row["text"] == _digest(row["scenario"])]
+    now = {
+        name: _digest(path.read_text(encoding="utf-8")) for name, path in catalog.paths().items()
+    }
+    return [row for row in rows if row["code"] == now.get(row["scenario"])]
 
 
 def _store(row: dict[str, Any], results: Path) -> None:

@@ -28,7 +28,7 @@ FIX_OUTCOMES = ("holds", "insufficient", "harmful")
 _PLAIN: tuple[str, ...] = (
     *("name", "system", "title", "doc", "seed", "claim", "symptoms", "outcome", "fix", "control"),
     *("steps", "warmup", "block", "params", "deadline_s", "exit_deadline_s", "rlimits", "extra"),
-    "stacks",
+    *("stacks", "soak"),
 )
 #: A symptom besides a gauge's verdict: a broken limit, a process that does not end by itself, a
 #: cost that grows with what it is spent on.
@@ -240,6 +240,8 @@ class Scenario:
         Measured steps, steps before them, and steps between two collections.
     params : mapping
         Defaults of the parameters; each can be overridden from outside.
+    soak : mapping
+        Parameters of the ``soak`` profile, where they differ: the sizes of a long and heavy run.
     deadline_s, exit_deadline_s : float
         How long the set-up or a single step and, after the load, the end of the process may take.
     rlimits : mapping of str to int
@@ -271,6 +273,7 @@ class Scenario:
         warmup: int = 60,
         block: int = 10,
         params: Mapping[str, Any] | None = None,
+        soak: Mapping[str, Any] | None = None,
         deadline_s: float = 60.0,
         exit_deadline_s: float = 10.0,
         rlimits: Mapping[str, int] | None = None,
@@ -287,7 +290,9 @@ class Scenario:
         self.gauges, self.control = tuple(gauges), control
         self.limits, self.sweeps = tuple(limits), tuple(sweeps)
         self.steps, self.warmup, self.block = steps, warmup, block
-        self.params = dict(params or {})
+        self.params, self.soak = dict(params or {}), dict(soak or {})
+        if unknown := self.soak.keys() - self.params.keys():
+            raise ScenarioError(f"soak names no parameter: {', '.join(sorted(unknown))}")
         self.deadline_s, self.exit_deadline_s = deadline_s, exit_deadline_s
         self.rlimits = dict(rlimits or {})
         self.requires, self.extra, self.stacks = tuple(requires), extra, stacks

@@ -37,6 +37,7 @@ class Plan:
     out: Path
     steps: int
     session: str
+    presets: Mapping[str, Any]
 
     @property
     def scenario(self) -> Mapping[str, Any]:
@@ -107,7 +108,8 @@ def plan(scenario: str, python: str | None, out: Path, steps: int | None, profil
     _check_packages(declared, about["absent"])
     count = steps or declared["steps"] * PROFILES[profile].steps
     session = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
-    return Plan(file, about, python or sys.executable, out.resolve(), count, session)
+    presets = declared["soak"] if profile == "soak" else {}
+    return Plan(file, about, python or sys.executable, out.resolve(), count, session, presets)
 
 
 def jobs(
@@ -125,7 +127,7 @@ def jobs(
         if variant not in known:
             name = of.scenario["name"]
             raise ScenarioError(f"{name} has no variant {variant!r}; it has: {', '.join(known)}")
-        final = parameters(of.scenario, variant, params)
+        final = parameters(of.scenario, variant, {**of.presets, **params})
         for run in range(1, runs + 1):
             yield Job(of, variant, "gauges", run, seed + run - 1, final)
         if of.scenario["stacks"] and "memray" in of.about["packages"]:

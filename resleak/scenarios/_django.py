@@ -1,15 +1,24 @@
-"""A Django project in code: settings and addresses without files, and its ASGI app."""
+"""A Django project in code: settings and addresses without files, its database, its ASGI app."""
 
 from __future__ import annotations
 
 import logging
 from typing import Any
 
+#: One database in memory for all threads: Django gives each request a thread of its own.
+_DATABASE = {
+    "ENGINE": "django.db.backends.sqlite3",
+    "NAME": "file:streaming?mode=memory&cache=shared",
+    "OPTIONS": {"uri": True},
+}
 _SETTINGS: dict[str, Any] = {
     "ALLOWED_HOSTS": ["*"],
     "SECRET_KEY": "not a secret",
     "MIDDLEWARE": [],
     "LOGGING_CONFIG": None,
+    "INSTALLED_APPS": ["resleak.scenarios._streaming"],
+    "DATABASES": {"default": _DATABASE},
+    "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
 }
 
 
@@ -29,3 +38,11 @@ def application(**views: Any) -> Any:
     from django.core.handlers.asgi import ASGIHandler
 
     return ASGIHandler()
+
+
+async def migrate() -> None:
+    """Make the tables, in memory; they last as long as the connection of this context."""
+    from asgiref.sync import sync_to_async
+    from django.core.management import call_command
+
+    await sync_to_async(call_command)("migrate", verbosity=0)

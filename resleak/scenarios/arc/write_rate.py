@@ -38,6 +38,8 @@ scenario = Scenario(
     warmup=2,
     block=1,
     params={"clients": 120, "size": 20_000, "per_minute": 1000, "budget": 400_000},
+    soak={"clients": 1000},
+    rlimits={"RLIMIT_NOFILE": 4096},
     requires=("uvicorn",),
     extra="arc",
     stacks=False,
@@ -110,11 +112,14 @@ class Flood:
         size = endpoint.params.size
         head = f"POST /write HTTP/1.1\r\nhost: api\r\nconnection: close\r\ncontent-length: {size}"
         self.request = f"{head}\r\n\r\n".encode() + b"x" * size
+        self.latencies = [0.0]
 
     async def write(self) -> None:
+        began = time.perf_counter()
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(self.request)
         answer = await reader.read()
+        self.latencies.append(time.perf_counter() - began)
         self.endpoint.answers[int(answer.split(maxsplit=2)[1])] += 1
         writer.close()
         await writer.wait_closed()
@@ -133,6 +138,28 @@ def bytes_held(flood: Flood) -> float:
     return flood.endpoint.most_held
 
 
+@scenario.gauge("s", kind="measure")
+def latency_p50(flood: Flood) -> float:
+    """Half of the burst's writes were answered within this time."""
+    return percentile(flood.latencies, 0.50)
+
+
+@scenario.gauge("s", kind="measure")
+def latency_p95(flood: Flood) -> float:
+    """So many per cent of the burst's writes were answered within this time."""
+    return percentile(flood.latencies, 0.95)
+
+
+@scenario.gauge("s", kind="measure")
+def latency_p99(flood: Flood) -> float:
+    """So many per cent of the burst's writes were answered within this time."""
+    return percentile(flood.latencies, 0.99)
+
+
+def percentile(values: list[float], share: float) -> float:
+    return sorted(values)[round(share * (len(values) - 1))]
+
+
 @scenario.gauge("writes", kind="counter")
 def unaccounted(flood: Flood) -> float:
     """Writes that were neither stored nor refused."""
@@ -145,6 +172,7 @@ def unaccounted(flood: Flood) -> float:
 @scenario.variant("fixed")
 async def burst(_step: int, flood: Flood) -> None:
     """Let all clients write at once."""
+    flood.latencies.clear()
     async with asyncio.TaskGroup() as clients:
         for _ in range(flood.endpoint.params.clients):
             flood.endpoint.sent += 1

@@ -1,11 +1,12 @@
 """Without a limit every client that connects is served, and memory is linear in their number.
 
-A Django view streams events and uvicorn serves it. As many clients as the step says connect, five
-at a time, read the first event or a refusal, and who is served stays until all have come.
+A Django view looks up a task, streams its events, and uvicorn serves it. As many clients as the
+step says connect, five at a time, read the first event or a refusal, and who is served stays until
+all have come.
 
 - `leaky`: all are served. The step's peak of memory grows with the clients: 0.4 to 0.7 MB for 25,
   4.5 to 9 MB for 200, with both ends of each connection. The seed's 1 000 at once took 52 MB
-  (`--set 'sizes=[125, 250, 500, 1000]'`).
+  (`--profile soak`).
 - `fixed`, the seed's fix 2.3 with a limit of 20: who comes later gets 503 with Retry-After before
   a stream is made. 200 clients take 0.5 to 1.1 MB: what a refusal leaves until the next collection
   is below the 1 MiB from which the sweep counts. A stream counts until its response is closed,
@@ -38,11 +39,13 @@ scenario = Scenario(
     warmup=4,
     block=4,
     params={"sizes": (25, 50, 100, 200), "limit": 20, "at_a_time": 5, "event_size": 1000},
+    soak={"sizes": (125, 250, 500, 1000)},
     rlimits={"RLIMIT_NOFILE": 4096},
     requires=("django", "uvicorn"),
     extra="sse_streaming",
     stacks=False,
 )
+MESSAGE = "task of many clients"
 REQUEST = b"GET /stream HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
 
 
@@ -60,19 +63,29 @@ class Flood:
     async def stream(self, _request: Any) -> Any:
         from django.http import HttpResponse, StreamingHttpResponse
 
+        from resleak.scenarios._streaming.models import StreamTask
+
         if self.limited and self.active >= self.params.limit:
             return HttpResponse("too many connections", status=503, headers={"Retry-After": "60"})
         self.active += 1
-        response = StreamingHttpResponse(self.events(), content_type="text/event-stream")
+        task = await StreamTask.objects.aget(message=MESSAGE)
+        response = StreamingHttpResponse(
+            self.events(task.message), content_type="text/event-stream"
+        )
         response._resource_closers.append(self.closed)
         return response
+
+    async def create_task(self) -> None:
+        from resleak.scenarios._streaming.models import StreamTask
+
+        await StreamTask.objects.acreate(message=MESSAGE)
 
     def closed(self) -> None:
         self.active -= 1
 
-    async def events(self) -> AsyncIterator[bytes]:
+    async def events(self, message: str) -> AsyncIterator[bytes]:
         queue = asyncio.Queue[bytes](100)
-        queue.put_nowait(b"data: " + b"x" * self.params.event_size + b"\n\n")
+        queue.put_nowait(f"data: {message.ljust(self.params.event_size)}\n\n".encode())
         yield await queue.get()
         await self.over.wait()
 
@@ -105,6 +118,8 @@ async def leave(writer: asyncio.StreamWriter) -> None:
 @scenario.setup
 async def flood(run: Run) -> AsyncIterator[Flood]:
     flood = Flood(run)
+    await _django.migrate()
+    await flood.create_task()
     async with _servers.in_process(flood.app) as address:
         host, port = address.removeprefix("http://").split(":")
         flood.address = (host, int(port))
