@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.db import migrations, models
 
 
@@ -9,7 +11,7 @@ class Migration(migrations.Migration):  # type: ignore[misc]  # Django ships no 
     """The first one."""
 
     initial = True
-    operations = [
+    operations: ClassVar[list[migrations.CreateModel]] = [
         migrations.CreateModel(
             name="StreamTask",
             fields=[
