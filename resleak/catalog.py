@@ -23,14 +23,15 @@ def paths(root: Path = ROOT) -> dict[str, Path]:
     Parameters
     ----------
     root : Path
-        A folder of systems, each a folder of files. Names that start with ``_`` are helpers.
+        A folder of systems, each a folder of files. Names of files and folders that start with
+        ``_`` are helpers.
 
     Returns
     -------
     dict of str to Path
         Sorted by name.
     """
-    files = (path for path in root.glob("*/*.py") if not path.name.startswith("_"))
+    files = root.glob("[!_]*/[!_]*.py")
     return {f"{path.parent.name}/{path.stem}": path for path in sorted(files)}
 
 
