@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import mmap
-import struct
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from resleak import store
-from resleak.errors import MissingPackageError, StoreError
+from resleak.errors import StoreError
+from resleak.stacks import source
 from resleak.stacks.ledger import ALLOCATORS, Changes, Replay
 from resleak.stacks.trie import Trie, names
 
@@ -28,11 +26,6 @@ _UNITS = {
     "count": "blocks",
 }
 _NO_ROWS = np.empty((0, 3), dtype=np.int64)
-_AGAIN = "capture the variant again"
-#: memray's header up to the number of records: magic, versions, two flags, records.
-_HEADER = struct.Struct("<7sii??Q")
-_MAGIC, _HEADER_VERSION = b"memray\0", 13
-_LZ4_MAGIC = b"\x04\x22\x4d\x18"
 #: More mapped memory than this, and than the process ever held, was reserved and not used.
 _RESERVED_BYTES = 256 * 1024**2
 
@@ -132,25 +125,28 @@ def extract(
         If the file is empty, not of memray, of another version, or ends before its first mark.
     """
     expected = {int(mark["mark"]): mark for mark in marks}
-    declared = _declared_records(capture)
+    header = source.header(capture)
+    if header.aggregated:
+        told = "lacks the single allocations (it was written as AGGREGATED_ALLOCATIONS)"
+        raise StoreError(f"{capture.name} {told}; capture it again")
     trie = Trie(names(studied, root))
     replay = Replay(trie, mmap.PAGESIZE)
-    with _reading(capture) as reader:
+    with source.reading(capture) as reader:
         found = list(_changes(replay, reader, expected))
         rss = max((snapshot.rss for snapshot in reader.get_memory_snapshots()), default=0)
         peak = _by_node(replay, reader.get_high_watermark_allocation_records())
         temporary = _by_node(replay, reader.get_temporary_allocation_records())
         main = reader.metadata.main_thread_id
-    truncated = replay.records != declared
+    truncated = replay.records != header.records
     if truncated and not found:
-        raise StoreError(f"{capture.name} is cut off before its first mark; {_AGAIN}")
+        raise StoreError(f"{capture.name} is cut off before its first mark; capture it again")
     tables = Tables(replay, threads(replay.threads, main), peak, temporary)
     _write(folder, trie, tables, [(expected[mark], changes) for mark, changes in found])
     mapped = replay.maps.peak
     return asdict(
         Integrity(
             records=replay.records,
-            declared_records=declared,
+            declared_records=header.records,
             allocations=replay.allocations,
             without_stack=replay.without_stack / max(replay.allocations, 1),
             marks=len(found),
@@ -171,57 +167,6 @@ def _changes(
         if mark in expected and mark > last:
             yield mark, take()
             last = mark
-
-
-@contextmanager
-def _reading(capture: Path) -> Iterator[Any]:
-    try:
-        import memray
-    except ImportError:
-        raise MissingPackageError("reading stacks needs memray: pip install memray") from None
-    try:
-        with memray.FileReader(capture) as reader:
-            yield reader
-    except Exception as error:  # what is read is damaged, and anything can come of it
-        told = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if "incompatible" in told:
-            told = f"it is of another version of memray than {version('memray')}"
-        raise StoreError(f"{capture.name} cannot be read: {told}; {_AGAIN}") from error
-
-
-def _declared_records(capture: Path) -> int:
-    """Return how many records a file says it has, which memray itself does not tell."""
-    try:
-        header = _start_of(capture)
-    except FileNotFoundError:
-        raise StoreError(f"{capture.name} is missing; {_AGAIN}") from None
-    except OSError as error:
-        raise StoreError(f"{capture.name} cannot be read: {error}; {_AGAIN}") from error
-    if not header:
-        raise StoreError(f"{capture.name} is empty: the run was killed early; {_AGAIN}")
-    if not header.startswith(_MAGIC):
-        raise StoreError(f"{capture.name} is not a capture of memray; {_AGAIN}")
-    if len(header) < _HEADER.size:
-        raise StoreError(f"{capture.name} is cut off in its header; {_AGAIN}")
-    _, version, _, _, aggregated, records = _HEADER.unpack(header)
-    if version != _HEADER_VERSION:
-        told = f"is of another version of memray (format {version}, not {_HEADER_VERSION})"
-        raise StoreError(f"{capture.name} {told}; read it with that version, or {_AGAIN}")
-    if aggregated:
-        told = "lacks the single allocations (it was written as AGGREGATED_ALLOCATIONS)"
-        raise StoreError(f"{capture.name} {told}; {_AGAIN}")
-    return int(records)
-
-
-def _start_of(capture: Path) -> bytes:
-    import pyarrow as pa
-
-    with capture.open("rb") as file:
-        start = file.read(_HEADER.size)
-    if not start.startswith(_LZ4_MAGIC):
-        return start
-    with pa.input_stream(str(capture), compression="lz4") as stream:
-        return bytes(stream.read(_HEADER.size))
 
 
 def _by_node(replay: Replay, records: Iterable[Any]) -> np.ndarray:
@@ -246,24 +191,26 @@ def _write(
     rows = np.concatenate([_NO_ROWS, *changes])
     of = np.repeat(np.arange(len(found)), [len(part) for part in changes])
     owners = np.array(read.replay.owners, dtype=np.int64).reshape(-1, 3)[rows[:, 0]]
-    stacks, nodes = trie.columns(
-        np.concatenate([owners[:, 0], read.peak[:, 0], read.temporary[:, 0]])
-    )
-    of_live, of_peak, of_temporary = np.split(nodes, np.cumsum([len(owners), len(read.peak)]))
+    parts = [owners[:, 0], read.peak[:, 0], read.temporary[:, 0]]
+    stacks, nodes = trie.columns(np.concatenate(parts))
+    of_live, of_peak, of_temporary = np.split(nodes, np.cumsum([len(part) for part in parts])[:-1])
     marks = _marks([mark for mark, _ in found], [int(part[:, 1].sum()) for part in changes])
     live = {name: marks[name][of] for name in ("mark", "step", "phase")}
     live |= {"node": of_live, "thread": _named(owners[:, 1], read.threads)}
     live |= {"allocator": _named(owners[:, 2], ALLOCATORS)}
-    live |= {"bytes": rows[:, 1], "count": rows[:, 2]}
-    store.write_table(folder / "stacks.parquet", stacks, {})
-    store.write_table(folder / "live.parquet", live, _UNITS)
-    store.write_table(folder / "marks.parquet", marks, _UNITS)
-    for name, at, part in (
-        ("peak", of_peak, read.peak),
-        ("temporary", of_temporary, read.temporary),
-    ):
-        summed = {"node": at, "bytes": part[:, 1], "count": part[:, 2]}
-        store.write_table(folder / f"{name}.parquet", summed, _UNITS)
+    written = {
+        "stacks": stacks,
+        "marks": marks,
+        "live": live | _amounts(rows),
+        "peak": {"node": of_peak, **_amounts(read.peak)},
+        "temporary": {"node": of_temporary, **_amounts(read.temporary)},
+    }
+    for name, columns in written.items():
+        store.write_table(folder / f"{name}.parquet", columns, _UNITS)
+
+
+def _amounts(rows: np.ndarray) -> dict[str, np.ndarray]:
+    return {"bytes": rows[:, 1], "count": rows[:, 2]}
 
 
 def _named(values: np.ndarray, names: Mapping[int, str]) -> np.ndarray:
