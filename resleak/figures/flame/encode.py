@@ -102,7 +102,8 @@ def _signed(values: np.ndarray) -> np.ndarray:
 def _changes(side: Profile, place: np.ndarray) -> tuple[list[np.ndarray], dict[str, Any]]:
     """Return the columns of a side's changes, in order of window and node, and what is of each."""
     changes, edges = side.changes, np.asarray(side.edges, dtype=float)
-    at, window = place[changes["node"].to_numpy()], changes["window"].to_numpy()
+    at = place[changes["node"].to_numpy(dtype=np.int64)]
+    window = changes["window"].to_numpy(dtype=np.int64)
     order = np.lexsort((at, window))
     order = order[at[order] >= 0]
     rows = np.bincount(window[order], minlength=max(len(edges) - 1, 0))
@@ -171,16 +172,18 @@ def _largest_first(sides: Sequence[Profile]) -> tuple[np.ndarray, np.ndarray]:
 
 def _turnover(side: Profile, size: int) -> np.ndarray:
     """Return by how much the stacks that end at each node changed, up or down."""
-    changes = side.changes
-    net = np.bincount(changes["node"], weights=changes["bytes"], minlength=size)
+    node = side.changes["node"].to_numpy(dtype=np.int64)
+    change = side.changes["bytes"].to_numpy(dtype=float)
+    net = np.bincount(node, weights=change, minlength=size)
     # A stack that came back to where it was still belongs to the windows in which it moved.
-    moved = np.bincount(changes["node"], weights=changes["bytes"] != 0, minlength=size)
-    return np.maximum(net, 0) + 1e-9 * moved
+    moved = np.bincount(node, weights=change != 0, minlength=size)
+    turnover: np.ndarray = np.maximum(net, 0) + 1e-9 * moved
+    return turnover
 
 
 def _below(values: np.ndarray, parent: np.ndarray, levels: list[np.ndarray]) -> np.ndarray:
     """Return values with those of all nodes below added."""
-    total = values.astype(float)
+    total: np.ndarray = values.astype(float)
     for level in reversed(levels[1:]):
         total += np.bincount(parent[level], weights=total[level], minlength=len(total))
     return total

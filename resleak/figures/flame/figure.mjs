@@ -495,11 +495,12 @@ async function copied(text, root) {
  */
 export async function draw(host, payload, onselect) {
   host.setAttribute("data-lm-suppress-shortcuts", "true"); // JupyterLab's keys are not ours
-  if (payload.empty) return;
+  if (payload.empty) return null;
   try {
-    new Figure(host, payload, await decode(payload), onselect);
+    return new Figure(host, payload, await decode(payload), onselect);
   } catch (error) {
     host.append(h("p", {}, `This figure could not be drawn: ${error.message}`));
+    return null;
   }
 }
 

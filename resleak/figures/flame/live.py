@@ -43,7 +43,7 @@ def _kind() -> type[Any]:
         told = "a live flame graph needs anywidget: pip install 'resleak[live]'"
         raise MissingPackageError(told) from None
 
-    class LiveFlame(anywidget.AnyWidget):  # type: ignore[misc]
+    class LiveFlame(anywidget.AnyWidget):
         _esm = library() + _RENDER
         payload = traitlets.Dict().tag(sync=True)
         selection = traitlets.Dict().tag(sync=True)

@@ -37,29 +37,46 @@ def script() -> str:
 
 def html(payload: Mapping[str, Any]) -> str:
     """Return a flame graph as HTML that needs nothing else."""
-    if payload["empty"]:
-        return fallback(payload)
-    return f"{host(payload)}<script>{script()}</script>"
+    drawing = "" if payload.get("empty") else f"<script>{script()}</script>"
+    return place(payload) + drawing
 
 
-def host(payload: Mapping[str, Any]) -> str:
-    """Return the place of a flame graph, with its table for where no script runs, and its data."""
-    data = f'<script type="application/json">{safe_json(packed_strings(dict(payload)))}</script>'
-    return f'<div class="resleak-flame">{fallback(payload)}</div>{data}'
+def place(payload: Any) -> str:
+    """Return where a flame graph is drawn, with its data, and a table for where no script runs.
+
+    Parameters
+    ----------
+    payload : dict
+        As `Flame` has it; of someone else's notebook it may be anything.
+    """
+    known = payload if isinstance(payload, Mapping) else {}
+    data = _safe_json(packed_strings(dict(known)))
+    table = f'<div class="resleak-flame">{_fallback(known)}</div>'
+    return (
+        table if known.get("empty") else f'{table}<script type="application/json">{data}</script>'
+    )
 
 
-def fallback(payload: Mapping[str, Any]) -> str:
-    """Return title and table as HTML; both may come from others, and may hold anything."""
-    title = payload.get("title")
-    parts = [f"<p><b>{escape(str(title))}</b></p>"] if title else []
-    if payload.get("empty"):
-        return "".join([*parts, note(str(payload["empty"]))])
-    told = payload.get("table") or {}
-    rows = [[*map(text, row[:2]), *map(right, row[2:])] for row in told.get("rows", [])]
-    return "".join([*parts, table([text(name) for name in told.get("head", [])], rows)])
+def _fallback(payload: Mapping[str, Any]) -> str:
+    title, empty = payload.get("title"), payload.get("empty")
+    head = f"<p><b>{escape(str(title))}</b></p>" if title else ""
+    return head + (note(str(empty)) if empty else _table(payload.get("table")))
 
 
-def safe_json(value: Any) -> str:
-    """Return JSON that cannot end the script element it stands in."""
+def _table(told: Any) -> str:
+    match told:
+        case {"head": [*head], "rows": [*rows]}:
+            cells = [[*map(text, row[:2]), *map(right, row[2:])] for row in map(_listed, rows)]
+            names = [*map(text, head[:2]), *(text(name, "text-align:right;") for name in head[2:])]
+            return table(names, cells)
+    return ""
+
+
+def _listed(row: Any) -> list[Any]:
+    return row if isinstance(row, list) else [row]
+
+
+def _safe_json(value: Any) -> str:
+    """Return JSON that cannot end the script element it stands in, without NaN."""
     whole = json.loads(json.dumps(value), parse_constant=lambda _: None)
     return json.dumps(whole, separators=(",", ":")).replace("<", "\\u003c")

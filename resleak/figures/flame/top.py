@@ -46,16 +46,13 @@ def sites(sides: Sequence[Profile]) -> pd.DataFrame:
 def written(table: pd.DataFrame, unit: str, per: str) -> dict[str, list[Any]]:
     """Return a table of `sites` as text: a head and rows."""
     numbers = [name for name in table.columns if name not in FRAME]
-    heads = {"per_step": f"per {per}", "share": "share of the growth"}
+    known = {"per_step": f"per {per}", "share": "share of the growth"}
+    heads = [known.get(name, f"{name}, per {per}") for name in numbers]
     told = {name: [_text(name, value, unit) for value in table[name]] for name in numbers}
     places = [f"{f}:{n}" if f else "" for f, n in zip(table["file"], table["line"], strict=True)]
     columns = [table["function"].astype(str).tolist(), places, *told.values()]
-    head = [
-        "function",
-        "file and line",
-        *(heads.get(name, f"{name}, per {per}") for name in numbers),
-    ]
-    return {"head": head, "rows": [list(row) for row in zip(*columns, strict=True)]}
+    rows = [list(row) for row in zip(*columns, strict=True)]
+    return {"head": ["function", "file and line", *heads], "rows": rows}
 
 
 def _text(name: str, value: float, unit: str) -> str:
@@ -63,8 +60,7 @@ def _text(name: str, value: float, unit: str) -> str:
 
 
 def _per_step(side: Profile) -> np.ndarray:
-    changes, edges = side.changes, side.edges
-    steps = float(edges[-1] - edges[0]) if len(edges) > 1 else 1.0
-    size = len(side.frames)
-    total = np.bincount(changes["node"], weights=changes["bytes"], minlength=size)
-    return np.asarray(total / steps)
+    node = side.changes["node"].to_numpy(dtype=np.int64)
+    change = side.changes["bytes"].to_numpy(dtype=float)
+    steps = float(side.edges[-1] - side.edges[0]) if len(side.edges) > 1 else 1.0
+    return np.bincount(node, weights=change, minlength=len(side.frames)) / steps
