@@ -55,8 +55,7 @@ async ([payload, times]) => {
   const at = (i) => [i % (edges - 2), i % (edges - 2) + 1 + (i % 2)];
   const queries = ["f", "function_1", "module", "/^Class\\\\d+5/", "site-packages", "zzz"];
   const acts = {
-    zoom: (i) => figure.zoom({ panel: figure.scene.panels[0], node: wide[(i * 37) % wide.length] }),
-    back: () => figure.back(),
+    zoom: (i) => { if (i % 2) figure.back(); else figure.zoom({ panel: figure.scene.panels[0], node: wide[(i * 37) % wide.length] }); },
     search: (i) => { figure.search.value = queries[i % queries.length] + (i >> 3); figure.find(); },
     brush: (i) => figure.brush.choose(at(i)),
     select: () => figure.choose(figure.scene.selected),

@@ -115,7 +115,7 @@ def test_a_sandwich_counts_recursion_once(seed):
     both = asked(
         made,
         "((s) => [tell(s.up), tell(s.down)])(m.sandwich("
-        f"p, {ALL}, {NONE}, 0, Array.from(p.frames.name).findIndex((_, f) => "
+        f"p, m.wholeTree(p, {ALL}), {NONE}, 0, Array.from(p.frames.name).findIndex((_, f) => "
         f"m.functionOf(p, f) === '{focus}')))",
     )
     assert told(both[0]) == pytest.approx(totals(above))

@@ -1,7 +1,7 @@
 /** The figure: what was chosen, and how that becomes what is seen. */
 
 import {
-  BEFORE, COUNT_BEFORE, BYTES, CHANGE, COUNT, LIBRARY, NO_FILE, STUDIED, amountText, decode,
+  BEFORE, COUNT_BEFORE, BYTES, CHANGE, COUNT, LIBRARY, NO_FILE, STUDIED, amountText, byFrame, decode,
   fileOf, functionOf, grownIn, hiddenFrames, inverted, matching, nodeAt, outermost, pathOf, placeOf,
   rateText, sandwich, shareText, sitesIn, sumOf, wholeTree, withoutHidden,
 } from "./model.mjs";
@@ -25,7 +25,6 @@ class Figure {
     this.past = [];
     this.options = { colour: this.isDifference ? "change" : "kind", channel: this.isDifference ? CHANGE : BYTES,
       libraries: false, importing: false };
-    this.modules = this.largestModules();
     this.build();
     this.begin(payload.selection ?? {});
   }
@@ -88,27 +87,28 @@ class Figure {
 
   begin({ window: span, function: name, file, line }) {
     this.measure(null);
+    this.modules = this.largestModules();
     const { profile } = this;
     const fits = (f) => functionOf(profile, f) === name && fileOf(profile, f) === file
       && profile.frames.line[f] === line;
     const [node] = name === undefined ? [] : outermost(profile, fits);
     if (node) this.state.path = pathOf(profile, node);
     if (Array.isArray(span)) this.brush.span = span.map(Number);
-    this.look(this.brush.span);
+    if (this.brush.span) this.measure(this.brush.span);
+    this.project();
     this.measureWidth();
   }
 
   /** Look at a part of the windows. */
   look(span) {
-    cancelAnimationFrame(this.frame);
     this.measure(span);
     this.project();
   }
 
   measure(span) {
     this.span = span;
-    this.grown = grownIn(this.profile, span);
-    this.all = wholeTree(this.profile, this.grown.own);
+    this.grown = grownIn(this.profile, span, this.grown);
+    this.all = wholeTree(this.profile, this.grown.own, this.all);
     this.sums = this.all.total.map((total) => total[0]);
     this.sites.show(sitesIn(this.profile, this.grown.net));
   }
@@ -118,12 +118,14 @@ class Figure {
     this.past.push(this.state);
     this.state = { ...this.state, ...state };
     this.project();
+    this.scrollHome();
   }
 
   back() {
     if (!this.past.length) return;
     this.state = this.past.pop();
     this.project();
+    this.scrollHome();
   }
 
   turn(way) {
@@ -188,7 +190,7 @@ class Figure {
     const { profile, grown: { own }, state: { way, focus, path }, options: { channel } } = this;
     const hidden = this.hidden();
     if (way === "sandwich") {
-      const both = sandwich(profile, own, hidden, channel, focus);
+      const both = sandwich(profile, this.all, hidden, channel, focus);
       return ["up", "down"].map((key) => ({ tree: both[key], up: key === "up", top: 0 }));
     }
     const tree = way === "up" ? inverted(profile, own, hidden, channel)
@@ -203,6 +205,10 @@ class Figure {
     this.height = Math.max(Math.min(this.scene.height, most), 20);
     this.box.style.height = `${this.height}px`;
     this.spacer.style.height = `${this.scene.height}px`;
+    this.paint();
+  }
+
+  scrollHome() {
     this.box.scrollTop = this.state.way === "sandwich" ? this.scene.base * 20 - this.height / 2 : 0;
     this.paint();
   }
@@ -257,7 +263,7 @@ class Figure {
       ? [crumb(name(this.state.focus), {}, true)]
       : chain.map((at) => crumb(name(tree.frame[at]), { path: pathOf(tree, at) }, at === top));
     this.crumbs.replaceChildren(...[first, ...others].flatMap((c, i) => (i ? [h("span", { "aria-hidden": "true" }, "›"), c] : [c])));
-    this.crumbs.scrollLeft = this.crumbs.scrollWidth;
+    if (others.length) this.crumbs.scrollLeft = this.crumbs.scrollWidth;
   }
 
   tellDetails() {
@@ -315,12 +321,11 @@ class Figure {
   /** Modules by what their frames allocated themselves over the whole period. */
   largestModules() {
     const { profile } = this;
-    const { own } = grownIn(profile, null);
     const sums = new Map();
-    for (let node = 1; node < profile.size; node++) {
-      const module = moduleOf(fileOf(profile, profile.frame[node]));
-      if (module) sums.set(module, (sums.get(module) ?? 0) + own[BYTES][node]);
-    }
+    byFrame(profile, this.grown.own[BYTES]).forEach((bytes, frame) => {
+      const module = moduleOf(fileOf(profile, frame));
+      if (module) sums.set(module, (sums.get(module) ?? 0) + bytes);
+    });
     const largest = [...sums].sort((a, b) => b[1] - a[1]).slice(0, PALETTE.modules.length);
     return new Map(largest.map(([module], i) => [module, PALETTE.modules[i]]));
   }

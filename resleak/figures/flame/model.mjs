@@ -92,7 +92,8 @@ function skeleton(up, frameOf) {
 }
 
 function ends(parent) {
-  const end = Int32Array.from(parent, (_, node) => node + 1);
+  const end = new Int32Array(parent.length);
+  for (let node = 0; node < end.length; node++) end[node] = node + 1;
   for (let node = end.length - 1; node > 0; node--) {
     if (end[node] > end[parent[node]]) end[parent[node]] = end[node];
   }
@@ -133,29 +134,49 @@ function sitesOf({ size, parent, frame, frames }) {
 /**
  * What each stack gained between two moments, per step.
  * @param {?number[]} span from and to, on the axis of `edges`; all of it without
+ * @param {object} [room] an earlier answer, whose arrays are used again
  * @returns own: the channels; net: bytes of each side, where shrinking counts too; steps of each side
  */
-export function grownIn(profile, span) {
-  const parts = profile.sides.map((side) => gains(side, profile.size, span));
-  const own = parts.flatMap(({ bytes, count }) => [
-    bytes.map((value) => Math.max(value, 0)),
-    count.map((value, node) => (bytes[node] > 0 ? value : 0)),
-  ]);
-  if (parts.length > 1) own.push(own[BYTES].map((now, node) => Math.abs(now - own[BEFORE][node])));
-  return { own, net: parts.map((part) => part.bytes), steps: parts.map((part) => part.steps) };
+export function grownIn(profile, span, room = emptyRoom(profile)) {
+  const { own, net, blocks } = room;
+  const steps = profile.sides.map((side, s) => {
+    const taken = gains(side, span, net[s], blocks[s]);
+    growing(net[s], blocks[s], own[2 * s], own[2 * s + 1]);
+    return taken;
+  });
+  if (own[CHANGE]) changing(own[BYTES], own[BEFORE], own[CHANGE]);
+  return { ...room, steps };
 }
 
-function gains(side, size, span) {
+function emptyRoom({ size, sides }) {
+  const rows = (count) => Array.from({ length: count }, () => new Float64Array(size));
+  return { own: rows(sides.length > 1 ? 5 : 2), net: rows(sides.length), blocks: rows(sides.length) };
+}
+
+function gains(side, span, bytes, count) {
   const [from, to] = windowsIn(side.edges, span);
-  const [bytes, count] = [new Float64Array(size), new Float64Array(size)];
   const steps = to > from ? side.edges[to] - side.edges[from] : 0;
-  if (steps > 0) {
-    for (let i = side.starts[from]; i < side.starts[to]; i++) {
-      bytes[side.node[i]] += side.bytes[i] / steps;
-      count[side.node[i]] += side.count[i] / steps;
-    }
+  bytes.fill(0);
+  count.fill(0);
+  if (!(steps > 0)) return 0;
+  for (let i = side.starts[from]; i < side.starts[to]; i++) {
+    bytes[side.node[i]] += side.bytes[i] / steps;
+    count[side.node[i]] += side.count[i] / steps;
   }
-  return { bytes, count, steps };
+  return steps;
+}
+
+/** Stacks that shrank count as nothing, so that a total is never below one of its parts. */
+function growing(bytes, count, ownBytes, ownCount) {
+  for (let node = 0; node < bytes.length; node++) {
+    const grew = bytes[node] > 0;
+    ownBytes[node] = grew ? bytes[node] : 0;
+    ownCount[node] = grew ? count[node] : 0;
+  }
+}
+
+function changing(after, before, change) {
+  for (let node = 0; node < change.length; node++) change[node] = Math.abs(after[node] - before[node]);
 }
 
 /** Return the windows [from, to) whose edges are nearest to a span. */
@@ -178,19 +199,22 @@ export function cumulated({ edges, starts, bytes }) {
 }
 
 /** Add to each node what its subtree has, in one sweep from the end. */
-export function totalsOf(parent, own) {
-  const total = Float64Array.from(own);
+export function totalsOf(parent, own, total = new Float64Array(own.length)) {
+  total.set(own);
   for (let node = total.length - 1; node > 0; node--) total[parent[node]] += total[node];
   return total;
 }
 
+/** Sum values by the frame of their nodes. */
+export function byFrame(profile, values, frameOf = profile.frame) {
+  const sum = new Float64Array(profile.frames.size);
+  for (let node = 1; node < profile.size; node++) sum[frameOf[node]] += values[node];
+  return sum;
+}
+
 /** Sum net growth by site: rows of frame and bytes per step of each side, without those of 0. */
 export function sitesIn(profile, net) {
-  const sums = net.map((values) => {
-    const sum = new Float64Array(profile.frames.size);
-    for (let node = 1; node < profile.size; node++) sum[profile.site[node]] += values[node];
-    return sum;
-  });
+  const sums = net.map((values) => byFrame(profile, values, profile.site));
   const frames = Array.from(sums[0].keys());
   return frames
     .filter((frame) => sums.some((sum) => sum[frame] !== 0))
@@ -199,10 +223,11 @@ export function sitesIn(profile, net) {
 
 // ---- other views of the same stacks -------------------------------------------------------------
 
-/** The whole, callers first. */
-export function wholeTree(profile, own) {
+/** The whole, callers first; the arrays of an earlier one are used again. */
+export function wholeTree(profile, own, room) {
   const { size, parent, depth, end, frame } = profile;
-  return { size, parent, depth, end, frame, own, total: own.map((o) => totalsOf(parent, o)) };
+  const total = own.map((values, c) => totalsOf(parent, values, room?.total[c]));
+  return { size, parent, depth, end, frame, own, total };
 }
 
 /** Callers first without some frames: what they call attaches to the nearest that is kept. */
@@ -221,8 +246,10 @@ export function withoutHidden(profile, own, hidden, channel) {
 /** Leaf first: below each frame, who called it. */
 export function inverted(profile, own, hidden, channel) {
   const merger = new Merger(own);
+  // After and, in a difference, before: where both are 0, so is every other channel.
+  const [after, before] = [own[BYTES], own[BEFORE] ?? own[BYTES]];
   for (let node = 1; node < profile.size; node++) {
-    if (own.some((values) => values[node] !== 0)) merger.add(climb(profile, merger, node, hidden), node);
+    if (after[node] || before[node]) merger.add(climb(profile, merger, node, hidden), node);
   }
   return merger.tree(channel);
 }
@@ -236,9 +263,8 @@ function climb({ parent, frame }, merger, node, hidden) {
 }
 
 /** One frame, wherever it is called from: who called it, and what it calls. */
-export function sandwich(profile, own, hidden, channel, focus) {
-  const totals = own.map((values) => totalsOf(profile.parent, values));
-  const [callers, callees] = [new Merger(totals), new Merger(own)];
+export function sandwich(profile, { own, total }, hidden, channel, focus) {
+  const [callers, callees] = [new Merger(total), new Merger(own)];
   const places = outermost(profile, (frame) => frame === focus);
   for (const place of places) {
     callers.add(climb(profile, callers, profile.parent[place], hidden), place);
@@ -310,22 +336,33 @@ class Merger {
   /** Return the tree in pre-order, siblings by a channel, the widest first. */
   tree(channel, top = -1) {
     const cut = (array) => array.subarray(0, this.size);
-    const parent = cut(this.parent);
-    const totals = this.own.map((own) => totalsOf(parent, cut(own)));
-    const order = preorder(parent, totals[channel]);
-    const place = new Int32Array(this.size);
-    order.forEach((node, at) => { place[node] = at; });
-    const moved = (array) => array.constructor.from(order, (node) => array[node]);
-    const parents = Int32Array.from(order, (node) => (node ? place[parent[node]] : -1));
-    const depth = new Int32Array(this.size);
-    for (let node = 1; node < this.size; node++) depth[node] = depth[parents[node]] + 1;
-    const frame = moved(cut(this.frame));
+    const above = cut(this.parent);
+    const totals = this.own.map((own) => totalsOf(above, cut(own)));
+    const order = preorder(above, totals[channel]);
+    const [parent, depth] = relinked(above, order);
+    const frame = moved(this.frame, order);
     frame[0] = top;
-    return {
-      size: this.size, parent: parents, depth, end: ends(parents), frame,
-      own: this.own.map((own) => moved(cut(own))), total: totals.map(moved),
-    };
+    const [own, total] = [this.own, totals].map((rows) => rows.map((row) => moved(row, order)));
+    return { size: this.size, parent, depth, end: ends(parent), frame, own, total };
   }
+}
+
+function moved(array, order) {
+  const result = new array.constructor(order.length);
+  for (let at = 0; at < order.length; at++) result[at] = array[order[at]];
+  return result;
+}
+
+/** Return parents and depths of nodes that were put into another order. */
+function relinked(above, order) {
+  const [place, parent, depth] = [0, 1, 2].map(() => new Int32Array(order.length));
+  parent[0] = -1;
+  for (let at = 1; at < order.length; at++) {
+    place[order[at]] = at;
+    parent[at] = place[above[order[at]]];
+    depth[at] = depth[parent[at]] + 1;
+  }
+  return [parent, depth];
 }
 
 /** Return nodes in pre-order, siblings by value, from parents that come before their children. */
@@ -342,9 +379,9 @@ function preorder(parent, value) {
   for (let at = 0; open.length; at++) {
     const node = open.pop();
     order[at] = node;
-    const family = children.subarray(first[node], first[node + 1]);
-    if (family.length > 1) family.sort((a, b) => value[a] - value[b]);
-    for (const child of family) open.push(child);
+    const [start, stop] = [first[node], first[node + 1]];
+    if (stop - start > 1) children.subarray(start, stop).sort((a, b) => value[a] - value[b]);
+    for (let i = start; i < stop; i++) open.push(children[i]);
   }
   return order;
 }
