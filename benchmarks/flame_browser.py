@@ -55,8 +55,12 @@ async ([payload, times]) => {
   const at = (i) => [i % (edges - 2), i % (edges - 2) + 1 + (i % 2)];
   const queries = ["f", "function_1", "module", "/^Class\\\\d+5/", "site-packages", "zzz"];
   const acts = {
-    zoom: (i) => { if (i % 2) figure.back(); else figure.zoom({ panel: figure.scene.panels[0], node: wide[(i * 37) % wide.length] }); },
-    search: (i) => { figure.search.value = queries[i % queries.length] + (i >> 3); figure.find(); },
+    zoom: (i) => (i % 2 ? figure.back() : figure.zoom({ panel: figure.scene.panels[0],
+      node: wide[(i * 37) % wide.length] })),
+    search: (i) => {
+      figure.search.value = queries[i % queries.length] + (i >> 3);
+      figure.find();
+    },
     brush: (i) => figure.brush.choose(at(i)),
     select: () => figure.choose(figure.scene.selected),
   };
@@ -67,14 +71,23 @@ async ([payload, times]) => {
   }
   const rare = {
     inverted: () => figure.turn("up"),
-    "hide libraries": () => { figure.options.libraries = true; figure.project(); },
+    "hide libraries": () => {
+      figure.options.libraries = true;
+      figure.project();
+    },
     sandwich: () => figure.go({ way: "sandwich", focus: 0, path: [] }),
   };
   for (const [name, act] of Object.entries(rare)) {
-    found[name] = Array.from({ length: 5 }, () => { const took = timed(act); figure.options.libraries = false; figure.reset(); return took; });
+    found[name] = Array.from({ length: 5 }, () => {
+      const took = timed(act);
+      figure.options.libraries = false;
+      figure.reset();
+      return took;
+    });
   }
-  const numbers = new Float64Array(figure.profile.size).fill(1);
-  found.pass = Array.from({ length: times }, () => timed(() => m.totalsOf(figure.profile.parent, numbers)));
+  const { parent, size } = figure.profile;
+  const numbers = new Float64Array(size).fill(1);
+  found.pass = Array.from({ length: times }, () => timed(() => m.totalsOf(parent, numbers)));
   return { first, found };
 }
 """
@@ -102,9 +115,7 @@ def _browser() -> Iterator[Page]:
 
     chromium = next(filter(None, map(conftest.shutil.which, conftest._NAMES)))
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
-        browser = playwright.chromium.launch(
-            executable_path=chromium, args=list(conftest._FLAGS)
-        )
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(conftest._FLAGS))
         tab = browser.new_page(viewport={"width": 1200, "height": 900})
         path = Path(folder) / "page.html"
         path.write_text(_page(), encoding="utf-8")

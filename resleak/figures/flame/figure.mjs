@@ -9,7 +9,8 @@ import { Brush, Sites } from "./panels.mjs";
 import { Painter, h, mixed, neighbour } from "./view.mjs";
 import { CSS, PALETTE } from "./look.mjs";
 
-const [TALLEST, TALLEST_ON_PAPER] = [460, 1200];
+// Half a row more than whole ones: what is cut off can be seen to go on.
+const [TALLEST, TALLEST_ON_PAPER] = [470, 1200];
 const WAYS = [["down", "callers first"], ["up", "leaf first"], ["sandwich", "selected frame"]];
 const COLOURS = [["kind", "kind of code"], ["module", "module"], ["growth", "own growth"]];
 const WIDTHS = [[CHANGE, "increase + decrease"], [BYTES, "after"], [BEFORE, "before"]];
@@ -160,7 +161,7 @@ class Figure {
     const { channel } = this.options;
     const share = seen ? sumOf(this.all, seen, channel) / this.sums[channel] : NaN;
     const isWrong = this.search.value && !seen;
-    this.share.textContent = seen ? `${shareText(share || 0)} of all growth` : isWrong ? "not a pattern" : "";
+    this.share.textContent = seen ? `${shareText(share || 0)} of ${this.everything()}` : isWrong ? "not a pattern" : "";
   }
 
   hidden() {
@@ -180,7 +181,6 @@ class Figure {
     const panel = this.scene.panels.at(-1);
     this.scene.selected = { panel, node: panel.top };
     this.ways.select.value = state.way;
-    this.ways.select.options[2].disabled = state.way !== "sandwich" && this.chosenFrame() === -1;
     this.backward.disabled = !this.past.length;
     this.arrange();
     this.tell();
@@ -257,7 +257,7 @@ class Figure {
     for (let at = up ? 0 : top; at > 0; at = tree.parent[at]) chain.unshift(at);
     const { way } = this.state;
     const crumb = (text, state, isHere) => h("button", { type: "button", disabled: isHere, onclick: () => this.go(state) }, text);
-    const first = crumb("all growth", { way: way === "sandwich" ? "down" : way, path: [] }, way !== "sandwich" && !chain.length);
+    const first = crumb(this.everything(), { way: way === "sandwich" ? "down" : way, path: [] }, way !== "sandwich" && !chain.length);
     const name = (frame) => functionOf(this.profile, frame);
     const others = way === "sandwich"
       ? [crumb(name(this.state.focus), {}, true)]
@@ -267,17 +267,23 @@ class Figure {
   }
 
   tellDetails() {
-    const [name, ...lines] = this.describe(this.scene.selected);
+    const isFrame = this.chosenFrame() >= 0;
+    const [name, ...lines] = isFrame ? this.describe(this.scene.selected) : [""];
     this.details.replaceChildren(h("b", {}, name), ...lines.map((line) => h("span", {}, line)));
-    const { panel, node } = this.scene.selected;
-    this.copier.disabled = panel.tree.frame[node] < 0;
+    this.copier.disabled = !isFrame;
+    this.ways.select.options[2].disabled = !isFrame && this.state.way !== "sandwich";
   }
 
   label(tree, node) {
     const frame = tree.frame[node];
-    if (frame < 0) return `all growth  ${rateText(tree.total[this.options.channel][node], this.unit, this.per)}`;
+    if (frame < 0) return `${this.everything()}  ${rateText(tree.total[this.options.channel][node], this.unit, this.per)}`;
     const sign = { new: "+ ", gone: "× ", grew: "▲ ", shrank: "▼ " }[this.isDifference ? signOf(tree, node) : ""] ?? "";
-    return `${sign}${functionOf(this.profile, frame)}  ${placeOf(this.profile, frame)}`;
+    const place = placeOf(this.profile, frame).replace(/^<(site-packages|stdlib)>\//, "");
+    return `${sign}${functionOf(this.profile, frame)}  ${place}`;
+  }
+
+  everything() {
+    return this.options.channel === CHANGE ? "all change" : "all growth";
   }
 
   /** Lines that tell all about a node: its function first. */
@@ -288,8 +294,8 @@ class Figure {
     const total = tree.total.map((values) => values[node]);
     const own = tree.own.map((values) => values[node]);
     const rate = (value) => rateText(value, unit, per);
-    const name = frame < 0 ? ["all growth"] : [functionOf(profile, frame), placeOf(profile, frame)];
-    const share = `${shareText(total[channel] / this.sums[channel])} of ${channel === CHANGE ? "all change" : "all growth"}`;
+    const name = frame < 0 ? [this.everything()] : [functionOf(profile, frame), placeOf(profile, frame)];
+    const share = `${shareText(total[channel] / this.sums[channel])} of ${this.everything()}`;
     if (!this.isDifference) {
       return [...name.filter(Boolean), rate(total[BYTES]), share, `self ${rate(own[BYTES])}`,
         ...this.blocks(total[COUNT]), `${amountText(total[BYTES] * this.grown.steps[0], unit)} in all`];

@@ -3,7 +3,7 @@
 import { amountText, cumulated, shareText, windowsIn } from "./model.mjs";
 import { h } from "./view.mjs";
 
-const [CHART_HEIGHT, CHART_EDGE] = [64, 4];
+const [CHART_HEIGHT, CHART_EDGE] = [80, 4];
 const SVG = "http://www.w3.org/2000/svg";
 
 // ---- the chart of windows -----------------------------------------------------------------------
@@ -112,17 +112,26 @@ export class Brush {
   shapes(across, from, to) {
     const all = this.lines.flat();
     const [low, high] = [Math.min(...all), Math.max(...all)];
-    const down = (value) => 6 + ((high - value) / (high - low || 1)) * (CHART_HEIGHT - 12);
+    const down = (value) => 6 + ((high - value) / (high - low || 1)) * (CHART_HEIGHT - 26);
     const line = (s) => this.sides[s].edges.map((x, i) => `${across(x)},${down(this.lines[s][i])}`);
     const window = shape("rect", { class: "window", x: across(from), y: 0, height: CHART_HEIGHT,
       width: Math.max(across(to) - across(from), 1) });
     const zero = shape("line", { class: "zero", x1: 0, x2: this.width, y1: down(0), y2: down(0) });
     const curves = this.sides.map((_, s) =>
       shape("polyline", { class: s ? "curve before" : "curve after", points: line(s).join(" ") }));
-    const most = shape("text", { x: CHART_EDGE + 2, y: 14 });
-    most.textContent = `${high > 0 ? "+" : ""}${amountText(high, this.unit)}`;
-    return [...(this.span ? [window] : []), zero, ...curves.reverse(), most];
+    const texts = [
+      label(`${high > 0 ? "+" : ""}${amountText(high, this.unit)}`, { x: CHART_EDGE + 2, y: 14 }),
+      label(this.moment(this.edges[0]), { x: CHART_EDGE + 2, y: CHART_HEIGHT - 5 }),
+      label(this.moment(this.edges.at(-1)), { x: this.width - CHART_EDGE - 2, y: CHART_HEIGHT - 5, "text-anchor": "end" }),
+    ];
+    return [...(this.span ? [window] : []), zero, ...curves.reverse(), ...texts];
   }
+}
+
+function label(text, attributes) {
+  const element = shape("text", attributes);
+  element.textContent = text;
+  return element;
 }
 
 function shape(tag, attributes) {
