@@ -227,6 +227,10 @@ def test_a_sandwich_has_callers_above_and_callees_below(reader):
     assert "load" in reader.hover(0.5, 2)
     assert "21.5 B/step" in reader.hover(0.5, 2)
     assert "decode" in reader.hover(0.5, 3)
+    reader.press("ArrowUp")
+    assert reader.details.startswith("step")
+    reader.press("ArrowDown", "ArrowDown")
+    assert reader.details.startswith("decode")
     reader.click(0.5, 3)
     assert reader.crumbs() == ["all growth", "decode"]
     reader.press("Escape")

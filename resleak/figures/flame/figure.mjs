@@ -6,7 +6,7 @@ import {
   rateText, sandwich, shareText, sitesIn, sumOf, wholeTree, withoutHidden,
 } from "./model.mjs";
 import { Brush, Sites } from "./panels.mjs";
-import { Painter, h, mixed, neighbour } from "./view.mjs";
+import { Painter, ROW, h, mixed, neighbour } from "./view.mjs";
 import { CSS, PALETTE } from "./look.mjs";
 
 // Half a row more than whole ones: what is cut off can be seen to go on.
@@ -50,7 +50,7 @@ class Figure {
     this.whole = h("div", { class: "whole" });
     this.root = h("section", { class: "flame" },
       payload.title ? h("h3", {}, payload.title) : "", this.whole, this.brush.element, this.controls(),
-      this.crumbs, this.box, this.details, this.legend,
+      this.row, this.box, this.details, this.legend,
       h("p", { id: "keys", class: "keys" }, KEYS), this.sites.element, this.tip);
     const shadow = this.host.shadowRoot ?? this.host.attachShadow({ mode: "open" });
     shadow.replaceChildren(h("style", {}, CSS), this.root);
@@ -68,9 +68,9 @@ class Figure {
     this.backward = button("Back", () => this.back());
     const choices = [this.ways, this.select("colour", colours, set("colour"))];
     if (this.isDifference) choices.push(this.select("width", WIDTHS, (value) => set("channel")(Number(value))));
+    this.row = h("div", { class: "row" }, this.backward, this.crumbs, this.copier, button("Reset", () => this.reset()));
     return h("div", { class: "controls" }, h("span", { class: "find" }, this.search, this.share), ...choices.map((c) => c.label),
-      this.check("hide libraries", set("libraries")), this.check("hide import system", set("importing")),
-      h("span", { class: "buttons" }, this.copier, this.backward, button("Reset", () => this.reset())));
+      this.check("hide libraries", set("libraries")), this.check("hide import system", set("importing")));
   }
 
   select(name, choices, onchange) {
@@ -202,14 +202,14 @@ class Figure {
     if (!this.width) return;
     this.painter.arrange(this.scene, this.width);
     const most = matchMedia("print").matches ? TALLEST_ON_PAPER : TALLEST;
-    this.height = Math.max(Math.min(this.scene.height, most), 20);
+    this.height = Math.max(Math.min(this.scene.height, most), ROW);
     this.box.style.height = `${this.height}px`;
     this.spacer.style.height = `${this.scene.height}px`;
     this.paint();
   }
 
   scrollHome() {
-    this.box.scrollTop = this.state.way === "sandwich" ? this.scene.base * 20 - this.height / 2 : 0;
+    this.box.scrollTop = this.state.way === "sandwich" ? (this.scene.base + 0.5) * ROW - this.height / 2 : 0;
     this.paint();
   }
 
@@ -287,7 +287,7 @@ class Figure {
   }
 
   /** Lines that tell all about a node: its function first. */
-  describe({ panel: { tree }, node }) {
+  describe({ panel: { tree, up }, node }) {
     if (node < 0) return ["several frames", "too narrow to be drawn: zoom in"];
     const { profile, unit, per, options: { channel } } = this;
     const frame = tree.frame[node];
@@ -295,14 +295,15 @@ class Figure {
     const own = tree.own.map((values) => values[node]);
     const rate = (value) => rateText(value, unit, per);
     const name = frame < 0 ? [this.everything()] : [functionOf(profile, frame), placeOf(profile, frame)];
+    const isTurned = up || this.state.way === "up"; // a stack ends above then, not here
     const share = `${shareText(total[channel] / this.sums[channel])} of ${this.everything()}`;
     if (!this.isDifference) {
-      return [...name.filter(Boolean), rate(total[BYTES]), share, `self ${rate(own[BYTES])}`,
+      return [...name.filter(Boolean), rate(total[BYTES]), share, ...(isTurned ? [] : [`self ${rate(own[BYTES])}`]),
         ...this.blocks(total[COUNT]), `${amountText(total[BYTES] * this.grown.steps[0], unit)} in all`];
     }
     const sign = { new: "new", gone: "gone", grew: "grew", shrank: "shrank", same: "the same" }[signOf(tree, node)];
     return [...name.filter(Boolean), sign, `after ${rate(total[BYTES])}`, `before ${rate(total[BEFORE])}`, share,
-      `self: after ${rate(own[BYTES])}, before ${rate(own[BEFORE])}`,
+      ...(isTurned ? [] : [`self: after ${rate(own[BYTES])}, before ${rate(own[BEFORE])}`]),
       ...this.blocks(total[COUNT]).map((text) => `after ${text}, before ${this.blocks(total[COUNT_BEFORE])}`)];
   }
 
@@ -310,18 +311,16 @@ class Figure {
 
   colouring() {
     const { profile: { frames }, options: { colour } } = this;
+    const ownOf = byFrame(this.profile, this.grown.own[BYTES]);
+    const most = ownOf.reduce((a, b) => Math.max(a, b), 0) || 1;
     const ofKind = { [STUDIED]: PALETTE.studied, [LIBRARY]: PALETTE.library, [NO_FILE]: PALETTE.library };
     const of = {
       kind: (tree, node, frame) => ofKind[frames.kind[frame]] ?? PALETTE.other,
       module: (tree, node, frame) => this.modules.get(moduleOf(fileOf(this.profile, frame))) ?? PALETTE.same,
-      growth: (tree, node) => mixed(PALETTE.least, PALETTE.studied, Math.sqrt(tree.own[BYTES][node] / (this.mostOwn(tree) || 1))),
+      growth: (tree, node, frame) => mixed(PALETTE.least, PALETTE.studied, Math.sqrt(ownOf[frame] / most)),
       change: (tree, node) => changeColour(tree, node),
     }[colour];
     return ({ tree }, node) => (tree.frame[node] < 0 ? PALETTE.whole : of(tree, node, tree.frame[node]));
-  }
-
-  mostOwn(tree) {
-    return (tree.most ??= tree.own[BYTES].reduce((a, b) => Math.max(a, b), 0));
   }
 
   /** Modules by what their frames allocated themselves over the whole period. */
@@ -436,17 +435,27 @@ class Figure {
   }
 
   walking(key) {
-    const step = () => this.choose({ panel: this.scene.selected.panel, node: neighbour(this.scene.selected, key) });
+    const step = () => {
+      const from = this.crossing(key);
+      this.choose({ panel: from.panel, node: neighbour(from, key) });
+    };
     const top = () => this.choose({ panel: this.scene.selected.panel, node: this.scene.selected.panel.top });
     return { ArrowUp: step, ArrowDown: step, ArrowLeft: step, ArrowRight: step, Home: top, Enter: () => this.zoom(this.scene.selected) };
   }
 
-  /** Select a frame; the two halves of a sandwich meet in the frame itself. */
+  /** The two halves of a sandwich meet in the frame itself: up leads to one, down to the other. */
+  crossing(key) {
+    const { panel, node } = this.scene.selected;
+    const way = { ArrowUp: true, ArrowDown: false }[key];
+    const other = this.scene.panels.find((one) => one.up === way);
+    return node === panel.top && other ? { panel: other, node: other.top } : { panel, node };
+  }
+
   choose(selected) {
     this.scene.selected = selected;
     const place = this.painter.placeOf(selected);
     if (place && place.y < this.box.scrollTop) this.box.scrollTop = place.y;
-    if (place && place.y + 20 > this.box.scrollTop + this.height) this.box.scrollTop = place.y + 20 - this.height;
+    if (place && place.y + ROW > this.box.scrollTop + this.height) this.box.scrollTop = place.y + ROW - this.height;
     this.tellDetails();
     this.paint();
   }

@@ -1,9 +1,10 @@
 /** The canvas of frames: what is drawn where, and what is at a point of it. */
 
-import { childrenOf, layout } from "./model.mjs";
+import { NARROW, childrenOf, layout } from "./model.mjs";
 import { PALETTE } from "./look.mjs";
 
-const ROW = 20;
+/** Height of a row of frames, in pixels. */
+export const ROW = 20;
 const FONT = "12px system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif";
 const PAD = 4;
 
@@ -58,7 +59,7 @@ export class Painter {
     for (let i = 0; i < node.length; i++) {
       const y = this.top(panel, row[i]);
       if (y + ROW < scroll || y > scroll + height || (panel.up && !row[i])) continue;
-      if (node[i] < 0) this.fill(PALETTE.library, 0.45, x[i], y, Math.max(w[i], NARROWEST));
+      if (node[i] < 0) this.crowd(x[i], y, w[i], ink);
       else this.frame(panel, node[i], x[i], y, w[i], ink);
     }
   }
@@ -72,9 +73,20 @@ export class Painter {
     if (sign === "new") this.fill(this.hatch, 1, x, y, w);
     if (sign === "gone" && w > 4) this.dashed(x, y, w);
     if (w < 24) return;
-    pen.font = scene.isBold(frame) ? `600 ${FONT}` : FONT;
-    pen.fillStyle = faint ? ink : PALETTE.letters;
-    pen.fillText(this.fitted(scene.labelOf(panel, node), w - 2 * PAD), x + PAD, y + ROW / 2);
+    const font = scene.isBold(frame) ? `600 ${FONT}` : FONT;
+    this.letter(scene.labelOf(panel, node), x, y, w, font, faint ? ink : PALETTE.letters);
+  }
+
+  /** Frames that are too narrow to be drawn each. */
+  crowd(x, y, w, ink) {
+    this.fill(PALETTE.library, 0.45, x, y, Math.max(w, NARROW));
+    if (w > 24) this.letter("many small frames", x, y, w, FONT, ink);
+  }
+
+  letter(text, x, y, w, font, colour) {
+    this.pen.font = font;
+    this.pen.fillStyle = colour;
+    this.pen.fillText(this.fitted(text, w - 2 * PAD), x + PAD, y + ROW / 2);
   }
 
   fill(style, alpha, x, y, w) {
@@ -137,11 +149,9 @@ export class Painter {
   /** Return the vertical place of a node, or null if it is too narrow to be drawn. */
   placeOf({ panel, node }) {
     const i = panel.rects.node.indexOf(node);
-    return i < 0 ? null : { y: this.top(panel, panel.rects.row[i]), x: panel.rects.x[i], height: ROW };
+    return i < 0 ? null : { y: this.top(panel, panel.rects.row[i]), x: panel.rects.x[i] };
   }
 }
-
-const NARROWEST = 0.5;
 
 function hatching() {
   const tile = h("canvas", { width: 8, height: 8 });
