@@ -6,6 +6,7 @@ import gzip
 import json
 import shutil
 import subprocess
+import sys
 from base64 import b64decode
 from collections import Counter, defaultdict
 
@@ -18,8 +19,9 @@ from bs4 import BeautifulSoup
 from flames import EVIL, Made, asked
 
 from resleak import report, units
+from resleak.errors import MissingPackageError
 from resleak.figures import _style, flamegraph, icicle
-from resleak.figures.flame import MIME, page
+from resleak.figures.flame import MIME, live, page
 from resleak.redact import Redactor
 
 SPAN = [100.0, 300.0]
@@ -375,3 +377,20 @@ def test_a_foreign_payload_breaks_no_report(payload):
 def test_the_icicle_stays_for_those_who_compose():
     """The figure of plotly is there under its own name."""
     assert icicle.__module__ == "resleak.figures.icicle"
+
+
+def test_a_live_one_is_a_widget_of_the_same_script():
+    """A widget carries the same script and data, and starts with nothing chosen."""
+    widget = flamegraph(flames.service()).live()
+    assert widget.selection == {}
+    assert widget.payload["bdata"] == flamegraph(flames.service()).payload["bdata"]
+    assert page.library() in widget._esm
+    assert {"payload", "selection"} <= set(widget.keys)
+
+
+def test_without_anywidget_it_says_what_to_install(monkeypatch):
+    """Where anywidget is missing, the error names the extra that brings it."""
+    monkeypatch.setitem(sys.modules, "anywidget", None)
+    live._kind.cache_clear()
+    with pytest.raises(MissingPackageError, match=r"resleak\[live\]"):
+        flamegraph(flames.service()).live()

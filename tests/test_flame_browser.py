@@ -472,3 +472,33 @@ def test_what_cannot_be_read_leaves_the_table(opened, tmp_path):
     reader.page.goto(path.as_uri())
     reader.page.get_by_text("could not be drawn").wait_for()
     assert reader.page.locator("td").first.inner_text() == "step"
+
+
+def test_a_click_in_a_live_one_reaches_python(browser, tmp_path):
+    """The widget's own module draws it, and hands over the clicked frame with its window."""
+    widget = flamegraph(flames.service()).live()
+    page = browser.new_page(viewport=DESK)
+    (tmp_path / "blank.html").write_text(HEAD, encoding="utf-8")
+    page.goto((tmp_path / "blank.html").as_uri())
+    page.evaluate(
+        """async ([code, payload]) => {
+          const kind = "data:text/javascript;charset=utf-8,";
+          const module = await import(kind + encodeURIComponent(code));
+          window.told = [];
+          const set = (...pair) => window.told.push(pair);
+          const model = { get: () => payload, set, save_changes() {} };
+          document.body.replaceChildren(document.createElement("div"));
+          module.default.render({ model, el: document.body.firstChild });
+        }""",
+        [widget._esm, widget.payload],
+    )
+    page.locator("canvas").wait_for()
+    Reader(page).click(0.1, 3)
+    ((name, told),) = page.evaluate("window.told")
+    widget.set_state({name: told})
+    assert widget.selection["function"] == "load"
+    assert widget.selection["per_step"] == pytest.approx(20)
+    assert widget.selection["window"] == [10, 210]
+    again = flamegraph(flames.service(), selection=widget.selection)
+    assert again.payload["selection"]["line"] == 7
+    page.close()
