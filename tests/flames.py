@@ -16,10 +16,13 @@ import pytest
 
 from resleak.figures.flame import Flame, flamegraph
 
-MODEL = Path(__file__).parent.parent / "resleak" / "figures" / "flame" / "model.mjs"
+SCRIPTS = Path(__file__).parent.parent / "resleak" / "figures" / "flame"
+#: The parts that need no page.
+MODEL = tuple(SCRIPTS / f"{name}.mjs" for name in ("data", "model", "trees"))
 EVIL = "</script><img src=x onerror=alert(1)><script>alert(2)</script>"
 _ASK = f"""
-import * as m from {json.dumps(MODEL.as_uri())};
+const paths = {json.dumps([path.as_uri() for path in MODEL])};
+const m = Object.assign({{}}, ...(await Promise.all(paths.map((path) => import(path)))));
 let text = "";
 for await (const part of process.stdin) text += part;
 const {{ payload, code }} = JSON.parse(text);

@@ -11,6 +11,7 @@ import flames
 import nbformat
 import pytest
 from flames import EVIL
+from playwright.sync_api import expect
 
 from resleak import report
 from resleak.figures import Flame, flamegraph
@@ -347,7 +348,7 @@ def test_text_stands_out_from_the_paper(opened, scheme, bright):
     reader.page.evaluate(
         "document.documentElement.style.setProperty('--jp-content-font-color1', 'rgb(1, 2, 3)')"
     )
-    assert reader.page.locator(".sites td").first.evaluate(of) == [1, 2, 3]
+    expect(reader.page.locator(".sites td").first).to_have_css("color", "rgb(1, 2, 3)")
 
 
 def test_on_a_phone_it_fits_and_a_tap_zooms(opened):
@@ -458,8 +459,7 @@ def test_on_paper_there_are_frames_and_no_controls(opened):
     reader.page.emulate_media(media="print")
     assert not reader.page.locator(".controls").is_visible()
     assert reader.canvas.is_visible()
-    of = "node => getComputedStyle(node).color"
-    assert reader.page.locator(".sites td").first.evaluate(of) == "rgb(0, 0, 0)"
+    expect(reader.page.locator(".sites td").first).to_have_css("color", "rgb(0, 0, 0)")
     assert reader.page.pdf().startswith(b"%PDF")
 
 
@@ -502,3 +502,24 @@ def test_a_click_in_a_live_one_reaches_python(browser, tmp_path):
     again = flamegraph(flames.service(), selection=widget.selection)
     assert again.payload["selection"]["line"] == 7
     page.close()
+
+
+def test_one_that_is_taken_away_is_let_go(opened):
+    """Removed from the page, a flame graph is not kept in memory by what it listened to."""
+    reader = opened(flamegraph(flames.service()))
+    reader.click(0.1, 3)
+    reader.page.evaluate(
+        """() => {
+          const host = document.querySelector(".resleak-flame");
+          window.held = new WeakRef(host.shadowRoot.querySelector("canvas"));
+          host.remove();
+        }"""
+    )
+    reader.page.mouse.move(5, 5)
+    session = reader.page.context.new_cdp_session(reader.page)
+    for _ in range(20):
+        session.send("HeapProfiler.collectGarbage")
+        reader.page.wait_for_timeout(50)
+        if reader.page.evaluate("window.held.deref() === undefined"):
+            break
+    assert reader.page.evaluate("window.held.deref() === undefined")

@@ -1,13 +1,16 @@
 /** The figure: what was chosen, and how that becomes what is seen. */
 
+import { STUDIED, decode, fileOf, functionOf, placeOf, rateText, shareText } from "./data.mjs";
 import {
-  BEFORE, COUNT_BEFORE, BYTES, CHANGE, COUNT, LIBRARY, NO_FILE, STUDIED, amountText, byFrame, decode,
-  fileOf, functionOf, grownIn, hiddenFrames, inverted, matching, nodeAt, outermost, pathOf, placeOf,
-  rateText, sandwich, shareText, sitesIn, sumOf, wholeTree, withoutHidden,
+  BEFORE, BYTES, CHANGE, COUNT, grownIn, hiddenFrames, matching, outermost, sitesIn, sumOf,
 } from "./model.mjs";
 import { Brush, Sites } from "./panels.mjs";
-import { Painter, ROW, h, mixed, neighbour } from "./view.mjs";
-import { CSS, PALETTE } from "./look.mjs";
+import {
+  blocks, changeOf, colouring, describe, everything, labelOf, largestModules, legendOf,
+} from "./telling.mjs";
+import { inverted, nodeAt, pathOf, sandwich, wholeTree, withoutHidden } from "./trees.mjs";
+import { Painter, ROW, h, neighbour } from "./view.mjs";
+import { CSS } from "./look.mjs";
 
 // Half a row more than whole ones: what is cut off can be seen to go on.
 const [TALLEST, TALLEST_ON_PAPER] = [470, 1200];
@@ -88,7 +91,7 @@ class Figure {
 
   begin({ window: span, function: name, file, line }) {
     this.measure(null);
-    this.modules = this.largestModules();
+    this.modules = largestModules(this.profile, this.grown.own[BYTES]);
     const { profile } = this;
     const fits = (f) => functionOf(profile, f) === name && fileOf(profile, f) === file
       && profile.frames.line[f] === line;
@@ -161,7 +164,7 @@ class Figure {
     const { channel } = this.options;
     const share = seen ? sumOf(this.all, seen, channel) / this.sums[channel] : NaN;
     const isWrong = this.search.value && !seen;
-    this.share.textContent = seen ? `${shareText(share || 0)} of ${this.everything()}` : isWrong ? "not a pattern" : "";
+    this.share.textContent = seen ? `${shareText(share || 0)} of ${everything(this)}` : isWrong ? "not a pattern" : "";
   }
 
   hidden() {
@@ -173,9 +176,13 @@ class Figure {
   /** Make the trees of the view that was chosen, and show them. */
   project() {
     const { state, options } = this;
-    this.scene = { panels: this.panels(), channel: options.channel, found: this.found,
-      colourOf: this.colouring(), signOf: this.isDifference ? (panel, node) => signOf(panel.tree, node) : () => "",
-      labelOf: (panel, node) => this.label(panel.tree, node),
+    this.scene = {
+      panels: this.panels(),
+      channel: options.channel,
+      found: this.found,
+      colourOf: colouring(this),
+      signOf: (panel, node) => (this.isDifference ? changeOf(panel.tree, node) : ""),
+      labelOf: (panel, node) => labelOf(this, panel.tree, node),
       isMarked: () => this.scene.selected.node !== this.scene.selected.panel.top || this.canvas.matches(":focus-visible"),
       isBold: (frame) => this.profile.frames.kind[frame] === STUDIED };
     const panel = this.scene.panels.at(-1);
@@ -220,10 +227,13 @@ class Figure {
   }
 
   measureWidth() {
-    const width = this.box.clientWidth;
-    if (!width || width === this.width) return;
-    this.width = width;
-    this.brush.draw(width);
+    if (this.box.clientWidth && this.box.clientWidth !== this.width) this.refit();
+  }
+
+  refit() {
+    this.ink = null;
+    this.width = this.box.clientWidth || this.width;
+    this.brush.draw(this.width);
     this.arrange();
   }
 
@@ -236,7 +246,7 @@ class Figure {
     const rate = (value) => rateText(value, unit, per);
     const parts = this.isDifference
       ? [`after ${rate(sums[BYTES])}, before ${rate(sums[BEFORE])}`]
-      : [`all growth ${rate(sums[BYTES])}`, ...this.blocks(sums[COUNT])];
+      : [`all growth ${rate(sums[BYTES])}`, ...blocks(this, sums[COUNT])];
     const moments = `${this.brush.moment(from)} to ${this.brush.moment(to)}`;
     this.whole.textContent = sums[this.options.channel] > 0
       ? `${parts.join(", ")} · ${moments}`
@@ -244,12 +254,8 @@ class Figure {
     this.box.hidden = !(sums[this.options.channel] > 0);
     this.showCrumbs(panel);
     this.tellShare();
-    this.tellLegend();
+    this.legend.replaceChildren(...legendOf(this));
     this.tellDetails();
-  }
-
-  blocks(count) {
-    return this.unit === "B" ? [rateText(count, "blocks", this.per)] : [];
   }
 
   showCrumbs({ tree, top, up }) {
@@ -257,7 +263,7 @@ class Figure {
     for (let at = up ? 0 : top; at > 0; at = tree.parent[at]) chain.unshift(at);
     const { way } = this.state;
     const crumb = (text, state, isHere) => h("button", { type: "button", disabled: isHere, onclick: () => this.go(state) }, text);
-    const first = crumb(this.everything(), { way: way === "sandwich" ? "down" : way, path: [] }, way !== "sandwich" && !chain.length);
+    const first = crumb(everything(this), { way: way === "sandwich" ? "down" : way, path: [] }, way !== "sandwich" && !chain.length);
     const name = (frame) => functionOf(this.profile, frame);
     const others = way === "sandwich"
       ? [crumb(name(this.state.focus), {}, true)]
@@ -268,86 +274,10 @@ class Figure {
 
   tellDetails() {
     const isFrame = this.chosenFrame() >= 0;
-    const [name, ...lines] = isFrame ? this.describe(this.scene.selected) : [""];
+    const [name, ...lines] = isFrame ? describe(this, this.scene.selected) : [""];
     this.details.replaceChildren(h("b", {}, name), ...lines.map((line) => h("span", {}, line)));
     this.copier.disabled = !isFrame;
     this.ways.select.options[2].disabled = !isFrame && this.state.way !== "sandwich";
-  }
-
-  label(tree, node) {
-    const frame = tree.frame[node];
-    if (frame < 0) return `${this.everything()}  ${rateText(tree.total[this.options.channel][node], this.unit, this.per)}`;
-    const sign = { new: "+ ", gone: "× ", grew: "▲ ", shrank: "▼ " }[this.isDifference ? signOf(tree, node) : ""] ?? "";
-    const place = placeOf(this.profile, frame).replace(/^<(site-packages|stdlib)>\//, "");
-    return `${sign}${functionOf(this.profile, frame)}  ${place}`;
-  }
-
-  everything() {
-    return this.options.channel === CHANGE ? "all change" : "all growth";
-  }
-
-  /** Lines that tell all about a node: its function first. */
-  describe({ panel: { tree, up }, node }) {
-    if (node < 0) return ["several frames", "too narrow to be drawn: zoom in"];
-    const { profile, unit, per, options: { channel } } = this;
-    const frame = tree.frame[node];
-    const total = tree.total.map((values) => values[node]);
-    const own = tree.own.map((values) => values[node]);
-    const rate = (value) => rateText(value, unit, per);
-    const name = frame < 0 ? [this.everything()] : [functionOf(profile, frame), placeOf(profile, frame)];
-    const isTurned = up || this.state.way === "up"; // a stack ends above then, not here
-    const share = `${shareText(total[channel] / this.sums[channel])} of ${this.everything()}`;
-    if (!this.isDifference) {
-      return [...name.filter(Boolean), rate(total[BYTES]), share, ...(isTurned ? [] : [`self ${rate(own[BYTES])}`]),
-        ...this.blocks(total[COUNT]), `${amountText(total[BYTES] * this.grown.steps[0], unit)} in all`];
-    }
-    const sign = { new: "new", gone: "gone", grew: "grew", shrank: "shrank", same: "the same" }[signOf(tree, node)];
-    return [...name.filter(Boolean), sign, `after ${rate(total[BYTES])}`, `before ${rate(total[BEFORE])}`, share,
-      ...(isTurned ? [] : [`self: after ${rate(own[BYTES])}, before ${rate(own[BEFORE])}`]),
-      ...this.blocks(total[COUNT]).map((text) => `after ${text}, before ${this.blocks(total[COUNT_BEFORE])}`)];
-  }
-
-  // ---- colours ----------------------------------------------------------------------------------
-
-  colouring() {
-    const { profile: { frames }, options: { colour } } = this;
-    const ownOf = byFrame(this.profile, this.grown.own[BYTES]);
-    const most = ownOf.reduce((a, b) => Math.max(a, b), 0) || 1;
-    const ofKind = { [STUDIED]: PALETTE.studied, [LIBRARY]: PALETTE.library, [NO_FILE]: PALETTE.library };
-    const of = {
-      kind: (tree, node, frame) => ofKind[frames.kind[frame]] ?? PALETTE.other,
-      module: (tree, node, frame) => this.modules.get(moduleOf(fileOf(this.profile, frame))) ?? PALETTE.same,
-      growth: (tree, node, frame) => mixed(PALETTE.least, PALETTE.studied, Math.sqrt(ownOf[frame] / most)),
-      change: (tree, node) => changeColour(tree, node),
-    }[colour];
-    return ({ tree }, node) => (tree.frame[node] < 0 ? PALETTE.whole : of(tree, node, tree.frame[node]));
-  }
-
-  /** Modules by what their frames allocated themselves over the whole period. */
-  largestModules() {
-    const { profile } = this;
-    const sums = new Map();
-    byFrame(profile, this.grown.own[BYTES]).forEach((bytes, frame) => {
-      const module = moduleOf(fileOf(profile, frame));
-      if (module) sums.set(module, (sums.get(module) ?? 0) + bytes);
-    });
-    const largest = [...sums].sort((a, b) => b[1] - a[1]).slice(0, PALETTE.modules.length);
-    return new Map(largest.map(([module], i) => [module, PALETTE.modules[i]]));
-  }
-
-  tellLegend() {
-    const entries = {
-      kind: [[PALETTE.studied, "studied code (bold)"], [PALETTE.other, "other code"], [PALETTE.library, "libraries"]],
-      module: [...[...this.modules].map(([module, colour]) => [colour, module]), [PALETTE.same, "others"]],
-      growth: [[PALETTE.least, "allocates nothing itself"], [PALETTE.studied, "allocates most itself"]],
-      change: [[PALETTE.grew, "▲ grew"], [PALETTE.grew, "+ new", "new"], [PALETTE.shrank, "▼ shrank"],
-        [PALETTE.shrank, "× gone", "gone"], [PALETTE.same, "the same"]],
-    }[this.options.colour];
-    this.legend.replaceChildren(...entries.map(([colour, text, kind = ""]) => {
-      const swatch = h("i", { class: `swatch ${kind}` });
-      swatch.style.setProperty("--swatch", colour);
-      return h("span", {}, swatch, text);
-    }));
   }
 
   // ---- what people do ---------------------------------------------------------------------------
@@ -362,14 +292,11 @@ class Figure {
     canvas.addEventListener("pointermove", (event) => this.hover(event));
     canvas.addEventListener("pointerleave", () => { this.tip.hidden = true; });
     canvas.addEventListener("pointerdown", (event) => { this.grip = { y: event.clientY, top: box.scrollTop, moved: false }; });
-    window.addEventListener("pointerup", () => { if (this.grip) this.grip.held = false; });
     for (const name of ["focus", "blur"]) canvas.addEventListener(name, () => this.paint());
     root.addEventListener("keydown", (event) => this.press(event));
-    for (const query of ["(prefers-color-scheme: dark)", "print"]) {
-      matchMedia(query).addEventListener("change", () => { this.ink = null; this.measureWidth(); this.arrange(); });
-    }
-    new MutationObserver(() => { this.ink = null; this.paint(); })
-      .observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name", "class"] });
+    // Whatever changes the theme changes the colour of the text, which the stylesheet lets be noticed.
+    root.addEventListener("transitionend", () => { this.ink = null; this.paint(); });
+    refitOnPaper(new WeakRef(this));
   }
 
   hit(event) {
@@ -411,7 +338,7 @@ class Figure {
     const hit = this.hit(event);
     tip.hidden = !hit || event.pointerType === "touch";
     if (tip.hidden) return;
-    const [name, ...lines] = this.describe(hit);
+    const [name, ...lines] = describe(this, hit);
     tip.replaceChildren(h("b", {}, name), ...lines.map((line) => h("div", {}, line)));
     this.placeTip(event);
   }
@@ -423,10 +350,11 @@ class Figure {
   }
 
   press(event) {
-    const typing = event.composedPath()[0].matches("input[type=search]");
-    if (typing && event.key === "Escape") this.canvas.focus();
-    if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
-    const onCanvas = event.composedPath()[0] === this.canvas;
+    const [target] = event.composedPath();
+    const isChoosing = target.matches("input, select");
+    if (target === this.search && event.key === "Escape") this.canvas.focus();
+    if (isChoosing || event.ctrlKey || event.metaKey || event.altKey) return;
+    const onCanvas = target === this.canvas;
     const act = { "/": () => this.search.focus(), c: () => this.copy(), Escape: () => this.back(), Backspace: () => this.back(),
       ...(onCanvas ? this.walking(event.key) : {}) }[event.key];
     if (!act) return;
@@ -473,25 +401,15 @@ class Figure {
 
 // ---- small helpers ------------------------------------------------------------------------------
 
-const signOf = (tree, node) => {
-  const [after, before] = [tree.total[BYTES][node], tree.total[BEFORE][node]];
-  if (after === before) return "same";
-  if (!before) return "new";
-  if (!after) return "gone";
-  return after > before ? "grew" : "shrank";
-};
-
-function changeColour(tree, node) {
-  const [after, before] = [tree.total[BYTES][node], tree.total[BEFORE][node]];
-  const part = (after - before) / (Math.max(after, before) || 1);
-  return mixed(PALETTE.same, part > 0 ? PALETTE.grew : PALETTE.shrank, Math.sqrt(Math.abs(part)));
-}
-
-/** The package or, of own code, the file. */
-function moduleOf(file) {
-  const parts = file.split("/");
-  const isLibrary = /^<(stdlib|site-packages)>$/.test(parts[0]);
-  return isLibrary ? (parts[1] ?? "").replace(/\.py$/, "") : parts.length > 1 ? parts.slice(-2).join("/") : file;
+/** Paper has another width than the screen. What is listened to outlives the figure: hold it weakly. */
+function refitOnPaper(held) {
+  const media = matchMedia("print");
+  const listener = () => {
+    const figure = held.deref();
+    if (figure) figure.refit();
+    else media.removeEventListener("change", listener);
+  };
+  media.addEventListener("change", listener);
 }
 
 async function copied(text, root) {

@@ -15,7 +15,7 @@ from resleak.figures.flame.encode import packed_strings
 from resleak.figures.table import note, right, table, text
 
 _FOLDER = Path(__file__).parent
-_MODULES = ("model", "view", "panels", "figure")
+_MODULES = ("data", "model", "trees", "view", "panels", "telling", "figure")
 _IMPORT = re.compile(r"^import \{[^}]*\} from \"[^\"]*\";\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:const|function|class) )", re.MULTILINE)
 

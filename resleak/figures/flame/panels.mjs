@@ -1,6 +1,7 @@
 /** What stands around the frames: the chart of windows above, the table of sites below. */
 
-import { amountText, cumulated, shareText, windowsIn } from "./model.mjs";
+import { amountText, shareText } from "./data.mjs";
+import { cumulated, windowsIn } from "./model.mjs";
 import { h } from "./view.mjs";
 
 const [CHART_HEIGHT, CHART_EDGE] = [80, 4];

@@ -1,6 +1,6 @@
 /** The canvas of frames: what is drawn where, and what is at a point of it. */
 
-import { NARROW, childrenOf, layout } from "./model.mjs";
+import { NARROW, childrenOf, layout } from "./trees.mjs";
 import { PALETTE } from "./look.mjs";
 
 /** Height of a row of frames, in pixels. */
