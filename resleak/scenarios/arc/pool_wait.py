@@ -24,6 +24,7 @@ import asyncio
 import queue
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from resleak.declare import Limit, Run, Scenario
@@ -94,6 +95,8 @@ async def pool(run: Run) -> AsyncIterator[Pool]:
     import duckdb
 
     pool = Pool(run)
+    # One worker for each connection: asyncio's own pool starts another one now and then.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(run.params.size))
     connections = [duckdb.connect(config={"threads": 1}) for _ in range(run.params.size)]
     for conn in connections:
         pool.put(conn)
