@@ -19,6 +19,7 @@ from nbconvert import HTMLExporter
 from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
 
 _PLOTLY = "application/vnd.plotly.v1+json"
+_FLAME = "application/vnd.resleak.flame+json"
 _FOLDER = Path(__file__).parent / "templates" / "report"
 _TAGS = bleach.ALLOWED_TAGS | {
     "br", "caption", "dd", "del", "details", "div", "dl", "dt", "h1", "h2", "h3", "h4", "h5", "h6",
@@ -58,25 +59,41 @@ def render(book: Any, provenance: Sequence[tuple[str, str]]) -> str:
     Returns
     -------
     str
-        With plotly.js only if there is a figure to draw.
+        With each script that draws once, and only if there is a figure of its kind.
     """
-    from resleak.figures._style import CONFIG, plotlyjs
+    from resleak.figures._style import CONFIG
 
-    boot = (_FOLDER / "boot.js").read_text(encoding="utf-8")
-    drawn = any(_PLOTLY in out.get("data", {}) for c in book.cells for out in c.get("outputs", []))
-    scripts = [plotlyjs(), boot] if drawn else []
+    drawn = {
+        kind for c in book.cells for out in c.get("outputs", []) for kind in out.get("data", {})
+    }
+    scripts = _scripts(drawn)
     resources = {
         "report": {
             "title": _title(book),
             "style": _style(),
             "scripts": scripts,
-            "config": json.dumps(CONFIG),
+            "config": json.dumps(CONFIG) if _PLOTLY in drawn else "",
             "policy": _policy(scripts),
             "provenance": provenance,
         }
     }
     page, _ = _exporter().from_notebook_node(book, resources=resources)
     return str(page)
+
+
+def _scripts(drawn: set[str]) -> list[str]:
+    from resleak.figures._style import plotlyjs
+    from resleak.figures.flame import page
+
+    boot = (_FOLDER / "boot.js").read_text(encoding="utf-8")
+    plotly = [plotlyjs(), boot] if _PLOTLY in drawn else []
+    return plotly + ([page.script()] if _FLAME in drawn else [])
+
+
+def _flame(payload: Any) -> str:
+    from resleak.figures.flame import page
+
+    return page.place(payload)
 
 
 def _exporter() -> HTMLExporter:
@@ -87,6 +104,7 @@ def _exporter() -> HTMLExporter:
         filters={
             "clean": clean,
             "figure_json": figure_json,
+            "flame": _flame,
             "figure_label": _figure_label,
             "figure_height": _figure_height,
             "base64_only": _base64_only,

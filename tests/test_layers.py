@@ -40,6 +40,7 @@ LAYERS = (
     {"__main__", "cli", "console", "panel", "redact", "report", "share"},
 )
 OWNERS = {
+    "anywidget": {"figures"},
     "bleach": {"report"},
     "ipywidgets": {"panel"},
     "memray": {"child", "stacks"},

@@ -5,7 +5,8 @@ from __future__ import annotations
 from resleak.figures._style import quiet, use
 from resleak.figures.difference import difference
 from resleak.figures.evidence import evidence, limits_chart, scaling
-from resleak.figures.flamegraph import flamegraph
+from resleak.figures.flame import Flame, flamegraph
+from resleak.figures.icicle import icicle
 from resleak.figures.outcome import budget_table, limits_table, outcome_table
 from resleak.figures.prose import Prose, about, answer, ends, expectation, guilty, worst
 from resleak.figures.register import claims_markdown, claims_table, outcomes_chart
@@ -13,6 +14,7 @@ from resleak.figures.table import Table, sites_table, verdict_table
 from resleak.figures.timeline import timeline
 
 __all__ = [
+    "Flame",
     "Prose",
     "Table",
     "about",
@@ -26,6 +28,7 @@ __all__ = [
     "expectation",
     "flamegraph",
     "guilty",
+    "icicle",
     "limits_chart",
     "limits_table",
     "outcome_table",
