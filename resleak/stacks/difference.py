@@ -193,8 +193,9 @@ def _by_code(
 def _moved_lines(olds: dict[int, int], news: dict[int, int]) -> dict[int, int]:
     """Pair lines of one function that have no partner of the same number."""
     old_lines, new_lines = sorted(olds), sorted(news)
-    as_many = len(old_lines) == len(new_lines)
-    lines = zip(old_lines, new_lines) if as_many else _nearest(old_lines, new_lines)  # noqa: B905
+    lines: Iterable[tuple[int, int]] = _nearest(old_lines, new_lines)
+    if len(old_lines) == len(new_lines):
+        lines = zip(old_lines, new_lines, strict=True)
     return {news[new]: olds[old] for old, new in lines}
 
 
