@@ -21,6 +21,7 @@ _HOMES = {
     "compare": "comparison",
     "judge": "claims",
     "load": "frames",
+    "profile": "stacks",
     "sites": "stacks",
     "tree": "stacks",
     "traces": "frames",

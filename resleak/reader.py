@@ -82,6 +82,6 @@ def _run(command: list[str], name: str, timeout_s: float) -> subprocess.Complete
 def _told(name: str, result: subprocess.CompletedProcess[str]) -> str:
     if result.returncode < 0:
         cause = signal.Signals(-result.returncode).name
-        return f"{name} is damaged: its reader ended with {cause}; capture the variant again"
+        return f"{name} is damaged: its reader ended with {cause}; capture it again"
     lines = result.stderr.strip().splitlines()
     return lines[-1] if lines else f"{name} could not be read (code {result.returncode})"

@@ -8,22 +8,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 from resleak.errors import ResleakError
+from resleak.stacks import source
 from resleak.stacks.extract import extract
-
-#: A damaged length must fail, not take all memory of the machine.
-_MEMORY_BYTES = 8 * 1024**3
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Read a capture as the command line says and return the exit code."""
     options = _parser().parse_args(arguments)
-    _limit_memory()
+    source.limit_memory()
     try:
         marks = json.loads(options.marks.read_text(encoding="utf-8"))
         facts = extract(options.capture, options.folder, marks, options.studied, options.root)
@@ -42,13 +38,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--studied", type=Path, action="append", default=[], help="studied file")
     parser.add_argument("--root", type=Path, help="folder whose files are named relative to it")
     return parser
-
-
-def _limit_memory() -> None:
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    most = _MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(_MEMORY_BYTES, hard)
-    with suppress(OSError, ValueError):  # macOS refuses
-        resource.setrlimit(resource.RLIMIT_AS, (most, hard))
 
 
 if __name__ == "__main__":

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import mmap
-import struct
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from resleak import store
-from resleak.errors import MissingPackageError, StoreError
-from resleak.stacks.ledger import Changes, Replay
+from resleak.errors import StoreError
+from resleak.stacks import source
+from resleak.stacks.ledger import ALLOCATORS, Changes, Replay
 from resleak.stacks.trie import Trie, names
 
-_UNITS = {"mark": "", "step": "steps", "bytes": "B", "count": "blocks"}
-_AGAIN = "capture the variant again"
-#: memray's header up to the number of records: magic, versions, two flags, records.
-_HEADER = struct.Struct("<7sii??Q")
-_MAGIC, _HEADER_VERSION = b"memray\0", 13
-_LZ4_MAGIC = b"\x04\x22\x4d\x18"
+_UNITS = {
+    "mark": "",
+    "step": "steps",
+    "t_s": "s",
+    "bytes": "B",
+    "heap_bytes": "B",
+    "rss_bytes": "B",
+    "count": "blocks",
+}
+_NO_ROWS = np.empty((0, 3), dtype=np.int64)
 #: More mapped memory than this, and than the process ever held, was reserved and not used.
 _RESERVED_BYTES = 256 * 1024**2
 
@@ -64,6 +66,26 @@ class Integrity:
     truncated: bool
 
 
+@dataclass(frozen=True)
+class Tables:
+    """What was read of a capture, before it is written.
+
+    Attributes
+    ----------
+    replay : Replay
+        The stream, played to its end.
+    threads : dict of int to str
+        A name for each thread.
+    peak, temporary : array, shape (stacks, 3)
+        Node, bytes and blocks at the high-water mark, and of what was released at once.
+    """
+
+    replay: Replay
+    threads: Mapping[int, str]
+    peak: np.ndarray
+    temporary: np.ndarray
+
+
 def extract(
     capture: Path,
     folder: Path,
@@ -71,7 +93,11 @@ def extract(
     studied: Iterable[Path],
     root: Path | None = None,
 ) -> dict[str, Any]:
-    """Write ``stacks.parquet``, ``live.parquet`` and ``marks.parquet`` of a memray capture.
+    """Write the tables of a memray capture.
+
+    ``stacks`` are the nodes of the call stacks; ``live`` is what changed at each mark since the
+    mark before, by stack, thread and allocator; ``marks`` are the marks; ``peak`` is what was live
+    at the high-water mark, and ``temporary`` what was released before its thread allocated again.
 
     A damaged file can crash the interpreter: call this in a process that may be lost.
 
@@ -82,7 +108,7 @@ def extract(
     folder : Path
         Where the tables go.
     marks : iterable of dict
-        What the run noted of each mark: ``mark``, ``step``, ``phase``.
+        What the run noted of each mark: ``mark``, ``step``, ``phase``, ``t_s``, ``rss_bytes``.
     studied : iterable of Path
         Files, or folders of files, under study.
     root : Path, optional
@@ -99,21 +125,28 @@ def extract(
         If the file is empty, not of memray, of another version, or ends before its first mark.
     """
     expected = {int(mark["mark"]): mark for mark in marks}
-    declared = _declared_records(capture)
+    header = source.header(capture)
+    if header.aggregated:
+        told = "lacks the single allocations (it was written as AGGREGATED_ALLOCATIONS)"
+        raise StoreError(f"{capture.name} {told}; capture it again")
     trie = Trie(names(studied, root))
     replay = Replay(trie, mmap.PAGESIZE)
-    with _reading(capture) as reader:
+    with source.reading(capture) as reader:
         found = list(_changes(replay, reader, expected))
         rss = max((snapshot.rss for snapshot in reader.get_memory_snapshots()), default=0)
-    truncated = replay.records != declared
+        peak = _by_node(replay, reader.get_high_watermark_allocation_records())
+        temporary = _by_node(replay, reader.get_temporary_allocation_records())
+        main = reader.metadata.main_thread_id
+    truncated = replay.records != header.records
     if truncated and not found:
-        raise StoreError(f"{capture.name} is cut off before its first mark; {_AGAIN}")
-    _write(folder, trie, [(expected[mark], changes) for mark, changes in found])
+        raise StoreError(f"{capture.name} is cut off before its first mark; capture it again")
+    tables = Tables(replay, threads(replay.threads, main), peak, temporary)
+    _write(folder, trie, tables, [(expected[mark], changes) for mark, changes in found])
     mapped = replay.maps.peak
     return asdict(
         Integrity(
             records=replay.records,
-            declared_records=declared,
+            declared_records=header.records,
             allocations=replay.allocations,
             without_stack=replay.without_stack / max(replay.allocations, 1),
             marks=len(found),
@@ -136,69 +169,64 @@ def _changes(
             last = mark
 
 
-@contextmanager
-def _reading(capture: Path) -> Iterator[Any]:
-    try:
-        import memray
-    except ImportError:
-        raise MissingPackageError("reading stacks needs memray: pip install memray") from None
-    try:
-        with memray.FileReader(capture) as reader:
-            yield reader
-    except Exception as error:  # what is read is damaged, and anything can come of it
-        told = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if "incompatible" in told:
-            told = f"it is of another version of memray than {version('memray')}"
-        raise StoreError(f"{capture.name} cannot be read: {told}; {_AGAIN}") from error
+def _by_node(replay: Replay, records: Iterable[Any]) -> np.ndarray:
+    """Return node, bytes and blocks of records that memray has summed up."""
+    rows = [(replay.node(record), record.size, record.n_allocations) for record in records]
+    return np.array(rows, dtype=np.int64).reshape(-1, 3)
 
 
-def _declared_records(capture: Path) -> int:
-    """Return how many records a file says it has, which memray itself does not tell."""
-    try:
-        header = _start_of(capture)
-    except FileNotFoundError:
-        raise StoreError(f"{capture.name} is missing; {_AGAIN}") from None
-    except OSError as error:
-        raise StoreError(f"{capture.name} cannot be read: {error}; {_AGAIN}") from error
-    if not header:
-        raise StoreError(f"{capture.name} is empty: the run was killed early; {_AGAIN}")
-    if not header.startswith(_MAGIC):
-        raise StoreError(f"{capture.name} is not a capture of memray; {_AGAIN}")
-    if len(header) < _HEADER.size:
-        raise StoreError(f"{capture.name} is cut off in its header; {_AGAIN}")
-    _, version, _, _, aggregated, records = _HEADER.unpack(header)
-    if version != _HEADER_VERSION:
-        told = f"is of another version of memray (format {version}, not {_HEADER_VERSION})"
-        raise StoreError(f"{capture.name} {told}; read it with that version, or {_AGAIN}")
-    if aggregated:
-        told = "lacks the single allocations (it was written as AGGREGATED_ALLOCATIONS)"
-        raise StoreError(f"{capture.name} {told}; {_AGAIN}")
-    return int(records)
+def threads(named: Mapping[int, str], main: int) -> dict[int, str]:
+    """Return a name for each thread: memray's, or one from the order of appearance."""
+    unnamed = {tid: f"thread {number}" for number, tid in enumerate(named)}
+    return {tid: name or ("main" if tid == main else unnamed[tid]) for tid, name in named.items()}
 
 
-def _start_of(capture: Path) -> bytes:
-    import pyarrow as pa
-
-    with capture.open("rb") as file:
-        start = file.read(_HEADER.size)
-    if not start.startswith(_LZ4_MAGIC):
-        return start
-    with pa.input_stream(str(capture), compression="lz4") as stream:
-        return bytes(stream.read(_HEADER.size))
-
-
-def _write(folder: Path, trie: Trie, found: list[tuple[dict[str, Any], Changes]]) -> None:
+def _write(
+    folder: Path,
+    trie: Trie,
+    read: Tables,
+    found: list[tuple[dict[str, Any], Changes]],
+) -> None:
     changes = [np.array(rows, dtype=np.int64).reshape(-1, 3) for _, rows in found]
-    rows = np.concatenate([np.empty((0, 3), dtype=np.int64), *changes])
+    rows = np.concatenate([_NO_ROWS, *changes])
     of = np.repeat(np.arange(len(found)), [len(part) for part in changes])
-    stacks, nodes = trie.columns(rows[:, 0])
-    marks = {
-        "mark": np.array([mark["mark"] for mark, _ in found], dtype=np.int32),
-        "step": np.array([mark["step"] for mark, _ in found], dtype=np.int32),
-        "phase": np.array([mark["phase"] for mark, _ in found], dtype=object),
+    owners = np.array(read.replay.owners, dtype=np.int64).reshape(-1, 3)[rows[:, 0]]
+    parts = [owners[:, 0], read.peak[:, 0], read.temporary[:, 0]]
+    stacks, nodes = trie.columns(np.concatenate(parts))
+    of_live, of_peak, of_temporary = np.split(nodes, np.cumsum([len(part) for part in parts])[:-1])
+    marks = _marks([mark for mark, _ in found], [int(part[:, 1].sum()) for part in changes])
+    live = {name: marks[name][of] for name in ("mark", "step", "phase")}
+    live |= {"node": of_live, "thread": _named(owners[:, 1], read.threads)}
+    live |= {"allocator": _named(owners[:, 2], ALLOCATORS)}
+    written = {
+        "stacks": stacks,
+        "marks": marks,
+        "live": live | _amounts(rows),
+        "peak": {"node": of_peak, **_amounts(read.peak)},
+        "temporary": {"node": of_temporary, **_amounts(read.temporary)},
     }
-    live = {name: values[of] for name, values in marks.items()}
-    live |= {"node": nodes, "bytes": rows[:, 1], "count": rows[:, 2]}
-    store.write_table(folder / "stacks.parquet", stacks, {})
-    store.write_table(folder / "live.parquet", live, _UNITS)
-    store.write_table(folder / "marks.parquet", marks, _UNITS)
+    for name, columns in written.items():
+        store.write_table(folder / f"{name}.parquet", columns, _UNITS)
+
+
+def _amounts(rows: np.ndarray) -> dict[str, np.ndarray]:
+    return {"bytes": rows[:, 1], "count": rows[:, 2]}
+
+
+def _named(values: np.ndarray, names: Mapping[int, str]) -> np.ndarray:
+    # A damaged capture may hold numbers that mean nothing.
+    return np.array(
+        [names.get(value, f"unknown {value}") for value in values.tolist()], dtype=object
+    )
+
+
+def _marks(marks: list[dict[str, Any]], changed: list[int]) -> dict[str, np.ndarray]:
+    """Return the table of marks; what a run did not note is unknown, not zero."""
+    return {
+        "mark": np.array([mark["mark"] for mark in marks], dtype=np.int32),
+        "step": np.array([mark["step"] for mark in marks], dtype=np.int32),
+        "phase": np.array([mark["phase"] for mark in marks], dtype=object),
+        "t_s": np.array([mark.get("t_s") for mark in marks], dtype=float),
+        "heap_bytes": np.cumsum(np.array(changed, dtype=np.int64)),
+        "rss_bytes": np.array([mark.get("rss_bytes") for mark in marks], dtype=float),
+    }

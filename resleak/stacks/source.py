@@ -1,0 +1,130 @@
+"""memray's reader of captures: the one place that knows it, and the files' first bytes."""
+
+from __future__ import annotations
+
+import resource
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from resleak.errors import MissingPackageError, StoreError
+
+_AGAIN = "capture it again"
+#: memray's header up to the times: magic, versions, native, aggregated, records, frames, times.
+_HEADER = struct.Struct("<7sii??QQqq")
+_MAGIC, _FORMAT = b"memray\0", 13
+_LZ4_MAGIC = b"\x04\x22\x4d\x18"
+#: The releases that write, and alone read, a format.
+_RELEASES = {9: "1.5", 10: "1.9 or 1.10", 11: "1.13 to 1.18", 12: "1.19", 13: "1.20"}
+#: A damaged length must fail, not take all memory of the machine.
+_MEMORY_BYTES = 8 * 1024**3
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a capture says of itself.
+
+    Attributes
+    ----------
+    native, aggregated : bool
+        Whether it has native stacks, and whether it was written as ``AGGREGATED_ALLOCATIONS``.
+    records : int
+        How many records it has, which memray itself does not tell; 0 if it was never closed.
+    start_ms, end_ms : int
+        When tracking began and ended, in milliseconds of the epoch; they are equal if it was
+        never closed.
+    """
+
+    native: bool
+    aggregated: bool
+    records: int
+    start_ms: int
+    end_ms: int
+
+
+def header(capture: Path) -> Header:
+    """Read the header of a capture, so that what is none is told before memray sees it.
+
+    Raises
+    ------
+    StoreError
+        If the file is missing, unreadable, empty, not of memray, of another version, or cut off.
+    """
+    start = _start_of(capture)
+    if not start:
+        raise StoreError(f"{capture.name} is empty: the run was killed early; {_AGAIN}")
+    if not start.startswith(_MAGIC):
+        raise StoreError(f"{capture.name} is not a capture of memray; {_AGAIN}")
+    if len(start) < _HEADER.size:
+        raise StoreError(f"{capture.name} is cut off in its header; {_AGAIN}")
+    _, found, _, native, aggregated, records, _, begun, ended = _HEADER.unpack(start)
+    if found != _FORMAT:
+        reads = f"memray {_RELEASES[found]}" if found in _RELEASES else "that version"
+        told = f"is of another version of memray (format {found}, not {_FORMAT})"
+        raise StoreError(f"{capture.name} {told}; read it with {reads}, or {_AGAIN}")
+    return Header(native, aggregated, records, begun, ended)
+
+
+@contextmanager
+def reading(capture: Path, **options: Any) -> Iterator[Any]:
+    """Yield memray's ``FileReader`` of a capture; whatever goes wrong in the block is told so.
+
+    Parameters
+    ----------
+    capture : Path
+        A file that memray wrote.
+    **options
+        Of ``FileReader``.
+
+    Raises
+    ------
+    MissingPackageError
+        If there is no memray.
+    StoreError
+        If the file, or a part of it that the block asks for, cannot be read.
+    """
+    try:
+        import memray
+    except ImportError:
+        raise MissingPackageError("reading stacks needs memray: pip install memray") from None
+    try:
+        with memray.FileReader(capture, **options) as reader:
+            yield reader
+    except StoreError:
+        raise
+    except Exception as error:  # what is read is damaged, and anything can come of it
+        told = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if "incompatible" in told:
+            told = f"it is of another version of memray than {version('memray')}"
+        raise StoreError(f"{capture.name} cannot be read: {told}; {_AGAIN}") from error
+
+
+def limit_memory() -> None:
+    """Let this process fail rather than take all memory of the machine."""
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    most = _MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(_MEMORY_BYTES, hard)
+    with suppress(OSError, ValueError):  # macOS refuses
+        resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+
+
+def _start_of(capture: Path) -> bytes:
+    try:
+        with capture.open("rb") as file:
+            start = file.read(_HEADER.size)
+        return _unpacked(capture) if start.startswith(_LZ4_MAGIC) else start
+    except FileNotFoundError:
+        raise StoreError(f"{capture.name} is missing; {_AGAIN}") from None
+    except OSError as error:
+        told = error.strerror or str(error)
+        raise StoreError(f"{capture.name} cannot be read: {told}; {_AGAIN}") from error
+
+
+def _unpacked(capture: Path) -> bytes:
+    import pyarrow as pa
+
+    with pa.input_stream(str(capture), compression="lz4") as stream:
+        return bytes(stream.read(_HEADER.size))
