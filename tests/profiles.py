@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from resleak.stacks.profile import Profile
+from resleak.stacks.windows import Profile
 
 #: One frame: function, file, line.
 Frame = tuple[str, str, int]
@@ -31,7 +31,7 @@ def made_up(
     changes = pd.DataFrame(rows, columns=["window", "node", "bytes", "count"])
     types = {"window": int, "node": int, "bytes": float, "count": float}
     edges = np.arange(windows + 1) * float(steps)
-    return Profile(_frames(nodes), edges, changes.astype(types), per)
+    return Profile(_frames(nodes), edges, changes.astype(types), per, captures=1)
 
 
 def _pre_order(stacks: Mapping[tuple[Frame, ...], object]) -> dict[tuple[Frame, ...], int]:

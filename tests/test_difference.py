@@ -15,7 +15,7 @@ from resleak import frames
 from resleak.errors import StoreError
 from resleak.stacks import sites
 from resleak.stacks.difference import difference, joined
-from resleak.stacks.profile import Profile, profile
+from resleak.stacks.windows import Profile, profile
 
 MAIN = ("main", "app.py", 5)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from scipy.special import stdtrit
 
 from resleak.errors import StoreError
 from resleak.stacks.growth import FRAME, site_of
-from resleak.stacks.profile import Profile
+from resleak.stacks.windows import Profile
 
 _COLUMNS = [*("node", "parent"), *FRAME, "studied", "depth"]
 _RESULT = [
@@ -218,7 +218,7 @@ def _moved(profile: Profile, frames: pd.DataFrame, nodes: list[int]) -> Profile:
     place = np.empty(len(profile.frames), dtype=np.int64)
     place[old[old >= 0]] = np.flatnonzero(old >= 0)
     changes = profile.changes.assign(node=place[profile.changes["node"].to_numpy()])
-    return Profile(frames, profile.edges, changes, profile.per)
+    return replace(profile, frames=frames, changes=changes)
 
 
 class _Side:

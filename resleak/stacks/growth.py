@@ -112,8 +112,8 @@ def growths(captures: Iterable[Tables]) -> list[Growth]:
 def site_of(stacks: pd.DataFrame) -> pd.DataFrame:
     """Return, for each stack, the function, file and line of its site."""
     parents = stacks["parent"].to_numpy()
-    innermost_studied = _nearest(parents, stacks["studied"].to_numpy())
-    innermost_own = _nearest(parents, ~stacks["file"].map(is_library).to_numpy(dtype=bool))
+    innermost_studied = nearest(parents, stacks["studied"].to_numpy())
+    innermost_own = nearest(parents, ~stacks["file"].map(is_library).to_numpy(dtype=bool))
     other = np.where(innermost_own >= 0, innermost_own, np.arange(len(stacks)))
     site = np.where(innermost_studied >= 0, innermost_studied, other)
     return stacks[FRAME].iloc[site].reset_index(drop=True)
@@ -159,7 +159,7 @@ def _joined(found: list[Growth], values: list[np.ndarray]) -> pd.DataFrame:
     return pd.concat(parts, axis=1, keys=range(len(parts))).fillna(0.0)
 
 
-def _nearest(parents: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+def nearest(parents: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Return, for each node, itself or its nearest ancestor that is wanted, or -1."""
     nearest = np.where(wanted, np.arange(len(parents)), -1)
     for node, parent in enumerate(parents):
