@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,8 @@ _RESULT = [
     *("before_count_per_step", "after_count_per_step"),
 ]
 _CONFIDENCE = 0.95
+_Key = tuple[str, str, int]
+_Code = tuple[str, str]
 #: A node of one side, or that there is none there.
 _NONE = -1
 #: So many pairs of lines of one function are looked at, and no more.
@@ -31,8 +34,8 @@ def joined(before: Profile, after: Profile) -> tuple[Profile, Profile]:
 
     Frames are joined from the root down, by function, file and line. Code that only moved is
     joined too: what has no partner of the same line is paired with a frame of the same function
-    and file below the same frame, in the order of their lines if there are as many of them on
-    both sides, else the nearest first, and not at all if two are as near as each other.
+    and file below the same frame, between the same lines that stayed; in the order of their lines
+    if there are as many on both sides, else the nearest first, and not at all if it is a draw.
 
     Parameters
     ----------
@@ -109,7 +112,7 @@ class _Places:
 
     before: pd.DataFrame
     after: pd.DataFrame
-    _keys: tuple[list[tuple[str, str, int]], ...] = field(init=False)
+    _keys: tuple[list[_Key], ...] = field(init=False)
     _below: tuple[dict[int, list[int]], ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -140,7 +143,7 @@ class _Places:
     def _lines(self, pairs: list[tuple[int, int, int]]) -> list[int]:
         """Return the lines to show: `after`'s, also of what is gone, if its code is known there."""
         old_keys, new_keys = self._keys
-        moved: dict[tuple[str, str, int], set[int]] = defaultdict(set)
+        moved: dict[_Key, set[int]] = defaultdict(set)
         for old, new, _ in pairs:
             if old >= 0 and new >= 0:
                 moved[old_keys[old]].add(new_keys[new][2])
@@ -163,12 +166,12 @@ class _Places:
         old_keys, new_keys = self._keys
         same = {old_keys[node]: node for node in olds}
         partner = {n: same[new_keys[n]] for n in news if new_keys[n] in same}
+        stays = _lines(new_keys[node] for node in partner)
         taken = set(partner.values())
-        left = _by_code(old_keys, (node for node in olds if node not in taken))
-        for code, free in _by_code(
-            new_keys, (node for node in news if node not in partner)
-        ).items():
-            partner |= _moved_lines(left.get(code, {}), free)
+        left = _by_code(old_keys, stays, (node for node in olds if node not in taken))
+        free = _by_code(new_keys, stays, (node for node in news if node not in partner))
+        for code in free:
+            partner |= _moved_lines(left.get(code, {}), free[code])
         return partner
 
 
@@ -179,14 +182,23 @@ def _children(parents: list[int]) -> dict[int, list[int]]:
     return below
 
 
+def _lines(keys: Iterable[_Key]) -> dict[_Code, list[int]]:
+    """Return, for each function and file, its lines in order."""
+    found: dict[_Code, list[int]] = defaultdict(list)
+    for function, file, line in keys:
+        found[function, file].append(line)
+    return {code: sorted(lines) for code, lines in found.items()}
+
+
 def _by_code(
-    keys: list[tuple[str, str, int]], nodes: Iterable[int]
-) -> dict[tuple[str, str], dict[int, int]]:
-    """Return, for each function and file, its nodes by line."""
-    found: dict[tuple[str, str], dict[int, int]] = defaultdict(dict)
+    keys: list[_Key], stays: dict[_Code, list[int]], nodes: Iterable[int]
+) -> dict[tuple[_Code, int], dict[int, int]]:
+    """Return nodes by line, for each part of a function between two lines that stay."""
+    found: dict[tuple[_Code, int], dict[int, int]] = defaultdict(dict)
     for node in nodes:
         function, file, line = keys[node]
-        found[function, file][line] = node
+        part = bisect(stays.get((function, file), []), line)
+        found[(function, file), part][line] = node
     return found
 
 

@@ -105,7 +105,10 @@ def where(
 
 def growing() -> Filter:
     """Keep the stacks that hold more at the end than at the beginning."""
-    return Filter("growing", lambda live, _: _of_holder(live).transform("sum").to_numpy() > 0)
+    return Filter(
+        "growing",
+        lambda live, _: live["bytes"].groupby(_holder(live)).transform("sum").to_numpy() > 0,
+    )
 
 
 def alive(at_least: float) -> Filter:
@@ -210,21 +213,19 @@ def _like(values: pd.Series, pattern: str) -> np.ndarray:
     return values.isin(found).to_numpy(dtype=bool)
 
 
-def _of_holder(live: pd.DataFrame) -> pd.api.typing.SeriesGroupBy:
-    return live.groupby([name for name in _HOLDER if name in live.columns])["bytes"]
+def _holder(live: pd.DataFrame) -> pd.Series:
+    """Return a number for each row's stack, thread and allocator."""
+    return live.groupby([name for name in _HOLDER if name in live.columns]).ngroup()
 
 
 def _stays(live: pd.DataFrame, at_least: float) -> np.ndarray:
     """Tell of each row whether its holder never fell back, late enough, to where it began."""
     ordered = live.sort_values("mark", kind="stable")
-    held = _of_holder(ordered).cumsum()
+    holder = _holder(ordered)
+    held = ordered["bytes"].groupby(holder).cumsum()
     late = (ordered["step"] > ordered["step"].max() - at_least).to_numpy()
-    before = held.where(~late).groupby(_key(ordered)).last()
-    least = held.where(late).groupby(_key(ordered)).min()
+    before = held.where(~late).groupby(holder).last()
+    least = held.where(late).groupby(holder).min()
     # Not mentioned before, it held nothing new; not mentioned late, it held what it did before.
     lasts = pd.concat([before.fillna(0.0), least.fillna(np.inf)], axis=1).min(axis=1) > 0
-    return _key(live).map(lasts).to_numpy(dtype=bool)
-
-
-def _key(live: pd.DataFrame) -> pd.Series:
-    return live.groupby([name for name in _HOLDER if name in live.columns]).ngroup()
+    return _holder(live).map(lasts).to_numpy(dtype=bool)
