@@ -52,7 +52,8 @@ class Filter:
         return Filter(f"({self} or {other})", lambda *tables: self(*tables) | other(*tables))
 
     def __invert__(self) -> Filter:
-        return Filter(f"not ({self})", lambda *tables: ~self(*tables))
+        name = self.name if self.name.startswith("(") else f"({self})"
+        return Filter(f"not {name}", lambda *tables: ~self(*tables))
 
     def __str__(self) -> str:
         return self.name
