@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from resleak.stacks.difference import difference, joined
+    from resleak.stacks.difference import joined
     from resleak.stacks.filters import Filter, alive, growing, only, where
     from resleak.stacks.forest import prune, tree
     from resleak.stacks.growth import is_library, sites
@@ -20,7 +20,6 @@ _HOMES = {
     "Filter": "filters",
     "Profile": "windows",
     "alive": "filters",
-    "difference": "difference",
     "growing": "filters",
     "is_library": "growth",
     "joined": "difference",
@@ -32,8 +31,18 @@ _HOMES = {
     "where": "filters",
 }
 __all__ = [
-    *("Filter", "Profile", "alive", "difference", "growing", "is_library", "joined", "only"),
-    *("profile", "prune", "sites", "tree", "where"),
+    "Filter",
+    "Profile",
+    "alive",
+    "growing",
+    "is_library",
+    "joined",
+    "only",
+    "profile",
+    "prune",
+    "sites",
+    "tree",
+    "where",
 ]
 
 
