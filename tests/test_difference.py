@@ -151,6 +151,7 @@ _STACKS = st.dictionaries(
 )
 
 
+@hypothesis.settings(max_examples=50, deadline=None)
 @hypothesis.given(_STACKS, _STACKS)
 def test_joining_loses_and_invents_nothing(old: dict, new: dict) -> None:
     """Of any two profiles, the joined frames are in pre-order and each side keeps its bytes."""
