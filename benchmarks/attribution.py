@@ -43,10 +43,12 @@ TOOLS = ("resleak", "memray", "tracemalloc")
 FACTORS = (1, 10, 100)
 CACHES = ("random", "ring", "flushed")
 RATES = (16, 100, 1000, 10_000, 100_000)
-#: What a leak of this kind takes at least, in bytes a step; those not named can leak any rate.
+#: Slower than this, in bytes a step, a kind would leak less than once in thirty steps, the length
+#: of a window; those not named can leak at any rate.
 LEAST = {
     **{"mmaps": 1000, "zlib_streams": 1000, "sqlite_connections": 10_000, "threads": 1000},
-    **{"sqlite_statements": 1000, "duckdb_rows": 10_000, "memo": 1000},
+    **{"sqlite_statements": 1000, "duckdb_rows": 10_000, "memo": 1000, "asyncio_tasks": 100},
+    **{"classes": 100, "logging_handlers": 100, "exceptions": 100, "arrow_columns": 100},
 }
 #: What C code takes by a function looked up at run time, no profiler of Python sees.
 UNSEEN = {"ctypes_malloc"}
@@ -121,7 +123,7 @@ def _judge(case: Case, tool: str, captures: Path | None) -> dict[str, Any]:
     true = _true_lines(case.kind)
     place = next((n for n, line in enumerate(accused, 1) if tuple(line) in true), None)
     return {
-        **{"tool": tool, **asdict(case), **case.params, "code": _code(case.kind, tool)},
+        **{"tool": tool, **case.params, **asdict(case), "code": _code(case, tool)},
         **{"tuned": case.tuned, "place": place, "first": accused[:3]},
         "seconds": round(time.monotonic() - began, 1),
     }
@@ -129,7 +131,7 @@ def _judge(case: Case, tool: str, captures: Path | None) -> dict[str, Any]:
 
 def _resleak(case: Case, captures: Path | None) -> list[tuple[str, int]]:
     with tempfile.TemporaryDirectory() as scratch:
-        inputs = _code(case.kind, "memray")
+        inputs = _code(case, "memray")
         out = Path(captures or scratch, f"{case.kind}-{case.factor}-{case.seed}-{inputs}").resolve()
         if not out.exists():
             _capture(case, out)
@@ -171,12 +173,16 @@ def _true_lines(kind: str) -> set[tuple[str, int]]:
     return {(f"{kind}.py", n) for n, line in enumerate(lines, 1) if line.endswith("# leak")}
 
 
-@cache
-def _code(kind: str, tool: str) -> str:
+def _code(case: Case, tool: str) -> str:
     """Return what tells one workload, and one ranking, from another."""
-    files = [WORKLOADS / "_beside.py", WORKLOADS / f"{kind}.py"]
+    files = [WORKLOADS / "_beside.py", WORKLOADS / f"{case.kind}.py"]
     files += [RANKING] if tool == "resleak" else []
-    return _digest("".join(file.read_text(encoding="utf-8") for file in files))
+    return _digest(json.dumps(case.params) + "".join(map(_text, files)))
+
+
+@cache
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8")
 
 
 def _digest(text: str) -> str:
@@ -191,7 +197,7 @@ def _stored(results: Path) -> Iterator[dict[str, Any]]:
     lines = results.read_text().splitlines() if results.exists() else []
     for row in map(json.loads, lines):
         there = (WORKLOADS / f"{row['kind']}.py").exists()
-        if there and row["code"] == _code(row["kind"], row["tool"]):
+        if there and row["code"] == _code(*_key(row)):
             yield row
 
 
