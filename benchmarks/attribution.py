@@ -154,7 +154,7 @@ def _planned(kind: str) -> Plan:
 
 def _peer(case: Case, tool: str) -> list[tuple[str, int]]:
     asked = json.dumps({"seed": case.seed, "params": case.params})
-    command = [sys.executable, str(HERE / "peers.py"), tool]
+    command = [sys.executable, str(HERE / "_peers.py"), tool]
     result = subprocess.run(
         [*command, str(WORKLOADS / f"{case.kind}.py"), asked],
         env=spawn.environment({**spawn.presets(case.seed), "PYTHONPATH": str(HERE.parent)}),

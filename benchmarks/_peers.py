@@ -1,6 +1,6 @@
 """Run one workload under memray or tracemalloc, and print the lines it accuses, first one first.
 
-    python benchmarks/peers.py memray benchmarks/attribution/list_append.py '{"seed": 1}'
+    python benchmarks/_peers.py memray benchmarks/attribution/list_append.py '{"seed": 1}'
 
 Both get their best: the interpreter's own allocators are traced, tracemalloc compares after the
 warm-up and keeps 25 frames, and each stack counts for its innermost line in the workload's folder.
