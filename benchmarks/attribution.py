@@ -31,7 +31,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
-from resleak import frames, spawn, stacks
+from resleak import frames, spawn, stacks, store
 from resleak.measure import measure
 from resleak.plan import Plan, jobs, plan
 
@@ -133,7 +133,7 @@ def _resleak(case: Case, captures: Path | None) -> list[tuple[str, int]]:
     with tempfile.TemporaryDirectory() as scratch:
         inputs = _code(case, "memray")
         out = Path(captures or scratch, f"{case.kind}-{case.factor}-{case.seed}-{inputs}").resolve()
-        if not out.exists():
+        if not store.folders(out):
             _capture(case, out)
         found = stacks.sites(frames.load(out))
     return [(Path(site.file).name, int(site.line)) for site in found.itertuples()]
