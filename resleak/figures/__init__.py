@@ -8,7 +8,7 @@ from resleak.figures.evidence import evidence, limits_chart, scaling
 from resleak.figures.flame import Flame, flamegraph
 from resleak.figures.icicle import icicle
 from resleak.figures.outcome import budget_table, limits_table, outcome_table
-from resleak.figures.prose import Prose, about, answer, ends, expectation, guilty, worst
+from resleak.figures.prose import Prose, about, accused, answer, ends, expectation, guilty, worst
 from resleak.figures.register import claims_markdown, claims_table, outcomes_chart
 from resleak.figures.table import Table, sites_table, verdict_table
 from resleak.figures.timeline import timeline
@@ -18,6 +18,7 @@ __all__ = [
     "Prose",
     "Table",
     "about",
+    "accused",
     "answer",
     "budget_table",
     "claims_markdown",
