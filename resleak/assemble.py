@@ -87,7 +87,13 @@ def phases(seen: Seen) -> list[dict[str, Any]]:
 def marks(seen: Seen) -> list[dict[str, Any]]:
     """Return the marks in the allocation stream: one at the quiet end of each block."""
     return [
-        {"mark": block, "step": int(at["step"]), "phase": probes.PHASES[int(at["phase"])]}
+        {
+            "mark": block,
+            "step": int(at["step"]),
+            "phase": probes.PHASES[int(at["phase"])],
+            "t_s": round(at["t_s"], 4),
+            "rss_bytes": at.get("rss"),
+        }
         for block, at in sorted(seen.quiet.items())
     ]
 

@@ -103,6 +103,8 @@ class Event:
     size: int = 0
     stack_id: int = 1
     stack: list[tuple[str, str, int]] = field(default_factory=lambda: [("f", "a.py", 1)])
+    tid: int = 7
+    thread_name: str = ""
 
     def stack_trace(self, max_stacks: int | None = None) -> list[tuple[str, str, int]]:
         return self.stack
@@ -113,6 +115,11 @@ def test_the_numbers_of_allocators_are_those_of_memray() -> None:
     memray = pytest.importorskip("memray")
     for name in ("PYMALLOC_FREE", "FREE", "MMAP", "MUNMAP"):
         assert getattr(ledger, name) == memray.AllocatorType[name]
+    frees = {"PYMALLOC_FREE", "FREE", "MUNMAP"}
+    names = {
+        kind.value: kind.name.lower() for kind in memray.AllocatorType if kind.name not in frees
+    }
+    assert names == ledger.ALLOCATORS
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -161,10 +168,11 @@ def test_blocks_agree_with_a_dictionary(seed: int) -> None:
     trie = Trie(names([]))
     nodes = {stack: trie.add(frames) for stack, frames in stacks_of.items()}
     total: dict[int, int] = defaultdict(int)
-    played = Replay(trie, mmap.PAGESIZE).marks(events)
+    replay = Replay(trie, mmap.PAGESIZE)
+    played = replay.marks(events)
     for (_, take), want in zip(played, expected, strict=True):
-        for node, amount, _ in take():
-            total[node] += amount
+        for owner, amount, _ in take():
+            total[replay.owners[owner][0]] += amount
         assert want == {stack: total[node] for stack, node in nodes.items() if total[node]}
 
 

@@ -44,6 +44,8 @@ def churn():
         cache[rng.randrange(100)] = bytes(9_900 + rng.randrange(200))
 def leaky():
     kept.append(json.loads(TEXT))  # the leak
+def flash():
+    bytes(50_000)
 def cured():
     kept[:] = [json.loads(TEXT)]
 TEXT = json.dumps("x" * (3000 - 49))
@@ -54,6 +56,7 @@ with memray.Tracker(destination=destination, trace_python_allocators=True):
     for step in range(1, warmup + steps + 1):
         (cured if variant == "cured" else leaky)()
         churn()
+        flash()
         if step % block == 0:
             mark(step)
     print(json.dumps(marks), flush=True)
@@ -110,6 +113,38 @@ def leaky_tables(leaky: Made, tmp_path_factory: pytest.TempPathFactory) -> Read:
     folder = tmp_path_factory.mktemp("tables")
     facts = leaky.read(folder)
     return tables.read(folder), folder, facts
+
+
+def test_what_is_live_adds_up_to_the_heap_at_each_mark(leaky_tables: Read) -> None:
+    """The changes of all stacks together are the live bytes that each mark reports."""
+    folder = leaky_tables[1]
+    live = store.read_table(folder / "live.parquet").to_pandas()
+    marks = store.read_table(folder / "marks.parquet").to_pandas()
+    summed = live.groupby("mark")["bytes"].sum().reindex(marks["mark"], fill_value=0).cumsum()
+    assert summed.tolist() == marks["heap_bytes"].tolist()
+
+
+def test_threads_and_allocators_have_names(leaky_tables: Read) -> None:
+    """Each change tells the thread and the function of the allocator it came from."""
+    live = store.read_table(leaky_tables[1] / "live.parquet").to_pandas()
+    assert set(live["thread"]) == {"main"}
+    assert {"pymalloc_malloc", "pymalloc_realloc"} <= set(live["allocator"])
+
+
+def test_the_peak_is_that_of_memray(leaky: Made, leaky_tables: Read) -> None:
+    """The stacks at the high-water mark add up to the peak that memray reports."""
+    import memray
+
+    peak = store.read_table(leaky_tables[1] / "peak.parquet").to_pandas()
+    with memray.FileReader(leaky.path) as capture:
+        assert peak["bytes"].sum() == capture.metadata.peak_memory
+
+
+def test_what_lives_for_a_moment_is_temporary(leaky_tables: Read) -> None:
+    """What each step takes and gives back at once is counted once for each step."""
+    temporary = store.read_table(leaky_tables[1] / "temporary.parquet").to_pandas()
+    function = leaky_tables[0].table("stacks")["function"].to_numpy()[temporary["node"]]
+    assert temporary["count"][function == "flash"].tolist() == [WARMUP + STEPS]
 
 
 def test_the_leak_comes_first_at_its_rate(leaky_tables: Read) -> None:

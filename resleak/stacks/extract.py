@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,19 @@ import numpy as np
 from resleak import store
 from resleak.errors import StoreError
 from resleak.stacks import source
-from resleak.stacks.ledger import Changes, Replay
+from resleak.stacks.ledger import ALLOCATORS, Changes, Replay
 from resleak.stacks.trie import Trie, names
 
-_UNITS = {"mark": "", "step": "steps", "bytes": "B", "count": "blocks"}
+_UNITS = {
+    "mark": "",
+    "step": "steps",
+    "t_s": "s",
+    "bytes": "B",
+    "heap_bytes": "B",
+    "rss_bytes": "B",
+    "count": "blocks",
+}
+_NO_ROWS = np.empty((0, 3), dtype=np.int64)
 #: More mapped memory than this, and than the process ever held, was reserved and not used.
 _RESERVED_BYTES = 256 * 1024**2
 
@@ -57,6 +66,26 @@ class Integrity:
     truncated: bool
 
 
+@dataclass(frozen=True)
+class Tables:
+    """What was read of a capture, before it is written.
+
+    Attributes
+    ----------
+    replay : Replay
+        The stream, played to its end.
+    threads : dict of int to str
+        A name for each thread.
+    peak, temporary : array, shape (stacks, 3)
+        Node, bytes and blocks at the high-water mark, and of what was released at once.
+    """
+
+    replay: Replay
+    threads: Mapping[int, str]
+    peak: np.ndarray
+    temporary: np.ndarray
+
+
 def extract(
     capture: Path,
     folder: Path,
@@ -64,7 +93,11 @@ def extract(
     studied: Iterable[Path],
     root: Path | None = None,
 ) -> dict[str, Any]:
-    """Write ``stacks.parquet``, ``live.parquet`` and ``marks.parquet`` of a memray capture.
+    """Write the tables of a memray capture.
+
+    ``stacks`` are the nodes of the call stacks; ``live`` is what changed at each mark since the
+    mark before, by stack, thread and allocator; ``marks`` are the marks; ``peak`` is what was live
+    at the high-water mark, and ``temporary`` what was released before its thread allocated again.
 
     A damaged file can crash the interpreter: call this in a process that may be lost.
 
@@ -75,7 +108,7 @@ def extract(
     folder : Path
         Where the tables go.
     marks : iterable of dict
-        What the run noted of each mark: ``mark``, ``step``, ``phase``.
+        What the run noted of each mark: ``mark``, ``step``, ``phase``, ``t_s``, ``rss_bytes``.
     studied : iterable of Path
         Files, or folders of files, under study.
     root : Path, optional
@@ -101,10 +134,14 @@ def extract(
     with source.reading(capture) as reader:
         found = list(_changes(replay, reader, expected))
         rss = max((snapshot.rss for snapshot in reader.get_memory_snapshots()), default=0)
+        peak = _by_node(replay, reader.get_high_watermark_allocation_records())
+        temporary = _by_node(replay, reader.get_temporary_allocation_records())
+        main = reader.metadata.main_thread_id
     truncated = replay.records != header.records
     if truncated and not found:
         raise StoreError(f"{capture.name} is cut off before its first mark; capture it again")
-    _write(folder, trie, [(expected[mark], changes) for mark, changes in found])
+    tables = Tables(replay, threads(replay.threads, main), peak, temporary)
+    _write(folder, trie, tables, [(expected[mark], changes) for mark, changes in found])
     mapped = replay.maps.peak
     return asdict(
         Integrity(
@@ -132,18 +169,62 @@ def _changes(
             last = mark
 
 
-def _write(folder: Path, trie: Trie, found: list[tuple[dict[str, Any], Changes]]) -> None:
+def _by_node(replay: Replay, records: Iterable[Any]) -> np.ndarray:
+    """Return node, bytes and blocks of records that memray has summed up."""
+    rows = [(replay.node(record), record.size, record.n_allocations) for record in records]
+    return np.array(rows, dtype=np.int64).reshape(-1, 3)
+
+
+def threads(named: Mapping[int, str], main: int) -> dict[int, str]:
+    """Return a name for each thread: memray's, or one from the order of appearance."""
+    unnamed = {tid: f"thread {number}" for number, tid in enumerate(named)}
+    return {tid: name or ("main" if tid == main else unnamed[tid]) for tid, name in named.items()}
+
+
+def _write(
+    folder: Path,
+    trie: Trie,
+    read: Tables,
+    found: list[tuple[dict[str, Any], Changes]],
+) -> None:
     changes = [np.array(rows, dtype=np.int64).reshape(-1, 3) for _, rows in found]
-    rows = np.concatenate([np.empty((0, 3), dtype=np.int64), *changes])
+    rows = np.concatenate([_NO_ROWS, *changes])
     of = np.repeat(np.arange(len(found)), [len(part) for part in changes])
-    stacks, nodes = trie.columns(rows[:, 0])
-    marks = {
-        "mark": np.array([mark["mark"] for mark, _ in found], dtype=np.int32),
-        "step": np.array([mark["step"] for mark, _ in found], dtype=np.int32),
-        "phase": np.array([mark["phase"] for mark, _ in found], dtype=object),
-    }
-    live = {name: values[of] for name, values in marks.items()}
-    live |= {"node": nodes, "bytes": rows[:, 1], "count": rows[:, 2]}
+    owners = np.array(read.replay.owners, dtype=np.int64).reshape(-1, 3)[rows[:, 0]]
+    stacks, nodes = trie.columns(
+        np.concatenate([owners[:, 0], read.peak[:, 0], read.temporary[:, 0]])
+    )
+    of_live, of_peak, of_temporary = np.split(nodes, np.cumsum([len(owners), len(read.peak)]))
+    marks = _marks([mark for mark, _ in found], [int(part[:, 1].sum()) for part in changes])
+    live = {name: marks[name][of] for name in ("mark", "step", "phase")}
+    live |= {"node": of_live, "thread": _named(owners[:, 1], read.threads)}
+    live |= {"allocator": _named(owners[:, 2], ALLOCATORS)}
+    live |= {"bytes": rows[:, 1], "count": rows[:, 2]}
     store.write_table(folder / "stacks.parquet", stacks, {})
     store.write_table(folder / "live.parquet", live, _UNITS)
     store.write_table(folder / "marks.parquet", marks, _UNITS)
+    for name, at, part in (
+        ("peak", of_peak, read.peak),
+        ("temporary", of_temporary, read.temporary),
+    ):
+        summed = {"node": at, "bytes": part[:, 1], "count": part[:, 2]}
+        store.write_table(folder / f"{name}.parquet", summed, _UNITS)
+
+
+def _named(values: np.ndarray, names: Mapping[int, str]) -> np.ndarray:
+    # A damaged capture may hold numbers that mean nothing.
+    return np.array(
+        [names.get(value, f"unknown {value}") for value in values.tolist()], dtype=object
+    )
+
+
+def _marks(marks: list[dict[str, Any]], changed: list[int]) -> dict[str, np.ndarray]:
+    """Return the table of marks; what a run did not note is unknown, not zero."""
+    return {
+        "mark": np.array([mark["mark"] for mark in marks], dtype=np.int32),
+        "step": np.array([mark["step"] for mark in marks], dtype=np.int32),
+        "phase": np.array([mark["phase"] for mark in marks], dtype=object),
+        "t_s": np.array([mark.get("t_s") for mark in marks], dtype=float),
+        "heap_bytes": np.cumsum(np.array(changed, dtype=np.int64)),
+        "rss_bytes": np.array([mark.get("rss_bytes") for mark in marks], dtype=float),
+    }

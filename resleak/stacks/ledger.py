@@ -1,4 +1,4 @@
-"""Memory that is live at any moment of an allocation stream, by the stack that allocated it."""
+"""Memory that is live at any moment of an allocation stream, by who allocated it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,19 @@ from resleak.stacks.trie import Frame, Trie
 
 #: Values of memray's ``AllocatorType``; a test compares them with it.
 PYMALLOC_FREE, FREE, MMAP, MUNMAP = 1, 5, 14, 15
+ALLOCATORS = {
+    **{2: "pymalloc_malloc", 3: "pymalloc_calloc", 4: "pymalloc_realloc", 6: "malloc"},
+    **{7: "realloc", 8: "calloc", 9: "posix_memalign", 10: "aligned_alloc", 11: "memalign"},
+    **{12: "valloc", 13: "pvalloc", MMAP: "mmap"},
+}
 _FREES = frozenset({PYMALLOC_FREE, FREE})
 MARKER = "_resleak_mark"
 #: Deeper than any stack; given, memray hands out whole stacks whatever the thread.
 _WHOLE = 1_000_000
-#: Changes since the mark before, as (node, bytes, blocks).
+#: Changes since the mark before, as (owner, bytes, blocks).
 Changes = list[tuple[int, int, int]]
+#: Who allocated: the node of a stack, a thread, a value of memray's ``AllocatorType``.
+Owner = tuple[int, int, int]
 
 
 class Record(Protocol):
@@ -29,21 +36,25 @@ class Record(Protocol):
     @property
     def allocator(self) -> int: ...  # noqa: D102
     @property
+    def tid(self) -> int: ...  # noqa: D102
+    @property
+    def thread_name(self) -> str: ...  # noqa: D102
+    @property
     def stack_id(self) -> int: ...  # noqa: D102
     def stack_trace(self, max_stacks: int | None = None) -> Sequence[Frame]: ...  # noqa: D102
 
 
 class Ledger:
-    """What changed since it was last asked, in bytes and in blocks per node."""
+    """What changed since it was last asked, in bytes and in blocks per owner."""
 
     def __init__(self) -> None:
         self.bytes: defaultdict[int, int] = defaultdict(int)
         self.blocks: defaultdict[int, int] = defaultdict(int)
 
-    def enter(self, node: int, size: int, blocks: int) -> None:
-        """Add to the changes of a node."""
-        self.bytes[node] += size
-        self.blocks[node] += blocks
+    def enter(self, owner: int, size: int, blocks: int) -> None:
+        """Add to the changes of an owner."""
+        self.bytes[owner] += size
+        self.blocks[owner] += blocks
 
     def take(self) -> Changes:
         """Return the changes that are not zero, and forget them."""
@@ -74,21 +85,21 @@ class Maps:
         self._maps: dict[int, tuple[int, int]] = {}
         self.mapped = self.peak = 0
 
-    def add(self, start: int, size: int, node: int) -> None:
+    def add(self, start: int, size: int, owner: int) -> None:
         """Map a range; what was mapped there before is gone."""
         self.cut(start, size)
-        self._put(start, size, node)
+        self._put(start, size, owner)
         self.peak = max(self.peak, self.mapped)
 
     def cut(self, start: int, size: int) -> None:
         """Unmap a range, which may hold several maps or a part of one."""
         end = start + size
         for other in self._within(start, end):
-            length, node = self._drop(other)
+            length, owner = self._drop(other)
             if other < start:
-                self._put(other, start - other, node)
+                self._put(other, start - other, owner)
             if other + length > end:
-                self._put(end, other + length - end, node)
+                self._put(end, other + length - end, owner)
 
     def _within(self, start: int, end: int) -> list[int]:
         low, high = bisect_left(self._starts, start), bisect_left(self._starts, end)
@@ -96,20 +107,20 @@ class Maps:
         reaches = [s for s in before if s + self._maps[s][0] > start]
         return reaches + self._starts[low:high]
 
-    def _put(self, start: int, size: int, node: int) -> None:
+    def _put(self, start: int, size: int, owner: int) -> None:
         insort(self._starts, start)
-        self._maps[start] = (size, node)
-        self._enter(node, size, 1)
+        self._maps[start] = (size, owner)
+        self._enter(owner, size, 1)
 
     def _drop(self, start: int) -> tuple[int, int]:
         self._starts.pop(bisect_left(self._starts, start))
-        size, node = self._maps.pop(start)
-        self._enter(node, -size, -1)
-        return size, node
+        size, owner = self._maps.pop(start)
+        self._enter(owner, -size, -1)
+        return size, owner
 
-    def _enter(self, node: int, size: int, blocks: int) -> None:
+    def _enter(self, owner: int, size: int, blocks: int) -> None:
         self.mapped += size
-        self._ledger.enter(node, size, blocks)
+        self._ledger.enter(owner, size, blocks)
 
 
 class Blocks:
@@ -124,7 +135,7 @@ class Blocks:
     ----------
     young, old : dict
         Blocks since the last mark, which the stream enters here, and those from before it, as
-        address to (size, node).
+        address to (size, owner).
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -140,9 +151,9 @@ class Blocks:
 
     def settle(self) -> None:
         """Enter the young blocks, which are old from now on."""
-        for address, (size, node) in self.young.items():
+        for address, (size, owner) in self.young.items():
             self.release_old(address)  # there is one only if its release was missed
-            self._ledger.enter(node, size, 1)
+            self._ledger.enter(owner, size, 1)
         self.old.update(self.young)
         self.young.clear()
 
@@ -163,6 +174,10 @@ class Replay:
         Records played; allocations among them; those without a Python stack among these.
     maps : Maps
         The memory maps.
+    owners : list of Owner
+        Who allocated, by the number that changes name.
+    threads : dict of int to str
+        Names of the threads that allocated, as far as memray knows them.
     """
 
     def __init__(self, trie: Trie, page: int) -> None:
@@ -171,13 +186,16 @@ class Replay:
         self._ledger = Ledger()
         self._blocks = Blocks(self._ledger)
         self.maps = Maps(self._ledger)
+        self.owners: list[Owner] = []
+        self.threads: dict[int, str] = {}
+        self._nodes: dict[int, int] = {}
         self._markers: set[int] = set()
 
     def marks(self, records: Iterable[Record]) -> Iterator[tuple[int, Callable[[], Changes]]]:
         """Yield each mark with a function that takes the changes since it was last called."""
         # One flat loop over local names: it turns once for each of millions of records.
-        nodes: dict[int, int] = {}
-        no_stack = self._trie.no_stack
+        owners: dict[Owner, int] = {}
+        markers, without_stack = self._markers, set()
         young, old = self._blocks.young, self._blocks.old
         release_old = self._blocks.release_old
         frees, allocations, releases = _FREES, 0, 0
@@ -197,15 +215,18 @@ class Replay:
                 continue
             allocations += 1
             stack = record.stack_id
-            node = nodes.get(stack)
-            if node is None:
-                node = nodes[stack] = self._enter(record)
-            if node == no_stack:
+            key = stack, record.tid, kind
+            owner = owners.get(key)
+            if owner is None:
+                owner = owners[key] = self._own(record)
+                if self.owners[owner][0] == self._trie.no_stack:
+                    without_stack.add(owner)
+            if owner in without_stack:
                 self.without_stack += 1
             if kind != MMAP:
-                young[record.address] = record.size, node
-            elif stack not in self._markers:
-                self.maps.add(record.address, record.size, node)
+                young[record.address] = record.size, owner
+            elif stack not in markers:
+                self.maps.add(record.address, record.size, owner)
             else:
                 yield record.size // self._page - 1, self._take
         self.records, self.allocations = allocations + releases, allocations
@@ -214,8 +235,17 @@ class Replay:
         self._blocks.settle()
         return self._ledger.take()
 
-    def _enter(self, record: Record) -> int:
-        stack = record.stack_trace(_WHOLE)
-        if stack and stack[0][0] == MARKER:
-            self._markers.add(record.stack_id)
-        return self._trie.add(stack)
+    def node(self, record: Record) -> int:
+        """Return the node of a record's stack; each stack is read once."""
+        node = self._nodes.get(record.stack_id)
+        if node is None:
+            stack = record.stack_trace(_WHOLE)
+            if stack and stack[0][0] == MARKER:
+                self._markers.add(record.stack_id)
+            node = self._nodes[record.stack_id] = self._trie.add(stack)
+        return node
+
+    def _own(self, record: Record) -> int:
+        self.threads.setdefault(record.tid, record.thread_name)
+        self.owners.append((self.node(record), record.tid, record.allocator))
+        return len(self.owners) - 1
