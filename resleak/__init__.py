@@ -21,6 +21,7 @@ _HOMES = {
     "compare": "comparison",
     "judge": "claims",
     "load": "frames",
+    "open_memray": "recording",
     "sites": "stacks",
     "tree": "stacks",
     "traces": "frames",

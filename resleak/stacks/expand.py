@@ -1,4 +1,4 @@
-"""Stacks of memray's records, entered as nodes: each Python stack once, native ones if they matter."""
+"""Stacks of memray's records as nodes: Python stacks once each, native ones if they matter."""
 
 from __future__ import annotations
 
@@ -37,10 +37,11 @@ class PythonStacks:
         Stacks without a frame.
     looked_up, with_source : float
         Of the bytes, the share whose native frames were looked up; of these frames, the share
-        that has a source file. NaN without native stacks.
+        that has a source file. None without native stacks.
     """
 
-    looked_up = with_source = float("nan")
+    looked_up: float | None = None
+    with_source: float | None = None
 
     def __init__(self, nodes: Nodes, top: tuple[Frame, ...], main: int) -> None:
         self._nodes, self._top, self._main = nodes, top, main

@@ -71,19 +71,16 @@ def extract(captures: Sequence[Path], folder: Path, *, everything: bool = False)
 
 def _write(folder: Path, nodes: Nodes, owners: Owners, processes: list[Process]) -> None:
     t_ms = _times(processes)
-    start = t_ms[0]
+    t_s = (t_ms - t_ms[0]) / 1e3
     changes = summed(np.concatenate([_moved(process, t_ms) for process in processes]))
-    mark, t_s = changes[:, 0], (t_ms - start) / 1e3
+    mark = changes[:, 0]
     live = {"mark": mark.astype(np.int32), "step": t_s[mark], "phase": _steady(len(mark))}
     live |= {"node": changes[:, 1].astype(np.int32), **owners.columns(changes[:, 2])}
     live |= {"bytes": changes[:, 3], "count": changes[:, 4]}
     marks = {"mark": np.arange(len(t_ms), dtype=np.int32), "step": t_s, "phase": _steady(len(t_s))}
-    marks |= {
-        "t_s": t_s,
-        "heap_bytes": levels(changes, len(t_ms)),
-        "rss_bytes": _rss(processes, t_ms),
-    }
-    tables = {"live": live, "marks": marks, "snapshots": _snapshots(processes, start)}
+    marks |= {"t_s": t_s, "heap_bytes": levels(changes, len(t_ms))}
+    marks |= {"rss_bytes": _rss(processes, t_ms)}
+    tables = {"live": live, "marks": marks, "snapshots": _snapshots(processes, int(t_ms[0]))}
     tables |= {name: _joined(processes, name) for name in processes[0].tables}
     for name, columns in {"stacks": nodes.columns(), **tables}.items():
         store.write_table(folder / f"{name}.parquet", columns, _UNITS)
@@ -94,7 +91,9 @@ def _times(processes: list[Process]) -> np.ndarray:
     moments: np.ndarray = np.unique(np.concatenate([process.t_ms for process in processes]))
     if len(moments) <= SNAPSHOTS + 2:
         return moments
-    return moments[np.linspace(0, len(moments) - 1, SNAPSHOTS).round().astype(int)]
+    kept = np.linspace(0, len(moments) - 1, SNAPSHOTS).round().astype(int)
+    thinned: np.ndarray = moments[kept]
+    return thinned
 
 
 def _moved(process: Process, t_ms: np.ndarray) -> np.ndarray:
@@ -142,7 +141,7 @@ def main(arguments: list[str] | None = None) -> int:
     source.without_pandas()
     try:
         facts = extract(options.captures, options.folder, everything=options.everything)
-    except ResleakError as error:
+    except (ResleakError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     print(json.dumps(facts))

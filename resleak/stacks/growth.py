@@ -15,7 +15,7 @@ from resleak.stacks.trie import HARNESS
 #: What tells one frame, and so one site, from another.
 FRAME = ["function", "file", "line"]
 _LEAF = ["leaf_function", "leaf_file", "leaf_line"]
-_LIBRARY = ("<stdlib>", "<site-packages>", "<frozen ")
+_LIBRARY = ("<stdlib>", "<site-packages>", "<frozen ", "<native>")
 #: The steady part is looked at in this many windows, fewer if there are fewer blocks.
 WINDOWS = 8
 _CONFIDENCE = 0.95

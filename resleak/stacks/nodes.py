@@ -94,8 +94,8 @@ def names(files: Iterable[str]) -> dict[str, str]:
 
     Examples
     --------
-    >>> names(["/home/ada/app/main.py", "/home/ada/app/lib/db.py", "<string>"])
-    {'/home/ada/app/main.py': 'main.py', '/home/ada/app/lib/db.py': 'lib/db.py', '<string>': '<string>'}
+    >>> list(names(["/home/ada/app/main.py", "/home/ada/app/lib/db.py"]).values())
+    ['main.py', 'lib/db.py']
     """
     named = {file: place(file) if file else "" for file in files}
     own = {

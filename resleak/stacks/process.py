@@ -211,7 +211,7 @@ def levels(changes: np.ndarray, marks: int) -> np.ndarray:
 
 
 def _moments(header: source.Header, records: int, at: np.ndarray) -> np.ndarray:
-    """Return when the marks were: the start, each snapshot, the end or where the file breaks off."""
+    """Return when the marks were: the start, each snapshot, the end or where it breaks off."""
     if header.aggregated:
         return np.array([header.start_ms, max(header.end_ms, header.start_ms + 1)], dtype=np.int64)
     last = int(at.max(initial=header.start_ms))
