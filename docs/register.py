@@ -14,12 +14,10 @@ BLOCK = re.compile(r"(?<=<!-- claims -->\n).*?(?=<!-- /claims -->)", re.DOTALL)
 
 def register() -> str:
     """Return the register as Markdown, each system linked to its case."""
-    cases = {
-        path.stem.partition("_")[2]: f"notebooks/{path.name}"
-        for path in (ROOT / "notebooks").glob("2?_*.ipynb")
-    }
+    cases = findings.cases(ROOT / "notebooks")
     table = findings.stored(ROOT / "data" / "captures")
-    return figures.claims_markdown(table, cases) + "\n"
+    links = {system: f"notebooks/{name}" for system, name in cases.items()}
+    return figures.claims_markdown(table, links) + "\n"
 
 
 if __name__ == "__main__":

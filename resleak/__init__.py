@@ -22,6 +22,7 @@ _HOMES = {
     "judge": "claims",
     "load": "frames",
     "open_memray": "recording",
+    "profile": "stacks",
     "sites": "stacks",
     "tree": "stacks",
     "traces": "frames",

@@ -142,7 +142,9 @@ def claims(
     elif markdown:
         from resleak.figures import claims_markdown
 
-        console.out(claims_markdown(table, _cases()))
+        folder = _project(Path("notebooks")) / "notebooks"
+        links = {system: f"notebooks/{name}" for system, name in findings.cases(folder).items()}
+        console.out(claims_markdown(table, links))
     else:
         console.show_claims(table)
     raise typer.Exit(OK if table["ok"].all() else NOT_AS_DECLARED)
@@ -359,12 +361,6 @@ def _project(part: Path) -> Path:
         if (root / part).exists():
             return root
     raise ShareError(f"there is no {part} here; run this in a clone of the repository")
-
-
-def _cases() -> dict[str, str]:
-    """Return the case file of each system, as a link from the top of the repository."""
-    found = sorted((_project(Path("notebooks")) / "notebooks").glob("2?_*.ipynb"))
-    return {path.stem.partition("_")[2]: f"notebooks/{path.name}" for path in found}
 
 
 def _shown(path: Path) -> str:

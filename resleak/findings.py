@@ -257,3 +257,15 @@ def _place_of(captures: Iterable[frames.Capture]) -> Callable[[str], tuple[Any, 
         return (not document, document, not numbered, not numbers, numbers, rest, name)
 
     return key
+
+
+def cases(notebooks: Path) -> dict[str, str]:
+    """Return the name of each system's case file, such as ``23_arc.ipynb``, by system.
+
+    Parameters
+    ----------
+    notebooks : Path
+        The folder of the notebooks; case files are numbered from 20 to 29.
+    """
+    found = sorted(notebooks.glob("2?_*.ipynb"))
+    return {path.stem.partition("_")[2]: path.name for path in found}

@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from resleak.stacks.forest import prune, tree
     from resleak.stacks.growth import is_library, sites
+    from resleak.stacks.windows import Profile, profile
 
 _HOMES = {
+    "Profile": "windows",
     "is_library": "growth",
+    "profile": "windows",
     "prune": "forest",
     "sites": "growth",
     "tree": "forest",
 }
-__all__ = ["is_library", "prune", "sites", "tree"]
+__all__ = ["Profile", "is_library", "profile", "prune", "sites", "tree"]
 
 
 def __getattr__(name: str) -> Any:

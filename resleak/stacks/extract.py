@@ -191,24 +191,26 @@ def _write(
     rows = np.concatenate([_NO_ROWS, *changes])
     of = np.repeat(np.arange(len(found)), [len(part) for part in changes])
     owners = np.array(read.replay.owners, dtype=np.int64).reshape(-1, 3)[rows[:, 0]]
-    stacks, nodes = trie.columns(
-        np.concatenate([owners[:, 0], read.peak[:, 0], read.temporary[:, 0]])
-    )
-    of_live, of_peak, of_temporary = np.split(nodes, np.cumsum([len(owners), len(read.peak)]))
+    parts = [owners[:, 0], read.peak[:, 0], read.temporary[:, 0]]
+    stacks, nodes = trie.columns(np.concatenate(parts))
+    of_live, of_peak, of_temporary = np.split(nodes, np.cumsum([len(part) for part in parts])[:-1])
     marks = _marks([mark for mark, _ in found], [int(part[:, 1].sum()) for part in changes])
     live = {name: marks[name][of] for name in ("mark", "step", "phase")}
     live |= {"node": of_live, "thread": _named(owners[:, 1], read.threads)}
     live |= {"allocator": _named(owners[:, 2], ALLOCATORS)}
-    live |= {"bytes": rows[:, 1], "count": rows[:, 2]}
-    store.write_table(folder / "stacks.parquet", stacks, {})
-    store.write_table(folder / "live.parquet", live, _UNITS)
-    store.write_table(folder / "marks.parquet", marks, _UNITS)
-    for name, at, part in (
-        ("peak", of_peak, read.peak),
-        ("temporary", of_temporary, read.temporary),
-    ):
-        summed = {"node": at, "bytes": part[:, 1], "count": part[:, 2]}
-        store.write_table(folder / f"{name}.parquet", summed, _UNITS)
+    written = {
+        "stacks": stacks,
+        "marks": marks,
+        "live": live | _amounts(rows),
+        "peak": {"node": of_peak, **_amounts(read.peak)},
+        "temporary": {"node": of_temporary, **_amounts(read.temporary)},
+    }
+    for name, columns in written.items():
+        store.write_table(folder / f"{name}.parquet", columns, _UNITS)
+
+
+def _amounts(rows: np.ndarray) -> dict[str, np.ndarray]:
+    return {"bytes": rows[:, 1], "count": rows[:, 2]}
 
 
 def _named(values: np.ndarray, names: Mapping[int, str]) -> np.ndarray:

@@ -35,7 +35,7 @@ def tree(captures: Iterable[Tables]) -> pd.DataFrame:
         ``.attrs["captures"]``, from how many captures.
     """
     found = growths(captures)
-    table, nodes = _merged([growth.stacks for growth in found])
+    table, nodes = merged([growth.stacks for growth in found])
     per_step = _mean(nodes, [growth.per_step for growth in found], len(table))
     count = _mean(nodes, [growth.count_per_step for growth in found], len(table))
     grew, lasts = per_step > 0, _lasts(table, found)
@@ -72,7 +72,7 @@ def prune(tree: pd.DataFrame, most: int = 1000) -> pd.DataFrame:
     return _renumbered(order.head(most).sort_values("node"))
 
 
-def _merged(stacks: list[pd.DataFrame]) -> tuple[pd.DataFrame, list[np.ndarray]]:
+def merged(stacks: list[pd.DataFrame]) -> tuple[pd.DataFrame, list[np.ndarray]]:
     """Join several tables of stacks; return the joined one and the nodes there of each."""
     nodes: dict[_Key, int] = {}
     rows: list[tuple[int, int, str, str, int, bool, int]] = []
@@ -116,11 +116,12 @@ def _lasts(table: pd.DataFrame, found: list[Growth]) -> np.ndarray:
 
 
 def _totals(parents: np.ndarray, own: np.ndarray) -> np.ndarray:
-    totals = own.copy()
-    for node in range(len(parents) - 1, -1, -1):
-        if parents[node] >= 0:
-            totals[parents[node]] += totals[node]
-    return totals
+    totals: list[float] = own.tolist()
+    above: list[int] = parents.tolist()
+    for node in range(len(totals) - 1, -1, -1):
+        if above[node] >= 0:
+            totals[above[node]] += totals[node]
+    return np.array(totals)
 
 
 def _renumbered(table: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,6 @@ from typing import Protocol
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
 
 from resleak.stacks.trie import HARNESS
 
@@ -113,7 +112,8 @@ def site_of(stacks: pd.DataFrame) -> pd.DataFrame:
     """Return, for each stack, the function, file and line of its site."""
     parents = stacks["parent"].to_numpy()
     innermost_studied = _nearest(parents, stacks["studied"].to_numpy())
-    innermost_own = _nearest(parents, ~stacks["file"].map(is_library).to_numpy(dtype=bool))
+    own = {file: not is_library(file) for file in stacks["file"].unique()}
+    innermost_own = _nearest(parents, stacks["file"].map(own).to_numpy(dtype=bool))
     other = np.where(innermost_own >= 0, innermost_own, np.arange(len(stacks)))
     site = np.where(innermost_studied >= 0, innermost_studied, other)
     return stacks[FRAME].iloc[site].reset_index(drop=True)
@@ -161,10 +161,10 @@ def _joined(found: list[Growth], values: list[np.ndarray]) -> pd.DataFrame:
 
 def _nearest(parents: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Return, for each node, itself or its nearest ancestor that is wanted, or -1."""
-    nearest = np.where(wanted, np.arange(len(parents)), -1)
-    for node, parent in enumerate(parents):
-        if nearest[node] < 0 <= parent:
-            nearest[node] = nearest[parent]
+    # Each turn doubles how far up a node has looked, so that deep recursion takes few.
+    nearest = np.where(wanted, np.arange(len(parents)), parents)
+    while len(todo := np.flatnonzero((nearest >= 0) & ~wanted[nearest])):
+        nearest[todo] = nearest[nearest[todo]]
     return nearest
 
 
@@ -181,6 +181,8 @@ def _leaves(found: list[Growth]) -> pd.DataFrame:
 
 def _bounds(windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return bounds of the growth that lasts, for one row a site and one column a window."""
+    from scipy.special import stdtrit  # scipy loads slowly, and the reader needs none of it
+
     count = windows.shape[1]
     if count < 2:
         unknown = np.full(len(windows), np.nan)
