@@ -136,11 +136,11 @@ class Recording:
         share = units.share(float(first["share"]))
         if len(lasting):
             return (
-                f"{share} of what stays, {rate}, is allocated in {first['function']} at {where}, "
-                "and it grows all the time."
+                f"{share} of what stays, {rate}, is allocated in {first['function']} at {where}; "
+                "it grows over the whole time."
             )
         return (
-            f"No line grows all the time. Most of what is left, {share}, was allocated in "
+            f"No line grows over the whole time. Most of what is left, {share}, was allocated in "
             f"{first['function']} at {where}: {rate} on average."
         )
 
@@ -181,7 +181,7 @@ class Recording:
         if not self.path.is_file():
             raise StoreError(f"{self.path.name} is gone, and this was not yet read from it")
         files = [self.path.with_name(name) for name, *_ in self._told["files"]]
-        self._folder = _keep(self.path, files, everything=True)
+        self._folder = _keep([self._folder], files, everything=True)
         self._told = _read_facts(self._folder)
 
 
@@ -212,11 +212,13 @@ def open_memray(path: Path | str, *, children: bool = True, fresh: bool = False)
         If the file is missing, damaged, not of memray, or of another version of it.
     """
     file = Path(path)
-    files = [file, *(_children(file) if children else [])]
-    kept = None if fresh else _kept(file, files)
+    found = _children(file)
+    files = [file, *(found if children else [])]
+    places = _places(file, alone=bool(found) and not children)
+    kept = None if fresh else _kept(places, files)
     if kept is None:
         _check(file)
-        kept = _keep(file, files)
+        kept = _keep(places, files)
     return Recording(file, kept)
 
 
@@ -239,37 +241,36 @@ def _check(file: Path) -> None:
         raise StoreError(f"{file.name} is {what}; give the file that memray wrote")
 
 
-def _kept(file: Path, files: Sequence[Path]) -> Path | None:
+def _kept(places: Sequence[Path], files: Sequence[Path]) -> Path | None:
     """Return the folder with the tables of these files as they are, if there is one."""
-    for folder in _places(file):
+    for folder in places:
         try:
             told = _read_facts(folder)
         except StoreError:
             continue
-        if not file.exists() or told["files"] == _stamps(files):
+        if not files[0].exists() or told["files"] == _stamps(files):
             return folder
     return None
 
 
-def _places(file: Path) -> list[Path]:
+def _places(file: Path, *, alone: bool) -> list[Path]:
     """Return where tables may be kept, the best place first."""
-    name = f"{file.name}{_SUFFIX}"
+    name = f"{file.name}{'.alone' if alone else ''}{_SUFFIX}"
     digest = hashlib.sha256(str(file.absolute()).encode()).hexdigest()[:12]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return [file.with_name(name), cache / "resleak" / f"{digest}-{name}"]
 
 
-def _keep(file: Path, files: Sequence[Path], *, everything: bool = False) -> Path:
+def _keep(places: Sequence[Path], files: Sequence[Path], *, everything: bool = False) -> Path:
     """Have the files read and return the folder with their tables."""
-    beside, *apart = _places(file)
-    last = Path(tempfile.gettempdir(), f"resleak-{secrets.token_hex(8)}", beside.name)
-    for folder in (beside, *apart, last):
+    last = Path(tempfile.gettempdir(), f"resleak-{secrets.token_hex(8)}", places[0].name)
+    for folder in (*places, last):
         try:
             with store.writing(folder) as partial:
                 stamps = _stamps(files)
                 told = reader.read_any(files, partial, everything=everything, meanwhile=_warm_up)
                 told |= {"schema": SCHEMA, "files": stamps, "everything": everything}
-                store.write_json(partial / _FACTS, told | {"elsewhere": folder != beside})
+                store.write_json(partial / _FACTS, told | {"elsewhere": folder != places[0]})
         except CaptureError as error:
             failed = error
             continue

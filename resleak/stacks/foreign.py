@@ -72,7 +72,7 @@ def extract(captures: Sequence[Path], folder: Path, *, everything: bool = False)
 def _write(folder: Path, nodes: Nodes, owners: Owners, processes: list[Process]) -> None:
     t_ms = _times(processes)
     t_s = (t_ms - t_ms[0]) / 1e3
-    changes = summed(np.concatenate([_moved(process, t_ms) for process in processes]))
+    changes = _merged(processes, t_ms)
     mark = changes[:, 0]
     live = {"mark": mark.astype(np.int32), "step": t_s[mark], "phase": _steady(len(mark))}
     live |= {"node": changes[:, 1].astype(np.int32), **owners.columns(changes[:, 2])}
@@ -88,6 +88,8 @@ def _write(folder: Path, nodes: Nodes, owners: Owners, processes: list[Process])
 
 def _times(processes: list[Process]) -> np.ndarray:
     """Return the moments of all processes, thinned out if they are many."""
+    if len(processes) == 1:
+        return processes[0].t_ms
     moments: np.ndarray = np.unique(np.concatenate([process.t_ms for process in processes]))
     if len(moments) <= SNAPSHOTS + 2:
         return moments
@@ -96,11 +98,14 @@ def _times(processes: list[Process]) -> np.ndarray:
     return thinned
 
 
-def _moved(process: Process, t_ms: np.ndarray) -> np.ndarray:
-    """Return the changes of a process, each at the first moment that sees it."""
-    changes = process.changes.copy()
-    changes[:, 0] = np.searchsorted(t_ms, process.t_ms)[changes[:, 0]]
-    return changes
+def _merged(processes: list[Process], t_ms: np.ndarray) -> np.ndarray:
+    """Return the changes of all processes, each at the first moment that sees it."""
+    if len(processes) == 1:
+        return processes[0].changes
+    parts = [process.changes.copy() for process in processes]
+    for part, process in zip(parts, processes, strict=True):
+        part[:, 0] = np.searchsorted(t_ms, process.t_ms)[part[:, 0]]
+    return summed(np.concatenate(parts))
 
 
 def _rss(processes: list[Process], t_ms: np.ndarray) -> np.ndarray:

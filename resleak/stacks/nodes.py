@@ -15,6 +15,7 @@ from resleak.stacks.trie import NO_STACK, Frame
 
 _HOME = re.compile(r"^(?:/(?:home|Users)/[^/]+|/root)(?=/)")
 _LIBRARY = ("<stdlib>", "<site-packages>")
+_TYPED = ("<ipython-input", "<stdin>", "<console>")
 _NATIVE, _UNKNOWN = "<native>", "<unknown>"
 #: The frame that stands for native frames that were not looked up.
 NATIVE: Frame = (_NATIVE, _NATIVE, 0)
@@ -54,7 +55,7 @@ class Nodes:
         """Return the table: ``node``, ``parent``, ``function``, ``file``, ``line``, ``studied``."""
         parents, frames = zip(*self._numbers, strict=True) if self._numbers else ((), ())
         named = names({file for _, file, _ in frames})
-        studied = {file: bool(file) and not is_library(name) for file, name in named.items()}
+        studied = {file: _is_studied(name) for file, name in named.items()}
         return {
             "node": np.arange(len(frames), dtype=np.int32),
             "parent": np.array(parents, dtype=np.int32),
@@ -68,6 +69,11 @@ class Nodes:
 def is_library(file: str) -> bool:
     """Tell whether a file, as it is named here, is no code of the program's own."""
     return file.startswith((*_LIBRARY, "<frozen ", _NATIVE))
+
+
+def _is_studied(name: str) -> bool:
+    # What libraries compile from text is named <string> and the like; cells are a person's own.
+    return not is_library(name) and (name[:1] not in ("", "<") or name.startswith(_TYPED))
 
 
 def native(frame: Frame) -> tuple[Frame, bool]:
