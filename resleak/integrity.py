@@ -10,7 +10,7 @@ from resleak import units
 #: More mapped memory than this, and than twice what was resident, was reserved and not used.
 _RESERVED_BYTES = 256 * 1024**2
 #: A share of blocks without a stack, and of native frames without source, worth a sentence.
-_WITHOUT_STACK, _WITHOUT_SOURCE = 0.01, 0.5
+_WITHOUT_STACK, _WITHOUT_SOURCE = 0.05, 0.5
 #: A program may end this long after memray's last look at it.
 _SILENCE_S, _SILENCE_SHARE = 1.0, 0.1
 
