@@ -106,7 +106,7 @@ def _stored(results: Path) -> list[dict[str, Any]]:
     now = {
         name: _digest(path.read_text(encoding="utf-8")) for name, path in catalog.paths().items()
     }
-    return [row for row in rows if row["code"] == now.get(row["scenario"])]
+    return [row for row in rows if row.get("code") == now.get(row["scenario"])]
 
 
 def _store(row: dict[str, Any], results: Path) -> None:

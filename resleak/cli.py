@@ -7,10 +7,12 @@ standard error. Heavy imports stand inside the commands, so that ``--help`` is q
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import os
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -212,6 +214,8 @@ def open_file(
     """Open a memray capture of any program: what grew, where, and how far to trust it."""
     from resleak import recording
 
+    if file is not None:  # what writes the report is loaded while another process reads
+        threading.Thread(target=importlib.import_module, args=("resleak.opened",)).start()
     with console.working(f"reading {what.name}"):
         opened = recording.open_memray(what, fresh=fresh)
     _print_json(opened.to_dict(top)) if as_json else console.show_recording(opened, top)
@@ -219,6 +223,27 @@ def open_file(
         from resleak import opened as pages
 
         console.say(f"written: {_shown(pages.write(opened, file, top=top))}")
+
+
+@app.command()
+def export(
+    what: Annotated[
+        str, typer.Argument(metavar="DIR|FILE", help="Captures of one variant, or a capture file.")
+    ],
+    kind: Annotated[
+        str, typer.Option("--format", metavar="speedscope|collapsed|pprof", help="The format.")
+    ] = "speedscope",
+    file: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Where to write.")] = None,
+) -> None:
+    """Write the stacks that grew for another viewer: speedscope, flamegraph.pl, pprof."""
+    from resleak.stacks import exports, profile
+
+    captures = _one_variant(what)
+    found = profile(captures)
+    if not found.captures:
+        raise StoreError(f"{what} has no stacks of two steady marks: capture it with memray")
+    name = f"{captures[0].scenario.replace('/', '-')}-{captures[0].variant}"
+    console.out(_shown(exports.write(found, kind, file, name)))
 
 
 @app.command()
@@ -315,6 +340,14 @@ def _load(folder: Path | str) -> Captures:
     from resleak import frames  # pandas: a name that does not exist is told without it
 
     return frames.load(folder)
+
+
+def _one_variant(what: str) -> Captures:
+    found = _load(what)
+    names = list(dict.fromkeys(f"{c.scenario} {c.variant}" for c in found))
+    if len(names) > 1:
+        raise StoreError(f"{what} has {', '.join(names)}: name the folder of one of them")
+    return found
 
 
 def _two_sides(what: list[str], out: Path) -> tuple[Captures, Captures]:

@@ -56,7 +56,8 @@ def _cells(recording: Recording, top: int, redactor: Redactor) -> Iterator[_Cell
     code = f'figures.sites_table(recording.sites, top={top}, per="{recording.per}")'
     yield _code(code, redactor.tree({"text/html": sites.html}))
     yield _text("<h2>Through which calls</h2>")
-    yield _code("figures.flamegraph(resleak.tree([recording]))", _figures(recording))
+    code = "figures.flamegraph(resleak.profile([recording]))"
+    yield _code(code, _figures(recording))
 
 
 def _opening(recording: Recording) -> str:
@@ -72,8 +73,9 @@ def _opening(recording: Recording) -> str:
 
 def _figures(recording: Recording) -> dict[str, Any]:
     """Return the flame graph as a notebook would hold it."""
-    figure = figures.flamegraph(stacks.tree([recording]))
-    return {"application/vnd.plotly.v1+json": figure.to_plotly_json()}
+    bundle = figures.flamegraph(stacks.profile([recording]))._repr_mimebundle_()
+    # The page draws it with a script of its own: it needs no second one inside of it.
+    return {kind: data for kind, data in bundle.items() if kind != "text/html"}
 
 
 class _Cell(dict[str, Any]):

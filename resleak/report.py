@@ -18,6 +18,7 @@ from bleach.css_sanitizer import (  # type: ignore[import-untyped]
 from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
 
 _PLOTLY = "application/vnd.plotly.v1+json"
+_FLAME = "application/vnd.resleak.flame+json"
 _FOLDER = Path(__file__).parent / "templates" / "report"
 _TAGS = bleach.ALLOWED_TAGS | {
     "br", "caption", "dd", "del", "details", "div", "dl", "dt", "h1", "h2", "h3", "h4", "h5", "h6",
@@ -57,7 +58,7 @@ def render(book: Any, provenance: Sequence[tuple[str, str]]) -> str:
     Returns
     -------
     str
-        With plotly.js only if there is a figure to draw.
+        With each script that draws once, and only if there is a figure of its kind.
     """
     page, _ = _exporter().from_notebook_node(
         book, resources=_resources(book, _title(book), provenance)
@@ -92,21 +93,37 @@ def render_plain(book: Any, title: str, provenance: Sequence[tuple[str, str]]) -
 
 
 def _resources(book: Any, title: str, provenance: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    from resleak.figures._style import CONFIG, plotlyjs
+    from resleak.figures._style import CONFIG
 
-    boot = (_FOLDER / "boot.js").read_text(encoding="utf-8")
-    drawn = any(_PLOTLY in out.get("data", {}) for c in book.cells for out in c.get("outputs", []))
-    scripts = [plotlyjs(), boot] if drawn else []
+    drawn = {
+        kind for c in book.cells for out in c.get("outputs", []) for kind in out.get("data", {})
+    }
+    scripts = _scripts(drawn)
     return {
         "report": {
             "title": title,
             "style": _style(),
             "scripts": scripts,
-            "config": json.dumps(CONFIG),
+            "config": json.dumps(CONFIG) if _PLOTLY in drawn else "",
             "policy": _policy(scripts),
             "provenance": provenance,
         }
     }
+
+
+def _scripts(drawn: set[str]) -> list[str]:
+    from resleak.figures._style import plotlyjs
+    from resleak.figures.flame import page
+
+    boot = (_FOLDER / "boot.js").read_text(encoding="utf-8")
+    plotly = [plotlyjs(), boot] if _PLOTLY in drawn else []
+    return plotly + ([page.script()] if _FLAME in drawn else [])
+
+
+def _flame(payload: Any) -> str:
+    from resleak.figures.flame import page
+
+    return page.place(payload)
 
 
 def _exporter() -> Any:
@@ -200,6 +217,7 @@ def _digest(script: str) -> str:
 _FILTERS = {
     "clean": clean,
     "figure_json": figure_json,
+    "flame": _flame,
     "figure_label": _figure_label,
     "figure_height": _figure_height,
     "base64_only": _base64_only,

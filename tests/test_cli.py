@@ -21,7 +21,7 @@ import pytest
 
 from resleak import catalog
 
-COMMANDS = ("list", "capture", "judge", "claims", "compare", "share", "lab")
+COMMANDS = ("list", "capture", "judge", "claims", "compare", "share", "export", "lab")
 GAUGES = {"fds", "threads", "sockets", "children", "rss", "uss", "heap", "blocks", "objects"}
 NUMBERS = {"verdict", "per_step", "low", "high", "unit", "smallest_detectable", "peak", "at_end"}
 SITE = {"function", "file", "line", "bytes_per_step", "share"}
@@ -247,6 +247,36 @@ def test_variants_are_compared(cli, write):
     assert "mine leaky" in printed
     assert "leak → " in printed
     assert "leaky, fixed" in the_error(cli("compare", name, "leaky", "fxed"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "begins"),
+    [
+        ("speedscope", "arc-auth_cache-leaky.speedscope.json", b"{"),
+        ("collapsed", "arc-auth_cache-leaky.collapsed.txt", b"serve ("),
+        ("pprof", "arc-auth_cache-leaky.pb.gz", b"\x1f\x8b"),
+    ],
+)
+def test_stacks_are_exported_for_other_viewers(cli, project, tmp_path, kind, name, begins):
+    """`export` writes one variant's stacks in each format, and says which file it wrote."""
+    stored = project / "data" / "captures" / "arc" / "auth_cache" / "leaky"
+    result = cli("export", str(stored), "--format", kind)
+    assert (result.stdout, result.returncode) == (f"{name}\n", 0)
+    assert (tmp_path / name).read_bytes()[: len(begins)] == begins
+    named = cli("export", str(stored), "--format", kind, "-o", "mine")
+    assert named.stdout == "mine\n"
+    assert (tmp_path / "mine").read_bytes() == (tmp_path / name).read_bytes()
+
+
+def test_what_cannot_be_exported_is_said(cli, project):
+    """Two variants at once, captures without stacks and an unknown format are told in one line."""
+    stored = project / "data" / "captures" / "arc" / "auth_cache"
+    assert "auth_cache fixed: name the folder of one" in the_error(cli("export", str(stored)))
+    gauges = str(stored / "leaky" / "gauges-01")
+    assert "no stacks of two steady marks" in the_error(cli("export", gauges))
+    leaky = str(stored / "leaky")
+    assert "choose speedscope, collapsed, pprof" in the_error(cli("export", leaky, "--format", "x"))
+    assert "cannot write" in the_error(cli("export", leaky, "-o", "no/such/folder"))
 
 
 def test_options_reach_the_run(cli, write, tmp_path):

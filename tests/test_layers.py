@@ -42,6 +42,7 @@ LAYERS = (
     {"__main__", "cli", "console", "opened", "panel", "redact", "report", "share"},
 )
 OWNERS = {
+    "anywidget": {"figures"},
     "bleach": {"report"},
     "ipywidgets": {"panel"},
     "memray": {"child", "stacks"},

@@ -113,20 +113,53 @@ def test_the_worst_variant_is_found(tmp_path):
     assert figures.worst(judged(tmp_path, {"leaky": made.flat, "fixed": made.ramp(1.0)})) == "fixed"
 
 
+SITE = {"function": "keep", "file": "a.py", "line": 7, "bytes_per_step": 100.0, "share": 0.75}
+
+
 @pytest.mark.parametrize(
     ("low", "told"),
     [
-        (90.0, "`leaky`: 75 % of what stays, 100 B/step, is allocated in `keep` at `a.py:7`."),
-        (-1.0, "`leaky`: no line holds on to more memory with each step."),
-        (None, "`leaky`: no memory profile."),
+        (90.0, "100 B per step, at least 90 B, from `a.py:7` in `keep`, 75 % of what grew."),
+        (100.0, "100 B per step from `a.py:7` in `keep`, 75 % of what grew."),
+        (-1.0, "no line holds on to more memory with each step."),
+        (float("nan"), "no line holds on to more memory with each step."),
+        (None, "no memory profile."),
     ],
 )
 def test_the_guilty_line_is_named_only_if_it_surely_grows(tmp_path, low, told):
     """A line is accused only if the lower end of its interval grows, and a profile was taken."""
     variant = judged(tmp_path, {"leaky": made.flat}).variants["leaky"]
-    site = {"function": "keep", "file": "a.py", "line": 7, "bytes_per_step": 100.0, "share": 0.75}
-    variant.sites = pd.DataFrame([] if low is None else [{**site, "low": low}])
-    assert figures.guilty(variant).text == told
+    variant.sites = pd.DataFrame([] if low is None else [{**SITE, "low": low}])
+    assert figures.guilty(variant).text == f"`leaky`: {told}"
+
+
+def test_the_guilty_line_is_told_per_second_where_seconds_are_counted():
+    """Of a capture that counts seconds, the rate is one per second, and so is its absence."""
+    sites = pd.DataFrame([{**SITE, "low": 90.0}])
+    sites.attrs["per"] = "s"
+    assert figures.accused(sites).text.startswith("100 B per second, at least 90 B, from `a.py:7`")
+    told = figures.accused(sites.assign(low=0.0)).text
+    assert told == "no line holds on to more memory with each second."
+
+
+def test_growth_without_a_line_is_told_beside_the_line():
+    """If more of the growth has no line than the accused one has, the sentence says so."""
+    nameless = {"function": "<no Python stack>", "file": "", "line": 0, "bytes_per_step": 900.0}
+    rows = [{**SITE, "share": 0.1, "low": 90.0}, {**nameless, "share": 0.9, "low": 880.0}]
+    assert figures.accused(pd.DataFrame(rows)).text == (
+        "100 B per step, at least 90 B, from `a.py:7` in `keep`, 10 % of what grew. "
+        "90 % of what grew is `<no Python stack>`, and has no line."
+    )
+    assert figures.accused(pd.DataFrame(rows[1:])).text == (
+        "no line holds on to more memory with each step. "
+        "90 % of what grew is `<no Python stack>`, and has no line."
+    )
+
+
+def test_a_name_from_elsewhere_stays_a_name():
+    """Backticks and line ends in a function's name do not end the code it is written as."""
+    site = {**SITE, "function": "`<b>\n\n# x`", "low": 100.0}
+    assert "in `'<b> # x'`, 75 %" in figures.accused(pd.DataFrame([site])).text
 
 
 def test_what_the_file_says_is_shown_once(tmp_path):

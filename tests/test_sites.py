@@ -48,6 +48,48 @@ def test_the_harness_is_never_first() -> None:
     assert list(stacks.sites([run])["function"]) == ["small", HARNESS]
 
 
+def test_a_line_comes_before_what_has_none() -> None:
+    """Growth without a Python stack comes after lines that grow for sure, before the others."""
+    marks = np.arange(41)
+    curves = {
+        NO_STACK: marks * 9000.0,
+        "leak": marks * 100.0,
+        "filling": np.minimum(marks, 9) * 2e5,
+    }
+    run = made_up(curves)
+    run.tables["stacks"].loc[0, "file"] = ""
+    assert list(stacks.sites([run])["function"]) == ["leak", NO_STACK, "filling"]
+
+
+@pytest.mark.parametrize("period", [29.2, 29.7, 33.8, 14.8, 59.0])
+def test_a_cache_that_is_emptied_once_a_window_does_not_grow(period: float) -> None:
+    """A cache whose period is about that of the windows, which each see it grow, is held back."""
+    steps = np.arange(0, 241, 10)
+    emptied = 1e6 * (steps % period) / period
+    found = stacks.sites([made_up({"emptied": emptied, "leak": steps * 100.0})])
+    assert list(found["function"]) == ["leak", "emptied"]
+    assert found["low"].iloc[1] <= 0
+
+
+def test_one_leap_does_not_hide_what_grows_in_every_window() -> None:
+    """A line that grows in each window, and once by a leap, is as sure as its usual windows."""
+    marks = np.arange(25)
+    leaps = marks * 3000.0 + np.where(marks > 17, 3e6, 0.0)
+    churning = 1e6 + 1e5 * np.random.default_rng(2).standard_normal(25)
+    found = stacks.sites([made_up({"leaps": leaps, "churning": churning})]).set_index("function")
+    assert found.index[0] == "leaps"
+    assert found.loc["leaps", "low"] == pytest.approx(300)
+    assert found.loc["churning", "low"] <= 0
+
+
+def test_the_ranking_tells_what_its_rates_are_per() -> None:
+    """Rates are per step, or per second where a capture counts seconds."""
+    run = made_up({"leak": np.arange(9) * 10.0})
+    assert stacks.sites([run]).attrs["per"] == "step"
+    run.per = "s"
+    assert stacks.sites([run]).attrs["per"] == "s"
+
+
 def test_a_tree_tells_growth_that_lasts() -> None:
     """In the tree, only the stack that grows in every window is said to last."""
     marks = np.arange(41)

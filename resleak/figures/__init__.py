@@ -7,17 +7,20 @@ import sys
 from resleak.figures._style import quiet, use
 from resleak.figures.difference import difference
 from resleak.figures.evidence import evidence, limits_chart, scaling
-from resleak.figures.flamegraph import flamegraph
+from resleak.figures.flame import Flame, flamegraph
+from resleak.figures.icicle import icicle
 from resleak.figures.outcome import budget_table, limits_table, outcome_table
-from resleak.figures.prose import Prose, about, answer, ends, expectation, guilty, worst
+from resleak.figures.prose import Prose, about, accused, answer, ends, expectation, guilty, worst
 from resleak.figures.register import claims_markdown, claims_table, outcomes_chart
 from resleak.figures.table import Table, sites_table, verdict_table
 from resleak.figures.timeline import timeline
 
 __all__ = [
+    "Flame",
     "Prose",
     "Table",
     "about",
+    "accused",
     "answer",
     "budget_table",
     "claims_markdown",
@@ -28,6 +31,7 @@ __all__ = [
     "expectation",
     "flamegraph",
     "guilty",
+    "icicle",
     "limits_chart",
     "limits_table",
     "outcome_table",

@@ -50,6 +50,23 @@ OTHERS = (
     Mark("#8C8C8C", "longdashdot"),
 )
 
+#: Frames of stacks, by what they are; each is light enough for black letters, on any paper, and
+#: differs from the others in lightness too.
+FRAMES = {
+    "studied": "#E8731A",
+    "passing": "#F6C9A4",
+    "other": "#9CC4E4",
+    "library": "#A4A9AE",
+    "whole": "#D5D8DB",
+    "grew": "#E8731A",
+    "shrank": "#56B4E9",
+    "same": "#D5D8DB",
+    "least": "#FCEBDC",
+}
+LETTERS = "#111111"
+#: Light enough for black letters, and apart from each other: the largest modules, then the rest.
+MODULES = ("#E69F00", "#56B4E9", "#2FB792", "#F0E442", "#D79BBB", "#8FA8F0", "#C3A06B")
+
 
 def marks(variants: list[str]) -> dict[str, Mark]:
     """Return a mark for each variant: its own for the usual three, others in turn.

@@ -13,6 +13,8 @@ from resleak.figures._style import order
 from resleak.figures.table import bounds
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from resleak.claims import Judgement, VariantJudged
 
 
@@ -29,6 +31,9 @@ class Prose:
     text: str
 
     def __repr__(self) -> str:
+        return self.text
+
+    def __str__(self) -> str:
         return self.text
 
     def _repr_markdown_(self) -> str:
@@ -103,28 +108,58 @@ def expectation(judgement: Judgement) -> Prose:
 
 
 def guilty(variant: VariantJudged) -> Prose:
-    """Name the line that allocates most of what a variant keeps, with its share.
+    """Name the line that makes a variant grow, with its rate and its share.
 
     Parameters
     ----------
     variant : VariantJudged
         Of ``resleak.judge(…).variants``.
     """
-    sites = variant.sites
-    certain = sites[sites["low"] > 0] if len(sites) else sites
-    if certain.empty:
-        why = (
-            "no line holds on to more memory with each step" if len(sites) else "no memory profile"
-        )
-        return Prose(f"`{variant.name}`: {why}.")
-    first = certain.iloc[0]
-    share, rate = (
-        units.share(float(first["share"])),
-        units.rate(float(first["bytes_per_step"]), "B"),
+    return Prose(f"{_code(variant.name)}: {accused(variant.sites)}")
+
+
+def accused(sites: pd.DataFrame) -> Prose:
+    """Name the first line of a ranking: its rate, what it surely is, and its share of all growth.
+
+    Parameters
+    ----------
+    sites : DataFrame
+        As `resleak.stacks.sites` returns it. Rates are per ``.attrs["per"]``, a step unless told.
+
+    Returns
+    -------
+    Prose
+        A sentence; another if more of what grew lasts, but has no line one could look at.
+    """
+    if not len(sites):
+        return Prose("no memory profile.")
+    per = {"s": "second"}.get(str(sites.attrs.get("per", "step")), "step")
+    certain = sites[sites["low"] > 0]
+    lines, others = certain[certain["file"] != ""], certain[certain["file"] == ""]
+    if lines.empty:
+        told = [f"no line holds on to more memory with each {per}."]
+    else:
+        told = [_accused(lines.iloc[0].to_dict(), per)]
+    most = others.nlargest(1, "share")
+    if len(most) and not most["share"].iloc[0] <= lines["share"].max():
+        share, name = units.share(float(most["share"].iloc[0])), _code(most["function"].iloc[0])
+        told.append(f"{share} of what grew is {name}, and has no line.")
+    return Prose(" ".join(told))
+
+
+def _accused(site: Mapping[Hashable, Any], per: str) -> str:
+    rate, low = (units.amount(float(site[key]), "B") for key in ("bytes_per_step", "low"))
+    where = _code(f"{site['file']}:{site['line']}")
+    at_least = f", at least {low}," if low != rate else ""
+    return (
+        f"{rate} per {per}{at_least} from {where} in {_code(site['function'])}, "
+        f"{units.share(float(site['share']))} of what grew."
     )
-    where = f"`{first['file']}:{first['line']}`"
-    return Prose(f"`{variant.name}`: {share} of what stays, {rate}, is allocated in "
-                 f"`{first['function']}` at {where}.")  # fmt: skip
+
+
+def _code(text: object) -> str:
+    """Write a name, which may come from someone else's capture, as code in Markdown."""
+    return "`" + " ".join(str(text).replace("`", "'").split()) + "`"
 
 
 def ends(judgement: Judgement) -> Prose:

@@ -10,19 +10,40 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from resleak.stacks.difference import joined
+    from resleak.stacks.filters import Filter, alive, growing, only, where
     from resleak.stacks.forest import prune, tree
     from resleak.stacks.growth import is_library, sites
     from resleak.stacks.windows import Profile, profile
 
 _HOMES = {
+    "Filter": "filters",
     "Profile": "windows",
+    "alive": "filters",
+    "growing": "filters",
     "is_library": "growth",
+    "joined": "difference",
+    "only": "filters",
     "profile": "windows",
     "prune": "forest",
     "sites": "growth",
     "tree": "forest",
+    "where": "filters",
 }
-__all__ = ["Profile", "is_library", "profile", "prune", "sites", "tree"]
+__all__ = [
+    "Filter",
+    "Profile",
+    "alive",
+    "growing",
+    "is_library",
+    "joined",
+    "only",
+    "profile",
+    "prune",
+    "sites",
+    "tree",
+    "where",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -15,8 +15,9 @@ from resleak.stacks.trie import HARNESS
 FRAME = ["function", "file", "line"]
 _LEAF = ["leaf_function", "leaf_file", "leaf_line"]
 _LIBRARY = ("<stdlib>", "<site-packages>", "<frozen ", "<native>")
-#: The steady part is looked at in this many windows, fewer if there are fewer blocks.
-WINDOWS = 8
+#: The steady part is laid out in this many windows, fewer if there are fewer blocks, and again in
+#: so many others: what comes and goes in the time of one window does not in that of the other.
+WINDOWS = (8, 7)
 _CONFIDENCE = 0.95
 
 
@@ -36,14 +37,14 @@ class Growth:
     ----------
     stacks : DataFrame
         The capture's stacks; the arrays have one row for each.
-    windows : array, shape (stacks, windows)
-        Bytes per step in each window.
+    windows : tuple of array, shape (stacks, windows)
+        Bytes per step in each window, for each of `WINDOWS`.
     per_step, count_per_step : array, shape (stacks,)
         Bytes and blocks per step over the whole.
     """
 
     stacks: pd.DataFrame
-    windows: np.ndarray
+    windows: tuple[np.ndarray, ...]
     per_step: np.ndarray
     count_per_step: np.ndarray
 
@@ -54,9 +55,11 @@ def sites(captures: Iterable[Tables]) -> pd.DataFrame:
     A site is the innermost studied frame of a stack, or else the innermost frame outside the
     libraries, or else the leaf. What counts is live(last) - live(first) between the steady marks,
     not what is left at the end. The steady part is looked at in windows: `low` is the smaller of
-    Student's lower bound for the mean of the windows and their lower quartile. The bound holds
-    back a cache that churns, whose windows contradict each other; the quartile one that fills up,
-    which stands still in later windows.
+    Student's lower bound for the mean of the windows, which is never below the smallest window, and
+    their lower quartile. The bound holds back a cache that churns, whose windows contradict each
+    other; the quartile one that fills up, which stands still in later windows. Both are taken for 8
+    and for 7 windows, and the smaller counts: a cache that is emptied once a window, and seems to
+    grow in each, does so for one of the two only.
 
     Parameters
     ----------
@@ -69,10 +72,11 @@ def sites(captures: Iterable[Tables]) -> pd.DataFrame:
     DataFrame
         Columns ``function``, ``file``, ``line``, ``bytes_per_step``, ``low``, ``high``,
         ``count_per_step``, ``share`` (of all growth, 0 to 1) and, for the innermost frame that
-        grew most, ``leaf_function``, ``leaf_file``, ``leaf_line``. First those with `low` above
-        zero, by `low`; then the others, by `bytes_per_step`; last ``<resleak>``, what only the
-        harness allocated. In ``.attrs["captures"]``, from how
-        many captures; without any the table is empty and says nothing.
+        grew most, ``leaf_function``, ``leaf_file``, ``leaf_line``. First lines with `low` above
+        zero, by `low`; then ``<no Python stack>``, if its is; then the others, by
+        `bytes_per_step`; last ``<resleak>``, what only the harness allocated. Rates are per second
+        if ``.attrs["per"]`` is ``s``. In ``.attrs["captures"]``, from how many captures; without
+        any the table is empty and says nothing.
 
     Notes
     -----
@@ -81,9 +85,11 @@ def sites(captures: Iterable[Tables]) -> pd.DataFrame:
     store that was filled during the set-up and is renewed by the steps shows as growth of one line
     and shrinking of another.
     """
-    found = growths(captures)
+    chosen = list(captures)
+    found = growths(chosen)
     table = by_site(found)
     table.attrs["captures"] = len(found)
+    table.attrs["per"] = next((str(getattr(one, "per", "step")) for one in chosen), "step")
     return table
 
 
@@ -91,8 +97,9 @@ def by_site(found: list[Growth]) -> pd.DataFrame:
     """Return the table of `sites` for growth that was read before."""
     if not found:
         return _no_sites()
-    windows = _joined(found, [growth.windows for growth in found])
-    low, high = _bounds(windows.to_numpy(dtype=float))
+    layouts = zip(*(growth.windows for growth in found), strict=True)
+    bounds = [_bounds(_joined(found, layout).to_numpy(dtype=float)) for layout in layouts]
+    low, high = np.minimum.reduce(bounds)[0], np.maximum.reduce(bounds)[1]
     wholes = [np.column_stack([growth.per_step, growth.count_per_step]) for growth in found]
     means = _joined(found, wholes).T.groupby(level=1).mean().T
     means.columns = pd.Index(["bytes_per_step", "count_per_step"])
@@ -111,9 +118,9 @@ def growths(captures: Iterable[Tables]) -> list[Growth]:
 def site_of(stacks: pd.DataFrame) -> pd.DataFrame:
     """Return, for each stack, the function, file and line of its site."""
     parents = stacks["parent"].to_numpy()
-    innermost_studied = _nearest(parents, stacks["studied"].to_numpy())
+    innermost_studied = nearest(parents, stacks["studied"].to_numpy())
     own = {file: not is_library(file) for file in stacks["file"].unique()}
-    innermost_own = _nearest(parents, stacks["file"].map(own).to_numpy(dtype=bool))
+    innermost_own = nearest(parents, stacks["file"].map(own).to_numpy(dtype=bool))
     other = np.where(innermost_own >= 0, innermost_own, np.arange(len(stacks)))
     site = np.where(innermost_studied >= 0, innermost_studied, other)
     return stacks[FRAME].iloc[site].reset_index(drop=True)
@@ -127,30 +134,40 @@ def is_library(file: str) -> bool:
 def _growth(capture: Tables) -> Growth | None:
     marks = capture.table("marks")
     steady = marks[marks["phase"] == "steady"]
-    edges = _edges(steady["step"].to_numpy(dtype=float))
-    if len(edges) < 2:
+    steps, at = steady["step"].to_numpy(dtype=float), steady["mark"].to_numpy()
+    layouts = [_edges(steps, count) for count in WINDOWS]
+    if len(layouts[0]) < 2:
         return None
-    at = steady["mark"].to_numpy()[edges]
-    steps = np.diff(steady["step"].to_numpy(dtype=float)[edges])
     stacks, live = capture.table("stacks"), capture.table("live")
     live = live[(live["mark"] > at[0]) & (live["mark"] <= at[-1])]
-    nodes, window = live["node"].to_numpy(), np.searchsorted(at, live["mark"].to_numpy()) - 1
-    changes = np.zeros((len(stacks), len(steps)))
-    np.add.at(changes, (nodes, window), live["bytes"].to_numpy())
-    counts = np.bincount(nodes, weights=live["count"].to_numpy(), minlength=len(stacks))
-    total = steps.sum()
-    return Growth(stacks, changes / steps, changes.sum(axis=1) / total, counts / total)
+    windows = tuple(_windows(live, len(stacks), at[edges], steps[edges]) for edges in layouts)
+    total = steps[-1] - steps[0]
+    whole, counts = (_sums(live, name, len(stacks)) / total for name in ("bytes", "count"))
+    return Growth(stacks, windows, whole, counts)
 
 
-def _edges(steps: np.ndarray) -> np.ndarray:
+def _windows(live: pd.DataFrame, size: int, marks: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Return bytes per step between neighbours of some marks, shape (size, windows)."""
+    window = np.searchsorted(marks, live["mark"].to_numpy()) - 1
+    changes = np.zeros((size, len(steps) - 1))
+    np.add.at(changes, (live["node"].to_numpy(), window), live["bytes"].to_numpy())
+    per_step: np.ndarray = changes / np.diff(steps)
+    return per_step
+
+
+def _sums(live: pd.DataFrame, column: str, size: int) -> np.ndarray:
+    return np.bincount(live["node"].to_numpy(), weights=live[column].to_numpy(), minlength=size)
+
+
+def _edges(steps: np.ndarray, count: int) -> np.ndarray:
     """Return the places of the marks between which the windows lie, of about equal steps."""
     if len(steps) < 2 or steps[0] == steps[-1]:
         return np.empty(0, dtype=int)
-    wanted = np.linspace(steps[0], steps[-1], min(WINDOWS, len(steps) - 1) + 1)
+    wanted = np.linspace(steps[0], steps[-1], min(count, len(steps) - 1) + 1)
     return np.unique(np.abs(steps[:, None] - wanted).argmin(axis=0))
 
 
-def _joined(found: list[Growth], values: list[np.ndarray]) -> pd.DataFrame:
+def _joined(found: list[Growth], values: Iterable[np.ndarray]) -> pd.DataFrame:
     """Sum each capture's values by site, and put the captures side by side."""
     parts = []
     for growth, part in zip(found, values, strict=True):
@@ -159,7 +176,7 @@ def _joined(found: list[Growth], values: list[np.ndarray]) -> pd.DataFrame:
     return pd.concat(parts, axis=1, keys=range(len(parts))).fillna(0.0)
 
 
-def _nearest(parents: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+def nearest(parents: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Return, for each node, itself or its nearest ancestor that is wanted, or -1."""
     # Each turn doubles how far up a node has looked, so that deep recursion takes few.
     nearest = np.where(wanted, np.arange(len(parents)), parents)
@@ -189,8 +206,10 @@ def _bounds(windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return unknown, unknown
     mean, deviation = windows.mean(axis=1), windows.std(axis=1, ddof=1)
     reach = stdtrit(count - 1, _CONFIDENCE) * deviation / np.sqrt(count)
-    lower, upper = np.quantile(windows, [0.25, 0.75], axis=1)
-    return np.minimum(mean - reach, lower), np.maximum(mean + reach, upper)
+    least, lower, upper, most = np.quantile(windows, [0, 0.25, 0.75, 1], axis=1)
+    # What grows by leaps, but grows in every window, is not held back by its largest leap.
+    low, high = np.maximum(mean - reach, least), np.minimum(mean + reach, most)
+    return np.minimum(low, lower), np.maximum(high, upper)
 
 
 def _shares(per_step: np.ndarray) -> np.ndarray:
@@ -200,12 +219,16 @@ def _shares(per_step: np.ndarray) -> np.ndarray:
 
 
 def _ranked(table: pd.DataFrame) -> pd.DataFrame:
-    # The harness keeps nothing of its own, but is entered as the caller for what a step leaves in
-    # free lists and frames: never the line to look at first.
-    ours = (table["function"] == HARNESS) & (table["file"] == "")
-    keyed = table.assign(ours=ours, lasts=table["low"].clip(lower=0).fillna(0.0))
-    by = ["ours", "lasts", "bytes_per_step", *FRAME]
-    ranked = keyed.sort_values(by, ascending=[True, False, False, True, True, True])
+    lasts = table["low"].clip(lower=0).fillna(0.0)
+    # A line comes before what has none, such as the start of a thread. The harness keeps nothing of
+    # its own, but is entered as the caller for what a step leaves in free lists and frames: it
+    # comes last.
+    nameless = table["file"] == ""
+    ours = nameless & (table["function"] == HARNESS)
+    tier = np.select([ours, lasts == 0, nameless], [3, 2, 1], 0)
+    by = ["tier", "lasts", "bytes_per_step", *FRAME]
+    ascending = [True, False, False, True, True, True]
+    ranked = table.assign(tier=tier, lasts=lasts).sort_values(by, ascending=ascending)
     return ranked.reset_index(drop=True)
 
 

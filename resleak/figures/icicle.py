@@ -1,4 +1,4 @@
-"""The flame graph of growth: which calls hold on to more memory after each step."""
+"""Growth as an icicle of plotly, to compose with other figures of plotly."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from resleak.figures import _style
 from resleak.stacks import is_library, prune
 
 _ROOT = "root"
-#: Each is light enough for black letters, and differs from the others in lightness too.
-_STUDIED, _PASSING, _OWN, _LIBRARY = "#E8731A", "#F6C9A4", "#9CC4E4", "#A4A9AE"
-_LETTERS = "#111111"
+_STUDIED, _PASSING, _OWN, _LIBRARY = (
+    _style.FRAMES[kind] for kind in ("studied", "passing", "other", "library")
+)
 _KEY = {
     _STUDIED: "studied code",
     _PASSING: "studied, growth that does not last",
@@ -28,7 +28,7 @@ _UNKNOWN = "no capture has stacks of two steady marks: nothing is known of growt
 _HOVER = "<b>%{customdata[0]}</b><br>%{customdata[1]}<extra></extra>"
 
 
-def flamegraph(tree: pd.DataFrame, *, title: str | None = None, most: int = 1000) -> go.Figure:
+def icicle(tree: pd.DataFrame, *, title: str | None = None, most: int = 1000) -> go.Figure:
     """Draw the stacks that grew: callers above, what they call below, as wide as their growth.
 
     A click on a frame makes it the widest; a click on the top row goes back.
@@ -84,7 +84,7 @@ def _icicle(shown: pd.DataFrame, left_out: int) -> go.Icicle:
         ],
         hovertemplate=_HOVER,
         marker={"colors": [_style.GRID, *_colours(shown)], "line": {"width": 0}},
-        textfont={"color": [_style.INK, *[_LETTERS] * len(shown)]},
+        textfont={"color": [_style.INK, *[_style.LETTERS] * len(shown)]},
         textposition="middle left",
         tiling={"orientation": "v", "pad": 1},
         pathbar={"visible": False},

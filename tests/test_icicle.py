@@ -1,4 +1,4 @@
-"""The flame graph shows what grew, by how much and where, and nothing that a capture slips in."""
+"""The icicle shows what grew, by how much and where, and nothing that a capture slips in."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from resleak.figures.flamegraph import flamegraph
+from resleak.figures.icicle import icicle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,36 +49,34 @@ def tree() -> pd.DataFrame:
 
 def test_the_top_row_is_all_growth(tree: pd.DataFrame) -> None:
     """The root is as wide as all growth, and no frame's parts are wider than the frame."""
-    icicle = flamegraph(tree).data[0]
-    value = dict(zip(icicle.ids, icicle.values, strict=True))
+    drawn = icicle(tree).data[0]
+    value = dict(zip(drawn.ids, drawn.values, strict=True))
     assert value["root"] == pytest.approx(tree["self_bytes_per_step"].sum())
-    assert "3.09 KiB/step" in icicle.labels[0]
-    assert (icicle.branchvalues, icicle.tiling.orientation) == ("total", "v")
+    assert "3.09 KiB/step" in drawn.labels[0]
+    assert (drawn.branchvalues, drawn.tiling.orientation) == ("total", "v")
     for parent in value:
-        parts = [value[i] for i, p in zip(icicle.ids, icicle.parents, strict=True) if p == parent]
+        parts = [value[i] for i, p in zip(drawn.ids, drawn.parents, strict=True) if p == parent]
         assert sum(parts) <= value[parent] * (1 + 1e-9)
 
 
 def test_a_frame_says_where_and_how_much(tree: pd.DataFrame) -> None:
     """A frame is labelled with function, file and line; hovering tells rates and share."""
-    icicle = flamegraph(tree).data[0]
-    assert icicle.labels[2] == "<b>step  app.py:7</b>"
-    assert icicle.labels[3] == "loads  &lt;stdlib&gt;/json/__init__.py:7"
-    told = icicle.customdata[3][1]
+    drawn = icicle(tree).data[0]
+    assert drawn.labels[2] == "<b>step  app.py:7</b>"
+    assert drawn.labels[3] == "loads  &lt;stdlib&gt;/json/__init__.py:7"
+    told = drawn.customdata[3][1]
     for part in ("2.93 KiB/step", "94.8 % of all growth", "1 blocks/step"):
         assert part in told
 
 
 def test_studied_code_stands_out_without_colour_too(tree: pd.DataFrame) -> None:
     """Studied frames have a colour of their own, and bold letters for those who do not see it."""
-    icicle = flamegraph(tree).data[0]
-    colours = dict(zip(icicle.ids, icicle.marker.colors, strict=True))
+    drawn = icicle(tree).data[0]
+    colours = dict(zip(drawn.ids, drawn.marker.colors, strict=True))
     assert len({colours["0"], colours["1"], colours["3"]}) == 3
     assert colours["0"] == colours["2"] == colours["4"]
-    assert [label.startswith("<b>") for label in icicle.labels] == [False, False, True] + 3 * [
-        False
-    ]
-    passing = flamegraph(tree.assign(lasting=False)).data[0]
+    assert [label.startswith("<b>") for label in drawn.labels] == [False, False, True] + 3 * [False]
+    passing = icicle(tree.assign(lasting=False)).data[0]
     assert passing.marker.colors[2] != colours["1"]
     assert "does not last" in passing.customdata[2][1]
 
@@ -86,10 +84,8 @@ def test_studied_code_stands_out_without_colour_too(tree: pd.DataFrame) -> None:
 def test_letters_can_be_read_on_every_colour(tree: pd.DataFrame) -> None:
     """Letters on frames have a contrast of at least 4.5 to 1, on light paper and on dark."""
     other = tree.assign(lasting=False)
-    for icicle in (flamegraph(tree).data[0], flamegraph(other).data[0]):
-        for back, letters in list(zip(icicle.marker.colors, icicle.textfont.color, strict=True))[
-            1:
-        ]:
+    for drawn in (icicle(tree).data[0], icicle(other).data[0]):
+        for back, letters in list(zip(drawn.marker.colors, drawn.textfont.color, strict=True))[1:]:
             light, dark = sorted((luminance(back), luminance(letters)), reverse=True)
             assert (light + 0.05) / (dark + 0.05) >= 4.5
 
@@ -103,9 +99,9 @@ def luminance(colour: str) -> float:
 
 def test_names_from_a_capture_are_text() -> None:
     """A function or file with markup in its name, or a title, is shown as it is written."""
-    figure = flamegraph(grown([(-1, EVIL, EVIL, True, 9.0)]), title=EVIL)
-    icicle = figure.data[0]
-    for text in (icicle.labels[1], icicle.customdata[1][0], figure.layout.title.text):
+    figure = icicle(grown([(-1, EVIL, EVIL, True, 9.0)]), title=EVIL)
+    drawn = figure.data[0]
+    for text in (drawn.labels[1], drawn.customdata[1][0], figure.layout.title.text):
         assert "<script" not in text
         assert "onclick=evil()&gt;" in text
     assert "<script>alert" not in figure.to_html(include_plotlyjs=False)
@@ -115,16 +111,16 @@ def test_a_large_tree_is_pruned_and_says_so() -> None:
     """Of many frames the largest are drawn, with how many are not."""
     frames = [(-1, "main", "app.py", True, 0.0)]
     frames += [(0, f"f{n}", "app.py", True, float(n + 1)) for n in range(50)]
-    icicle = flamegraph(grown(frames), most=11).data[0]
-    assert len(icicle.ids) == 12
-    assert {f"<b>f{n}  app.py:7</b>" for n in range(40, 50)} <= set(icicle.labels)
-    assert "40 smaller frames are not drawn" in icicle.customdata[0][1]
+    drawn = icicle(grown(frames), most=11).data[0]
+    assert len(drawn.ids) == 12
+    assert {f"<b>f{n}  app.py:7</b>" for n in range(40, 50)} <= set(drawn.labels)
+    assert "40 smaller frames are not drawn" in drawn.customdata[0][1]
 
 
 def test_height_follows_depth(tree: pd.DataFrame) -> None:
     """A deeper tree makes a higher figure, up to a limit."""
     chain = [(n - 1, f"f{n}", "app.py", True, 1.0) for n in range(500)]
-    shallow, deep = flamegraph(tree).layout.height, flamegraph(grown(chain)).layout.height
+    shallow, deep = icicle(tree).layout.height, icicle(grown(chain)).layout.height
     assert 150 < shallow < deep <= 1400
 
 
@@ -133,7 +129,7 @@ def test_nothing_to_draw_is_said_in_words(tree: pd.DataFrame, captures: int, tol
     """Without growth the figure says so; without captures it does not claim that nothing grew."""
     nothing = tree.head(0)
     nothing.attrs["captures"] = captures
-    figure = flamegraph(nothing, title="fixed")
+    figure = icicle(nothing, title="fixed")
     assert not figure.data
     assert told in figure.layout.annotations[0].text
     assert figure.layout.title.text == "fixed"
@@ -141,7 +137,7 @@ def test_nothing_to_draw_is_said_in_words(tree: pd.DataFrame, captures: int, tol
 
 def test_the_figure_is_plain_json(tree: pd.DataFrame) -> None:
     """The figure can be stored in a notebook: it is JSON without any number that is not one."""
-    stored = json.loads(flamegraph(tree).to_json())
+    stored = json.loads(icicle(tree).to_json())
     assert "NaN" not in json.dumps(stored)
     assert stored["layout"]["template"]["layout"]["paper_bgcolor"] == "rgba(0, 0, 0, 0)"
 
@@ -150,7 +146,7 @@ def test_the_figure_is_plain_json(tree: pd.DataFrame) -> None:
 def test_a_browser_draws_every_frame(browser: Browser, tmp_path: Path) -> None:
     """Every frame is drawn, callers above what they call, and markup in a name does nothing."""
     whole = grown([*FRAMES, (2, EVIL, EVIL, True, 50.0)])
-    (tmp_path / "figure.html").write_text(flamegraph(whole).to_html(), encoding="utf-8")
+    (tmp_path / "figure.html").write_text(icicle(whole).to_html(), encoding="utf-8")
     page, told = browser.new_page(), []
     page.on("dialog", lambda dialog: (told.append(dialog.message), dialog.dismiss()))
     page.on("console", lambda message: told.append(message.text))

@@ -1,0 +1,121 @@
+"""The flame graph of growth: which calls hold on to more memory after each step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from resleak import units
+from resleak.figures.flame import page, top
+from resleak.figures.flame.encode import Profile, encode
+
+__all__ = ["Flame", "flamegraph"]
+
+#: What notebooks store besides HTML; `resleak.report` draws it.
+MIME = "application/vnd.resleak.flame+json"
+_NOTHING = "nothing grew between the steady marks"
+_UNKNOWN = "no capture has stacks of two steady marks: nothing is known of growth"
+
+
+@dataclass(frozen=True)
+class Flame:
+    """A flame graph that can be looked at wherever HTML with scripts is shown.
+
+    Parameters
+    ----------
+    payload : dict
+        Plain JSON: the profile as `encode` returns it, title, unit, and what the table says.
+    table : DataFrame
+        The lines that keep most, as numbers.
+    """
+
+    payload: dict[str, Any] = field(repr=False)
+    table: pd.DataFrame = field(repr=False)
+
+    def __repr__(self) -> str:
+        """Return the lines that keep most as plain text."""
+        told = str(self.payload["empty"] or self.table.to_string(float_format=units.number))
+        return "\n".join(filter(None, (self.payload["title"], told)))
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        return {"text/html": page.html(self.payload), MIME: self.payload, "text/plain": repr(self)}
+
+    def live(self) -> Any:
+        """Return a widget whose ``selection`` holds the frame that was clicked last.
+
+        Returns
+        -------
+        anywidget.AnyWidget
+            In ``selection``: ``function``, ``file``, ``line``, ``per_step``, ``self_per_step``,
+            ``blocks_per_step``, ``unit``, ``per`` and ``window``, the steps looked at; empty
+            before the first click.
+
+        Raises
+        ------
+        MissingPackageError
+            If anywidget is not installed.
+        """
+        from resleak.figures.flame.live import widget
+
+        return widget(self.payload)
+
+
+def flamegraph(
+    profile: Profile,
+    *,
+    before: Profile | None = None,
+    title: str | None = None,
+    selection: Mapping[str, Any] | None = None,
+    unit: str = "B",
+) -> Flame:
+    """Draw the stacks that grew: callers above, what they call below, as wide as their growth.
+
+    Parameters
+    ----------
+    profile : Profile
+        Of `resleak.stacks.profile`.
+    before : Profile, optional
+        Of the same frames (see `resleak.stacks.joined`): what changed since then is drawn.
+    title : str, optional
+        The figure's title.
+    selection : mapping, optional
+        What to show first: ``window``, two steps; ``function``, ``file`` and ``line`` of a frame
+        to zoom into. The ``selection`` of a live flame graph is one.
+    unit : str
+        What ``bytes`` of the profile counts; anything but ``B`` is written as it is.
+
+    Returns
+    -------
+    Flame
+        Or one that says in words why there is nothing to draw.
+
+    Raises
+    ------
+    ValueError
+        If the two profiles have different frames.
+    """
+    sides = [profile] if before is None else [profile, before]
+    if before is not None and len(before.frames) != len(profile.frames):
+        raise ValueError("before and after must have the same frames: see resleak.stacks.joined")
+    table = top.sites(sides)
+    empty = _why_empty(sides)
+    payload = {
+        **encode(sides),
+        "title": title,
+        "unit": unit,
+        "per": str(profile.per),
+        "empty": empty,
+        "selection": dict(selection or {}),
+        "table": top.written(table, unit, str(profile.per)),
+    }
+    return Flame(payload, table)
+
+
+def _why_empty(sides: list[Profile]) -> str | None:
+    if all(len(side.edges) < 2 for side in sides):
+        return _UNKNOWN
+    grew = (side.changes.groupby("node")["bytes"].sum().gt(0).any() for side in sides)
+    return None if any(grew) else _NOTHING

@@ -1,0 +1,51 @@
+"""The flame graph as a widget: what is clicked can be read back into Python."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from resleak.errors import MissingPackageError
+from resleak.figures.flame.encode import packed_strings
+from resleak.figures.flame.page import library
+
+_RENDER = """
+export default {
+  render({ model, el }) {
+    const host = document.createElement("div");
+    el.append(host);
+    draw(host, model.get("payload"), (selection) => {
+      model.set("selection", selection);
+      model.save_changes();
+    });
+  },
+};
+"""
+
+
+def widget(payload: dict[str, Any]) -> Any:
+    """Return a widget that draws a payload.
+
+    Raises
+    ------
+    MissingPackageError
+        If anywidget is not installed.
+    """
+    return _kind()(payload=packed_strings(payload))
+
+
+@cache
+def _kind() -> type[Any]:
+    try:
+        import anywidget
+        import traitlets
+    except ImportError:
+        told = "a live flame graph needs anywidget: pip install 'resleak[live]'"
+        raise MissingPackageError(told) from None
+
+    class LiveFlame(anywidget.AnyWidget):
+        _esm = library() + _RENDER
+        payload = traitlets.Dict().tag(sync=True)
+        selection = traitlets.Dict().tag(sync=True)
+
+    return LiveFlame

@@ -1,0 +1,82 @@
+"""The script that draws flame graphs, and the HTML it draws them into."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from functools import cache
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from resleak.figures import _style
+from resleak.figures.flame.encode import packed_strings
+from resleak.figures.table import note, right, table, text
+
+_FOLDER = Path(__file__).parent
+_MODULES = ("data", "model", "trees", "view", "panels", "telling", "figure")
+_IMPORT = re.compile(r"^import \{[^}]*\} from \"[^\"]*\";\n", re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=(?:async )?(?:const|function|class) )", re.MULTILINE)
+
+
+@cache
+def library() -> str:
+    """Return everything that draws, as one script without imports and exports."""
+    palette = {**_style.FRAMES, "letters": _style.LETTERS, "modules": _style.MODULES}
+    style = (_FOLDER / "flame.css").read_text(encoding="utf-8")
+    look = f"const CSS = {json.dumps(style)};\nconst PALETTE = {json.dumps(palette)};\n"
+    sources = ((_FOLDER / f"{name}.mjs").read_text(encoding="utf-8") for name in _MODULES)
+    return look + "".join(_EXPORT.sub("", _IMPORT.sub("", source)) for source in sources)
+
+
+def script() -> str:
+    """Return the script that draws every flame graph of its page; it may run more than once."""
+    return f'(() => {{\n"use strict";\n{library()}drawAll();\n}})();'
+
+
+def html(payload: Mapping[str, Any]) -> str:
+    """Return a flame graph as HTML that needs nothing else."""
+    drawing = "" if payload.get("empty") else f"<script>{script()}</script>"
+    return place(payload) + drawing
+
+
+def place(payload: Any) -> str:
+    """Return where a flame graph is drawn, with its data, and a table for where no script runs.
+
+    Parameters
+    ----------
+    payload : dict
+        As `Flame` has it; of someone else's notebook it may be anything.
+    """
+    known = payload if isinstance(payload, Mapping) else {}
+    data = _safe_json(packed_strings(dict(known)))
+    table = f'<div class="resleak-flame">{_fallback(known)}</div>'
+    return (
+        table if known.get("empty") else f'{table}<script type="application/json">{data}</script>'
+    )
+
+
+def _fallback(payload: Mapping[str, Any]) -> str:
+    title, empty = payload.get("title"), payload.get("empty")
+    head = f"<p><b>{escape(str(title))}</b></p>" if title else ""
+    return head + (note(str(empty)) if empty else _table(payload.get("table")))
+
+
+def _table(told: Any) -> str:
+    match told:
+        case {"head": [*head], "rows": [*rows]}:
+            cells = [[*map(text, row[:2]), *map(right, row[2:])] for row in map(_listed, rows)]
+            names = [*map(text, head[:2]), *(text(name, "text-align:right;") for name in head[2:])]
+            return table(names, cells)
+    return ""
+
+
+def _listed(row: Any) -> list[Any]:
+    return row if isinstance(row, list) else [row]
+
+
+def _safe_json(value: Any) -> str:
+    """Return JSON that cannot end the script element it stands in, without NaN."""
+    whole = json.loads(json.dumps(value), parse_constant=lambda _: None)
+    return json.dumps(whole, separators=(",", ":")).replace("<", "\\u003c")
