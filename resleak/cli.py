@@ -199,6 +199,28 @@ def share(
     console.out(_shown(written))
 
 
+@app.command("open")
+def open_file(
+    what: Annotated[Path, typer.Argument(metavar="FILE", help="A file that memray wrote.")],
+    file: Annotated[
+        Path | None, typer.Option("-o", metavar="OUT", help="Write an HTML report, too.")
+    ] = None,
+    as_json: AsJson = False,
+    top: Annotated[int, typer.Option(metavar="N", min=1, help="How many lines to show.")] = 10,
+    fresh: Annotated[bool, typer.Option(help="Read it again, whatever is kept.")] = False,
+) -> None:
+    """Open a memray capture of any program: what grew, where, and how far to trust it."""
+    from resleak import recording
+
+    with console.working(f"reading {what.name}"):
+        opened = recording.open_memray(what, fresh=fresh)
+    _print_json(opened.to_dict(top)) if as_json else console.show_recording(opened, top)
+    if file is not None:
+        from resleak import opened as pages
+
+        console.say(f"written: {_shown(pages.write(opened, file, top=top))}")
+
+
 @app.command()
 def export(
     what: Annotated[

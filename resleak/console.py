@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from resleak.claims import Judgement, VariantJudged
     from resleak.comparison import Comparison
+    from resleak.recording import Recording
 
 #: Characters a line has where nobody says how wide the paper is.
 _WIDTH = 200
@@ -145,6 +146,26 @@ def show_comparison(comparison: Comparison) -> None:
             f"{row['verdict_before']} → {row['verdict_after']}{fixed}",
         )
     _console().print(table)
+
+
+def show_recording(recording: Recording, top: int) -> None:
+    """Print what to know of a capture, the line that holds on to most, and the lines that grew."""
+    screen, per = _console(), recording.per
+    for sentence in recording.warnings:
+        screen.print(f"! {sentence}")
+    screen.print(recording.summary)
+    table = _table(f"per {per}", "share", "95 % interval", "function", "file")
+    grown = recording.sites[recording.sites["bytes_per_step"] > 0]
+    for row in grown.head(top).to_dict(orient="records"):
+        table.add_row(
+            units.rate(row["bytes_per_step"], "B", per),
+            units.share(row["share"]),
+            _interval({**row, "unit": "B"}),
+            row["function"],
+            f"{row['file']}:{row['line']}" if row["file"] else "",
+        )
+    if len(grown):
+        screen.print(table)
 
 
 def _verdicts(judgement: Judgement) -> Table:

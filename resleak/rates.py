@@ -10,9 +10,7 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-import ruptures
 from numpy.typing import NDArray
-from scipy import stats
 
 Points = NDArray[np.float64]
 Runs = list[Points]
@@ -83,6 +81,8 @@ def warmup_end(runs: Runs) -> float:
         return float(x[0])
     scaled = (y - y.mean()) / np.ptp(y)
     design = np.column_stack([scaled, x / x[-1], np.ones_like(x)])
+    import ruptures
+
     search = ruptures.Dynp(model="linear", min_size=3, jump=1).fit(design)
     split = search.predict(n_bkps=1)[0]
     one = search.cost.error(0, len(x))
@@ -129,6 +129,8 @@ def slopes(runs: Runs) -> NDArray[np.float64]:
 
 def climb_p(runs: Runs) -> float:
     """Return the one-sided probability of so steady a climb if there were none."""
+    from scipy import stats
+
     found = [_kendall_p(points) for points in runs]
     clipped = np.clip(found, 1e-15, 1 - 1e-15)
     return float(stats.combine_pvalues(clipped, method="stouffer").pvalue)
@@ -186,6 +188,8 @@ def _mean_curve(runs: Runs) -> tuple[Points, Points]:
 
 
 def _slope(points: Points) -> float:
+    from scipy import stats
+
     return float(stats.theilslopes(points[:, 1], points[:, 0]).slope)
 
 
@@ -202,6 +206,8 @@ def _kendall_p(points: Points) -> float:
         return 1.0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
+        from scipy import stats
+
         p = stats.kendalltau(points[:, 0], points[:, 1], alternative="greater").pvalue
     return 1.0 if np.isnan(p) else float(p)
 
@@ -242,5 +248,7 @@ def _saturating_fit(t: Points, v: Points, tau: float) -> tuple[float, float]:
 
 
 def _sum_of_squares(x: Points, y: Points) -> float:
+    from scipy import stats
+
     line = stats.linregress(x, y)
     return float(np.sum((y - line.slope * x - line.intercept) ** 2))

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from resleak.errors import StoreError
+
+#: The reader computes little, and must not ask the network for symbols of what it is shown.
+_FRUGAL = {
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "DEBUGINFOD_URLS": "",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
 
 
 def read(
@@ -64,19 +73,75 @@ def read(
     return facts
 
 
-def _run(command: list[str], name: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=timeout_s,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        told = f"{name} could not be read within {timeout_s:g} s; capture fewer steps"
-        raise StoreError(told) from None
+def read_any(
+    captures: Sequence[Path],
+    folder: Path,
+    *,
+    everything: bool = False,
+    meanwhile: Callable[[], object] = lambda: None,
+    timeout_s: float = 3600.0,
+) -> dict[str, Any]:
+    """Turn captures of a program that we did not run into tables.
+
+    Parameters
+    ----------
+    captures : sequence of Path
+        Files that memray wrote: of a process, and of its forked children.
+    folder : Path
+        Where the tables go.
+    everything : bool
+        Write ``peak`` and ``temporary`` too.
+    meanwhile : callable, optional
+        Called once while the process reads.
+    timeout_s : float
+        How long reading may take.
+
+    Returns
+    -------
+    dict
+        What should be known about the captures, as `resleak.stacks.foreign.extract` tells it.
+
+    Raises
+    ------
+    StoreError
+        If the first capture is not one of memray, of another version, or damaged.
+    """
+    command = [sys.executable, "-m", "resleak.stacks.foreign", str(folder)]
+    command += [*map(str, captures), *(["--everything"] if everything else [])]
+    name = captures[0].name
+    result = _run(command, name, timeout_s, meanwhile)
+    if result.returncode:
+        raise StoreError(_told(name, result))
+    facts: dict[str, Any] = json.loads(result.stdout)
+    return facts
+
+
+def _run(
+    command: list[str],
+    name: str,
+    timeout_s: float,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> subprocess.CompletedProcess[str]:
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        env={**os.environ, **_FRUGAL},
+    ) as process:
+        try:
+            meanwhile()
+            out, err = process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            told = f"{name} could not be read within {timeout_s:g} s; capture fewer steps"
+            raise StoreError(told) from None
+        except BaseException:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
 def _told(name: str, result: subprocess.CompletedProcess[str]) -> str:

@@ -18,8 +18,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
 import resleak
 from resleak.errors import ShareError
 from resleak.redact import Redactor
@@ -79,7 +77,7 @@ def share(
     inject(book, given)
     if execute:
         run(book, source.resolve().parent, timeout_s)
-    _write(target, _render(book, source, target, given))
+    write(target, _render(book, source, target, given))
     return target
 
 
@@ -91,6 +89,8 @@ def read(path: Path) -> Any:
     ShareError
         If there is none, or the file is none.
     """
+    import nbformat  # takes longer than all that a written report needs
+
     try:
         return nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     except FileNotFoundError:
@@ -109,6 +109,8 @@ def inject(book: Any, parameters: Mapping[str, Any]) -> None:
     """
     if not parameters:
         return
+    import nbformat
+
     tagged = [i for i, c in enumerate(book.cells) if "parameters" in c.metadata.get("tags", [])]
     if not tagged:
         raise ShareError("the notebook has no cell tagged 'parameters', so it takes none")
@@ -247,11 +249,18 @@ def _provenance(source: Path, target: Path, parameters: Mapping[str, Any]) -> li
     """Return what a reader needs to make the report again."""
     options = [f"-p {shlex.quote(f'{k}={v}')}" for k, v in parameters.items()]
     command = ["resleak share", shlex.quote(_relative(source)), *options, "-o", target.name]
-    system = f"{platform.python_implementation()} {platform.python_version()}, {platform.system()}"
     return [
         ("Notebook", source.name),
         ("Parameters", ", ".join(f"{k} = {v!r}" for k, v in parameters.items()) or "as written"),
         ("Run again", " ".join(command)),
+        *written_with(),
+    ]
+
+
+def written_with() -> list[tuple[str, str]]:
+    """Return when, and with what, a report is written."""
+    system = f"{platform.python_implementation()} {platform.python_version()}, {platform.system()}"
+    return [
         ("Written", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"),
         ("Python", system),
         ("Packages", ", ".join(filter(None, map(_version, _PACKAGES)))),
@@ -273,8 +282,14 @@ def _version(package: str) -> str:
     return ""
 
 
-def _write(target: Path, html: str) -> None:
-    """Write a file whole or not at all."""
+def write(target: Path, html: str) -> None:
+    """Write a file whole or not at all.
+
+    Raises
+    ------
+    ShareError
+        If it cannot be written.
+    """
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -24,8 +24,10 @@ READING = {
     "findings",
     "frames",
     "growth",
+    "integrity",
     "limits",
     "rates",
+    "recording",
     "stacks",
     "sweeps",
 }
@@ -37,7 +39,7 @@ LAYERS = (
     {"gauges", "reader", "store"},
     MAKING | READING,
     {"figures"},
-    {"__main__", "cli", "console", "panel", "redact", "report", "share"},
+    {"__main__", "cli", "console", "opened", "panel", "redact", "report", "share"},
 )
 OWNERS = {
     "anywidget": {"figures"},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from resleak.figures._style import quiet, use
 from resleak.figures.difference import difference
 from resleak.figures.evidence import evidence, limits_chart, scaling
@@ -42,4 +44,6 @@ __all__ = [
     "worst",
 ]
 
-quiet()
+# Renderers load what notebooks need, which takes seconds; elsewhere nothing is shown by them.
+if "IPython" in sys.modules:
+    quiet()

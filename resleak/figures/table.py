@@ -175,7 +175,7 @@ def bounds(low: float, high: float, unit: str) -> str:
     return f"[{units.amount(low, 'B')}, {units.amount(high, 'B')}]"
 
 
-def sites_table(sites: pd.DataFrame, *, top: int = 10) -> Table:
+def sites_table(sites: pd.DataFrame, *, top: int = 10, per: str = "step") -> Table:
     """Show where what stays was allocated, largest growth first.
 
     Parameters
@@ -185,6 +185,8 @@ def sites_table(sites: pd.DataFrame, *, top: int = 10) -> Table:
         ``low high count_per_step``.
     top : int
         How many to show; the note says what the others add up to.
+    per : str
+        What the rates are counted by: ``step``, or ``s`` in a recording of another program.
 
     Returns
     -------
@@ -196,9 +198,9 @@ def sites_table(sites: pd.DataFrame, *, top: int = 10) -> Table:
     if grown.empty:
         return Table(note("No allocation site grew between the steady marks."), grown)
     shown, rest = grown.head(top), grown.iloc[top:]
-    heads = [text("function"), text("file"), right("per step"), text("share of the growth")]
+    heads = [text("function"), text("file"), right(f"per {per}"), text("share of the growth")]
     body = [_site_cells(row) for row in shown.to_dict("records")]
-    below = note(_rest(rest)) if len(rest) else ""
+    below = note(_rest(rest, per)) if len(rest) else ""
     return Table(table(heads, body) + below, shown.reset_index(drop=True))
 
 
@@ -224,9 +226,9 @@ def _bar(share: float) -> str:
     return f"min-width:9em;background:{gradient};"
 
 
-def _rest(rest: pd.DataFrame) -> str:
+def _rest(rest: pd.DataFrame, per: str) -> str:
     total = units.amount(float(rest["bytes_per_step"].sum()), "B")
-    return f"{len(rest)} more sites add up to {total} per step."
+    return f"{len(rest)} more sites add up to {total} per {per}."
 
 
 def _number(value: object) -> float:

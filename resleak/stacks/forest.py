@@ -116,11 +116,12 @@ def _lasts(table: pd.DataFrame, found: list[Growth]) -> np.ndarray:
 
 
 def _totals(parents: np.ndarray, own: np.ndarray) -> np.ndarray:
-    totals = own.copy()
-    for node in range(len(parents) - 1, -1, -1):
-        if parents[node] >= 0:
-            totals[parents[node]] += totals[node]
-    return totals
+    totals: list[float] = own.tolist()
+    above: list[int] = parents.tolist()
+    for node in range(len(totals) - 1, -1, -1):
+        if above[node] >= 0:
+            totals[above[node]] += totals[node]
+    return np.array(totals)
 
 
 def _renumbered(table: pd.DataFrame) -> pd.DataFrame:

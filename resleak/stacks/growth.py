@@ -8,14 +8,13 @@ from typing import Protocol
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
 
 from resleak.stacks.trie import HARNESS
 
 #: What tells one frame, and so one site, from another.
 FRAME = ["function", "file", "line"]
 _LEAF = ["leaf_function", "leaf_file", "leaf_line"]
-_LIBRARY = ("<stdlib>", "<site-packages>", "<frozen ")
+_LIBRARY = ("<stdlib>", "<site-packages>", "<frozen ", "<native>")
 #: The steady part is laid out in this many windows, fewer if there are fewer blocks, and again in
 #: so many others: what comes and goes in the time of one window does not in that of the other.
 WINDOWS = (8, 7)
@@ -120,7 +119,8 @@ def site_of(stacks: pd.DataFrame) -> pd.DataFrame:
     """Return, for each stack, the function, file and line of its site."""
     parents = stacks["parent"].to_numpy()
     innermost_studied = nearest(parents, stacks["studied"].to_numpy())
-    innermost_own = nearest(parents, ~stacks["file"].map(is_library).to_numpy(dtype=bool))
+    own = {file: not is_library(file) for file in stacks["file"].unique()}
+    innermost_own = nearest(parents, stacks["file"].map(own).to_numpy(dtype=bool))
     other = np.where(innermost_own >= 0, innermost_own, np.arange(len(stacks)))
     site = np.where(innermost_studied >= 0, innermost_studied, other)
     return stacks[FRAME].iloc[site].reset_index(drop=True)
@@ -178,11 +178,11 @@ def _joined(found: list[Growth], values: Iterable[np.ndarray]) -> pd.DataFrame:
 
 def nearest(parents: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Return, for each node, itself or its nearest ancestor that is wanted, or -1."""
-    nearest = np.where(wanted, np.arange(len(parents)), -1)
-    for node, parent in enumerate(parents):
-        if nearest[node] < 0 <= parent:
-            nearest[node] = nearest[parent]
-    return nearest
+    # Each turn doubles how far up a node has looked, so that deep recursion takes few.
+    found = np.where(wanted, np.arange(len(parents)), parents)
+    while len(todo := np.flatnonzero((found >= 0) & ~wanted[found])):
+        found[todo] = found[found[todo]]
+    return found
 
 
 def _leaves(found: list[Growth]) -> pd.DataFrame:
@@ -198,6 +198,8 @@ def _leaves(found: list[Growth]) -> pd.DataFrame:
 
 def _bounds(windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return bounds of the growth that lasts, for one row a site and one column a window."""
+    from scipy.special import stdtrit  # scipy loads slowly, and the reader needs none of it
+
     count = windows.shape[1]
     if count < 2:
         unknown = np.full(len(windows), np.nan)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import struct
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -109,6 +110,17 @@ def limit_memory() -> None:
     most = _MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(_MEMORY_BYTES, hard)
     with suppress(OSError, ValueError):  # macOS refuses
         resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+
+
+def without_pandas() -> None:
+    """Let this process do without pandas, which pyarrow would load to look for its types."""
+    sys.meta_path.insert(0, _Without())
+
+
+class _Without:
+    def find_spec(self, name: str, *_: object) -> None:
+        if name == "pandas":
+            raise ImportError("pandas is not needed here")
 
 
 def _start_of(capture: Path) -> bytes:

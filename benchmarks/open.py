@@ -1,0 +1,201 @@
+"""From a memray capture to a page with its leak flame graph: `resleak open` against `memray`.
+
+    python benchmarks/open.py
+    python benchmarks/open.py --quick
+    python benchmarks/open.py --only allocations --events 50_000_000
+
+Captures are made here: of imports, of many allocations, of imports with native stacks, of deep
+recursion, of many threads. Both commands open each in turns; the table has the medians of the
+ratios, ours by theirs. Time is the wall clock's; memory is the most that all processes of a command
+held together, shared pages counted once. The second opening is `resleak.open_memray` and its sites
+in a process that runs already. Of both pages the libraries are left out: memray's come from a
+network, ours are the scripts. Stored in benchmarks/results/open.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+RESULTS = Path(__file__).parent / "results" / "open.json"
+IMPORTS = "import pandas, plotly.graph_objects, pyarrow, duckdb"
+#: What is recorded: options of the tracker, and the program.
+PROGRAMS = {
+    "imports": ("trace_python_allocators=True", IMPORTS),
+    "allocations": (
+        "",
+        "kept = []\n"
+        "def churn():\n    for _ in range(1000):\n        a, b = bytearray(700), bytearray(900)\n"
+        "def leak():\n    kept.append(bytearray(1000))\n"
+        "for _ in range(EVENTS // 4000):\n    churn(); leak()",
+    ),
+    "native": ("native_traces=True", IMPORTS),
+    "recursion": (
+        "trace_python_allocators=True",
+        "import sys; sys.setrecursionlimit(5000); kept = []\n"
+        "def dive(n, k):\n    kept.append(bytearray(500))\n    if n: dive(n - 1, k)\n"
+        "for k in range(400):\n    dive(800, k)",
+    ),
+    "threads": (
+        "trace_python_allocators=True",
+        "import threading; kept = []\n"
+        "def work():\n    for n in range(2000):\n        kept.append([bytes(n)] * 2)\n"
+        "all = [threading.Thread(target=work) for _ in range(64)]\n"
+        "[t.start() for t in all]; [t.join() for t in all]",
+    ),
+}
+#: memray's command for each; for what is asked of the others it has no cheaper one.
+THEIRS = {"native": ["--temporal"]}
+GOALS = {
+    "time": {"native": 0.5, "": 0.7},
+    "memory": {"native": 0.4, "": 1.0},
+    "again": {"": 0.03},
+    "size": {"": 0.25},
+}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one command took."""
+
+    time_s: float
+    memory_bytes: int
+
+
+def main() -> None:
+    """Make the captures, open them in turns, and print and store the ratios."""
+    options = _options()
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [
+            _compare(name, _record(Path(folder), name, options.events), options.rounds)
+            for name in options.only or PROGRAMS
+        ]
+    table = Table("capture", "MB", "ours", "memray", "time", "memory", "again", "size")
+    for row in rows:
+        times = [f"{row[key]:.2f} s" for key in ("ours_s", "theirs_s")]
+        ratios = [_judged(row, key) for key in GOALS]
+        table.add_row(str(row["capture"]), f"{row['capture_bytes'] / 1e6:.1f}", *times, *ratios)
+    Console(width=120).print(table)
+    RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one round, few events")
+    parser.add_argument("--events", type=int, help="of the capture with many allocations")
+    parser.add_argument("--rounds", type=int, help="how often both commands open each capture")
+    parser.add_argument("--only", action="append", choices=PROGRAMS, help="this capture")
+    options = parser.parse_args()
+    options.rounds = options.rounds or (1 if options.quick else 5)
+    options.events = options.events or (1_000_000 if options.quick else 10_000_000)
+    return options
+
+
+def _record(folder: Path, name: str, events: int) -> Path:
+    options, program = PROGRAMS[name]
+    capture = folder / f"{name}.bin"
+    body = "".join(f"    {line}\n" for line in program.replace("EVENTS", str(events)).split("\n"))
+    source = folder / f"{name}.py"
+    source.write_text(f"import memray\nwith memray.Tracker({str(capture)!r}, {options}):\n{body}")
+    subprocess.run([sys.executable, str(source)], check=True)
+    return capture
+
+
+def _compare(name: str, capture: Path, rounds: int) -> dict[str, object]:
+    page, theirs = capture.with_suffix(".ours.html"), capture.with_suffix(".theirs.html")
+    python = [sys.executable, "-m"]
+    open_it = [*python, "resleak", "open", str(capture), "-o", str(page), "--fresh"]
+    reports = [*python, "memray", "flamegraph", *THEIRS.get(name, ["--leaks"]), "-f"]
+    reports += ["-o", str(theirs), str(capture)]
+    pairs = [(_cost(open_it), _cost(reports)) for _ in range(rounds)]
+    again = _again(capture)
+    return {
+        "capture": name,
+        "capture_bytes": capture.stat().st_size,
+        "ours_s": statistics.median(ours.time_s for ours, _ in pairs),
+        "theirs_s": statistics.median(other.time_s for _, other in pairs),
+        "time": statistics.median(ours.time_s / other.time_s for ours, other in pairs),
+        "memory": statistics.median(o.memory_bytes / t.memory_bytes for o, t in pairs),
+        "again": again / statistics.median(other.time_s for _, other in pairs),
+        "size": _own_part(page, r"<script>.*?</script>") / _own_part(theirs),
+        "page_bytes": page.stat().st_size,
+        "theirs_page_bytes": theirs.stat().st_size,
+    }
+
+
+def _judged(row: dict[str, object], key: str) -> str:
+    goal = GOALS[key].get(str(row["capture"]), GOALS[key][""])
+    ratio = float(str(row[key]))
+    return f"{ratio:.3g} {'≤' if ratio <= goal else '>'} {goal}"
+
+
+def _cost(command: list[str]) -> Cost:
+    begin, most, done = time.perf_counter(), 0, threading.Event()
+    process = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def watch() -> None:
+        nonlocal most
+        while not done.wait(0.02):
+            most = max(most, sum(_held(process)))
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    code = process.wait()
+    took = time.perf_counter() - begin
+    done.set()
+    watching.join()
+    assert code == 0, command
+    return Cost(took, most)
+
+
+def _held(process: psutil.Process) -> Iterator[int]:
+    try:
+        family = [process, *process.children(recursive=True)]
+    except psutil.Error:
+        return
+    for one in family:
+        try:
+            text = Path(f"/proc/{one.pid}/smaps_rollup").read_text()
+        except OSError:
+            continue
+        found = re.search(r"^Pss: +(\d+) kB", text, re.MULTILINE)
+        yield int(found[1]) * 1024 if found else 0
+
+
+def _again(capture: Path) -> float:
+    """Return how long it takes to open a capture whose tables are there, and to rank its sites."""
+    code = (
+        "import sys, time, pandas, scipy.special, resleak\n"
+        "import resleak.stacks.growth\n"
+        "resleak.open_memray(sys.argv[1])\n"
+        "t = time.perf_counter(); resleak.open_memray(sys.argv[1]).warnings\n"
+        "print(time.perf_counter() - t)"
+    )
+    took = subprocess.run(
+        [sys.executable, "-c", code, str(capture)], capture_output=True, text=True, check=True
+    )
+    return float(took.stdout)
+
+
+def _own_part(page: Path, library: str = "") -> int:
+    """Return the size of a page without the scripts that are a library of ours."""
+    html = page.read_text(encoding="utf-8")
+    return len((re.sub(library, "", html, flags=re.DOTALL) if library else html).encode())
+
+
+if __name__ == "__main__":
+    main()

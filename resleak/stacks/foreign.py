@@ -1,0 +1,157 @@
+"""Turn memray captures of any program into tables; run as a process that may be lost.
+
+Prints what should be known about them as JSON. Exits with 2, and one line on the error stream, if
+they cannot be read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from resleak import store
+from resleak.errors import ResleakError, StoreError
+from resleak.stacks import source
+from resleak.stacks.nodes import Nodes
+from resleak.stacks.process import SNAPSHOTS, Owners, Process, levels, read, summed
+
+_UNITS = {"t_s": "s", "step": "s", "bytes": "B", "count": "blocks", "heap_bytes": "B"}
+_UNITS |= {"rss_bytes": "B"}
+
+
+def extract(captures: Sequence[Path], folder: Path, *, everything: bool = False) -> dict[str, Any]:
+    """Write the tables of a capture, and of those of its forked children, to a folder.
+
+    ``stacks`` are the nodes of the call stacks, below one for each process if there are several;
+    ``live`` is what changed at each mark since the mark before, by stack, thread and allocator;
+    ``marks`` are the marks, and ``snapshots`` those that memray made.
+
+    Parameters
+    ----------
+    captures : sequence of Path
+        Files that memray wrote, the parent's first.
+    folder : Path
+        Where the tables go.
+    everything : bool
+        Write ``peak`` too, what was live at the high-water mark of each process, and
+        ``temporary``, what was released before its thread allocated again.
+
+    Returns
+    -------
+    dict
+        ``processes``: the `resleak.stacks.process.Facts` of each capture. ``left_out``: sentences
+        about children that could not be read.
+
+    Raises
+    ------
+    StoreError
+        If the first file cannot be read.
+    """
+    nodes, owners = Nodes(), Owners()
+    processes: list[Process] = []
+    left_out: list[str] = []
+    for capture in captures:
+        try:
+            several = len(captures) > 1
+            processes.append(read(capture, nodes, owners, everything=everything, several=several))
+        except StoreError as error:
+            if not processes:
+                raise
+            left_out.append(str(error))
+    _write(folder, nodes, owners, processes)
+    return {"processes": [asdict(p.facts) for p in processes], "left_out": left_out}
+
+
+def _write(folder: Path, nodes: Nodes, owners: Owners, processes: list[Process]) -> None:
+    t_ms = _times(processes)
+    t_s = (t_ms - t_ms[0]) / 1e3
+    changes = _merged(processes, t_ms)
+    mark = changes[:, 0]
+    live = {"mark": mark.astype(np.int32), "step": t_s[mark], "phase": _steady(len(mark))}
+    live |= {"node": changes[:, 1].astype(np.int32), **owners.columns(changes[:, 2])}
+    live |= {"bytes": changes[:, 3], "count": changes[:, 4]}
+    marks = {"mark": np.arange(len(t_ms), dtype=np.int32), "step": t_s, "phase": _steady(len(t_s))}
+    marks |= {"t_s": t_s, "heap_bytes": levels(changes, len(t_ms))}
+    marks |= {"rss_bytes": _rss(processes, t_ms)}
+    tables = {"live": live, "marks": marks, "snapshots": _snapshots(processes, int(t_ms[0]))}
+    tables |= {name: _joined(processes, name) for name in processes[0].tables}
+    for name, columns in {"stacks": nodes.columns(), **tables}.items():
+        store.write_table(folder / f"{name}.parquet", columns, _UNITS)
+
+
+def _times(processes: list[Process]) -> np.ndarray:
+    """Return the moments of all processes, thinned out if they are many."""
+    if len(processes) == 1:
+        return processes[0].t_ms
+    moments: np.ndarray = np.unique(np.concatenate([process.t_ms for process in processes]))
+    if len(moments) <= SNAPSHOTS + 2:
+        return moments
+    kept = np.linspace(0, len(moments) - 1, SNAPSHOTS).round().astype(int)
+    thinned: np.ndarray = moments[kept]
+    return thinned
+
+
+def _merged(processes: list[Process], t_ms: np.ndarray) -> np.ndarray:
+    """Return the changes of all processes, each at the first moment that sees it."""
+    if len(processes) == 1:
+        return processes[0].changes
+    parts = [process.changes.copy() for process in processes]
+    for part, process in zip(parts, processes, strict=True):
+        part[:, 0] = np.searchsorted(t_ms, process.t_ms)[part[:, 0]]
+    return summed(np.concatenate(parts))
+
+
+def _rss(processes: list[Process], t_ms: np.ndarray) -> np.ndarray:
+    """Return what was resident at each moment, of the processes that ran; NaN before any look."""
+    total = np.full(len(t_ms), np.nan)
+    for process in processes:
+        at, rss = process.snapshots[:, 0], process.snapshots[:, 2].astype(float)
+        seen = np.searchsorted(at, t_ms, side="right") - 1
+        runs = (seen >= 0) & (t_ms <= process.t_ms[-1])
+        total[runs] = np.nan_to_num(total[runs]) + rss[seen[runs]]
+    return total
+
+
+def _snapshots(processes: list[Process], start: int) -> dict[str, np.ndarray]:
+    rows = np.concatenate([process.snapshots for process in processes])
+    of = np.repeat([p.facts.pid for p in processes], [len(p.snapshots) for p in processes])
+    columns = {"process": of.astype(np.int64), "t_s": (rows[:, 0] - start) / 1e3}
+    return columns | {"heap_bytes": rows[:, 1], "rss_bytes": rows[:, 2]}
+
+
+def _joined(processes: list[Process], name: str) -> dict[str, np.ndarray]:
+    rows = np.concatenate([p.tables[name] for p in processes if name in p.tables])
+    return {"node": rows[:, 0].astype(np.int32), "bytes": rows[:, 1], "count": rows[:, 2]}
+
+
+def _steady(count: int) -> np.ndarray:
+    return np.full(count, "steady", dtype=object)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Read captures as the command line says and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m resleak.stacks.foreign", description=__doc__)
+    parser.add_argument("folder", type=Path, help="folder for the tables")
+    parser.add_argument("captures", type=Path, nargs="+", help="files that memray wrote")
+    parser.add_argument("--everything", action="store_true", help="peak and temporary, too")
+    options = parser.parse_args(arguments)
+    source.limit_memory()
+    source.without_pandas()
+    try:
+        facts = extract(options.captures, options.folder, everything=options.everything)
+    except (ResleakError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(json.dumps(facts))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
