@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
@@ -25,6 +25,7 @@ from resleak.errors import ResleakError, ScenarioError, ShareError, StoreError
 
 if TYPE_CHECKING:
     from resleak.frames import Captures
+    from resleak.stacks.growth import Tables
 
 OK, NOT_AS_DECLARED, CANNOT, INTERRUPTED = 0, 1, 2, 130
 
@@ -238,11 +239,10 @@ def export(
     """Write the stacks that grew for another viewer: speedscope, flamegraph.pl, pprof."""
     from resleak.stacks import exports, profile
 
-    captures = _one_variant(what)
+    captures, name = _to_export(what)
     found = profile(captures)
     if not found.captures:
         raise StoreError(f"{what} has no stacks of two steady marks: capture it with memray")
-    name = f"{captures[0].scenario.replace('/', '-')}-{captures[0].variant}"
     console.out(_shown(exports.write(found, kind, file, name)))
 
 
@@ -342,12 +342,17 @@ def _load(folder: Path | str) -> Captures:
     return frames.load(folder)
 
 
-def _one_variant(what: str) -> Captures:
+def _to_export(what: str) -> tuple[Sequence[Tables], str]:
+    """Return the captures of one variant, or one of any program, and a name for them."""
+    if Path(what).is_file():
+        from resleak import recording
+
+        return [recording.open_memray(what)], Path(what).stem
     found = _load(what)
     names = list(dict.fromkeys(f"{c.scenario} {c.variant}" for c in found))
     if len(names) > 1:
         raise StoreError(f"{what} has {', '.join(names)}: name the folder of one of them")
-    return found
+    return found, names[0].replace("/", "-").replace(" ", "-")
 
 
 def _two_sides(what: list[str], out: Path) -> tuple[Captures, Captures]:

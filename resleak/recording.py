@@ -126,19 +126,18 @@ class Recording:
 
     @property
     def summary(self) -> str:
-        """One sentence that names the line that holds on to most."""
+        """The line that holds on to most, in a sentence."""
         if self.sites.empty:
             return "Nothing that was allocated is left."
-        lasting = self.sites[self.sites["low"] > 0]
-        first = (lasting if len(lasting) else self.sites).iloc[0]
+        from resleak import stacks
+
+        told = stacks.in_words(self.sites)
+        if (self.sites["low"] > 0).any():
+            return told[:1].upper() + told[1:]
+        first = self.sites.iloc[0]
         where = f"{first['file']}:{first['line']}" if first["file"] else "an unknown place"
         rate = units.rate(float(first["bytes_per_step"]), "B", self.per)
         share = units.share(float(first["share"]))
-        if len(lasting):
-            return (
-                f"{share} of what stays, {rate}, is allocated in {first['function']} at {where}; "
-                "it grows over the whole time."
-            )
         return (
             f"No line grows over the whole time. Most of what is left, {share}, was allocated in "
             f"{first['function']} at {where}: {rate} on average."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import foreign
 import nbformat
 import psutil
 import pytest
@@ -266,6 +268,19 @@ def test_stacks_are_exported_for_other_viewers(cli, project, tmp_path, kind, nam
     named = cli("export", str(stored), "--format", kind, "-o", "mine")
     assert named.stdout == "mine\n"
     assert (tmp_path / "mine").read_bytes() == (tmp_path / name).read_bytes()
+
+
+def test_a_capture_of_any_program_is_exported(cli, tmp_path):
+    """`export FILE` writes what grew in a file that memray wrote, named after it."""
+    pytest.importorskip("memray")
+    folder = tmp_path / "elsewhere"
+    capture = foreign.record(folder)
+    result = cli("export", str(capture), "--format", "collapsed")
+    assert result.stdout == "some.collapsed.txt\n"
+    where, name, line = foreign.LEAK
+    written = (tmp_path / "some.collapsed.txt").read_text()
+    assert re.search(rf"{name} \({where}:{line}\) \d{{4}}", written)
+    assert str(folder) not in written
 
 
 def test_what_cannot_be_exported_is_said(cli, project):

@@ -138,6 +138,15 @@ def test_steps_and_seconds_do_not_compare() -> None:
         joined(old, new)
 
 
+def test_a_side_of_which_nothing_is_known_is_no_side() -> None:
+    """Without captures on one side, nothing passes for new or gone."""
+    known = profiles.made_up({(MAIN,): 10.0})
+    with pytest.raises(StoreError, match="the one before has no stacks"):
+        difference(profile([]), known)
+    with pytest.raises(StoreError, match="the one after has no stacks"):
+        joined(known, profile([]))
+
+
 def test_nothing_against_nothing_is_an_empty_table() -> None:
     """Two empty profiles have no frames in common and no site."""
     empty = profiles.made_up({})

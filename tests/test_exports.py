@@ -169,13 +169,13 @@ def test_pprof_is_read_by_googles_own_library() -> None:
     read = parsed(pprof(profiles.made_up(KNOWN), "my run"))
     text = list(read.string_table)
     assert [(text[kind.type], text[kind.unit]) for kind in read.sample_type] == [
-        *(("blocks_per_1000_step", "count"), ("per_step", "bytes"))
+        *(("blocks_per_1000_steps", "count"), ("bytes_per_step", "bytes"))
     ]
     assert stacks_of(read) == {
         **{(MAIN,): (100, 0), (MAIN, LOAD): (100, 300), (MAIN, LOAD, KEEP): (100, 12)}
     }
     assert text[0] == ""
-    assert text[read.default_sample_type] == "per_step"
+    assert text[read.default_sample_type] == "bytes_per_step"
     assert [text[place] for place in read.comment] == ["my run"]
 
 

@@ -39,7 +39,8 @@ def test_the_leak_of_another_program_comes_first(opened: Recording) -> None:
     assert first["share"] > 0.9
     each = 2 * first["bytes_per_step"] / first["count_per_step"]  # the object, and its buffer
     assert each == pytest.approx(2057, rel=0.05)
-    assert "keep at app/store.py:3" in opened.summary
+    assert " per second, at least " in opened.summary
+    assert "from app/store.py:3 in keep, " in opened.summary
 
 
 def test_a_recording_stands_where_a_capture_does(opened: Recording) -> None:

@@ -11,6 +11,7 @@ from resleak.claims import ORDER
 from resleak.declare import BROKEN, HANGS, SCALES
 from resleak.figures._style import order
 from resleak.figures.table import bounds
+from resleak.stacks import in_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -129,32 +130,9 @@ def accused(sites: pd.DataFrame) -> Prose:
     Returns
     -------
     Prose
-        A sentence; another if more of what grew lasts, but has no line one could look at.
+        A sentence; another if more of what grew has no line one could look at.
     """
-    if not len(sites):
-        return Prose("no memory profile.")
-    per = {"s": "second"}.get(str(sites.attrs.get("per", "step")), "step")
-    certain = sites[sites["low"] > 0]
-    lines, others = certain[certain["file"] != ""], certain[certain["file"] == ""]
-    if lines.empty:
-        told = [f"no line holds on to more memory with each {per}."]
-    else:
-        told = [_accused(lines.iloc[0].to_dict(), per)]
-    most = others.nlargest(1, "share")
-    if len(most) and not most["share"].iloc[0] <= lines["share"].max():
-        share, name = units.share(float(most["share"].iloc[0])), _code(most["function"].iloc[0])
-        told.append(f"{share} of what grew is {name}, and has no line.")
-    return Prose(" ".join(told))
-
-
-def _accused(site: Mapping[Hashable, Any], per: str) -> str:
-    rate, low = (units.amount(float(site[key]), "B") for key in ("bytes_per_step", "low"))
-    where = _code(f"{site['file']}:{site['line']}")
-    at_least = f", at least {low}," if low != rate else ""
-    return (
-        f"{rate} per {per}{at_least} from {where} in {_code(site['function'])}, "
-        f"{units.share(float(site['share']))} of what grew."
-    )
+    return Prose(in_words(sites, _code))
 
 
 def _code(text: object) -> str:

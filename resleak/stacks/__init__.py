@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from resleak.stacks.forest import prune, tree
     from resleak.stacks.growth import is_library, sites
     from resleak.stacks.windows import Profile, profile
+    from resleak.stacks.words import in_words
 
 _HOMES = {
     "Filter": "filters",
     "Profile": "windows",
     "alive": "filters",
     "growing": "filters",
+    "in_words": "words",
     "is_library": "growth",
     "joined": "difference",
     "only": "filters",
@@ -35,6 +37,7 @@ __all__ = [
     "Profile",
     "alive",
     "growing",
+    "in_words",
     "is_library",
     "joined",
     "only",

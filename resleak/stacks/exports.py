@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import numpy as np
 from resleak.errors import ShareError
 from resleak.stacks.growth import FRAME
 from resleak.stacks.windows import Profile
+from resleak.stacks.wire import Strings, message, number, packed, pair
 
 _SPEEDSCOPE = "https://www.speedscope.app/file-format-schema.json"
 _Frame = tuple[str, str, int]
@@ -117,24 +118,34 @@ def pprof(profile: Profile, name: str = "growth") -> bytes:
     https://github.com/google/pprof/blob/main/proto/README.md
     """
     frames, stacks = _grown(profile)
-    strings = _Strings()
-    types = [(f"blocks_per_{_STEPS}_{profile.per}", "count"), (f"per_{profile.per}", "bytes")]
-    parts = [_message(1, _pair(strings[kind], strings[unit])) for kind, unit in types]
-    for stack in stacks:
-        values = [round(stack.count * _STEPS), round(stack.bytes)]
-        # A location is a frame, and its identifier one more than the frame's place.
-        leaf_first = [place + 1 for place in reversed(stack.frames)]
-        parts.append(_message(2, _packed(1, leaf_first) + _packed(2, values)))
-    functions = {code: n for n, code in enumerate(dict.fromkeys(f[:2] for f in frames), 1)}
-    for place, (function, file, line) in enumerate(frames, 1):
-        at = _message(4, _pair(functions[function, file], line))
-        parts.append(_message(4, _number(1, place) + at))
-    for (function, file), number in functions.items():
-        fields = enumerate((number, strings[function], strings[function], strings[file]), 1)
-        parts.append(_message(5, b"".join(_number(*field) for field in fields)))
-    about = [_number(13, strings[name]), _number(14, strings[types[1][0]])]
-    table = [_message(6, text.encode(errors="replace")) for text in strings.texts]
+    strings = Strings()
+    many = f"{_STEPS}_{profile.per.replace('step', 'steps')}"
+    types = {f"blocks_per_{many}": "count", f"bytes_per_{profile.per}": "bytes"}
+    parts = [message(1, pair(strings[kind], strings[unit])) for kind, unit in types.items()]
+    parts += [message(2, _sample(stack)) for stack in stacks]
+    parts += _code(frames, strings)
+    about = [number(13, strings[name]), number(14, strings[list(types)[-1]])]
+    table = [message(6, text.encode(errors="replace")) for text in strings.texts]
     return gzip.compress(b"".join([*parts, *table, *about]), mtime=0)
+
+
+def _sample(stack: _Stack) -> bytes:
+    # A location is a frame, and its identifier one more than the frame's place.
+    leaf_first = [place + 1 for place in reversed(stack.frames)]
+    return packed(1, leaf_first) + packed(2, [round(stack.count * _STEPS), round(stack.bytes)])
+
+
+def _code(frames: list[_Frame], strings: Strings) -> list[bytes]:
+    """Return the locations and functions of a pprof file."""
+    functions = {code: n for n, code in enumerate(dict.fromkeys(f[:2] for f in frames), 1)}
+    parts = [
+        message(4, number(1, place) + message(4, pair(functions[function, file], line)))
+        for place, (function, file, line) in enumerate(frames, 1)
+    ]
+    for (function, file), identifier in functions.items():
+        values = (identifier, strings[function], strings[function], strings[file])
+        parts.append(message(5, b"".join(number(*field) for field in enumerate(values, 1))))
+    return parts
 
 
 #: Each format by name: what writes it, and how its files end.
@@ -229,48 +240,3 @@ def _on_one_line(frame: _Frame) -> str:
     text = f"{function} ({file}:{line})" if file else function
     printable = "".join(c if c.isprintable() else " " for c in text.replace(";", ","))
     return " ".join(printable.split())
-
-
-class _Strings:
-    """The table of strings of a pprof file, whose first is empty."""
-
-    def __init__(self) -> None:
-        self._places = {"": 0}
-
-    def __getitem__(self, text: str) -> int:
-        return self._places.setdefault(text, len(self._places))
-
-    @property
-    def texts(self) -> Iterable[str]:
-        """All of them, in order."""
-        return self._places
-
-
-# Protocol Buffers' wire format, of which a profile needs whole numbers and lengths only.
-
-
-def _varint(value: int) -> bytes:
-    return bytes(_septets(value & (1 << 64) - 1))
-
-
-def _septets(value: int) -> Iterator[int]:
-    while value > 127:
-        yield value & 127 | 128
-        value >>= 7
-    yield value
-
-
-def _number(field: int, value: int) -> bytes:
-    return _varint(field << 3) + _varint(value)
-
-
-def _message(field: int, content: bytes) -> bytes:
-    return _varint(field << 3 | 2) + _varint(len(content)) + content
-
-
-def _packed(field: int, values: Iterable[int]) -> bytes:
-    return _message(field, b"".join(map(_varint, values)))
-
-
-def _pair(first: int, second: int) -> bytes:
-    return _number(1, first) + _number(2, second)
