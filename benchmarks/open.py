@@ -6,7 +6,8 @@
 
 Captures are made here: of imports, of many allocations, of imports with native stacks, of deep
 recursion, of many threads. Both commands open each in turns; the table has the medians of the
-ratios, ours by theirs. Time is the wall clock's; memory is the most that all processes of a command
+ratios, ours by theirs. Time is the wall clock's (beside it the processor's,
+which other work on the machine changes less); memory is the most that all processes of a command
 held together, shared pages counted once. The second opening is `resleak.open_memray` and its sites
 in a process that runs already. Of both pages the libraries are left out: memray's come from a
 network, ours are the scripts. Stored in benchmarks/results/open.json.
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import statistics
 import subprocess
@@ -73,6 +75,7 @@ class Cost:
     """What one command took."""
 
     time_s: float
+    cpu_s: float
     memory_bytes: int
 
 
@@ -84,11 +87,12 @@ def main() -> None:
             _compare(name, _record(Path(folder), name, options.events), options.rounds)
             for name in options.only or PROGRAMS
         ]
-    table = Table("capture", "MB", "ours", "memray", "time", "memory", "again", "size")
+    table = Table("capture", "MB", "ours", "memray", "CPU", *GOALS)
     for row in rows:
         times = [f"{row[key]:.2f} s" for key in ("ours_s", "theirs_s")]
         ratios = [_judged(row, key) for key in GOALS]
-        table.add_row(str(row["capture"]), f"{row['capture_bytes'] / 1e6:.1f}", *times, *ratios)
+        size, cpu = f"{row['capture_bytes'] / 1e6:.1f}", f"{row['cpu']:.3g}"
+        table.add_row(str(row["capture"]), size, *times, cpu, *ratios)
     Console(width=120).print(table)
     RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
 
@@ -129,6 +133,7 @@ def _compare(name: str, capture: Path, rounds: int) -> dict[str, object]:
         "ours_s": statistics.median(ours.time_s for ours, _ in pairs),
         "theirs_s": statistics.median(other.time_s for _, other in pairs),
         "time": statistics.median(ours.time_s / other.time_s for ours, other in pairs),
+        "cpu": statistics.median(ours.cpu_s / other.cpu_s for ours, other in pairs),
         "memory": statistics.median(o.memory_bytes / t.memory_bytes for o, t in pairs),
         "again": again / statistics.median(other.time_s for _, other in pairs),
         "size": _own_part(page, r"<script>.*?</script>") / _own_part(theirs),
@@ -152,14 +157,14 @@ def _cost(command: list[str]) -> Cost:
         while not done.wait(0.02):
             most = max(most, sum(_held(process)))
 
-    watching = threading.Thread(target=watch)
+    watching = threading.Thread(target=watch, daemon=True)
     watching.start()
-    code = process.wait()
+    _, status, used = os.wait4(process.pid, 0)  # with what its children used
     took = time.perf_counter() - begin
     done.set()
     watching.join()
-    assert code == 0, command
-    return Cost(took, most)
+    assert status == 0, command
+    return Cost(took, used.ru_utime + used.ru_stime, most)
 
 
 def _held(process: psutil.Process) -> Iterator[int]:

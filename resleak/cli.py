@@ -7,10 +7,12 @@ standard error. Heavy imports stand inside the commands, so that ``--help`` is q
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import os
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -213,6 +215,8 @@ def open_file(
     """Open a memray capture of any program: what grew, where, and how far to trust it."""
     from resleak import recording
 
+    if file is not None:  # what writes the report is loaded while another process reads
+        threading.Thread(target=importlib.import_module, args=("resleak.opened",)).start()
     with console.working(f"reading {what.name}"):
         opened = recording.open_memray(what, fresh=fresh)
     _print_json(opened.to_dict(top)) if as_json else console.show_recording(opened, top)

@@ -9,6 +9,8 @@ from resleak import units
 
 #: More mapped memory than this, and than twice what was resident, was reserved and not used.
 _RESERVED_BYTES = 256 * 1024**2
+#: A share of bytes whose native frames were not looked up, worth a sentence.
+_NOT_LOOKED_UP = 0.01
 #: A share of blocks without a stack, and of native frames without source, worth a sentence.
 _WITHOUT_STACK, _WITHOUT_SOURCE = 0.05, 0.5
 #: A program may end this long after memray's last look at it.
@@ -75,7 +77,11 @@ def _stacks(facts: Mapping[str, Any]) -> Iterator[str]:
     if not facts["native"]:
         return
     looked_up, with_source = facts["looked_up"], facts["with_source"]
-    yield f"native frames were looked up for {units.share(looked_up)} of the bytes"
+    if looked_up < 1 - _NOT_LOOKED_UP:
+        yield (
+            f"native frames were looked up for {units.share(looked_up)} of the bytes; the other "
+            "stacks end in <native>"
+        )
     if with_source < 1 - _WITHOUT_SOURCE:
         yield (
             f"{units.share(1 - with_source)} of the native frames have no source file: the "

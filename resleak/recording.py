@@ -269,7 +269,8 @@ def _keep(places: Sequence[Path], files: Sequence[Path], *, everything: bool = F
                 stamps = _stamps(files)
                 told = reader.read_any(files, partial, everything=everything, meanwhile=_warm_up)
                 told |= {"schema": SCHEMA, "files": stamps, "everything": everything}
-                store.write_json(partial / _FACTS, told | {"elsewhere": folder != places[0]})
+                told |= {"elsewhere": folder.parent != files[0].parent}
+                store.write_json(partial / _FACTS, told)
         except CaptureError as error:
             failed = error
             continue

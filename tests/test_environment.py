@@ -34,7 +34,10 @@ CONDA_NAMES = {
 }
 STDLIB = {canonicalize_name(name) for name in sys.stdlib_module_names}
 #: Where the name to import is not the name to install.
-IMPORT_NAMES = {"bs4": "beautifulsoup4", "yaml": "pyyaml", "rattler": "py-rattler"}
+IMPORT_NAMES = {
+    **{"bs4": "beautifulsoup4", "google": "protobuf", "rattler": "py-rattler"},
+    "yaml": "pyyaml",
+}
 
 
 def requirements(texts: list[str]) -> dict[str, Requirement]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -41,8 +42,7 @@ def application(**views: Any) -> Any:
 
 
 async def migrate() -> None:
-    """Make the tables, in memory; they last as long as the connection of this context."""
-    from asgiref.sync import sync_to_async
+    """Make the tables, in memory; they last as long as the thread that made them."""
     from django.core.management import call_command
 
-    await sync_to_async(call_command)("migrate", verbosity=0)
+    await asyncio.to_thread(call_command, "migrate", verbosity=0)

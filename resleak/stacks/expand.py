@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,10 @@ class PythonStacks:
 
 
 class HybridStacks(PythonStacks):
-    """Enters Python stacks with the native frames between and below them, as `PythonStacks` does.
+    """Enters Python stacks with the native frames below the innermost line of Python.
+
+    Those between two lines of Python are the interpreter's, with few exceptions; without them, the
+    same calls have the same nodes whether or not their native frames were looked up.
 
     Reading the symbols of the libraries is what takes time and memory, and memray reads them anew
     whenever the program loads another library. So the records are looked up by such generations,
@@ -125,15 +129,14 @@ class HybridStacks(PythonStacks):
 
     def _look_up(self, record: Any) -> None:
         python = set(record.stack_trace())
-        stack = []
-        for frame in record.hybrid_stack_trace():
-            named, known = (frame, True) if frame in python else native(frame)
-            self._frames += frame not in python
-            self._with_source += known and frame not in python
-            stack.append(named)
-        if not python:
-            self.without.add(record.stack_id)
-        self._exact[_key(record)] = self._nodes.add([*stack, *self._top])
+        inner = takewhile(lambda frame: frame not in python, record.hybrid_stack_trace())
+        below = []
+        for frame in inner:
+            named, known = native(frame)
+            self._with_source += known
+            below.append(named)
+        self._frames += len(below)
+        self._exact[_key(record)] = self._add(record, tuple(below))
 
 
 def _key(record: Any) -> tuple[int, int, int]:

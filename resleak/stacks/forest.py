@@ -74,12 +74,22 @@ def prune(tree: pd.DataFrame, most: int = 1000) -> pd.DataFrame:
 
 def merged(stacks: list[pd.DataFrame]) -> tuple[pd.DataFrame, list[np.ndarray]]:
     """Join several tables of stacks; return the joined one and the nodes there of each."""
+    if len(stacks) == 1:  # as it is: nothing to look up
+        return _with_depth(stacks[0]), [np.arange(len(stacks[0]))]
     nodes: dict[_Key, int] = {}
     rows: list[tuple[int, int, str, str, int, bool, int]] = []
     merged = [np.array(list(_enter(part, nodes, rows)), dtype=np.int64) for part in stacks]
     names = ["node", "parent", *FRAME, "studied", "depth"]
     types = {"node": int, "parent": int, "line": int, "studied": bool, "depth": int}
     return pd.DataFrame(rows, columns=names).astype(types), merged
+
+
+def _with_depth(stacks: pd.DataFrame) -> pd.DataFrame:
+    depths: list[int] = []
+    for parent in stacks["parent"].tolist():
+        depths.append(depths[parent] + 1 if parent >= 0 else 0)
+    table = stacks[["node", "parent", *FRAME, "studied"]].assign(depth=depths)
+    return table.astype({"node": int, "parent": int, "line": int, "depth": int})
 
 
 def _enter(

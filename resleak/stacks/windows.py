@@ -138,11 +138,12 @@ def _in_preorder(
 def _sizes(parents: np.ndarray, used: np.ndarray) -> np.ndarray:
     """Return how many nodes each subtree keeps, itself included; 0 where none is used."""
     sizes: list[int] = used.tolist()
+    own, above = used.tolist(), parents.tolist()
     for node in range(len(sizes) - 1, -1, -1):
         if sizes[node]:
-            sizes[node] += 1 - int(used[node])
-            if parents[node] >= 0:
-                sizes[parents[node]] += sizes[node]
+            sizes[node] += 1 - own[node]
+            if above[node] >= 0:
+                sizes[above[node]] += sizes[node]
     return np.array(sizes, dtype=np.int64)
 
 

@@ -77,7 +77,7 @@ export const blocks = ({ unit, per }, count) => (unit === "B" ? [rateText(count,
 /** Return the function that colours a node as was chosen. */
 export function colouring({ profile, options, modules, grown }) {
   const { kind } = profile.frames;
-  const ownOf = byFrame(profile, grown.own[BYTES]);
+  const ownOf = options.colour === "growth" ? byFrame(profile, grown.own[BYTES]) : [];
   const most = ownOf.reduce((a, b) => Math.max(a, b), 0) || 1;
   const ofKind = { [STUDIED]: PALETTE.studied, [LIBRARY]: PALETTE.library, [NO_FILE]: PALETTE.library };
   const of = {
