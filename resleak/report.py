@@ -42,6 +42,7 @@ _STYLES = ALLOWED_CSS_PROPERTIES | {
     "margin-top", "max-width", "min-width", "opacity", "overflow-wrap", "overflow-x", "padding",
     "padding-bottom", "padding-left", "padding-right", "padding-top",
 }  # fmt: skip
+_UNSEEN = re.compile(r"<(style|script)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
 _LIGHT, _DARK = "default", "github-dark"
 _USUAL_HEIGHT = 450
 
@@ -146,10 +147,13 @@ def _highlighted(source: str, metadata: Any = None) -> str:
 
 
 def clean(html: str) -> str:
-    """Return HTML with only harmless tags, attributes and styles left; the rest shows as text."""
+    """Return HTML with only harmless tags, attributes and styles left; the rest shows as text.
+
+    Scripts and style sheets, such as those that pandas puts before each table, are left out.
+    """
     return str(
         bleach.clean(
-            html,
+            _UNSEEN.sub("", html),
             tags=_TAGS,
             attributes=_allowed,
             protocols={"http", "https", "mailto", "data"},

@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from resleak.figures.flame import Flame, flamegraph
+from resleak.stacks import Profile
 
 SCRIPTS = Path(__file__).parent.parent / "resleak" / "figures" / "flame"
 #: The parts that need no page.
@@ -33,29 +34,20 @@ console.log(JSON.stringify(new Function("m", "p", "tell", `return ${{code}}`)(m,
 """
 
 
-@dataclass(frozen=True)
-class Made:
-    """What `resleak.stacks.profile` returns, in shape."""
-
-    frames: pd.DataFrame
-    edges: np.ndarray
-    changes: pd.DataFrame
-    per: str = "step"
-
-
 Row = tuple[int, str, str, bool]
 Change = tuple[int, int, float, float]
 
 
-def profile(rows: Sequence[Row], changes: Sequence[Change], edges: Sequence[float]) -> Made:
+def profile(rows: Sequence[Row], changes: Sequence[Change], edges: Sequence[float]) -> Profile:
     """Return a profile of frames (parent, function, file, studied), each at line 7."""
     frames = pd.DataFrame(rows, columns=["parent", "function", "file", "studied"])
+    frames = frames.astype({"parent": int, "studied": bool})
     depth: list[int] = []
     for parent in frames["parent"]:
         depth.append(depth[parent] + 1 if parent >= 0 else 0)
     frames = frames.assign(node=range(len(frames)), line=7, depth=np.array(depth, dtype=int))
     table = pd.DataFrame(changes, columns=["window", "node", "bytes", "count"])
-    return Made(frames, np.array(edges, dtype=float), table)
+    return Profile(frames, np.array(edges, dtype=float), table, "step", captures=1)
 
 
 #: A small service: ``load`` is called by two, and ``json`` grows in the second window only.
@@ -83,17 +75,19 @@ CHANGES: list[Change] = [
 EDGES = [10.0, 110.0, 210.0]
 
 
-def service() -> Made:
+def service() -> Profile:
     """Return the small service's profile."""
     return profile(ROWS, CHANGES, EDGES)
 
 
-def cured() -> Made:
+def cured() -> Profile:
     """Return what came before or after: `put` is gone, `other` is new."""
     return profile(ROWS, [(0, 3, 4000.0, 4.0), (0, 7, 300.0, 4.0), (1, 5, 800.0, 8.0)], EDGES)
 
 
-def random(seed: int, size: int = 60, windows: int = 5, frames: pd.DataFrame | None = None) -> Made:
+def random(
+    seed: int, size: int = 60, windows: int = 5, frames: pd.DataFrame | None = None
+) -> Profile:
     """Return a profile with recursion, shrinking stacks and frames that come up in many places."""
     rng = np.random.default_rng(seed)
     rows: list[Row] = []
@@ -108,10 +102,10 @@ def random(seed: int, size: int = 60, windows: int = 5, frames: pd.DataFrame | N
     table = {(int(rng.integers(windows)), int(rng.integers(size))) for _ in range(many)}
     values = [(w, n, float(rng.integers(-900, 2000)), float(rng.integers(0, 9))) for w, n in table]
     made = profile(rows, values, np.linspace(0, 100 * windows, windows + 1).tolist())
-    return made if frames is None else Made(frames, made.edges, made.changes)
+    return made if frames is None else replace(made, frames=frames)
 
 
-def large(size: int, seed: int = 0, windows: int = 8) -> Made:
+def large(size: int, seed: int = 0, windows: int = 8) -> Profile:
     """Return a profile of about as many stacks, with names and sizes as they are found."""
     rng = np.random.default_rng(seed)
     depth, parents, stack = [], [], np.zeros(size + 1, dtype=int)
@@ -142,7 +136,7 @@ def large(size: int, seed: int = 0, windows: int = 8) -> Made:
             )
         )
     edges = np.linspace(20, 420, windows + 1)
-    return Made(frames, edges, pd.concat(parts, ignore_index=True))
+    return Profile(frames, edges, pd.concat(parts, ignore_index=True), "step", captures=1)
 
 
 def ask(flame: Flame, code: str) -> Any:
@@ -162,6 +156,6 @@ def ask(flame: Flame, code: str) -> Any:
     return json.loads(done.stdout)
 
 
-def asked(made: Made, code: str, before: Made | None = None) -> Any:
+def asked(made: Profile, code: str, before: Profile | None = None) -> Any:
     """Return what the model answers of a profile."""
     return ask(flamegraph(made, before=before), code)

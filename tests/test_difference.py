@@ -14,7 +14,7 @@ import pytest
 from resleak import frames
 from resleak.errors import StoreError
 from resleak.stacks import sites
-from resleak.stacks.difference import difference, joined
+from resleak.stacks.pairing import difference, joined
 from resleak.stacks.windows import Profile, profile
 
 MAIN = ("main", "app.py", 5)

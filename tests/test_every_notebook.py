@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from resleak import share
+from resleak import report, share
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
-PLOTLY = "application/vnd.plotly.v1+json"
+FIGURES = ("application/vnd.plotly.v1+json", report.FLAME)
 
 every_notebook = pytest.mark.parametrize(
     "path", sorted(FOLDER.glob("*.ipynb")), ids=lambda path: path.stem
@@ -94,7 +94,7 @@ def test_it_runs_and_draws(path):
     book = share.read(path)
     share.run(book, path.parent, timeout_s=300)
     kinds = [kind for cell in code(book) for out in cell.outputs for kind in out.get("data", {})]
-    assert kinds.count(PLOTLY) >= 2
+    assert sum(map(kinds.count, FIGURES)) >= 2
     assert "text/html" in kinds
 
 

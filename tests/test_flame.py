@@ -10,6 +10,7 @@ import subprocess
 import sys
 from base64 import b64decode
 from collections import Counter, defaultdict
+from dataclasses import replace
 
 import flames
 import nbformat
@@ -17,13 +18,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
-from flames import EVIL, Made, asked
+from flames import EVIL, asked
 
 from resleak import report, units
 from resleak.errors import MissingPackageError
 from resleak.figures import _style, flamegraph, icicle
 from resleak.figures.flame import MIME, live, page
 from resleak.redact import Redactor
+from resleak.stacks import Profile, joined, profile
 
 SPAN = [100.0, 300.0]
 #: In JavaScript: what grew in all windows, with nothing hidden.
@@ -35,7 +37,7 @@ IMPORTS = "m.hiddenFrames(p, { importing: true })"
 Stacks = list[tuple[tuple[str, ...], float]]
 
 
-def stacks(made: Made, span: tuple[float, float] | None = None) -> Stacks:
+def stacks(made: Profile, span: tuple[float, float] | None = None) -> Stacks:
     """Return each stack that grew, as functions from the top, with its bytes per step."""
     first, last = span or (made.edges[0], made.edges[-1])
     starts = made.edges[made.changes["window"].to_numpy()]
@@ -44,7 +46,7 @@ def stacks(made: Made, span: tuple[float, float] | None = None) -> Stacks:
     return [(chain(made, node), float(value)) for node, value in net.items() if value > 0]
 
 
-def chain(made: Made, node: int) -> tuple[str, ...]:
+def chain(made: Profile, node: int) -> tuple[str, ...]:
     names: list[str] = []
     while node >= 0:
         names.insert(0, made.frames["function"][node])
@@ -206,7 +208,7 @@ def test_what_is_decoded_is_what_was_given(seed):
     """Every change of every frame arrives, fractions of several captures' means too."""
     made = flames.random(seed)
     thirds = made.changes.assign(bytes=made.changes["bytes"] / 3, count=made.changes["count"] / 2)
-    made = Made(made.frames, made.edges, thirds)
+    made = replace(made, changes=thirds)
     side = asked(
         made,
         "((s) => Array.from(s.node, (n, i) => [m.pathOf(p, n).map((f) => m.functionOf(p, f)), "
@@ -298,11 +300,32 @@ def test_nothing_to_draw_is_said_in_words(edges, told):
     assert "fixed" in bundle["text/plain"]
 
 
+def test_no_captures_are_no_proof():
+    """The profile of no capture at all says that nothing is known."""
+    assert "nothing is known of growth" in repr(flamegraph(profile([])))
+
+
 def test_text_lists_the_lines_that_keep_most():
     """In a terminal the largest lines are read, with rates and shares."""
     told = repr(flamegraph(flames.service(), title="a service"))
     assert told.splitlines()[0] == "a service"
     assert told.splitlines()[2].split()[1:5] == ["step", "app/cache.py", "7", "20"]
+
+
+def test_what_is_joined_becomes_a_difference():
+    """Two profiles of other frames are joined, and the flame graph has each one's own growth."""
+    sides = flames.service(), flames.random(3)
+    before, after = joined(*sides)
+    answer = asked(after, f"[0, 2].map((c) => tell(m.wholeTree(p, {ALL}), c))", before=before)
+    assert told(answer[0]) == pytest.approx(totals(stacks(sides[1])))
+    assert told(answer[1]) == pytest.approx(totals(stacks(sides[0])))
+
+
+def test_a_side_of_which_nothing_is_known_is_no_fix():
+    """A difference with no capture on one side does not show all of the other as new or gone."""
+    nothing = replace(flames.service(), edges=np.empty(0), changes=flames.service().changes.head(0))
+    for pair in ((flames.service(), nothing), (nothing, flames.service())):
+        assert "nothing is known" in repr(flamegraph(pair[0], before=pair[1]))
 
 
 def test_sides_of_other_frames_are_refused():

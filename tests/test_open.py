@@ -254,7 +254,7 @@ def test_the_command_prints_the_line_and_writes_a_report(
     assert "app/store.py:3" in ran.stdout
     html = (tmp_path / "report.html").read_text()
     assert "some.bin" in html
-    assert "keep at app/store.py:3" in html
+    assert "from app/store.py:3 in keep" in html
     assert str(plain.parent) not in html
 
 

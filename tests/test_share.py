@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import books
+import pandas as pd
 import psutil
 import pytest
 from bs4 import BeautifulSoup
@@ -148,6 +149,13 @@ def test_foreign_markup_is_harmless(page):
     assert red["style"] == "color: red;"
     shown = [pre.get_text() for pre in page.main.find_all("pre", class_="text")]
     assert "<IPython.core.display.Javascript object>" in shown
+
+
+def test_a_table_of_pandas_brings_no_style_sheet():
+    """The style sheet before a data frame's table is left out, not shown as text."""
+    shown = BeautifulSoup(report.clean(pd.DataFrame({"x": [1]})._repr_html_()), "html.parser")
+    assert shown.find("table", class_="dataframe")
+    assert "vertical-align" not in shown.get_text()
 
 
 def test_text_is_shown_as_text(page):

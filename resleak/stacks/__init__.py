@@ -10,10 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from resleak.stacks.difference import joined
     from resleak.stacks.filters import Filter, alive, growing, only, where
     from resleak.stacks.forest import prune, tree
     from resleak.stacks.growth import is_library, sites
+    from resleak.stacks.pairing import difference, joined
     from resleak.stacks.windows import Profile, profile
     from resleak.stacks.words import in_words
 
@@ -21,10 +21,11 @@ _HOMES = {
     "Filter": "filters",
     "Profile": "windows",
     "alive": "filters",
+    "difference": "pairing",
     "growing": "filters",
     "in_words": "words",
     "is_library": "growth",
-    "joined": "difference",
+    "joined": "pairing",
     "only": "filters",
     "profile": "windows",
     "prune": "forest",
@@ -36,6 +37,7 @@ __all__ = [
     "Filter",
     "Profile",
     "alive",
+    "difference",
     "growing",
     "in_words",
     "is_library",

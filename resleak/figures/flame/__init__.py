@@ -10,7 +10,8 @@ import pandas as pd
 
 from resleak import units
 from resleak.figures.flame import page, top
-from resleak.figures.flame.encode import Profile, encode
+from resleak.figures.flame.encode import encode
+from resleak.stacks.windows import Profile
 
 __all__ = ["Flame", "flamegraph"]
 
@@ -95,7 +96,7 @@ def flamegraph(
     Raises
     ------
     ValueError
-        If the two profiles have different frames.
+        If the two profiles have not the same frames.
     """
     sides = [profile] if before is None else [profile, before]
     if before is not None and len(before.frames) != len(profile.frames):
@@ -115,7 +116,7 @@ def flamegraph(
 
 
 def _why_empty(sides: list[Profile]) -> str | None:
-    if all(len(side.edges) < 2 for side in sides):
+    if any(len(side.edges) < 2 for side in sides):
         return _UNKNOWN
     grew = (side.changes.groupby("node")["bytes"].sum().gt(0).any() for side in sides)
     return None if any(grew) else _NOTHING

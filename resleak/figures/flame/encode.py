@@ -6,12 +6,13 @@ import base64
 import gzip
 import json
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from resleak.stacks import is_library
+from resleak.stacks.windows import Profile
 
 #: The kinds of frames; a file of the import system has `_IMPORTING` added to its kind.
 OTHER, STUDIED, LIBRARY, NO_FILE = range(4)
@@ -20,19 +21,6 @@ _IMPORT_SYSTEM = "<frozen importlib"
 #: A mean over this many captures stays exact; of more it is rounded to this part of a byte.
 _MOST_PARTS = 16
 _FRAME = ["function", "file", "line", "studied"]
-
-
-class Profile(Protocol):
-    """What is used of a `resleak.stacks.profile.Profile`."""
-
-    @property
-    def frames(self) -> pd.DataFrame: ...  # noqa: D102
-    @property
-    def edges(self) -> np.ndarray: ...  # noqa: D102
-    @property
-    def changes(self) -> pd.DataFrame: ...  # noqa: D102
-    @property
-    def per(self) -> str: ...  # noqa: D102
 
 
 def encode(sides: Sequence[Profile]) -> dict[str, Any]:

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from resleak import units
-from resleak.figures.flame.encode import Profile
 from resleak.stacks.growth import FRAME, site_of
+from resleak.stacks.windows import Profile
 
 _MOST = 10
 
