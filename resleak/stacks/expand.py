@@ -17,7 +17,7 @@ _ENOUGH = 0.999
 #: at most for so many records,
 _MOST = 20_000
 #: and while the symbols take no more memory than this: each set of libraries has its own.
-_SYMBOLS_BYTES = 700 * 1024**2
+_SYMBOLS_BYTES = 640 * 1024**2
 
 
 class PythonStacks:
