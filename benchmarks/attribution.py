@@ -93,7 +93,7 @@ def main() -> None:
     options = _options()
     kinds = options.kinds or sorted(path.stem for path in WORKLOADS.glob("[!_]*.py"))
     cases = [Case(k, f, s) for s in range(options.seeds) for f in FACTORS for k in kinds]
-    rows = {_key(row): row for row in _stored(options.results)}
+    rows = {_key(row): row for row in current(options.results)}
     for case in cases:
         for tool in options.tools:
             if (case, tool) not in rows:
@@ -193,7 +193,7 @@ def _key(row: dict[str, Any]) -> tuple[Case, str]:
     return Case(row["kind"], row["factor"], row["seed"]), row["tool"]
 
 
-def _stored(results: Path) -> Iterator[dict[str, Any]]:
+def current(results: Path = RESULTS) -> Iterator[dict[str, Any]]:
     lines = results.read_text().splitlines() if results.exists() else []
     for row in map(json.loads, lines):
         there = (WORKLOADS / f"{row['kind']}.py").exists()

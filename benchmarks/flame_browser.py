@@ -2,10 +2,10 @@
 
     python benchmarks/flame_browser.py --sizes 100000 500000
 
-For each size: bytes of the data beside those of a nested JSON of the same frames; the first draw,
-from the data to a painted canvas; then percentiles of each thing people do, up to the end of the
-painting. Each also as a ratio to one pass over as many numbers in the same browser, which tells
-another machine what to expect.
+For each size: the first draw, from the data to a painted canvas; then percentiles of each thing
+people do, up to the end of the painting, and the median as so many passes over as many numbers in
+the same browser, which tells another machine what to expect. Stored in
+benchmarks/results/flame.json.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ import flames
 from resleak.figures import flamegraph
 from resleak.figures.flame import page
 
+RESULTS = Path(__file__).parent / "results" / "flame.json"
 _TIMES = 40
 #: In the page: draw once, then do each thing many times, and return the milliseconds.
 _MEASURE = """
@@ -94,12 +95,14 @@ async ([payload, times]) => {
 
 
 def main() -> None:
-    """Measure each size, and print the table."""
+    """Measure each size, store and print what came out."""
     options = _options()
-    table = Table("stacks", "what", "median ms", "95 %", "worst", "× one pass")
     with _browser() as tab:
-        for size in options.sizes:
-            _measure(tab, size, table)
+        rows = [row for size in options.sizes for row in _measure(tab, size)]
+    RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
+    table = Table(*rows[0])
+    for row in rows:
+        table.add_row(*map(str, row.values()))
     Console(width=120).print(table)
 
 
@@ -129,20 +132,19 @@ def _page() -> str:
     return f'<meta charset="utf-8"><div id="host"></div><script>{page.library()}{bench}</script>'
 
 
-def _measure(tab: Page, size: int, table: Table) -> None:
+def _measure(tab: Page, size: int) -> Iterator[dict[str, object]]:
     made = flames.large(size)
     payload = page.packed_strings(flamegraph(made).payload)
-    nested = made.frames[["function", "file", "line", "parent"]].to_json(orient="records")
+    kept = round(len(json.dumps(payload)) / 1e6, 2)
     tab.reload()
     told = tab.evaluate(_MEASURE, [payload, _TIMES])
     one = float(np.median(told["found"].pop("pass")))
-    kept = len(json.dumps(payload))
-    table.add_row(f"{size:,}", f"data {kept / 1e6:.2f} MB, {kept / len(nested):.3f} of JSON")
-    table.add_row("", "first draw", f"{told['first']:.0f}", "", "", f"{told['first'] / one:.0f}")
+    told["found"] = {"first draw": [told["first"]], **told["found"]}
     for name, times in told["found"].items():
-        middle, high, worst = np.percentile(times, [50, 95, 100])
-        numbers = [f"{value:.1f}" for value in (middle, high, worst, middle / one)]
-        table.add_row("", name, *numbers)
+        values = np.percentile(times, [50, 95, 100])
+        numbers = dict(zip(("median_ms", "p95_ms", "worst_ms"), values.round(1), strict=True))
+        passes = round(float(values[0]) / one, 1)
+        yield {"stacks": size, "what": name, **numbers, "passes": passes, "megabytes": kept}
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Read a capture as the command line says and return the exit code."""
     options = _parser().parse_args(arguments)
     source.limit_memory()
+    source.without_pandas()
     try:
         marks = json.loads(options.marks.read_text(encoding="utf-8"))
         facts = extract(options.capture, options.folder, marks, options.studied, options.root)
