@@ -1,7 +1,7 @@
 """Capture scenarios with no network but loopback, and list every file they leave elsewhere.
 
     python benchmarks/contained.py                  # all of them, gauges and stacks
-    python benchmarks/contained.py arc/auth_cache
+    python benchmarks/contained.py arc/auth_cache --out data/captures
 
 The captures run in a network namespace of their own (util-linux's `unshare`, Linux) in which only
 the loopback interface is up, so that a scenario that needs anything else fails. Before and after,
@@ -38,7 +38,8 @@ def main() -> int:
     options = _options()
     if options.inside:
         return _inside(options.names, options.out)
-    with tempfile.TemporaryDirectory(prefix="contained-") as out:
+    with tempfile.TemporaryDirectory(prefix="contained-") as scratch:
+        out = str(Path(options.out or scratch).resolve())
         before, began = _files(Path(out)), time.monotonic()
         command = ["unshare", "--net", sys.executable, __file__, "--inside", "--out", out]
         failed = subprocess.run([*command, *options.names], check=False).returncode
@@ -54,7 +55,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="scenarios; all by default")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--out", help=argparse.SUPPRESS)
+    parser.add_argument("--out", help="keep the captures here")
     return parser.parse_args()
 
 
