@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from resleak import figures, growth
 from resleak.declare import Gauge
-from resleak.figures import _curves, _style
+from resleak.figures import _curves, _plotly, _style
 
 GAUGES = {"count": made.COUNT, "bytes": made.BYTES}
 LAST = made.WARMUP + 240
@@ -242,8 +242,9 @@ def test_figures_read_on_light_and_dark_paper(paper):
 
 def test_papers_are_clear_and_the_upload_button_is_off():
     """The page's own colour shows through, and nothing offers to send a figure away."""
-    assert _style.template().layout.paper_bgcolor == _style.template().layout.plot_bgcolor
-    assert _style.template().layout.plot_bgcolor == "rgba(0, 0, 0, 0)"
+    figures.quiet()
+    assert _plotly.template().layout.paper_bgcolor == _plotly.template().layout.plot_bgcolor
+    assert _plotly.template().layout.plot_bgcolor == "rgba(0, 0, 0, 0)"
     config = pio.renderers["plotly_mimetype"].config
     assert config["showSendToCloud"] is False
     assert config["displaylogo"] is False

@@ -401,7 +401,7 @@ def test_a_foreign_payload_breaks_no_report(payload):
 
 def test_the_icicle_stays_for_those_who_compose():
     """The figure of plotly is there under its own name."""
-    assert icicle.__module__ == "resleak.figures.icicle"
+    assert icicle.__module__ == "resleak.figures._icicle"
 
 
 def test_a_live_one_is_a_widget_of_the_same_script():

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from resleak.figures.icicle import icicle
+from resleak.figures import icicle
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from resleak.figures._style import quiet, use
 from resleak.figures.difference import difference
-from resleak.figures.evidence import evidence, limits_chart, scaling
 from resleak.figures.flame import Flame, flamegraph
-from resleak.figures.icicle import icicle
 from resleak.figures.outcome import budget_table, limits_table, outcome_table
 from resleak.figures.prose import Prose, about, accused, answer, ends, expectation, guilty, worst
-from resleak.figures.register import claims_markdown, claims_table, outcomes_chart
+from resleak.figures.register import claims_markdown, claims_table
 from resleak.figures.table import Table, sites_table, verdict_table
-from resleak.figures.timeline import timeline
 
+if TYPE_CHECKING:
+    from resleak.figures._evidence import evidence, limits_chart, scaling
+    from resleak.figures._icicle import icicle
+    from resleak.figures._outcomes import outcomes_chart
+    from resleak.figures._plotly import quiet, use
+    from resleak.figures._timeline import timeline
+
+#: What plotly draws is loaded when it is first used: a page without such a figure needs no plotly.
+_HOMES = {
+    "evidence": "_evidence",
+    "icicle": "_icicle",
+    "limits_chart": "_evidence",
+    "outcomes_chart": "_outcomes",
+    "quiet": "_plotly",
+    "scaling": "_evidence",
+    "timeline": "_timeline",
+    "use": "_plotly",
+}
 __all__ = [
     "Flame",
     "Prose",
@@ -36,6 +52,7 @@ __all__ = [
     "limits_table",
     "outcome_table",
     "outcomes_chart",
+    "quiet",
     "scaling",
     "sites_table",
     "timeline",
@@ -44,6 +61,19 @@ __all__ = [
     "worst",
 ]
 
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'resleak.figures' has no attribute {name!r}")
+    return getattr(import_module(f"resleak.figures.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 # Renderers load what notebooks need, which takes seconds; elsewhere nothing is shown by them.
 if "IPython" in sys.modules:
+    from resleak.figures._plotly import quiet
+
     quiet()

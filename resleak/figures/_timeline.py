@@ -14,8 +14,9 @@ from plotly.subplots import make_subplots
 
 from resleak.figures import _curves
 from resleak.figures._curves import Axis
+from resleak.figures._plotly import empty, template
 from resleak.figures._rows import Row, asked, left_out, moving, rows_of
-from resleak.figures._style import INK, SHADE, Mark, empty, marks, order, template
+from resleak.figures._style import INK, SHADE, Mark, marks, order
 from resleak.figures._words import plain, runs, scenarios, verdict_lines
 
 #: Pixels: a row's plot, what stands above and below all rows, and a line of text.

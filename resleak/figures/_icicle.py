@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from resleak import units
-from resleak.figures import _style
+from resleak.figures import _plotly, _style
 from resleak.stacks import is_library, prune
 
 _ROOT = "root"
@@ -50,11 +50,11 @@ def icicle(tree: pd.DataFrame, *, title: str | None = None, most: int = 1000) ->
     shown = prune(tree, most)
     if shown.empty:
         known = tree.attrs.get("captures", 1) > 0
-        return _titled(_style.empty(_NOTHING if known else _UNKNOWN), title)
+        return _titled(_plotly.empty(_NOTHING if known else _UNKNOWN), title)
     figure = _titled(go.Figure(_icicle(shown, left_out=len(tree) - len(shown))), title)
     height = _HEAD_PX + _FOOT_PX + _ROW_PX * (int(shown["depth"].max()) + 2)
     figure.update_layout(
-        template=_style.template(),
+        template=_plotly.template(),
         height=min(height, _MOST_PX),
         margin={"l": 8, "r": 8, "t": _HEAD_PX, "b": _FOOT_PX},
         uniformtext={"minsize": 11, "mode": "hide"},

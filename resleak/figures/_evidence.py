@@ -13,7 +13,8 @@ from plotly.subplots import make_subplots
 from resleak import limits as judge
 from resleak import sweeps, units
 from resleak.declare import Limit, Sweep
-from resleak.figures._style import INK, Mark, empty, marks, order, template
+from resleak.figures._plotly import empty, template
+from resleak.figures._style import INK, Mark, marks, order
 from resleak.figures._words import plain
 from resleak.frames import Captures, gauges_of
 
