@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import books
 import pytest
+from pages import until
 
 from resleak.share import share
 
@@ -63,8 +64,9 @@ class Reader:
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
         self.page.goto(report.as_uri())
-        self.page.wait_for_function(
-            "[...document.querySelectorAll('.figure')].every(f => f.querySelector('.main-svg'))"
+        until(
+            self.page,
+            "[...document.querySelectorAll('.figure')].every(f => f.querySelector('.main-svg'))",
         )
 
     def colour(self, selector: str, of: str = "color") -> tuple[int, ...]:

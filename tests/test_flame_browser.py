@@ -11,6 +11,7 @@ import flames
 import nbformat
 import pytest
 from flames import EVIL
+from pages import until
 from playwright.sync_api import expect
 
 from resleak import report
@@ -42,8 +43,8 @@ class Reader:
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
         self.page.goto(path.as_uri())
-        self.page.wait_for_function(
-            "[...document.querySelectorAll('.resleak-flame')].every(f => f.shadowRoot)"
+        until(
+            self.page, "[...document.querySelectorAll('.resleak-flame')].every(f => f.shadowRoot)"
         )
 
     @property
@@ -368,9 +369,8 @@ def test_deep_stacks_scroll_in_their_box(opened):
     assert box.bounding_box()["height"] < 600
     box.hover()
     reader.page.mouse.wheel(0, 2000)
-    reader.page.wait_for_function(
-        "document.querySelector('.resleak-flame').shadowRoot.querySelector('.box').scrollTop > 1000"
-    )
+    scrolled = ".shadowRoot.querySelector('.box').scrollTop > 1000"
+    until(reader.page, f"document.querySelector('.resleak-flame'){scrolled}")
     reader.press(*["ArrowDown"] * 45)
     assert reader.details.startswith("f44 ")
     assert reader.colour(0.5, 2)[3] == 255
