@@ -90,12 +90,7 @@ class Capture:
         StoreError
             If the table is missing or damaged.
         """
-        table = store.read_table(self.path / f"{name}.parquet")
-        frame: pd.DataFrame = table.to_pandas()
-        frame.attrs["units"] = {
-            field.name: (field.metadata or {}).get(b"unit", b"").decode() for field in table.schema
-        }
-        return frame
+        return store.read_frame(self.path / f"{name}.parquet")
 
     @cached_property
     def trace(self) -> pd.DataFrame:

@@ -92,12 +92,7 @@ class Recording:
             self._read_everything()
         if name == "temporary" and self.integrity[0]["aggregated"]:
             raise StoreError(f"{self.path.name} has sums only: nothing is known of what was freed")
-        table = store.read_table(self._folder / f"{name}.parquet")
-        frame: pd.DataFrame = table.to_pandas()
-        frame.attrs["units"] = {
-            field.name: (field.metadata or {}).get(b"unit", b"").decode() for field in table.schema
-        }
-        return frame
+        return store.read_frame(self._folder / f"{name}.parquet")
 
     @cached_property
     def snapshots(self) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from resleak.errors import CaptureError, StoreError
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
     import pyarrow as pa
 
 #: Version of the layout; a reader refuses any other.
@@ -110,6 +111,22 @@ def read_table(path: Path) -> pa.Table:
         raise StoreError(f"{path} is missing; capture the variant again") from None
     except (pa.ArrowException, OSError) as error:
         raise StoreError(f"{path} is damaged ({error}); capture the variant again") from error
+
+
+def read_frame(path: Path) -> pd.DataFrame:
+    """Read a table as a dataframe, with the unit of each column in ``.attrs["units"]``.
+
+    Raises
+    ------
+    StoreError
+        As `read_table`.
+    """
+    table = read_table(path)
+    frame: pd.DataFrame = table.to_pandas()
+    frame.attrs["units"] = {
+        field.name: (field.metadata or {}).get(b"unit", b"").decode() for field in table.schema
+    }
+    return frame
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

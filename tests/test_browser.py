@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import books
 import pytest
-from pages import until
+from pages import Visitor, until
 
 from resleak.share import share
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser
 
 pytestmark = pytest.mark.browser
 
@@ -51,19 +51,11 @@ def report(tmp_path_factory) -> Path:
 
 
 @dataclass
-class Reader:
+class Reader(Visitor):
     """A page that is being read, and what went wrong or out meanwhile."""
 
-    page: Page
-    requests: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
-
     def open(self, report: Path) -> None:
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
-        self.page.goto(report.as_uri())
+        self.visit(report)
         until(
             self.page,
             "[...document.querySelectorAll('.figure')].every(f => f.querySelector('.main-svg'))",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import flames
 import nbformat
 import pytest
 from flames import EVIL
-from pages import until
+from pages import Visitor, until
 from playwright.sync_api import expect
 
 from resleak import report
@@ -30,19 +30,11 @@ _ROW = 20
 
 
 @dataclass
-class Reader:
+class Reader(Visitor):
     """A page with flame graphs that is being read, and what went wrong or out meanwhile."""
 
-    page: Page
-    requests: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
-
     def open(self, path: Path) -> None:
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
-        self.page.goto(path.as_uri())
+        self.visit(path)
         until(
             self.page, "[...document.querySelectorAll('.resleak-flame')].every(f => f.shadowRoot)"
         )

@@ -137,25 +137,26 @@ def extract(
         peak = _by_node(replay, reader.get_high_watermark_allocation_records())
         temporary = _by_node(replay, reader.get_temporary_allocation_records())
         main = reader.metadata.main_thread_id
-    truncated = replay.records != header.records
-    if truncated and not found:
+    if replay.records != header.records and not found:
         raise StoreError(f"{capture.name} is cut off before its first mark; capture it again")
     tables = Tables(replay, threads(replay.threads, main), peak, temporary)
     _write(folder, trie, tables, [(expected[mark], changes) for mark, changes in found])
+    return asdict(_integrity(replay, header.records, (len(found), len(expected)), rss))
+
+
+def _integrity(replay: Replay, declared: int, marks: tuple[int, int], rss: int) -> Integrity:
     mapped = replay.maps.peak
-    return asdict(
-        Integrity(
-            records=replay.records,
-            declared_records=header.records,
-            allocations=replay.allocations,
-            without_stack=replay.without_stack / max(replay.allocations, 1),
-            marks=len(found),
-            expected_marks=len(expected),
-            mapped_peak_bytes=mapped,
-            rss_peak_bytes=rss,
-            reserved=mapped > max(2 * rss, _RESERVED_BYTES),
-            truncated=truncated,
-        )
+    return Integrity(
+        records=replay.records,
+        declared_records=declared,
+        allocations=replay.allocations,
+        without_stack=replay.without_stack / max(replay.allocations, 1),
+        marks=marks[0],
+        expected_marks=marks[1],
+        mapped_peak_bytes=mapped,
+        rss_peak_bytes=rss,
+        reserved=mapped > max(2 * rss, _RESERVED_BYTES),
+        truncated=replay.records != declared,
     )
 
 
