@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+import numpy as np
 
 from resleak import units
 from resleak.figures.flame import page, top
-from resleak.figures.flame.encode import encode
-from resleak.stacks.windows import Profile
+from resleak.figures.flame.encode import Side, encode
+from resleak.stacks.columns import column, sums
 
-__all__ = ["Flame", "flamegraph"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from resleak.stacks.windows import Layout, Profile
+
+__all__ = ["Flame", "drawing", "flamegraph"]
 
 #: What notebooks store besides HTML; `resleak.report` draws it.
 MIME = "application/vnd.resleak.flame+json"
@@ -101,22 +106,37 @@ def flamegraph(
     sides = [profile] if before is None else [profile, before]
     if before is not None and len(before.frames) != len(profile.frames):
         raise ValueError("before and after must have the same frames: see resleak.stacks.joined")
+    import pandas as pd
+
     table = top.sites(sides)
-    empty = _why_empty(sides)
-    payload = {
+    payload = _payload(sides, table, unit) | {"title": title, "selection": dict(selection or {})}
+    return Flame(payload, pd.DataFrame(table))
+
+
+def drawing(layout: Layout) -> dict[str, Any]:
+    """Return the payload of `flamegraph` for stacks that are no data frames."""
+    return _payload([layout], top.sites([layout]), "B")
+
+
+def _payload(sides: Sequence[Side], table: dict[str, np.ndarray], unit: str) -> dict[str, Any]:
+    per = str(sides[0].per)
+    return {
         **encode(sides),
-        "title": title,
+        "title": None,
         "unit": unit,
-        "per": str(profile.per),
-        "empty": empty,
-        "selection": dict(selection or {}),
-        "table": top.written(table, unit, str(profile.per)),
+        "per": per,
+        "empty": _why_empty(sides),
+        "selection": {},
+        "table": top.written(table, unit, per),
     }
-    return Flame(payload, table)
 
 
-def _why_empty(sides: list[Profile]) -> str | None:
+def _why_empty(sides: Sequence[Side]) -> str | None:
     if any(len(side.edges) < 2 for side in sides):
         return _UNKNOWN
-    grew = (side.changes.groupby("node")["bytes"].sum().gt(0).any() for side in sides)
-    return None if any(grew) else _NOTHING
+    return None if any(_grew(side) for side in sides) else _NOTHING
+
+
+def _grew(side: Side) -> bool:
+    node, change = column(side.changes, "node", np.int64), column(side.changes, "bytes", float)
+    return bool((sums(node, change, 0) > 0).any())
