@@ -155,8 +155,7 @@ def show_recording(recording: Recording, top: int) -> None:
         screen.print(f"! {sentence}")
     screen.print(recording.summary)
     table = _table(f"per {per}", "share", "95 % interval", "function", "file")
-    grown = recording.sites[recording.sites["bytes_per_step"] > 0]
-    for row in grown.head(top).to_dict(orient="records"):
+    for row in recording.grown[:top]:
         table.add_row(
             units.rate(row["bytes_per_step"], "B", per),
             units.share(row["share"]),
@@ -164,7 +163,7 @@ def show_recording(recording: Recording, top: int) -> None:
             row["function"],
             f"{row['file']}:{row['line']}" if row["file"] else "",
         )
-    if len(grown):
+    if recording.grown:
         screen.print(table)
 
 

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,6 @@ def read_any(
     folder: Path,
     *,
     everything: bool = False,
-    meanwhile: Callable[[], object] = lambda: None,
     timeout_s: float = 3600.0,
 ) -> dict[str, Any]:
     """Turn captures of a program that we did not run into tables.
@@ -91,37 +91,30 @@ def read_any(
         Where the tables go.
     everything : bool
         Write ``peak`` and ``temporary`` too.
-    meanwhile : callable, optional
-        Called once while the process reads.
     timeout_s : float
         How long reading may take.
 
     Returns
     -------
     dict
-        What should be known about the captures, as `resleak.stacks.foreign.extract` tells it.
+        What should be known about the captures, as `resleak.stacks.foreign.Tables` has it.
 
     Raises
     ------
     StoreError
         If the first capture is not one of memray, of another version, or damaged.
     """
-    command = [sys.executable, "-m", "resleak.stacks.foreign", str(folder)]
+    command = [sys.executable, "-m", "resleak.opening", str(folder)]
     command += [*map(str, captures), *(["--everything"] if everything else [])]
     name = captures[0].name
-    result = _run(command, name, timeout_s, meanwhile)
+    result = _run(command, name, timeout_s)
     if result.returncode:
         raise StoreError(_told(name, result))
     facts: dict[str, Any] = json.loads(result.stdout)
     return facts
 
 
-def _run(
-    command: list[str],
-    name: str,
-    timeout_s: float,
-    meanwhile: Callable[[], object] = lambda: None,
-) -> subprocess.CompletedProcess[str]:
+def _run(command: list[str], name: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
     with subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -130,17 +123,16 @@ def _run(
         text=True,
         errors="replace",
         env={**os.environ, **_FRUGAL},
+        process_group=0,
     ) as process:
         try:
-            meanwhile()
             out, err = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:
-            process.kill()
             told = f"{name} could not be read within {timeout_s:g} s; capture fewer steps"
             raise StoreError(told) from None
-        except BaseException:
-            process.kill()
-            raise
+        finally:
+            with suppress(ProcessLookupError):  # with what it forked, however it ended
+                os.killpg(process.pid, signal.SIGKILL)
     return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -16,6 +14,8 @@ from bleach.css_sanitizer import (  # type: ignore[import-untyped]
     CSSSanitizer,
 )
 from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
+
+from resleak import pages
 
 _PLOTLY = "application/vnd.plotly.v1+json"
 #: What the output of a flame graph is called in a notebook.
@@ -68,32 +68,6 @@ def render(book: Any, provenance: Sequence[tuple[str, str]]) -> str:
     return str(page)
 
 
-def render_plain(book: Any, title: str, provenance: Sequence[tuple[str, str]]) -> str:
-    """Return a page as `render` does, of cells that were never a notebook, in a tenth of the time.
-
-    Parameters
-    ----------
-    book : object
-        With ``cells``, each with ``cell_type``, ``source`` and ``outputs`` as a notebook's; but
-        the text of cells that are not code is HTML.
-    title : str
-        Of the page.
-    provenance : sequence of (str, str)
-        What the footer says.
-
-    Returns
-    -------
-    str
-    """
-    from jinja2 import Environment, FileSystemLoader
-
-    environment = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True)
-    unchanged = {"markdown2html": str, "strip_ansi": str, "highlight_code": _highlighted}
-    environment.filters |= _FILTERS | unchanged
-    page = environment.get_template("index.html.j2")
-    return page.render(nb=book, resources=_resources(book, title, provenance))
-
-
 def _resources(book: Any, title: str, provenance: Sequence[tuple[str, str]]) -> dict[str, Any]:
     from resleak.figures._style import CONFIG
 
@@ -107,7 +81,7 @@ def _resources(book: Any, title: str, provenance: Sequence[tuple[str, str]]) -> 
             "style": _style(),
             "scripts": scripts,
             "config": json.dumps(CONFIG) if _PLOTLY in drawn else "",
-            "policy": _policy(scripts),
+            "policy": pages.policy(scripts),
             "provenance": provenance,
         }
     }
@@ -137,13 +111,6 @@ def _exporter() -> Any:
         exclude_anchor_links=True,
         filters=_FILTERS,
     )
-
-
-def _highlighted(source: str, metadata: Any = None) -> str:
-    from pygments import highlight  # type: ignore[import-untyped]
-    from pygments.lexers.python import PythonLexer  # type: ignore[import-untyped]
-
-    return str(highlight(source, PythonLexer(), HtmlFormatter()))
 
 
 def clean(html: str) -> str:
@@ -204,19 +171,6 @@ def _style() -> str:
         for name in (_LIGHT, _DARK)
     )
     return f"{own}\n{light}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n"
-
-
-def _policy(scripts: Sequence[str]) -> str:
-    """Return a policy under which nothing is fetched and only these very scripts run."""
-    hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts) or "'none'"
-    return (
-        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
-        "img-src data: blob:; base-uri 'none'; form-action 'none'"
-    )
-
-
-def _digest(script: str) -> str:
-    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 _FILTERS = {

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
-import importlib.metadata
 import os
-import platform
 import re
 import shlex
 import signal
@@ -14,15 +12,13 @@ import tempfile
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import resleak
+from resleak import pages
 from resleak.errors import ShareError
 from resleak.redact import Redactor
 
-_PACKAGES = ("resleak", "numpy", "pandas", "plotly", "scipy", "memray", "psutil", "pyarrow")
 #: A socket's path may have about 107 characters; the connection file adds to the folder's.
 _LONGEST_SOCKET_FOLDER = 80
 #: How long an interrupted kernel may take to clean up.
@@ -77,7 +73,7 @@ def share(
     inject(book, given)
     if execute:
         run(book, source.resolve().parent, timeout_s)
-    write(target, _render(book, source, target, given))
+    pages.write(target, _render(book, source, target, given))
     return target
 
 
@@ -253,17 +249,7 @@ def _provenance(source: Path, target: Path, parameters: Mapping[str, Any]) -> li
         ("Notebook", source.name),
         ("Parameters", ", ".join(f"{k} = {v!r}" for k, v in parameters.items()) or "as written"),
         ("Run again", " ".join(command)),
-        *written_with(),
-    ]
-
-
-def written_with() -> list[tuple[str, str]]:
-    """Return when, and with what, a report is written."""
-    system = f"{platform.python_implementation()} {platform.python_version()}, {platform.system()}"
-    return [
-        ("Written", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"),
-        ("Python", system),
-        ("Packages", ", ".join(filter(None, map(_version, _PACKAGES)))),
+        *pages.written_with(),
     ]
 
 
@@ -272,31 +258,3 @@ def _relative(path: Path) -> str:
     with suppress(ValueError):
         return str(path.resolve().relative_to(Path.cwd()))
     return path.name
-
-
-def _version(package: str) -> str:
-    if package == "resleak":  # it may run from a folder, without being installed
-        return f"resleak {resleak.__version__}"
-    with suppress(importlib.metadata.PackageNotFoundError):
-        return f"{package} {importlib.metadata.version(package)}"
-    return ""
-
-
-def write(target: Path, html: str) -> None:
-    """Write a file whole or not at all.
-
-    Raises
-    ------
-    ShareError
-        If it cannot be written.
-    """
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(html, encoding="utf-8")
-        partial.replace(target)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        why = error.strerror or error
-        raise ShareError(f"cannot write {target}: {why}; choose another place with -o") from None

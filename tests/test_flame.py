@@ -383,7 +383,7 @@ def test_a_report_has_the_script_once():
     assert scripts == {"script": 1, "application/json": 2}
     policy = soup.find("meta", attrs={"http-equiv": True})["content"]
     (script,) = [tag.string for tag in soup.find_all("script") if not tag.get("type")]
-    assert f"script-src 'sha256-{report._digest(script)}'" in policy
+    assert f"script-src 'sha256-{pages.digest(script)}'" in policy
     assert len(soup.select("div.resleak-flame table")) == 2
     assert "not this" not in soup.get_text()
 

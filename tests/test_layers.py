@@ -39,7 +39,18 @@ LAYERS = (
     {"gauges", "reader", "store"},
     MAKING | READING,
     {"figures"},
-    {"__main__", "cli", "console", "opened", "panel", "redact", "report", "share"},
+    {
+        "__main__",
+        "cli",
+        "console",
+        "opened",
+        "opening",
+        "pages",
+        "panel",
+        "redact",
+        "report",
+        "share",
+    },
 )
 OWNERS = {
     "anywidget": {"figures"},

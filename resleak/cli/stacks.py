@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -40,8 +38,6 @@ def open_file(
     """Open a memray capture of any program: what grew, where, and how far to trust it."""
     from resleak import recording
 
-    if file is not None:  # what writes the report is loaded while another process reads
-        threading.Thread(target=importlib.import_module, args=("resleak.opened",)).start()
     with console.working(f"reading {what.name}"):
         opened = recording.open_memray(what, fresh=fresh)
     print_json(opened.to_dict(top)) if as_json else console.show_recording(opened, top)

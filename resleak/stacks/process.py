@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from resleak.stacks import source
+from resleak.stacks import passes, source
 from resleak.stacks.expand import HybridStacks, PythonStacks
 from resleak.stacks.ledger import ALLOCATORS
 from resleak.stacks.nodes import Nodes
 
-#: memray thins its snapshots out to no more than this.
-SNAPSHOTS = 500
+#: Of more snapshots than about twice this some are passed over; a drawing has half as many windows.
+SNAPSHOTS = 128
 _NEVER = -1
-#: memray's usual time between two snapshots.
-_USUAL_MS = 10
 
 
 @dataclass(frozen=True)
@@ -154,53 +154,64 @@ def read(
         If the file cannot be read.
     """
     header = source.header(capture)
-    with source.reading(capture, max_memory_records=SNAPSHOTS) as reader:
-        metadata = reader.metadata
-        top = ((f"process {metadata.pid}", "", 0),) if several else ()
+    with _records(capture, header) as (told, records):
+        top = ((f"process {told.pid}", "", 0),) if several else ()
         expand = HybridStacks if header.native else PythonStacks
-        stacks = expand(nodes, top, metadata.main_thread_id)
-        snapshots = np.array(
-            [(s.time, s.heap, s.rss) for s in reader.get_memory_snapshots()], dtype=np.int64
-        ).reshape(-1, 3)
-        t_ms = _moments(header, metadata.total_allocations, snapshots[:, 0])
-        spans = _spans(reader, header, owners, stacks, metadata.main_thread_id)
+        stacks = expand(nodes, top, told.main)
+        t_ms = _moments(header, told)
+        spans = _spans(records, header, owners, stacks, told.main)
         rows = _rows(spans.rows, len(t_ms) - 1)
         numbers = stacks.numbers(_most(rows, len(spans.owners)))
-        tables = _tables(reader, header, stacks) if everything else {}
+    tables = _tables(capture, header, stacks) if everything else {}
     of = rows[:, 1]
     changes = summed(np.column_stack([rows[:, 0], numbers[of], spans.owners[of], rows[:, 2:]]))
     facts = Facts(
         name=capture.name,
-        pid=int(metadata.pid),
+        pid=told.pid,
         aggregated=header.aggregated,
         native=header.native,
-        python_objects=_has_objects(metadata),
-        records=int(metadata.total_allocations),
+        python_objects=told.python_objects,
+        records=told.records,
         declared_records=header.records,
-        snapshots=len(snapshots),
+        snapshots=len(told.snapshots),
         duration_s=(header.end_ms - header.start_ms) / 1e3,
-        last_snapshot_s=float(snapshots[-1:, 0].sum() - header.start_ms) / 1e3,
+        last_snapshot_s=float(told.snapshots[-1:, 0].sum() - header.start_ms) / 1e3,
         without_stack=_without(spans, stacks.without),
         mapped_peak_bytes=_peak(changes[_mapped(changes, owners)], len(t_ms)),
-        rss_peak_bytes=int(snapshots[:, 2].max(initial=0)),
-        heap_peak_bytes=int(metadata.peak_memory),
-        heap_off_bytes=_off(changes, snapshots, header),
+        rss_peak_bytes=int(told.snapshots[:, 2].max(initial=0)),
+        heap_peak_bytes=told.peak,
+        heap_off_bytes=_off(changes, told.snapshots, header),
         looked_up=stacks.looked_up,
         with_source=stacks.with_source,
     )
-    return Process(snapshots, t_ms, changes, tables, facts)
+    return Process(told.snapshots, t_ms, changes, tables, facts)
+
+
+@contextmanager
+def _records(
+    capture: Path, header: source.Header
+) -> Iterator[tuple[passes.Overview, Iterable[Any]]]:
+    """Yield what is known of a capture, and its records."""
+    if not header.aggregated:
+        with passes.lifetimes(capture, header, SNAPSHOTS) as found:
+            yield found
+    else:
+        with source.reading(capture, max_memory_records=SNAPSHOTS) as reader:
+            left = reader.get_leaked_allocation_records(merge_threads=False)
+            yield passes.overview(reader), left
 
 
 def summed(rows: np.ndarray) -> np.ndarray:
     """Sum up rows of changes with the same mark, node and owner; drop what comes to nothing."""
     if not len(rows):
         return rows
-    order = np.lexsort((rows[:, 2], rows[:, 1], rows[:, 0]))
-    rows = rows[order]
-    first = np.flatnonzero(np.r_[True, (rows[1:, :3] != rows[:-1, :3]).any(axis=1)])
-    sums = np.add.reduceat(rows[:, 3:], first, axis=0)
-    both = np.column_stack([rows[first, :3], sums])
-    return both[sums.any(axis=1)]
+    sizes = rows[:, :3].max(axis=0) + 1
+    cells = (rows[:, 0] * sizes[1] + rows[:, 1]) * sizes[2] + rows[:, 2]
+    order = np.argsort(cells, kind="stable")
+    rows, cells = rows[order], cells[order]
+    first = np.flatnonzero(np.r_[True, cells[1:] != cells[:-1]])
+    both = np.column_stack([rows[first, :3], np.add.reduceat(rows[:, 3:], first, axis=0)])
+    return both[both[:, 3:].any(axis=1)]
 
 
 def levels(changes: np.ndarray, marks: int) -> np.ndarray:
@@ -210,45 +221,58 @@ def levels(changes: np.ndarray, marks: int) -> np.ndarray:
     return np.cumsum(change)
 
 
-def _moments(header: source.Header, records: int, at: np.ndarray) -> np.ndarray:
+def _moments(header: source.Header, told: passes.Overview) -> np.ndarray:
     """Return when the marks were: the start, each snapshot, the end or where it breaks off."""
+    at = told.snapshots[:, 0]
     if header.aggregated:
         return np.array([header.start_ms, max(header.end_ms, header.start_ms + 1)], dtype=np.int64)
     last = int(at.max(initial=header.start_ms))
-    whole = records == header.records and header.end_ms > last
-    end = header.end_ms if whole else last + _USUAL_MS
+    whole = told.records == header.records and header.end_ms > last
+    end = header.end_ms if whole else last + passes.USUAL_MS
     return np.maximum.accumulate(np.array([header.start_ms, *at, end], dtype=np.int64))
 
 
 def _spans(
-    reader: Any, header: source.Header, owners: Owners, stacks: PythonStacks, main: int
+    records: Iterable[Any], header: source.Header, owners: Owners, stacks: PythonStacks, main: int
 ) -> _Spans:
-    rows, of, ids = array("q"), array("q"), array("q")
+    came, went, sizes, blocks = array("q"), array("q"), array("q"), array("q")
+    counts, of, ids = array("q"), array("q"), array("q")
     threads: dict[int, str] = {}
-    records: Iterable[Any]
-    if header.aggregated:
-        records = reader.get_leaked_allocation_records(merge_threads=False)
-    else:
-        records = reader.get_temporal_allocation_records(merge_threads=False)
-    for number, record in enumerate(records):
+    for record in records:
         tid = record.tid
         if tid not in threads:
             other = "main" if tid == main else f"thread {len(threads)}"
             threads[tid] = record.thread_name or other
         of.append(owners.number(threads[tid], record.allocator))
         ids.append(record.stack_id)
-        if header.aggregated:
-            rows.extend((number, 0, _NEVER, record.size, record.n_allocations))
-        else:
-            for span in record.intervals:
-                gone = span.deallocated_before_snapshot
-                rows.extend((number, span.allocated_before_snapshot,
-                             _NEVER if gone is None else gone, span.n_bytes,
-                             span.n_allocations))  # fmt: skip
+        spans = [_left(record)] if header.aggregated else record.intervals
+        counts.append(len(spans))
+        came.extend([span.allocated_before_snapshot for span in spans])
+        went.extend(
+            [
+                _NEVER if (gone := span.deallocated_before_snapshot) is None else gone
+                for span in spans
+            ]
+        )
+        sizes.extend([span.n_bytes for span in spans])
+        blocks.extend([span.n_allocations for span in spans])
+        if not header.aggregated:
             record.intervals = ()
         stacks.enter(record)
-    whole = np.array(rows, dtype=np.int64).reshape(-1, 5)
+    of_spans = np.repeat(np.arange(len(counts)), counts)
+    columns = [of_spans, *(np.array(c, dtype=np.int64) for c in (came, went, sizes, blocks))]
+    whole = np.column_stack(columns)
     return _Spans(whole, np.array(of, dtype=np.int64), np.array(ids, dtype=np.int64))
+
+
+def _left(record: Any) -> Any:
+    """Return what was left at the end as an interval."""
+    return SimpleNamespace(
+        allocated_before_snapshot=0,
+        deallocated_before_snapshot=None,
+        n_bytes=record.size,
+        n_allocations=record.n_allocations,
+    )
 
 
 def _rows(spans: np.ndarray, last: int) -> np.ndarray:
@@ -264,7 +288,7 @@ def _rows(spans: np.ndarray, last: int) -> np.ndarray:
 def _most(rows: np.ndarray, records: int) -> np.ndarray:
     """Return the most bytes that each record held at any mark."""
     most = np.zeros(records)
-    ordered = rows[np.lexsort((rows[:, 0], rows[:, 1]))]
+    ordered = rows[np.argsort(rows[:, 1] * (rows[:, 0].max(initial=0) + 1) + rows[:, 0])]
     if len(ordered):
         level = np.cumsum(ordered[:, 2])
         first = np.flatnonzero(np.r_[True, ordered[1:, 1] != ordered[:-1, 1]])
@@ -273,20 +297,17 @@ def _most(rows: np.ndarray, records: int) -> np.ndarray:
     return most
 
 
-def _tables(reader: Any, header: source.Header, stacks: PythonStacks) -> dict[str, np.ndarray]:
-    found = {"peak": reader.get_high_watermark_allocation_records(merge_threads=True)}
-    if not header.aggregated:
-        found["temporary"] = reader.get_temporary_allocation_records(merge_threads=True)
-    return {
-        name: np.array(
-            [(stacks.node(r), r.size, r.n_allocations) for r in records], dtype=np.int64
-        ).reshape(-1, 3)
-        for name, records in found.items()
-    }
-
-
-def _has_objects(metadata: Any) -> bool:
-    return bool(metadata.trace_python_allocators or metadata.python_allocator == "malloc")
+def _tables(capture: Path, header: source.Header, stacks: PythonStacks) -> dict[str, np.ndarray]:
+    with source.reading(capture) as reader:
+        found = {"peak": reader.get_high_watermark_allocation_records(merge_threads=True)}
+        if not header.aggregated:
+            found["temporary"] = reader.get_temporary_allocation_records(merge_threads=True)
+        return {
+            name: np.array(
+                [(stacks.node(r), r.size, r.n_allocations) for r in records], dtype=np.int64
+            ).reshape(-1, 3)
+            for name, records in found.items()
+        }
 
 
 def _without(spans: _Spans, without: set[int]) -> float:

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from resleak import units
-from resleak.figures.flame import page, top
-from resleak.figures.flame.encode import Side, encode
-from resleak.stacks.columns import column, sums
+from resleak.figures.flame import page
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from resleak.stacks.windows import Layout, Profile
+    from resleak.stacks.windows import Profile
 
-__all__ = ["Flame", "drawing", "flamegraph"]
+__all__ = ["Flame", "flamegraph"]
 
 #: What notebooks store besides HTML; `resleak.report` draws it.
 MIME = "application/vnd.resleak.flame+json"
-_NOTHING = "nothing grew between the steady marks"
-_UNKNOWN = "no capture has stacks of two steady marks: nothing is known of growth"
 
 
 @dataclass(frozen=True)
@@ -103,40 +97,13 @@ def flamegraph(
     ValueError
         If the two profiles have not the same frames.
     """
+    import pandas as pd  # a page that is written from what is stored needs neither
+
+    from resleak.figures.flame import payload
+
     sides = [profile] if before is None else [profile, before]
     if before is not None and len(before.frames) != len(profile.frames):
         raise ValueError("before and after must have the same frames: see resleak.stacks.joined")
-    import pandas as pd
-
-    table = top.sites(sides)
-    payload = _payload(sides, table, unit) | {"title": title, "selection": dict(selection or {})}
-    return Flame(payload, pd.DataFrame(table))
-
-
-def drawing(layout: Layout) -> dict[str, Any]:
-    """Return the payload of `flamegraph` for stacks that are no data frames."""
-    return _payload([layout], top.sites([layout]), "B")
-
-
-def _payload(sides: Sequence[Side], table: dict[str, np.ndarray], unit: str) -> dict[str, Any]:
-    per = str(sides[0].per)
-    return {
-        **encode(sides),
-        "title": None,
-        "unit": unit,
-        "per": per,
-        "empty": _why_empty(sides),
-        "selection": {},
-        "table": top.written(table, unit, per),
-    }
-
-
-def _why_empty(sides: Sequence[Side]) -> str | None:
-    if any(len(side.edges) < 2 for side in sides):
-        return _UNKNOWN
-    return None if any(_grew(side) for side in sides) else _NOTHING
-
-
-def _grew(side: Side) -> bool:
-    node, change = column(side.changes, "node", np.int64), column(side.changes, "bytes", float)
-    return bool((sums(node, change, 0) > 0).any())
+    drawn, table = payload.drawing(sides, unit)
+    drawn |= {"title": title, "selection": dict(selection or {})}
+    return Flame(drawn, pd.DataFrame(table))

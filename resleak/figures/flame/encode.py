@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
-import json
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from resleak.figures.flame.packing import packed
 from resleak.stacks.columns import column, numbered, rows, tested
 from resleak.stacks.growth import is_library
 from resleak.stacks.windows import Layout, Profile
@@ -52,24 +50,11 @@ def encode(sides: Sequence[Side]) -> dict[str, Any]:
     numbers = [*columns, *(values for side, _ in changes for values in side)]
     return {
         "strings": list(map(str, strings)),
-        "bdata": _packed(b"".join(map(_varints, numbers))),
+        "bdata": packed(b"".join(map(_varints, numbers))),
         "size": len(order),
         "kinds": len(kinds),
         "sides": [told for _, told in changes],
     }
-
-
-def packed_strings(payload: dict[str, Any]) -> dict[str, Any]:
-    """Return a payload with its names compressed too, for where nobody has to read them."""
-    if not isinstance(payload.get("strings"), list):
-        return payload
-    names = json.dumps(payload["strings"], ensure_ascii=False).encode("utf-8", "replace")
-    rest = {key: value for key, value in payload.items() if key != "strings"}
-    return rest | {"packed": _packed(names)}
-
-
-def _packed(data: bytes) -> str:
-    return base64.b64encode(gzip.compress(data, 9, mtime=0)).decode()
 
 
 def _varints(values: Any) -> bytes:
