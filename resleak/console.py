@@ -75,13 +75,12 @@ def progress(unit: str = "steps") -> Iterator[Callable[[str, int, int], None]]:
 @contextmanager
 def working(what: str) -> Iterator[None]:
     """Say what goes on while the block runs, if anyone can see it."""
-    from rich.console import Console
-
-    screen = Console(stderr=True)
-    if not screen.is_terminal:
+    if not sys.stderr.isatty():
         yield
         return
-    with screen.status(what):
+    from rich.console import Console
+
+    with Console(stderr=True).status(what):
         yield
 
 

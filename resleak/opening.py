@@ -7,7 +7,9 @@ about the captures as JSON. Exits with 2, and one line on the error stream, if t
 from __future__ import annotations
 
 import argparse
+import gc
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -38,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (ResleakError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
-    print(json.dumps(tables.facts))
+    print(json.dumps(tables.facts), flush=True)
     return 0
 
 
@@ -53,4 +55,7 @@ def _answers(tables: Tables) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    gc.disable()  # nothing is thrown away before the end, and there it need not be taken apart
+    code = main()
+    sys.stderr.flush()
+    os._exit(code)

@@ -28,6 +28,7 @@ def policy(scripts: Sequence[str]) -> str:
 
 
 def digest(script: str) -> str:
+    """Return what the policy calls a script by."""
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 

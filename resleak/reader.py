@@ -19,6 +19,7 @@ from resleak.errors import StoreError
 _FRUGAL = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     "DEBUGINFOD_URLS": "",
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",  # the tables of blocks are large, and much used
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
 }

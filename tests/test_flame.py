@@ -20,7 +20,7 @@ import pytest
 from bs4 import BeautifulSoup
 from flames import EVIL, asked
 
-from resleak import report, units
+from resleak import pages, report, units
 from resleak.errors import MissingPackageError
 from resleak.figures import _style, flamegraph, icicle
 from resleak.figures.flame import MIME, live, page

@@ -11,8 +11,7 @@ import numpy as np
 
 from resleak import store
 from resleak.errors import StoreError
-from resleak.stacks.nodes import Nodes
-from resleak.stacks.process import SNAPSHOTS, Owners, Process, levels, read, summed
+from resleak.stacks.process import MARKS, Known, Process, levels, read, summed
 
 _UNITS = {"t_s": "s", "step": "s", "bytes": "B", "count": "blocks", "heap_bytes": "B"}
 _UNITS |= {"rss_bytes": "B"}
@@ -70,37 +69,36 @@ def extract(captures: Sequence[Path], *, everything: bool = False) -> Tables:
     StoreError
         If the first file cannot be read.
     """
-    nodes, owners = Nodes(), Owners()
+    known = Known()
     processes: list[Process] = []
     left_out: list[str] = []
     for capture in captures:
         try:
             several = len(captures) > 1
-            processes.append(read(capture, nodes, owners, everything=everything, several=several))
+            process, known = read(capture, known, everything=everything, several=several)
+            processes.append(process)
         except StoreError as error:
             if not processes:
                 raise
             left_out.append(str(error))
     facts = {"processes": [asdict(p.facts) for p in processes], "left_out": left_out}
-    return Tables(_columns(nodes, owners, processes), facts)
+    return Tables(_columns(known, processes), facts)
 
 
-def _columns(
-    nodes: Nodes, owners: Owners, processes: list[Process]
-) -> dict[str, dict[str, np.ndarray]]:
+def _columns(known: Known, processes: list[Process]) -> dict[str, dict[str, np.ndarray]]:
     t_ms = _times(processes)
     t_s = (t_ms - t_ms[0]) / 1e3
     changes = _merged(processes, t_ms)
     mark = changes[:, 0]
     live = {"mark": mark.astype(np.int32), "step": t_s[mark], "phase": _steady(len(mark))}
-    live |= {"node": changes[:, 1].astype(np.int32), **owners.columns(changes[:, 2])}
+    live |= {"node": changes[:, 1].astype(np.int32), **known.owners.columns(changes[:, 2])}
     live |= {"bytes": changes[:, 3], "count": changes[:, 4]}
     marks = {"mark": np.arange(len(t_ms), dtype=np.int32), "step": t_s, "phase": _steady(len(t_s))}
     marks |= {"t_s": t_s, "heap_bytes": levels(changes, len(t_ms))}
     marks |= {"rss_bytes": _rss(processes, t_ms)}
     tables = {"live": live, "marks": marks, "snapshots": _snapshots(processes, int(t_ms[0]))}
     tables |= {name: _joined(processes, name) for name in processes[0].tables}
-    return {"stacks": nodes.columns(), **tables}
+    return {"stacks": known.nodes.columns(), **tables}
 
 
 def _times(processes: list[Process]) -> np.ndarray:
@@ -108,9 +106,9 @@ def _times(processes: list[Process]) -> np.ndarray:
     if len(processes) == 1:
         return processes[0].t_ms
     moments: np.ndarray = np.unique(np.concatenate([process.t_ms for process in processes]))
-    if len(moments) <= SNAPSHOTS + 2:
+    if len(moments) <= 2 * MARKS + 2:
         return moments
-    kept = np.linspace(0, len(moments) - 1, SNAPSHOTS).round().astype(int)
+    kept = np.linspace(0, len(moments) - 1, 2 * MARKS).round().astype(int)
     thinned: np.ndarray = moments[kept]
     return thinned
 

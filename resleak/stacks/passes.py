@@ -1,9 +1,9 @@
-"""What lived when, in one pass over a capture: memray's other one is made beside it.
+"""memray's two passes over a capture, at the same time.
 
-``FileReader`` goes over a file twice. First it counts the records and learns when its snapshots
-were; then it follows the blocks. Here a forked process makes the first pass while this one makes
-the second. That needs a reader that was told to begin without having counted, which memray has not:
-it is given a blank capture, and the real one in its place once it is open.
+``FileReader`` goes over a file twice: it counts the records, and learns when its snapshots were;
+then it follows the blocks. Here this process makes the first pass while one that it forks makes the
+second. The second needs a reader that begins without having counted, which memray has not: it is
+made with a blank capture, and given the real one in its place.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ import gc
 import os
 import pickle
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -31,6 +30,7 @@ _MOST = 10**7
 #: Fewer than this, while there are more, and the file is read again: it was not the usual time.
 _FEWEST = 16
 _ALL = 2**62
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,6 @@ class Overview:
 
     Attributes
     ----------
-    pid, main : int
-        The process, and its main thread.
     records : int
         How many the file has.
     peak : int
@@ -49,22 +47,21 @@ class Overview:
         Whether each of Python's objects was recorded.
     snapshots : array of int, shape (snapshots, 3)
         Milliseconds of the epoch, bytes allocated, bytes resident.
+    stride : int
+        Intervals of records count each so many-th snapshot.
     """
 
-    pid: int
-    main: int
     records: int
     peak: int
     python_objects: bool
     snapshots: np.ndarray
+    stride: int = 1
 
 
 def overview(reader: Any) -> Overview:
     """Return what a reader found out when it was made."""
     told, seen = reader.metadata, reader.get_memory_snapshots()
     return Overview(
-        pid=int(told.pid),
-        main=int(told.main_thread_id),
         records=int(told.total_allocations),
         peak=int(told.peak_memory),
         python_objects=bool(told.trace_python_allocators or told.python_allocator == "malloc"),
@@ -72,11 +69,10 @@ def overview(reader: Any) -> Overview:
     )
 
 
-@contextmanager
 def lifetimes(
-    capture: Path, header: source.Header, most: int
-) -> Iterator[tuple[Overview, Iterator[Any]]]:
-    """Yield what is known of a capture, and memray's temporal records.
+    capture: Path, header: source.Header, most: int, follow: Callable[[Iterable[Any]], T]
+) -> tuple[Overview, T]:
+    """Return what is known of a capture, and what a function makes of its temporal records.
 
     Parameters
     ----------
@@ -86,6 +82,8 @@ def lifetimes(
         Of this file.
     most : int
         Of more snapshots than about twice as many, some are passed over.
+    follow : callable
+        May be called in a forked process, from which its answer is sent.
 
     Raises
     ------
@@ -95,16 +93,23 @@ def lifetimes(
     expected = (header.end_ms - header.start_ms) // USUAL_MS
     if 0 < expected < _MOST and hasattr(os, "memfd_create"):
         stride = max(expected // most, 1)
-        with _forked(lambda: _told(capture)) as answer, _uncounted(capture, stride, most) as one:
-            records = one.get_temporal_allocation_records(merge_threads=False)
-            begun = list(islice(records, 1))  # the whole pass
-            found = _answered(answer(), capture)
-            kept = found.snapshots[::stride]
-            if len(kept) >= min(_FEWEST, len(found.snapshots)):
-                yield replace(found, snapshots=kept), chain(begun, records)
-                return
-    with source.reading(capture, max_memory_records=most) as reader:
-        yield overview(reader), reader.get_temporal_allocation_records(merge_threads=False)
+        with _forked(lambda: _followed(capture, stride, most, follow)) as answer:
+            with source.reading(capture, max_memory_records=10 * _MOST) as reader:
+                found = replace(overview(reader), stride=stride)
+            if stride == 1 or len(found.snapshots) >= _FEWEST * stride:
+                return found, _answered(answer(), capture)
+    with source.reading(capture, max_memory_records=2 * most) as reader:
+        return overview(reader), follow(reader.get_temporal_allocation_records(merge_threads=False))
+
+
+def _followed(
+    capture: Path, stride: int, most: int, follow: Callable[[Iterable[Any]], T]
+) -> T | StoreError:
+    try:
+        with _uncounted(capture, stride, most) as reader:
+            return follow(reader.get_temporal_allocation_records(merge_threads=False))
+    except StoreError as error:
+        return error
 
 
 @contextmanager
@@ -121,21 +126,12 @@ def _uncounted(capture: Path, stride: int, most: int) -> Iterator[Any]:
         yield reader
 
 
-def _told(capture: Path) -> Overview | StoreError:
-    try:
-        with source.reading(capture, max_memory_records=10 * _MOST) as reader:
-            return overview(reader)
-    except StoreError as error:
-        return error
-
-
-def _answered(answer: bytes, capture: Path) -> Overview:
+def _answered(answer: bytes, capture: Path) -> Any:
     if not answer:
         raise StoreError(f"{capture.name} is damaged: a reader of it crashed; capture it again")
     found = pickle.loads(answer)
     if isinstance(found, StoreError):
         raise found
-    assert isinstance(found, Overview)
     return found
 
 

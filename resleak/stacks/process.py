@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,9 +16,11 @@ from resleak.stacks.expand import HybridStacks, PythonStacks
 from resleak.stacks.ledger import ALLOCATORS
 from resleak.stacks.nodes import Nodes
 
-#: Of more snapshots than about twice this some are passed over; a drawing has half as many windows.
-SNAPSHOTS = 128
-_NEVER = -1
+#: Of more snapshots than about twice this some are no marks: a drawing has as many windows.
+MARKS = 32
+#: Of more snapshots than about twice this some are left out of their table.
+SNAPSHOTS = 500
+_NEVER, _LAST = -1, 2**62
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Process:
         Milliseconds of the epoch, bytes allocated, bytes resident.
     t_ms : array of int, shape (marks,)
         Milliseconds of the epoch. The first mark is the start of tracking, when nothing was
-        tracked yet, the last its end; those between are the snapshots.
+        tracked yet, the last its end; those between are snapshots.
     changes : array of int, shape (changes, 5)
         Mark, node, owner, bytes, blocks.
     tables : dict of str to array of int, shape (stacks, 3)
@@ -115,6 +116,14 @@ class Owners:
 
 
 @dataclass(frozen=True)
+class Known:
+    """What captures have in common: their stacks, and who allocated."""
+
+    nodes: Nodes = field(default_factory=Nodes)
+    owners: Owners = field(default_factory=Owners)
+
+
+@dataclass(frozen=True)
 class _Spans:
     """When the blocks of each record were live: one row for each time of coming and going.
 
@@ -132,21 +141,53 @@ class _Spans:
     stacks: np.ndarray
 
 
-def read(
-    capture: Path, nodes: Nodes, owners: Owners, *, everything: bool, several: bool
-) -> Process:
+@dataclass(frozen=True)
+class _Followed:
+    """What is read of a capture's records, in whatever process.
+
+    Attributes
+    ----------
+    spans : _Spans
+        When the blocks were live.
+    numbers : array of int, shape (records,)
+        The node of each record.
+    tables : dict of str to array of int
+        As those of `Process`.
+    known : Known
+        What was entered.
+    without : set of int
+        memray's numbers of stacks without a frame.
+    looked_up, with_source : float or None
+        As those of `Facts`.
+    """
+
+    spans: _Spans
+    numbers: np.ndarray
+    tables: dict[str, np.ndarray]
+    known: Known
+    without: set[int]
+    looked_up: float | None
+    with_source: float | None
+
+
+def read(capture: Path, known: Known, *, everything: bool, several: bool) -> tuple[Process, Known]:
     """Read one capture.
 
     Parameters
     ----------
     capture : Path
         A file that memray wrote.
-    nodes, owners : Nodes, Owners
-        Where stacks, and who allocated, are entered.
+    known : Known
+        The stacks, and who allocated, of captures read before; it is used up.
     everything : bool
         Read the high-water mark and what was temporary, too: each another pass over the file.
     several : bool
         Put the process above its stacks.
+
+    Returns
+    -------
+    Process, Known
+        What it had allocated, and what is known now.
 
     Raises
     ------
@@ -154,20 +195,40 @@ def read(
         If the file cannot be read.
     """
     header = source.header(capture)
-    with _records(capture, header) as (told, records):
-        top = ((f"process {told.pid}", "", 0),) if several else ()
-        expand = HybridStacks if header.native else PythonStacks
-        stacks = expand(nodes, top, told.main)
-        t_ms = _moments(header, told)
-        spans = _spans(records, header, owners, stacks, told.main)
-        rows = _rows(spans.rows, len(t_ms) - 1)
-        numbers = stacks.numbers(_most(rows, len(spans.owners)))
-    tables = _tables(capture, header, stacks) if everything else {}
+    top = ((f"process {header.pid}", "", 0),) if several else ()
+
+    def follow(records: Iterable[Any]) -> _Followed:
+        stacks = (HybridStacks if header.native else PythonStacks)(known.nodes, top, header.main)
+        spans = _spans(records, header, known.owners, stacks)
+        numbers = stacks.numbers(_most(_rows(spans.rows), len(spans.owners)))
+        tables = _tables(capture, header, stacks) if everything else {}
+        judged = stacks.looked_up, stacks.with_source
+        return _Followed(spans, numbers, tables, known, stacks.without, *judged)
+
+    told, found = _both(capture, header, follow)
+    return _process(capture.name, header, told, found), found.known
+
+
+def _both(
+    capture: Path, header: source.Header, follow: Callable[[Iterable[Any]], _Followed]
+) -> tuple[passes.Overview, _Followed]:
+    if not header.aggregated:
+        return passes.lifetimes(capture, header, MARKS, follow)
+    with source.reading(capture, max_memory_records=SNAPSHOTS) as reader:
+        left = reader.get_leaked_allocation_records(merge_threads=False)
+        return passes.overview(reader), follow(left)
+
+
+def _process(name: str, header: source.Header, told: passes.Overview, found: _Followed) -> Process:
+    marks = told.snapshots[:: told.stride]
+    t_ms = _moments(header, told.records, marks[:, 0])
+    rows = _rows(found.spans.rows, len(t_ms) - 1)
     of = rows[:, 1]
-    changes = summed(np.column_stack([rows[:, 0], numbers[of], spans.owners[of], rows[:, 2:]]))
+    who, where = found.spans.owners[of], found.numbers[of]
+    changes = summed(np.column_stack([rows[:, 0], where, who, rows[:, 2:]]))
     facts = Facts(
-        name=capture.name,
-        pid=told.pid,
+        name=name,
+        pid=header.pid,
         aggregated=header.aggregated,
         native=header.native,
         python_objects=told.python_objects,
@@ -176,29 +237,16 @@ def read(
         snapshots=len(told.snapshots),
         duration_s=(header.end_ms - header.start_ms) / 1e3,
         last_snapshot_s=float(told.snapshots[-1:, 0].sum() - header.start_ms) / 1e3,
-        without_stack=_without(spans, stacks.without),
-        mapped_peak_bytes=_peak(changes[_mapped(changes, owners)], len(t_ms)),
+        without_stack=_without(found.spans, found.without),
+        mapped_peak_bytes=_peak(changes[_mapped(changes, found.known.owners)], len(t_ms)),
         rss_peak_bytes=int(told.snapshots[:, 2].max(initial=0)),
         heap_peak_bytes=told.peak,
-        heap_off_bytes=_off(changes, told.snapshots, header),
-        looked_up=stacks.looked_up,
-        with_source=stacks.with_source,
+        heap_off_bytes=_off(changes, marks, header),
+        looked_up=found.looked_up,
+        with_source=found.with_source,
     )
-    return Process(told.snapshots, t_ms, changes, tables, facts)
-
-
-@contextmanager
-def _records(
-    capture: Path, header: source.Header
-) -> Iterator[tuple[passes.Overview, Iterable[Any]]]:
-    """Yield what is known of a capture, and its records."""
-    if not header.aggregated:
-        with passes.lifetimes(capture, header, SNAPSHOTS) as found:
-            yield found
-    else:
-        with source.reading(capture, max_memory_records=SNAPSHOTS) as reader:
-            left = reader.get_leaked_allocation_records(merge_threads=False)
-            yield passes.overview(reader), left
+    shown = told.snapshots[:: max(len(told.snapshots) // SNAPSHOTS, 1)]
+    return Process(shown, t_ms, changes, found.tables, facts)
 
 
 def summed(rows: np.ndarray) -> np.ndarray:
@@ -221,19 +269,18 @@ def levels(changes: np.ndarray, marks: int) -> np.ndarray:
     return np.cumsum(change)
 
 
-def _moments(header: source.Header, told: passes.Overview) -> np.ndarray:
+def _moments(header: source.Header, records: int, at: np.ndarray) -> np.ndarray:
     """Return when the marks were: the start, each snapshot, the end or where it breaks off."""
-    at = told.snapshots[:, 0]
     if header.aggregated:
         return np.array([header.start_ms, max(header.end_ms, header.start_ms + 1)], dtype=np.int64)
     last = int(at.max(initial=header.start_ms))
-    whole = told.records == header.records and header.end_ms > last
+    whole = records == header.records and header.end_ms > last
     end = header.end_ms if whole else last + passes.USUAL_MS
     return np.maximum.accumulate(np.array([header.start_ms, *at, end], dtype=np.int64))
 
 
 def _spans(
-    records: Iterable[Any], header: source.Header, owners: Owners, stacks: PythonStacks, main: int
+    records: Iterable[Any], header: source.Header, owners: Owners, stacks: PythonStacks
 ) -> _Spans:
     came, went, sizes, blocks = array("q"), array("q"), array("q"), array("q")
     counts, of, ids = array("q"), array("q"), array("q")
@@ -241,7 +288,7 @@ def _spans(
     for record in records:
         tid = record.tid
         if tid not in threads:
-            other = "main" if tid == main else f"thread {len(threads)}"
+            other = "main" if tid == header.main else f"thread {len(threads)}"
             threads[tid] = record.thread_name or other
         of.append(owners.number(threads[tid], record.allocator))
         ids.append(record.stack_id)
@@ -275,7 +322,7 @@ def _left(record: Any) -> Any:
     )
 
 
-def _rows(spans: np.ndarray, last: int) -> np.ndarray:
+def _rows(spans: np.ndarray, last: int = _LAST) -> np.ndarray:
     """Return mark, record, bytes and blocks of each coming and going; mark 0 is the start."""
     came = np.column_stack([spans[:, 1] + 1, spans[:, 0], spans[:, 3:]])
     gone = spans[spans[:, 2] != _NEVER]

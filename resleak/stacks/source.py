@@ -19,6 +19,8 @@ _AGAIN = "capture it again"
 _HEADER = struct.Struct("<7sii??QQqq")
 #: Bytes of the rest of a header whose texts are empty.
 _REST = struct.calcsize("=xiQQ???xxx")
+#: What follows the command line in it; all of this is at the beginning of a file.
+_WHO, _ENOUGH = struct.Struct("=iQ"), 1 << 16
 _MAGIC, _FORMAT = b"memray\0", 13
 _LZ4_MAGIC = b"\x04\x22\x4d\x18"
 #: The releases that write, and alone read, a format.
@@ -40,6 +42,8 @@ class Header:
     start_ms, end_ms : int
         When tracking began and ended, in milliseconds of the epoch; they are equal if it was
         never closed.
+    pid, main : int
+        The process, and its main thread.
     """
 
     native: bool
@@ -47,6 +51,8 @@ class Header:
     records: int
     start_ms: int
     end_ms: int
+    pid: int
+    main: int
 
 
 def header(capture: Path) -> Header:
@@ -62,14 +68,16 @@ def header(capture: Path) -> Header:
         raise StoreError(f"{capture.name} is empty: the run was killed early; {_AGAIN}")
     if not start.startswith(_MAGIC):
         raise StoreError(f"{capture.name} is not a capture of memray; {_AGAIN}")
-    if len(start) < _HEADER.size:
+    command_end = start.find(b"\0", _HEADER.size) + 1
+    if len(start) < max(command_end, _HEADER.size) + _WHO.size:
         raise StoreError(f"{capture.name} is cut off in its header; {_AGAIN}")
-    _, found, _, native, aggregated, records, _, begun, ended = _HEADER.unpack(start)
+    _, found, _, native, aggregated, records, _, begun, ended = _HEADER.unpack_from(start)
     if found != _FORMAT:
         reads = f"memray {_RELEASES[found]}" if found in _RELEASES else "that version"
         told = f"is of another version of memray (format {found}, not {_FORMAT})"
         raise StoreError(f"{capture.name} {told}; read it with {reads}, or {_AGAIN}")
-    return Header(native, aggregated, records, begun, ended)
+    pid, main = _WHO.unpack_from(start, command_end)
+    return Header(native, aggregated, records, begun, ended, pid, main)
 
 
 def blank(snapshots: int) -> bytes:
@@ -137,7 +145,7 @@ class _Without:
 def _start_of(capture: Path) -> bytes:
     try:
         with capture.open("rb") as file:
-            start = file.read(_HEADER.size)
+            start = file.read(_ENOUGH)
         return _unpacked(capture) if start.startswith(_LZ4_MAGIC) else start
     except FileNotFoundError:
         raise StoreError(f"{capture.name} is missing; {_AGAIN}") from None
@@ -155,8 +163,8 @@ def _unpacked(capture: Path) -> bytes:
         flags = file.read(6)[4]
         file.seek(7 + 8 * bool(flags & 8) + 4 * bool(flags & 1))
         (size,) = struct.unpack("<I", file.read(4))
-        block = file.read(min(size & 0x7FFFFFFF, 4 * _HEADER.size))
-    return block if size >> 31 else _expanded(block)[: _HEADER.size]
+        block = file.read(min(size & 0x7FFFFFFF, _ENOUGH))
+    return block if size >> 31 else _expanded(block)
 
 
 def _expanded(block: bytes) -> bytes:
@@ -166,7 +174,7 @@ def _expanded(block: bytes) -> bytes:
         token = block[at]
         count, at = _length(block, at + 1, token >> 4)
         text += block[at : at + count]
-        if len(text) >= _HEADER.size:
+        if len(text) > _ENOUGH or text.find(0, _HEADER.size) in range(len(text) - _WHO.size):
             return bytes(text)
         (back,) = struct.unpack_from("<H", block, at + count)
         count, at = _length(block, at + count + 2, token & 15)
