@@ -1,12 +1,12 @@
 """Read memray captures of any program; run as a process that may be lost.
 
-Writes their tables, what ranks their lines, and what draws them; then prints what should be known
-about the captures as JSON. Exits with 2, and one line on the error stream, if they cannot be read.
+Takes what to read as JSON from standard input: ``folder``, ``captures``, ``everything``. Writes the
+tables, what ranks their lines, and what draws them; then prints what should be known about the
+captures as JSON. Exits with 2, and one line on the error stream, if they cannot be read.
 """
 
 from __future__ import annotations
 
-import argparse
 import gc
 import json
 import os
@@ -23,24 +23,23 @@ from resleak.stacks.growth import growths, ranking
 from resleak.stacks.windows import layout
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Read captures as the command line says and return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m resleak.opening", description=__doc__)
-    parser.add_argument("folder", type=Path, help="folder for the tables")
-    parser.add_argument("captures", type=Path, nargs="+", help="files that memray wrote")
-    parser.add_argument("--everything", action="store_true", help="peak and temporary, too")
-    options = parser.parse_args(arguments)
+def main() -> int:
+    """Read what standard input says, and return the exit code."""
     source.limit_memory()
-    source.without_pandas()
+    source.load()
+    if not (told := sys.stdin.read()):
+        return 0
+    job = json.loads(told)
+    folder = Path(job["folder"])
     try:
-        tables = extract(options.captures, everything=options.everything)
-        tables.write(options.folder)
-        for name, told in _answers(tables).items():
-            store.write_json(options.folder / f"{name}.json", told)
+        tables = extract([*map(Path, job["captures"])], everything=job["everything"])
+        tables.write(folder)
+        for name, answer in _answers(tables).items():
+            store.write_json(folder / f"{name}.json", answer)
     except (ResleakError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
-    print(json.dumps(tables.facts), flush=True)
+    print(json.dumps(tables.facts))
     return 0
 
 
@@ -57,5 +56,6 @@ def _answers(tables: Tables) -> dict[str, Any]:
 if __name__ == "__main__":
     gc.disable()  # nothing is thrown away before the end, and there it need not be taken apart
     code = main()
+    sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import signal
@@ -23,6 +24,8 @@ _FRUGAL = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
 }
+_OPENING = [sys.executable, "-m", "resleak.opening"]
+_waiting: list[subprocess.Popen[str]] = []
 
 
 def read(
@@ -68,7 +71,7 @@ def read(
         command += ["--marks", str(noted)]
         command += [option for path in studied for option in ("--studied", str(path))]
         command += ["--root", str(root)] if root is not None else []
-        result = _run(command, capture.name, timeout_s)
+        result = _finished(_started(command), capture.name, timeout_s)
     if result.returncode:
         raise StoreError(_told(capture.name, result))
     facts: dict[str, Any] = json.loads(result.stdout)
@@ -105,36 +108,53 @@ def read_any(
     StoreError
         If the first capture is not one of memray, of another version, or damaged.
     """
-    command = [sys.executable, "-m", "resleak.opening", str(folder)]
-    command += [*map(str, captures), *(["--everything"] if everything else [])]
+    job = {"folder": str(folder), "captures": [*map(str, captures)], "everything": everything}
+    process = _waiting.pop() if _waiting else _started(_OPENING)
     name = captures[0].name
-    result = _run(command, name, timeout_s)
+    result = _finished(process, name, timeout_s, json.dumps(job))
     if result.returncode:
         raise StoreError(_told(name, result))
     facts: dict[str, Any] = json.loads(result.stdout)
     return facts
 
 
-def _run(command: list[str], name: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
-    with subprocess.Popen(
+def get_ready() -> None:
+    """Start a process that loads what reading needs, and waits for what `read_any` is asked."""
+    _waiting.append(_started(_OPENING))
+    atexit.register(lambda: list(map(_end, _waiting)))
+
+
+def _started(command: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
         command,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
         env={**os.environ, **_FRUGAL},
         process_group=0,
-    ) as process:
+    )
+
+
+def _finished(
+    process: subprocess.Popen[str], name: str, timeout_s: float, told: str = ""
+) -> subprocess.CompletedProcess[str]:
+    with process:
         try:
-            out, err = process.communicate(timeout=timeout_s)
+            out, err = process.communicate(told, timeout=timeout_s)
         except subprocess.TimeoutExpired:
             told = f"{name} could not be read within {timeout_s:g} s; capture fewer steps"
             raise StoreError(told) from None
         finally:
-            with suppress(ProcessLookupError):  # with what it forked, however it ended
-                os.killpg(process.pid, signal.SIGKILL)
-    return subprocess.CompletedProcess(command, process.returncode, out, err)
+            _end(process)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End a process with what it forked, however it ended itself."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _told(name: str, result: subprocess.CompletedProcess[str]) -> str:

@@ -136,6 +136,13 @@ def without_pandas() -> None:
     sys.meta_path.insert(0, _Without())
 
 
+def load() -> None:
+    """Load memray, which takes a moment, before there is something to read."""
+    without_pandas()
+    with suppress(ImportError):  # told when there is something to read
+        import memray  # noqa: F401
+
+
 class _Without:
     def find_spec(self, name: str, *_: object) -> None:
         if name == "pandas":
