@@ -178,6 +178,15 @@ def test_the_help_loads_nothing_heavy():
     assert not loaded & (set(HEAVY) - {"typer", "rich", "asyncio"})
 
 
+def test_opening_a_capture_loads_no_data_frames():
+    """What reads a capture, prints it and writes its page does without pandas and scipy."""
+    code = "from resleak.stacks import source; source.load(); import resleak.opening"
+    frames = {"pandas", "scipy", "plotly", "bleach", "jinja2", "IPython", "asyncio"}
+    assert not loaded_after(code) & frames
+    code = "import resleak.cli, resleak.opened, resleak.recording"
+    assert not loaded_after(code) & (frames | {"numpy", "pyarrow", "memray"})
+
+
 def test_the_import_is_cheap():
     """Importing the package takes less than three starts of the interpreter that imports it."""
     assert min(import_s() for _ in range(5)) < 3 * min(start_s() for _ in range(5))
