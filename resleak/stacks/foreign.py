@@ -11,7 +11,8 @@ import numpy as np
 
 from resleak import store
 from resleak.errors import StoreError
-from resleak.stacks.process import MARKS, Known, Process, levels, read, summed
+from resleak.stacks.process import MARKS, Process, levels, read, summed
+from resleak.stacks.spans import Known
 
 _UNITS = {"t_s": "s", "step": "s", "bytes": "B", "count": "blocks", "heap_bytes": "B"}
 _UNITS |= {"rss_bytes": "B"}

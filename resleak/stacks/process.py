@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from resleak.stacks import passes, source
-from resleak.stacks.expand import HybridStacks, PythonStacks
-from resleak.stacks.ledger import ALLOCATORS
-from resleak.stacks.nodes import Nodes
+from resleak.stacks.spans import Followed, Known, Owners, Spans, follow, moves
 
 #: Of more snapshots than about twice this some are no marks: a drawing has as many windows.
 MARKS = 32
 #: Of more snapshots than about twice this some are left out of their table.
 SNAPSHOTS = 500
-_NEVER, _LAST = -1, 2**62
 
 
 @dataclass(frozen=True)
@@ -97,79 +92,6 @@ class Process:
     facts: Facts
 
 
-class Owners:
-    """Numbers for who allocated: the name of a thread and that of an allocator."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[tuple[str, str], int] = {}
-
-    def number(self, thread: str, allocator: int) -> int:
-        """Return the number of one, the same each time."""
-        # A damaged capture may hold numbers that mean nothing.
-        key = thread, ALLOCATORS.get(allocator, f"unknown {allocator}")
-        return self._numbers.setdefault(key, len(self._numbers))
-
-    def columns(self, numbers: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the columns ``thread`` and ``allocator``."""
-        both = np.array([*self._numbers, ("", "")], dtype=object)[numbers]
-        return {"thread": both[:, 0], "allocator": both[:, 1]}
-
-
-@dataclass(frozen=True)
-class Known:
-    """What captures have in common: their stacks, and who allocated."""
-
-    nodes: Nodes = field(default_factory=Nodes)
-    owners: Owners = field(default_factory=Owners)
-
-
-@dataclass(frozen=True)
-class _Spans:
-    """When the blocks of each record were live: one row for each time of coming and going.
-
-    Attributes
-    ----------
-    rows : array of int, shape (spans, 5)
-        Record, the snapshot before which it came, the one before which it went or -1, bytes,
-        blocks.
-    owners, stacks : array of int, shape (records,)
-        Who allocated, and memray's number of the stack.
-    """
-
-    rows: np.ndarray
-    owners: np.ndarray
-    stacks: np.ndarray
-
-
-@dataclass(frozen=True)
-class _Followed:
-    """What is read of a capture's records, in whatever process.
-
-    Attributes
-    ----------
-    spans : _Spans
-        When the blocks were live.
-    numbers : array of int, shape (records,)
-        The node of each record.
-    tables : dict of str to array of int
-        As those of `Process`.
-    known : Known
-        What was entered.
-    without : set of int
-        memray's numbers of stacks without a frame.
-    looked_up, with_source : float or None
-        As those of `Facts`.
-    """
-
-    spans: _Spans
-    numbers: np.ndarray
-    tables: dict[str, np.ndarray]
-    known: Known
-    without: set[int]
-    looked_up: float | None
-    with_source: float | None
-
-
 def read(capture: Path, known: Known, *, everything: bool, several: bool) -> tuple[Process, Known]:
     """Read one capture.
 
@@ -195,34 +117,23 @@ def read(capture: Path, known: Known, *, everything: bool, several: bool) -> tup
         If the file cannot be read.
     """
     header = source.header(capture)
-    top = ((f"process {header.pid}", "", 0),) if several else ()
 
-    def follow(records: Iterable[Any]) -> _Followed:
-        stacks = (HybridStacks if header.native else PythonStacks)(known.nodes, top, header.main)
-        spans = _spans(records, header, known.owners, stacks)
-        numbers = stacks.numbers(_most(_rows(spans.rows), len(spans.owners)))
-        tables = _tables(capture, header, stacks) if everything else {}
-        judged = stacks.looked_up, stacks.with_source
-        return _Followed(spans, numbers, tables, known, stacks.without, *judged)
+    def followed(records: Iterable[Any]) -> Followed:
+        return follow(capture, header, records, known, several=several, everything=everything)
 
-    told, found = _both(capture, header, follow)
+    if not header.aggregated:
+        told, found = passes.lifetimes(capture, header, MARKS, followed)
+    else:
+        with source.reading(capture, max_memory_records=SNAPSHOTS) as reader:
+            left = reader.get_leaked_allocation_records(merge_threads=False)
+            told, found = passes.overview(reader), followed(left)
     return _process(capture.name, header, told, found), found.known
 
 
-def _both(
-    capture: Path, header: source.Header, follow: Callable[[Iterable[Any]], _Followed]
-) -> tuple[passes.Overview, _Followed]:
-    if not header.aggregated:
-        return passes.lifetimes(capture, header, MARKS, follow)
-    with source.reading(capture, max_memory_records=SNAPSHOTS) as reader:
-        left = reader.get_leaked_allocation_records(merge_threads=False)
-        return passes.overview(reader), follow(left)
-
-
-def _process(name: str, header: source.Header, told: passes.Overview, found: _Followed) -> Process:
+def _process(name: str, header: source.Header, told: passes.Overview, found: Followed) -> Process:
     marks = told.snapshots[:: told.stride]
     t_ms = _moments(header, told.records, marks[:, 0])
-    rows = _rows(found.spans.rows, len(t_ms) - 1)
+    rows = moves(found.spans.rows, len(t_ms) - 1)
     of = rows[:, 1]
     who, where = found.spans.owners[of], found.numbers[of]
     changes = summed(np.column_stack([rows[:, 0], where, who, rows[:, 2:]]))
@@ -279,85 +190,7 @@ def _moments(header: source.Header, records: int, at: np.ndarray) -> np.ndarray:
     return np.maximum.accumulate(np.array([header.start_ms, *at, end], dtype=np.int64))
 
 
-def _spans(
-    records: Iterable[Any], header: source.Header, owners: Owners, stacks: PythonStacks
-) -> _Spans:
-    came, went, sizes, blocks = array("q"), array("q"), array("q"), array("q")
-    counts, of, ids = array("q"), array("q"), array("q")
-    threads: dict[int, str] = {}
-    for record in records:
-        tid = record.tid
-        if tid not in threads:
-            other = "main" if tid == header.main else f"thread {len(threads)}"
-            threads[tid] = record.thread_name or other
-        of.append(owners.number(threads[tid], record.allocator))
-        ids.append(record.stack_id)
-        spans = [_left(record)] if header.aggregated else record.intervals
-        counts.append(len(spans))
-        came.extend([span.allocated_before_snapshot for span in spans])
-        went.extend(
-            [
-                _NEVER if (gone := span.deallocated_before_snapshot) is None else gone
-                for span in spans
-            ]
-        )
-        sizes.extend([span.n_bytes for span in spans])
-        blocks.extend([span.n_allocations for span in spans])
-        if not header.aggregated:
-            record.intervals = ()
-        stacks.enter(record)
-    of_spans = np.repeat(np.arange(len(counts)), counts)
-    columns = [of_spans, *(np.array(c, dtype=np.int64) for c in (came, went, sizes, blocks))]
-    whole = np.column_stack(columns)
-    return _Spans(whole, np.array(of, dtype=np.int64), np.array(ids, dtype=np.int64))
-
-
-def _left(record: Any) -> Any:
-    """Return what was left at the end as an interval."""
-    return SimpleNamespace(
-        allocated_before_snapshot=0,
-        deallocated_before_snapshot=None,
-        n_bytes=record.size,
-        n_allocations=record.n_allocations,
-    )
-
-
-def _rows(spans: np.ndarray, last: int = _LAST) -> np.ndarray:
-    """Return mark, record, bytes and blocks of each coming and going; mark 0 is the start."""
-    came = np.column_stack([spans[:, 1] + 1, spans[:, 0], spans[:, 3:]])
-    gone = spans[spans[:, 2] != _NEVER]
-    went = np.column_stack([gone[:, 2] + 1, gone[:, 0], -gone[:, 3:]])
-    rows = np.concatenate([came, went])
-    rows[:, 0] = np.clip(rows[:, 0], 0, last)
-    return rows
-
-
-def _most(rows: np.ndarray, records: int) -> np.ndarray:
-    """Return the most bytes that each record held at any mark."""
-    most = np.zeros(records)
-    ordered = rows[np.argsort(rows[:, 1] * (rows[:, 0].max(initial=0) + 1) + rows[:, 0])]
-    if len(ordered):
-        level = np.cumsum(ordered[:, 2])
-        first = np.flatnonzero(np.r_[True, ordered[1:, 1] != ordered[:-1, 1]])
-        before = np.r_[0, level[first[1:] - 1]]
-        most[ordered[first, 1]] = np.maximum.reduceat(level, first) - before
-    return most
-
-
-def _tables(capture: Path, header: source.Header, stacks: PythonStacks) -> dict[str, np.ndarray]:
-    with source.reading(capture) as reader:
-        found = {"peak": reader.get_high_watermark_allocation_records(merge_threads=True)}
-        if not header.aggregated:
-            found["temporary"] = reader.get_temporary_allocation_records(merge_threads=True)
-        return {
-            name: np.array(
-                [(stacks.node(r), r.size, r.n_allocations) for r in records], dtype=np.int64
-            ).reshape(-1, 3)
-            for name, records in found.items()
-        }
-
-
-def _without(spans: _Spans, without: set[int]) -> float:
+def _without(spans: Spans, without: set[int]) -> float:
     blocks = np.bincount(spans.rows[:, 0], spans.rows[:, 4], minlength=len(spans.stacks))
     lacking = np.isin(spans.stacks, np.fromiter(without, dtype=np.int64))
     return float(blocks[lacking].sum() / max(blocks.sum(), 1.0))
