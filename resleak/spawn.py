@@ -46,6 +46,7 @@ def ground(file: Path, folder: Path, rlimits: Mapping[str, int]) -> dict[str, An
     """Return the part of a child's specification that every kind of child needs."""
     ours = file.is_relative_to(catalog.ROOT)
     return {
+        "parent": os.getpid(),
         "file": str(file),
         "folder": str(folder),
         "rlimits": {**RLIMITS, **rlimits},
