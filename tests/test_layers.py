@@ -16,7 +16,17 @@ import pytest
 import resleak
 
 ROOT = Path(resleak.__file__).parent
-MAKING = {"assemble", "child", "measure", "meters", "plan", "probes", "runner", "spawn", "watch"}
+MAKING = {
+    "assemble",
+    "child",
+    "measuring",
+    "meters",
+    "plan",
+    "probes",
+    "runner",
+    "spawn",
+    "watched",
+}
 READING = {
     "budgets",
     "claims",

@@ -17,7 +17,7 @@ from resleak.declare import Gauge
 from resleak.errors import CaptureError
 from resleak.plan import Job
 from resleak.reader import read
-from resleak.watch import Seen, Watched, manifest_exit
+from resleak.watched import Seen, Watched, manifest_exit
 
 _MEMORY_BYTES = 4 * 1024**3
 #: The longest that the load of a run may take, however steadily it goes on.
