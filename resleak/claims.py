@@ -122,10 +122,13 @@ class Judgement:
         What its file declared.
     variants : dict of str to VariantJudged
         In the declared order.
+    per : str
+        What the steps of its rates are: ``step``, ``s`` or ``request``.
     """
 
     scenario: Mapping[str, Any]
     variants: dict[str, VariantJudged]
+    per: str = "step"
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -185,20 +188,27 @@ class Judgement:
             "variants": {name: v.to_dict() for name, v in self.variants.items()},
             "claim": self.claim,
             "ok": self.ok,
+            "per": self.per,
         }
 
     def sentence(self, variant: str) -> str:
         """Say in one sentence what was found of a variant, with its number."""
         judged = self.variants[variant]
         told = [
-            f"{row['gauge']} leak {units.rate(row['per_step'], row['unit'])}"
+            f"{row['gauge']} leak {units.rate(row['per_step'], row['unit'], per)}"
             f" {units.interval(row['low'], row['high'])}"
-            for row in _records(judged.gauges)
+            for row, per in map(self.readable, _records(judged.gauges))
             if row["verdict"] == "leak" and row["gauge"] in judged.evidence
         ]
         others = [f"{k} {' and '.join(sorted(v - {'leak'}))}" for k, v in judged.symptoms.items()]
         told += [one for one in others if not one.endswith(" ")]
         return f"{variant}: {judged.verdict}" + (f" ({'; '.join(told)})" if told else "")
+
+    def readable(self, row: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+        """Return a gauge's row with its rates as people say them, and per what: hours for time."""
+        if self.per != "s":
+            return dict(row), self.per
+        return {**row, **{key: 3600 * row[key] for key in growth.RATES}}, "h"
 
     def __str__(self) -> str:
         return "\n".join(self.sentence(name) for name in self.variants)
@@ -236,7 +246,7 @@ def judge(captures: Captures) -> Judgement:
     judged = {
         name: _judge_variant(captures.select(variant=name), frame) for name in measured.variants
     }
-    return Judgement(scenario, judged)
+    return Judgement(scenario, judged, measured[0].per)
 
 
 def _judge_variant(captures: Captures, frame: pd.DataFrame) -> VariantJudged:

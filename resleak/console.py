@@ -170,18 +170,18 @@ def show_recording(recording: Recording, top: int) -> None:
 
 def _verdicts(judgement: Judgement) -> Table:
     table = _table(
-        "variant", "gauge", "verdict", "per step", "95 % interval", "smallest seen", "peak", "end"
+        "variant", "gauge", "verdict", "rate", "95 % interval", "smallest seen", "peak", "end"
     )
     for variant in judgement.variants.values():
-        for row in _shown_rows(variant):
+        for row, per in map(judgement.readable, _shown_rows(variant)):
             unit = row["unit"]
             table.add_row(
                 variant.name,
                 row["gauge"],
                 _coloured(row["verdict"]),
-                units.rate(row["per_step"], unit),
+                units.rate(row["per_step"], unit, per),
                 _interval(row),
-                units.rate(row["smallest_detectable"], unit),
+                units.rate(row["smallest_detectable"], unit, per),
                 units.amount(row["peak"], _scaled(unit)),
                 units.amount(row["at_end"], _scaled(unit)),
             )
@@ -203,7 +203,7 @@ def _remarks(variant: VariantJudged) -> Iterator[str]:
     for sweep in variant.sweeps[variant.sweeps["verdict"] != "flat"].to_dict(orient="records"):
         power = f"{units.number(sweep['exponent'])} {units.interval(sweep['low'], sweep['high'])}"
         yield f"{sweep['gauge']} {sweep['verdict']} with {sweep['over']}: exponent {power}"
-    hung = [one for one in variant.exits if one["status"] != "exited"]
+    hung = [one for one in variant.exits if one["status"] not in ("exited", "running")]
     if hung:
         yield f"{len(hung)} of {len(variant.exits)} runs did not end by themselves"
     if "leak" not in set(variant.gauges["verdict"]):

@@ -119,6 +119,65 @@ class Outside:
         self._process = psutil.Process(pid)
         self._gone = (psutil.Error, OSError)
 
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        return int(self._process.pid)
+
+    @property
+    def name(self) -> str:
+        """What the system calls it: its program without a path, and never its arguments."""
+        try:
+            return str(self._process.name())
+        except self._gone:
+            return "process"
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs; a zombie does not, and neither does another of its number."""
+        try:
+            return self._process.is_running() and self._process.status() != "zombie"
+        except self._gone:
+            return False
+
+    @property
+    def is_root(self) -> bool:
+        """Whether it runs with the rights of root, whom some limits do not hold."""
+        try:
+            return bool(self._process.uids().effective == 0)
+        except (*self._gone, AttributeError):
+            return False
+
+    def offspring(self) -> list[int]:
+        """Return the numbers of its children, and of theirs."""
+        try:
+            return [child.pid for child in self._process.children(recursive=True)]
+        except self._gone:
+            return []
+
+    def rlimit(self, name: str) -> float | None:
+        """Return the soft limit of a resource by its name in `resource`; None without one."""
+        import psutil
+
+        kind = getattr(psutil, name, None)
+        try:
+            soft = self._process.rlimit(kind)[0] if kind is not None else -1
+        except (*self._gone, AttributeError):
+            return None
+        return None if soft in (-1, getattr(psutil, "RLIM_INFINITY", -1)) else float(soft)
+
+    def threads_of_user(self) -> int:
+        """Return how many threads the process's user has in all (looks at every process)."""
+        import psutil
+
+        mine = self._process.uids().real
+        fields = psutil.process_iter(["uids", "num_threads"])
+        return sum(
+            one.info["num_threads"] or 0
+            for one in fields
+            if one.info["uids"] and one.info["uids"].real == mine
+        )
+
     def quick(self) -> dict[str, float]:
         """Return what is cheap enough for ten readings a second; empty once the process ended."""
         try:
@@ -181,6 +240,12 @@ def trim_heap() -> None:
 
 def memory_bytes() -> int:
     """Return the memory of this machine in bytes."""
+    return memory()[0]
+
+
+def memory() -> tuple[int, int]:
+    """Return the memory of this machine and what is used of it for good, in bytes."""
     import psutil
 
-    return int(psutil.virtual_memory().total)
+    seen = psutil.virtual_memory()
+    return int(seen.total), int(seen.total - seen.available)

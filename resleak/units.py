@@ -5,6 +5,13 @@ from __future__ import annotations
 import math
 
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB")
+#: From so many seconds on a span is told in a unit of so many seconds.
+_SPANS = (
+    (365 * 86400, 365.25 * 86400, "years"),
+    (2 * 86400, 86400, "days"),
+    (3600, 3600, "h"),
+    (60, 60, "min"),
+)
 
 
 def amount(value: float, unit: str = "") -> str:
@@ -68,6 +75,27 @@ def number(value: float) -> str:
     if abs(value) >= 1000:
         return f"{value:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}").replace("-", "−")
     return f"{value:.3g}".replace("-", "−") if abs(value) >= 5e-4 else "0"
+
+
+def duration(seconds: float) -> str:
+    """Write a span of time in the unit that people would use, such as ``2.5 h``; ∞ as never.
+
+    Examples
+    --------
+    >>> duration(90)
+    '1.5 min'
+    """
+    if math.isinf(seconds):
+        return "never"
+    for least, size, name in _SPANS:
+        if seconds >= least:
+            return f"{number(seconds / size)} {name}"
+    return f"{number(seconds)} s"
+
+
+def several(per: str) -> str:
+    """Return what a rate is counted by in the plural: ``steps``, ``seconds``, ``requests``."""
+    return "seconds" if per == "s" else f"{per}s"
 
 
 def share(value: float) -> str:
