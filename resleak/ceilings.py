@@ -24,8 +24,26 @@ _MEMORY_FILES = (
 )
 
 
-def ceilings(process: gauges.Outside, root: Path = Path("/")) -> list[Ceiling]:
-    """Return the limits of a process that this system tells.
+def own(process: gauges.Outside) -> list[Ceiling]:
+    """Return the limits that hold for one process alone: its descriptors.
+
+    Parameters
+    ----------
+    process : Outside
+        Whose limits.
+
+    Returns
+    -------
+    list of Ceiling
+    """
+    limit, used = process.rlimit("RLIMIT_NOFILE"), process.quick().get("fds")
+    if limit is None or used is None:
+        return []
+    return [Ceiling("RLIMIT_NOFILE", ("fds",), limit, used, "descriptors")]
+
+
+def shared(process: gauges.Outside, root: Path = Path("/")) -> list[Ceiling]:
+    """Return the limits that a process shares with others: threads and memory.
 
     Parameters
     ----------
@@ -37,20 +55,9 @@ def ceilings(process: gauges.Outside, root: Path = Path("/")) -> list[Ceiling]:
     Returns
     -------
     list of Ceiling
-        For descriptors, threads and memory; of nested control groups each that has a limit.
+        Of nested control groups each that has a limit.
     """
-    return [
-        *_descriptors(process),
-        *_threads(process, root),
-        *_groups(process.pid, root),
-        _machine_memory(),
-    ]
-
-
-def _descriptors(process: gauges.Outside) -> Iterator[Ceiling]:
-    limit, used = process.rlimit("RLIMIT_NOFILE"), process.quick().get("fds")
-    if limit is not None and used is not None:
-        yield Ceiling("RLIMIT_NOFILE", ("fds",), limit, used, "descriptors")
+    return [*_threads(process, root), *_groups(process.pid, root), _machine_memory()]
 
 
 def _threads(process: gauges.Outside, root: Path) -> Iterator[Ceiling]:

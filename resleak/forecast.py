@@ -90,8 +90,8 @@ def forecast(ceiling: Ceiling, gauge: str, per_second: float, low: float, high: 
     Examples
     --------
     >>> nofile = Ceiling("RLIMIT_NOFILE", ("fds",), 1024, 424, "descriptors")
-    >>> str(forecast(nofile, "fds", 2.0, 1.0, 4.0))
-    'fds reaches RLIMIT_NOFILE (1\\u202f024 descriptors) in 5 min [2.5 min, 10 min]'
+    >>> forecast(nofile, "fds", 2.0, 1.0, 4.0).expected_s
+    300.0
     """
     soonest, expected, latest = (_lasts(ceiling.room, rate) for rate in (high, per_second, low))
     known = (ceiling.name, ceiling.limit, ceiling.used, ceiling.unit)

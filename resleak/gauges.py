@@ -10,9 +10,11 @@ import gc
 import sys
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from resleak.declare import Gauge
+from resleak.errors import ProcessError
 
 if TYPE_CHECKING:
     import psutil
@@ -113,6 +115,31 @@ class Outside:
         The process to watch.
     """
 
+    @classmethod
+    def of(cls, pid: int) -> Outside:
+        """Return the view of a process that can be watched.
+
+        Raises
+        ------
+        ProcessError
+            If there is none, it has ended, or this user may not look at it.
+        """
+        import psutil
+
+        try:
+            seen = cls(pid)
+        except (psutil.NoSuchProcess, ValueError, OverflowError):
+            raise ProcessError(f"there is no process {pid}") from None
+        if not seen.alive:
+            raise ProcessError(
+                f"process {pid} has ended: what is left of it waits for its parent (a zombie)"
+            )
+        if not seen.quick():
+            raise ProcessError(
+                f"process {pid} ({seen.name}) is not yours: watch it as its user or as root"
+            )
+        return seen
+
     def __init__(self, pid: int) -> None:
         import psutil
 
@@ -136,7 +163,7 @@ class Outside:
     def alive(self) -> bool:
         """Whether it still runs; a zombie does not, and neither does another of its number."""
         try:
-            return self._process.is_running() and self._process.status() != "zombie"
+            return bool(self._process.is_running() and self._process.status() != "zombie")
         except self._gone:
             return False
 
@@ -148,12 +175,14 @@ class Outside:
         except (*self._gone, AttributeError):
             return False
 
-    def offspring(self) -> list[int]:
-        """Return the numbers of its children, and of theirs."""
-        try:
-            return [child.pid for child in self._process.children(recursive=True)]
-        except self._gone:
-            return []
+    def offspring(self) -> list[Outside]:
+        """Return the view of each of its living children, and of theirs."""
+        found: list[Outside] = []
+        with suppress(*self._gone):
+            for child in self._process.children(recursive=True):
+                with suppress(*self._gone):
+                    found.append(Outside(child.pid))
+        return [child for child in found if child.alive]
 
     def rlimit(self, name: str) -> float | None:
         """Return the soft limit of a resource by its name in `resource`; None without one."""
@@ -186,10 +215,13 @@ class Outside:
         except self._gone:
             return {}
 
-    def full(self) -> dict[str, float]:
-        """Return all that can be read, for the quiet moment at the end of a block."""
+    def full(self, *, children: bool = True) -> dict[str, float]:
+        """Return all that can be read, for the quiet moment at the end of a block.
+
+        Counting its children means looking at every process of the machine.
+        """
         reading = self.quick()
-        for read in (_uss, _sockets, _children):
+        for read in (_uss, _sockets, *((_children,) if children else ())):
             try:
                 reading.update(read(self._process))
             except self._gone:

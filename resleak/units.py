@@ -93,6 +93,21 @@ def duration(seconds: float) -> str:
     return f"{number(seconds)} s"
 
 
+def seconds(text: str) -> float:
+    """Read a span of time such as ``90``, ``90s``, ``15m`` or ``2h``.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or not above 0.
+    """
+    size = {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(text[-1:], 0)
+    value = float(text[:-1]) * size if size else float(text)
+    if not 0 < value < math.inf:
+        raise ValueError(text)
+    return value
+
+
 def several(per: str) -> str:
     """Return what a rate is counted by in the plural: ``steps``, ``seconds``, ``requests``."""
     return "seconds" if per == "s" else f"{per}s"
