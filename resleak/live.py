@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from resleak import budgets, ceilings, claims
+from resleak import budgets, ceilings, claims, rates
 from resleak.claims import Judgement
 from resleak.forecast import Forecast, forecasts
 from resleak.frames import Capture, Captures
@@ -120,6 +120,7 @@ class Watch:
         on_reading : callable
             Called after each reading.
         """
+        rates.load()
         due = time.monotonic()
         while not self._over() and self.observer.read():
             on_reading()

@@ -26,7 +26,7 @@ _GAUGES = (
     *("uss", "sockets", "sockets_established", "sockets_close_wait", "sockets_listen", "children"),
 )
 #: Of a core, for what costs more the larger a process is, and the more of them there are.
-_FULL_SHARE, _FAMILY_SHARE = 0.001, 0.0005
+_FULL_SHARE, _FAMILY_SHARE = 0.001, 0.0015
 #: A child with fewer readings shows no curve: it counts in the sum alone.
 _FEWEST = 6
 _MOST_CHILDREN = 32

@@ -133,19 +133,21 @@ class Screen:
 
     def end(self, look: Look | None, told: str) -> None:
         """Leave the last table on the screen."""
-        self._live.update(self._page(look, told), refresh=True)
+        self._live.update(page(self._title, look, told), refresh=True)
 
     def _draw(self, elapsed_s: float, readings: int) -> None:
         with self._drawing.spending():
             status = f"{units.duration(elapsed_s)}, {readings} readings; Ctrl-C ends and keeps it"
-            self._live.update(self._page(self._last, status), refresh=True)
+            self._live.update(page(self._title, self._last, status), refresh=True)
 
-    def _page(self, look: Look | None, status: str) -> Group:
-        from rich.console import Group
 
-        lines = [line for _, line in _consequences(look)] if look else []
-        parts = [_table(look)] if look else []
-        return Group(self._title, *parts, *lines, status)
+def page(title: str, look: Look | None, status: str) -> Group:
+    """Return what a terminal shows: the table, what follows from it, and how far it is."""
+    from rich.console import Group
+
+    if look is None:
+        return Group(title, status)
+    return Group(title, _table(look), *(line for _, line in _consequences(look)), status)
 
 
 def _consequences(look: Look) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -95,7 +96,7 @@ def watch(
     watching = Watch(observer, every, duration, tuple(stop_on or ()), limits)
     code = follow(watching, out, as_json=as_json)
     if attach is not None:
-        _show_lines(process, out / name / "memray.bin", attach)
+        _show_lines(process, out / name / "memray.bin", attach, as_json=as_json)
     raise typer.Exit(code)
 
 
@@ -140,12 +141,15 @@ def _agreed(consequences: str, yes: bool) -> None:
         raise typer.Exit(OK)
 
 
-def _show_lines(process: Outside, file: Path, seconds: int) -> None:
+def _show_lines(process: Outside, file: Path, seconds: int, *, as_json: bool) -> None:
     from resleak import attach, recording
 
     try:
         with console.working("memray is tracking"):
             opened = recording.open_memray(attach.attach(process, file, seconds), fresh=True)
-        console.show_recording(opened, 10)
+        if as_json:
+            console.out(json.dumps({"memray": opened.to_dict()}, ensure_ascii=False))
+        else:
+            console.show_recording(opened, 10)
     except ResleakError as error:  # the captures of the watch are there all the same
         console.say(str(error))
