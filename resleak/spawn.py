@@ -13,7 +13,7 @@ from typing import Any
 from resleak import catalog
 from resleak.child import FAILURE
 from resleak.errors import CaptureError, ScenarioError
-from resleak.watch import run_to_end
+from resleak.watched import run_to_end
 
 _CHILD = Path(__file__).with_name("child.py")
 _DEADLINE_S = 60.0
