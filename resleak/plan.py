@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from resleak import catalog
+from resleak import workload
 from resleak.errors import MissingPackageError, PlatformError, ScenarioError
 from resleak.spawn import describe
+from resleak.workload import Workload
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ PROFILES = {"quick": Profile(3, 1), "full": Profile(5, 1), "soak": Profile(5, 20
 class Plan:
     """What all runs of one capture share."""
 
-    file: Path
+    work: Workload
     about: Mapping[str, Any]
     python: str
     out: Path
@@ -84,7 +85,14 @@ class Job:
         return self.plan.out / str(self.plan.scenario["name"]) / self.variant / name
 
 
-def plan(scenario: str, python: str | None, out: Path, steps: int | None, profile: str) -> Plan:
+def plan(
+    scenario: str,
+    python: str | None,
+    out: Path,
+    steps: int | None,
+    profile: str,
+    root: Path | None = None,
+) -> Plan:
     """Find the scenario and check that it can run as asked.
 
     Raises
@@ -102,14 +110,14 @@ def plan(scenario: str, python: str | None, out: Path, steps: int | None, profil
         raise ScenarioError(f"there is no profile {profile!r}; choose {', '.join(PROFILES)}")
     if steps is not None and steps < 1:
         raise ScenarioError(f"steps must be at least 1, not {steps}")
-    file = catalog.locate(scenario)
-    about = describe(file, python)
+    work = workload.find(scenario, root)
+    about = describe(work, python)
     declared = about["scenario"]
     _check_packages(declared, about["absent"])
     count = steps or declared["steps"] * PROFILES[profile].steps
     session = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
     presets = declared["soak"] if profile == "soak" else {}
-    return Plan(file, about, python or sys.executable, out.resolve(), count, session, presets)
+    return Plan(work, about, python or sys.executable, out.resolve(), count, session, presets)
 
 
 def jobs(
