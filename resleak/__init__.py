@@ -21,6 +21,7 @@ _HOMES = {
     "compare": "comparison",
     "judge": "claims",
     "load": "frames",
+    "measure": "here",
     "open_memray": "recording",
     "profile": "stacks",
     "sites": "stacks",

@@ -205,7 +205,7 @@ class Driver:
         self.recorder.at(self.phase, self.step, self.block)
         self.recorder.row(_BEFORE, _SLOW)
         gc.collect()
-        _forget_names()
+        probes.forget_names()
         self.recorder.row(_AFTER, 0)
         self.reporter.quiet(self.block)
         if self.spec["instrument"] == "memray":
@@ -222,15 +222,6 @@ class Driver:
             else:
                 time.sleep(_SETTLE_PAUSE_S)
             await self._collect()
-
-
-def _forget_names() -> None:
-    """Empty the interpreter's cache of type attributes.
-
-    It keeps up to 4096 names alive, which C code looked up: it fills slowly, and looks like a leak.
-    """
-    clear = getattr(sys, "_clear_internal_caches", None) or sys._clear_type_cache
-    clear()
 
 
 def _forget_cancelled_timers() -> None:

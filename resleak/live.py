@@ -17,7 +17,7 @@ from resleak.observe import ALL, Curve, Observer
 from resleak.pace import Ration
 
 #: Of a core, for judging what was read so far.
-_JUDGING_SHARE = 0.002
+_JUDGING_SHARE = 0.0015
 #: Readings before the first look, and how many times more before the next one is early.
 _FIRST, _MORE = 12, 1.5
 #: What can end a watch.
@@ -89,8 +89,6 @@ class Watch:
     ----------
     observer : Observer
         What is watched.
-    every_s : float
-        Seconds between two readings.
     for_s : float, optional
         Seconds after which it ends; without it, when the process does.
     stop_on : collection of str
@@ -100,7 +98,6 @@ class Watch:
     """
 
     observer: Observer
-    every_s: float = 1.0
     for_s: float | None = None
     stop_on: Collection[str] = ()
     limits: budgets.Budgets = field(default_factory=budgets.read)
@@ -127,7 +124,7 @@ class Watch:
             if self._look_is_due():
                 with self.looks.spending():
                     on_look(self.look())
-            due = max(due + self.every_s, now := time.monotonic())
+            due = max(due + self.observer.every_s, now := time.monotonic())
             time.sleep(due - now)
 
     def _over(self) -> bool:

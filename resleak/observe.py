@@ -6,15 +6,13 @@ import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from resleak import gauges, store
-from resleak.declare import Scenario
-from resleak.measuring import host
+from resleak.manifests import described, manifest, session
 from resleak.pace import Ration
 
 #: The names of the captures: all processes added up, the one that was given, and its children.
@@ -26,7 +24,7 @@ _GAUGES = (
     *("uss", "sockets", "sockets_established", "sockets_close_wait", "sockets_listen", "children"),
 )
 #: Of a core, for what costs more the larger a process is, and the more of them there are.
-_FULL_SHARE, _FAMILY_SHARE = 0.001, 0.0015
+_QUICK_SHARE, _FULL_SHARE, _FAMILY_SHARE = 0.0015, 0.0005, 0.001
 #: A child with fewer readings shows no curve: it counts in the sum alone.
 _FEWEST = 6
 _MOST_CHILDREN = 32
@@ -81,6 +79,8 @@ class Observer:
         What the captures are called.
     title : str
         A line for people.
+    every_s : float
+        Seconds between two readings; more where reading costs too much.
     steps : callable, optional
         Returns the steps done so far; without it, steps are seconds.
     per : str
@@ -97,6 +97,7 @@ class Observer:
     root: gauges.Outside
     name: str
     title: str
+    every_s: float = 1.0
     steps: Callable[[], float] | None = None
     per: str = "s"
     phase: str = "steady"
@@ -108,7 +109,8 @@ class Observer:
 
     def __post_init__(self) -> None:
         self.started = time.monotonic()
-        self.session = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
+        self.session = session()
+        self._quick = Ration(_QUICK_SHARE / min(1.0, self.every_s))
         self._full, self._family = Ration(_FULL_SHARE), Ration(_FAMILY_SHARE)
         self._sum, self._one = Curve(), Curve(self.root)
         self._children: dict[int, Curve] = {}
@@ -143,8 +145,9 @@ class Observer:
         if self._full.due:
             with self._full.spending():
                 self._keep(lambda view: view.full(children=False), counted)
-        else:
-            self._keep(gauges.Outside.quick, counted)
+        elif self._quick.due:
+            with self._quick.spending():
+                self._keep(gauges.Outside.quick, counted)
         return True
 
     def _look_for_children(self) -> int:
@@ -187,31 +190,17 @@ class Observer:
 
     def manifest(self, variant: str, curves: Mapping[str, Curve]) -> dict[str, Any]:
         """Return what a capture of one curve says of itself."""
-        return {
-            "schema": store.SCHEMA,
-            "status": "complete",
-            "session": self.session,
-            "scenario": _described(self.name, self.title, curves),
-            "variant": variant,
-            "instrument": "gauges",
-            "per": self.per,
-            "run": 1,
-            "seed": 0,
-            "params": {},
-            "steps": len(curves[variant]),
-            "warmup": 0,
-            "block": 1,
-            "phases": list(self._phases()),
-            "marks": [],
-            "exit": self.exit,
-            "versions": {"python": "", "implementation": "", "packages": {}},
-            "host": host(),
-            "git": "",
-            "env": {},
-            "rlimits": {},
-            "missing": gauges.missing(set(curves[variant].columns())),
-            "facts": {},
-        }
+        what = {name: curve.what for name, curve in curves.items()}
+        return manifest(
+            described(self.name, self.title, what),
+            variant,
+            session=self.session,
+            per=self.per,
+            steps=len(curves[variant]),
+            phases=list(self._phases()),
+            exit=self.exit,
+            missing=gauges.missing(set(curves[variant].columns())),
+        )
 
     def _phases(self) -> Iterator[dict[str, Any]]:
         end = round(self.elapsed_s, 4)
@@ -245,19 +234,3 @@ def _added_up(readings: Iterable[Mapping[str, float]]) -> dict[str, float]:
         for name, value in reading.items():
             total[name] = total.get(name, 0.0) + value
     return total
-
-
-def _described(name: str, title: str, curves: Mapping[str, Curve]) -> dict[str, Any]:
-    """Return what a scenario would say: nothing is claimed, every gauge is evidence."""
-    made = Scenario(stacks=False)
-    made.name, made.title = name, title
-    for variant in curves:
-        made.variant(variant)(_watched)
-    described = made.describe()
-    for variant, curve in curves.items():
-        described["variants"][variant]["what"] = curve.what
-    return described
-
-
-def _watched() -> None:
-    """Stand for a step: what is watched does its work by itself."""

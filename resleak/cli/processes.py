@@ -92,8 +92,9 @@ def watch(
     from resleak.observe import Observer
 
     name = f"{process.name}-{pid}"
-    observer = Observer(process, name, f"{process.name}, process {pid}, watched from outside")
-    watching = Watch(observer, every, duration, tuple(stop_on or ()), limits)
+    title = f"{process.name}, process {pid}, watched from outside"
+    observer = Observer(process, name, title, every)
+    watching = Watch(observer, duration, tuple(stop_on or ()), limits)
     code = follow(watching, out, as_json=as_json)
     if attach is not None:
         _show_lines(process, out / name / "memray.bin", attach, as_json=as_json)
