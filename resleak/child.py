@@ -337,7 +337,7 @@ def _version(package: str) -> str:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        return ""
+        return "unknown" if importlib.util.find_spec(package) else ""
 
 
 def _fail(spec: dict[str, Any], error: BaseException) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from resleak.claims import Judgement, VariantJudged
     from resleak.comparison import Comparison
+    from resleak.investigation import Investigation
     from resleak.recording import Recording
 
 #: Characters a line has where nobody says how wide the paper is.
@@ -121,6 +122,25 @@ def show_judgement(judgement: Judgement) -> None:
         for line in _remarks(variant):
             screen.print(f"  {variant.name}: {line}")
     for line in _outcomes(judgement):
+        screen.print(line)
+
+
+def show_investigation(found: Investigation) -> None:
+    """Print the verdict, the gauges that show something, the line, and what to do next."""
+    screen = _console()
+    manifests = [capture.manifest for capture in found.captures.select(instrument="gauges")]
+    runs, steps = len(manifests), manifests[0]["steps"]
+    screen.print(f"{found.name}: {found.verdict} ({runs} runs of {steps} steps)", style="bold")
+    if rows := found.rows():
+        table = _table("gauge", "verdict", "rate", "95 % interval", "smallest seen", "why")
+        for row in rows:
+            rate, smallest = (
+                units.rate(row[key], row["unit"]) for key in ("per_step", "smallest_detectable")
+            )
+            cells = _coloured(row["verdict"]), rate, _interval(row), smallest, row["reason"]
+            table.add_row(row["gauge"], *cells)
+        screen.print(table)
+    for line in (*found.quiet(), found.line, *found.next_steps()):
         screen.print(line)
 
 

@@ -78,7 +78,7 @@ def _ended(code: int) -> str:
 def how_it_ended(code: int) -> str:
     """Say how a process ended that did not say so itself."""
     if code >= 0:
-        return f"ended itself with code {code}"
+        return f"ended with code {code} before its work was done"
     return f"was ended by {signal.Signals(-code).name} (code {code})"
 
 

@@ -35,11 +35,13 @@ READING = {
 LAYERS = (
     {"errors", "places", "units"},
     {"declare"},
-    {"catalog", "scenarios"},
+    {"calls", "catalog", "scenarios"},
+    {"testitems"},
+    {"workload"},
     {"gauges", "reader", "store"},
     MAKING | READING,
     {"figures"},
-    {"__main__", "cli", "console", "opened", "panel", "redact", "report", "share"},
+    {"__main__", "cli", "console", "investigation", "opened", "panel", "redact", "report", "share"},
 )
 OWNERS = {
     "anywidget": {"figures"},
@@ -56,8 +58,8 @@ OWNERS = {
     "typer": {"cli"},
 }
 HEAVY = [*OWNERS, "pandas", "numpy", "scipy", "IPython", "asyncio"]
-#: What the interpreter of a measured process needs to have.
-IN_A_MEASURED_PROCESS = {"memray", "psutil"}
+#: What the interpreter of a measured process needs to have; pytest, where a test is measured.
+IN_A_MEASURED_PROCESS = {"memray", "psutil", "pytest"}
 
 
 @cache
