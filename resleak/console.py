@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from resleak.claims import Judgement, VariantJudged
     from resleak.comparison import Comparison
-    from resleak.investigation import Investigation
     from resleak.recording import Recording
 
 #: Characters a line has where nobody says how wide the paper is.
@@ -125,25 +124,6 @@ def show_judgement(judgement: Judgement) -> None:
         screen.print(line)
 
 
-def show_investigation(found: Investigation) -> None:
-    """Print the verdict, the gauges that show something, the line, and what to do next."""
-    screen = _console()
-    manifests = [capture.manifest for capture in found.captures.select(instrument="gauges")]
-    runs, steps = len(manifests), manifests[0]["steps"]
-    screen.print(f"{found.name}: {found.verdict} ({runs} runs of {steps} steps)", style="bold")
-    if rows := found.rows():
-        table = _table("gauge", "verdict", "rate", "95 % interval", "smallest seen", "why")
-        for row in rows:
-            rate, smallest = (
-                units.rate(row[key], row["unit"]) for key in ("per_step", "smallest_detectable")
-            )
-            cells = _coloured(row["verdict"]), rate, _interval(row), smallest, row["reason"]
-            table.add_row(row["gauge"], *cells)
-        screen.print(table)
-    for line in (*found.quiet(), found.line, *found.next_steps()):
-        screen.print(line)
-
-
 def show_budgets(budgets: pd.DataFrame) -> None:
     """Print the budgets that are overspent, one line each."""
     for row in budgets[~budgets["holds"].astype(bool)].to_dict(orient="records"):
@@ -162,7 +142,7 @@ def show_comparison(comparison: Comparison) -> None:
             row["gauge"],
             units.rate(row["before"], unit),
             units.rate(row["after"], unit),
-            f"{units.rate(row['difference'], unit)} {_interval(row)}",
+            f"{units.rate(row['difference'], unit)} {interval(row)}",
             f"{row['verdict_before']} → {row['verdict_after']}{fixed}",
         )
     paper().print(table)
@@ -180,7 +160,7 @@ def show_recording(recording: Recording, top: int) -> None:
         table.add_row(
             units.rate(row["bytes_per_step"], "B", per),
             units.share(row["share"]),
-            _interval({**row, "unit": "B"}),
+            interval({**row, "unit": "B"}),
             row["function"],
             f"{row['file']}:{row['line']}" if row["file"] else "",
         )
@@ -200,7 +180,7 @@ def _verdicts(judgement: Judgement) -> Table:
                 row["gauge"],
                 coloured(row["verdict"]),
                 units.rate(row["per_step"], unit, per),
-                _interval(row),
+                interval(row),
                 units.rate(row["smallest_detectable"], unit, per),
                 units.amount(row["peak"], _scaled(unit)),
                 units.amount(row["at_end"], _scaled(unit)),
@@ -245,7 +225,8 @@ def _outcomes(judgement: Judgement) -> Iterator[str]:
         yield f"{variant.name}: {variant.verdict}{declared}"
 
 
-def _interval(row: Mapping[Any, Any]) -> str:
+def interval(row: Mapping[Any, Any]) -> str:
+    """Write the interval of a judged gauge; a unit that does not scale stands elsewhere."""
     low, high = (units.amount(row[end], _scaled(row["unit"])) for end in ("low", "high"))
     return f"[{low}, {high}]"
 

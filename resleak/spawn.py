@@ -13,12 +13,8 @@ from typing import Any
 
 from resleak.child import FAILURE
 from resleak.errors import CaptureError, ScenarioError
-<<<<<<< HEAD
-from resleak.watch import run_to_end
-from resleak.workload import Workload
-=======
 from resleak.watched import run_to_end
->>>>>>> main
+from resleak.workload import Workload
 
 _CHILD = Path(__file__).with_name("child.py")
 _DEADLINE_S = 60.0
@@ -49,18 +45,12 @@ def environment(chosen: Mapping[str, str]) -> dict[str, str]:
 
 def ground(what: Workload, folder: Path, rlimits: Mapping[str, int]) -> dict[str, Any]:
     """Return the part of a child's specification that every kind of child needs."""
-<<<<<<< HEAD
-    return {**what.spec(), "folder": str(folder), "rlimits": {**RLIMITS, **rlimits}}
-=======
-    ours = file.is_relative_to(catalog.ROOT)
     return {
+        **what.spec(),
         "parent": os.getpid(),
-        "file": str(file),
         "folder": str(folder),
         "rlimits": {**RLIMITS, **rlimits},
-        "import_from": [] if ours else [str(file.parent)],
     }
->>>>>>> main
 
 
 def command(spec: Mapping[str, Any], python: str) -> list[str]:

@@ -18,6 +18,7 @@ from resleak.cli._common import (
     print_json,
     shown,
 )
+from resleak.cli._own import show_investigation
 
 if TYPE_CHECKING:
     from resleak.investigation import Investigation
@@ -66,7 +67,7 @@ def investigate(
             workload, python=str(python) if python else None, steps=steps, runs=runs, seed=seed,
             deadline_s=deadline, out=out, progress=progress,
         )  # fmt: skip
-    print_json(found.to_dict()) if as_json else console.show_investigation(found)
+    print_json(found.to_dict()) if as_json else show_investigation(found)
     if report is not None:
         console.say(f"written: {shown(_report(found, report, out))}")
     raise typer.Exit(OK if found.judgement.ok else NOT_AS_DECLARED)
