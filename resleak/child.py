@@ -307,7 +307,7 @@ def _audit(spec: dict[str, Any], scenario: Scenario) -> dict[str, float]:
 
 
 def _protect(spec: dict[str, Any]) -> None:
-    probes.die_with_parent()
+    probes.die_with_parent(spec["parent"])
     probes.dump_stacks_on_signal(Path(spec["folder"], "threads.txt"))
     probes.limit(spec["rlimits"])
 
@@ -328,7 +328,7 @@ def _version(package: str) -> str:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        return ""
+        return "unknown" if importlib.util.find_spec(package) else ""
 
 
 def _fail(spec: dict[str, Any], error: BaseException) -> None:

@@ -109,7 +109,7 @@ def _check_finished(job: Job, seen: Seen, failure: Mapping[str, Any]) -> None:
     where = f" at line {failure['line']}" if failure.get("line") else ""
     told = failure.get("error") or f"the process {spawn.how_it_ended(seen.code)}"
     name = job.plan.scenario["name"]
-    raise CaptureError(f"{name}, {job.variant}, failed in {seen.phase}{where}: {told}")
+    raise CaptureError(f"{name}, {job.called}, failed in {seen.phase}{where}: {told}")
 
 
 def _facts(job: Job, folder: Path, workdir: Path) -> dict[str, float]:
@@ -137,7 +137,7 @@ def _manifest(job: Job, seen: Seen, folder: Path, failure: dict[str, Any]) -> di
         "status": "incomplete",
         "session": plan.session,
         "scenario": plan.scenario,
-        "variant": job.variant,
+        "variant": job.called,
         "instrument": job.instrument,
         "run": job.run,
         "seed": job.seed,

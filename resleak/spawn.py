@@ -48,7 +48,12 @@ def environment(chosen: Mapping[str, str]) -> dict[str, str]:
 
 def ground(what: Workload, folder: Path, rlimits: Mapping[str, int]) -> dict[str, Any]:
     """Return the part of a child's specification that every kind of child needs."""
-    return {**what.spec(), "folder": str(folder), "rlimits": {**RLIMITS, **rlimits}}
+    return {
+        **what.spec(),
+        "parent": os.getpid(),
+        "folder": str(folder),
+        "rlimits": {**RLIMITS, **rlimits},
+    }
 
 
 def command(spec: Mapping[str, Any], python: str) -> list[str]:
@@ -81,7 +86,7 @@ def _ended(code: int) -> str:
 def how_it_ended(code: int) -> str:
     """Say how a process ended that did not say so itself."""
     if code >= 0:
-        return f"ended itself with code {code}"
+        return f"ended with code {code} before its work was done"
     return f"was ended by {signal.Signals(-code).name} (code {code})"
 
 

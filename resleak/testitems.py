@@ -8,13 +8,14 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from resleak.declare import Scenario
 from resleak.errors import MissingPackageError, ScenarioError
 
 T = TypeVar("T")
-_OLDEST = 8
+#: Earlier ones keep something of each test until the session ends.
+_OLDEST = (8, 1)
 #: Options of the project's own that would spread the items over processes, or stop at a count.
 _PLAIN = ("-q", "-s", "-o", "addopts=", "-p", "no:xdist", "-p", "no:cacheprovider")
 
@@ -40,7 +41,8 @@ def within_session(target: str, then: Callable[[Scenario], T]) -> T:
     os.environ.pop("PYTEST_ADDOPTS", None)
     session = _Session(target, then)
     pytest.main([target, *_PLAIN], plugins=[session])
-    return session.answer()
+    answer: T = session.answer()
+    return answer
 
 
 def _pytest() -> Any:
@@ -49,12 +51,13 @@ def _pytest() -> Any:
     except ImportError:
         found = "has none"
     else:
-        if pytest.version_tuple[0] >= _OLDEST:
+        if pytest.version_tuple[:2] >= _OLDEST:
             return pytest
-        found = f"has {pytest.__version__}"  # which keeps something of each test until the end
+        found = f"has {pytest.__version__}"
+    oldest = ".".join(map(str, _OLDEST))
     raise MissingPackageError(
-        f"a test as a workload needs pytest {_OLDEST} or later, and its interpreter {found}: "
-        f"{sys.executable} -m pip install 'pytest>={_OLDEST}'"
+        f"a test as a workload needs pytest {oldest} or later, and its interpreter {found}: "
+        f"{sys.executable} -m pip install 'pytest>={oldest}'"
     )
 
 
@@ -117,11 +120,11 @@ class _Session:
         self._forget(session)
 
     def pytest_runtest_protocol(self, item: Any, nextitem: Any) -> bool:
-        from _pytest.runner import runtestprotocol
-
-        for report in runtestprotocol(item, log=False, nextitem=nextitem):
+        runner = item.config.pluginmanager.get_plugin("runner")
+        for report in runner.runtestprotocol(item, log=False, nextitem=nextitem):
             if report.skipped and not hasattr(report, "wasxfail"):
-                self._raised = ScenarioError(f"the test is skipped: {report.longrepr[2]}")
+                *_, why = cast("tuple[str, int, str]", report.longrepr)
+                self._raised = ScenarioError(f"the test is skipped: {why}")
             elif report.failed and self._raised is None:
                 self._raised = ScenarioError(_last_line(report.longreprtext))
         return True
@@ -129,10 +132,13 @@ class _Session:
     def _forget(self, session: Any) -> None:
         """Drop what pytest keeps of each test that ran until the session ends.
 
-        It notes on each shared fixture that the fixture of a test depended on it, and each warning.
+        It notes on each shared fixture that the fixture of a test depended on it, on each open
+        node that a fixture was used, and each warning.
         """
         for shared in self._shared:
             shared._finalizers[:] = _of_open_fixtures(shared._finalizers)
+        for finalizers, _ in session._setupstate.stack.values():
+            finalizers[:] = _once_each(finalizers)
         reporter = session.config.pluginmanager.get_plugin("terminalreporter")
         getattr(reporter, "stats", {}).clear()
         history = getattr(session.config.hook.pytest_warning_recorded, "_call_history", None)
@@ -154,10 +160,17 @@ def _as_collected(item: Any) -> Any:
 
 
 def _of_open_fixtures(finalizers: Iterable[Any]) -> list[Any]:
-    def owner(one: Any) -> Any:
-        return getattr(getattr(one, "func", None), "__self__", None)
+    return [one for one in finalizers if getattr(_owner(one), "scope", "") != "function"]
 
-    return [one for one in finalizers if getattr(owner(one), "scope", "") != "function"]
+
+def _once_each(finalizers: Iterable[Any]) -> list[Any]:
+    """Return the first finalizer of each fixture; every use of it adds one more."""
+    return list({id(_owner(one) or one): one for one in reversed(list(finalizers))}.values())[::-1]
+
+
+def _owner(finalizer: Any) -> Any:
+    """Return the fixture that a finalizer finishes."""
+    return getattr(getattr(finalizer, "func", None), "__self__", None)
 
 
 def _short(target: str) -> str:

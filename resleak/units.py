@@ -72,7 +72,7 @@ def number(value: float) -> str:
         return "–"
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
-    if abs(value) >= 1000:
+    if abs(value) >= 999.5:
         return f"{value:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}").replace("-", "−")
     return f"{value:.3g}".replace("-", "−") if abs(value) >= 5e-4 else "0"
 
@@ -115,7 +115,9 @@ def several(per: str) -> str:
 
 def share(value: float) -> str:
     """Write a fraction as a percentage."""
-    return "–" if math.isnan(value) else f"{100 * value:.3g} %"
+    if 0 < abs(value) < 5e-6:
+        return "< 0.001 %"
+    return f"{number(100 * value)} %"
 
 
 def _bytes(value: float) -> str:

@@ -18,7 +18,6 @@ from resleak.cli._common import (
     is_stored,
     key_values,
     locate,
-    name_of,
     shown,
 )
 
@@ -45,7 +44,7 @@ def share(
     parameters = {key: _literal(value) for key, value in key_values(parameter).items()}
     notebook, name = Path(what), Path(what).stem
     if notebook.suffix != ".ipynb":
-        notebook, scenario = find_notebook("10_investigate.ipynb"), name_of(locate(what))
+        notebook, scenario = find_notebook("10_investigate.ipynb"), locate(what).name
         name = scenario.replace("/", "-")
         if "CAPTURES" not in parameters:
             parameters["CAPTURES"] = _where_captured(what, notebook.parent.parent)
@@ -71,7 +70,7 @@ def lab() -> None:
 def _where_captured(what: str, project: Path) -> str:
     """Return the folder that holds captures of a scenario: here, the repository's, or new ones."""
     here, kept = Path("captures"), project / "data" / "captures"
-    name = name_of(locate(what))
+    name = locate(what).name
     found = next((folder for folder in (here, kept) if is_stored(name, folder)), None)
     if found is None:
         capture_first(what, here)
