@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,7 +16,6 @@ Outcome = Literal["holds", "broken", "inconclusive"]
 
 _ALLOWED = re.compile(r"\s*(?P<number>[\d.]+)\s*(?P<unit>[^\d/\s]*)\s*(/\s*step)?\s*")
 _BYTES = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
-_LINES = 3
 
 
 @dataclass(frozen=True)
@@ -29,14 +28,11 @@ class Held:
         Broken if anything is.
     broken, undecided, held : tuple of str
         Each limit in words with its number, by what became of it.
-    lines : tuple of str
-        The lines that memory stays allocated from, if something is broken.
     """
 
     broken: tuple[str, ...]
     undecided: tuple[str, ...]
     held: tuple[str, ...]
-    lines: tuple[str, ...] = ()
 
     @property
     def outcome(self) -> Outcome:
@@ -102,9 +98,8 @@ def hold(judged: VariantJudged, allowed: Mapping[str, float]) -> Held:
         sorted_[outcome].append(told)
     if "run" in judged.symptoms:
         sorted_["broken"].append("the process does not end by itself")
-    lines = tuple(guilty(judged)) if sorted_["broken"] else ()
     broken, undecided, held = (tuple(found) for found in sorted_.values())
-    return Held(broken, undecided, held, lines)
+    return Held(broken, undecided, held)
 
 
 def worse(compared: Comparison) -> list[str]:
@@ -121,17 +116,6 @@ def worse(compared: Comparison) -> list[str]:
         for row in claims.records(compared.frame)
         if row["verdict_after"] == "leak" and row["low"] > 0
     ]
-
-
-def guilty(judged: VariantJudged) -> Iterator[str]:
-    """Yield the lines that memory stays allocated from, the first ones only."""
-    if "leak" not in set(judged.gauges["verdict"]):
-        return
-    for site in claims.records(judged.sites.head(_LINES)):
-        if site["low"] > 0:
-            rate = units.rate(site["bytes_per_step"], "B")
-            share = units.share(site["share"])
-            yield f"{rate} ({share}) from {site['file']}:{site['line']} {site['function']}"
 
 
 def _hold_one(gauge: str, limit: float, row: Mapping[str, Any] | None) -> tuple[Outcome, str]:

@@ -101,7 +101,7 @@ def capture(
         If the scenario needs a package that is not installed.
     """
     what = plan(scenario, python, Path(out), steps, profile, label=label, deadline_s=deadline_s)
-    count = runs or PROFILES[profile].runs
+    count = PROFILES[profile].runs if runs is None else runs
     every = jobs(what, variants, count, seed, params or {})
     todo = [job for job in every if stacks or job.instrument == "gauges"]
     tally = _Tally(len(todo) * (what.warmup + what.steps), progress or (lambda *_: None))
