@@ -95,12 +95,15 @@ class Watch:
         Which of `BREACHES` end it.
     limits : Budgets
         Of `resleak.budgets.read`.
+    enough : callable
+        Called after each reading; tells whether it is over.
     """
 
     observer: Observer
     for_s: float | None = None
     stop_on: Collection[str] = ()
     limits: budgets.Budgets = field(default_factory=budgets.read)
+    enough: Callable[[], bool] = lambda: False
 
     def __post_init__(self) -> None:
         self.looks, self._last_readings = Ration(_JUDGING_SHARE), 0
@@ -129,7 +132,7 @@ class Watch:
 
     def _over(self) -> bool:
         timed_out = self.for_s is not None and self.observer.elapsed_s >= self.for_s
-        return timed_out or bool(self.breach)
+        return timed_out or bool(self.breach) or self.enough()
 
     def _look_is_due(self) -> bool:
         readings = self.observer.readings

@@ -17,7 +17,7 @@ from resleak.pace import Ration
 
 #: The names of the captures: all processes added up, the one that was given, and its children.
 ALL, ONE, CHILD = "all", "process", "child"
-PHASES = ("warmup", "steady")
+PHASES = ("warmup", "steady", "settle")
 _INDEX = ("t_s", "step", "phase")
 _GAUGES = (
     *("rss", "threads", "cpu_s", "ctx_voluntary", "ctx_involuntary", "fds"),
@@ -89,7 +89,8 @@ class Observer:
     Attributes
     ----------
     phase : str
-        ``warmup`` or ``steady``; what is read in the warm-up is not judged.
+        ``warmup``, ``steady`` or ``settle`` (the load has stopped); only what is read in the second
+        is judged.
     exit : dict
         How the process ended, as a manifest has it.
     """
@@ -116,7 +117,7 @@ class Observer:
         self._children: dict[int, Curve] = {}
         self._ended: list[Curve] = []
         self._short_lived = 0
-        self._steady_s = 0.0 if self.phase == "steady" else None
+        self._began = {self.phase: 0.0}
 
     @property
     def elapsed_s(self) -> float:
@@ -128,10 +129,11 @@ class Observer:
         """How often the process was read."""
         return len(self._one)
 
-    def begin_steady(self) -> None:
-        """End the warm-up."""
-        if self.phase == "warmup":
-            self.phase, self._steady_s = "steady", self.elapsed_s
+    def begin(self, phase: str) -> None:
+        """Go on to a later phase."""
+        if PHASES.index(phase) > PHASES.index(self.phase):
+            self.phase = phase
+            self._began[phase] = round(self.elapsed_s, 4)
 
     def read(self) -> bool:
         """Read every process once; return whether the first of them still runs."""
@@ -203,12 +205,9 @@ class Observer:
         )
 
     def _phases(self) -> Iterator[dict[str, Any]]:
-        end = round(self.elapsed_s, 4)
-        steady = end if self._steady_s is None else round(self._steady_s, 4)
-        spans = {"warmup": (0.0, steady), "steady": (steady, end)}
-        for name, (start, stop) in spans.items():
-            if stop > start:
-                yield {"name": name, "start_s": start, "end_s": stop}
+        ends = [*list(self._began.values())[1:], round(self.elapsed_s, 4)]
+        for (name, start), end in zip(self._began.items(), ends, strict=True):
+            yield {"name": name, "start_s": start, "end_s": end}
 
     def write(self, out: Path) -> Path:
         """Store a capture for each curve, in the place of earlier ones of the same name.

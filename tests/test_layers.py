@@ -20,6 +20,8 @@ MAKING = {
     "assemble",
     "attach",
     "child",
+    "commands",
+    "load",
     "manifests",
     "measuring",
     "meters",
