@@ -79,7 +79,9 @@ class Page:
 
     def markdown(self) -> str:
         """Return what the page says first, to stand alone in an issue."""
-        made = {k: v for k, v in self.provenance if k in ("Run again", "Measured on", "Packages")}
+        told = dict(self.provenance)
+        made = {k: told[k] for k in ("Measured on", "Packages") if k in told}
+        made |= {"Run again": f"`{told['Run again']}`"} if "Run again" in told else {}
         if self.title:
             return brief.markdown(self.title, "", self.findings, made)
         return brief.markdown(_title(self.book), _lead(self.book), self.findings, made)

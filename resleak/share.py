@@ -85,7 +85,7 @@ def share(
     inject(book, given)
     outputs = run(book, notebook.resolve().parent, timeout_s, contents.CELL) if execute else []
     redactor = Redactor.here(source=source)
-    made = _provenance(notebook, target, book)
+    made = _provenance(notebook, target, book, title)
     page = _page(book, contents.of(outputs), made, redactor, title, links)
     draw(page)
     return target
@@ -174,14 +174,19 @@ def _page(
     )
 
 
-def _provenance(source: Path, target: Path, book: Any) -> list[tuple[str, str]]:
-    """Return what a reader needs to make the report again."""
+def _provenance(source: Path, target: Path, book: Any, title: str) -> list[tuple[str, str]]:
+    """Return what a reader needs to make the report again.
+
+    What has a title of its own is a scenario, and is found again by its name.
+    """
     injected = [c for c in book.cells if "injected-parameters" in c.metadata.get("tags", [])]
     given = _values(injected)
     values = {**_values(c for c in book.cells if "parameters" in c.metadata.get("tags", []))}
     values |= given
-    options = [f"-p {shlex.quote(f'{k}={v}')}" for k, v in given.items()]
-    command = ["resleak share", shlex.quote(_relative(source)), *options, "-o", target.name]
+    known = ("SCENARIO", "CAPTURES") if title else ()
+    options = [f"-p {shlex.quote(f'{k}={v}')}" for k, v in given.items() if k not in known]
+    what = shlex.quote(title or _relative(source))
+    command = ["resleak share", what, *options, "-o", shlex.quote(target.name)]
     return [
         ("Notebook", source.name),
         ("Parameters", ", ".join(f"{k} = {v!r}" for k, v in values.items()) or "none"),

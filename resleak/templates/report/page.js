@@ -136,7 +136,7 @@
     return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
   }
 
-  const rested = () => new Promise((resume) => { setTimeout(resume); });
+  const rested = (ms = 0) => new Promise((resume) => { setTimeout(resume, ms); });
 
   async function draw() {
     const figures = JSON.parse(await unpacked("figures"));
@@ -157,9 +157,20 @@
   const fit = () => places.forEach((place) => place.data && Plotly.Plots.resize(place));
   matchMedia("print").addEventListener("change", fit);
 
+  /** The height of the page once it has stopped changing: what takes a picture of it waits for that. */
+  async function settled() {
+    let [height, still] = [0, 0];
+    while (still < 6) {
+      await rested(40);
+      const now = Math.ceil(document.body.getBoundingClientRect().height);
+      still = now === height ? still + 1 : 0;
+      height = now;
+    }
+    return height;
+  }
+
   addEventListener("DOMContentLoaded", async () => {
     if (places.length) await draw().catch(failed);
-    await document.fonts.ready;
-    root.dataset.height = Math.ceil(document.body.getBoundingClientRect().height);
+    root.dataset.height = await settled();
   });
 })();
