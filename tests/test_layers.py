@@ -47,7 +47,9 @@ READING = {
 LAYERS = (
     {"errors", "forecast", "pace", "places", "units"},
     {"declare"},
-    {"catalog", "scenarios"},
+    {"calls", "catalog", "scenarios"},
+    {"testitems"},
+    {"workload"},
     {"ceilings", "gauges", "reader", "store"},
     {"embedded"},
     MAKING | READING,
@@ -58,6 +60,7 @@ LAYERS = (
         "cli",
         "console",
         "contents",
+        "investigation",
         "live",
         "opened",
         "kernel",
@@ -85,8 +88,8 @@ OWNERS = {
     "typer": {"cli"},
 }
 HEAVY = [*OWNERS, "pandas", "numpy", "scipy", "IPython", "asyncio"]
-#: What the interpreter of a measured process needs to have.
-IN_A_MEASURED_PROCESS = {"memray", "psutil"}
+#: What the interpreter of a measured process needs to have; pytest, where a test is measured.
+IN_A_MEASURED_PROCESS = {"memray", "psutil", "pytest"}
 
 
 @cache

@@ -20,7 +20,6 @@ from resleak.cli._common import (
     key_values,
     load,
     locate,
-    name_of,
     shown,
 )
 from resleak.errors import ShareError
@@ -63,9 +62,17 @@ def share(
     parameters = {key: _literal(value) for key, value in key_values(parameter).items()}
     notebook, title = Path(what), ""
     if notebook.suffix != ".ipynb":
+<<<<<<< HEAD
         notebook = find_notebook("10_investigate.ipynb")
         title, parameters = _investigated(what, notebook.parent.parent, parameters)
     target = _target(file, kind, Path(what).stem if not title else title.replace("/", "-"))
+=======
+        notebook, scenario = find_notebook("10_investigate.ipynb"), locate(what).name
+        name = scenario.replace("/", "-")
+        if "CAPTURES" not in parameters:
+            parameters["CAPTURES"] = _where_captured(what, notebook.parent.parent)
+        parameters = {"SCENARIO": scenario, **parameters}
+>>>>>>> main
     with console.working(f"executing {notebook.name}"):
         written = sharing.share(notebook, target, parameters, title=title, source=source)
     console.out(shown(written))
@@ -114,7 +121,7 @@ def lab() -> None:
 def _where_captured(what: str, project: Path) -> str:
     """Return the folder that holds captures of a scenario: here, the repository's, or new ones."""
     here, kept = Path("captures"), project / "data" / "captures"
-    name = name_of(locate(what))
+    name = locate(what).name
     found = next((folder for folder in (here, kept) if is_stored(name, folder)), None)
     if found is None:
         capture_first(what, here)
