@@ -62,17 +62,9 @@ def share(
     parameters = {key: _literal(value) for key, value in key_values(parameter).items()}
     notebook, title = Path(what), ""
     if notebook.suffix != ".ipynb":
-<<<<<<< HEAD
         notebook = find_notebook("10_investigate.ipynb")
         title, parameters = _investigated(what, notebook.parent.parent, parameters)
     target = _target(file, kind, Path(what).stem if not title else title.replace("/", "-"))
-=======
-        notebook, scenario = find_notebook("10_investigate.ipynb"), locate(what).name
-        name = scenario.replace("/", "-")
-        if "CAPTURES" not in parameters:
-            parameters["CAPTURES"] = _where_captured(what, notebook.parent.parent)
-        parameters = {"SCENARIO": scenario, **parameters}
->>>>>>> main
     with console.working(f"executing {notebook.name}"):
         written = sharing.share(notebook, target, parameters, title=title, source=source)
     console.out(shown(written))
@@ -99,7 +91,7 @@ def _investigated(
             raise ShareError(f"{what} has {', '.join(names)}: name the folder of one of them")
         place = folder.resolve()
         return names[0], {"SCENARIO": place.name, "CAPTURES": str(place.parent), **parameters}
-    scenario = name_of(locate(what))
+    scenario = locate(what).name
     if "CAPTURES" not in parameters:
         parameters["CAPTURES"] = _where_captured(what, project)
     return scenario, {"SCENARIO": scenario, **parameters}
