@@ -56,7 +56,10 @@ LAYERS = (
     {
         "__main__",
         "cli",
+        "bisection",
         "console",
+        "environments",
+        "history",
         "investigation",
         "live",
         "opened",
@@ -65,6 +68,7 @@ LAYERS = (
         "report",
         "share",
         "ticker",
+        "versions",
     },
 )
 OWNERS = {
