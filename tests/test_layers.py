@@ -62,9 +62,12 @@ LAYERS = (
         "__main__",
         "brief",
         "cli",
+        "bisection",
         "console",
         "here",
         "contents",
+        "environments",
+        "history",
         "investigation",
         "live",
         "opened",
@@ -78,6 +81,7 @@ LAYERS = (
         "share",
         "suite",
         "ticker",
+        "versions",
     },
 )
 OWNERS = {
