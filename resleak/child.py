@@ -44,9 +44,10 @@ def _bind_package() -> None:
 if __name__ == "__main__":
     _bind_package()
 
-from resleak import catalog, gauges, meters, probes  # noqa: E402
+from resleak import catalog, gauges, meters, probes, provenance  # noqa: E402
 from resleak.declare import Run, Scenario  # noqa: E402
 from resleak.errors import ResleakError  # noqa: E402
+from resleak.provenance.census import Census  # noqa: E402
 
 _SETUP, _WARMUP, _STEADY, _SETTLE, _TEARDOWN, _EXIT = range(1, 7)
 _STEP, _BEFORE, _AFTER = range(3)
@@ -86,8 +87,8 @@ class Driver:
     without an event loop.
     """
 
-    def __init__(self, scenario: Scenario, spec: dict[str, Any]) -> None:
-        self.scenario, self.spec = scenario, spec
+    def __init__(self, scenario: Scenario, spec: dict[str, Any], census: Census | None) -> None:
+        self.scenario, self.spec, self.census = scenario, spec, census
         self.variant = scenario.variants[spec["variant"]]
         self.run = _run_of(spec)
         self.reporter = Reporter(spec["out_fd"], spec["back_fd"], spec["started"])
@@ -108,6 +109,8 @@ class Driver:
     async def drive(self) -> None:
         """Set up, take all steps, let settle, tear down."""
         profiler = _start_profiler(self.spec)
+        self.phase = _SETUP
+        self._look()
         self.reporter.phase(_SETUP)
         async with AsyncExitStack() as stack:
             self.world = await _enter(stack, self.scenario.setup_function, self.run)
@@ -122,6 +125,7 @@ class Driver:
             self._begin(_TEARDOWN)
             if self.variant.close is not None:
                 await _result(self.variant.close(self.world))
+        self._look(whole=True)
         self._begin(_EXIT)
 
     def _recorder(self) -> probes.Recorder:
@@ -146,6 +150,7 @@ class Driver:
     def _begin(self, phase: int) -> None:
         self.phase = phase
         self.recorder.at(phase, self.step, self.block)
+        self._look()
         self.reporter.phase(phase)
 
     async def _phase(self, phase: int, steps: int) -> None:
@@ -163,6 +168,7 @@ class Driver:
             for meter in reversed(in_use):
                 meter.after()
             self.step += 1
+            self._look()
             recorder.at(phase, self.step, self.block)
             if recording:
                 recorder.row(_STEP, _SLOW)
@@ -177,14 +183,20 @@ class Driver:
                 await asyncio.sleep(0)
         self.recorder.at(self.phase, self.step, self.block)
         self.recorder.row(_BEFORE, _SLOW)
+        self._look(whole=True)
         gc.collect()
         _forget_names()
         self.recorder.row(_AFTER, 0)
+        self._look(mark=self.block)
         self.reporter.quiet(self.block)
         if self.spec["instrument"] == "memray":
             probes.mark(self.mark)
             self.mark += 1
         self.block += 1
+
+    def _look(self, **how: Any) -> None:
+        if self.census is not None:
+            self.census.look(self.phase, self.step, **how)
 
     async def _settle(self) -> None:
         self._begin(_SETTLE)
@@ -263,8 +275,10 @@ def _without_loop(coroutine: Coroutine[Any, Any, None]) -> None:
 
 
 def _measure(spec: dict[str, Any]) -> None:
+    follows = spec["instrument"] == "handles"
+    census = provenance.start(Path(spec["folder"]), __file__) if follows else None
     scenario = catalog.load(Path(spec["file"]))
-    driver = Driver(scenario, spec)
+    driver = Driver(scenario, spec, census)
     if driver.is_async:
         asyncio.run(driver.drive())
     else:

@@ -1,0 +1,142 @@
+"""Call stacks as numbers: where a thread is now, told in microseconds and without keeping it alive.
+
+A stack that was seen before is recognised by the addresses of its instructions. When a code object
+is freed, its address may soon be another's, so that all is forgotten that was known by addresses.
+What was learned once, names and lines, stays.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Iterable
+from functools import partial
+from itertools import repeat, takewhile
+from threading import get_ident
+from types import CodeType, FrameType
+
+#: Function, file and line of a caller.
+Frame = tuple[str, str, int]
+#: The node of what has no known stack.
+UNKNOWN = -1
+#: Stand above frames whose callers are left out: too many of them, or not all the same.
+DEEPER: Frame = ("<deeper callers>", "", 0)
+SEVERAL: Frame = ("<several callers>", "", 0)
+#: More frames, and more stacks, than this are not followed.
+_MOST_FRAMES, _MOST_NODES, _MOST_KNOWN = 128, 100_000, 20_000
+
+
+class Calls:
+    """A tree of callers: a node's parent is its caller, and a stack is the node of its last frame.
+
+    Parameters
+    ----------
+    outer : iterable of str
+        Files whose frames, and all above them, are left out: what starts the studied code.
+    entries : iterable of code
+        Functions of which the same is true: where a library calls back.
+
+    Attributes
+    ----------
+    nodes : list of (int, str, str, int)
+        Parent (-1 at the top), function, file and line, by the node's number.
+    base : dict of int to int
+        By thread, the node under which its stacks stand: who gave it its work.
+    """
+
+    def __init__(self, outer: Iterable[str], entries: Iterable[CodeType] = ()) -> None:
+        self.nodes: list[tuple[int, str, str, int]] = []
+        self.base: dict[int, int] = {}
+        self._outer = frozenset(outer)
+        self._entries = set(entries)
+        self._stops: set[int] = set()
+        self._numbers: dict[tuple[int, str, str, int], int] = {}
+        self._known: dict[tuple[int, ...], int] = {}
+        self._codes: dict[int, weakref.ref[CodeType]] = {}
+
+    def here(self, skip: int = 1) -> int:
+        """Return the node of the calling thread's stack.
+
+        Parameters
+        ----------
+        skip : int
+            Innermost frames to leave out; 1 is the caller's.
+        """
+        first = frame = sys._getframe(skip + 1)
+        key = [self.base.get(get_ident(), UNKNOWN)]
+        add, stops = key.append, self._stops
+        for _ in repeat(None, _MOST_FRAMES):
+            # Instructions are stored within their code object: no two have the same address.
+            place = id(frame.f_code) + frame.f_lasti
+            if place in stops:
+                break
+            add(place)
+            frame = frame.f_back  # type: ignore[assignment]
+            if frame is None:
+                break
+        places = tuple(key)
+        node = self._known.get(places)
+        return self._learn(first, places) if node is None else node
+
+    def stack(self, node: int) -> list[Frame]:
+        """Return the frames of a node, the innermost first."""
+        frames = []
+        while node >= 0:
+            node, *frame = self.nodes[node]
+            frames.append(tuple(frame))
+        return frames  # type: ignore[return-value]
+
+    def shared(self, nodes: Iterable[int]) -> int:
+        """Return the innermost frames that some stacks share, or `UNKNOWN` if there are none."""
+        different = set(nodes)
+        if len(different) == 1:
+            return different.pop()
+        stacks = [self.stack(node) for node in different]
+        same = takewhile(lambda frames: len(set(frames)) == 1, zip(*stacks))  # noqa: B905
+        shared = [frames[0] for frames in same]
+        return self._enter([*shared, SEVERAL]) if shared else UNKNOWN
+
+    def _learn(self, frame: FrameType | None, places: tuple[int, ...]) -> int:
+        frames: list[Frame] = []
+        while frame is not None and len(frames) < _MOST_FRAMES and not self._is_outer(frame):
+            code = frame.f_code
+            self._watch(code)
+            frames.append((code.co_name, code.co_filename, frame.f_lineno or 0))
+            frame = frame.f_back
+        if len(frames) == _MOST_FRAMES:
+            frames.append(DEEPER)
+        node = self._enter(frames, places[0])
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        self._known[places] = node
+        return node
+
+    def _is_outer(self, frame: FrameType) -> bool:
+        code = frame.f_code
+        if code.co_filename in self._outer:
+            self._entries.add(code)  # kept, so that nothing else gets its address
+        if code not in self._entries:
+            return False
+        self._stops.add(id(code) + frame.f_lasti)
+        return True
+
+    def _watch(self, code: CodeType) -> None:
+        if id(code) not in self._codes:
+            self._codes[id(code)] = weakref.ref(code, partial(self._forget, id(code)))
+
+    def _forget(self, code: int, _ref: object) -> None:
+        self._codes.pop(code, None)
+        self._known.clear()
+
+    def _enter(self, frames: list[Frame], node: int = UNKNOWN) -> int:
+        """Return the node of frames, the innermost first, below a node."""
+        for frame in reversed(frames):
+            key = (node, *frame)
+            found = self._numbers.get(key)
+            if found is None:
+                if len(self.nodes) >= _MOST_NODES:
+                    return UNKNOWN
+                found = self._numbers[key] = len(self.nodes)
+                self.nodes.append(key)
+            node = found
+        return node
