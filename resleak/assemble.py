@@ -11,7 +11,7 @@ import numpy as np
 
 from resleak import gauges, probes, store
 from resleak.declare import Gauge
-from resleak.watch import Seen
+from resleak.watched import Seen
 
 Columns = dict[str, np.ndarray]
 _INDEX_UNITS = {"t_s": "s", "step": "steps", "block": "blocks"}

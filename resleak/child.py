@@ -293,7 +293,7 @@ def _audit(spec: dict[str, Any]) -> dict[str, float]:
 
 
 def _protect(spec: dict[str, Any]) -> None:
-    probes.die_with_parent()
+    probes.die_with_parent(spec["parent"])
     probes.dump_stacks_on_signal(Path(spec["folder"], "threads.txt"))
     probes.limit(spec["rlimits"])
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from resleak import store
-from resleak.measure import measure
+from resleak.measuring import measure
 from resleak.plan import PROFILES, Job, jobs, plan
 
 #: Called with a label, the steps done, and the steps there are.

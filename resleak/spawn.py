@@ -13,7 +13,7 @@ from typing import Any
 from resleak import catalog
 from resleak.child import FAILURE
 from resleak.errors import CaptureError, ScenarioError
-from resleak.watch import run_to_end
+from resleak.watched import run_to_end
 
 _CHILD = Path(__file__).with_name("child.py")
 _DEADLINE_S = 60.0
@@ -46,6 +46,7 @@ def ground(file: Path, folder: Path, rlimits: Mapping[str, int]) -> dict[str, An
     """Return the part of a child's specification that every kind of child needs."""
     ours = file.is_relative_to(catalog.ROOT)
     return {
+        "parent": os.getpid(),
         "file": str(file),
         "folder": str(folder),
         "rlimits": {**RLIMITS, **rlimits},

@@ -16,7 +16,19 @@ import pytest
 import resleak
 
 ROOT = Path(resleak.__file__).parent
-MAKING = {"assemble", "child", "measure", "meters", "plan", "probes", "runner", "spawn", "watch"}
+MAKING = {
+    "assemble",
+    "attach",
+    "child",
+    "measuring",
+    "meters",
+    "observe",
+    "plan",
+    "probes",
+    "runner",
+    "spawn",
+    "watched",
+}
 READING = {
     "budgets",
     "claims",
@@ -33,13 +45,24 @@ READING = {
 }
 #: From the bottom up: a module imports from its own layer and from those before it.
 LAYERS = (
-    {"errors", "places", "units"},
+    {"errors", "forecast", "pace", "places", "units"},
     {"declare"},
     {"catalog", "scenarios"},
-    {"gauges", "reader", "store"},
+    {"ceilings", "gauges", "reader", "store"},
     MAKING | READING,
     {"figures"},
-    {"__main__", "cli", "console", "opened", "panel", "redact", "report", "share"},
+    {
+        "__main__",
+        "cli",
+        "console",
+        "live",
+        "opened",
+        "panel",
+        "redact",
+        "report",
+        "share",
+        "ticker",
+    },
 )
 OWNERS = {
     "anywidget": {"figures"},
@@ -51,7 +74,7 @@ OWNERS = {
     "plotly": {"figures"},
     "psutil": {"gauges"},
     "pyarrow": {"stacks", "store"},
-    "rich": {"cli", "console"},
+    "rich": {"cli", "console", "ticker"},
     "ruptures": {"rates"},
     "typer": {"cli"},
 }

@@ -17,7 +17,7 @@ from resleak.declare import Gauge
 from resleak.errors import CaptureError
 from resleak.plan import Job
 from resleak.reader import read
-from resleak.watch import Seen, Watched, manifest_exit
+from resleak.watched import Seen, Watched, manifest_exit
 
 _MEMORY_BYTES = 4 * 1024**3
 #: The longest that the load of a run may take, however steadily it goes on.
@@ -149,14 +149,15 @@ def _manifest(job: Job, seen: Seen, folder: Path, failure: dict[str, Any]) -> di
         "marks": assemble.marks(seen),
         "exit": manifest_exit(seen, stacks, failure),
         "versions": {key: plan.about[key] for key in ("python", "implementation", "packages")},
-        "host": _host(),
+        "host": host(),
         "git": _revision(project),
         "env": spawn.presets(job.seed, job.allocator),
         "rlimits": {**spawn.RLIMITS, **plan.scenario["rlimits"]},
     }
 
 
-def _host() -> dict[str, Any]:
+def host() -> dict[str, Any]:
+    """Return what a manifest says of this machine: no names."""
     libc = " ".join(platform.libc_ver())
     return {
         "system": platform.system(),
