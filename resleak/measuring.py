@@ -16,7 +16,8 @@ from resleak import assemble, gauges, places, spawn, store
 from resleak.declare import Gauge
 from resleak.errors import CaptureError
 from resleak.plan import Job
-from resleak.reader import read
+from resleak.provenance import FILE as CENSUS
+from resleak.reader import read, read_handles
 from resleak.watched import Seen, Watched, manifest_exit
 
 _MEMORY_BYTES = 4 * 1024**3
@@ -73,6 +74,9 @@ def _measure(job: Job, folder: Path, workdir: Path, on_step: OnStep, stop: threa
         file = job.plan.file
         profile = folder / "memray.bin"
         manifest["integrity"] = read(profile, folder, manifest["marks"], [file], file.parent)
+    if job.instrument == "handles":
+        file = job.plan.file
+        read_handles(folder / CENSUS, folder, workdir, [file], file.parent)
     store.write_json(folder / store.MANIFEST, {**manifest, "status": "complete"})
     _leave_only_tables(folder)
 

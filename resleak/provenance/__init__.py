@@ -12,6 +12,7 @@ import os
 import threading
 from pathlib import Path
 
+from resleak.probes import PHASES
 from resleak.provenance import wraps
 from resleak.provenance.binder import Binder
 from resleak.provenance.calls import Calls
@@ -41,6 +42,8 @@ def start(folder: Path, outer: str) -> Census:
     binder = Binder(calls, log.number)
     wraps.install(binder)
     census = Census(binder, log)
+    nothing = {"at": [0, 0], "nodes": [], "opened": [], "closed": []}
+    log.write({**nothing, "main": threading.get_ident(), "phases": PHASES})
     os.register_at_fork(after_in_child=lambda: setattr(binder, "on", False))
     binder.on = True
     return census
