@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -28,6 +28,8 @@ _KINDS = {
 }
 #: Units of handles, in which `held` and `growth` count.
 UNITS = tuple(_KINDS)
+#: A line that opened less of what grew is not worth naming beside the others.
+_LEAST_SHARE = 0.1
 _COLUMNS = [
     *("handle", "kind", "target", *FRAME, "thread", "created_step", "created_phase"),
     *("closed_step", "closed_phase", "by_collection"),
@@ -111,9 +113,8 @@ class Held:
 
 
 def _changes(handles: pd.DataFrame, marks: pd.Series, by: int) -> pd.DataFrame:
-    counts = {"mark": marks, "bytes": by, "count": by}
-    named = handles[["node", "thread", "kind"]].rename(columns={"kind": "allocator"})
-    return named.assign(**counts)
+    rows = handles[["node", "thread", "kind"]].rename(columns={"kind": "allocator"})
+    return rows.assign(mark=marks, bytes=by, count=by)
 
 
 def held(captures: Iterable[Capture], unit: str = "descriptors") -> list[Held]:
@@ -170,9 +171,8 @@ def waiting(captures: Iterable[Capture], unit: str = "descriptors") -> pd.DataFr
     """
     found = [_waited(capture, unit) for capture in captures if capture.instrument == "handles"]
     rows = pd.concat(found) if found else pd.DataFrame(columns=[*FRAME, "per_step"])
-    sums = rows.groupby(FRAME, as_index=False)["per_step"].sum()
-    sums["per_step"] /= max(len(found), 1)
-    ranked = sums.sort_values("per_step", ascending=False, kind="stable", ignore_index=True)
+    sums = rows.groupby(FRAME)[["per_step"]].sum() / max(len(found), 1)
+    ranked = sums.sort_values("per_step", ascending=False, kind="stable").reset_index()
     return ranked.assign(share=ranked["per_step"] / (ranked["per_step"].sum() or 1.0))
 
 
@@ -196,28 +196,36 @@ def origins(captures: Iterable[Capture], gauges: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a gauge that counts handles and leaks or is deferred: ``gauge``, ``function``,
-        ``file``, ``line``, ``per_step`` and ``share`` of all that grew or waited. Where no stack is
-        known, ``file`` is empty.
+        For each gauge that counts handles and leaks or is deferred, the lines that opened a tenth
+        or more of what grew or waited: ``gauge``, ``function``, ``file``, ``line``, ``per_step``,
+        ``share``, the largest first. Where no stack is known, ``file`` is empty.
     """
     followed = [capture for capture in captures if capture.instrument == "handles"]
-    rows = [
-        {"gauge": row["gauge"], **found}
+    found = [
+        _ranked(followed, row).assign(gauge=row["gauge"])
         for row in gauges.to_dict(orient="records")
-        if row["unit"] in _KINDS and row["verdict"] in ("leak", "deferred")
-        for found in _first(followed, row)
+        if followed and row["unit"] in _KINDS and row["verdict"] in ("leak", "deferred")
     ]
-    return pd.DataFrame(rows, columns=["gauge", *FRAME, "per_step", "share"])
+    columns = ["gauge", *FRAME, "per_step", "share"]
+    return pd.concat(found, ignore_index=True)[columns] if found else pd.DataFrame(columns=columns)
 
 
-def _first(captures: list[Capture], row: Mapping[str, object]) -> list[dict[str, object]]:
-    if row["verdict"] == "leak":
-        ranked = sites(held(captures, str(row["unit"])))
-        ranked = ranked[ranked["bytes_per_step"] > 0].rename(columns={"bytes_per_step": "per_step"})
+def named(origins: pd.DataFrame) -> dict[str, str]:
+    """Return the first line of each gauge in words: ``FILE:LINE in FUNCTION``, if it is known."""
+    known = origins[origins["file"] != ""].drop_duplicates("gauge")
+    return {
+        str(row["gauge"]): f"{row['file']}:{row['line']} in {row['function']}"
+        for row in known.to_dict(orient="records")
+    }
+
+
+def _ranked(captures: list[Capture], row: Mapping[Hashable, object]) -> pd.DataFrame:
+    unit = str(row["unit"])
+    if row["verdict"] == "deferred":
+        ranked = waiting(captures, unit)
     else:
-        ranked = waiting(captures, str(row["unit"]))
-    first = ranked[[*FRAME, "per_step", "share"]].head(1)
-    return [{str(k): v for k, v in one.items()} for one in first.to_dict(orient="records")]
+        ranked = sites(held(captures, unit)).rename(columns={"bytes_per_step": "per_step"})
+    return ranked[ranked["share"] >= _LEAST_SHARE]
 
 
 def _is(kinds: pd.Series, unit: str) -> np.ndarray:

@@ -1,19 +1,19 @@
 """Where a measured process creates what it does not give back: descriptors, threads, children.
 
 Runs in the measured process, with the standard library alone. `calls` turns stacks into numbers;
+`work` follows them across threads and tasks;
 `wraps` notes with `binder` what calls create; `kernel` is what the system says; `descriptors` binds
 the two, and `census` writes down what is new and what is gone.
 """
 
 from __future__ import annotations
 
-import asyncio.events
 import os
 import threading
 from pathlib import Path
 
 from resleak.probes import PHASES
-from resleak.provenance import wraps
+from resleak.provenance import work, wraps
 from resleak.provenance.binder import Binder
 from resleak.provenance.calls import Calls
 from resleak.provenance.census import Census, Log
@@ -36,8 +36,7 @@ def start(folder: Path, outer: str) -> Census:
     -------
     Census
     """
-    entries = (asyncio.events.Handle._run, threading.Thread._bootstrap_inner, wraps.Work.__call__)
-    calls = Calls([outer], [function.__code__ for function in entries])  # type: ignore[attr-defined]
+    calls = Calls([outer], work.ENTRIES)
     log = Log(folder / FILE)
     binder = Binder(calls, log.number)
     wraps.install(binder)

@@ -3,9 +3,9 @@
 A descriptor is known by its number, until the number is another's. So whatever is found open later
 is compared with what was noted under its number; what does not fit was opened by somebody else.
 Libraries that open for themselves, such as SQLite, do not tell the number, but the system always
-gives the lowest free one, and that can be asked for: by taking it and giving it back. If two threads
-were told the same number, neither is believed, and their descriptors are told apart by what they
-are of, or not at all.
+gives the lowest free one, and that can be asked for: by taking it and giving it back. If two
+threads were told the same number, neither is believed, and their descriptors are told apart by what
+they are of, or not at all.
 """
 
 from __future__ import annotations

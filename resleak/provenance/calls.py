@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import repeat, takewhile
-from threading import get_ident
 from types import CodeType, FrameType
 
 #: Function, file and line of a caller.
 Frame = tuple[str, str, int]
+#: Returns the node below which a stack stands.
+Base = Callable[[], int]
 #: The node of what has no known stack.
 UNKNOWN = -1
 #: Stand above frames whose callers are left out: too many of them, or not all the same.
@@ -29,27 +30,29 @@ _MOST_FRAMES, _MOST_NODES, _MOST_KNOWN = 128, 100_000, 20_000
 class Calls:
     """A tree of callers: a node's parent is its caller, and a stack is the node of its last frame.
 
+    Where a thread or an event loop begins with work that it was given, the stack goes on with that
+    of who gave it.
+
     Parameters
     ----------
     outer : iterable of str
         Files whose frames, and all above them, are left out: what starts the studied code.
-    entries : iterable of code
-        Functions of which the same is true: where a library calls back.
+    entries : mapping of code to callable
+        Functions above which stacks go on elsewhere, and what returns the node at which they do.
 
     Attributes
     ----------
     nodes : list of (int, str, str, int)
         Parent (-1 at the top), function, file and line, by the node's number.
-    base : dict of int to int
-        By thread, the node under which its stacks stand: who gave it its work.
     """
 
-    def __init__(self, outer: Iterable[str], entries: Iterable[CodeType] = ()) -> None:
+    def __init__(self, outer: Iterable[str], entries: Mapping[CodeType, Base]) -> None:
         self.nodes: list[tuple[int, str, str, int]] = []
-        self.base: dict[int, int] = {}
+        self._depths: list[int] = []
         self._outer = frozenset(outer)
-        self._entries = set(entries)
-        self._stops: set[int] = set()
+        # Their code is kept here, so that nothing else gets its addresses.
+        self._entries = dict(entries)
+        self._stops: dict[int, Base] = {}
         self._numbers: dict[tuple[int, str, str, int], int] = {}
         self._known: dict[tuple[int, ...], int] = {}
         self._codes: dict[int, weakref.ref[CodeType]] = {}
@@ -63,12 +66,13 @@ class Calls:
             Innermost frames to leave out; 1 is the caller's.
         """
         first = frame = sys._getframe(skip + 1)
-        key = [self.base.get(get_ident(), UNKNOWN)]
+        key: list[int] = []
         add, stops = key.append, self._stops
         for _ in repeat(None, _MOST_FRAMES):
             # Instructions are stored within their code object: no two have the same address.
             place = id(frame.f_code) + frame.f_lasti
             if place in stops:
+                add(stops[place]())
                 break
             add(place)
             frame = frame.f_back  # type: ignore[assignment]
@@ -98,27 +102,32 @@ class Calls:
 
     def _learn(self, frame: FrameType | None, places: tuple[int, ...]) -> int:
         frames: list[Frame] = []
-        while frame is not None and len(frames) < _MOST_FRAMES and not self._is_outer(frame):
+        base: Base | None = None
+        while frame is not None and len(frames) < _MOST_FRAMES:
+            base = self._base(frame)
+            if base is not None:
+                break
             code = frame.f_code
             self._watch(code)
             frames.append((code.co_name, code.co_filename, frame.f_lineno or 0))
             frame = frame.f_back
         if len(frames) == _MOST_FRAMES:
             frames.append(DEEPER)
-        node = self._enter(frames, places[0])
+        node = self._enter(frames, base() if base else UNKNOWN)
         if len(self._known) >= _MOST_KNOWN:
             self._known.clear()
         self._known[places] = node
         return node
 
-    def _is_outer(self, frame: FrameType) -> bool:
+    def _base(self, frame: FrameType) -> Base | None:
+        """Return what tells where a stack goes on, if it is not with this frame."""
         code = frame.f_code
         if code.co_filename in self._outer:
-            self._entries.add(code)  # kept, so that nothing else gets its address
-        if code not in self._entries:
-            return False
-        self._stops.add(id(code) + frame.f_lasti)
-        return True
+            self._entries[code] = _nowhere
+        base = self._entries.get(code)
+        if base is not None:
+            self._stops[id(code) + frame.f_lasti] = base
+        return base
 
     def _watch(self, code: CodeType) -> None:
         if id(code) not in self._codes:
@@ -130,6 +139,9 @@ class Calls:
 
     def _enter(self, frames: list[Frame], node: int = UNKNOWN) -> int:
         """Return the node of frames, the innermost first, below a node."""
+        if node >= 0 and self._depths[node] > _MOST_FRAMES:
+            # Work that gives itself work again and again must not make stacks without end.
+            frames, node = [*frames, DEEPER], UNKNOWN
         for frame in reversed(frames):
             key = (node, *frame)
             found = self._numbers.get(key)
@@ -138,5 +150,10 @@ class Calls:
                     return UNKNOWN
                 found = self._numbers[key] = len(self.nodes)
                 self.nodes.append(key)
+                self._depths.append(self._depths[node] + 1 if node >= 0 else 0)
             node = found
         return node
+
+
+def _nowhere() -> int:
+    return UNKNOWN

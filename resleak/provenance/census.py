@@ -14,7 +14,7 @@ from typing import Any
 
 from resleak.provenance import kernel
 from resleak.provenance.binder import Binder, Opening
-from resleak.provenance.calls import UNKNOWN, Calls
+from resleak.provenance.calls import UNKNOWN
 from resleak.provenance.descriptors import Descriptors
 
 

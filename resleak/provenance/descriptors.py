@@ -103,11 +103,12 @@ class Descriptors:
 
     def _beside(self, one: Found, found: list[Found]) -> Found:
         """Return a file that SQLite opened by itself with the stack of its connection."""
-        base = next((one.target.removesuffix(end) for end in _BESIDE if one.target.endswith(end)), "")
+        ends = (end for end in _BESIDE if one.target.endswith(end))
+        base = one.target.removesuffix(next(ends, one.target))
         if one.node != UNKNOWN or not base:
             return one
-        every = [*self._known.values(), *found]
-        nodes = {known.node for known in every if known.kind == "sqlite3" and known.target == base}
+        every: list[_Known | Found] = [*self._known.values(), *found]
+        nodes = {other.node for other in every if (other.kind, other.target) == ("sqlite3", base)}
         if not nodes or UNKNOWN in nodes:
             return one
         return one._replace(kind="sqlite3", node=self._calls.shared(nodes))

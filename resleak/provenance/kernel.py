@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import socket
 import stat
+from _socket import socket as RawSocket  # noqa: N812
 from collections.abc import Iterator
 from os import open as open_file  # before `wraps` replaces it
-from _socket import socket as RawSocket  # noqa: N812
 from typing import Any
 
 _FD, _TASK = "/proc/self/fd", "/proc/self/task"

@@ -29,6 +29,7 @@ from typing import Any
 from resleak.provenance import kernel
 from resleak.provenance.binder import Binder, Opening
 from resleak.provenance.imports import when_imported
+from resleak.provenance.work import Work, context_below
 
 _Function = Callable[..., Any]
 _Around = Callable[[_Function], _Function]
@@ -62,7 +63,7 @@ def install(binder: Binder) -> None:
     _method(asyncio.base_events.BaseEventLoop, "create_task", _task(binder))
     _method(concurrent.futures.thread.ThreadPoolExecutor, "__init__", _object(binder, "executor"))
     _method(concurrent.futures.thread.ThreadPoolExecutor, "submit", _submit(binder))
-    mmap.mmap = _mmap(binder)  # type: ignore[misc]
+    mmap.mmap = _mmap(binder)  # type: ignore[misc, assignment]
     if hasattr(select, "epoll"):
         select.epoll = _epoll(binder)  # type: ignore[misc]
         selectors.EpollSelector._selector_cls = select.epoll  # type: ignore[attr-defined]
@@ -241,6 +242,8 @@ def _raw_thread(binder: Binder) -> _Around:
 def _task(binder: Binder) -> _Around:
     def around(real: _Function) -> _Function:
         def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if binder.on and kwargs.get("context") is None:
+                kwargs["context"] = context_below(binder.calls.here())
             made = real(self, *args, **kwargs)
             if binder.on:
                 binder.created("task", made)
@@ -263,32 +266,10 @@ def _object(binder: Binder, kind: str) -> _Around:
     return around
 
 
-class Work:
-    """A function for another thread, whose stacks stand below that of who gave it."""
-
-    __slots__ = ("_base", "_function", "_node")
-
-    def __init__(self, function: _Function, node: int, base: dict[int, int]) -> None:
-        self._function, self._node, self._base = function, node, base
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        me, base = threading.get_ident(), self._base
-        before = base.get(me)
-        base[me] = self._node
-        try:
-            return self._function(*args, **kwargs)
-        finally:
-            if before is None:
-                del base[me]
-            else:
-                base[me] = before
-
-
 def _submit(binder: Binder) -> _Around:
     def around(real: _Function) -> _Function:
         def call(self: Any, fn: _Function, /, *args: Any, **kwargs: Any) -> Any:
-            work = Work(fn, binder.calls.here(), binder.calls.base) if binder.on else fn
-            return real(self, work, *args, **kwargs)
+            return real(self, Work(fn, binder.calls.here()) if binder.on else fn, *args, **kwargs)
 
         return call
 

@@ -18,10 +18,10 @@ import numpy as np
 from resleak import places, store
 from resleak.errors import ResleakError, StoreError
 from resleak.stacks import source
-from resleak.stacks.trie import Names, Trie, names
+from resleak.stacks.trie import Frame, Names, Trie, names
 
 _UNITS = {"created_step": "steps", "closed_step": "steps", "step": "steps"}
-_NEVER = -1
+_NEVER = _OURS = -1
 
 
 class Census:
@@ -103,10 +103,11 @@ def extract(
     StoreError
         If there is no census.
     """
-    read = Census(_lines(census))
-    trie = Trie(names(studied, root))
-    node_of = _entered(trie, read.nodes)
-    nodes = [node_of[row[3]] if row[3] >= 0 else trie.no_stack for row in read.opened]
+    read, named = Census(_lines(census)), names(studied, root)
+    trie = Trie(named)
+    node_of = _entered(trie, named, read.nodes)
+    read.opened = [row for row in read.opened if row[3] not in node_of or node_of[row[3]] >= 0]
+    nodes = [node_of.get(row[3], trie.no_stack) for row in read.opened]
     stacks, numbers = trie.columns(np.array(nodes, dtype=np.int64))
     tables = {
         "stacks": stacks,
@@ -129,17 +130,17 @@ def _lines(census: Path) -> Iterator[dict[str, Any]]:
             return
 
 
-def _entered(trie: Trie, nodes: list[tuple[int, str, str, int]]) -> list[int]:
-    """Return the trie's node of each stack of the census."""
-    found = []
-    for frame in nodes:
-        stack = []
-        parent = 0
+def _entered(trie: Trie, named: Names, nodes: list[tuple[int, str, str, int]]) -> dict[int, int]:
+    """Return the trie's node of each stack of the census; -1 for those of the harness alone."""
+    found = {}
+    for number in range(len(nodes)):
+        stack: list[Frame] = []
+        parent = number
         while parent >= 0:
-            parent, *rest = frame
-            stack.append(tuple(rest))
-            frame = nodes[parent]
-        found.append(trie.add(stack))  # type: ignore[arg-type]
+            parent, *frame = nodes[parent]
+            stack.append(tuple(frame))  # type: ignore[arg-type]
+        ours = all(named(file) is None for _, file, _ in stack)
+        found[number] = _OURS if ours else trie.add(stack)
     return found
 
 
