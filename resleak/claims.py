@@ -260,9 +260,10 @@ def _judge_variant(captures: Captures, frame: pd.DataFrame) -> VariantJudged:
     scenario, name = measured[0].manifest["scenario"], measured[0].variant
     gauges = frame[frame["variant"] == name].reset_index(drop=True)
     origins = handles.origins(captures, gauges)
+    named = handles.named(origins)
     return VariantJudged(
         name=name,
-        gauges=gauges.assign(origin=gauges["gauge"].map(handles.named(origins)).fillna("")),
+        gauges=gauges.assign(origin=[named.get(gauge, "") for gauge in gauges["gauge"]]),
         limits=limits.check(measured),
         sweeps=sweeps.check(measured),
         sites=stacks.sites(profiled) if profiled else pd.DataFrame(),
