@@ -70,7 +70,8 @@ class FullEmbedder(Embedder):
 
     def __init__(self, sessions: Sessions, run: Run, weights: bytes, documents: list[str]) -> None:
         super().__init__(run, weights, documents)
-        self.index = _embedders.Index(run.workdir / "index", run.params.rows, run.params.dim)  # guilty
+        size = run.params.rows, run.params.dim
+        self.index = _embedders.Index(run.workdir / "index", *size)  # guilty
         self.sessions, self.stopping = sessions, threading.Event()
         sessions[id(self)] = self.model
         self.flusher = threading.Thread(target=self.flush_now_and_then, daemon=True)
