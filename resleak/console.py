@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -142,7 +142,7 @@ def show_comparison(comparison: Comparison) -> None:
             row["gauge"],
             units.rate(row["before"], unit),
             units.rate(row["after"], unit),
-            f"{units.rate(row['difference'], unit)} {_interval(row)}",
+            f"{units.rate(row['difference'], unit)} {interval(row)}",
             f"{row['verdict_before']} → {row['verdict_after']}{fixed}",
         )
     paper().print(table)
@@ -160,7 +160,7 @@ def show_recording(recording: Recording, top: int) -> None:
         table.add_row(
             units.rate(row["bytes_per_step"], "B", per),
             units.share(row["share"]),
-            _interval({**row, "unit": "B"}),
+            interval({**row, "unit": "B"}),
             row["function"],
             f"{row['file']}:{row['line']}" if row["file"] else "",
         )
@@ -180,7 +180,7 @@ def _verdicts(judgement: Judgement) -> Table:
                 row["gauge"],
                 coloured(row["verdict"]),
                 units.rate(row["per_step"], unit, per),
-                _interval(row),
+                interval(row),
                 units.rate(row["smallest_detectable"], unit, per),
                 units.amount(row["peak"], _scaled(unit)),
                 units.amount(row["at_end"], _scaled(unit)),
@@ -206,12 +206,21 @@ def _remarks(variant: VariantJudged) -> Iterator[str]:
     hung = [one for one in variant.exits if one["status"] not in ("exited", "running")]
     if hung:
         yield f"{len(hung)} of {len(variant.exits)} runs did not end by themselves"
+    for origin in variant.origins.to_dict(orient="records"):
+        yield f"{origin['gauge']}: {_opened(origin)}"
     if "leak" not in set(variant.gauges["verdict"]):
         return
     for site in variant.sites.head(_SITES).to_dict(orient="records"):
         if site["low"] > 0:
             grown = f"{units.rate(site['bytes_per_step'], 'B')} ({units.share(site['share'])})"
             yield f"{grown} from {site['file']}:{site['line']} {site['function']}"
+
+
+def _opened(origin: Mapping[Hashable, Any]) -> str:
+    """Say what share of what leaks was opened where."""
+    share = f"{units.number(origin['per_step'])}/step ({units.share(origin['share'])})"
+    where = f"{origin['file']}:{origin['line']} {origin['function']}"
+    return f"{share} opened at {where}" if origin["file"] else f"{share} opened without Python"
 
 
 def _outcomes(judgement: Judgement) -> Iterator[str]:
@@ -225,7 +234,8 @@ def _outcomes(judgement: Judgement) -> Iterator[str]:
         yield f"{variant.name}: {variant.verdict}{declared}"
 
 
-def _interval(row: Mapping[Any, Any]) -> str:
+def interval(row: Mapping[Any, Any]) -> str:
+    """Write the interval of a judged gauge; a unit that does not scale stands elsewhere."""
     low, high = (units.amount(row[end], _scaled(row["unit"])) for end in ("low", "high"))
     return f"[{low}, {high}]"
 

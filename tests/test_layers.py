@@ -20,11 +20,15 @@ MAKING = {
     "assemble",
     "attach",
     "child",
+    "commands",
+    "load",
+    "manifests",
     "measuring",
     "meters",
     "observe",
     "plan",
     "probes",
+    "provenance",
     "runner",
     "spawn",
     "watched",
@@ -36,6 +40,8 @@ READING = {
     "findings",
     "frames",
     "growth",
+    "held",
+    "handles",
     "integrity",
     "limits",
     "rates",
@@ -48,29 +54,45 @@ READING = {
 LAYERS = (
     {"cards", "errors", "forecast", "pace", "places", "units"},
     {"declare"},
-    {"catalog", "scenarios"},
+    {"calls", "catalog", "scenarios"},
+    {"testitems"},
+    {"workload"},
     {"ceilings", "gauges", "reader", "store"},
+    {"embedded"},
     MAKING | READING,
     {"figures"},
     {
         "__main__",
+        "brief",
         "cli",
+        "bisection",
         "console",
+        "here",
+        "contents",
+        "environments",
+        "history",
+        "investigation",
         "live",
         "opened",
+        "kernel",
+        "markup",
         "panel",
+        "pytest_plugin",
+        "pictures",
         "redact",
         "report",
         "share",
+        "suite",
         "ticker",
+        "versions",
     },
 )
 OWNERS = {
     "anywidget": {"figures"},
-    "bleach": {"report"},
+    "bleach": {"markup"},
     "ipywidgets": {"panel"},
     "memray": {"child", "stacks"},
-    "nbclient": {"share"},
+    "nbclient": {"kernel"},
     "nbconvert": {"report"},
     "plotly": {"figures"},
     "psutil": {"gauges"},
@@ -80,8 +102,8 @@ OWNERS = {
     "typer": {"cli"},
 }
 HEAVY = [*OWNERS, "pandas", "numpy", "scipy", "IPython", "asyncio"]
-#: What the interpreter of a measured process needs to have.
-IN_A_MEASURED_PROCESS = {"memray", "psutil"}
+#: What the interpreter of a measured process needs to have; pytest, where a test is measured.
+IN_A_MEASURED_PROCESS = {"memray", "psutil", "pytest"}
 
 
 @cache
