@@ -21,7 +21,7 @@ _PROFILES = {
 }
 _LABELS = {"description_width": "initial"}
 #: Of what stands first in its row, so that rows line up.
-_FIRST = {"description_width": "5.5em"}
+_FIRST = {"description_width": "6.5em"}
 _ROW = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "4px 18px"}
 _ABOUT = {"flex": "2 1 380px", "min_width": "0", "max_height": "330px", "overflow": "auto"}
 _MOST_STEPS = 100_000
@@ -162,7 +162,7 @@ def _counted(number: int) -> str:
 
 
 def _named(label: str, row: Any) -> Any:
-    return widgets.HBox([widgets.Label(label, layout={"width": "5.5em", "flex": "0 0 auto"}), row])
+    return widgets.HBox([widgets.Label(label, layout={"width": "6.5em", "flex": "0 0 auto"}), row])
 
 
 def _tick(name: str) -> Any:
