@@ -275,8 +275,10 @@ def _without_loop(coroutine: Coroutine[Any, Any, None]) -> None:
 
 
 def _measure(spec: dict[str, Any]) -> None:
-    follows = spec["instrument"] == "handles"
-    census = provenance.start(Path(spec["folder"]), __file__) if follows else None
+    census = None
+    if spec["instrument"] == "handles":
+        gauges.trim_heap()  # loads what it needs while there are descriptors to load it with
+        census = provenance.start(Path(spec["folder"]), __file__)
     scenario = catalog.load(Path(spec["file"]))
     driver = Driver(scenario, spec, census)
     if driver.is_async:

@@ -11,7 +11,7 @@ they are of, or not at all.
 from __future__ import annotations
 
 import weakref
-from os import close, dup, fstat, stat_result  # before `wraps` replaces some of them
+from os import close, dup, fstat  # before `wraps` replaces some of them
 from threading import get_ident
 from typing import Any, NamedTuple
 
@@ -35,6 +35,8 @@ class Opening(NamedTuple):
         What it was asked to open.
     inode : int
         Of what it opened; 0 if `path` tells.
+    thing : weakref, optional
+        The object to which the descriptor belongs, if there is one.
     step, phase, thread : int
         When, and by whom.
     """
@@ -43,6 +45,7 @@ class Opening(NamedTuple):
     kind: str
     path: Any
     inode: int
+    thing: weakref.ref[Any] | None
     step: int
     phase: int
     thread: int
@@ -92,16 +95,17 @@ class Binder:
         self.processes: dict[int, Opening] = {}
         self.paths: list[tuple[str, Opening]] = []
 
-    def made(self, kind: str, path: Any = None, inode: int = 0, skip: int = 2) -> Opening:
+    def made(self, kind: str, inode: int = 0, skip: int = 2) -> Opening:
         """Return an opening by the calling thread, now; `skip` of its frames are ours."""
         node = self.calls.here(skip)
-        return Opening(node, kind, path, inode, self.step, self.phase, get_ident())
+        return Opening(node, kind, None, inode, None, self.step, self.phase, get_ident())
 
-    def file(self, number: int, path: Any) -> None:
-        """Note a file that a wrapped call returned."""
+    def file(self, number: int, path: Any, thing: Any = None) -> None:
+        """Note a file that a wrapped call returned, with the object that closes it."""
         # Spelled out: this is what happens most often.
+        node, ref = self.calls.here(2), None if thing is None else weakref.ref(thing)
         self.descriptors[number] = Opening(
-            self.calls.here(2), "", path, 0, self.step, self.phase, get_ident()
+            node, "", path, 0, ref, self.step, self.phase, get_ident()
         )
 
     def opened(self, number: int, kind: str) -> None:
@@ -121,19 +125,16 @@ class Binder:
         except OSError:  # there is none left, or somebody closed the spare one
             return NO_NUMBER
 
-    def guessed(self, number: int, kind: str, status: stat_result) -> None:
+    def guessed(self, number: int, made: Opening) -> None:
         """Note what a library opened during a wrapped call, under what number it seems.
 
         Parameters
         ----------
         number : int
             What `next_number` returned before.
-        kind : str
-            What was opened.
-        status : stat_result
-            Of what was opened.
+        made : Opening
+            With the inode of what was opened.
         """
-        made = self.made(kind, inode=status.st_ino, skip=3)
         before = self.descriptors.get(number)
         if before is not None and before.thread != made.thread and before.inode == made.inode:
             del self.descriptors[number]

@@ -123,7 +123,18 @@ def _fits(made: Opening, status: os.stat_result, kind: str, target: str) -> bool
     if made.inode:
         # All descriptors without a file have the same inode.
         return made.inode == status.st_ino and made.kind in ("", "map", "sqlite3", kind)
-    return _is_at(made.path, status, target)
+    return _is_held(made) and _is_at(made.path, status, target)
+
+
+def _is_held(made: Opening) -> bool:
+    """Tell whether the object that closes the descriptor has not done so."""
+    if made.thing is None:  # there is none, as of what os.open returns
+        return True
+    thing = made.thing()
+    try:
+        return thing is not None and not thing.closed
+    except ValueError:  # detached: another object closes it
+        return True
 
 
 def _is_at(path: Any, status: os.stat_result, target: str) -> bool:
