@@ -543,6 +543,17 @@ def run_growth(folder: Path, observed: bool, steps: int = 2000) -> None:
     os._exit(0)
 
 
+def run_hook() -> None:
+    """Print what it takes to ask for a stack of 20 frames, without and with an audit hook."""
+    from resleak.provenance.calls import Calls
+
+    calls = Calls([], {})
+    answer = {"without_us": min(down(20, calls.here) for _ in range(200))}
+    sys.addaudithook(lambda _event, _args: None)
+    answer["with_us"] = min(down(20, calls.here) for _ in range(200))
+    print(json.dumps({name: round(value, 2) for name, value in answer.items()}))
+
+
 def asked(what: str) -> Any:
     """Return what a fresh process prints."""
     with tempfile.TemporaryDirectory() as folder:
@@ -553,7 +564,7 @@ def asked(what: str) -> Any:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path)
-    for part in ("corpus", "costs", "growth", "alone"):
+    for part in ("corpus", "costs", "growth", "alone", "hook"):
         parser.add_argument(f"--{part}", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.corpus:
@@ -564,8 +575,11 @@ def main() -> None:
         run_growth(options.growth, observed=True)
     if options.alone:
         run_growth(options.alone, observed=False)
+    if options.hook:
+        return run_hook()
     growth = {"observed": asked("--growth"), "alone": asked("--alone")}
     answer = {"accuracy": accuracy(), "costs": asked("--costs"), "growth": growth}
+    answer["hook"] = asked("--hook")
     show(answer)
     if options.json:
         options.json.write_text(json.dumps(answer, indent=1) + "\n")
@@ -580,6 +594,7 @@ def show(answer: dict[str, Any]) -> None:
     for name, cost in answer["costs"].items():
         print(f"{name:20}", ", ".join(f"{key} {value}" for key, value in cost.items()))
     print("growth", answer["growth"])
+    print("stack of 20 frames", answer["hook"])
 
 
 if __name__ == "__main__":

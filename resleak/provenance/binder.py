@@ -20,6 +20,8 @@ from resleak.provenance.calls import Calls
 #: What several threads may have opened is told apart among this many at most.
 _MOST_DOUBTFUL = 4096
 NO_NUMBER = -1
+#: What libraries open for themselves, under numbers that are guessed and have to be checked.
+GUESSED = ("sqlite3", "map", "directory")
 
 
 class Opening(NamedTuple):
@@ -95,10 +97,10 @@ class Binder:
         self.processes: dict[int, Opening] = {}
         self.paths: list[tuple[str, Opening]] = []
 
-    def made(self, kind: str, inode: int = 0, skip: int = 2) -> Opening:
+    def made(self, kind: str, inode: int = 0, path: Any = None, skip: int = 2) -> Opening:
         """Return an opening by the calling thread, now; `skip` of its frames are ours."""
         node = self.calls.here(skip)
-        return Opening(node, kind, None, inode, None, self.step, self.phase, get_ident())
+        return Opening(node, kind, path, inode, None, self.step, self.phase, get_ident())
 
     def file(self, number: int, path: Any, thing: Any = None) -> None:
         """Note a file that a wrapped call returned, with the object that closes it."""
@@ -126,38 +128,26 @@ class Binder:
             return NO_NUMBER
 
     def guessed(self, number: int, made: Opening) -> None:
-        """Note what a library opened during a wrapped call, under what number it seems.
+        """Note what a library opened during a wrapped call, under the number that it seems to have.
 
         Parameters
         ----------
         number : int
             What `next_number` returned before.
         made : Opening
-            With the inode of what was opened.
+            Of one of the kinds in `GUESSED`.
         """
         before = self.descriptors.get(number)
-        if before is not None and before.thread != made.thread and before.inode == made.inode:
-            del self.descriptors[number]
-            self._doubt(before)
-            self._doubt(made)
-        elif _inode(number) == made.inode:
-            self.descriptors[number] = made
+        contested = before is not None and before.thread != made.thread and before.kind == made.kind
+        if contested or number == NO_NUMBER:
+            self.descriptors.pop(number, None)
+            room = _MOST_DOUBTFUL - len(self.doubtful)
+            self.doubtful += [one for one in (before, made) if one is not None][:room]
         else:
-            self._doubt(made)
+            self.descriptors[number] = made
 
     def take(self) -> tuple[dict[int, Opening], list[Opening]]:
         """Return what was noted of descriptors, for sure and in doubt, and begin anew."""
         taken = self.descriptors, self.doubtful
         self.descriptors, self.doubtful = {}, []
         return taken
-
-    def _doubt(self, made: Opening) -> None:
-        if len(self.doubtful) < _MOST_DOUBTFUL:
-            self.doubtful.append(made)
-
-
-def _inode(number: int) -> int:
-    try:
-        return fstat(number).st_ino
-    except OSError:
-        return 0

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from resleak.provenance import kernel
-from resleak.provenance.binder import Opening
+from resleak.provenance.binder import GUESSED, Opening
 from resleak.provenance.calls import UNKNOWN, Calls
 
 #: Files that SQLite opens beside a database, when it first needs them.
@@ -64,6 +64,7 @@ class Descriptors:
             As `Binder.take` returns them.
         """
         found, gone, seen = [], [], set()
+        doubtful = [*doubtful, *(made for made in noted.values() if made.kind in GUESSED)]
         for number, status in kernel.descriptors():
             seen.add(number)
             known, made = self._known.get(number), noted.get(number)
@@ -142,6 +143,8 @@ def _is_at(path: Any, status: os.stat_result, target: str) -> bool:
         asked = os.fsdecode(path)
     except TypeError:  # not a path: nothing can be compared
         return False
+    if asked.startswith("file:"):  # a URI, as SQLite takes them
+        asked = asked.removeprefix("file:").partition("?")[0]
     if os.path.abspath(asked) == target:
         return True
     try:

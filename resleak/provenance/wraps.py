@@ -288,11 +288,8 @@ def _sqlite(binder: Binder) -> _Around:
             number = binder.next_number() if binder.on else -1
             made = real(database, *args, **kwargs)
             if binder.on:
-                opening = binder.databases[id(made)] = binder.made("connection")
-                status = kernel.status_of(database)
-                if status is not None:
-                    opening = opening._replace(kind="sqlite3", inode=status.st_ino)
-                    binder.guessed(number, opening)
+                opening = binder.databases[id(made)] = binder.made("sqlite3", path=database)
+                binder.guessed(number, opening)
             return made
 
         return call
