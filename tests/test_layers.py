@@ -46,12 +46,13 @@ READING = {
     "limits",
     "rates",
     "recording",
+    "shelf",
     "stacks",
     "sweeps",
 }
 #: From the bottom up: a module imports from its own layer and from those before it.
 LAYERS = (
-    {"errors", "forecast", "pace", "places", "units"},
+    {"cards", "errors", "forecast", "pace", "places", "units"},
     {"declare"},
     {"calls", "catalog", "scenarios"},
     {"testitems"},
