@@ -80,7 +80,7 @@ class Page:
     def markdown(self) -> str:
         """Return what the page says first, to stand alone in an issue."""
         told = dict(self.provenance)
-        made = {k: told[k] for k in ("Measured on", "Packages") if k in told}
+        made: dict[str, str] = {k: told[k] for k in ("Measured on", "Packages") if k in told}
         made |= {"Run again": f"`{told['Run again']}`"} if "Run again" in told else {}
         if self.title:
             return brief.markdown(self.title, "", self.findings, made)
