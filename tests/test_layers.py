@@ -64,6 +64,7 @@ LAYERS = (
         "here",
         "investigation",
         "live",
+        "magics",
         "opened",
         "panel",
         "pytest_plugin",
@@ -77,6 +78,7 @@ LAYERS = (
 OWNERS = {
     "anywidget": {"figures"},
     "bleach": {"report"},
+    "IPython": {"magics"},
     "ipywidgets": {"panel"},
     "memray": {"child", "stacks"},
     "nbclient": {"share"},
@@ -88,7 +90,7 @@ OWNERS = {
     "ruptures": {"rates"},
     "typer": {"cli"},
 }
-HEAVY = [*OWNERS, "pandas", "numpy", "scipy", "IPython", "asyncio"]
+HEAVY = [*OWNERS, "pandas", "numpy", "scipy", "asyncio"]
 #: What the interpreter of a measured process needs to have; pytest, where a test is measured.
 IN_A_MEASURED_PROCESS = {"memray", "psutil", "pytest"}
 
