@@ -234,13 +234,13 @@ class Captures(Sequence[Capture]):
 
 
 def load(path: Path | str) -> Captures:
-    """Load every complete capture at or below a folder, or inside a report.
+    """Load every complete capture at or below a folder, or inside a report, or a log.
 
     Parameters
     ----------
     path : Path
         A capture's folder, or any folder above some; or a report (``.html``), of anyone: what it
-        holds is checked, and nothing of it is run.
+        holds is checked, and nothing of it is run; or a log that mprof or psrecord wrote.
 
     Returns
     -------
@@ -254,6 +254,10 @@ def load(path: Path | str) -> Captures:
     """
     found, problems = [], []
     path = Path(path)
+    if path.is_file() and path.suffix != ".html":
+        from resleak import logs
+
+        return logs.read(path)
     for folder in store.folders(embedded.unpack(path) if path.is_file() else path):
         try:
             capture = Capture(folder)

@@ -22,7 +22,6 @@ MAKING = {
     "child",
     "commands",
     "load",
-    "manifests",
     "measuring",
     "meters",
     "observe",
@@ -37,6 +36,7 @@ READING = {
     "budgets",
     "claims",
     "comparison",
+    "curves",
     "findings",
     "frames",
     "growth",
@@ -44,6 +44,7 @@ READING = {
     "handles",
     "integrity",
     "limits",
+    "logs",
     "rates",
     "recording",
     "shelf",
@@ -57,7 +58,7 @@ LAYERS = (
     {"calls", "catalog", "scenarios"},
     {"testitems"},
     {"workload"},
-    {"ceilings", "gauges", "reader", "store"},
+    {"ceilings", "gauges", "manifests", "reader", "store"},
     {"embedded"},
     MAKING | READING,
     {"figures"},
@@ -73,6 +74,7 @@ LAYERS = (
         "history",
         "investigation",
         "live",
+        "magics",
         "opened",
         "kernel",
         "markup",
@@ -90,18 +92,20 @@ LAYERS = (
 OWNERS = {
     "anywidget": {"figures"},
     "bleach": {"markup"},
+    "IPython": {"contents", "magics"},
     "ipywidgets": {"panel"},
     "memray": {"child", "stacks"},
     "nbclient": {"kernel"},
     "nbconvert": {"report"},
     "plotly": {"figures"},
+    "prometheus_client": {"curves"},
     "psutil": {"gauges"},
     "pyarrow": {"stacks", "store"},
     "rich": {"cli", "console", "ticker"},
     "ruptures": {"rates"},
     "typer": {"cli"},
 }
-HEAVY = [*OWNERS, "pandas", "numpy", "scipy", "IPython", "asyncio"]
+HEAVY = [*OWNERS, "pandas", "numpy", "scipy", "asyncio"]
 #: What the interpreter of a measured process needs to have; pytest, where a test is measured.
 IN_A_MEASURED_PROCESS = {"memray", "psutil", "pytest"}
 
