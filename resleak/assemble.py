@@ -67,6 +67,15 @@ def inside_rows(folder: Path) -> tuple[list[str], np.ndarray]:
     return names, rows
 
 
+def own_gauges(folder: Path, declared: list[dict[str, Any]]) -> list[Gauge]:
+    """Return the gauges of the scenario's own: declared ones, and those found in its process."""
+    try:
+        found = json.loads((folder / "own.json").read_text())
+    except (OSError, ValueError):
+        found = []
+    return [Gauge(**gauge) for gauge in [*declared, *found]]
+
+
 def last_own(folder: Path, own: list[str]) -> dict[str, float]:
     """Return the last reading of each of the scenario's own gauges."""
     names, rows = inside_rows(folder)

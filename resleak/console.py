@@ -142,7 +142,7 @@ def show_comparison(comparison: Comparison) -> None:
             row["gauge"],
             units.rate(row["before"], unit),
             units.rate(row["after"], unit),
-            f"{units.rate(row['difference'], unit)} {_interval(row)}",
+            f"{units.rate(row['difference'], unit)} {interval(row)}",
             f"{row['verdict_before']} → {row['verdict_after']}{fixed}",
         )
     paper().print(table)
@@ -160,7 +160,7 @@ def show_recording(recording: Recording, top: int) -> None:
         table.add_row(
             units.rate(row["bytes_per_step"], "B", per),
             units.share(row["share"]),
-            _interval({**row, "unit": "B"}),
+            interval({**row, "unit": "B"}),
             row["function"],
             f"{row['file']}:{row['line']}" if row["file"] else "",
         )
@@ -180,7 +180,7 @@ def _verdicts(judgement: Judgement) -> Table:
                 row["gauge"],
                 coloured(row["verdict"]),
                 units.rate(row["per_step"], unit, per),
-                _interval(row),
+                interval(row),
                 units.rate(row["smallest_detectable"], unit, per),
                 units.amount(row["peak"], _scaled(unit)),
                 units.amount(row["at_end"], _scaled(unit)),
@@ -234,7 +234,8 @@ def _outcomes(judgement: Judgement) -> Iterator[str]:
         yield f"{variant.name}: {variant.verdict}{declared}"
 
 
-def _interval(row: Mapping[Any, Any]) -> str:
+def interval(row: Mapping[Any, Any]) -> str:
+    """Write the interval of a judged gauge; a unit that does not scale stands elsewhere."""
     low, high = (units.amount(row[end], _scaled(row["unit"])) for end in ("low", "high"))
     return f"[{low}, {high}]"
 
