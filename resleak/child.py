@@ -95,6 +95,7 @@ class Driver:
         self.phase = 0
         self.recorder: probes.Recorder
         self.meters: dict[str, meters.Meter] = {}
+        self.inspector: Any = None
         self.step, self.block, self.mark = 0, 0, 0
 
     @property
@@ -104,6 +105,11 @@ class Driver:
         return any(
             inspect.iscoroutinefunction(f) or inspect.isasyncgenfunction(f) for f in functions
         )
+
+    def inspect(self, inspector: Any) -> None:
+        """Let an inspector follow the run."""
+        self.inspector = inspector
+        inspector.phase = lambda: probes.PHASES[self.phase]
 
     async def drive(self) -> None:
         """Set up, take all steps, let settle, tear down."""
@@ -131,6 +137,8 @@ class Driver:
             readers = {**gauges.inside_readers(), **self._own_readers()}
             readers |= {name: meters.reader(meter) for name, meter in self.meters.items()}
             readers["objects"] = gauges.object_count
+        if self.inspector is not None:
+            self.meters = {"inspector": self.inspector}
         Path(self.spec["folder"], "columns.json").write_text(json.dumps(list(readers)))
         steps = self.spec["warmup"] + self.spec["steps"]
         capacity = steps + 2 * (steps // self.spec["block"] + 2 + _SETTLE_ROUNDS)
@@ -240,6 +248,14 @@ def _start_profiler(spec: dict[str, Any]) -> Any:
     return tracker
 
 
+def _start_inspector(spec: dict[str, Any]) -> Any:
+    if spec["instrument"] != "forensics":
+        return None
+    from resleak.forensics.inspector import Inspector
+
+    return Inspector(Path(spec["folder"], "forensics.raw"))
+
+
 async def _enter(stack: AsyncExitStack, setup: Callable[..., Any] | None, run: Run) -> Any:
     if setup is None:
         return run
@@ -263,8 +279,11 @@ def _without_loop(coroutine: Coroutine[Any, Any, None]) -> None:
 
 
 def _measure(spec: dict[str, Any]) -> None:
+    inspector = _start_inspector(spec)
     scenario = catalog.load(Path(spec["file"]))
     driver = Driver(scenario, spec)
+    if inspector is not None:
+        driver.inspect(inspector)
     if driver.is_async:
         asyncio.run(driver.drive())
     else:

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from resleak import growth, limits, stacks, sweeps, units
+from resleak.culprits import Culprits, inspected
 from resleak.declare import BROKEN, HANGS, SCALES
 from resleak.errors import StoreError
 from resleak.frames import Captures, gauges_of, traces
@@ -44,6 +45,8 @@ class VariantJudged:
         As `resleak.stacks.sites` gives them; empty without a memory profile.
     exits : list of dict
         How each run ended.
+    culprits : Culprits
+        Who keeps it alive, blocks it and holds what it leaks; empty if it was not inspected.
     symptoms : dict of str to set of str
         What is wrong with it: empty for a clean variant.
     """
@@ -56,6 +59,7 @@ class VariantJudged:
     exits: list[dict[str, Any]]
     evidence: set[str]
     expect: Mapping[str, str] = field(default_factory=dict)
+    culprits: Culprits = field(default_factory=Culprits)
 
     @cached_property
     def symptoms(self) -> Symptoms:
@@ -70,6 +74,11 @@ class VariantJudged:
         if any(one["status"] in _STOPPED for one in self.exits):
             found["run"] = {HANGS}
         return {name: words for name, words in found.items() if words}
+
+    @property
+    def because(self) -> list[str]:
+        """Who is to blame for the symptoms, one sentence each."""
+        return self.culprits.sentences(self.symptoms)
 
     @property
     def undecided(self) -> set[str]:
@@ -108,6 +117,7 @@ class VariantJudged:
             "sweeps": _records(self.sweeps),
             "sites": _records(self.sites.head(_SITES)),
             "exit": self.exits,
+            "because": self.because,
         }
         return {key: plain(value) for key, value in answer.items()}
 
@@ -198,7 +208,8 @@ class Judgement:
         ]
         others = [f"{k} {' and '.join(sorted(v - {'leak'}))}" for k, v in judged.symptoms.items()]
         told += [one for one in others if not one.endswith(" ")]
-        return f"{variant}: {judged.verdict}" + (f" ({'; '.join(told)})" if told else "")
+        told = [f"({'; '.join(told)})"] if told else []
+        return " ".join([f"{variant}: {judged.verdict}", *told, *judged.because])
 
     def __str__(self) -> str:
         return "\n".join(self.sentence(name) for name in self.variants)
@@ -251,6 +262,7 @@ def _judge_variant(captures: Captures, frame: pd.DataFrame) -> VariantJudged:
         exits=[c.exit for c in measured],
         evidence=_evidence(scenario, frame),
         expect=scenario["variants"].get(name, {}).get("expect", {}),
+        culprits=inspected(captures),
     )
 
 

@@ -206,6 +206,7 @@ def _remarks(variant: VariantJudged) -> Iterator[str]:
     hung = [one for one in variant.exits if one["status"] != "exited"]
     if hung:
         yield f"{len(hung)} of {len(variant.exits)} runs did not end by themselves"
+    yield from variant.because
     if "leak" not in set(variant.gauges["verdict"]):
         return
     for site in variant.sites.head(_SITES).to_dict(orient="records"):

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from resleak import assemble, gauges, places, spawn, store
+from resleak import assemble, gauges, places, records, spawn, store
 from resleak.declare import Gauge
 from resleak.errors import CaptureError
 from resleak.plan import Job
@@ -66,6 +66,8 @@ def _measure(job: Job, folder: Path, workdir: Path, on_step: OnStep, stop: threa
     if job.instrument == "gauges":
         own = [Gauge(**gauge) for gauge in job.plan.scenario["own_gauges"]]
         manifest["missing"] = gauges.missing(assemble.write_trace(folder, seen, own))
+    if job.instrument == "forensics":
+        manifest["ending"] = records.write(folder, job.plan.file.parent, seen.status)
     store.write_json(folder / store.MANIFEST, manifest)
     _check_finished(job, seen, failure)
     manifest["facts"] = _facts(job, folder, workdir)

@@ -16,11 +16,15 @@ import pytest
 import resleak
 
 ROOT = Path(resleak.__file__).parent
-MAKING = {"assemble", "child", "measure", "meters", "plan", "probes", "runner", "spawn", "watch"}
+MAKING = {
+    *("assemble", "child", "forensics", "measure", "meters", "plan", "probes", "records", "runner"),
+    *("spawn", "watch"),
+}
 READING = {
     "budgets",
     "claims",
     "comparison",
+    "culprits",
     "findings",
     "frames",
     "growth",
