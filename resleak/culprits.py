@@ -83,35 +83,37 @@ class Culprits:
         return told
 
     def _hangs(self) -> Iterator[str]:
+        if self._has_deadlock:
+            return
         if self.status == "hung":
             yield f"does not end: {self._holders()}{self._losses()}"
-        elif self.status == "deadline" and not self._has_deadlock:
+        elif self.status == "deadline":
             yield f"does not get on: {self._holders()}"
 
+    @property
+    def _holding(self) -> pd.DataFrame:
+        return self.exit[self.exit["holds"]] if len(self.exit) else self.exit
+
     def _holders(self) -> str:
-        held = self.exit[self.exit["holds"]] if len(self.exit) else self.exit
+        return self._told(self._holding) or "what holds it could not be seen"
+
+    def _told(self, held: pd.DataFrame) -> str:
         if not len(held):
-            return "what holds it could not be seen"
+            return ""
         groups = held.groupby(["what", "at"], sort=False)
         told = [self._holder(group.iloc[0], len(group)) for _, group in groups]
         return "; ".join(told[:_NAMED])
 
     def _holder(self, row: pd.Series, count: int) -> str:
-        made = f", {_MADE[row['what']]} at {row['made_at']}," if row["made_at"] else ""
-        return f"{_name(row, count)}{made} {self._standing(row, count)}"
-
-    def _standing(self, row: pd.Series, count: int = 1) -> str:
-        rows = self.stalls[self.stalls["at"].eq(row["at"]) & self.stalls["loop"].ne("")]
-        if row["state"] == "runs" and len(rows):
-            return f"spins in the loop at {rows['loop'].iloc[0]}, at {row['at']}"
-        verb = _VERBS.get(row["state"], ("is", "are"))
-        within = f" in {row['waits_in']}" if row["waits_in"] else ""
-        return f"{verb[count > 1]}{within} at {row['at']}"
+        made = f", {_MADE[row['what']]} at {row['made_at']}" if row["made_at"] else ""
+        if row["what"] == "process":
+            return f"{_name(row, count)}{made}"
+        return f"{_name(row, count)}{made}{', ' if made else ' '}{_standing(row, count)}"
 
     def _slow_end(self, symptoms: Mapping[str, set[str]]) -> Iterator[str]:
         if not {"exit_s", "cleanup_s"} & set(symptoms) or self.status == "hung":
             return
-        held = self.exit[self.exit["holds"]] if len(self.exit) else self.exit
+        held = self._holding
         if len(held):
             row = held.sort_values("seconds", ascending=False).iloc[0]
             seconds = units.amount(float(row["seconds"]), "s")
@@ -122,8 +124,8 @@ class Culprits:
             return
         made = f", started at {self.ending['made_at']}" if self.ending["made_at"] else ""
         by = f"thread {self.ending['thread']!r}{made}"
-        still = self.exit[self.exit["holds"]] if len(self.exit) else self.exit
-        rest = f"; it cuts off {self._holders()}" if len(still) else ""
+        others = self._holding[self._holding["name"].ne(self.ending["thread"])]
+        rest = f"; it cuts off {self._told(others)}" if len(others) else ""
         yield f"ends by force: os._exit in {by}{rest}{self._losses()}"
 
     def _losses(self) -> str:
@@ -149,7 +151,7 @@ class Culprits:
         yield f"deadlock: {'; '.join(told)}"
 
     def _stall(self, symptoms: Mapping[str, set[str]]) -> Iterator[str]:
-        rows = self.stalls[~self.stalls["at"].str.startswith("<stdlib>")]
+        rows = self.stalls[~self.stalls["at"].str.match("<stdlib>|$")]
         blocks = rows[rows["kind"].eq("blocks the loop") & rows["share"].gt(_BLOCKS)]
         runs = rows[rows["kind"].eq("runs") & rows["share"].gt(_RUNS)]
         slow = rows[rows["kind"].ne("runs")] if "step_s" in symptoms else rows[:0]
@@ -201,8 +203,8 @@ def _table(run: Capture, name: str) -> pd.DataFrame:
 def _name(row: pd.Series, count: int) -> str:
     if row["what"] == "executor":
         return "a call in an executor" if count == 1 else f"{count} calls in an executor"
-    if row["what"] in ("clean-up", "step"):
-        return f"{'the' if row['what'] == 'clean-up' else 'a'} {row['what']}"
+    if row["what"] in ("clean-up", "interpreter"):
+        return f"the {row['what']}"
     if count > 1:
         return f"{count} of {row['what']}"
     daemon = {"yes": " (a daemon)", "no": " (not a daemon)"}.get(row["daemon"], "")
@@ -214,3 +216,11 @@ def _name(row: pd.Series, count: int) -> str:
 def _amount(row: Mapping[Any, Any]) -> str:
     amount = units.amount(float(row["amount"]), "B" if row["unit"] == "B" else "")
     return amount if row["unit"] == "B" else f"{amount} {row['unit']}"
+
+
+def _standing(row: pd.Series, count: int) -> str:
+    if row["loop"]:
+        return f"spins in the loop at {row['loop']}, at {row['at']}"
+    verb = _VERBS.get(row["state"], ("is", "are"))
+    within = f" in {row['waits_in']}" if row["waits_in"] else ""
+    return f"{verb[count > 1]}{within} at {row['at']}"

@@ -24,7 +24,8 @@ _UNITS = {"seconds": "s", "longest_s": "s", "first_s": "s", "last_s": "s", "per_
 _TABLES: dict[str, Row] = {
     "exit": {
         **{"what": "", "name": "", "daemon": "", "holds": False, "state": "", "phase": ""},
-        **{"at": "", "waits_in": "", "made_at": "", "seconds": 0.0, "first_s": 0.0, "last_s": 0.0},
+        **{"at": "", "waits_in": "", "loop": "", "made_at": ""},
+        **{"seconds": 0.0, "first_s": 0.0, "last_s": 0.0},
         **{"stack": "", "made": ""},
     },
     "stalls": {
@@ -149,7 +150,7 @@ def _exits(record: Row, named: _Names, status: str, faults: Path) -> Iterator[Ro
     merged = [_end(rows, named, last) for rows in looks.values()]
     merged = [row for row in merged if _counts(row, status)]
     yield from sorted(merged, key=lambda row: (not row["holds"], -row["seconds"]))
-    if taken_down:
+    if hung and not any(row["holds"] for row in merged):
         yield from _faults(faults, named)
 
 
@@ -167,9 +168,12 @@ def _end(looks: list[Row], named: _Names, last: float | None) -> Row:
     held = [row for row in looks if row["holds"]]
     # Of a process that was ended only who held it up to the last did hold it up.
     still = [row for row in held if last is None or last - row["last_s"] < _LATELY_S]
+    standing = [{**_standing(row, named), "runs": row["state"] == "runs"} for row in looks]
+    at = _standing(longest, named)
     return {
         **longest,
-        **_standing(longest, named),
+        **at,
+        "loop": _loop(at["site"], standing, named) if longest["state"] == "runs" else "",
         "made_at": named.place(made),
         "made": named.stack(made),
         "daemon": {True: "yes", False: "no"}.get(longest["daemon"], ""),
@@ -183,14 +187,14 @@ def _end(looks: list[Row], named: _Names, last: float | None) -> Row:
 def _faults(path: Path, named: _Names) -> Iterator[Row]:
     """Yield what a signal found of a process that could not tell of itself any more."""
     text = path.read_text(errors="replace") if path.exists() else ""
-    for block in re.split(r"\n(?=(?:Current thread|Thread) 0x)", text):
-        found = _FAULT.finditer(block)
-        stack = [(m["file"], int(m["line"]), m["function"]) for m in found]
-        stack = [site for site in stack if not named.file(site[0]).startswith("resleak/forensics")]
-        if stack:
-            what = "finalizer" if "__del__" in {site[2] for site in stack} else "interpreter"
-            row = {"what": what, "holds": True, "phase": "exit", "state": "unknown"}
-            yield {**row, **_standing({"stack": stack}, named)}
+    blocks = re.split(r"\n(?=(?:Current thread|Thread) 0x)", text)
+    stacks = [
+        _sites(m.group("file", "line", "function") for m in _FAULT.finditer(b)) for b in blocks
+    ]
+    for stack in filter(lambda stack: any(map(named.is_studied, stack)), stacks):
+        finalizes = "__del__" in {function for _, _, function in stack}
+        row = {"what": "finalizer" if finalizes else "thread", "holds": True, "phase": "exit"}
+        yield {**row, "state": "waits", **_standing({"stack": stack}, named)}
 
 
 def _stalls(rows: list[Row], named: _Names) -> Iterator[Row]:

@@ -7,11 +7,12 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import ends
 import pytest
 
 from resleak import catalog, frames
-from resleak.culprits import inspected
-from resleak.declare import HANGS
+from resleak.culprits import Culprits, inspected
+from resleak.declare import BROKEN, HANGS
 from resleak.measure import measure
 from resleak.plan import Plan, jobs, plan
 
@@ -76,3 +77,49 @@ def test_the_guilty_line_is_named(folder: Path, name: str, variant: str) -> None
     marked = guilty_lines(catalog.locate(name))
     said = told(folder, name, variant)
     assert marked & set(re.findall(r"\w+\.py:\d+", said)), said or "nothing was said"
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Culprits]]:
+    """Inspect one small program for each way not to end, several at a time."""
+    root, stop = tmp_path_factory.mktemp("ends"), threading.Event()
+
+    def end(name: str) -> tuple[Path, Culprits]:
+        file = root / f"{name.replace(' ', '_')}.py"
+        file.write_text(ends.source(name))
+        every = jobs(plan(str(file), None, root / "captures", None, "quick"), None, 1, 1, {})
+        (job,) = (job for job in every if job.instrument == "forensics")
+        return file, inspected(frames.load(measure(job, lambda *_: None, stop)))
+
+    with ThreadPoolExecutor(4) as pool:
+        return dict(zip(ends.ENDS, pool.map(end, ends.ENDS), strict=True))
+
+
+@pytest.mark.parametrize("name", ends.ENDS)
+def test_every_way_not_to_end_names_its_line(
+    ended: dict[str, tuple[Path, Culprits]], name: str
+) -> None:
+    """Threads, executors, tasks, processes, callbacks, finalizers, locks: the line is named."""
+    file, culprits = ended[name]
+    said = " ".join(culprits.sentences({"run": {HANGS}, "rows_lost": {BROKEN}}))
+    assert guilty_lines(file) & set(re.findall(r"\w+\.py:\d+", said)), said or "nothing was said"
+
+
+def test_where_it_was_made_is_known(ended: dict[str, tuple[Path, Culprits]]) -> None:
+    """The thread that keeps the process alive has the line that started it, and is no daemon."""
+    file, culprits = ended["thread"]
+    (row,) = culprits.exit[culprits.exit["holds"]].to_dict(orient="records")
+    started = next(
+        n for n, line in enumerate(file.read_text().splitlines(), 1) if ".start()" in line
+    )
+    assert (row["what"], row["name"], row["daemon"]) == ("thread", "worker", "no")
+    assert row["made_at"] == f"{file.name}:{started} close"
+
+
+def test_what_was_never_flushed_is_counted(ended: dict[str, tuple[Path, Culprits]]) -> None:
+    """Ten bytes that a forced end cut off are told by the file's name, and not what they were."""
+    _file, culprits = ended["by force"]
+    assert culprits.ending["by"] == "force"
+    assert culprits.lost.to_dict(orient="records") == [
+        {"kind": "file", "name": "rows.csv", "amount": 10, "unit": "B"}
+    ]

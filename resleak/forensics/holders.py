@@ -119,15 +119,13 @@ class Scene:
 
     def _last_call(self) -> Holder:
         """Return the callback, finalizer or whatever else the main thread runs at the end."""
-        what, made, stack = "interpreter", Stack(), sites.stack(self.main)
-        for frame in reversed(self.main):
+        what, name, made, stack = "interpreter", "", Stack(), sites.stack(self.main)
+        for frame in self.main:
             kind, where = self.births.of_callback(frame.f_code)
+            kind = kind or ("finalizer" if frame.f_code.co_name == "__del__" else "")
             if kind:
-                what, made = kind, where
+                what, name, made = kind, sites.name(frame.f_code), where
                 break
-        if any(function.rpartition(".")[2] == "__del__" for _, _, function in stack):
-            what = "finalizer"
-        name = stack[-1][2] if stack and what != "interpreter" else ""
         return Holder(what, name, "main", stack, made, holds=True, thread=self.main_id)
 
     def _main_waits_for_threads(self) -> bool:

@@ -71,9 +71,13 @@ def _chain(task: Any, seen: set[int]) -> Iterator[FrameType]:
 
 
 def _awaited(task: Any, innermost: FrameType | None) -> list[Any]:
-    """Return what a task waits for: a task, those that are gathered, those of `asyncio.wait`."""
-    if innermost is not None and innermost.f_code.co_name == "_wait":
-        return [*innermost.f_locals.get("fs", ())]
+    """Return what a task waits for: a task, what is gathered, a group, those of `asyncio.wait`."""
+    if innermost is not None:
+        seen = innermost.f_locals
+        group = getattr(seen.get("self"), "_tasks", ())
+        several = {"_wait": seen.get("fs", ()), "__aexit__": group, "_aexit": group}
+        if innermost.f_code.co_name in several:
+            return [*several[innermost.f_code.co_name]]
     waits_for = getattr(task, "_fut_waiter", None)
     return [*getattr(waits_for, "_children", [waits_for])]
 
