@@ -109,7 +109,7 @@ class Driver:
     def inspect(self, inspector: Any) -> None:
         """Let an inspector follow the run."""
         self.inspector = inspector
-        inspector.phase = lambda: probes.PHASES[self.phase]
+        inspector.follow(self)
 
     async def drive(self) -> None:
         """Set up, take all steps, let settle, tear down."""
@@ -185,7 +185,7 @@ class Driver:
                 await asyncio.sleep(0)
         self.recorder.at(self.phase, self.step, self.block)
         self.recorder.row(_BEFORE, _SLOW)
-        gc.collect()
+        gc.collect() if self.inspector is None else self.inspector.collect()
         _forget_names()
         self.recorder.row(_AFTER, 0)
         self.reporter.quiet(self.block)

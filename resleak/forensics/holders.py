@@ -78,7 +78,8 @@ class Scene:
 
     def __init__(self, phase: str, births: Births, task: Any, hidden: set[Any]) -> None:
         self.phase, self.births, self.task, self.hidden = phase, births, task, hidden
-        self.frames = {i: [*sites.frames(f)] for i, f in sys._current_frames().items()}
+        running = sys._current_frames()
+        self.frames = {i: [*sites.frames(f)] for i, f in running.items() if i not in hidden}
         self.main_id = threading.main_thread().ident or 0
         self.main = self.frames.get(self.main_id, [])
 
@@ -145,7 +146,7 @@ class Scene:
         joined = {id(frame.f_locals.get("self")) for frame in joins}
         for thread in threading.enumerate():
             ident = thread.ident or 0
-            if ident in self.frames and ident != self.main_id and ident not in self.hidden:
+            if ident in self.frames and ident != self.main_id:
                 yield from self._thread(thread, ident, id(thread) in joined)
 
     def _thread(self, thread: threading.Thread, ident: int, joined: bool) -> Iterator[Holder]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import gc
 import os
 import sys
 import threading
 import time
-from collections.abc import Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,7 +18,9 @@ from resleak.forensics.births import Births
 from resleak.forensics.holders import Scene
 from resleak.forensics.slate import Slate
 from resleak.forensics.spans import Spans
+from resleak.forensics.stock import Stock
 from resleak.meters import Meter
+from resleak.probes import PHASES
 
 #: Seconds between two looks, between two beats of the loop, and after which a beat is late.
 _TICK_S, _BEAT_S, _LATE_S = 0.005, 0.002, 0.004
@@ -48,11 +50,12 @@ class Inspector(Meter):
     """
 
     def __init__(self, path: Path) -> None:
-        self.phase: Callable[[], str] = lambda: "setup"
+        self._driver: Any = None
         self.facts: dict[str, Any] = {}
         self._slate, self._births = Slate(path), Births()
         self._births.record()
         self._waiting = locks.record()
+        self._stock = Stock(self.facts, self._ours)
         self._steps, self._ends, self._locks = Spans(), Spans(), Spans()
         self._began: float | None = time.monotonic()
         self._beat_due: float | None = None
@@ -64,6 +67,31 @@ class Inspector(Meter):
         self._hidden: set[Any] = set()
         self._watcher.start()
         self._note_the_end()
+
+    def follow(self, driver: Any) -> None:
+        """Follow a run: its phase, its steps, and what its set-up yielded."""
+        self._driver = driver
+
+    @property
+    def phase(self) -> str:
+        """The phase of the run."""
+        return "setup" if self._driver is None else PHASES[self._driver.phase]
+
+    def collect(self) -> None:
+        """Collect garbage at a quiet moment, and take stock three times under load."""
+        if self.phase == "steady":
+            self._stock.at(self._driver)
+        gc.collect()
+
+    def _ours(self) -> tuple[list[Any], set[int]]:
+        """Return what is part of the measuring, and not of what is measured."""
+        driver, hidden = self._driver, self._hidden
+        mine = [self, *vars(self).values(), self._births, *vars(self._births).values()]
+        run = [driver, driver.__dict__, driver.recorder, driver.reporter, driver.spec]
+        loop = [self._task, self._task.get_coro()] if self._task is not None else []
+        heart = [task for task in hidden if not isinstance(task, int)]
+        beating = [task.get_coro() for task in heart]
+        return [*mine, *run, *loop, *heart, *beating], {i for i in hidden if isinstance(i, int)}
 
     def before(self) -> None:
         """Begin a step."""
@@ -99,7 +127,7 @@ class Inspector(Meter):
 
     def write(self) -> None:
         """Write down all that was seen."""
-        record = {"phase": self.phase(), "written_s": time.monotonic(), **self.facts}
+        record = {"phase": self.phase, "written_s": time.monotonic(), **self.facts}
         tables = {"ends": self._ends, "steps": self._steps, "locks": self._locks}
         self._slate.write({**record, **{name: spans.rows() for name, spans in tables.items()}})
 
@@ -114,7 +142,7 @@ class Inspector(Meter):
             last = now
 
     def _look(self, now: float, elapsed_s: float) -> None:
-        phase = self.phase()
+        phase = self.phase
         scene = Scene(phase, self._births, self._task, self._hidden)
         busy = self._busy(elapsed_s)
         stepping_s = now - (self._began or now)

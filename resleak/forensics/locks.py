@@ -109,4 +109,5 @@ def _known(kind: type[KnownLock], make: Callable[[], Any], waiting: dict[int, Kn
         def __init__(self) -> None:
             super().__init__(make(), waiting)
 
+    Lock.__qualname__ = kind.__qualname__
     return Lock
