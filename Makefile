@@ -70,7 +70,7 @@ test: setup browser ## Check style and types, run the tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict resleak
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 browser: # Chromium for the browser tests, where it can be had; without it they are skipped
 	@command -v chromium chromium-browser google-chrome >/dev/null 2>&1 \

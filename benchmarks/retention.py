@@ -20,7 +20,7 @@ from typing import Any
 
 from resleak.forensics.graph import Graph
 from resleak.frames import Capture
-from resleak.measure import measure
+from resleak.measuring import measure
 from resleak.plan import jobs, plan
 
 HEAD = '''"""{name}."""

@@ -19,6 +19,7 @@ _HOMES = {
     "ResleakError": "errors",
     "capture": "runner",
     "compare": "comparison",
+    "investigate": "investigation",
     "judge": "claims",
     "load": "frames",
     "open_memray": "recording",

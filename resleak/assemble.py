@@ -11,7 +11,7 @@ import numpy as np
 
 from resleak import gauges, probes, store
 from resleak.declare import Gauge
-from resleak.watch import Seen
+from resleak.watched import Seen
 
 Columns = dict[str, np.ndarray]
 _INDEX_UNITS = {"t_s": "s", "step": "steps", "block": "blocks"}
@@ -65,6 +65,15 @@ def inside_rows(folder: Path) -> tuple[list[str], np.ndarray]:
     width, count = probes.INDEX + len(names), int(raw[0])
     rows = raw[probes.HEADER : probes.HEADER + count * width].reshape(-1, width)
     return names, rows
+
+
+def own_gauges(folder: Path, declared: list[dict[str, Any]]) -> list[Gauge]:
+    """Return the gauges of the scenario's own: declared ones, and those found in its process."""
+    try:
+        found = json.loads((folder / "own.json").read_text())
+    except (OSError, ValueError):
+        found = []
+    return [Gauge(**gauge) for gauge in [*declared, *found]]
 
 
 def last_own(folder: Path, own: list[str]) -> dict[str, float]:

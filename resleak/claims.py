@@ -65,9 +65,9 @@ class VariantJudged:
     def symptoms(self) -> Symptoms:
         """Gauge, limit's gauge or ``run`` to what is wrong with it."""
         found: Symptoms = {}
-        for row in _records(self.gauges):
+        for row in records(self.gauges):
             found.setdefault(row["gauge"], set()).update(_words(row))
-        for row in _records(self.limits[self.limits["holds"].eq(False)]):
+        for row in records(self.limits[self.limits["holds"].eq(False)]):
             found.setdefault(row["gauge"], set()).add(BROKEN)
         for name in self.sweeps.loc[self.sweeps["verdict"] == SCALES, "gauge"]:
             found.setdefault(name, set()).add(SCALES)
@@ -113,9 +113,9 @@ class VariantJudged:
             "as_declared": self.as_declared,
             "symptoms": {name: sorted(words) for name, words in self.symptoms.items()},
             "gauges": gauges,
-            "limits": _records(self.limits),
-            "sweeps": _records(self.sweeps),
-            "sites": _records(self.sites.head(_SITES)),
+            "limits": records(self.limits),
+            "sweeps": records(self.sweeps),
+            "sites": records(self.sites.head(_SITES)),
             "exit": self.exits,
             "because": self.because,
         }
@@ -132,10 +132,13 @@ class Judgement:
         What its file declared.
     variants : dict of str to VariantJudged
         In the declared order.
+    per : str
+        What the steps of its rates are: ``step``, ``s`` or ``request``.
     """
 
     scenario: Mapping[str, Any]
     variants: dict[str, VariantJudged]
+    per: str = "step"
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -195,21 +198,28 @@ class Judgement:
             "variants": {name: v.to_dict() for name, v in self.variants.items()},
             "claim": self.claim,
             "ok": self.ok,
+            "per": self.per,
         }
 
     def sentence(self, variant: str) -> str:
         """Say in one sentence what was found of a variant, with its number."""
         judged = self.variants[variant]
         told = [
-            f"{row['gauge']} leak {units.rate(row['per_step'], row['unit'])}"
+            f"{row['gauge']} leak {units.rate(row['per_step'], row['unit'], per)}"
             f" {units.interval(row['low'], row['high'])}"
-            for row in _records(judged.gauges)
+            for row, per in map(self.readable, records(judged.gauges))
             if row["verdict"] == "leak" and row["gauge"] in judged.evidence
         ]
         others = [f"{k} {' and '.join(sorted(v - {'leak'}))}" for k, v in judged.symptoms.items()]
         told += [one for one in others if not one.endswith(" ")]
         told = [f"({'; '.join(told)})"] if told else []
         return " ".join([f"{variant}: {judged.verdict}", *told, *judged.because])
+
+    def readable(self, row: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+        """Return a gauge's row with its rates as people say them, and per what: hours for time."""
+        if self.per != "s":
+            return dict(row), self.per
+        return {**row, **{key: 3600 * row[key] for key in growth.RATES}}, "h"
 
     def __str__(self) -> str:
         return "\n".join(self.sentence(name) for name in self.variants)
@@ -247,7 +257,7 @@ def judge(captures: Captures) -> Judgement:
     judged = {
         name: _judge_variant(captures.select(variant=name), frame) for name in measured.variants
     }
-    return Judgement(scenario, judged)
+    return Judgement(scenario, judged, measured[0].per)
 
 
 def _judge_variant(captures: Captures, frame: pd.DataFrame) -> VariantJudged:
@@ -289,7 +299,7 @@ def _worse(fix: VariantJudged, leaky: VariantJudged) -> bool:
     """Tell whether a fix shows something that was not there before, or more of what was."""
     relevant = {k: v for k, v in fix.symptoms.items() if k in fix.evidence}
     new = any(words - leaky.symptoms.get(name, set()) for name, words in relevant.items())
-    after, before = ({r["gauge"]: r for r in _records(v.gauges)} for v in (fix, leaky))
+    after, before = ({r["gauge"]: r for r in records(v.gauges)} for v in (fix, leaky))
     grown = [name for name in relevant if name in after and name in before]
     faster = any(after[name]["low"] > 1.1 * before[name]["high"] for name in grown)
     return new or faster or _breaks_more(fix.limits, leaky.limits)
@@ -302,7 +312,8 @@ def _breaks_more(after: pd.DataFrame, before: pd.DataFrame) -> bool:
     return bool((now[both] > 1.5 * was[both]).any())
 
 
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return a table's rows, each by its columns' names."""
     return [{str(k): v for k, v in row.items()} for row in frame.to_dict(orient="records")]
 
 

@@ -301,6 +301,8 @@ class Scenario:
         self.facts: dict[str, Gauge] = {}
         self.setup_function: Callable[..., Any] | None = None
         self.audit_function: Callable[..., Mapping[str, float]] | None = None
+        #: Returns numbers by name, each of which becomes an own gauge once all is set up.
+        self.gauges_function: Callable[..., Mapping[str, float]] | None = None
         # The catalog fills these from the file's place and docstring.
         self.name = self.system = self.title = self.doc = self.path = ""
 

@@ -39,6 +39,14 @@ class Capture:
         self.path = Path(path)
         self.manifest = store.read_manifest(self.path)
 
+    @classmethod
+    def live(cls, manifest: dict[str, Any], trace: pd.DataFrame) -> Capture:
+        """Return a capture that is still being made: it looks like one that was stored."""
+        made = cls.__new__(cls)
+        made.path, made.manifest = Path(), manifest
+        made.__dict__["trace"] = trace
+        return made
+
     def __repr__(self) -> str:
         return f"<Capture {self.scenario} {self.variant} {self.instrument} {self.run}>"
 
@@ -61,6 +69,11 @@ class Capture:
     def run(self) -> int:
         """The number of this run among its replicates."""
         return int(self.manifest["run"])
+
+    @property
+    def per(self) -> str:
+        """What its steps are: ``step``, ``s`` (seconds) or ``request``."""
+        return str(self.manifest.get("per", "step"))
 
     @property
     def complete(self) -> bool:
@@ -220,10 +233,19 @@ def traces(captures: Iterable[Capture]) -> pd.DataFrame:
     -------
     DataFrame
         The columns of each trace, preceded by ``scenario``, ``variant`` and ``run``. In
-        ``.attrs["units"]`` the unit by column.
+        ``.attrs["units"]`` the unit by column, in ``.attrs["per"]`` what the steps are.
+
+    Raises
+    ------
+    StoreError
+        If none has gauges, or steps of different kinds would be mixed.
     """
+    captures = list(captures)
     frames: list[pd.DataFrame] = []
     units: dict[str, str] = {}
+    per = {capture.per for capture in captures if capture.instrument == "gauges"}
+    if len(per) > 1:
+        raise StoreError(f"these captures count by different things: {', '.join(sorted(per))}")
     for capture in captures:
         if capture.instrument != "gauges":
             continue
@@ -238,7 +260,7 @@ def traces(captures: Iterable[Capture]) -> pd.DataFrame:
     joined = pd.concat(frames, ignore_index=True)
     first = ["scenario", "variant", "run"]
     joined = joined[first + [c for c in joined.columns if c not in first]]
-    joined.attrs["units"] = units
+    joined.attrs |= {"units": units, "per": per.pop()}
     return joined
 
 

@@ -96,16 +96,18 @@ class _Names:
     """Names the places of stacks, and finds in them the line of the studied code."""
 
     def __init__(self, project: Path) -> None:
-        self._project = project
+        self._below = f"{project}/"
         self.file: Callable[[str], str] = cache(lambda file: places.place(file, project))
 
     def is_studied(self, site: Site) -> bool:
         """Tell whether a place is in the studied code, rather than in a library."""
-        return Path(site[0]).is_relative_to(self._project)
+        return not self.file(site[0]).startswith("<") and site[0].startswith(self._below)
 
     def at(self, stack: list[Site]) -> Site | None:
-        """Return the innermost line of the studied code, else the innermost there is."""
-        return next(filter(self.is_studied, stack), stack[0] if stack else None)
+        """Return the innermost line of the studied code, else of any but the standard library."""
+        others = (site for site in stack if not self.file(site[0]).startswith("<stdlib>"))
+        found = next(filter(self.is_studied, stack), None)
+        return found or next(others, stack[0] if stack else None)
 
     def place(self, stack: list[Site]) -> str:
         """Return ``file:line function`` of the line that counts."""

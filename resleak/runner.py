@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from resleak import store
-from resleak.measure import measure
+from resleak.measuring import measure
 from resleak.plan import PROFILES, Job, jobs, plan
+from resleak.workload import Workload
 
 #: Called with a label, the steps done, and the steps there are.
 Progress = Callable[[str, int, int], None]
@@ -31,7 +32,7 @@ class _Tally:
 
 
 def capture(
-    scenario: str,
+    scenario: str | Workload,
     *,
     variants: Iterable[str] | None = None,
     runs: int | None = None,
@@ -45,6 +46,8 @@ def capture(
     progress: Progress | None = None,
     parallel: int = 2,
     stop: threading.Event | None = None,
+    label: str = "",
+    deadline_s: float | None = None,
 ) -> list[Path]:
     """Run a scenario's variants in fresh processes and store one capture for each run.
 
@@ -53,8 +56,9 @@ def capture(
 
     Parameters
     ----------
-    scenario : str
-        A scenario's name, or a path to a Python file with ``step(i)``.
+    scenario : str or Workload
+        A scenario's name, a path to a Python file with ``step(i)``, a pytest node id, or
+        ``package.module:function``.
     variants : iterable of str, optional
         Which variants; all by default.
     runs, steps : int, optional
@@ -77,6 +81,10 @@ def capture(
         Runs at a time.
     stop : threading.Event, optional
         Ends everything when set, as an interrupt does.
+    label : str
+        Store the captures under this name, rather than that of their variant.
+    deadline_s : float, optional
+        The longest that the set-up or a step may take; 60 s unless the scenario says otherwise.
 
     Returns
     -------
@@ -92,7 +100,7 @@ def capture(
     MissingPackageError
         If the scenario needs a package that is not installed.
     """
-    what = plan(scenario, python, Path(out), steps, profile)
+    what = plan(scenario, python, Path(out), steps, profile, label=label, deadline_s=deadline_s)
     count = runs or PROFILES[profile].runs
     every = jobs(what, variants, count, seed, params or {})
     todo = [job for job in every if stacks or job.instrument == "gauges"]
@@ -104,12 +112,23 @@ def capture(
 
 
 def _run_all(todo: list[Job], tally: _Tally, parallel: int, stop: threading.Event) -> list[Path]:
+    stuck: set[str] = set()
     with ThreadPoolExecutor(max_workers=parallel) as pool:
-        futures = [pool.submit(measure, job, tally, stop) for job in todo]
+        futures = [pool.submit(_run, job, tally, stop, stuck) for job in todo]
         try:
             for future in wait(futures, return_when=FIRST_EXCEPTION).done:
                 future.result()
-            return [future.result() for future in futures]
+            return [folder for future in futures if (folder := future.result())]
         finally:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _run(job: Job, tally: _Tally, stop: threading.Event, stuck: set[str]) -> Path | None:
+    """Run one job, unless it would only hang again, for longer, under the memory profiler."""
+    if job.instrument == "memray" and job.variant in stuck:
+        return None
+    folder = measure(job, tally, stop)
+    if store.read_manifest(folder)["exit"]["status"] == "deadline":
+        stuck.add(job.variant)
+    return folder

@@ -13,7 +13,7 @@ import pytest
 from resleak import catalog, frames
 from resleak.culprits import Culprits, inspected
 from resleak.declare import BROKEN, HANGS
-from resleak.measure import measure
+from resleak.measuring import measure
 from resleak.plan import Plan, jobs, plan
 
 #: What a declaration says of time: how long a step, the loop's lag or the end may take.

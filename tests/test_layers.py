@@ -17,8 +17,19 @@ import resleak
 
 ROOT = Path(resleak.__file__).parent
 MAKING = {
-    *("assemble", "child", "forensics", "measure", "meters", "plan", "probes", "records", "runner"),
-    *("spawn", "watch"),
+    "assemble",
+    "attach",
+    "child",
+    "forensics",
+    "measuring",
+    "meters",
+    "observe",
+    "plan",
+    "probes",
+    "records",
+    "runner",
+    "spawn",
+    "watched",
 }
 READING = {
     "budgets",
@@ -37,13 +48,27 @@ READING = {
 }
 #: From the bottom up: a module imports from its own layer and from those before it.
 LAYERS = (
-    {"errors", "places", "units"},
+    {"errors", "forecast", "pace", "places", "units"},
     {"declare"},
-    {"catalog", "scenarios"},
-    {"gauges", "reader", "store"},
+    {"calls", "catalog", "scenarios"},
+    {"testitems"},
+    {"workload"},
+    {"ceilings", "gauges", "reader", "store"},
     MAKING | READING,
     {"figures"},
-    {"__main__", "cli", "console", "opened", "panel", "redact", "report", "share"},
+    {
+        "__main__",
+        "cli",
+        "console",
+        "investigation",
+        "live",
+        "opened",
+        "panel",
+        "redact",
+        "report",
+        "share",
+        "ticker",
+    },
 )
 OWNERS = {
     "anywidget": {"figures"},
@@ -55,13 +80,13 @@ OWNERS = {
     "plotly": {"figures"},
     "psutil": {"gauges"},
     "pyarrow": {"stacks", "store"},
-    "rich": {"cli", "console"},
+    "rich": {"cli", "console", "ticker"},
     "ruptures": {"rates"},
     "typer": {"cli"},
 }
 HEAVY = [*OWNERS, "pandas", "numpy", "scipy", "IPython", "asyncio"]
-#: What the interpreter of a measured process needs to have.
-IN_A_MEASURED_PROCESS = {"memray", "psutil"}
+#: What the interpreter of a measured process needs to have; pytest, where a test is measured.
+IN_A_MEASURED_PROCESS = {"memray", "psutil", "pytest"}
 
 
 @cache

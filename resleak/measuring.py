@@ -8,16 +8,16 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from resleak import assemble, gauges, places, records, spawn, store
-from resleak.declare import Gauge
 from resleak.errors import CaptureError
 from resleak.plan import Job
 from resleak.reader import read
-from resleak.watch import Seen, Watched, manifest_exit
+from resleak.watched import Seen, Watched, manifest_exit
 
 _MEMORY_BYTES = 4 * 1024**3
 #: The longest that the load of a run may take, however steadily it goes on.
@@ -64,17 +64,17 @@ def _measure(job: Job, folder: Path, workdir: Path, on_step: OnStep, stop: threa
     failure = spawn.failure(folder / "output.txt")
     manifest = _manifest(job, seen, folder, failure) | {"started": started}
     if job.instrument == "gauges":
-        own = [Gauge(**gauge) for gauge in job.plan.scenario["own_gauges"]]
+        own = assemble.own_gauges(folder, job.plan.scenario["own_gauges"])
+        manifest["scenario"] = {**job.plan.scenario, "own_gauges": [asdict(one) for one in own]}
         manifest["missing"] = gauges.missing(assemble.write_trace(folder, seen, own))
     if job.instrument == "forensics":
-        manifest["ending"] = records.write(folder, job.plan.file.parent, seen.status)
+        manifest["ending"] = records.write(folder, job.plan.work.root, seen.status)
     store.write_json(folder / store.MANIFEST, manifest)
     _check_finished(job, seen, failure)
     manifest["facts"] = _facts(job, folder, workdir)
     if job.instrument == "memray":
-        file = job.plan.file
-        profile = folder / "memray.bin"
-        manifest["integrity"] = read(profile, folder, manifest["marks"], [file], file.parent)
+        file, profile = Path(job.plan.about["file"]), folder / "memray.bin"
+        manifest["integrity"] = read(profile, folder, manifest["marks"], [file], job.plan.work.root)
     store.write_json(folder / store.MANIFEST, {**manifest, "status": "complete"})
     _leave_only_tables(folder)
 
@@ -86,7 +86,7 @@ def _watched(job: Job, folder: Path, workdir: Path) -> Watched:
 
     def command(out_fd: int, back_fd: int, started: float) -> list[str]:
         spec = {
-            **spawn.ground(plan.file, folder, declared["rlimits"]),
+            **spawn.ground(plan.work, folder, declared["rlimits"]),
             **{"do": "measure", "variant": job.variant, "instrument": job.instrument},
             **{"seed": job.seed, "params": dict(job.params), "workdir": str(workdir)},
             **{"steps": plan.steps, "warmup": plan.warmup, "block": plan.block},
@@ -109,9 +109,9 @@ def _check_finished(job: Job, seen: Seen, failure: Mapping[str, Any]) -> None:
     if seen.status not in ("failed", "crashed"):
         return
     where = f" at line {failure['line']}" if failure.get("line") else ""
-    told = failure.get("error") or f"the process ended with code {seen.code}"
+    told = failure.get("error") or f"the process {spawn.how_it_ended(seen.code)}"
     name = job.plan.scenario["name"]
-    raise CaptureError(f"{name}, {job.variant}, failed in {seen.phase}{where}: {told}")
+    raise CaptureError(f"{name}, {job.called}, failed in {seen.phase}{where}: {told}")
 
 
 def _facts(job: Job, folder: Path, workdir: Path) -> dict[str, float]:
@@ -119,7 +119,7 @@ def _facts(job: Job, folder: Path, workdir: Path) -> dict[str, float]:
         return {}  # an audit compares with the last readings, and memray's runs have none
     own = [gauge["name"] for gauge in job.plan.scenario["own_gauges"]]
     spec = {
-        **spawn.ground(job.plan.file, folder, {}),
+        **spawn.ground(job.plan.work, folder, {}),
         **{"do": "audit", "variant": job.variant, "seed": job.seed},
         **{"params": dict(job.params), "workdir": str(workdir)},
         "last": assemble.last_own(folder, own),
@@ -129,7 +129,7 @@ def _facts(job: Job, folder: Path, workdir: Path) -> dict[str, float]:
 
 
 def _manifest(job: Job, seen: Seen, folder: Path, failure: dict[str, Any]) -> dict[str, Any]:
-    plan, project = job.plan, job.plan.file.parent
+    plan, project = job.plan, job.plan.work.root
     threads = folder / "threads.txt"
     text = threads.read_text(errors="replace") if threads.exists() else ""
     stacks = assemble.stacks_of(text, lambda file: places.place(file, project))
@@ -139,7 +139,7 @@ def _manifest(job: Job, seen: Seen, folder: Path, failure: dict[str, Any]) -> di
         "status": "incomplete",
         "session": plan.session,
         "scenario": plan.scenario,
-        "variant": job.variant,
+        "variant": job.called,
         "instrument": job.instrument,
         "run": job.run,
         "seed": job.seed,
@@ -151,14 +151,15 @@ def _manifest(job: Job, seen: Seen, folder: Path, failure: dict[str, Any]) -> di
         "marks": assemble.marks(seen),
         "exit": manifest_exit(seen, stacks, failure),
         "versions": {key: plan.about[key] for key in ("python", "implementation", "packages")},
-        "host": _host(),
+        "host": host(),
         "git": _revision(project),
         "env": spawn.presets(job.seed, job.allocator),
         "rlimits": {**spawn.RLIMITS, **plan.scenario["rlimits"]},
     }
 
 
-def _host() -> dict[str, Any]:
+def host() -> dict[str, Any]:
+    """Return what a manifest says of this machine: no names."""
     libc = " ".join(platform.libc_ver())
     return {
         "system": platform.system(),

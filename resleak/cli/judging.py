@@ -1,0 +1,94 @@
+"""Judge captures, and compare two sides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from resleak import console
+from resleak.cli._common import (
+    NOT_AS_DECLARED,
+    OK,
+    AsJson,
+    Out,
+    Panel,
+    captures_of,
+    load,
+    print_json,
+)
+from resleak.errors import ScenarioError, StoreError
+
+if TYPE_CHECKING:
+    from resleak.frames import Captures
+
+PANEL = Panel.VERDICTS
+app = typer.Typer()
+
+
+@app.command()
+def judge(
+    what: Annotated[
+        str, typer.Argument(metavar="NAME|FILE|DIR", help="A scenario, a file, or captures.")
+    ],
+    out: Out = Path("captures"),
+    as_json: AsJson = False,
+    budget_file: Annotated[
+        Path | None,
+        typer.Option("--budgets", metavar="FILE", help="Your own budgets, a TOML file."),
+    ] = None,
+) -> None:
+    """Judge stored captures; of a scenario without any, capture first."""
+    from resleak import budgets
+
+    limits = budgets.read(budget_file)
+    captures = captures_of(what, out)
+    from resleak import claims
+
+    judgement = claims.judge(captures)
+    held = budgets.check(judgement, captures, limits)
+    if as_json:
+        rows = claims.plain(held.to_dict(orient="records"))
+        print_json({**judgement.to_dict(), "budgets": rows})
+    else:
+        console.show_judgement(judgement)
+        console.show_budgets(held)
+    missing = set(judgement.scenario["variants"]) - set(judgement.variants)
+    if missing:
+        console.say(f"judged without {', '.join(sorted(missing))}: not captured")
+    raise typer.Exit(OK if judgement.ok else NOT_AS_DECLARED)
+
+
+@app.command()
+def compare(
+    what: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CAPTURE CAPTURE | NAME VARIANT VARIANT",
+            help="Two folders of captures, or a scenario and two of its variants.",
+        ),
+    ],
+    out: Out = Path("captures"),
+    as_json: AsJson = False,
+) -> None:
+    """Compare two variants, or the same one before and after a change."""
+    sides = _two_sides(what, out)
+    from resleak import comparison
+
+    compared = comparison.compare(*sides)
+    print_json(compared.to_dict()) if as_json else console.show_comparison(compared)
+
+
+def _two_sides(what: list[str], out: Path) -> tuple[Captures, Captures]:
+    if len(what) == 2:
+        return load(what[0]), load(what[1])
+    if len(what) != 3:
+        raise StoreError("compare takes two folders of captures, or a scenario and two variants")
+    found = captures_of(what[0], out)
+    for name in what[1:]:
+        if name not in found.variants:
+            known = ", ".join(found.variants)
+            raise ScenarioError(f"{what[0]} has no captures of {name!r}; it has: {known}")
+    before, after = (found.select(variant=name) for name in what[1:])
+    return before, after
