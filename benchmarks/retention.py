@@ -131,7 +131,7 @@ CASES: dict[str, tuple[str, list[str]]] = {
     "weakref.finalize": (
         "class Target: pass\nTARGET = Target()\n"
         "def step(i, run): weakref.finalize(TARGET, print, Leaked())",
-        ["class finalize._registry → dict → _Info.args"],
+        ["class finalize._registry → dict → finalize._Info.args"],
     ),
     "weak key, strong value": (
         "class Target: pass\nTARGETS = [Target() for _ in range(40)]\n"
@@ -140,7 +140,7 @@ CASES: dict[str, tuple[str, list[str]]] = {
     ),
     "partial at exit": (
         "def step(i, run): atexit.register(functools.partial(len, Leaked()))",
-        ["C code: partial.args"],
+        ["C code → partial.args"],
     ),
     "registry of a metaclass": (
         "class Meta(type):\n    registry = []\n    def __init__(cls, *args):\n"
@@ -175,7 +175,7 @@ CASES: dict[str, tuple[str, list[str]]] = {
     "variable of the set-up": (
         "@scenario.setup\ndef world(run):\n    kept = []\n    yield kept.append\n"
         "def step(i, add): add(Leaked())",
-        ["set-up", "list → Leaked"],
+        ["set-up → ", "list → Leaked"],
     ),
     "chain": (
         "class Node:\n    def __init__(self, after): self.after, self.leaked = after, Leaked()\n"
@@ -234,7 +234,7 @@ def times() -> None:
     KEPT.extend(Thing(number) for number in range(33_000))
     gc.collect()
     roots = [("", module) for module in [*sys.modules.values()]]
-    took = min(_seconds(lambda: Graph(roots, [])) for _ in range(3))
+    took = min(_seconds(lambda: Graph(roots)) for _ in range(3))
     print(f"{len(gc.get_objects()):,} objects: all their paths in {took:.2f} s")
     try:
         import objgraph

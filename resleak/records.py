@@ -201,7 +201,7 @@ def _faults(path: Path, named: _Names) -> Iterator[Row]:
 
 def _stalls(rows: list[Row], named: _Names) -> Iterator[Row]:
     """Yield one row a kind and line of the studied code, those that took longest first."""
-    looks = [{**row, **_standing(row, named)} for row in rows]
+    looks = [{**row, **_standing(row, named)} for row in rows if row["stack"]]
     total = sum(look["seconds"] for look in looks if not look["aside"])
     merged: dict[tuple[str, str], list[Row]] = {}
     for look in sorted(looks, key=lambda look: -look["seconds"]):

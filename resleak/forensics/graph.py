@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
+import inspect
+import re
 import sys
 import threading
 from collections import deque
@@ -14,6 +16,7 @@ from types import FrameType, ModuleType
 from typing import Any
 
 from resleak.forensics import paths, sites
+from resleak.forensics.locks import KnownLock
 
 #: What a root is called, and the object it holds.
 Root = tuple[str, Any]
@@ -34,14 +37,19 @@ class Graph:
         Name and object, the most telling first: it is these that win where two are as close.
     ours : iterable of object
         What measures. What only that can reach is left out.
+    notes : iterable of object
+        Large notes of ours, which hold nothing but numbers and types.
     """
 
-    def __init__(self, roots: Iterable[Root], ours: Iterable[Any]) -> None:
+    def __init__(
+        self, roots: Iterable[Root], ours: Iterable[Any] = (), notes: Iterable[Any] = ()
+    ) -> None:
         self.nodes: dict[int, Any] = {}
         self._holders: dict[int, int] = {}
         self._names: dict[int, str] = {}
-        ours = [*ours, self, self.nodes, self._holders, self._names]
-        self._hidden = {id(one) for one in ours}
+        ours = [*ours]
+        mine = [self, self.__dict__, self.nodes, self._holders, self._names]
+        self._hidden = {id(one) for one in [*ours, ours, *notes, *mine, mine]}
         self._walk(roots)
         self._walk_the_rest(ours)
 
@@ -72,7 +80,7 @@ class Graph:
 
     def _walk_the_rest(self, ours: Iterable[Any]) -> None:
         """Walk from what C code holds: found as the collector does it, by counting references."""
-        known = _reach(ours, self.nodes)
+        known = _reach(ours, {*self.nodes, *self._hidden})
         rest = [
             one for one in gc.get_objects() if id(one) not in self.nodes and id(one) not in known
         ]
@@ -84,30 +92,34 @@ class Graph:
                     inside[id(held)] += 1
         # Two more references: the list's, and that of the count itself.
         held_by_c = [one for one in rest if sys.getrefcount(one) - 3 > inside[id(one)]]
-        roots = [(f"C code: {paths.kind(one)}", one) for one in held_by_c if id(one) not in hidden]
         self._hidden |= hidden | known
-        self._walk(roots)
+        self._walk(("C code", one) for one in held_by_c if not _is_empty(one))
+
+
+def _is_empty(thing: Any) -> bool:
+    """Tell whether it is an empty dict: a frame keeps one after its variables were looked at."""
+    return type(thing) is dict and not thing
 
 
 def _held_by(holder: Any) -> list[Any]:
     """Return what an object holds."""
+    if isinstance(holder, KnownLock):  # what it notes of its holders is ours
+        return []
     if type(holder) is threading.local:  # the interpreter keeps its contents with each thread
         return [*gc.get_referents(holder), vars(holder)]
     return gc.get_referents(holder)
 
 
-def _reach(things: Iterable[Any], nodes: dict[int, Any]) -> set[int]:
-    """Return the ids of all that can be reached from some things but not from the roots."""
-    found: set[int] = set()
+def _reach(things: Iterable[Any], known: set[int]) -> set[int]:
+    """Return the ids of all containers that some things reach, but for those that are known."""
     queue = [*things]
-    found.update(map(id, queue))
+    found = {id(queue), id(known), *map(id, queue)}
     while queue:
         for held in gc.get_referents(queue.pop()):
-            if id(held) not in nodes and id(held) not in found:
+            if type(held) not in _LEAVES and id(held) not in known and id(held) not in found:
                 found.add(id(held))
-                if type(held) not in _LEAVES:
-                    queue.append(held)
-    return found | {id(found), id(queue)}
+                queue.append(held)
+    return found
 
 
 def roots(named: Iterable[Root], hidden: set[int]) -> Iterator[Root]:
@@ -126,7 +138,9 @@ def roots(named: Iterable[Root], hidden: set[int]) -> Iterator[Root]:
     yield from named
     with suppress(RuntimeError):
         yield "event loop", asyncio.get_running_loop()
-    for ident, frame in sys._current_frames().items():
+    running = sys._current_frames()
+    running[threading.get_ident()] = sys._getframe(1)  # not this one: it would hold itself
+    for ident, frame in running.items():
         if ident not in hidden:
             yield from _variables(ident, frame)
     for variable, value in contextvars.copy_context().items():
@@ -135,10 +149,19 @@ def roots(named: Iterable[Root], hidden: set[int]) -> Iterator[Root]:
 
 def _variables(ident: int, innermost: FrameType) -> Iterator[Root]:
     names = {thread.ident: thread.name for thread in threading.enumerate()}
+    thread = re.sub(r"\d+", "*", names.get(ident, ""))  # so that all of a kind have one path
     for frame in sites.frames(innermost):
         if not sites.is_ours(frame.f_code.co_filename):
-            where = f"{sites.name(frame.f_code)} in thread {names.get(ident, '')!r}"
-            yield from ((f"{name} of {where}", held) for name, held in [*frame.f_locals.items()])
+            where = f"{sites.name(frame.f_code)} in thread {thread!r}"
+            yield from ((f"{name} of {where}", held) for name, held in _variables_of(frame).items())
+
+
+def _variables_of(frame: FrameType) -> dict[str, Any]:
+    """Return the variables of a frame, without leaving it a copy that keeps them alive."""
+    found = dict(frame.f_locals)
+    if sys.version_info < (3, 13) and frame.f_code.co_flags & inspect.CO_OPTIMIZED:
+        frame.f_locals.clear()
+    return found
 
 
 def _is_ours(module: ModuleType) -> bool:

@@ -79,6 +79,7 @@ class Scene:
     def __init__(self, phase: str, births: Births, task: Any, hidden: set[Any]) -> None:
         self.phase, self.births, self.task, self.hidden = phase, births, task, hidden
         running = sys._current_frames()
+        running.pop(threading.get_ident())  # this very frame: it would hold itself
         self.frames = {i: [*sites.frames(f)] for i, f in running.items() if i not in hidden}
         self.main_id = threading.main_thread().ident or 0
         self.main = self.frames.get(self.main_id, [])

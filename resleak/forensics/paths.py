@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import types
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -24,7 +25,7 @@ def render(root: str, path: list[Any]) -> str:
     Parameters
     ----------
     root : str
-        What the first object is called; empty if its type is to be told.
+        What holds the first object; empty if that is known by its own name, as a module is.
     path : list
         Each object is held by the one before it.
 
@@ -33,7 +34,7 @@ def render(root: str, path: list[Any]) -> str:
     str
         Names of attributes and variables, and types. What repeats itself is told once.
     """
-    tokens, at, text = [], 0, root or kind(path[0])
+    tokens, at, text = [root] if root else [], 0, kind(path[0])
     while at + 1 < len(path):
         name, hops = _name(path[at : at + 4])
         text += f".{name}" if name else ""
@@ -70,6 +71,8 @@ def _is_namespace(held: dict[Any, Any], holder: Any) -> bool:
 
 
 def _namespace(thing: Any) -> Any:
+    if type(thing) is threading.local:
+        return vars(thing)
     with suppress(AttributeError, TypeError):
         return object.__getattribute__(thing, "__dict__")
     return None

@@ -9,8 +9,10 @@ from typing import Any
 from resleak.forensics import graph
 from resleak.forensics.graph import Graph, Root
 
-#: Types that are told; objects of each that are followed to a root; paths that are told of each.
-_TYPES, _SAMPLES, _PATHS = 12, 60, 3
+#: Types that are looked at, objects of each that are followed to a root, paths told of each; and
+#: paths told in all.
+_TYPES, _SAMPLES, _PATHS = 40, 60, 3
+_ROWS = 24
 #: Objects per step below which a type does not grow; one in fifty steps.
 _LEAST = 0.02
 
@@ -40,7 +42,8 @@ class Retention:
         named, ours, hidden
             What the set-up holds, what measures, and its threads: see `graph`.
         """
-        found = Graph(graph.roots(named, hidden), [*ours, self, *vars(self).values()])
+        notes = [self, vars(self), *vars(self).values()]
+        found = Graph(graph.roots(named, hidden), ours, notes)
         kinds = {key: type(node) for key, node in found.nodes.items()}
         self._steps.append(step)
         self._counts.append(Counter(kinds.values()))
@@ -63,7 +66,7 @@ class Retention:
             if len(stayed.get(of, ())) > 1
             for row in self._paths(of, rate, stayed[of], found)
         ]
-        return sorted(rows, key=lambda row: (-_carried(row, rows), len(row["path"])))
+        return sorted(rows, key=lambda row: (-_carried(row, rows), len(row["path"])))[:_ROWS]
 
     def _growing(self) -> list[tuple[type, float]]:
         """Return the types of which there are more at each mark, with their growth per step."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
-from resleak.forensics import cycles, paths
+from resleak.forensics import cycles
 from resleak.forensics.graph import Root
 from resleak.forensics.retention import Retention
 
@@ -55,8 +55,8 @@ class Stock:
 
 def _set_up(driver: Any) -> Iterator[Root]:
     """Yield what the set-up yielded, and the set-up itself, whose variables live on."""
-    yield f"set-up: {paths.kind(driver.world)}", driver.world
-    code = getattr(driver.scenario.setup_function, "__code__", None)
+    yield "set-up", driver.world
+    code = getattr(driver.scenario.setup_function, "__code__", "")
     generators = [one for one in gc.get_objects() if isinstance(one, _GENERATORS)]
     for one in generators:
         if code in (getattr(one, "gi_code", None), getattr(one, "ag_code", None)):
