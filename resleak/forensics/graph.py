@@ -80,7 +80,8 @@ class Graph:
 
     def _walk_the_rest(self, ours: Iterable[Any]) -> None:
         """Walk from what C code holds: found as the collector does it, by counting references."""
-        known = _reach(ours, {*self.nodes, *self._hidden})
+        locks = [one for one in self.nodes.values() if isinstance(one, KnownLock)]
+        known = _reach([*ours, *locks], {*self.nodes, *self._hidden}) | {id(locks)}
         rest = [
             one for one in gc.get_objects() if id(one) not in self.nodes and id(one) not in known
         ]
