@@ -37,9 +37,10 @@ def collect(steps: int) -> list[dict[str, Any]]:
         gc.collect()
     finally:
         gc.set_debug(flags)
-    found = gc.garbage[before:]
+    rows = _rows(gc.garbage[before:][:_MOST], steps)
     del gc.garbage[before:]
-    return _rows(found[:_MOST], steps)
+    gc.collect()
+    return rows
 
 
 def _rows(garbage: list[Any], steps: int) -> list[dict[str, Any]]:
