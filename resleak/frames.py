@@ -62,7 +62,7 @@ class Capture:
 
     @property
     def instrument(self) -> str:
-        """``gauges`` or ``memray``."""
+        """``gauges``, ``memray`` or ``forensics``."""
         return str(self.manifest["instrument"])
 
     @property
@@ -90,8 +90,9 @@ class Capture:
 
         Parameters
         ----------
-        name : {"trace", "stacks", "live", "marks"}
-            The first for the instrument ``gauges``, the others for ``memray``.
+        name : str
+            ``trace`` for ``gauges``; ``stacks``, ``live`` or ``marks`` for ``memray``; ``exit``,
+            ``stalls``, ``locks``, ``lost``, ``retention`` or ``cycles`` for ``forensics``.
 
         Returns
         -------

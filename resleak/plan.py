@@ -138,7 +138,7 @@ def plan(
 def jobs(
     of: Plan, variants: Iterable[str] | None, runs: int, seed: int, params: Mapping[str, Any]
 ) -> Iterable[Job]:
-    """Return one job for each run of each variant, and one more with memray where it makes sense.
+    """Return one job for each run of each variant, one to inspect it, one with memray if wanted.
 
     Raises
     ------

@@ -52,7 +52,8 @@ def capture(
     """Run a scenario's variants in fresh processes and store one capture for each run.
 
     Every variant is run `runs` times with the gauges alone and, where the scenario allows it and
-    memray is installed, once more under the memory profiler: one instrument per process.
+    memray is installed, once more under the memory profiler: one instrument per process. One more
+    run is inspected: who keeps it alive, who holds up its steps, who holds what stays.
 
     Parameters
     ----------
@@ -72,7 +73,8 @@ def capture(
     python : str, optional
         Another interpreter to measure with; it needs psutil, and memray for stacks.
     stacks : bool
-        Whether to run under the memory profiler as well, where the scenario allows it.
+        Whether to run under the memory profiler as well, where the scenario allows it, and to
+        inspect a run.
     out : Path
         Folder for the captures; earlier ones of the same variants are replaced when all is done.
     progress : callable, optional
