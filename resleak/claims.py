@@ -212,8 +212,8 @@ class Judgement:
         ]
         others = [f"{k} {' and '.join(sorted(v - {'leak'}))}" for k, v in judged.symptoms.items()]
         told += [one for one in others if not one.endswith(" ")]
-        told = [f"({'; '.join(told)})"] if told else []
-        return " ".join([f"{variant}: {judged.verdict}", *told, *judged.because])
+        found = f"{variant}: {judged.verdict}" + (f" ({'; '.join(told)})" if told else "")
+        return "; ".join([found, *judged.because])
 
     def readable(self, row: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
         """Return a gauge's row with its rates as people say them, and per what: hours for time."""

@@ -124,7 +124,9 @@ class _Names:
         if not before:
             return ""
         file, _, function = stack[before - 1]
-        return f"{Path(file).stem}.{function.rpartition('.')[2]}"
+        path = Path(file)
+        module = path.parent.name if path.stem == "__init__" else path.stem
+        return f"{module}.{function.rpartition('.')[2]}"
 
     def stack(self, stack: list[Site]) -> str:
         """Return all places, the innermost first, one a line."""

@@ -80,7 +80,7 @@ def test_the_cycle_is_named_with_what_hangs_on_it(judged: Judgement) -> None:
 
 def test_the_verdict_says_so(judged: Judgement) -> None:
     """The sentences of the verdict, its JSON and its tables name the holder and the cycle."""
-    because = " ".join(judged.to_dict()["variants"]["leaky"]["because"])
+    because = "; ".join(judged.to_dict()["variants"]["leaky"]["because"])
     assert "sessions.SESSIONS → dict → Session" in because
     assert "Pair.other → Pair.other → Pair" in because
     assert because in judged.sentence("leaky")

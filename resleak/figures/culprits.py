@@ -79,17 +79,24 @@ def _none() -> pd.DataFrame:
     return pd.DataFrame(columns=["variant", "what", "name", "seconds"])
 
 
+def _place(row: dict[Any, Any], column: str = "at") -> Cell:
+    """Return a cell with a line, its file without its folders, and what the line has called."""
+    place = str(row[column])
+    named = place if place.startswith("<") else place.rpartition("/")[2]
+    within = f"{row['waits_in']}, " if column == "at" and row["waits_in"] else ""
+    return Cell(f'<span title="{escape(place)}">{escape(within + named)}</span>', _CODE)
+
+
 def _end_rows(variant: str, rows: pd.DataFrame) -> Iterator[list[Cell]]:
     begin, end = float(rows["first_s"].min()), float(rows["last_s"].max())
     for row in rows.to_dict(orient="records"):
-        within = f"{row['waits_in']}, " if row["waits_in"] else ""
         yield [
             text(variant),
             text(f"{row['what']} {row['name']}".strip()),
             right(units.amount(row["seconds"], "s") if row["holds"] else "no"),
             Cell(_bar(row, begin, max(end - begin, 1e-9))),
-            Cell(escape(f"{within}{row['at']}"), _CODE),
-            Cell(escape(row["made_at"]), _CODE),
+            _place(row),
+            _place(row, "made_at"),
         ]
 
 
@@ -167,7 +174,7 @@ def stalls_table(judgement: Judgement) -> Table:
             text(row["kind"]),
             right(units.share(row["share"])),
             right(units.amount(row["longest_s"], "s")),
-            Cell(escape(f"{row['waits_in'] or 'its own code'}, {row['at']}"), _CODE),
+            _place(row),
         ]
         for row in frame.to_dict(orient="records")
     ]
