@@ -22,6 +22,7 @@ _HOMES = {
     "investigate": "investigation",
     "judge": "claims",
     "load": "frames",
+    "measure": "here",
     "open_memray": "recording",
     "profile": "stacks",
     "sites": "stacks",

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from resleak import growth, limits, stacks, sweeps, units
+from resleak import growth, handles, limits, stacks, sweeps, units
 from resleak.culprits import Culprits, inspected
 from resleak.declare import BROKEN, HANGS, SCALES
 from resleak.errors import StoreError
@@ -36,13 +36,16 @@ class VariantJudged:
     name, verdict : str
         The verdict is the worst that applies, in the order of `ORDER`.
     gauges : DataFrame
-        As `resleak.growth.judge` gives them.
+        As `resleak.growth.judge` gives them, with ``origin``: where what leaks was opened, if it
+        is a handle and that is known.
     limits : DataFrame
         As `resleak.limits.check` gives them.
     sweeps : DataFrame
         As `resleak.sweeps.check` gives them.
     sites : DataFrame
         As `resleak.stacks.sites` gives them; empty without a memory profile.
+    origins : DataFrame
+        As `resleak.handles.origins` gives them; empty where no handles were followed.
     exits : list of dict
         How each run ended.
     culprits : Culprits
@@ -56,6 +59,7 @@ class VariantJudged:
     limits: pd.DataFrame
     sweeps: pd.DataFrame
     sites: pd.DataFrame
+    origins: pd.DataFrame
     exits: list[dict[str, Any]]
     evidence: set[str]
     expect: Mapping[str, str] = field(default_factory=dict)
@@ -116,6 +120,7 @@ class VariantJudged:
             "limits": records(self.limits),
             "sweeps": records(self.sweeps),
             "sites": records(self.sites.head(_SITES)),
+            "origins": records(self.origins),
             "exit": self.exits,
             "because": self.because,
         }
@@ -207,6 +212,7 @@ class Judgement:
         told = [
             f"{row['gauge']} leak {units.rate(row['per_step'], row['unit'], per)}"
             f" {units.interval(row['low'], row['high'])}"
+            + (f", opened at {row['origin']}" if row["origin"] else "")
             for row, per in map(self.readable, records(judged.gauges))
             if row["verdict"] == "leak" and row["gauge"] in judged.evidence
         ]
@@ -263,12 +269,16 @@ def judge(captures: Captures) -> Judgement:
 def _judge_variant(captures: Captures, frame: pd.DataFrame) -> VariantJudged:
     measured, profiled = captures.select(instrument="gauges"), captures.select(instrument="memray")
     scenario, name = measured[0].manifest["scenario"], measured[0].variant
+    gauges = frame[frame["variant"] == name].reset_index(drop=True)
+    origins = handles.origins(captures, gauges)
+    named = handles.named(origins)
     return VariantJudged(
         name=name,
-        gauges=frame[frame["variant"] == name].reset_index(drop=True),
+        gauges=gauges.assign(origin=[named.get(gauge, "") for gauge in gauges["gauge"]]),
         limits=limits.check(measured),
         sweeps=sweeps.check(measured),
         sites=stacks.sites(profiled) if profiled else pd.DataFrame(),
+        origins=origins,
         exits=[c.exit for c in measured],
         evidence=_evidence(scenario, frame),
         expect=scenario["variants"].get(name, {}).get("expect", {}),

@@ -10,7 +10,7 @@ from typing import Any, overload
 
 import pandas as pd
 
-from resleak import store
+from resleak import embedded, store
 from resleak.declare import Gauge
 from resleak.errors import StoreError
 from resleak.gauges import BUILTIN, MEASURES
@@ -187,12 +187,13 @@ class Captures(Sequence[Capture]):
 
 
 def load(path: Path | str) -> Captures:
-    """Load every complete capture at or below a folder.
+    """Load every complete capture at or below a folder, or inside a report.
 
     Parameters
     ----------
     path : Path
-        A capture's folder, or any folder above some.
+        A capture's folder, or any folder above some; or a report (``.html``), of anyone: what it
+        holds is checked, and nothing of it is run.
 
     Returns
     -------
@@ -205,7 +206,8 @@ def load(path: Path | str) -> Captures:
         If there is no complete capture.
     """
     found, problems = [], []
-    for folder in store.folders(Path(path)):
+    path = Path(path)
+    for folder in store.folders(embedded.unpack(path) if path.is_file() else path):
         try:
             capture = Capture(folder)
         except StoreError as error:

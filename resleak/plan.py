@@ -138,7 +138,10 @@ def plan(
 def jobs(
     of: Plan, variants: Iterable[str] | None, runs: int, seed: int, params: Mapping[str, Any]
 ) -> Iterable[Job]:
-    """Return one job for each run of each variant, one to inspect it, one with memray if wanted.
+    """Return one job for each run of each variant, and more that name lines.
+
+    One that is inspected, one with memray where it makes sense, and one that follows handles where
+    the system tells of them.
 
     Raises
     ------
@@ -156,6 +159,8 @@ def jobs(
         yield Job(of, variant, "forensics", 1, seed, final)
         if of.scenario["stacks"] and "memray" in of.about["packages"]:
             yield Job(of, variant, "memray", 1, seed, final)
+        if sys.platform == "linux":
+            yield Job(of, variant, "handles", 1, seed, final)
 
 
 def parameters(
