@@ -92,7 +92,7 @@ class Capture:
 
     @property
     def instrument(self) -> str:
-        """``gauges``, ``memray`` or ``forensics``."""
+        """``gauges``, ``memray``, ``handles`` or ``forensics``."""
         return str(self.manifest["instrument"])
 
     @property
@@ -121,8 +121,9 @@ class Capture:
         Parameters
         ----------
         name : str
-            ``trace`` for ``gauges``; ``stacks``, ``live`` or ``marks`` for ``memray``; ``exit``,
-            ``stalls``, ``locks``, ``lost``, ``retention`` or ``cycles`` for ``forensics``.
+            ``trace`` for ``gauges``; ``stacks``, ``live`` or ``marks`` for ``memray``; ``handles``,
+            ``stacks`` or ``marks`` for ``handles``; ``exit``, ``stalls``, ``locks``, ``lost``,
+            ``retention`` or ``cycles`` for ``forensics``.
 
         Returns
         -------
@@ -271,7 +272,7 @@ def load(path: Path | str) -> Captures:
         raise StoreError(f"there is no complete capture in {path}: {reason}")
     for problem in problems:
         warnings.warn(f"left out: {problem}", stacklevel=2)
-    order = {"gauges": 0, "memray": 1, "forensics": 2}
+    order = {"gauges": 0, "memray": 1, "handles": 2, "forensics": 3}
     found.sort(key=lambda c: (c.scenario, _place(c), order.get(c.instrument, 3), c.run))
     return Captures(found)
 

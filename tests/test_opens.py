@@ -12,7 +12,7 @@ from resleak import catalog, handles
 from resleak.declare import Scenario, Variant
 from resleak.gauges import BUILTIN
 
-MARK = "# guilty"
+MARK = "# opens"
 NAMES = sorted(catalog.paths())
 
 
