@@ -321,6 +321,7 @@ def _start_census(spec: dict[str, Any]) -> Any:
         return None
     from resleak import provenance
 
+    gauges.trim_heap()  # loads what it needs while there are descriptors to load it with
     return provenance.start(Path(spec["folder"]), __file__)
 
 

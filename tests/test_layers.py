@@ -23,7 +23,6 @@ MAKING = {
     "forensics",
     "commands",
     "load",
-    "manifests",
     "measuring",
     "meters",
     "observe",
@@ -39,6 +38,7 @@ READING = {
     "budgets",
     "claims",
     "comparison",
+    "curves",
     "culprits",
     "findings",
     "frames",
@@ -47,19 +47,21 @@ READING = {
     "handles",
     "integrity",
     "limits",
+    "logs",
     "rates",
     "recording",
+    "shelf",
     "stacks",
     "sweeps",
 }
 #: From the bottom up: a module imports from its own layer and from those before it.
 LAYERS = (
-    {"errors", "forecast", "pace", "places", "units"},
+    {"cards", "errors", "forecast", "pace", "places", "units"},
     {"declare"},
     {"calls", "catalog", "scenarios"},
     {"testitems"},
     {"workload"},
-    {"ceilings", "gauges", "reader", "store"},
+    {"ceilings", "gauges", "manifests", "reader", "store"},
     {"embedded"},
     MAKING | READING,
     {"figures"},
@@ -75,6 +77,7 @@ LAYERS = (
         "history",
         "investigation",
         "live",
+        "magics",
         "opened",
         "kernel",
         "markup",
@@ -92,18 +95,20 @@ LAYERS = (
 OWNERS = {
     "anywidget": {"figures"},
     "bleach": {"markup"},
+    "IPython": {"contents", "magics"},
     "ipywidgets": {"panel"},
     "memray": {"child", "stacks"},
     "nbclient": {"kernel"},
     "nbconvert": {"report"},
     "plotly": {"figures"},
+    "prometheus_client": {"curves"},
     "psutil": {"gauges"},
     "pyarrow": {"stacks", "store"},
     "rich": {"cli", "console", "ticker"},
     "ruptures": {"rates"},
     "typer": {"cli"},
 }
-HEAVY = [*OWNERS, "pandas", "numpy", "scipy", "IPython", "asyncio"]
+HEAVY = [*OWNERS, "pandas", "numpy", "scipy", "asyncio"]
 #: What the interpreter of a measured process needs to have; pytest, where a test is measured.
 IN_A_MEASURED_PROCESS = {"memray", "psutil", "pytest"}
 
