@@ -17,6 +17,8 @@ from resleak.frames import Capture, Captures
 TABLES = ("exit", "stalls", "locks", "lost", "retention", "cycles")
 #: Share of the steps' time from which on a line that blocks the loop, or runs, is named.
 _BLOCKS, _RUNS = 0.2, 0.5
+#: Seconds below which a line was seen too seldom to be blamed: twenty looks.
+_SEEN_S = 0.1
 #: How many are named in one sentence.
 _NAMED = 3
 _VERBS = {"runs": ("runs", "run"), "waits": ("waits", "wait")}
@@ -151,7 +153,8 @@ class Culprits:
         yield f"deadlock: {'; '.join(told)}"
 
     def _stall(self, symptoms: Mapping[str, set[str]]) -> Iterator[str]:
-        rows = self.stalls[~self.stalls["at"].str.match("<stdlib>|$")]
+        named = ~self.stalls["at"].str.match("<stdlib>|$")
+        rows = self.stalls[named & self.stalls["seconds"].gt(_SEEN_S)]
         blocks = rows[rows["kind"].eq("blocks the loop") & rows["share"].gt(_BLOCKS)]
         runs = rows[rows["kind"].eq("runs") & rows["share"].gt(_RUNS)]
         slow = rows[rows["kind"].ne("runs")] if "step_s" in symptoms else rows[:0]
