@@ -106,7 +106,7 @@ class Driver:
     """
 
     def __init__(self, scenario: Scenario, spec: dict[str, Any]) -> None:
-        self.scenario, self.spec = scenario, spec
+        self.scenario, self.spec, self.census = scenario, spec, spec["census"]
         self.variant = scenario.variants[spec["variant"]]
         self.run = _run_of(spec)
         self.reporter = Reporter(spec["out_fd"], spec["back_fd"], spec["started"])
@@ -126,6 +126,8 @@ class Driver:
     async def drive(self) -> None:
         """Set up, take all steps, let settle, tear down."""
         profiler = _start_profiler(self.spec)
+        self.phase = _SETUP
+        self._look()
         self.reporter.phase(_SETUP)
         async with AsyncExitStack() as stack:
             self.world = self.run
@@ -142,6 +144,7 @@ class Driver:
             self._begin(_TEARDOWN)
             if self.variant.close is not None:
                 await calls.result(calls.fitted(self.variant.close, 1)(self.world))
+        self._look(whole=True)
         self._begin(_EXIT)
 
     def _recorder(self) -> probes.Recorder:
@@ -171,6 +174,7 @@ class Driver:
     def _begin(self, phase: int) -> None:
         self.phase = phase
         self.recorder.at(phase, self.step, self.block)
+        self._look()
         self.reporter.phase(phase)
 
     async def _phase(self, phase: int, steps: int) -> None:
@@ -190,6 +194,7 @@ class Driver:
             for meter in reversed(in_use):
                 meter.after()
             self.step += 1
+            self._look()
             recorder.at(phase, self.step, self.block)
             if recording:
                 recorder.row(_STEP, _SLOW)
@@ -204,14 +209,20 @@ class Driver:
                 await asyncio.sleep(0)
         self.recorder.at(self.phase, self.step, self.block)
         self.recorder.row(_BEFORE, _SLOW)
+        self._look(whole=True)
         gc.collect()
-        _forget_names()
+        probes.forget_names()
         self.recorder.row(_AFTER, 0)
+        self._look(mark=self.block)
         self.reporter.quiet(self.block)
         if self.spec["instrument"] == "memray":
             probes.mark(self.mark)
             self.mark += 1
         self.block += 1
+
+    def _look(self, **how: Any) -> None:
+        if self.census is not None:
+            self.census.look(self.phase, self.step, **how)
 
     async def _settle(self) -> None:
         self._begin(_SETTLE)
@@ -222,15 +233,6 @@ class Driver:
             else:
                 time.sleep(_SETTLE_PAUSE_S)
             await self._collect()
-
-
-def _forget_names() -> None:
-    """Empty the interpreter's cache of type attributes.
-
-    It keeps up to 4096 names alive, which C code looked up: it fills slowly, and looks like a leak.
-    """
-    clear = getattr(sys, "_clear_internal_caches", None) or sys._clear_type_cache
-    clear()
 
 
 def _forget_cancelled_timers() -> None:
@@ -301,6 +303,14 @@ def _without_loop(coroutine: Coroutine[Any, Any, None]) -> None:
     raise RuntimeError("a synchronous scenario waited for something")  # pragma: no cover
 
 
+def _start_census(spec: dict[str, Any]) -> Any:
+    if spec.get("instrument") != "handles":
+        return None
+    from resleak import provenance
+
+    return provenance.start(Path(spec["folder"]), __file__)
+
+
 def _measure(spec: dict[str, Any], scenario: Scenario) -> None:
     driver = Driver(scenario, spec)
     if driver.is_async:
@@ -363,6 +373,7 @@ def main(spec: dict[str, Any]) -> int:
     _protect(spec)
     sys.path[:0] = spec["import_from"]
     try:
+        spec["census"] = _start_census(spec)  # before anything that it could not see later
         answer = workload.load(spec, partial(_TASKS[spec["do"]], spec))
     except BaseException as error:  # sys.exit() in the code under study, too
         _fail(spec, error)

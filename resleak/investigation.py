@@ -65,17 +65,27 @@ class Investigation:
         """The workload's name."""
         return str(self.judgement.scenario["name"])
 
+    def leaking(self) -> set[str]:
+        """Return the gauges that leak; those of resident memory only if no others do."""
+        rows = [row for row in self.all_rows() if row["verdict"] == "leak"]
+        exact = {row["gauge"] for row in rows if row["family"] != "resident"}
+        return exact or {row["gauge"] for row in rows}
+
+    def undecided(self) -> set[str]:
+        """Return the gauges that came out inconclusive."""
+        return {row["gauge"] for row in self.all_rows() if row["verdict"] == "inconclusive"}
+
     def rows(self) -> list[dict[str, Any]]:
         """Return the gauges that show something or are undecided, worst first."""
         order = claims.ORDER.index
-        shown = [row for row in self._gauges() if row["verdict"] not in ("level", "bounded")]
+        shown = [row for row in self.all_rows() if row["verdict"] not in ("level", "bounded")]
         return sorted(shown, key=lambda row: order(row["verdict"]))
 
     def quiet(self) -> list[str]:
         """Say which gauges show nothing, and the smallest leak that was to be seen in each."""
         told = []
         for word in ("bounded", "level"):
-            rows = [row for row in self._gauges() if row["verdict"] == word]
+            rows = [row for row in self.all_rows() if row["verdict"] == word]
             each = (f"{r['gauge']} {units.rate(r['smallest_detectable'], r['unit'])}" for r in rows)
             told += [f"{word}, with no leak above: {', '.join(each)}"] if rows else []
         return told
@@ -101,7 +111,8 @@ class Investigation:
         items = "".join(f"<li>{html.escape(one)}</li>" for one in others if one)
         return f"<p><b>{html.escape(first)}</b></p><ul>{items}</ul>"
 
-    def _gauges(self) -> list[dict[str, Any]]:
+    def all_rows(self) -> list[dict[str, Any]]:
+        """Return all gauges, as `resleak.growth.judge` gives them."""
         records = self.variant.gauges.to_dict(orient="records")
         return [{str(key): value for key, value in row.items()} for row in records]
 
@@ -115,6 +126,8 @@ class Investigation:
         if not len(inner):
             return ""
         first = inner.iloc[0]
+        if first["file"].startswith("<stdlib>"):
+            return ""
         same = (first["file"], first["line"]) == (sites["file"].iloc[0], sites["line"].iloc[0])
         return "" if same else f"{first['file']}:{first['line']} in {first['function']}"
 

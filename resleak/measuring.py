@@ -16,7 +16,8 @@ from typing import Any
 from resleak import assemble, gauges, places, spawn, store
 from resleak.errors import CaptureError
 from resleak.plan import Job
-from resleak.reader import read
+from resleak.provenance import FILE as CENSUS
+from resleak.reader import read, read_handles
 from resleak.watched import Seen, Watched, manifest_exit
 
 _MEMORY_BYTES = 4 * 1024**3
@@ -73,6 +74,9 @@ def _measure(job: Job, folder: Path, workdir: Path, on_step: OnStep, stop: threa
     if job.instrument == "memray":
         file, profile = Path(job.plan.about["file"]), folder / "memray.bin"
         manifest["integrity"] = read(profile, folder, manifest["marks"], [file], job.plan.work.root)
+    if job.instrument == "handles":
+        file = Path(job.plan.about["file"])
+        read_handles(folder / CENSUS, folder, workdir, [file], job.plan.work.root)
     store.write_json(folder / store.MANIFEST, {**manifest, "status": "complete"})
     _leave_only_tables(folder)
 

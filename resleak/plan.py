@@ -138,7 +138,10 @@ def plan(
 def jobs(
     of: Plan, variants: Iterable[str] | None, runs: int, seed: int, params: Mapping[str, Any]
 ) -> Iterable[Job]:
-    """Return one job for each run of each variant, and one more with memray where it makes sense.
+    """Return one job for each run of each variant, and more that name lines.
+
+    One with memray where it makes sense, and one that follows handles where the system tells of
+    them.
 
     Raises
     ------
@@ -155,6 +158,8 @@ def jobs(
             yield Job(of, variant, "gauges", run, seed + run - 1, final)
         if of.scenario["stacks"] and "memray" in of.about["packages"]:
             yield Job(of, variant, "memray", 1, seed, final)
+        if sys.platform == "linux":
+            yield Job(of, variant, "handles", 1, seed, final)
 
 
 def parameters(

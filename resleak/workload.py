@@ -7,7 +7,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 from typing import Any, TypeVar
@@ -57,12 +57,6 @@ class Workload:
             "root": str(self.root),
             "import_from": [str(folder) for folder in self.folders],
         }
-
-    def below(self, root: Path) -> Workload:
-        """Return the same workload in another copy of the tree that it lies in."""
-        moved = (root / folder.relative_to(self.root) for folder in self.folders)
-        return replace(self, root=root, file=root / self.file.relative_to(self.root),
-                       folders=tuple(moved))  # fmt: skip
 
 
 def find(text: str, root: Path | None = None) -> Workload:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +19,7 @@ from resleak.cli._common import (
     shown,
 )
 from resleak.cli._own import show_investigation
+from resleak.errors import ScenarioError
 
 if TYPE_CHECKING:
     from resleak.investigation import Investigation
@@ -81,3 +82,28 @@ def _report(found: Investigation, target: Path, out: Path) -> Path:
         return share.share(
             find_notebook("10_investigate.ipynb"), target, parameters, title=found.name
         )
+
+
+def compare_environments(
+    what: list[str],
+    pythons: list[str],
+    requirements: list[str],
+    as_json: bool,
+    options: dict[str, Any],
+) -> None:
+    """Measure a workload before and after, and say whether the leak is new, gone or in both."""
+    from resleak import versions
+
+    if len(what) != 1:
+        raise ScenarioError("name one workload to compare two environments")
+    with console.working("making the environments"):
+        both = versions.interpreters(pythons, requirements)
+    with console.progress() as progress:
+        compared = versions.compare_environments(what[0], both, progress=progress, **options)
+    if as_json:
+        print_json(compared.to_dict())
+        return
+    console.show_comparison(compared.comparison)
+    for name, side in zip(versions.SIDES, (compared.before, compared.after), strict=True):
+        console.out(f"{name}: {side.verdict}; {side.line}")
+    console.out(compared.sentence)

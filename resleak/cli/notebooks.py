@@ -100,14 +100,19 @@ def _investigated(
 @app.command()
 def lab() -> None:
     """Open JupyterLab on the first notebook."""
-    notebook = find_notebook("00_start_here.ipynb").resolve()
+    command = lab_command(find_notebook("00_start_here.ipynb").resolve())
+    sys.stdout.flush()
+    os.execv(command[0], command)
+
+
+def lab_command(notebook: Path) -> list[str]:
+    """Return what starts JupyterLab, for this machine alone, on a notebook of a project."""
     command = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1"]
     command += [f"--ServerApp.root_dir={notebook.parent.parent}"]
     command += [f"--LabApp.default_url=/lab/tree/notebooks/{notebook.name}"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:  # a container: there is no other user
         command += ["--allow-root"]
-    sys.stdout.flush()
-    os.execv(command[0], command)
+    return command
 
 
 def _where_captured(what: str, project: Path) -> str:

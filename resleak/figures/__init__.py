@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from resleak.figures.difference import difference
 from resleak.figures.flame import Flame, flamegraph
+from resleak.figures.opened import opened, openings_table
 from resleak.figures.outcome import budget_table, limits_table, outcome_table
 from resleak.figures.prose import Prose, about, accused, answer, ends, expectation, guilty, worst
 from resleak.figures.register import claims_markdown, claims_table
@@ -50,6 +51,8 @@ __all__ = [
     "icicle",
     "limits_chart",
     "limits_table",
+    "opened",
+    "openings_table",
     "outcome_table",
     "outcomes_chart",
     "quiet",

@@ -123,7 +123,7 @@ def guilty(variant: VariantJudged) -> Prose:
     variant : VariantJudged
         Of ``resleak.judge(…).variants``.
     """
-    return Prose(f"{_code(variant.name)}: {accused(variant.sites)}")
+    return Prose(f"{code(variant.name)}: {accused(variant.sites)}")
 
 
 def accused(sites: pd.DataFrame) -> Prose:
@@ -139,10 +139,10 @@ def accused(sites: pd.DataFrame) -> Prose:
     Prose
         A sentence; another if more of what grew has no line one could look at.
     """
-    return Prose(in_words(sites, _code))
+    return Prose(in_words(sites, code))
 
 
-def _code(text: object) -> str:
+def code(text: object) -> str:
     """Write a name, which may come from someone else's capture, as code in Markdown."""
     return "`" + " ".join(str(text).replace("`", "'").split()) + "`"
 

@@ -96,9 +96,9 @@ class Pool:
         """Check the connection while a query is on its way."""
         patience, connection = self.params.patience_s, self.connection
         threads = [threading.Thread(target=t, daemon=True) for t in (self.request, check)]
-        threads[0].start()
+        threads[0].start()  # guilty
         connection.busy.wait(patience)
-        threads[1].start()
+        threads[1].start()  # guilty
         for thread in threads:
             thread.join(patience)
 
