@@ -24,8 +24,8 @@ from resleak import console, figures, findings, report, share
 ROOT = Path(__file__).parent.parent
 SITE = ROOT / "build" / "site"
 _TITLE = "What was claimed about leaks, and what is so"
-_INTRODUCTION = """<p>Each claim was put to the test in fresh processes, with the faulty and the cured
-code side by side. Every report below is one file: it opens offline, and holds its captures for
+_INTRODUCTION = """<p>Each claim was put to the test in fresh processes, with the faulty and
+the cured code side by side. Every report below is one file: it opens offline, and holds its captures for
 <code>resleak.load</code>.</p>"""
 
 
@@ -81,9 +81,8 @@ def _listed(entry: Entry) -> str:
 def main() -> None:
     """Build the site, and say what it weighs and how long it took."""
     begun = time.monotonic()
-    notebooks = [Path(path) for path in sys.argv[1:]] or sorted(
-        (ROOT / "notebooks").glob("*.ipynb")
-    )
+    given = [Path(path) for path in sys.argv[1:]]
+    notebooks = given or sorted((ROOT / "notebooks").glob("*.ipynb"))
     entries = build(notebooks)
     cases = {k: Path(name).stem + ".html" for k, name in findings.cases(ROOT / "notebooks").items()}
     cases = {k: name for k, name in cases.items() if name in {entry.name for entry in entries}}
