@@ -25,8 +25,8 @@ ROOT = Path(__file__).parent.parent
 SITE = ROOT / "build" / "site"
 _TITLE = "What was claimed about leaks, and what is so"
 _INTRODUCTION = """<p>Each claim was put to the test in fresh processes, with the faulty and
-the cured code side by side. Every report below is one file: it opens offline, and holds its captures for
-<code>resleak.load</code>.</p>"""
+the cured code side by side. Every report below is one file: it opens offline, and holds its
+captures for <code>resleak.load</code>.</p>"""
 
 
 @dataclass(frozen=True)
