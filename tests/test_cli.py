@@ -370,7 +370,7 @@ def test_a_folder_of_captures_is_shared_as_its_scenario(project):
     title, given = notebooks._investigated(str(folder / "arc" / "auth_cache"), project, {})
     assert title == "arc/auth_cache"
     assert given == {"SCENARIO": "auth_cache", "CAPTURES": str(folder / "arc")}
-    with pytest.raises(ShareError, match="arc/auth_cache, .*: name the folder of one"):
+    with pytest.raises(ShareError, match=r"arc/auth_cache, .*: name the folder of one"):
         notebooks._investigated(str(folder), project, {})
 
 
