@@ -92,7 +92,7 @@ class Capture:
 
     @property
     def instrument(self) -> str:
-        """``gauges`` or ``memray``."""
+        """``gauges``, ``memray`` or ``forensics``."""
         return str(self.manifest["instrument"])
 
     @property
@@ -120,8 +120,9 @@ class Capture:
 
         Parameters
         ----------
-        name : {"trace", "stacks", "live", "marks"}
-            The first for the instrument ``gauges``, the others for ``memray``.
+        name : str
+            ``trace`` for ``gauges``; ``stacks``, ``live`` or ``marks`` for ``memray``; ``exit``,
+            ``stalls``, ``locks``, ``lost``, ``retention`` or ``cycles`` for ``forensics``.
 
         Returns
         -------
@@ -270,8 +271,8 @@ def load(path: Path | str) -> Captures:
         raise StoreError(f"there is no complete capture in {path}: {reason}")
     for problem in problems:
         warnings.warn(f"left out: {problem}", stacklevel=2)
-    order = {"gauges": 0, "memray": 1}
-    found.sort(key=lambda c: (c.scenario, _place(c), order.get(c.instrument, 2), c.run))
+    order = {"gauges": 0, "memray": 1, "forensics": 2}
+    found.sort(key=lambda c: (c.scenario, _place(c), order.get(c.instrument, 3), c.run))
     return Captures(found)
 
 

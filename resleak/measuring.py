@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from resleak import assemble, gauges, places, spawn, store
+from resleak import assemble, gauges, places, records, spawn, store
 from resleak.errors import CaptureError
 from resleak.plan import Job
 from resleak.provenance import FILE as CENSUS
@@ -68,6 +68,8 @@ def _measure(job: Job, folder: Path, workdir: Path, on_step: OnStep, stop: threa
         own = assemble.own_gauges(folder, job.plan.scenario["own_gauges"])
         manifest["scenario"] = {**job.plan.scenario, "own_gauges": [asdict(one) for one in own]}
         manifest["missing"] = gauges.missing(assemble.write_trace(folder, seen, own))
+    if job.instrument == "forensics":
+        manifest["ending"] = records.write(folder, job.plan.work.root, seen.status)
     store.write_json(folder / store.MANIFEST, manifest)
     _check_finished(job, seen, failure)
     manifest["facts"] = _facts(job, folder, workdir)

@@ -52,8 +52,9 @@ def capture(
     """Run a scenario's variants in fresh processes and store one capture for each run.
 
     Every variant is run `runs` times with the gauges alone and, where the scenario allows it and
-    memray is installed, once more under the memory profiler, and once more with what it creates
-    followed: one instrument per process.
+    memray is installed, once more under the memory profiler, once more with what it creates
+    followed, and once inspected: who keeps it alive, who holds up its steps, who holds what stays.
+    One instrument per process.
 
     Parameters
     ----------

@@ -63,7 +63,7 @@ class Connection:
                 raise
 
     def close(self) -> None:
-        with self.lock:
+        with self.lock:  # guilty
             self.db.close()
 
 
@@ -75,7 +75,7 @@ class Pool:
         self.connection = Connection(self)
 
     def failed(self) -> None:
-        with self.lock:
+        with self.lock:  # guilty
             self.failures += 1
 
     def request(self) -> None:
