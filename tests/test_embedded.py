@@ -179,7 +179,7 @@ def told(hostile) -> BeautifulSoup:
         {"text/html": judged._repr_html_()},
         {"text/html": captures._repr_html_()},
         figures.flamegraph(resleak.profile(captures), title=HARM)._repr_mimebundle_(),
-        figures.timeline(resleak.traces(captures))._repr_mimebundle_(),
+        {report._PLOTLY: json.loads(figures.timeline(resleak.traces(captures)).to_json())},
     ]
     outputs = [nbformat.v4.new_output("display_data", data) for data in shown]
     cells = [nbformat.v4.new_code_cell("show()", outputs=[one]) for one in outputs]
