@@ -2,7 +2,8 @@
 
 Three processes are watched at the same time: a small one, one that leaks, and a large one (5 000
 descriptors, 400 MB, 50 threads, 4 workers). Beside them runs a process that loads the same modules
-and then sleeps: what it spends is the price of starting. The steady share leaves out the first 30 s.
+and then sleeps: what it spends is the price of starting. The first 30 s are left out of the
+steady share.
 
     python benchmarks/watching.py [--seconds 300] [--json FILE]
 """

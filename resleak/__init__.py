@@ -22,6 +22,7 @@ _HOMES = {
     "investigate": "investigation",
     "judge": "claims",
     "load": "frames",
+    "measure": "here",
     "open_memray": "recording",
     "profile": "stacks",
     "sites": "stacks",
@@ -29,6 +30,11 @@ _HOMES = {
     "traces": "frames",
 }
 __all__ = sorted(_HOMES)
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Add the magics to IPython: ``%load_ext resleak``."""
+    import_module("resleak.magics").register(shell)
 
 
 def __getattr__(name: str) -> Any:

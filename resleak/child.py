@@ -106,7 +106,7 @@ class Driver:
     """
 
     def __init__(self, scenario: Scenario, spec: dict[str, Any]) -> None:
-        self.scenario, self.spec = scenario, spec
+        self.scenario, self.spec, self.census = scenario, spec, spec["census"]
         self.variant = scenario.variants[spec["variant"]]
         self.run = _run_of(spec)
         self.reporter = Reporter(spec["out_fd"], spec["back_fd"], spec["started"])
@@ -115,6 +115,9 @@ class Driver:
         self.phase = 0
         self.recorder: probes.Recorder
         self.meters: dict[str, meters.Meter] = {}
+        self.inspector = spec["inspector"]
+        if self.inspector is not None:
+            self.inspector.follow(self)
         self.step, self.block, self.mark = 0, 0, 0
 
     @property
@@ -126,6 +129,8 @@ class Driver:
     async def drive(self) -> None:
         """Set up, take all steps, let settle, tear down."""
         profiler = _start_profiler(self.spec)
+        self.phase = _SETUP
+        self._look()
         self.reporter.phase(_SETUP)
         async with AsyncExitStack() as stack:
             self.world = self.run
@@ -142,6 +147,7 @@ class Driver:
             self._begin(_TEARDOWN)
             if self.variant.close is not None:
                 await calls.result(calls.fitted(self.variant.close, 1)(self.world))
+        self._look(whole=True)
         self._begin(_EXIT)
 
     def _recorder(self) -> probes.Recorder:
@@ -151,6 +157,8 @@ class Driver:
             readers = {**gauges.inside_readers(), **self._own_readers()}
             readers |= {name: meters.reader(meter) for name, meter in self.meters.items()}
             readers["objects"] = gauges.object_count
+        if self.inspector is not None:
+            self.meters = {"inspector": self.inspector}
         Path(self.spec["folder"], "columns.json").write_text(json.dumps(list(readers)))
         steps = self.spec["warmup"] + self.spec["steps"]
         capacity = steps + 2 * (steps // self.spec["block"] + 2 + _SETTLE_ROUNDS)
@@ -171,6 +179,7 @@ class Driver:
     def _begin(self, phase: int) -> None:
         self.phase = phase
         self.recorder.at(phase, self.step, self.block)
+        self._look()
         self.reporter.phase(phase)
 
     async def _phase(self, phase: int, steps: int) -> None:
@@ -190,6 +199,7 @@ class Driver:
             for meter in reversed(in_use):
                 meter.after()
             self.step += 1
+            self._look()
             recorder.at(phase, self.step, self.block)
             if recording:
                 recorder.row(_STEP, _SLOW)
@@ -204,14 +214,20 @@ class Driver:
                 await asyncio.sleep(0)
         self.recorder.at(self.phase, self.step, self.block)
         self.recorder.row(_BEFORE, _SLOW)
-        gc.collect()
-        _forget_names()
+        self._look(whole=True)
+        gc.collect() if self.inspector is None else self.inspector.collect()
+        probes.forget_names()
         self.recorder.row(_AFTER, 0)
+        self._look(mark=self.block)
         self.reporter.quiet(self.block)
         if self.spec["instrument"] == "memray":
             probes.mark(self.mark)
             self.mark += 1
         self.block += 1
+
+    def _look(self, **how: Any) -> None:
+        if self.census is not None:
+            self.census.look(self.phase, self.step, **how)
 
     async def _settle(self) -> None:
         self._begin(_SETTLE)
@@ -222,15 +238,6 @@ class Driver:
             else:
                 time.sleep(_SETTLE_PAUSE_S)
             await self._collect()
-
-
-def _forget_names() -> None:
-    """Empty the interpreter's cache of type attributes.
-
-    It keeps up to 4096 names alive, which C code looked up: it fills slowly, and looks like a leak.
-    """
-    clear = getattr(sys, "_clear_internal_caches", None) or sys._clear_type_cache
-    clear()
 
 
 def _forget_cancelled_timers() -> None:
@@ -267,6 +274,14 @@ def _start_profiler(spec: dict[str, Any]) -> Any:
     return tracker
 
 
+def _start_inspector(spec: dict[str, Any]) -> Any:
+    if spec.get("instrument") != "forensics":
+        return None
+    from resleak.forensics.inspector import Inspector
+
+    return Inspector(Path(spec["folder"], "forensics.raw"))
+
+
 def _named_gauges(
     function: Callable[..., Any], world: object
 ) -> dict[str, tuple[Gauge, Callable[..., float]]]:
@@ -299,6 +314,15 @@ def _without_loop(coroutine: Coroutine[Any, Any, None]) -> None:
     except StopIteration:
         return
     raise RuntimeError("a synchronous scenario waited for something")  # pragma: no cover
+
+
+def _start_census(spec: dict[str, Any]) -> Any:
+    if spec.get("instrument") != "handles":
+        return None
+    from resleak import provenance
+
+    gauges.trim_heap()  # loads what it needs while there are descriptors to load it with
+    return provenance.start(Path(spec["folder"]), __file__)
 
 
 def _measure(spec: dict[str, Any], scenario: Scenario) -> None:
@@ -363,6 +387,8 @@ def main(spec: dict[str, Any]) -> int:
     _protect(spec)
     sys.path[:0] = spec["import_from"]
     try:
+        # Both before anything that they could not see later.
+        spec |= {"inspector": _start_inspector(spec), "census": _start_census(spec)}
         answer = workload.load(spec, partial(_TASKS[spec["do"]], spec))
     except BaseException as error:  # sys.exit() in the code under study, too
         _fail(spec, error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -206,12 +206,22 @@ def _remarks(variant: VariantJudged) -> Iterator[str]:
     hung = [one for one in variant.exits if one["status"] not in ("exited", "running")]
     if hung:
         yield f"{len(hung)} of {len(variant.exits)} runs did not end by themselves"
+    yield from variant.because
+    for origin in variant.origins.to_dict(orient="records"):
+        yield f"{origin['gauge']}: {_opened(origin)}"
     if "leak" not in set(variant.gauges["verdict"]):
         return
     for site in variant.sites.head(_SITES).to_dict(orient="records"):
         if site["low"] > 0:
             grown = f"{units.rate(site['bytes_per_step'], 'B')} ({units.share(site['share'])})"
             yield f"{grown} from {site['file']}:{site['line']} {site['function']}"
+
+
+def _opened(origin: Mapping[Hashable, Any]) -> str:
+    """Say what share of what leaks was opened where."""
+    share = f"{units.number(origin['per_step'])}/step ({units.share(origin['share'])})"
+    where = f"{origin['file']}:{origin['line']} {origin['function']}"
+    return f"{share} opened at {where}" if origin["file"] else f"{share} opened without Python"
 
 
 def _outcomes(judgement: Judgement) -> Iterator[str]:

@@ -17,7 +17,7 @@ from resleak.observe import ALL, Curve, Observer
 from resleak.pace import Ration
 
 #: Of a core, for judging what was read so far.
-_JUDGING_SHARE = 0.002
+_JUDGING_SHARE = 0.0015
 #: Readings before the first look, and how many times more before the next one is early.
 _FIRST, _MORE = 12, 1.5
 #: What can end a watch.
@@ -89,21 +89,21 @@ class Watch:
     ----------
     observer : Observer
         What is watched.
-    every_s : float
-        Seconds between two readings.
     for_s : float, optional
         Seconds after which it ends; without it, when the process does.
     stop_on : collection of str
         Which of `BREACHES` end it.
     limits : Budgets
         Of `resleak.budgets.read`.
+    enough : callable
+        Called after each reading; tells whether it is over.
     """
 
     observer: Observer
-    every_s: float = 1.0
     for_s: float | None = None
     stop_on: Collection[str] = ()
     limits: budgets.Budgets = field(default_factory=budgets.read)
+    enough: Callable[[], bool] = lambda: False
 
     def __post_init__(self) -> None:
         self.looks, self._last_readings = Ration(_JUDGING_SHARE), 0
@@ -127,12 +127,12 @@ class Watch:
             if self._look_is_due():
                 with self.looks.spending():
                     on_look(self.look())
-            due = max(due + self.every_s, now := time.monotonic())
+            due = max(due + self.observer.every_s, now := time.monotonic())
             time.sleep(due - now)
 
     def _over(self) -> bool:
         timed_out = self.for_s is not None and self.observer.elapsed_s >= self.for_s
-        return timed_out or bool(self.breach)
+        return timed_out or bool(self.breach) or self.enough()
 
     def _look_is_due(self) -> bool:
         readings = self.observer.readings

@@ -13,10 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from resleak import assemble, gauges, places, spawn, store
+from resleak import assemble, gauges, places, records, spawn, store
 from resleak.errors import CaptureError
 from resleak.plan import Job
-from resleak.reader import read
+from resleak.provenance import FILE as CENSUS
+from resleak.reader import read, read_handles
 from resleak.watched import Seen, Watched, manifest_exit
 
 _MEMORY_BYTES = 4 * 1024**3
@@ -67,12 +68,17 @@ def _measure(job: Job, folder: Path, workdir: Path, on_step: OnStep, stop: threa
         own = assemble.own_gauges(folder, job.plan.scenario["own_gauges"])
         manifest["scenario"] = {**job.plan.scenario, "own_gauges": [asdict(one) for one in own]}
         manifest["missing"] = gauges.missing(assemble.write_trace(folder, seen, own))
+    if job.instrument == "forensics":
+        manifest["ending"] = records.write(folder, job.plan.work.root, seen.status)
     store.write_json(folder / store.MANIFEST, manifest)
     _check_finished(job, seen, failure)
     manifest["facts"] = _facts(job, folder, workdir)
     if job.instrument == "memray":
         file, profile = Path(job.plan.about["file"]), folder / "memray.bin"
         manifest["integrity"] = read(profile, folder, manifest["marks"], [file], job.plan.work.root)
+    if job.instrument == "handles":
+        file = Path(job.plan.about["file"])
+        read_handles(folder / CENSUS, folder, workdir, [file], job.plan.work.root)
     store.write_json(folder / store.MANIFEST, {**manifest, "status": "complete"})
     _leave_only_tables(folder)
 

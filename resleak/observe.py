@@ -6,27 +6,26 @@ import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from resleak import gauges, store
-from resleak.declare import Scenario
+from resleak.manifests import described, manifest, now, session
 from resleak.measuring import host
 from resleak.pace import Ration
 
 #: The names of the captures: all processes added up, the one that was given, and its children.
 ALL, ONE, CHILD = "all", "process", "child"
-PHASES = ("warmup", "steady")
+PHASES = ("warmup", "steady", "settle")
 _INDEX = ("t_s", "step", "phase")
 _GAUGES = (
     *("rss", "threads", "cpu_s", "ctx_voluntary", "ctx_involuntary", "fds"),
     *("uss", "sockets", "sockets_established", "sockets_close_wait", "sockets_listen", "children"),
 )
 #: Of a core, for what costs more the larger a process is, and the more of them there are.
-_FULL_SHARE, _FAMILY_SHARE = 0.001, 0.0015
+_QUICK_SHARE, _FULL_SHARE, _FAMILY_SHARE = 0.0015, 0.0005, 0.001
 #: A child with fewer readings shows no curve: it counts in the sum alone.
 _FEWEST = 6
 _MOST_CHILDREN = 32
@@ -81,6 +80,8 @@ class Observer:
         What the captures are called.
     title : str
         A line for people.
+    every_s : float
+        Seconds between two readings; more where reading costs too much.
     steps : callable, optional
         Returns the steps done so far; without it, steps are seconds.
     per : str
@@ -89,7 +90,8 @@ class Observer:
     Attributes
     ----------
     phase : str
-        ``warmup`` or ``steady``; what is read in the warm-up is not judged.
+        ``warmup``, ``steady`` or ``settle`` (the load has stopped); only what is read in the second
+        is judged.
     exit : dict
         How the process ended, as a manifest has it.
     """
@@ -97,6 +99,7 @@ class Observer:
     root: gauges.Outside
     name: str
     title: str
+    every_s: float = 1.0
     steps: Callable[[], float] | None = None
     per: str = "s"
     phase: str = "steady"
@@ -108,13 +111,14 @@ class Observer:
 
     def __post_init__(self) -> None:
         self.started = time.monotonic()
-        self.session = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
+        self.session, self.began_at = session(), now()
+        self._quick = Ration(_QUICK_SHARE / min(1.0, self.every_s))
         self._full, self._family = Ration(_FULL_SHARE), Ration(_FAMILY_SHARE)
         self._sum, self._one = Curve(), Curve(self.root)
         self._children: dict[int, Curve] = {}
         self._ended: list[Curve] = []
         self._short_lived = 0
-        self._steady_s = 0.0 if self.phase == "steady" else None
+        self._began = {self.phase: 0.0}
 
     @property
     def elapsed_s(self) -> float:
@@ -126,10 +130,11 @@ class Observer:
         """How often the process was read."""
         return len(self._one)
 
-    def begin_steady(self) -> None:
-        """End the warm-up."""
-        if self.phase == "warmup":
-            self.phase, self._steady_s = "steady", self.elapsed_s
+    def begin(self, phase: str) -> None:
+        """Go on to a later phase."""
+        if PHASES.index(phase) > PHASES.index(self.phase):
+            self.phase = phase
+            self._began[phase] = round(self.elapsed_s, 4)
 
     def read(self) -> bool:
         """Read every process once; return whether the first of them still runs."""
@@ -143,8 +148,9 @@ class Observer:
         if self._full.due:
             with self._full.spending():
                 self._keep(lambda view: view.full(children=False), counted)
-        else:
-            self._keep(gauges.Outside.quick, counted)
+        elif self._quick.due:
+            with self._quick.spending():
+                self._keep(gauges.Outside.quick, counted)
         return True
 
     def _look_for_children(self) -> int:
@@ -187,39 +193,24 @@ class Observer:
 
     def manifest(self, variant: str, curves: Mapping[str, Curve]) -> dict[str, Any]:
         """Return what a capture of one curve says of itself."""
-        return {
-            "schema": store.SCHEMA,
-            "status": "complete",
-            "session": self.session,
-            "scenario": _described(self.name, self.title, curves),
-            "variant": variant,
-            "instrument": "gauges",
-            "per": self.per,
-            "run": 1,
-            "seed": 0,
-            "params": {},
-            "steps": len(curves[variant]),
-            "warmup": 0,
-            "block": 1,
-            "phases": list(self._phases()),
-            "marks": [],
-            "exit": self.exit,
-            "versions": {"python": "", "implementation": "", "packages": {}},
-            "host": host(),
-            "git": "",
-            "env": {},
-            "rlimits": {},
-            "missing": gauges.missing(set(curves[variant].columns())),
-            "facts": {},
-        }
+        what = {name: curve.what for name, curve in curves.items()}
+        return manifest(
+            described(self.name, self.title, what),
+            variant,
+            session=self.session,
+            started=self.began_at,
+            host=host(),
+            per=self.per,
+            steps=len(curves[variant]),
+            phases=list(self._phases()),
+            exit=self.exit,
+            missing=gauges.missing(set(curves[variant].columns())),
+        )
 
     def _phases(self) -> Iterator[dict[str, Any]]:
-        end = round(self.elapsed_s, 4)
-        steady = end if self._steady_s is None else round(self._steady_s, 4)
-        spans = {"warmup": (0.0, steady), "steady": (steady, end)}
-        for name, (start, stop) in spans.items():
-            if stop > start:
-                yield {"name": name, "start_s": start, "end_s": stop}
+        ends = [*list(self._began.values())[1:], round(self.elapsed_s, 4)]
+        for (name, start), end in zip(self._began.items(), ends, strict=True):
+            yield {"name": name, "start_s": start, "end_s": end}
 
     def write(self, out: Path) -> Path:
         """Store a capture for each curve, in the place of earlier ones of the same name.
@@ -245,19 +236,3 @@ def _added_up(readings: Iterable[Mapping[str, float]]) -> dict[str, float]:
         for name, value in reading.items():
             total[name] = total.get(name, 0.0) + value
     return total
-
-
-def _described(name: str, title: str, curves: Mapping[str, Curve]) -> dict[str, Any]:
-    """Return what a scenario would say: nothing is claimed, every gauge is evidence."""
-    made = Scenario(stacks=False)
-    made.name, made.title = name, title
-    for variant in curves:
-        made.variant(variant)(_watched)
-    described = made.describe()
-    for variant, curve in curves.items():
-        described["variants"][variant]["what"] = curve.what
-    return described
-
-
-def _watched() -> None:
-    """Stand for a step: what is watched does its work by itself."""

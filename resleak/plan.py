@@ -138,7 +138,10 @@ def plan(
 def jobs(
     of: Plan, variants: Iterable[str] | None, runs: int, seed: int, params: Mapping[str, Any]
 ) -> Iterable[Job]:
-    """Return one job for each run of each variant, and one more with memray where it makes sense.
+    """Return one job for each run of each variant, and more that name lines.
+
+    One that is inspected, one with memray where it makes sense, and one that follows handles where
+    the system tells of them.
 
     Raises
     ------
@@ -153,8 +156,11 @@ def jobs(
         final = parameters(of.scenario, variant, {**of.presets, **params})
         for run in range(1, runs + 1):
             yield Job(of, variant, "gauges", run, seed + run - 1, final)
+        yield Job(of, variant, "forensics", 1, seed, final)
         if of.scenario["stacks"] and "memray" in of.about["packages"]:
             yield Job(of, variant, "memray", 1, seed, final)
+        if sys.platform == "linux":
+            yield Job(of, variant, "handles", 1, seed, final)
 
 
 def parameters(

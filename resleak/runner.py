@@ -54,7 +54,9 @@ def capture(
     """Run a scenario's variants in fresh processes and store one capture for each run.
 
     Every variant is run `runs` times with the gauges alone and, where the scenario allows it and
-    memray is installed, once more under the memory profiler: one instrument per process.
+    memray is installed, once more under the memory profiler, once more with what it creates
+    followed, and once inspected: who keeps it alive, who holds up its steps, who holds what stays.
+    One instrument per process.
 
     Parameters
     ----------
@@ -74,7 +76,7 @@ def capture(
     python : str, optional
         Another interpreter to measure with; it needs psutil, and memray for stacks.
     stacks : bool
-        Whether to run under the memory profiler as well, where the scenario allows it.
+        Whether to do the runs that name lines as well, where the scenario and the system allow it.
     out : Path
         Folder for the captures; earlier ones of the same variants are replaced when all is done.
     progress : callable, optional
@@ -103,7 +105,7 @@ def capture(
         If the scenario needs a package that is not installed.
     """
     what = plan(scenario, python, Path(out), steps, profile, label=label, deadline_s=deadline_s)
-    count = runs or PROFILES[profile].runs
+    count = PROFILES[profile].runs if runs is None else runs
     every = jobs(what, variants, count, seed, params or {})
     todo = [job for job in every if stacks or job.instrument == "gauges"]
     tally = _Tally(len(todo) * (what.warmup + what.steps), progress or (lambda *_: None))

@@ -39,8 +39,11 @@ def presets(seed: int, allocator: str = "pymalloc") -> dict[str, str]:
 
 
 def environment(chosen: Mapping[str, str]) -> dict[str, str]:
-    """Return the whole environment of a child: ours, with what was chosen."""
-    return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **chosen}
+    """Return the whole environment of a child: ours, with what was chosen.
+
+    It is told that it is measured: a test that is marked to be measured is a plain test there.
+    """
+    return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "RESLEAK_MEASURED": "1", **chosen}
 
 
 def ground(what: Workload, folder: Path, rlimits: Mapping[str, int]) -> dict[str, Any]:

@@ -79,6 +79,9 @@ class _Session:
             raise ScenarioError(f"{_short(self._target)}: {self._refused}")
         return self._found[0]
 
+    def pytest_configure(self, config: Any) -> None:
+        config.addinivalue_line("markers", "resleak: measured elsewhere, a plain test here")
+
     def pytest_collectreport(self, report: Any) -> None:
         if report.failed:
             self._refused = f"cannot be collected: {_last_line(report.longreprtext)}"

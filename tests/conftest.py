@@ -32,13 +32,16 @@ _FLAGS = (
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Return the path of Chromium; without it the test is skipped, or fails where it must run."""
-    found = os.environ.get("RESLEAK_CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), "")
-    if not found:
+    if not (path := found()):
         told = "needs Chromium on the PATH, or its path in RESLEAK_CHROMIUM"
         if os.environ.get("RESLEAK_REQUIRE_BROWSER") == "1":
             pytest.fail(told)
         pytest.skip(told)
-    return found
+    return path
+
+
+def found() -> str:
+    return os.environ.get("RESLEAK_CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), "")
 
 
 @pytest.fixture(scope="session")

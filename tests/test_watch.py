@@ -57,8 +57,8 @@ def running(code: str, **options: Any) -> Iterator[int]:
 def watched(code: str, out: Path, **options: Any) -> Watch:
     """Watch a program for 60 readings or so, and store them."""
     with running(code) as pid:
-        observer = Observer(Outside.of(pid), "program", "A program.")
-        watch = Watch(observer, every_s=0.05, for_s=4, **options)
+        observer = Observer(Outside.of(pid), "program", "A program.", 0.05)
+        watch = Watch(observer, for_s=4, **options)
         watch.run(lambda _: None, lambda: None)
         watch.look()
         observer.write(out)

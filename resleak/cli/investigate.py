@@ -79,7 +79,9 @@ def _report(found: Investigation, target: Path, out: Path) -> Path:
 
     parameters = {"SCENARIO": found.name, "CAPTURES": str(out.resolve())}
     with console.working("writing the report"):
-        return share.share(find_notebook("10_investigate.ipynb"), target, parameters)
+        return share.share(
+            find_notebook("10_investigate.ipynb"), target, parameters, title=found.name
+        )
 
 
 def compare_environments(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,8 +15,8 @@ from resleak.cli._common import NOT_AS_DECLARED, OK, AsJson, Out, Panel, shown
 from resleak.errors import ProcessError, ResleakError
 
 if TYPE_CHECKING:
-    from resleak.gauges import Outside
     from resleak.live import Watch
+    from resleak.recording import Recording
 
 PANEL = Panel.OWN
 app = typer.Typer()
@@ -24,7 +25,8 @@ app = typer.Typer()
 BREACH = 3
 
 
-def _seconds(text: str) -> float:
+def in_seconds(text: str) -> float:
+    """Read a span of time, or refuse it in one line."""
     try:
         return units.seconds(text)
     except ValueError:
@@ -42,7 +44,7 @@ Every = Annotated[
 ]
 For = Annotated[
     float | None,
-    typer.Option("--for", metavar="DURATION", parser=_seconds, help="End after 90s, 15m, 2h ..."),
+    typer.Option("--for", metavar="DURATION", parser=in_seconds, help="End after 90s, 15m, 2h ..."),
 ]
 BudgetFile = Annotated[
     Path | None, typer.Option("--budgets", metavar="FILE", help="Your own budgets, a TOML file.")
@@ -81,7 +83,7 @@ def watch(
     kept as captures in any case; `resleak judge DIR` judges them again.
     """
     from resleak import attach as attaching
-    from resleak import budgets, gauges
+    from resleak import budgets, gauges, recording
 
     limits = budgets.read(budget_file)
     process = gauges.Outside.of(pid)
@@ -92,18 +94,26 @@ def watch(
     from resleak.observe import Observer
 
     name = f"{process.name}-{pid}"
-    observer = Observer(process, name, f"{process.name}, process {pid}, watched from outside")
-    watching = Watch(observer, every, duration, tuple(stop_on or ()), limits)
+    title = f"{process.name}, process {pid}, watched from outside"
+    observer = Observer(process, name, title, every)
+    watching = Watch(observer, duration, tuple(stop_on or ()), limits)
     code = follow(watching, out, as_json=as_json)
     if attach is not None:
-        _show_lines(process, out / name / "memray.bin", attach, as_json=as_json)
+        file, seconds = out / name / "memray.bin", attach
+        show_lines(
+            lambda: recording.open_memray(attaching.attach(process, file, seconds), fresh=True),
+            as_json=as_json,
+        )
     raise typer.Exit(code)
 
 
-def follow(watching: Watch, out: Path, *, as_json: bool) -> int:
+def follow(
+    watching: Watch, out: Path, *, as_json: bool, code: Callable[[], int | None] = lambda: None
+) -> int:
     """Show a watch until it ends, store what was read, and return the exit code.
 
-    What was read is stored after an interrupt, too.
+    What was read is stored after an interrupt, too. `code` tells the exit code of a process that
+    has ended, where that is known.
     """
     from resleak.ticker import ticker
 
@@ -112,6 +122,7 @@ def follow(watching: Watch, out: Path, *, as_json: bool) -> int:
         try:
             watching.run(show.look, lambda: show.tick(observer.elapsed_s, observer.readings))
         finally:
+            observer.exit["code"] = code()
             folder = observer.write(out) if observer.readings else out
             last = watching.look() if observer.readings else None
             show.end(last, _told(watching, folder))
@@ -126,7 +137,8 @@ def _told(watching: Watch, folder: Path) -> str:
     if watching.breach:
         why = f"ended by a breach ({watching.breach})"
     elif observer.exit["status"] == "exited":
-        why = "the process has ended"
+        known = observer.exit["code"]
+        why = f"the process has ended{'' if known is None else f' with code {known}'}"
     else:
         why = "the process still runs"
     return f"{why}, after {lasted}; kept in {shown(folder)}"
@@ -141,15 +153,15 @@ def _agreed(consequences: str, yes: bool) -> None:
         raise typer.Exit(OK)
 
 
-def _show_lines(process: Outside, file: Path, seconds: int, *, as_json: bool) -> None:
-    from resleak import attach, recording
-
+def show_lines(opened: Callable[[], Recording], *, as_json: bool) -> None:
+    """Print the lines that a memory profile names; the captures are there also if it has none."""
     try:
-        with console.working("memray is tracking"):
-            opened = recording.open_memray(attach.attach(process, file, seconds), fresh=True)
-        if as_json:
-            console.out(json.dumps({"memray": opened.to_dict()}, ensure_ascii=False))
-        else:
-            console.show_recording(opened, 10)
-    except ResleakError as error:  # the captures of the watch are there all the same
+        with console.working("memray"):
+            found = opened()
+    except ResleakError as error:
         console.say(str(error))
+        return
+    if as_json:
+        console.out(json.dumps({"memray": found.to_dict()}, ensure_ascii=False))
+    else:
+        console.show_recording(found, 10)

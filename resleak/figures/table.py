@@ -91,7 +91,7 @@ def verdict_table(growth: pd.DataFrame, *, all_rows: bool = False) -> Table:
     ----------
     growth : DataFrame
         The growth table of `resleak.judge`: ``variant gauge verdict per_step low high unit
-        smallest_detectable peak at_end`` and, where there is one, ``reason``.
+        smallest_detectable peak at_end`` and, where there is one, ``reason`` and ``origin``.
     all_rows : bool
         Show gauges that are clean in every variant too, instead of folding them away.
 
@@ -150,7 +150,8 @@ def _verdict_cells(row: dict[Hashable, Any], names: list[str]) -> list[Cell]:
         units.amount(_number(row[key]), unit) for key in (*rates, "peak", "at_end")
     )
     interval = bounds(_number(row["low"]), _number(row["high"]), unit)
-    word = _word(str(row["verdict"]), str(row.get("reason") or ""))
+    origin = str(row.get("origin") or "")
+    word = _word(str(row["verdict"]), str(row.get("reason") or ""), origin)
     name = Cell(f"{swatch(variant, names)}{escape(variant)}")
     return [name, word, *map(right, (per_step, interval, smallest, peak, end))]
 
@@ -161,11 +162,12 @@ def swatch(variant: str, names: list[str]) -> str:
     return f'<span style="color:{colour}">■</span>&#160;'
 
 
-def _word(verdict: str, reason: str) -> Cell:
+def _word(verdict: str, reason: str, origin: str) -> Cell:
     word = f'<span style="font-weight:{_WEIGHT.get(verdict, "400")}">{escape(verdict)}</span>'
-    told = reason if verdict in ("deferred", "inconclusive") else ""
-    about = f'<div style="{SMALL}">{escape(told)}</div>' if told else ""
-    return Cell(word + about, _LEFT + "min-width:11em;")
+    told = [reason] if verdict in ("deferred", "inconclusive") else []
+    told += [f"opened at {origin}"] if origin else []
+    about = "".join(f'<div style="{SMALL}">{escape(line)}</div>' for line in told if line)
+    return Cell(word + about, f"{_LEFT}min-width:11em;{_BREAKS};")
 
 
 def bounds(low: float, high: float, unit: str) -> str:

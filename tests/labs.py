@@ -1,0 +1,167 @@
+"""A JupyterLab of its own for tests: notebooks copied, settings fresh, nobody else's reach."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import books
+
+from resleak.cli.notebooks import lab_command
+
+#: The buttons of a panel that runs scenarios.
+RUN, STOP = (f".resleak-panel .jupyter-button:has-text('{name}')" for name in ("Run", "Stop"))
+#: A notebook of panels alone, written beside those of the project.
+PANELS = "panels.ipynb"
+#: What a browser logs by itself: JupyterLab's own doings, that of no page of ours.
+_NOT_OURS = ("Download the React DevTools", "[webpack", "webfont", "favicon")
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A running server.
+
+    Attributes
+    ----------
+    url, token : str
+        Where it listens, and what it asks for.
+    root : Path
+        The folder that it serves: ``notebooks`` and ``data``.
+    """
+
+    url: str
+    token: str
+    root: Path
+
+    def address(self, notebook: str) -> str:
+        return f"{self.url}/lab/tree/notebooks/{notebook}?token={self.token}"
+
+
+@contextmanager
+def serving(project: Path, root: Path) -> Iterator[Lab]:
+    """Start a server on copies of the project's notebooks, as ``resleak lab`` does; end it."""
+    shutil.copytree(project / "notebooks", root / "notebooks", ignore=_IGNORED)
+    (root / "data").symlink_to(project / "data")
+    books.write(
+        root / "notebooks" / PANELS,
+        "from resleak.panel import Comparing, Panel\nPanel('arc/sqlite_connections')",
+        "Comparing('../data/captures', before='auth_cache leaky', after='auth_cache fixed')",
+    )
+    port, token = _free_port(), secrets.token_hex(16)
+    command = lab_command(root / "notebooks" / "00_start_here.ipynb")
+    command += ["--no-browser", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
+    command += [f"--IdentityProvider.token={token}", "--ServerApp.allow_remote_access=False"]
+    with (root / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            command,
+            env=_environment(project, root),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    lab = Lab(f"http://127.0.0.1:{port}", token, root)
+    try:
+        _await(lab, process)
+        yield lab
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+_IGNORED = shutil.ignore_patterns(".ipynb_checkpoints")
+
+
+def _environment(project: Path, root: Path) -> dict[str, str]:
+    home = root / "home"
+    home.mkdir()
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("JUPYTER", "IPYTHON"))}
+    places = {"HOME": str(home), "JUPYTER_CONFIG_DIR": str(home / "config")}
+    places |= {"JUPYTER_DATA_DIR": str(home / "data"), "JUPYTER_RUNTIME_DIR": str(home / "run")}
+    places |= {"IPYTHONDIR": str(home / "ipython"), "PYTHONPATH": str(project)}
+    return {**kept, **places}
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _await(lab: Lab, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(f"{lab.url}/api?token={lab.token}", timeout=5).close()
+        except (urllib.error.URLError, ConnectionError):
+            assert process.poll() is None, (lab.root / "server.log").read_text()
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError("the server does not answer")
+
+
+@dataclass
+class Desk:
+    """JupyterLab in a page, as a person uses it, and what went wrong or out meanwhile."""
+
+    lab: Lab
+    page: Any
+    elsewhere: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.on("request", self._requested)
+        self.page.on("console", self._logged)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def _requested(self, request: Any) -> None:
+        if not request.url.startswith((self.lab.url, "data:", "blob:", "ws://127.0.0.1")):
+            self.elsewhere.append(request.url)
+
+    def _logged(self, message: Any) -> None:
+        if message.type == "error" and not any(word in message.text for word in _NOT_OURS):
+            self.complaints.append(message.text)
+
+    def open(self, notebook: str) -> None:
+        """Open a notebook and wait until its kernel is idle."""
+        self.page.goto(self.lab.address(notebook))
+        self.book.wait_for(timeout=60_000)
+        self.idle()
+
+    def open_panel(self) -> None:
+        """Open the notebook of panels and run it."""
+        self.open(PANELS)
+        self.run_all()
+        self.page.locator(RUN).wait_for()
+
+    @property
+    def book(self) -> Any:
+        """The notebook that is in front."""
+        return self.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
+
+    def idle(self) -> None:
+        """Wait until there is a kernel, and it has nothing to do."""
+        self.page.get_by_text("(ipykernel) | Idle").wait_for(timeout=120_000)
+
+    def run_all(self) -> None:
+        """Run every cell, by the menu, and wait for the last."""
+        self.page.get_by_role("menuitem", name="Run", exact=True).click()
+        self.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        self.book.get_by_text("[1]:").first.wait_for(timeout=60_000)
+        self.idle()
