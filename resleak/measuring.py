@@ -110,6 +110,9 @@ def _check_finished(job: Job, seen: Seen, failure: Mapping[str, Any]) -> None:
     """Raise if the run is no result: hanging and running into a limit are results."""
     if seen.status == "interrupted":
         raise KeyboardInterrupt
+    if seen.status == "deadline" and seen.phase == "start":
+        limit = f"{job.plan.scenario['deadline_s']:g} s"
+        raise CaptureError(f"{job.plan.work.name} was not loaded within {limit}: see --deadline")
     if seen.status not in ("failed", "crashed"):
         return
     where = f" at line {failure['line']}" if failure.get("line") else ""
