@@ -32,6 +32,11 @@ _HOMES = {
 __all__ = sorted(_HOMES)
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """Add the magics to IPython: ``%load_ext resleak``."""
+    import_module("resleak.magics").register(shell)
+
+
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'resleak' has no attribute {name!r}")

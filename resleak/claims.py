@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from resleak import cards, growth, handles, limits, stacks, sweeps, units
+from resleak.culprits import Culprits, inspected
 from resleak.declare import BROKEN, HANGS, SCALES
 from resleak.errors import StoreError
 from resleak.frames import Captures, gauges_of, traces
@@ -46,6 +47,8 @@ class VariantJudged:
         As `resleak.handles.origins` gives them; empty where no handles were followed.
     exits : list of dict
         How each run ended.
+    culprits : Culprits
+        Who keeps it alive, blocks it and holds what it leaks; empty if it was not inspected.
     symptoms : dict of str to set of str
         What is wrong with it: empty for a clean variant.
     """
@@ -59,6 +62,7 @@ class VariantJudged:
     exits: list[dict[str, Any]]
     evidence: set[str]
     expect: Mapping[str, str] = field(default_factory=dict)
+    culprits: Culprits = field(default_factory=Culprits)
 
     @cached_property
     def symptoms(self) -> Symptoms:
@@ -73,6 +77,11 @@ class VariantJudged:
         if any(one["status"] in _STOPPED for one in self.exits):
             found["run"] = {HANGS}
         return {name: words for name, words in found.items() if words}
+
+    @property
+    def because(self) -> list[str]:
+        """Who is to blame for the symptoms, one sentence each."""
+        return self.culprits.sentences(self.symptoms)
 
     @property
     def undecided(self) -> set[str]:
@@ -135,6 +144,7 @@ class VariantJudged:
             "sites": records(self.sites.head(_SITES)),
             "origins": records(self.origins),
             "exit": self.exits,
+            "because": self.because,
         }
         return {key: plain(value) for key, value in answer.items()}
 
@@ -220,12 +230,15 @@ class Judgement:
 
     def sentence(self, variant: str) -> str:
         """Say in one sentence what was found of a variant, with its number."""
-        judged = self.variants[variant]
-        why = self.why(variant)
-        return f"{variant}: {judged.verdict}" + (f" ({why})" if why else "")
+        judged, told = self.variants[variant], "; ".join(self._measured(variant))
+        found = f"{variant}: {judged.verdict}" + (f" ({told})" if told else "")
+        return "; ".join([found, *judged.because])
 
     def why(self, variant: str) -> str:
         """Say what a variant's verdict rests on, with its numbers; empty if nothing is wrong."""
+        return "; ".join([*self._measured(variant), *self.variants[variant].because])
+
+    def _measured(self, variant: str) -> list[str]:
         judged = self.variants[variant]
         told = [
             f"{row['gauge']} leak {units.rate(row['per_step'], row['unit'], per)}"
@@ -235,7 +248,7 @@ class Judgement:
             if row["verdict"] == "leak" and row["gauge"] in judged.evidence
         ]
         others = [f"{k} {' and '.join(sorted(v - {'leak'}))}" for k, v in judged.symptoms.items()]
-        return "; ".join([*told, *(one for one in others if not one.endswith(" "))])
+        return told + [one for one in others if not one.endswith(" ")]
 
     def readable(self, row: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
         """Return a gauge's row with its rates as people say them, and per what: hours for time."""
@@ -312,6 +325,7 @@ def _judge_variant(captures: Captures, frame: pd.DataFrame) -> VariantJudged:
         exits=[c.exit for c in measured],
         evidence=_evidence(scenario, frame),
         expect=scenario["variants"].get(name, {}).get("expect", {}),
+        culprits=inspected(captures),
     )
 
 

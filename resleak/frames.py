@@ -92,7 +92,7 @@ class Capture:
 
     @property
     def instrument(self) -> str:
-        """``gauges`` or ``memray``."""
+        """``gauges``, ``memray``, ``handles`` or ``forensics``."""
         return str(self.manifest["instrument"])
 
     @property
@@ -120,8 +120,10 @@ class Capture:
 
         Parameters
         ----------
-        name : {"trace", "stacks", "live", "marks"}
-            The first for the instrument ``gauges``, the others for ``memray``.
+        name : str
+            ``trace`` for ``gauges``; ``stacks``, ``live`` or ``marks`` for ``memray``; ``handles``,
+            ``stacks`` or ``marks`` for ``handles``; ``exit``, ``stalls``, ``locks``, ``lost``,
+            ``retention`` or ``cycles`` for ``forensics``.
 
         Returns
         -------
@@ -234,13 +236,13 @@ class Captures(Sequence[Capture]):
 
 
 def load(path: Path | str) -> Captures:
-    """Load every complete capture at or below a folder, or inside a report.
+    """Load every complete capture at or below a folder, or inside a report, or a log.
 
     Parameters
     ----------
     path : Path
         A capture's folder, or any folder above some; or a report (``.html``), of anyone: what it
-        holds is checked, and nothing of it is run.
+        holds is checked, and nothing of it is run; or a log that mprof or psrecord wrote.
 
     Returns
     -------
@@ -254,6 +256,10 @@ def load(path: Path | str) -> Captures:
     """
     found, problems = [], []
     path = Path(path)
+    if path.is_file() and path.suffix != ".html":
+        from resleak import logs
+
+        return logs.read(path)
     for folder in store.folders(embedded.unpack(path) if path.is_file() else path):
         try:
             capture = Capture(folder)
@@ -266,8 +272,8 @@ def load(path: Path | str) -> Captures:
         raise StoreError(f"there is no complete capture in {path}: {reason}")
     for problem in problems:
         warnings.warn(f"left out: {problem}", stacklevel=2)
-    order = {"gauges": 0, "memray": 1}
-    found.sort(key=lambda c: (c.scenario, _place(c), order.get(c.instrument, 2), c.run))
+    order = {"gauges": 0, "memray": 1, "handles": 2, "forensics": 3}
+    found.sort(key=lambda c: (c.scenario, _place(c), order.get(c.instrument, 3), c.run))
     return Captures(found)
 
 

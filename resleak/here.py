@@ -19,7 +19,8 @@ from resleak import assemble, claims, gauges, probes, store, units
 from resleak.claims import Judgement, VariantJudged
 from resleak.errors import ScenarioError
 from resleak.frames import Capture, Captures
-from resleak.manifests import described, manifest, session
+from resleak.manifests import described, manifest, now, session
+from resleak.measuring import host
 from resleak.watched import Seen
 
 #: What no measurement within one process can do.
@@ -53,7 +54,7 @@ class Measured:
 
     def __init__(self, name: str, folder: Path) -> None:
         self.name, self._folder = name, folder
-        self._started, self._session = time.monotonic(), session()
+        self._started, self._session, self._began = time.monotonic(), session(), now()
         self._columns: dict[str, Any] = {}
         self._units: dict[str, str] = {}
         self.before, self.after = _readings(), dict[str, float]()
@@ -98,9 +99,13 @@ class Measured:
         trace = pd.DataFrame(self._columns)
         trace.attrs["units"] = self._units
         what = described(self.name, self.name, {_VARIANT: "in the process it was asked from"})
-        known = {"session": self._session, "steps": len(trace)}
-        missing = gauges.missing(set(self._columns))
-        return Capture.live(manifest(what, _VARIANT, **known, missing=missing), trace)
+        known: dict[str, Any] = {
+            "session": self._session,
+            "started": self._began,
+            "steps": len(trace),
+        }
+        known |= {"host": host(), "missing": gauges.missing(set(self._columns))}
+        return Capture.live(manifest(what, _VARIANT, **known), trace)
 
     @cached_property
     def judgement(self) -> Judgement:

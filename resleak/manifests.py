@@ -1,4 +1,4 @@
-"""What a capture says of itself that no scenario was run for: of what is watched or is here."""
+"""What a capture says of itself that no scenario was run for: of what is watched, here or read."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from typing import Any
 
 from resleak import store
 from resleak.declare import Scenario
-from resleak.measuring import host
 
 
 def session() -> str:
     """Return a name for one measurement: captures of two are never mixed."""
     return datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
+
+
+def now() -> str:
+    """Return the time as manifests have it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def running() -> dict[str, Any]:
@@ -71,7 +75,7 @@ def manifest(scenario: Mapping[str, Any], variant: str, **known: Any) -> dict[st
         "marks": [],
         "exit": running(),
         "versions": {"python": "", "implementation": "", "packages": {}},
-        "host": host(),
+        "host": {},
         "git": "",
         "env": {},
         "rlimits": {},

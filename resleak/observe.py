@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from resleak import gauges, store
-from resleak.manifests import described, manifest, session
+from resleak.manifests import described, manifest, now, session
+from resleak.measuring import host
 from resleak.pace import Ration
 
 #: The names of the captures: all processes added up, the one that was given, and its children.
@@ -110,7 +111,7 @@ class Observer:
 
     def __post_init__(self) -> None:
         self.started = time.monotonic()
-        self.session = session()
+        self.session, self.began_at = session(), now()
         self._quick = Ration(_QUICK_SHARE / min(1.0, self.every_s))
         self._full, self._family = Ration(_FULL_SHARE), Ration(_FAMILY_SHARE)
         self._sum, self._one = Curve(), Curve(self.root)
@@ -197,6 +198,8 @@ class Observer:
             described(self.name, self.title, what),
             variant,
             session=self.session,
+            started=self.began_at,
+            host=host(),
             per=self.per,
             steps=len(curves[variant]),
             phases=list(self._phases()),

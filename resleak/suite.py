@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from resleak import claims, comparison, frames, held, runner, stacks, store
+from resleak import claims, comparison, frames, held, runner, store
 from resleak.errors import BudgetError, StoreError
 from resleak.gauges import BUILTIN
 from resleak.held import Held
@@ -97,14 +97,14 @@ class Suite:
         return checked
 
     def _line(self, target: str, steps: int, found: Investigation) -> str:
-        """Return the line that memory grows from: it takes one more run, under memray."""
-        leaks = {row["gauge"] for row in found.rows() if row["verdict"] == "leak"}
-        if not leaks & _MEMORY:
-            return ""
+        """Return where what leaks comes from: it takes more runs, each with one instrument."""
         out = self._folder / "lines"
-        profiled = runner.capture(target, steps=steps, runs=0, stacks=True, out=out)
-        sites = stacks.sites([frames.Capture(folder) for folder in profiled])
-        return stacks.in_words(sites) if len(sites) else ""
+        made = runner.capture(target, steps=steps, runs=0, stacks=True, out=out)
+        told = investigated(frames.Captures([*found.captures, *map(frames.Capture, made)]))
+        opened = [f"{r['gauge']}: opened in {r['origin']}" for r in told.rows() if r["origin"]]
+        leaks = {row["gauge"] for row in told.rows() if row["verdict"] == "leak"}
+        memory = [told.line] if leaks & _MEMORY and len(told.variant.sites) else []
+        return "\n".join([*opened, *memory])
 
     def _worse(self, captures: frames.Captures) -> Iterator[str]:
         """Yield what leaks faster than it did in the baseline, if the test was there then."""
@@ -168,4 +168,4 @@ def _markdown(checked: list[Checked]) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;")
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", "; ")

@@ -31,6 +31,7 @@ CONDA_NAMES = {
     "duckdb": "python-duckdb",
     "jupyter-client": "jupyter_client",
     "msgpack": "msgpack-python",
+    "prometheus-client": "prometheus_client",
 }
 #: Belongs to the interpreter that is measured, where one asks for its tests.
 OF_THE_MEASURED = {"pytest"}

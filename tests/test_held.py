@@ -17,7 +17,7 @@ def judged(curve: traces.Curve, gauge: str = "fds", **options: object) -> Varian
     import pandas as pd
 
     frame = growth.judge(traces.trace(curve, gauge=gauge, **options), BUILTIN)  # type: ignore[arg-type]
-    nothing = (pd.DataFrame(columns=names) for names in (LIMITS, SWEEPS, ["low"]))
+    nothing = (pd.DataFrame(columns=names) for names in (LIMITS, SWEEPS, ["low"], ["low"]))
     return VariantJudged("workload", frame, *nothing, exits=[], evidence=set(frame["gauge"]))
 
 

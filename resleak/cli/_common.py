@@ -42,10 +42,12 @@ def run_capture(scenario: str, out: Path, **options: Any) -> list[Path]:
 
 
 def captures_of(what: str, out: Path) -> Captures:
-    """Load the captures of a folder, or of a scenario, which is captured if it never was."""
+    """Load the captures of a folder, a log, or a scenario, which is captured if it never was."""
     from resleak import store
 
-    if Path(what).is_dir() and store.folders(Path(what)):
+    path = Path(what)
+    is_log = path.is_file() and path.suffix != ".py"
+    if is_log or (path.is_dir() and store.folders(path)):
         return load(what)
     name = locate(what).name
     if not is_stored(name, out):

@@ -17,7 +17,7 @@ import typer
 
 from resleak import console
 from resleak.cli._common import NOT_AS_DECLARED, AsJson, Out, Panel
-from resleak.cli.processes import BudgetFile, Every, For, StopOn, follow, in_seconds
+from resleak.cli.processes import BudgetFile, Every, For, Name, StopOn, follow, in_seconds
 
 if TYPE_CHECKING:
     from resleak.observe import Observer
@@ -77,7 +77,7 @@ def record(
         typer.Option(metavar="S", parser=in_seconds, help="Read on once the load has ended."),
     ] = None,
     memray: Annotated[bool, typer.Option("--memray", help="Find the lines, too.")] = False,
-    name: Annotated[str, typer.Option(metavar="NAME", help="What the captures are called.")] = "",
+    name: Name = "",
     every: Every = 1.0,
     duration: For = None,
     out: Out = Path("captures"),

@@ -46,6 +46,7 @@ For = Annotated[
     float | None,
     typer.Option("--for", metavar="DURATION", parser=in_seconds, help="End after 90s, 15m, 2h ..."),
 ]
+Name = Annotated[str, typer.Option("--name", metavar="NAME", help="What the captures are called.")]
 BudgetFile = Annotated[
     Path | None, typer.Option("--budgets", metavar="FILE", help="Your own budgets, a TOML file.")
 ]
@@ -65,6 +66,7 @@ def watch(
     pid: Annotated[int, typer.Argument(metavar="PID", help="The number of a process.")],
     every: Every = 1.0,
     duration: For = None,
+    name: Name = "",
     out: Out = Path("captures"),
     budget_file: BudgetFile = None,
     stop_on: StopOn = None,
@@ -93,7 +95,7 @@ def watch(
     from resleak.live import Watch
     from resleak.observe import Observer
 
-    name = f"{process.name}-{pid}"
+    name = name or f"{process.name}-{pid}"
     title = f"{process.name}, process {pid}, watched from outside"
     observer = Observer(process, name, title, every)
     watching = Watch(observer, duration, tuple(stop_on or ()), limits)

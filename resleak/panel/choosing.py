@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
 
-from resleak import catalog
+from resleak import catalog, workload
 from resleak.declare import BROKEN, HANGS, SCALES
 from resleak.errors import ScenarioError
 from resleak.plan import PROFILES
@@ -36,11 +36,11 @@ def declared(name: str) -> Declared:
     ScenarioError
         If there is none, or the file cannot be used.
     """
-    path = catalog.locate(name)
-    if path.is_relative_to(catalog.ROOT):
-        ours = f"{path.parent.name}/{path.stem}"
-        return next(one for one in everything() if one["name"] == ours)
-    return dict(describe(path)["scenario"])  # somebody's own file: not into this process
+    found = workload.find(name)
+    ours = next((one for one in everything() if one["name"] == found.name), None)
+    if ours is not None and found.file.is_relative_to(catalog.ROOT):
+        return ours
+    return dict(describe(found)["scenario"])  # somebody's own file: not into this process
 
 
 def search(query: str, among: Iterable[Declared] | None = None) -> list[Declared]:
