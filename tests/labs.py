@@ -182,8 +182,9 @@ class Desk:
 
     def brightness(self, what: str, of: str) -> int:
         """Return red, green and blue of a colour, added up."""
-        told = self.book.locator(what).first if what != "body" else self.page.locator(what)
-        colour = told.evaluate("(node, of) => getComputedStyle(node)[of]", of)
+        colour = self.book.locator(what).first.evaluate(
+            "(node, of) => getComputedStyle(node)[of]", of
+        )
         return sum(int(float(part)) for part in colour.strip("rgba()").split(",")[:3])
 
     @property

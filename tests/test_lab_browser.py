@@ -54,7 +54,7 @@ def test_the_first_notebook_runs_and_is_drawn(start):
 def test_dark_stays_dark(start):
     """Under a dark system the paper is dark, and the text of tables and figures stands out."""
     start.bring("td")
-    assert start.brightness("body", "backgroundColor") < 200
+    assert start.brightness(".jp-Notebook", "backgroundColor") < 200
     assert start.brightness("td", "color") > 500
     start.bring(".js-plotly-plot .xtick text")
     assert start.brightness(".js-plotly-plot .xtick text", "fill") > 250

@@ -53,7 +53,7 @@ class Form(widgets.VBox):  # type: ignore[misc]
         self.profile = widgets.Dropdown(options=_PROFILES, description="Profile", style=_FIRST)
         self.runs = widgets.BoundedIntText(3, 1, 50, description="runs", style=_LABELS)
         self.steps = widgets.BoundedIntText(1, 1, _MOST_STEPS, description="steps", style=_LABELS)
-        self.stacks = widgets.Checkbox(True, description="also under memray", indent=False)
+        self.stacks = widgets.Checkbox(True, description="also find the lines", indent=False)
         self.runs.layout.width, self.steps.layout.width = "7em", "9em"
         self.stacks.layout.width, self.profile.layout.width = "auto", "auto"
         self.search.observe(lambda _: self._searched(), names="value")
