@@ -86,7 +86,7 @@ def last_own(folder: Path, own: list[str]) -> dict[str, float]:
 
 def phases(seen: Seen) -> list[dict[str, Any]]:
     """Return the phases with their start and end in seconds."""
-    ends = [start for _, start in seen.phases[1:]] + [seen.ended_s]
+    ends = [*(start for _, start in seen.phases), seen.ended_s][1:]
     return [
         {"name": name, "start_s": round(start, 4), "end_s": round(end, 4)}
         for (name, start), end in zip(seen.phases, ends, strict=True)

@@ -298,14 +298,14 @@ def _bisected(names: Sequence[str], bench: Bench, cured: bool) -> Bisected:
     bench.gauges = bad.leaking() - good.leaking()
     if not bad.leaking():
         raise ScenarioError(
-            f"{names[-1]} does not leak ({bad.verdict}), so there is nothing to find"
+            f"{ends[-1]} does not leak ({bad.verdict}), so there is nothing to find"
         )
     if not bench.gauges:
         shared = ", ".join(sorted(good.leaking()))
         raise ScenarioError(f"{ends[0]} leaks as well ({shared}); choose another one as good")
-    for name, found in ((names[0], good), (names[-1], bad)):
+    for name, found in ((ends[0], good), (ends[-1], bad)):
         bench.note(name, found)
-    low, high = search(names, bench.ask)
+    low, high = search(names, lambda name: _changed(bench.ask(name), cured))
     return Bisected(
         names[high], names[low], cured, tuple(names[low + 1 : high]), tuple(bench.tried),
         tuple(sorted(bench.gauges)),

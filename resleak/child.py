@@ -115,6 +115,9 @@ class Driver:
         self.phase = 0
         self.recorder: probes.Recorder
         self.meters: dict[str, meters.Meter] = {}
+        self.inspector = spec["inspector"]
+        if self.inspector is not None:
+            self.inspector.follow(self)
         self.step, self.block, self.mark = 0, 0, 0
 
     @property
@@ -154,6 +157,8 @@ class Driver:
             readers = {**gauges.inside_readers(), **self._own_readers()}
             readers |= {name: meters.reader(meter) for name, meter in self.meters.items()}
             readers["objects"] = gauges.object_count
+        if self.inspector is not None:
+            self.meters = {"inspector": self.inspector}
         Path(self.spec["folder"], "columns.json").write_text(json.dumps(list(readers)))
         steps = self.spec["warmup"] + self.spec["steps"]
         capacity = steps + 2 * (steps // self.spec["block"] + 2 + _SETTLE_ROUNDS)
@@ -210,7 +215,7 @@ class Driver:
         self.recorder.at(self.phase, self.step, self.block)
         self.recorder.row(_BEFORE, _SLOW)
         self._look(whole=True)
-        gc.collect()
+        gc.collect() if self.inspector is None else self.inspector.collect()
         probes.forget_names()
         self.recorder.row(_AFTER, 0)
         self._look(mark=self.block)
@@ -269,6 +274,14 @@ def _start_profiler(spec: dict[str, Any]) -> Any:
     return tracker
 
 
+def _start_inspector(spec: dict[str, Any]) -> Any:
+    if spec.get("instrument") != "forensics":
+        return None
+    from resleak.forensics.inspector import Inspector
+
+    return Inspector(Path(spec["folder"], "forensics.raw"))
+
+
 def _named_gauges(
     function: Callable[..., Any], world: object
 ) -> dict[str, tuple[Gauge, Callable[..., float]]]:
@@ -308,6 +321,7 @@ def _start_census(spec: dict[str, Any]) -> Any:
         return None
     from resleak import provenance
 
+    gauges.trim_heap()  # loads what it needs while there are descriptors to load it with
     return provenance.start(Path(spec["folder"]), __file__)
 
 
@@ -373,7 +387,8 @@ def main(spec: dict[str, Any]) -> int:
     _protect(spec)
     sys.path[:0] = spec["import_from"]
     try:
-        spec["census"] = _start_census(spec)  # before anything that it could not see later
+        # Both before anything that they could not see later.
+        spec |= {"inspector": _start_inspector(spec), "census": _start_census(spec)}
         answer = workload.load(spec, partial(_TASKS[spec["do"]], spec))
     except BaseException as error:  # sys.exit() in the code under study, too
         _fail(spec, error)

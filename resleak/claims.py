@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from resleak import growth, handles, limits, stacks, sweeps, units
+from resleak import cards, growth, handles, limits, stacks, sweeps, units
+from resleak.culprits import Culprits, inspected
 from resleak.declare import BROKEN, HANGS, SCALES
 from resleak.errors import StoreError
 from resleak.frames import Captures, gauges_of, traces
@@ -26,7 +26,7 @@ _SITES = 10
 Symptoms = dict[str, set[str]]
 
 
-@dataclass
+@dataclass(repr=False)
 class VariantJudged:
     """All that was found of one variant.
 
@@ -47,6 +47,8 @@ class VariantJudged:
         As `resleak.handles.origins` gives them; empty where no handles were followed.
     exits : list of dict
         How each run ended.
+    culprits : Culprits
+        Who keeps it alive, blocks it and holds what it leaks; empty if it was not inspected.
     symptoms : dict of str to set of str
         What is wrong with it: empty for a clean variant.
     """
@@ -60,6 +62,7 @@ class VariantJudged:
     exits: list[dict[str, Any]]
     evidence: set[str]
     expect: Mapping[str, str] = field(default_factory=dict)
+    culprits: Culprits = field(default_factory=Culprits)
 
     @cached_property
     def symptoms(self) -> Symptoms:
@@ -74,6 +77,11 @@ class VariantJudged:
         if any(one["status"] in _STOPPED for one in self.exits):
             found["run"] = {HANGS}
         return {name: words for name, words in found.items() if words}
+
+    @property
+    def because(self) -> list[str]:
+        """Who is to blame for the symptoms, one sentence each."""
+        return self.culprits.sentences(self.symptoms)
 
     @property
     def undecided(self) -> set[str]:
@@ -99,6 +107,29 @@ class VariantJudged:
         counted = {k: v for k, v in self.symptoms.items() if k in self.evidence | set(declared)}
         return counted == declared
 
+    @property
+    def agrees(self) -> str:
+        """Whether that is what the scenario's file declares, in words."""
+        return "as declared" if self.as_declared else "differs from what is declared"
+
+    def __repr__(self) -> str:
+        return cards.text(f"{self.name}: {self.verdict}, {self.agrees}", self._told())
+
+    def _repr_html_(self) -> str:
+        head = ("gauge", "verdict", "per step", "smallest detectable")
+        return cards.html(f"{self.name}: {self.verdict}, {self.agrees}", head, self._told())
+
+    def _told(self) -> list[tuple[str, ...]]:
+        return [
+            (
+                row["gauge"],
+                row["verdict"],
+                units.rate(row["per_step"], row["unit"]),
+                units.rate(row["smallest_detectable"], row["unit"]),
+            )
+            for row in records(self.gauges)
+        ]
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; NaN becomes None."""
         columns = [c for c in self.gauges.columns if c not in ("variant", "gauge")]
@@ -113,11 +144,12 @@ class VariantJudged:
             "sites": records(self.sites.head(_SITES)),
             "origins": records(self.origins),
             "exit": self.exits,
+            "because": self.because,
         }
         return {key: plain(value) for key, value in answer.items()}
 
 
-@dataclass
+@dataclass(repr=False)
 class Judgement:
     """What was found of one scenario.
 
@@ -200,6 +232,15 @@ class Judgement:
 
     def sentence(self, variant: str) -> str:
         """Say in one sentence what was found of a variant, with its number."""
+        judged, told = self.variants[variant], "; ".join(self._measured(variant))
+        found = f"{variant}: {judged.verdict}" + (f" ({told})" if told else "")
+        return "; ".join([found, *judged.because])
+
+    def why(self, variant: str) -> str:
+        """Say what a variant's verdict rests on, with its numbers; empty if nothing is wrong."""
+        return "; ".join([*self._measured(variant), *self.variants[variant].because])
+
+    def _measured(self, variant: str) -> list[str]:
         judged = self.variants[variant]
         told = [
             f"{row['gauge']} leak {units.rate(row['per_step'], row['unit'], per)}"
@@ -209,8 +250,7 @@ class Judgement:
             if row["verdict"] == "leak" and row["gauge"] in judged.evidence
         ]
         others = [f"{k} {' and '.join(sorted(v - {'leak'}))}" for k, v in judged.symptoms.items()]
-        told += [one for one in others if not one.endswith(" ")]
-        return f"{variant}: {judged.verdict}" + (f" ({'; '.join(told)})" if told else "")
+        return told + [one for one in others if not one.endswith(" ")]
 
     def readable(self, row: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
         """Return a gauge's row with its rates as people say them, and per what: hours for time."""
@@ -221,9 +261,23 @@ class Judgement:
     def __str__(self) -> str:
         return "\n".join(self.sentence(name) for name in self.variants)
 
+    def __repr__(self) -> str:
+        return "\n".join([self._title, str(self), self._outcome()]).strip()
+
     def _repr_html_(self) -> str:
-        items = "".join(f"<li>{html.escape(self.sentence(name))}</li>" for name in self.variants)
-        return f"<p><b>{html.escape(self.scenario['title'])}</b></p><ul>{items}</ul>"
+        rows = [(name, v.verdict, self.why(name), v.agrees) for name, v in self.variants.items()]
+        head = ("variant", "verdict", "measured", "declared")
+        return cards.html(self._title, head, rows, self._outcome())
+
+    @property
+    def _title(self) -> str:
+        return f"{self.scenario['name']}: {self.scenario['title']}"
+
+    def _outcome(self) -> str:
+        claim, fix = self.claim, self.claim["fix"]
+        told = [f"Claim: {claim['measured']}."] if claim["measured"] else []
+        told += [f"Its fix, {fix['variant']}: {fix['measured']}."] if fix["measured"] else []
+        return " ".join(told)
 
 
 def judge(captures: Captures) -> Judgement:
@@ -273,6 +327,7 @@ def _judge_variant(captures: Captures, frame: pd.DataFrame) -> VariantJudged:
         exits=[c.exit for c in measured],
         evidence=_evidence(scenario, frame),
         expect=scenario["variants"].get(name, {}).get("expect", {}),
+        culprits=inspected(captures),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -10,13 +9,13 @@ from typing import Any
 import pandas as pd
 from scipy import stats
 
-from resleak import growth, units
+from resleak import cards, growth, units
 from resleak.declare import Gauge
 from resleak.errors import StoreError
 from resleak.frames import Captures, gauges_of, traces
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """Two variants, gauge by gauge.
 
@@ -47,9 +46,13 @@ class Comparison:
     def __str__(self) -> str:
         return "\n".join(self.frame["sentence"])
 
+    def __repr__(self) -> str:
+        return f"{self.before} → {self.after}\n{self}"
+
     def _repr_html_(self) -> str:
-        items = "".join(f"<li>{html.escape(text)}</li>" for text in self.frame["sentence"])
-        return f"<p>{html.escape(self.before)} → {html.escape(self.after)}</p><ul>{items}</ul>"
+        head = ("gauge", self.before, self.after, "verdicts", "certified")
+        rows = [_cells(row) for row in self.frame.to_dict(orient="records")]
+        return cards.html(f"{self.before} → {self.after}", head, rows)
 
 
 def compare(before: Captures, after: Captures) -> Comparison:
@@ -131,6 +134,14 @@ def _sentence(row: dict[str, Any]) -> str:
         return f"{row['gauge']}: {change}; fixed: below {margin} with 95 % confidence"
     words = f"{row['verdict_before']} → {row['verdict_after']}"
     return f"{row['gauge']}: {change} ({words})"
+
+
+def _cells(row: dict[Any, Any]) -> tuple[str, ...]:
+    rates = (units.rate(row[side], row["unit"]) for side in ("before", "after"))
+    words = f"{row['verdict_before']} → {row['verdict_after']}"
+    margin = units.rate(row["margin"], row["unit"])
+    sure = f"after: within ±{margin}" if row["equivalent"] else "lower" if row["lower"] else ""
+    return (row["gauge"], *rates, words, sure)
 
 
 def _label(side: Captures) -> str:

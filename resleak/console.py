@@ -206,6 +206,7 @@ def _remarks(variant: VariantJudged) -> Iterator[str]:
     hung = [one for one in variant.exits if one["status"] not in ("exited", "running")]
     if hung:
         yield f"{len(hung)} of {len(variant.exits)} runs did not end by themselves"
+    yield from variant.because
     for origin in variant.origins.to_dict(orient="records"):
         yield f"{origin['gauge']}: {_opened(origin)}"
     if "leak" not in set(variant.gauges["verdict"]):

@@ -10,10 +10,14 @@ from typing import Any, overload
 
 import pandas as pd
 
-from resleak import embedded, store
+from resleak import cards, embedded, store
 from resleak.declare import Gauge
 from resleak.errors import StoreError
 from resleak.gauges import BUILTIN, MEASURES
+
+#: What is shown of several captures, and of how many variants at most.
+_HEAD = ("scenario", "variant", "runs", "stacks", "steps", "ended", "made")
+_MOST_ROWS = 40
 
 
 class Capture:
@@ -48,7 +52,33 @@ class Capture:
         return made
 
     def __repr__(self) -> str:
-        return f"<Capture {self.scenario} {self.variant} {self.instrument} {self.run}>"
+        return cards.text(f"capture: {self._name}", self._told())
+
+    def _repr_html_(self) -> str:
+        return cards.html(f"capture: {self._name}", (), self._told())
+
+    @property
+    def _name(self) -> str:
+        return f"{self.scenario} {self.variant}, {self.instrument}, run {self.run}"
+
+    def _told(self) -> list[tuple[str, str]]:
+        about, ended = self.manifest, self.exit
+        params = ", ".join(f"{k} = {v!r}" for k, v in about.get("params", {}).items())
+        host = about.get("host", {})
+        packages = about["versions"].get("packages", {}).items()
+        rows = {
+            "steps": f"{about['steps']} after {about.get('warmup', 0)} to warm up",
+            "ended": f"{ended['status']} in {ended['phase']}, code {ended['code']}",
+            "made": f"{about.get('started', '')} {'' if self.complete else '(not complete)'}",
+            "seed": str(about["seed"]),
+            "parameters": params,
+            "Python": " ".join([about["versions"]["python"], *(f"{k} {v}" for k, v in packages)]),
+            "host": " ".join(
+                str(host[key]) for key in ("system", "machine", "libc") if key in host
+            ),
+            "revision": str(about.get("git", "")),
+        }
+        return [(name, told) for name, told in rows.items() if told.strip()]
 
     @property
     def scenario(self) -> str:
@@ -62,7 +92,7 @@ class Capture:
 
     @property
     def instrument(self) -> str:
-        """``gauges`` or ``memray``."""
+        """``gauges``, ``memray``, ``handles`` or ``forensics``."""
         return str(self.manifest["instrument"])
 
     @property
@@ -90,8 +120,10 @@ class Capture:
 
         Parameters
         ----------
-        name : {"trace", "stacks", "live", "marks"}
-            The first for the instrument ``gauges``, the others for ``memray``.
+        name : str
+            ``trace`` for ``gauges``; ``stacks``, ``live`` or ``marks`` for ``memray``; ``handles``,
+            ``stacks`` or ``marks`` for ``handles``; ``exit``, ``stalls``, ``locks``, ``lost``,
+            ``retention`` or ``cycles`` for ``forensics``.
 
         Returns
         -------
@@ -140,11 +172,29 @@ class Captures(Sequence[Capture]):
         return self._captures[index]
 
     def __repr__(self) -> str:
-        names = ", ".join(dict.fromkeys(f"{c.scenario} {c.variant}" for c in self))
-        return f"<{len(self)} captures: {names or 'none'}>"
+        return cards.text(f"{len(self)} captures", [_HEAD, *self._told()[:_MOST_ROWS]])
 
     def _repr_html_(self) -> str:
-        return str(self.frame.drop(columns="path").to_html(index=False))
+        rows = self._told()
+        more = f"and {len(rows) - _MOST_ROWS} variants more" if len(rows) > _MOST_ROWS else ""
+        return cards.html(f"{len(self)} captures", _HEAD, rows[:_MOST_ROWS], more)
+
+    def _told(self) -> list[tuple[object, ...]]:
+        """Return a row for each variant: what ran, how often, how it ended."""
+        groups: dict[tuple[str, str], list[Capture]] = {}
+        for one in self:
+            groups.setdefault((one.scenario, one.variant), []).append(one)
+        return [
+            (
+                *names,
+                sum(one.instrument == "gauges" for one in group),
+                "yes" if any(one.instrument == "memray" for one in group) else "no",
+                group[0].manifest["steps"],
+                ", ".join(dict.fromkeys(one.exit["status"] for one in group)),
+                str(group[0].manifest.get("started", ""))[:10],
+            )
+            for names, group in groups.items()
+        ]
 
     def select(
         self,
@@ -222,8 +272,8 @@ def load(path: Path | str) -> Captures:
         raise StoreError(f"there is no complete capture in {path}: {reason}")
     for problem in problems:
         warnings.warn(f"left out: {problem}", stacklevel=2)
-    order = {"gauges": 0, "memray": 1}
-    found.sort(key=lambda c: (c.scenario, _place(c), order.get(c.instrument, 2), c.run))
+    order = {"gauges": 0, "memray": 1, "handles": 2, "forensics": 3}
+    found.sort(key=lambda c: (c.scenario, _place(c), order.get(c.instrument, 3), c.run))
     return Captures(found)
 
 

@@ -288,6 +288,20 @@ def trim_heap() -> None:
     getattr(psutil, "heap_trim", lambda: None)()
 
 
+def started_in(variable: str, value: str) -> list[int]:
+    """Return the processes that have a variable of this value in their environment."""
+    import psutil
+
+    found = []
+    for process in psutil.process_iter() if value else ():
+        try:
+            if process.environ().get(variable) == value:
+                found.append(process.pid)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
 def memory_bytes() -> int:
     """Return the memory of this machine in bytes."""
     return memory()[0]

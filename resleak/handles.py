@@ -210,6 +210,18 @@ def origins(captures: Iterable[Capture], gauges: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(found, ignore_index=True)[columns] if found else pd.DataFrame(columns=columns)
 
 
+def leading(gauges: pd.DataFrame) -> str:
+    """Return the unit of the first gauge that counts handles and leaks or waits, for `growth`.
+
+    Parameters
+    ----------
+    gauges : DataFrame
+        What was judged of one variant's gauges: ``unit``, ``verdict``.
+    """
+    wrong = gauges["verdict"].isin(["leak", "deferred"]) & gauges["unit"].isin(UNITS)
+    return str(next(iter(gauges.loc[wrong, "unit"]), UNITS[0]))
+
+
 def named(origins: pd.DataFrame) -> dict[str, str]:
     """Return the first line of each gauge in words: ``FILE:LINE in FUNCTION``, if it is known."""
     known = origins[origins["file"] != ""].drop_duplicates("gauge")

@@ -19,6 +19,7 @@ from resleak.frames import Capture, Captures
 from resleak.runner import Progress
 from resleak.workload import Workload
 
+_MEMORY = {"blocks", "objects", "heap", "native", "rss", "uss"}
 _HANDLES = {
     "fds": "descriptors",
     "sockets": "sockets",
@@ -55,7 +56,9 @@ class Investigation:
 
     @property
     def line(self) -> str:
-        """The line that holds on to most, with its rate and its share, in a sentence or two."""
+        """The line that holds on to most, with its share; empty unless memory leaks."""
+        if not self.leaking() & _MEMORY:
+            return ""
         told = stacks.in_words(self.variant.sites)
         inner = self._called()
         return f"{told} It was allocated in {inner}." if inner else told
@@ -78,7 +81,8 @@ class Investigation:
     def rows(self) -> list[dict[str, Any]]:
         """Return the gauges that show something or are undecided, worst first."""
         order = claims.ORDER.index
-        shown = [row for row in self.all_rows() if row["verdict"] not in ("level", "bounded")]
+        silent = ("level", "bounded", *(("inconclusive",) if self.verdict == HANGS else ()))
+        shown = [row for row in self.all_rows() if row["verdict"] not in silent]
         return sorted(shown, key=lambda row: order(row["verdict"]))
 
     def quiet(self) -> list[str]:
@@ -103,8 +107,7 @@ class Investigation:
     def __str__(self) -> str:
         told = [f"{self.name}: {self.verdict}"]
         told += [f"{row['gauge']}: {_found(row)}" for row in self.rows()]
-        told += [self.line] if len(self.variant.sites) else []
-        return "\n".join([*told, *self.quiet(), *self.next_steps()])
+        return "\n".join(filter(None, [*told, self.line, *self.quiet(), *self.next_steps()]))
 
     def _repr_html_(self) -> str:
         first, *others = str(self).splitlines()
@@ -218,7 +221,7 @@ def _advice(found: Investigation) -> Iterator[str]:
     words = {row["gauge"]: row["verdict"] for row in found.rows()}
     leaks = {gauge for gauge, word in words.items() if word == "leak"}
     if found.verdict == HANGS:
-        yield "A run did not end by itself; where its threads stood: " + _where(found)
+        yield _stopped(found)
     for gauge in sorted(leaks & set(_HANDLES)):
         yield f"Find what opens {_HANDLES[gauge]} in the step, and close it on every path."
     if leaks & {"rss", "uss"} and not leaks & {"heap", "native", "blocks"}:
@@ -230,7 +233,14 @@ def _advice(found: Investigation) -> Iterator[str]:
         yield "If it still grows in service, this step does not do what the service does."
 
 
-def _where(found: Investigation) -> str:
-    hung = next(one for one in found.variant.exits if one["status"] != "exited")
-    lines = [line.strip() for stack in hung["stacks"] for line in stack.splitlines()]
-    return next((line for line in lines if line.startswith("File ")), "nobody knows") + "."
+def _stopped(found: Investigation) -> str:
+    """Say how a run was ended, and where its first thread stood."""
+    one = next(one for one in found.variant.exits if one["status"] != "exited")
+    why = {
+        "deadline": f"in {one['phase']}, a step took longer than its deadline (--deadline)",
+        "memory": f"in {one['phase']}, it went over the limit of memory",
+        "hung": "it did not end by itself when its steps were done",
+    }
+    lines = [line.strip() for stack in one["stacks"] for line in stack.splitlines()]
+    place = next((f"; it stood at {line}" for line in lines if line.startswith("File ")), "")
+    return f"A run was ended: {why.get(one['status'], one['status'])}{place}."

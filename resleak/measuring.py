@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from resleak import assemble, gauges, places, spawn, store
+from resleak import assemble, gauges, places, records, spawn, store
 from resleak.errors import CaptureError
 from resleak.plan import Job
 from resleak.provenance import FILE as CENSUS
@@ -68,6 +68,8 @@ def _measure(job: Job, folder: Path, workdir: Path, on_step: OnStep, stop: threa
         own = assemble.own_gauges(folder, job.plan.scenario["own_gauges"])
         manifest["scenario"] = {**job.plan.scenario, "own_gauges": [asdict(one) for one in own]}
         manifest["missing"] = gauges.missing(assemble.write_trace(folder, seen, own))
+    if job.instrument == "forensics":
+        manifest["ending"] = records.write(folder, job.plan.work.root, seen.status)
     store.write_json(folder / store.MANIFEST, manifest)
     _check_finished(job, seen, failure)
     manifest["facts"] = _facts(job, folder, workdir)
@@ -108,6 +110,9 @@ def _check_finished(job: Job, seen: Seen, failure: Mapping[str, Any]) -> None:
     """Raise if the run is no result: hanging and running into a limit are results."""
     if seen.status == "interrupted":
         raise KeyboardInterrupt
+    if seen.status == "deadline" and seen.phase == "start":
+        limit = f"{job.plan.scenario['deadline_s']:g} s"
+        raise CaptureError(f"{job.plan.work.name} was not loaded within {limit}: see --deadline")
     if seen.status not in ("failed", "crashed"):
         return
     where = f" at line {failure['line']}" if failure.get("line") else ""

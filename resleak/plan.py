@@ -140,8 +140,8 @@ def jobs(
 ) -> Iterable[Job]:
     """Return one job for each run of each variant, and more that name lines.
 
-    One with memray where it makes sense, and one that follows handles where the system tells of
-    them.
+    One that is inspected, one with memray where it makes sense, and one that follows handles where
+    the system tells of them.
 
     Raises
     ------
@@ -156,6 +156,7 @@ def jobs(
         final = parameters(of.scenario, variant, {**of.presets, **params})
         for run in range(1, runs + 1):
             yield Job(of, variant, "gauges", run, seed + run - 1, final)
+        yield Job(of, variant, "forensics", 1, seed, final)
         if of.scenario["stacks"] and "memray" in of.about["packages"]:
             yield Job(of, variant, "memray", 1, seed, final)
         if sys.platform == "linux":

@@ -60,7 +60,7 @@ class Page:
     def html(self) -> str:
         """Return the page, with each script that draws once, and only if something needs it."""
         page, _ = _exporter(self.links).from_notebook_node(
-            self.book, resources=self._resources(self.title or _title(self.book))
+            self.book, resources=self._resources(self.title or told(self.book)[0])
         )
         return str(page)
 
@@ -79,12 +79,12 @@ class Page:
 
     def markdown(self) -> str:
         """Return what the page says first, to stand alone in an issue."""
-        told = dict(self.provenance)
-        made: dict[str, str] = {k: told[k] for k in ("Measured on", "Packages") if k in told}
-        made |= {"Run again": f"`{told['Run again']}`"} if "Run again" in told else {}
+        known = dict(self.provenance)
+        made: dict[str, str] = {k: known[k] for k in ("Measured on", "Packages") if k in known}
+        made |= {"Run again": f"`{known['Run again']}`"} if "Run again" in known else {}
         if self.title:
             return brief.markdown(self.title, "", self.findings, made)
-        return brief.markdown(_title(self.book), _lead(self.book), self.findings, made)
+        return brief.markdown(*told(self.book), self.findings, made)
 
     def _resources(self, title: str) -> dict[str, Any]:
         from resleak.figures._style import CONFIG
@@ -186,16 +186,12 @@ def _base64_only(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9+/=]", "", text)
 
 
-def _title(book: Any) -> str:
-    lines = (line for c in book.cells if c.cell_type == "markdown" for line in c.source.split("\n"))
-    return next((line.lstrip("# ").strip() for line in lines if line.startswith("# ")), "Report")
-
-
-def _lead(book: Any) -> str:
-    """Return what a notebook answers below its title: the first paragraph."""
-    first = next((c.source for c in book.cells if c.cell_type == "markdown"), "")
-    _, _, rest = first.partition("\n")
-    return str(rest.strip().split("\n\n")[0])
+def told(book: Any) -> tuple[str, str]:
+    """Return a notebook's title, and the first paragraph below it: its answer."""
+    texts = (c.source.strip() for c in book.cells if c.cell_type == "markdown")
+    first = next((text for text in texts if text.startswith("# ")), "# Report")
+    title, _, rest = first.partition("\n")
+    return title.lstrip("# ").strip(), str(rest.strip().split("\n\n")[0])
 
 
 def _style() -> str:

@@ -71,7 +71,8 @@ class Watched:
         Given the two descriptors of the control line and the start time, returns the arguments of
         the process.
     env : dict of str to str
-        The whole environment of the process.
+        The whole environment of the process. Its temporary folder is its own: whatever else has
+        it when the process ends was started by it, and is ended too.
     folder : Path
         Where the process leaves its rows and its last words.
     deadline_s, exit_deadline_s, total_s : float
@@ -92,6 +93,7 @@ class Watched:
         memory_bytes: int,
     ) -> None:
         self.folder, self.memory_bytes, self.total_s = folder, memory_bytes, total_s
+        self.temporary = env.get("TMPDIR", "")
         self.steps, self.progress_s = 0, 0.0
         self.deadline_s, self.exit_deadline_s = deadline_s, exit_deadline_s
         self.seen, self._buffer = Seen(), b""
@@ -212,11 +214,16 @@ class Watched:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        for pid in gauges.started_in("TMPDIR", self.temporary):  # those with a session of their own
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
 
     def _sum_up(self) -> Seen:
         seen = self.seen
         seen.code = self.process.returncode
-        ended_early = seen.phase not in ("teardown", "exit")
+        # Its own note counts as well: the code under study may have closed the control line.
+        reached = {seen.phase, probes.PHASES[int(self._place()["phase"])]}
+        ended_early = not reached & {"teardown", "exit"}
         if seen.status == "exited" and (seen.code != 0 or ended_early):
             seen.status = "failed" if seen.code == 3 else "crashed"
         return seen

@@ -20,6 +20,7 @@ MAKING = {
     "assemble",
     "attach",
     "child",
+    "forensics",
     "commands",
     "load",
     "measuring",
@@ -27,6 +28,7 @@ MAKING = {
     "observe",
     "plan",
     "probes",
+    "records",
     "provenance",
     "runner",
     "spawn",
@@ -37,6 +39,7 @@ READING = {
     "claims",
     "comparison",
     "curves",
+    "culprits",
     "findings",
     "frames",
     "growth",
@@ -47,12 +50,13 @@ READING = {
     "logs",
     "rates",
     "recording",
+    "shelf",
     "stacks",
     "sweeps",
 }
 #: From the bottom up: a module imports from its own layer and from those before it.
 LAYERS = (
-    {"errors", "forecast", "pace", "places", "units"},
+    {"cards", "errors", "forecast", "pace", "places", "units"},
     {"declare"},
     {"calls", "catalog", "scenarios"},
     {"testitems"},

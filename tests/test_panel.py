@@ -157,7 +157,7 @@ def test_a_stopped_session_keeps_what_it_has(files, tmp_path):
         c for c in psutil.Process().children(recursive=True) if "child.py" in str(c.cmdline())
     ]
     kept = session.live.read()
-    assert kept.groupby("run").size().gt(20).any()
+    assert len(kept) > 20
     assert len(list(tmp_path.rglob("trace.parquet"))) == 2
     assert session.judgement() is None
     assert set(session.verdicts()["verdict"]) <= {"inconclusive", "leak", "level", "bounded"}

@@ -20,7 +20,7 @@ def show_investigation(found: Investigation) -> None:
     screen.print(f"{found.name}: {found.verdict} ({runs} runs of {steps} steps)", style="bold")
     if found.rows():
         screen.print(_gauges(found))
-    for line in (*found.quiet(), found.line, *found.next_steps()):
+    for line in filter(None, (found.line, *found.quiet(), *found.next_steps())):
         screen.print(line)
 
 

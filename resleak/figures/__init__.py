@@ -6,6 +6,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from resleak.figures.culprits import culprits_table, end_timeline, holders_table, stalls_table
 from resleak.figures.difference import difference
 from resleak.figures.flame import Flame, flamegraph
 from resleak.figures.opened import opened, openings_table
@@ -42,12 +43,15 @@ __all__ = [
     "budget_table",
     "claims_markdown",
     "claims_table",
+    "culprits_table",
     "difference",
+    "end_timeline",
     "ends",
     "evidence",
     "expectation",
     "flamegraph",
     "guilty",
+    "holders_table",
     "icicle",
     "limits_chart",
     "limits_table",
@@ -58,6 +62,7 @@ __all__ = [
     "quiet",
     "scaling",
     "sites_table",
+    "stalls_table",
     "timeline",
     "use",
     "verdict_table",

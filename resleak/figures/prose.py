@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -53,7 +54,13 @@ def about(judgement: Judgement) -> Prose:
     source = f"Seed {scenario['seed']}: “{scenario['claim']}”" if scenario["claim"] else ""
     title = f"**{scenario['title'] or scenario['name']}**"
     _, _, rest = scenario["doc"].partition("\n")
-    return Prose("\n\n".join(part for part in (title, source, rest.strip()) if part))
+    told = "\n\n".join(part for part in (title, source, rest.strip()) if part)
+    return Prose(_without_tags(told))
+
+
+def _without_tags(markdown: str) -> str:
+    """Return Markdown in which a tag is text; in code it is text anyway."""
+    return re.sub(r"(`[^`]*`)|<(?=[a-zA-Z/!?])", lambda m: m[1] or "\\<", markdown)
 
 
 def answer(judgement: Judgement) -> Prose:

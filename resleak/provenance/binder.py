@@ -11,7 +11,7 @@ they are of, or not at all.
 from __future__ import annotations
 
 import weakref
-from os import close, dup, fstat, stat_result  # before `wraps` replaces some of them
+from os import close, dup, fstat  # before `wraps` replaces some of them
 from threading import get_ident
 from typing import Any, NamedTuple
 
@@ -20,6 +20,8 @@ from resleak.provenance.calls import Calls
 #: What several threads may have opened is told apart among this many at most.
 _MOST_DOUBTFUL = 4096
 NO_NUMBER = -1
+#: What libraries open for themselves, under numbers that are guessed and have to be checked.
+GUESSED = ("sqlite3", "map", "directory")
 
 
 class Opening(NamedTuple):
@@ -35,6 +37,8 @@ class Opening(NamedTuple):
         What it was asked to open.
     inode : int
         Of what it opened; 0 if `path` tells.
+    thing : weakref, optional
+        The object to which the descriptor belongs, if there is one.
     step, phase, thread : int
         When, and by whom.
     """
@@ -43,6 +47,7 @@ class Opening(NamedTuple):
     kind: str
     path: Any
     inode: int
+    thing: weakref.ref[Any] | None
     step: int
     phase: int
     thread: int
@@ -92,16 +97,17 @@ class Binder:
         self.processes: dict[int, Opening] = {}
         self.paths: list[tuple[str, Opening]] = []
 
-    def made(self, kind: str, path: Any = None, inode: int = 0, skip: int = 2) -> Opening:
+    def made(self, kind: str, inode: int = 0, path: Any = None, skip: int = 2) -> Opening:
         """Return an opening by the calling thread, now; `skip` of its frames are ours."""
         node = self.calls.here(skip)
-        return Opening(node, kind, path, inode, self.step, self.phase, get_ident())
+        return Opening(node, kind, path, inode, None, self.step, self.phase, get_ident())
 
-    def file(self, number: int, path: Any) -> None:
-        """Note a file that a wrapped call returned."""
+    def file(self, number: int, path: Any, thing: Any = None) -> None:
+        """Note a file that a wrapped call returned, with the object that closes it."""
         # Spelled out: this is what happens most often.
+        node, ref = self.calls.here(2), None if thing is None else weakref.ref(thing)
         self.descriptors[number] = Opening(
-            self.calls.here(2), "", path, 0, self.step, self.phase, get_ident()
+            node, "", path, 0, ref, self.step, self.phase, get_ident()
         )
 
     def opened(self, number: int, kind: str) -> None:
@@ -121,42 +127,27 @@ class Binder:
         except OSError:  # there is none left, or somebody closed the spare one
             return NO_NUMBER
 
-    def guessed(self, number: int, kind: str, status: stat_result) -> None:
-        """Note what a library opened during a wrapped call, under what number it seems.
+    def guessed(self, number: int, made: Opening) -> None:
+        """Note what a library opened during a wrapped call, under the number that it seems to have.
 
         Parameters
         ----------
         number : int
             What `next_number` returned before.
-        kind : str
-            What was opened.
-        status : stat_result
-            Of what was opened.
+        made : Opening
+            Of one of the kinds in `GUESSED`.
         """
-        made = self.made(kind, inode=status.st_ino, skip=3)
         before = self.descriptors.get(number)
-        if before is not None and before.thread != made.thread and before.inode == made.inode:
-            del self.descriptors[number]
-            self._doubt(before)
-            self._doubt(made)
-        elif _inode(number) == made.inode:
-            self.descriptors[number] = made
+        contested = before is not None and before.thread != made.thread and before.kind == made.kind
+        if contested or number == NO_NUMBER:
+            self.descriptors.pop(number, None)
+            room = _MOST_DOUBTFUL - len(self.doubtful)
+            self.doubtful += [one for one in (before, made) if one is not None][:room]
         else:
-            self._doubt(made)
+            self.descriptors[number] = made
 
     def take(self) -> tuple[dict[int, Opening], list[Opening]]:
         """Return what was noted of descriptors, for sure and in doubt, and begin anew."""
         taken = self.descriptors, self.doubtful
         self.descriptors, self.doubtful = {}, []
         return taken
-
-    def _doubt(self, made: Opening) -> None:
-        if len(self.doubtful) < _MOST_DOUBTFUL:
-            self.doubtful.append(made)
-
-
-def _inode(number: int) -> int:
-    try:
-        return fstat(number).st_ino
-    except OSError:
-        return 0

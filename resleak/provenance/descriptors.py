@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from resleak.provenance import kernel
-from resleak.provenance.binder import Opening
+from resleak.provenance.binder import GUESSED, Opening
 from resleak.provenance.calls import UNKNOWN, Calls
 
 #: Files that SQLite opens beside a database, when it first needs them.
@@ -64,6 +64,7 @@ class Descriptors:
             As `Binder.take` returns them.
         """
         found, gone, seen = [], [], set()
+        doubtful = [*doubtful, *(made for made in noted.values() if made.kind in GUESSED)]
         for number, status in kernel.descriptors():
             seen.add(number)
             known, made = self._known.get(number), noted.get(number)
@@ -123,7 +124,18 @@ def _fits(made: Opening, status: os.stat_result, kind: str, target: str) -> bool
     if made.inode:
         # All descriptors without a file have the same inode.
         return made.inode == status.st_ino and made.kind in ("", "map", "sqlite3", kind)
-    return _is_at(made.path, status, target)
+    return _is_held(made) and _is_at(made.path, status, target)
+
+
+def _is_held(made: Opening) -> bool:
+    """Tell whether the object that closes the descriptor has not done so."""
+    if made.thing is None:  # there is none, as of what os.open returns
+        return True
+    thing = made.thing()
+    try:
+        return thing is not None and not thing.closed
+    except ValueError:  # detached: another object closes it
+        return True
 
 
 def _is_at(path: Any, status: os.stat_result, target: str) -> bool:
@@ -131,6 +143,8 @@ def _is_at(path: Any, status: os.stat_result, target: str) -> bool:
         asked = os.fsdecode(path)
     except TypeError:  # not a path: nothing can be compared
         return False
+    if asked.startswith("file:"):  # a URI, as SQLite takes them
+        asked = asked.removeprefix("file:").partition("?")[0]
     if os.path.abspath(asked) == target:
         return True
     try:

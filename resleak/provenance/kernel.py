@@ -71,9 +71,7 @@ def link(number: int) -> str:
 
 
 def status_of(path: Any) -> os.stat_result | None:
-    """Return what is at a path, a descriptor or, for SQLite, a URI; None if nothing is."""
-    if isinstance(path, str) and path.startswith("file:"):
-        path = path.removeprefix("file:").partition("?")[0]
+    """Return what is at a path or a descriptor; None if nothing is."""
     try:
         return os.stat(path)
     except (OSError, ValueError, TypeError):

@@ -40,6 +40,8 @@ _DESCRIPTORS = {
     **{"memfd_create": "memfd", "pidfd_open": "pidfd"},
 }
 _PROCESSES = ("fork", "posix_spawn", "posix_spawnp")
+#: Modules that go on with the original: we ourselves, and what is wrapped itself.
+_UNTOUCHED = (__package__, "threading")
 _DUPLICATING = {fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC}
 
 
@@ -95,7 +97,7 @@ def _function(module: ModuleType, name: str, around: _Around) -> None:
     made = _Wrapper(functools.wraps(real)(around(real)))
     made.__module__ = module.__name__
     for user in list(sys.modules.values()):
-        if isinstance(user, ModuleType) and not user.__name__.startswith(__package__):
+        if isinstance(user, ModuleType) and not user.__name__.startswith(_UNTOUCHED):
             for alias in [alias for alias, value in vars(user).items() if value is real]:
                 setattr(user, alias, made)
 
@@ -111,7 +113,7 @@ def _open(binder: Binder) -> _Around:
             made = real(file, *args, **kwargs)
             # A number is open already; an opener has opened by itself, and was noted.
             if binder.on and not isinstance(file, int) and kwargs.get("opener") is None:
-                binder.file(made.fileno(), file)
+                binder.file(made.fileno(), file, made)
             return made
 
         return call
@@ -226,13 +228,17 @@ def _thread_start(binder: Binder) -> _Around:
 def _raw_thread(binder: Binder) -> _Around:
     def around(real: _Function) -> _Function:
         def call(function: _Function, args: Any, kwargs: Any = {}, /) -> Any:  # noqa: B006
-            made = binder.made("thread")
+            made, begun = binder.made("thread"), _thread.allocate_lock()
 
             def run(*args: Any, **kwargs: Any) -> None:
                 binder.threads[threading.get_native_id()] = made
+                begun.release()
                 function(*args, **kwargs)
 
-            return real(run, args, kwargs)
+            begun.acquire()
+            started = real(run, args, kwargs)
+            begun.acquire()  # its number is known from now on
+            return started
 
         return call
 
@@ -282,10 +288,8 @@ def _sqlite(binder: Binder) -> _Around:
             number = binder.next_number() if binder.on else -1
             made = real(database, *args, **kwargs)
             if binder.on:
-                binder.databases[id(made)] = binder.made("connection")
-                status = kernel.status_of(database)
-                if status is not None:
-                    binder.guessed(number, "sqlite3", status)
+                opening = binder.databases[id(made)] = binder.made("sqlite3", path=database)
+                binder.guessed(number, opening)
             return made
 
         return call
@@ -300,7 +304,7 @@ def _scandir(binder: Binder) -> _Around:
             made = real(path)
             status = kernel.status_of(path) if binder.on else None
             if status is not None:
-                binder.guessed(number, "directory", status)
+                binder.guessed(number, binder.made("directory", status.st_ino))
             return made
 
         return call
@@ -345,7 +349,7 @@ def _mmap(binder: Binder) -> type:
             number = binder.next_number() if binder.on and fileno >= 0 else -1
             made = real.__new__(cls, fileno, *args, **kwargs)
             if number >= 0:
-                binder.guessed(number, "map", os.fstat(fileno))
+                binder.guessed(number, binder.made("map", os.fstat(fileno).st_ino))
             return made
 
     Map.__name__, Map.__qualname__, Map.__module__ = "mmap", "mmap", "mmap"

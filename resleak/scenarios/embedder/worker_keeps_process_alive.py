@@ -76,7 +76,7 @@ class Embedder:
         self.writer = Writer(run.workdir / "vectors.db", run.params.batch)
         with closing(sqlite3.connect(self.writer.path)) as db:
             db.execute("CREATE TABLE vectors (id INTEGER, vector BLOB)")
-        self.writer.start()
+        self.writer.start()  # guilty
 
     def embed(self, number: int) -> None:
         assert self.model is not None
