@@ -169,10 +169,8 @@ class Judgement:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """The verdicts, one row a variant and gauge; in ``.attrs["per"]`` what rates are per."""
-        joined = pd.concat([v.gauges for v in self.variants.values()], ignore_index=True)
-        joined.attrs["per"] = self.per
-        return joined
+        """The verdicts, one row a variant and gauge."""
+        return pd.concat([v.gauges for v in self.variants.values()], ignore_index=True)
 
     @property
     def claim(self) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def verdict_table(growth: pd.DataFrame, *, all_rows: bool = False) -> Table:
     clean = ranked["verdict"].isin(_CLEAN).groupby(ranked["gauge"]).transform("all")
     folded = ranked[clean & (not all_rows)]
     shown = ranked.drop(folded.index)
-    per = str(growth.attrs.get("per", "step"))
+    per = str(growth["per"].iloc[0]) if "per" in growth else "step"
     parts = [_verdicts(shown, names, per)] if len(shown) else []
     if len(folded):
         what = f"level or bounded in every variant: {', '.join(folded['gauge'].unique())}"
