@@ -130,15 +130,15 @@ def _run_all(todo: list[Job], tally: _Tally, parallel: int, stop: threading.Even
 
 def _run(job: Job, tally: _Tally, stop: threading.Event, stuck: set[str]) -> Path | None:
     """Run one job; what fails under another instrument costs what that finds, not the verdict."""
-    if job.instrument == "gauges":
-        folder = measure(job, tally, stop)
-        if store.read_manifest(folder)["exit"]["status"] == "deadline":
-            stuck.add(job.variant)
-        return folder
-    if job.variant in stuck and job.instrument != "forensics":  # it would only hang for longer
-        return None
+    if job.variant in stuck and job.instrument not in ("gauges", "forensics"):
+        return None  # it would only hang again, for longer
     try:
-        return measure(job, tally, stop)
+        folder = measure(job, tally, stop)
     except (CaptureError, StoreError) as error:
+        if job.instrument == "gauges":
+            raise
         warnings.warn(f"without {job.instrument}: {error}", stacklevel=1)
         return None
+    if store.read_manifest(folder)["exit"]["status"] == "deadline":
+        stuck.add(job.variant)
+    return folder
