@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -10,13 +9,13 @@ from typing import Any
 import pandas as pd
 from scipy import stats
 
-from resleak import growth, units
+from resleak import cards, growth, units
 from resleak.declare import Gauge
 from resleak.errors import StoreError
 from resleak.frames import Captures, gauges_of, traces
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """Two variants, gauge by gauge.
 
@@ -25,7 +24,7 @@ class Comparison:
     before, after : str
         Names of the two.
     frame : DataFrame
-        One row a gauge: ``gauge unit before after difference low high p lower margin equivalent
+        One row a gauge: ``gauge unit per before after difference low high p lower margin equivalent
         sentence``. Rates are per step; `low` and `high` bound the difference; `p` is the one-sided
         Mann-Whitney probability that the runs' rates are not lower after; `equivalent` says that
         the whole interval of `after` lies within plus and minus `margin`.
@@ -47,9 +46,13 @@ class Comparison:
     def __str__(self) -> str:
         return "\n".join(self.frame["sentence"])
 
+    def __repr__(self) -> str:
+        return f"{self.before} → {self.after}\n{self}"
+
     def _repr_html_(self) -> str:
-        items = "".join(f"<li>{html.escape(text)}</li>" for text in self.frame["sentence"])
-        return f"<p>{html.escape(self.before)} → {html.escape(self.after)}</p><ul>{items}</ul>"
+        head = ("gauge", self.before, self.after, "verdicts", "certified")
+        rows = [_cells(row) for row in self.frame.to_dict(orient="records")]
+        return cards.html(f"{self.before} → {self.after}", head, rows)
 
 
 def compare(before: Captures, after: Captures) -> Comparison:
@@ -103,6 +106,7 @@ def _row(
     row = {
         "gauge": gauge.name,
         "unit": gauge.unit,
+        "per": str(new["per"]),
         "before": float(old["per_step"]),
         "after": float(new["per_step"]),
         "difference": float(new["per_step"] - old["per_step"]),
@@ -125,12 +129,24 @@ def _lower_p(before: Any, after: Any) -> float:
 
 
 def _sentence(row: dict[str, Any]) -> str:
-    change = f"{units.rate(row['before'], row['unit'])} → {units.rate(row['after'], row['unit'])}"
+    change = f"{_rate(row, 'before')} → {_rate(row, 'after')}"
     if row["verdict_before"] == "leak" and row["equivalent"]:
-        margin = units.rate(row["margin"], row["unit"])
+        margin = _rate(row, "margin")
         return f"{row['gauge']}: {change}; fixed: below {margin} with 95 % confidence"
     words = f"{row['verdict_before']} → {row['verdict_after']}"
     return f"{row['gauge']}: {change} ({words})"
+
+
+def _rate(row: dict[Any, Any], key: str) -> str:
+    return units.rate(row[key], row["unit"], row["per"])
+
+
+def _cells(row: dict[Any, Any]) -> tuple[str, ...]:
+    rates = (_rate(row, side) for side in ("before", "after"))
+    words = f"{row['verdict_before']} → {row['verdict_after']}"
+    margin = _rate(row, "margin")
+    sure = f"after: within ±{margin}" if row["equivalent"] else "lower" if row["lower"] else ""
+    return (row["gauge"], *rates, words, sure)
 
 
 def _label(side: Captures) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from resleak import rates
+from resleak import rates, units
 from resleak.declare import Gauge, Verdict
 from resleak.rates import FEWEST, Rate, Runs
 
@@ -28,6 +28,8 @@ DRAINED = 0.1
 _LEAST_RISE = 2.0
 #: What waits for the collector counts from this many handles a block.
 _LEAST_DROP = 2.0
+#: The columns that are in the gauge's unit per step.
+RATES = ("per_step", "low", "high", "smallest_detectable")
 _COUNTED = ("handles", "own")
 _UNDECIDED: Verdict = "inconclusive"
 
@@ -46,6 +48,8 @@ class Series:
         Median fall at a collection, over the steady blocks of all runs.
     peak, at_end : float
         Highest reading of all runs, and the median last one.
+    per : str
+        What steps are: ``step``, ``s`` or ``request``.
     """
 
     steady: Runs
@@ -54,6 +58,7 @@ class Series:
     drop: float
     peak: float
     at_end: float
+    per: str = "step"
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,7 @@ class Judged:
     p: float
     runs: int
     reason: str
+    per: str
 
 
 def judge(traces: pd.DataFrame, gauges: Mapping[str, Gauge]) -> pd.DataFrame:
@@ -82,7 +88,7 @@ def judge(traces: pd.DataFrame, gauges: Mapping[str, Gauge]) -> pd.DataFrame:
     Parameters
     ----------
     traces : DataFrame
-        As `resleak.frames.traces` gives them.
+        As `resleak.frames.traces` gives them; in ``.attrs["per"]`` what their steps are.
     gauges : mapping of str to Gauge
         Which gauges, with their units and floors; counters and facts are passed over.
 
@@ -90,13 +96,13 @@ def judge(traces: pd.DataFrame, gauges: Mapping[str, Gauge]) -> pd.DataFrame:
     -------
     DataFrame
         One row a variant and gauge: ``variant gauge family verdict per_step low high unit
-        smallest_detectable peak at_end held_between_collections p runs reason``. Rates are in the
-        unit per step.
+        smallest_detectable peak at_end held_between_collections p runs reason per``. Rates are in
+        the unit per step, and `per` says what that is.
     """
     rows = []
     levels = [gauge for gauge in gauges.values() if gauge.kind == "level"]
     for variant, trace in traces.groupby("variant", sort=False):
-        readings = Readings(trace)
+        readings = Readings(trace, str(traces.attrs.get("per", "step")))
         known = [gauge for gauge in levels if readings.has(gauge.name)]
         judged = [_judge_one(gauge, series(readings, gauge.name)) for gauge in known]
         final = _corrected(_corroborated(judged))
@@ -127,17 +133,21 @@ class Readings:
     ----------
     trace : DataFrame
         The runs of one variant.
+    per : str
+        What their steps are.
     """
 
-    def __init__(self, trace: pd.DataFrame) -> None:
-        self._trace = trace
+    def __init__(self, trace: pd.DataFrame, per: str = "step") -> None:
+        self._trace, self.per = trace, per
         self.run, self.step, self.block = (
             trace[name].to_numpy() for name in ("run", "step", "block")
         )
         self.runs = np.unique(self.run)
         phase, moment = trace["phase"].to_numpy(object), trace["moment"].to_numpy(object)
         self.steady, self.settle = phase == "steady", phase == "settle"
-        self.before, self.after = moment == "before_collect", moment == "after_collect"
+        self.before = moment == "before_collect"
+        # A process that is watched from outside is read as it is: nothing collects for it.
+        self.after = (moment == "after_collect") | (moment == "reading")
         self.stepped = moment == "step"
 
     def has(self, gauge: str) -> bool:
@@ -174,6 +184,7 @@ def series(readings: Readings, gauge: str) -> Series:
         drop=_drop(readings, values),
         peak=float(np.nanmax(values)),
         at_end=_median(values[rows][-1:] for rows in by_run),
+        per=readings.per,
     )
 
 
@@ -225,14 +236,15 @@ def _judge_one(gauge: Gauge, seen: Series) -> Judged:
         numbers = (found.value, found.low, found.high, gauge.unit, smallest)
         level = (seen.peak, seen.at_end, seen.drop)
         return Judged(
-            gauge.name, gauge.family, verdict, *numbers, *level, found.p, len(seen.steady), reason
-        )
+            gauge.name, gauge.family, verdict, *numbers, *level,
+            found.p, len(seen.steady), reason, seen.per,
+        )  # fmt: skip
 
     if not seen.steady or min(len(points) for points in seen.steady) < FEWEST:
         nothing = Rate(np.nan, np.nan, np.nan, 1.0)
         return judged("inconclusive", nothing, np.nan, _too_few(seen))
     late = _late(seen.steady)
-    found, floor = rates.rate(late), _floor(gauge, late)
+    found, floor = rates.rate(late), _floor(gauge, late, seen.per)
     verdict, reason = _verdict(gauge, seen, late, found, floor)
     return judged(verdict, found, floor, reason)
 
@@ -243,10 +255,14 @@ def _late(steady: Runs) -> Runs:
     return [points[points[:, 0] >= begin] for points in steady]
 
 
-def _floor(gauge: Gauge, late: Runs) -> float:
-    """Return the smallest rate that counts: the gauge's, or the least rise over the steps seen."""
+def _floor(gauge: Gauge, late: Runs, per: str) -> float:
+    """Return the smallest rate that counts: the gauge's, or the least rise over the steps seen.
+
+    The gauge's own was measured per step of a process that does nothing; it says nothing of time.
+    """
     least = {**dict.fromkeys(_COUNTED, _LEAST_RISE), "resident": gauge.rise}
-    return max(gauge.floor, least.get(gauge.family, 0.0) / _steps(late))
+    floor = gauge.floor if per != "s" else 0.0
+    return max(floor, least.get(gauge.family, 0.0) / _steps(late))
 
 
 def _steps(late: Runs) -> float:
@@ -259,9 +275,9 @@ def _verdict(
     if found.low > floor and found.p < ALPHA:
         return _climbing(gauge, seen, late)
     if found.value > floor and found.p < 0.05:
-        return "inconclusive", f"climbs, but not surely above the floor: {_more(late, 2.0)}"
+        return "inconclusive", f"climbs, but not surely above the floor: {_more(seen, late, 2.0)}"
     if _starts_to_climb(late, floor):
-        return "inconclusive", f"begins to climb in the last blocks: {_more(late, 1.0)}"
+        return "inconclusive", f"begins to climb in the last blocks: {_more(seen, late, 1.0)}"
     if gauge.family in _COUNTED and seen.drop >= _LEAST_DROP:
         return "deferred", "climbs between collections and falls at each"
     if _highest(seen) - seen.start > gauge.rise:
@@ -272,12 +288,12 @@ def _verdict(
 def _climbing(gauge: Gauge, seen: Series, late: Runs) -> tuple[Verdict, str]:
     """Decide between a leak and the things that climb and are none."""
     if 3 * len(late[0]) < len(seen.steady[0]):
-        return "inconclusive", f"began to climb late in the run: {_more(late, 2.0)}"
+        return "inconclusive", f"began to climb late in the run: {_more(seen, late, 2.0)}"
     fading = rates.fading(late)
     if fading < FADING:
-        return "inconclusive", f"still climbs, but fades: {_more(late, 2.0)}"
+        return "inconclusive", f"still climbs, but fades: {_more(seen, late, 2.0)}"
     if fading < 0.8 and rates.saturates(seen.steady):
-        return "inconclusive", f"bends like something that fills: {_more(late, 2.0)}"
+        return "inconclusive", f"bends like something that fills: {_more(seen, late, 2.0)}"
     if gauge.family in _COUNTED and _left(seen, late) <= DRAINED:
         return "deferred", "climbs under load and drains when it stops"
     return "leak", "climbs steadily and is held"
@@ -300,13 +316,15 @@ def _highest(seen: Series) -> float:
     return float(max(points[:, 1].max() for points in seen.steady))
 
 
-def _more(late: Runs, factor: float) -> str:
-    return f"about {factor * _steps(late):.0f} more steps would decide"
+def _more(seen: Series, late: Runs, factor: float) -> str:
+    return f"about {factor * _steps(late):.0f} more {units.several(seen.per)} would decide"
 
 
 def _too_few(seen: Series) -> str:
     have = min((len(points) for points in seen.steady), default=0)
-    return f"only {have} collections in the steady part; it takes {FEWEST}: run more steps"
+    what = "collections" if seen.per == "step" else "readings"
+    more = f"run more {units.several(seen.per)}"
+    return f"only {have} {what} in the steady part; it takes {FEWEST}: {more}"
 
 
 def _corroborated(judged: list[Judged]) -> list[Judged]:

@@ -50,7 +50,7 @@ def _version(package: str) -> str:
     return ""
 
 
-def write(target: Path, html: str) -> None:
+def write(target: Path, content: str | bytes) -> None:
     """Write a file whole or not at all.
 
     Raises
@@ -61,7 +61,7 @@ def write(target: Path, html: str) -> None:
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(html, encoding="utf-8")
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
         partial.replace(target)
     except OSError as error:
         with suppress(OSError):

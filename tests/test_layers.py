@@ -16,59 +16,103 @@ import pytest
 import resleak
 
 ROOT = Path(resleak.__file__).parent
-MAKING = {"assemble", "child", "measure", "meters", "plan", "probes", "runner", "spawn", "watch"}
+MAKING = {
+    "assemble",
+    "attach",
+    "child",
+    "forensics",
+    "commands",
+    "load",
+    "measuring",
+    "meters",
+    "observe",
+    "plan",
+    "probes",
+    "records",
+    "provenance",
+    "runner",
+    "spawn",
+    "watched",
+}
 READING = {
     "budgets",
     "claims",
     "comparison",
+    "curves",
+    "culprits",
     "findings",
     "frames",
     "growth",
+    "held",
+    "handles",
     "integrity",
     "limits",
+    "logs",
     "rates",
     "recording",
+    "shelf",
     "stacks",
     "sweeps",
 }
 #: From the bottom up: a module imports from its own layer and from those before it.
 LAYERS = (
-    {"errors", "places", "units"},
+    {"cards", "errors", "forecast", "pace", "places", "units"},
     {"declare"},
-    {"catalog", "scenarios"},
-    {"gauges", "reader", "store"},
+    {"calls", "catalog", "scenarios"},
+    {"testitems"},
+    {"workload"},
+    {"ceilings", "gauges", "manifests", "reader", "store"},
+    {"embedded"},
     MAKING | READING,
     {"figures"},
     {
         "__main__",
+        "brief",
         "cli",
+        "bisection",
         "console",
+        "here",
+        "contents",
+        "environments",
+        "history",
+        "investigation",
+        "live",
+        "magics",
         "opened",
         "opening",
         "pages",
+        "kernel",
+        "markup",
         "panel",
+        "pytest_plugin",
+        "pictures",
         "redact",
         "report",
         "share",
+        "suite",
+        "ticker",
+        "versions",
     },
 )
 OWNERS = {
     "anywidget": {"figures"},
-    "bleach": {"report"},
+    "bleach": {"markup"},
+    "IPython": {"contents", "magics"},
     "ipywidgets": {"panel"},
     "memray": {"child", "stacks"},
-    "nbclient": {"share"},
+    "nbclient": {"kernel"},
     "nbconvert": {"report"},
     "plotly": {"figures"},
+    "prometheus_client": {"curves"},
     "psutil": {"gauges"},
     "pyarrow": {"stacks", "store"},
-    "rich": {"cli", "console"},
+    "rich": {"cli", "console", "ticker"},
     "ruptures": {"rates"},
     "typer": {"cli"},
 }
-HEAVY = [*OWNERS, "pandas", "numpy", "scipy", "IPython", "asyncio"]
-#: What the interpreter of a measured process needs to have.
-IN_A_MEASURED_PROCESS = {"memray", "psutil"}
+HEAVY = [*OWNERS, "pandas", "numpy", "scipy", "asyncio"]
+#: What the interpreter of a measured process needs to have; pytest, where a test is measured.
+IN_A_MEASURED_PROCESS = {"memray", "psutil", "pytest"}
 
 
 @cache

@@ -10,9 +10,16 @@ if TYPE_CHECKING:
     from resleak.figures._difference import difference
     from resleak.figures._evidence import evidence, limits_chart, scaling
     from resleak.figures._icicle import icicle
+    from resleak.figures._opened import opened, openings_table
     from resleak.figures._outcomes import outcomes_chart
     from resleak.figures._plotly import quiet, use
     from resleak.figures._timeline import timeline
+    from resleak.figures.culprits import (
+        culprits_table,
+        end_timeline,
+        holders_table,
+        stalls_table,
+    )
     from resleak.figures.flame import Flame, flamegraph
     from resleak.figures.outcome import budget_table, limits_table, outcome_table
     from resleak.figures.prose import (
@@ -39,20 +46,26 @@ _HOMES = {
     "budget_table": "outcome",
     "claims_markdown": "register",
     "claims_table": "register",
+    "culprits_table": "culprits",
     "difference": "_difference",
+    "end_timeline": "culprits",
     "ends": "prose",
     "evidence": "_evidence",
     "expectation": "prose",
     "flamegraph": "flame",
     "guilty": "prose",
+    "holders_table": "culprits",
     "icicle": "_icicle",
     "limits_chart": "_evidence",
     "limits_table": "outcome",
+    "opened": "_opened",
+    "openings_table": "_opened",
     "outcome_table": "outcome",
     "outcomes_chart": "_outcomes",
     "quiet": "_plotly",
     "scaling": "_evidence",
     "sites_table": "table",
+    "stalls_table": "culprits",
     "timeline": "_timeline",
     "use": "_plotly",
     "verdict_table": "table",
@@ -68,20 +81,26 @@ __all__ = [
     "budget_table",
     "claims_markdown",
     "claims_table",
+    "culprits_table",
     "difference",
+    "end_timeline",
     "ends",
     "evidence",
     "expectation",
     "flamegraph",
     "guilty",
+    "holders_table",
     "icicle",
     "limits_chart",
     "limits_table",
+    "opened",
+    "openings_table",
     "outcome_table",
     "outcomes_chart",
     "quiet",
     "scaling",
     "sites_table",
+    "stalls_table",
     "timeline",
     "use",
     "verdict_table",

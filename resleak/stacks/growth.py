@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 FRAME = ["function", "file", "line"]
 _LEAF = ["leaf_function", "leaf_file", "leaf_line"]
 _NUMBERS = ["bytes_per_step", "low", "high", "count_per_step", "share"]
-_LIBRARY = ("<stdlib>", "<site-packages>", "<frozen ", "<native>")
+_PACKAGE = "<site-packages>"
+_LIBRARY = ("<stdlib>", _PACKAGE, "<frozen ", "<native>")
 #: The steady part is laid out in this many windows, fewer if there are fewer blocks, and again in
 #: so many others: what comes and goes in the time of one window does not in that of the other.
 WINDOWS = (8, 7)
@@ -104,6 +105,32 @@ def sites(captures: Iterable[Tables]) -> pd.DataFrame:
     table.attrs["captures"] = len(found)
     table.attrs["per"] = next((str(getattr(one, "per", "step")) for one in chosen), "step")
     return table
+
+
+def package_sites(captures: Iterable[Tables]) -> pd.DataFrame:
+    """Rank the innermost lines outside the interpreter and its library: those of packages, too.
+
+    Parameters
+    ----------
+    captures : iterable of Capture
+        As for `sites`.
+
+    Returns
+    -------
+    DataFrame
+        As `sites` returns it. Where that names the line of the code under study, this one names
+        the line of the package that it calls.
+    """
+    found = [replace(one, stacks=_package_stacks(one.stacks)) for one in growths(captures)]
+    return framed(ranking(found))
+
+
+def _package_stacks(stacks: Columns) -> dict[str, np.ndarray]:
+    outside = tested(
+        column(stacks, "file").tolist(),
+        lambda file: file != "" and (file.startswith(_PACKAGE) or not is_library(file)),
+    )
+    return {name: column(stacks, name) for name in ("parent", *FRAME)} | {"studied": outside}
 
 
 def framed(ranked: Columns) -> pd.DataFrame:

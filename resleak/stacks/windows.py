@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from resleak import cards, units
 from resleak.stacks.columns import Columns, column, sums, taken
 from resleak.stacks.growth import Tables
 from resleak.stacks.merging import merged
@@ -21,7 +22,7 @@ WINDOWS = 64
 Keep = Callable[[Any, Any], np.ndarray]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Profile:
     """Call stacks and their growth, the mean of replicated captures.
 
@@ -48,6 +49,24 @@ class Profile:
     changes: pd.DataFrame
     per: str
     captures: int
+
+    def __repr__(self) -> str:
+        return cards.text(f"profile of {self.captures} captures", self._told())
+
+    def _repr_html_(self) -> str:
+        return cards.html(f"profile of {self.captures} captures", (), self._told())
+
+    def _told(self) -> list[tuple[str, str]]:
+        if len(self.edges) < 2:
+            return [("growth", "not known: less than two marks")]
+        first, last = self.edges[0], self.edges[-1]
+        rate = self.changes["bytes"].sum() / (last - first)
+        return [
+            ("growth", units.rate(float(rate), "B", self.per)),
+            ("frames", str(len(self.frames))),
+            ("windows", f"{len(self.edges) - 1}, from {self.per} {first:g} to {last:g}"),
+            ("draw it", "figures.flamegraph(…)"),
+        ]
 
 
 @dataclass(frozen=True)
