@@ -107,4 +107,4 @@ def test_controls_are_named_and_colours_kept(redactor):
     """What turns the reading direction, or cannot be seen, shows as its number."""
     assert redactor.text("a\u202eb\x07\u2066c") == "a⟨U+202E⟩b⟨U+0007⟩⟨U+2066⟩c"
     assert redactor.summary() == "3 control characters"
-    assert redactor.text("\x1b[31mred\x1b[0m\n\tו") == "\x1b[31mred\x1b[0m\n\tו"
+    assert redactor.text("\x1b[31mred\x1b[0m\n\té") == "\x1b[31mred\x1b[0m\n\té"
