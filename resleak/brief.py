@@ -85,6 +85,14 @@ def _line(judgement: Judgement) -> str:
     return f"{code(variant.name)}: {' '.join(told)}" if told else ""
 
 
+def _place(origin: str) -> str:
+    """Mark up ``FILE:LINE in FUNCTION``."""
+    from resleak.figures.prose import code
+
+    where, _, function = origin.partition(" in ")
+    return f"{code(where)} in {code(function)}" if function else code(where)
+
+
 def _todo(judgement: Judgement) -> str:
     from resleak.figures import worst
 
