@@ -84,7 +84,7 @@ def cli(tmp_path: Path, project: Path) -> Callable[..., subprocess.CompletedProc
             env={**os.environ, "PYTHONPATH": str(project), "COLUMNS": "200"},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
             **options,
         )
