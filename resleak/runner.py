@@ -133,16 +133,16 @@ def _run_all(todo: list[Job], tally: _Tally, parallel: int, stop: threading.Even
 
 
 def _run(job: Job, tally: _Tally, stop: threading.Event, stuck: set[str]) -> Path | None:
-    """Run one job; what only fails under the memory profiler costs the line, not the verdict."""
-    if job.instrument == "gauges":
-        folder = measure(job, tally, stop)
-        if store.read_manifest(folder)["exit"]["status"] == "deadline":
-            stuck.add(job.variant)
-        return folder
-    if job.variant in stuck:  # it would only hang again, and for longer
-        return None
+    """Run one job; what fails under another instrument costs what that finds, not the verdict."""
+    if job.variant in stuck and job.instrument not in ("gauges", "forensics"):
+        return None  # it would only hang again, for longer
     try:
-        return measure(job, tally, stop)
+        folder = measure(job, tally, stop)
     except (CaptureError, StoreError) as error:
-        warnings.warn(f"no line, for under memray {error}", stacklevel=1)
+        if job.instrument == "gauges":
+            raise
+        warnings.warn(f"without {job.instrument}: {error}", stacklevel=1)
         return None
+    if store.read_manifest(folder)["exit"]["status"] == "deadline":
+        stuck.add(job.variant)
+    return folder

@@ -166,7 +166,7 @@ def swatch(variant: str, names: list[str]) -> str:
 def _word(verdict: str, reason: str, origin: str) -> Cell:
     word = f'<span style="font-weight:{_WEIGHT.get(verdict, "400")}">{escape(verdict)}</span>'
     told = [reason] if verdict in ("deferred", "inconclusive") else []
-    told += [f"opened at {origin}"] if origin else []
+    told += [f"opened at {origin.rpartition('/')[2]}"] if origin else []
     about = "".join(f'<div style="{SMALL}">{escape(line)}</div>' for line in told if line)
     return Cell(word + about, f"{_LEFT}min-width:11em;{_BREAKS};")
 
