@@ -185,6 +185,37 @@ def test_what_a_library_opens_is_unknown_not_wrong(tmp_path: Path) -> None:
     assert steady.groupby("created_step").size().unique().tolist() == [2]
 
 
+FACTORY = """
+import asyncio, os, resleak
+
+scenario = resleak.Scenario()
+kept = []
+
+
+def factory(loop, coroutine):
+    return asyncio.Task(coroutine, loop=loop)
+
+
+async def opens():
+    kept.append(os.open(os.devnull, os.O_RDONLY))  # here
+
+
+@scenario.variant()
+async def leaky(_step, _run):
+    asyncio.get_running_loop().set_task_factory(factory)
+    await asyncio.create_task(opens())
+"""
+
+
+def test_a_task_factory_of_the_studied_code_is_left_alone(tmp_path: Path) -> None:
+    """A factory that takes no context goes on to work, and what its tasks open has its line."""
+    file = written(tmp_path, FACTORY)
+    listed = handles.table(followed(file, tmp_path / "out"))
+    devices = listed[(listed["kind"] == "device") & (listed["created_phase"] == "steady")]
+    assert set(devices["line"]) == lines(file, "# here")
+    assert len(devices) == 12
+
+
 CYCLES = """
 import gc
 
