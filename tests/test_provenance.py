@@ -26,6 +26,11 @@ def a_file(folder):
     kept.append(open(folder + "/file", "w"))  # file
 
 
+def a_deleted_file(folder):
+    kept.append(open(folder + "/gone", "w"))  # file
+    os.unlink(folder + "/gone")
+
+
 def a_number(folder):
     kept.append(os.open(folder, os.O_RDONLY))  # directory
 
@@ -88,8 +93,8 @@ async def tasks():
 STEP = """
 import resleak
 
-MAKE = [a_file, a_number, a_socket, a_database, a_pipe, an_epoll, a_counter, a_map, a_child,
-        a_thread, a_raw_thread, a_pool, a_folder, in_a_pool]
+MAKE = [a_file, a_deleted_file, a_number, a_socket, a_database, a_pipe, an_epoll, a_counter,
+        a_map, a_child, a_thread, a_raw_thread, a_pool, a_folder, in_a_pool]
 scenario = resleak.Scenario()
 
 
@@ -128,7 +133,9 @@ def test_what_is_not_given_back_grows_by_its_rate(kinds: tuple[str, frames.Captu
     _, captures = kinds
     per_step = sites(handles.held(captures)).set_index("function")["bytes_per_step"]
     assert per_step.to_dict() == {
-        **dict.fromkeys(("a_file", "a_number", "a_socket", "a_database", "an_epoll"), 1.0),
+        **dict.fromkeys(
+            ("a_file", "a_deleted_file", "a_number", "a_socket", "a_database", "an_epoll"), 1.0
+        ),
         **{"a_pipe": 2.0, "a_counter": 1.0, "a_map": 1.0, "in_a_pool": 1.0, "tasks": 1.0},
     }
     others = {unit: handles.growth(captures, unit).changes["bytes"].sum() for unit in handles.UNITS}
@@ -143,7 +150,8 @@ def test_ages_and_places_are_told_without_paths(kinds: tuple[str, frames.Capture
     listed = handles.table(captures)
     files = listed[(listed["kind"] == "file") & listed["open"]]
     assert (files["age"] == files["created_step"].max() - files["created_step"]).all()
-    assert set(files["target"]) == {"<tmp>/file"}
+    assert set(files["target"][~files["deleted"]]) == {"<tmp>/file"}
+    assert set(files["target"][files["deleted"]]) == {"<tmp>/gone"}
     assert (
         not listed["target"]
         .str.startswith("/")
