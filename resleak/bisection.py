@@ -28,8 +28,6 @@ class Tried:
         ``leaks``, ``clean``, ``undecided`` or ``cannot run``.
     evidence : str
         The rates it rests on, or why it could not be measured.
-    line : str
-        The line that holds on to most.
     captures : str
         Where its captures are.
     """
@@ -37,7 +35,6 @@ class Tried:
     name: str
     verdict: str
     evidence: str
-    line: str = ""
     captures: str = ""
 
 
@@ -59,6 +56,9 @@ class Bisected:
         All that was measured, in that order.
     gauges : tuple of str
         The gauges that decided: those that leak at the bad end and not at the good one.
+    line : str
+        Of the one that leaks next to the change: the line that holds on to most memory, or where
+        what stays is opened.
     """
 
     first: str
@@ -67,6 +67,7 @@ class Bisected:
     between: tuple[str, ...]
     tried: tuple[Tried, ...]
     gauges: tuple[str, ...]
+    line: str
 
     @property
     def sentence(self) -> str:
@@ -121,9 +122,15 @@ class Bench:
         """Keep what was found of one, and say whether it leaks; None if that is not decided."""
         leaks = self._leaks(found)
         word = {True: _LEAKS, False: _CLEAN, None: _UNDECIDED}[leaks]
-        line = found.line if leaks else ""
-        self._add(Tried(name, word, _evidence(found, self.gauges), line, str(self.out / name)))
+        self._add(Tried(name, word, _evidence(found, self.gauges), str(self.out / name)))
         return leaks
+
+    def line(self, name: str) -> str:
+        """Measure one once more, with what names lines, and return what it names."""
+        kept = _kept(self.out / name, self.steps, self.runs)
+        if kept is None or {one.instrument for one in kept} == {"gauges"}:
+            return self.measure(name, steps=self.steps, runs=self.runs, label=name).blamed()
+        return investigated(kept).blamed()
 
     def ask(self, name: str) -> bool | None:
         """Measure one, again and for longer if that does not decide."""
@@ -145,7 +152,7 @@ class Bench:
         kept = _kept(self.out / name, steps, runs)
         if kept is not None:
             return investigated(kept)
-        return self.measure(name, steps=steps, runs=runs, label=name)
+        return self.measure(name, steps=steps, runs=runs, label=name, lines=False)
 
     def _leaks(self, found: Investigation) -> bool | None:
         if found.leaking() & self.gauges:
@@ -306,9 +313,10 @@ def _bisected(names: Sequence[str], bench: Bench, cured: bool) -> Bisected:
     for name, found in ((ends[0], good), (ends[-1], bad)):
         bench.note(name, found)
     low, high = search(names, lambda name: _changed(bench.ask(name), cured))
+    leaky = names[low] if cured else names[high]
     return Bisected(
         names[high], names[low], cured, tuple(names[low + 1 : high]), tuple(bench.tried),
-        tuple(sorted(bench.gauges)),
+        tuple(sorted(bench.gauges)), bench.line(leaky),
     )  # fmt: skip
 
 

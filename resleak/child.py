@@ -374,7 +374,7 @@ def _fail(spec: dict[str, Any], error: BaseException) -> None:
 
 
 def _tell_failure(told: str, line: int | None) -> None:
-    report = json.dumps({"error": told, "line": line})
+    report = json.dumps({"error": " ".join(told.split()), "line": line})
     # On the open error stream: there may be no descriptor left to open a file with.
     os.write(2, f"\n{FAILURE}{report}\n".encode())
 

@@ -24,7 +24,7 @@ class Comparison:
     before, after : str
         Names of the two.
     frame : DataFrame
-        One row a gauge: ``gauge unit before after difference low high p lower margin equivalent
+        One row a gauge: ``gauge unit per before after difference low high p lower margin equivalent
         sentence``. Rates are per step; `low` and `high` bound the difference; `p` is the one-sided
         Mann-Whitney probability that the runs' rates are not lower after; `equivalent` says that
         the whole interval of `after` lies within plus and minus `margin`.
@@ -106,6 +106,7 @@ def _row(
     row = {
         "gauge": gauge.name,
         "unit": gauge.unit,
+        "per": str(new["per"]),
         "before": float(old["per_step"]),
         "after": float(new["per_step"]),
         "difference": float(new["per_step"] - old["per_step"]),
@@ -128,18 +129,22 @@ def _lower_p(before: Any, after: Any) -> float:
 
 
 def _sentence(row: dict[str, Any]) -> str:
-    change = f"{units.rate(row['before'], row['unit'])} → {units.rate(row['after'], row['unit'])}"
+    change = f"{_rate(row, 'before')} → {_rate(row, 'after')}"
     if row["verdict_before"] == "leak" and row["equivalent"]:
-        margin = units.rate(row["margin"], row["unit"])
+        margin = _rate(row, "margin")
         return f"{row['gauge']}: {change}; fixed: below {margin} with 95 % confidence"
     words = f"{row['verdict_before']} → {row['verdict_after']}"
     return f"{row['gauge']}: {change} ({words})"
 
 
+def _rate(row: dict[Any, Any], key: str) -> str:
+    return units.rate(row[key], row["unit"], row["per"])
+
+
 def _cells(row: dict[Any, Any]) -> tuple[str, ...]:
-    rates = (units.rate(row[side], row["unit"]) for side in ("before", "after"))
+    rates = (_rate(row, side) for side in ("before", "after"))
     words = f"{row['verdict_before']} → {row['verdict_after']}"
-    margin = units.rate(row["margin"], row["unit"])
+    margin = _rate(row, "margin")
     sure = f"after: within ±{margin}" if row["equivalent"] else "lower" if row["lower"] else ""
     return (row["gauge"], *rates, words, sure)
 

@@ -140,9 +140,9 @@ def show_comparison(comparison: Comparison) -> None:
         fixed = " (fixed)" if row["verdict_before"] == "leak" and row["equivalent"] else ""
         table.add_row(
             row["gauge"],
-            units.rate(row["before"], unit),
-            units.rate(row["after"], unit),
-            f"{units.rate(row['difference'], unit)} {interval(row)}",
+            units.rate(row["before"], unit, row["per"]),
+            units.rate(row["after"], unit, row["per"]),
+            f"{units.rate(row['difference'], unit, row['per'])} {interval(row)}",
             f"{row['verdict_before']} → {row['verdict_after']}{fixed}",
         )
     paper().print(table)

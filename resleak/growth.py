@@ -79,6 +79,7 @@ class Judged:
     p: float
     runs: int
     reason: str
+    per: str
 
 
 def judge(traces: pd.DataFrame, gauges: Mapping[str, Gauge]) -> pd.DataFrame:
@@ -95,8 +96,8 @@ def judge(traces: pd.DataFrame, gauges: Mapping[str, Gauge]) -> pd.DataFrame:
     -------
     DataFrame
         One row a variant and gauge: ``variant gauge family verdict per_step low high unit
-        smallest_detectable peak at_end held_between_collections p runs reason``. Rates are in the
-        unit per step.
+        smallest_detectable peak at_end held_between_collections p runs reason per``. Rates are in
+        the unit per step, and `per` says what that is.
     """
     rows = []
     levels = [gauge for gauge in gauges.values() if gauge.kind == "level"]
@@ -235,8 +236,9 @@ def _judge_one(gauge: Gauge, seen: Series) -> Judged:
         numbers = (found.value, found.low, found.high, gauge.unit, smallest)
         level = (seen.peak, seen.at_end, seen.drop)
         return Judged(
-            gauge.name, gauge.family, verdict, *numbers, *level, found.p, len(seen.steady), reason
-        )
+            gauge.name, gauge.family, verdict, *numbers, *level,
+            found.p, len(seen.steady), reason, seen.per,
+        )  # fmt: skip
 
     if not seen.steady or min(len(points) for points in seen.steady) < FEWEST:
         nothing = Rate(np.nan, np.nan, np.nan, 1.0)

@@ -63,6 +63,13 @@ class Investigation:
         inner = self._called()
         return f"{told} It was allocated in {inner}." if inner else told
 
+    def blamed(self) -> str:
+        """Return the line, and where descriptors, threads and the like that stay are opened."""
+        leaks = self.leaking()
+        rows = [row for row in self.all_rows() if row["gauge"] in leaks and row.get("origin")]
+        opened = [f"{row['gauge']}: opened at {row['origin']}." for row in rows]
+        return " ".join(filter(None, [self.line, *opened]))
+
     @property
     def name(self) -> str:
         """The workload's name."""
@@ -145,6 +152,7 @@ def investigate(
     out: Path | str = "captures",
     deadline_s: float | None = None,
     label: str = "",
+    lines: bool = True,
     progress: Progress | None = None,
     stop: threading.Event | None = None,
 ) -> Investigation:
@@ -167,6 +175,8 @@ def investigate(
         The longest that the set-up or a single step may take before it counts as hanging (60).
     label : str
         Store the captures under this name, rather than as ``workload``.
+    lines : bool
+        Whether to run it under the instruments that name lines, too.
     progress : callable, optional
         Called with a label, the steps done and the steps there are.
     stop : threading.Event, optional
@@ -188,10 +198,10 @@ def investigate(
     what = workload if isinstance(workload, Workload) else str(workload)
     folders = runner.capture(
         what, python=python, steps=steps, runs=runs, seed=seed, out=out, label=label,
-        deadline_s=deadline_s, progress=progress, stop=stop,
+        deadline_s=deadline_s, progress=progress, stop=stop, stacks=lines,
     )  # fmt: skip
     found = investigated(Captures(Capture(folder) for folder in folders))
-    if "memray" not in found.captures[0].manifest["versions"]["packages"]:
+    if lines and "memray" not in found.captures[0].manifest["versions"]["packages"]:
         which = python or sys.executable
         warnings.warn(f"no line: {which} lacks memray; pip install it there", stacklevel=2)
     return found
@@ -222,8 +232,11 @@ def _advice(found: Investigation) -> Iterator[str]:
     leaks = {gauge for gauge, word in words.items() if word == "leak"}
     if found.verdict == HANGS:
         yield _stopped(found)
+    yield from found.variant.because
+    origins = {row["gauge"]: row.get("origin") for row in found.all_rows()}
     for gauge in sorted(leaks & set(_HANDLES)):
-        yield f"Find what opens {_HANDLES[gauge]} in the step, and close it on every path."
+        where = f"is opened at {origins[gauge]}" if origins[gauge] else "opens them"
+        yield f"{_HANDLES[gauge]} stay: find what {where}, and close it on every path."
     if leaks & {"rss", "uss"} and not leaks & {"heap", "native", "blocks"}:
         yield "Resident memory climbs, live blocks do not: fragmentation, or memory mapped outside."
     if "inconclusive" in words.values() and not leaks:

@@ -46,6 +46,9 @@ _TABLES: dict[str, Row] = {
 NAMES = tuple(_TABLES)
 #: Share of the time of all steps below which a line is no stall.
 _LEAST = 0.01
+#: Share of processor time from which on something runs: one that spins may get as little where
+#: many want the processor, one that waits uses next to nothing; and of a step that works.
+_RUNS, _WORKS = 0.02, 0.3
 #: Seconds before the last writing within which something must have been seen to be there still.
 _LATELY_S = 0.2
 #: Seconds below which nothing held up the end.
@@ -168,16 +171,18 @@ def _counts(row: Row, status: str) -> bool:
 def _end(looks: list[Row], named: _Names, last: float | None) -> Row:
     """Join the looks at one of them: it stands where it was seen longest."""
     longest = max(looks, key=lambda row: row["seconds"])
+    runs = _share(looks) > _RUNS
     made = _sites(longest["made"])
     held = [row for row in looks if row["holds"]]
     # Of a process that was ended only who held it up to the last did hold it up.
     still = [row for row in held if last is None or last - row["last_s"] < _LATELY_S]
-    standing = [{**_standing(row, named), "runs": row["state"] == "runs"} for row in looks]
+    standing = [_standing(row, named) for row in looks]
     at = _standing(longest, named)
     return {
         **longest,
         **at,
-        "loop": _loop(at["site"], standing, named) if longest["state"] == "runs" else "",
+        "state": "runs" if runs else "waits",
+        "loop": _loop(at["site"], standing, named) if runs else "",
         "made_at": named.place(made),
         "made": named.stack(made),
         "daemon": {True: "yes", False: "no"}.get(longest["daemon"], ""),
@@ -208,17 +213,25 @@ def _stalls(rows: list[Row], named: _Names) -> Iterator[Row]:
     merged: dict[tuple[str, str], list[Row]] = {}
     for look in sorted(looks, key=lambda look: -look["seconds"]):
         merged.setdefault((look["kind"], look["at"]), []).append(look)
-    for group in merged.values():
+    for (kind, _), group in merged.items():
         seconds = sum(look["seconds"] for look in group)
+        runs = kind == "runs" or _share(group) > (_RUNS if kind != "stands" else _WORKS)
+        kind = kind if kind != "stands" else "runs" if runs else "waits"
         if seconds >= _LEAST * total:
             longest_s = max(look["longest_s"] for look in group)
             told = {"seconds": seconds, "longest_s": longest_s, "share": min(1, seconds / total)}
-            yield {**group[0], **told, "loop": _loop(group[0]["site"], looks, named)}
+            loop = _loop(group[0]["site"], looks, named) if runs else ""
+            yield {**group[0], **told, "kind": kind, "loop": loop}
+
+
+def _share(looks: list[Row]) -> float:
+    """Return the share of the time for which something had the processor."""
+    return float(sum(row["cpu_s"] for row in looks) / sum(row["seconds"] for row in looks))
 
 
 def _loop(site: Site | None, looks: list[Row], named: _Names) -> str:
-    """Return the innermost loop around all lines of a function that were seen to run."""
-    sites = [look["site"] for look in looks if look["runs"] and look["site"]]
+    """Return the innermost loop around all lines of a function that were seen."""
+    sites = [look["site"] for look in looks if look["site"]]
     lines = [line for file, line, function in sites if site and (file, function) == site[::2]]
     if not lines or site is None:
         return ""

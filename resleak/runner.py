@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +44,7 @@ def capture(
     params: Mapping[str, Any] | None = None,
     python: str | None = None,
     stacks: bool = True,
+    instruments: Collection[str] | None = None,
     out: Path | str = "captures",
     progress: Progress | None = None,
     parallel: int = 2,
@@ -77,6 +78,8 @@ def capture(
         Another interpreter to measure with; it needs psutil, and memray for stacks.
     stacks : bool
         Whether to do the runs that name lines as well, where the scenario and the system allow it.
+    instruments : collection of str, optional
+        Only runs with these: ``gauges``, ``memray``, ``handles``, ``forensics``.
     out : Path
         Folder for the captures; earlier ones of the same variants are replaced when all is done.
     progress : callable, optional
@@ -107,7 +110,8 @@ def capture(
     what = plan(scenario, python, Path(out), steps, profile, label=label, deadline_s=deadline_s)
     count = PROFILES[profile].runs if runs is None else runs
     every = jobs(what, variants, count, seed, params or {})
-    todo = [job for job in every if stacks or job.instrument == "gauges"]
+    chosen = instruments if stacks else ("gauges",)
+    todo = [job for job in every if chosen is None or job.instrument in chosen]
     tally = _Tally(len(todo) * (what.warmup + what.steps), progress or (lambda *_: None))
     folders = _run_all(todo, tally, parallel, stop or threading.Event())
     for variant in {job.folder.parent for job in todo}:
@@ -129,16 +133,16 @@ def _run_all(todo: list[Job], tally: _Tally, parallel: int, stop: threading.Even
 
 
 def _run(job: Job, tally: _Tally, stop: threading.Event, stuck: set[str]) -> Path | None:
-    """Run one job; what only fails under the memory profiler costs the line, not the verdict."""
-    if job.instrument == "gauges":
-        folder = measure(job, tally, stop)
-        if store.read_manifest(folder)["exit"]["status"] == "deadline":
-            stuck.add(job.variant)
-        return folder
-    if job.variant in stuck:  # it would only hang again, and for longer
-        return None
+    """Run one job; what fails under another instrument costs what that finds, not the verdict."""
+    if job.variant in stuck and job.instrument not in ("gauges", "forensics"):
+        return None  # it would only hang again, for longer
     try:
-        return measure(job, tally, stop)
+        folder = measure(job, tally, stop)
     except (CaptureError, StoreError) as error:
-        warnings.warn(f"no line, for under memray {error}", stacklevel=1)
+        if job.instrument == "gauges":
+            raise
+        warnings.warn(f"without {job.instrument}: {error}", stacklevel=1)
         return None
+    if store.read_manifest(folder)["exit"]["status"] == "deadline":
+        stuck.add(job.variant)
+    return folder

@@ -21,6 +21,8 @@ from resleak.errors import ShareError
 from resleak.kernel import first_line, run
 from resleak.redact import Redactor
 
+#: The tag of cells that need someone at a kernel, such as panels.
+_LAB = "lab"
 _PACKAGES = ("resleak", "numpy", "pandas", "plotly", "scipy", "memray", "psutil", "pyarrow")
 
 
@@ -35,7 +37,7 @@ def share(
     links: Mapping[str, str] | None = None,
     source: bool = False,
 ) -> Path:
-    """Execute a notebook and write it as one file.
+    """Execute a notebook and write it as one file, without cells tagged ``lab``.
 
     A page has everything in it, also the captures that the notebook names, for `resleak.load`; a
     policy in it forbids any other script and any request. Absolute paths, the names of the user
@@ -80,6 +82,7 @@ def share(
     notebook, target, given = Path(notebook), Path(out), dict(parameters or {})
     draw = pictures.writer(target)
     book = read(notebook)
+    book.cells = [cell for cell in book.cells if _LAB not in cell.metadata.get("tags", [])]
     if given and not execute:
         raise ShareError("parameters need the notebook to be executed; leave out execute=False")
     inject(book, given)

@@ -18,8 +18,11 @@ from resleak.investigation import Investigation, investigated
 
 _STEPS, _RUNS = 200, 3
 _CAPTURES = "captures"
-#: Gauges that a memory profile can explain.
-_MEMORY = {name for name, gauge in BUILTIN.items() if gauge.family in ("memory", "objects")}
+#: Which gauges an instrument can explain.
+_EXPLAINED = {
+    "memray": {name for name, gauge in BUILTIN.items() if gauge.family in ("memory", "objects")},
+    "handles": {name for name, gauge in BUILTIN.items() if gauge.family == "handles"},
+}
 _SIGNS = {"holds": "✓", "broken": "✗", "inconclusive": "?"}
 
 
@@ -98,12 +101,15 @@ class Suite:
 
     def _line(self, target: str, steps: int, found: Investigation) -> str:
         """Return where what leaks comes from: it takes more runs, each with one instrument."""
+        leaks = {row["gauge"] for row in found.rows() if row["verdict"] == "leak"}
+        with_ = [name for name, gauges in _EXPLAINED.items() if leaks & gauges]
+        if not with_:
+            return ""
         out = self._folder / "lines"
-        made = runner.capture(target, steps=steps, runs=0, stacks=True, out=out)
+        made = runner.capture(target, steps=steps, runs=0, instruments=with_, out=out)
         told = investigated(frames.Captures([*found.captures, *map(frames.Capture, made)]))
         opened = [f"{r['gauge']}: opened in {r['origin']}" for r in told.rows() if r["origin"]]
-        leaks = {row["gauge"] for row in told.rows() if row["verdict"] == "leak"}
-        memory = [told.line] if leaks & _MEMORY and len(told.variant.sites) else []
+        memory = [told.line] if len(told.variant.sites) else []
         return "\n".join([*opened, *memory])
 
     def _worse(self, captures: frames.Captures) -> Iterator[str]:

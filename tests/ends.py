@@ -1,8 +1,8 @@
-"""Programs that do not end, end late or end by force, each with its guilty line marked."""
+"""Programs that do not end, end late or end by force, each with the line marked that stalls."""
 
 from __future__ import annotations
 
-#: What each does in its clean-up; the line that is to be named ends in ``# guilty``.
+#: What each does in its clean-up; the line that is to be named ends in ``# stalls``.
 BODY = '''"""{name}."""
 import asyncio, atexit, ctypes, multiprocessing, os
 import queue, subprocess, sys, threading, time, weakref
@@ -18,13 +18,13 @@ ASYNC = "step"
 ENDS = {
     "thread": """
 def work():
-    threading.Event().wait()  # guilty
+    threading.Event().wait()  # stalls
 def close(run):
     threading.Thread(target=work, name="worker").start()
 """,
     "joined thread": """
 def work(jobs):
-    jobs.get()  # guilty
+    jobs.get()  # stalls
 def close(run):
     thread = threading.Thread(target=work, args=[queue.Queue()], daemon=True)
     thread.start()
@@ -32,20 +32,20 @@ def close(run):
 """,
     "executor": """
 def work():
-    threading.Event().wait()  # guilty
+    threading.Event().wait()  # stalls
 def close(run):
     ThreadPoolExecutor(2).submit(work)
 """,
     "executor that is shut down": """
 def work():
-    threading.Event().wait()  # guilty
+    threading.Event().wait()  # stalls
 def close(run):
     with ThreadPoolExecutor(2) as pool:
         pool.submit(work)
 """,
     "exit callback": """
 def flush():
-    threading.Event().wait()  # guilty
+    threading.Event().wait()  # stalls
 def close(run):
     atexit.register(flush)
 """,
@@ -53,34 +53,34 @@ def close(run):
 class Thing: pass
 thing = Thing()
 def flush():
-    threading.Event().wait()  # guilty
+    threading.Event().wait()  # stalls
 def close(run):
     weakref.finalize(thing, flush)
 """,
     "late finalizer": """
 class Thing:
     def __del__(self, wait=threading.Event().wait):
-        wait()  # guilty
+        wait()  # stalls
 def close(run):
     sys.modules["late"] = Thing()
 """,
     "spinning thread": """
 def spin():
     number = 0
-    while True:  # guilty
+    while True:  # stalls
         number += 1
 def close(run):
     threading.Thread(target=spin).start()
 """,
     "blocked in C": """
 def close(run):
-    ctypes.PyDLL(None).sleep(30)  # guilty
+    ctypes.PyDLL(None).sleep(30)  # stalls
 """,
     "deadlock": """
 one, two = threading.Lock(), threading.Lock()
 def work():
     with two:
-        with one:  # guilty
+        with one:  # stalls
             pass
 def close(run):
     with one:
@@ -92,23 +92,23 @@ def close(run):
 """,
     "descriptors closed": """
 def work():
-    threading.Event().wait()  # guilty
+    threading.Event().wait()  # stalls
 def close(run):
     threading.Thread(target=work).start()
     os.closerange(3, 256)
 """,
     "process": """
 def close(run):
-    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"]).wait()  # guilty
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"]).wait()  # stalls
 """,
     "forked child": """
 def close(run):
     child = multiprocessing.get_context("fork").Process(target=time.sleep, args=[30])
-    child.start()  # guilty
+    child.start()  # stalls
 """,
     "fork that keeps its thread": """
 def work():
-    threading.Event().wait()  # guilty
+    threading.Event().wait()  # stalls
 def close(run):
     if os.fork() == 0:
         time.sleep(0.2)
@@ -119,7 +119,7 @@ def close(run):
 async def stubborn():
     while True:
         try:
-            await asyncio.sleep(3600)  # guilty
+            await asyncio.sleep(3600)  # stalls
         except asyncio.CancelledError:
             pass
 async def step(_step, _run):
@@ -130,7 +130,7 @@ async def close(run):
 """,
     "task group": """
 async def wait():
-    await asyncio.Event().wait()  # guilty
+    await asyncio.Event().wait()  # stalls
 async def step(_step, _run):
     pass
 async def close(run):
@@ -139,7 +139,7 @@ async def close(run):
 """,
     "thread of the loop": """
 def work():
-    threading.Event().wait()  # guilty
+    threading.Event().wait()  # stalls
 async def step(_step, _run):
     pass
 async def close(run):
@@ -152,7 +152,7 @@ def close(run):
     run.file = open(run.workdir / "rows.csv", "w")
     run.file.write("0123456789")
     thread = threading.Timer(0.2, work)
-    thread.start()  # guilty
+    thread.start()  # stalls
 """,
 }
 

@@ -14,17 +14,21 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import books
 
 from resleak.cli.notebooks import lab_command
+from resleak.probes import die_with_parent
 
 #: The buttons of a panel that runs scenarios.
 RUN, STOP = (f".resleak-panel .jupyter-button:has-text('{name}')" for name in ("Run", "Stop"))
 #: A notebook of panels alone, written beside those of the project.
 PANELS = "panels.ipynb"
+#: Nothing takes that long but on a machine that has twenty other things to do.
+_PATIENCE_MS = 90_000
 #: What a browser logs by itself: JupyterLab's own doings, that of no page of ours.
 _NOT_OURS = ("Download the React DevTools", "[webpack", "webfont", "favicon")
 
@@ -56,7 +60,7 @@ def serving(project: Path, root: Path) -> Iterator[Lab]:
     (root / "data").symlink_to(project / "data")
     books.write(
         root / "notebooks" / PANELS,
-        "from resleak.panel import Comparing, Panel\nPanel('arc/sqlite_connections')",
+        "from resleak.panel import Comparing, Panel\nPanel('arc/auth_cache')",
         "Comparing('../data/captures', before='auth_cache leaky', after='auth_cache fixed')",
     )
     port, token = _free_port(), secrets.token_hex(16)
@@ -71,6 +75,7 @@ def serving(project: Path, root: Path) -> Iterator[Lab]:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=partial(die_with_parent, os.getpid()),
         )
     lab = Lab(f"http://127.0.0.1:{port}", token, root)
     try:
@@ -150,6 +155,38 @@ class Desk:
         self.run_all()
         self.page.locator(RUN).wait_for()
 
+    def bring(self, what: str) -> None:
+        """Scroll until it can be seen: what is far away is not on the page yet."""
+        place = self.book.locator(".jp-WindowedPanel-outer")
+        height = place.evaluate("node => { node.scrollTop = 0; return node.scrollHeight; }")
+        for top in range(0, height + 900, 900):
+            place.evaluate("(node, top) => { node.scrollTop = top; }", top)
+            self.page.wait_for_timeout(250)
+            if self.book.locator(what).count():
+                return
+        raise AssertionError(f"nowhere in the notebook: {what}")
+
+    def seen(self, what: str) -> None:
+        """Wait until it is on the page."""
+        self.book.locator(what).first.wait_for(state="attached", timeout=_PATIENCE_MS)
+
+    def press(self, what: str) -> None:
+        """Press a button as soon as it can be pressed."""
+        self.book.locator(what).first.click(timeout=_PATIENCE_MS)
+
+    def number(self, label: str, value: int) -> None:
+        """Type a number into a field of the panel."""
+        place = self.book.get_by_label(label, exact=True).first
+        place.fill(str(value))
+        place.press("Tab")
+
+    def brightness(self, what: str, of: str) -> int:
+        """Return red, green and blue of a colour, added up."""
+        colour = self.book.locator(what).first.evaluate(
+            "(node, of) => getComputedStyle(node)[of]", of
+        )
+        return sum(int(float(part)) for part in colour.strip("rgba()").split(",")[:3])
+
     @property
     def book(self) -> Any:
         """The notebook that is in front."""
@@ -157,7 +194,7 @@ class Desk:
 
     def idle(self) -> None:
         """Wait until there is a kernel, and it has nothing to do."""
-        self.page.get_by_text("(ipykernel) | Idle").wait_for(timeout=120_000)
+        self.page.get_by_text("(ipykernel) | Idle").wait_for(timeout=_PATIENCE_MS)
 
     def run_all(self) -> None:
         """Run every cell, by the menu, and wait for the last."""

@@ -1,4 +1,4 @@
-"""Every scenario that hangs or stalls names its guilty line, as its file marks it."""
+"""Every scenario that hangs or stalls names the line that does, as its file marks it."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ CASES = _COUNTED + [
 
 
 def guilty_lines(file: Path) -> set[str]:
-    """Return the lines that a scenario's file marks, as ``file:line``."""
+    """Return the lines that a file marks as those that hang or stall, as ``file:line``."""
     lines = file.read_text(encoding="utf-8").splitlines()
-    marked = [n for n, line in enumerate(lines, 1) if line.endswith("# guilty")]
-    return {f"{file.name}:{line}" for line in marked}
+    marked = [number for number, line in enumerate(lines, 1) if line.endswith("# stalls")]
+    return {f"{file.name}:{number}" for number in marked}
 
 
 @pytest.fixture(scope="module")

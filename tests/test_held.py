@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
+import captures
 import pytest
 import traces
 
-from resleak import growth, held
+import resleak
+from resleak import held
 from resleak.claims import VariantJudged
 from resleak.errors import BudgetError
-from resleak.gauges import BUILTIN
-from resleak.limits import _COLUMNS as LIMITS
-from resleak.sweeps import _COLUMNS as SWEEPS
+
+Judged = Callable[..., VariantJudged]
 
 
-def judged(curve: traces.Curve, gauge: str = "fds", **options: object) -> VariantJudged:
-    import pandas as pd
+@pytest.fixture
+def judged(tmp_path: Path) -> Judged:
+    def judged(curve: traces.Curve, **options: object) -> VariantJudged:
+        trace = traces.trace(curve, gauge="fds", **options)  # type: ignore[arg-type]
+        captures.write(tmp_path, captures.scenario(), "leaky", trace)
+        return resleak.judge(resleak.load(tmp_path)).variants["leaky"]
 
-    frame = growth.judge(traces.trace(curve, gauge=gauge, **options), BUILTIN)  # type: ignore[arg-type]
-    nothing = (pd.DataFrame(columns=names) for names in (LIMITS, SWEEPS, ["low"], ["low"]))
-    return VariantJudged("workload", frame, *nothing, exits=[], evidence=set(frame["gauge"]))
+    return judged
 
 
 @pytest.mark.parametrize(
@@ -33,19 +39,19 @@ def judged(curve: traces.Curve, gauge: str = "fds", **options: object) -> Varian
         (traces.ramp(1.0), 0.5, "broken"),
     ],
 )
-def test_three_answers(curve: traces.Curve, allowed: float, outcome: str) -> None:
+def test_three_answers(judged: Judged, curve: traces.Curve, allowed: float, outcome: str) -> None:
     """A leak above what is allowed is broken, one surely below holds, in between nobody knows."""
     assert held.hold(judged(curve), {"fds": allowed}).outcome == outcome
 
 
-def test_waiting_for_the_collector_is_not_allowed() -> None:
+def test_waiting_for_the_collector_is_not_allowed(judged: Judged) -> None:
     """Descriptors that pile up until the garbage collector runs are broken, with their number."""
     found = held.hold(judged(traces.flat, waiting=1.0), {"fds": 0})
     assert found.outcome == "broken"
     assert found.broken[0].endswith("10 descriptors wait for the garbage collector")
 
 
-def test_without_names_every_gauge_counts() -> None:
+def test_without_names_every_gauge_counts(judged: Judged) -> None:
     """A mark that names nothing allows nothing; of a gauge that was not read it says so."""
     leaky = judged(traces.ramp(1.0))
     assert held.hold(leaky, {}).outcome == "broken"

@@ -65,6 +65,7 @@ def page(folder) -> BeautifulSoup:
         PRIVATE,
         "from IPython.display import Javascript; Javascript('alert(4)')",
         "import sys; print('<b>escaped</b>', file=sys.stderr)",
+        ("raise SystemError('only in a lab')", {"tags": ["lab"]}),
     )
     patch = pytest.MonkeyPatch()
     patch.setenv("BUILD_SECRET", "s3cr3t")
@@ -199,6 +200,11 @@ def test_code_and_warnings_are_behind_the_switch(page):
     hidden = [tag.get_text() for tag in page.find_all(class_="code")]
     assert "<b>escaped</b>\n" in hidden
     assert any("print('hello', WHO, MANY)" in text for text in hidden)
+
+
+def test_cells_for_the_lab_stay_there(page):
+    """A cell tagged for JupyterLab is neither run nor shown."""
+    assert "only in a lab" not in str(page)
 
 
 def test_the_notebook_itself_is_unchanged(tmp_path):

@@ -98,7 +98,7 @@ def test_what_a_test_keeps_is_seen(tests: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "error", "told"),
     [
-        ("test_fails", CaptureError, "at line 31: AssertionError: the message"),
+        ("test_fails", CaptureError, "at line 32: AssertionError: the message assert"),
         ("test_skipped", CaptureError, "the test is skipped: .*not today"),
         ("test_absent", ScenarioError, "test_api.py::test_absent: pytest finds no such test"),
     ],

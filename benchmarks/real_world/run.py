@@ -100,17 +100,13 @@ def measured(case: Case, out: Path) -> dict[str, Any]:
     print(f"  {found.sentence}", flush=True)
     took = round(time.monotonic() - begin)
     tried = [
-        {"name": one.name, "verdict": one.verdict, "evidence": one.evidence, "line": one.line}
-        for one in found.tried
+        {"name": one.name, "verdict": one.verdict, "evidence": one.evidence} for one in found.tried
     ]
     return {**about, **found.to_dict(), "tried": tried, "seconds": took}
 
 
 def table(results: dict[str, dict[str, Any]]) -> str:
-    head = (
-        "| package | kind | leaky | clean | verdicts that decide | line that holds on to most | "
-        "found | documented |"
-    )
+    head = "| package | kind | leaky | clean | verdicts that decide | line | found | documented |"
     return "\n".join([head, "|" + "---|" * 8, *map(row, results.values())])
 
 
@@ -130,7 +126,7 @@ def row(one: dict[str, Any]) -> str:
         leaky,
         clean,
         verdicts,
-        told[leaky]["line"],
+        one["line"],
         f"{word} in {found}",
     ]
     return "| " + " | ".join([*cells, one["documented"]]) + " |"

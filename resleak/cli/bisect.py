@@ -79,5 +79,4 @@ def _show(found: Bisected) -> None:
         table.add_row(one.name, one.verdict, one.evidence)
     console.paper().print(table)
     console.out(f"{found.sentence}.")
-    leaky = found.last if found.cured else found.first
-    console.out(next(one.line for one in found.tried if one.name == leaky))
+    console.out(found.line)

@@ -105,5 +105,5 @@ def compare_environments(
         return
     console.show_comparison(compared.comparison)
     for name, side in zip(versions.SIDES, (compared.before, compared.after), strict=True):
-        console.out(f"{name}: {side.verdict}. {side.line}".rstrip())
+        console.out(f"{name}: {side.verdict}. {side.blamed()}".rstrip())
     console.out(compared.sentence)

@@ -215,7 +215,7 @@ def _grown(name: str, row: Mapping[Hashable, Any]) -> str:
     gauge, unit = f"`{row['gauge']}`", str(row["unit"])
     if row["verdict"] == "leak":
         between = bounds(row["low"], row["high"], unit)
-        rate = units.rate(row["per_step"], unit)
+        rate = units.rate(row["per_step"], unit, row["per"])
         return f"**{name} leaks**: {gauge} grows by {rate}, 95 % interval {between}."
     if row["verdict"] == "deferred":
         held = units.amount(row["held_between_collections"], unit)
@@ -225,5 +225,5 @@ def _grown(name: str, row: Mapping[Hashable, Any]) -> str:
 
 def _seen(variant: VariantJudged, gauge: str) -> str:
     row = _row(variant, gauge)
-    smallest = units.rate(row["smallest_detectable"], str(row["unit"]))
+    smallest = units.rate(row["smallest_detectable"], str(row["unit"]), str(row["per"]))
     return f"A leak of {smallest} in `{row['gauge']}` would have been seen."

@@ -107,12 +107,13 @@ def verdict_table(growth: pd.DataFrame, *, all_rows: bool = False) -> Table:
     clean = ranked["verdict"].isin(_CLEAN).groupby(ranked["gauge"]).transform("all")
     folded = ranked[clean & (not all_rows)]
     shown = ranked.drop(folded.index)
-    parts = [_verdicts(shown, names)] if len(shown) else []
+    per = str(growth["per"].iloc[0]) if "per" in growth else "step"
+    parts = [_verdicts(shown, names, per)] if len(shown) else []
     if len(folded):
         what = f"level or bounded in every variant: {', '.join(folded['gauge'].unique())}"
         opened = "" if len(shown) else " open"
         summary = f'<summary style="cursor:pointer">{escape(what)}</summary>'
-        parts.append(f"<details{opened}>{summary}{_verdicts(folded, names)}</details>")
+        parts.append(f"<details{opened}>{summary}{_verdicts(folded, names, per)}</details>")
     return Table("".join(parts), ranked)
 
 
@@ -125,9 +126,9 @@ def _ranked(growth: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     return growth.loc[keys.sort_values(["worst", "first", "place"]).index].reset_index(drop=True)
 
 
-def _verdicts(rows: pd.DataFrame, names: list[str]) -> str:
+def _verdicts(rows: pd.DataFrame, names: list[str], per: str) -> str:
     heads = ("gauge", "variant", "verdict")
-    numbers = ("per step", "95 % interval", "smallest detectable", "peak", "at the end")
+    numbers = (f"per {per}", "95 % interval", "smallest detectable", "peak", "at the end")
     head = [*map(text, heads), *(text(name, "text-align:right;") for name in numbers)]
     body: list[list[Cell]] = []
     for gauge, part in rows.groupby("gauge", sort=False):

@@ -96,7 +96,7 @@ class Scene:
         return sites.stack(self.main)
 
     def running(self) -> Stack:
-        """Return what the loop is busy with.
+        """Return what the loop is busy with; nothing if it rests.
 
         In a loop that never rests, this thread gets its turn only while the loop asks the system
         for news. What it runs next is then what it ran before.
@@ -106,6 +106,7 @@ class Scene:
                 task = getattr(handle._callback, "__self__", None)
                 if hasattr(task, "get_coro") and task not in self.hidden:
                     return sites.stack(sites.awaiting(task))
+            return []
         return sites.stack(self.main)
 
     def holders(self) -> list[Holder]:

@@ -28,11 +28,10 @@ _TICK_S, _BEAT_S, _LATE_S = 0.005, 0.002, 0.004
 _WRITE_S, _COUNT_S, _LONG_S = 0.1, 1.0, 0.5
 #: The most that one look counts for, if the thread that is looked at did not run meanwhile.
 _STARVED_S = 0.02
-#: Share of the time since the last look from which on a thread runs, rather than waits. One that
-#: spins gets as little as this where many want the processor; one that waits uses next to nothing.
+#: Share of the time since the last look from which on a thread is sure to have run.
 _BUSY = 0.1
-#: Kinds of what a step is seen to do.
-WAITS, RUNS, BLOCKS = "waits", "runs", "blocks the loop"
+#: Kinds of what a step is seen to do; where there is no loop, its processor time tells which.
+STANDS, RUNS, BLOCKS = "stands", "runs", "blocks the loop"
 
 
 class Inspector(Meter):
@@ -147,40 +146,43 @@ class Inspector(Meter):
     def _look(self, now: float, elapsed_s: float) -> None:
         phase = self.phase
         scene = Scene(phase, self._births, self._task, self._hidden)
-        busy = self._busy(elapsed_s)
+        used = self._used()
         stepping_s = now - (self._began or now)
         if stepping_s > 0 and phase in ("setup", "warmup", "steady"):
-            self._look_at_step(scene, busy, now, elapsed_s)
+            self._look_at_step(scene, used, now, elapsed_s)
         if phase in ("teardown", "exit") or stepping_s > _LONG_S:
-            self._look_at_end(scene, busy, now, elapsed_s)
+            self._look_at_end(scene, used, now, elapsed_s)
         self._look_at_locks(scene, now, elapsed_s)
         if now - self._written_s > _WRITE_S:
             self._written_s = now
             self.write()
 
-    def _look_at_step(self, scene: Scene, busy: set[int], now: float, elapsed_s: float) -> None:
+    def _look_at_step(
+        self, scene: Scene, used: dict[int, float], now: float, elapsed_s: float
+    ) -> None:
         if scene.phase == "steady" and not self._is_steady:
             self._is_steady, self._steps = True, Spans()
+        cpu_s = used.get(scene.main_id, 0.0)
+        if cpu_s < _BUSY * elapsed_s:  # this thread, too, may not have got its turn
+            elapsed_s = min(elapsed_s, _STARVED_S)
         due = self._beat_due
         late = due is not None and now - due > _LATE_S and not scene.loop_is_idle
-        runs = scene.main_id in busy
-        if not runs:  # after a long time without a look this thread, too, did not get its turn
-            elapsed_s = min(elapsed_s, _STARVED_S)
-        kind = BLOCKS if late else RUNS if runs and self._task is None else WAITS
-        stack = sites.stack(scene.main) if late else scene.standing()
-        told = {"kind": kind, "stack": stack, "runs": runs, "aside": False}
-        self._steps.add((kind, *stack), now, elapsed_s, **told)
-        if runs and not late and self._task is not None:  # what else the loop is busy with
-            stack = scene.running()
-            told |= {"kind": RUNS, "stack": stack, "aside": True}
-            self._steps.add((RUNS, *stack), now, elapsed_s, **told)
+        kind, stack = (BLOCKS, sites.stack(scene.main)) if late else (STANDS, scene.standing())
+        told = {"kind": kind, "stack": stack, "aside": False}
+        self._steps.add((kind, *stack), now, elapsed_s, cpu_s, **told)
+        if self._task is not None and not late and (stack := scene.running()):
+            told = {"kind": RUNS, "stack": stack, "aside": True}
+            self._steps.add((RUNS, *stack), now, elapsed_s, cpu_s, **told)
 
-    def _look_at_end(self, scene: Scene, busy: set[int], now: float, elapsed_s: float) -> None:
+    def _look_at_end(
+        self, scene: Scene, used: dict[int, float], now: float, elapsed_s: float
+    ) -> None:
         for holder in scene.holders():
             key = (holder.key, holder.what, holder.name, *holder.stack)
             told = {k: v for k, v in vars(holder).items() if k != "thread"}
-            state = RUNS if holder.thread in busy else WAITS
-            self._ends.add(key, now, elapsed_s, state=state, phase=scene.phase, **told)
+            rests = holder.thread == scene.main_id and scene.loop_is_idle
+            cpu_s = 0.0 if rests else used.get(holder.thread, 0.0)
+            self._ends.add(key, now, elapsed_s, cpu_s, phase=scene.phase, **told)
         if now - self._counted_s > _COUNT_S:
             self._counted_s = now
             self.facts["lost"] = lost.lost()
@@ -199,7 +201,7 @@ class Inspector(Meter):
                 "deadlock": self._closes(ident),
             }
             key = (ident, lock.holder, *stack)
-            self._locks.add(key, now, elapsed_s, **told)
+            self._locks.add(key, now, elapsed_s, 0.0, **told)
 
     def _closes(self, ident: int) -> bool:
         """Tell whether a thread waits for a lock whose holder waits, in the end, for the thread."""
@@ -209,13 +211,12 @@ class Inspector(Meter):
             at = lock.holder
         return at == ident and at in seen
 
-    def _busy(self, elapsed_s: float) -> set[int]:
-        """Return the threads that used the processor since the last look."""
+    def _used(self) -> dict[int, float]:
+        """Return the processor time of each thread since the last look, in seconds."""
         before, self._cpu = self._cpu, {}
         for thread in threading.enumerate():
             self._cpu[thread.ident or 0] = _processor_s(thread.native_id or 0)
-        used = {i: at - before.get(i, at) for i, at in self._cpu.items()}
-        return {ident for ident, seconds in used.items() if seconds > _BUSY * elapsed_s}
+        return {ident: at - before.get(ident, at) for ident, at in self._cpu.items()}
 
     def _note_the_end(self) -> None:
         leave = os._exit
@@ -237,15 +238,15 @@ class Inspector(Meter):
 
 
 def _processor_s(native_id: int) -> float:
-    """Return the processor time of a thread in seconds; NaN where the system does not tell.
+    """Return the processor time of a thread in seconds; 0 where the system does not tell.
 
     References
     ----------
     The clock of a thread by its identifier: ``CPUCLOCK_PERTHREAD_MASK`` in Linux.
     """
     if sys.platform != "linux":
-        return float("nan")
+        return 0.0
     try:
         return time.clock_gettime((~native_id << 3) | 6)
     except OSError:  # it has ended
-        return float("nan")
+        return 0.0

@@ -21,7 +21,7 @@ _PROFILES = {
 }
 _LABELS = {"description_width": "initial"}
 #: Of what stands first in its row, so that rows line up.
-_FIRST = {"description_width": "5.5em"}
+_FIRST = {"description_width": "6.5em"}
 _ROW = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "4px 18px"}
 _ABOUT = {"flex": "2 1 380px", "min_width": "0", "max_height": "330px", "overflow": "auto"}
 _MOST_STEPS = 100_000
@@ -53,7 +53,7 @@ class Form(widgets.VBox):  # type: ignore[misc]
         self.profile = widgets.Dropdown(options=_PROFILES, description="Profile", style=_FIRST)
         self.runs = widgets.BoundedIntText(3, 1, 50, description="runs", style=_LABELS)
         self.steps = widgets.BoundedIntText(1, 1, _MOST_STEPS, description="steps", style=_LABELS)
-        self.stacks = widgets.Checkbox(True, description="also under memray", indent=False)
+        self.stacks = widgets.Checkbox(True, description="also find the lines", indent=False)
         self.runs.layout.width, self.steps.layout.width = "7em", "9em"
         self.stacks.layout.width, self.profile.layout.width = "auto", "auto"
         self.search.observe(lambda _: self._searched(), names="value")
@@ -162,7 +162,7 @@ def _counted(number: int) -> str:
 
 
 def _named(label: str, row: Any) -> Any:
-    return widgets.HBox([widgets.Label(label, layout={"width": "5.5em", "flex": "0 0 auto"}), row])
+    return widgets.HBox([widgets.Label(label, layout={"width": "6.5em", "flex": "0 0 auto"}), row])
 
 
 def _tick(name: str) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import ipywidgets as widgets
 import pandas as pd
 
-from resleak import figures, frames, stacks
+from resleak import figures, frames, handles, stacks
 from resleak.claims import Judgement
 from resleak.errors import ResleakError
 from resleak.figures.sketch import sketch
@@ -183,6 +183,10 @@ def _views(session: Session, verdicts: pd.DataFrame) -> Mapping[str, Make]:
     views: dict[str, Make] = {"Growth": growth, "Verdicts": lambda: _verdicts(judged, verdicts)}
     if judged and len(whole.select(instrument="memray")):
         views["Memory"] = lambda: _memory(judged, whole)
+    if judged and len(whole.select(instrument="handles")):
+        views["Handles"] = lambda: _handles(judged, whole)
+    if judged and len(whole.select(instrument="forensics")):
+        views["Culprits"] = lambda: [figures.culprits_table(judged), figures.end_timeline(judged)]
     if judged:
         views["Claim and limits"] = lambda: _claim(judged, whole)
     return {**views, "Captures": lambda: [whole]}
@@ -197,10 +201,19 @@ def _memory(judged: Judgement, whole: frames.Captures) -> Iterable[object]:
     first = min(profiled, key=lambda name: name != figures.worst(judged))
     yield figures.guilty(judged.variants[first])
     stays = stacks.profile(whole.select(variant=first))
-    yield figures.flamegraph(
-        stays, title=f"{judged.scenario['name']}, {first}: what stays, per step"
-    )
-    yield figures.sites_table(judged.variants[first].sites)
+    title = f"{judged.scenario['name']}, {first}: what stays, per step"
+    yield figures.flamegraph(stays, title=title)
+
+
+def _handles(judged: Judgement, whole: frames.Captures) -> Iterable[object]:
+    first = figures.worst(judged)
+    found = judged.variants[first]
+    counted = handles.leading(found.gauges)
+    held = handles.growth(whole.select(variant=first), counted)
+    title = f"{judged.scenario['name']}, {first}: who opened what stays"
+    yield figures.opened(found)
+    yield figures.flamegraph(held, unit=counted, title=title)
+    yield figures.openings_table(found)
 
 
 def _claim(judged: Judgement, whole: frames.Captures) -> Iterable[object]:

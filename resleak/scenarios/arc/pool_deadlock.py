@@ -63,7 +63,7 @@ class Connection:
                 raise
 
     def close(self) -> None:
-        with self.lock:  # guilty
+        with self.lock:  # stalls
             self.db.close()
 
 
@@ -75,7 +75,7 @@ class Pool:
         self.connection = Connection(self)
 
     def failed(self) -> None:
-        with self.lock:  # guilty
+        with self.lock:  # stalls
             self.failures += 1
 
     def request(self) -> None:

@@ -103,7 +103,7 @@ class Backend:
 
     def upload(self) -> None:
         body = io.BytesIO(self.data)
-        self.minio.put_object("silent", "cpu.parquet", body, len(self.data))  # guilty
+        self.minio.put_object("silent", "cpu.parquet", body, len(self.data))  # stalls
 
     def download(self) -> None:
         self.s3.get_object(Bucket="silent", Key="cpu.parquet")
