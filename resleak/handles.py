@@ -47,9 +47,9 @@ def table(captures: Iterable[Capture]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a handle: ``variant``, ``handle``, ``kind``, ``target``, ``deleted``, ``function``,
-        ``file`` and ``line`` of its site (see `resleak.stacks.sites`), ``thread``, ``created_step``,
-        ``created_phase``, ``closed_step`` (NaN if it stayed), ``closed_phase``,
+        One row a handle: ``variant``, ``handle``, ``kind``, ``target``, ``deleted``, the site's
+        ``function``, ``file`` and ``line`` (see `resleak.stacks.sites`), ``thread``,
+        ``created_step``, ``created_phase``, ``closed_step`` (NaN if it stayed), ``closed_phase``,
         ``by_collection`` (whether it was the garbage collector that closed it), ``open`` (at the
         last look) and ``age`` in steps.
     """
