@@ -187,7 +187,12 @@ def _interval(row: Mapping[str, Any], per: str) -> str:
 
 
 def _scaled(row: Mapping[str, Any], key: str, per: str) -> str:
-    return units.amount(_per(per)[0][0] * row[key], row["unit"] if row["unit"] == "B" else "")
+    return _bare(_per(per)[0][0] * row[key], row)
+
+
+def _bare(value: float, row: Mapping[str, Any]) -> str:
+    """Write a number without its unit, which its row names once; bytes are scaled and need it."""
+    return units.amount(value, row["unit"] if row["unit"] == "B" else "")
 
 
 def _per(per: str) -> list[tuple[float, str]]:
@@ -207,7 +212,7 @@ def _table(look: Look) -> Table:
             row["gauge"],
             console.coloured(row["verdict"]),
             units.amount(row["at_end"], row["unit"]),
-            *_rates(row, per),
+            *(_bare(factor * row["per_step"], row) for factor, _ in _per(per)),
             _interval(row, per),
             _scaled(row, "smallest_detectable", per),
         )

@@ -49,7 +49,7 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Path]:
     """Return what each cell printed and showed, and the folder it ran in."""
     folder = tmp_path_factory.mktemp("notebook")
     book = share.read(books.write(folder / "book.ipynb", *CELLS))
-    share.run(book, folder, timeout_s=200)
+    share.run(book, folder, timeout_s=600)
     return ["".join(map(_told, cell.outputs)) for cell in book.cells], folder
 
 

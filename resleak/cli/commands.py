@@ -90,9 +90,12 @@ def record(
     Ends with the command, with its load, after --for, at a breach, or with Ctrl-C. SIGUSR1 to
     resleak ends the warm-up.
     """
-    from resleak import budgets, commands, gauges
+    from resleak import budgets, commands, gauges, rates
+    from resleak.live import Watch  # what is slow to load comes first: the command does not wait
+    from resleak.observe import Observer
 
     limits = budgets.read(budget_file)
+    rates.load()
     name, file = name or _name(command), out / "memray.bin"
     if memray:
         out.mkdir(parents=True, exist_ok=True)
@@ -102,9 +105,6 @@ def record(
         process = stack.enter_context(commands.running(command))
         steps = _load_of_url(stack, load_url)
         beside = _load_of_command(stack, load, process)
-        from resleak.live import Watch
-        from resleak.observe import Observer
-
         how = {"phase": "warmup" if warmup else "steady", **steps}
         title = f"{name}, process {process.pid}"
         observer = Observer(gauges.Outside.of(process.pid), name, title, every, **how)
