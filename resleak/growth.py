@@ -28,6 +28,8 @@ DRAINED = 0.1
 _LEAST_RISE = 2.0
 #: What waits for the collector counts from this many handles a block.
 _LEAST_DROP = 2.0
+#: What climbs at so many steps in a row, in each run, climbs at every step.
+_LEAST_CLIMBS = 20
 _COUNTED = ("handles", "own")
 _UNDECIDED: Verdict = "inconclusive"
 
@@ -40,6 +42,8 @@ class Series:
     ----------
     steady : list of array, shape (points, 2)
         Step and value after each collection of the steady part, a list item a run.
+    steps : list of array, shape (steps, 2)
+        Step and value of each step of the second half of the warm-up and of the steady part.
     start, settled : float
         Median first reading of all, and median last reading after the load had stopped.
     drop : float
@@ -49,6 +53,7 @@ class Series:
     """
 
     steady: Runs
+    steps: Runs
     start: float
     settled: float
     drop: float
@@ -169,6 +174,7 @@ def series(readings: Readings, gauge: str) -> Series:
     steady = [_points(readings.step, values, rows & readings.steady) for rows in by_run]
     return Series(
         steady=[points for points in steady if len(points)],
+        steps=_each_step(readings, values),
         start=_median(values[rows][:1] for rows in by_run),
         settled=_median(values[rows & readings.settle][-1:] for rows in by_run),
         drop=_drop(readings, values),
@@ -186,6 +192,14 @@ def _points(step: np.ndarray, values: np.ndarray, rows: np.ndarray) -> np.ndarra
     points = np.column_stack([step[rows], values[rows]]).astype(float)
     last_of_its_step = np.append(np.diff(points[:, 0]) != 0, True)[: len(points)]
     return rates.thin(points[last_of_its_step])
+
+
+def _each_step(readings: Readings, values: np.ndarray) -> Runs:
+    """Return the readings of single steps of each run, without the first half of the warm-up."""
+    first = np.max(readings.step[~readings.steady & readings.stepped], initial=0) / 2
+    rows = readings.stepped & ~np.isnan(values) & (readings.step > first)
+    by_run = [rows & (readings.run == run) for run in readings.runs]
+    return [np.column_stack([readings.step[one], values[one]]) for one in by_run if one.any()]
 
 
 def _drop(readings: Readings, values: np.ndarray) -> float:
@@ -229,12 +243,27 @@ def _judge_one(gauge: Gauge, seen: Series) -> Judged:
         )
 
     if not seen.steady or min(len(points) for points in seen.steady) < FEWEST:
-        nothing = Rate(np.nan, np.nan, np.nan, 1.0)
-        return judged("inconclusive", nothing, np.nan, _too_few(seen))
+        return judged(*_at_once(gauge, seen))
     late = _late(seen.steady)
     found, floor = rates.rate(late), _floor(gauge, late)
     verdict, reason = _verdict(gauge, seen, late, found, floor)
     return judged(verdict, found, floor, reason)
+
+
+def _at_once(gauge: Gauge, seen: Series) -> tuple[Verdict, Rate, float, str]:
+    """Judge a run too short for a rate: only what climbs at every single step is plain already.
+
+    A pool would have to be larger than half the warm-up to look like that.
+    """
+    nothing = Rate(np.nan, np.nan, np.nan, 1.0)
+    if gauge.family not in _COUNTED or not seen.steps:
+        return "inconclusive", nothing, np.nan, _too_few(seen)
+    rises = np.concatenate([np.diff(points[:, 1]) for points in seen.steps])
+    climbs = len(rises) >= _LEAST_CLIMBS * len(seen.steps) and bool((rises >= 1).all())
+    if not climbs or _left(seen, seen.steps) <= DRAINED:
+        return "inconclusive", nothing, np.nan, _too_few(seen)
+    found = Rate(float(rises.mean()), float(rises.min()), float(rises.max()), 0.5 ** len(rises))
+    return "leak", found, 0.0, f"climbed at each of {len(seen.steps[0])} steps and is held"
 
 
 def _late(steady: Runs) -> Runs:
@@ -257,8 +286,8 @@ def _verdict(
     gauge: Gauge, seen: Series, late: Runs, found: Rate, floor: float
 ) -> tuple[Verdict, str]:
     if found.low > floor and found.p < ALPHA:
-        return _climbing(gauge, seen, late)
-    if found.value > floor and found.p < 0.05:
+        return _climbing(gauge, seen, late, floor)
+    if found.value > floor and found.low > 0 and found.p < 0.05:
         return "inconclusive", f"climbs, but not surely above the floor: {_more(late, 2.0)}"
     if _starts_to_climb(late, floor):
         return "inconclusive", f"begins to climb in the last blocks: {_more(late, 1.0)}"
@@ -269,9 +298,9 @@ def _verdict(
     return "level", "no growth beyond the floor"
 
 
-def _climbing(gauge: Gauge, seen: Series, late: Runs) -> tuple[Verdict, str]:
+def _climbing(gauge: Gauge, seen: Series, late: Runs, floor: float) -> tuple[Verdict, str]:
     """Decide between a leak and the things that climb and are none."""
-    if 3 * len(late[0]) < len(seen.steady[0]):
+    if 3 * len(late[0]) < len(seen.steady[0]) and not _climbed_before(seen, late, floor):
         return "inconclusive", f"began to climb late in the run: {_more(late, 2.0)}"
     fading = rates.fading(late)
     if fading < FADING:
@@ -283,10 +312,27 @@ def _climbing(gauge: Gauge, seen: Series, late: Runs) -> tuple[Verdict, str]:
     return "leak", "climbs steadily and is held"
 
 
+def _climbed_before(seen: Series, late: Runs, floor: float) -> bool:
+    """Tell whether the part before a split climbed as surely as the part after it."""
+    early = [run[: len(run) - len(rest)] for run, rest in zip(seen.steady, late, strict=True)]
+    found = rates.rate(early)
+    return found.low > floor and found.p < ALPHA
+
+
 def _starts_to_climb(late: Runs, floor: float) -> bool:
-    """Tell whether nearly every one of the last blocks rose, in every run."""
+    """Tell whether in every run nearly each of the last blocks rose, and above all before them."""
     tails = [np.diff(points[-FEWEST:], axis=0) for points in late]
-    return all(np.sum(tail[:, 1] > floor * tail[:, 0]) >= FEWEST - 2 for tail in tails)
+    rose = all(np.sum(tail[:, 1] > floor * tail[:, 0]) >= FEWEST - 2 for tail in tails)
+    return rose and all(_last_rise(points) > _scatter(points) for points in late)
+
+
+def _last_rise(points: np.ndarray) -> float:
+    return float(points[-1, 1] - points[-FEWEST, 1])
+
+
+def _scatter(points: np.ndarray) -> float:
+    """Return how far the readings before the last blocks lie apart."""
+    return float(np.ptp(points[: 1 - FEWEST, 1]))
 
 
 def _left(seen: Series, late: Runs) -> float:

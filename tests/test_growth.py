@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -102,7 +104,7 @@ def test_a_step_up_in_capacity_is_not_a_leak(curve: made.Curve) -> None:
 
 def test_too_few_collections_is_inconclusive() -> None:
     """A run of a few blocks decides nothing and says what it takes."""
-    judged = verdict(made.trace(made.ramp(1.0), steps=30))
+    judged = verdict(made.trace(made.every(3), steps=30))
     assert judged["verdict"] == "inconclusive"
     assert "run more steps" in judged["reason"]
 
@@ -245,3 +247,36 @@ def test_what_is_gone_a_moment_later_does_not_wait_for_the_collector(first: int)
     judged = growth.judge(trace.assign(count=trace["count"] + lagging), {"count": made.COUNT})
     assert judged.loc[0, "verdict"] in ("level", "bounded")
     assert judged.loc[0, "held_between_collections"] < 2
+
+
+def few(curve: made.Curve, steps: int = 3, **how: Any) -> pd.DataFrame:
+    """Return a trace of a few measured steps after the warm-up."""
+    return made.trace(curve, steps=steps, **how)
+
+
+def test_what_climbs_at_every_step_is_a_leak_after_three() -> None:
+    """A count that rose at each step of warm-up and run alike needs three measured steps."""
+    judged = verdict(few(made.ramp(1.0)))
+    assert judged["verdict"] == "leak"
+    assert judged["per_step"] == 1.0
+
+
+@pytest.mark.parametrize(
+    "trace",
+    [
+        few(made.flat),
+        few(made.every(2)),
+        few(made.plateau(50, 50)),
+        few(made.ramp(1.0), drains=True),
+        few(made.from_step(61)),
+    ],
+    ids=["flat", "every second step", "a pool that fills", "drains", "late"],
+)
+def test_three_steps_decide_nothing_else(trace: pd.DataFrame) -> None:
+    """Three steps call nothing a leak that rested once, or is gone once the load stops."""
+    assert verdict(trace)["verdict"] == "inconclusive"
+
+
+def test_three_steps_decide_nothing_about_bytes() -> None:
+    """Memory is never judged by three steps: it comes in capacities."""
+    assert verdict(few(made.ramp(100.0), gauge="bytes"), made.BYTES)["verdict"] == "inconclusive"
