@@ -93,7 +93,7 @@ class Workload:
 
 
 def workloads() -> list[Workload]:
-    """Return the whole corpus in an order of chance, the same each time: a part is a fair sample."""
+    """Return the whole corpus in an order of chance, so that any first part is a fair sample."""
     found = [
         Workload(file, tuple(one.items()))
         for file in CORPUS.glob("[!_]*.py")

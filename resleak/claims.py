@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from resleak import growth, limits, stacks, sweeps, units
+from resleak import classify, growth, limits, stacks, sweeps, units
 from resleak.declare import BROKEN, HANGS, SCALES
 from resleak.errors import StoreError
 from resleak.frames import Captures, gauges_of, traces
@@ -86,6 +86,11 @@ class VariantJudged:
         clean = set(self.gauges["verdict"]) & {"bounded", "level"}
         return next((word for word in ORDER if word in words | clean), _UNDECIDED)
 
+    @cached_property
+    def diagnoses(self) -> list[classify.Diagnosis]:
+        """Of what kind the growth is, leaks first."""
+        return classify.classify(self.gauges)
+
     @property
     def as_declared(self) -> bool:
         """Whether what was measured is what the scenario's file declares."""
@@ -103,6 +108,7 @@ class VariantJudged:
             "verdict": self.verdict,
             "as_declared": self.as_declared,
             "symptoms": {name: sorted(words) for name, words in self.symptoms.items()},
+            "diagnoses": [one.to_dict() for one in self.diagnoses],
             "gauges": gauges,
             "limits": _records(self.limits),
             "sweeps": _records(self.sweeps),
@@ -204,7 +210,9 @@ class Judgement:
         return "\n".join(self.sentence(name) for name in self.variants)
 
     def _repr_html_(self) -> str:
-        items = "".join(f"<li>{html.escape(self.sentence(name))}</li>" for name in self.variants)
+        lines = [self.sentence(name) for name in self.variants]
+        lines += [f"{v.name}: {one}" for v in self.variants.values() for one in v.diagnoses]
+        items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
         return f"<p><b>{html.escape(self.scenario['title'])}</b></p><ul>{items}</ul>"
 
 

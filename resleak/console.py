@@ -133,11 +133,11 @@ def show_budgets(budgets: pd.DataFrame) -> None:
 
 
 def show_comparison(comparison: Comparison) -> None:
-    """Print both rates, their difference and the verdicts, one line a gauge."""
+    """Print both rates, their difference and the verdicts, one line a gauge, and certificates."""
     table = _table("gauge", comparison.before, comparison.after, "difference, 95 %", "verdicts")
     for row in comparison.frame.to_dict(orient="records"):
         unit = row["unit"]
-        fixed = " (fixed)" if row["verdict_before"] == "leak" and row["equivalent"] else ""
+        fixed = f" ({row['certificate']})" if row["certificate"] else ""
         table.add_row(
             row["gauge"],
             units.rate(row["before"], unit),
@@ -146,6 +146,8 @@ def show_comparison(comparison: Comparison) -> None:
             f"{row['verdict_before']} → {row['verdict_after']}{fixed}",
         )
     _console().print(table)
+    for row in comparison.frame[comparison.frame["certificate"] != ""].to_dict(orient="records"):
+        _console().print(row["sentence"])
 
 
 def show_recording(recording: Recording, top: int) -> None:
@@ -206,6 +208,7 @@ def _remarks(variant: VariantJudged) -> Iterator[str]:
     hung = [one for one in variant.exits if one["status"] != "exited"]
     if hung:
         yield f"{len(hung)} of {len(variant.exits)} runs did not end by themselves"
+    yield from map(str, variant.diagnoses)
     if "leak" not in set(variant.gauges["verdict"]):
         return
     for site in variant.sites.head(_SITES).to_dict(orient="records"):

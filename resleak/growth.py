@@ -73,6 +73,7 @@ class Judged:
     high: float
     unit: str
     smallest_detectable: float
+    start: float
     peak: float
     at_end: float
     held_between_collections: float
@@ -95,8 +96,8 @@ def judge(traces: pd.DataFrame, gauges: Mapping[str, Gauge]) -> pd.DataFrame:
     -------
     DataFrame
         One row a variant and gauge: ``variant gauge family verdict per_step low high unit
-        smallest_detectable peak at_end held_between_collections p runs reason``. Rates are in the
-        unit per step.
+        smallest_detectable start peak at_end held_between_collections p runs reason``. Rates are
+        in the unit per step.
     """
     rows = []
     levels = [gauge for gauge in gauges.values() if gauge.kind == "level"]
@@ -123,6 +124,12 @@ def run_rates(trace: pd.DataFrame, gauge: str) -> np.ndarray:
     steady = series(Readings(trace), gauge).steady
     enough = [points for points in steady if len(points) >= FEWEST]
     return rates.slopes(_late(enough)) if enough else np.empty(0)
+
+
+def floor(gauge: Gauge, trace: pd.DataFrame) -> float:
+    """Return the smallest rate of a gauge that counts over the steps of a trace of one variant."""
+    steady = series(Readings(trace), gauge.name).steady
+    return _floor(gauge, steady) if steady else gauge.floor
 
 
 class Readings:
@@ -237,7 +244,7 @@ def _judge_one(gauge: Gauge, seen: Series) -> Judged:
     def judged(verdict: Verdict, found: Rate, floor: float, reason: str) -> Judged:
         smallest = floor + found.half_width
         numbers = (found.value, found.low, found.high, gauge.unit, smallest)
-        level = (seen.peak, seen.at_end, seen.drop)
+        level = (seen.start, seen.peak, seen.at_end, seen.drop)
         return Judged(
             gauge.name, gauge.family, verdict, *numbers, *level, found.p, len(seen.steady), reason
         )

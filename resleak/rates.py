@@ -127,7 +127,9 @@ def rate(runs: Runs, seed: int = 0) -> Rate:
     """
     found = slopes(runs)
     value = float(np.mean(found))
-    sample = found if len(runs) >= _ENOUGH_RUNS else slopes([h for run in runs for h in halves(run)])
+    sample = (
+        found if len(runs) >= _ENOUGH_RUNS else slopes([h for run in runs for h in halves(run)])
+    )
     scatter = _scatter(np.column_stack(_mean_curve(runs)), seed)
     half = max(student(sample), scatter, _jump(runs))
     return Rate(value, value - half, value + half, climb_p(runs))

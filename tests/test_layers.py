@@ -19,7 +19,9 @@ ROOT = Path(resleak.__file__).parent
 MAKING = {"assemble", "child", "measure", "meters", "plan", "probes", "runner", "spawn", "watch"}
 READING = {
     "budgets",
+    "certificate",
     "claims",
+    "classify",
     "comparison",
     "findings",
     "frames",

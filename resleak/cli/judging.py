@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +17,7 @@ from resleak.cli._common import (
     Out,
     Panel,
     captures_of,
+    key_values,
     load,
     print_json,
 )
@@ -70,14 +73,29 @@ def compare(
         ),
     ],
     out: Out = Path("captures"),
+    margin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GAUGE=RATE", help="What counts as nothing a step; repeatable."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare two variants, or the same one before and after a change."""
+    """Compare two variants, or one before and after a change; certify the fix, or refuse to."""
+    margins = _numbers(key_values(margin))
     sides = _two_sides(what, out)
     from resleak import comparison
 
-    compared = comparison.compare(*sides)
+    compared = comparison.compare(*sides, margins)
     print_json(compared.to_dict()) if as_json else console.show_comparison(compared)
+
+
+def _numbers(given: Mapping[str, str]) -> dict[str, float]:
+    try:
+        found = {name: float(text) for name, text in given.items()}
+    except ValueError as error:
+        raise StoreError(f"a margin is a number of units per step: {error}") from None
+    if any(not 0 < value < math.inf for value in found.values()):
+        raise StoreError("a margin is a number of units per step above 0, such as heap=4")
+    return found
 
 
 def _two_sides(what: list[str], out: Path) -> tuple[Captures, Captures]:
