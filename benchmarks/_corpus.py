@@ -32,6 +32,8 @@ BEYOND = {
     "least_recently_used-size=1500": "a sixth of what there is to keep is seen in 300 steps",
     "vocabulary-size=2000": "half of the words are seen in 300 steps",
     "seasonal-period=400": "the season is longer than the run",
+    "sqlite_rows-rate=10000-pattern=17th": "sqlite3 forgets cursors after 200 of them: 1 700 steps",
+    "duckdb_connections-pattern=17th": "the library itself keeps 250 bytes of each closed database",
     "analytical_queries": "the library itself keeps 848 bytes every 16 queries, as long as it runs",
 }
 

@@ -30,6 +30,8 @@ _LEAST_RISE = 2.0
 _LEAST_DROP = 2.0
 #: What climbs at so many steps in a row, in each run, climbs at every step.
 _LEAST_CLIMBS = 20
+#: Collections in each half of a run in which a count may rest for most of the time.
+_LEAST_HALF = 10
 _COUNTED = ("handles", "own")
 _UNDECIDED: Verdict = "inconclusive"
 
@@ -202,9 +204,14 @@ def _points(step: np.ndarray, values: np.ndarray, rows: np.ndarray) -> np.ndarra
 
 
 def _each_step(readings: Readings, values: np.ndarray) -> Runs:
-    """Return the readings of single steps of each run, without the first half of the warm-up."""
+    """Return the readings of single steps of each run, without the first half of the warm-up.
+
+    What is read at collections only, from outside, gives its readings there.
+    """
     first = np.max(readings.step[~readings.steady & readings.stepped], initial=0) / 2
-    rows = readings.stepped & ~np.isnan(values) & (readings.step > first)
+    known = ~np.isnan(values) & (readings.step > first) & ~readings.settle
+    rows = known & readings.stepped
+    rows = rows if rows.any() else known & readings.after
     by_run = [rows & (readings.run == run) for run in readings.runs]
     return [np.column_stack([readings.step[one], values[one]]) for one in by_run if one.any()]
 
@@ -265,12 +272,18 @@ def _at_once(gauge: Gauge, seen: Series) -> tuple[Verdict, Rate, float, str]:
     nothing = Rate(np.nan, np.nan, np.nan, 1.0)
     if gauge.family not in _COUNTED or not seen.steps:
         return "inconclusive", nothing, np.nan, _too_few(seen)
-    rises = np.concatenate([np.diff(points[:, 1]) for points in seen.steps])
+    rises = np.concatenate([_rises(points) for points in seen.steps])
     climbs = len(rises) >= _LEAST_CLIMBS * len(seen.steps) and bool((rises >= 1).all())
     if not climbs or _left(seen, seen.steps) <= DRAINED:
         return "inconclusive", nothing, np.nan, _too_few(seen)
     found = Rate(float(rises.mean()), float(rises.min()), float(rises.max()), 0.5 ** len(rises))
     return "leak", found, 0.0, f"climbed at each of {len(seen.steps[0])} steps and is held"
+
+
+def _rises(points: np.ndarray) -> np.ndarray:
+    """Return by how much each reading is above the last one, per step."""
+    steps, rises = np.diff(points, axis=0).T
+    return np.asarray(rises[steps > 0] / steps[steps > 0])
 
 
 def _late(steady: Runs) -> Runs:
@@ -294,6 +307,8 @@ def _verdict(
 ) -> tuple[Verdict, str]:
     if found.low > floor and found.p < ALPHA:
         return _climbing(gauge, seen, late, floor)
+    if gauge.family in _COUNTED and _rises_now_and_then(seen) and _left(seen, late) > DRAINED:
+        return "leak", "rises now and then, as in the first half so in the second, and never falls"
     if found.value > floor and found.low > 0 and found.p < 0.05:
         return "inconclusive", f"climbs, but not surely above the floor: {_more(late, 2.0)}"
     if _starts_to_climb(late, floor):
@@ -317,6 +332,14 @@ def _climbing(gauge: Gauge, seen: Series, late: Runs, floor: float) -> tuple[Ver
     if gauge.family in _COUNTED and _left(seen, late) <= DRAINED:
         return "deferred", "climbs under load and drains when it stops"
     return "leak", "climbs steadily and is held"
+
+
+def _rises_now_and_then(seen: Series) -> bool:
+    """Tell whether a count rose in both halves of each run and never fell."""
+    halves = [half for run in seen.steady for half in rates.halves(run)]
+    rises = [np.diff(half[:, 1]) for half in halves]
+    long_enough = min(len(rise) for rise in rises) >= _LEAST_HALF
+    return long_enough and all(rise.sum() >= 1 and rise.min() >= 0 for rise in rises)
 
 
 def _climbed_before(seen: Series, late: Runs, floor: float) -> bool:
@@ -363,6 +386,25 @@ def _too_few(seen: Series) -> str:
 
 
 def _corroborated(judged: list[Judged]) -> list[Judged]:
+    """Let what live memory shows decide where one gauge of memory alone does not."""
+    return _resident_with_live(_heap_with_its_parts(judged))
+
+
+def _resident_with_live(judged: list[Judged]) -> list[Judged]:
+    """Settle a doubt about pages where live memory is level: the allocator keeps them."""
+    live = {one.verdict for one in judged if one.gauge in ("heap", "native", "blocks")}
+    if not live or live - {"bounded", "level"}:
+        return judged
+    told = "climbs a little, or less and less, and live memory does not: pages that are kept"
+    return [
+        replace(one, verdict="bounded", reason=told)
+        if one.family == "resident" and one.verdict == _UNDECIDED and one.runs
+        else one
+        for one in judged
+    ]
+
+
+def _heap_with_its_parts(judged: list[Judged]) -> list[Judged]:
     """Take back a climb of the heap that neither the blocks nor the native bytes share.
 
     Together these two see all that can be leaked. What is left are the bytes by which the C

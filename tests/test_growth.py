@@ -280,3 +280,30 @@ def test_three_steps_decide_nothing_else(trace: pd.DataFrame) -> None:
 def test_three_steps_decide_nothing_about_bytes() -> None:
     """Memory is never judged by three steps: it comes in capacities."""
     assert verdict(few(made.ramp(100.0), gauge="bytes"), made.BYTES)["verdict"] == "inconclusive"
+
+
+def test_a_count_that_rises_now_and_then_and_never_falls_is_a_leak() -> None:
+    """One in a hundred steps is enough, if it goes on in the second half of each run."""
+    assert verdict(made.trace(made.every(100), runs=5))["verdict"] == "leak"
+
+
+@pytest.mark.parametrize(
+    "curve",
+    [made.plateau(3, 150), lambda at, rng: made.every(100)(at, rng) - (at == 250)],
+    ids=["stops in the first half", "falls once"],
+)
+def test_a_count_that_stops_or_falls_is_not(curve: made.Curve) -> None:
+    """What no longer rises in the second half, or ever falls, is not called a leak for that."""
+    counted = lambda at, rng: np.floor(curve(at, rng))  # noqa: E731
+    assert verdict(made.trace(counted, runs=5))["verdict"] != "leak"
+
+
+@pytest.mark.parametrize(("heap", "expected"), [(made.flat, "bounded"), (made.ramp(90.0), "leak")])
+def test_a_doubt_about_pages_is_settled_by_live_memory(heap: made.Curve, expected: str) -> None:
+    """Pages that still come, ever more rarely, are the allocator's where live memory is level."""
+    pages = made.trace(made.filling(60e6, 120), gauge="rss")
+    both = pages.assign(heap=made.trace(heap, gauge="heap")["heap"])
+    judged = growth.judge(both, {name: BUILTIN[name] for name in ("heap", "rss")})
+    found = judged.set_index("gauge")["verdict"]
+    assert found["rss"] == ("bounded" if expected == "bounded" else "inconclusive")
+    assert found["heap"] == ("level" if expected == "bounded" else "leak")
