@@ -44,7 +44,7 @@ def _bind_package() -> None:
 if __name__ == "__main__":
     _bind_package()
 
-from resleak import catalog, gauges, meters, probes  # noqa: E402
+from resleak import catalog, gauges, meters, planted, probes  # noqa: E402
 from resleak.declare import Run, Scenario  # noqa: E402
 from resleak.errors import ResleakError  # noqa: E402
 
@@ -96,6 +96,8 @@ class Driver:
         self.recorder: probes.Recorder
         self.meters: dict[str, meters.Meter] = {}
         self.step, self.block, self.mark = 0, 0, 0
+        steps = spec["warmup"] + spec["steps"]
+        self.plant = planted.Plant(spec["plant"], steps) if spec["plant"] else None
 
     @property
     def is_async(self) -> bool:
@@ -154,6 +156,7 @@ class Driver:
         step, world, recorder = self.variant.step, self.world, self.recorder
         size, recording = self.spec["block"], self.spec["instrument"] == "gauges"
         in_use = tuple(self.meters.values())
+        plant = self.plant
         for done in range(1, steps + 1):
             for meter in in_use:
                 meter.before()
@@ -163,6 +166,8 @@ class Driver:
             for meter in reversed(in_use):
                 meter.after()
             self.step += 1
+            if plant is not None:
+                plant.grow(self.step)
             recorder.at(phase, self.step, self.block)
             if recording:
                 recorder.row(_STEP, _SLOW)

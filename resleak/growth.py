@@ -32,6 +32,8 @@ _LEAST_DROP = 2.0
 _LEAST_CLIMBS = 20
 #: Collections in each half of a run in which a count may rest for most of the time.
 _LEAST_HALF = 10
+#: Blocks come in sizes: a leak of bytes is seen surely from so much above the floor.
+_UNEVEN = 0.25
 _COUNTED = ("handles", "own")
 _UNDECIDED: Verdict = "inconclusive"
 
@@ -249,7 +251,8 @@ def _median(values: Iterable[np.ndarray]) -> float:
 
 def _judge_one(gauge: Gauge, seen: Series) -> Judged:
     def judged(verdict: Verdict, found: Rate, floor: float, reason: str) -> Judged:
-        smallest = floor + found.half_width
+        uneven = _UNEVEN * floor if gauge.family == "memory" else 0.0
+        smallest = floor + uneven + 2 * found.half_width
         numbers = (found.value, found.low, found.high, gauge.unit, smallest)
         level = (seen.start, seen.peak, seen.at_end, seen.drop)
         return Judged(

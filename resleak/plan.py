@@ -38,6 +38,7 @@ class Plan:
     steps: int
     session: str
     presets: Mapping[str, Any]
+    plant: float = 0.0
 
     @property
     def scenario(self) -> Mapping[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ def capture(
     progress: Progress | None = None,
     parallel: int = 2,
     stop: threading.Event | None = None,
+    plant: float = 0.0,
 ) -> list[Path]:
     """Run a scenario's variants in fresh processes and store one capture for each run.
 
@@ -77,6 +78,8 @@ def capture(
         Runs at a time.
     stop : threading.Event, optional
         Ends everything when set, as an interrupt does.
+    plant : float
+        Bytes to leak with each step besides, to see whether that is found.
 
     Returns
     -------
@@ -92,7 +95,7 @@ def capture(
     MissingPackageError
         If the scenario needs a package that is not installed.
     """
-    what = plan(scenario, python, Path(out), steps, profile)
+    what = replace(plan(scenario, python, Path(out), steps, profile), plant=plant)
     count = runs or PROFILES[profile].runs
     every = jobs(what, variants, count, seed, params or {})
     todo = [job for job in every if stacks or job.instrument == "gauges"]

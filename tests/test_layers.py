@@ -16,7 +16,18 @@ import pytest
 import resleak
 
 ROOT = Path(resleak.__file__).parent
-MAKING = {"assemble", "child", "measure", "meters", "plan", "probes", "runner", "spawn", "watch"}
+MAKING = {
+    "assemble",
+    "child",
+    "measure",
+    "meters",
+    "plan",
+    "planted",
+    "probes",
+    "runner",
+    "spawn",
+    "watch",
+}
 READING = {
     "budgets",
     "certificate",
@@ -41,7 +52,18 @@ LAYERS = (
     {"gauges", "reader", "store"},
     MAKING | READING,
     {"figures"},
-    {"__main__", "cli", "console", "opened", "panel", "redact", "report", "share"},
+    {
+        "__main__",
+        "cli",
+        "console",
+        "opened",
+        "panel",
+        "positive",
+        "redact",
+        "report",
+        "sequential",
+        "share",
+    },
 )
 OWNERS = {
     "anywidget": {"figures"},

@@ -24,6 +24,7 @@ from resleak.cli._common import (
 from resleak.errors import ScenarioError, StoreError
 
 if TYPE_CHECKING:
+    from resleak.claims import Judgement
     from resleak.frames import Captures
 
 PANEL = Panel.VERDICTS
@@ -41,6 +42,10 @@ def judge(
         Path | None,
         typer.Option("--budgets", metavar="FILE", help="Your own budgets, a TOML file."),
     ] = None,
+    positive_control: Annotated[
+        bool,
+        typer.Option("--positive-control", help="Plant the smallest leak, and look for it."),
+    ] = False,
 ) -> None:
     """Judge stored captures; of a scenario without any, capture first."""
     from resleak import budgets
@@ -57,10 +62,25 @@ def judge(
     else:
         console.show_judgement(judgement)
         console.show_budgets(held)
+    missed = positive_control and not _all_found(what, captures, judgement)
     missing = set(judgement.scenario["variants"]) - set(judgement.variants)
     if missing:
         console.say(f"judged without {', '.join(sorted(missing))}: not captured")
-    raise typer.Exit(OK if judgement.ok else NOT_AS_DECLARED)
+    raise typer.Exit(OK if judgement.ok and not missed else NOT_AS_DECLARED)
+
+
+def _all_found(what: str, captures: Captures, judgement: Judgement) -> bool:
+    """Run the positive control of what was judged, and say on standard error how it went."""
+    from resleak import positive
+
+    name = what if not Path(what).is_dir() else str(judgement.scenario["name"])
+    controls = []
+    for control in positive.check(name, captures, judgement):
+        console.say(str(control))
+        controls.append(control)
+    if not controls:
+        console.say("positive control: no variant has a level heap to plant a leak into")
+    return all(control.found for control in controls)
 
 
 @app.command()
