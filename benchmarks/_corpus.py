@@ -20,8 +20,8 @@ CORPUS = HERE / "corpus"
 KEPT = HERE.parent / "build" / "accuracy"
 #: The half that the rule may be tuned on, and the half that is published; each has its own seeds.
 TUNED, PUBLISHED = "tuned", "published"
-#: Steady steps of each run: with the warm-up it takes 300 steps.
-STEPS = 240
+#: Steps of a run before the measured ones, and measured ones: 300 in all.
+WARMUP, STEPS = 60, 240
 SEEDS = {TUNED: 1000, PUBLISHED: 700_000}
 
 
@@ -80,6 +80,12 @@ class Workload:
         return self.name in BEYOND
 
     @property
+    def expect(self) -> Mapping[str, str]:
+        """The gauge in which its leak shows best, to ``leak``."""
+        expect: Mapping[str, str] = self.scenario.variants["leaky"].expect if self.leaks else {}
+        return expect
+
+    @property
     def code(self) -> str:
         """What tells one work from another."""
         files = [CORPUS / "_work.py", self.file]
@@ -92,6 +98,16 @@ class Workload:
             return {}
         truth: Mapping[str, float] = self.scenario.rates({**self.scenario.params, **self.params})
         return truth
+
+    def complete(self, runs: int) -> bool:
+        """Whether all its runs are there."""
+        return not any(True for _ in missing(self, runs))
+
+    def rows(self) -> Iterator[Mapping[str, Any]]:
+        """Judge it; see `_verdicts.rows`."""
+        import _verdicts
+
+        return _verdicts.rows(self)
 
 
 def workloads() -> list[Workload]:

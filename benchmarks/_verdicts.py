@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from _corpus import KEPT, Workload, folder
+from _corpus import KEPT, WARMUP, Workload, folder
 from scipy import stats
 
-from resleak import frames, gauges, growth, rates
+from resleak import certificate, frames, gauges, growth, rates
+from resleak.certificate import ALPHA, certify
 from resleak.errors import StoreError
 
 #: Steady steps after which a verdict is asked for.
@@ -21,12 +22,12 @@ LOOKS = (3, 5, 10, 20, 40, 60, 90, 120, 180, 240, 360, 540)
 #: The look at which accuracy is scored: 300 steps, the warm-up among them.
 SCORED = 240
 _WORST_FIRST = ("leak", "deferred", "inconclusive", "bounded", "level")
-_MB_PER_H, _WARMUP = 10e6 / 3600, 60
+_MB_PER_H = 10e6 / 3600
 
 
 def judge_code() -> str:
     """Return what tells one state of the judge from another."""
-    text = "".join(inspect.getsource(module) for module in (growth, rates, gauges))
+    text = "".join(inspect.getsource(module) for module in (growth, rates, gauges, certificate))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -44,22 +45,39 @@ def rows(one: Workload, kept: Path = KEPT, looks: tuple[int, ...] = LOOKS) -> It
     except StoreError:
         return
     named = {"workload": one.name, "half": one.half, "beyond": one.beyond, "code": one.code}
-    named["judge"] = judge_code()
+    named |= {"expect": list(one.expect), "truth": one.truth}
     for variant in captures.variants:
         runs = captures.select(variant=variant)
         trace = frames.traces(runs)
         told = {**named, "variant": variant, "leaks": variant == "leaky", "runs": len(runs)}
         done = min(run.manifest["steps"] for run in runs)
         for look in (look for look in looks if look <= done):
-            yield {**told, "look": look, "tool": "resleak", **verdict(upto(trace, look), runs)}
+            found = verdict(upto(trace, look), runs)
+            kept = found["gauges"] if look in (SCORED, LOOKS[-1]) else _leaks(found["gauges"])
+            yield {**told, "look": look, "tool": "resleak", **found, "gauges": kept}
+        yield from _certificate(captures, variant, told)
         for tool, rule in TRACE_RULES.items():
             yield {**told, "look": SCORED, "tool": tool, **rule(upto(trace, SCORED))}
+
+
+def _certificate(captures: frames.Captures, variant: str, told: dict[str, Any]) -> Iterator[Any]:
+    """Yield what 5 + 5 runs of 120 steps certify of the variant `fixed`."""
+    if variant != "fixed":
+        return
+    sides = [upto(frames.traces(captures.select(variant=v)), 120) for v in ("leaky", "fixed")]
+    for name in told["expect"]:
+        gauge = gauges.BUILTIN.get(name) or frames.gauges_of(captures)[name]
+        old, new = (growth.run_rates(side, name) for side in sides)
+        margin = growth.floor(gauge, sides[1])
+        told_of = certify(old, new, margin)
+        found = {"lower": bool(told_of.p < ALPHA), "answer": told_of.answer, "gauge": name}
+        yield {**told, "look": 120, "tool": "certificate", **found}
 
 
 def upto(trace: pd.DataFrame, steps: int) -> pd.DataFrame:
     """Return what a run of so many steady steps would have left behind."""
     steady = trace["phase"] == "steady"
-    return trace[~steady | (trace["step"] <= _WARMUP + steps)]
+    return trace[~steady | (trace["step"] <= WARMUP + steps)]
 
 
 def verdict(trace: pd.DataFrame, runs: frames.Captures) -> dict[str, Any]:
@@ -69,7 +87,21 @@ def verdict(trace: pd.DataFrame, runs: frames.Captures) -> dict[str, Any]:
     word = next((word for word in _WORST_FIRST if word in words), "inconclusive")
     numbers = ["verdict", "per_step", "low", "high", "smallest_detectable", "reason"]
     found = judged.set_index("gauge")[numbers].to_dict(orient="index")
-    return {"verdict": word, "gauges": found}
+    return {"verdict": word, "gauges": {str(k): _short(v) for k, v in found.items()}}
+
+
+def _short(numbers: dict[Any, Any]) -> dict[str, Any]:
+    """Round what is kept; the reason is kept only where there is something to explain."""
+    clean = numbers["verdict"] in ("level", "bounded")
+    return {
+        str(key): float(f"{value:.4g}") if isinstance(value, float) else value
+        for key, value in numbers.items()
+        if not (clean and key == "reason")
+    }
+
+
+def _leaks(found: dict[str, Any]) -> dict[str, Any]:
+    return {name: numbers for name, numbers in found.items() if numbers["verdict"] == "leak"}
 
 
 def mann_kendall(trace: pd.DataFrame) -> dict[str, Any]:

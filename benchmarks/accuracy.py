@@ -23,10 +23,12 @@ from typing import Any
 import _corpus as corpus
 import _nulls as nulls
 import _peers_accuracy as peers
-import _scores as scores
 import _verdicts as verdicts
+import pandas as pd
 from rich.console import Console
+from rich.table import Table
 
+from resleak import accuracy
 from resleak.errors import CaptureError
 
 RESULTS = Path(__file__).parent / "results" / "accuracy.jsonl"
@@ -41,7 +43,7 @@ def main() -> None:
     if not options.no_measuring:
         _measure(lambda: time.monotonic() < until)
     rows = list(_judge(options.results))
-    Console(width=150).print(*scores.tables(rows), sep="\n")
+    _print(accuracy.frame(rows))
 
 
 def _options() -> argparse.Namespace:
@@ -89,9 +91,26 @@ def _judge(results: Path) -> Iterator[dict[str, Any]]:
         key = f"{one.name} {one.code} {verdicts.judge_code()}"
         if key not in known:
             known[key] = list(one.rows())
-            _append(results, key, known[key])
+            _append(results, {"workload": one.name, "key": key, "rows": known[key]})
         yield from known[key]
     yield from peers.rows()
+
+
+def _print(rows: pd.DataFrame) -> None:
+    """Print the table of both halves, of the goals, against steps, and what was missed."""
+    console = Console(width=150)
+    for half in (corpus.PUBLISHED, corpus.TUNED):
+        console.print(_table(accuracy.tools(rows, half), f"{half} half, 300 steps, 5 runs"))
+    console.print(_table(accuracy.against_steps(rows), "against measured steps"))
+    console.print(_table(accuracy.goals(rows), "goals"))
+    console.print(_table(accuracy.misses(rows), "what was missed or left open"))
+
+
+def _table(rows: pd.DataFrame, title: str) -> Table:
+    table = Table(*map(str, rows.columns), title=title)
+    for row in rows.to_dict(orient="records"):
+        table.add_row(*(f"{v:.3f}" if isinstance(v, float) else str(v) for v in row.values()))
+    return table
 
 
 def _stored(results: Path) -> dict[str, list[dict[str, Any]]]:
@@ -99,10 +118,10 @@ def _stored(results: Path) -> dict[str, list[dict[str, Any]]]:
     return {found["key"]: found["rows"] for found in map(json.loads, lines)}
 
 
-def _append(results: Path, key: str, rows: list[dict[str, Any]]) -> None:
+def _append(results: Path, found: dict[str, Any]) -> None:
     results.parent.mkdir(parents=True, exist_ok=True)
     with results.open("a") as file:
-        file.write(json.dumps({"key": key, "rows": rows}) + "\n")
+        file.write(json.dumps(found) + "\n")
 
 
 if __name__ == "__main__":

@@ -216,13 +216,15 @@ class Judgement:
         return f"<p><b>{html.escape(self.scenario['title'])}</b></p><ul>{items}</ul>"
 
 
-def judge(captures: Captures) -> Judgement:
+def judge(captures: Captures, control: Captures | None = None) -> Judgement:
     """Judge the captures of one scenario.
 
     Parameters
     ----------
     captures : Captures
         All runs of its variants, with the gauges and, if there are any, with memray.
+    control : Captures, optional
+        Runs of ``control/do_nothing`` on the same machine: what they show is no leak.
 
     Returns
     -------
@@ -239,7 +241,10 @@ def judge(captures: Captures) -> Judgement:
             f"these are captures of {len(names)} scenarios: {', '.join(names)}; judge one"
         )
     measured = captures.select(instrument="gauges")
-    frame = growth.judge(traces(measured), gauges_of(measured))
+    gauges = gauges_of(measured)
+    if control is not None:
+        gauges = growth.calibrated(gauges, traces(control))
+    frame = growth.judge(traces(measured), gauges)
     scenario = captures[0].manifest["scenario"]
     judged = {
         name: _judge_variant(captures.select(variant=name), frame) for name in measured.variants

@@ -115,8 +115,32 @@ def judge(traces: pd.DataFrame, gauges: Mapping[str, Gauge]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def calibrated(gauges: Mapping[str, Gauge], control: pd.DataFrame) -> dict[str, Gauge]:
+    """Raise the floors to what a do-nothing control shows on this machine.
+
+    Parameters
+    ----------
+    gauges : mapping of str to Gauge
+        With the floors that a quiet machine was seen to stay under.
+    control : DataFrame
+        Traces of runs that do nothing, in the same harness.
+
+    Returns
+    -------
+    dict of str to Gauge
+        A floor is at least twice the rate of the control, up or down.
+    """
+    shown = judge(control, gauges).set_index("gauge")["per_step"].abs().fillna(0.0).to_dict()
+    return {
+        name: replace(gauge, floor=max(gauge.floor, 2 * float(shown.get(name, 0.0))))
+        for name, gauge in gauges.items()
+    }
+
+
 def run_rates(trace: pd.DataFrame, gauge: str) -> np.ndarray:
     """Return the rate of each run of one variant after its warm-up, shape (runs,).
+
+    Of a gauge that fewer than three runs read, of the halves of each: shape (2 runs,).
 
     Parameters
     ----------
@@ -127,7 +151,7 @@ def run_rates(trace: pd.DataFrame, gauge: str) -> np.ndarray:
     """
     steady = series(Readings(trace), gauge).steady
     enough = [points for points in steady if len(points) >= FEWEST]
-    return rates.slopes(_late(enough)) if enough else np.empty(0)
+    return rates.replicates(_late(enough)) if enough else np.empty(0)
 
 
 def floor(gauge: Gauge, trace: pd.DataFrame) -> float:
@@ -263,6 +287,7 @@ def _judge_one(gauge: Gauge, seen: Series) -> Judged:
         return judged(*_at_once(gauge, seen))
     late = _late(seen.steady)
     found, floor = rates.rate(late), _floor(gauge, late)
+    found = replace(found, p=_probability(late, found, floor))
     verdict, reason = _verdict(gauge, seen, late, found, floor)
     return judged(verdict, found, floor, reason)
 
@@ -345,11 +370,21 @@ def _rises_now_and_then(seen: Series) -> bool:
     return long_enough and all(rise.sum() >= 1 and rise.min() >= 0 for rise in rises)
 
 
+def _probability(runs: Runs, found: Rate, floor: float) -> float:
+    """Return the probability of such a climb by chance.
+
+    What falls now and then scatters: it must also be surely above the floor, for a trend test takes
+    readings that hang together for more than they are. What never falls does not.
+    """
+    falls = any((np.diff(points[:, 1]) < 0).any() for points in runs)
+    return max(found.p, found.above(floor)) if falls else found.p
+
+
 def _climbed_before(seen: Series, late: Runs, floor: float) -> bool:
     """Tell whether the part before a split climbed as surely as the part after it."""
     early = [run[: len(run) - len(rest)] for run, rest in zip(seen.steady, late, strict=True)]
     found = rates.rate(early)
-    return found.low > floor and found.p < ALPHA
+    return found.low > floor and _probability(early, found, floor) < ALPHA
 
 
 def _starts_to_climb(late: Runs, floor: float) -> bool:

@@ -36,17 +36,29 @@ class Rate:
         Estimate and interval.
     p : float
         One-sided probability of so steady a climb if there were none.
+    freedom : int
+        Degrees of freedom of the interval.
     """
 
     value: float
     low: float
     high: float
     p: float
+    freedom: int = 1
 
     @property
     def half_width(self) -> float:
         """Half the width of the interval."""
         return (self.high - self.low) / 2
+
+    def above(self, floor: float) -> float:
+        """Return the one-sided probability of such a rate if the true one were only `floor`."""
+        from scipy import stats
+
+        if self.half_width == 0:
+            return 0.0 if self.value > floor else 1.0
+        error = self.half_width / stats.t.ppf(0.975, self.freedom)
+        return float(stats.t.sf((self.value - floor) / error, self.freedom))
 
 
 def thin(points: Points, most: int = _MOST) -> Points:
@@ -127,12 +139,21 @@ def rate(runs: Runs, seed: int = 0) -> Rate:
     """
     found = slopes(runs)
     value = float(np.mean(found))
-    sample = (
-        found if len(runs) >= _ENOUGH_RUNS else slopes([h for run in runs for h in halves(run)])
-    )
+    sample = replicates(runs)
     scatter = _scatter(np.column_stack(_mean_curve(runs)), seed)
     half = max(student(sample), scatter, _jump(runs))
-    return Rate(value, value - half, value + half, climb_p(runs))
+    return Rate(value, value - half, value + half, climb_p(runs), max(1, len(sample) - 1))
+
+
+def replicates(runs: Runs) -> NDArray[np.float64]:
+    """Return the rates whose scatter counts: of the runs or, of fewer than three, of their halves.
+
+    Returns
+    -------
+    array, shape (runs,) or (2 runs,)
+    """
+    enough = len(runs) >= _ENOUGH_RUNS
+    return slopes(runs if enough else [half for run in runs for half in halves(run)])
 
 
 def student(sample: NDArray[np.float64]) -> float:

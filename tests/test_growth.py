@@ -307,3 +307,11 @@ def test_a_doubt_about_pages_is_settled_by_live_memory(heap: made.Curve, expecte
     found = judged.set_index("gauge")["verdict"]
     assert found["rss"] == ("bounded" if expected == "bounded" else "inconclusive")
     assert found["heap"] == ("level" if expected == "bounded" else "leak")
+
+
+def test_a_noisy_machine_raises_the_floors() -> None:
+    """What a do-nothing control shows is no leak: the floor is twice its rate, and never lower."""
+    gauges = {name: BUILTIN[name] for name in ("heap", "fds")}
+    noisy, quiet = (made.trace(curve, gauge="heap") for curve in (made.ramp(30.0), made.flat))
+    assert growth.calibrated(gauges, noisy)["heap"].floor == pytest.approx(60.0)
+    assert growth.calibrated(gauges, quiet) == gauges

@@ -29,6 +29,7 @@ MAKING = {
     "watch",
 }
 READING = {
+    "accuracy",
     "budgets",
     "certificate",
     "claims",

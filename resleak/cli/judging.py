@@ -17,6 +17,7 @@ from resleak.cli._common import (
     Out,
     Panel,
     captures_of,
+    is_stored,
     key_values,
     load,
     print_json,
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from resleak.frames import Captures
 
 PANEL = Panel.VERDICTS
+#: The scenario whose runs calibrate the floors of a machine.
+CONTROL = "control/do_nothing"
 app = typer.Typer()
 
 
@@ -54,7 +57,7 @@ def judge(
     captures = captures_of(what, out)
     from resleak import claims
 
-    judgement = claims.judge(captures)
+    judgement = claims.judge(captures, _control(out))
     held = budgets.check(judgement, captures, limits)
     if as_json:
         rows = claims.plain(held.to_dict(orient="records"))
@@ -67,6 +70,11 @@ def judge(
     if missing:
         console.say(f"judged without {', '.join(sorted(missing))}: not captured")
     raise typer.Exit(OK if judgement.ok and not missed else NOT_AS_DECLARED)
+
+
+def _control(out: Path) -> Captures | None:
+    """Return the do-nothing control that was captured beside, if any: it calibrates the floors."""
+    return load(out / CONTROL) if is_stored(CONTROL, out) else None
 
 
 def _all_found(what: str, captures: Captures, judgement: Judgement) -> bool:

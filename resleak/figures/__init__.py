@@ -14,6 +14,7 @@ from resleak.figures.register import claims_markdown, claims_table
 from resleak.figures.table import Table, sites_table, verdict_table
 
 if TYPE_CHECKING:
+    from resleak.figures._accuracy import accuracy_curve, accuracy_of_tools
     from resleak.figures._evidence import evidence, limits_chart, scaling
     from resleak.figures._icicle import icicle
     from resleak.figures._outcomes import outcomes_chart
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 #: What plotly draws is loaded when it is first used: a page without such a figure needs no plotly.
 _HOMES = {
+    "accuracy_curve": "_accuracy",
+    "accuracy_of_tools": "_accuracy",
     "evidence": "_evidence",
     "icicle": "_icicle",
     "limits_chart": "_evidence",
@@ -36,6 +39,8 @@ __all__ = [
     "Prose",
     "Table",
     "about",
+    "accuracy_curve",
+    "accuracy_of_tools",
     "accused",
     "answer",
     "budget_table",
