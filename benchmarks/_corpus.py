@@ -103,11 +103,11 @@ class Workload:
         """Whether all its runs are there."""
         return not any(True for _ in missing(self, runs))
 
-    def rows(self) -> Iterator[Mapping[str, Any]]:
+    def rows(self, looks: tuple[int, ...]) -> Iterator[Mapping[str, Any]]:
         """Judge it; see `_verdicts.rows`."""
         import _verdicts
 
-        return _verdicts.rows(self)
+        return _verdicts.rows(self, looks)
 
 
 def workloads() -> list[Workload]:

@@ -80,7 +80,7 @@ class Null:
             if job.instrument == "gauges" and not (job.folder / store.MANIFEST).exists():
                 yield job
 
-    def rows(self) -> Iterator[dict[str, Any]]:
+    def rows(self, _looks: tuple[int, ...]) -> Iterator[dict[str, Any]]:
         """Yield a row for each verdict: a set of processes and a window."""
         captures = frames.load(self.folder)
         trace, gauges = frames.traces(captures), captures

@@ -31,7 +31,7 @@ def judge_code() -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def rows(one: Workload, kept: Path = KEPT, looks: tuple[int, ...] = LOOKS) -> Iterator[Any]:
+def rows(one: Workload, looks: tuple[int, ...] = LOOKS, kept: Path = KEPT) -> Iterator[Any]:
     """Yield one row for each variant of a workload, look and tool.
 
     Yields

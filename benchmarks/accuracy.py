@@ -42,7 +42,7 @@ def main() -> None:
     until = time.monotonic() + (_QUICK_S if options.quick else float("inf"))
     if not options.no_measuring:
         _measure(lambda: time.monotonic() < until)
-    rows = list(_judge(options.results))
+    rows = list(_judge(options.results, tuple(options.looks)))
     _print(accuracy.frame(rows))
 
 
@@ -53,6 +53,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="stop measuring after nine minutes")
     parser.add_argument("--no-measuring", action="store_true", help="judge what is stored")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where rows are appended")
+    parser.add_argument("--looks", type=int, nargs="*", default=verdicts.LOOKS, metavar="STEPS")
     return parser.parse_args()
 
 
@@ -81,16 +82,16 @@ def _make(job: Any, console: Console) -> None:
         console.print(f"left out: {error}")
 
 
-def _judge(results: Path) -> Iterator[dict[str, Any]]:
+def _judge(results: Path, looks: tuple[int, ...]) -> Iterator[dict[str, Any]]:
     """Yield the rows of all that is stored whole; those that are not there yet are appended."""
     warnings.simplefilter("ignore")
     known = _stored(results)
     for one in [*corpus.workloads(), *nulls.groups()]:
         if not one.complete(RUNS):
             continue
-        key = f"{one.name} {one.code} {verdicts.judge_code()}"
+        key = f"{one.name} {one.code} {verdicts.judge_code()} {looks}"
         if key not in known:
-            known[key] = list(one.rows())
+            known[key] = list(one.rows(looks))
             _append(results, {"workload": one.name, "key": key, "rows": known[key]})
         yield from known[key]
     yield from peers.rows()
