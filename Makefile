@@ -19,7 +19,7 @@ REPORTS := build/reports
 # The environment is .venv alone, whatever the shell carries along.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: help setup lab report test browser capture claims share bench clean
+.PHONY: help setup lab report test test-browser browser capture claims share site images plotly bench clean
 .DELETE_ON_ERROR:
 
 # pip knows dependency groups from 25.1 on. Without uv's own pin, which may be why uv failed.
@@ -28,7 +28,7 @@ WITH_PIP = $(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' \
   && $(BIN)/python -m pip install --quiet -c $(VENV)/constraints.txt -e '.[all]' --group dev
 
 help: ## Say what there is
-	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make .venv with everything in it
 
@@ -70,7 +70,10 @@ test: setup browser ## Check style and types, run the tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict resleak
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-browser: setup browser ## Run the tests that need a browser, and fail without one
+	RESLEAK_REQUIRE_BROWSER=1 $(BIN)/python -m pytest -m browser
 
 browser: # Chromium for the browser tests, where it can be had; without it they are skipped
 	@command -v chromium chromium-browser google-chrome >/dev/null 2>&1 \
@@ -90,6 +93,21 @@ claims: setup ## Bring the register of claims in README.md up to date with data/
 share: setup ## Render every notebook from the stored captures [NAME=system/scenario or a notebook]
 	@set -e; for what in $(or $(NAME),$(sort $(wildcard notebooks/*.ipynb))); do \
 	  $(BIN)/resleak share "$$what" -o "$(REPORTS)/$$(basename "$$what" .ipynb).html"; done
+
+site: setup ## Write all reports and the claims as plain files for any host, into build/site
+	@$(BIN)/python docs/gallery.py
+
+images: setup browser ## Take the pictures of the README, docs/images/*.png
+	@$(BIN)/python docs/pictures.py
+
+# After an upgrade of plotly: the small build of the version that it brings, of 0.4 MB.
+PLOTLYJS = $$($(BIN)/python -c 'from plotly.offline import get_plotlyjs_version as v; print(v())')
+
+plotly: setup # What draws the figures of reports; needs npm
+	@set -e; version=$(PLOTLYJS); place=$$(mktemp -d); trap 'rm -rf $$place' EXIT; \
+	  (cd $$place && npm pack --silent plotly.js-basic-dist-min@$$version >/dev/null && tar xzf *.tgz); \
+	  rm -f resleak/figures/plotly-basic-*.min.js.gz; \
+	  gzip -9 -n -c $$place/package/plotly-basic.min.js > resleak/figures/plotly-basic-$$version.min.js.gz
 
 bench: setup ## Run what is in benchmarks/; it takes long [ARGS=…]
 	@set -e; for file in benchmarks/[!_]*.py; do $(BIN)/python "$$file" $(ARGS); done

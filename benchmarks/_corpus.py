@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from resleak import catalog, store
-from resleak.measure import measure
+from resleak.measuring import measure
 from resleak.plan import Plan, jobs, plan
 
 HERE = Path(__file__).parent

@@ -32,7 +32,7 @@ from rich.table import Table
 from scipy import stats
 
 from resleak import frames, spawn, stacks, store
-from resleak.measure import measure
+from resleak.measuring import measure
 from resleak.plan import Plan, jobs, plan
 
 HERE = Path(__file__).parent

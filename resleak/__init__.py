@@ -19,8 +19,10 @@ _HOMES = {
     "ResleakError": "errors",
     "capture": "runner",
     "compare": "comparison",
+    "investigate": "investigation",
     "judge": "claims",
     "load": "frames",
+    "measure": "here",
     "open_memray": "recording",
     "profile": "stacks",
     "sites": "stacks",
@@ -28,6 +30,11 @@ _HOMES = {
     "traces": "frames",
 }
 __all__ = sorted(_HOMES)
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Add the magics to IPython: ``%load_ext resleak``."""
+    import_module("resleak.magics").register(shell)
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 
 from resleak import gauges, probes, store
 from resleak.declare import Gauge
-from resleak.watch import Seen
+from resleak.watched import Seen
 
 Columns = dict[str, np.ndarray]
 _INDEX_UNITS = {"t_s": "s", "step": "steps", "block": "blocks"}
@@ -67,6 +67,15 @@ def inside_rows(folder: Path) -> tuple[list[str], np.ndarray]:
     return names, rows
 
 
+def own_gauges(folder: Path, declared: list[dict[str, Any]]) -> list[Gauge]:
+    """Return the gauges of the scenario's own: declared ones, and those found in its process."""
+    try:
+        found = json.loads((folder / "own.json").read_text())
+    except (OSError, ValueError):
+        found = []
+    return [Gauge(**gauge) for gauge in [*declared, *found]]
+
+
 def last_own(folder: Path, own: list[str]) -> dict[str, float]:
     """Return the last reading of each of the scenario's own gauges."""
     names, rows = inside_rows(folder)
@@ -77,7 +86,7 @@ def last_own(folder: Path, own: list[str]) -> dict[str, float]:
 
 def phases(seen: Seen) -> list[dict[str, Any]]:
     """Return the phases with their start and end in seconds."""
-    ends = [start for _, start in seen.phases[1:]] + [seen.ended_s]
+    ends = [*(start for _, start in seen.phases), seen.ended_s][1:]
     return [
         {"name": name, "start_s": round(start, 4), "end_s": round(end, 4)}
         for (name, start), end in zip(seen.phases, ends, strict=True)

@@ -135,18 +135,20 @@ def check(judgement: Judgement, captures: Captures, budgets: Budgets) -> pd.Data
         `high` is the upper end of its 95 % interval; `told` says it in words.
     """
     system = str(judgement.scenario["system"])
+    hour = (3600.0 if judgement.per == "s" else budgets.steps_per_hour, judgement.per)
     concerned = [b for b in budgets.budgets if not b.systems or system in b.systems]
     rows = [
         {"variant": variant.name, "budget": budget.name, **row, "source": budget.source}
         for variant in judgement.variants.values()
         for budget in concerned
-        for row in _held(budget, variant, _runs(captures, variant.name), budgets.steps_per_hour)
+        for row in _held(budget, variant, _runs(captures, variant.name), hour)
+        if budget.per_step is None or judgement.per != "s"
     ]
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
 def _held(
-    budget: Budget, variant: VariantJudged, runs: list[Capture], steps_per_hour: float
+    budget: Budget, variant: VariantJudged, runs: list[Capture], hour: tuple[float, str]
 ) -> Iterator[dict[str, Any]]:
     for gauge in budget.gauges:
         if budget.at_most is not None:
@@ -154,15 +156,16 @@ def _held(
         elif budget.spread is not None:
             yield from _spread(gauge, budget.spread, runs)
         else:
-            yield from _growth(gauge, budget, variant, steps_per_hour)
+            yield from _growth(gauge, budget, variant, hour)
 
 
 def _growth(
-    gauge: str, budget: Budget, variant: VariantJudged, steps_per_hour: float
+    gauge: str, budget: Budget, variant: VariantJudged, hour: tuple[float, str]
 ) -> Iterator[dict[str, Any]]:
     hourly = budget.per_hour is not None
     allowed = budget.per_hour if budget.per_hour is not None else budget.per_step
-    factor, per = (steps_per_hour, "h") if hourly else (1.0, "step")
+    steps, kind = hour
+    factor, per = (steps, "h") if hourly else (1.0, kind)
     for row in variant.gauges[variant.gauges["gauge"] == gauge].to_dict(orient="records"):
         unit, proven = f"{row['unit']}/{per}", row["verdict"] == "leak"
         rate, high = (factor * row[key] if proven else 0.0 for key in ("per_step", "high"))
@@ -171,7 +174,7 @@ def _growth(
             "" if proven else f"no proven growth; {units.amount(seen, unit)} would have been seen"
         )
         if hourly and proven and row["per_step"] > 0:
-            told = f"used up by {allowed / row['per_step']:,.0f} steps an hour"
+            told = f"used up by {allowed / row['per_step']:,.0f} {units.several(kind)} an hour"
         yield _row(gauge, allowed, rate, high, unit, told)
 
 

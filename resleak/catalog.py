@@ -6,12 +6,12 @@ import difflib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
-from resleak.declare import Gauge, Scenario
+from resleak.declare import Scenario
 from resleak.errors import ScenarioError
 
 ROOT = Path(__file__).parent / "scenarios"
@@ -79,7 +79,8 @@ def load(path: Path) -> Scenario:
     """Load one file as a scenario.
 
     A file declares a `Scenario` at its top level, or simply a function ``step(i)`` with, if
-    wanted, ``setup()``, ``teardown()`` and ``gauges()`` (which returns numbers by name).
+    wanted, ``setup()``, ``teardown()`` and ``gauges()`` (which returns numbers by name). All may
+    take what the set-up yields or returns, too: ``step(i, world)``, ``gauges(world)``.
 
     Raises
     ------
@@ -116,15 +117,33 @@ def _import(path: Path) -> ModuleType:
         raise ScenarioError(f"{path}: is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[module.__name__] = module
-    try:
+    with importing(str(path)):
         spec.loader.exec_module(module)
-    except ScenarioError as error:
-        raise ScenarioError(f"{path}: {error}") from None
-    except Exception as error:
-        raise ScenarioError(
-            f"{path}: cannot be imported: {type(error).__name__}: {error}"
-        ) from error
     return module
+
+
+@contextmanager
+def importing(what: str) -> Iterator[None]:
+    """Say of whatever goes wrong in the block that something cannot be imported.
+
+    Raises
+    ------
+    ScenarioError
+        With the name of what was imported and, if a package is missing, what to do.
+    """
+    try:
+        yield
+    except ScenarioError as error:
+        raise ScenarioError(f"{what}: {error}") from None
+    except ModuleNotFoundError as error:
+        hint = f"install it for {sys.executable}, or choose another interpreter with --python"
+        raise ScenarioError(
+            f"{what}: cannot be imported: ModuleNotFoundError: {error}; {hint}"
+        ) from error
+    except (Exception, SystemExit) as error:
+        raise ScenarioError(
+            f"{what}: cannot be imported: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _declared(module: ModuleType) -> list[Scenario]:
@@ -139,33 +158,10 @@ def _from_functions(module: ModuleType, path: Path) -> Scenario:
             f"{path}: declares no scenario; it needs step(i), or scenario = Scenario(...)"
         )
     scenario = Scenario()
-    scenario.variant("workload")(_only_number(step))
-    scenario.setup(_world(module))
-    if callable(read := getattr(module, "gauges", None)):
-        _add_gauges(scenario, read)
+    scenario.variant("workload", close=getattr(module, "teardown", None))(step)
+    scenario.setup_function = getattr(module, "setup", None)
+    scenario.gauges_function = getattr(module, "gauges", None)
     return scenario
-
-
-def _only_number(step: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda number, _world: step(number)
-
-
-def _world(module: ModuleType) -> Callable[..., Generator[None]]:
-    def world(_run: object) -> Generator[None]:
-        getattr(module, "setup", _nothing)()
-        yield
-        getattr(module, "teardown", _nothing)()
-
-    return world
-
-
-def _nothing() -> None:
-    return None
-
-
-def _add_gauges(scenario: Scenario, read: Callable[[], Mapping[str, float]]) -> None:
-    for name in read():
-        scenario.own_gauges[name] = (Gauge(name, "", "own gauge"), lambda _, n=name: read()[n])
 
 
 def _name(scenario: Scenario, module: ModuleType, path: Path) -> None:

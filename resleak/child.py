@@ -20,10 +20,13 @@ import inspect
 import json
 import os
 import platform
+import signal
 import time
 import traceback
 from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -44,24 +47,30 @@ def _bind_package() -> None:
 if __name__ == "__main__":
     _bind_package()
 
-from resleak import catalog, gauges, meters, planted, probes  # noqa: E402
-from resleak.declare import Run, Scenario  # noqa: E402
-from resleak.errors import ResleakError  # noqa: E402
+from resleak import calls, gauges, meters, planted, probes, workload  # noqa: E402
+from resleak.declare import Gauge, Run, Scenario  # noqa: E402
+from resleak.errors import ResleakError, ScenarioError  # noqa: E402
 
 _SETUP, _WARMUP, _STEADY, _SETTLE, _TEARDOWN, _EXIT = range(1, 7)
 _STEP, _BEFORE, _AFTER = range(3)
 #: `object_count` takes milliseconds, so it is read only after a collection; it comes last.
 _SLOW = 1
 _SETTLE_ROUNDS, _SETTLE_PAUSE_S = 3, 0.05
+_NAN = float("nan")
 #: Starts the last line on the error stream when the scenario itself failed.
 FAILURE = "resleak-failure: "
 
 
 class Reporter:
-    """The line to the parent: it is told of phases, and reads the outside gauges on request."""
+    """The line to the parent: it is told of phases, and reads the outside gauges on request.
+
+    The code under study may close it, and open something else in its place: then nothing is
+    written any more, and the run goes on without outside gauges.
+    """
 
     def __init__(self, out: int, back: int, started: float) -> None:
         self._out, self._back, self._started = out, back, started
+        self._ends = _identity(out), _identity(back)
 
     def phase(self, index: int) -> None:
         """Tell the parent that a phase begins."""
@@ -73,10 +82,20 @@ class Reporter:
             os.read(self._back, 1)
 
     def _tell(self, line: str) -> bool:
+        if (_identity(self._out), _identity(self._back)) != self._ends:
+            return False
         try:
             return os.write(self._out, line.encode()) > 0
-        except OSError:  # the code under study closed it; the run goes on without outside gauges
+        except OSError:
             return False
+
+
+def _identity(descriptor: int) -> tuple[int, int] | None:
+    try:
+        found = os.fstat(descriptor)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 class Driver:
@@ -87,14 +106,18 @@ class Driver:
     """
 
     def __init__(self, scenario: Scenario, spec: dict[str, Any]) -> None:
-        self.scenario, self.spec = scenario, spec
+        self.scenario, self.spec, self.census = scenario, spec, spec["census"]
         self.variant = scenario.variants[spec["variant"]]
         self.run = _run_of(spec)
         self.reporter = Reporter(spec["out_fd"], spec["back_fd"], spec["started"])
         self.world: Any = None
+        self.pid = os.getpid()
         self.phase = 0
         self.recorder: probes.Recorder
         self.meters: dict[str, meters.Meter] = {}
+        self.inspector = spec["inspector"]
+        if self.inspector is not None:
+            self.inspector.follow(self)
         self.step, self.block, self.mark = 0, 0, 0
         steps = spec["warmup"] + spec["steps"]
         self.plant = planted.Plant(spec["plant"], steps) if spec["plant"] else None
@@ -103,16 +126,18 @@ class Driver:
     def is_async(self) -> bool:
         """Whether any of the scenario's functions needs an event loop."""
         functions = (self.variant.step, self.variant.close, self.scenario.setup_function)
-        return any(
-            inspect.iscoroutinefunction(f) or inspect.isasyncgenfunction(f) for f in functions
-        )
+        return any(map(calls.is_async, functions))
 
     async def drive(self) -> None:
         """Set up, take all steps, let settle, tear down."""
         profiler = _start_profiler(self.spec)
+        self.phase = _SETUP
+        self._look()
         self.reporter.phase(_SETUP)
         async with AsyncExitStack() as stack:
-            self.world = await _enter(stack, self.scenario.setup_function, self.run)
+            self.world = self.run
+            if self.scenario.setup_function is not None:
+                self.world = await calls.entered(stack, self.scenario.setup_function, self.run)
             self.recorder = self._recorder()
             for meter in self.meters.values():
                 await stack.enter_async_context(meter.running())
@@ -123,7 +148,8 @@ class Driver:
                 profiler.__exit__(None, None, None)
             self._begin(_TEARDOWN)
             if self.variant.close is not None:
-                await _result(self.variant.close(self.world))
+                await calls.result(calls.fitted(self.variant.close, 1)(self.world))
+        self._look(whole=True)
         self._begin(_EXIT)
 
     def _recorder(self) -> probes.Recorder:
@@ -133,6 +159,8 @@ class Driver:
             readers = {**gauges.inside_readers(), **self._own_readers()}
             readers |= {name: meters.reader(meter) for name, meter in self.meters.items()}
             readers["objects"] = gauges.object_count
+        if self.inspector is not None:
+            self.meters = {"inspector": self.inspector}
         Path(self.spec["folder"], "columns.json").write_text(json.dumps(list(readers)))
         steps = self.spec["warmup"] + self.spec["steps"]
         capacity = steps + 2 * (steps // self.spec["block"] + 2 + _SETTLE_ROUNDS)
@@ -143,17 +171,23 @@ class Driver:
         def bound(read: Callable[..., float]) -> Callable[[], float]:
             return lambda: read(self.world)
 
+        if self.scenario.gauges_function is not None:
+            found = _named_gauges(self.scenario.gauges_function, self.world)
+            self.scenario.own_gauges.update(found)
+            told = [asdict(gauge) for gauge, _ in found.values()]
+            Path(self.spec["folder"], "own.json").write_text(json.dumps(told))
         return {name: bound(read) for name, (_, read) in self.scenario.own_gauges.items()}
 
     def _begin(self, phase: int) -> None:
         self.phase = phase
         self.recorder.at(phase, self.step, self.block)
+        self._look()
         self.reporter.phase(phase)
 
     async def _phase(self, phase: int, steps: int) -> None:
         self._begin(phase)
         await self._collect()
-        step, world, recorder = self.variant.step, self.world, self.recorder
+        step, world, recorder = calls.fitted(self.variant.step, 2), self.world, self.recorder
         size, recording = self.spec["block"], self.spec["instrument"] == "gauges"
         in_use = tuple(self.meters.values())
         plant = self.plant
@@ -163,11 +197,14 @@ class Driver:
             result = step(self.step, world)
             if inspect.isawaitable(result):
                 await result
+            if os.getpid() != self.pid:
+                _end_of_a_fork()
             for meter in reversed(in_use):
                 meter.after()
             self.step += 1
             if plant is not None:
                 plant.grow(self.step)
+            self._look()
             recorder.at(phase, self.step, self.block)
             if recording:
                 recorder.row(_STEP, _SLOW)
@@ -182,14 +219,20 @@ class Driver:
                 await asyncio.sleep(0)
         self.recorder.at(self.phase, self.step, self.block)
         self.recorder.row(_BEFORE, _SLOW)
-        gc.collect()
-        _forget_names()
+        self._look(whole=True)
+        gc.collect() if self.inspector is None else self.inspector.collect()
+        probes.forget_names()
         self.recorder.row(_AFTER, 0)
+        self._look(mark=self.block)
         self.reporter.quiet(self.block)
         if self.spec["instrument"] == "memray":
             probes.mark(self.mark)
             self.mark += 1
         self.block += 1
+
+    def _look(self, **how: Any) -> None:
+        if self.census is not None:
+            self.census.look(self.phase, self.step, **how)
 
     async def _settle(self) -> None:
         self._begin(_SETTLE)
@@ -200,15 +243,6 @@ class Driver:
             else:
                 time.sleep(_SETTLE_PAUSE_S)
             await self._collect()
-
-
-def _forget_names() -> None:
-    """Empty the interpreter's cache of type attributes.
-
-    It keeps up to 4096 names alive, which C code looked up: it fills slowly, and looks like a leak.
-    """
-    clear = getattr(sys, "_clear_internal_caches", None) or sys._clear_type_cache
-    clear()
 
 
 def _forget_cancelled_timers() -> None:
@@ -245,18 +279,38 @@ def _start_profiler(spec: dict[str, Any]) -> Any:
     return tracker
 
 
-async def _enter(stack: AsyncExitStack, setup: Callable[..., Any] | None, run: Run) -> Any:
-    if setup is None:
-        return run
-    if inspect.isasyncgenfunction(setup):
-        return await stack.enter_async_context(asynccontextmanager(setup)(run))
-    if inspect.isgeneratorfunction(setup):
-        return stack.enter_context(contextmanager(setup)(run))
-    return await _result(setup(run))
+def _start_inspector(spec: dict[str, Any]) -> Any:
+    if spec.get("instrument") != "forensics":
+        return None
+    from resleak.forensics.inspector import Inspector
+
+    return Inspector(Path(spec["folder"], "forensics.raw"))
 
 
-async def _result(value: Any) -> Any:
-    return await value if inspect.isawaitable(value) else value
+def _named_gauges(
+    function: Callable[..., Any], world: object
+) -> dict[str, tuple[Gauge, Callable[..., float]]]:
+    """Make a gauge of each number that a file's ``gauges()`` returns."""
+    read = calls.fitted(function, 1)
+    found = read(world)
+    if not isinstance(found, dict) or not all(map(_is_number, found.values())):
+        raise ScenarioError("gauges() must return a dict of numbers by name")
+    if taken := sorted(found.keys() & {*gauges.BUILTIN, *gauges.MEASURES}):
+        raise ScenarioError(f"gauges() returns {', '.join(taken)}, which is built in: rename it")
+    return {
+        str(name): (Gauge(str(name), "", "own gauge"), lambda _, n=name: read(world).get(n, _NAN))
+        for name in found
+    }
+
+
+def _is_number(value: object) -> bool:
+    return hasattr(value, "__float__")
+
+
+def _end_of_a_fork() -> None:
+    """End this copy of the measured process, and the run: both would go on as if alone."""
+    _tell_failure("the step forked, and its child came back: end it with os._exit()", None)
+    os.killpg(0, signal.SIGKILL)
 
 
 def _without_loop(coroutine: Coroutine[Any, Any, None]) -> None:
@@ -267,8 +321,16 @@ def _without_loop(coroutine: Coroutine[Any, Any, None]) -> None:
     raise RuntimeError("a synchronous scenario waited for something")  # pragma: no cover
 
 
-def _measure(spec: dict[str, Any]) -> None:
-    scenario = catalog.load(Path(spec["file"]))
+def _start_census(spec: dict[str, Any]) -> Any:
+    if spec.get("instrument") != "handles":
+        return None
+    from resleak import provenance
+
+    gauges.trim_heap()  # loads what it needs while there are descriptors to load it with
+    return provenance.start(Path(spec["folder"]), __file__)
+
+
+def _measure(spec: dict[str, Any], scenario: Scenario) -> None:
     driver = Driver(scenario, spec)
     if driver.is_async:
         asyncio.run(driver.drive())
@@ -276,24 +338,23 @@ def _measure(spec: dict[str, Any]) -> None:
         _without_loop(driver.drive())
 
 
-def _audit(spec: dict[str, Any]) -> dict[str, float]:
-    scenario = catalog.load(Path(spec["file"]))
+def _audit(spec: dict[str, Any], scenario: Scenario) -> dict[str, float]:
     assert scenario.audit_function is not None
     facts = scenario.audit_function(_run_of(spec), spec["last"])
     return {name: float(value) for name, value in facts.items()}
 
 
 def _protect(spec: dict[str, Any]) -> None:
-    probes.die_with_parent()
+    probes.die_with_parent(spec["parent"])
     probes.dump_stacks_on_signal(Path(spec["folder"], "threads.txt"))
     probes.limit(spec["rlimits"])
 
 
-def _describe(spec: dict[str, Any]) -> dict[str, Any]:
-    scenario = catalog.load(Path(spec["file"]))
+def _describe(spec: dict[str, Any], scenario: Scenario) -> dict[str, Any]:
     versions = {name: _version(name) for name in ("psutil", "memray", *scenario.requires)}
     return {
-        "scenario": scenario.describe(),
+        "scenario": {**scenario.describe(), "name": spec["name"]},
+        "file": scenario.path,
         "absent": [name for name in scenario.requires if not importlib.util.find_spec(name)],
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
@@ -305,7 +366,7 @@ def _version(package: str) -> str:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        return ""
+        return "unknown" if importlib.util.find_spec(package) else ""
 
 
 def _fail(spec: dict[str, Any], error: BaseException) -> None:
@@ -313,10 +374,17 @@ def _fail(spec: dict[str, Any], error: BaseException) -> None:
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == spec["file"]]
     told = str(error) if isinstance(error, ResleakError) else f"{type(error).__name__}: {error}"
-    traceback.print_exc()
-    report = json.dumps({"error": told, "line": lines[-1] if lines else None})
+    traceback.print_exception(type(error), error, error.__traceback__)
+    _tell_failure(told, lines[-1] if lines else None)
+
+
+def _tell_failure(told: str, line: int | None) -> None:
+    report = json.dumps({"error": " ".join(told.split()), "line": line})
     # On the open error stream: there may be no descriptor left to open a file with.
-    os.write(2, f"{FAILURE}{report}\n".encode())
+    os.write(2, f"\n{FAILURE}{report}\n".encode())
+
+
+_TASKS = {"measure": _measure, "audit": _audit, "describe": _describe}
 
 
 def main(spec: dict[str, Any]) -> int:
@@ -324,8 +392,10 @@ def main(spec: dict[str, Any]) -> int:
     _protect(spec)
     sys.path[:0] = spec["import_from"]
     try:
-        answer = {"measure": _measure, "audit": _audit, "describe": _describe}[spec["do"]](spec)
-    except Exception as error:
+        # Both before anything that they could not see later.
+        spec |= {"inspector": _start_inspector(spec), "census": _start_census(spec)}
+        answer = workload.load(spec, partial(_TASKS[spec["do"]], spec))
+    except BaseException as error:  # sys.exit() in the code under study, too
         _fail(spec, error)
         return 3
     if answer is not None:

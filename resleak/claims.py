@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from resleak import classify, growth, limits, stacks, sweeps, units
+from resleak import cards, classify, growth, handles, limits, stacks, sweeps, units
+from resleak.culprits import Culprits, inspected
 from resleak.declare import BROKEN, HANGS, SCALES
 from resleak.errors import StoreError
 from resleak.frames import Captures, gauges_of, traces
@@ -26,7 +26,7 @@ _SITES = 10
 Symptoms = dict[str, set[str]]
 
 
-@dataclass
+@dataclass(repr=False)
 class VariantJudged:
     """All that was found of one variant.
 
@@ -35,15 +35,20 @@ class VariantJudged:
     name, verdict : str
         The verdict is the worst that applies, in the order of `ORDER`.
     gauges : DataFrame
-        As `resleak.growth.judge` gives them.
+        As `resleak.growth.judge` gives them, with ``origin``: where what leaks was opened, if it
+        is a handle and that is known.
     limits : DataFrame
         As `resleak.limits.check` gives them.
     sweeps : DataFrame
         As `resleak.sweeps.check` gives them.
     sites : DataFrame
         As `resleak.stacks.sites` gives them; empty without a memory profile.
+    origins : DataFrame
+        As `resleak.handles.origins` gives them; empty where no handles were followed.
     exits : list of dict
         How each run ended.
+    culprits : Culprits
+        Who keeps it alive, blocks it and holds what it leaks; empty if it was not inspected.
     symptoms : dict of str to set of str
         What is wrong with it: empty for a clean variant.
     """
@@ -53,23 +58,30 @@ class VariantJudged:
     limits: pd.DataFrame
     sweeps: pd.DataFrame
     sites: pd.DataFrame
+    origins: pd.DataFrame
     exits: list[dict[str, Any]]
     evidence: set[str]
     expect: Mapping[str, str] = field(default_factory=dict)
+    culprits: Culprits = field(default_factory=Culprits)
 
     @cached_property
     def symptoms(self) -> Symptoms:
         """Gauge, limit's gauge or ``run`` to what is wrong with it."""
         found: Symptoms = {}
-        for row in _records(self.gauges):
+        for row in records(self.gauges):
             found.setdefault(row["gauge"], set()).update(_words(row))
-        for row in _records(self.limits[self.limits["holds"].eq(False)]):
+        for row in records(self.limits[self.limits["holds"].eq(False)]):
             found.setdefault(row["gauge"], set()).add(BROKEN)
         for name in self.sweeps.loc[self.sweeps["verdict"] == SCALES, "gauge"]:
             found.setdefault(name, set()).add(SCALES)
         if any(one["status"] in _STOPPED for one in self.exits):
             found["run"] = {HANGS}
         return {name: words for name, words in found.items() if words}
+
+    @property
+    def because(self) -> list[str]:
+        """Who is to blame for the symptoms, one sentence each."""
+        return self.culprits.sentences(self.symptoms)
 
     @property
     def undecided(self) -> set[str]:
@@ -100,6 +112,29 @@ class VariantJudged:
         counted = {k: v for k, v in self.symptoms.items() if k in self.evidence | set(declared)}
         return counted == declared
 
+    @property
+    def agrees(self) -> str:
+        """Whether that is what the scenario's file declares, in words."""
+        return "as declared" if self.as_declared else "differs from what is declared"
+
+    def __repr__(self) -> str:
+        return cards.text(f"{self.name}: {self.verdict}, {self.agrees}", self._told())
+
+    def _repr_html_(self) -> str:
+        head = ("gauge", "verdict", "per step", "smallest detectable")
+        return cards.html(f"{self.name}: {self.verdict}, {self.agrees}", head, self._told())
+
+    def _told(self) -> list[tuple[str, ...]]:
+        return [
+            (
+                row["gauge"],
+                row["verdict"],
+                units.rate(row["per_step"], row["unit"]),
+                units.rate(row["smallest_detectable"], row["unit"]),
+            )
+            for row in records(self.gauges)
+        ]
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; NaN becomes None."""
         columns = [c for c in self.gauges.columns if c not in ("variant", "gauge")]
@@ -110,15 +145,17 @@ class VariantJudged:
             "symptoms": {name: sorted(words) for name, words in self.symptoms.items()},
             "diagnoses": [one.to_dict() for one in self.diagnoses],
             "gauges": gauges,
-            "limits": _records(self.limits),
-            "sweeps": _records(self.sweeps),
-            "sites": _records(self.sites.head(_SITES)),
+            "limits": records(self.limits),
+            "sweeps": records(self.sweeps),
+            "sites": records(self.sites.head(_SITES)),
+            "origins": records(self.origins),
             "exit": self.exits,
+            "because": self.because,
         }
         return {key: plain(value) for key, value in answer.items()}
 
 
-@dataclass
+@dataclass(repr=False)
 class Judgement:
     """What was found of one scenario.
 
@@ -128,10 +165,13 @@ class Judgement:
         What its file declared.
     variants : dict of str to VariantJudged
         In the declared order.
+    per : str
+        What the steps of its rates are: ``step``, ``s`` or ``request``.
     """
 
     scenario: Mapping[str, Any]
     variants: dict[str, VariantJudged]
+    per: str = "step"
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -191,29 +231,57 @@ class Judgement:
             "variants": {name: v.to_dict() for name, v in self.variants.items()},
             "claim": self.claim,
             "ok": self.ok,
+            "per": self.per,
         }
 
     def sentence(self, variant: str) -> str:
         """Say in one sentence what was found of a variant, with its number."""
+        judged, told = self.variants[variant], "; ".join(self._measured(variant))
+        found = f"{variant}: {judged.verdict}" + (f" ({told})" if told else "")
+        return "; ".join([found, *judged.because])
+
+    def why(self, variant: str) -> str:
+        """Say what a variant's verdict rests on, with its numbers; empty if nothing is wrong."""
+        return "; ".join([*self._measured(variant), *self.variants[variant].because])
+
+    def _measured(self, variant: str) -> list[str]:
         judged = self.variants[variant]
         told = [
-            f"{row['gauge']} leak {units.rate(row['per_step'], row['unit'])}"
+            f"{row['gauge']} leak {units.rate(row['per_step'], row['unit'], per)}"
             f" {units.interval(row['low'], row['high'])}"
-            for row in _records(judged.gauges)
+            + (f", opened at {row['origin']}" if row["origin"] else "")
+            for row, per in map(self.readable, records(judged.gauges))
             if row["verdict"] == "leak" and row["gauge"] in judged.evidence
         ]
         others = [f"{k} {' and '.join(sorted(v - {'leak'}))}" for k, v in judged.symptoms.items()]
-        told += [one for one in others if not one.endswith(" ")]
-        return f"{variant}: {judged.verdict}" + (f" ({'; '.join(told)})" if told else "")
+        return told + [one for one in others if not one.endswith(" ")]
+
+    def readable(self, row: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+        """Return a gauge's row with its rates as people say them, and per what: hours for time."""
+        if self.per != "s":
+            return dict(row), self.per
+        return {**row, **{key: 3600 * row[key] for key in growth.RATES}}, "h"
 
     def __str__(self) -> str:
         return "\n".join(self.sentence(name) for name in self.variants)
 
+    def __repr__(self) -> str:
+        return "\n".join([self._title, str(self), self._outcome()]).strip()
+
     def _repr_html_(self) -> str:
-        lines = [self.sentence(name) for name in self.variants]
-        lines += [f"{v.name}: {one}" for v in self.variants.values() for one in v.diagnoses]
-        items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
-        return f"<p><b>{html.escape(self.scenario['title'])}</b></p><ul>{items}</ul>"
+        rows = [(name, v.verdict, self.why(name), v.agrees) for name, v in self.variants.items()]
+        head = ("variant", "verdict", "measured", "declared")
+        return cards.html(self._title, head, rows, self._outcome())
+
+    @property
+    def _title(self) -> str:
+        return f"{self.scenario['name']}: {self.scenario['title']}"
+
+    def _outcome(self) -> str:
+        claim, fix = self.claim, self.claim["fix"]
+        told = [f"Claim: {claim['measured']}."] if claim["measured"] else []
+        told += [f"Its fix, {fix['variant']}: {fix['measured']}."] if fix["measured"] else []
+        return " ".join(told)
 
 
 def judge(captures: Captures, control: Captures | None = None) -> Judgement:
@@ -249,21 +317,26 @@ def judge(captures: Captures, control: Captures | None = None) -> Judgement:
     judged = {
         name: _judge_variant(captures.select(variant=name), frame) for name in measured.variants
     }
-    return Judgement(scenario, judged)
+    return Judgement(scenario, judged, measured[0].per)
 
 
 def _judge_variant(captures: Captures, frame: pd.DataFrame) -> VariantJudged:
     measured, profiled = captures.select(instrument="gauges"), captures.select(instrument="memray")
     scenario, name = measured[0].manifest["scenario"], measured[0].variant
+    gauges = frame[frame["variant"] == name].reset_index(drop=True)
+    origins = handles.origins(captures, gauges)
+    named = handles.named(origins)
     return VariantJudged(
         name=name,
-        gauges=frame[frame["variant"] == name].reset_index(drop=True),
+        gauges=gauges.assign(origin=[named.get(gauge, "") for gauge in gauges["gauge"]]),
         limits=limits.check(measured),
         sweeps=sweeps.check(measured),
         sites=stacks.sites(profiled) if profiled else pd.DataFrame(),
+        origins=origins,
         exits=[c.exit for c in measured],
         evidence=_evidence(scenario, frame),
         expect=scenario["variants"].get(name, {}).get("expect", {}),
+        culprits=inspected(captures),
     )
 
 
@@ -290,7 +363,7 @@ def _worse(fix: VariantJudged, leaky: VariantJudged) -> bool:
     """Tell whether a fix shows something that was not there before, or more of what was."""
     relevant = {k: v for k, v in fix.symptoms.items() if k in fix.evidence}
     new = any(words - leaky.symptoms.get(name, set()) for name, words in relevant.items())
-    after, before = ({r["gauge"]: r for r in _records(v.gauges)} for v in (fix, leaky))
+    after, before = ({r["gauge"]: r for r in records(v.gauges)} for v in (fix, leaky))
     grown = [name for name in relevant if name in after and name in before]
     faster = any(after[name]["low"] > 1.1 * before[name]["high"] for name in grown)
     return new or faster or _breaks_more(fix.limits, leaky.limits)
@@ -303,7 +376,8 @@ def _breaks_more(after: pd.DataFrame, before: pd.DataFrame) -> bool:
     return bool((now[both] > 1.5 * was[both]).any())
 
 
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return a table's rows, each by its columns' names."""
     return [{str(k): v for k, v in row.items()} for row in frame.to_dict(orient="records")]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,14 +9,14 @@ from typing import Any
 
 import pandas as pd
 
-from resleak import growth, units
+from resleak import cards, growth, units
 from resleak.certificate import ALPHA, Certificate, certify
 from resleak.declare import Gauge
 from resleak.errors import StoreError
 from resleak.frames import Captures, gauges_of, traces
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """Two variants, gauge by gauge.
 
@@ -26,9 +25,9 @@ class Comparison:
     before, after : str
         Names of the two.
     frame : DataFrame
-        One row a gauge: ``gauge unit before after difference low high p lower bound equivalent
-        margin certificate verdict_before verdict_after sentence``. Rates are per step; `low` and
-        `high` bound the difference; `p`, `bound` and `margin` are those of
+        One row a gauge: ``gauge unit per before after difference low high p lower bound
+        equivalent margin certificate verdict_before verdict_after sentence``. `low` and `high`
+        bound the difference of the rates; `p`, `bound` and `margin` are those of
         `resleak.certificate.Certificate`, and `certificate` its answer, empty for what did not
         leak before; `equivalent` says that what is left is surely within the margin.
     """
@@ -49,9 +48,13 @@ class Comparison:
     def __str__(self) -> str:
         return "\n".join(self.frame["sentence"])
 
+    def __repr__(self) -> str:
+        return f"{self.before} → {self.after}\n{self}"
+
     def _repr_html_(self) -> str:
-        items = "".join(f"<li>{html.escape(text)}</li>" for text in self.frame["sentence"])
-        return f"<p>{html.escape(self.before)} → {html.escape(self.after)}</p><ul>{items}</ul>"
+        head = ("gauge", self.before, self.after, "verdicts", "certified")
+        rows = [_cells(row) for row in self.frame.to_dict(orient="records")]
+        return cards.html(f"{self.before} → {self.after}", head, rows)
 
 
 def compare(
@@ -116,6 +119,7 @@ def _row(gauge: Gauge, old: pd.Series, new: pd.Series, certified: Certificate) -
     row = {
         "gauge": gauge.name,
         "unit": gauge.unit,
+        "per": str(new["per"]),
         "before": float(old["per_step"]),
         "after": float(new["per_step"]),
         "difference": float(new["per_step"] - old["per_step"]),
@@ -134,10 +138,22 @@ def _row(gauge: Gauge, old: pd.Series, new: pd.Series, certified: Certificate) -
 
 
 def _sentence(row: dict[str, Any], certified: Certificate) -> str:
-    change = f"{units.rate(row['before'], row['unit'])} → {units.rate(row['after'], row['unit'])}"
+    change = f"{_rate(row, 'before')} → {_rate(row, 'after')}"
     words = f"{row['verdict_before']} → {row['verdict_after']}"
     told = certified.sentence(row["unit"]) if row["certificate"] else words
     return f"{row['gauge']}: {change}; {told}"
+
+
+def _rate(row: dict[Any, Any], key: str) -> str:
+    return units.rate(row[key], row["unit"], row["per"])
+
+
+def _cells(row: dict[Any, Any]) -> tuple[str, ...]:
+    rates = (_rate(row, side) for side in ("before", "after"))
+    words = f"{row['verdict_before']} → {row['verdict_after']}"
+    margin = _rate(row, "margin")
+    sure = f"after: within ±{margin}" if row["equivalent"] else "lower" if row["lower"] else ""
+    return (row["gauge"], *rates, words, sure)
 
 
 def _label(side: Captures) -> str:

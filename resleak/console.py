@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -87,17 +87,17 @@ def working(what: str) -> Iterator[None]:
 
 def show_scenarios(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print one line a scenario."""
-    table = _table("scenario", "variants", "title")
+    table = table_of("scenario", "variants", "title")
     for row in rows:
         table.add_row(row["name"], ", ".join(row["variants"]), row["title"])
-    _console().print(table)
+    paper().print(table)
 
 
 def show_claims(findings: pd.DataFrame) -> None:
     """Print one line a claim, and how many came out how."""
     from resleak.findings import GLYPHS, summary
 
-    table = _table("seed", "scenario", "outcome", "key figure", "fix", "its figure")
+    table = table_of("seed", "scenario", "outcome", "key figure", "fix", "its figure")
     for row in findings.to_dict(orient="records"):
         outcome, fix = row["outcome"], row["fix"]
         table.add_row(
@@ -108,13 +108,13 @@ def show_claims(findings: pd.DataFrame) -> None:
             f"{GLYPHS.get(fix, '?')} {fix}" if fix else "",
             row["fix_figure"]["text"] if row["fix_figure"] else "",
         )
-    _console().print(table)
-    _console().print(summary(findings))
+    paper().print(table)
+    paper().print(summary(findings))
 
 
 def show_judgement(judgement: Judgement) -> None:
     """Print the verdicts with their numbers, the lines that grow, and claim and fix."""
-    screen = _console()
+    screen = paper()
     screen.print(f"{judgement.scenario['name']}: {judgement.scenario['title']}")
     screen.print(_verdicts(judgement))
     for variant in judgement.variants.values():
@@ -129,40 +129,40 @@ def show_budgets(budgets: pd.DataFrame) -> None:
     for row in budgets[~budgets["holds"].astype(bool)].to_dict(orient="records"):
         allowed, measured = (units.amount(row[k], row["unit"]) for k in ("allowed", "measured"))
         what = f"{row['budget']}: {row['gauge']} {measured}, allowed {allowed}"
-        _console().print(f"{row['variant']}: over budget, {what} ({row['source']})")
+        paper().print(f"{row['variant']}: over budget, {what} ({row['source']})")
 
 
 def show_comparison(comparison: Comparison) -> None:
     """Print both rates, their difference and the verdicts, one line a gauge, and certificates."""
-    table = _table("gauge", comparison.before, comparison.after, "difference, 95 %", "verdicts")
+    table = table_of("gauge", comparison.before, comparison.after, "difference, 95 %", "verdicts")
     for row in comparison.frame.to_dict(orient="records"):
         unit = row["unit"]
         fixed = f" ({row['certificate']})" if row["certificate"] else ""
         table.add_row(
             row["gauge"],
-            units.rate(row["before"], unit),
-            units.rate(row["after"], unit),
-            f"{units.rate(row['difference'], unit)} {_interval(row)}",
+            units.rate(row["before"], unit, row["per"]),
+            units.rate(row["after"], unit, row["per"]),
+            f"{units.rate(row['difference'], unit, row['per'])} {interval(row)}",
             f"{row['verdict_before']} → {row['verdict_after']}{fixed}",
         )
-    _console().print(table)
+    paper().print(table)
     for row in comparison.frame[comparison.frame["certificate"] != ""].to_dict(orient="records"):
-        _console().print(row["sentence"])
+        paper().print(row["sentence"])
 
 
 def show_recording(recording: Recording, top: int) -> None:
     """Print what to know of a capture, the line that holds on to most, and the lines that grew."""
-    screen, per = _console(), recording.per
+    screen, per = paper(), recording.per
     for sentence in recording.warnings:
         screen.print(f"! {sentence}")
     screen.print(recording.summary)
-    table = _table(f"per {per}", "share", "95 % interval", "function", "file")
+    table = table_of(f"per {per}", "share", "95 % interval", "function", "file")
     grown = recording.sites[recording.sites["bytes_per_step"] > 0]
     for row in grown.head(top).to_dict(orient="records"):
         table.add_row(
             units.rate(row["bytes_per_step"], "B", per),
             units.share(row["share"]),
-            _interval({**row, "unit": "B"}),
+            interval({**row, "unit": "B"}),
             row["function"],
             f"{row['file']}:{row['line']}" if row["file"] else "",
         )
@@ -171,19 +171,19 @@ def show_recording(recording: Recording, top: int) -> None:
 
 
 def _verdicts(judgement: Judgement) -> Table:
-    table = _table(
-        "variant", "gauge", "verdict", "per step", "95 % interval", "smallest seen", "peak", "end"
+    table = table_of(
+        "variant", "gauge", "verdict", "rate", "95 % interval", "smallest seen", "peak", "end"
     )
     for variant in judgement.variants.values():
-        for row in _shown_rows(variant):
+        for row, per in map(judgement.readable, _shown_rows(variant)):
             unit = row["unit"]
             table.add_row(
                 variant.name,
                 row["gauge"],
-                _coloured(row["verdict"]),
-                units.rate(row["per_step"], unit),
-                _interval(row),
-                units.rate(row["smallest_detectable"], unit),
+                coloured(row["verdict"]),
+                units.rate(row["per_step"], unit, per),
+                interval(row),
+                units.rate(row["smallest_detectable"], unit, per),
                 units.amount(row["peak"], _scaled(unit)),
                 units.amount(row["at_end"], _scaled(unit)),
             )
@@ -205,16 +205,26 @@ def _remarks(variant: VariantJudged) -> Iterator[str]:
     for sweep in variant.sweeps[variant.sweeps["verdict"] != "flat"].to_dict(orient="records"):
         power = f"{units.number(sweep['exponent'])} {units.interval(sweep['low'], sweep['high'])}"
         yield f"{sweep['gauge']} {sweep['verdict']} with {sweep['over']}: exponent {power}"
-    hung = [one for one in variant.exits if one["status"] != "exited"]
+    hung = [one for one in variant.exits if one["status"] not in ("exited", "running")]
     if hung:
         yield f"{len(hung)} of {len(variant.exits)} runs did not end by themselves"
     yield from map(str, variant.diagnoses)
+    yield from variant.because
+    for origin in variant.origins.to_dict(orient="records"):
+        yield f"{origin['gauge']}: {_opened(origin)}"
     if "leak" not in set(variant.gauges["verdict"]):
         return
     for site in variant.sites.head(_SITES).to_dict(orient="records"):
         if site["low"] > 0:
             grown = f"{units.rate(site['bytes_per_step'], 'B')} ({units.share(site['share'])})"
             yield f"{grown} from {site['file']}:{site['line']} {site['function']}"
+
+
+def _opened(origin: Mapping[Hashable, Any]) -> str:
+    """Say what share of what leaks was opened where."""
+    share = f"{units.number(origin['per_step'])}/step ({units.share(origin['share'])})"
+    where = f"{origin['file']}:{origin['line']} {origin['function']}"
+    return f"{share} opened at {where}" if origin["file"] else f"{share} opened without Python"
 
 
 def _outcomes(judgement: Judgement) -> Iterator[str]:
@@ -228,7 +238,8 @@ def _outcomes(judgement: Judgement) -> Iterator[str]:
         yield f"{variant.name}: {variant.verdict}{declared}"
 
 
-def _interval(row: Mapping[Any, Any]) -> str:
+def interval(row: Mapping[Any, Any]) -> str:
+    """Write the interval of a judged gauge; a unit that does not scale stands elsewhere."""
     low, high = (units.amount(row[end], _scaled(row["unit"])) for end in ("low", "high"))
     return f"[{low}, {high}]"
 
@@ -238,20 +249,23 @@ def _scaled(unit: str) -> str:
     return unit if unit == "B" else ""
 
 
-def _coloured(verdict: str) -> Text:
+def coloured(verdict: str) -> Text:
+    """Return a verdict in the colour of its severity."""
     from rich.text import Text
 
     return Text(verdict, style=_COLOURS.get(verdict, ""))
 
 
-def _table(*columns: str) -> Table:
+def table_of(*columns: str) -> Table:
+    """Return an empty table with these columns."""
     from rich import box
     from rich.table import Table
 
     return Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
 
 
-def _console() -> Console:
+def paper() -> Console:
+    """Return standard output as rich writes on it: as wide as the terminal, or as needed."""
     from rich.console import Console
 
     screen = Console(highlight=False, markup=False)

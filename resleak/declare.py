@@ -14,7 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
 
-from resleak import units
+from resleak import cards, units
 from resleak.errors import ScenarioError
 
 Verdict = Literal["leak", "bounded", "deferred", "level", "inconclusive"]
@@ -301,8 +301,29 @@ class Scenario:
         self.facts: dict[str, Gauge] = {}
         self.setup_function: Callable[..., Any] | None = None
         self.audit_function: Callable[..., Mapping[str, float]] | None = None
+        #: Returns numbers by name, each of which becomes an own gauge once all is set up.
+        self.gauges_function: Callable[..., Mapping[str, float]] | None = None
         # The catalog fills these from the file's place and docstring.
         self.name = self.system = self.title = self.doc = self.path = ""
+
+    def __repr__(self) -> str:
+        told = self._told()
+        return cards.text(f"{self.name or 'scenario'}: {self.title}", told)
+
+    def _repr_html_(self) -> str:
+        return cards.html(f"{self.name or 'scenario'}: {self.title}", (), self._told())
+
+    def _told(self) -> list[tuple[str, str]]:
+        claim = f"{self.seed}: {self.claim} ({self.outcome})" if self.claim else "none: a control"
+        rows = [("claim", claim), *([("its fix", str(self.fix))] if self.fix else [])]
+        for variant in self.variants.values():
+            expected = ", ".join(f"{gauge} {word}" for gauge, word in variant.expect.items())
+            parts = (variant.what.rstrip("."), expected or "clean")
+            rows.append((variant.name, ": ".join(filter(None, parts))))
+        rows.append(("control", f"{self.control} stays level"))
+        rows += [("limit", limit.text()) for limit in self.limits]
+        rows += [("parameter", f"{name} = {value!r}") for name, value in self.params.items()]
+        return [*rows, ("steps", f"{self.steps} after {self.warmup} to warm up")]
 
     def variant(
         self,

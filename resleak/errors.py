@@ -15,6 +15,10 @@ class CaptureError(ResleakError):
     """A run could not be started, finished or stored."""
 
 
+class ProcessError(ResleakError):
+    """A process that was to be watched is not there, has ended, or is someone else's."""
+
+
 class StoreError(ResleakError):
     """A stored capture is missing, incomplete, damaged or not one of ours."""
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from resleak import claims, frames, units
+from resleak import claims, frames, handles, units
 from resleak.claims import Judgement, VariantJudged
 from resleak.declare import BROKEN, HANGS
 from resleak.frames import Captures
@@ -73,16 +73,18 @@ def findings(captures: Captures, progress: Progress = lambda *_: None) -> pd.Dat
     Returns
     -------
     DataFrame
-        One row a scenario: ``scenario system title seed claim outcome figure fix_variant fix
+        One row a scenario: ``scenario system title seed claim outcome figure origin fix_variant fix
         fix_figure ok``, in the order of the seeds. `figure` and `fix_figure` are dictionaries with
-        the attributes of `Figure`; for a control, `outcome` is its verdict.
+        the attributes of `Figure`; `origin` is the line that opened what leaks, if it is a handle;
+        for a control, `outcome` is its verdict.
     """
     measured = captures.select(instrument="gauges")
     names = sorted(dict.fromkeys(c.scenario for c in measured), key=_place_of(measured))
+    needed = Captures(c for c in captures if c.instrument != "memray")
     rows = []
     for done, name in enumerate(names):
         progress(name, done, len(names))
-        rows.append(finding(claims.judge(measured.select(scenario=name))))
+        rows.append(finding(claims.judge(needed.select(scenario=name))))
     return pd.DataFrame(rows)
 
 
@@ -143,6 +145,7 @@ def finding(judgement: Judgement) -> dict[str, Any]:
         "claim": scenario["claim"],
         "outcome": claim["measured"] or first.verdict,
         "figure": asdict(figure(leaky, gauge)),
+        "origin": handles.named(leaky.origins).get(gauge, ""),
         "fix_variant": (fix["variant"] or "") if claim["text"] else "",
         "fix": fix["measured"] or "",
         "fix_figure": asdict(figure(cure, *_of_fix(cure, leaky, gauge))) if cure else None,

@@ -10,10 +10,14 @@ from typing import Any, overload
 
 import pandas as pd
 
-from resleak import store
+from resleak import cards, embedded, store
 from resleak.declare import Gauge
 from resleak.errors import StoreError
 from resleak.gauges import BUILTIN, MEASURES
+
+#: What is shown of several captures, and of how many variants at most.
+_HEAD = ("scenario", "variant", "runs", "stacks", "steps", "ended", "made")
+_MOST_ROWS = 40
 
 
 class Capture:
@@ -39,8 +43,42 @@ class Capture:
         self.path = Path(path)
         self.manifest = store.read_manifest(self.path)
 
+    @classmethod
+    def live(cls, manifest: dict[str, Any], trace: pd.DataFrame) -> Capture:
+        """Return a capture that is still being made: it looks like one that was stored."""
+        made = cls.__new__(cls)
+        made.path, made.manifest = Path(), manifest
+        made.__dict__["trace"] = trace
+        return made
+
     def __repr__(self) -> str:
-        return f"<Capture {self.scenario} {self.variant} {self.instrument} {self.run}>"
+        return cards.text(f"capture: {self._name}", self._told())
+
+    def _repr_html_(self) -> str:
+        return cards.html(f"capture: {self._name}", (), self._told())
+
+    @property
+    def _name(self) -> str:
+        return f"{self.scenario} {self.variant}, {self.instrument}, run {self.run}"
+
+    def _told(self) -> list[tuple[str, str]]:
+        about, ended = self.manifest, self.exit
+        params = ", ".join(f"{k} = {v!r}" for k, v in about.get("params", {}).items())
+        host = about.get("host", {})
+        packages = about["versions"].get("packages", {}).items()
+        rows = {
+            "steps": f"{about['steps']} after {about.get('warmup', 0)} to warm up",
+            "ended": f"{ended['status']} in {ended['phase']}, code {ended['code']}",
+            "made": f"{about.get('started', '')} {'' if self.complete else '(not complete)'}",
+            "seed": str(about["seed"]),
+            "parameters": params,
+            "Python": " ".join([about["versions"]["python"], *(f"{k} {v}" for k, v in packages)]),
+            "host": " ".join(
+                str(host[key]) for key in ("system", "machine", "libc") if key in host
+            ),
+            "revision": str(about.get("git", "")),
+        }
+        return [(name, told) for name, told in rows.items() if told.strip()]
 
     @property
     def scenario(self) -> str:
@@ -54,13 +92,18 @@ class Capture:
 
     @property
     def instrument(self) -> str:
-        """``gauges`` or ``memray``."""
+        """``gauges``, ``memray``, ``handles`` or ``forensics``."""
         return str(self.manifest["instrument"])
 
     @property
     def run(self) -> int:
         """The number of this run among its replicates."""
         return int(self.manifest["run"])
+
+    @property
+    def per(self) -> str:
+        """What its steps are: ``step``, ``s`` (seconds) or ``request``."""
+        return str(self.manifest.get("per", "step"))
 
     @property
     def complete(self) -> bool:
@@ -77,8 +120,10 @@ class Capture:
 
         Parameters
         ----------
-        name : {"trace", "stacks", "live", "marks"}
-            The first for the instrument ``gauges``, the others for ``memray``.
+        name : str
+            ``trace`` for ``gauges``; ``stacks``, ``live`` or ``marks`` for ``memray``; ``handles``,
+            ``stacks`` or ``marks`` for ``handles``; ``exit``, ``stalls``, ``locks``, ``lost``,
+            ``retention`` or ``cycles`` for ``forensics``.
 
         Returns
         -------
@@ -127,11 +172,29 @@ class Captures(Sequence[Capture]):
         return self._captures[index]
 
     def __repr__(self) -> str:
-        names = ", ".join(dict.fromkeys(f"{c.scenario} {c.variant}" for c in self))
-        return f"<{len(self)} captures: {names or 'none'}>"
+        return cards.text(f"{len(self)} captures", [_HEAD, *self._told()[:_MOST_ROWS]])
 
     def _repr_html_(self) -> str:
-        return str(self.frame.drop(columns="path").to_html(index=False))
+        rows = self._told()
+        more = f"and {len(rows) - _MOST_ROWS} variants more" if len(rows) > _MOST_ROWS else ""
+        return cards.html(f"{len(self)} captures", _HEAD, rows[:_MOST_ROWS], more)
+
+    def _told(self) -> list[tuple[object, ...]]:
+        """Return a row for each variant: what ran, how often, how it ended."""
+        groups: dict[tuple[str, str], list[Capture]] = {}
+        for one in self:
+            groups.setdefault((one.scenario, one.variant), []).append(one)
+        return [
+            (
+                *names,
+                sum(one.instrument == "gauges" for one in group),
+                "yes" if any(one.instrument == "memray" for one in group) else "no",
+                group[0].manifest["steps"],
+                ", ".join(dict.fromkeys(one.exit["status"] for one in group)),
+                str(group[0].manifest.get("started", ""))[:10],
+            )
+            for names, group in groups.items()
+        ]
 
     def select(
         self,
@@ -173,12 +236,13 @@ class Captures(Sequence[Capture]):
 
 
 def load(path: Path | str) -> Captures:
-    """Load every complete capture at or below a folder.
+    """Load every complete capture at or below a folder, or inside a report, or a log.
 
     Parameters
     ----------
     path : Path
-        A capture's folder, or any folder above some.
+        A capture's folder, or any folder above some; or a report (``.html``), of anyone: what it
+        holds is checked, and nothing of it is run; or a log that mprof or psrecord wrote.
 
     Returns
     -------
@@ -191,7 +255,12 @@ def load(path: Path | str) -> Captures:
         If there is no complete capture.
     """
     found, problems = [], []
-    for folder in store.folders(Path(path)):
+    path = Path(path)
+    if path.is_file() and path.suffix != ".html":
+        from resleak import logs
+
+        return logs.read(path)
+    for folder in store.folders(embedded.unpack(path) if path.is_file() else path):
         try:
             capture = Capture(folder)
         except StoreError as error:
@@ -203,8 +272,8 @@ def load(path: Path | str) -> Captures:
         raise StoreError(f"there is no complete capture in {path}: {reason}")
     for problem in problems:
         warnings.warn(f"left out: {problem}", stacklevel=2)
-    order = {"gauges": 0, "memray": 1}
-    found.sort(key=lambda c: (c.scenario, _place(c), order.get(c.instrument, 2), c.run))
+    order = {"gauges": 0, "memray": 1, "handles": 2, "forensics": 3}
+    found.sort(key=lambda c: (c.scenario, _place(c), order.get(c.instrument, 3), c.run))
     return Captures(found)
 
 
@@ -220,10 +289,19 @@ def traces(captures: Iterable[Capture]) -> pd.DataFrame:
     -------
     DataFrame
         The columns of each trace, preceded by ``scenario``, ``variant`` and ``run``. In
-        ``.attrs["units"]`` the unit by column.
+        ``.attrs["units"]`` the unit by column, in ``.attrs["per"]`` what the steps are.
+
+    Raises
+    ------
+    StoreError
+        If none has gauges, or steps of different kinds would be mixed.
     """
+    captures = list(captures)
     frames: list[pd.DataFrame] = []
     units: dict[str, str] = {}
+    per = {capture.per for capture in captures if capture.instrument == "gauges"}
+    if len(per) > 1:
+        raise StoreError(f"these captures count by different things: {', '.join(sorted(per))}")
     for capture in captures:
         if capture.instrument != "gauges":
             continue
@@ -238,7 +316,7 @@ def traces(captures: Iterable[Capture]) -> pd.DataFrame:
     joined = pd.concat(frames, ignore_index=True)
     first = ["scenario", "variant", "run"]
     joined = joined[first + [c for c in joined.columns if c not in first]]
-    joined.attrs["units"] = units
+    joined.attrs |= {"units": units, "per": per.pop()}
     return joined
 
 

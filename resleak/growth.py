@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from resleak import rates
+from resleak import rates, units
 from resleak.declare import Gauge, Verdict
 from resleak.rates import FEWEST, Rate, Runs
 
@@ -34,6 +34,8 @@ _LEAST_CLIMBS = 20
 _LEAST_HALF = 10
 #: Blocks come in sizes: a leak of bytes is seen surely from so much above the floor.
 _UNEVEN = 0.25
+#: The columns that are in the gauge's unit per step.
+RATES = ("per_step", "low", "high", "smallest_detectable")
 _COUNTED = ("handles", "own")
 _UNDECIDED: Verdict = "inconclusive"
 
@@ -54,6 +56,8 @@ class Series:
         Median fall at a collection, over the steady blocks of all runs.
     peak, at_end : float
         Highest reading of all runs, and the median last one.
+    per : str
+        What steps are: ``step``, ``s`` or ``request``.
     """
 
     steady: Runs
@@ -63,6 +67,7 @@ class Series:
     drop: float
     peak: float
     at_end: float
+    per: str = "step"
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,7 @@ class Judged:
     p: float
     runs: int
     reason: str
+    per: str
 
 
 def judge(traces: pd.DataFrame, gauges: Mapping[str, Gauge]) -> pd.DataFrame:
@@ -92,7 +98,7 @@ def judge(traces: pd.DataFrame, gauges: Mapping[str, Gauge]) -> pd.DataFrame:
     Parameters
     ----------
     traces : DataFrame
-        As `resleak.frames.traces` gives them.
+        As `resleak.frames.traces` gives them; in ``.attrs["per"]`` what their steps are.
     gauges : mapping of str to Gauge
         Which gauges, with their units and floors; counters and facts are passed over.
 
@@ -100,13 +106,13 @@ def judge(traces: pd.DataFrame, gauges: Mapping[str, Gauge]) -> pd.DataFrame:
     -------
     DataFrame
         One row a variant and gauge: ``variant gauge family verdict per_step low high unit
-        smallest_detectable start peak at_end held_between_collections p runs reason``. Rates are
-        in the unit per step.
+        smallest_detectable start peak at_end held_between_collections p runs reason per``. Rates
+        are in the unit per step, and `per` says what that is.
     """
     rows = []
     levels = [gauge for gauge in gauges.values() if gauge.kind == "level"]
     for variant, trace in traces.groupby("variant", sort=False):
-        readings = Readings(trace)
+        readings = Readings(trace, str(traces.attrs.get("per", "step")))
         known = [gauge for gauge in levels if readings.has(gauge.name)]
         judged = [_judge_one(gauge, series(readings, gauge.name)) for gauge in known]
         final = _corrected(_corroborated(judged))
@@ -156,8 +162,8 @@ def run_rates(trace: pd.DataFrame, gauge: str) -> np.ndarray:
 
 def floor(gauge: Gauge, trace: pd.DataFrame) -> float:
     """Return the smallest rate of a gauge that counts over the steps of a trace of one variant."""
-    steady = series(Readings(trace), gauge.name).steady
-    return _floor(gauge, steady) if steady else gauge.floor
+    seen = series(Readings(trace), gauge.name)
+    return _floor(gauge, seen.steady, seen.per) if seen.steady else gauge.floor
 
 
 class Readings:
@@ -167,17 +173,21 @@ class Readings:
     ----------
     trace : DataFrame
         The runs of one variant.
+    per : str
+        What their steps are.
     """
 
-    def __init__(self, trace: pd.DataFrame) -> None:
-        self._trace = trace
+    def __init__(self, trace: pd.DataFrame, per: str = "step") -> None:
+        self._trace, self.per = trace, per
         self.run, self.step, self.block = (
             trace[name].to_numpy() for name in ("run", "step", "block")
         )
         self.runs = np.unique(self.run)
         phase, moment = trace["phase"].to_numpy(object), trace["moment"].to_numpy(object)
         self.steady, self.settle = phase == "steady", phase == "settle"
-        self.before, self.after = moment == "before_collect", moment == "after_collect"
+        self.before = moment == "before_collect"
+        # A process that is watched from outside is read as it is: nothing collects for it.
+        self.after = (moment == "after_collect") | (moment == "reading")
         self.stepped = moment == "step"
 
     def has(self, gauge: str) -> bool:
@@ -215,6 +225,7 @@ def series(readings: Readings, gauge: str) -> Series:
         drop=_drop(readings, values),
         peak=float(np.nanmax(values)),
         at_end=_median(values[rows][-1:] for rows in by_run),
+        per=readings.per,
     )
 
 
@@ -280,13 +291,14 @@ def _judge_one(gauge: Gauge, seen: Series) -> Judged:
         numbers = (found.value, found.low, found.high, gauge.unit, smallest)
         level = (seen.start, seen.peak, seen.at_end, seen.drop)
         return Judged(
-            gauge.name, gauge.family, verdict, *numbers, *level, found.p, len(seen.steady), reason
-        )
+            gauge.name, gauge.family, verdict, *numbers, *level,
+            found.p, len(seen.steady), reason, seen.per,
+        )  # fmt: skip
 
     if not seen.steady or min(len(points) for points in seen.steady) < FEWEST:
         return judged(*_at_once(gauge, seen))
     late = _late(seen.steady)
-    found, floor = rates.rate(late), _floor(gauge, late)
+    found, floor = rates.rate(late), _floor(gauge, late, seen.per)
     found = replace(found, p=_probability(late, found, floor))
     verdict, reason = _verdict(gauge, seen, late, found, floor)
     return judged(verdict, found, floor, reason)
@@ -320,10 +332,14 @@ def _late(steady: Runs) -> Runs:
     return [points[points[:, 0] >= begin] for points in steady]
 
 
-def _floor(gauge: Gauge, late: Runs) -> float:
-    """Return the smallest rate that counts: the gauge's, or the least rise over the steps seen."""
+def _floor(gauge: Gauge, late: Runs, per: str) -> float:
+    """Return the smallest rate that counts: the gauge's, or the least rise over the steps seen.
+
+    The gauge's own was measured per step of a process that does nothing; it says nothing of time.
+    """
     least = {**dict.fromkeys(_COUNTED, _LEAST_RISE), "resident": gauge.rise}
-    return max(gauge.floor, least.get(gauge.family, 0.0) / _steps(late))
+    floor = gauge.floor if per != "s" else 0.0
+    return max(floor, least.get(gauge.family, 0.0) / _steps(late))
 
 
 def _steps(late: Runs) -> float:
@@ -338,9 +354,9 @@ def _verdict(
     if gauge.family in _COUNTED and _rises_now_and_then(seen) and _left(seen, late) > DRAINED:
         return "leak", "rises now and then, as in the first half so in the second, and never falls"
     if found.value > floor and found.low > 0 and found.p < 0.05:
-        return "inconclusive", f"climbs, but not surely above the floor: {_more(late, 2.0)}"
+        return "inconclusive", f"climbs, but not surely above the floor: {_more(seen, late, 2.0)}"
     if _starts_to_climb(late, floor):
-        return "inconclusive", f"begins to climb in the last blocks: {_more(late, 1.0)}"
+        return "inconclusive", f"begins to climb in the last blocks: {_more(seen, late, 1.0)}"
     if gauge.family in _COUNTED and seen.drop >= _LEAST_DROP:
         return "deferred", "climbs between collections and falls at each"
     if _highest(seen) - seen.start > gauge.rise:
@@ -351,12 +367,12 @@ def _verdict(
 def _climbing(gauge: Gauge, seen: Series, late: Runs, floor: float) -> tuple[Verdict, str]:
     """Decide between a leak and the things that climb and are none."""
     if 3 * len(late[0]) < len(seen.steady[0]) and not _climbed_before(seen, late, floor):
-        return "inconclusive", f"began to climb late in the run: {_more(late, 2.0)}"
+        return "inconclusive", f"began to climb late in the run: {_more(seen, late, 2.0)}"
     fading = rates.fading(late)
     if fading < FADING:
-        return "inconclusive", f"still climbs, but fades: {_more(late, 2.0)}"
+        return "inconclusive", f"still climbs, but fades: {_more(seen, late, 2.0)}"
     if fading < 0.8 and rates.saturates(seen.steady):
-        return "inconclusive", f"bends like something that fills: {_more(late, 2.0)}"
+        return "inconclusive", f"bends like something that fills: {_more(seen, late, 2.0)}"
     if gauge.family in _COUNTED and _left(seen, late) <= DRAINED:
         return "deferred", "climbs under load and drains when it stops"
     return "leak", "climbs steadily and is held"
@@ -414,13 +430,15 @@ def _highest(seen: Series) -> float:
     return float(max(points[:, 1].max() for points in seen.steady))
 
 
-def _more(late: Runs, factor: float) -> str:
-    return f"about {factor * _steps(late):.0f} more steps would decide"
+def _more(seen: Series, late: Runs, factor: float) -> str:
+    return f"about {factor * _steps(late):.0f} more {units.several(seen.per)} would decide"
 
 
 def _too_few(seen: Series) -> str:
     have = min((len(points) for points in seen.steady), default=0)
-    return f"only {have} collections in the steady part; it takes {FEWEST}: run more steps"
+    what = "collections" if seen.per == "step" else "readings"
+    more = f"run more {units.several(seen.per)}"
+    return f"only {have} {what} in the steady part; it takes {FEWEST}: {more}"
 
 
 def _corroborated(judged: list[Judged]) -> list[Judged]:

@@ -42,13 +42,12 @@ def write(recording: Recording, out: Path | str, *, top: int = 10) -> Path:
     told = [(name, redactor.text(value)) for name, value in made + share.written_with()]
     told.append(("Replaced before writing", redactor.summary()))
     title = redactor.text(recording.path.name)
-    share.write(target, report.render_plain(book, title, told))
+    share.write(target, report.Page(book, told, title).plain_html())
     return target
 
 
 def _cells(recording: Recording, top: int, redactor: Redactor) -> Iterator[_Cell]:
     name = recording.path.name
-    yield _text(f"<h1>{escape(redactor.text(name))}</h1>")
     yield _code(f'recording = resleak.open_memray("{redactor.text(name)}")\nrecording')
     yield _text(redactor.text(_opening(recording)))
     yield _text("<h2>Where what stays was allocated</h2>")

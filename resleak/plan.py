@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from resleak import catalog
+from resleak import workload
 from resleak.errors import MissingPackageError, PlatformError, ScenarioError
 from resleak.spawn import describe
+from resleak.workload import Workload
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,14 @@ PROFILES = {"quick": Profile(3, 1), "full": Profile(5, 1), "soak": Profile(5, 20
 class Plan:
     """What all runs of one capture share."""
 
-    file: Path
+    work: Workload
     about: Mapping[str, Any]
     python: str
     out: Path
     steps: int
     session: str
     presets: Mapping[str, Any]
+    label: str = ""
     plant: float = 0.0
 
     @property
@@ -82,11 +84,25 @@ class Job:
     def folder(self) -> Path:
         """Where the capture will be."""
         name = f"{self.instrument}-{self.run:02d}"
-        return self.plan.out / str(self.plan.scenario["name"]) / self.variant / name
+        return self.plan.out / str(self.plan.scenario["name"]) / self.called / name
+
+    @property
+    def called(self) -> str:
+        """The variant's name in the capture: its own, unless the plan gives it another."""
+        return self.plan.label or self.variant
 
 
-def plan(scenario: str, python: str | None, out: Path, steps: int | None, profile: str) -> Plan:
-    """Find the scenario and check that it can run as asked.
+def plan(
+    scenario: str | Workload,
+    python: str | None,
+    out: Path,
+    steps: int | None,
+    profile: str,
+    *,
+    label: str = "",
+    deadline_s: float | None = None,
+) -> Plan:
+    """Find the workload and check that it can run as asked.
 
     Raises
     ------
@@ -95,7 +111,7 @@ def plan(scenario: str, python: str | None, out: Path, steps: int | None, profil
     ScenarioError
         If the scenario or the profile is unknown, or the steps make no sense.
     MissingPackageError
-        If the scenario needs a package that is not installed.
+        If a package is not installed that the scenario, or every measured process, needs.
     """
     if sys.platform == "win32":
         raise PlatformError("capturing needs Linux or macOS; stored captures open on Windows too")
@@ -103,20 +119,30 @@ def plan(scenario: str, python: str | None, out: Path, steps: int | None, profil
         raise ScenarioError(f"there is no profile {profile!r}; choose {', '.join(PROFILES)}")
     if steps is not None and steps < 1:
         raise ScenarioError(f"steps must be at least 1, not {steps}")
-    file = catalog.locate(scenario)
-    about = describe(file, python)
+    work = scenario if isinstance(scenario, Workload) else workload.find(scenario)
+    about = describe(work, python)
     declared = about["scenario"]
-    _check_packages(declared, about["absent"])
+    _check_packages(declared, about, python or sys.executable)
+    if label and len(declared["variants"]) > 1:
+        names = ", ".join(declared["variants"])
+        raise ScenarioError(f"{work.name} has several variants ({names}); this takes a single one")
+    if deadline_s is not None:
+        declared["deadline_s"] = deadline_s
     count = steps or declared["steps"] * PROFILES[profile].steps
     session = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
     presets = declared["soak"] if profile == "soak" else {}
-    return Plan(file, about, python or sys.executable, out.resolve(), count, session, presets)
+    return Plan(
+        work, about, python or sys.executable, out.resolve(), count, session, presets, label
+    )
 
 
 def jobs(
     of: Plan, variants: Iterable[str] | None, runs: int, seed: int, params: Mapping[str, Any]
 ) -> Iterable[Job]:
-    """Return one job for each run of each variant, and one more with memray where it makes sense.
+    """Return one job for each run of each variant, and more that name lines.
+
+    One that is inspected, one with memray where it makes sense, and one that follows handles where
+    the system tells of them.
 
     Raises
     ------
@@ -131,8 +157,11 @@ def jobs(
         final = parameters(of.scenario, variant, {**of.presets, **params})
         for run in range(1, runs + 1):
             yield Job(of, variant, "gauges", run, seed + run - 1, final)
+        yield Job(of, variant, "forensics", 1, seed, final)
         if of.scenario["stacks"] and "memray" in of.about["packages"]:
             yield Job(of, variant, "memray", 1, seed, final)
+        if sys.platform == "linux":
+            yield Job(of, variant, "handles", 1, seed, final)
 
 
 def parameters(
@@ -174,8 +203,12 @@ def _converted(default: Any, value: Any, key: str) -> Any:
         raise ScenarioError(f"the parameter {key} takes {takes}, not {value!r}") from None
 
 
-def _check_packages(declared: Mapping[str, Any], absent: list[str]) -> None:
-    if absent:
+def _check_packages(declared: Mapping[str, Any], about: Mapping[str, Any], python: str) -> None:
+    if absent := about["absent"]:
         extra = declared["extra"]
         install = f"pip install 'resleak[{extra}]'" if extra else f"pip install {' '.join(absent)}"
         raise MissingPackageError(f"{declared['name']} needs {', '.join(absent)}: {install}")
+    if "psutil" not in about["packages"]:
+        raise MissingPackageError(
+            f"{python} lacks psutil, which reads the gauges: {python} -m pip install psutil memray"
+        )

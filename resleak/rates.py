@@ -61,6 +61,12 @@ class Rate:
         return float(stats.t.sf((self.value - floor) / error, self.freedom))
 
 
+def load() -> None:
+    """Import what the statistics need, so that the first verdict comes as fast as the others."""
+    import ruptures  # noqa: F401
+    from scipy import stats  # noqa: F401
+
+
 def thin(points: Points, most: int = _MOST) -> Points:
     """Keep at most `most` points: the lowest of each group of neighbours.
 

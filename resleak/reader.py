@@ -1,4 +1,4 @@
-"""Have a memray capture read by a process of its own, whose loss is an error and no more."""
+"""Have what a process left read by another of its own, whose loss is an error and no more."""
 
 from __future__ import annotations
 
@@ -71,6 +71,46 @@ def read(
         raise StoreError(_told(capture.name, result))
     facts: dict[str, Any] = json.loads(result.stdout)
     return facts
+
+
+def read_handles(
+    census: Path,
+    folder: Path,
+    work: Path,
+    studied: Iterable[Path],
+    root: Path | None = None,
+    *,
+    timeout_s: float = 600.0,
+) -> None:
+    """Turn what a process wrote of its handles into the tables of a capture folder.
+
+    Parameters
+    ----------
+    census : Path
+        As `resleak.provenance` writes it.
+    folder : Path
+        Where ``handles.parquet``, ``stacks.parquet`` and ``marks.parquet`` go.
+    work : Path
+        The folder for temporary files that the process had to itself.
+    studied : iterable of Path
+        Files, or folders of files, under study.
+    root : Path, optional
+        A folder whose files are named relative to it.
+    timeout_s : float
+        How long reading may take.
+
+    Raises
+    ------
+    StoreError
+        If there is nothing to read.
+    """
+    command = [sys.executable, "-m", "resleak.stacks.handled", str(census), str(folder)]
+    command += ["--work", str(work)]
+    command += [option for path in studied for option in ("--studied", str(path))]
+    command += ["--root", str(root)] if root is not None else []
+    result = _run(command, census.name, timeout_s)
+    if result.returncode:
+        raise StoreError(_told(census.name, result))
 
 
 def read_any(

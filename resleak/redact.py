@@ -26,7 +26,18 @@ _USUAL_ROOTS = {"home", "Users", "root", "tmp", "var", "usr", "opt", "etc", "mnt
 #: What may follow inside a path, up to a quote, a bracket or the end of a word.
 _REST = r"""(?:[/\\]+[^\s'"<>|:;,()\[\]{}`*?\\/]+)*[/\\]?"""
 #: Base64 numbers and pictures hold no text; cutting into them would break them.
-_BINARY = {"bdata", "image/png", "image/jpeg"}
+_BINARY = {"bdata", "image/png", "image/jpeg", "archive"}
+
+#: A frame of a traceback, plain or in HTML, with the line of source below it and its markers.
+_QUOTED = re.compile(
+    r"""^([ \t]*File (?:"|&quot;|&\#34;)[^\n]+, line \d+[^\n]*\n)([ \t]+)"""
+    r"""(?!File )\S[^\n]*(?:\n[ \t]+[~^]+[ \t]*$)?""",
+    re.MULTILINE,
+)
+#: What would reorder the text around it, or cannot be seen; colours of terminals stay.
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
 
 Rule = tuple[str, re.Pattern[str], Callable[[re.Match[str]], str]]
 
@@ -42,29 +53,40 @@ class Redactor:
         Names replaced as whole words; empty for none.
     environment : mapping of str to str
         Whose values are replaced, unless they are plain words.
+    source : bool
+        Keep the source lines that tracebacks quote.
 
     Attributes
     ----------
     found : Counter
-        Replacements made by kind: ``path``, ``user name``, ``host name``, ``environment value``.
+        Replacements made by kind: ``path``, ``user name``, ``host name``, ``environment value``,
+        ``source line``, ``control character``.
     """
 
     def __init__(
-        self, homes: Iterable[str], user: str, host: str, environment: Mapping[str, str]
+        self,
+        homes: Iterable[str],
+        user: str,
+        host: str,
+        environment: Mapping[str, str],
+        *,
+        source: bool = False,
     ) -> None:
         self.found: Counter[str] = Counter()
         names = [("user name", user, "[user]"), ("host name", host, "[host]")]
         self._rules: list[Rule] = [
+            *([] if source else [("source line", _QUOTED, _unquoted)]),
             *_environment_rules(environment),
             *_path_rules(homes),
             *(_word_rule(kind, name, to) for kind, name, to in names if _telling(name)),
+            ("control character", _CONTROLS, _visible),
         ]
 
     @classmethod
-    def here(cls) -> Redactor:
+    def here(cls, *, source: bool = False) -> Redactor:
         """Return one that knows this machine, this user and this process's environment."""
         homes = [Path.home(), Path.cwd(), Path(sys.prefix), Path(tempfile.gettempdir())]
-        return cls(map(str, homes), _user(), socket.gethostname(), os.environ)
+        return cls(map(str, homes), _user(), socket.gethostname(), os.environ, source=source)
 
     def text(self, text: str) -> str:
         """Return the text with everything private replaced."""
@@ -155,3 +177,11 @@ def _short(found: re.Match[str]) -> str:
     name = re.split(r"[/\\]+", stem)[-1]
     kept = f"/{name}" if re.fullmatch(r"[\w-]+\.(?:py|ipynb|json|parquet|html)", name) else ""
     return f"[path]{kept}{path[len(stem) :]}"
+
+
+def _unquoted(found: re.Match[str]) -> str:
+    return f"{found[1]}{found[2]}[source line]"
+
+
+def _visible(found: re.Match[str]) -> str:
+    return f"⟨U+{ord(found[0]):04X}⟩"

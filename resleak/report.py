@@ -3,52 +3,33 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import bleach  # type: ignore[import-untyped]
-from bleach.css_sanitizer import (  # type: ignore[import-untyped]
-    ALLOWED_CSS_PROPERTIES,
-    CSSSanitizer,
-)
 from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
+
+from resleak import brief, embedded
+from resleak.brief import Finding
+from resleak.markup import clean
 
 _PLOTLY = "application/vnd.plotly.v1+json"
 #: What the output of a flame graph is called in a notebook.
 FLAME = "application/vnd.resleak.flame+json"
 _FOLDER = Path(__file__).parent / "templates" / "report"
-_TAGS = bleach.ALLOWED_TAGS | {
-    "br", "caption", "dd", "del", "details", "div", "dl", "dt", "h1", "h2", "h3", "h4", "h5", "h6",
-    "hr", "img", "kbd", "mark", "p", "pre", "progress", "s", "small", "span", "sub", "summary",
-    "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "u",
-}  # fmt: skip
-_ATTRIBUTES = {
-    "*": ["style", "title", "class", "id", "role", "aria-label"],
-    "a": ["href"],
-    "img": ["src", "alt", "width", "height"],
-    "td": ["colspan", "rowspan"],
-    "th": ["colspan", "rowspan", "scope"],
-    "details": ["open"],
-    "progress": ["value", "max"],
-    "ol": ["start"],
-}
-_STYLES = ALLOWED_CSS_PROPERTIES | {
-    "background", "border", "border-bottom", "border-collapse", "border-left", "border-radius",
-    "border-right", "border-top", "margin", "margin-bottom", "margin-left", "margin-right",
-    "margin-top", "max-width", "min-width", "opacity", "overflow-wrap", "overflow-x", "padding",
-    "padding-bottom", "padding-left", "padding-right", "padding-top",
-}  # fmt: skip
-_UNSEEN = re.compile(r"<(style|script)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
 _LIGHT, _DARK = "default", "github-dark"
 _USUAL_HEIGHT = 450
+_LIBRARY = "plotly"
 
 
-def render(book: Any, provenance: Sequence[tuple[str, str]]) -> str:
-    """Return a notebook as one page of HTML that needs nothing else.
+@dataclass(frozen=True)
+class Page:
+    """A notebook as one page of HTML that needs nothing else.
 
     Parameters
     ----------
@@ -56,70 +37,100 @@ def render(book: Any, provenance: Sequence[tuple[str, str]]) -> str:
         An executed notebook, already redacted.
     provenance : sequence of (str, str)
         What the footer says.
-
-    Returns
-    -------
-    str
-        With each script that draws once, and only if there is a figure of its kind.
-    """
-    page, _ = _exporter().from_notebook_node(
-        book, resources=_resources(book, _title(book), provenance)
-    )
-    return str(page)
-
-
-def render_plain(book: Any, title: str, provenance: Sequence[tuple[str, str]]) -> str:
-    """Return a page as `render` does, of cells that were never a notebook, in a tenth of the time.
-
-    Parameters
-    ----------
-    book : object
-        With ``cells``, each with ``cell_type``, ``source`` and ``outputs`` as a notebook's; but
-        the text of cells that are not code is HTML.
     title : str
-        Of the page.
-    provenance : sequence of (str, str)
-        What the footer says.
-
-    Returns
-    -------
-    str
+        In place of the notebook's own.
+    findings : sequence of Finding
+        What the page says first.
+    archive : str
+        The captures inside, of `resleak.embedded.pack`.
+    links : mapping of str to str, optional
+        Where relative links lead.
+    alone : bool
+        Show nothing but the outputs.
     """
-    from jinja2 import Environment, FileSystemLoader
 
-    environment = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True)
-    unchanged = {"markdown2html": str, "strip_ansi": str, "highlight_code": _highlighted}
-    environment.filters |= _FILTERS | unchanged
-    page = environment.get_template("index.html.j2")
-    return page.render(nb=book, resources=_resources(book, title, provenance))
+    book: Any
+    provenance: Sequence[tuple[str, str]] = ()
+    title: str = ""
+    findings: Sequence[Finding] = ()
+    archive: str = ""
+    links: Mapping[str, str] | None = None
+    alone: bool = False
 
+    def html(self) -> str:
+        """Return the page, with each script that draws once, and only if something needs it."""
+        page, _ = _exporter(self.links).from_notebook_node(
+            self.book, resources=self._resources(self.title or told(self.book)[0])
+        )
+        return str(page)
 
-def _resources(book: Any, title: str, provenance: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    from resleak.figures._style import CONFIG
+    def plain_html(self) -> str:
+        """Return the page of cells that were never a notebook, in a tenth of the time.
 
-    drawn = {
-        kind for c in book.cells for out in c.get("outputs", []) for kind in out.get("data", {})
-    }
-    scripts = _scripts(drawn)
-    return {
-        "report": {
-            "title": title,
-            "style": _style(),
-            "scripts": scripts,
-            "config": json.dumps(CONFIG) if _PLOTLY in drawn else "",
-            "policy": _policy(scripts),
-            "provenance": provenance,
+        The text of cells that are not code is HTML.
+        """
+        from jinja2 import Environment, FileSystemLoader
+
+        environment = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True)
+        unchanged = {"markdown2html": str, "strip_ansi": str, "highlight_code": _highlighted}
+        environment.filters |= _filters(self.links) | unchanged
+        page = environment.get_template("index.html.j2")
+        return page.render(nb=self.book, resources=self._resources(self.title))
+
+    def markdown(self) -> str:
+        """Return what the page says first, to stand alone in an issue."""
+        known = dict(self.provenance)
+        made: dict[str, str] = {k: known[k] for k in ("Measured on", "Packages") if k in known}
+        made |= {"Run again": f"`{known['Run again']}`"} if "Run again" in known else {}
+        if self.title:
+            return brief.markdown(self.title, "", self.findings, made)
+        return brief.markdown(*told(self.book), self.findings, made)
+
+    def _resources(self, title: str) -> dict[str, Any]:
+        from resleak.figures._style import CONFIG
+
+        outputs = [out for c in self.book.cells for out in c.get("outputs", [])]
+        kinds = {kind for out in outputs for kind in out.get("data", {})}
+        plots = [out["data"][_PLOTLY] for out in outputs if _PLOTLY in out.get("data", {})]
+        scripts, packed = _scripts(kinds), _packed(plots)
+        return {
+            "report": {
+                "title": title,
+                "retitled": bool(self.title),
+                "alone": self.alone,
+                "style": _style(),
+                "scripts": scripts,
+                "packed": [(name, base64.b64encode(zipped).decode()) for name, zipped in packed],
+                "config": json.dumps(CONFIG) if plots else "",
+                "policy": _policy([*scripts, *_libraries(packed)]),
+                "provenance": self.provenance,
+                "brief": brief.html(self.findings),
+                "markdown": self.markdown() if self.findings else "",
+                "archive": embedded.script(self.archive),
+            }
         }
-    }
 
 
 def _scripts(drawn: set[str]) -> list[str]:
-    from resleak.figures._style import plotlyjs
     from resleak.figures.flame import page
 
-    boot = (_FOLDER / "boot.js").read_text(encoding="utf-8")
-    plotly = [plotlyjs(), boot] if _PLOTLY in drawn else []
-    return plotly + ([page.script()] if FLAME in drawn else [])
+    boot = (_FOLDER / "page.js").read_text(encoding="utf-8")
+    return [boot] + ([page.script()] if FLAME in drawn else [])
+
+
+def _packed(plots: Sequence[Mapping[str, Any]]) -> list[tuple[str, bytes]]:
+    """Return figures and what draws them, compressed: that makes a page smaller by four fifths."""
+    from resleak.figures._bundle import plotlyjs
+
+    if not plots:
+        return []
+    figures = f"[{','.join(map(figure_json, plots))}]"
+    kinds = {trace.get("type", "scatter") for plot in plots for trace in plot.get("data", [])}
+    return [("figures", gzip.compress(figures.encode(), mtime=0)), (_LIBRARY, plotlyjs(kinds))]
+
+
+def _libraries(packed: Iterable[tuple[str, bytes]]) -> list[str]:
+    return [gzip.decompress(zipped).decode() for name, zipped in packed if name == _LIBRARY]
 
 
 def _flame(payload: Any) -> str:
@@ -128,14 +139,14 @@ def _flame(payload: Any) -> str:
     return page.place(payload)
 
 
-def _exporter() -> Any:
+def _exporter(links: Mapping[str, str] | None) -> Any:
     from nbconvert import HTMLExporter  # takes longer than all that a page of outputs needs
 
     return HTMLExporter(  # type: ignore[no-untyped-call]
         template_name="report",
         extra_template_basedirs=[str(_FOLDER.parent)],
         exclude_anchor_links=True,
-        filters=_FILTERS,
+        filters=_filters(links),
     )
 
 
@@ -146,36 +157,19 @@ def _highlighted(source: str, metadata: Any = None) -> str:
     return str(highlight(source, PythonLexer(), HtmlFormatter()))
 
 
-def clean(html: str) -> str:
-    """Return HTML with only harmless tags, attributes and styles left; the rest shows as text.
-
-    Scripts and style sheets, such as those that pandas puts before each table, are left out.
-    """
-    return str(
-        bleach.clean(
-            _UNSEEN.sub("", html),
-            tags=_TAGS,
-            attributes=_allowed,
-            protocols={"http", "https", "mailto", "data"},
-            css_sanitizer=CSSSanitizer(allowed_css_properties=_STYLES),
-        )
-    )
-
-
-def _allowed(tag: str, name: str, value: str) -> bool:
-    if name not in [*_ATTRIBUTES["*"], *_ATTRIBUTES.get(tag, [])]:
-        return False
-    if name == "href":
-        return not value.strip().lower().startswith("data:")
-    return name != "src" or value.startswith("data:image/")
-
-
 def figure_json(figure: Mapping[str, Any]) -> str:
-    """Return a figure as JSON that cannot end the script element it stands in."""
+    """Return what plotly.js draws of a figure as JSON without NaN."""
     kept = {key: figure[key] for key in ("data", "layout", "frames") if key in figure}
     # JSON knows no NaN; browsers refuse the whole text for one.
     whole = json.loads(json.dumps(kept), parse_constant=lambda _: None)
-    return json.dumps(whole, ensure_ascii=False).replace("<", "\\u003c")
+    return json.dumps(whole, ensure_ascii=False, separators=(",", ":"))
+
+
+def label(data: Mapping[str, Any]) -> str:
+    """Return what a figure among outputs is called; empty for what is none."""
+    if _PLOTLY in data:
+        return _figure_label(data[_PLOTLY]).strip() or "figure"
+    return str(data[FLAME].get("title") or "flame graph") if FLAME in data else ""
 
 
 def _figure_label(figure: Mapping[str, Any]) -> str:
@@ -192,9 +186,12 @@ def _base64_only(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9+/=]", "", text)
 
 
-def _title(book: Any) -> str:
-    lines = (line for c in book.cells if c.cell_type == "markdown" for line in c.source.split("\n"))
-    return next((line.lstrip("# ").strip() for line in lines if line.startswith("# ")), "Report")
+def told(book: Any) -> tuple[str, str]:
+    """Return a notebook's title, and the first paragraph below it: its answer."""
+    texts = (c.source.strip() for c in book.cells if c.cell_type == "markdown")
+    first = next((text for text in texts if text.startswith("# ")), "# Report")
+    title, _, rest = first.partition("\n")
+    return title.lstrip("# ").strip(), str(rest.strip().split("\n\n")[0])
 
 
 def _style() -> str:
@@ -219,11 +216,11 @@ def _digest(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-_FILTERS = {
-    "clean": clean,
-    "figure_json": figure_json,
-    "flame": _flame,
-    "figure_label": _figure_label,
-    "figure_height": _figure_height,
-    "base64_only": _base64_only,
-}
+def _filters(links: Mapping[str, str] | None) -> dict[str, Any]:
+    return {
+        "clean": lambda html: clean(html, links),
+        "flame": _flame,
+        "figure_label": _figure_label,
+        "figure_height": _figure_height,
+        "base64_only": _base64_only,
+    }

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+import warnings
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from resleak import store
-from resleak.measure import measure
+from resleak.errors import CaptureError, StoreError
+from resleak.measuring import measure
 from resleak.plan import PROFILES, Job, jobs, plan
+from resleak.workload import Workload
 
 #: Called with a label, the steps done, and the steps there are.
 Progress = Callable[[str, int, int], None]
@@ -31,7 +34,7 @@ class _Tally:
 
 
 def capture(
-    scenario: str,
+    scenario: str | Workload,
     *,
     variants: Iterable[str] | None = None,
     runs: int | None = None,
@@ -41,21 +44,27 @@ def capture(
     params: Mapping[str, Any] | None = None,
     python: str | None = None,
     stacks: bool = True,
+    instruments: Collection[str] | None = None,
     out: Path | str = "captures",
     progress: Progress | None = None,
     parallel: int = 2,
     stop: threading.Event | None = None,
     plant: float = 0.0,
+    label: str = "",
+    deadline_s: float | None = None,
 ) -> list[Path]:
     """Run a scenario's variants in fresh processes and store one capture for each run.
 
     Every variant is run `runs` times with the gauges alone and, where the scenario allows it and
-    memray is installed, once more under the memory profiler: one instrument per process.
+    memray is installed, once more under the memory profiler, once more with what it creates
+    followed, and once inspected: who keeps it alive, who holds up its steps, who holds what stays.
+    One instrument per process.
 
     Parameters
     ----------
-    scenario : str
-        A scenario's name, or a path to a Python file with ``step(i)``.
+    scenario : str or Workload
+        A scenario's name, a path to a Python file with ``step(i)``, a pytest node id, or
+        ``package.module:function``.
     variants : iterable of str, optional
         Which variants; all by default.
     runs, steps : int, optional
@@ -69,7 +78,9 @@ def capture(
     python : str, optional
         Another interpreter to measure with; it needs psutil, and memray for stacks.
     stacks : bool
-        Whether to run under the memory profiler as well, where the scenario allows it.
+        Whether to do the runs that name lines as well, where the scenario and the system allow it.
+    instruments : collection of str, optional
+        Only runs with these: ``gauges``, ``memray``, ``handles``, ``forensics``.
     out : Path
         Folder for the captures; earlier ones of the same variants are replaced when all is done.
     progress : callable, optional
@@ -80,6 +91,10 @@ def capture(
         Ends everything when set, as an interrupt does.
     plant : float
         Bytes to leak with each step besides, to see whether that is found.
+    label : str
+        Store the captures under this name, rather than that of their variant.
+    deadline_s : float, optional
+        The longest that the set-up or a step may take; 60 s unless the scenario says otherwise.
 
     Returns
     -------
@@ -95,10 +110,12 @@ def capture(
     MissingPackageError
         If the scenario needs a package that is not installed.
     """
-    what = replace(plan(scenario, python, Path(out), steps, profile), plant=plant)
-    count = runs or PROFILES[profile].runs
+    made = plan(scenario, python, Path(out), steps, profile, label=label, deadline_s=deadline_s)
+    what = replace(made, plant=plant)
+    count = PROFILES[profile].runs if runs is None else runs
     every = jobs(what, variants, count, seed, params or {})
-    todo = [job for job in every if stacks or job.instrument == "gauges"]
+    chosen = instruments if stacks else ("gauges",)
+    todo = [job for job in every if chosen is None or job.instrument in chosen]
     tally = _Tally(len(todo) * (what.warmup + what.steps), progress or (lambda *_: None))
     folders = _run_all(todo, tally, parallel, stop or threading.Event())
     for variant in {job.folder.parent for job in todo}:
@@ -107,12 +124,29 @@ def capture(
 
 
 def _run_all(todo: list[Job], tally: _Tally, parallel: int, stop: threading.Event) -> list[Path]:
+    stuck: set[str] = set()
     with ThreadPoolExecutor(max_workers=parallel) as pool:
-        futures = [pool.submit(measure, job, tally, stop) for job in todo]
+        futures = [pool.submit(_run, job, tally, stop, stuck) for job in todo]
         try:
             for future in wait(futures, return_when=FIRST_EXCEPTION).done:
                 future.result()
-            return [future.result() for future in futures]
+            return [folder for future in futures if (folder := future.result())]
         finally:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _run(job: Job, tally: _Tally, stop: threading.Event, stuck: set[str]) -> Path | None:
+    """Run one job; what fails under another instrument costs what that finds, not the verdict."""
+    if job.variant in stuck and job.instrument not in ("gauges", "forensics"):
+        return None  # it would only hang again, for longer
+    try:
+        folder = measure(job, tally, stop)
+    except (CaptureError, StoreError) as error:
+        if job.instrument == "gauges":
+            raise
+        warnings.warn(f"without {job.instrument}: {error}", stacklevel=1)
+        return None
+    if store.read_manifest(folder)["exit"]["status"] == "deadline":
+        stuck.add(job.variant)
+    return folder

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from resleak import claims, frames, runner
-from resleak.catalog import locate
+from resleak import claims, frames, runner, workload
 from resleak.claims import VariantJudged
 from resleak.frames import Captures
 from resleak.spawn import describe
@@ -65,7 +64,7 @@ def capture_until_sure(
     on_look: OnLook = lambda *_: None,
     **options: Any,
 ) -> Outcome:
-    """Capture a scenario until each of its variants is decided.
+    """Capture a scenario, with the gauges alone, until each of its variants is decided.
 
     Parameters
     ----------
@@ -85,7 +84,7 @@ def capture_until_sure(
     -------
     Outcome
     """
-    declared = describe(locate(scenario), options.get("python"))["scenario"]
+    declared = describe(workload.find(scenario), options.get("python"))["scenario"]
     todo = list(options.pop("variants", None) or declared["variants"])
     began, outcome, per_step = time.monotonic(), Outcome(), 0.0
     for look in LOOKS:
@@ -94,7 +93,8 @@ def capture_until_sure(
         if not todo or (look.factor > 1 and outcome.spent_s + per_step * work > budget_s):
             break
         on_look(steps, look.runs, todo)
-        runner.capture(scenario, variants=todo, steps=steps, runs=look.runs, out=out, **options)
+        how = {"steps": steps, "runs": look.runs, "stacks": False, "out": out, **options}
+        runner.capture(scenario, variants=todo, **how)
         outcome.note(frames.load(out / declared["name"]), look, dict.fromkeys(todo, steps))
         spent = time.monotonic() - began
         per_step, outcome.spent_s = (spent - outcome.spent_s) / work, spent

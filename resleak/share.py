@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import ast
-import asyncio
 import importlib.metadata
 import os
 import platform
-import re
 import shlex
-import signal
-import tempfile
-from collections.abc import Coroutine, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import resleak
+from resleak import contents
+from resleak.brief import Finding
+from resleak.contents import Contents
 from resleak.errors import ShareError
+from resleak.kernel import first_line, run
 from resleak.redact import Redactor
 
+#: The tag of cells that need someone at a kernel, such as panels.
+_LAB = "lab"
 _PACKAGES = ("resleak", "numpy", "pandas", "plotly", "scipy", "memray", "psutil", "pyarrow")
-#: A socket's path may have about 107 characters; the connection file adds to the folder's.
-_LONGEST_SOCKET_FOLDER = 80
-#: How long an interrupted kernel may take to clean up.
-_GRACE_S = 10.0
-#: How a traceback points at the line of the cell.
-_ARROW = re.compile(r"^-+> *\d+ (.*)$", re.MULTILINE)
-_COLOUR = re.compile(r"\x1b\[[\d;]*m")
 
 
 def share(
@@ -39,25 +33,36 @@ def share(
     execute: bool = True,
     *,
     timeout_s: float | None = None,
+    title: str = "",
+    links: Mapping[str, str] | None = None,
+    source: bool = False,
 ) -> Path:
-    """Execute a notebook and write it as one HTML file.
+    """Execute a notebook and write it as one file, without cells tagged ``lab``.
 
-    The file has everything in it, plotly.js once; a policy in it forbids any other script and any
-    request. Absolute paths, the names of the user and of the host and values of environment
-    variables are replaced, and the footer says how many.
+    A page has everything in it, also the captures that the notebook names, for `resleak.load`; a
+    policy in it forbids any other script and any request. Absolute paths, the names of the user
+    and of the host, values of environment variables and source lines are replaced, and the footer
+    says how many.
 
     Parameters
     ----------
     notebook : Path
         The ``.ipynb`` file; it is not changed. Its folder is the working folder of its cells.
     out : Path
-        The HTML file to write; an earlier one is replaced only once the new one is complete.
+        The file to write: a page (``.html``), a summary with pictures beside it (``.md``), or
+        paper (``.pdf``). An earlier one is replaced only once the new one is complete.
     parameters : mapping of str to bool, int, float, str, None, list or dict, optional
         Override what the cell tagged ``parameters`` assigns.
     execute : bool
         Run the cells in a fresh kernel; else show the outputs that are stored in the file.
     timeout_s : float, optional
         The longest a cell may take.
+    title : str
+        Of the report; the notebook's own by default.
+    links : mapping of str to str, optional
+        Where links to other files lead; without it they become text.
+    source : bool
+        Keep the source lines in tracebacks.
 
     Returns
     -------
@@ -69,15 +74,23 @@ def share(
     ShareError
         If the notebook cannot be read, lacks a parameter, fails in a cell (which is named), or
         the report cannot be written.
+    MissingPackageError
+        If what is wanted needs Chromium, and there is none.
     """
-    source, target, given = Path(notebook), Path(out), dict(parameters or {})
-    book = read(source)
+    from resleak import pictures
+
+    notebook, target, given = Path(notebook), Path(out), dict(parameters or {})
+    draw = pictures.writer(target)
+    book = read(notebook)
+    book.cells = [cell for cell in book.cells if _LAB not in cell.metadata.get("tags", [])]
     if given and not execute:
         raise ShareError("parameters need the notebook to be executed; leave out execute=False")
     inject(book, given)
-    if execute:
-        run(book, source.resolve().parent, timeout_s)
-    write(target, _render(book, source, target, given))
+    outputs = run(book, notebook.resolve().parent, timeout_s, contents.CELL) if execute else []
+    redactor = Redactor.here(source=source)
+    made = _provenance(notebook, target, book, title)
+    page = _page(book, contents.of(outputs), made, redactor, title, links)
+    draw(page)
     return target
 
 
@@ -96,7 +109,9 @@ def read(path: Path) -> Any:
     except FileNotFoundError:
         raise ShareError(f"there is no notebook {path}") from None
     except Exception as error:
-        raise ShareError(f"{path} is not a notebook that can be read: {_first(error)}") from None
+        raise ShareError(
+            f"{path} is not a notebook that can be read: {first_line(error)}"
+        ) from None
 
 
 def inject(book: Any, parameters: Mapping[str, Any]) -> None:
@@ -138,123 +153,59 @@ def _literal(name: str, value: Any, known: list[str]) -> str:
     return written
 
 
-def run(book: Any, folder: Path, timeout_s: float | None = None) -> None:
-    """Execute a notebook in place, in a fresh kernel of this interpreter.
-
-    Raises
-    ------
-    ShareError
-        If a cell fails, takes too long or takes the kernel down.
-    """
-    from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-
-    with tempfile.TemporaryDirectory(prefix="resleak-", ignore_cleanup_errors=True) as place:
-        kernel = _kernel(Path(place))
-        begun: list[int] = []
-        client = NotebookClient(
-            book,
-            km=kernel,
-            timeout=timeout_s,
-            on_cell_execute=lambda cell, cell_index: begun.append(cell_index),
-        )
-        client.owns_km = True  # so that it is shut down, whatever happens
-        work = client.async_execute(cwd=str(folder), env=_environment(place))
-        try:
-            _apart(work, kernel)
-        except CellExecutionError as error:
-            what = ": ".join(filter(None, (error.ename, _first(error.evalue))))
-            line = _ARROW.search(_COLOUR.sub("", error.traceback))
-            where = _failing(book, begun, line[1].strip() if line else "")
-            raise ShareError(f"{where} failed: {what}") from None
-        except CellTimeoutError:
-            raise ShareError(f"{_failing(book, begun)} took longer than {timeout_s:g} s") from None
-        except DeadKernelError:
-            raise ShareError(f"the kernel died in {_failing(book, begun)}") from None
-        except OSError as error:
-            raise ShareError(f"no kernel could be started: {error.strerror or error}") from None
-
-
-def _apart(work: Coroutine[Any, Any, Any], kernel: Any) -> None:
-    """Run in a thread with a loop of its own, so that an interrupt arrives here, and only here."""
-    with ThreadPoolExecutor(1) as pool:
-        done = pool.submit(asyncio.run, work)
-        try:
-            done.result()
-        except KeyboardInterrupt:
-            _stop(kernel, done)
-            raise
-
-
-def _stop(kernel: Any, done: Future[None]) -> None:
-    """Ask the kernel to give up its cell, then to end; it is in a session of its own."""
-    for how in (signal.SIGINT, getattr(signal, "SIGKILL", signal.SIGTERM)):
-        pid = getattr(kernel.provisioner, "pid", None)
-        if pid is not None and not done.done():
-            with suppress(OSError):
-                os.kill(pid, how)
-        wait([done], timeout=_GRACE_S)
-
-
-def _kernel(place: Path) -> Any:
-    from jupyter_client.kernelspec import KernelSpecManager
-    from jupyter_client.manager import AsyncKernelManager
-
-    local = os.name == "posix" and len(str(place)) < _LONGEST_SOCKET_FOLDER
-    return AsyncKernelManager(
-        kernel_name="python3",
-        # Without folders to look in it falls back on the interpreter that runs this.
-        kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),
-        transport="ipc" if local else "tcp",
-        connection_file=str(place / "kernel.json"),
-    )
-
-
-def _environment(place: str) -> dict[str, str]:
-    """Return an environment for the kernel: this package's, and no settings of the user's own."""
-    package = str(Path(__file__).resolve().parent.parent)
-    found = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(found),
-        "IPYTHONDIR": place,
-        "PLOTLY_RENDERER": "plotly_mimetype",
-    }
-
-
-def _failing(book: Any, begun: list[int], line: str = "") -> str:
-    """Name the last cell that was begun, by its place among the code cells and a line of it."""
-    code = [index for index, cell in enumerate(book.cells) if cell.cell_type == "code"]
-    last = begun[-1] if begun else code[0]
-    told = line or _first(book.cells[last].source)
-    return f"code cell {code.index(last) + 1} of {len(code)} ({told})"
-
-
 def _first(told: object) -> str:
     return next(iter(str(told).strip().splitlines()), "")[:200]
 
 
-def _render(book: Any, source: Path, target: Path, parameters: Mapping[str, Any]) -> str:
+def _page(
+    book: Any,
+    held: Contents,
+    made: list[tuple[str, str]],
+    redactor: Redactor,
+    title: str,
+    links: Mapping[str, str] | None,
+) -> Any:
     from resleak import report
 
-    redactor = Redactor.here()
     clean = redactor.tree(book)
-    made = _provenance(source, target, parameters)
-    told = [(name, redactor.text(value)) for name, value in made]
+    told = [(name, redactor.text(value)) for name, value in made + held.told]
+    redactor.found.update(held.replaced)
     told.append(("Replaced before writing", redactor.summary()))
-    return report.render(clean, told)
+    findings = [Finding(**redactor.tree(one.to_dict())) for one in held.findings]
+    return report.Page(
+        clean, told, redactor.text(title), findings=findings, archive=held.archive, links=links
+    )
 
 
-def _provenance(source: Path, target: Path, parameters: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return what a reader needs to make the report again."""
-    options = [f"-p {shlex.quote(f'{k}={v}')}" for k, v in parameters.items()]
-    command = ["resleak share", shlex.quote(_relative(source)), *options, "-o", target.name]
+def _provenance(source: Path, target: Path, book: Any, title: str) -> list[tuple[str, str]]:
+    """Return what a reader needs to make the report again.
+
+    What has a title of its own is a scenario, and is found again by its name.
+    """
+    injected = [c for c in book.cells if "injected-parameters" in c.metadata.get("tags", [])]
+    given = _values(injected)
+    values = {**_values(c for c in book.cells if "parameters" in c.metadata.get("tags", []))}
+    values |= given
+    known = ("SCENARIO", "CAPTURES") if title else ()
+    options = [f"-p {shlex.quote(f'{k}={v}')}" for k, v in given.items() if k not in known]
+    what = shlex.quote(title or _relative(source))
+    command = ["resleak share", what, *options, "-o", shlex.quote(target.name)]
     return [
         ("Notebook", source.name),
-        ("Parameters", ", ".join(f"{k} = {v!r}" for k, v in parameters.items()) or "as written"),
+        ("Parameters", ", ".join(f"{k} = {v!r}" for k, v in values.items()) or "none"),
         ("Run again", " ".join(command)),
         *written_with(),
     ]
+
+
+def _values(cells: Iterable[Any]) -> dict[str, Any]:
+    """Return what cells of parameters assign; all of it is literal."""
+    found = {}
+    for cell in cells:
+        for node in ast.parse(cell.source).body:
+            with suppress(ValueError, AttributeError):
+                found[node.targets[0].id] = ast.literal_eval(node.value)
+    return found
 
 
 def written_with() -> list[tuple[str, str]]:
@@ -282,7 +233,7 @@ def _version(package: str) -> str:
     return ""
 
 
-def write(target: Path, html: str) -> None:
+def write(target: Path, content: str | bytes) -> None:
     """Write a file whole or not at all.
 
     Raises
@@ -293,7 +244,7 @@ def write(target: Path, html: str) -> None:
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(html, encoding="utf-8")
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
         partial.replace(target)
     except OSError as error:
         with suppress(OSError):

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from resleak import catalog
 from resleak.child import FAILURE
 from resleak.errors import CaptureError, ScenarioError
-from resleak.watch import run_to_end
+from resleak.watched import run_to_end
+from resleak.workload import Workload
 
 _CHILD = Path(__file__).with_name("child.py")
 _DEADLINE_S = 60.0
@@ -38,18 +39,20 @@ def presets(seed: int, allocator: str = "pymalloc") -> dict[str, str]:
 
 
 def environment(chosen: Mapping[str, str]) -> dict[str, str]:
-    """Return the whole environment of a child: ours, with what was chosen."""
-    return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **chosen}
+    """Return the whole environment of a child: ours, with what was chosen.
+
+    It is told that it is measured: a test that is marked to be measured is a plain test there.
+    """
+    return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "RESLEAK_MEASURED": "1", **chosen}
 
 
-def ground(file: Path, folder: Path, rlimits: Mapping[str, int]) -> dict[str, Any]:
+def ground(what: Workload, folder: Path, rlimits: Mapping[str, int]) -> dict[str, Any]:
     """Return the part of a child's specification that every kind of child needs."""
-    ours = file.is_relative_to(catalog.ROOT)
     return {
-        "file": str(file),
+        **what.spec(),
+        "parent": os.getpid(),
         "folder": str(folder),
         "rlimits": {**RLIMITS, **rlimits},
-        "import_from": [] if ours else [str(file.parent)],
     }
 
 
@@ -69,9 +72,22 @@ def ask(spec: dict[str, Any], python: str, error: type[Exception]) -> Any:
     except OSError as problem:
         raise CaptureError(f"cannot start {python}: {problem.strerror}; check --python") from None
     if code:
-        told = failure(output).get("error") or f"it ended with code {code}"
+        told = failure(output).get("error") or _ended(code)
         raise error(f"{_name_of(spec)}{told}")
     return json.loads((folder / "answer.json").read_text())
+
+
+def _ended(code: int) -> str:
+    if code == -signal.SIGKILL:
+        return f"loading it took longer than {_DEADLINE_S:g} s, or it was killed"
+    return f"the process that loads it {how_it_ended(code)}"
+
+
+def how_it_ended(code: int) -> str:
+    """Say how a process ended that did not say so itself."""
+    if code >= 0:
+        return f"ended with code {code} before its work was done"
+    return f"was ended by {signal.Signals(-code).name} (code {code})"
 
 
 def _name_of(spec: Mapping[str, Any]) -> str:
@@ -81,24 +97,26 @@ def _name_of(spec: Mapping[str, Any]) -> str:
 def failure(output: Path) -> dict[str, Any]:
     """Return what a child said of its own failure in its last lines, or an empty dict."""
     try:
-        lines = output.read_bytes()[-65536:].decode(errors="replace").splitlines()
+        with output.open("rb") as file:  # it may hold megabytes: its end will do
+            file.seek(max(0, output.stat().st_size - 65536))
+            lines = file.read().decode(errors="replace").splitlines()
     except OSError:
         return {}
     told = [line.removeprefix(FAILURE) for line in lines if line.startswith(FAILURE)]
     return dict(json.loads(told[-1])) if told else {}
 
 
-def describe(file: Path, python: str | None = None) -> dict[str, Any]:
-    """Return what a scenario file declares, read by the interpreter that will run it.
+def describe(what: Workload, python: str | None = None) -> dict[str, Any]:
+    """Return what a workload declares, read by the interpreter that will run it.
 
     Raises
     ------
     ScenarioError
-        If the file is malformed.
+        If it cannot be loaded.
     CaptureError
         If the interpreter cannot be started.
     """
     with tempfile.TemporaryDirectory(prefix="resleak-") as folder:
-        spec = {"do": "describe", **ground(file, Path(folder), {})}
+        spec = {"do": "describe", **ground(what, Path(folder), {})}
         about: dict[str, Any] = ask(spec, python or sys.executable, ScenarioError)
     return about

@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,6 +127,54 @@ def read_frame(path: Path) -> pd.DataFrame:
         field.name: (field.metadata or {}).get(b"unit", b"").decode() for field in table.schema
     }
     return frame
+
+
+def uncompressed(path: Path, clean: Callable[[str], str]) -> bytes:
+    """Return a table as an uncompressed Parquet file, with every text in it passed through `clean`.
+
+    Raises
+    ------
+    StoreError
+        As `read_table`.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = read_table(path)
+    for number, field in enumerate(table.schema):
+        if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
+            table = table.set_column(number, field, _each(table.column(number), clean))
+    buffer = pa.BufferOutputStream()
+    pq.write_table(table, buffer, compression="none", use_dictionary=False, write_statistics=False)
+    return bytes(buffer.getvalue())
+
+
+def _each(column: pa.ChunkedArray, change: Callable[[str], str]) -> pa.Array:
+    """Return a column of text with each different text changed once."""
+    import pyarrow as pa
+
+    coded = column.combine_chunks().dictionary_encode()
+    texts = [None if text is None else change(text) for text in coded.dictionary.to_pylist()]
+    known = pa.array(texts, type=coded.dictionary.type)
+    return pa.DictionaryArray.from_arrays(coded.indices, known).dictionary_decode()
+
+
+def outline(content: bytes) -> tuple[int, int, set[str]]:
+    """Return rows, columns and encodings of a Parquet file, without reading its values.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    told = pq.ParquetFile(pa.BufferReader(content)).metadata
+    chunks = [told.row_group(g).column(c) for g in range(told.num_row_groups)
+              for c in range(told.num_columns)]  # fmt: skip
+    encodings = {encoding for chunk in chunks for encoding in chunk.encodings}
+    return told.num_rows, told.num_columns, encodings
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -5,6 +5,13 @@ from __future__ import annotations
 import math
 
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB")
+#: From so many seconds on a span is told in a unit of so many seconds.
+_SPANS = (
+    (365 * 86400, 365.25 * 86400, "years"),
+    (2 * 86400, 86400, "days"),
+    (3600, 3600, "h"),
+    (60, 60, "min"),
+)
 
 
 def amount(value: float, unit: str = "") -> str:
@@ -65,14 +72,52 @@ def number(value: float) -> str:
         return "–"
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
-    if abs(value) >= 1000:
+    if abs(value) >= 999.5:
         return f"{value:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}").replace("-", "−")
     return f"{value:.3g}".replace("-", "−") if abs(value) >= 5e-4 else "0"
 
 
+def duration(seconds: float) -> str:
+    """Write a span of time in the unit that people would use, such as ``2.5 h``; ∞ as never.
+
+    Examples
+    --------
+    >>> duration(90)
+    '1.5 min'
+    """
+    if math.isinf(seconds):
+        return "never"
+    for least, size, name in _SPANS:
+        if seconds >= least:
+            return f"{number(seconds / size)} {name}"
+    return f"{number(seconds)} s"
+
+
+def seconds(text: str) -> float:
+    """Read a span of time such as ``90``, ``90s``, ``15m`` or ``2h``.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or not above 0.
+    """
+    size = {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(text[-1:], 0)
+    value = float(text[:-1]) * size if size else float(text)
+    if not 0 < value < math.inf:
+        raise ValueError(text)
+    return value
+
+
+def several(per: str) -> str:
+    """Return what a rate is counted by in the plural: ``steps``, ``seconds``, ``requests``."""
+    return "seconds" if per == "s" else f"{per}s"
+
+
 def share(value: float) -> str:
     """Write a fraction as a percentage."""
-    return "–" if math.isnan(value) else f"{100 * value:.3g} %"
+    if 0 < abs(value) < 5e-6:
+        return "< 0.001 %"
+    return f"{number(100 * value)} %"
 
 
 def _bytes(value: float) -> str:

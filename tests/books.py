@@ -18,5 +18,7 @@ def write(path: Path, *cells: str | tuple[str, dict[str, list[str]]]) -> Path:
         if not source.startswith("# "):
             kind = nbformat.v4.new_code_cell
         made.append(kind(source, metadata=metadata))
-    nbformat.write(nbformat.v4.new_notebook(cells=made), path)
+    kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+    book = nbformat.v4.new_notebook(cells=made, metadata={"kernelspec": kernel})
+    nbformat.write(book, path)
     return path

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,13 +32,16 @@ _FLAGS = (
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Return the path of Chromium; without it the test is skipped, or fails where it must run."""
-    found = os.environ.get("RESLEAK_CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), "")
-    if not found:
+    if not (path := found()):
         told = "needs Chromium on the PATH, or its path in RESLEAK_CHROMIUM"
         if os.environ.get("RESLEAK_REQUIRE_BROWSER") == "1":
             pytest.fail(told)
         pytest.skip(told)
-    return found
+    return path
+
+
+def found() -> str:
+    return os.environ.get("RESLEAK_CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), "")
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +56,21 @@ def browser(chromium: str) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an interpreter that has no packages at all."""
+    folder = tmp_path_factory.mktemp("bare")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    return folder / "bin" / "python"
+
+
+@pytest.fixture(scope="session")
 def project() -> Path:
     """Return the folder of the repository."""
     return Path(__file__).parent.parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a file's tests in one process, for their fixtures; scenarios fill up what is left."""
+    for item in items:
+        if item.path.stem != "test_every_scenario":
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))

@@ -11,6 +11,7 @@ import books
 import pytest
 from pages import Visitor, until
 
+import resleak
 from resleak.share import share
 
 if TYPE_CHECKING:
@@ -31,13 +32,19 @@ OWN = """
 import plotly.graph_objects as go; from pathlib import Path
 go.Figure(go.Bar(y=[3, 1], text=[{evil!r}, str(Path.home() / "secret")]), layout={{"title": "Own"}})
 """
+#: What a report sums up first, and takes along.
+JUDGED = """
+import resleak; captures = resleak.load({captures!r})
+judged = resleak.judge(captures)
+figures.flamegraph(resleak.profile(captures.select(variant="leaky")), title="What stays")
+"""
 #: Wide enough for a desk, and as narrow as a phone.
 DESK, PHONE = (1200, 900), (390, 844)
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory) -> Path:
-    """Return a report with a timeline, a table and a figure that means harm."""
+def report(tmp_path_factory, project) -> Path:
+    """Return a report with a timeline, tables, a flame graph and a figure that means harm."""
     folder = tmp_path_factory.mktemp("reports")
     tests = str(Path(__file__).parent)
     notebook = books.write(
@@ -46,6 +53,8 @@ def report(tmp_path_factory) -> Path:
         TIMELINE.format(tests=tests, evil=EVIL),
         TABLE,
         OWN.format(evil=EVIL),
+        JUDGED.format(captures=str(project / "data" / "captures" / "arc" / "auth_cache")),
+        "figures.verdict_table(judged.frame, all_rows=True)",
     )
     return share(notebook, folder / "book.html")
 
@@ -58,8 +67,16 @@ class Reader(Visitor):
         self.visit(report)
         until(
             self.page,
-            "[...document.querySelectorAll('.figure')].every(f => f.querySelector('.main-svg'))",
+            "document.documentElement.dataset.height > 0",
         )
+
+    def column(self, table: int, head: str) -> list[str]:
+        """Return what stands in a column of a table, of the rows that are shown."""
+        rows = self.page.locator("main .scroll table").nth(table)
+        heads = rows.locator("thead th").all_inner_texts()
+        at = next(n for n, text in enumerate(heads) if head in text.replace("\n", " "))
+        shown = rows.locator("tbody tr:visible").all()
+        return [row.locator("td").nth(at).inner_text() for row in shown]
 
     def colour(self, selector: str, of: str = "color") -> tuple[int, ...]:
         found = self.page.locator(selector).first
@@ -103,7 +120,7 @@ def test_nothing_is_asked_of_the_network(reader, report):
 def test_what_means_harm_does_nothing(reader):
     """No handler or script from a title or a label comes alive, and no dialog opens."""
     assert reader.page.locator("[onerror], img[src]").count() == 0
-    assert reader.page.locator("script:not([type])").count() == 2
+    assert reader.page.locator("script:not([type])").count() == 3
     assert reader.complaints == []
 
 
@@ -112,6 +129,72 @@ def test_text_stands_out_from_the_paper(reader):
     paper = sum(reader.colour("body", "backgroundColor"))
     for selector, of in (("h1", "color"), (".figure .xtick text", "fill"), ("td", "color")):
         assert abs(sum(reader.colour(selector, of)) - paper) > 400
+
+
+def test_the_summary_stands_first(reader):
+    """Verdict, number, line and what to do stand below the title, and can be copied as Markdown."""
+    summary = reader.page.locator(".brief")
+    assert "leaks: heap grows by" in summary.inner_text()
+    assert "resleak/scenarios/arc/auth_cache.py:59" in summary.inner_text()
+    assert summary.bounding_box()["y"] < 500
+    summary.get_by_role("button", name="Copy as Markdown").click()
+    until(reader.page, "document.getElementById('copy').textContent === 'Copied'")
+    text = reader.page.locator("#summary-text").text_content()
+    assert "### `arc/auth_cache`: leak, claim reproduced, fixed holds" in text
+    assert "- To do: Take `fixed`: it holds." in text
+    assert "Run again: `resleak share book.ipynb -o book.html`" in text
+
+
+def test_a_table_is_sorted_by_its_head(reader):
+    """A press on a head, by key too, sorts by the size of numbers in their units, then turns."""
+    sort = reader.page.locator("main .scroll table").nth(1).get_by_role("button", name="peak")
+    head = sort.locator("xpath=..")
+    sort.focus()
+    sort.press("Enter")
+    assert head.get_attribute("aria-sort") == "descending"
+    peaks = reader.column(1, "peak")
+    assert [p for p in peaks if "MiB" in p] == peaks[: len([p for p in peaks if "MiB" in p])]
+    assert len(set(reader.column(1, "gauge"))) > 5
+    sort.press("Enter")
+    assert head.get_attribute("aria-sort") == "ascending"
+    assert reader.column(1, "peak")[-1] == peaks[0]
+
+
+def test_a_table_is_filtered_by_words(reader):
+    """Only rows with all the words are shown, how many is told, and all come back."""
+    field = reader.page.get_by_role("searchbox", name="filter rows").last
+    field.fill("leaky entries")
+    assert reader.column(1, "variant") == ["■\xa0leaky"]
+    assert "1 of" in reader.page.locator(".filter output").last.inner_text()
+    field.fill("")
+    assert len(reader.column(1, "variant")) > 10
+
+
+def test_a_flame_graph_is_searched_and_zoomed(reader):
+    """A search tells the share of what it finds; a press goes into a frame, Reset comes back."""
+    flame = reader.page.locator(".resleak-flame")
+    flame.get_by_role("searchbox").fill("verify")
+    until(reader.page, "document.querySelector('.resleak-flame').shadowRoot"
+                       ".querySelector('.share').textContent.includes('%')")  # fmt: skip
+    crumbs = flame.locator(".crumbs")
+    flame.locator("canvas").click(position={"x": 60, "y": 30})
+    assert "serve" in crumbs.inner_text()
+    flame.get_by_role("button", name="Reset").click()
+    assert "serve" not in crumbs.inner_text()
+
+
+def test_nothing_jumps_while_it_is_drawn(reader):
+    """What is read first does not move when tables and figures come to life."""
+    moved = """new Promise(done => new PerformanceObserver(list => done(
+        list.getEntries().filter(e => !e.hadRecentInput).reduce((sum, e) => sum + e.value, 0)
+    )).observe({type: 'layout-shift', buffered: true}) || setTimeout(() => done(0), 300))"""
+    assert reader.page.evaluate(moved) < 0.1
+
+
+def test_the_captures_in_it_can_be_loaded(report):
+    """A report that is sent is judged by whoever gets it, as its sender did."""
+    judged = resleak.judge(resleak.load(report))
+    assert judged.variants["leaky"].verdict == "leak"
 
 
 def test_code_shows_when_asked_for(reader):

@@ -21,7 +21,10 @@ import nbformat
 import psutil
 import pytest
 
+import resleak
 from resleak import catalog
+from resleak.cli import notebooks
+from resleak.errors import ShareError
 
 COMMANDS = ("list", "capture", "judge", "claims", "compare", "share", "export", "lab")
 GAUGES = {"fds", "threads", "sockets", "children", "rss", "uss", "heap", "blocks", "objects"}
@@ -172,6 +175,8 @@ def test_an_unknown_name_gets_a_suggestion(cli, command):
         (("compare", "absent", "gone"), "absent"),
         (("share", "absent.ipynb"), "absent.ipynb"),
         (("share", "arc/auth_cache", "-p", "SCENARIO"), "KEY=VALUE"),
+        (("share", "absent.ipynb", "-o", "report.docx"), "write .html, .md or .pdf"),
+        (("share", "absent.ipynb", "--to", "md", "-o", "report.pdf"), "disagree"),
     ],
 )
 def test_bad_input_gets_one_line(cli, arguments, told):
@@ -356,6 +361,17 @@ def test_a_scenario_is_shared(cli, write, tmp_path):
     page = (tmp_path / "mine.html").read_text()
     assert "SCENARIO = 'mine'" in page
     assert "descriptors" in page
+    assert len(resleak.load(tmp_path / "mine.html")) == len(resleak.load(tmp_path / "captures"))
+
+
+def test_a_folder_of_captures_is_shared_as_its_scenario(project):
+    """A folder is put into the notebook as it is; one of several scenarios is refused."""
+    folder = project / "data" / "captures"
+    title, given = notebooks._investigated(str(folder / "arc" / "auth_cache"), project, {})
+    assert title == "arc/auth_cache"
+    assert given == {"SCENARIO": "auth_cache", "CAPTURES": str(folder / "arc")}
+    with pytest.raises(ShareError, match=r"arc/auth_cache, .*: name the folder of one"):
+        notebooks._investigated(str(folder), project, {})
 
 
 @pytest.fixture

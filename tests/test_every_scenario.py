@@ -12,7 +12,7 @@ from resleak import catalog, claims, frames
 from resleak.claims import Judgement
 from resleak.declare import BROKEN, HANGS, SCALES, Scenario
 from resleak.gauges import BUILTIN, MEASURES
-from resleak.measure import measure
+from resleak.measuring import measure
 from resleak.plan import jobs, plan
 
 NAMES = sorted(catalog.paths())

@@ -432,7 +432,7 @@ def test_in_a_shared_report_it_works_under_the_policy(browser, tmp_path):
     outputs = [nbformat.v4.new_output("display_data", bundle) for bundle in bundles]
     book.cells = [nbformat.v4.new_code_cell("show()", outputs=outputs)]
     path = tmp_path / "report.html"
-    path.write_text(report.render(book, []), encoding="utf-8")
+    path.write_text(report.Page(book).html(), encoding="utf-8")
     page = browser.new_page(viewport=DESK, color_scheme="dark")
     reader = Reader(page)
     reader.open(path)

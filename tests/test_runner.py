@@ -9,6 +9,7 @@ import sys
 import textwrap
 import threading
 import time
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -34,6 +35,14 @@ def running(told: str) -> list[list[str]]:
     """Return the command lines of running processes that hold a text."""
     listed = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
     return [line for line in listed if any(told in word for word in line)]
+
+
+def until(holds: Callable[[], bool]) -> bool:
+    """Tell whether something comes true within half a minute."""
+    deadline = time.monotonic() + 30
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return holds()
 
 
 def measure(folder: Path, body: str, **options: object) -> frames.Captures:
@@ -316,13 +325,10 @@ def test_killed_runner_leaves_nothing_that_loads_or_runs(tmp_path: Path) -> None
     root = Path(resleak.__file__).parent.parent
     runner = subprocess.Popen([sys.executable, "-c", code], cwd=root)
     partial = tmp_path / "out" / "work" / "workload" / ".gauges-01.partial" / "trace.raw"
-    deadline = time.monotonic() + 30
-    while not partial.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    assert until(partial.exists)
     runner.send_signal(signal.SIGKILL)
     runner.wait()
-    time.sleep(0.5)
-    assert not running(str(tmp_path))
+    assert until(lambda: not running(str(tmp_path)))
     with pytest.raises(resleak.ResleakError, match="no complete capture"):
         frames.load(tmp_path / "out")
 
@@ -369,3 +375,12 @@ def test_no_path_of_this_machine_is_stored(tmp_path: Path) -> None:
         assert str(tmp_path).encode() not in stored
         assert str(Path.home()).encode() not in stored
         assert Path(sys.prefix).as_posix().encode() not in stored
+
+
+def test_a_child_whose_runner_is_gone_ends_at_once() -> None:
+    """A runner killed while its child starts is not waited for: the child asks, and ends."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    code = f"from resleak import probes; probes.die_with_parent({gone.pid}); print('runs on')"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert (child.returncode, child.stdout) == (1, b"")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import errno
 import getpass
+import gzip
 import hashlib
 import json
 import os
@@ -20,14 +21,16 @@ import pandas as pd
 import psutil
 import pytest
 from bs4 import BeautifulSoup
+from plotly.offline import get_plotlyjs, get_plotlyjs_version
 
 import resleak
-from resleak import report
+from resleak import markup, report
 from resleak.errors import ShareError
-from resleak.figures import _style
+from resleak.figures import _bundle
 from resleak.share import share
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
+DATA_TYPES = {"application/gzip", "application/json", "application/x-xz"}
 FIGURE = f"""
 import plotly.graph_objects as go
 go.Figure(go.Scatter(y=[1, 2]), layout=dict(title={EVIL!r}))
@@ -62,6 +65,7 @@ def page(folder) -> BeautifulSoup:
         PRIVATE,
         "from IPython.display import Javascript; Javascript('alert(4)')",
         "import sys; print('<b>escaped</b>', file=sys.stderr)",
+        ("raise SystemError('only in a lab')", {"tags": ["lab"]}),
     )
     patch = pytest.MonkeyPatch()
     patch.setenv("BUILD_SECRET", "s3cr3t")
@@ -74,15 +78,15 @@ def page(folder) -> BeautifulSoup:
     return BeautifulSoup(out.read_text(encoding="utf-8"), "html.parser")
 
 
-def own_text(page: BeautifulSoup) -> str:
-    """Return the page without plotly's own source."""
-    return str(page).replace(_style.plotlyjs(), "")
-
-
 def scripts(page: BeautifulSoup) -> list[str]:
-    found = [s for s in page.find_all("script") if s.get("type") != "application/json"]
-    assert not any(script.attrs for script in found)
-    return [script.string for script in found]
+    """Return what a browser would run; what has a type is data."""
+    assert {s["type"] for s in page.find_all("script", type=True)} <= DATA_TYPES
+    return [script.string for script in page.find_all("script", type=False)]
+
+
+def packed(page: BeautifulSoup, name: str) -> str:
+    (found,) = page.find_all("script", type="application/gzip", attrs={"data-holds": name})
+    return gzip.decompress(base64.b64decode(found.string, validate=True)).decode()
 
 
 def test_parameters_reach_the_cells_and_the_footer(page):
@@ -101,12 +105,19 @@ def test_the_footer_tells_what_made_it(page):
         assert told in footer
 
 
-def test_there_is_one_plotly_and_one_starter_and_no_other_script(page):
-    """The only scripts are plotly.js, once, and ours; the rest is data."""
-    plotly, boot = scripts(page)
-    assert plotly == _style.plotlyjs()
-    assert "Plotly.newPlot" in boot
-    assert len(boot) < 1500
+def test_one_script_runs_and_plotly_is_there_once(page):
+    """What runs is ours; plotly.js is data until its hash is found in the policy."""
+    (own,) = scripts(page)
+    assert "Plotly.newPlot" in own
+    assert packed(page, "plotly").encode() == gzip.decompress(_bundle.plotlyjs(["scatter"]))
+    assert f"v{get_plotlyjs_version()}" in packed(page, "plotly")[:80]
+
+
+def test_the_small_build_stands_in_where_it_draws_all():
+    """Lines and bars need the basic build; a sunburst needs the whole, of the same version."""
+    basic, whole = _bundle.plotlyjs(["scatter", "bar"]), _bundle.plotlyjs(["scatter", "sunburst"])
+    assert len(basic) < 420_000 < 1_300_000 < len(whole)
+    assert gzip.decompress(whole).decode() == get_plotlyjs()
 
 
 def test_the_policy_allows_these_scripts_by_hash_and_no_request(page):
@@ -115,7 +126,7 @@ def test_the_policy_allows_these_scripts_by_hash_and_no_request(page):
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
     hashes = [
         base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-        for script in scripts(page)
+        for script in (*scripts(page), packed(page, "plotly"))
     ]
     assert rules["script-src"] == " ".join(f"'sha256-{value}'" for value in hashes)
     assert rules["default-src"] == "'none'"
@@ -131,12 +142,10 @@ def test_nothing_is_loaded_from_elsewhere(page):
 
 def test_figures_arrive_as_data(page):
     """The figure's JSON is whole, even with a script in its title, and ends no element."""
-    (data,) = page.main.find_all("script", type="application/json")
-    figure = json.loads(data.string)
+    (figure,) = json.loads(packed(page, "figures"))
     assert figure["layout"]["title"]["text"] == EVIL
     assert figure["data"][0]["y"] == [1, 2]
-    assert "</" not in data.string
-    assert page.find("div", class_="figure")["style"] == "min-height:450px"
+    assert page.find("div", class_="figure")["style"] == "height:450px"
 
 
 def test_foreign_markup_is_harmless(page):
@@ -153,7 +162,7 @@ def test_foreign_markup_is_harmless(page):
 
 def test_a_table_of_pandas_brings_no_style_sheet():
     """The style sheet before a data frame's table is left out, not shown as text."""
-    shown = BeautifulSoup(report.clean(pd.DataFrame({"x": [1]})._repr_html_()), "html.parser")
+    shown = BeautifulSoup(markup.clean(pd.DataFrame({"x": [1]})._repr_html_()), "html.parser")
     assert shown.find("table", class_="dataframe")
     assert "vertical-align" not in shown.get_text()
 
@@ -169,7 +178,7 @@ def test_text_is_shown_as_text(page):
 
 def test_nothing_private_is_left(page, folder):
     """Neither folders, user, host nor values of the environment are in the file."""
-    text = own_text(page)
+    text = str(page)
     assert "[path]" in text
     for private in (str(folder), str(Path.home()) + "/", sys.prefix, "s3cr3t", "build-agent-17"):
         assert private not in text
@@ -193,6 +202,11 @@ def test_code_and_warnings_are_behind_the_switch(page):
     assert any("print('hello', WHO, MANY)" in text for text in hidden)
 
 
+def test_cells_for_the_lab_stay_there(page):
+    """A cell tagged for JupyterLab is neither run nor shown."""
+    assert "only in a lab" not in str(page)
+
+
 def test_the_notebook_itself_is_unchanged(tmp_path):
     """Sharing writes nothing but the report, whatever it executes."""
     notebook = books.write(tmp_path / "book.ipynb", "# Title", "1 + 1")
@@ -200,7 +214,7 @@ def test_the_notebook_itself_is_unchanged(tmp_path):
     out = share(notebook, tmp_path / "out.html")
     assert notebook.read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["book.ipynb", "out.html"]
-    assert not scripts(BeautifulSoup(out.read_text(encoding="utf-8"), "html.parser"))
+    assert out.read_text(encoding="utf-8").count("<script") == 1
 
 
 def test_stored_outputs_can_be_shown_without_a_run(tmp_path):
@@ -333,16 +347,34 @@ def test_a_figure_made_by_anyone_is_valid_json(title):
     figure = {"data": [{"y": [1.0, float("nan")], "text": "</script>"}], "layout": {"title": title}}
     output = books.nbformat.v4.new_output("display_data", {report._PLOTLY: figure})
     cell = books.nbformat.v4.new_code_cell("figure", outputs=[output])
-    page = report.render(books.nbformat.v4.new_notebook(cells=[cell]), [])
-    main = BeautifulSoup(page, "html.parser").main
-    told = json.loads(main.script.string, parse_constant=pytest.fail)
+    page = BeautifulSoup(
+        report.Page(books.nbformat.v4.new_notebook(cells=[cell])).html(), "html.parser"
+    )
+    (told,) = json.loads(packed(page, "figures"), parse_constant=pytest.fail)
     assert told["data"] == [{"y": [1.0, None], "text": "</script>"}]
-    assert main.find(class_="figure")["aria-label"].strip() in ("plain", "bold", "figure")
+    assert page.find(class_="figure")["aria-label"].strip() in ("plain", "bold", "figure")
 
 
-def test_a_report_without_figures_has_no_script():
-    """Where there is nothing to draw, plotly.js is left out and no script may run at all."""
-    page = report.render(books.nbformat.v4.new_notebook(), [("Notebook", "<empty>")])
-    assert "script-src 'none'" in page
-    assert "<script" not in page
-    assert "&lt;empty&gt;" in page
+def test_a_report_without_figures_carries_no_plotly():
+    """Where there is nothing to draw there is one script, for tables, and no data."""
+    made = report.Page(books.nbformat.v4.new_notebook(), [("Notebook", "<empty>")]).html()
+    page = BeautifulSoup(made, "html.parser")
+    assert len(made) < 40_000
+    assert len(scripts(page)) == len(page.find_all("script")) == 1
+    assert "&lt;empty&gt;" in made
+
+
+def test_links_lead_somewhere_or_are_text():
+    """An address of the web stays; that of a file stays where it is known, and else is text."""
+    cell = books.nbformat.v4.new_markdown_cell(
+        "[web](https://example.org) [known](a.ipynb) [lost](b.ipynb) [root](/etc/x) [in](#there)"
+    )
+    made = report.Page(books.nbformat.v4.new_notebook(cells=[cell]), links={"a.ipynb": "a.html"})
+    found = BeautifulSoup(made.html(), "html.parser").main.find_all("a")
+    assert [(a.get_text(), a.get("href")) for a in found] == [
+        ("web", "https://example.org"),
+        ("known", "a.html"),
+        ("lost", None),
+        ("root", None),
+        ("in", "#there"),
+    ]

@@ -19,6 +19,8 @@ from resleak import units
         (12.345, "descriptors", "12.3 descriptors"),
         (math.nan, "B", "–"),
         (0.0001, "", "0"),
+        (999.4, "", "999"),
+        (999.6, "", "1\N{NARROW NO-BREAK SPACE}000"),
     ],
 )
 def test_amount(value: float, unit: str, text: str) -> None:
@@ -31,3 +33,5 @@ def test_rate_and_interval() -> None:
     assert units.rate(2048, "B") == "2 KiB/step"
     assert units.interval(-1, math.inf) == "[−1, ∞]"
     assert units.share(0.1234) == "12.3 %"
+    assert units.share(5.81e-7) == "< 0.001 %"
+    assert units.share(0.0) == "0 %"

@@ -15,6 +15,7 @@ from resleak.errors import ScenarioError, ShareError
 
 if TYPE_CHECKING:
     from resleak.frames import Captures
+    from resleak.workload import Workload
 
 OK, NOT_AS_DECLARED, CANNOT, INTERRUPTED = 0, 1, 2, 130
 
@@ -41,12 +42,14 @@ def run_capture(scenario: str, out: Path, **options: Any) -> list[Path]:
 
 
 def captures_of(what: str, out: Path) -> Captures:
-    """Load the captures of a folder, or of a scenario, which is captured if it never was."""
+    """Load the captures of a folder, a log, or a scenario, which is captured if it never was."""
     from resleak import store
 
-    if Path(what).is_dir() and store.folders(Path(what)):
+    path = Path(what)
+    is_log = path.is_file() and path.suffix != ".py"
+    if is_log or (path.is_dir() and store.folders(path)):
         return load(what)
-    name = name_of(locate(what))
+    name = locate(what).name
     if not is_stored(name, out):
         capture_first(what, out)
     return load(out / name)
@@ -58,17 +61,11 @@ def capture_first(what: str, out: Path) -> None:
     run_capture(what, out)
 
 
-def locate(what: str) -> Path:
-    """Return the file of a scenario's name, or the file itself."""
-    from resleak import catalog
+def locate(what: str) -> Workload:
+    """Find a scenario by its name, or any other workload, without importing it."""
+    from resleak import workload
 
-    return catalog.locate(what)
-
-
-def name_of(file: Path) -> str:
-    """Return a scenario's name by its file's place: importing it is left to a measured process."""
-    in_a_system = file.parent.parent.name == "scenarios"
-    return f"{file.parent.name}/{file.stem}" if in_a_system else file.stem
+    return workload.find(what)
 
 
 def is_stored(name: str, out: Path) -> bool:
@@ -115,8 +112,8 @@ def kept_captures() -> Path:
 
 
 def project(part: Path) -> Path:
-    """Return the clone of the repository that has a certain part: this folder, or the package's."""
-    for root in (Path(), Path(__file__).parents[2]):
+    """Return the folder that has a part of the repository: this one, the clone, or the package."""
+    for root in (Path(), Path(__file__).parents[2], Path(__file__).parents[1]):
         if (root / part).exists():
             return root
     raise ShareError(f"there is no {part} here; run this in a clone of the repository")

@@ -22,6 +22,7 @@ from resleak.cli._common import (
     load,
     print_json,
 )
+from resleak.cli.investigate import Runs, Seed, Steps, compare_environments
 from resleak.errors import ScenarioError, StoreError
 
 if TYPE_CHECKING:
@@ -96,10 +97,22 @@ def compare(
     what: Annotated[
         list[str],
         typer.Argument(
-            metavar="CAPTURE CAPTURE | NAME VARIANT VARIANT",
-            help="Two folders of captures, or a scenario and two of its variants.",
+            metavar="CAPTURE CAPTURE | NAME VARIANT VARIANT | WORKLOAD",
+            help="Two folders of captures, a scenario and two of its variants, or a workload to be "
+            "measured in two environments.",
         ),
     ],
+    python: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATH", help="The interpreter before, and again the one after."),
+    ] = None,
+    packages: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="REQUIREMENT", help="What to install before, and after."),
+    ] = None,
+    steps: Steps = None,
+    runs: Runs = None,
+    seed: Seed = 0,
     out: Out = Path("captures"),
     margin: Annotated[
         list[str] | None,
@@ -107,7 +120,11 @@ def compare(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare two variants, or one before and after a change; certify the fix, or refuse to."""
+    """Compare two variants, the same one before and after a change, or two environments."""
+    if python or packages:
+        options = {"steps": steps, "runs": runs, "seed": seed, "out": out}
+        compare_environments(what, python or [], packages or [], as_json, options)
+        return
     margins = _numbers(key_values(margin))
     sides = _two_sides(what, out)
     from resleak import comparison

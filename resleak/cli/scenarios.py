@@ -60,7 +60,8 @@ def capture(
     ] = None,
     out: Out = Path("captures"),
     until_sure: Annotated[
-        bool, typer.Option("--until-sure", help="Go on, with more steps, until it is decided.")
+        bool,
+        typer.Option("--until-sure", help="Gauges alone, with more steps until it is decided."),
     ] = False,
     budget: Annotated[str, typer.Option(metavar="5m", help="How long, with --until-sure.")] = "5m",
 ) -> None:

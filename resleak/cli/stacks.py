@@ -18,7 +18,7 @@ from resleak.cli._common import (
     print_json,
     shown,
 )
-from resleak.errors import StoreError
+from resleak.errors import ShareError, StoreError
 
 if TYPE_CHECKING:
     from resleak.stacks.growth import Tables
@@ -57,18 +57,38 @@ def export(
         str, typer.Argument(metavar="DIR|FILE", help="Captures of one variant, or a capture file.")
     ],
     kind: Annotated[
-        str, typer.Option("--format", metavar="speedscope|collapsed|pprof", help="The format.")
+        str,
+        typer.Option(
+            "--format",
+            metavar="speedscope|collapsed|pprof|parquet|csv|prometheus",
+            help="The format; of the last three, the gauges are written.",
+        ),
     ] = "speedscope",
     file: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Where to write.")] = None,
 ) -> None:
-    """Write the stacks that grew for another viewer: speedscope, flamegraph.pl, pprof."""
+    """Write the stacks that grew for another viewer, or the gauges for another tool."""
     from resleak.stacks import exports, profile
+
+    if kind not in exports.FORMATS:
+        console.out(shown(_export_gauges(what, kind, file)))
+        return
 
     captures, name = _to_export(what)
     found = profile(captures)
     if not found.captures:
         raise StoreError(f"{what} has no stacks of two steady marks: capture it with memray")
     console.out(shown(exports.write(found, kind, file, name)))
+
+
+def _export_gauges(what: str, kind: str, file: Path | None) -> Path:
+    from resleak import curves
+    from resleak.stacks import exports
+
+    if kind not in curves.FORMATS:
+        known = ", ".join((*exports.FORMATS, *curves.FORMATS))
+        raise ShareError(f"there is no format {kind!r}; choose {known}")
+    found = load(what)
+    return curves.write(found, kind, file, found[0].scenario.replace("/", "-"))
 
 
 def _to_export(what: str) -> tuple[Sequence[Tables], str]:

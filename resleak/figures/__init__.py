@@ -6,8 +6,10 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from resleak.figures.culprits import culprits_table, end_timeline, holders_table, stalls_table
 from resleak.figures.difference import difference
 from resleak.figures.flame import Flame, flamegraph
+from resleak.figures.opened import opened, openings_table
 from resleak.figures.outcome import budget_table, limits_table, outcome_table
 from resleak.figures.prose import Prose, about, accused, answer, ends, expectation, guilty, worst
 from resleak.figures.register import claims_markdown, claims_table
@@ -46,20 +48,26 @@ __all__ = [
     "budget_table",
     "claims_markdown",
     "claims_table",
+    "culprits_table",
     "difference",
+    "end_timeline",
     "ends",
     "evidence",
     "expectation",
     "flamegraph",
     "guilty",
+    "holders_table",
     "icicle",
     "limits_chart",
     "limits_table",
+    "opened",
+    "openings_table",
     "outcome_table",
     "outcomes_chart",
     "quiet",
     "scaling",
     "sites_table",
+    "stalls_table",
     "timeline",
     "use",
     "verdict_table",

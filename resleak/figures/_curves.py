@@ -114,7 +114,7 @@ class Medians:
 
     def load(self, variant: str, gauge: str) -> Curve:
         """Return a gauge under load: read after every step, or else after every collection."""
-        for moment in ("step", "after_collect", "sample"):
+        for moment in ("step", "after_collect", "reading", "sample"):
             found = _curve(self._under.get(moment, {}), variant, gauge)
             if len(found):
                 return found

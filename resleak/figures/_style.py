@@ -86,10 +86,3 @@ def order(variants: list[str]) -> list[str]:
     """Return the names as people read them: the fault, the proposal, the cure, then the rest."""
     usual = [name for name in VARIANTS if name in variants]
     return usual + [name for name in variants if name not in VARIANTS]
-
-
-def plotlyjs() -> str:
-    """Return the source of plotly.js, for a page that must work without a network."""
-    from plotly.offline import get_plotlyjs
-
-    return str(get_plotlyjs())

@@ -34,9 +34,13 @@ def verdict_lines(
     return [line for line in lines if line]
 
 
+def _per(found: dict[Hashable, Any]) -> str:
+    return str(found.get("per", "step"))
+
+
 def _rate(found: dict[Hashable, Any]) -> str:
     if found["verdict"] == "leak":
-        return f" {units.rate(float(found['per_step']), str(found['unit']))}"
+        return f" {units.rate(float(found['per_step']), str(found['unit']), _per(found))}"
     if found["verdict"] == "deferred":
         return f", peak {units.amount(float(found['peak']), str(found['unit']))}"
     return ""

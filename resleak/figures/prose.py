@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -53,7 +54,13 @@ def about(judgement: Judgement) -> Prose:
     source = f"Seed {scenario['seed']}: “{scenario['claim']}”" if scenario["claim"] else ""
     title = f"**{scenario['title'] or scenario['name']}**"
     _, _, rest = scenario["doc"].partition("\n")
-    return Prose("\n\n".join(part for part in (title, source, rest.strip()) if part))
+    told = "\n\n".join(part for part in (title, source, rest.strip()) if part)
+    return Prose(_without_tags(told))
+
+
+def _without_tags(markdown: str) -> str:
+    """Return Markdown in which a tag is text; in code it is text anyway."""
+    return re.sub(r"(`[^`]*`)|<(?=[a-zA-Z/!?])", lambda m: m[1] or "\\<", markdown)
 
 
 def answer(judgement: Judgement) -> Prose:
@@ -116,7 +123,7 @@ def guilty(variant: VariantJudged) -> Prose:
     variant : VariantJudged
         Of ``resleak.judge(…).variants``.
     """
-    return Prose(f"{_code(variant.name)}: {accused(variant.sites)}")
+    return Prose(f"{code(variant.name)}: {accused(variant.sites)}")
 
 
 def accused(sites: pd.DataFrame) -> Prose:
@@ -132,10 +139,10 @@ def accused(sites: pd.DataFrame) -> Prose:
     Prose
         A sentence; another if more of what grew has no line one could look at.
     """
-    return Prose(in_words(sites, _code))
+    return Prose(in_words(sites, code))
 
 
-def _code(text: object) -> str:
+def code(text: object) -> str:
     """Write a name, which may come from someone else's capture, as code in Markdown."""
     return "`" + " ".join(str(text).replace("`", "'").split()) + "`"
 
@@ -208,7 +215,7 @@ def _grown(name: str, row: Mapping[Hashable, Any]) -> str:
     gauge, unit = f"`{row['gauge']}`", str(row["unit"])
     if row["verdict"] == "leak":
         between = bounds(row["low"], row["high"], unit)
-        rate = units.rate(row["per_step"], unit)
+        rate = units.rate(row["per_step"], unit, row["per"])
         return f"**{name} leaks**: {gauge} grows by {rate}, 95 % interval {between}."
     if row["verdict"] == "deferred":
         held = units.amount(row["held_between_collections"], unit)
@@ -218,5 +225,5 @@ def _grown(name: str, row: Mapping[Hashable, Any]) -> str:
 
 def _seen(variant: VariantJudged, gauge: str) -> str:
     row = _row(variant, gauge)
-    smallest = units.rate(row["smallest_detectable"], str(row["unit"]))
+    smallest = units.rate(row["smallest_detectable"], str(row["unit"]), str(row["per"]))
     return f"A leak of {smallest} in `{row['gauge']}` would have been seen."

@@ -91,7 +91,7 @@ def verdict_table(growth: pd.DataFrame, *, all_rows: bool = False) -> Table:
     ----------
     growth : DataFrame
         The growth table of `resleak.judge`: ``variant gauge verdict per_step low high unit
-        smallest_detectable peak at_end`` and, where there is one, ``reason``.
+        smallest_detectable peak at_end`` and, where there is one, ``reason`` and ``origin``.
     all_rows : bool
         Show gauges that are clean in every variant too, instead of folding them away.
 
@@ -107,12 +107,13 @@ def verdict_table(growth: pd.DataFrame, *, all_rows: bool = False) -> Table:
     clean = ranked["verdict"].isin(_CLEAN).groupby(ranked["gauge"]).transform("all")
     folded = ranked[clean & (not all_rows)]
     shown = ranked.drop(folded.index)
-    parts = [_verdicts(shown, names)] if len(shown) else []
+    per = str(growth["per"].iloc[0]) if "per" in growth else "step"
+    parts = [_verdicts(shown, names, per)] if len(shown) else []
     if len(folded):
         what = f"level or bounded in every variant: {', '.join(folded['gauge'].unique())}"
         opened = "" if len(shown) else " open"
         summary = f'<summary style="cursor:pointer">{escape(what)}</summary>'
-        parts.append(f"<details{opened}>{summary}{_verdicts(folded, names)}</details>")
+        parts.append(f"<details{opened}>{summary}{_verdicts(folded, names, per)}</details>")
     return Table("".join(parts), ranked)
 
 
@@ -125,9 +126,9 @@ def _ranked(growth: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     return growth.loc[keys.sort_values(["worst", "first", "place"]).index].reset_index(drop=True)
 
 
-def _verdicts(rows: pd.DataFrame, names: list[str]) -> str:
+def _verdicts(rows: pd.DataFrame, names: list[str], per: str) -> str:
     heads = ("gauge", "variant", "verdict")
-    numbers = ("per step", "95 % interval", "smallest detectable", "peak", "at the end")
+    numbers = (f"per {per}", "95 % interval", "smallest detectable", "peak", "at the end")
     head = [*map(text, heads), *(text(name, "text-align:right;") for name in numbers)]
     body: list[list[Cell]] = []
     for gauge, part in rows.groupby("gauge", sort=False):
@@ -150,7 +151,8 @@ def _verdict_cells(row: dict[Hashable, Any], names: list[str]) -> list[Cell]:
         units.amount(_number(row[key]), unit) for key in (*rates, "peak", "at_end")
     )
     interval = bounds(_number(row["low"]), _number(row["high"]), unit)
-    word = _word(str(row["verdict"]), str(row.get("reason") or ""))
+    origin = str(row.get("origin") or "")
+    word = _word(str(row["verdict"]), str(row.get("reason") or ""), origin)
     name = Cell(f"{swatch(variant, names)}{escape(variant)}")
     return [name, word, *map(right, (per_step, interval, smallest, peak, end))]
 
@@ -161,11 +163,12 @@ def swatch(variant: str, names: list[str]) -> str:
     return f'<span style="color:{colour}">■</span>&#160;'
 
 
-def _word(verdict: str, reason: str) -> Cell:
+def _word(verdict: str, reason: str, origin: str) -> Cell:
     word = f'<span style="font-weight:{_WEIGHT.get(verdict, "400")}">{escape(verdict)}</span>'
-    told = reason if verdict in ("deferred", "inconclusive") else ""
-    about = f'<div style="{SMALL}">{escape(told)}</div>' if told else ""
-    return Cell(word + about, _LEFT + "min-width:11em;")
+    told = [reason] if verdict in ("deferred", "inconclusive") else []
+    told += [f"opened at {origin.rpartition('/')[2]}"] if origin else []
+    about = "".join(f'<div style="{SMALL}">{escape(line)}</div>' for line in told if line)
+    return Cell(word + about, f"{_LEFT}min-width:11em;{_BREAKS};")
 
 
 def bounds(low: float, high: float, unit: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from resleak.stacks.filters import Filter, alive, growing, only, where
     from resleak.stacks.forest import prune, tree
-    from resleak.stacks.growth import is_library, sites
+    from resleak.stacks.growth import is_library, package_sites, sites
     from resleak.stacks.pairing import difference, joined
     from resleak.stacks.windows import Profile, profile
     from resleak.stacks.words import in_words
@@ -27,6 +27,7 @@ _HOMES = {
     "is_library": "growth",
     "joined": "pairing",
     "only": "filters",
+    "package_sites": "growth",
     "profile": "windows",
     "prune": "forest",
     "sites": "growth",
@@ -43,6 +44,7 @@ __all__ = [
     "is_library",
     "joined",
     "only",
+    "package_sites",
     "profile",
     "prune",
     "sites",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -14,7 +14,8 @@ from resleak.stacks.trie import HARNESS
 #: What tells one frame, and so one site, from another.
 FRAME = ["function", "file", "line"]
 _LEAF = ["leaf_function", "leaf_file", "leaf_line"]
-_LIBRARY = ("<stdlib>", "<site-packages>", "<frozen ", "<native>")
+_PACKAGE = "<site-packages>"
+_LIBRARY = ("<stdlib>", _PACKAGE, "<frozen ", "<native>")
 #: The steady part is laid out in this many windows, fewer if there are fewer blocks, and again in
 #: so many others: what comes and goes in the time of one window does not in that of the other.
 WINDOWS = (8, 7)
@@ -91,6 +92,28 @@ def sites(captures: Iterable[Tables]) -> pd.DataFrame:
     table.attrs["captures"] = len(found)
     table.attrs["per"] = next((str(getattr(one, "per", "step")) for one in chosen), "step")
     return table
+
+
+def package_sites(captures: Iterable[Tables]) -> pd.DataFrame:
+    """Rank the innermost lines outside the interpreter and its library: those of packages, too.
+
+    Parameters
+    ----------
+    captures : iterable of Capture
+        As for `sites`.
+
+    Returns
+    -------
+    DataFrame
+        As `sites` returns it. Where that names the line of the code under study, this one names
+        the line of the package that it calls.
+    """
+    return by_site([replace(one, stacks=_package_stacks(one.stacks)) for one in growths(captures)])
+
+
+def _package_stacks(stacks: pd.DataFrame) -> pd.DataFrame:
+    outside = {f: f.startswith(_PACKAGE) or not is_library(f) for f in stacks["file"].unique()}
+    return stacks.assign(studied=stacks["file"].map(outside).astype(bool) & (stacks["file"] != ""))
 
 
 def by_site(found: list[Growth]) -> pd.DataFrame:

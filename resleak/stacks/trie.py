@@ -34,7 +34,8 @@ def names(studied: Iterable[Path], root: Path | None = None) -> Names:
     def named(file: str) -> tuple[str, bool] | None:
         name = place(file, root)
         is_studied = file in own or file.startswith(folders)
-        ours = name.startswith("resleak/") and not name.startswith("resleak/scenarios/")
+        inside = name.removeprefix("<site-packages>/")  # where the package is installed
+        ours = inside.startswith("resleak/") and not inside.startswith("resleak/scenarios/")
         return None if ours and not is_studied else (name, is_studied)
 
     return named

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from resleak import cards, units
 from resleak.stacks.forest import merged
 from resleak.stacks.growth import Tables
 
@@ -17,7 +18,7 @@ WINDOWS = 64
 Keep = Callable[[pd.DataFrame, pd.DataFrame], np.ndarray]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Profile:
     """Call stacks and their growth, the mean of replicated captures.
 
@@ -44,6 +45,24 @@ class Profile:
     changes: pd.DataFrame
     per: str
     captures: int
+
+    def __repr__(self) -> str:
+        return cards.text(f"profile of {self.captures} captures", self._told())
+
+    def _repr_html_(self) -> str:
+        return cards.html(f"profile of {self.captures} captures", (), self._told())
+
+    def _told(self) -> list[tuple[str, str]]:
+        if len(self.edges) < 2:
+            return [("growth", "not known: less than two marks")]
+        first, last = self.edges[0], self.edges[-1]
+        rate = self.changes["bytes"].sum() / (last - first)
+        return [
+            ("growth", units.rate(float(rate), "B", self.per)),
+            ("frames", str(len(self.frames))),
+            ("windows", f"{len(self.edges) - 1}, from {self.per} {first:g} to {last:g}"),
+            ("draw it", "figures.flamegraph(…)"),
+        ]
 
 
 @dataclass(frozen=True)

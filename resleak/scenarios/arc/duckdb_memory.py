@@ -54,7 +54,7 @@ class Deletes:
         from starlette.exceptions import HTTPException
 
         config = {"threads": run.params.threads}
-        self.memory: Callable[[], Any] = lambda: duckdb.connect(":memory:", config=config)
+        self.memory: Callable[[], Any] = lambda: duckdb.connect(":memory:", config=config)  # opens
         self.refused, self.failed = HTTPException, duckdb.Error
         self.errors: deque[Exception] = deque(maxlen=run.params.errors_kept)
 

@@ -52,7 +52,7 @@ class Pool:
         raise ConnectionError("the database does not answer")
 
     async def health_check_as_printed(self) -> None:
-        while True:
+        while True:  # stalls
             self.turns += 1
             try:
                 await asyncio.sleep(self.health_check_interval)

@@ -63,7 +63,7 @@ class Connection:
                 raise
 
     def close(self) -> None:
-        with self.lock:
+        with self.lock:  # stalls
             self.db.close()
 
 
@@ -75,7 +75,7 @@ class Pool:
         self.connection = Connection(self)
 
     def failed(self) -> None:
-        with self.lock:
+        with self.lock:  # stalls
             self.failures += 1
 
     def request(self) -> None:
@@ -96,9 +96,9 @@ class Pool:
         """Check the connection while a query is on its way."""
         patience, connection = self.params.patience_s, self.connection
         threads = [threading.Thread(target=t, daemon=True) for t in (self.request, check)]
-        threads[0].start()
+        threads[0].start()  # opens
         connection.busy.wait(patience)
-        threads[1].start()
+        threads[1].start()  # opens
         for thread in threads:
             thread.join(patience)
 

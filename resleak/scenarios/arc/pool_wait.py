@@ -64,7 +64,7 @@ class Pool:
     def get_connection(self, timeout: float) -> Any:
         self.polls += 1
         try:
-            return self.free.get(timeout=timeout) if timeout else self.free.get_nowait()
+            return self.free.get(timeout=timeout) if timeout else self.free.get_nowait()  # stalls
         except queue.Empty:
             return None
 

@@ -91,7 +91,7 @@ def leaky(_step: int, store: Store) -> None:
     """Close after the commit, which an exception skips."""
 
     def create_policy(statement: str) -> None:
-        conn = sqlite3.connect(store.path)
+        conn = sqlite3.connect(store.path)  # opens
         conn.execute(statement)
         conn.commit()
         conn.close()
@@ -105,7 +105,7 @@ def proposed(_step: int, store: Store) -> None:
     """Use the connection as a context manager, which commits and does not close."""
 
     def create_policy(statement: str) -> None:
-        with sqlite3.connect(store.path) as conn:
+        with sqlite3.connect(store.path) as conn:  # opens
             conn.execute(statement)
             conn.commit()
 

@@ -102,7 +102,8 @@ class Backend:
         self.data = b"x" * run.params.size
 
     def upload(self) -> None:
-        self.minio.put_object("silent", "cpu.parquet", io.BytesIO(self.data), len(self.data))
+        body = io.BytesIO(self.data)
+        self.minio.put_object("silent", "cpu.parquet", body, len(self.data))  # stalls
 
     def download(self) -> None:
         self.s3.get_object(Bucket="silent", Key="cpu.parquet")

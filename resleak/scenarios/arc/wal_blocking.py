@@ -64,7 +64,7 @@ class Wal:
         for part in parts:
             self.file.write(part)
         self.file.flush()
-        os.fsync(self.file.fileno())
+        os.fsync(self.file.fileno())  # stalls
 
     async def burst(self, append: Append) -> None:
         """Let several tasks append at once."""

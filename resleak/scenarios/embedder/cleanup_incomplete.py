@@ -48,7 +48,7 @@ class Embedder:
 
     def __init__(self, run: Run, weights: bytes, documents: list[str]) -> None:
         self.run, self.documents = run, documents
-        model = _embedders.Model(weights, run.params.dim, run.params.threads)
+        model = _embedders.Model(weights, run.params.dim, run.params.threads)  # opens
         self.model: _embedders.Model | None = model
         self.store = _embedders.open_store(run.workdir / "documents.db")
 
@@ -70,11 +70,12 @@ class FullEmbedder(Embedder):
 
     def __init__(self, sessions: Sessions, run: Run, weights: bytes, documents: list[str]) -> None:
         super().__init__(run, weights, documents)
-        self.index = _embedders.Index(run.workdir / "index", run.params.rows, run.params.dim)
+        size = run.params.rows, run.params.dim
+        self.index = _embedders.Index(run.workdir / "index", *size)  # opens
         self.sessions, self.stopping = sessions, threading.Event()
         sessions[id(self)] = self.model
         self.flusher = threading.Thread(target=self.flush_now_and_then, daemon=True)
-        self.flusher.start()
+        self.flusher.start()  # opens
 
     def keep(self, row: int, text: str, vector: Any) -> None:
         super().keep(row, text, vector)

@@ -52,7 +52,7 @@ class Pipeline:
     def __init__(self, run: Run, name: str) -> None:
         self.paths = [run.workdir / f"{name}.sqlite", run.workdir / f"{name}.bin"]
         self.db = _embedders.open_store(self.paths[0])
-        self.index = _embedders.Index(self.paths[1], run.params.documents, run.params.dim)
+        self.index = _embedders.Index(self.paths[1], run.params.documents, run.params.dim)  # opens
 
     def ingest(self, vectors: Any) -> None:
         rows = [(row, f"document {row}") for row in range(len(vectors))]

@@ -78,7 +78,7 @@ class Remote:
 
     async def cleanup(self) -> None:
         self.writer.write(b"flush\n")
-        if not await self.reader.readline():
+        if not await self.reader.readline():  # stalls
             raise ConnectionError("the index hung up")
 
 

@@ -54,7 +54,7 @@ class Writer(threading.Thread):
     def run(self) -> None:
         with closing(sqlite3.connect(self.path)) as db:
             cursor, held = db.execute("PRAGMA cache_size = 10"), list[Row]()
-            while (row := self.rows.get()) is not None:
+            while (row := self.rows.get()) is not None:  # stalls
                 held.append(row)
                 if len(held) == self.batch:
                     self.write(cursor, held)

@@ -49,7 +49,7 @@ class Store:
     """A table in a file of its own, pruned by a timer if there is to be one."""
 
     def __init__(self, path: Path) -> None:
-        self.db = sqlite3.connect(path, check_same_thread=False)
+        self.db = sqlite3.connect(path, check_same_thread=False)  # opens
         self.db.execute("PRAGMA journal_mode = WAL")
         self.db.execute("PRAGMA synchronous = OFF")  # not to measure the disk
         self.db.execute("CREATE TABLE IF NOT EXISTS entries (key TEXT PRIMARY KEY, value TEXT)")
@@ -62,7 +62,7 @@ class Store:
 
     def start_pruning(self, every_s: float) -> None:
         self.timer = threading.Thread(target=self._prune, args=[every_s], daemon=True)
-        self.timer.start()
+        self.timer.start()  # opens
 
     def _prune(self, every_s: float) -> None:
         while not self.stopped.wait(every_s):
@@ -88,7 +88,7 @@ class Proxy:
             self.prompts.start_pruning(params.prune_every_s)
 
     def serve(self, address: str) -> None:
-        answer = self.agent.get(f"{address}/100").text
+        answer = self.agent.get(f"{address}/100").text  # opens
         self.prompts.put("prompt", answer)
         self.sessions.put("session", answer)
 

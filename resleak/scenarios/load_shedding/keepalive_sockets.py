@@ -58,7 +58,7 @@ class Proxy:
     async def burst(self, pool: Any) -> None:
         async with asyncio.TaskGroup() as requests:
             for _ in range(self.params.burst):
-                requests.create_task(pool.get(f"{self.address}/{self.params.size}"))
+                requests.create_task(pool.get(f"{self.address}/{self.params.size}"))  # opens
 
 
 @scenario.setup

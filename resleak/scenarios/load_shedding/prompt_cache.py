@@ -60,7 +60,7 @@ class Cache:
 
     def __init__(self, path: Path, params: Any) -> None:
         self.params, self.lock, self.stopping = params, threading.Lock(), threading.Event()
-        self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)  # opens
         self.db.execute("PRAGMA synchronous = OFF")
         self.db.execute(CREATE)
         self.prune()
@@ -92,7 +92,7 @@ class TimedCache(Cache):
     def __init__(self, path: Path, params: Any) -> None:
         super().__init__(path, params)
         self.timer = threading.Thread(target=self.prune_now_and_then, daemon=True)
-        self.timer.start()
+        self.timer.start()  # opens
 
     def prune_now_and_then(self) -> None:
         while not self.stopping.wait(self.params.prune_s):

@@ -85,7 +85,7 @@ class Proxy:
         from starlette.responses import PlainTextResponse, StreamingResponse
 
         request = self.http.build_request("GET", self.upstream + scope["path"])
-        async with self.owned(await self.http.send(request, stream=True)) as response:
+        async with self.owned(await self.http.send(request, stream=True)) as response:  # opens
             if response.status_code != 200:
                 answer: Any = PlainTextResponse("the model refused", 502)
             else:
@@ -115,7 +115,7 @@ async def proxy(run: Run) -> AsyncIterator[Proxy]:
 
     proxy = Proxy(run)
     unlimited = httpx.Limits(max_connections=None)
-    async with (
+    async with (  # opens
         _servers.in_process(proxy.model) as proxy.upstream,
         httpx.AsyncClient(limits=unlimited, trust_env=False) as proxy.http,
         _servers.in_process(proxy) as proxy.address,

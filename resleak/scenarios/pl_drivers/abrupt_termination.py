@@ -57,7 +57,7 @@ class Workers:
 
     def start(self, folder: Path) -> subprocess.Popen[str]:
         command = [sys.executable, "-S", "-E", _pl_worker.__file__]
-        return subprocess.Popen(
+        return subprocess.Popen(  # opens
             [*command, self.kind, str(folder), str(self.lifeline)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -100,7 +100,7 @@ def leaky(step: int, driver: Driver) -> None:
     """Close the stream after the last line, which an exception skips."""
 
     def get_last_lines(path: Path, wanted: int, pattern: str) -> list[str]:
-        stream = path.open(encoding="utf-8")
+        stream = path.open(encoding="utf-8")  # opens
         lines = last(stream, wanted, pattern)
         stream.close()
         return lines

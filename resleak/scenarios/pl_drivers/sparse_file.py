@@ -57,7 +57,7 @@ class SparseCache:
         self.path.touch()
 
     async def open(self) -> int:
-        handle = await asyncio.to_thread(os.open, self.path, os.O_RDWR)
+        handle = await asyncio.to_thread(os.open, self.path, os.O_RDWR)  # opens
         # The system hands out the lowest free number: the highest one shows the peak.
         self.peak_fds = max(self.peak_fds, handle + 1)
         return handle

@@ -111,7 +111,7 @@ async def leaky_no_pipe(step: int, archives: Archives) -> None:
     """Close the file after the last chunk, which a cancellation skips."""
 
     async def save(content: Chunks, path: Path) -> None:
-        target = path.open("wb", buffering=0)
+        target = path.open("wb", buffering=0)  # opens
         async for chunk in content:
             target.write(chunk)
         target.close()

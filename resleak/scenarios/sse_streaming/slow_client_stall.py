@@ -65,7 +65,7 @@ class StreamTask:
 
     async def _put(self, queue: Queue, event: Event) -> None:
         try:
-            await asyncio.wait_for(queue.put(event), self.timeout_s)
+            await asyncio.wait_for(queue.put(event), self.timeout_s)  # stalls
         except TimeoutError:
             self._clients.discard(queue)
 

@@ -1,0 +1,605 @@
+"""Following handles: how often the stack is right, what an open costs, what the observer keeps.
+
+    python benchmarks/provenance.py [--json FILE]
+
+A corpus is generated: each kind of handle is created in each way of calling, in a function of its
+own whose true line is known. A handle is right if the innermost line of the corpus on its stack is
+that one, unknown if it has no stack, wrong if it is another. What no wrapper can see, such as a
+library's own open, is scored apart: there unknown is what is wanted, and wrong is the failure.
+Costs are paired: the original and the wrapped call take turns in one process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+HEAD = """
+import asyncio, bz2, codecs, concurrent.futures, contextlib, ctypes, fcntl, functools, gzip, io
+import logging, mmap, multiprocessing.shared_memory, os, pathlib, pty, select, selectors, socket
+import sqlite3, subprocess, sys, tempfile, threading, zipfile, _thread
+import duckdb
+FILE = os.path.join(os.getcwd(), "file.txt")
+LIBC = ctypes.CDLL(None)
+LISTENER = socket.create_server(("127.0.0.1", 0), backlog=512)
+WAITS = threading.Event()
+
+def mapped():
+    with open(FILE) as file:
+        return mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+
+async def forever():
+    await asyncio.Event().wait()
+
+async def tasks(make):
+    made = make()
+    await asyncio.sleep(0)
+    LOOK()
+    made.cancel()
+"""
+#: What creates a handle, by the group it is scored in.
+KINDS = {
+    "open": [
+        "open(FILE)",
+        "open(FILE, 'rb', buffering=0)",
+        "io.open(FILE)",
+        "os.open(FILE, os.O_RDONLY)",
+        "pathlib.Path(FILE).open()",
+        "os.fdopen(os.open(FILE, os.O_RDONLY))",
+        "codecs.open(FILE)",
+        "gzip.open(FILE, 'ab')",
+        "bz2.open(FILE)",
+        "open(FILE, opener=lambda path, flags: os.open(path, flags))",
+        "open(os.devnull)",
+        "logging.FileHandler(FILE)",
+        "zipfile.ZipFile(io.BytesIO(), 'w') and open(pathlib.Path(FILE))",
+        "os.open(os.getcwd(), os.O_RDONLY | os.O_DIRECTORY)",
+    ],
+    "socket": [
+        "socket.socket()",
+        "socket.create_connection(LISTENER.getsockname())",
+        "socket.socketpair()",
+        "socket.create_server(('127.0.0.1', 0))",
+        "(socket.create_connection(LISTENER.getsockname()), LISTENER.accept())",
+        "LISTENER.dup()",
+    ],
+    "sqlite3": [
+        "sqlite3.connect(FILE + '.db')",
+        "sqlite3.connect(pathlib.Path(FILE + '.db'), check_same_thread=False)",
+        "sqlite3.connect('file:' + FILE + '.db?mode=rwc', uri=True)",
+        "sqlite3.connect(':memory:')",
+    ],
+    "subprocess": [
+        "subprocess.Popen(['sleep', '60'])",
+        "subprocess.Popen(['sleep', '60'], stdin=-1, stdout=-1, stderr=-1)",
+        "subprocess.Popen(['sleep', '60'], start_new_session=True, close_fds=False)",
+        "os.posix_spawnp('sleep', ['sleep', '60'], os.environ)",
+    ],
+    "pipe": ["os.pipe()", "os.pipe2(os.O_CLOEXEC)"],
+    "dup": ["os.dup(0)", "LISTENER.fileno() and os.dup(LISTENER.fileno())",
+            "fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 3)"],
+    "epoll": ["select.epoll()", "selectors.DefaultSelector()"],
+    "eventfd and others": ["os.eventfd(0)", "os.memfd_create('m')", "os.openpty()",
+                           "os.pidfd_open(os.getpid())"],
+    "mmap": ["mapped()"],
+    "directory": ["os.scandir(os.getcwd())"],
+    "temporary": ["tempfile.mkstemp()", "tempfile.NamedTemporaryFile()",
+                  "tempfile.TemporaryFile()", "tempfile.mkdtemp()",
+                  "tempfile.TemporaryDirectory()"],
+    "shared memory": ["multiprocessing.shared_memory.SharedMemory(create=True, size=4096)"],
+    "duckdb": ["duckdb.connect(':memory:', config={'threads': 3})",
+               "duckdb.connect(FILE + '.duck', config={'threads': 1})"],
+    "thread": [
+        "threading.Thread(target=WAITS.wait, daemon=True).start()",
+        "threading.Timer(600, print).start()",
+        "_thread.start_new_thread(WAITS.wait, ())",
+    ],
+    "executor": ["concurrent.futures.ThreadPoolExecutor(1)"],
+}  # fmt: skip
+#: Ways of calling; the comment marks the true line.
+WAYS = {
+    "plainly": """
+def case():
+    return {make}  # here
+""",
+    "deep down": """
+def down(n):
+    return down(n - 1) if n else {make}  # here
+def case():
+    return down(40)
+""",
+    "after an open that failed": """
+def case():
+    with contextlib.suppress(OSError):
+        open("/nowhere/at all")
+    return {make}  # here
+""",
+    "under a number that was used before": """
+def case():
+    os.close(os.open(FILE, os.O_RDONLY))
+    with open(FILE), socket.socket():
+        pass
+    return {make}  # here
+""",
+    "in a generator": """
+def each():
+    yield {make}  # here
+def case():
+    return list(each())
+""",
+    "through a partial": """
+def make(_):
+    return {make}  # here
+def case():
+    return list(map(functools.partial(make), [1]))
+""",
+    "in a thread": """
+def work(made):
+    made.append({make})  # here
+def case():
+    made = []
+    thread = threading.Thread(target=work, args=(made,))
+    thread.start()
+    thread.join()
+    return made
+""",
+    "in a pool": """
+def work():
+    return {make}  # here
+def case():
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        return pool.submit(work).result()
+""",
+    "in a coroutine": """
+async def work():
+    await asyncio.sleep(0)
+    return {make}  # here
+async def main():
+    return await asyncio.create_task(work())
+def case():
+    return asyncio.run(main())
+""",
+    "in a coroutine's thread": """
+def work():
+    return {make}  # here
+def case():
+    return asyncio.run(asyncio.to_thread(work))
+""",
+    "in evaluated code": """
+exec(compile("def inner():" + chr(10) * LINE + " return {quoted}", __file__, "exec"))
+def case():
+    return inner()  # outer
+""",
+}
+#: Cases that no way of calling makes more of.
+SINGLE = {
+    "task": [
+        """
+def case():
+    asyncio.run(tasks(lambda: asyncio.get_running_loop().create_task(forever())))  # here
+""",
+        """
+def case():
+    asyncio.run(tasks(lambda: asyncio.ensure_future(forever())))  # here
+""",
+    ],
+    "given to a thread": [
+        """
+def case():
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        return pool.submit(os.open, FILE, os.O_RDONLY).result()  # here
+""",
+        """
+async def main():
+    return await asyncio.to_thread(os.open, FILE, os.O_RDONLY)  # here
+def case():
+    return asyncio.run(main())
+""",
+        """
+async def main():
+    reader, writer = await asyncio.open_connection(*LISTENER.getsockname())  # here
+    LOOK()
+    writer.close()
+def case():
+    asyncio.run(main())
+""",
+    ],
+    "at the same time": [
+        """
+def work(barrier, made):
+    barrier.wait()
+    for _ in range(20):
+        made.append({make})  # here
+def case():
+    barrier, made = threading.Barrier(4), []
+    threads = [threading.Thread(target=work, args=(barrier, made)) for _ in range(4)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    return made
+""".replace("{make}", make)
+        for make in ("open(FILE)", "os.pipe()", "socket.socket()",
+                     "sqlite3.connect(FILE + '.db', check_same_thread=False)", "mapped()")
+    ],
+}  # fmt: skip
+#: What happens behind Python's back: no stack is wanted, a wrong one is a failure.
+UNSEEN = {
+    "a library's open": "def case():\n    LIBC.open(FILE.encode(), 0)\n",
+    "a library's open where one failed": """
+def case():
+    with contextlib.suppress(OSError):
+        open("/nowhere/at all")
+    LIBC.open(FILE.encode(), 0)
+""",
+    "a library's open of another file under a number used before": """
+def case():
+    open(FILE).close()
+    LIBC.open(b"/dev/null", 0)
+""",
+    "a library's open of the same file under a number used before": """
+def case():
+    open(FILE).close()
+    LIBC.open(FILE.encode(), 0)
+""",
+    "a library's pipe": "def case():\n    LIBC.pipe(ctypes.create_string_buffer(8))\n",
+    "a library's pipe under numbers used before": """
+def case():
+    for number in os.pipe(): os.close(number)
+    LIBC.pipe(ctypes.create_string_buffer(8))
+""",
+    "a raw file object": "def case():\n    return io.FileIO(FILE)\n",
+    "all closed, and some opened by a library": """
+def case():
+    made = [open(FILE) for _ in range(4)]
+    os.closerange(made[0].fileno(), made[-1].fileno() + 1)
+    LIBC.open(b"/dev/null", 0)
+    return made
+""",
+    "everything closed": """
+def case():
+    os.closerange(LAST + 1, 4096)
+    LIBC.open(b"/dev/null", 0)
+""",
+}
+
+
+#: What creates the threads, pools and loops from which the corpus calls.
+_CALLERS = ("asyncio.run(", "thread.start()", "pool.submit(work)")
+
+
+class Case(NamedTuple):
+    """One case: its group, how it is called, its source, and whether a stack is wanted."""
+
+    group: str
+    way: str
+    source: str
+    seen: bool = True
+
+
+def cases() -> Iterator[Case]:
+    """Yield the corpus."""
+    for group, makes in KINDS.items():
+        for make in makes:
+            for way, template in WAYS.items():
+                if group in ("thread", "executor") and "pool" in way:
+                    continue  # the pool's own would be counted too
+                filled = template.replace("{make}", make).replace("{quoted}", make)
+                yield Case(group, way, filled.replace("LINE", str(9000)))
+    for group, sources in SINGLE.items():
+        yield from (Case(group, group, source) for source in sources)
+    for way, source in UNSEEN.items():
+        yield Case("unseen", way, source, seen=False)
+
+
+def write(folder: Path, corpus: list[Case]) -> list[int]:
+    """Write the corpus, one module a case, and return the true lines."""
+    truth = []
+    for number, case in enumerate(corpus):
+        lines = case.source.split("\n")
+        marked = [n for n, line in enumerate(lines, 1) if line.endswith("# here")]
+        (folder / f"case_{number}.py").write_text(case.source)
+        truth.append(marked[0] if marked else 9001)
+    (folder / "head.py").write_text(HEAD)
+    (folder / "file.txt").write_text("text\n" * 100)
+    return truth
+
+
+def run_corpus(folder: Path) -> None:
+    """Run all cases in this process, each as a step of a census, and leave."""
+    import os
+
+    from resleak import provenance
+
+    last = max(map(int, os.listdir("/proc/self/fd")))
+    census = provenance.start(folder, __file__)
+    os.chdir(folder)
+    head: dict[str, Any] = {"LAST": last}
+    exec(compile((folder / "head.py").read_text(), str(folder / "head.py"), "exec"), head)
+    kept = []
+    number = 0
+    census.look(3, 0, whole=True)
+    head["LOOK"] = lambda: census.look(3, number, whole=True)
+    wanted = range(len(list(folder.glob("case_*.py"))))
+    for number in wanted:
+        path = folder / f"case_{number}.py"
+        space = dict(head, __file__=str(path), __name__=path.stem)
+        exec(compile(path.read_text(), str(path), "exec"), space)
+        kept.append(space["case"]())
+        census.look(3, number + 1, number, whole=True)
+        for thing in [*kept]:  # so that there are always descriptors
+            release(thing)
+        kept.clear()
+        census.look(3, number + 1, whole=True)
+    for one in sorted(census._processes):
+        os.kill(one, 9)
+    os._exit(0)
+
+
+def release(thing: Any) -> None:
+    """Give back what a case returned."""
+    import os
+    from contextlib import suppress
+
+    for one in thing if isinstance(thing, (tuple, list)) else (thing,):
+        if isinstance(one, int) and not isinstance(one, bool) and 2 < one < 4096:
+            with suppress(OSError):
+                os.close(one)
+        elif isinstance(one, (tuple, list)):
+            release(one)
+        for name in ("kill", "wait", "close", "cleanup", "unlink"):
+            with suppress(Exception):
+                getattr(one, name)()
+
+
+def accuracy() -> dict[str, dict[str, int]]:
+    """Return right, unknown and wrong by group."""
+    from resleak.provenance import FILE
+    from resleak.stacks.handled import Census, _lines
+
+    corpus = list(cases())
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        truth = write(folder, corpus)
+        command = [sys.executable, __file__, "--corpus", name]
+        subprocess.run(command, check=True, timeout=600, stderr=subprocess.DEVNULL)
+        read = Census(_lines(folder / FILE))
+    scores: dict[str, Counter[str]] = {}
+    found = set()
+    for _, kind, target, node, step, *_rest in read.opened:
+        number = step - 1
+        if not 0 <= number < len(corpus):
+            continue
+        case = corpus[number]
+        found.add(number)
+        line = line_in(read.nodes, node, f"case_{number}.py")
+        score = "unknown" if line is None else "right" if line == truth[number] else "wrong"
+        if is_incidental(case, kind, line):
+            continue
+        scores.setdefault(case.group, Counter())[score] += 1
+        if score != ("right" if case.seen else "unknown"):
+            print(f"  {score}: {kind} {target!r}, {case.group}, {case.way}", file=sys.stderr)
+    for number, case in enumerate(corpus):
+        if number not in found:
+            scores.setdefault(case.group, Counter())["missed"] += 1
+            print(f"  missed: {case.group}, {case.way}: {case.source}", file=sys.stderr)
+    return {group: dict(score) for group, score in scores.items()}
+
+
+def is_incidental(case: Case, kind: str, line: int | None) -> bool:
+    """Tell whether a handle is not what the case is about: the loop's own, the caller's thread."""
+    lines = case.source.split("\n")
+    told = lines[line - 1] if line is not None and line <= len(lines) else ""
+    if not told.endswith("# here") and any(own in told for own in _CALLERS):
+        return True
+    wanted = {"thread": ("thread",), "executor": ("executor",), "task": ("task",)}
+    if case.group in wanted:
+        return kind not in wanted[case.group]
+    return kind in ("task", "executor") or (kind == "thread" and case.group != "duckdb")
+
+
+def line_in(nodes: list[tuple[int, str, str, int]], node: int, file: str) -> int | None:
+    """Return the innermost line of a file on a stack."""
+    while node >= 0:
+        node, _, path, line = nodes[node]
+        if path.endswith(f"/{file}"):
+            return line
+    return None
+
+
+COSTS = {
+    "os.open": "os.close(OS_OPEN(FILE, 0))",
+    "open": "OPEN(FILE).close()",
+    "socket": "SOCKET().close()",
+    "sqlite3": "SQLITE(FILE + '.db').close()",
+}
+
+
+def run_costs(folder: Path) -> None:
+    """Print what an open costs, in microseconds and as a ratio, by kind and depth of the stack."""
+    import builtins
+    import os
+    import socket
+    import sqlite3
+
+    from resleak import provenance
+
+    file = str(folder / "file")
+    Path(file).touch()
+    init = socket.socket.__init__
+
+    def plain_socket() -> socket.socket:
+        socket.socket.__init__ = init  # type: ignore[method-assign]
+        try:
+            return socket.socket()
+        finally:
+            socket.socket.__init__ = wrapped  # type: ignore[method-assign]
+
+    def wrapped_socket() -> socket.socket:
+        socket.socket.__init__ = init  # type: ignore[method-assign]
+        socket.socket.__init__ = wrapped  # type: ignore[method-assign]
+        return socket.socket()
+
+    before = {"OS_OPEN": os.open, "OPEN": builtins.open, "SQLITE": sqlite3.connect}
+    census = provenance.start(folder, "")
+    wrapped = socket.socket.__init__
+    after = {"OS_OPEN": os.open, "OPEN": builtins.open, "SQLITE": sqlite3.connect}
+    before["SOCKET"], after["SOCKET"] = plain_socket, wrapped_socket
+    answers = {}
+    for kind, text in COSTS.items():
+        for depth in (5, 20, 40):
+            runs = [
+                eval(f"lambda: {text}", {"os": os, "FILE": file, **names})
+                for names in (before, after)
+            ]
+            answers[f"{kind}, {depth} frames"] = paired(runs, depth, census)
+    for count in (20, 400):
+        held = [os.open(file, os.O_RDONLY) for _ in range(count)]
+        census.look(3, 0)
+        taken = [down(0, lambda: census.look(3, 0), 20) for _ in range(20)]
+        answers[f"a look at {count} more descriptors"] = {"us": round(min(taken), 1)}
+        for number in held:
+            os.close(number)
+    print(json.dumps(answers))
+    os._exit(0)
+
+
+def paired(runs: list[Any], depth: int, census: Any, rounds: int = 60) -> dict[str, float]:
+    """Return the cost of the second over the first: medians of rounds that take turns."""
+    times: list[list[float]] = [[], []]
+    for _ in range(rounds):
+        for taken, run in zip(times, runs, strict=True):
+            taken.append(down(depth, run))
+        census.look(3, 0)
+    extra = [b - a for a, b in zip(*times, strict=True)]
+    return {
+        "us": round(statistics.median(extra), 2),
+        "least_us": round(min(times[1]) - min(times[0]), 2),
+        "ratio": round(statistics.median(times[1]) / statistics.median(times[0]), 2),
+    }
+
+
+def down(depth: int, run: Any, count: int = 200) -> float:
+    """Return microseconds a call, called from so deep."""
+    if depth:
+        return down(depth - 1, run, count)
+    began = time.thread_time()  # processor time: others may use the machine too
+    for _ in range(count):
+        run()
+    return (time.thread_time() - began) / count * 1e6
+
+
+def run_growth(folder: Path, observed: bool, steps: int = 2000) -> None:
+    """Print what grows per step of a program that gives back all it opens."""
+    import asyncio
+    import gc
+    import os
+    import socket
+    import sqlite3
+    import threading
+    import weakref
+
+    import psutil
+
+    from resleak import provenance
+
+    file = str(folder / "file")
+    Path(file).touch()
+    look: Any = provenance.start(folder, "").look if observed else lambda *_: None
+    alive: list[weakref.ref[Any]] = []
+
+    def step(number: int) -> None:
+        with open(file) as opened, socket.socket() as connected:
+            database = sqlite3.connect(file + ".db")
+            thread = threading.Thread(target=int)
+            thread.start()
+            thread.join()
+            database.close()
+            if number == steps - 1:
+                alive.extend(map(weakref.ref, (opened, connected, thread)))
+        os.close(os.open(file, os.O_RDONLY))
+
+    async def tasks() -> None:
+        await asyncio.gather(*(asyncio.sleep(0) for _ in range(3)))
+
+    loop = asyncio.new_event_loop()
+    readings = []
+    for number in range(steps):
+        step(number)
+        loop.run_until_complete(tasks())
+        look(3, number, number if number % 10 == 9 else None)
+        if number in (steps // 4, steps // 2, steps - 1):
+            gc.collect()
+            readings.append((sys.getallocatedblocks(), sum(psutil.heap_info()[:2])))
+    _, (blocks, heap), (blocks_end, heap_end) = readings  # the first loads things of its own
+    taken = steps - 1 - steps // 2
+    answer = {"blocks_per_step": (blocks_end - blocks) / taken,
+              "bytes_per_step": (heap_end - heap) / taken,
+              "kept_alive": sum(ref() is not None for ref in alive)}  # fmt: skip
+    print(json.dumps(answer))
+    os._exit(0)
+
+
+def run_hook() -> None:
+    """Print what it takes to ask for a stack of 20 frames, without and with an audit hook."""
+    from resleak.provenance.calls import Calls
+
+    calls = Calls([], {})
+    answer = {"without_us": min(down(20, calls.here) for _ in range(200))}
+    sys.addaudithook(lambda _event, _args: None)
+    answer["with_us"] = min(down(20, calls.here) for _ in range(200))
+    print(json.dumps({name: round(value, 2) for name, value in answer.items()}))
+
+
+def asked(what: str) -> Any:
+    """Return what a fresh process prints."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, __file__, what, folder]
+        return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path)
+    for part in ("corpus", "costs", "growth", "alone", "hook"):
+        parser.add_argument(f"--{part}", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.corpus:
+        run_corpus(options.corpus)
+    if options.costs:
+        run_costs(options.costs)
+    if options.growth:
+        run_growth(options.growth, observed=True)
+    if options.alone:
+        run_growth(options.alone, observed=False)
+    if options.hook:
+        return run_hook()
+    growth = {"observed": asked("--growth"), "alone": asked("--alone")}
+    answer = {"accuracy": accuracy(), "costs": asked("--costs"), "growth": growth}
+    answer["hook"] = asked("--hook")
+    show(answer)
+    if options.json:
+        options.json.write_text(json.dumps(answer, indent=1) + "\n")
+
+
+def show(answer: dict[str, Any]) -> None:
+    for group, score in answer["accuracy"].items():
+        print(f"{group:20}", ", ".join(f"{word} {count}" for word, count in score.items()))
+    seen = [score for group, score in answer["accuracy"].items() if group != "unseen"]
+    right, of = (sum(s.get("right", 0) for s in seen), sum(sum(s.values()) for s in seen))
+    print(f"{'all but unseen':20} {100 * right / of:.2f} % of {of}")
+    for name, cost in answer["costs"].items():
+        print(f"{name:20}", ", ".join(f"{key} {value}" for key, value in cost.items()))
+    print("growth", answer["growth"])
+    print("stack of 20 frames", answer["hook"])
+
+
+if __name__ == "__main__":
+    main()

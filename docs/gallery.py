@@ -1,0 +1,98 @@
+"""Write a site of all reports into build/site: plain files, for any host or for none.
+
+    python docs/gallery.py [NOTEBOOK …]
+
+Each notebook becomes a report; the first page has the claims, and says what each report answers.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from types import SimpleNamespace
+
+import nbformat
+import pandas as pd
+from nbconvert.filters import markdown2html
+
+from resleak import console, figures, findings, report, share
+
+ROOT = Path(__file__).parent.parent
+SITE = ROOT / "build" / "site"
+_TITLE = "What was claimed about leaks, and what is so"
+_INTRODUCTION = """<p>Each claim was put to the test in fresh processes, with the faulty and
+the cured code side by side. Every report below is one file: it opens offline, and holds its
+captures for <code>resleak.load</code>.</p>"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A report of the site: its file, what it asks, what it answers, and what it weighs."""
+
+    name: str
+    title: str
+    lead: str
+    size: int
+    seconds: float
+
+
+def build(notebooks: Sequence[Path]) -> list[Entry]:
+    """Share notebooks into the site, linked with each other."""
+    links = {path.name: f"{path.stem}.html" for path in notebooks}
+    entries = []
+    for path in notebooks:
+        begun = time.monotonic()
+        target = share.share(path, SITE / f"{path.stem}.html", links=links)
+        title, lead = report.told(share.read(path))
+        took = time.monotonic() - begun
+        entries.append(Entry(target.name, title, lead, target.stat().st_size, took))
+        console.say(f"{target.name}: {entries[-1].size / 1000:.0f} kB, {took:.0f} s")
+    return entries
+
+
+def index(entries: Sequence[Entry], claims: pd.DataFrame, cases: Mapping[str, str]) -> str:
+    """Return the first page: what there is to read, and all claims in a table."""
+    links = {name: name for name in (*cases.values(), *(entry.name for entry in entries))}
+    listed = "".join(map(_listed, entries))
+    table = figures.claims_table(claims, cases)
+    output = nbformat.v4.new_output("display_data", {"text/html": table.html})
+    cells = [
+        nbformat.v4.new_markdown_cell(_TITLE),
+        nbformat.v4.new_markdown_cell(
+            f"{_INTRODUCTION}<h2>Reports</h2><ul>{listed}</ul><h2>All claims</h2>"
+        ),
+        nbformat.v4.new_code_cell("figures.claims_table(findings)", outputs=[output]),
+    ]
+    made = [("Reports", f"{len(entries)}, {sum(e.size for e in entries) / 1e6:.1f} MB")]
+    book = SimpleNamespace(cells=cells)
+    return report.Page(book, made + share.written_with(), _TITLE, links=links).plain_html()
+
+
+def _listed(entry: Entry) -> str:
+    lead = markdown2html(entry.lead).removeprefix("<p>").removesuffix("</p>")
+    size = f"<small>{entry.size / 1000:.0f} kB</small>"
+    return f'<li><p><a href="{entry.name}">{escape(entry.title)}</a> {size}<br>{lead}</p></li>'
+
+
+def main() -> None:
+    """Build the site, and say what it weighs and how long it took."""
+    begun = time.monotonic()
+    given = [Path(path) for path in sys.argv[1:]]
+    notebooks = given or sorted((ROOT / "notebooks").glob("*.ipynb"))
+    entries = build(notebooks)
+    cases = {k: Path(name).stem + ".html" for k, name in findings.cases(ROOT / "notebooks").items()}
+    cases = {k: name for k, name in cases.items() if name in {entry.name for entry in entries}}
+    claims = findings.stored(ROOT / "data" / "captures")
+    share.write(SITE / "index.html", index(entries, claims, cases))
+    files = [path for path in SITE.rglob("*") if path.is_file()]
+    weight = sum(path.stat().st_size for path in files) / 1e6
+    took = time.monotonic() - begun
+    console.out(f"build/site: {len(files)} files, {weight:.1f} MB, written in {took:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

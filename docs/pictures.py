@@ -1,0 +1,60 @@
+"""Take the pictures of the README, light, in a Chromium without a window and without a network."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from resleak import share
+
+ROOT = Path(__file__).parent.parent
+IMAGES = ROOT / "docs" / "images"
+sys.path.insert(0, str(ROOT / "tests"))
+
+import conftest  # noqa: E402
+from pages import until  # noqa: E402
+
+#: Picture, the file it shows, which element (the page's top, if none), how wide, how high.
+PICTURES = (
+    ("report", "23_arc", "", 1200, 1020),
+    ("growth", "23_arc", ".figure >> nth=2", 1200, 900),
+    ("flame", "23_arc", ".resleak-flame", 1200, 900),
+    ("phone", "23_arc", "", 390, 844),
+    ("register", "23_arc", "main .scroll >> nth=0", 1200, 620),
+)
+
+
+def main() -> None:
+    """Share what is shown, and take every picture of it."""
+    from playwright.sync_api import sync_playwright
+
+    pages = {name: _page(name) for name in {picture[1] for picture in PICTURES}}
+    chromium = next(filter(None, map(conftest.shutil.which, conftest._NAMES)))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(conftest._FLAGS))
+        for name, shown, element, width, height in PICTURES:
+            page = browser.new_page(
+                viewport={"width": width, "height": height},
+                color_scheme="light",
+                device_scale_factor=1.5,
+            )
+            page.goto(pages[shown].as_uri())
+            until(page, "document.documentElement.dataset.height > 0")
+            target = IMAGES / f"{name}.png"
+            if element:
+                page.locator(element).screenshot(path=target)
+            else:
+                page.screenshot(path=target)
+            print(target.relative_to(ROOT), f"{target.stat().st_size / 1000:.0f} kB")
+            page.close()
+        browser.close()
+
+
+def _page(name: str) -> Path:
+    return share.share(
+        ROOT / "notebooks" / f"{name}.ipynb", ROOT / "build/reports" / f"{name}.html"
+    )
+
+
+if __name__ == "__main__":
+    main()

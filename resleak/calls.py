@@ -1,0 +1,72 @@
+"""Calling what people wrote: sync or async, generator or not, with as much as it takes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import Any
+
+from resleak.errors import ScenarioError
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def fitted(function: Callable[..., Any], offered: int, *, defaults: bool = True) -> Any:
+    """Return a function that may be given more arguments than the original takes.
+
+    Parameters
+    ----------
+    function : callable
+        As people wrote it.
+    offered : int
+        How many arguments it will be called with.
+    defaults : bool
+        Whether arguments that have a default are given, too.
+
+    Raises
+    ------
+    ScenarioError
+        If it needs more arguments than there are.
+    """
+    count = _taken(function, offered, defaults)
+    if count == offered:
+        return function
+    return lambda *given: function(*given[:count])
+
+
+def _taken(function: Callable[..., Any], offered: int, defaults: bool) -> int:
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # one written in C need not tell
+        return min(1, offered)
+    if any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters):
+        return offered
+    named = [p for p in parameters if p.kind in _POSITIONAL]
+    needed = [p.name for p in named if p.default is p.empty]
+    if len(needed) > offered:
+        name = getattr(function, "__name__", "it")
+        raise ScenarioError(
+            f"{name}({', '.join(needed)}) needs {len(needed)} arguments, and gets {offered} at most"
+        )
+    return min(len(named if defaults else needed), offered)
+
+
+def is_async(function: object) -> bool:
+    """Tell whether a function needs an event loop."""
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+
+
+async def entered(stack: AsyncExitStack, setup: Callable[..., Any], *given: object) -> Any:
+    """Run a set-up and return what it yields or returns; a generator goes on as `stack` closes."""
+    call = fitted(setup, len(given))
+    if inspect.isasyncgenfunction(setup):
+        return await stack.enter_async_context(asynccontextmanager(call)(*given))
+    if inspect.isgeneratorfunction(setup):
+        return stack.enter_context(contextmanager(call)(*given))
+    return await result(call(*given))
+
+
+async def result(value: Any) -> Any:
+    """Return a value, waiting for it if it has to be waited for."""
+    return await value if inspect.isawaitable(value) else value

@@ -1,0 +1,33 @@
+"""plotly.js for a page that works without a network: the small build where it will do."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterable
+from importlib.resources import files
+
+#: What the basic build of plotly.js draws; a trace without a type is a scatter.
+BASIC = frozenset({"bar", "pie", "scatter"})
+_NAME = "plotly-basic-{version}.min.js.gz"
+
+
+def plotlyjs(kinds: Iterable[str]) -> bytes:
+    """Return a build of plotly.js that draws these kinds of traces, compressed with gzip.
+
+    Parameters
+    ----------
+    kinds : iterable of str
+        Such as ``scatter`` or ``icicle``.
+
+    Returns
+    -------
+    bytes
+        The basic build (0.4 MB) if it draws them and is of the version that plotly has; else the
+        whole (1.5 MB).
+    """
+    from plotly.offline import get_plotlyjs, get_plotlyjs_version
+
+    basic = files(__package__).joinpath(_NAME.format(version=get_plotlyjs_version()))
+    if BASIC.issuperset(kinds) and basic.is_file():
+        return basic.read_bytes()
+    return gzip.compress(str(get_plotlyjs()).encode(), mtime=0)

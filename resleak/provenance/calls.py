@@ -1,0 +1,159 @@
+"""Call stacks as numbers: where a thread is now, told in microseconds and without keeping it alive.
+
+A stack that was seen before is recognised by the addresses of its instructions. When a code object
+is freed, its address may soon be another's, so that all is forgotten that was known by addresses.
+What was learned once, names and lines, stays.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from itertools import repeat, takewhile
+from types import CodeType, FrameType
+
+#: Function, file and line of a caller.
+Frame = tuple[str, str, int]
+#: Returns the node below which a stack stands.
+Base = Callable[[], int]
+#: The node of what has no known stack.
+UNKNOWN = -1
+#: Stand above frames whose callers are left out: too many of them, or not all the same.
+DEEPER: Frame = ("<deeper callers>", "", 0)
+SEVERAL: Frame = ("<several callers>", "", 0)
+#: More frames, and more stacks, than this are not followed.
+_MOST_FRAMES, _MOST_NODES, _MOST_KNOWN = 128, 100_000, 20_000
+
+
+class Calls:
+    """A tree of callers: a node's parent is its caller, and a stack is the node of its last frame.
+
+    Where a thread or an event loop begins with work that it was given, the stack goes on with that
+    of who gave it.
+
+    Parameters
+    ----------
+    outer : iterable of str
+        Files whose frames, and all above them, are left out: what starts the studied code.
+    entries : mapping of code to callable
+        Functions above which stacks go on elsewhere, and what returns the node at which they do.
+
+    Attributes
+    ----------
+    nodes : list of (int, str, str, int)
+        Parent (-1 at the top), function, file and line, by the node's number.
+    """
+
+    def __init__(self, outer: Iterable[str], entries: Mapping[CodeType, Base]) -> None:
+        self.nodes: list[tuple[int, str, str, int]] = []
+        self._depths: list[int] = []
+        self._outer = frozenset(outer)
+        # Their code is kept here, so that nothing else gets its addresses.
+        self._entries = dict(entries)
+        self._stops: dict[int, Base] = {}
+        self._numbers: dict[tuple[int, str, str, int], int] = {}
+        self._known: dict[tuple[int, ...], int] = {}
+        self._codes: dict[int, weakref.ref[CodeType]] = {}
+
+    def here(self, skip: int = 1) -> int:
+        """Return the node of the calling thread's stack.
+
+        Parameters
+        ----------
+        skip : int
+            Innermost frames to leave out; 1 is the caller's.
+        """
+        first = frame = sys._getframe(skip + 1)
+        key: list[int] = []
+        add, stops = key.append, self._stops
+        for _ in repeat(None, _MOST_FRAMES):
+            # Instructions are stored within their code object: no two have the same address.
+            place = id(frame.f_code) + frame.f_lasti
+            if place in stops:
+                add(stops[place]())
+                break
+            add(place)
+            frame = frame.f_back  # type: ignore[assignment]
+            if frame is None:
+                break
+        places = tuple(key)
+        node = self._known.get(places)
+        return self._learn(first, places) if node is None else node
+
+    def stack(self, node: int) -> list[Frame]:
+        """Return the frames of a node, the innermost first."""
+        frames = []
+        while node >= 0:
+            node, *frame = self.nodes[node]
+            frames.append(tuple(frame))
+        return frames  # type: ignore[return-value]
+
+    def shared(self, nodes: Iterable[int]) -> int:
+        """Return the innermost frames that some stacks share, or `UNKNOWN` if there are none."""
+        different = set(nodes)
+        if len(different) == 1:
+            return different.pop()
+        stacks = [self.stack(node) for node in different]
+        same = takewhile(lambda frames: len(set(frames)) == 1, zip(*stacks))  # noqa: B905
+        shared = [frames[0] for frames in same]
+        return self._enter([*shared, SEVERAL]) if shared else UNKNOWN
+
+    def _learn(self, frame: FrameType | None, places: tuple[int, ...]) -> int:
+        frames: list[Frame] = []
+        base: Base | None = None
+        while frame is not None and len(frames) < _MOST_FRAMES:
+            base = self._base(frame)
+            if base is not None:
+                break
+            code = frame.f_code
+            self._watch(code)
+            frames.append((code.co_name, code.co_filename, frame.f_lineno or 0))
+            frame = frame.f_back
+        if len(frames) == _MOST_FRAMES:
+            frames.append(DEEPER)
+        node = self._enter(frames, base() if base else UNKNOWN)
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        self._known[places] = node
+        return node
+
+    def _base(self, frame: FrameType) -> Base | None:
+        """Return what tells where a stack goes on, if it is not with this frame."""
+        code = frame.f_code
+        if code.co_filename in self._outer:
+            self._entries[code] = _nowhere
+        base = self._entries.get(code)
+        if base is not None:
+            self._stops[id(code) + frame.f_lasti] = base
+        return base
+
+    def _watch(self, code: CodeType) -> None:
+        if id(code) not in self._codes:
+            self._codes[id(code)] = weakref.ref(code, partial(self._forget, id(code)))
+
+    def _forget(self, code: int, _ref: object) -> None:
+        self._codes.pop(code, None)
+        self._known.clear()
+
+    def _enter(self, frames: list[Frame], node: int = UNKNOWN) -> int:
+        """Return the node of frames, the innermost first, below a node."""
+        if node >= 0 and self._depths[node] > _MOST_FRAMES:
+            # Work that gives itself work again and again must not make stacks without end.
+            frames, node = [*frames, DEEPER], UNKNOWN
+        for frame in reversed(frames):
+            key = (node, *frame)
+            found = self._numbers.get(key)
+            if found is None:
+                if len(self.nodes) >= _MOST_NODES:
+                    return UNKNOWN
+                found = self._numbers[key] = len(self.nodes)
+                self.nodes.append(key)
+                self._depths.append(self._depths[node] + 1 if node >= 0 else 0)
+            node = found
+        return node
+
+
+def _nowhere() -> int:
+    return UNKNOWN

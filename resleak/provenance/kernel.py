@@ -1,0 +1,138 @@
+"""What the system knows of this process: descriptors, threads, child processes."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from _socket import socket as RawSocket  # noqa: N812
+from collections.abc import Iterator
+from os import open as open_file  # before `wraps` replaces it
+from typing import Any
+
+_FD, _TASK = "/proc/self/fd", "/proc/self/task"
+_MOST_PROBED = 65_536
+_ANONYMOUS = {
+    "[eventpoll]": "epoll",
+    "[eventfd]": "eventfd",
+    "[timerfd]": "timerfd",
+    "[signalfd]": "signalfd",
+    "[pidfd]": "pidfd",
+    "inotify": "inotify",
+}
+_DELETED = " (deleted)"
+
+
+def descriptors() -> Iterator[tuple[int, os.stat_result]]:
+    """Yield each open descriptor with what it is of."""
+    for number in _numbers():
+        try:
+            yield number, os.fstat(number)
+        except OSError:  # that of the listing itself
+            continue
+
+
+def numbers() -> set[int]:
+    """Return the numbers of the open descriptors."""
+    return {number for number, _ in descriptors()}
+
+
+def _numbers() -> Iterator[int]:
+    try:
+        return map(int, os.listdir(_FD))
+    except OSError:  # no descriptor left to list them with
+        return iter(range(min(os.sysconf("SC_OPEN_MAX"), _MOST_PROBED)))
+
+
+def kind_of(number: int, status: os.stat_result) -> tuple[str, str]:
+    """Return the kind and the target of a descriptor."""
+    target = link(number)
+    mode = status.st_mode
+    if stat.S_ISSOCK(mode):
+        return _socket(number)
+    if stat.S_ISFIFO(mode):
+        return "pipe", "" if target.startswith("pipe:") else target
+    if target.startswith("anon_inode:"):
+        name = target.removeprefix("anon_inode:")
+        return _ANONYMOUS.get(name, "other"), ""
+    if target.startswith("/memfd:"):
+        return "memfd", ""
+    if stat.S_ISDIR(mode):
+        return "directory", target
+    return ("file" if stat.S_ISREG(mode) else "device"), target
+
+
+def link(number: int) -> str:
+    """Return what a descriptor is of, as the system writes it."""
+    try:
+        return os.readlink(f"{_FD}/{number}").removesuffix(_DELETED)
+    except OSError:
+        return ""
+
+
+def status_of(path: Any) -> os.stat_result | None:
+    """Return what is at a path or a descriptor; None if nothing is."""
+    try:
+        return os.stat(path)
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _socket(number: int) -> tuple[str, str]:
+    """Return the kind of a socket, and who is at its other end."""
+    try:
+        made = RawSocket(fileno=number)
+    except OSError:
+        return "socket", ""
+    try:
+        if made.family not in (socket.AF_INET, socket.AF_INET6):
+            return "unix socket" if made.family == socket.AF_UNIX else "socket", ""
+        return "socket", _peer(made)
+    finally:
+        made.detach()
+
+
+def _peer(made: RawSocket) -> str:
+    try:
+        return "to {}:{}".format(*made.getpeername()[:2])
+    except OSError:  # it has none
+        return "at {}:{}".format(*made.getsockname()[:2])
+
+
+def threads() -> list[int]:
+    """Return the numbers of this process's threads."""
+    try:
+        return [int(name) for name in os.listdir(_TASK)]
+    except OSError:
+        return []
+
+
+def thread_name(number: int) -> str:
+    """Return the name that the system has for a thread."""
+    return _text(f"{_TASK}/{number}/comm").strip()
+
+
+def children() -> set[int]:
+    """Return the numbers of the child processes, ended ones that nobody waited for among them."""
+    found: set[int] = set()
+    for thread in threads():
+        found.update(map(int, _text(f"{_TASK}/{thread}/children").split()))
+    return found
+
+
+def process_name(number: int) -> str:
+    """Return the name that the system has for a process."""
+    return _text(f"/proc/{number}/comm").strip()
+
+
+def _text(path: str) -> str:
+    try:
+        file = open_file(path, os.O_RDONLY)
+    except OSError:
+        return ""
+    try:
+        return os.read(file, 65_536).decode(errors="replace")
+    except OSError:
+        return ""
+    finally:
+        os.close(file)

@@ -1,0 +1,35 @@
+"""Short runs that follow handles, through the real pipeline."""
+
+from __future__ import annotations
+
+import textwrap
+import threading
+from pathlib import Path
+
+from resleak import frames
+from resleak.measuring import measure
+from resleak.plan import jobs, plan
+
+
+def followed(
+    scenario: str, out: Path, variant: str | None = None, steps: int = 12
+) -> frames.Captures:
+    """Return the capture of one variant, or of all, with handles followed."""
+    what = plan(scenario, None, out, steps, "quick")
+    for job in jobs(what, [variant] if variant else None, 1, 0, {}):
+        if job.instrument == "handles":
+            measure(job, lambda *_: None, threading.Event())
+    return frames.load(out)
+
+
+def written(folder: Path, body: str, name: str = "work.py") -> str:
+    """Write a file to follow, and return its path."""
+    path = folder / name
+    path.write_text(textwrap.dedent(body))
+    return str(path)
+
+
+def lines(path: Path | str, mark: str) -> set[int]:
+    """Return the lines of a file that end with a mark."""
+    text = Path(path).read_text(encoding="utf-8").split("\n")
+    return {number for number, line in enumerate(text, 1) if line.endswith(mark)}

@@ -1,0 +1,206 @@
+"""Captures travel inside a report and come out as they were; those of strangers are doubted."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import lzma
+import shutil
+import tarfile
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from bs4 import BeautifulSoup
+
+import resleak
+from resleak import brief, contents, embedded, figures, frames, report, store
+from resleak.errors import StoreError
+from resleak.redact import Redactor
+
+#: What a stranger may call a function, a file or a scenario.
+HARM = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
+TURNED, LONG = "safe\u202etxt.exe", "x" * 5_000
+
+
+@pytest.fixture(scope="module")
+def stored(project) -> Path:
+    return project / "data" / "captures" / "arc" / "auth_cache"
+
+
+@pytest.fixture(scope="module")
+def sent(stored, tmp_path_factory) -> Path:
+    """Return a report that was made from stored captures."""
+    text, left_out = embedded.pack(store.folders(stored), str)
+    assert left_out == []
+    path = tmp_path_factory.mktemp("sent") / "report.html"
+    path.write_text(report.Page(nbformat.v4.new_notebook(), archive=text).html(), encoding="utf-8")
+    return path
+
+
+def test_captures_come_back_whole(stored, sent):
+    """Every table of every capture in a report equals the one that went in, with its units."""
+    before, after = resleak.load(stored), resleak.load(sent)
+    assert [repr(c) for c in after] == [repr(c) for c in before]
+    for one, other in zip(before, after, strict=True):
+        assert {**other.manifest, "env": {}} == {**one.manifest, "env": {}}
+        for path in one.path.glob("*.parquet"):
+            pd.testing.assert_frame_equal(one.table(path.stem), other.table(path.stem))
+            assert one.table(path.stem).attrs == other.table(path.stem).attrs
+
+
+def test_a_report_is_judged_as_its_captures_are(stored, sent):
+    """The verdicts on what a report holds are those on the folder it was made of."""
+    assert str(resleak.judge(resleak.load(sent))) == str(resleak.judge(resleak.load(stored)))
+
+
+def test_stacks_wait_for_what_matters_more(project, monkeypatch):
+    """Where there is no room for everything, the gauges are in and the stacks are left out."""
+    monkeypatch.setattr(embedded, "MOST_TEXT", 60_000)
+    folders = store.folders(project / "data" / "captures" / "arc" / "auth_cache")
+    text, left_out = embedded.pack(folders, str)
+    assert 10_000 < len(text) <= 60_000
+    assert {store.read_manifest(folder)["instrument"] for folder in left_out} == {"memray"}
+
+
+def test_what_is_private_in_a_capture_stays_here(stored):
+    """Names of files and functions go through the redactor, and the environment is left out."""
+    redactor = Redactor([], "raw_decode", "auth_cache", {})
+    text, _ = embedded.pack(store.folders(stored), redactor.text)
+    packed = embedded._expanded(base64.b64decode(text))
+    assert b"raw_decode" not in packed
+    assert b"GLIBC_TUNABLES" not in packed
+    assert b"[user]" in packed
+    assert redactor.found["user name"] > 0
+
+
+def archive(**files: bytes) -> str:
+    """Return files as a report would hold them."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return base64.b64encode(lzma.compress(buffer.getvalue())).decode()
+
+
+def linked() -> str:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:") as tar:
+        member = tarfile.TarInfo("a/b/c/manifest.json")
+        member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(member)
+    return base64.b64encode(lzma.compress(buffer.getvalue())).decode()
+
+
+def small_table_of_many() -> bytes:
+    buffer = io.BytesIO()
+    table = pa.table({"x": pa.array(["y" * 1000] * 1000)})
+    pq.write_table(table, buffer, use_dictionary=True)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (archive(**{"../../../x/manifest.json": b"{}"}), "has no place in a capture"),
+        (archive(**{"/a/b/c/manifest.json": b"{}"}), "has no place in a capture"),
+        (archive(**{"a/b/c/manifest.py": b"import os"}), "has no place in a capture"),
+        (linked(), "has no place in a capture"),
+        (archive(**{"a/b/c/trace.parquet": b"PAR1"}), "are damaged"),
+        (archive(**{"a/b/c/trace.parquet": small_table_of_many()}), "not as we write them"),
+        (base64.b64encode(lzma.compress(bytes(3 << 20))).decode(), "more than 1 MiB"),
+        (archive(**{"a/b/c/manifest.json": b"{}"})[:80], "damaged: cut off"),
+        (base64.b64encode(b"no xz").decode(), "are damaged"),
+        ("abc", "are damaged"),
+        (archive(**{"a/b/c/manifest.json": b"{}"}), "has schema None"),
+        (archive(), "there is no complete capture"),
+    ],
+)
+def test_what_is_not_as_we_write_it_is_refused(tmp_path, monkeypatch, text, told):
+    """Paths that lead out, links, programs, bombs and damage get one line, and write nothing."""
+    monkeypatch.setattr(embedded, "_MOST_BYTES", 1 << 20)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    sent = tmp_path / "sent.html"
+    sent.write_text(f"<p>{embedded.script(text)}")
+    with pytest.raises(StoreError, match=told) as error:
+        resleak.load(sent)
+    assert "\n" not in str(error.value)
+    left = [path for path in tmp_path.rglob("*") if path.is_file() and path != sent]
+    assert left == [p for p in left if p.name == "manifest.json" and "no place" not in told]
+
+
+@pytest.mark.parametrize("content", ["", "<p>hello", "<script type='application/x-xz'>x</script>"])
+def test_what_is_no_report_is_told(tmp_path, content):
+    """A file without captures gets a line that says how to make one that has some."""
+    page = tmp_path / "page.html"
+    page.write_text(content)
+    with pytest.raises(StoreError, match="no report with captures in it: `resleak share`"):
+        resleak.load(page)
+
+
+@pytest.fixture(scope="module")
+def hostile(stored, tmp_path_factory) -> Path:
+    """Return captures in which every name of a function, a file and the scenario means harm."""
+    folder = tmp_path_factory.mktemp("hostile")
+    shutil.copytree(stored / "leaky", folder / "leaky")
+    for found in store.folders(folder):
+        told = json.loads((found / "manifest.json").read_text())
+        told["scenario"] |= {"name": HARM, "title": TURNED + HARM, "doc": HARM, "claim": HARM}
+        (found / "manifest.json").write_text(json.dumps(told))
+        for path in found.glob("stacks.parquet"):
+            table = store.read_table(path)
+            names = pa.array([HARM + TURNED + LONG] * len(table))
+            for column in ("function", "file"):
+                at = table.schema.get_field_index(column)
+                table = table.set_column(at, table.schema.field(at), names)
+            pq.write_table(table, path)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def told(hostile) -> BeautifulSoup:
+    """Return a report of hostile captures, with all that a notebook would show of them."""
+    captures = frames.load(hostile)
+    judged = resleak.judge(captures)
+    shown = [
+        {"text/markdown": str(figures.answer(judged))},
+        {"text/markdown": str(figures.about(judged))},
+        {"text/markdown": str(figures.guilty(judged.variants["leaky"]))},
+        {"text/html": figures.verdict_table(judged.frame).html},
+        {"text/html": figures.outcome_table(judged).html},
+        {"text/html": figures.sites_table(judged.variants["leaky"].sites).html},
+        {"text/html": judged._repr_html_()},
+        {"text/html": captures._repr_html_()},
+        figures.flamegraph(resleak.profile(captures), title=HARM)._repr_mimebundle_(),
+        {report._PLOTLY: json.loads(figures.timeline(resleak.traces(captures)).to_json())},
+    ]
+    outputs = [nbformat.v4.new_output("display_data", data) for data in shown]
+    cells = [nbformat.v4.new_code_cell("show()", outputs=[one]) for one in outputs]
+    redactor = Redactor.here()
+    held = contents.gather({"captures": captures, "judged": judged})
+    found = [brief.Finding(**redactor.tree(one)) for one in held["findings"]]
+    book = redactor.tree(nbformat.v4.new_notebook(cells=cells))
+    page = report.Page(book, findings=found, archive=held["archive"]).html()
+    return BeautifulSoup(page, "html.parser")
+
+
+def test_names_that_mean_harm_are_text(told):
+    """Nothing of a hostile name becomes an element, a handler or a script, wherever it is shown."""
+    assert len(told.find_all("script", type=False)) == 2
+    assert not told.find_all("img")
+    assert not [tag for tag in told.find_all(True) if any(a.startswith("on") for a in tag.attrs)]
+    assert HARM in told.find(class_="brief").get_text()
+    assert HARM in told.find(id="summary-text").get_text()
+
+
+def test_text_that_would_turn_around_is_named(told):
+    """A control that reorders what is read shows as its number, in text and in figures."""
+    assert "\u202e" not in str(told)
+    assert "safe⟨U+202E⟩txt.exe" in told.find(class_="brief").get_text()

@@ -1,0 +1,118 @@
+"""What a verdict says of who opened what leaks, from stored captures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from resleak import claims, figures, findings, frames, handles
+from resleak.claims import Judgement
+from resleak.stacks import difference, joined, where
+
+LEAKY = "resleak/scenarios/arc/sqlite_connections.py:94 in create_policy"
+
+
+@pytest.fixture(scope="module")
+def captures(project: Path) -> frames.Captures:
+    """Return the stored captures of the sqlite case."""
+    return frames.load(project / "data/captures/arc/sqlite_connections")
+
+
+@pytest.fixture(scope="module")
+def judged(captures: frames.Captures) -> Judgement:
+    """Judge all but the memory."""
+    return claims.judge(frames.Captures(c for c in captures if c.instrument != "memray"))
+
+
+def test_a_leak_has_its_origin_and_what_is_level_has_none(judged: Judgement) -> None:
+    """Each variant that leaks or waits names its own line; the cured one names none."""
+    origins = judged.frame.query("gauge == 'fds'").set_index("variant")["origin"]
+    ends = origins.str.extract(r":(\d+) in create_policy$")[0].fillna("")
+    assert ends.to_dict() == {
+        **{"leaky": "94", "leaky_error_dropped": "94", "proposed": "108"},
+        **{"proposed_success_only": "108", "fixed": ""},
+    }
+    assert set(judged.frame.query("gauge != 'fds'")["origin"]) == {""}
+
+
+def test_sentence_and_json_name_the_line(judged: Judgement) -> None:
+    """The verdict in words, as JSON and in the table of all claims says where it was opened."""
+    assert f"fds leak 1 descriptors/step [1, 1], opened at {LEAKY}" in judged.sentence("leaky")
+    told = judged.to_dict()["variants"]
+    assert told["leaky"]["gauges"]["fds"]["origin"] == LEAKY
+    assert [one["line"] for one in told["leaky"]["origins"]] == [94]
+    assert told["fixed"]["origins"] == []
+    assert findings.finding(judged)["origin"] == LEAKY
+    short = LEAKY.rpartition("/")[2]
+    assert f"opened at {short}" in figures.verdict_table(judged.frame).html
+
+
+def test_prose_names_the_line_or_says_that_there_is_none(judged: Judgement) -> None:
+    """The sentence has rate, line and function; of a clean variant it says that nothing leaks."""
+    place, function = LEAKY.split(" in ")
+    said = f"`leaky`: `fds` leak, 1 per step, opened at `{place}` in `{function}`."
+    assert figures.opened(judged.variants["leaky"]).text == said
+    assert "no handles leak" in figures.opened(judged.variants["fixed"]).text
+    assert "No handles leak" in figures.openings_table(judged.variants["fixed"]).html
+
+
+def test_names_of_others_are_escaped(judged: Judgement) -> None:
+    """A function's name from someone else's capture is text, not markup."""
+    origins = judged.variants["leaky"].origins.assign(function="<script>", file="`a`.py")
+    shown = replace(judged.variants["leaky"], origins=origins)
+    assert "<script>" not in figures.openings_table(shown).html
+    assert "`'a'.py:94`" in figures.opened(shown).text
+
+
+def test_where_no_stack_is_known_it_says_so(judged: Judgement) -> None:
+    """What a library opened by itself has no line, and none is made up."""
+    unknown = judged.variants["leaky"].origins.assign(function="<no Python stack>", file="", line=0)
+    shown = replace(judged.variants["leaky"], origins=unknown)
+    assert "opened at a place that is not known" in figures.opened(shown).text
+    assert handles.named(unknown) == {}
+
+
+def test_the_flame_graph_counts_descriptors(captures: frames.Captures) -> None:
+    """All 120 descriptors of the run stand below one frame; the cured code has none of them."""
+    leaky, fixed = (handles.growth(captures.select(variant=v)) for v in ("leaky", "fixed"))
+    flame = figures.flamegraph(leaky, unit="descriptors")
+    assert flame.payload["unit"] == "descriptors"
+    assert flame.table[["function", "line", "per_step", "share"]].values.tolist() == [
+        ["create_policy", 94, 1.0, 1.0]
+    ]
+    assert leaky.changes["bytes"].sum() == 120
+    before, after = joined(fixed, leaky)
+    drawn = figures.flamegraph(after, before=before, unit="descriptors")
+    assert drawn.table["change"].tolist() == [1.0]
+    assert difference(before, after)["state"].tolist() == ["new"]
+
+
+def test_filters_choose_by_kind(captures: frames.Captures) -> None:
+    """A filter takes the kind of a handle for its allocator."""
+    from resleak.stacks import only, sites
+
+    held = handles.held(captures.select(variant="leaky"))
+    assert sites(only(held, where(allocator="sqlite3")))["line"].tolist() == [94]
+    assert not len(sites(only(held, where(allocator="socket"))))
+
+
+def test_ages_grow_from_the_step_of_creation(captures: frames.Captures) -> None:
+    """Of what leaks one was created in each step, and is as old as the steps since."""
+    listed = handles.table(captures.select(variant="leaky"))
+    kept = listed[(listed["kind"] == "sqlite3") & listed["open"]]
+    assert kept["created_step"].tolist() == list(range(1, 151))
+    assert kept["age"].tolist() == [float(150 - step) for step in range(1, 151)]
+    assert set(kept["target"]) == {"<tmp>/policies.db"}
+
+
+def test_captures_without_handles_have_no_origin(captures: frames.Captures) -> None:
+    """Captures made before handles were followed are judged as before."""
+    alone = claims.judge(captures.select(instrument="gauges"))
+    assert set(alone.frame["origin"]) == {""}
+    assert handles.table(captures.select(instrument="gauges")).empty
+    unknown = handles.growth(captures.select(instrument="gauges"))
+    assert isinstance(unknown.frames, pd.DataFrame)
+    assert unknown.captures == 0

@@ -1,0 +1,187 @@
+"""Recording commands: what is started is watched, and nothing of it is left running."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+import resleak
+
+SERVER = """
+    import os, sys
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self):
+            os.open(os.devnull, os.O_RDONLY)
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+LOAD = """
+    import http.client, sys, time
+    client = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]))
+    until = time.monotonic() + 2.5
+    while time.monotonic() < until:
+        client.request("GET", "/")
+        client.getresponse().read()
+        time.sleep(0.02)
+"""
+FORKS = """
+    import os, time
+    from pathlib import Path
+
+    if os.fork() == 0:
+        Path("child").write_text(str(os.getpid()))
+    kept = []
+    while True:
+        kept.append(bytearray(100_000))
+        time.sleep(0.02)
+"""
+QUICK = ("record", "--every", "0.1", "--json")
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    for name, body in {"server": SERVER, "load": LOAD, "forks": FORKS}.items():
+        (tmp_path / f"{name}.py").write_text(textwrap.dedent(body))
+    return tmp_path
+
+
+@pytest.fixture
+def environment(project: Path) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(project), "COLUMNS": "200"}
+
+
+@pytest.fixture
+def cli(here: Path, environment: dict[str, str]) -> Run:
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "resleak", *map(str, arguments)]
+        return subprocess.run(
+            command, cwd=here, env=environment, capture_output=True, text=True,
+            timeout=120, check=False,
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        return int(one.getsockname()[1])
+
+
+def runs(pid: int) -> bool:
+    """Tell whether a process runs; one that ended may wait for the first process to notice."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def last(result: subprocess.CompletedProcess[str]) -> str:
+    return str(json.loads(result.stdout.splitlines()[-1])["ended"])
+
+
+def test_rates_are_per_request(cli, here, port):
+    """Under the built-in load a server that forgets one descriptor a request leaks exactly one."""
+    url = f"http://127.0.0.1:{port}/"
+    result = cli(*QUICK, "--for", "5s", "--load-url", url, "--", sys.executable, "server.py", port)
+    judged = resleak.judge(resleak.load(here / "captures" / "server"))
+    row = judged.frame.set_index("gauge").loc["fds"]
+    assert (result.returncode, judged.per, row["verdict"]) == (1, "request", "leak")
+    assert row["low"] == pytest.approx(1.0, abs=0.05)
+    assert row["high"] == pytest.approx(1.0, abs=0.05)
+
+
+def test_phases_follow_the_load(cli, here, port):
+    """Warm-up ends by time, the steady part with the load, and the rest is read as settling."""
+    load = f"{sys.executable} load.py {port}"
+    options = ("--warmup", "0.5s", "--settle", "1s", "--load", load)
+    result = cli(*QUICK, *options, "--", sys.executable, "server.py", port)
+    (capture,) = resleak.load(here / "captures")
+    assert last(result).startswith("the process still runs")
+    assert [p["name"] for p in capture.manifest["phases"]] == ["warmup", "steady", "settle"]
+    settled = capture.trace[capture.trace["phase"] == "settle"]["fds"]
+    assert len(settled) >= 3
+    assert settled.nunique() == 1
+
+
+def test_a_worker_that_was_forked_ends_too(cli, here):
+    """Each process has its curve, and neither is left when the recording is over."""
+    result = cli(*QUICK, "--for", "3s", "--", sys.executable, "forks.py")
+    assert result.returncode == 1
+    captures = resleak.load(here / "captures" / "forks")
+    assert captures.variants == ["all", "process", "child-1"]
+    assert not runs(int((here / "child").read_text()))
+
+
+def test_the_code_of_the_command_is_told(cli):
+    """A command that fails by itself is told with its code, and the recording says so, too."""
+    code = "import time; time.sleep(2); raise SystemExit(7)"
+    result = cli(*QUICK, "--", sys.executable, "-c", code)
+    assert result.returncode == 1
+    assert last(result).startswith("the process has ended with code 7")
+
+
+def test_signals_begin_and_end(here, environment):
+    """SIGUSR1 ends the warm-up, an interrupt ends it all in order and keeps what was read."""
+    command = [sys.executable, "-m", "resleak", *QUICK, "--warmup", "signal", "--", sys.executable]
+    with subprocess.Popen(
+        [*command, "forks.py"], cwd=here, env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGUSR1)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        rest = process.stdout.read()
+    assert process.returncode == 130
+    assert "still runs" in json.loads(rest.splitlines()[-1])["ended"]
+    manifest = resleak.load(here / "captures")[0].manifest
+    assert [phase["name"] for phase in manifest["phases"]] == ["warmup", "steady"]
+    assert not runs(int((here / "child").read_text()))
+
+
+def test_memray_names_the_line(cli):
+    """With --memray the line that memory grows from comes with the verdicts."""
+    result = cli(*QUICK, "--for", "3s", "--memray", "--", sys.executable, "forks.py")
+    found = json.loads(result.stdout.splitlines()[-1])["memray"]
+    assert "forks.py:9 in <module>" in found["summary"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--", "no-such-program"), "cannot start no-such-program: No such file or directory"),
+        (("--memray", "--", "ls"), "--memray needs a command of the form `python FILE ...`"),
+        (("--load-url", "nowhere", "--", "sleep", "9"), "'nowhere' is no address"),
+        (("--load", "no-such-load", "--", "sleep", "0.5"), "cannot start no-such-load"),
+        (("--for", "ever", "--", "sleep", "9"), "'ever' is no time; write 90, 90s, 15m or 2h"),
+        (("--budgets", "none.toml", "--", "sleep", "9"), "cannot read the budgets in none.toml"),
+    ],
+)
+def test_mistakes_are_one_line(cli, arguments, told):
+    """What cannot be done is told in one line, with nothing on standard output."""
+    result = cli("record", *arguments)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert told in result.stderr.splitlines()[-1]

@@ -1,0 +1,248 @@
+"""Watching real processes from outside: what is found, what is kept, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+import resleak
+from resleak import console, ticker
+from resleak.errors import ProcessError
+from resleak.gauges import Outside
+from resleak.live import Watch
+from resleak.observe import Observer
+
+#: Opens a descriptor and forgets it, again and again; its forked worker does so half as often.
+LEAKS = """
+import os, time
+child = os.fork() == 0
+while True:
+    os.open(os.devnull, os.O_RDONLY)
+    time.sleep(0.04 if child else 0.02)
+"""
+#: The same work, with what it opens closed.
+CLEAN = """
+import os, time
+os.fork()
+while True:
+    os.close(os.open(os.devnull, os.O_RDONLY))
+    time.sleep(0.02)
+"""
+ENDS = "import time; time.sleep(4)"
+ANOTHER_USER = 65534
+
+
+@contextmanager
+def running(code: str, **options: Any) -> Iterator[int]:
+    """Start a program in a session of its own, and end all of it afterwards."""
+    process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True, **options)
+    try:
+        yield process.pid
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def watched(code: str, out: Path, **options: Any) -> Watch:
+    """Watch a program for 60 readings or so, and store them."""
+    with running(code) as pid:
+        observer = Observer(Outside.of(pid), "program", "A program.", 0.05)
+        watch = Watch(observer, for_s=4, **options)
+        watch.run(lambda _: None, lambda: None)
+        watch.look()
+        observer.write(out)
+    return watch
+
+
+@pytest.fixture(scope="session")
+def leaky(tmp_path_factory: pytest.TempPathFactory) -> tuple[Watch, Path]:
+    """Return a watch over a program that leaks in two processes, and where it is kept."""
+    out = tmp_path_factory.mktemp("watched")
+    return watched(LEAKS, out), out
+
+
+@pytest.fixture
+def cli(tmp_path: Path, project: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "resleak", *map(str, arguments)],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(project), "COLUMNS": "200"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            **options,
+        )
+
+    return run
+
+
+def rates(captures: resleak.frames.Captures) -> dict[str, float]:  # type: ignore[name-defined]
+    frame = resleak.judge(captures).frame
+    fds = frame[(frame["gauge"] == "fds") & (frame["verdict"] == "leak")]
+    return dict(zip(fds["variant"], fds["per_step"], strict=True))
+
+
+def test_each_process_has_its_curve(leaky):
+    """The process, its forked worker and their sum leak, the worker half as fast as the process."""
+    found = rates(resleak.load(leaky[1]))
+    assert list(found) == ["all", "process", "child-1"]
+    assert found["all"] == pytest.approx(found["process"] + found["child-1"], rel=0.05)
+    assert found["child-1"] == pytest.approx(found["process"] / 2, rel=0.2)
+
+
+def test_what_is_closed_does_not_leak(tmp_path):
+    """The same program without the fault leaks nothing, in no process, and forecasts nothing."""
+    look = watched(CLEAN, tmp_path).last
+    assert look is not None
+    assert (look.leaks, look.forecasts) == (set(), {})
+
+
+def test_live_and_stored_say_the_same(leaky):
+    """What was judged while it ran is what `resleak judge` says of the captures it left."""
+    watch, out = leaky
+    assert watch.last is not None
+    stored = resleak.judge(resleak.load(out))
+    assert stored.frame.equals(watch.last.judgement.frame)
+    assert "descriptors/h" in str(stored)
+
+
+def test_the_forecast_is_room_over_rate(leaky):
+    """Each process runs into its own limit of descriptors, the faster one first."""
+    look = leaky[0].last
+    soon = {who: found[0] for who, found in look.forecasts.items() if who != "all"}
+    assert {one.ceiling for one in soon.values()} == {"RLIMIT_NOFILE"}
+    assert soon["process"].expected_s < soon["child-1"].expected_s
+    rate = look.judgement.variants["process"].gauges.set_index("gauge").loc["fds", "per_step"]
+    room = soon["process"].limit - soon["process"].used
+    assert soon["process"].expected_s == pytest.approx(room / rate)
+
+
+def test_a_breach_must_stand_at_two_looks(tmp_path):
+    """A watch that is to end at a leak looks again before it does."""
+    watch = watched(LEAKS, tmp_path, stop_on=("leak",))
+    assert watch.breach == "leak"
+    assert watch.last is not None
+    assert watch.last.breach(None, ("leak",)) == ""
+
+
+def test_two_watches_are_compared_like_captures(leaky, tmp_path):
+    """Before and after a fix, the descriptors of the process come out as fixed."""
+    watched(CLEAN, tmp_path)
+    sides = [resleak.load(folder).select(variant="process") for folder in (leaky[1], tmp_path)]
+    row = resleak.compare(*sides).frame.set_index("gauge").loc["fds"]
+    assert (row["verdict_before"], row["verdict_after"]) == ("leak", "level")
+    assert row["equivalent"]
+
+
+def test_a_supervisor_gets_exit_code_3(cli, tmp_path):
+    """`watch --stop-on leak --json` ends at the leak, one JSON object a look, the last says why."""
+    with running(LEAKS) as pid:
+        result = cli("watch", pid, "--every", 0.05, "--stop-on", "leak", "--json")
+    *_, before, last = map(json.loads, result.stdout.splitlines())
+    assert (result.returncode, result.stderr) == (3, "")
+    assert before["processes"]["process"]["gauges"]["fds"]["verdict"] == "leak"
+    assert last["ended"].startswith("ended by a breach (leak)")
+    assert len(list(tmp_path.rglob("trace.parquet"))) == 3
+
+
+def test_plain_lines_say_what_changed_once(leaky, capsys):
+    """Where nobody can draw, each verdict that is news is one line, and is not said again."""
+    look = leaky[0].last
+    lines = ticker.Changes("A program.")
+    lines.look(look)
+    said = capsys.readouterr().out
+    lines.look(look)
+    assert said.count("process: fds leak ") == 1
+    assert "process: fds reaches RLIMIT_NOFILE" in said
+    assert capsys.readouterr().out == ""
+
+
+def test_a_process_that_ends_leaves_its_readings(cli, tmp_path):
+    """The watch ends with the process, says so, and keeps what was read."""
+    with running(ENDS) as pid:
+        result = cli("watch", pid, "--every", 0.1)
+    assert result.stdout.splitlines()[-1].startswith("the process has ended, after ")
+    (capture,) = resleak.load(tmp_path / "captures")
+    assert capture.exit["status"] == "exited"
+    assert len(capture.trace) >= 3
+
+
+def test_ctrl_c_keeps_what_was_read(tmp_path, project):
+    """An interrupt ends the watch with code 130; the captures are there, the process goes on."""
+    with running(CLEAN) as pid:
+        command = [sys.executable, "-m", "resleak", "watch", str(pid), "--every", "0.05"]
+        env = {**os.environ, "PYTHONPATH": str(project)}
+        with subprocess.Popen(
+            [*command, "--json"], cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            rest = process.stdout.read()
+        assert psutil.pid_exists(pid)
+    assert process.returncode == 130
+    assert "the process still runs" in json.loads(rest.splitlines()[-1])["ended"]
+    assert resleak.load(tmp_path / "captures").variants == ["all", "process", "child-1"]
+
+
+def test_a_process_that_is_not_there(cli):
+    """A number without a process is told in one line."""
+    result = cli("watch", 2**22 + 1)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == f"resleak: there is no process {2**22 + 1}\n"
+
+
+def test_a_zombie_is_no_process():
+    """What has ended and was not waited for cannot be watched, and is told as what it is."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    with pytest.raises(ProcessError, match=r"has ended.*zombie"):
+        Outside.of(process.pid)
+    process.wait()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="takes two users")
+def test_a_process_of_someone_else():
+    """Another user's process is refused with what to do about it."""
+    code = "import datetime, os, sys; sys.path[:0] = [sys.argv[2]]\n"
+    code += "from resleak.gauges import Outside; Outside.of(os.getpid()).name\n"
+    code += f"os.setuid({ANOTHER_USER})\n"
+    code += "try: Outside.of(int(sys.argv[1]))\nexcept Exception as error: print(error)"
+    here = str(Path(resleak.__file__).parents[1])
+    command = [sys.executable, "-c", code, str(os.getpid()), here]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert told.endswith("is not yours: watch it as its user or as root\n")
+
+
+def test_attaching_is_not_done_unasked(cli):
+    """Without --yes and without a terminal nothing is attached: the consequences are said."""
+    with running(CLEAN) as pid:
+        result = cli("watch", pid, "--attach", 1, stdin=subprocess.DEVNULL)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "add --yes" in result.stderr or "forbids" in result.stderr or "needs" in result.stderr
+
+
+def test_a_terminal_gets_a_table(leaky):
+    """On a terminal the table has a row for each gauge that says something, and the forecast."""
+    page = ticker.page("A program.", leaky[0].last, "4 s")
+    with (screen := console.paper()).capture() as drawn:
+        screen.print(page)
+    lines = drawn.get().splitlines()
+    assert [line.split()[:3] for line in lines if "fds" in line and "leak" in line] == [
+        [who, "fds", "leak"] for who in ("all", "process", "child-1")
+    ]
+    assert any("reaches RLIMIT_NOFILE" in line for line in lines)

@@ -1,0 +1,189 @@
+"""What may be named as a workload, and how each kind is run."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from resleak import frames, workload
+from resleak.errors import CaptureError, MissingPackageError, ScenarioError
+from resleak.runner import capture
+
+QUICK = {"runs": 1, "steps": 24, "stacks": False}
+TESTS = """
+    import warnings
+
+    import pytest
+
+    kept, sessions = [], []
+
+    @pytest.fixture(scope="session")
+    def server():
+        sessions.append(1)
+        yield sessions
+
+    @pytest.fixture
+    def client(server, tmp_path):
+        kept.append("open")
+        yield server
+        kept.remove("open")
+
+    class TestUpload:
+        @pytest.mark.parametrize("name", ["a/b", "c"])
+        def test_clean(self, name, client, monkeypatch):
+            \"\"\"Nothing stays.\"\"\"
+            assert (kept, len(client)) == (["open"], 1)
+            assert not hasattr(self, "seen")
+            self.seen = True
+            warnings.warn(name)
+
+    def test_grows(client):
+        kept.insert(0, bytes(4000))
+
+    def test_fails():
+        assert kept == "something", "the message"
+
+    @pytest.mark.skip(reason="not today")
+    def test_skipped():
+        pass
+"""
+
+
+@pytest.fixture
+def tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with tests, which are told what the project's own options are."""
+    (tmp_path / "test_api.py").write_text(textwrap.dedent(TESTS))
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(folder: Path, body: str) -> str:
+    path = folder / "work.py"
+    path.write_text(textwrap.dedent(body))
+    return str(path)
+
+
+def measured(what: str, folder: Path, **options: object) -> frames.Capture:
+    (one,) = capture(what, out=folder / "out", **{**QUICK, **options})  # type: ignore[arg-type]
+    return frames.Capture(one)
+
+
+def after_collections(captured: frames.Capture, gauge: str) -> list[float]:
+    trace = captured.trace.query("moment == 'after_collect' and phase == 'steady'")
+    return list(trace[gauge])
+
+
+def test_a_test_is_a_step(tests: Path) -> None:
+    """A class of tests runs once a step: function fixtures are renewed, session fixtures stay."""
+    captured = measured("test_api.py::TestUpload", tests)
+    assert captured.scenario == "test_api.TestUpload"
+    assert captured.manifest["scenario"]["title"] == "Nothing stays."
+    assert captured.exit["status"] == "exited"
+    objects = after_collections(captured, "objects")
+    assert max(objects[3:]) - min(objects[3:]) <= 2
+
+
+def test_what_a_test_keeps_is_seen(tests: Path) -> None:
+    """A test that keeps 4 000 bytes grows by them."""
+    captured = measured("test_api.py::test_grows", tests)
+    bytes_after = after_collections(captured, "heap")
+    grown = (bytes_after[-1] - bytes_after[3]) / (2 * (len(bytes_after) - 4))
+    assert grown == pytest.approx(4033, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "told"),
+    [
+        ("test_fails", CaptureError, "at line 32: AssertionError: the message assert"),
+        ("test_skipped", CaptureError, "the test is skipped: .*not today"),
+        ("test_absent", ScenarioError, "test_api.py::test_absent: pytest finds no such test"),
+    ],
+)
+def test_a_test_that_cannot_be_repeated_says_why(
+    tests: Path, name: str, error: type[Exception], told: str
+) -> None:
+    """A test that fails, is skipped or is not there ends the run with its own message."""
+    with pytest.raises(error, match=told):
+        measured(f"test_api.py::{name}", tests)
+
+
+def test_a_test_file_that_cannot_be_collected_says_why(tests: Path) -> None:
+    """A test file with an error in it is told with that error."""
+    (tests / "test_api.py").write_text("import not_there_at_all")
+    with pytest.raises(ScenarioError, match=r"cannot be collected: .*not_there_at_all"):
+        measured("test_api.py::test_x", tests)
+
+
+def test_a_function_of_a_module_is_a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``package.module:function`` is called with the step's number, if it needs an argument."""
+    (tmp_path / "mine.py").write_text(
+        "seen = []\ndef one(i): assert i == len(seen); seen.append(i)\n"
+        "def none(size=3): assert size == 3\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    for name in ("one", "none"):
+        assert measured(f"mine:{name}", tmp_path).scenario == f"mine.{name}"
+    with pytest.raises(ScenarioError, match="the module mine has no two"):
+        measured("mine:two", tmp_path)
+    with pytest.raises(ScenarioError, match="is a list, nothing to call"):
+        measured("mine:seen", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "async def setup():\n    yield []\nasync def step(i, world): world.append(i)",
+        "def setup():\n    yield []\ndef step(i, world): world.append(i)",
+        "async def setup(run): return []\ndef step(i, world): world.append(i)",
+        "def setup(): return []\nasync def step(i, world): world.append(i)",
+    ],
+)
+def test_a_plain_file_may_be_async_and_have_a_world(tmp_path: Path, body: str) -> None:
+    """Set-up and steps may be async; what the set-up yields or returns reaches all functions."""
+    body += "\ndef gauges(world): return {'items': len(world)}"
+    body += "\ndef teardown(world): assert len(world) == 48"
+    captured = measured(write(tmp_path, body), tmp_path)
+    steps = captured.trace.query("moment == 'step'")
+    assert list(steps["items"]) == [float(step) for step in steps["step"]]
+    assert [one["name"] for one in captured.manifest["scenario"]["own_gauges"]] == ["items"]
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("def step(i): pass\ndef gauges(): return [1]", "a dict of numbers by name"),
+        ("def step(i): pass\ndef gauges(): return {'fds': 1}", "fds, which is built in"),
+        ("def step(a, b, c): pass", r"step\(a, b, c\) needs 3 arguments, and gets 2"),
+    ],
+)
+def test_functions_that_do_not_fit_are_told(tmp_path: Path, body: str, told: str) -> None:
+    """Gauges that are no numbers, and a step that wants too much, end the run with a sentence."""
+    with pytest.raises(CaptureError, match=told):
+        measured(write(tmp_path, body), tmp_path)
+
+
+def test_a_label_takes_a_single_variant(tmp_path: Path) -> None:
+    """Captures are stored under another name only where there is one variant."""
+    captured = measured(write(tmp_path, "def step(i): pass"), tmp_path, label="before")
+    assert captured.variant == captured.path.parent.name == "before"
+    with pytest.raises(ScenarioError, match="several variants"):
+        measured("arc/auth_cache", tmp_path, label="before")
+
+
+def test_an_interpreter_without_psutil_says_what_to_install(tmp_path: Path, bare: Path) -> None:
+    """Without psutil nothing is measured: one line has the command that installs it."""
+    with pytest.raises(MissingPackageError, match=r"lacks psutil.*-m pip install psutil memray"):
+        measured(write(tmp_path, "def step(i): pass"), tmp_path, python=str(bare))
+
+
+def test_names_need_no_import() -> None:
+    """A workload is named by what was written alone."""
+    found = workload.find("package.module:Class.method")
+    assert (found.kind, found.name) == ("function", "package.module.Class.method")
+    node = workload.find(f"{Path(__file__)}::TestX::test_y[a/b]")
+    assert (node.kind, node.name) == ("test", "test_workload.TestX.test_y[a-b]")
+    assert sys.modules.get("package") is None
