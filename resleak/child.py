@@ -47,7 +47,7 @@ def _bind_package() -> None:
 if __name__ == "__main__":
     _bind_package()
 
-from resleak import calls, gauges, meters, probes, workload  # noqa: E402
+from resleak import calls, gauges, meters, planted, probes, workload  # noqa: E402
 from resleak.declare import Gauge, Run, Scenario  # noqa: E402
 from resleak.errors import ResleakError, ScenarioError  # noqa: E402
 
@@ -119,6 +119,8 @@ class Driver:
         if self.inspector is not None:
             self.inspector.follow(self)
         self.step, self.block, self.mark = 0, 0, 0
+        steps = spec["warmup"] + spec["steps"]
+        self.plant = planted.Plant(spec["plant"], steps) if spec["plant"] else None
 
     @property
     def is_async(self) -> bool:
@@ -188,6 +190,7 @@ class Driver:
         step, world, recorder = calls.fitted(self.variant.step, 2), self.world, self.recorder
         size, recording = self.spec["block"], self.spec["instrument"] == "gauges"
         in_use = tuple(self.meters.values())
+        plant = self.plant
         for done in range(1, steps + 1):
             for meter in in_use:
                 meter.before()
@@ -199,6 +202,8 @@ class Driver:
             for meter in reversed(in_use):
                 meter.after()
             self.step += 1
+            if plant is not None:
+                plant.grow(self.step)
             self._look()
             recorder.at(phase, self.step, self.block)
             if recording:

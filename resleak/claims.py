@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from resleak import cards, growth, handles, limits, stacks, sweeps, units
+from resleak import cards, classify, growth, handles, limits, stacks, sweeps, units
 from resleak.culprits import Culprits, inspected
 from resleak.declare import BROKEN, HANGS, SCALES
 from resleak.errors import StoreError
@@ -98,6 +98,11 @@ class VariantJudged:
         clean = set(self.gauges["verdict"]) & {"bounded", "level"}
         return next((word for word in ORDER if word in words | clean), _UNDECIDED)
 
+    @cached_property
+    def diagnoses(self) -> list[classify.Diagnosis]:
+        """Of what kind the growth is, leaks first."""
+        return classify.classify(self.gauges)
+
     @property
     def as_declared(self) -> bool:
         """Whether what was measured is what the scenario's file declares."""
@@ -138,6 +143,7 @@ class VariantJudged:
             "verdict": self.verdict,
             "as_declared": self.as_declared,
             "symptoms": {name: sorted(words) for name, words in self.symptoms.items()},
+            "diagnoses": [one.to_dict() for one in self.diagnoses],
             "gauges": gauges,
             "limits": records(self.limits),
             "sweeps": records(self.sweeps),
@@ -278,13 +284,15 @@ class Judgement:
         return " ".join(told)
 
 
-def judge(captures: Captures) -> Judgement:
+def judge(captures: Captures, control: Captures | None = None) -> Judgement:
     """Judge the captures of one scenario.
 
     Parameters
     ----------
     captures : Captures
         All runs of its variants, with the gauges and, if there are any, with memray.
+    control : Captures, optional
+        Runs of ``control/do_nothing`` on the same machine: what they show is no leak.
 
     Returns
     -------
@@ -301,7 +309,10 @@ def judge(captures: Captures) -> Judgement:
             f"these are captures of {len(names)} scenarios: {', '.join(names)}; judge one"
         )
     measured = captures.select(instrument="gauges")
-    frame = growth.judge(traces(measured), gauges_of(measured))
+    gauges = gauges_of(measured)
+    if control is not None:
+        gauges = growth.calibrated(gauges, traces(control))
+    frame = growth.judge(traces(measured), gauges)
     scenario = captures[0].manifest["scenario"]
     judged = {
         name: _judge_variant(captures.select(variant=name), frame) for name in measured.variants

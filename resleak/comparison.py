@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from scipy import stats
 
 from resleak import cards, growth, units
+from resleak.certificate import ALPHA, Certificate, certify
 from resleak.declare import Gauge
 from resleak.errors import StoreError
 from resleak.frames import Captures, gauges_of, traces
@@ -24,10 +25,11 @@ class Comparison:
     before, after : str
         Names of the two.
     frame : DataFrame
-        One row a gauge: ``gauge unit per before after difference low high p lower margin equivalent
-        sentence``. Rates are per step; `low` and `high` bound the difference; `p` is the one-sided
-        Mann-Whitney probability that the runs' rates are not lower after; `equivalent` says that
-        the whole interval of `after` lies within plus and minus `margin`.
+        One row a gauge: ``gauge unit per before after difference low high p lower bound
+        equivalent margin certificate verdict_before verdict_after sentence``. `low` and `high`
+        bound the difference of the rates; `p`, `bound` and `margin` are those of
+        `resleak.certificate.Certificate`, and `certificate` its answer, empty for what did not
+        leak before; `equivalent` says that what is left is surely within the margin.
     """
 
     before: str
@@ -55,13 +57,18 @@ class Comparison:
         return cards.html(f"{self.before} → {self.after}", head, rows)
 
 
-def compare(before: Captures, after: Captures) -> Comparison:
+def compare(
+    before: Captures, after: Captures, margins: Mapping[str, float] | None = None
+) -> Comparison:
     """Compare the runs of two variants (or of one variant at two times).
 
     Parameters
     ----------
     before, after : Captures
         Replicated runs of each; the same number of steps compares best.
+    margins : mapping of str to float, optional
+        What counts as nothing, in units per step, by gauge; else the gauge's floor over the steps
+        that were run.
 
     Returns
     -------
@@ -71,12 +78,6 @@ def compare(before: Captures, after: Captures) -> Comparison:
     ------
     StoreError
         If one of them has no runs with gauges, or both have no gauge in common.
-
-    References
-    ----------
-    Mann, Whitney: On a test of whether one of two random variables is stochastically larger
-    (1947). Schuirmann: A comparison of the two one-sided tests procedure (1987), on why "not
-    significant" is not "equal".
     """
     gauges = gauges_of([*before, *after])
     old, new = (traces(side.select(instrument="gauges")) for side in (before, after))
@@ -85,8 +86,16 @@ def compare(before: Captures, after: Captures) -> Comparison:
     common = [name for name in judged[0].index if name in judged[1].index]
     if not common:
         raise StoreError("these captures have no gauge in common; compare runs of one scenario")
+    if unknown := set(margins or ()) - set(common):
+        raise StoreError(f"no gauge {', '.join(sorted(unknown))} here; known: {', '.join(common)}")
     rows = [
-        _row(gauges[name], judged[0].loc[name], judged[1].loc[name], old, new) for name in common
+        _row(
+            gauges[name],
+            judged[0].loc[name],
+            judged[1].loc[name],
+            _certificate(gauges[name], old, new, (margins or {}).get(name)),
+        )
+        for name in common
     ]
     return Comparison(_label(before), _label(after), pd.DataFrame(rows))
 
@@ -98,11 +107,15 @@ def _check_one_variant(*sides: Captures) -> None:
             raise StoreError(f"one side holds {len(names)} variants ({', '.join(names)}); give one")
 
 
-def _row(
-    gauge: Gauge, old: pd.Series, new: pd.Series, before: pd.DataFrame, after: pd.DataFrame
-) -> dict[str, Any]:
-    p = _lower_p(growth.run_rates(before, gauge.name), growth.run_rates(after, gauge.name))
-    margin = float(new["smallest_detectable"])
+def _certificate(
+    gauge: Gauge, before: pd.DataFrame, after: pd.DataFrame, margin: float | None
+) -> Certificate:
+    old, new = (growth.run_rates(side, gauge.name) for side in (before, after))
+    return certify(old, new, growth.floor(gauge, after) if margin is None else margin)
+
+
+def _row(gauge: Gauge, old: pd.Series, new: pd.Series, certified: Certificate) -> dict[str, Any]:
+    leaked = old["verdict"] == "leak"
     row = {
         "gauge": gauge.name,
         "unit": gauge.unit,
@@ -112,29 +125,23 @@ def _row(
         "difference": float(new["per_step"] - old["per_step"]),
         "low": float(new["low"] - old["high"]),
         "high": float(new["high"] - old["low"]),
-        "p": p,
-        "lower": bool(new["high"] < old["low"]),
-        "margin": margin,
-        "equivalent": bool(-margin < new["low"] and new["high"] < margin),
+        "p": certified.p,
+        "lower": certified.p < ALPHA,
+        "bound": certified.bound,
+        "equivalent": certified.bound < certified.margin,
+        "margin": certified.margin,
+        "certificate": certified.answer if leaked else "",
         "verdict_before": old["verdict"],
         "verdict_after": new["verdict"],
     }
-    return {**row, "sentence": _sentence(row)}
+    return {**row, "sentence": _sentence(row, certified)}
 
 
-def _lower_p(before: Any, after: Any) -> float:
-    if not len(before) or not len(after):
-        return math.nan
-    return float(stats.mannwhitneyu(after, before, alternative="less").pvalue)
-
-
-def _sentence(row: dict[str, Any]) -> str:
+def _sentence(row: dict[str, Any], certified: Certificate) -> str:
     change = f"{_rate(row, 'before')} → {_rate(row, 'after')}"
-    if row["verdict_before"] == "leak" and row["equivalent"]:
-        margin = _rate(row, "margin")
-        return f"{row['gauge']}: {change}; fixed: below {margin} with 95 % confidence"
     words = f"{row['verdict_before']} → {row['verdict_after']}"
-    return f"{row['gauge']}: {change} ({words})"
+    told = certified.sentence(row["unit"]) if row["certificate"] else words
+    return f"{row['gauge']}: {change}; {told}"
 
 
 def _rate(row: dict[Any, Any], key: str) -> str:

@@ -132,11 +132,11 @@ def show_budgets(budgets: pd.DataFrame) -> None:
 
 
 def show_comparison(comparison: Comparison) -> None:
-    """Print both rates, their difference and the verdicts, one line a gauge."""
+    """Print both rates, their difference and the verdicts, one line a gauge, and certificates."""
     table = table_of("gauge", comparison.before, comparison.after, "difference, 95 %", "verdicts")
     for row in comparison.frame.to_dict(orient="records"):
         unit = row["unit"]
-        fixed = " (fixed)" if row["verdict_before"] == "leak" and row["equivalent"] else ""
+        fixed = f" ({row['certificate']})" if row["certificate"] else ""
         table.add_row(
             row["gauge"],
             units.rate(row["before"], unit, row["per"]),
@@ -145,6 +145,8 @@ def show_comparison(comparison: Comparison) -> None:
             f"{row['verdict_before']} → {row['verdict_after']}{fixed}",
         )
     paper().print(table)
+    for row in comparison.frame[comparison.frame["certificate"] != ""].to_dict(orient="records"):
+        paper().print(row["sentence"])
 
 
 def show_recording(recording: Recording, top: int) -> None:
@@ -204,6 +206,7 @@ def _remarks(variant: VariantJudged) -> Iterator[str]:
     hung = [one for one in variant.exits if one["status"] not in ("exited", "running")]
     if hung:
         yield f"{len(hung)} of {len(variant.exits)} runs did not end by themselves"
+    yield from map(str, variant.diagnoses)
     yield from variant.because
     for origin in variant.origins.to_dict(orient="records"):
         yield f"{origin['gauge']}: {_opened(origin)}"

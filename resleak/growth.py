@@ -28,6 +28,12 @@ DRAINED = 0.1
 _LEAST_RISE = 2.0
 #: What waits for the collector counts from this many handles a block.
 _LEAST_DROP = 2.0
+#: What climbs at so many steps in a row, in each run, climbs at every step.
+_LEAST_CLIMBS = 20
+#: Collections in each half of a run in which a count may rest for most of the time.
+_LEAST_HALF = 10
+#: Blocks come in sizes: a leak of bytes is seen surely from so much above the floor.
+_UNEVEN = 0.25
 #: The columns that are in the gauge's unit per step.
 RATES = ("per_step", "low", "high", "smallest_detectable")
 _COUNTED = ("handles", "own")
@@ -42,6 +48,8 @@ class Series:
     ----------
     steady : list of array, shape (points, 2)
         Step and value after each collection of the steady part, a list item a run.
+    steps : list of array, shape (steps, 2)
+        Step and value of each step of the second half of the warm-up and of the steady part.
     start, settled : float
         Median first reading of all, and median last reading after the load had stopped.
     drop : float
@@ -53,6 +61,7 @@ class Series:
     """
 
     steady: Runs
+    steps: Runs
     start: float
     settled: float
     drop: float
@@ -73,6 +82,7 @@ class Judged:
     high: float
     unit: str
     smallest_detectable: float
+    start: float
     peak: float
     at_end: float
     held_between_collections: float
@@ -96,8 +106,8 @@ def judge(traces: pd.DataFrame, gauges: Mapping[str, Gauge]) -> pd.DataFrame:
     -------
     DataFrame
         One row a variant and gauge: ``variant gauge family verdict per_step low high unit
-        smallest_detectable peak at_end held_between_collections p runs reason per``. Rates are in
-        the unit per step, and `per` says what that is.
+        smallest_detectable start peak at_end held_between_collections p runs reason per``. Rates
+        are in the unit per step, and `per` says what that is.
     """
     rows = []
     levels = [gauge for gauge in gauges.values() if gauge.kind == "level"]
@@ -111,8 +121,32 @@ def judge(traces: pd.DataFrame, gauges: Mapping[str, Gauge]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def calibrated(gauges: Mapping[str, Gauge], control: pd.DataFrame) -> dict[str, Gauge]:
+    """Raise the floors to what a do-nothing control shows on this machine.
+
+    Parameters
+    ----------
+    gauges : mapping of str to Gauge
+        With the floors that a quiet machine was seen to stay under.
+    control : DataFrame
+        Traces of runs that do nothing, in the same harness.
+
+    Returns
+    -------
+    dict of str to Gauge
+        A floor is at least twice the rate of the control, up or down.
+    """
+    shown = judge(control, gauges).set_index("gauge")["per_step"].abs().fillna(0.0).to_dict()
+    return {
+        name: replace(gauge, floor=max(gauge.floor, 2 * float(shown.get(name, 0.0))))
+        for name, gauge in gauges.items()
+    }
+
+
 def run_rates(trace: pd.DataFrame, gauge: str) -> np.ndarray:
     """Return the rate of each run of one variant after its warm-up, shape (runs,).
+
+    Of a gauge that fewer than three runs read, of the halves of each: shape (2 runs,).
 
     Parameters
     ----------
@@ -123,7 +157,13 @@ def run_rates(trace: pd.DataFrame, gauge: str) -> np.ndarray:
     """
     steady = series(Readings(trace), gauge).steady
     enough = [points for points in steady if len(points) >= FEWEST]
-    return rates.slopes(_late(enough)) if enough else np.empty(0)
+    return rates.replicates(_late(enough)) if enough else np.empty(0)
+
+
+def floor(gauge: Gauge, trace: pd.DataFrame) -> float:
+    """Return the smallest rate of a gauge that counts over the steps of a trace of one variant."""
+    seen = series(Readings(trace), gauge.name)
+    return _floor(gauge, seen.steady, seen.per) if seen.steady else gauge.floor
 
 
 class Readings:
@@ -179,6 +219,7 @@ def series(readings: Readings, gauge: str) -> Series:
     steady = [_points(readings.step, values, rows & readings.steady) for rows in by_run]
     return Series(
         steady=[points for points in steady if len(points)],
+        steps=_each_step(readings, values),
         start=_median(values[rows][:1] for rows in by_run),
         settled=_median(values[rows & readings.settle][-1:] for rows in by_run),
         drop=_drop(readings, values),
@@ -197,6 +238,19 @@ def _points(step: np.ndarray, values: np.ndarray, rows: np.ndarray) -> np.ndarra
     points = np.column_stack([step[rows], values[rows]]).astype(float)
     last_of_its_step = np.append(np.diff(points[:, 0]) != 0, True)[: len(points)]
     return rates.thin(points[last_of_its_step])
+
+
+def _each_step(readings: Readings, values: np.ndarray) -> Runs:
+    """Return the readings of single steps of each run, without the first half of the warm-up.
+
+    What is read at collections only, from outside, gives its readings there.
+    """
+    first = np.max(readings.step[~readings.steady & readings.stepped], initial=0) / 2
+    known = ~np.isnan(values) & (readings.step > first) & ~readings.settle
+    rows = known & readings.stepped
+    rows = rows if rows.any() else known & readings.after
+    by_run = [rows & (readings.run == run) for run in readings.runs]
+    return [np.column_stack([readings.step[one], values[one]]) for one in by_run if one.any()]
 
 
 def _drop(readings: Readings, values: np.ndarray) -> float:
@@ -232,21 +286,44 @@ def _median(values: Iterable[np.ndarray]) -> float:
 
 def _judge_one(gauge: Gauge, seen: Series) -> Judged:
     def judged(verdict: Verdict, found: Rate, floor: float, reason: str) -> Judged:
-        smallest = floor + found.half_width
+        uneven = _UNEVEN * floor if gauge.family == "memory" else 0.0
+        smallest = floor + uneven + 2 * found.half_width
         numbers = (found.value, found.low, found.high, gauge.unit, smallest)
-        level = (seen.peak, seen.at_end, seen.drop)
+        level = (seen.start, seen.peak, seen.at_end, seen.drop)
         return Judged(
             gauge.name, gauge.family, verdict, *numbers, *level,
             found.p, len(seen.steady), reason, seen.per,
         )  # fmt: skip
 
     if not seen.steady or min(len(points) for points in seen.steady) < FEWEST:
-        nothing = Rate(np.nan, np.nan, np.nan, 1.0)
-        return judged("inconclusive", nothing, np.nan, _too_few(seen))
+        return judged(*_at_once(gauge, seen))
     late = _late(seen.steady)
     found, floor = rates.rate(late), _floor(gauge, late, seen.per)
+    found = replace(found, p=_probability(late, found, floor))
     verdict, reason = _verdict(gauge, seen, late, found, floor)
     return judged(verdict, found, floor, reason)
+
+
+def _at_once(gauge: Gauge, seen: Series) -> tuple[Verdict, Rate, float, str]:
+    """Judge a run too short for a rate: only what climbs at every single step is plain already.
+
+    A pool would have to be larger than half the warm-up to look like that.
+    """
+    nothing = Rate(np.nan, np.nan, np.nan, 1.0)
+    if gauge.family not in _COUNTED or not seen.steps:
+        return "inconclusive", nothing, np.nan, _too_few(seen)
+    rises = np.concatenate([_rises(points) for points in seen.steps])
+    climbs = len(rises) >= _LEAST_CLIMBS * len(seen.steps) and bool((rises >= 1).all())
+    if not climbs or _left(seen, seen.steps) <= DRAINED:
+        return "inconclusive", nothing, np.nan, _too_few(seen)
+    found = Rate(float(rises.mean()), float(rises.min()), float(rises.max()), 0.5 ** len(rises))
+    return "leak", found, 0.0, f"climbed at each of {len(seen.steps[0])} steps and is held"
+
+
+def _rises(points: np.ndarray) -> np.ndarray:
+    """Return by how much each reading is above the last one, per step."""
+    steps, rises = np.diff(points, axis=0).T
+    return np.asarray(rises[steps > 0] / steps[steps > 0])
 
 
 def _late(steady: Runs) -> Runs:
@@ -273,8 +350,10 @@ def _verdict(
     gauge: Gauge, seen: Series, late: Runs, found: Rate, floor: float
 ) -> tuple[Verdict, str]:
     if found.low > floor and found.p < ALPHA:
-        return _climbing(gauge, seen, late)
-    if found.value > floor and found.p < 0.05:
+        return _climbing(gauge, seen, late, floor)
+    if gauge.family in _COUNTED and _rises_now_and_then(seen) and _left(seen, late) > DRAINED:
+        return "leak", "rises now and then, as in the first half so in the second, and never falls"
+    if found.value > floor and found.low > 0 and found.p < 0.05:
         return "inconclusive", f"climbs, but not surely above the floor: {_more(seen, late, 2.0)}"
     if _starts_to_climb(late, floor):
         return "inconclusive", f"begins to climb in the last blocks: {_more(seen, late, 1.0)}"
@@ -285,9 +364,9 @@ def _verdict(
     return "level", "no growth beyond the floor"
 
 
-def _climbing(gauge: Gauge, seen: Series, late: Runs) -> tuple[Verdict, str]:
+def _climbing(gauge: Gauge, seen: Series, late: Runs, floor: float) -> tuple[Verdict, str]:
     """Decide between a leak and the things that climb and are none."""
-    if 3 * len(late[0]) < len(seen.steady[0]):
+    if 3 * len(late[0]) < len(seen.steady[0]) and not _climbed_before(seen, late, floor):
         return "inconclusive", f"began to climb late in the run: {_more(seen, late, 2.0)}"
     fading = rates.fading(late)
     if fading < FADING:
@@ -299,10 +378,45 @@ def _climbing(gauge: Gauge, seen: Series, late: Runs) -> tuple[Verdict, str]:
     return "leak", "climbs steadily and is held"
 
 
+def _rises_now_and_then(seen: Series) -> bool:
+    """Tell whether a count rose in both halves of each run and never fell."""
+    halves = [half for run in seen.steady for half in rates.halves(run)]
+    rises = [np.diff(half[:, 1]) for half in halves]
+    long_enough = min(len(rise) for rise in rises) >= _LEAST_HALF
+    return long_enough and all(rise.sum() >= 1 and rise.min() >= 0 for rise in rises)
+
+
+def _probability(runs: Runs, found: Rate, floor: float) -> float:
+    """Return the probability of such a climb by chance.
+
+    What falls now and then scatters: it must also be surely above the floor, for a trend test takes
+    readings that hang together for more than they are. What never falls does not.
+    """
+    falls = any((np.diff(points[:, 1]) < 0).any() for points in runs)
+    return max(found.p, found.above(floor)) if falls else found.p
+
+
+def _climbed_before(seen: Series, late: Runs, floor: float) -> bool:
+    """Tell whether the part before a split climbed as surely as the part after it."""
+    early = [run[: len(run) - len(rest)] for run, rest in zip(seen.steady, late, strict=True)]
+    found = rates.rate(early)
+    return found.low > floor and _probability(early, found, floor) < ALPHA
+
+
 def _starts_to_climb(late: Runs, floor: float) -> bool:
-    """Tell whether nearly every one of the last blocks rose, in every run."""
+    """Tell whether in every run nearly each of the last blocks rose, and above all before them."""
     tails = [np.diff(points[-FEWEST:], axis=0) for points in late]
-    return all(np.sum(tail[:, 1] > floor * tail[:, 0]) >= FEWEST - 2 for tail in tails)
+    rose = all(np.sum(tail[:, 1] > floor * tail[:, 0]) >= FEWEST - 2 for tail in tails)
+    return rose and all(_last_rise(points) > _scatter(points) for points in late)
+
+
+def _last_rise(points: np.ndarray) -> float:
+    return float(points[-1, 1] - points[-FEWEST, 1])
+
+
+def _scatter(points: np.ndarray) -> float:
+    """Return how far the readings before the last blocks lie apart."""
+    return float(np.ptp(points[: 1 - FEWEST, 1]))
 
 
 def _left(seen: Series, late: Runs) -> float:
@@ -328,6 +442,25 @@ def _too_few(seen: Series) -> str:
 
 
 def _corroborated(judged: list[Judged]) -> list[Judged]:
+    """Let what live memory shows decide where one gauge of memory alone does not."""
+    return _resident_with_live(_heap_with_its_parts(judged))
+
+
+def _resident_with_live(judged: list[Judged]) -> list[Judged]:
+    """Settle a doubt about pages where live memory is level: the allocator keeps them."""
+    live = {one.verdict for one in judged if one.gauge in ("heap", "native", "blocks")}
+    if not live or live - {"bounded", "level"}:
+        return judged
+    told = "climbs a little, or less and less, and live memory does not: pages that are kept"
+    return [
+        replace(one, verdict="bounded", reason=told)
+        if one.family == "resident" and one.verdict == _UNDECIDED and one.runs
+        else one
+        for one in judged
+    ]
+
+
+def _heap_with_its_parts(judged: list[Judged]) -> list[Judged]:
     """Take back a climb of the heap that neither the blocks nor the native bytes share.
 
     Together these two see all that can be leaked. What is left are the bytes by which the C

@@ -94,6 +94,7 @@ def _watched(job: Job, folder: Path, workdir: Path) -> Watched:
             **{"do": "measure", "variant": job.variant, "instrument": job.instrument},
             **{"seed": job.seed, "params": dict(job.params), "workdir": str(workdir)},
             **{"steps": plan.steps, "warmup": plan.warmup, "block": plan.block},
+            "plant": plan.plant,
             **{"out_fd": out_fd, "back_fd": back_fd, "started": started},
         }
         return spawn.command(spec, plan.python)
@@ -154,6 +155,7 @@ def _manifest(job: Job, seen: Seen, folder: Path, failure: dict[str, Any]) -> di
         "steps": plan.steps,
         "warmup": plan.warmup,
         "block": plan.block,
+        "planted_per_step": plan.plant,
         "phases": assemble.phases(seen),
         "marks": assemble.marks(seen),
         "exit": manifest_exit(seen, stacks, failure),

@@ -40,6 +40,7 @@ class Plan:
     session: str
     presets: Mapping[str, Any]
     label: str = ""
+    plant: float = 0.0
 
     @property
     def scenario(self) -> Mapping[str, Any]:

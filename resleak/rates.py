@@ -20,6 +20,8 @@ FEWEST = 6
 _MOST = 40
 _RESAMPLES = 400
 _BLOCK = 3
+#: From so many runs on, what they differ by is known well enough.
+_ENOUGH_RUNS = 3
 #: What a single line misses, as a share of the whole rise, for a split to be considered.
 _BEND = 0.01
 
@@ -34,17 +36,29 @@ class Rate:
         Estimate and interval.
     p : float
         One-sided probability of so steady a climb if there were none.
+    freedom : int
+        Degrees of freedom of the interval.
     """
 
     value: float
     low: float
     high: float
     p: float
+    freedom: int = 1
 
     @property
     def half_width(self) -> float:
         """Half the width of the interval."""
         return (self.high - self.low) / 2
+
+    def above(self, floor: float) -> float:
+        """Return the one-sided probability of such a rate if the true one were only `floor`."""
+        from scipy import stats
+
+        if self.half_width == 0:
+            return 0.0 if self.value > floor else 1.0
+        error = self.half_width / stats.t.ppf(0.975, self.freedom)
+        return float(stats.t.sf((self.value - floor) / error, self.freedom))
 
 
 def load() -> None:
@@ -68,8 +82,8 @@ def thin(points: Points, most: int = _MOST) -> Points:
 def warmup_end(runs: Runs) -> float:
     """Return the step at which the steady part begins.
 
-    The mean curve is split where two straight lines explain it far better than one. At least
-    `FEWEST` points are left after the split.
+    The mean curve is split where two straight lines explain it far better than one and differ in
+    slope. At least `FEWEST` points are left after the split.
 
     Returns
     -------
@@ -93,16 +107,25 @@ def warmup_end(runs: Runs) -> float:
     split = search.predict(n_bkps=1)[0]
     one = search.cost.error(0, len(x))
     two = search.cost.error(0, split) + search.cost.error(split, len(x))
-    worthwhile = one > _BEND**2 * len(x) and two < one / 4
+    worthwhile = one > _BEND**2 * len(x) and two < one / 4 and _differ(x, y, split)
     return float(x[min(split, len(x) - FEWEST)]) if worthwhile else float(x[0])
+
+
+def _differ(x: Points, y: Points, split: int) -> bool:
+    """Tell whether the parts and the whole differ in slope by more than a third."""
+    parts = (slice(split), slice(split, None), slice(None))
+    slopes = [_slope(np.column_stack([x[part], y[part]])) for part in parts]
+    return min(slopes) < 2 / 3 * max(slopes)
 
 
 def rate(runs: Runs, seed: int = 0) -> Rate:
     """Estimate the rate common to replicated runs.
 
-    The estimate is the median of the runs' Theil-Sen slopes. Its interval comes from resampling
-    the runs and, within each, blocks of neighbouring residuals, so that serial correlation widens
-    it. The runs' Kendall tests are joined by Stouffer's method.
+    The estimate is the mean of the runs' Theil-Sen slopes. Half its interval is the larger of what
+    the runs differ by (Student's interval; with fewer than three runs, of the halves of each) and
+    of what the mean curve scatters by (blocks of its residuals resampled), for runs may all
+    scatter alike; of a gauge that rests most of the time it is at least one of its jumps. The
+    runs' Kendall tests are joined by Stouffer's method.
 
     Parameters
     ----------
@@ -121,11 +144,38 @@ def rate(runs: Runs, seed: int = 0) -> Rate:
     jackknife and the bootstrap for general stationary observations (1989).
     """
     found = slopes(runs)
-    rng = np.random.default_rng(seed)
-    resampled = _resampled_slopes(runs, found, rng)
-    low, high = np.quantile(resampled, [0.025, 0.975])
-    value = float(np.median(found))
-    return Rate(value, float(min(low, value)), float(max(high, value)), climb_p(runs))
+    value = float(np.mean(found))
+    sample = replicates(runs)
+    scatter = _scatter(np.column_stack(_mean_curve(runs)), seed)
+    half = max(student(sample), scatter, _jump(runs))
+    return Rate(value, value - half, value + half, climb_p(runs), max(1, len(sample) - 1))
+
+
+def replicates(runs: Runs) -> NDArray[np.float64]:
+    """Return the rates whose scatter counts: of the runs or, of fewer than three, of their halves.
+
+    Returns
+    -------
+    array, shape (runs,) or (2 runs,)
+    """
+    enough = len(runs) >= _ENOUGH_RUNS
+    return slopes(runs if enough else [half for run in runs for half in halves(run)])
+
+
+def student(sample: NDArray[np.float64]) -> float:
+    """Return half of Student's 95 % interval of the mean of a sample; infinity of a single one."""
+    from scipy import stats
+
+    n = len(sample)
+    if n < 2:
+        return np.inf
+    return float(stats.t.ppf(0.975, n - 1) * np.std(sample, ddof=1) / np.sqrt(n))
+
+
+def halves(points: Points) -> tuple[Points, Points]:
+    """Return the first and the second half of a run; the point between belongs to both."""
+    middle = len(points) // 2 + 1
+    return points[:middle], points[middle - 1 :]
 
 
 def slopes(runs: Runs) -> NDArray[np.float64]:
@@ -194,14 +244,11 @@ def _mean_curve(runs: Runs) -> tuple[Points, Points]:
 
 
 def _slope(points: Points) -> float:
-    from scipy import stats
-
-    return float(stats.theilslopes(points[:, 1], points[:, 0]).slope)
+    return float(theil_sen(points[:, 0], points[None, :, 1])[0])
 
 
 def _fading(points: Points) -> float:
-    middle = len(points) // 2 + 1
-    first, second = _slope(points[:middle]), _slope(points[middle - 1 :])
+    first, second = (_slope(half) for half in halves(points))
     if first <= 0:
         return np.inf if second > 0 else 1.0
     return second / first
@@ -218,26 +265,26 @@ def _kendall_p(points: Points) -> float:
     return 1.0 if np.isnan(p) else float(p)
 
 
-def _resampled_slopes(
-    runs: Runs, found: NDArray[np.float64], rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """Return `_RESAMPLES` medians over resampled runs, shape (resamples,)."""
-    spread = np.stack([_resampled(p, s, rng) for p, s in zip(runs, found, strict=True)])
-    chosen = rng.integers(len(runs), size=(len(runs), _RESAMPLES))
-    return np.asarray(np.median(np.take_along_axis(spread, chosen, axis=0), axis=0))
-
-
-def _resampled(points: Points, slope: float, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return the slopes of `_RESAMPLES` block-resampled copies of one run."""
+def _scatter(points: Points, seed: int) -> float:
+    """Return half the 95 % interval of a curve's slope, from blocks of its residuals."""
     x, y = points[:, 0], points[:, 1]
-    residuals = y - slope * x
+    residuals = y - _slope(points) * x
     residuals = residuals - np.median(residuals)
     if not residuals.any():
-        return np.full(_RESAMPLES, slope)
-    n = len(x)
+        return 0.0
+    rng, n = np.random.default_rng(seed), len(x)
     starts = rng.integers(n - _BLOCK + 1, size=(_RESAMPLES, -(-n // _BLOCK)))
     index = (starts[:, :, None] + np.arange(_BLOCK)).reshape(_RESAMPLES, -1)[:, :n]
-    return slope + theil_sen(x, residuals[index])
+    low, high = np.quantile(theil_sen(x, residuals[index]), [0.025, 0.975])
+    return float(high - low) / 2
+
+
+def _jump(runs: Runs) -> float:
+    """Return what one jump would change the rate by, if the gauge rests most of the time."""
+    rises = np.concatenate([np.diff(points[:, 1]) for points in runs])
+    rare = 0 < np.count_nonzero(rises) < len(rises) / 2
+    span = min(np.ptp(points[:, 0]) for points in runs)
+    return float(np.median(np.abs(rises[rises != 0])) / span) if rare else 0.0
 
 
 def theil_sen(x: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ import threading
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ def capture(
     progress: Progress | None = None,
     parallel: int = 2,
     stop: threading.Event | None = None,
+    plant: float = 0.0,
     label: str = "",
     deadline_s: float | None = None,
 ) -> list[Path]:
@@ -88,6 +89,8 @@ def capture(
         Runs at a time.
     stop : threading.Event, optional
         Ends everything when set, as an interrupt does.
+    plant : float
+        Bytes to leak with each step besides, to see whether that is found.
     label : str
         Store the captures under this name, rather than that of their variant.
     deadline_s : float, optional
@@ -107,7 +110,8 @@ def capture(
     MissingPackageError
         If the scenario needs a package that is not installed.
     """
-    what = plan(scenario, python, Path(out), steps, profile, label=label, deadline_s=deadline_s)
+    made = plan(scenario, python, Path(out), steps, profile, label=label, deadline_s=deadline_s)
+    what = replace(made, plant=plant)
     count = PROFILES[profile].runs if runs is None else runs
     every = jobs(what, variants, count, seed, params or {})
     chosen = instruments if stacks else ("gauges",)

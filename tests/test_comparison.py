@@ -30,7 +30,8 @@ def test_fix_is_certified_with_its_margin(tmp_path: Path) -> None:
     assert row["lower"]
     assert row["equivalent"]
     assert row["p"] < 0.01
-    assert "fixed: below 0.00" in row["sentence"]
+    assert row["certificate"] == "fixed"
+    assert "fixed: under 0.0087 descriptors/step with 95% confidence" in row["sentence"]
 
 
 def test_half_a_fix_is_not_certified(tmp_path: Path) -> None:
@@ -42,6 +43,7 @@ def test_half_a_fix_is_not_certified(tmp_path: Path) -> None:
     )
     assert row["lower"]
     assert not row["equivalent"]
+    assert row["certificate"] == "lower"
     assert row["difference"] == pytest.approx(-0.5)
 
 
@@ -60,3 +62,25 @@ def test_two_variants_on_one_side_are_refused(tmp_path: Path) -> None:
     both = frames.load(tmp_path)
     with pytest.raises(StoreError, match="leaky, fixed"):
         comparison.compare(both, both)
+
+
+def test_a_certificate_needs_runs(tmp_path: Path) -> None:
+    """One run a side certifies nothing, and the refusal says how many would."""
+    row = compared(
+        tmp_path,
+        made.trace(made.ramp(1.0), gauge="fds", runs=1),
+        made.trace(made.flat, gauge="fds", runs=1),
+    )
+    assert row["certificate"] == "refused"
+    assert "3 a side are enough" in row["sentence"]
+
+
+def test_a_margin_of_ones_own_is_held(tmp_path: Path) -> None:
+    """A stated margin takes the place of the gauge's own floor; one for no gauge is refused."""
+    for side, curve in (("leaky", made.ramp(1.0)), ("fixed", made.ramp(0.2))):
+        captures.write(tmp_path, captures.scenario(), side, made.trace(curve, gauge="fds"))
+    sides = [frames.load(tmp_path / "made" / "up" / side) for side in ("leaky", "fixed")]
+    assert comparison.compare(*sides, {"fds": 0.5}).frame.loc[0, "certificate"] == "fixed"
+    assert comparison.compare(*sides, {"fds": 0.1}).frame.loc[0, "certificate"] == "lower"
+    with pytest.raises(StoreError, match="no gauge heap"):
+        comparison.compare(*sides, {"heap": 4.0})

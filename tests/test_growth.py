@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -102,7 +104,7 @@ def test_a_step_up_in_capacity_is_not_a_leak(curve: made.Curve) -> None:
 
 def test_too_few_collections_is_inconclusive() -> None:
     """A run of a few blocks decides nothing and says what it takes."""
-    judged = verdict(made.trace(made.ramp(1.0), steps=30))
+    judged = verdict(made.trace(made.every(3), steps=30))
     assert judged["verdict"] == "inconclusive"
     assert "run more steps" in judged["reason"]
 
@@ -245,3 +247,71 @@ def test_what_is_gone_a_moment_later_does_not_wait_for_the_collector(first: int)
     judged = growth.judge(trace.assign(count=trace["count"] + lagging), {"count": made.COUNT})
     assert judged.loc[0, "verdict"] in ("level", "bounded")
     assert judged.loc[0, "held_between_collections"] < 2
+
+
+def few(curve: made.Curve, steps: int = 3, **how: Any) -> pd.DataFrame:
+    """Return a trace of a few measured steps after the warm-up."""
+    return made.trace(curve, steps=steps, **how)
+
+
+def test_what_climbs_at_every_step_is_a_leak_after_three() -> None:
+    """A count that rose at each step of warm-up and run alike needs three measured steps."""
+    judged = verdict(few(made.ramp(1.0)))
+    assert judged["verdict"] == "leak"
+    assert judged["per_step"] == 1.0
+
+
+@pytest.mark.parametrize(
+    "trace",
+    [
+        few(made.flat),
+        few(made.every(2)),
+        few(made.plateau(50, 50)),
+        few(made.ramp(1.0), drains=True),
+        few(made.from_step(61)),
+    ],
+    ids=["flat", "every second step", "a pool that fills", "drains", "late"],
+)
+def test_three_steps_decide_nothing_else(trace: pd.DataFrame) -> None:
+    """Three steps call nothing a leak that rested once, or is gone once the load stops."""
+    assert verdict(trace)["verdict"] == "inconclusive"
+
+
+def test_three_steps_decide_nothing_about_bytes() -> None:
+    """Memory is never judged by three steps: it comes in capacities."""
+    assert verdict(few(made.ramp(100.0), gauge="bytes"), made.BYTES)["verdict"] == "inconclusive"
+
+
+def test_a_count_that_rises_now_and_then_and_never_falls_is_a_leak() -> None:
+    """One in a hundred steps is enough, if it goes on in the second half of each run."""
+    assert verdict(made.trace(made.every(100), runs=5))["verdict"] == "leak"
+
+
+@pytest.mark.parametrize(
+    "curve",
+    [made.plateau(3, 150), lambda at, rng: made.every(100)(at, rng) - (at == 250)],
+    ids=["stops in the first half", "falls once"],
+)
+def test_a_count_that_stops_or_falls_is_not(curve: made.Curve) -> None:
+    """What no longer rises in the second half, or ever falls, is not called a leak for that."""
+    counted = lambda at, rng: np.floor(curve(at, rng))  # noqa: E731
+    assert verdict(made.trace(counted, runs=5))["verdict"] != "leak"
+
+
+@pytest.mark.parametrize(("heap", "expected"), [(made.flat, "bounded"), (made.ramp(90.0), "leak")])
+def test_a_doubt_about_pages_is_settled_by_live_memory(heap: made.Curve, expected: str) -> None:
+    """Pages that still come, ever more rarely, are the allocator's where live memory is level."""
+    pages = made.trace(made.filling(60e6, 120), gauge="rss")
+    both = pages.assign(heap=made.trace(heap, gauge="heap")["heap"])
+    judged = growth.judge(both, {name: BUILTIN[name] for name in ("heap", "rss")})
+    found = judged.set_index("gauge")["verdict"]
+    assert found["rss"] == ("bounded" if expected == "bounded" else "inconclusive")
+    assert found["heap"] == ("level" if expected == "bounded" else "leak")
+
+
+def test_a_noisy_machine_raises_the_floors() -> None:
+    """What a do-nothing control shows is no leak: the floor is twice its rate, and never lower."""
+    gauges = {name: BUILTIN[name] for name in ("heap", "fds")}
+    noisy, quiet = (made.trace(curve, gauge="heap") for curve in (made.ramp(30.0), made.flat))
+    assert growth.calibrated(gauges, noisy)["heap"].floor == pytest.approx(60.0)
+    assert growth.calibrated(gauges, quiet) == gauges

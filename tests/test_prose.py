@@ -84,7 +84,7 @@ def test_a_wait_for_the_collector_is_told_as_such(tmp_path):
 def test_too_short_a_run_is_undecided(tmp_path):
     """A run that cannot decide says so, and what it takes."""
     scenario = captures.scenario(control="entries")
-    trace = made.trace(made.ramp(1.0), gauge="fds", steps=20, variant="leaky")
+    trace = made.trace(made.every(3), gauge="fds", steps=20, variant="leaky")
     captures.write(tmp_path, scenario, "leaky", trace)
     text = figures.answer(claims.judge(frames.load(tmp_path))).text
     assert "**`leaky` is undecided**: `fds`: only 2 collections" in text

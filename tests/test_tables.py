@@ -141,6 +141,7 @@ def comparison(**changes: object) -> Comparison:
         "margin": 0.02,
         "lower": True,
         "equivalent": True,
+        "certificate": "fixed",
         "verdict_before": "leak",
         "verdict_after": "level",
     }

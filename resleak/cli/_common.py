@@ -92,6 +92,15 @@ def key_values(given: Iterable[str] | None) -> dict[str, str]:
     return {key: value for key, _, value in found}
 
 
+def seconds(text: str) -> float:
+    """Read a time such as ``90s``, ``5m`` or ``1h`` in seconds."""
+    number, unit = text[:-1], text[-1:]
+    try:
+        return float(number) * {"s": 1, "m": 60, "h": 3600}[unit]
+    except (ValueError, KeyError):
+        raise ScenarioError(f"{text!r} is no time; write 90s, 5m or 1h") from None
+
+
 def find_notebook(name: str) -> Path:
     """Return where a notebook of the repository is."""
     return project(Path("notebooks", name)) / "notebooks" / name

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +17,8 @@ from resleak.cli._common import (
     Out,
     Panel,
     captures_of,
+    is_stored,
+    key_values,
     load,
     print_json,
 )
@@ -22,9 +26,12 @@ from resleak.cli.investigate import Runs, Seed, Steps, compare_environments
 from resleak.errors import ScenarioError, StoreError
 
 if TYPE_CHECKING:
+    from resleak.claims import Judgement
     from resleak.frames import Captures
 
 PANEL = Panel.VERDICTS
+#: The scenario whose runs calibrate the floors of a machine.
+CONTROL = "control/do_nothing"
 app = typer.Typer()
 
 
@@ -39,6 +46,10 @@ def judge(
         Path | None,
         typer.Option("--budgets", metavar="FILE", help="Your own budgets, a TOML file."),
     ] = None,
+    positive_control: Annotated[
+        bool,
+        typer.Option("--positive-control", help="Plant the smallest leak, and look for it."),
+    ] = False,
 ) -> None:
     """Judge stored captures; of a scenario without any, capture first."""
     from resleak import budgets
@@ -47,7 +58,7 @@ def judge(
     captures = captures_of(what, out)
     from resleak import claims
 
-    judgement = claims.judge(captures)
+    judgement = claims.judge(captures, _control(out))
     held = budgets.check(judgement, captures, limits)
     if as_json:
         rows = claims.plain(held.to_dict(orient="records"))
@@ -55,10 +66,30 @@ def judge(
     else:
         console.show_judgement(judgement)
         console.show_budgets(held)
+    missed = positive_control and not _all_found(what, captures, judgement)
     missing = set(judgement.scenario["variants"]) - set(judgement.variants)
     if missing:
         console.say(f"judged without {', '.join(sorted(missing))}: not captured")
-    raise typer.Exit(OK if judgement.ok else NOT_AS_DECLARED)
+    raise typer.Exit(OK if judgement.ok and not missed else NOT_AS_DECLARED)
+
+
+def _control(out: Path) -> Captures | None:
+    """Return the do-nothing control that was captured beside, if any: it calibrates the floors."""
+    return load(out / CONTROL) if is_stored(CONTROL, out) else None
+
+
+def _all_found(what: str, captures: Captures, judgement: Judgement) -> bool:
+    """Run the positive control of what was judged, and say on standard error how it went."""
+    from resleak import positive
+
+    name = what if not Path(what).is_dir() else str(judgement.scenario["name"])
+    controls = []
+    for control in positive.check(name, captures, judgement):
+        console.say(str(control))
+        controls.append(control)
+    if not controls:
+        console.say("positive control: no variant has a level heap to plant a leak into")
+    return all(control.found for control in controls)
 
 
 @app.command()
@@ -83,6 +114,10 @@ def compare(
     runs: Runs = None,
     seed: Seed = 0,
     out: Out = Path("captures"),
+    margin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GAUGE=RATE", help="What counts as nothing a step; repeatable."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare two variants, the same one before and after a change, or two environments."""
@@ -90,11 +125,22 @@ def compare(
         options = {"steps": steps, "runs": runs, "seed": seed, "out": out}
         compare_environments(what, python or [], packages or [], as_json, options)
         return
+    margins = _numbers(key_values(margin))
     sides = _two_sides(what, out)
     from resleak import comparison
 
-    compared = comparison.compare(*sides)
+    compared = comparison.compare(*sides, margins)
     print_json(compared.to_dict()) if as_json else console.show_comparison(compared)
+
+
+def _numbers(given: Mapping[str, str]) -> dict[str, float]:
+    try:
+        found = {name: float(text) for name, text in given.items()}
+    except ValueError as error:
+        raise StoreError(f"a margin is a number of units per step: {error}") from None
+    if any(not 0 < value < math.inf for value in found.values()):
+        raise StoreError("a margin is a number of units per step above 0, such as heap=4")
+    return found
 
 
 def _two_sides(what: list[str], out: Path) -> tuple[Captures, Captures]:

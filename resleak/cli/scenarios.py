@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,11 +20,10 @@ from resleak.cli._common import (
     print_json,
     project,
     run_capture,
+    seconds,
     shown,
 )
-
-if TYPE_CHECKING:
-    pass
+from resleak.errors import ScenarioError
 
 PANEL = Panel.SCENARIOS
 app = typer.Typer()
@@ -60,8 +59,19 @@ def capture(
         Path | None, typer.Option(metavar="PATH", help="Measure with another interpreter.")
     ] = None,
     out: Out = Path("captures"),
+    until_sure: Annotated[
+        bool,
+        typer.Option("--until-sure", help="Gauges alone, with more steps until it is decided."),
+    ] = False,
+    budget: Annotated[str, typer.Option(metavar="5m", help="How long, with --until-sure.")] = "5m",
 ) -> None:
     """Run a scenario's variants in fresh processes and store what they leave behind."""
+    if until_sure:
+        if runs or steps:
+            raise ScenarioError("--until-sure chooses runs and steps itself: leave them out")
+        options = {"variants": variant, "seed": seed, "params": key_values(settings)}
+        _until_sure(scenario, out, seconds(budget), python, options)
+        return
     folders = run_capture(
         scenario,
         out,
@@ -75,6 +85,27 @@ def capture(
     )
     for folder in sorted({folder.parent for folder in folders}):
         console.out(shown(folder))
+
+
+def _until_sure(
+    scenario: str, out: Path, budget_s: float, python: Path | None, options: dict[str, Any]
+) -> None:
+    from resleak import sequential
+
+    def on_look(steps: int, runs: int, names: list[str]) -> None:
+        console.say(f"{runs} runs of {steps} steps: {', '.join(names)}")
+
+    found = sequential.capture_until_sure(
+        scenario,
+        budget_s=budget_s,
+        out=out,
+        on_look=on_look,
+        python=str(python) if python else None,
+        **options,
+    )
+    for name, steps in found.steps.items():
+        told = found.undecided.get(name)
+        console.out(f"{name}: {f'inconclusive: {told}' if told else f'decided in {steps} steps'}")
 
 
 @app.command()

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from resleak.figures._accuracy import accuracy_curve, accuracy_of_tools
     from resleak.figures._difference import difference
     from resleak.figures._evidence import evidence, limits_chart, scaling
     from resleak.figures._icicle import icicle
@@ -50,6 +51,8 @@ _HOMES = {
     "difference": "_difference",
     "end_timeline": "culprits",
     "ends": "prose",
+    "accuracy_curve": "_accuracy",
+    "accuracy_of_tools": "_accuracy",
     "evidence": "_evidence",
     "expectation": "prose",
     "flamegraph": "flame",
@@ -76,6 +79,8 @@ __all__ = [
     "Prose",
     "Table",
     "about",
+    "accuracy_curve",
+    "accuracy_of_tools",
     "accused",
     "answer",
     "budget_table",

@@ -61,6 +61,8 @@ def _side(rate: float, verdict: str, unit: str) -> Cell:
 
 def _certified(row: dict[Hashable, Any]) -> str:
     margin = units.rate(row["margin"], row["unit"], str(row.get("per", "step")))
+    if row["certificate"] == "refused":
+        return "refused: too few runs read this gauge"
     if row["equivalent"]:
         return f"after: within ±{margin}, 95 % sure"
     if row["lower"]:

@@ -1,0 +1,154 @@
+"""The corpus as a list of workloads, and their captures, made once and kept in build/accuracy."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from resleak import catalog, store
+from resleak.measuring import measure
+from resleak.plan import Plan, jobs, plan
+
+HERE = Path(__file__).parent
+CORPUS = HERE / "corpus"
+KEPT = HERE.parent / "build" / "accuracy"
+#: The half that the rule may be tuned on, and the half that is published; each has its own seeds.
+TUNED, PUBLISHED = "tuned", "published"
+#: Steps of a run before the measured ones, and measured ones: 300 in all.
+WARMUP, STEPS = 60, 240
+SEEDS = {TUNED: 1000, PUBLISHED: 700_000}
+
+
+#: What no reading of 300 steps can tell from a leak, and why: these are told apart from the rest.
+BEYOND = {
+    "compiled_patterns": "one entry a step of a cache of 512, in a straight line",
+    "last_events-size=250-body=20000": "in a straight line until 50 steps before the end",
+    "least_recently_used-size=1500": "a sixth of what there is to keep is seen in 300 steps",
+    "vocabulary-size=2000": "half of the words are seen in 300 steps",
+    "seasonal-period=400": "the season is longer than the run",
+    "sqlite_rows-rate=10000-pattern=17th": "sqlite3 forgets cursors after 200 of them: 1 700 steps",
+    "duckdb_connections-pattern=17th": "the library itself keeps 250 bytes of each closed database",
+    "analytical_queries": "the library itself keeps 848 bytes every 16 queries, as long as it runs",
+}
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A file of the corpus with its parameters."""
+
+    file: Path
+    settings: tuple[tuple[str, Any], ...]
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """What the file is run with, where it differs from its own parameters."""
+        return dict(self.settings)
+
+    @property
+    def name(self) -> str:
+        """The file's name and the parameters."""
+        told = (
+            f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}"
+            for key, value in self.settings
+        )
+        return "-".join([self.file.stem, *told])
+
+    @property
+    def half(self) -> str:
+        """Which half it belongs to, by a fixed hash of its name."""
+        return TUNED if int(_digest(self.name), 16) % 2 == 0 else PUBLISHED
+
+    @property
+    def scenario(self) -> Any:
+        """What its file declares."""
+        return _loaded(self.file)
+
+    @property
+    def leaks(self) -> bool:
+        """Whether it has a leak, or only grows."""
+        return "leaky" in self.scenario.variants
+
+    @property
+    def beyond(self) -> bool:
+        """Whether 300 steps cannot tell it from a leak."""
+        return self.name in BEYOND
+
+    @property
+    def expect(self) -> Mapping[str, str]:
+        """The gauge in which its leak shows best, to ``leak``."""
+        expect: Mapping[str, str] = self.scenario.variants["leaky"].expect if self.leaks else {}
+        return expect
+
+    @property
+    def code(self) -> str:
+        """What tells one work from another."""
+        files = [CORPUS / "_work.py", self.file]
+        return _digest("".join(file.read_text(encoding="utf-8") for file in files) + self.name)
+
+    @property
+    def truth(self) -> Mapping[str, float]:
+        """The true rates of the variant `leaky` where they are known, by gauge."""
+        if not self.leaks:
+            return {}
+        truth: Mapping[str, float] = self.scenario.rates({**self.scenario.params, **self.params})
+        return truth
+
+    def complete(self, runs: int) -> bool:
+        """Whether all its runs are there."""
+        return not any(True for _ in missing(self, runs))
+
+    def rows(self, looks: tuple[int, ...]) -> Iterator[Mapping[str, Any]]:
+        """Judge it; see `_verdicts.rows`."""
+        import _verdicts
+
+        return _verdicts.rows(self, looks)
+
+
+def workloads() -> list[Workload]:
+    """Return the whole corpus in an order of chance, so that any first part is a fair sample."""
+    found = [
+        Workload(file, tuple(one.items()))
+        for file in CORPUS.glob("[!_]*.py")
+        for one in _loaded(file).workloads
+    ]
+    return sorted(found, key=lambda one: _digest(one.name))
+
+
+def folder(one: Workload, kept: Path = KEPT) -> Path:
+    """Return where the captures of a workload are kept."""
+    return kept / f"{one.name}-{one.code}"
+
+
+def missing(one: Workload, runs: int, kept: Path = KEPT) -> Iterator[Any]:
+    """Yield the runs of a workload that are not there yet."""
+    planned = Plan(**{**vars(_planned(one.file)), "out": folder(one, kept)})
+    for job in jobs(planned, None, runs, SEEDS[one.half], one.params):
+        if job.instrument == "gauges" and not (job.folder / store.MANIFEST).exists():
+            yield job
+
+
+def make(job: Any) -> None:
+    """Run one job and keep its capture."""
+    measure(job, lambda *_: None, threading.Event())
+
+
+@cache
+def _loaded(file: Path) -> Any:
+    if str(CORPUS) not in sys.path:
+        sys.path.insert(0, str(CORPUS))
+    return catalog.load(file)
+
+
+@cache
+def _planned(file: Path) -> Plan:
+    return plan(str(file), None, Path(), STEPS, "quick")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

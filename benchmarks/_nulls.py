@@ -1,0 +1,114 @@
+"""A thousand verdicts on runs in which nothing is lost, of which none may be a leak.
+
+A null run is a window of 150 steps of a long run: its first 30 are its warm-up. Windows of one
+process follow each other, as the hours of a service do; the three runs of one verdict are the same
+window of three processes. What fills up is full in all windows but the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import _corpus as corpus
+import _verdicts as verdicts
+import pandas as pd
+
+from resleak import frames, store
+from resleak.plan import Plan, jobs, plan
+
+#: What only comes and goes, and nothing at all.
+NAMES = [
+    "nothing",
+    "batches-size=7",
+    "batches-size=40",
+    "buffers-largest=1000",
+    "buffers-largest=100000",
+    "churning_cache-mean=300",
+    "churning_cache-mean=5000",
+    "churning_cache-size=2000-mean=100",
+    "cycles-count=20",
+    "documents",
+    "elastic_pool",
+    "expiring-steps=50",
+    "last_events-size=50",
+    "maps",
+    "observer",
+    "temporary_files",
+    "tasks",
+    "weak_values",
+    "workers-count=1",
+    "seasonal-period=60",
+]
+WINDOWS, STEPS, WARMUP, RUNS, SETS = 20, 150, 30, 3, 3
+_SEED = 3_000_000
+KEPT = corpus.KEPT.with_name("nulls")
+
+
+@dataclass(frozen=True)
+class Null:
+    """All windows of one workload."""
+
+    work: corpus.Workload
+
+    @property
+    def name(self) -> str:
+        """Its name among the rows."""
+        return f"null {self.work.name}"
+
+    @property
+    def code(self) -> str:
+        """What tells one work from another."""
+        return self.work.code
+
+    @property
+    def folder(self) -> Path:
+        """Where its captures are kept."""
+        return KEPT / f"{self.work.name}-{self.code}"
+
+    def complete(self, _runs: int) -> bool:
+        """Whether at least one set of runs is there."""
+        return len(store.folders(self.folder)) >= RUNS if self.folder.exists() else False
+
+    def missing(self) -> Iterator[Any]:
+        """Yield the runs that are not there yet."""
+        made = plan(str(self.work.file), None, Path(), WINDOWS * STEPS, "quick")
+        here = Plan(**{**vars(made), "out": self.folder})
+        for job in jobs(here, None, RUNS * SETS, _SEED, self.work.params):
+            if job.instrument == "gauges" and not (job.folder / store.MANIFEST).exists():
+                yield job
+
+    def rows(self, _looks: tuple[int, ...]) -> Iterator[dict[str, Any]]:
+        """Yield a row for each verdict: a set of processes and a window."""
+        captures = frames.load(self.folder)
+        trace, gauges = frames.traces(captures), captures
+        told = {"workload": self.name, "half": "null", "code": self.code, "leaks": False}
+        for start in range(1, len(captures) - RUNS + 2, RUNS):
+            mine = trace[trace["run"].between(start, start + RUNS - 1)]
+            for window in range(WINDOWS):
+                found = verdicts.verdict(_window(mine, window), gauges)
+                wrong = {k: v for k, v in found["gauges"].items() if v["verdict"] == "leak"}
+                yield {**told, "set": start, "window": window, "verdict": found["verdict"],
+                       "tool": "resleak", "gauges": wrong}  # fmt: skip
+
+
+def groups() -> list[Null]:
+    """Return all null workloads."""
+    return [Null(one) for one in corpus.workloads() if one.name in NAMES]
+
+
+def missing() -> Iterator[Any]:
+    """Yield all null runs that are not there yet, one set of each workload after the other."""
+    todo = [job for group in groups() for job in group.missing()]
+    yield from sorted(todo, key=lambda job: (job.run - 1) // RUNS)
+
+
+def _window(trace: pd.DataFrame, window: int) -> pd.DataFrame:
+    """Return one window as a run of its own."""
+    first = corpus.WARMUP + window * STEPS
+    steady = trace["phase"] == "steady"
+    part = trace[steady & (trace["step"] > first) & (trace["step"] <= first + STEPS)]
+    phase = part["step"].map(lambda step: "warmup" if step <= first + WARMUP else "steady")
+    return part.assign(phase=phase, step=part["step"] - first)

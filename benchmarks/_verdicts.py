@@ -1,0 +1,151 @@
+"""The verdicts of resleak, and of the rules that need no more than a trace, on stored captures."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from _corpus import KEPT, WARMUP, Workload, folder
+from scipy import stats
+
+from resleak import certificate, frames, gauges, growth, rates
+from resleak.certificate import ALPHA, certify
+from resleak.errors import StoreError
+
+#: Steady steps after which a verdict is asked for.
+LOOKS = (3, 60, 120, 240, 540)
+#: The look at which accuracy is scored: 300 steps, the warm-up among them.
+SCORED = 240
+_WORST_FIRST = ("leak", "deferred", "inconclusive", "bounded", "level")
+_MB_PER_H = 10e6 / 3600
+
+
+def judge_code() -> str:
+    """Return what tells one state of the judge from another."""
+    text = "".join(inspect.getsource(module) for module in (growth, rates, gauges, certificate))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def rows(one: Workload, looks: tuple[int, ...] = LOOKS, kept: Path = KEPT) -> Iterator[Any]:
+    """Yield one row for each variant of a workload, look and tool.
+
+    Yields
+    ------
+    dict
+        ``workload half variant leaks code judge tool look verdict gauges``; of a variant that could
+        not be measured there is none.
+    """
+    try:
+        captures = frames.load(folder(one, kept))
+    except StoreError:
+        return
+    named = {"workload": one.name, "half": one.half, "beyond": one.beyond, "code": one.code}
+    named |= {"expect": list(one.expect), "truth": one.truth}
+    for variant in captures.variants:
+        runs = captures.select(variant=variant)
+        trace = frames.traces(runs)
+        told = {**named, "variant": variant, "leaks": variant == "leaky", "runs": len(runs)}
+        done = min(run.manifest["steps"] for run in runs)
+        for look in (look for look in looks if look <= done):
+            found = verdict(upto(trace, look), runs)
+            kept = found["gauges"] if look in (SCORED, LOOKS[-1]) else _leaks(found["gauges"])
+            yield {**told, "look": look, "tool": "resleak", **found, "gauges": kept}
+        yield from _certificate(captures, variant, told)
+        for tool, rule in TRACE_RULES.items():
+            yield {**told, "look": SCORED, "tool": tool, **rule(upto(trace, SCORED))}
+
+
+def _certificate(captures: frames.Captures, variant: str, told: dict[str, Any]) -> Iterator[Any]:
+    """Yield what 5 + 5 runs of 120 steps certify of the variant `fixed`."""
+    if variant != "fixed":
+        return
+    sides = [upto(frames.traces(captures.select(variant=v)), 120) for v in ("leaky", "fixed")]
+    for name in told["expect"]:
+        gauge = gauges.BUILTIN.get(name) or frames.gauges_of(captures)[name]
+        old, new = (growth.run_rates(side, name) for side in sides)
+        margin = growth.floor(gauge, sides[1])
+        told_of = certify(old, new, margin)
+        found = {"lower": bool(told_of.p < ALPHA), "answer": told_of.answer, "gauge": name}
+        yield {**told, "look": 120, "tool": "certificate", **found}
+
+
+def upto(trace: pd.DataFrame, steps: int) -> pd.DataFrame:
+    """Return what a run of so many steady steps would have left behind."""
+    steady = trace["phase"] == "steady"
+    return trace[~steady | (trace["step"] <= WARMUP + steps)]
+
+
+def verdict(trace: pd.DataFrame, runs: frames.Captures) -> dict[str, Any]:
+    """Judge one variant as a file that names no gauges is judged: all of them count."""
+    judged = growth.judge(trace, frames.gauges_of(runs))
+    words = set(judged["verdict"])
+    word = next((word for word in _WORST_FIRST if word in words), "inconclusive")
+    numbers = ["verdict", "per_step", "low", "high", "smallest_detectable", "reason"]
+    found = judged.set_index("gauge")[numbers].to_dict(orient="index")
+    return {"verdict": word, "gauges": {str(k): _short(v) for k, v in found.items()}}
+
+
+def _short(numbers: dict[Any, Any]) -> dict[str, Any]:
+    """Round what is kept; the reason is kept only where there is something to explain."""
+    clean = numbers["verdict"] in ("level", "bounded")
+    return {
+        str(key): float(f"{value:.4g}") if isinstance(value, float) else value
+        for key, value in numbers.items()
+        if not (clean and key == "reason")
+    }
+
+
+def _leaks(found: dict[str, Any]) -> dict[str, Any]:
+    return {name: numbers for name, numbers in found.items() if numbers["verdict"] == "leak"}
+
+
+def mann_kendall(trace: pd.DataFrame) -> dict[str, Any]:
+    """Call it a leak if resident memory has a trend (p < .05) in most runs."""
+    found = []
+    for run in _steady_steps(trace):
+        p = stats.kendalltau(run["step"], run["rss"], alternative="greater").pvalue
+        found.append(bool(p < 0.05))
+    return _by_majority(found)
+
+
+def ten_megabytes_an_hour(trace: pd.DataFrame) -> dict[str, Any]:
+    """Call it a leak if resident memory rises by more than 10 MB an hour after the warm-up."""
+    found = []
+    for run in _steady_steps(trace):
+        ends = run.iloc[[0, -1]]
+        found.append(bool(np.diff(ends["rss"])[0] > _MB_PER_H * np.diff(ends["t_s"])[0]))
+    return _by_majority(found)
+
+
+def three_and_three(trace: pd.DataFrame) -> dict[str, Any]:
+    """Apply CPython's rule: after 3 repetitions, every one of 3 adds blocks, or any adds a file.
+
+    One repetition is one block of ten steps and the collection after it.
+    """
+    found = []
+    after = trace[trace["moment"] == "after_collect"]
+    for _, run in after[after["phase"].isin(["warmup", "steady"])].groupby("run"):
+        rises = {name: np.diff(run[name].to_numpy()[3:7]) for name in ("blocks", "fds")}
+        found.append(bool((rises["blocks"] >= 1).all() or (rises["fds"] != 0).any()))
+    return _by_majority(found)
+
+
+def _steady_steps(trace: pd.DataFrame) -> list[pd.DataFrame]:
+    steps = trace[(trace["phase"] == "steady") & (trace["moment"] == "step")]
+    return [run for _, run in steps.groupby("run")]
+
+
+def _by_majority(found: list[bool]) -> dict[str, Any]:
+    return {"verdict": "leak" if 2 * sum(found) > len(found) else "level", "gauges": {}}
+
+
+TRACE_RULES = {
+    "Mann-Kendall on RSS": mann_kendall,
+    "> 10 MB/h": ten_megabytes_an_hour,
+    "CPython's 3:3 rule": three_and_three,
+}

@@ -1,0 +1,129 @@
+"""How accurate are the verdicts? The corpus, measured once and judged again as often as wanted.
+
+    python benchmarks/accuracy.py --quick           what is measured by then, for at most 10 minutes
+    python benchmarks/accuracy.py                   the whole corpus, null runs and peers: hours
+    python benchmarks/accuracy.py --no-measuring    only judge what is stored, and print the table
+
+Captures are kept in build/accuracy and made once for each state of a workload. Rows go to
+benchmarks/results/accuracy.jsonl, keyed by workload, variant, look and the code of work and judge;
+whatever was stopped goes on where it was. The rule was tuned on one half of the workloads only, and
+the table is of the other, with other seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import _corpus as corpus
+import _nulls as nulls
+import _peers_accuracy as peers
+import _verdicts as verdicts
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from resleak import accuracy
+from resleak.errors import CaptureError
+
+RESULTS = Path(__file__).parent / "results" / "accuracy.jsonl"
+RUNS = 5
+_QUICK_S = 540.0
+
+
+def main() -> None:
+    """Measure, judge, and print the table."""
+    options = _options()
+    until = time.monotonic() + (_QUICK_S if options.quick else float("inf"))
+    if not options.no_measuring:
+        _measure(lambda: time.monotonic() < until)
+    rows = list(_judge(options.results, tuple(options.looks)))
+    _print(accuracy.frame(rows))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="stop measuring after nine minutes")
+    parser.add_argument("--no-measuring", action="store_true", help="judge what is stored")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where rows are appended")
+    parser.add_argument("--looks", type=int, nargs="*", default=verdicts.LOOKS, metavar="STEPS")
+    return parser.parse_args()
+
+
+def _measure(on: Callable[[], bool]) -> None:
+    """Make what is missing, the published half first, as long as there is time."""
+    console = Console(stderr=True)
+    ordered = sorted(corpus.workloads(), key=lambda one: one.half != corpus.PUBLISHED)
+    for one in ordered:
+        for job in corpus.missing(one, RUNS):
+            if not on():
+                return
+            _make(job, console)
+    for job in nulls.missing():
+        if not on():
+            return
+        _make(job, console)
+    for one in ordered:
+        if on():
+            peers.run(one)
+
+
+def _make(job: Any, console: Console) -> None:
+    try:
+        corpus.make(job)
+    except CaptureError as error:
+        console.print(f"left out: {error}")
+
+
+def _judge(results: Path, looks: tuple[int, ...]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of all that is stored whole; those that are not there yet are appended."""
+    warnings.simplefilter("ignore")
+    known = _stored(results)
+    for one in [*corpus.workloads(), *nulls.groups()]:
+        if not one.complete(RUNS):
+            continue
+        key = f"{one.name} {one.code} {verdicts.judge_code()} {looks}"
+        if key not in known:
+            known[key] = list(one.rows(looks))
+            _append(results, {"workload": one.name, "key": key, "rows": known[key]})
+        yield from known[key]
+    yield from peers.rows()
+
+
+def _print(rows: pd.DataFrame) -> None:
+    """Print the table of both halves, of the goals, against steps, and what was missed."""
+    console = Console(width=150)
+    for half in (corpus.PUBLISHED, corpus.TUNED):
+        console.print(_table(accuracy.tools(rows, half), f"{half} half, 300 steps, 5 runs"))
+    console.print(_table(accuracy.against_steps(rows), "against measured steps"))
+    console.print(_table(accuracy.goals(rows), "goals"))
+    console.print(_table(accuracy.misses(rows), "what was missed or left open"))
+
+
+def _table(rows: pd.DataFrame, title: str) -> Table:
+    table = Table(*map(str, rows.columns), title=title)
+    for row in rows.to_dict(orient="records"):
+        table.add_row(*(f"{v:.3f}" if isinstance(v, float) else str(v) for v in row.values()))
+    return table
+
+
+def _stored(results: Path) -> dict[str, list[dict[str, Any]]]:
+    lines = results.read_text().splitlines() if results.exists() else []
+    return {found["key"]: found["rows"] for found in map(json.loads, lines)}
+
+
+def _append(results: Path, found: dict[str, Any]) -> None:
+    results.parent.mkdir(parents=True, exist_ok=True)
+    with results.open("a") as file:
+        file.write(json.dumps(found) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""Nothing happens."""
+
+from _work import benign
+
+scenario = benign(lambda *_: None)

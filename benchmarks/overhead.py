@@ -1,0 +1,54 @@
+"""What the gauges cost: processor time of a reading, and growth of a run that does nothing.
+
+python benchmarks/overhead.py
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from resleak import frames, gauges, growth, probes
+from resleak.runner import capture
+
+#: Readings a second from outside, and how often each is taken here.
+HERTZ, TIMES = 10, 2000
+
+
+def main() -> None:
+    """Print the share of a core at 10 Hz, and the bytes of growth per step."""
+    outside = gauges.Outside(os.getpid())
+    print(f"outside, at {HERTZ} Hz: {HERTZ * _cost_s(outside.quick):.3%} of a core")
+    with tempfile.TemporaryDirectory() as folder:
+        readers = gauges.inside_readers()
+        recorder = probes.Recorder(Path(folder, "raw"), readers, TIMES + 1, time.monotonic())
+        row = _cost_s(lambda: recorder.row(0, 0))
+    print(
+        f"inside: {row * 1e6:.0f} µs a step; at {HERTZ} steps a second {HERTZ * row:.3%} of a core"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        capture("control/do_nothing", runs=5, steps=1000, stacks=False, out=folder)
+        captures = frames.load(folder)
+        judged = growth.judge(frames.traces(captures), frames.gauges_of(captures))
+    for row_of in judged[judged["unit"] == "B"].to_dict(orient="records"):
+        print(f"{row_of['gauge']}: {row_of['per_step']:.3f} B/step over 1 000 steps of nothing")
+
+
+def _cost_s(read: Callable[[], object]) -> float:
+    """Return the median processor time of a call over ten batches."""
+    batches = []
+    for _ in range(10):
+        began = time.process_time()
+        for _ in range(TIMES // 10):
+            read()
+        batches.append((time.process_time() - began) / (TIMES // 10))
+    return float(np.median(batches))
+
+
+if __name__ == "__main__":
+    main()

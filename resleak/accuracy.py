@@ -1,0 +1,231 @@
+"""What the rows of the accuracy benchmark come to: shares with their intervals, steps, misses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from resleak.errors import StoreError
+
+#: Steady steps at which accuracy is scored: with the warm-up, 300 steps.
+SCORED = 240
+#: A count at each step: what is decided in a few steps.
+_COUNTS = {"fds", "threads", "sockets", "children", "tasks", "active", "taken"}
+_OPEN = "inconclusive"
+_MEASURES = ("precision", "recall", _OPEN)
+
+
+def read(path: Path | str) -> pd.DataFrame:
+    """Read the rows of ``benchmarks/accuracy.py``: of each workload, those judged last.
+
+    Returns
+    -------
+    DataFrame
+        One row a workload, variant, tool and look: ``workload half variant leaks beyond tool look
+        verdict expect truth gauges`` and, of the peers, ``calls``.
+
+    Raises
+    ------
+    StoreError
+        If there is no such file.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise StoreError(f"there is no {path}: run `python benchmarks/accuracy.py`") from None
+    latest = {found["workload"]: found["rows"] for found in map(json.loads, lines)}
+    return frame(row for rows in latest.values() for row in rows)
+
+
+def frame(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """Return rows as a table, with what a row may lack filled in."""
+    found = pd.DataFrame(list(rows))
+    columns = ("look", "beyond", "expect", "truth", "gauges", "window", "answer", "gauge", "calls")
+    found = found.reindex(columns=[*dict.fromkeys([*found.columns, *columns])])
+    return found.assign(beyond=found["beyond"].eq(True))
+
+
+def share(hits: int, of: int) -> dict[str, Any]:
+    """Return a share with the 95 % interval of Clopper and Pearson.
+
+    References
+    ----------
+    Clopper, Pearson: The use of confidence or fiducial limits illustrated in the case of the
+    binomial (1934).
+    """
+    from scipy import stats
+
+    if not of:
+        return {"hits": 0, "of": 0, "share": np.nan, "low": np.nan, "high": np.nan}
+    bounds = stats.binomtest(hits, of).proportion_ci(method="exact")
+    return {"hits": hits, "of": of, "share": hits / of, "low": bounds.low, "high": bounds.high}
+
+
+def tools(rows: pd.DataFrame, half: str = "published", look: int = SCORED) -> pd.DataFrame:
+    """Return precision, recall and what stayed open, one row a tool and measure.
+
+    Of what can be told from a leak in so many steps: the others are in `beyond`.
+    """
+    chosen = rows[(rows["half"] == half) & (rows["look"] == look) & ~rows["beyond"]]
+    chosen = chosen[chosen["tool"] != "certificate"]
+    return pd.DataFrame(
+        [
+            {"tool": tool, "measure": measure, **share(*_counted(mine, measure))}
+            for tool, mine in chosen.groupby("tool", sort=False)
+            for measure in _MEASURES
+        ]
+    )
+
+
+def against_steps(rows: pd.DataFrame, half: str = "published") -> pd.DataFrame:
+    """Return the measures of `tools` for resleak, one row a number of steps and measure."""
+    mine = rows[(rows["half"] == half) & (rows["tool"] == "resleak") & ~rows["beyond"]]
+    return pd.DataFrame(
+        [
+            {"steps": look, "measure": measure, **share(*_counted(part, measure))}
+            for look, part in mine[mine["look"] <= SCORED].groupby("look")
+            for measure in _MEASURES
+        ]
+    )
+
+
+def goals(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return what was aimed at and what was measured, one row a goal.
+
+    Returns
+    -------
+    DataFrame
+        ``measure goal measured low high of holds``. Steps are quantiles; all else are shares.
+    """
+    mine = rows[rows["half"] == "published"]
+    return pd.DataFrame([_goal(*one) for one in _goals(rows, mine)])
+
+
+def misses(rows: pd.DataFrame, half: str = "published") -> pd.DataFrame:
+    """Return each verdict at 300 steps that was wrong or open: ``workload variant verdict why``."""
+    mine = rows[(rows["half"] == half) & (rows["tool"] == "resleak") & (rows["look"] == SCORED)]
+    mine = mine[~mine["beyond"] & (_wrong(mine) | (mine["verdict"] == _OPEN))]
+    return _explained(mine)
+
+
+def beyond(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return what was said of the workloads that 300 steps cannot tell from a leak, both halves."""
+    mine = rows[(rows["tool"] == "resleak") & (rows["look"] == SCORED) & rows["beyond"]]
+    return _explained(mine[mine["variant"] != "leaky"])
+
+
+def _goals(rows: pd.DataFrame, mine: pd.DataFrame) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    told = mine[(mine["tool"] == "resleak") & (mine["look"] == SCORED) & ~mine["beyond"]]
+    for measure, goal in (("precision", ">= 0.99"), ("recall", ">= 0.98"), (_OPEN, "<= 0.05")):
+        yield measure, goal, share(*_counted(told, measure))
+    nulls = rows[rows["half"] == "null"]
+    yield "false alarms on null runs", "<= 0", share(int(_wrong(nulls).sum()), len(nulls))
+    memory, counts = (steps_to_verdict(mine, counts) for counts in (False, True))
+    yield "steps, memory: median", "<= 100", _quantile(memory, 0.5)
+    yield "steps, memory: 95th percentile", "<= 300", _quantile(memory, 0.95)
+    yield "steps, counts at every step: 95th percentile", "<= 3", _quantile(counts, 0.95)
+    hits = covered(mine)
+    yield "intervals that cover the true rate", ">= 0.93", share(sum(hits), len(hits))
+    fixes = mine[(mine["tool"] == "certificate") & mine["workload"].map(_begun)]
+    fixed = int((fixes["answer"] == "fixed").sum())
+    yield "fixes certified, 5 + 5 runs of 120 steps", ">= 0.99", share(fixed, len(fixes))
+    yield "smallest leak seen in heap, B/step: median", "<= 16", _quantile(smallest(mine), 0.5)
+
+
+def steps_to_verdict(rows: pd.DataFrame, counts: bool) -> np.ndarray:
+    """Return after how many steps each leak is called one, and stays so; infinity if never.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Of one half.
+    counts : bool
+        Of what is counted and leaks at every step from the first on, or of memory.
+    """
+    leaky = rows[(rows["tool"] == "resleak") & rows["leaks"] & (rows["look"] <= SCORED)]
+    found = [
+        _first_for_good(mine)
+        for name, mine in leaky.groupby("workload")
+        if _is_count(mine) == counts and (not counts or _every_step(str(name)))
+    ]
+    return np.array(found, dtype=float)
+
+
+def covered(rows: pd.DataFrame) -> list[bool]:
+    """Tell of each known rate that was found to be a leak whether its interval holds it."""
+    mine = rows[(rows["tool"] == "resleak") & (rows["look"] == SCORED) & rows["leaks"]]
+    return [
+        bool(numbers["low"] - 1e-9 <= truth <= numbers["high"] + 1e-9)
+        for truths, gauges in zip(mine["truth"], mine["gauges"], strict=True)
+        for gauge, truth in truths.items()
+        if (numbers := gauges.get(gauge, {})).get("verdict") == "leak"
+    ]
+
+
+def smallest(rows: pd.DataFrame, gauge: str = "heap") -> np.ndarray:
+    """Return the smallest leak each clean variant would have shown in a gauge, in its unit."""
+    mine = rows[(rows["tool"] == "resleak") & (rows["look"] == SCORED) & ~rows["leaks"]]
+    found = [one[gauge]["smallest_detectable"] for one in mine["gauges"] if gauge in one]
+    return np.array(found, dtype=float)
+
+
+def _counted(rows: pd.DataFrame, measure: str) -> tuple[int, int]:
+    called, leaks = rows["verdict"] == "leak", rows["leaks"].astype(bool)
+    if measure == "precision":
+        return int((called & leaks).sum()), int(called.sum())
+    if measure == "recall":
+        return int((called & leaks).sum()), int(leaks.sum())
+    return int((rows["verdict"] == _OPEN).sum()), len(rows)
+
+
+def _wrong(rows: pd.DataFrame) -> pd.Series:
+    leaks, called = rows["leaks"].astype(bool), rows["verdict"] == "leak"
+    return called & ~leaks | leaks & rows["verdict"].isin(["level", "bounded", "deferred"])
+
+
+def _explained(rows: pd.DataFrame) -> pd.DataFrame:
+    told = [
+        "; ".join(f"{name}: {one['reason']}" for name, one in gauges.items() if "reason" in one)
+        for gauges in rows["gauges"]
+    ]
+    return rows[["workload", "variant", "verdict"]].assign(why=told).reset_index(drop=True)
+
+
+def _goal(measure: str, goal: str, found: dict[str, Any]) -> dict[str, Any]:
+    bound, measured = float(goal.split()[1]), float(found["share"])
+    holds = measured >= bound if goal.startswith(">") else measured <= bound
+    numbers = {key: found[key] for key in ("low", "high", "of")}
+    return {"measure": measure, "goal": goal, "measured": measured, **numbers, "holds": holds}
+
+
+def _quantile(values: np.ndarray, share_of: float) -> dict[str, Any]:
+    value = np.quantile(values, share_of, method="higher") if len(values) else np.nan
+    return {"share": value, "low": np.nan, "high": np.nan, "of": len(values)}
+
+
+def _is_count(rows: pd.DataFrame) -> bool:
+    return bool(set(rows["expect"].iloc[0]) & _COUNTS)
+
+
+def _every_step(workload: str) -> bool:
+    return "pattern" not in workload and "rate" not in workload
+
+
+def _begun(workload: str) -> bool:
+    """Tell whether a leak shows within 120 steps at all: neither late nor once in a hundred."""
+    return "late" not in workload and "100th" not in workload
+
+
+def _first_for_good(rows: pd.DataFrame) -> float:
+    first = np.inf
+    looks = rows.sort_values("look", ascending=False)
+    for look, verdict in zip(looks["look"], looks["verdict"], strict=True):
+        if verdict != "leak":
+            break
+        first = float(look)
+    return first

@@ -1,0 +1,113 @@
+"""Capture and judge in turns: stop when the answer is certain, or the time is used up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from resleak import claims, frames, runner, workload
+from resleak.claims import VariantJudged
+from resleak.frames import Captures
+from resleak.spawn import describe
+
+
+@dataclass(frozen=True)
+class Look:
+    """One turn: so many runs, of so many times the steps that the scenario declares."""
+
+    factor: float
+    runs: int
+
+
+#: A first look finds what is plain; then ever more steps, and more runs, where it is not.
+LOOKS = (Look(0.25, 3), Look(1, 3), Look(2, 5), Look(4, 5), Look(8, 5), Look(16, 5), Look(32, 5))
+_FEWEST_STEPS = 24
+#: Called at the begin of each look with its steps, its runs and the variants in it.
+OnLook = Callable[[int, int, list[str]], None]
+
+
+@dataclass
+class Outcome:
+    """How far it came.
+
+    Attributes
+    ----------
+    steps : dict of str to int
+        Steady steps of the last look at each variant.
+    undecided : dict of str to str
+        What is open still, and what it would take, by variant.
+    spent_s : float
+        Seconds it took.
+    """
+
+    steps: dict[str, int] = field(default_factory=dict)
+    undecided: dict[str, str] = field(default_factory=dict)
+    spent_s: float = 0.0
+
+    def note(self, captures: Captures, look: Look, steps: dict[str, int]) -> None:
+        """Take in what a look showed of its variants."""
+        judged = claims.judge(captures).variants
+        self.steps |= steps
+        self.undecided = {
+            name: _open(judged[name]) for name in steps if not _decided(judged[name], look)
+        }
+
+
+def capture_until_sure(
+    scenario: str,
+    *,
+    budget_s: float,
+    out: Path,
+    on_look: OnLook = lambda *_: None,
+    **options: Any,
+) -> Outcome:
+    """Capture a scenario, with the gauges alone, until each of its variants is decided.
+
+    Parameters
+    ----------
+    scenario : str
+        A name or a file.
+    budget_s : float
+        Seconds that looks beyond the declared steps may take: one that would not end by then is
+        not begun.
+    out : Path
+        Folder of the captures; those of the last look at each variant stay.
+    on_look : callable, optional
+        Called at the begin of each look.
+    **options
+        Of `resleak.runner.capture`, but for its runs and steps.
+
+    Returns
+    -------
+    Outcome
+    """
+    declared = describe(workload.find(scenario), options.get("python"))["scenario"]
+    todo = list(options.pop("variants", None) or declared["variants"])
+    began, outcome, per_step = time.monotonic(), Outcome(), 0.0
+    for look in LOOKS:
+        steps = max(_FEWEST_STEPS, round(declared["steps"] * look.factor))
+        work = steps * look.runs * len(todo)
+        if not todo or (look.factor > 1 and outcome.spent_s + per_step * work > budget_s):
+            break
+        on_look(steps, look.runs, todo)
+        how = {"steps": steps, "runs": look.runs, "stacks": False, "out": out, **options}
+        runner.capture(scenario, variants=todo, **how)
+        outcome.note(frames.load(out / declared["name"]), look, dict.fromkeys(todo, steps))
+        spent = time.monotonic() - began
+        per_step, outcome.spent_s = (spent - outcome.spent_s) / work, spent
+        todo = list(outcome.undecided)
+    return outcome
+
+
+def _decided(variant: VariantJudged, look: Look) -> bool:
+    """Tell whether a look settles it: a short one only finds leaks, it rules none out."""
+    return not variant.undecided and (look.factor >= 1 or variant.verdict == "leak")
+
+
+def _open(variant: VariantJudged) -> str:
+    """Say what is undecided, and what it would take."""
+    rows = variant.gauges[variant.gauges["gauge"].isin(variant.undecided)]
+    return "; ".join(f"{row.gauge} {row.reason}" for row in rows.itertuples())

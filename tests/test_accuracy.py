@@ -1,0 +1,102 @@
+"""What the accuracy benchmark's rows come to, on made-up rows with known answers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resleak import accuracy, figures
+from resleak.errors import StoreError
+
+
+def row(workload: str, variant: str, verdict: str, **more: Any) -> dict[str, Any]:
+    """Return a row of resleak at the look that is scored."""
+    gauges = {"heap": {"verdict": verdict, "low": 9.0, "high": 11.0, "smallest_detectable": 12.0}}
+    if verdict in ("leak", "inconclusive"):
+        gauges["heap"]["reason"] = "climbs"
+    named = {"workload": workload, "variant": variant, "half": "published", "tool": "resleak"}
+    numbers = {"look": 240, "leaks": variant == "leaky", "expect": ["heap"], "truth": {}}
+    return {**named, **numbers, "verdict": verdict, "gauges": gauges, "beyond": False, **more}
+
+
+ROWS = [
+    row("a", "leaky", "leak", truth={"heap": 10.0}),
+    row("a", "fixed", "level"),
+    row("b", "leaky", "inconclusive"),
+    row("b", "fixed", "leak"),
+    row("c", "leaky", "leak", truth={"heap": 12.0}),
+    row("c", "leaky", "level", look=60),
+    row("a", "leaky", "leak", look=60),
+    row("d", "benign", "leak", beyond=True),
+    row("a", "leaky", "level", tool="peer"),
+    row("null n", "benign", "level", half="null", look=None),
+]
+
+
+@pytest.fixture(scope="module")
+def rows() -> Any:
+    return accuracy.frame(ROWS)
+
+
+def test_precision_recall_and_what_is_open_are_counted(rows: Any) -> None:
+    """Two of three called a leak are one, two of three leaks are found, one of five is open."""
+    told = accuracy.tools(rows).set_index(["tool", "measure"])[["hits", "of"]]
+    assert told.loc[("resleak", "precision")].tolist() == [2, 3]
+    assert told.loc[("resleak", "recall")].tolist() == [2, 3]
+    assert told.loc[("resleak", "inconclusive")].tolist() == [1, 5]
+    assert told.loc[("peer", "recall")].tolist() == [0, 1]
+
+
+def test_a_share_has_the_exact_interval() -> None:
+    """The interval is that of Clopper and Pearson: 0 of 1000 is below 0.37 %."""
+    assert accuracy.share(0, 1000)["high"] == pytest.approx(0.00368, abs=1e-5)
+
+
+def test_steps_count_from_where_it_stays_right(rows: Any) -> None:
+    """A leak counts from the first look from which it was always called one; never is infinity."""
+    assert sorted(accuracy.steps_to_verdict(rows, counts=False)) == [60, 240, float("inf")]
+
+
+def test_coverage_is_of_rates_that_are_known(rows: Any) -> None:
+    """An interval of 9 to 11 covers 10, and misses 12."""
+    assert sorted(accuracy.covered(rows[rows["half"] == "published"])) == [False, True]
+
+
+def test_misses_are_listed_with_their_reason(rows: Any) -> None:
+    """What was wrong or open is listed; what nobody can tell is listed apart."""
+    missed = accuracy.misses(rows)
+    assert missed[["workload", "variant", "why"]].to_numpy().tolist() == [
+        ["b", "leaky", "heap: climbs"],
+        ["b", "fixed", "heap: climbs"],
+    ]
+    assert accuracy.beyond(rows)["workload"].tolist() == ["d"]
+
+
+def test_goals_say_whether_they_hold(rows: Any) -> None:
+    """Each goal has what was measured, its interval, and whether it holds."""
+    goals = accuracy.goals(rows).set_index("measure")
+    assert not goals.loc["precision", "holds"]
+    assert goals.loc["false alarms on null runs", "holds"]
+    assert goals.loc["false alarms on null runs", "of"] == 1
+
+
+def test_the_last_judgement_of_a_workload_counts(tmp_path: Path) -> None:
+    """A file that was appended to gives the latest rows; one that is not there says what to run."""
+    lines = [{"workload": "a", "rows": [row("a", "leaky", v)]} for v in ("level", "leak")]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)))
+    assert accuracy.read(path)["verdict"].tolist() == ["leak"]
+    with pytest.raises(StoreError, match=r"accuracy\.py"):
+        accuracy.read(tmp_path / "none.jsonl")
+
+
+def test_accuracy_is_drawn(rows: Any) -> None:
+    """The curve has a line a measure, the comparison a point a tool, all with intervals."""
+    curve = figures.accuracy_curve(accuracy.against_steps(rows))
+    points = figures.accuracy_of_tools(accuracy.tools(rows))
+    assert [one.name for one in curve.data] == ["precision", "recall", "inconclusive"]
+    assert [one.name for one in points.data] == ["resleak", "peer"]
+    assert all(one.error_y.array is not None for one in (*curve.data, *points.data))

@@ -1,0 +1,81 @@
+"""The sequential capture and the positive control, on real runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from resleak import claims, frames, planted, positive, runner, sequential
+from resleak.cli import app
+
+FILLING = '''"""A table that is filled in a straight line, and one that never is."""
+from resleak.declare import Scenario
+
+scenario = Scenario(gauges=("blocks",), steps=48, warmup=12, block=2)
+table = []
+
+
+@scenario.variant()
+def leaky(step, run):
+    """Keep it for ever."""
+    table.append({"step": step, "body": object()})
+
+
+@scenario.variant()
+def fixed(step, run):
+    """Keep nothing."""
+'''
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("scenario") / "table.py"
+    path.write_text(FILLING)
+    return path
+
+
+@pytest.fixture(scope="module")
+def outcome(file: Path, tmp_path_factory: pytest.TempPathFactory) -> sequential.Outcome:
+    out = tmp_path_factory.mktemp("captures")
+    return sequential.capture_until_sure(str(file), budget_s=0.0, out=out)
+
+
+def test_it_stops_early_where_the_answer_is_certain(outcome: sequential.Outcome) -> None:
+    """A leak is settled by the first, short look; that there is none takes the declared steps."""
+    assert outcome.steps == {"leaky": 24, "fixed": 48}
+    assert outcome.undecided == {}
+    assert outcome.spent_s > 0
+
+
+@pytest.mark.parametrize("budget", ["5", "m", "five minutes"])
+def test_a_budget_is_a_time(budget: str, file: Path) -> None:
+    """What is no time is told in one line."""
+    told = CliRunner().invoke(app, ["capture", str(file), "--until-sure", "--budget", budget])
+    assert "is no time; write 90s, 5m or 1h" in str(told.exception)
+
+
+def test_runs_and_steps_are_its_own_choice(file: Path) -> None:
+    """To ask for runs or steps and for as many as it takes makes no sense, and is told."""
+    told = CliRunner().invoke(app, ["capture", str(file), "--until-sure", "--runs", "2"])
+    assert "leave them out" in str(told.exception)
+
+
+def test_the_smallest_leak_that_was_promised_is_found(tmp_path: Path) -> None:
+    """Planted at the size that the verdict on a do-nothing run promises, it is found."""
+    runner.capture("control/do_nothing", steps=120, stacks=False, out=tmp_path)
+    captures = frames.load(tmp_path)
+    (control,) = positive.check("control/do_nothing", captures, claims.judge(captures))
+    assert control.found
+    assert control.planted < 16
+    assert control.low < control.planted + 0.5 * control.planted
+
+
+@pytest.mark.parametrize(("rate", "kept"), [(8.0, 75), (32.0, 300), (100.0, 300), (12.8, 120)])
+def test_a_planted_leak_has_the_rate_it_was_given(rate: float, kept: int) -> None:
+    """So many objects are kept that their bytes come to the rate."""
+    plant = planted.Plant(rate, 300)
+    for step in range(1, 301):
+        plant.grow(step)
+    assert sum(one is not None for one in plant._kept) == kept
