@@ -156,7 +156,7 @@ def _opened(browser: Browser, path: Path) -> Visitor:
     page = browser.new_page(viewport={"width": 1200, "height": 900}, color_scheme="light")
     page.add_init_script(WATCH)
     visitor = Visitor(page)
-    visitor.visit(path)
+    visitor.visit(path.resolve())
     until(page, "document.documentElement.dataset.height > 0")
     return visitor
 

@@ -16,11 +16,9 @@ from pages import until  # noqa: E402
 
 #: Picture, the file it shows, which element (the page's top, if none), how wide, how high.
 PICTURES = (
-    ("report", "23_arc", "", 1200, 1020),
-    ("growth", "23_arc", ".figure >> nth=2", 1200, 900),
-    ("flame", "23_arc", ".resleak-flame", 1200, 900),
-    ("phone", "23_arc", "", 390, 844),
-    ("register", "23_arc", "main .scroll >> nth=0", 1200, 620),
+    ("report", "23_arc", "", 1120, 1020),
+    ("growth", "23_arc", ".figure >> nth=2", 1000, 900),
+    ("flame", "23_arc", ".resleak-flame >> nth=-1", 1200, 900),
 )
 
 

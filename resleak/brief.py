@@ -71,11 +71,26 @@ def finding(judgement: Judgement) -> Finding:
 
 
 def _line(judgement: Judgement) -> str:
+    """Name the lines that open or allocate what stays, and who else is to blame."""
     from resleak.figures import accused, worst
+    from resleak.figures.prose import code
 
-    name = worst(judgement)
-    told = str(accused(judgement.variants[name].sites))
-    return "" if told.startswith(_NO_PROFILE) else f"`{name}`: {told}"
+    variant = judgement.variants[worst(judgement)]
+    rows = variant.gauges.to_dict("records") if "origin" in variant.gauges else []
+    opened = [
+        f"{code(row['gauge'])} opened at {code(row['origin'])}." for row in rows if row["origin"]
+    ]
+    allocated = str(accused(variant.sites))
+    told = [*opened, *([] if allocated.startswith(_NO_PROFILE) else [allocated]), *variant.because]
+    return f"{code(variant.name)}: {' '.join(told)}" if told else ""
+
+
+def _place(origin: str) -> str:
+    """Mark up ``FILE:LINE in FUNCTION``."""
+    from resleak.figures.prose import code
+
+    where, _, function = origin.partition(" in ")
+    return f"{code(where)} in {code(function)}" if function else code(where)
 
 
 def _todo(judgement: Judgement) -> str:

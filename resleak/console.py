@@ -75,13 +75,12 @@ def progress(unit: str = "steps") -> Iterator[Callable[[str, int, int], None]]:
 @contextmanager
 def working(what: str) -> Iterator[None]:
     """Say what goes on while the block runs, if anyone can see it."""
-    from rich.console import Console
-
-    screen = Console(stderr=True)
-    if not screen.is_terminal:
+    if not sys.stderr.isatty():
         yield
         return
-    with screen.status(what):
+    from rich.console import Console
+
+    with Console(stderr=True).status(what):
         yield
 
 
@@ -155,8 +154,7 @@ def show_recording(recording: Recording, top: int) -> None:
         screen.print(f"! {sentence}")
     screen.print(recording.summary)
     table = table_of(f"per {per}", "share", "95 % interval", "function", "file")
-    grown = recording.sites[recording.sites["bytes_per_step"] > 0]
-    for row in grown.head(top).to_dict(orient="records"):
+    for row in recording.grown[:top]:
         table.add_row(
             units.rate(row["bytes_per_step"], "B", per),
             units.share(row["share"]),
@@ -164,7 +162,7 @@ def show_recording(recording: Recording, top: int) -> None:
             row["function"],
             f"{row['file']}:{row['line']}" if row["file"] else "",
         )
-    if len(grown):
+    if recording.grown:
         screen.print(table)
 
 

@@ -153,6 +153,8 @@ class Culprits:
         yield f"deadlock: {'; '.join(told)}"
 
     def _stall(self, symptoms: Mapping[str, set[str]]) -> Iterator[str]:
+        if self.stalls.empty:
+            return
         named = ~self.stalls["at"].str.match("<stdlib>|$")
         rows = self.stalls[named & self.stalls["seconds"].gt(_SEEN_S)]
         blocks = rows[rows["kind"].eq("blocks the loop") & rows["share"].gt(_BLOCKS)]

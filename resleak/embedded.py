@@ -21,7 +21,7 @@ from resleak.errors import StoreError
 TYPE = "application/x-xz"
 _BLOCK = re.compile(rf'<script type="{re.escape(TYPE)}">([A-Za-z0-9+/=]*)</script>')
 #: Characters of base64 in a report: what a case file needs, and still under a megabyte in all.
-MOST_TEXT = 400_000
+MOST_TEXT = 230_000
 #: Of a report that somebody sent: bytes of the file and of what comes out of it, files, values.
 _MOST_FILE, _MOST_BYTES, _MOST_FILES, _MOST_VALUES = 64 << 20, 512 << 20, 5_000, 100_000_000
 _MEMORY = 128 << 20
@@ -140,11 +140,12 @@ def _check_table(content: bytes) -> None:
 
 
 def _grouped(folders: Iterable[Path]) -> list[list[Path]]:
-    """Return folders by scenario and instrument: gauges before stacks, which need more room."""
-    groups: dict[tuple[bool, str], list[Path]] = {}
+    """Return folders by scenario and instrument: gauges before all that needs more room."""
+    groups: dict[tuple[bool, str, str], list[Path]] = {}
     for folder in folders:
         told = store.read_manifest(folder)
-        key = (told["instrument"] != "gauges", str(told["scenario"]["name"]))
+        instrument = str(told["instrument"])
+        key = (instrument != "gauges", str(told["scenario"]["name"]), instrument)
         groups.setdefault(key, []).append(folder)
     return [groups[key] for key in sorted(groups, key=lambda key: key[0])]
 

@@ -31,7 +31,7 @@ UNITS = tuple(_KINDS)
 #: A line that opened less of what grew is not worth naming beside the others.
 _LEAST_SHARE = 0.1
 _COLUMNS = [
-    *("handle", "kind", "target", *FRAME, "thread", "created_step", "created_phase"),
+    *("handle", "kind", "target", "deleted", *FRAME, "thread", "created_step", "created_phase"),
     *("closed_step", "closed_phase", "by_collection"),
 ]
 
@@ -47,9 +47,9 @@ def table(captures: Iterable[Capture]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a handle: ``variant``, ``handle``, ``kind``, ``target``, ``function``, ``file`` and
-        ``line`` of its site (see `resleak.stacks.sites`), ``thread``, ``created_step``,
-        ``created_phase``, ``closed_step`` (NaN if it stayed), ``closed_phase``,
+        One row a handle: ``variant``, ``handle``, ``kind``, ``target``, ``deleted``, the site's
+        ``function``, ``file`` and ``line`` (see `resleak.stacks.sites`), ``thread``,
+        ``created_step``, ``created_phase``, ``closed_step`` (NaN if it stayed), ``closed_phase``,
         ``by_collection`` (whether it was the garbage collector that closed it), ``open`` (at the
         last look) and ``age`` in steps.
     """
@@ -62,7 +62,8 @@ def table(captures: Iterable[Capture]) -> pd.DataFrame:
 
 def _listed(capture: Capture) -> pd.DataFrame:
     handles, stacks = capture.table("handles"), capture.table("stacks")
-    where = site_of(stacks).iloc[handles["node"].to_numpy()].reset_index(drop=True)
+    site = site_of(stacks)[handles["node"].to_numpy()]
+    where = stacks[FRAME].iloc[site].reset_index(drop=True)
     last = capture.table("marks")["step"].max()
     listed = handles.join(where)[_COLUMNS]
     until = listed["closed_step"].fillna(last)

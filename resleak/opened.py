@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from html import escape
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from string import Template
 
-from resleak import figures, report, share, stacks, units
+from resleak import pages, units
+from resleak.figures import table
+from resleak.figures.flame import page
 from resleak.recording import Recording
 from resleak.redact import Redactor
+
+_TEMPLATES = Path(__file__).parent / "templates"
 
 
 def write(recording: Recording, out: Path | str, *, top: int = 10) -> Path:
@@ -36,52 +39,47 @@ def write(recording: Recording, out: Path | str, *, top: int = 10) -> Path:
         If the file cannot be written.
     """
     target, redactor = Path(out), Redactor.here()
-    book = SimpleNamespace(cells=list(_cells(recording, top, redactor)))
-    made = [("Capture", recording.path.name)]
-    made.append(("Run again", f"resleak open {recording.path.name} -o {target.name}"))
-    told = [(name, redactor.text(value)) for name, value in made + share.written_with()]
-    told.append(("Replaced before writing", redactor.summary()))
-    title = redactor.text(recording.path.name)
-    share.write(target, report.Page(book, told, title).plain_html())
+    title, script = escape(redactor.text(recording.path.name)), page.script()
+    shown = {
+        "title": title,
+        "policy": escape(pages.policy([script])),
+        "style": (_TEMPLATES / "report" / "style.css").read_text(encoding="utf-8"),
+        "summary": escape(redactor.text(recording.summary)),
+        "size": escape(_size(recording)),
+        "warnings": redactor.text(_warnings(recording.warnings)),
+        "sites": redactor.text(_sites(recording, top)),
+        "flame": page.place(redactor.tree(recording.drawing)),
+        "script": script,
+    }
+    shown["provenance"] = _provenance(recording, target, redactor)
+    whole = Template((_TEMPLATES / "opened" / "index.html").read_text(encoding="utf-8"))
+    pages.write(target, whole.substitute(shown))
     return target
 
 
-def _cells(recording: Recording, top: int, redactor: Redactor) -> Iterator[_Cell]:
-    name = recording.path.name
-    yield _code(f'recording = resleak.open_memray("{redactor.text(name)}")\nrecording')
-    yield _text(redactor.text(_opening(recording)))
-    yield _text("<h2>Where what stays was allocated</h2>")
-    sites = figures.sites_table(recording.sites, top=top, per=recording.per)
-    code = f'figures.sites_table(recording.sites, top={top}, per="{recording.per}")'
-    yield _code(code, redactor.tree({"text/html": sites.html}))
-    yield _text("<h2>Through which calls</h2>")
-    flame = figures.flamegraph(stacks.profile([recording]))
-    drawn = redactor.tree({report.FLAME: flame.payload})
-    yield _code("figures.flamegraph(resleak.profile([recording]))", drawn)
-
-
-def _opening(recording: Recording) -> str:
+def _size(recording: Recording) -> str:
     facts = recording.integrity
     seconds = units.amount(max(fact["duration_s"] for fact in facts), "s")
     peak = units.amount(max(fact["heap_peak_bytes"] for fact in facts), "B")
     records = units.number(sum(fact["records"] for fact in facts))
-    size = f"{records} allocations and releases in {seconds}; at most {peak} at a time."
-    told = "".join(f"<li>{escape(sentence)}</li>" for sentence in recording.warnings)
-    before = f"<p>Before you believe it:</p><ul>{told}</ul>" if told else ""
-    return f"<p><b>{escape(recording.summary)}</b></p><p>{escape(size)}</p>{before}"
+    return f"{records} allocations and releases in {seconds}; at most {peak} at a time."
 
 
-class _Cell(dict[str, Any]):
-    """A cell as nbformat has it, whose import takes longer than the whole report."""
-
-    def __getattr__(self, name: str) -> Any:
-        return self[name]
+def _warnings(sentences: Iterable[str]) -> str:
+    told = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+    return f"<p>Before you believe it:</p><ul>{told}</ul>" if told else ""
 
 
-def _text(html: str) -> _Cell:
-    return _Cell(cell_type="markdown", source=html, outputs=[], metadata={})
+def _sites(recording: Recording, top: int) -> str:
+    if not recording.grown:
+        return table.note("No line holds more at the end than at the beginning.")
+    return table.sites_html(recording.grown, top, recording.per)
 
 
-def _code(source: str, data: dict[str, Any] | None = None) -> _Cell:
-    outputs = [{"output_type": "display_data", "data": data}] if data else []
-    return _Cell(cell_type="code", source=source, outputs=outputs, metadata={})
+def _provenance(recording: Recording, target: Path, redactor: Redactor) -> str:
+    name = recording.path.name
+    made = [("Capture", name), ("Run again", f"resleak open {name} -o {target.name}")]
+    made += [("In Python", f'resleak.open_memray("{name}")'), *pages.written_with()]
+    told = [(what, redactor.text(value)) for what, value in made]
+    told.append(("Replaced before writing", redactor.summary()))
+    return "\n".join(f"<dt>{escape(what)}</dt><dd>{escape(value)}</dd>" for what, value in told)

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from resleak import pages
 from resleak.errors import MissingPackageError, ShareError
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -39,10 +40,10 @@ def writer(target: Path) -> Callable[[Any], None]:
     """
     match target.suffix.lower():
         case ".html" | ".htm":
-            return lambda page: _write(target, page.html())
+            return lambda page: pages.write(target, page.html())
         case ".pdf":
             chromium = browser()
-            return lambda page: _write(target, pdf(page.html(), chromium))
+            return lambda page: pages.write(target, pdf(page.html(), chromium))
         case ".md":
             chromium = browser()
             return lambda page: _write_markdown(target, page, chromium)
@@ -114,9 +115,9 @@ def _write_markdown(target: Path, page: Any, chromium: str) -> None:
     for number, (label, cell) in enumerate(_figures(page), 1):
         name = f"{target.stem}-{number}.png"
         alone = report.Page(SimpleNamespace(cells=[cell]), title=label, alone=True)
-        _write(target.with_name(name), png(alone.plain_html(), chromium))
+        pages.write(target.with_name(name), png(alone.plain_html(), chromium))
         blocks.append(f"![{label}]({name})\n")
-    _write(target, "\n".join(blocks))
+    pages.write(target, "\n".join(blocks))
 
 
 def _figures(page: Any) -> Iterator[tuple[str, Any]]:
@@ -126,9 +127,3 @@ def _figures(page: Any) -> Iterator[tuple[str, Any]]:
         for output in cell.get("outputs", []):
             if label := report.label(output.get("data", {})):
                 yield label, cell | {"outputs": [output]}
-
-
-def _write(target: Path, content: str | bytes) -> None:
-    from resleak import share
-
-    share.write(target, content)

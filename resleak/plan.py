@@ -156,11 +156,11 @@ def jobs(
         final = parameters(of.scenario, variant, {**of.presets, **params})
         for run in range(1, runs + 1):
             yield Job(of, variant, "gauges", run, seed + run - 1, final)
-        yield Job(of, variant, "forensics", 1, seed, final)
         if of.scenario["stacks"] and "memray" in of.about["packages"]:
             yield Job(of, variant, "memray", 1, seed, final)
         if sys.platform == "linux":
             yield Job(of, variant, "handles", 1, seed, final)
+        yield Job(of, variant, "forensics", 1, seed, final)
 
 
 def parameters(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,12 @@ from resleak.errors import StoreError
 _FRUGAL = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     "DEBUGINFOD_URLS": "",
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",  # the tables of blocks are large, and much used
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
 }
+_OPENING = [sys.executable, "-m", "resleak.opening"]
+_waiting: list[subprocess.Popen[str]] = []
 
 
 def read(
@@ -66,7 +71,7 @@ def read(
         command += ["--marks", str(noted)]
         command += [option for path in studied for option in ("--studied", str(path))]
         command += ["--root", str(root)] if root is not None else []
-        result = _run(command, capture.name, timeout_s)
+        result = _finished(_started(command), capture.name, timeout_s)
     if result.returncode:
         raise StoreError(_told(capture.name, result))
     facts: dict[str, Any] = json.loads(result.stdout)
@@ -108,7 +113,7 @@ def read_handles(
     command += ["--work", str(work)]
     command += [option for path in studied for option in ("--studied", str(path))]
     command += ["--root", str(root)] if root is not None else []
-    result = _run(command, census.name, timeout_s)
+    result = _finished(_started(command), census.name, timeout_s)
     if result.returncode:
         raise StoreError(_told(census.name, result))
 
@@ -118,7 +123,6 @@ def read_any(
     folder: Path,
     *,
     everything: bool = False,
-    meanwhile: Callable[[], object] = lambda: None,
     timeout_s: float = 3600.0,
 ) -> dict[str, Any]:
     """Turn captures of a program that we did not run into tables.
@@ -131,57 +135,66 @@ def read_any(
         Where the tables go.
     everything : bool
         Write ``peak`` and ``temporary`` too.
-    meanwhile : callable, optional
-        Called once while the process reads.
     timeout_s : float
         How long reading may take.
 
     Returns
     -------
     dict
-        What should be known about the captures, as `resleak.stacks.foreign.extract` tells it.
+        What should be known about the captures, as `resleak.stacks.foreign.Tables` has it.
 
     Raises
     ------
     StoreError
         If the first capture is not one of memray, of another version, or damaged.
     """
-    command = [sys.executable, "-m", "resleak.stacks.foreign", str(folder)]
-    command += [*map(str, captures), *(["--everything"] if everything else [])]
+    job = {"folder": str(folder), "captures": [*map(str, captures)], "everything": everything}
+    process = _waiting.pop() if _waiting else _started(_OPENING)
     name = captures[0].name
-    result = _run(command, name, timeout_s, meanwhile)
+    result = _finished(process, name, timeout_s, json.dumps(job))
     if result.returncode:
         raise StoreError(_told(name, result))
     facts: dict[str, Any] = json.loads(result.stdout)
     return facts
 
 
-def _run(
-    command: list[str],
-    name: str,
-    timeout_s: float,
-    meanwhile: Callable[[], object] = lambda: None,
-) -> subprocess.CompletedProcess[str]:
-    with subprocess.Popen(
+def get_ready() -> None:
+    """Start a process that loads what reading needs, and waits for what `read_any` is asked."""
+    _waiting.append(_started(_OPENING))
+    atexit.register(lambda: list(map(_end, _waiting)))
+
+
+def _started(command: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
         command,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
         env={**os.environ, **_FRUGAL},
-    ) as process:
+        process_group=0,
+    )
+
+
+def _finished(
+    process: subprocess.Popen[str], name: str, timeout_s: float, told: str = ""
+) -> subprocess.CompletedProcess[str]:
+    with process:
         try:
-            meanwhile()
-            out, err = process.communicate(timeout=timeout_s)
+            out, err = process.communicate(told, timeout=timeout_s)
         except subprocess.TimeoutExpired:
-            process.kill()
             told = f"{name} could not be read within {timeout_s:g} s; capture fewer steps"
             raise StoreError(told) from None
-        except BaseException:
-            process.kill()
-            raise
-    return subprocess.CompletedProcess(command, process.returncode, out, err)
+        finally:
+            _end(process)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End a process with what it forked, however it ended itself."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _told(name: str, result: subprocess.CompletedProcess[str]) -> str:

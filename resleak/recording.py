@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 from resleak import reader, store, units
 from resleak.errors import CaptureError, StoreError
 from resleak.integrity import cautions
+from resleak.stacks import words
 
 if TYPE_CHECKING:
     import pandas as pd
 
 #: Version of the kept tables; those of any other are made anew.
-SCHEMA = 1
+SCHEMA = 2
 _FACTS, _SUFFIX = "recording.json", ".resleak"
 #: Read from the file when they are first asked for.
 _LATER = {"peak", "temporary"}
@@ -115,40 +116,59 @@ class Recording:
     @cached_property
     def sites(self) -> pd.DataFrame:
         """The lines whose live memory grew, as `resleak.sites` ranks them; rates are per second."""
-        from resleak import stacks
+        from resleak.stacks.growth import framed
 
-        return stacks.sites([self])
+        table = framed(self._ranking["columns"])
+        table.attrs |= {"captures": self._ranking["captures"], "per": self.per}
+        return table
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """The same as `sites`, one mapping for each line."""
+        columns = self._ranking["columns"]
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+    @property
+    def drawing(self) -> dict[str, Any]:
+        """The flame graph of what grew, as `resleak.figures.flamegraph` has it in its payload."""
+        return _read(self._folder, "drawing.json")
+
+    @cached_property
+    def _ranking(self) -> dict[str, Any]:
+        return _read(self._folder, "sites.json")
 
     @property
     def summary(self) -> str:
         """The line that holds on to most, in a sentence."""
-        if self.sites.empty:
+        if not self.rows:
             return "Nothing that was allocated is left."
-        from resleak import stacks
-
-        told = stacks.in_words(self.sites)
-        if (self.sites["low"] > 0).any():
+        if any(row["low"] > 0 for row in self.rows):
+            told = words.told(self.rows, self.per)
             return told[:1].upper() + told[1:]
-        first = self.sites.iloc[0]
+        first = self.rows[0]
         where = f"{first['file']}:{first['line']}" if first["file"] else "an unknown place"
-        rate = units.rate(float(first["bytes_per_step"]), "B", self.per)
-        share = units.share(float(first["share"]))
+        rate = units.rate(first["bytes_per_step"], "B", self.per)
+        share = units.share(first["share"])
         return (
             f"No line grows over the whole time. Most of what is left, {share}, was allocated in "
             f"{first['function']} at {where}: {rate} on average."
         )
 
+    @property
+    def grown(self) -> list[dict[str, Any]]:
+        """Of `rows`, those that hold more at the end than at the beginning."""
+        return [row for row in self.rows if row["bytes_per_step"] > 0]
+
     def to_dict(self, top: int = 10) -> dict[str, Any]:
         """Return summary, warnings, integrity and the first sites, ready for JSON."""
-        grown = self.sites[self.sites["bytes_per_step"] > 0].head(top)
-        rows = grown.astype(object).where(grown.notna(), None).to_dict(orient="records")
+        known = [{k: None if v != v else v for k, v in row.items()} for row in self.grown[:top]]
         return {
             "file": self.path.name,
             "per": self.per,
             "summary": self.summary,
             "warnings": self.warnings,
             "integrity": self.integrity,
-            "sites": rows,
+            "sites": known,
         }
 
     def __repr__(self) -> str:
@@ -262,7 +282,7 @@ def _keep(places: Sequence[Path], files: Sequence[Path], *, everything: bool = F
         try:
             with store.writing(folder) as partial:
                 stamps = _stamps(files)
-                told = reader.read_any(files, partial, everything=everything, meanwhile=_warm_up)
+                told = reader.read_any(files, partial, everything=everything)
                 told |= {"schema": SCHEMA, "files": stamps, "everything": everything}
                 told |= {"elsewhere": folder.parent != files[0].parent}
                 store.write_json(partial / _FACTS, told)
@@ -273,11 +293,6 @@ def _keep(places: Sequence[Path], files: Sequence[Path], *, everything: bool = F
     raise StoreError(str(failed))
 
 
-def _warm_up() -> None:
-    """Load what the tables will be looked at with, while another process reads them."""
-    import pandas  # noqa: F401
-
-
 def _stamps(files: Sequence[Path]) -> list[list[Any]]:
     if not files[0].exists():
         return []
@@ -286,10 +301,17 @@ def _stamps(files: Sequence[Path]) -> list[list[Any]]:
 
 
 def _read_facts(folder: Path) -> dict[str, Any]:
+    told = _read(folder, _FACTS)
+    if told.get("schema") != SCHEMA:
+        raise StoreError(f"{folder.name} is of another version")
+    return told
+
+
+def _read(folder: Path, name: str) -> dict[str, Any]:
     try:
-        told = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+        told = json.loads((folder / name).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise StoreError(f"{folder.name} has no tables that can be read") from error
-    if not isinstance(told, dict) or told.get("schema") != SCHEMA:
-        raise StoreError(f"{folder.name} is of another version")
+    if not isinstance(told, dict):
+        raise StoreError(f"{folder.name} has no tables that can be read")
     return told

@@ -155,8 +155,9 @@ def _path_rules(homes: Iterable[str]) -> list[Rule]:
     known = sorted({home.rstrip("/\\") for home in homes}, key=len, reverse=True)
     prefixes = "|".join(re.escape(home) for home in known if len(home) > 1)
     roots = "|".join(map(re.escape, sorted(_roots(), key=len, reverse=True)))
+    under = rf"{before}(?:{prefixes})(?![\w-]){_REST}"
     return [
-        ("path", re.compile(rf"{before}(?:{prefixes})(?![\w-]){_REST}"), _short),
+        *([("path", re.compile(under), _short)] if prefixes else []),
         ("path", re.compile(rf"{before}/(?:{roots})(?![\w-]){_REST}"), _short),
         ("path", re.compile(r"(?<!\w)[A-Za-z]:\\+[^\s'\"<>|*?]+"), _short),
     ]

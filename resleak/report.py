@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import gzip
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +13,7 @@ from typing import Any
 
 from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
 
-from resleak import brief, embedded
+from resleak import brief, embedded, pages
 from resleak.brief import Finding
 from resleak.markup import clean
 
@@ -102,7 +101,7 @@ class Page:
                 "scripts": scripts,
                 "packed": [(name, base64.b64encode(zipped).decode()) for name, zipped in packed],
                 "config": json.dumps(CONFIG) if plots else "",
-                "policy": _policy([*scripts, *_libraries(packed)]),
+                "policy": pages.policy([*scripts, *_libraries(packed)]),
                 "provenance": self.provenance,
                 "brief": brief.html(self.findings),
                 "markdown": self.markdown() if self.findings else "",
@@ -201,19 +200,6 @@ def _style() -> str:
         for name in (_LIGHT, _DARK)
     )
     return f"{own}\n{light}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n"
-
-
-def _policy(scripts: Sequence[str]) -> str:
-    """Return a policy under which nothing is fetched and only these very scripts run."""
-    hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts) or "'none'"
-    return (
-        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
-        "img-src data: blob:; base-uri 'none'; form-action 'none'"
-    )
-
-
-def _digest(script: str) -> str:
-    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def _filters(links: Mapping[str, str] | None) -> dict[str, Any]:

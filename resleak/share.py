@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import ast
-import importlib.metadata
 import os
-import platform
 import shlex
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import resleak
-from resleak import contents
+from resleak import contents, pages
 from resleak.brief import Finding
 from resleak.contents import Contents
 from resleak.errors import ShareError
@@ -23,7 +19,6 @@ from resleak.redact import Redactor
 
 #: The tag of cells that need someone at a kernel, such as panels.
 _LAB = "lab"
-_PACKAGES = ("resleak", "numpy", "pandas", "plotly", "scipy", "memray", "psutil", "pyarrow")
 
 
 def share(
@@ -194,7 +189,7 @@ def _provenance(source: Path, target: Path, book: Any, title: str) -> list[tuple
         ("Notebook", source.name),
         ("Parameters", ", ".join(f"{k} = {v!r}" for k, v in values.items()) or "none"),
         ("Run again", " ".join(command)),
-        *written_with(),
+        *pages.written_with(),
     ]
 
 
@@ -208,46 +203,8 @@ def _values(cells: Iterable[Any]) -> dict[str, Any]:
     return found
 
 
-def written_with() -> list[tuple[str, str]]:
-    """Return when, and with what, a report is written."""
-    system = f"{platform.python_implementation()} {platform.python_version()}, {platform.system()}"
-    return [
-        ("Written", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"),
-        ("Python", system),
-        ("Packages", ", ".join(filter(None, map(_version, _PACKAGES)))),
-    ]
-
-
 def _relative(path: Path) -> str:
     """Return a path as it is reached from here; only the name, if it is elsewhere."""
     with suppress(ValueError):
         return str(path.resolve().relative_to(Path.cwd()))
     return path.name
-
-
-def _version(package: str) -> str:
-    if package == "resleak":  # it may run from a folder, without being installed
-        return f"resleak {resleak.__version__}"
-    with suppress(importlib.metadata.PackageNotFoundError):
-        return f"{package} {importlib.metadata.version(package)}"
-    return ""
-
-
-def write(target: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all.
-
-    Raises
-    ------
-    ShareError
-        If it cannot be written.
-    """
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content.encode() if isinstance(content, str) else content)
-        partial.replace(target)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        why = error.strerror or error
-        raise ShareError(f"cannot write {target}: {why}; choose another place with -o") from None

@@ -66,7 +66,7 @@ def serving(project: Path, root: Path) -> Iterator[Lab]:
     port, token = _free_port(), secrets.token_hex(16)
     command = lab_command(root / "notebooks" / "00_start_here.ipynb")
     command += ["--no-browser", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
-    command += [f"--IdentityProvider.token={token}", "--ServerApp.allow_remote_access=False"]
+    command += [f"--IdentityProvider.token={token}", "--LabApp.expose_app_in_browser=True"]
     with (root / "server.log").open("wb") as log:
         process = subprocess.Popen(
             command,
@@ -95,7 +95,10 @@ _IGNORED = shutil.ignore_patterns(".ipynb_checkpoints")
 
 def _environment(project: Path, root: Path) -> dict[str, str]:
     home = root / "home"
-    home.mkdir()
+    settings = home / "config/lab/user-settings/@jupyterlab/notebook-extension"
+    settings.mkdir(parents=True)
+    # Else cells that are out of sight are not on the page, and come and go while one looks.
+    (settings / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}')
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("JUPYTER", "IPYTHON"))}
     places = {"HOME": str(home), "JUPYTER_CONFIG_DIR": str(home / "config")}
     places |= {"JUPYTER_DATA_DIR": str(home / "data"), "JUPYTER_RUNTIME_DIR": str(home / "run")}
@@ -156,15 +159,9 @@ class Desk:
         self.page.locator(RUN).wait_for()
 
     def bring(self, what: str) -> None:
-        """Scroll until it can be seen: what is far away is not on the page yet."""
-        place = self.book.locator(".jp-WindowedPanel-outer")
-        height = place.evaluate("node => { node.scrollTop = 0; return node.scrollHeight; }")
-        for top in range(0, height + 900, 900):
-            place.evaluate("(node, top) => { node.scrollTop = top; }", top)
-            self.page.wait_for_timeout(250)
-            if self.book.locator(what).count():
-                return
-        raise AssertionError(f"nowhere in the notebook: {what}")
+        """Wait until it is on the page, and scroll to it."""
+        self.seen(what)
+        self.book.locator(what).first.scroll_into_view_if_needed()
 
     def seen(self, what: str) -> None:
         """Wait until it is on the page."""
@@ -197,8 +194,5 @@ class Desk:
         self.page.get_by_text("(ipykernel) | Idle").wait_for(timeout=_PATIENCE_MS)
 
     def run_all(self) -> None:
-        """Run every cell, by the menu, and wait for the last."""
-        self.page.get_by_role("menuitem", name="Run", exact=True).click()
-        self.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-        self.book.get_by_text("[1]:").first.wait_for(timeout=60_000)
-        self.idle()
+        """Run every cell, by the command behind the menu, which tells when the last is done."""
+        self.page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")

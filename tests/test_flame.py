@@ -20,7 +20,7 @@ import pytest
 from bs4 import BeautifulSoup
 from flames import EVIL, asked
 
-from resleak import report, units
+from resleak import pages, report, units
 from resleak.errors import MissingPackageError
 from resleak.figures import _style, flamegraph, icicle
 from resleak.figures.flame import MIME, live, page
@@ -383,7 +383,7 @@ def test_a_report_has_the_script_once():
     assert scripts == {"script": 2, "application/json": 2}
     policy = soup.find("meta", attrs={"http-equiv": True})["content"]
     own, script = [tag.string for tag in soup.find_all("script") if not tag.get("type")]
-    allowed = " ".join(f"'sha256-{report._digest(one)}'" for one in (own, script))
+    allowed = " ".join(f"'sha256-{pages.digest(one)}'" for one in (own, script))
     assert f"script-src {allowed};" in policy
     assert len(soup.select("div.resleak-flame table")) == 2
     assert "not this" not in soup.get_text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -16,6 +17,7 @@ import pytest
 import resleak
 from resleak import store
 from resleak.bisection import bisect_revisions, search
+from resleak.cli import app
 from resleak.comparison import compare
 from resleak.errors import CaptureError, ResleakError, ScenarioError
 from resleak.investigation import Investigation, investigate
@@ -267,6 +269,25 @@ def test_the_command_prints_and_writes_a_report(project: Path, tmp_path: Path) -
     page = (tmp_path / "made.html").read_text()
     assert "work.py" in page
     assert str(tmp_path) not in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["bisect", "x.py", "--package", "p"], "--package, --good and --bad, or --git"),
+        (["bisect", "x.py", "--git", "v1"], "GOOD..BAD, not 'v1'"),
+        (["bisect", "x.py", "--git", "v1...v2"], "GOOD..BAD"),
+        (["bisect", "absent.py", "--git", "v1..v2"], "there is no file absent.py"),
+        (["compare", "x.py", "--with", "a==1"], "--python twice, or --with twice"),
+        (["compare", "x.py", "y.py", "--python", "a", "--python", "b"], "name one workload"),
+        (["investigate", "absent.py"], "there is no file absent.py"),
+        (["investigate", "tests/absent.py::test_x"], "there is no file tests/absent.py"),
+    ],
+)
+def test_what_the_commands_cannot_do_is_told(arguments: list[str], told: str) -> None:
+    """Options that do not go together, and workloads that are not there, get one line."""
+    with pytest.raises(ResleakError, match=re.escape(told)):
+        app(arguments, standalone_mode=False)
 
 
 def test_an_environment_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -79,6 +79,8 @@ LAYERS = (
         "live",
         "magics",
         "opened",
+        "opening",
+        "pages",
         "kernel",
         "markup",
         "panel",
@@ -218,6 +220,15 @@ def test_the_help_loads_nothing_heavy():
     """The command line's own import loads neither data frames nor figures."""
     loaded = loaded_after("import resleak.cli")
     assert not loaded & (set(HEAVY) - {"typer", "rich", "asyncio"})
+
+
+def test_opening_a_capture_loads_no_data_frames():
+    """What reads a capture, prints it and writes its page does without pandas and scipy."""
+    code = "from resleak.stacks import source; source.load(); import resleak.opening"
+    frames = {"pandas", "scipy", "plotly", "bleach", "jinja2", "IPython", "asyncio"}
+    assert not loaded_after(code) & frames
+    code = "import resleak.cli, resleak.opened, resleak.recording"
+    assert not loaded_after(code) & (frames | {"numpy", "pyarrow", "memray"})
 
 
 def test_the_import_is_cheap():

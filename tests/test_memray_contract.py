@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import foreign
 import pytest
 
-from resleak.stacks import source
+from resleak.stacks import passes, source
 from resleak.stacks.ledger import ALLOCATORS, FREE, MMAP, MUNMAP, PYMALLOC_FREE
 
 memray = pytest.importorskip("memray")
@@ -89,6 +91,58 @@ def test_intervals_are_the_heap_of_every_snapshot(whole: Path, most: int) -> Non
     assert live == heap
 
 
+def followed(records: Iterable[Any]) -> list[tuple[Any, ...]]:
+    whose = attrgetter("tid", "allocator", "stack_id", "native_stack_id")
+    when = attrgetter(
+        "allocated_before_snapshot", "deallocated_before_snapshot", "n_bytes", "n_allocations"
+    )
+    return [(whose(record), [*map(when, record.intervals)]) for record in records]
+
+
+@pytest.mark.parametrize("name", ["whole", "native"])
+def test_both_passes_at_once_tell_what_one_after_the_other_does(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    """A reader that was not made to count has the same intervals; the other, the same snapshots."""
+    capture = request.getfixturevalue(name)
+    told, found = passes.lifetimes(capture, source.header(capture), 10_000, followed)
+    with memray.FileReader(capture) as reader:
+        assert told.snapshots.tolist() == [
+            [seen.time, seen.heap, seen.rss] for seen in reader.get_memory_snapshots()
+        ]
+        assert told.records == reader.metadata.total_allocations
+        assert told.peak == reader.metadata.peak_memory
+        assert found == followed(reader.get_temporal_allocation_records(merge_threads=False))
+
+
+def test_intervals_count_every_so_many_th_snapshot(
+    whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a stride, what is live at i is the heap of the snapshot that the stride leads to."""
+    monkeypatch.setattr(passes, "_FEWEST", 0)
+    told, found = passes.lifetimes(whole, source.header(whole), 8, followed)
+    assert told.stride > 1
+    heap = told.snapshots[:: told.stride, 1].tolist()
+    live = [0] * len(heap)
+    for _, spans in found:
+        for begun, gone, size, _ in spans:
+            for at in range(begun, len(heap) if gone is None else gone):
+                live[at] += size
+    assert live == heap
+
+
+def test_a_capture_of_unusual_times_is_read_one_pass_after_the_other(
+    whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If there are far fewer snapshots than its length lets expect, those there are all count."""
+    monkeypatch.setattr(passes, "USUAL_MS", 1)
+    told, _ = passes.lifetimes(whole, source.header(whole), 50, followed)
+    with memray.FileReader(whole) as reader:
+        count = len(list(reader.get_memory_snapshots()))
+    assert told.stride == 1
+    assert len(told.snapshots) == count <= 100
+
+
 def test_a_stack_comes_with_its_leaf_first(whole: Path) -> None:
     """The innermost frame is the first, as (function, file, line)."""
     with memray.FileReader(whole) as reader:
@@ -136,6 +190,7 @@ def test_the_header_is_laid_out_as_we_read_it(name: str, request: pytest.Fixture
     with memray.FileReader(capture) as reader:
         theirs = reader.metadata
     assert ours.native is theirs.has_native_traces is (name == "native")
+    assert (ours.pid, ours.main) == (theirs.pid, theirs.main_thread_id)
     aggregated = theirs.file_format == memray.FileFormat.AGGREGATED_ALLOCATIONS
     assert ours.aggregated is aggregated is (name == "sums")
     assert ours.start_ms == round(theirs.start_time.timestamp() * 1000)

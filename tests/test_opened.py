@@ -106,6 +106,7 @@ def test_ages_grow_from_the_step_of_creation(captures: frames.Captures) -> None:
     assert kept["created_step"].tolist() == list(range(1, 151))
     assert kept["age"].tolist() == [float(150 - step) for step in range(1, 151)]
     assert set(kept["target"]) == {"<tmp>/policies.db"}
+    assert not kept["deleted"].any()
 
 
 def test_captures_without_handles_have_no_origin(captures: frames.Captures) -> None:

@@ -266,9 +266,11 @@ def write(root: Path, variant: str, trace, **options) -> None:
 
 
 @pytest.fixture
-def stored(tmp_path) -> Path:
-    """Return a folder with a leak and its cure."""
+def stored(tmp_path, monkeypatch) -> Path:
+    """Return a folder with a leak and its cure; notebooks beside it have run nothing yet."""
     root = tmp_path / "stored"
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
     write(root, "leaky", curves.trace(curves.ramp(1.0)).rename(columns={"count": "fds"}))
     write(root, "fixed", curves.trace(curves.ramp(0.0)).rename(columns={"count": "fds"}))
     return root
@@ -293,7 +295,9 @@ def test_somebody_elses_folder_can_be_added(stored, tmp_path):
     panel.add(str(tmp_path / EVIL[:8]))
     assert "there is no complete capture" in panel._told.value
     assert "<img" not in panel._told.value
-    assert len(panel.before.found.options) == 3
+    write(tmp_path / "theirs", "workload", curves.trace(curves.ramp(0.5)))
+    panel.add("")
+    assert len(panel.before.found.options) == 4
 
 
 def test_a_damaged_capture_is_a_line(stored):

@@ -26,6 +26,11 @@ def a_file(folder):
     kept.append(open(folder + "/file", "w"))  # file
 
 
+def a_deleted_file(folder):
+    kept.append(open(folder + "/gone", "w"))  # file
+    os.unlink(folder + "/gone")
+
+
 def a_number(folder):
     kept.append(os.open(folder, os.O_RDONLY))  # directory
 
@@ -88,8 +93,8 @@ async def tasks():
 STEP = """
 import resleak
 
-MAKE = [a_file, a_number, a_socket, a_database, a_pipe, an_epoll, a_counter, a_map, a_child,
-        a_thread, a_raw_thread, a_pool, a_folder, in_a_pool]
+MAKE = [a_file, a_deleted_file, a_number, a_socket, a_database, a_pipe, an_epoll, a_counter,
+        a_map, a_child, a_thread, a_raw_thread, a_pool, a_folder, in_a_pool]
 scenario = resleak.Scenario()
 
 
@@ -128,7 +133,9 @@ def test_what_is_not_given_back_grows_by_its_rate(kinds: tuple[str, frames.Captu
     _, captures = kinds
     per_step = sites(handles.held(captures)).set_index("function")["bytes_per_step"]
     assert per_step.to_dict() == {
-        **dict.fromkeys(("a_file", "a_number", "a_socket", "a_database", "an_epoll"), 1.0),
+        **dict.fromkeys(
+            ("a_file", "a_deleted_file", "a_number", "a_socket", "a_database", "an_epoll"), 1.0
+        ),
         **{"a_pipe": 2.0, "a_counter": 1.0, "a_map": 1.0, "in_a_pool": 1.0, "tasks": 1.0},
     }
     others = {unit: handles.growth(captures, unit).changes["bytes"].sum() for unit in handles.UNITS}
@@ -143,7 +150,8 @@ def test_ages_and_places_are_told_without_paths(kinds: tuple[str, frames.Capture
     listed = handles.table(captures)
     files = listed[(listed["kind"] == "file") & listed["open"]]
     assert (files["age"] == files["created_step"].max() - files["created_step"]).all()
-    assert set(files["target"]) == {"<tmp>/file"}
+    assert set(files["target"][~files["deleted"]]) == {"<tmp>/file"}
+    assert set(files["target"][files["deleted"]]) == {"<tmp>/gone"}
     assert (
         not listed["target"]
         .str.startswith("/")
@@ -183,6 +191,37 @@ def test_what_a_library_opens_is_unknown_not_wrong(tmp_path: Path) -> None:
     assert set(steady["file"]) == {""}
     assert set(steady["function"]) == {"<no Python stack>"}
     assert steady.groupby("created_step").size().unique().tolist() == [2]
+
+
+FACTORY = """
+import asyncio, os, resleak
+
+scenario = resleak.Scenario()
+kept = []
+
+
+def factory(loop, coroutine):
+    return asyncio.Task(coroutine, loop=loop)
+
+
+async def opens():
+    kept.append(os.open(os.devnull, os.O_RDONLY))  # here
+
+
+@scenario.variant()
+async def leaky(_step, _run):
+    asyncio.get_running_loop().set_task_factory(factory)
+    await asyncio.create_task(opens())
+"""
+
+
+def test_a_task_factory_of_the_studied_code_is_left_alone(tmp_path: Path) -> None:
+    """A factory that takes no context goes on to work, and what its tasks open has its line."""
+    file = written(tmp_path, FACTORY)
+    listed = handles.table(followed(file, tmp_path / "out"))
+    devices = listed[(listed["kind"] == "device") & (listed["created_phase"] == "steady")]
+    assert set(devices["line"]) == lines(file, "# here")
+    assert len(devices) == 12
 
 
 CYCLES = """

@@ -83,3 +83,28 @@ def test_here_knows_this_machine(monkeypatch):
     monkeypatch.setenv("LOGNAME", "somebody")
     monkeypatch.setenv("BUILD_TOKEN", "t0ken")
     assert Redactor.here().text("somebody t0ken") == "[user] [env BUILD_TOKEN]"
+
+
+TRACEBACK = """Traceback (most recent call last):
+  File "mine.py", line 3, in step
+    connect(password="hunter2")
+    ~~~~~~~^^^^^^^^^^^^^^^^^^^^
+  File "mine.py", line 9, in connect
+ValueError: no"""
+
+
+def test_source_lines_of_tracebacks_are_kept_only_if_asked(redactor):
+    """The line that a traceback quotes goes, with its markers; place and error stay."""
+    told = redactor.text(TRACEBACK)
+    assert "hunter2" not in told
+    assert told.count("[source line]") == redactor.found["source line"] == 1
+    assert 'File "mine.py", line 9, in connect\nValueError: no' in told
+    keeping = Redactor([], "", "", {}, source=True)
+    assert keeping.text(TRACEBACK) == TRACEBACK
+
+
+def test_controls_are_named_and_colours_kept(redactor):
+    """What turns the reading direction, or cannot be seen, shows as its number."""
+    assert redactor.text("a\u202eb\x07\u2066c") == "a⟨U+202E⟩b⟨U+0007⟩⟨U+2066⟩c"
+    assert redactor.summary() == "3 control characters"
+    assert redactor.text("\x1b[31mred\x1b[0m\n\té") == "\x1b[31mred\x1b[0m\n\té"

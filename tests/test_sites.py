@@ -11,13 +11,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import stdtrit
 from tables import Tables, made_up
 
 import resleak
 from resleak import stacks
-from resleak.stacks import ledger
+from resleak.stacks import growth, ledger
 from resleak.stacks.ledger import Ledger, Maps, Replay
 from resleak.stacks.trie import HARNESS, NO_STACK, Trie, names
+
+
+@pytest.mark.parametrize("freedom", [*range(1, 10), 79])
+def test_bounds_are_students(freedom: int) -> None:
+    """The quantiles that need no scipy are scipy's."""
+    assert growth._student(freedom) == pytest.approx(stdtrit(freedom, 0.95), rel=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -59,9 +59,9 @@ CASES = (
          f"{GITHUB}/aio-libs/multidict/security/advisories/GHSA-54p9-h82j-f925"),
     Case("msgspec_ext", "msgspec", "native", "0.20.0", "0.22.0", "0.22.0",
          f"{GITHUB}/msgspec/msgspec/pull/1109"),
-    Case("cheroot_server", "cheroot", "thread", "11.0.0", "11.1.2", "11.1.1",
+    Case("cheroot_server", "cheroot", "thread", "11.0.0", "11.1.2", "after 11.1.1",
          f"{GITHUB}/cherrypy/cheroot/pull/794", steps=24),
-    Case("slack_client", "slack-sdk", "thread", "3.43.0", "3.47.0", "after 3.44.1",
+    Case("slack_client", "slack-sdk", "thread", "3.43.0", "3.47.0", "3.45.0",
          f"{GITHUB}/slackapi/python-slack-sdk/issues/1873", steps=24),
 )  # fmt: skip
 

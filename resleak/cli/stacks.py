@@ -40,8 +40,9 @@ def open_file(
     """Open a memray capture of any program: what grew, where, and how far to trust it."""
     from resleak import recording
 
-    if file is not None:  # what writes the report is loaded while another process reads
-        threading.Thread(target=importlib.import_module, args=("resleak.opened",)).start()
+    # What prints, and writes the report, is loaded while another process reads.
+    modules = ["rich.table", *(["resleak.opened"] if file is not None else [])]
+    threading.Thread(target=lambda: list(map(importlib.import_module, modules))).start()
     with console.working(f"reading {what.name}"):
         opened = recording.open_memray(what, fresh=fresh)
     print_json(opened.to_dict(top)) if as_json else console.show_recording(opened, top)

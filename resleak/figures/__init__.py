@@ -6,32 +6,70 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from resleak.figures.culprits import culprits_table, end_timeline, holders_table, stalls_table
-from resleak.figures.difference import difference
-from resleak.figures.flame import Flame, flamegraph
-from resleak.figures.opened import opened, openings_table
-from resleak.figures.outcome import budget_table, limits_table, outcome_table
-from resleak.figures.prose import Prose, about, accused, answer, ends, expectation, guilty, worst
-from resleak.figures.register import claims_markdown, claims_table
-from resleak.figures.table import Table, sites_table, verdict_table
-
 if TYPE_CHECKING:
+    from resleak.figures._difference import difference
     from resleak.figures._evidence import evidence, limits_chart, scaling
     from resleak.figures._icicle import icicle
+    from resleak.figures._opened import opened, openings_table
     from resleak.figures._outcomes import outcomes_chart
     from resleak.figures._plotly import quiet, use
     from resleak.figures._timeline import timeline
+    from resleak.figures.culprits import (
+        culprits_table,
+        end_timeline,
+        holders_table,
+        stalls_table,
+    )
+    from resleak.figures.flame import Flame, flamegraph
+    from resleak.figures.outcome import budget_table, limits_table, outcome_table
+    from resleak.figures.prose import (
+        Prose,
+        about,
+        accused,
+        answer,
+        ends,
+        expectation,
+        guilty,
+        worst,
+    )
+    from resleak.figures.register import claims_markdown, claims_table
+    from resleak.figures.table import Table, sites_table, verdict_table
 
-#: What plotly draws is loaded when it is first used: a page without such a figure needs no plotly.
+#: Loaded when it is first used: a page without plotly's figures needs no plotly.
 _HOMES = {
+    "Flame": "flame",
+    "Prose": "prose",
+    "Table": "table",
+    "about": "prose",
+    "accused": "prose",
+    "answer": "prose",
+    "budget_table": "outcome",
+    "claims_markdown": "register",
+    "claims_table": "register",
+    "culprits_table": "culprits",
+    "difference": "_difference",
+    "end_timeline": "culprits",
+    "ends": "prose",
     "evidence": "_evidence",
+    "expectation": "prose",
+    "flamegraph": "flame",
+    "guilty": "prose",
+    "holders_table": "culprits",
     "icicle": "_icicle",
     "limits_chart": "_evidence",
+    "limits_table": "outcome",
+    "opened": "_opened",
+    "openings_table": "_opened",
+    "outcome_table": "outcome",
     "outcomes_chart": "_outcomes",
     "quiet": "_plotly",
     "scaling": "_evidence",
+    "sites_table": "table",
+    "stalls_table": "culprits",
     "timeline": "_timeline",
     "use": "_plotly",
+    "verdict_table": "table",
+    "worst": "prose",
 }
 __all__ = [
     "Flame",

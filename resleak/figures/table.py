@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from resleak import units
 from resleak.declare import VERDICTS
 from resleak.figures._style import GRID, marks, order
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _CELL = f"padding:4px 10px;border-bottom:1px solid {GRID};vertical-align:top;"
 _LEFT, _RIGHT = "text-align:left;", "text-align:right;white-space:nowrap;"
@@ -118,6 +119,8 @@ def verdict_table(growth: pd.DataFrame, *, all_rows: bool = False) -> Table:
 
 
 def _ranked(growth: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    import pandas as pd
+
     rank = growth["verdict"].map({word: n for n, word in enumerate(VERDICTS)})
     worst = rank.groupby(growth["gauge"]).transform("min")
     place = growth["variant"].map({name: n for n, name in enumerate(names)})
@@ -200,14 +203,20 @@ def sites_table(sites: pd.DataFrame, *, top: int = 10, per: str = "step") -> Tab
     grown = sites[sites["bytes_per_step"] > 0]
     if grown.empty:
         return Table(note("No allocation site grew between the steady marks."), grown)
-    shown, rest = grown.head(top), grown.iloc[top:]
+    shown = grown.head(top).reset_index(drop=True)
+    return Table(sites_html(grown.to_dict("records"), top, per), shown)
+
+
+def sites_html(grown: Sequence[Mapping[Any, Any]], top: int, per: str) -> str:
+    """Return the table of sites that grew, the largest first, as HTML."""
     heads = [text("function"), text("file"), right(f"per {per}"), text("share of the growth")]
-    body = [_site_cells(row) for row in shown.to_dict("records")]
-    below = note(_rest(rest, per)) if len(rest) else ""
-    return Table(table(heads, body) + below, shown.reset_index(drop=True))
+    rest = grown[top:]
+    total = units.amount(sum(float(row["bytes_per_step"]) for row in rest), "B")
+    below = note(f"{len(rest)} more sites add up to {total} per {per}.") if rest else ""
+    return table(heads, map(_site_cells, grown[:top])) + below
 
 
-def _site_cells(row: dict[Hashable, Any]) -> list[Cell]:
+def _site_cells(row: Mapping[Any, Any]) -> list[Cell]:
     per_step, share = _number(row["bytes_per_step"]), _number(row["share"])
     where = f"{row['file']}:{row['line']}" if row["file"] else ""
     about = ""
@@ -227,11 +236,6 @@ def _bar(share: float) -> str:
     colour = marks(["leaky"])["leaky"].fill(0.35)
     gradient = f"linear-gradient(to right, {colour} {width:.1f}%, transparent {width:.1f}%)"
     return f"min-width:9em;background:{gradient};"
-
-
-def _rest(rest: pd.DataFrame, per: str) -> str:
-    total = units.amount(float(rest["bytes_per_step"].sum()), "B")
-    return f"{len(rest)} more sites add up to {total} per {per}."
 
 
 def _number(value: object) -> float:

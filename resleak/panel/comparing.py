@@ -13,7 +13,7 @@ import ipywidgets as widgets
 from resleak import figures, frames, growth, stacks
 from resleak.comparison import Comparison, compare
 from resleak.errors import ResleakError
-from resleak.panel.results import Results, line, style
+from resleak.panel.results import RUNS, Results, line, style
 from resleak.shelf import Shelf, Side, joined, shelf
 
 
@@ -71,7 +71,7 @@ class Comparing(widgets.VBox):  # type: ignore[misc]
     Parameters
     ----------
     *folders : Path
-        Where captures are; others can be added in the panel.
+        Where captures are, besides what panels have run; others can be added in the panel.
     before, after : str
         Words that are searched for first, such as ``"auth_cache leaky"``.
     """
@@ -80,7 +80,7 @@ class Comparing(widgets.VBox):  # type: ignore[misc]
         self.folders = list(folders)
         self.before, self.after = Picker("Before", before), Picker("After", after)
         self._folder = widgets.Text(
-            placeholder="a folder of captures, of yours or of someone else's",
+            placeholder="a folder of captures (empty: look again)",
             continuous_update=False,
             layout={"width": "24em"},
         )
@@ -99,18 +99,16 @@ class Comparing(widgets.VBox):  # type: ignore[misc]
 
     def reload(self) -> None:
         """Look again at what is in the folders."""
-        found = shelf(*self.folders)
+        ran = [RUNS] if Path(RUNS).is_dir() else []
+        found = shelf(*self.folders, *ran)
         self.before.offer(found)
         self.after.offer(found)
         told = [f"{len(found.sides)} to choose from.", *found.problems[:1]]
         self._told.value = line(" ".join(told))
 
     def add(self, folder: str) -> None:
-        """Offer the captures of one more folder too, such as one that somebody sent."""
-        if not folder:
-            self._told.value = line("Type the path of a folder of captures first.", alert=True)
-            return
-        self.folders = list(dict.fromkeys([*self.folders, folder]))
+        """Offer the captures of one more folder too, or without one look again at all of them."""
+        self.folders = list(dict.fromkeys([*self.folders, *([folder] if folder else [])]))
         self.reload()
 
     def compare(self) -> Comparison | None:

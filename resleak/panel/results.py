@@ -10,6 +10,8 @@ import ipywidgets as widgets
 
 from resleak.errors import ResleakError
 
+#: Where panels capture to, seen from the folder of notebooks.
+RUNS = "../captures"
 #: Returns what a view shows.
 Make = Callable[[], Iterable[object]]
 _STYLE = """

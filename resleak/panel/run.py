@@ -19,7 +19,7 @@ from resleak.errors import ResleakError
 from resleak.figures.sketch import sketch
 from resleak.panel.choosing import Choice
 from resleak.panel.form import Form
-from resleak.panel.results import Make, Results, line, style
+from resleak.panel.results import RUNS, Make, Results, line, style
 from resleak.panel.session import Session, Status
 
 #: Seconds between two verdicts while it runs; a curve is drawn more often.
@@ -46,7 +46,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         If there is no such scenario.
     """
 
-    def __init__(self, scenario: str = _FIRST, out: Path | str = "../captures") -> None:
+    def __init__(self, scenario: str = _FIRST, out: Path | str = RUNS) -> None:
         self.out = Path(out)
         self.session: Session | None = None
         self._follower: threading.Thread | None = None

@@ -61,7 +61,8 @@ class Census:
         Who hears of what is created.
     log : Log
         Where lines go: ``at`` (steps done, phase), ``nodes`` (new ones), ``opened`` (handle, kind,
-        target, node, step, phase, thread), ``closed`` (handles) and, at a mark, ``mark``.
+        target, node, step, phase, thread), ``closed`` and ``deleted`` (handles) and, at a mark,
+        ``mark``.
     """
 
     def __init__(self, binder: Binder, log: Log) -> None:
@@ -77,6 +78,7 @@ class Census:
         self._handles = self._nodes = 0
         self._opened: list[list[Any]] = []
         self._closed: list[int] = []
+        self._deleted: list[int] = []
 
     def look(self, phase: int, step: int, mark: int | None = None, *, whole: bool = False) -> None:
         """Look around, and write down what has changed.
@@ -114,13 +116,14 @@ class Census:
 
     def _write(self, at: list[int], mark: int | None) -> None:
         nodes = self._calls.nodes[self._nodes :]
-        if mark is None and not (nodes or self._opened or self._closed):
+        if mark is None and not (nodes or self._opened or self._closed or self._deleted):
             return
         line = {"at": at, "nodes": nodes, "opened": self._opened, "closed": self._closed}
+        line["deleted"] = self._deleted
         if self._log.write(line if mark is None else {**line, "mark": mark}):
             self._descriptors.ignore(self._log.number, self._log.status)
         self._nodes += len(nodes)
-        self._opened, self._closed = [], []
+        self._opened, self._closed, self._deleted = [], [], []
 
     def _enter(self, kind: str, target: str, made: Opening | None, node: int | None = None) -> int:
         at = made or self.binder
@@ -136,6 +139,7 @@ class Census:
         self._closed += gone
         for one in found:
             self._descriptors.enter(one, self._enter(one.kind, one.target, one.made, one.node))
+        self._deleted += self._descriptors.deleted()
 
     def _look_at_objects(self) -> None:
         new, self.binder.objects = self.binder.objects, []

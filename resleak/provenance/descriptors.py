@@ -12,6 +12,8 @@ from resleak.provenance.calls import UNKNOWN, Calls
 
 #: Files that SQLite opens beside a database, when it first needs them.
 _BESIDE = ("-wal", "-shm", "-journal")
+#: Kinds of files, which can be deleted while they are open.
+_NAMED = ("file", "map", "sqlite3")
 #: The handle of what was open before anything was studied.
 BASELINE = -1
 
@@ -32,6 +34,7 @@ class _Known(NamedTuple):
     kind: str
     target: str
     node: int
+    has_name: bool
 
 
 class Descriptors:
@@ -46,12 +49,13 @@ class Descriptors:
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
         self._known: dict[int, _Known] = {}
+        self._deleted: list[int] = []
         for number, status in kernel.descriptors():
             self.ignore(number, status)
 
     def ignore(self, number: int, status: os.stat_result) -> None:
         """Take a descriptor for one of ours."""
-        self._known[number] = _Known(BASELINE, _identity(status), "", "", UNKNOWN)
+        self._known[number] = _Known(BASELINE, _identity(status), "", "", UNKNOWN, False)
 
     def look(
         self, noted: Mapping[int, Opening], doubtful: Iterable[Opening]
@@ -70,6 +74,7 @@ class Descriptors:
             known, made = self._known.get(number), noted.get(number)
             # Noted anew, it was free before: what had it then is closed.
             if known is not None and made is None and known.identity == _identity(status):
+                self._mind_name(number, known, status)
                 continue
             if known is not None:
                 gone.append(self._known.pop(number).handle)
@@ -80,11 +85,22 @@ class Descriptors:
     def enter(self, found: Found, handle: int) -> None:
         """Remember what was found under the number of its handle."""
         try:
-            identity = _identity(os.fstat(found.number))
+            status = os.fstat(found.number)
         except OSError:
             return
-        known = _Known(handle, identity, found.kind, found.target, found.node)
-        self._known[found.number] = known
+        about = found.kind, found.target, found.node, found.kind in _NAMED
+        known = self._known[found.number] = _Known(handle, _identity(status), *about)
+        self._mind_name(found.number, known, status)
+
+    def deleted(self) -> list[int]:
+        """Return the handles of files that were deleted since this was last asked for."""
+        handles, self._deleted = self._deleted, []
+        return handles
+
+    def _mind_name(self, number: int, known: _Known, status: os.stat_result) -> None:
+        if known.has_name and not status.st_nlink:
+            self._known[number] = known._replace(has_name=False)
+            self._deleted.append(known.handle)
 
     def _explained(
         self,

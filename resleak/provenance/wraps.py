@@ -248,7 +248,9 @@ def _raw_thread(binder: Binder) -> _Around:
 def _task(binder: Binder) -> _Around:
     def around(real: _Function) -> _Function:
         def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-            if binder.on and kwargs.get("context") is None:
+            # A factory of the studied code need not take a context.
+            plain = kwargs.get("context") is None and self.get_task_factory() is None
+            if binder.on and plain:
                 kwargs["context"] = context_below(binder.calls.here())
             made = real(self, *args, **kwargs)
             if binder.on:
@@ -275,7 +277,10 @@ def _object(binder: Binder, kind: str) -> _Around:
 def _submit(binder: Binder) -> _Around:
     def around(real: _Function) -> _Function:
         def call(self: Any, fn: _Function, /, *args: Any, **kwargs: Any) -> Any:
-            return real(self, Work(fn, binder.calls.here()) if binder.on else fn, *args, **kwargs)
+            # What goes to another interpreter is pickled, and ours cannot be read there.
+            if binder.on and type(self).__module__ != "concurrent.futures.interpreter":
+                fn = Work(fn, binder.calls.here())
+            return real(self, fn, *args, **kwargs)
 
         return call
 

@@ -167,7 +167,7 @@ class Kept:
 
     def table(self, name: str) -> pd.DataFrame:
         """Return a table; of ``live``, the rows that are kept."""
-        found = self.capture.table(name)
+        found: pd.DataFrame = self.capture.table(name)
         if name != "live":
             return found
         marks = self.capture.table("marks")

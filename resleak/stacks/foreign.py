@@ -1,89 +1,105 @@
-"""Turn memray captures of any program into tables; run as a process that may be lost.
-
-Prints what should be known about them as JSON. Exits with 2, and one line on the error stream, if
-they cannot be read.
-"""
+"""Turn memray captures of any program into tables."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from resleak import store
-from resleak.errors import ResleakError, StoreError
-from resleak.stacks import source
-from resleak.stacks.nodes import Nodes
-from resleak.stacks.process import SNAPSHOTS, Owners, Process, levels, read, summed
+from resleak.errors import StoreError
+from resleak.stacks.process import MARKS, Process, levels, read, summed
+from resleak.stacks.spans import Known
 
 _UNITS = {"t_s": "s", "step": "s", "bytes": "B", "count": "blocks", "heap_bytes": "B"}
 _UNITS |= {"rss_bytes": "B"}
 
 
-def extract(captures: Sequence[Path], folder: Path, *, everything: bool = False) -> dict[str, Any]:
-    """Write the tables of a capture, and of those of its forked children, to a folder.
+@dataclass(frozen=True)
+class Tables:
+    """What was read of the captures of a program; it stands where a capture does.
 
-    ``stacks`` are the nodes of the call stacks, below one for each process if there are several;
-    ``live`` is what changed at each mark since the mark before, by stack, thread and allocator;
-    ``marks`` are the marks, and ``snapshots`` those that memray made.
+    Parameters
+    ----------
+    columns : dict of str to dict of str to array
+        The tables. ``stacks`` are the nodes of the call stacks, below one for each process if there
+        are several; ``live`` is what changed at each mark since the mark before, by stack, thread
+        and allocator; ``marks`` are the marks, and ``snapshots`` those that memray made.
+    facts : dict
+        ``processes``: the `resleak.stacks.process.Facts` of each capture. ``left_out``: sentences
+        about children that could not be read.
+    """
+
+    columns: dict[str, dict[str, np.ndarray]]
+    facts: dict[str, Any]
+    instrument: str = "memray"
+    per: str = "s"
+
+    def table(self, name: str) -> dict[str, np.ndarray]:
+        """Return the columns of a table."""
+        return self.columns[name]
+
+    def write(self, folder: Path) -> None:
+        """Write each table to a file."""
+        for name, columns in self.columns.items():
+            store.write_table(folder / f"{name}.parquet", columns, _UNITS)
+
+
+def extract(captures: Sequence[Path], *, everything: bool = False) -> Tables:
+    """Read a capture, and those of its forked children.
+
+    A damaged file can crash the interpreter: call this in a process that may be lost.
 
     Parameters
     ----------
     captures : sequence of Path
         Files that memray wrote, the parent's first.
-    folder : Path
-        Where the tables go.
     everything : bool
-        Write ``peak`` too, what was live at the high-water mark of each process, and
-        ``temporary``, what was released before its thread allocated again.
+        Read ``peak`` too, what was live at the high-water mark of each process, and ``temporary``,
+        what was released before its thread allocated again.
 
     Returns
     -------
-    dict
-        ``processes``: the `resleak.stacks.process.Facts` of each capture. ``left_out``: sentences
-        about children that could not be read.
+    Tables
 
     Raises
     ------
     StoreError
         If the first file cannot be read.
     """
-    nodes, owners = Nodes(), Owners()
+    known = Known()
     processes: list[Process] = []
     left_out: list[str] = []
     for capture in captures:
         try:
             several = len(captures) > 1
-            processes.append(read(capture, nodes, owners, everything=everything, several=several))
+            process, known = read(capture, known, everything=everything, several=several)
+            processes.append(process)
         except StoreError as error:
             if not processes:
                 raise
             left_out.append(str(error))
-    _write(folder, nodes, owners, processes)
-    return {"processes": [asdict(p.facts) for p in processes], "left_out": left_out}
+    facts = {"processes": [asdict(p.facts) for p in processes], "left_out": left_out}
+    return Tables(_columns(known, processes), facts)
 
 
-def _write(folder: Path, nodes: Nodes, owners: Owners, processes: list[Process]) -> None:
+def _columns(known: Known, processes: list[Process]) -> dict[str, dict[str, np.ndarray]]:
     t_ms = _times(processes)
     t_s = (t_ms - t_ms[0]) / 1e3
     changes = _merged(processes, t_ms)
     mark = changes[:, 0]
     live = {"mark": mark.astype(np.int32), "step": t_s[mark], "phase": _steady(len(mark))}
-    live |= {"node": changes[:, 1].astype(np.int32), **owners.columns(changes[:, 2])}
+    live |= {"node": changes[:, 1].astype(np.int32), **known.owners.columns(changes[:, 2])}
     live |= {"bytes": changes[:, 3], "count": changes[:, 4]}
     marks = {"mark": np.arange(len(t_ms), dtype=np.int32), "step": t_s, "phase": _steady(len(t_s))}
     marks |= {"t_s": t_s, "heap_bytes": levels(changes, len(t_ms))}
     marks |= {"rss_bytes": _rss(processes, t_ms)}
     tables = {"live": live, "marks": marks, "snapshots": _snapshots(processes, int(t_ms[0]))}
     tables |= {name: _joined(processes, name) for name in processes[0].tables}
-    for name, columns in {"stacks": nodes.columns(), **tables}.items():
-        store.write_table(folder / f"{name}.parquet", columns, _UNITS)
+    return {"stacks": known.nodes.columns(), **tables}
 
 
 def _times(processes: list[Process]) -> np.ndarray:
@@ -91,9 +107,9 @@ def _times(processes: list[Process]) -> np.ndarray:
     if len(processes) == 1:
         return processes[0].t_ms
     moments: np.ndarray = np.unique(np.concatenate([process.t_ms for process in processes]))
-    if len(moments) <= SNAPSHOTS + 2:
+    if len(moments) <= 2 * MARKS + 2:
         return moments
-    kept = np.linspace(0, len(moments) - 1, SNAPSHOTS).round().astype(int)
+    kept = np.linspace(0, len(moments) - 1, 2 * MARKS).round().astype(int)
     thinned: np.ndarray = moments[kept]
     return thinned
 
@@ -133,25 +149,3 @@ def _joined(processes: list[Process], name: str) -> dict[str, np.ndarray]:
 
 def _steady(count: int) -> np.ndarray:
     return np.full(count, "steady", dtype=object)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Read captures as the command line says and return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m resleak.stacks.foreign", description=__doc__)
-    parser.add_argument("folder", type=Path, help="folder for the tables")
-    parser.add_argument("captures", type=Path, nargs="+", help="files that memray wrote")
-    parser.add_argument("--everything", action="store_true", help="peak and temporary, too")
-    options = parser.parse_args(arguments)
-    source.limit_memory()
-    source.without_pandas()
-    try:
-        facts = extract(options.captures, options.folder, everything=options.everything)
-    except (ResleakError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(json.dumps(facts))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -7,13 +7,14 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from resleak.stacks.growth import FRAME, Growth, Tables, by_site, growths, site_of
+from resleak.stacks.columns import Columns, rows
+from resleak.stacks.growth import FRAME, Growth, Tables, growths, ranking, site_of
+from resleak.stacks.merging import merged
 
 _COLUMNS = [
     *("node", "parent", *FRAME, "studied", "self_bytes_per_step", "bytes_per_step"),
     *("count_per_step", "depth", "lasting"),
 ]
-_Key = tuple[int, str, str, int]
 
 
 def tree(captures: Iterable[Tables]) -> pd.DataFrame:
@@ -35,7 +36,8 @@ def tree(captures: Iterable[Tables]) -> pd.DataFrame:
         ``.attrs["captures"]``, from how many captures.
     """
     found = growths(captures)
-    table, nodes = merged([growth.stacks for growth in found])
+    columns, nodes = merged([growth.stacks for growth in found])
+    table = pd.DataFrame(columns)
     per_step = _mean(nodes, [growth.per_step for growth in found], len(table))
     count = _mean(nodes, [growth.count_per_step for growth in found], len(table))
     grew, lasts = per_step > 0, _lasts(table, found)
@@ -72,44 +74,6 @@ def prune(tree: pd.DataFrame, most: int = 1000) -> pd.DataFrame:
     return _renumbered(order.head(most).sort_values("node"))
 
 
-def merged(stacks: list[pd.DataFrame]) -> tuple[pd.DataFrame, list[np.ndarray]]:
-    """Join several tables of stacks; return the joined one and the nodes there of each."""
-    if len(stacks) == 1:  # as it is: nothing to look up
-        return _with_depth(stacks[0]), [np.arange(len(stacks[0]))]
-    nodes: dict[_Key, int] = {}
-    rows: list[tuple[int, int, str, str, int, bool, int]] = []
-    merged = [np.array(list(_enter(part, nodes, rows)), dtype=np.int64) for part in stacks]
-    names = ["node", "parent", *FRAME, "studied", "depth"]
-    types = {"node": int, "parent": int, "line": int, "studied": bool, "depth": int}
-    return pd.DataFrame(rows, columns=names).astype(types), merged
-
-
-def _with_depth(stacks: pd.DataFrame) -> pd.DataFrame:
-    depths: list[int] = []
-    for parent in stacks["parent"].tolist():
-        depths.append(depths[parent] + 1 if parent >= 0 else 0)
-    table = stacks[["node", "parent", *FRAME, "studied"]].assign(depth=depths)
-    return table.astype({"node": int, "parent": int, "line": int, "depth": int})
-
-
-def _enter(
-    stacks: pd.DataFrame,
-    nodes: dict[_Key, int],
-    rows: list[tuple[int, int, str, str, int, bool, int]],
-) -> Iterable[int]:
-    places: list[int] = []
-    columns = [stacks[name].tolist() for name in ("parent", *FRAME, "studied")]
-    for parent, function, file, line, studied in zip(*columns, strict=True):
-        above = places[parent] if parent >= 0 else -1
-        key = (above, function, file, line)
-        if key not in nodes:
-            nodes[key] = len(rows)
-            depth = rows[above][-1] + 1 if above >= 0 else 0
-            rows.append((len(rows), *key, studied, depth))
-        places.append(nodes[key])
-    return places
-
-
 def _mean(nodes: list[np.ndarray], values: list[np.ndarray], size: int) -> np.ndarray:
     """Return the mean of the captures for each node of the joined tree."""
     total = np.zeros(size)
@@ -118,11 +82,12 @@ def _mean(nodes: list[np.ndarray], values: list[np.ndarray], size: int) -> np.nd
     return total / max(len(nodes), 1)
 
 
-def _lasts(table: pd.DataFrame, found: list[Growth]) -> np.ndarray:
+def _lasts(stacks: Columns, found: list[Growth]) -> np.ndarray:
     """Tell of each stack whether its site grows in window after window."""
-    ranked = by_site(found)
-    lasting = pd.MultiIndex.from_frame(ranked.loc[ranked["low"] > 0, FRAME])
-    return pd.MultiIndex.from_frame(site_of(table)).isin(lasting)
+    ranked = ranking(found)
+    lasting = set(rows(ranked, FRAME, ranked["low"] > 0))
+    sites = rows(stacks, FRAME, site_of(stacks))
+    return np.array([site in lasting for site in sites], dtype=bool)
 
 
 def _totals(parents: np.ndarray, own: np.ndarray) -> np.ndarray:

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import pandas as pd
 
+from resleak.stacks.columns import Columns, column, numbered, rows, sums, taken, tested
 from resleak.stacks.trie import HARNESS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: What tells one frame, and so one site, from another.
 FRAME = ["function", "file", "line"]
 _LEAF = ["leaf_function", "leaf_file", "leaf_line"]
+_NUMBERS = ["bytes_per_step", "low", "high", "count_per_step", "share"]
 _PACKAGE = "<site-packages>"
 _LIBRARY = ("<stdlib>", _PACKAGE, "<frozen ", "<native>")
 #: The steady part is laid out in this many windows, fewer if there are fewer blocks, and again in
 #: so many others: what comes and goes in the time of one window does not in that of the other.
 WINDOWS = (8, 7)
 _CONFIDENCE = 0.95
+#: Student's quantiles at that confidence for 1 degree of freedom, 2, 3 ...: one capture needs no
+#: more, and scipy, which has the others, loads slowly.
+_STUDENT = (
+    *(6.313751514675037, 2.9199855803537242, 2.3533634348018233, 2.1318467863266495),
+    *(2.0150483733330233, 1.9431802805153042, 1.8945786050900062),
+)
 
 
 class Tables(Protocol):
@@ -27,25 +37,28 @@ class Tables(Protocol):
 
     @property
     def instrument(self) -> str: ...  # noqa: D102
-    def table(self, name: str) -> pd.DataFrame: ...  # noqa: D102
+    def table(self, name: str) -> Any: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
 class Growth:
-    """By how much each stack of one capture grew over the steady part, for each step.
+    """What changed in one capture over the steady part.
 
     Attributes
     ----------
-    stacks : DataFrame
-        The capture's stacks; the arrays have one row for each.
-    windows : tuple of array, shape (stacks, windows)
-        Bytes per step in each window, for each of `WINDOWS`.
+    stacks : table
+        The capture's stacks.
+    live : dict of str to array, shape (changes,)
+        ``mark``, ``node``, ``bytes``, ``count`` of each change.
+    layouts : tuple of (array, array)
+        The marks, and their steps, between which windows lie; for each of `WINDOWS`.
     per_step, count_per_step : array, shape (stacks,)
         Bytes and blocks per step over the whole.
     """
 
-    stacks: pd.DataFrame
-    windows: tuple[np.ndarray, ...]
+    stacks: Columns
+    live: dict[str, np.ndarray]
+    layouts: tuple[tuple[np.ndarray, np.ndarray], ...]
     per_step: np.ndarray
     count_per_step: np.ndarray
 
@@ -88,7 +101,7 @@ def sites(captures: Iterable[Tables]) -> pd.DataFrame:
     """
     chosen = list(captures)
     found = growths(chosen)
-    table = by_site(found)
+    table = framed(ranking(found))
     table.attrs["captures"] = len(found)
     table.attrs["per"] = next((str(getattr(one, "per", "step")) for one in chosen), "step")
     return table
@@ -108,28 +121,49 @@ def package_sites(captures: Iterable[Tables]) -> pd.DataFrame:
         As `sites` returns it. Where that names the line of the code under study, this one names
         the line of the package that it calls.
     """
-    return by_site([replace(one, stacks=_package_stacks(one.stacks)) for one in growths(captures)])
+    found = [replace(one, stacks=_package_stacks(one.stacks)) for one in growths(captures)]
+    return framed(ranking(found))
 
 
-def _package_stacks(stacks: pd.DataFrame) -> pd.DataFrame:
-    outside = {f: f.startswith(_PACKAGE) or not is_library(f) for f in stacks["file"].unique()}
-    return stacks.assign(studied=stacks["file"].map(outside).astype(bool) & (stacks["file"] != ""))
+def _package_stacks(stacks: Columns) -> dict[str, np.ndarray]:
+    outside = tested(
+        column(stacks, "file").tolist(),
+        lambda file: file != "" and (file.startswith(_PACKAGE) or not is_library(file)),
+    )
+    return {name: column(stacks, name) for name in ("parent", *FRAME)} | {"studied": outside}
 
 
-def by_site(found: list[Growth]) -> pd.DataFrame:
-    """Return the table of `sites` for growth that was read before."""
-    if not found:
-        return _no_sites()
-    layouts = zip(*(growth.windows for growth in found), strict=True)
-    bounds = [_bounds(_joined(found, layout).to_numpy(dtype=float)) for layout in layouts]
-    low, high = np.minimum.reduce(bounds)[0], np.maximum.reduce(bounds)[1]
-    wholes = [np.column_stack([growth.per_step, growth.count_per_step]) for growth in found]
-    means = _joined(found, wholes).T.groupby(level=1).mean().T
-    means.columns = pd.Index(["bytes_per_step", "count_per_step"])
-    share = _shares(means["bytes_per_step"].to_numpy())
-    table = means.assign(low=low, high=high, share=share).join(_leaves(found)).reset_index()
-    changed = (table["bytes_per_step"] != 0) | (table["count_per_step"] != 0)
-    return _ranked(table[changed])[list(_no_sites().columns)]
+def framed(ranked: Columns) -> pd.DataFrame:
+    """Return the columns of a ranking as a data frame."""
+    import pandas as pd
+
+    texts, lines = ["function", "file", *_LEAF[:2]], ["line", _LEAF[2]]
+    types = dict.fromkeys(texts, "str") | dict.fromkeys(lines, "int32")
+    names = [*FRAME, *_NUMBERS, *_LEAF]
+    return pd.DataFrame({n: pd.Series(ranked[n], dtype=types.get(n, "float")) for n in names})
+
+
+def ranking(found: Sequence[Growth]) -> dict[str, np.ndarray]:
+    """Return the columns of `sites`, for growth that was read before."""
+    known: dict[tuple[str, str, int], int] = {}
+    sites = [_sites(growth.stacks, known) for growth in found]
+    if not known:
+        return {name: np.empty(0, dtype=object) for name in [*FRAME, *_NUMBERS, *_LEAF]}
+    layouts = range(len(WINDOWS))
+    bounds = [_bounds(_windows(found, sites, len(known), layout)) for layout in layouts]
+    per_step = _means([growth.per_step for growth in found], sites, len(known))
+    count_per_step = _means([growth.count_per_step for growth in found], sites, len(known))
+    lines = zip(*known, strict=True)
+    table = {
+        **{name: np.array(c, dtype=object) for name, c in zip(FRAME, lines, strict=True)},
+        "bytes_per_step": per_step,
+        "low": np.minimum.reduce([low for low, _ in bounds]),
+        "high": np.maximum.reduce([high for _, high in bounds]),
+        "count_per_step": count_per_step,
+        "share": _shares(per_step),
+        **_leaves(found, sites, len(known)),
+    }
+    return _ranked(taken(table, table, (per_step != 0) | (count_per_step != 0)))
 
 
 def growths(captures: Iterable[Tables]) -> list[Growth]:
@@ -138,65 +172,18 @@ def growths(captures: Iterable[Tables]) -> list[Growth]:
     return [growth for growth in found if growth is not None]
 
 
-def site_of(stacks: pd.DataFrame) -> pd.DataFrame:
-    """Return, for each stack, the function, file and line of its site."""
-    parents = stacks["parent"].to_numpy()
-    innermost_studied = nearest(parents, stacks["studied"].to_numpy())
-    own = {file: not is_library(file) for file in stacks["file"].unique()}
-    innermost_own = nearest(parents, stacks["file"].map(own).to_numpy(dtype=bool))
-    other = np.where(innermost_own >= 0, innermost_own, np.arange(len(stacks)))
-    site = np.where(innermost_studied >= 0, innermost_studied, other)
-    return stacks[FRAME].iloc[site].reset_index(drop=True)
+def site_of(stacks: Columns) -> np.ndarray:
+    """Return, for each stack, the row of its site."""
+    parents, files = column(stacks, "parent"), column(stacks, "file").tolist()
+    studied = nearest(parents, column(stacks, "studied", bool))
+    own = nearest(parents, ~tested(files, is_library))
+    site: np.ndarray = np.where(own >= 0, own, np.arange(len(parents)))
+    return np.where(studied >= 0, studied, site)
 
 
 def is_library(file: str) -> bool:
     """Tell whether a file, as captures name it, belongs to the interpreter or a package."""
     return file.startswith(_LIBRARY)
-
-
-def _growth(capture: Tables) -> Growth | None:
-    marks = capture.table("marks")
-    steady = marks[marks["phase"] == "steady"]
-    steps, at = steady["step"].to_numpy(dtype=float), steady["mark"].to_numpy()
-    layouts = [_edges(steps, count) for count in WINDOWS]
-    if len(layouts[0]) < 2:
-        return None
-    stacks, live = capture.table("stacks"), capture.table("live")
-    live = live[(live["mark"] > at[0]) & (live["mark"] <= at[-1])]
-    windows = tuple(_windows(live, len(stacks), at[edges], steps[edges]) for edges in layouts)
-    total = steps[-1] - steps[0]
-    whole, counts = (_sums(live, name, len(stacks)) / total for name in ("bytes", "count"))
-    return Growth(stacks, windows, whole, counts)
-
-
-def _windows(live: pd.DataFrame, size: int, marks: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """Return bytes per step between neighbours of some marks, shape (size, windows)."""
-    window = np.searchsorted(marks, live["mark"].to_numpy()) - 1
-    changes = np.zeros((size, len(steps) - 1))
-    np.add.at(changes, (live["node"].to_numpy(), window), live["bytes"].to_numpy())
-    per_step: np.ndarray = changes / np.diff(steps)
-    return per_step
-
-
-def _sums(live: pd.DataFrame, column: str, size: int) -> np.ndarray:
-    return np.bincount(live["node"].to_numpy(), weights=live[column].to_numpy(), minlength=size)
-
-
-def _edges(steps: np.ndarray, count: int) -> np.ndarray:
-    """Return the places of the marks between which the windows lie, of about equal steps."""
-    if len(steps) < 2 or steps[0] == steps[-1]:
-        return np.empty(0, dtype=int)
-    wanted = np.linspace(steps[0], steps[-1], min(count, len(steps) - 1) + 1)
-    return np.unique(np.abs(steps[:, None] - wanted).argmin(axis=0))
-
-
-def _joined(found: list[Growth], values: Iterable[np.ndarray]) -> pd.DataFrame:
-    """Sum each capture's values by site, and put the captures side by side."""
-    parts = []
-    for growth, part in zip(found, values, strict=True):
-        sites = site_of(growth.stacks)
-        parts.append(pd.DataFrame(part).groupby([sites[name] for name in FRAME]).sum())
-    return pd.concat(parts, axis=1, keys=range(len(parts))).fillna(0.0)
 
 
 def nearest(parents: np.ndarray, wanted: np.ndarray) -> np.ndarray:
@@ -208,31 +195,97 @@ def nearest(parents: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     return found
 
 
-def _leaves(found: list[Growth]) -> pd.DataFrame:
-    """Return, for each site, the innermost frame whose stacks grew most."""
+def _growth(capture: Tables) -> Growth | None:
+    marks = capture.table("marks")
+    steady = column(marks, "phase") == "steady"
+    steps, at = column(marks, "step", float)[steady], column(marks, "mark")[steady]
+    layouts = [_edges(steps, count) for count in WINDOWS]
+    if len(layouts[0]) < 2:
+        return None
+    stacks, table = capture.table("stacks"), capture.table("live")
+    mark = column(table, "mark")
+    within = (mark > at[0]) & (mark <= at[-1])
+    live = taken(table, ("mark", "node", "bytes", "count"), within)
+    size, total = len(column(stacks, "parent")), steps[-1] - steps[0]
+    whole, counts = (sums(live["node"], live[name], size) / total for name in ("bytes", "count"))
+    edges = tuple((at[places], steps[places]) for places in layouts)
+    return Growth(stacks, live, edges, whole, counts)
+
+
+def _edges(steps: np.ndarray, count: int) -> np.ndarray:
+    """Return the places of the marks between which the windows lie, of about equal steps."""
+    if len(steps) < 2 or steps[0] == steps[-1]:
+        return np.empty(0, dtype=int)
+    wanted = np.linspace(steps[0], steps[-1], min(count, len(steps) - 1) + 1)
+    return np.unique(np.abs(steps[:, None] - wanted).argmin(axis=0))
+
+
+def _sites(stacks: Columns, known: dict[tuple[str, str, int], int]) -> np.ndarray:
+    """Return the number of each stack's site, the same in all captures."""
+    own, of = np.unique(site_of(stacks), return_inverse=True)
+    return numbered(rows(stacks, FRAME, own), known)[of]
+
+
+def _means(values: Sequence[np.ndarray], sites: Sequence[np.ndarray], size: int) -> np.ndarray:
+    """Return, for each site, the mean of the captures."""
+    parts = [sums(of, part, size) for part, of in zip(values, sites, strict=True)]
+    mean: np.ndarray = np.mean(parts, axis=0)
+    return mean
+
+
+def _windows(
+    found: Sequence[Growth], sites: Sequence[np.ndarray], size: int, layout: int
+) -> np.ndarray:
+    """Return bytes per step in the windows of all captures, shape (sites, windows)."""
     parts = []
-    for growth in found:
-        leaf = growth.stacks[FRAME].set_axis(_LEAF, axis=1)
-        parts.append(leaf.join(site_of(growth.stacks)).assign(grew=growth.per_step))
-    sums = pd.concat(parts).groupby(FRAME + _LEAF, as_index=False).sum()
-    largest = sums.sort_values("grew", ascending=False, kind="stable").drop_duplicates(FRAME)
-    return largest.set_index(FRAME)[_LEAF]
+    for growth, of in zip(found, sites, strict=True):
+        marks, steps = growth.layouts[layout]
+        window = np.searchsorted(marks, growth.live["mark"]) - 1
+        cells = of[growth.live["node"]] * (len(steps) - 1) + window
+        changes = sums(cells, growth.live["bytes"], size * (len(steps) - 1))
+        parts.append(changes.reshape(size, -1) / np.diff(steps))
+    return np.hstack(parts)
+
+
+def _leaves(
+    found: Sequence[Growth], sites: Sequence[np.ndarray], size: int
+) -> dict[str, np.ndarray]:
+    """Return, for each site, the innermost frame whose stacks grew most."""
+    frames = sorted({frame for growth in found for frame in rows(growth.stacks, FRAME)})
+    number = {frame: n for n, frame in enumerate(frames)}
+    pairs = []
+    for growth, of in zip(found, sites, strict=True):
+        leaf = np.array([number[frame] for frame in rows(growth.stacks, FRAME)], dtype=np.int64)
+        pairs.append(of * len(frames) + leaf)
+    pair, of_pair = np.unique(np.concatenate(pairs), return_inverse=True)
+    grew = sums(of_pair, np.concatenate([growth.per_step for growth in found]), len(pair))
+    site, leaf = np.divmod(pair, len(frames))
+    order = np.lexsort((leaf, -grew, site))
+    largest = leaf[order[np.searchsorted(site[order], np.arange(size))]]
+    columns = zip(*(frames[n] for n in largest.tolist()), strict=True)
+    return {name: np.array(c, dtype=object) for name, c in zip(_LEAF, columns, strict=True)}
 
 
 def _bounds(windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return bounds of the growth that lasts, for one row a site and one column a window."""
-    from scipy.special import stdtrit  # scipy loads slowly, and the reader needs none of it
-
     count = windows.shape[1]
     if count < 2:
         unknown = np.full(len(windows), np.nan)
         return unknown, unknown
     mean, deviation = windows.mean(axis=1), windows.std(axis=1, ddof=1)
-    reach = stdtrit(count - 1, _CONFIDENCE) * deviation / np.sqrt(count)
+    reach = _student(count - 1) * deviation / np.sqrt(count)
     least, lower, upper, most = np.quantile(windows, [0, 0.25, 0.75, 1], axis=1)
     # What grows by leaps, but grows in every window, is not held back by its largest leap.
     low, high = np.maximum(mean - reach, least), np.minimum(mean + reach, most)
     return np.minimum(low, lower), np.maximum(high, upper)
+
+
+def _student(freedom: int) -> float:
+    if freedom <= len(_STUDENT):
+        return _STUDENT[freedom - 1]
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, _CONFIDENCE))
 
 
 def _shares(per_step: np.ndarray) -> np.ndarray:
@@ -241,22 +294,14 @@ def _shares(per_step: np.ndarray) -> np.ndarray:
     return shares
 
 
-def _ranked(table: pd.DataFrame) -> pd.DataFrame:
-    lasts = table["low"].clip(lower=0).fillna(0.0)
+def _ranked(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    lasts = np.maximum(np.nan_to_num(table["low"]), 0.0)
     # A line comes before what has none, such as the start of a thread. The harness keeps nothing of
     # its own, but is entered as the caller for what a step leaves in free lists and frames: it
     # comes last.
     nameless = table["file"] == ""
     ours = nameless & (table["function"] == HARNESS)
     tier = np.select([ours, lasts == 0, nameless], [3, 2, 1], 0)
-    by = ["tier", "lasts", "bytes_per_step", *FRAME]
-    ascending = [True, False, False, True, True, True]
-    ranked = table.assign(tier=tier, lasts=lasts).sort_values(by, ascending=ascending)
-    return ranked.reset_index(drop=True)
-
-
-def _no_sites() -> pd.DataFrame:
-    numbers = ["bytes_per_step", "low", "high", "count_per_step", "share"]
-    types = {"function": "str", "file": "str", "line": "int32"} | dict.fromkeys(numbers, "float")
-    leaf = dict(zip(_LEAF, ("str", "str", "int32"), strict=True))
-    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in (types | leaf).items()})
+    keys = [tier, -lasts, -table["bytes_per_step"], *(table[name] for name in FRAME)]
+    order = sorted(range(len(lasts)), key=list(zip(*keys, strict=True)).__getitem__)
+    return taken(table, table, np.array(order, dtype=np.int64))

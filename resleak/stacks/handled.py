@@ -42,6 +42,8 @@ class Census:
         By handle, the first mark at which it was there, and at which it was there no more.
     closed : dict of int to (int, int, bool)
         By handle, steps done and phase when it was gone, and whether a collection had closed it.
+    deleted : set of int
+        Handles of files that were deleted while they were open.
     marks : list of (int, int, int)
         Mark, steps done, phase.
     main : int
@@ -56,6 +58,7 @@ class Census:
         self.seen: dict[int, int] = {}
         self.gone: dict[int, int] = {}
         self.closed: dict[int, tuple[int, int, bool]] = {}
+        self.deleted: set[int] = set()
         self.marks: list[tuple[int, int, int]] = []
         self.main = 0
         self.phases: list[str] = []
@@ -71,6 +74,7 @@ class Census:
         self.opened += line["opened"]
         self._new += [row[0] for row in line["opened"]]
         self._old += line["closed"]
+        self.deleted.update(line.get("deleted", ()))
         for handle in line["closed"]:
             self.closed[handle] = step, phase, "mark" in line
         if "mark" in line:
@@ -171,6 +175,7 @@ def _handles(read: Census, nodes: np.ndarray, named: _Targets) -> dict[str, np.n
         "handle": _ints(row[0] for row in rows),
         "kind": _texts(row[1] for row in rows),
         "target": _texts(named(row[2]) for row in rows),
+        "deleted": np.array([row[0] in read.deleted for row in rows], dtype=bool),
         "node": nodes,
         "thread": _texts(threads[row[6]] for row in rows),
         "created_step": _ints(row[4] for row in rows),

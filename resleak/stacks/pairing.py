@@ -114,7 +114,8 @@ class _Side:
 
     def __init__(self, profile: Profile) -> None:
         self._steps = np.diff(profile.edges.astype(float))
-        sites = site_of(profile.frames).iloc[profile.changes["node"].to_numpy()]
+        site = site_of(profile.frames)[profile.changes["node"].to_numpy()]
+        sites = profile.frames[FRAME].iloc[site]
         self._changes = profile.changes.reset_index(drop=True).join(sites.reset_index(drop=True))
         whole = self._changes.groupby(FRAME)[["bytes", "count"]].sum() / self._steps.sum()
         self.whole = whole.add_suffix("_per_step")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,16 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from resleak.stacks import source
-from resleak.stacks.expand import HybridStacks, PythonStacks
-from resleak.stacks.ledger import ALLOCATORS
-from resleak.stacks.nodes import Nodes
+from resleak.stacks import passes, source
+from resleak.stacks.spans import Followed, Known, Owners, Spans, follow, moves
 
-#: memray thins its snapshots out to no more than this.
+#: Of more snapshots than about twice this some are no marks: a drawing has as many windows.
+MARKS = 32
+#: Of more snapshots than about twice this some are left out of their table.
 SNAPSHOTS = 500
-_NEVER = -1
-#: memray's usual time between two snapshots.
-_USUAL_MS = 10
 
 
 @dataclass(frozen=True)
@@ -80,7 +76,7 @@ class Process:
         Milliseconds of the epoch, bytes allocated, bytes resident.
     t_ms : array of int, shape (marks,)
         Milliseconds of the epoch. The first mark is the start of tracking, when nothing was
-        tracked yet, the last its end; those between are the snapshots.
+        tracked yet, the last its end; those between are snapshots.
     changes : array of int, shape (changes, 5)
         Mark, node, owner, bytes, blocks.
     tables : dict of str to array of int, shape (stacks, 3)
@@ -96,57 +92,24 @@ class Process:
     facts: Facts
 
 
-class Owners:
-    """Numbers for who allocated: the name of a thread and that of an allocator."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[tuple[str, str], int] = {}
-
-    def number(self, thread: str, allocator: int) -> int:
-        """Return the number of one, the same each time."""
-        # A damaged capture may hold numbers that mean nothing.
-        key = thread, ALLOCATORS.get(allocator, f"unknown {allocator}")
-        return self._numbers.setdefault(key, len(self._numbers))
-
-    def columns(self, numbers: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the columns ``thread`` and ``allocator``."""
-        both = np.array([*self._numbers, ("", "")], dtype=object)[numbers]
-        return {"thread": both[:, 0], "allocator": both[:, 1]}
-
-
-@dataclass(frozen=True)
-class _Spans:
-    """When the blocks of each record were live: one row for each time of coming and going.
-
-    Attributes
-    ----------
-    rows : array of int, shape (spans, 5)
-        Record, the snapshot before which it came, the one before which it went or -1, bytes,
-        blocks.
-    owners, stacks : array of int, shape (records,)
-        Who allocated, and memray's number of the stack.
-    """
-
-    rows: np.ndarray
-    owners: np.ndarray
-    stacks: np.ndarray
-
-
-def read(
-    capture: Path, nodes: Nodes, owners: Owners, *, everything: bool, several: bool
-) -> Process:
+def read(capture: Path, known: Known, *, everything: bool, several: bool) -> tuple[Process, Known]:
     """Read one capture.
 
     Parameters
     ----------
     capture : Path
         A file that memray wrote.
-    nodes, owners : Nodes, Owners
-        Where stacks, and who allocated, are entered.
+    known : Known
+        The stacks, and who allocated, of captures read before; it is used up.
     everything : bool
         Read the high-water mark and what was temporary, too: each another pass over the file.
     several : bool
         Put the process above its stacks.
+
+    Returns
+    -------
+    Process, Known
+        What it had allocated, and what is known now.
 
     Raises
     ------
@@ -154,53 +117,60 @@ def read(
         If the file cannot be read.
     """
     header = source.header(capture)
-    with source.reading(capture, max_memory_records=SNAPSHOTS) as reader:
-        metadata = reader.metadata
-        top = ((f"process {metadata.pid}", "", 0),) if several else ()
-        expand = HybridStacks if header.native else PythonStacks
-        stacks = expand(nodes, top, metadata.main_thread_id)
-        snapshots = np.array(
-            [(s.time, s.heap, s.rss) for s in reader.get_memory_snapshots()], dtype=np.int64
-        ).reshape(-1, 3)
-        t_ms = _moments(header, metadata.total_allocations, snapshots[:, 0])
-        spans = _spans(reader, header, owners, stacks, metadata.main_thread_id)
-        rows = _rows(spans.rows, len(t_ms) - 1)
-        numbers = stacks.numbers(_most(rows, len(spans.owners)))
-        tables = _tables(reader, header, stacks) if everything else {}
+
+    def followed(records: Iterable[Any]) -> Followed:
+        return follow(capture, header, records, known, several=several, everything=everything)
+
+    if not header.aggregated:
+        told, found = passes.lifetimes(capture, header, MARKS, followed)
+    else:
+        with source.reading(capture, max_memory_records=SNAPSHOTS) as reader:
+            left = reader.get_leaked_allocation_records(merge_threads=False)
+            told, found = passes.overview(reader), followed(left)
+    return _process(capture.name, header, told, found), found.known
+
+
+def _process(name: str, header: source.Header, told: passes.Overview, found: Followed) -> Process:
+    marks = told.snapshots[:: told.stride]
+    t_ms = _moments(header, told.records, marks[:, 0])
+    rows = moves(found.spans.rows, len(t_ms) - 1)
     of = rows[:, 1]
-    changes = summed(np.column_stack([rows[:, 0], numbers[of], spans.owners[of], rows[:, 2:]]))
+    who, where = found.spans.owners[of], found.numbers[of]
+    changes = summed(np.column_stack([rows[:, 0], where, who, rows[:, 2:]]))
     facts = Facts(
-        name=capture.name,
-        pid=int(metadata.pid),
+        name=name,
+        pid=header.pid,
         aggregated=header.aggregated,
         native=header.native,
-        python_objects=_has_objects(metadata),
-        records=int(metadata.total_allocations),
+        python_objects=told.python_objects,
+        records=told.records,
         declared_records=header.records,
-        snapshots=len(snapshots),
+        snapshots=len(told.snapshots),
         duration_s=(header.end_ms - header.start_ms) / 1e3,
-        last_snapshot_s=float(snapshots[-1:, 0].sum() - header.start_ms) / 1e3,
-        without_stack=_without(spans, stacks.without),
-        mapped_peak_bytes=_peak(changes[_mapped(changes, owners)], len(t_ms)),
-        rss_peak_bytes=int(snapshots[:, 2].max(initial=0)),
-        heap_peak_bytes=int(metadata.peak_memory),
-        heap_off_bytes=_off(changes, snapshots, header),
-        looked_up=stacks.looked_up,
-        with_source=stacks.with_source,
+        last_snapshot_s=float(told.snapshots[-1:, 0].sum() - header.start_ms) / 1e3,
+        without_stack=_without(found.spans, found.without),
+        mapped_peak_bytes=_peak(changes[_mapped(changes, found.known.owners)], len(t_ms)),
+        rss_peak_bytes=int(told.snapshots[:, 2].max(initial=0)),
+        heap_peak_bytes=told.peak,
+        heap_off_bytes=_off(changes, marks, header),
+        looked_up=found.looked_up,
+        with_source=found.with_source,
     )
-    return Process(snapshots, t_ms, changes, tables, facts)
+    shown = told.snapshots[:: max(len(told.snapshots) // SNAPSHOTS, 1)]
+    return Process(shown, t_ms, changes, found.tables, facts)
 
 
 def summed(rows: np.ndarray) -> np.ndarray:
     """Sum up rows of changes with the same mark, node and owner; drop what comes to nothing."""
     if not len(rows):
         return rows
-    order = np.lexsort((rows[:, 2], rows[:, 1], rows[:, 0]))
-    rows = rows[order]
-    first = np.flatnonzero(np.r_[True, (rows[1:, :3] != rows[:-1, :3]).any(axis=1)])
-    sums = np.add.reduceat(rows[:, 3:], first, axis=0)
-    both = np.column_stack([rows[first, :3], sums])
-    return both[sums.any(axis=1)]
+    sizes = rows[:, :3].max(axis=0) + 1
+    cells = (rows[:, 0] * sizes[1] + rows[:, 1]) * sizes[2] + rows[:, 2]
+    order = np.argsort(cells, kind="stable")
+    rows, cells = rows[order], cells[order]
+    first = np.flatnonzero(np.r_[True, cells[1:] != cells[:-1]])
+    both = np.column_stack([rows[first, :3], np.add.reduceat(rows[:, 3:], first, axis=0)])
+    return both[both[:, 3:].any(axis=1)]
 
 
 def levels(changes: np.ndarray, marks: int) -> np.ndarray:
@@ -216,80 +186,11 @@ def _moments(header: source.Header, records: int, at: np.ndarray) -> np.ndarray:
         return np.array([header.start_ms, max(header.end_ms, header.start_ms + 1)], dtype=np.int64)
     last = int(at.max(initial=header.start_ms))
     whole = records == header.records and header.end_ms > last
-    end = header.end_ms if whole else last + _USUAL_MS
+    end = header.end_ms if whole else last + passes.USUAL_MS
     return np.maximum.accumulate(np.array([header.start_ms, *at, end], dtype=np.int64))
 
 
-def _spans(
-    reader: Any, header: source.Header, owners: Owners, stacks: PythonStacks, main: int
-) -> _Spans:
-    rows, of, ids = array("q"), array("q"), array("q")
-    threads: dict[int, str] = {}
-    records: Iterable[Any]
-    if header.aggregated:
-        records = reader.get_leaked_allocation_records(merge_threads=False)
-    else:
-        records = reader.get_temporal_allocation_records(merge_threads=False)
-    for number, record in enumerate(records):
-        tid = record.tid
-        if tid not in threads:
-            other = "main" if tid == main else f"thread {len(threads)}"
-            threads[tid] = record.thread_name or other
-        of.append(owners.number(threads[tid], record.allocator))
-        ids.append(record.stack_id)
-        if header.aggregated:
-            rows.extend((number, 0, _NEVER, record.size, record.n_allocations))
-        else:
-            for span in record.intervals:
-                gone = span.deallocated_before_snapshot
-                rows.extend((number, span.allocated_before_snapshot,
-                             _NEVER if gone is None else gone, span.n_bytes,
-                             span.n_allocations))  # fmt: skip
-            record.intervals = ()
-        stacks.enter(record)
-    whole = np.array(rows, dtype=np.int64).reshape(-1, 5)
-    return _Spans(whole, np.array(of, dtype=np.int64), np.array(ids, dtype=np.int64))
-
-
-def _rows(spans: np.ndarray, last: int) -> np.ndarray:
-    """Return mark, record, bytes and blocks of each coming and going; mark 0 is the start."""
-    came = np.column_stack([spans[:, 1] + 1, spans[:, 0], spans[:, 3:]])
-    gone = spans[spans[:, 2] != _NEVER]
-    went = np.column_stack([gone[:, 2] + 1, gone[:, 0], -gone[:, 3:]])
-    rows = np.concatenate([came, went])
-    rows[:, 0] = np.clip(rows[:, 0], 0, last)
-    return rows
-
-
-def _most(rows: np.ndarray, records: int) -> np.ndarray:
-    """Return the most bytes that each record held at any mark."""
-    most = np.zeros(records)
-    ordered = rows[np.lexsort((rows[:, 0], rows[:, 1]))]
-    if len(ordered):
-        level = np.cumsum(ordered[:, 2])
-        first = np.flatnonzero(np.r_[True, ordered[1:, 1] != ordered[:-1, 1]])
-        before = np.r_[0, level[first[1:] - 1]]
-        most[ordered[first, 1]] = np.maximum.reduceat(level, first) - before
-    return most
-
-
-def _tables(reader: Any, header: source.Header, stacks: PythonStacks) -> dict[str, np.ndarray]:
-    found = {"peak": reader.get_high_watermark_allocation_records(merge_threads=True)}
-    if not header.aggregated:
-        found["temporary"] = reader.get_temporary_allocation_records(merge_threads=True)
-    return {
-        name: np.array(
-            [(stacks.node(r), r.size, r.n_allocations) for r in records], dtype=np.int64
-        ).reshape(-1, 3)
-        for name, records in found.items()
-    }
-
-
-def _has_objects(metadata: Any) -> bool:
-    return bool(metadata.trace_python_allocators or metadata.python_allocator == "malloc")
-
-
-def _without(spans: _Spans, without: set[int]) -> float:
+def _without(spans: Spans, without: set[int]) -> float:
     blocks = np.bincount(spans.rows[:, 0], spans.rows[:, 4], minlength=len(spans.stacks))
     lacking = np.isin(spans.stacks, np.fromiter(without, dtype=np.int64))
     return float(blocks[lacking].sum() / max(blocks.sum(), 1.0))

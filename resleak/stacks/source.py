@@ -17,6 +17,10 @@ from resleak.errors import MissingPackageError, StoreError
 _AGAIN = "capture it again"
 #: memray's header up to the times: magic, versions, native, aggregated, records, frames, times.
 _HEADER = struct.Struct("<7sii??QQqq")
+#: Bytes of the rest of a header whose texts are empty.
+_REST = struct.calcsize("=xiQQ???xxx")
+#: What follows the command line in it; all of this is at the beginning of a file.
+_WHO, _ENOUGH = struct.Struct("=iQ"), 1 << 16
 _MAGIC, _FORMAT = b"memray\0", 13
 _LZ4_MAGIC = b"\x04\x22\x4d\x18"
 #: The releases that write, and alone read, a format.
@@ -38,6 +42,8 @@ class Header:
     start_ms, end_ms : int
         When tracking began and ended, in milliseconds of the epoch; they are equal if it was
         never closed.
+    pid, main : int
+        The process, and its main thread.
     """
 
     native: bool
@@ -45,6 +51,8 @@ class Header:
     records: int
     start_ms: int
     end_ms: int
+    pid: int
+    main: int
 
 
 def header(capture: Path) -> Header:
@@ -60,24 +68,34 @@ def header(capture: Path) -> Header:
         raise StoreError(f"{capture.name} is empty: the run was killed early; {_AGAIN}")
     if not start.startswith(_MAGIC):
         raise StoreError(f"{capture.name} is not a capture of memray; {_AGAIN}")
-    if len(start) < _HEADER.size:
+    command_end = start.find(b"\0", _HEADER.size) + 1
+    if len(start) < max(command_end, _HEADER.size) + _WHO.size:
         raise StoreError(f"{capture.name} is cut off in its header; {_AGAIN}")
-    _, found, _, native, aggregated, records, _, begun, ended = _HEADER.unpack(start)
+    _, found, _, native, aggregated, records, _, begun, ended = _HEADER.unpack_from(start)
     if found != _FORMAT:
         reads = f"memray {_RELEASES[found]}" if found in _RELEASES else "that version"
         told = f"is of another version of memray (format {found}, not {_FORMAT})"
         raise StoreError(f"{capture.name} {told}; read it with {reads}, or {_AGAIN}")
-    return Header(native, aggregated, records, begun, ended)
+    pid, main = _WHO.unpack_from(start, command_end)
+    return Header(native, aggregated, records, begun, ended, pid, main)
+
+
+def blank(snapshots: int) -> bytes:
+    """Return a capture of nothing but snapshots."""
+    start = _HEADER.pack(_MAGIC, _FORMAT, 0, False, False, 0, 0, 0, 0)
+    return start + bytes(_REST) + b"\x02\0\0" * snapshots + b"\x01"
 
 
 @contextmanager
-def reading(capture: Path, **options: Any) -> Iterator[Any]:
+def reading(capture: Path, descriptor: int | None = None, **options: Any) -> Iterator[Any]:
     """Yield memray's ``FileReader`` of a capture; whatever goes wrong in the block is told so.
 
     Parameters
     ----------
     capture : Path
         A file that memray wrote.
+    descriptor : int, optional
+        What the reader opens, if it is not this file.
     **options
         Of ``FileReader``.
 
@@ -92,8 +110,9 @@ def reading(capture: Path, **options: Any) -> Iterator[Any]:
         import memray
     except ImportError:
         raise MissingPackageError("reading stacks needs memray: pip install memray") from None
+    place: Any = capture if descriptor is None else descriptor  # it may be a number, on Linux
     try:
-        with memray.FileReader(capture, **options) as reader:
+        with memray.FileReader(place, **options) as reader:
             yield reader
     except StoreError:
         raise
@@ -117,6 +136,13 @@ def without_pandas() -> None:
     sys.meta_path.insert(0, _Without())
 
 
+def load() -> None:
+    """Load memray, which takes a moment, before there is something to read."""
+    without_pandas()
+    with suppress(ImportError):  # told when there is something to read
+        import memray  # noqa: F401
+
+
 class _Without:
     def find_spec(self, name: str, *_: object) -> None:
         if name == "pandas":
@@ -126,17 +152,46 @@ class _Without:
 def _start_of(capture: Path) -> bytes:
     try:
         with capture.open("rb") as file:
-            start = file.read(_HEADER.size)
+            start = file.read(_ENOUGH)
         return _unpacked(capture) if start.startswith(_LZ4_MAGIC) else start
     except FileNotFoundError:
         raise StoreError(f"{capture.name} is missing; {_AGAIN}") from None
     except OSError as error:
         told = error.strerror or str(error)
         raise StoreError(f"{capture.name} cannot be read: {told}; {_AGAIN}") from error
+    except (struct.error, IndexError):
+        told = "it is packed, and damaged"
+        raise StoreError(f"{capture.name} cannot be read: {told}; {_AGAIN}") from None
 
 
 def _unpacked(capture: Path) -> bytes:
-    import pyarrow as pa
+    """Return the first bytes of a file that is packed, for which pyarrow were too much to load."""
+    with capture.open("rb") as file:
+        flags = file.read(6)[4]
+        file.seek(7 + 8 * bool(flags & 8) + 4 * bool(flags & 1))
+        (size,) = struct.unpack("<I", file.read(4))
+        block = file.read(min(size & 0x7FFFFFFF, _ENOUGH))
+    return block if size >> 31 else _expanded(block)
 
-    with pa.input_stream(str(capture), compression="lz4") as stream:
-        return bytes(stream.read(_HEADER.size))
+
+def _expanded(block: bytes) -> bytes:
+    """Return the beginning of a block of LZ4: literals, and copies of what came before them."""
+    text, at = bytearray(), 0
+    while True:
+        token = block[at]
+        count, at = _length(block, at + 1, token >> 4)
+        text += block[at : at + count]
+        if len(text) > _ENOUGH or text.find(0, _HEADER.size) in range(len(text) - _WHO.size):
+            return bytes(text)
+        (back,) = struct.unpack_from("<H", block, at + count)
+        count, at = _length(block, at + count + 2, token & 15)
+        for _ in range(count + 4):
+            text.append(text[-back])
+
+
+def _length(block: bytes, at: int, count: int) -> tuple[int, int]:
+    if count == 15:
+        while block[at] == 255:
+            count, at = count + 255, at + 1
+        count, at = count + block[at], at + 1
+    return count, at

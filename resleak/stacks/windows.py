@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from resleak import cards, units
-from resleak.stacks.forest import merged
+from resleak.stacks.columns import Columns, column, sums, taken
 from resleak.stacks.growth import Tables
+from resleak.stacks.merging import merged
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: More windows than this cannot be told apart where a person drags over them.
 WINDOWS = 64
-#: Chooses rows of `live`, given that table and `stacks`: a mask of shape (rows,).
-Keep = Callable[[pd.DataFrame, pd.DataFrame], np.ndarray]
+#: Chooses rows of `live`, given that table and `stacks`, both DataFrames: a mask, shape (rows,).
+Keep = Callable[[Any, Any], np.ndarray]
 
 
 @dataclass(frozen=True, repr=False)
@@ -66,11 +70,22 @@ class Profile:
 
 
 @dataclass(frozen=True)
+class Layout:
+    """A `Profile` whose tables are columns, as what draws it needs them."""
+
+    frames: dict[str, np.ndarray]
+    edges: np.ndarray
+    changes: dict[str, np.ndarray]
+    per: str
+    captures: int
+
+
+@dataclass(frozen=True)
 class _Part:
     """The tables of one capture, between its first and its last steady mark."""
 
-    stacks: pd.DataFrame
-    live: pd.DataFrame
+    stacks: Columns
+    live: dict[str, np.ndarray]
     steps: np.ndarray
 
 
@@ -90,35 +105,40 @@ def profile(captures: Iterable[Tables], keep: Keep | None = None) -> Profile:
     Profile
         At most 64 windows of about equal length, from the marks of the first capture.
     """
+    import pandas as pd
+
+    found = layout(captures, keep)
+    frames = pd.DataFrame(found.frames).astype({"function": "str", "file": "str"})
+    return Profile(frames, found.edges, pd.DataFrame(found.changes), found.per, found.captures)
+
+
+def layout(captures: Iterable[Tables], keep: Keep | None = None) -> Layout:
+    """Return what `profile` does, for captures whose tables need not be data frames."""
     chosen = list(captures)
     per = next((str(getattr(capture, "per", "step")) for capture in chosen), "step")
-    parts = [part for part in map(_part, chosen) if part is not None]
-    if not parts:
-        return Profile(_no_frames(), np.empty(0), _no_changes(), per, 0)
-    kept = [
-        part.live if keep is None else part.live[keep(part.live, part.stacks)] for part in parts
-    ]
-    edges = _edges(parts[0].steps)
+    parts = [part for part in (_part(capture, keep) for capture in chosen) if part is not None]
     frames, nodes = merged([part.stacks for part in parts])
-    moved = [_moved(live, at, edges) for live, at in zip(kept, nodes, strict=True)]
-    changes = pd.concat(moved).groupby(["window", "node"], as_index=False).sum()
-    changes[["bytes", "count"]] /= len(parts)
-    changes = changes[(changes["bytes"] != 0) | (changes["count"] != 0)]
-    return Profile(*_in_preorder(frames, changes, edges), per, len(parts))
+    edges = _edges(parts[0].steps) if parts else np.empty(0)
+    moved = [_moved(part.live, at, edges) for part, at in zip(parts, nodes, strict=True)]
+    changes = _summed(moved, len(frames["node"]))
+    return Layout(*_in_preorder(frames, changes, edges), per, len(parts))
 
 
-def _part(capture: Tables) -> _Part | None:
+def _part(capture: Tables, keep: Keep | None) -> _Part | None:
     if capture.instrument != "memray":
         return None
     marks = capture.table("marks")
-    steady = marks[marks["phase"] == "steady"]
-    steps = np.unique(steady["step"].to_numpy(dtype=float))
+    steady = column(marks, "phase") == "steady"
+    steps = np.unique(column(marks, "step", float)[steady])
     if len(steps) < 2:
         return None
-    live = capture.table("live")
-    first, last = steady["mark"].iloc[[0, -1]]
-    within = live[(live["mark"] > first) & (live["mark"] <= last)]
-    return _Part(capture.table("stacks"), within, steps)
+    table, stacks = capture.table("live"), capture.table("stacks")
+    first, last = column(marks, "mark")[steady][[0, -1]]
+    mark = column(table, "mark")
+    within = (mark > first) & (mark <= last)
+    if keep is not None:
+        within[within] = keep(table[within], stacks)
+    return _Part(stacks, taken(table, ("step", "node", "bytes", "count"), within), steps)
 
 
 def _edges(steps: np.ndarray) -> np.ndarray:
@@ -127,31 +147,43 @@ def _edges(steps: np.ndarray) -> np.ndarray:
     return edges
 
 
-def _moved(live: pd.DataFrame, nodes: np.ndarray, edges: np.ndarray) -> pd.DataFrame:
+def _moved(
+    live: dict[str, np.ndarray], nodes: np.ndarray, edges: np.ndarray
+) -> dict[str, np.ndarray]:
     """Return the changes by window, with the nodes of the merged stacks."""
-    window = np.searchsorted(edges, live["step"].to_numpy(dtype=float)) - 1
-    columns = {"window": window, "node": nodes[live["node"].to_numpy()]}
-    columns |= {name: live[name].to_numpy(dtype=float) for name in ("bytes", "count")}
-    return pd.DataFrame(columns)[(window >= 0) & (window < len(edges) - 1)]
+    window = np.searchsorted(edges, live["step"].astype(float)) - 1
+    columns = {**live, "window": window, "node": nodes[live["node"]]}
+    seen = (window >= 0) & (window < len(edges) - 1)
+    return taken(columns, ("window", "node", "bytes", "count"), seen)
+
+
+def _summed(moved: list[dict[str, np.ndarray]], size: int) -> dict[str, np.ndarray]:
+    """Return the mean of the captures' changes, one row for each window and node that has any."""
+    names = ("window", "node", "bytes", "count")
+    whole = {name: np.concatenate([np.empty(0), *(p[name] for p in moved)]) for name in names}
+    cells = (whole["window"] * size + whole["node"]).astype(np.int64)
+    cell, of = np.unique(cells, return_inverse=True)
+    means = [sums(of, whole[name], len(cell)) / max(len(moved), 1) for name in names[2:]]
+    window, node = np.divmod(cell, max(size, 1))
+    changes = dict(zip(names, (window, node, *means), strict=True))
+    return taken(changes, names, (means[0] != 0) | (means[1] != 0))
 
 
 def _in_preorder(
-    frames: pd.DataFrame, changes: pd.DataFrame, edges: np.ndarray
-) -> tuple[pd.DataFrame, np.ndarray, pd.DataFrame]:
+    frames: dict[str, np.ndarray], changes: dict[str, np.ndarray], edges: np.ndarray
+) -> tuple[dict[str, np.ndarray], np.ndarray, dict[str, np.ndarray]]:
     """Drop the stacks without changes, and number the others so that a subtree is a range."""
-    parents = frames["parent"].to_numpy()
-    used = np.zeros(len(frames), dtype=np.int64)
-    used[changes["node"].to_numpy()] = 1
+    parents = frames["parent"]
+    used = np.zeros(len(parents), dtype=np.int64)
+    used[changes["node"]] = 1
     sizes = _sizes(parents, used)
     places = _places(parents, sizes)
     kept = np.flatnonzero(sizes)
     order = kept[np.argsort(places[kept])]
     above = parents[order]
-    table = frames.iloc[order].assign(
-        node=np.arange(len(order)), parent=np.where(above >= 0, places[above], -1)
-    )
-    nodes = changes.assign(node=places[changes["node"].to_numpy()])
-    return table.reset_index(drop=True), edges, nodes.reset_index(drop=True)
+    table = taken(frames, frames, order)
+    table |= {"node": np.arange(len(order)), "parent": np.where(above >= 0, places[above], -1)}
+    return table, edges, changes | {"node": places[changes["node"]]}
 
 
 def _sizes(parents: np.ndarray, used: np.ndarray) -> np.ndarray:
@@ -178,14 +210,3 @@ def _places(parents: np.ndarray, sizes: np.ndarray) -> np.ndarray:
             top += size
         free[node] = places[node] + 1
     return np.array(places, dtype=np.int64)
-
-
-def _no_frames() -> pd.DataFrame:
-    types = {"node": int, "parent": int, "function": str, "file": str, "line": int}
-    columns = types | {"studied": bool, "depth": int}
-    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in columns.items()})
-
-
-def _no_changes() -> pd.DataFrame:
-    types = {"window": int, "node": int, "bytes": float, "count": float}
-    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in types.items()})

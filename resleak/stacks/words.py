@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from resleak import units
@@ -27,22 +28,28 @@ def in_words(sites: pd.DataFrame, name: Callable[[str], str] = str) -> str:
         ``N bytes per step from FILE:LINE in FUNCTION, x % of what grew.``, or that no line grows;
         and another sentence if more of what grew has no line.
     """
-    if not len(sites):
+    return told(sites.to_dict("records"), str(sites.attrs.get("per", "step")), name)
+
+
+def told(sites: Sequence[Mapping[Any, Any]], per: str, name: Callable[[str], str] = str) -> str:
+    """Return what `in_words` does, of a ranking as rows."""
+    if not sites:
         return "no memory profile."
-    per = {"s": "second"}.get(str(sites.attrs.get("per", "step")), "step")
-    certain = sites[sites["low"] > 0]
-    lines, others = certain[certain["file"] != ""], certain[certain["file"] == ""]
-    told = [f"no line holds on to more memory with each {per}."]
-    if len(lines):
-        told = [_accused(lines.iloc[0].to_dict(), per, name)]
-    most = others.nlargest(1, "share")
-    if len(most) and not most["share"].iloc[0] <= lines["share"].max():
-        share, nameless = units.share(float(most["share"].iloc[0])), most["function"].iloc[0]
-        told.append(f"{share} of what grew is {name(nameless)}, and has no line.")
-    return " ".join(told)
+    per = {"s": "second"}.get(per, "step")
+    certain = [site for site in sites if site["low"] > 0]
+    lines = [site for site in certain if site["file"]]
+    others = [site for site in certain if not site["file"]]
+    sentences = [f"no line holds on to more memory with each {per}."]
+    if lines:
+        sentences = [_accused(lines[0], per, name)]
+    most = max(others, key=itemgetter("share"), default=None)
+    if most and most["share"] > max((line["share"] for line in lines), default=0.0):
+        share = units.share(float(most["share"]))
+        sentences.append(f"{share} of what grew is {name(most['function'])}, and has no line.")
+    return " ".join(sentences)
 
 
-def _accused(site: Mapping[Hashable, Any], per: str, name: Callable[[str], str]) -> str:
+def _accused(site: Mapping[Any, Any], per: str, name: Callable[[str], str]) -> str:
     rate, low = (units.amount(float(site[key]), "B") for key in ("bytes_per_step", "low"))
     at_least = f", at least {low}," if low != rate else ""
     where, function = name(f"{site['file']}:{site['line']}"), name(site["function"])

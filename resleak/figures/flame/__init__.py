@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from resleak import units
-from resleak.figures.flame import page, top
-from resleak.figures.flame.encode import encode
-from resleak.stacks.windows import Profile
+from resleak.figures.flame import page
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from resleak.stacks.windows import Profile
 
 __all__ = ["Flame", "flamegraph"]
 
 #: What notebooks store besides HTML; `resleak.report` draws it.
 MIME = "application/vnd.resleak.flame+json"
-_NOTHING = "nothing grew between the steady marks"
-_UNKNOWN = "no capture has stacks of two steady marks: nothing is known of growth"
 
 
 @dataclass(frozen=True)
@@ -98,25 +97,13 @@ def flamegraph(
     ValueError
         If the two profiles have not the same frames.
     """
+    import pandas as pd  # a page that is written from what is stored needs neither
+
+    from resleak.figures.flame import payload
+
     sides = [profile] if before is None else [profile, before]
     if before is not None and len(before.frames) != len(profile.frames):
         raise ValueError("before and after must have the same frames: see resleak.stacks.joined")
-    table = top.sites(sides)
-    empty = _why_empty(sides)
-    payload = {
-        **encode(sides),
-        "title": title,
-        "unit": unit,
-        "per": str(profile.per),
-        "empty": empty,
-        "selection": dict(selection or {}),
-        "table": top.written(table, unit, str(profile.per)),
-    }
-    return Flame(payload, table)
-
-
-def _why_empty(sides: list[Profile]) -> str | None:
-    if any(len(side.edges) < 2 for side in sides):
-        return _UNKNOWN
-    grew = (side.changes.groupby("node")["bytes"].sum().gt(0).any() for side in sides)
-    return None if any(grew) else _NOTHING
+    drawn, table = payload.drawing(sides, unit)
+    drawn |= {"title": title, "selection": dict(selection or {})}
+    return Flame(drawn, pd.DataFrame(table))

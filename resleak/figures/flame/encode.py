@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
-import json
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from resleak.stacks import is_library
-from resleak.stacks.windows import Profile
+from resleak.figures.flame.packing import packed
+from resleak.stacks.columns import column, numbered, rows, tested
+from resleak.stacks.growth import is_library
+from resleak.stacks.windows import Layout, Profile
 
 #: The kinds of frames; a file of the import system has `_IMPORTING` added to its kind.
 OTHER, STUDIED, LIBRARY, NO_FILE = range(4)
@@ -20,15 +18,17 @@ _IMPORTING = 4
 _IMPORT_SYSTEM = "<frozen importlib"
 #: A mean over this many captures stays exact; of more it is rounded to this part of a byte.
 _MOST_PARTS = 16
-_FRAME = ["function", "file", "line", "studied"]
+_FRAME = ("function", "file", "line", "studied")
+#: One side of what is drawn.
+Side = Profile | Layout
 
 
-def encode(sides: Sequence[Profile]) -> dict[str, Any]:
+def encode(sides: Sequence[Side]) -> dict[str, Any]:
     """Return profiles of the same frames as plain JSON: a list of names, and numbers in base64.
 
     Parameters
     ----------
-    sides : sequence of Profile
+    sides : sequence of Profile or Layout
         One, or two for a difference: after, before.
 
     Returns
@@ -38,35 +38,23 @@ def encode(sides: Sequence[Profile]) -> dict[str, Any]:
         `_varints`, compressed), ``size``, ``kinds``, ``sides``: how many of each there are.
     """
     order, depth = _largest_first(sides)
-    frames = sides[0].frames.iloc[order]
-    which, table = _interned(frames[_FRAME])
-    names, strings = pd.factorize(pd.concat([table["function"], table["file"]]))
+    which, kinds = _interned(rows(sides[0].frames, _FRAME, order))
+    functions, files, lines, studied = zip(*kinds, strict=True) if kinds else ((), (), (), ())
+    strings: dict[str, int] = {}
+    names = numbered([*functions, *files], strings)
     up = np.concatenate([[0], depth[:-1]]) + 1 - depth
-    place = np.full(len(sides[0].frames), -1)
+    place = np.full(_size(sides[0]), -1)
     place[order] = np.arange(len(order))
     changes = [_changes(side, place) for side in sides]
-    columns = [names, table["line"], _kinds(table), up, which]
-    numbers = [*columns, *(column for side, _ in changes for column in side)]
+    columns = [names, lines, _kinds(files, studied), up, which]
+    numbers = [*columns, *(values for side, _ in changes for values in side)]
     return {
-        "strings": [str(text) for text in strings],
-        "bdata": _packed(b"".join(map(_varints, numbers))),
+        "strings": list(map(str, strings)),
+        "bdata": packed(b"".join(map(_varints, numbers))),
         "size": len(order),
-        "kinds": len(table),
+        "kinds": len(kinds),
         "sides": [told for _, told in changes],
     }
-
-
-def packed_strings(payload: dict[str, Any]) -> dict[str, Any]:
-    """Return a payload with its names compressed too, for where nobody has to read them."""
-    if not isinstance(payload.get("strings"), list):
-        return payload
-    names = json.dumps(payload["strings"], ensure_ascii=False).encode("utf-8", "replace")
-    rest = {key: value for key, value in payload.items() if key != "strings"}
-    return rest | {"packed": _packed(names)}
-
-
-def _packed(data: bytes) -> str:
-    return base64.b64encode(gzip.compress(data, 9, mtime=0)).decode()
 
 
 def _varints(values: Any) -> bytes:
@@ -87,11 +75,11 @@ def _signed(values: np.ndarray) -> np.ndarray:
     return np.where(values < 0, -2 * values - 1, 2 * values)
 
 
-def _changes(side: Profile, place: np.ndarray) -> tuple[list[np.ndarray], dict[str, Any]]:
+def _changes(side: Side, place: np.ndarray) -> tuple[list[np.ndarray], dict[str, Any]]:
     """Return the columns of a side's changes, in order of window and node, and what is of each."""
     changes, edges = side.changes, np.asarray(side.edges, dtype=float)
-    at = place[changes["node"].to_numpy(dtype=np.int64)]
-    window = changes["window"].to_numpy(dtype=np.int64)
+    at = place[column(changes, "node", np.int64)]
+    window = column(changes, "window", np.int64)
     order = np.lexsort((at, window))
     order = order[at[order] >= 0]
     rows = np.bincount(window[order], minlength=max(len(edges) - 1, 0))
@@ -99,7 +87,7 @@ def _changes(side: Profile, place: np.ndarray) -> tuple[list[np.ndarray], dict[s
     steps = np.diff(nodes, prepend=-1)
     firsts = (np.cumsum(rows) - rows)[rows > 0]
     steps[firsts] = nodes[firsts] + 1
-    values = [changes[name].to_numpy(dtype=float)[order] for name in ("bytes", "count")]
+    values = [column(changes, name, float)[order] for name in ("bytes", "count")]
     parts = [_parts(value) for value in values]
     whole = [np.rint(v * part).astype(np.int64) for v, part in zip(values, parts, strict=True)]
     told = {"edges": edges.tolist(), "rows": rows.tolist(), "parts": parts, "per": str(side.per)}
@@ -115,37 +103,43 @@ def _parts(values: np.ndarray) -> int:
     return _MOST_PARTS
 
 
-def _interned(frames: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
+def _interned(frames: list[Any]) -> tuple[np.ndarray, list[Any]]:
     """Return for each node the number of its frame, the most frequent first, and the frames."""
-    number = frames.groupby(_FRAME, sort=False, dropna=False).ngroup().to_numpy()
+    known: dict[Any, int] = {}
+    number = numbered(frames, known)
     often = np.argsort(-np.bincount(number), kind="stable")
     rank = np.empty(len(often), dtype=np.int64)
     rank[often] = np.arange(len(often))
-    return rank[number], frames[~frames.duplicated()].iloc[often]
+    distinct = list(known)
+    return rank[number], [distinct[n] for n in often.tolist()]
 
 
-def _kinds(table: pd.DataFrame) -> np.ndarray:
-    file = table["file"].astype(str)
-    library = np.where(file.map(is_library).astype(bool), LIBRARY, OTHER)
-    kind = np.where(table["studied"].astype(bool), STUDIED, library)
-    kind = np.where((file == "") & (kind == OTHER), NO_FILE, kind)
-    return kind + np.where(file.str.startswith(_IMPORT_SYSTEM), _IMPORTING, 0)
+def _kinds(files: Sequence[str], studied: Sequence[bool]) -> np.ndarray:
+    library = np.where(tested(files, is_library), LIBRARY, OTHER)
+    kind = np.where(np.array(studied, dtype=bool), STUDIED, library)
+    kind = np.where(tested(files, lambda file: not file) & (kind == OTHER), NO_FILE, kind)
+    importing = tested(files, lambda file: file.startswith(_IMPORT_SYSTEM))
+    return kind + np.where(importing, _IMPORTING, 0)
 
 
-def _largest_first(sides: Sequence[Profile]) -> tuple[np.ndarray, np.ndarray]:
+def _size(side: Side) -> int:
+    return len(column(side.frames, "parent"))
+
+
+def _largest_first(sides: Sequence[Side]) -> tuple[np.ndarray, np.ndarray]:
     """Return the nodes that changed, or have such below, in pre-order, the widest child first.
 
     The order is that of the whole period, so that frames stay in place when a part is looked at.
     """
-    frames = sides[0].frames
-    parent = frames["parent"].to_numpy()
-    depth = frames["depth"].to_numpy().astype(np.int64)
-    size = sum((_turnover(side, len(frames)) for side in sides), np.zeros(len(frames)))
+    parent = column(sides[0].frames, "parent")
+    depth = column(sides[0].frames, "depth", np.int64)
+    count = len(parent)
+    size = sum((_turnover(side, count) for side in sides), np.zeros(count))
     levels = [np.flatnonzero(depth == level) for level in range(depth.max(initial=-1) + 1)]
-    total, nodes = _below(size, parent, levels), np.zeros(len(frames), dtype=np.int64)
+    total, nodes = _below(size, parent, levels), np.zeros(count, dtype=np.int64)
     nodes[total > 0] = 1
     nodes = _below(nodes, parent, levels).astype(np.int64)
-    place = np.zeros(len(frames), dtype=np.int64)
+    place = np.zeros(count, dtype=np.int64)
     for level in levels:
         family = level[np.lexsort((-total[level], parent[level]))]
         before = np.cumsum(nodes[family]) - nodes[family]
@@ -158,10 +152,10 @@ def _largest_first(sides: Sequence[Profile]) -> tuple[np.ndarray, np.ndarray]:
     return order, depth[order] + 1
 
 
-def _turnover(side: Profile, size: int) -> np.ndarray:
+def _turnover(side: Side, size: int) -> np.ndarray:
     """Return by how much the stacks that end at each node changed, up or down."""
-    node = side.changes["node"].to_numpy(dtype=np.int64)
-    change = side.changes["bytes"].to_numpy(dtype=float)
+    node = column(side.changes, "node", np.int64)
+    change = column(side.changes, "bytes", float)
     net = np.bincount(node, weights=change, minlength=size)
     # A stack that came back to where it was still belongs to the windows in which it moved.
     moved = np.bincount(node, weights=change != 0, minlength=size)

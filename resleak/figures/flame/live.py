@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from resleak.errors import MissingPackageError
-from resleak.figures.flame.encode import packed_strings
+from resleak.figures.flame.packing import packed_strings
 from resleak.figures.flame.page import library
 
 _RENDER = """

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from resleak.figures import _style
-from resleak.figures.flame.encode import packed_strings
+from resleak.figures.flame.packing import packed_strings
 from resleak.figures.table import note, right, table, text
 
 _FOLDER = Path(__file__).parent

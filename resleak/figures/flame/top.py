@@ -6,61 +6,71 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from resleak import units
+from resleak.figures.flame.encode import Side
+from resleak.stacks.columns import column, rows, sums, taken
 from resleak.stacks.growth import FRAME, site_of
-from resleak.stacks.windows import Profile
 
 _MOST = 10
 
 
-def sites(sides: Sequence[Profile]) -> pd.DataFrame:
+def sites(sides: Sequence[Side]) -> dict[str, np.ndarray]:
     """Sum net growth by line.
 
     Parameters
     ----------
-    sides : sequence of Profile
+    sides : sequence of Profile or Layout
         One, or two for a difference: after, before.
 
     Returns
     -------
-    DataFrame
+    dict of str to array
         ``function file line per_step share``, the largest first; of two ``after``, ``before`` and
         ``change``, the largest change first. At most ten rows.
     """
-    where = site_of(sides[0].frames)
-    names = ["per_step"] if len(sides) == 1 else ["after", "before"]
-    rates = {name: _per_step(side) for name, side in zip(names, sides, strict=True)}
-    table = where.assign(**rates).groupby(FRAME, as_index=False)[names].sum()
-    if len(sides) == 1:
-        table = table[table["per_step"] > 0]
-        table = table.assign(share=table["per_step"] / table["per_step"].sum())
-        return table.nlargest(_MOST, "per_step").reset_index(drop=True)
-    table = table.assign(change=table["after"] - table["before"])
-    order = np.argsort(-table["change"].abs().to_numpy(), kind="stable")[:_MOST]
-    table = table.iloc[order]
-    return table[table["change"] != 0].reset_index(drop=True)
+    frames = rows(sides[0].frames, FRAME, site_of(sides[0].frames))
+    lines = sorted(set(frames))
+    number = {line: n for n, line in enumerate(lines)}
+    of = np.array([number[frame] for frame in frames], dtype=np.int64)
+    columns = zip(*lines, strict=True) if lines else [()] * len(FRAME)
+    table = {name: np.array(c, dtype=object) for name, c in zip(FRAME, columns, strict=True)}
+    rates = [sums(of, _per_step(side), len(lines)) for side in sides]
+    return _largest(table | _grown(*rates) if len(rates) == 1 else table | _changed(*rates))
 
 
-def written(table: pd.DataFrame, unit: str, per: str) -> dict[str, list[Any]]:
+def _grown(per_step: np.ndarray) -> dict[str, np.ndarray]:
+    grew = np.maximum(per_step, 0.0)
+    return {"per_step": grew, "share": grew / (grew.sum() or 1.0)}
+
+
+def _changed(after: np.ndarray, before: np.ndarray) -> dict[str, np.ndarray]:
+    return {"after": after, "before": before, "change": after - before}
+
+
+def _largest(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    size = np.abs(table["change"] if "change" in table else table["per_step"])
+    order = np.argsort(-size, kind="stable")[:_MOST]
+    return taken(table, table, order[size[order] > 0])
+
+
+def written(table: dict[str, np.ndarray], unit: str, per: str) -> dict[str, list[Any]]:
     """Return a table of `sites` as text: a head and rows."""
-    numbers = [name for name in table.columns if name not in FRAME]
+    numbers = [name for name in table if name not in FRAME]
     known = {"per_step": f"per {per}", "share": "share of the growth"}
     heads = [known.get(name, f"{name}, per {per}") for name in numbers]
-    told = {name: [_text(name, value, unit) for value in table[name]] for name in numbers}
-    places = [f"{f}:{n}" if f else "" for f, n in zip(table["file"], table["line"], strict=True)]
-    columns = [table["function"].astype(str).tolist(), places, *told.values()]
-    rows = [list(row) for row in zip(*columns, strict=True)]
-    return {"head": ["function", "file and line", *heads], "rows": rows}
+    told = [[_text(name, value, unit) for value in table[name].tolist()] for name in numbers]
+    named = zip(table["function"], table["file"], table["line"], strict=True)
+    places = [[str(function), f"{f}:{n}" if f else ""] for function, f, n in named]
+    cells = [[*place, *row] for place, row in zip(places, zip(*told, strict=True), strict=True)]
+    return {"head": ["function", "file and line", *heads], "rows": cells}
 
 
 def _text(name: str, value: float, unit: str) -> str:
     return units.share(value) if name == "share" else units.amount(value, unit)
 
 
-def _per_step(side: Profile) -> np.ndarray:
-    node = side.changes["node"].to_numpy(dtype=np.int64)
-    change = side.changes["bytes"].to_numpy(dtype=float)
+def _per_step(side: Side) -> np.ndarray:
+    node, change = column(side.changes, "node", np.int64), column(side.changes, "bytes", float)
     steps = float(side.edges[-1] - side.edges[0]) if len(side.edges) > 1 else 1.0
-    return np.bincount(node, weights=change, minlength=len(side.frames)) / steps
+    return sums(node, change, len(column(side.frames, "parent"))) / steps

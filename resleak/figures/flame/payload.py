@@ -1,0 +1,49 @@
+"""What a flame graph is drawn from, as plain JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from resleak.figures.flame import top
+from resleak.figures.flame.encode import Side, encode
+from resleak.stacks.columns import column, sums
+
+_NOTHING = "nothing grew between the steady marks"
+_UNKNOWN = "no capture has stacks of two steady marks: nothing is known of growth"
+
+
+def drawing(sides: Sequence[Side], unit: str = "B") -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return the payload of a flame graph, and the table of the lines that keep most.
+
+    Parameters
+    ----------
+    sides : sequence of Profile or Layout
+        One, or two for a difference: after, before.
+    unit : str
+        What is counted.
+    """
+    table, per = top.sites(sides), str(sides[0].per)
+    payload = {
+        **encode(sides),
+        "title": None,
+        "unit": unit,
+        "per": per,
+        "empty": _why_empty(sides),
+        "selection": {},
+        "table": top.written(table, unit, per),
+    }
+    return payload, table
+
+
+def _why_empty(sides: Sequence[Side]) -> str | None:
+    if any(len(side.edges) < 2 for side in sides):
+        return _UNKNOWN
+    return None if any(_grew(side) for side in sides) else _NOTHING
+
+
+def _grew(side: Side) -> bool:
+    node, change = column(side.changes, "node", np.int64), column(side.changes, "bytes", float)
+    return bool((sums(node, change, 0) > 0).any())

@@ -1,0 +1,47 @@
+"""Tables as columns of arrays: a data frame is one, and a dict of arrays, which needs no pandas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+
+class Columns(Protocol):
+    """Columns by name, each of shape (rows,)."""
+
+    def __getitem__(self, name: Any, /) -> Any: ...
+
+
+def column(table: Columns, name: str, kind: Any = None) -> np.ndarray:
+    """Return a column as an array."""
+    return np.asarray(table[name], dtype=kind)
+
+
+def rows(table: Columns, names: Iterable[str], at: np.ndarray | None = None) -> list[Any]:
+    """Return some columns of all rows, or of those asked for, as tuples."""
+    columns = (column(table, name) for name in names)
+    return list(zip(*((c if at is None else c[at]).tolist() for c in columns), strict=True))
+
+
+def taken(table: Columns, names: Iterable[str], at: np.ndarray) -> dict[str, np.ndarray]:
+    """Return some columns of the rows that are asked for, by number or by mask."""
+    return {name: column(table, name)[at] for name in names}
+
+
+def numbered(values: Iterable[Hashable], known: dict[Any, int] | None = None) -> np.ndarray:
+    """Return a number for each value, in the order of first appearance; `known` takes them up."""
+    numbers: dict[Any, int] = {} if known is None else known
+    return np.array([numbers.setdefault(v, len(numbers)) for v in values], dtype=np.int64)
+
+
+def tested(values: Sequence[Any], test: Callable[[Any], bool]) -> np.ndarray:
+    """Test each distinct value once: there are few, and many rows."""
+    found = {value: test(value) for value in set(values)}
+    return np.array([found[value] for value in values], dtype=bool)
+
+
+def sums(of: np.ndarray, values: np.ndarray, size: int) -> np.ndarray:
+    """Return the sum of the values of each number below `size`."""
+    return np.bincount(of, weights=values, minlength=size)

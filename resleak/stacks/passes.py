@@ -1,0 +1,158 @@
+"""memray's two passes over a capture, at the same time.
+
+``FileReader`` goes over a file twice: it counts the records, and learns when its snapshots were;
+then it follows the blocks. Here this process makes the first pass while one that it forks makes the
+second. The second needs a reader that begins without having counted, which memray has not: it is
+made with a blank capture, and given the real one in its place.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from resleak.errors import StoreError
+from resleak.stacks import source
+
+#: memray's usual time between two snapshots.
+USUAL_MS = 10
+#: Snapshots that a reader can be made to expect; more would be days.
+_MOST = 10**7
+#: Fewer than this, while there are more, and the file is read again: it was not the usual time.
+_FEWEST = 16
+_ALL = 2**62
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What memray's first pass over a capture tells.
+
+    Attributes
+    ----------
+    records : int
+        How many the file has.
+    peak : int
+        The most bytes that were allocated.
+    python_objects : bool
+        Whether each of Python's objects was recorded.
+    snapshots : array of int, shape (snapshots, 3)
+        Milliseconds of the epoch, bytes allocated, bytes resident.
+    stride : int
+        Intervals of records count each so many-th snapshot.
+    """
+
+    records: int
+    peak: int
+    python_objects: bool
+    snapshots: np.ndarray
+    stride: int = 1
+
+
+def overview(reader: Any) -> Overview:
+    """Return what a reader found out when it was made."""
+    told, seen = reader.metadata, reader.get_memory_snapshots()
+    return Overview(
+        records=int(told.total_allocations),
+        peak=int(told.peak_memory),
+        python_objects=bool(told.trace_python_allocators or told.python_allocator == "malloc"),
+        snapshots=np.array([(s.time, s.heap, s.rss) for s in seen], dtype=np.int64).reshape(-1, 3),
+    )
+
+
+def lifetimes(
+    capture: Path, header: source.Header, most: int, follow: Callable[[Iterable[Any]], T]
+) -> tuple[Overview, T]:
+    """Return what is known of a capture, and what a function makes of its temporal records.
+
+    Parameters
+    ----------
+    capture : Path
+        A file with single allocations.
+    header : Header
+        Of this file.
+    most : int
+        Of more snapshots than about twice as many, some are passed over.
+    follow : callable
+        May be called in a forked process, from which its answer is sent.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be read.
+    """
+    expected = (header.end_ms - header.start_ms) // USUAL_MS
+    if 0 < expected < _MOST and hasattr(os, "memfd_create"):
+        stride = max(expected // most, 1)
+        with _forked(lambda: _followed(capture, stride, most, follow)) as answer:
+            with source.reading(capture, max_memory_records=10 * _MOST) as reader:
+                found = replace(overview(reader), stride=stride)
+            if stride == 1 or len(found.snapshots) >= _FEWEST * stride:
+                return found, _answered(answer(), capture)
+    with source.reading(capture, max_memory_records=2 * most) as reader:
+        return overview(reader), follow(reader.get_temporal_allocation_records(merge_threads=False))
+
+
+def _followed(
+    capture: Path, stride: int, most: int, follow: Callable[[Iterable[Any]], T]
+) -> T | StoreError:
+    try:
+        with _uncounted(capture, stride, most) as reader:
+            records = reader.get_temporal_allocation_records(merge_threads=False)
+            begun = [*islice(records, 1)]  # the whole pass
+            # To take apart what it knew of each block would take long: the process just ends.
+            return follow(chain(begun, records.gi_yieldfrom or ()))
+    except StoreError as error:
+        return error
+
+
+@contextmanager
+def _uncounted(capture: Path, stride: int, most: int) -> Iterator[Any]:
+    """Yield a reader that was not made to count, of all records and each so many-th snapshot."""
+    place = os.memfd_create("resleak")
+    with open(place, "wb", closefd=False) as blank:
+        blank.write(source.blank(stride * most))
+    with source.reading(capture, place, max_memory_records=most) as reader:
+        with capture.open("rb") as file:
+            os.dup2(file.fileno(), place)  # what it opens again, by its number, for each pass
+        counted = next(held for held in gc.get_referents(reader) if isinstance(held, dict))
+        counted["stats"]["n_allocations"] = _ALL
+        yield reader
+
+
+def _answered(answer: bytes, capture: Path) -> Any:
+    if not answer:
+        raise StoreError(f"{capture.name} is damaged: a reader of it crashed; capture it again")
+    found = pickle.loads(answer)
+    if isinstance(found, StoreError):
+        raise found
+    return found
+
+
+@contextmanager
+def _forked(work: Callable[[], object]) -> Iterator[Callable[[], bytes]]:
+    """Work in a process of its own; yield what waits for the answer, empty if it crashed."""
+    ours, theirs = os.pipe()
+    process = os.fork()
+    if not process:
+        with suppress(BaseException), open(theirs, "wb") as answer:
+            answer.write(pickle.dumps(work()))
+        os._exit(0)
+    os.close(theirs)
+    with open(ours, "rb") as answer:
+        try:
+            yield answer.read
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)

@@ -1,0 +1,50 @@
+"""What a report says first can be acted on, and is text whoever named the things in it."""
+
+from __future__ import annotations
+
+import pytest
+
+import resleak
+from resleak import brief
+
+
+@pytest.mark.parametrize(
+    ("name", "verdicts", "line", "todo"),
+    [
+        (
+            "arc/sqlite_connections",
+            ["leak", "claim reproduced", "proposed harmful"],
+            "resleak/scenarios/arc/sqlite_connections.py:",
+            "Do not take `proposed`: it does harm of its own. `fixed` is clean: take it.",
+        ),
+        (
+            "arc/external_breaker",
+            ["claim reproduced", "proposed insufficient"],
+            "",
+            "Do not stop at `proposed`: it is not enough. `fixed` is clean: take it.",
+        ),
+        ("control/do_nothing", ["level"], "", "Nothing to repair"),
+    ],
+)
+def test_a_finding_says_what_to_do(project, name, verdicts, line, todo):
+    """Verdict, outcome of claim and fix, the line, and what follows from them, of real captures."""
+    found = brief.finding(resleak.judge(resleak.load(project / "data" / "captures" / name)))
+    assert found.verdicts[-len(verdicts) :] == verdicts
+    assert line in found.line
+    assert found.todo.startswith(todo)
+
+
+def test_only_code_and_bold_are_markup():
+    """Everything else in a sentence is text, also stars within code and tags anywhere."""
+    assert brief.inline("**`a` leaks** <b> `x**y**`") == (
+        "<b><code>a</code> leaks</b> &lt;b&gt; <code>x&#42;&#42;y&#42;&#42;</code>"
+    )
+
+
+def test_markdown_leaves_out_what_is_not_known():
+    """Without a line there is no empty row, and without a lead no empty paragraph."""
+    found = brief.Finding("own", "", ["level"], "Nothing grew.", "", "")
+    text = brief.markdown("own", "", [found], {"Run again": "`resleak share own`"})
+    assert text == (
+        "## own\n\n### `own`: level\n\n- Found: Nothing grew.\n\nRun again: `resleak share own`\n"
+    )
