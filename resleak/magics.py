@@ -7,6 +7,7 @@ import ast
 import shlex
 import tempfile
 import types
+import warnings
 from collections.abc import Callable
 from functools import partial
 from itertools import count
@@ -83,7 +84,12 @@ def _fresh(options: argparse.Namespace, cell: str, place: Path) -> Investigation
     file.write_text(cell if _defines_step(cell) else _WHOLE.format(source=cell), "utf-8")
     work = Workload("file", str(file), options.name, file, place, (place, Path.cwd()))
     out = options.out or place / "captures"
-    return investigate(work, steps=options.steps, runs=options.runs, out=out)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        found = investigate(work, steps=options.steps, runs=options.runs, out=out)
+    for warning in told:
+        print(f"resleak: {warning.message}")
+    return found
 
 
 def _here(shell: Any, options: argparse.Namespace, cell: str) -> Measured:
