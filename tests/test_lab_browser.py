@@ -56,8 +56,8 @@ def test_dark_stays_dark(start):
     start.bring("td")
     assert start.brightness(".jp-Notebook", "backgroundColor") < 200
     assert start.brightness("td", "color") > 500
-    start.bring(".js-plotly-plot .xtick text")
-    assert start.brightness(".js-plotly-plot .xtick text", "fill") > 250
+    start.bring(".js-plotly-plot .ytick text")
+    assert start.brightness(".js-plotly-plot .ytick text", "fill") > 250
 
 
 def test_nothing_of_the_first_notebook_leaves_the_machine(start):
