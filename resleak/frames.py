@@ -20,6 +20,26 @@ _HEAD = ("scenario", "variant", "runs", "stacks", "steps", "ended", "made")
 _MOST_ROWS = 40
 
 
+#: What is read of each table; a capture by another version, or somebody else's, may lack some.
+_COLUMNS = {
+    "trace": ("t_s", "step", "block", "phase", "moment"),
+    "stacks": ("node", "parent", "function", "file", "line", "studied"),
+    "live": ("mark", "step", "phase", "node", "thread", "allocator", "bytes", "count"),
+    "marks": ("mark", "step", "phase"),
+    "handles": (
+        *("handle", "kind", "target", "deleted", "node", "thread", "created_step"),
+        *("created_phase", "closed_step", "closed_phase", "by_collection", "first_mark"),
+        "gone_mark",
+    ),
+    "exit": ("what", "name", "daemon", "holds", "state", "at", "waits_in", "made_at", "seconds"),
+    "stalls": ("kind", "at", "waits_in", "loop", "share", "longest_s"),
+    "locks": ("thread", "at", "holder", "taken_at", "deadlock", "seconds"),
+    "lost": ("kind", "name", "amount", "unit"),
+    "retention": ("type", "count", "per_step", "path", "share", "samples"),
+    "cycles": ("cycle", "per_step", "objects", "holds", "made_of"),
+}
+
+
 class Capture:
     """What one run left behind.
 
@@ -133,9 +153,14 @@ class Capture:
         Raises
         ------
         StoreError
-            If the table is missing or damaged.
+            If the table is missing, damaged, or lacks columns that this version reads.
         """
-        return store.read_frame(self.path / f"{name}.parquet")
+        table = store.read_frame(self.path / f"{name}.parquet")
+        lacking = [column for column in _COLUMNS.get(name, ()) if column not in table.columns]
+        if lacking:
+            where = f"{self.path.name}/{name}.parquet of {self.scenario} {self.variant}"
+            raise StoreError(f"{where} has no {', '.join(lacking)}; capture the variant again")
+        return table
 
     @cached_property
     def trace(self) -> pd.DataFrame:

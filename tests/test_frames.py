@@ -108,3 +108,12 @@ def test_partial_folders_are_never_loaded(root: Path) -> None:
     folder = first(root)
     folder.rename(folder.with_name(f".{folder.name}.partial"))
     assert len(frames.load(root)) == 5
+
+
+def test_a_table_without_its_columns_is_told(root: Path) -> None:
+    """A table of another version, or of somebody else's making, is refused by what it lacks."""
+    path = first(root) / "trace.parquet"
+    columns = frames.load(first(root))[0].trace.drop(columns="moment")
+    store.write_table(path, {name: columns[name].to_numpy() for name in columns}, {})
+    with pytest.raises(StoreError, match=r"trace\.parquet of made/up fixed has no moment"):
+        frames.load(first(root))[0].table("trace")
