@@ -19,7 +19,7 @@ import nbformat
 import pandas as pd
 from nbconvert.filters import markdown2html
 
-from resleak import console, figures, findings, report, share
+from resleak import console, figures, findings, pages, report, share
 
 ROOT = Path(__file__).parent.parent
 SITE = ROOT / "build" / "site"
@@ -69,7 +69,7 @@ def index(entries: Sequence[Entry], claims: pd.DataFrame, cases: Mapping[str, st
     ]
     made = [("Reports", f"{len(entries)}, {sum(e.size for e in entries) / 1e6:.1f} MB")]
     book = SimpleNamespace(cells=cells)
-    return report.Page(book, made + share.written_with(), _TITLE, links=links).plain_html()
+    return report.Page(book, made + pages.written_with(), _TITLE, links=links).plain_html()
 
 
 def _listed(entry: Entry) -> str:
@@ -87,7 +87,7 @@ def main() -> None:
     cases = {k: Path(name).stem + ".html" for k, name in findings.cases(ROOT / "notebooks").items()}
     cases = {k: name for k, name in cases.items() if name in {entry.name for entry in entries}}
     claims = findings.stored(ROOT / "data" / "captures")
-    share.write(SITE / "index.html", index(entries, claims, cases))
+    pages.write(SITE / "index.html", index(entries, claims, cases))
     files = [path for path in SITE.rglob("*") if path.is_file()]
     weight = sum(path.stat().st_size for path in files) / 1e6
     took = time.monotonic() - begun

@@ -148,10 +148,6 @@ def _literal(name: str, value: Any, known: list[str]) -> str:
     return written
 
 
-def _first(told: object) -> str:
-    return next(iter(str(told).strip().splitlines()), "")[:200]
-
-
 def _page(
     book: Any,
     held: Contents,
