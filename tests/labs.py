@@ -66,7 +66,7 @@ def serving(project: Path, root: Path) -> Iterator[Lab]:
     port, token = _free_port(), secrets.token_hex(16)
     command = lab_command(root / "notebooks" / "00_start_here.ipynb")
     command += ["--no-browser", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
-    command += [f"--IdentityProvider.token={token}", "--LabApp.expose_app_in_browser=True"]
+    command += [f"--IdentityProvider.token={token}"]
     with (root / "server.log").open("wb") as log:
         process = subprocess.Popen(
             command,
@@ -156,7 +156,7 @@ class Desk:
         """Open the notebook of panels and run it."""
         self.open(PANELS)
         self.run_all()
-        self.page.locator(RUN).wait_for()
+        self.seen(RUN)
 
     def bring(self, what: str) -> None:
         """Wait until it is on the page, and scroll to it."""
@@ -194,5 +194,8 @@ class Desk:
         self.page.get_by_text("(ipykernel) | Idle").wait_for(timeout=_PATIENCE_MS)
 
     def run_all(self) -> None:
-        """Run every cell, by the command behind the menu, which tells when the last is done."""
-        self.page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        """Run every cell, by the menu, and wait for the last."""
+        self.page.get_by_role("menuitem", name="Run", exact=True).click()
+        self.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        self.book.get_by_text("[1]:").first.wait_for(timeout=_PATIENCE_MS)
+        self.idle()
