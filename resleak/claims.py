@@ -195,6 +195,12 @@ class Judgement:
         }
 
     @property
+    def declares(self) -> bool:
+        """Whether the file says beforehand what comes out; a file of steps alone does not."""
+        expected = any(variant.expect for variant in self.variants.values())
+        return bool(self.scenario["system"] or self.scenario["claim"] or expected)
+
+    @property
     def ok(self) -> bool:
         """Whether every variant, the claim and the fix came out as the file declares."""
         claim, fix = self.claim, self.claim["fix"]

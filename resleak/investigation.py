@@ -232,6 +232,7 @@ def _advice(found: Investigation) -> Iterator[str]:
     leaks = {gauge for gauge, word in words.items() if word == "leak"}
     if found.verdict == HANGS:
         yield _stopped(found)
+    yield from (str(one) for one in found.variant.diagnoses if not one.leak)
     yield from found.variant.because
     origins = {row["gauge"]: row.get("origin") for row in found.all_rows()}
     for gauge in sorted(leaks & set(_HANDLES)):

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         ends,
         expectation,
         guilty,
+        kinds,
         worst,
     )
     from resleak.figures.register import claims_markdown, claims_table
@@ -59,6 +60,7 @@ _HOMES = {
     "guilty": "prose",
     "holders_table": "culprits",
     "icicle": "_icicle",
+    "kinds": "prose",
     "limits_chart": "_evidence",
     "limits_table": "outcome",
     "opened": "_opened",

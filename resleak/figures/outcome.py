@@ -33,7 +33,7 @@ def outcome_table(judgement: Judgement) -> Table:
     """
     claim, names = judgement.claim, order(list(judgement.variants))
     rows = [_claim(claim), _fix(claim["fix"])]
-    rows += [_variant(judgement.variants[name]) for name in names]
+    rows += [_variant(judgement.variants[name], judgement.declares) for name in names]
     frame = pd.DataFrame([row for row in rows if row])
     body = [_cells(row, names) for row in frame.to_dict("records")]
     return Table(table(_HEAD, body), frame)
@@ -53,10 +53,11 @@ def _fix(fix: Mapping[str, Any]) -> dict[str, Any] | None:
     return _row(f"the fix, {fix['variant']}", fix["declared"], fix["measured"], same)
 
 
-def _variant(variant: VariantJudged) -> dict[str, Any]:
+def _variant(variant: VariantJudged, declares: bool) -> dict[str, Any]:
     declared = ", ".join(f"{name} {words}" for name, words in variant.expect.items())
     found = ", ".join(f"{k} {' and '.join(sorted(w))}" for k, w in _counted(variant).items())
-    row = _row(variant.name, declared or "clean", found or "clean", variant.as_declared)
+    said = (declared or "clean") if declares else "nothing"
+    row = _row(variant.name, said, found or "clean", variant.as_declared if declares else None)
     return {**row, "variant": variant.name}
 
 
@@ -67,14 +68,14 @@ def _counted(variant: VariantJudged) -> dict[str, set[str]]:
     return found or {name: {"inconclusive"} for name in variant.undecided}
 
 
-def _row(what: str, declared: object, measured: object, same: bool) -> dict[str, Any]:
+def _row(what: str, declared: object, measured: object, same: bool | None) -> dict[str, Any]:
     told = {"declared": str(declared or "none"), "measured": str(measured or "none"), "same": same}
     return {"what": what, **told, "variant": ""}
 
 
 def _cells(row: dict[Hashable, Any], names: list[str]) -> list[Cell]:
     mark = swatch(str(row["variant"]), names) if row["variant"] else ""
-    agreed = "as declared" if row["same"] else "<b>differs</b>"
+    agreed = {True: "as declared", False: "<b>differs</b>", None: ""}[row["same"]]
     return [
         Cell(mark + escape(str(row["what"]))),
         text(row["declared"]),

@@ -105,6 +105,8 @@ def expectation(judgement: Judgement) -> Prose:
     judgement : Judgement
         Of `resleak.judge`.
     """
+    if not judgement.declares:
+        return Prose("Nothing is declared beforehand: every gauge counts, and must stay level.")
     told = [
         f"`{name}`: " + (", ".join(f"`{k}` {w}" for k, w in variant.expect.items()) or "clean")
         for name, variant in judgement.variants.items()
@@ -113,6 +115,22 @@ def expectation(judgement: Judgement) -> Prose:
         f"The control is `{judgement.scenario['control']}`: it must stay level in all of them."
     )
     return Prose(f"Declared beforehand: {'; '.join(told)}. {control}")
+
+
+def kinds(judgement: Judgement) -> Prose:
+    """Say of what kind the growth of each variant is, and what to look at next.
+
+    Parameters
+    ----------
+    judgement : Judgement
+        Of `resleak.judge`.
+    """
+    told = [
+        f"- {code(name)}: {one}"
+        for name, variant in judgement.variants.items()
+        for one in variant.diagnoses
+    ]
+    return Prose("\n".join(told) or "Nothing grows.")
 
 
 def guilty(variant: VariantJudged) -> Prose:
