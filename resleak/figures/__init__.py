@@ -98,6 +98,7 @@ __all__ = [
     "guilty",
     "holders_table",
     "icicle",
+    "kinds",
     "limits_chart",
     "limits_table",
     "opened",
