@@ -210,12 +210,15 @@ def _stalls(rows: list[Row], named: _Names) -> Iterator[Row]:
     """Yield one row a kind and line of the studied code, those that took longest first."""
     looks = [{**row, **_standing(row, named)} for row in rows if row["stack"]]
     total = sum(look["seconds"] for look in looks if not look["aside"])
+    others = sum(look["seconds"] for look in looks if look["aside"])
     merged: dict[tuple[str, str], list[Row]] = {}
     for look in sorted(looks, key=lambda look: -look["seconds"]):
         merged.setdefault((look["kind"], look["at"]), []).append(look)
     for (kind, _), group in merged.items():
         seconds = sum(look["seconds"] for look in group)
-        runs = kind == "runs" or _share(group) > (_RUNS if kind != "stands" else _WORKS)
+        busy = _share(group) > (_RUNS if kind != "stands" else _WORKS)
+        # The processor time of a step that stands while other tasks run is theirs.
+        runs = kind == "runs" or (busy and (kind != "stands" or others < total / 2))
         kind = kind if kind != "stands" else "runs" if runs else "waits"
         if seconds >= _LEAST * total:
             longest_s = max(look["longest_s"] for look in group)
