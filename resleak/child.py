@@ -326,7 +326,6 @@ def _start_census(spec: dict[str, Any]) -> Any:
         return None
     from resleak import provenance
 
-    gauges.trim_heap()  # loads what it needs while there are descriptors to load it with
     return provenance.start(Path(spec["folder"]), __file__)
 
 
@@ -390,6 +389,7 @@ _TASKS = {"measure": _measure, "audit": _audit, "describe": _describe}
 def main(spec: dict[str, Any]) -> int:
     """Do what the specification asks: ``measure``, ``audit`` or ``describe``."""
     _protect(spec)
+    gauges.trim_heap()  # loads what it needs while there are descriptors to load it with
     sys.path[:0] = spec["import_from"]
     try:
         # Both before anything that they could not see later.

@@ -125,18 +125,24 @@ def capture(
 
 def _run_all(todo: list[Job], tally: _Tally, parallel: int, stop: threading.Event) -> list[Path]:
     stuck: set[str] = set()
+    lost: list[str] = []
     with ThreadPoolExecutor(max_workers=parallel) as pool:
-        futures = [pool.submit(_run, job, tally, stop, stuck) for job in todo]
+        futures = [pool.submit(_run, job, tally, stop, stuck, lost) for job in todo]
         try:
             for future in wait(futures, return_when=FIRST_EXCEPTION).done:
                 future.result()
-            return [folder for future in futures if (folder := future.result())]
+            folders = [folder for future in futures if (folder := future.result())]
         finally:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
+    for told in lost:
+        warnings.warn(told, stacklevel=3)
+    return folders
 
 
-def _run(job: Job, tally: _Tally, stop: threading.Event, stuck: set[str]) -> Path | None:
+def _run(
+    job: Job, tally: _Tally, stop: threading.Event, stuck: set[str], lost: list[str]
+) -> Path | None:
     """Run one job; what fails under another instrument costs what that finds, not the verdict."""
     if job.variant in stuck and job.instrument not in ("gauges", "forensics"):
         return None  # it would only hang again, for longer
@@ -145,7 +151,7 @@ def _run(job: Job, tally: _Tally, stop: threading.Event, stuck: set[str]) -> Pat
     except (CaptureError, StoreError) as error:
         if job.instrument == "gauges":
             raise
-        warnings.warn(f"without {job.instrument}: {error}", stacklevel=1)
+        lost.append(f"without {job.instrument}: {error}")
         return None
     if store.read_manifest(folder)["exit"]["status"] == "deadline":
         stuck.add(job.variant)

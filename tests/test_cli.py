@@ -306,7 +306,7 @@ def test_options_reach_the_run(cli, write, tmp_path):
     result = cli("capture", name, *options.split(), "--python", sys.executable)
     assert result.returncode == 0
     assert result.stdout.split() == ["d/mine/leaky"]
-    (folder,) = (tmp_path / "d/mine").rglob("manifest.json")
+    (folder,) = (tmp_path / "d/mine").rglob("gauges-*/manifest.json")
     manifest = json.loads(folder.read_text())
     assert (manifest["variant"], manifest["steps"], manifest["seed"]) == ("leaky", 30, 7)
     assert manifest["params"] == {"size": 10, "keep": False}

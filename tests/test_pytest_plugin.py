@@ -83,7 +83,8 @@ class Project:
     def run(self, *options: str) -> subprocess.CompletedProcess[str]:
         plugin = ["-p", "resleak.pytest_plugin"]
         command = [sys.executable, "-m", "pytest", "-ra", "--strict-markers", *plugin, *options]
-        env = {**os.environ, "PYTHONPATH": str(self._source), "SETUPS": str(self.setups)}
+        outer = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+        env = {**outer, "PYTHONPATH": str(self._source), "SETUPS": str(self.setups)}
         env |= {"COLUMNS": "200", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         return subprocess.run(
             command, cwd=self.folder, env=env, capture_output=True, text=True, check=False

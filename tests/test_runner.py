@@ -347,7 +347,7 @@ def test_another_interpreter_needs_only_psutil(tmp_path: Path) -> None:
     packages = next((bare / "lib").glob("python3.*")) / "site-packages"
     (packages / "psutil").symlink_to(Path(psutil.__file__).parent)
     captures = measure(tmp_path, "def step(i): pass", python=str(bare / "bin" / "python"))
-    assert {c.instrument for c in captures} == {"gauges"}
+    assert {c.instrument for c in captures} == {"gauges", "handles", "forensics"}
     assert captures[0].trace["fds"].notna().any()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import ctypes
 import gc
 import os
 import sys
@@ -49,6 +50,8 @@ class Inspector(Meter):
     """
 
     def __init__(self, path: Path) -> None:
+        with suppress(OSError):  # a thread that ends loads it, or aborts if no descriptor is left
+            ctypes.CDLL("libgcc_s.so.1")
         self._driver: Any = None
         self.facts: dict[str, Any] = {}
         self._slate, self._births = Slate(path), Births()
