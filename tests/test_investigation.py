@@ -231,7 +231,11 @@ def test_revisions_are_bisected(repository: Path, tmp_path: Path) -> None:
     assert {"blocks", "objects"} & set(found.gauges)
     made = {path: path.stat().st_mtime_ns for path in store.folders(tmp_path / "out")}
     again = bisect_revisions(work, "r0", "r5", **options)
-    assert again.to_dict() == found.to_dict()
+    # The lines of the first that leaks were named by one more measurement, which is kept.
+    assert [(one.name, one.verdict) for one in again.tried] == [
+        (one.name, one.verdict) for one in found.tried
+    ]
+    assert (again.first, again.last) == (found.first, found.last)
     assert {path: path.stat().st_mtime_ns for path in store.folders(tmp_path / "out")} == made
     assert (repository / "lib.py").read_text() == before
     assert len(git_lines(repository, "worktree", "list")) == 1
