@@ -29,6 +29,7 @@ def share(
     *,
     timeout_s: float | None = None,
     title: str = "",
+    again: str = "",
     links: Mapping[str, str] | None = None,
     source: bool = False,
 ) -> Path:
@@ -54,6 +55,8 @@ def share(
         The longest a cell may take.
     title : str
         Of the report; the notebook's own by default.
+    again : str
+        The command that makes the report again, if it was not made by ``resleak share``.
     links : mapping of str to str, optional
         Where links to other files lead; without it they become text.
     source : bool
@@ -83,7 +86,7 @@ def share(
     inject(book, given)
     outputs = run(book, notebook.resolve().parent, timeout_s, contents.CELL) if execute else []
     redactor = Redactor.here(source=source)
-    made = _provenance(notebook, target, book, title)
+    made = _provenance(notebook, target, book, title, again)
     page = _page(book, contents.of(outputs), made, redactor, title, links)
     draw(page)
     return target
@@ -168,7 +171,9 @@ def _page(
     )
 
 
-def _provenance(source: Path, target: Path, book: Any, title: str) -> list[tuple[str, str]]:
+def _provenance(
+    source: Path, target: Path, book: Any, title: str, again: str
+) -> list[tuple[str, str]]:
     """Return what a reader needs to make the report again.
 
     What has a title of its own is a scenario, and is found again by its name.
@@ -184,7 +189,7 @@ def _provenance(source: Path, target: Path, book: Any, title: str) -> list[tuple
     return [
         ("Notebook", source.name),
         ("Parameters", ", ".join(f"{k} = {v!r}" for k, v in values.items()) or "none"),
-        ("Run again", " ".join(command)),
+        ("Run again", again or " ".join(command)),
         *pages.written_with(),
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -70,17 +71,18 @@ def investigate(
         )  # fmt: skip
     print_json(found.to_dict()) if as_json else show_investigation(found)
     if report is not None:
-        console.say(f"written: {shown(_report(found, report, out))}")
+        console.say(f"written: {shown(_report(found, workload, report, out))}")
     raise typer.Exit(OK if found.judgement.ok else NOT_AS_DECLARED)
 
 
-def _report(found: Investigation, target: Path, out: Path) -> Path:
+def _report(found: Investigation, workload: str, target: Path, out: Path) -> Path:
     from resleak import share
 
+    again = f"resleak investigate {shlex.quote(workload)} -o {shlex.quote(target.name)}"
     parameters = {"SCENARIO": found.name, "CAPTURES": str(out.resolve())}
     with console.working("writing the report"):
         return share.share(
-            find_notebook("10_investigate.ipynb"), target, parameters, title=found.name
+            find_notebook("10_investigate.ipynb"), target, parameters, title=found.name, again=again
         )
 
 
