@@ -97,7 +97,7 @@ class Bench:
     Parameters
     ----------
     measure : callable
-        Given a name, a folder and options, investigates the workload there.
+        Given a name and the options of `resleak.investigate`, investigates the workload there.
     out : Path
         Where the captures go; those that are there, of the same settings, are not made again.
     steps, runs : int
@@ -126,11 +126,14 @@ class Bench:
         return leaks
 
     def line(self, name: str) -> str:
-        """Measure one once more, with what names lines, and return what it names."""
-        kept = _kept(self.out / name, self.steps, self.runs)
-        if kept is None or "forensics" not in {one.instrument for one in kept}:
-            return self.measure(name, steps=self.steps, runs=self.runs, label=name).blamed()
-        return investigated(kept).blamed()
+        """Measure one as it was decided, with what names lines, and return what it names.
+
+        Those captures lie apart: what decided stays as it is, for who searches again.
+        """
+        decided = _kept(self.out / name, self.steps, self.runs) or ()
+        runs = sum(one.instrument == "gauges" for one in decided) or self.runs
+        steps = decided[0].manifest["steps"] if decided else self.steps
+        return self._measured(name, steps, runs, self.out / "lines", lines=True).blamed()
 
     def ask(self, name: str) -> bool | None:
         """Measure one, again and for longer if that does not decide."""
@@ -148,11 +151,14 @@ class Bench:
         self.tried.append(tried)
         self.tell(tried)
 
-    def _measured(self, name: str, steps: int | None, runs: int) -> Investigation:
-        kept = _kept(self.out / name, steps, runs)
+    def _measured(
+        self, name: str, steps: int | None, runs: int, out: Path | None = None, lines: bool = False
+    ) -> Investigation:
+        out = out or self.out.parent
+        kept = _kept(out / self.out.name / name, steps, runs)
         if kept is not None:
             return investigated(kept)
-        return self.measure(name, steps=steps, runs=runs, label=name, lines=False)
+        return self.measure(name, steps=steps, runs=runs, label=name, out=out, lines=lines)
 
     def _leaks(self, found: Investigation) -> bool | None:
         if found.leaking() & self.gauges:
@@ -239,7 +245,7 @@ def bisect_releases(
 
     def measure(name: str, **options: Any) -> Investigation:
         interpreter = environments.make([f"{package}=={name}", *others], python)
-        return investigate(workload, python=str(interpreter), seed=seed, out=folder, **options)
+        return investigate(workload, python=str(interpreter), seed=seed, **options)
 
     folder = Path(out) / "bisected" / package
     settings = {"package": package, "beside": others, "seed": seed, "python": python}
@@ -290,7 +296,7 @@ def bisect_revisions(
 
     def measure(name: str, **options: Any) -> Investigation:
         with past.checked_out(name) as work:
-            return investigate(work, python=python, seed=seed, out=folder, **options)
+            return investigate(work, python=python, seed=seed, **options)
 
     folder = Path(out) / "bisected" / "git"
     bench = _bench(
@@ -356,11 +362,11 @@ def _bench(
 
 
 def _kept(folder: Path, steps: int | None, runs: int) -> Captures | None:
-    """Return the captures of an earlier call, if they are all there."""
+    """Return the captures of an earlier call, if there are as many and as long, or more."""
     manifests = {path: read_manifest(path) for path in folders(folder)}
     whole = {path: one for path, one in manifests.items() if one["status"] == "complete"}
     measured = [one for one in whole.values() if one["instrument"] == "gauges"]
-    if len(measured) < runs or any(steps not in (None, one["steps"]) for one in measured):
+    if len(measured) < runs or any(one["steps"] < (steps or 0) for one in measured):
         return None
     return Captures(Capture(path) for path in sorted(whole))
 

@@ -231,7 +231,7 @@ def test_revisions_are_bisected(repository: Path, tmp_path: Path) -> None:
     assert {"blocks", "objects"} & set(found.gauges)
     made = {path: path.stat().st_mtime_ns for path in store.folders(tmp_path / "out")}
     again = bisect_revisions(work, "r0", "r5", **options)
-    # The lines of the first that leaks were named by one more measurement, which is kept.
+    # What names the lines is measured apart, and is kept too.
     assert [(one.name, one.verdict) for one in again.tried] == [
         (one.name, one.verdict) for one in found.tried
     ]
