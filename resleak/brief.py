@@ -9,7 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from resleak.claims import Judgement
+    from resleak.claims import Judgement, VariantJudged
 
 _BOLD, _CODE = re.compile(r"\*\*(.+?)\*\*"), re.compile(r"`(.+?)`")
 _NO_PROFILE = ("no memory profile", "no line holds on")
@@ -33,6 +33,8 @@ class Finding:
         The verdict with its number.
     line : str
         The line that keeps most; empty if nothing is known of lines.
+    why : str
+        Who holds what stays, or stands in the way; empty if nobody was seen to.
     todo : str
         What to do now.
     """
@@ -42,6 +44,7 @@ class Finding:
     verdicts: list[str]
     found: str
     line: str
+    why: str
     todo: str
 
     def to_dict(self) -> dict[str, Any]:
@@ -66,23 +69,30 @@ def finding(judgement: Judgement) -> Finding:
     words += [f"{fix['variant']} {fix['measured']}"] if fix["measured"] else []
     return Finding(
         scenario["name"], scenario["title"], words, str(answer(judgement)),
-        _line(judgement), _todo(judgement),
+        _line(judgement), _why(variant), _todo(judgement),
     )  # fmt: skip
 
 
 def _line(judgement: Judgement) -> str:
-    """Name the lines that open or allocate what stays, and who else is to blame."""
+    """Name the lines that open or allocate what stays."""
     from resleak.figures import accused, worst
     from resleak.figures.prose import code
 
     variant = judgement.variants[worst(judgement)]
     rows = variant.gauges.to_dict("records") if "origin" in variant.gauges else []
     opened = [
-        f"{code(row['gauge'])} opened at {code(row['origin'])}." for row in rows if row["origin"]
+        f"{code(row['gauge'])} opened at {_place(row['origin'])}." for row in rows if row["origin"]
     ]
     allocated = str(accused(variant.sites))
-    told = [*opened, *([] if allocated.startswith(_NO_PROFILE) else [allocated]), *variant.because]
+    told = [*opened, *([] if allocated.startswith(_NO_PROFILE) else [allocated])]
     return f"{code(variant.name)}: {' '.join(told)}" if told else ""
+
+
+def _why(variant: VariantJudged) -> str:
+    from resleak.figures.prose import code
+
+    told = "; ".join(variant.because)
+    return f"{code(variant.name)} {told}." if told else ""
 
 
 def _place(origin: str) -> str:
@@ -147,6 +157,8 @@ def _told(finding: Finding) -> Iterator[tuple[str, str]]:
     yield "Found", finding.found
     if finding.line:
         yield "Line", finding.line
+    if finding.why:
+        yield "Why", finding.why
     if finding.todo:
         yield "To do", finding.todo
 

@@ -43,7 +43,7 @@ def test_only_code_and_bold_are_markup():
 
 def test_markdown_leaves_out_what_is_not_known():
     """Without a line there is no empty row, and without a lead no empty paragraph."""
-    found = brief.Finding("own", "", ["level"], "Nothing grew.", "", "")
+    found = brief.Finding("own", "", ["level"], "Nothing grew.", "", "", "")
     text = brief.markdown("own", "", [found], {"Run again": "`resleak share own`"})
     assert text == (
         "## own\n\n### `own`: level\n\n- Found: Nothing grew.\n\nRun again: `resleak share own`\n"

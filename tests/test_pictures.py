@@ -14,7 +14,7 @@ from resleak import pictures, report
 from resleak.brief import Finding
 from resleak.errors import MissingPackageError, ResleakError, ShareError
 
-FOUND = Finding("own/queue", "It grows.", ["leak"], "**`leaky` leaks**: 3.", "", "Stop it.")
+FOUND = Finding("own/queue", "It grows.", ["leak"], "**`leaky` leaks**: 3.", "", "", "Stop it.")
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from resleak.brief import inline
 from resleak.figures.table import SMALL, Cell, Table, note, table, text
 from resleak.findings import GLYPHS, summary
 
@@ -59,7 +60,7 @@ def _section(system: str, case: str) -> Cell:
 
 def _cells(row: Mapping[Any, Any]) -> list[Cell]:
     name = str(row["scenario"]).partition("/")[2] or str(row["scenario"])
-    told = escape(str(row["claim"] or row["title"]))
+    told = inline(str(row["claim"] or row["title"]))
     where = f'<code title="{escape(str(row["title"]))}">{escape(name)}</code>'
     fix = _outcome(row["fix"]) + f"&#160; {escape(str(row['fix_variant']))}" if row["fix"] else ""
     return [
