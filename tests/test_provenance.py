@@ -20,6 +20,8 @@ import threading, _thread
 
 kept = []
 waits = threading.Event()
+# With more workers a busy moment starts another one, at the line that asks.
+one_worker = concurrent.futures.ThreadPoolExecutor(1)
 
 
 def a_file(folder):
@@ -87,6 +89,7 @@ def in_a_pool(folder):
 
 
 async def tasks():
+    asyncio.get_running_loop().set_default_executor(one_worker)
     kept.append(asyncio.get_running_loop().create_task(asyncio.Event().wait()))  # task
     kept.append(await asyncio.to_thread(os.open, os.devnull, os.O_RDONLY))  # device
 """
