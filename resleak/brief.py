@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from html import escape
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from resleak.claims import Judgement, VariantJudged
 
-_BOLD, _CODE = re.compile(r"\*\*(.+?)\*\*"), re.compile(r"`(.+?)`")
 _NO_PROFILE = ("no memory profile", "no line holds on")
 #: What asks for something is marked, by a sign too: colour alone tells not everyone.
 _GOOD = {"level", "bounded", "holds", "not reproduced", "fixed"}
@@ -142,6 +140,8 @@ def html(findings: Iterable[Finding]) -> str:
 
 
 def _block(finding: Finding) -> str:
+    from resleak.figures.prose import inline
+
     chips = "".join(f'<span class="chip {_kind(w)}">{escape(w)}</span>' for w in finding.verdicts)
     rows = "".join(f"<dt>{name}</dt><dd>{inline(told)}</dd>" for name, told in _told(finding))
     head = f"<h3><code>{escape(finding.name)}</code> {chips}</h3>" if finding.name else chips
@@ -161,16 +161,6 @@ def _told(finding: Finding) -> Iterator[tuple[str, str]]:
         yield "Why", finding.why
     if finding.todo:
         yield "To do", finding.todo
-
-
-def inline(markdown: str) -> str:
-    """Return a sentence with ``code`` and ``**bold**`` as HTML; all else in it is text."""
-    text = _CODE.sub(_as_code, escape(markdown))
-    return _BOLD.sub(r"<b>\1</b>", text)
-
-
-def _as_code(found: re.Match[str]) -> str:
-    return f"<code>{found[1].replace('*', '&#42;')}</code>"
 
 
 def markdown(title: str, lead: str, findings: Iterable[Finding], made: Mapping[str, str]) -> str:

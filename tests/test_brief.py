@@ -6,6 +6,7 @@ import pytest
 
 import resleak
 from resleak import brief
+from resleak.figures import prose
 
 
 @pytest.mark.parametrize(
@@ -36,7 +37,7 @@ def test_a_finding_says_what_to_do(project, name, verdicts, line, todo):
 
 def test_only_code_and_bold_are_markup():
     """Everything else in a sentence is text, also stars within code and tags anywhere."""
-    assert brief.inline("**`a` leaks** <b> `x**y**`") == (
+    assert prose.inline("**`a` leaks** <b> `x**y**`") == (
         "<b><code>a</code> leaks</b> &lt;b&gt; <code>x&#42;&#42;y&#42;&#42;</code>"
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from resleak import units
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from resleak.claims import Judgement, VariantJudged
+
+_BOLD, _CODE = re.compile(r"\*\*(.+?)\*\*"), re.compile(r"`(.+?)`")
 
 
 @dataclass(frozen=True)
@@ -245,3 +248,13 @@ def _seen(variant: VariantJudged, gauge: str) -> str:
     row = _row(variant, gauge)
     smallest = units.rate(row["smallest_detectable"], str(row["unit"]), str(row["per"]))
     return f"A leak of {smallest} in `{row['gauge']}` would have been seen."
+
+
+def inline(markdown: str) -> str:
+    """Return a sentence with ``code`` and ``**bold**`` as HTML; all else in it is text."""
+    text = _CODE.sub(_as_code, escape(markdown))
+    return _BOLD.sub(r"<b>\1</b>", text)
+
+
+def _as_code(found: re.Match[str]) -> str:
+    return f"<code>{found[1].replace('*', '&#42;')}</code>"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from resleak.brief import inline
+from resleak.figures.prose import inline
 from resleak.figures.table import SMALL, Cell, Table, note, table, text
 from resleak.findings import GLYPHS, summary
 
