@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-import os
+import atexit
+import gc
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 
 def main() -> NoReturn:
-    """Run the command line; what a capture is read by loads beside what reads the arguments."""
-    if sys.argv[1:2] == ["open"] and any(map(os.path.isfile, sys.argv[2:])):
-        from resleak import reader
-
-        reader.get_ready()
+    """Run the command line; a capture is read while what reads the arguments is loaded."""
+    atexit.register(gc.freeze)  # what is loaded need not be searched for garbage at the end
+    if sys.argv[1:2] == ["open"]:
+        _begin(sys.argv[2:])
     from resleak import cli
 
     cli.main()
+
+
+def _begin(arguments: list[str]) -> None:
+    from resleak import recording
+
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        if before != "-o" and (file := Path(argument)).is_file():
+            recording.begin(file, fresh="--fresh" in arguments)
 
 
 if __name__ == "__main__":

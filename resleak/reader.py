@@ -20,12 +20,11 @@ from resleak.errors import StoreError
 _FRUGAL = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     "DEBUGINFOD_URLS": "",
-    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",  # the tables of blocks are large, and much used
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
 }
 _OPENING = [sys.executable, "-m", "resleak.opening"]
-_waiting: list[subprocess.Popen[str]] = []
+_begun: dict[str, subprocess.Popen[str]] = {}
 
 
 def read(
@@ -148,20 +147,30 @@ def read_any(
     StoreError
         If the first capture is not one of memray, of another version, or damaged.
     """
-    job = {"folder": str(folder), "captures": [*map(str, captures)], "everything": everything}
-    process = _waiting.pop() if _waiting else _started(_OPENING)
-    name = captures[0].name
-    result = _finished(process, name, timeout_s, json.dumps(job))
+    begin(captures, everything=everything)
+    process, name = _begun.pop(_job(captures, everything)), captures[0].name
+    result = _finished(process, name, timeout_s, json.dumps(str(folder)))
     if result.returncode:
         raise StoreError(_told(name, result))
     facts: dict[str, Any] = json.loads(result.stdout)
     return facts
 
 
-def get_ready() -> None:
-    """Start a process that loads what reading needs, and waits for what `read_any` is asked."""
-    _waiting.append(_started(_OPENING))
-    atexit.register(lambda: list(map(_end, _waiting)))
+def begin(captures: Sequence[Path], *, everything: bool = False) -> None:
+    """Begin to read, if that has not begun; `read_any` says where to write it."""
+    job = _job(captures, everything)
+    if job in _begun:
+        return
+    process = _begun[job] = _started(_OPENING)
+    atexit.register(_end, process)
+    assert process.stdin
+    with suppress(OSError):  # it has ended: told when it is asked for
+        process.stdin.write(job)
+        process.stdin.flush()
+
+
+def _job(captures: Sequence[Path], everything: bool) -> str:
+    return json.dumps({"captures": [*map(str, captures)], "everything": everything}) + "\n"
 
 
 def _started(command: list[str]) -> subprocess.Popen[str]:

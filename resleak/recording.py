@@ -236,6 +236,13 @@ def open_memray(path: Path | str, *, children: bool = True, fresh: bool = False)
     return Recording(file, kept)
 
 
+def begin(file: Path, *, fresh: bool = False) -> None:
+    """Begin to read a file as `open_memray` will, if that is going to read it."""
+    files = [file, *_children(file)]
+    if fresh or _kept(_places(file, alone=False), files) is None:
+        reader.begin(files)
+
+
 def _children(file: Path) -> list[Path]:
     beside = file.parent.glob(f"{_literal(file.name)}.*") if file.parent.is_dir() else []
     return sorted(f for f in beside if f.suffix[1:].isdecimal() and f.is_file())

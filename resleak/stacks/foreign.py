@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,12 @@ class Tables:
             store.write_table(folder / f"{name}.parquet", columns, _UNITS)
 
 
-def extract(captures: Sequence[Path], *, everything: bool = False) -> Tables:
+def extract(
+    captures: Sequence[Path],
+    *,
+    everything: bool = False,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> Tables:
     """Read a capture, and those of its forked children.
 
     A damaged file can crash the interpreter: call this in a process that may be lost.
@@ -60,6 +65,8 @@ def extract(captures: Sequence[Path], *, everything: bool = False) -> Tables:
     everything : bool
         Read ``peak`` too, what was live at the high-water mark of each process, and ``temporary``,
         what was released before its thread allocated again.
+    meanwhile : callable
+        Called when another process is waited for.
 
     Returns
     -------
@@ -76,7 +83,9 @@ def extract(captures: Sequence[Path], *, everything: bool = False) -> Tables:
     for capture in captures:
         try:
             several = len(captures) > 1
-            process, known = read(capture, known, everything=everything, several=several)
+            process, known = read(
+                capture, known, everything=everything, several=several, meanwhile=meanwhile
+            )
             processes.append(process)
         except StoreError as error:
             if not processes:

@@ -71,7 +71,11 @@ def overview(reader: Any) -> Overview:
 
 
 def lifetimes(
-    capture: Path, header: source.Header, most: int, follow: Callable[[Iterable[Any]], T]
+    capture: Path,
+    header: source.Header,
+    most: int,
+    follow: Callable[[Iterable[Any]], T],
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> tuple[Overview, T]:
     """Return what is known of a capture, and what a function makes of its temporal records.
 
@@ -85,6 +89,8 @@ def lifetimes(
         Of more snapshots than about twice as many, some are passed over.
     follow : callable
         May be called in a forked process, from which its answer is sent.
+    meanwhile : callable
+        Called once, if that process is waited for.
 
     Raises
     ------
@@ -97,6 +103,7 @@ def lifetimes(
         with _forked(lambda: _followed(capture, stride, most, follow)) as answer:
             with source.reading(capture, max_memory_records=10 * _MOST) as reader:
                 found = replace(overview(reader), stride=stride)
+            meanwhile()
             if stride == 1 or len(found.snapshots) >= _FEWEST * stride:
                 return found, _answered(answer(), capture)
     with source.reading(capture, max_memory_records=2 * most) as reader:

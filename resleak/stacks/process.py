@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from resleak.stacks import passes, source
 from resleak.stacks.spans import Followed, Known, Owners, Spans, follow, moves
 
 #: Of more snapshots than about twice this some are no marks: a drawing has as many windows.
-MARKS = 32
+MARKS = 16
 #: Of more snapshots than about twice this some are left out of their table.
 SNAPSHOTS = 500
 
@@ -92,7 +92,14 @@ class Process:
     facts: Facts
 
 
-def read(capture: Path, known: Known, *, everything: bool, several: bool) -> tuple[Process, Known]:
+def read(
+    capture: Path,
+    known: Known,
+    *,
+    everything: bool,
+    several: bool,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> tuple[Process, Known]:
     """Read one capture.
 
     Parameters
@@ -105,6 +112,8 @@ def read(capture: Path, known: Known, *, everything: bool, several: bool) -> tup
         Read the high-water mark and what was temporary, too: each another pass over the file.
     several : bool
         Put the process above its stacks.
+    meanwhile : callable
+        Called if another process is waited for.
 
     Returns
     -------
@@ -122,7 +131,7 @@ def read(capture: Path, known: Known, *, everything: bool, several: bool) -> tup
         return follow(capture, header, records, known, several=several, everything=everything)
 
     if not header.aggregated:
-        told, found = passes.lifetimes(capture, header, MARKS, followed)
+        told, found = passes.lifetimes(capture, header, MARKS, followed, meanwhile)
     else:
         with source.reading(capture, max_memory_records=SNAPSHOTS) as reader:
             left = reader.get_leaked_allocation_records(merge_threads=False)

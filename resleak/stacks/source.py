@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +118,8 @@ def reading(capture: Path, descriptor: int | None = None, **options: Any) -> Ite
     except Exception as error:  # what is read is damaged, and anything can come of it
         told = str(error).splitlines()[0] if str(error) else type(error).__name__
         if "incompatible" in told:
+            from importlib.metadata import version  # it loads a mail reader: only when needed
+
             told = f"it is of another version of memray than {version('memray')}"
         raise StoreError(f"{capture.name} cannot be read: {told}; {_AGAIN}") from error
 
