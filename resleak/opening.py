@@ -12,13 +12,13 @@ import gc
 import json
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from resleak import store
 from resleak.errors import ResleakError
-from resleak.stacks import source
-from resleak.stacks.foreign import Tables, extract
+from resleak.stacks import source, spans
 
 
 def main() -> int:
@@ -26,41 +26,30 @@ def main() -> int:
     source.limit_memory()
     source.load()
     job = json.loads(sys.stdin.readline())
-    captures, everything = [*map(Path, job["captures"])], job["everything"]
     try:
-        tables = extract(captures, everything=everything, meanwhile=_load)
-        if not (told := sys.stdin.readline()):
-            return 0
-        folder = Path(json.loads(told))
-        tables.write(folder)
-        for name, answer in _answers(tables).items():
-            store.write_json(folder / f"{name}.json", answer)
+        facts = _read([*map(Path, job["captures"])], job["everything"])
     except (ResleakError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
-    print(json.dumps(tables.facts))
+    print(json.dumps(facts))
     return 0
 
 
-def _load() -> None:
-    """Load what is needed next."""
-    import pyarrow.parquet  # noqa: F401
+def _read(captures: list[Path], everything: bool) -> dict[str, Any]:
+    options = {"everything": everything, "several": len(captures) > 1}
+    with spans.begun(captures[0], spans.Known(), **options) as first:
+        # numpy, and what is built on it, loads while the process that was forked is at work.
+        from resleak import answers
+        from resleak.stacks.foreign import extract
 
-    import resleak.figures.flame.payload  # noqa: F401
-
-
-def _answers(tables: Tables) -> dict[str, Any]:
-    """Return what is asked first of every capture, so that it need not be worked out again."""
-    from resleak.figures.flame.payload import drawing
-    from resleak.stacks.growth import growths, ranking
-    from resleak.stacks.windows import layout
-
-    found = growths([tables])
-    sites = {name: values.tolist() for name, values in ranking(found).items()}
-    return {
-        "sites": {"captures": len(found), "columns": sites},
-        "drawing": drawing([layout([tables])])[0],
-    }
+        tables = extract(captures, everything=everything, first=first)
+    folder = Path(json.loads(sys.stdin.readline()))
+    with ThreadPoolExecutor(1) as beside:
+        written = beside.submit(tables.write, folder)
+        for name, answer in answers.of(tables).items():
+            store.write_json(folder / f"{name}.json", answer)
+        written.result()
+    return tables.facts
 
 
 if __name__ == "__main__":

@@ -82,6 +82,7 @@ LAYERS = (
         "investigation",
         "live",
         "magics",
+        "answers",
         "opened",
         "opening",
         "pages",

@@ -99,15 +99,20 @@ def followed(records: Iterable[Any]) -> list[tuple[Any, ...]]:
     return [(whose(record), [*map(when, record.intervals)]) for record in records]
 
 
+def lifetimes(capture: Path, header: source.Header, most: int, follow: Any) -> Any:
+    with passes.begun(capture, header, most, follow) as read:
+        return read()
+
+
 @pytest.mark.parametrize("name", ["whole", "native"])
 def test_both_passes_at_once_tell_what_one_after_the_other_does(
     name: str, request: pytest.FixtureRequest
 ) -> None:
     """A reader that was not made to count has the same intervals; the other, the same snapshots."""
     capture = request.getfixturevalue(name)
-    told, found = passes.lifetimes(capture, source.header(capture), 10_000, followed)
+    told, found = lifetimes(capture, source.header(capture), 10_000, followed)
     with memray.FileReader(capture) as reader:
-        assert told.snapshots.tolist() == [
+        assert told.snapshots == [
             [seen.time, seen.heap, seen.rss] for seen in reader.get_memory_snapshots()
         ]
         assert told.records == reader.metadata.total_allocations
@@ -120,9 +125,9 @@ def test_intervals_count_every_so_many_th_snapshot(
 ) -> None:
     """With a stride, what is live at i is the heap of the snapshot that the stride leads to."""
     monkeypatch.setattr(passes, "_FEWEST", 0)
-    told, found = passes.lifetimes(whole, source.header(whole), 8, followed)
+    told, found = lifetimes(whole, source.header(whole), 8, followed)
     assert told.stride > 1
-    heap = told.snapshots[:: told.stride, 1].tolist()
+    heap = [seen[1] for seen in told.snapshots[:: told.stride]]
     live = [0] * len(heap)
     for _, spans in found:
         for begun, gone, size, _ in spans:
@@ -136,7 +141,7 @@ def test_a_capture_of_unusual_times_is_read_one_pass_after_the_other(
 ) -> None:
     """If there are far fewer snapshots than its length lets expect, those there are all count."""
     monkeypatch.setattr(passes, "USUAL_MS", 1)
-    told, _ = passes.lifetimes(whole, source.header(whole), 50, followed)
+    told, _ = lifetimes(whole, source.header(whole), 50, followed)
     with memray.FileReader(whole) as reader:
         count = len(list(reader.get_memory_snapshots()))
     assert told.stride == 1

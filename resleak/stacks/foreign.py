@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ import numpy as np
 
 from resleak import store
 from resleak.errors import StoreError
-from resleak.stacks.process import MARKS, Process, levels, read, summed
-from resleak.stacks.spans import Known
+from resleak.stacks.process import Process, gathered, levels, summed
+from resleak.stacks.spans import MARKS, Begun, Known, begun
 
 _UNITS = {"t_s": "s", "step": "s", "bytes": "B", "count": "blocks", "heap_bytes": "B"}
 _UNITS |= {"rss_bytes": "B"}
@@ -52,7 +53,7 @@ def extract(
     captures: Sequence[Path],
     *,
     everything: bool = False,
-    meanwhile: Callable[[], object] = lambda: None,
+    first: Begun | None = None,
 ) -> Tables:
     """Read a capture, and those of its forked children.
 
@@ -65,8 +66,8 @@ def extract(
     everything : bool
         Read ``peak`` too, what was live at the high-water mark of each process, and ``temporary``,
         what was released before its thread allocated again.
-    meanwhile : callable
-        Called when another process is waited for.
+    first : Begun, optional
+        The first file, if it has been begun.
 
     Returns
     -------
@@ -82,17 +83,24 @@ def extract(
     left_out: list[str] = []
     for capture in captures:
         try:
-            several = len(captures) > 1
-            process, known = read(
-                capture, known, everything=everything, several=several, meanwhile=meanwhile
-            )
-            processes.append(process)
+            with _begun(captures, capture, known, everything, first) as (header, read):
+                told, found = read()
+            known = found.known
+            processes.append(gathered(capture.name, header, told, found))
         except StoreError as error:
             if not processes:
                 raise
             left_out.append(str(error))
     facts = {"processes": [asdict(p.facts) for p in processes], "left_out": left_out}
     return Tables(_columns(known, processes), facts)
+
+
+def _begun(
+    captures: Sequence[Path], capture: Path, known: Known, everything: bool, first: Begun | None
+) -> AbstractContextManager[Begun]:
+    if first and capture == captures[0]:
+        return nullcontext(first)
+    return begun(capture, known, everything=everything, several=len(captures) > 1)
 
 
 def _columns(known: Known, processes: list[Process]) -> dict[str, dict[str, np.ndarray]]:

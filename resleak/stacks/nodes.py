@@ -7,11 +7,13 @@ from collections.abc import Iterable
 from itertools import compress, count
 from operator import ne
 from os.path import basename, commonpath, dirname
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from resleak.places import place
 from resleak.stacks.trie import NO_STACK, Frame
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _HOME = re.compile(r"^(?:/(?:home|Users)/[^/]+|/root)(?=/)")
 _LIBRARY = ("<stdlib>", "<site-packages>")
@@ -53,6 +55,8 @@ class Nodes:
 
     def columns(self) -> dict[str, np.ndarray]:
         """Return the table: ``node``, ``parent``, ``function``, ``file``, ``line``, ``studied``."""
+        import numpy as np  # who only enters stacks does without
+
         parents, frames = zip(*self._numbers, strict=True) if self._numbers else ((), ())
         named = names({file for _, file, _ in frames})
         studied = {file: _is_studied(name) for file, name in named.items()}

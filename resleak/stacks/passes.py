@@ -17,9 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TypeVar
-
-import numpy as np
+from typing import Any, NoReturn, TypeVar
 
 from resleak.errors import StoreError
 from resleak.stacks import source
@@ -46,8 +44,8 @@ class Overview:
         The most bytes that were allocated.
     python_objects : bool
         Whether each of Python's objects was recorded.
-    snapshots : array of int, shape (snapshots, 3)
-        Milliseconds of the epoch, bytes allocated, bytes resident.
+    snapshots : list of list of int
+        Of each: milliseconds of the epoch, bytes allocated, bytes resident.
     stride : int
         Intervals of records count each so many-th snapshot.
     """
@@ -55,7 +53,7 @@ class Overview:
     records: int
     peak: int
     python_objects: bool
-    snapshots: np.ndarray
+    snapshots: list[list[int]]
     stride: int = 1
 
 
@@ -66,61 +64,89 @@ def overview(reader: Any) -> Overview:
         records=int(told.total_allocations),
         peak=int(told.peak_memory),
         python_objects=bool(told.trace_python_allocators or told.python_allocator == "malloc"),
-        snapshots=np.array([(s.time, s.heap, s.rss) for s in seen], dtype=np.int64).reshape(-1, 3),
+        snapshots=[[one.time, one.heap, one.rss] for one in seen],
     )
 
 
-def lifetimes(
-    capture: Path,
-    header: source.Header,
-    most: int,
-    follow: Callable[[Iterable[Any]], T],
-    meanwhile: Callable[[], object] = lambda: None,
-) -> tuple[Overview, T]:
-    """Return what is known of a capture, and what a function makes of its temporal records.
+@contextmanager
+def begun(
+    capture: Path, header: source.Header, most: int, follow: Callable[[Iterable[Any]], T]
+) -> Iterator[Callable[[], tuple[Overview, T]]]:
+    """Begin to read a capture, and yield what reads it to its end.
 
     Parameters
     ----------
     capture : Path
-        A file with single allocations.
+        A file that memray wrote.
     header : Header
         Of this file.
     most : int
         Of more snapshots than about twice as many, some are passed over.
     follow : callable
-        May be called in a forked process, from which its answer is sent.
-    meanwhile : callable
-        Called once, if that process is waited for.
+        Is given memray's temporal records, or of a file that has only sums what was left. May be
+        called in a forked process, which has to be told of numpy: it is not yet loaded there.
+
+    Yields
+    ------
+    callable
+        Returns what is known of the capture, and the answer of `follow`.
 
     Raises
     ------
     StoreError
-        If it cannot be read.
+        If it cannot be read; when what is yielded is called.
     """
     expected = (header.end_ms - header.start_ms) // USUAL_MS
-    if 0 < expected < _MOST and hasattr(os, "memfd_create"):
-        stride = max(expected // most, 1)
-        with _forked(lambda: _followed(capture, stride, most, follow)) as answer:
-            with source.reading(capture, max_memory_records=10 * _MOST) as reader:
-                found = replace(overview(reader), stride=stride)
-            meanwhile()
-            if stride == 1 or len(found.snapshots) >= _FEWEST * stride:
-                return found, _answered(answer(), capture)
-    with source.reading(capture, max_memory_records=2 * most) as reader:
+    stride = max(expected // most, 1)
+    if header.aggregated:
+        yield lambda: _summed(capture, 2 * most, follow)
+    elif not 0 < expected < _MOST or not hasattr(os, "memfd_create"):
+        yield lambda: _in_turn(capture, 2 * most, follow)
+    else:
+        with _forked(lambda send: _followed(capture, stride, most, follow, send)) as answer:
+            yield lambda: _at_once(capture, stride, most, follow, answer)
+
+
+def _at_once(
+    capture: Path,
+    stride: int,
+    most: int,
+    follow: Callable[[Iterable[Any]], T],
+    answer: Callable[[], bytes],
+) -> tuple[Overview, T]:
+    with source.reading(capture, max_memory_records=10 * _MOST) as reader:
+        found = replace(overview(reader), stride=stride)
+    if stride > 1 and len(found.snapshots) < _FEWEST * stride:
+        return _in_turn(capture, 2 * most, follow)
+    return found, _answered(answer(), capture)
+
+
+def _in_turn(capture: Path, most: int, follow: Callable[[Iterable[Any]], T]) -> tuple[Overview, T]:
+    with source.reading(capture, max_memory_records=most) as reader:
         return overview(reader), follow(reader.get_temporal_allocation_records(merge_threads=False))
 
 
+def _summed(capture: Path, most: int, follow: Callable[[Iterable[Any]], T]) -> tuple[Overview, T]:
+    with source.reading(capture, max_memory_records=most) as reader:
+        left = reader.get_leaked_allocation_records(merge_threads=False)
+        return overview(reader), follow(left)
+
+
 def _followed(
-    capture: Path, stride: int, most: int, follow: Callable[[Iterable[Any]], T]
-) -> T | StoreError:
+    capture: Path,
+    stride: int,
+    most: int,
+    follow: Callable[[Iterable[Any]], T],
+    send: Callable[[object], object],
+) -> None:
     try:
         with _uncounted(capture, stride, most) as reader:
             records = reader.get_temporal_allocation_records(merge_threads=False)
             begun = [*islice(records, 1)]  # the whole pass
-            # To take apart what it knew of each block would take long: the process just ends.
-            return follow(chain(begun, records.gi_yieldfrom or ()))
+            # Sent while the reader is open: to take apart what it knows of each block takes long.
+            send(follow(chain(begun, records.gi_yieldfrom or ())))
     except StoreError as error:
-        return error
+        send(error)
 
 
 @contextmanager
@@ -147,13 +173,16 @@ def _answered(answer: bytes, capture: Path) -> Any:
 
 
 @contextmanager
-def _forked(work: Callable[[], object]) -> Iterator[Callable[[], bytes]]:
-    """Work in a process of its own; yield what waits for the answer, empty if it crashed."""
+def _forked(work: Callable[[Callable[[object], object]], object]) -> Iterator[Callable[[], bytes]]:
+    """Work in a process that ends when it sends an answer; yield what waits for it.
+
+    The answer is empty if the process crashed.
+    """
     ours, theirs = os.pipe()
     process = os.fork()
     if not process:
-        with suppress(BaseException), open(theirs, "wb") as answer:
-            answer.write(pickle.dumps(work()))
+        with suppress(BaseException):
+            work(lambda found: _send(found, theirs))
         os._exit(0)
     os.close(theirs)
     with open(ours, "rb") as answer:
@@ -163,3 +192,9 @@ def _forked(work: Callable[[], object]) -> Iterator[Callable[[], bytes]]:
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
             os.waitpid(process, 0)
+
+
+def _send(found: object, place: int) -> NoReturn:
+    with suppress(OSError), open(place, "wb") as answer:
+        pickle.dump(found, answer)
+    os._exit(0)

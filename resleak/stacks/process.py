@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from resleak.stacks import passes, source
-from resleak.stacks.spans import Followed, Known, Owners, Spans, follow, moves
+from resleak.stacks.moves import moves, rows
+from resleak.stacks.spans import Followed, Owners
 
-#: Of more snapshots than about twice this some are no marks: a drawing has as many windows.
-MARKS = 16
 #: Of more snapshots than about twice this some are left out of their table.
 SNAPSHOTS = 500
 
@@ -92,60 +89,27 @@ class Process:
     facts: Facts
 
 
-def read(
-    capture: Path,
-    known: Known,
-    *,
-    everything: bool,
-    several: bool,
-    meanwhile: Callable[[], object] = lambda: None,
-) -> tuple[Process, Known]:
-    """Read one capture.
+def gathered(name: str, header: source.Header, told: passes.Overview, found: Followed) -> Process:
+    """Return what a process had allocated, given what was read of its capture.
 
     Parameters
     ----------
-    capture : Path
-        A file that memray wrote.
-    known : Known
-        The stacks, and who allocated, of captures read before; it is used up.
-    everything : bool
-        Read the high-water mark and what was temporary, too: each another pass over the file.
-    several : bool
-        Put the process above its stacks.
-    meanwhile : callable
-        Called if another process is waited for.
-
-    Returns
-    -------
-    Process, Known
-        What it had allocated, and what is known now.
-
-    Raises
-    ------
-    StoreError
-        If the file cannot be read.
+    name : str
+        The file's name.
+    header : Header
+        Of this file.
+    told : Overview
+        What is known of it.
+    found : Followed
+        When its blocks were live.
     """
-    header = source.header(capture)
-
-    def followed(records: Iterable[Any]) -> Followed:
-        return follow(capture, header, records, known, several=several, everything=everything)
-
-    if not header.aggregated:
-        told, found = passes.lifetimes(capture, header, MARKS, followed, meanwhile)
-    else:
-        with source.reading(capture, max_memory_records=SNAPSHOTS) as reader:
-            left = reader.get_leaked_allocation_records(merge_threads=False)
-            told, found = passes.overview(reader), followed(left)
-    return _process(capture.name, header, told, found), found.known
-
-
-def _process(name: str, header: source.Header, told: passes.Overview, found: Followed) -> Process:
-    marks = told.snapshots[:: told.stride]
+    snapshots = _numbers(told.snapshots)
+    marks, lived = snapshots[:: told.stride], rows(found.spans)
     t_ms = _moments(header, told.records, marks[:, 0])
-    rows = moves(found.spans.rows, len(t_ms) - 1)
-    of = rows[:, 1]
-    who, where = found.spans.owners[of], found.numbers[of]
-    changes = summed(np.column_stack([rows[:, 0], where, who, rows[:, 2:]]))
+    moved = moves(lived, len(t_ms) - 1)
+    who, where = (np.array(of, dtype=np.int64) for of in (found.spans.owners, found.numbers))
+    of = moved[:, 1]
+    changes = summed(np.column_stack([moved[:, 0], where[of], who[of], moved[:, 2:]]))
     facts = Facts(
         name=name,
         pid=header.pid,
@@ -154,19 +118,24 @@ def _process(name: str, header: source.Header, told: passes.Overview, found: Fol
         python_objects=told.python_objects,
         records=told.records,
         declared_records=header.records,
-        snapshots=len(told.snapshots),
+        snapshots=len(snapshots),
         duration_s=(header.end_ms - header.start_ms) / 1e3,
-        last_snapshot_s=float(told.snapshots[-1:, 0].sum() - header.start_ms) / 1e3,
-        without_stack=_without(found.spans, found.without),
+        last_snapshot_s=float(snapshots[-1:, 0].sum() - header.start_ms) / 1e3,
+        without_stack=_without(lived, found),
         mapped_peak_bytes=_peak(changes[_mapped(changes, found.known.owners)], len(t_ms)),
-        rss_peak_bytes=int(told.snapshots[:, 2].max(initial=0)),
+        rss_peak_bytes=int(snapshots[:, 2].max(initial=0)),
         heap_peak_bytes=told.peak,
         heap_off_bytes=_off(changes, marks, header),
         looked_up=found.looked_up,
         with_source=found.with_source,
     )
-    shown = told.snapshots[:: max(len(told.snapshots) // SNAPSHOTS, 1)]
-    return Process(shown, t_ms, changes, found.tables, facts)
+    shown = snapshots[:: max(len(snapshots) // SNAPSHOTS, 1)]
+    tables = {name: _numbers(table) for name, table in found.tables.items()}
+    return Process(shown, t_ms, changes, tables, facts)
+
+
+def _numbers(table: Sequence[Sequence[int]]) -> np.ndarray:
+    return np.array(table, dtype=np.int64).reshape(-1, 3)
 
 
 def summed(rows: np.ndarray) -> np.ndarray:
@@ -199,9 +168,10 @@ def _moments(header: source.Header, records: int, at: np.ndarray) -> np.ndarray:
     return np.maximum.accumulate(np.array([header.start_ms, *at, end], dtype=np.int64))
 
 
-def _without(spans: Spans, without: set[int]) -> float:
-    blocks = np.bincount(spans.rows[:, 0], spans.rows[:, 4], minlength=len(spans.stacks))
-    lacking = np.isin(spans.stacks, np.fromiter(without, dtype=np.int64))
+def _without(lived: np.ndarray, found: Followed) -> float:
+    blocks = np.bincount(lived[:, 0], lived[:, 4], minlength=len(found.spans.stacks))
+    stacks = np.array(found.spans.stacks, dtype=np.int64)
+    lacking = np.isin(stacks, np.fromiter(found.without, dtype=np.int64))
     return float(blocks[lacking].sum() / max(blocks.sum(), 1.0))
 
 

@@ -1,22 +1,30 @@
-"""What is read of a capture's records, in whatever process: when blocks were live, and of whom."""
+"""What is read of a capture's records, in whatever process: when blocks were live, and of whom.
+
+Neither this nor what it imports loads numpy: a process of its own follows the blocks, and begins
+before that is there.
+"""
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from resleak.stacks import source
-from resleak.stacks.expand import HybridStacks, PythonStacks
+from resleak.stacks import passes, source
+from resleak.stacks.expand import PythonStacks
 from resleak.stacks.ledger import ALLOCATORS
 from resleak.stacks.nodes import Nodes
 
-_NEVER, _LAST = -1, 2**62
+if TYPE_CHECKING:
+    import numpy as np
+
+#: Of more snapshots than about twice this some are no marks: a drawing needs no more windows.
+MARKS = 16
+NEVER = -1
 
 
 class Owners:
@@ -33,6 +41,8 @@ class Owners:
 
     def columns(self, numbers: np.ndarray) -> dict[str, np.ndarray]:
         """Return the columns ``thread`` and ``allocator``."""
+        import numpy as np  # who only numbers them does without
+
         both = np.array([*self._numbers, ("", "")], dtype=object)[numbers]
         return {"thread": both[:, 0], "allocator": both[:, 1]}
 
@@ -47,20 +57,26 @@ class Known:
 
 @dataclass(frozen=True)
 class Spans:
-    """When the blocks of each record were live: one row for each time of coming and going.
+    """When the blocks of each record were live.
 
     Attributes
     ----------
-    rows : array of int, shape (spans, 5)
-        Record, the snapshot before which it came, the one before which it went or -1, bytes,
-        blocks.
+    came, went, bytes, blocks : array of int, shape (spans,)
+        For each time of coming and going: the snapshot before which it came, the one before which
+        it went or -1, how much.
+    counts : array of int, shape (records,)
+        How many spans each record has; they follow each other.
     owners, stacks : array of int, shape (records,)
         Who allocated, and memray's number of the stack.
     """
 
-    rows: np.ndarray
-    owners: np.ndarray
-    stacks: np.ndarray
+    came: array[int] = field(default_factory=lambda: array("q"))
+    went: array[int] = field(default_factory=lambda: array("q"))
+    bytes: array[int] = field(default_factory=lambda: array("q"))
+    blocks: array[int] = field(default_factory=lambda: array("q"))
+    counts: array[int] = field(default_factory=lambda: array("q"))
+    owners: array[int] = field(default_factory=lambda: array("q"))
+    stacks: array[int] = field(default_factory=lambda: array("q"))
 
 
 @dataclass(frozen=True)
@@ -71,10 +87,10 @@ class Followed:
     ----------
     spans : Spans
         When the blocks were live.
-    numbers : array of int, shape (records,)
+    numbers : sequence of int, shape (records,)
         The node of each record.
-    tables : dict of str to array of int
-        As those of `Process`.
+    tables : dict of str to list of tuple of int
+        ``peak`` and ``temporary``: node, bytes, blocks.
     known : Known
         What was entered.
     without : set of int
@@ -84,12 +100,45 @@ class Followed:
     """
 
     spans: Spans
-    numbers: np.ndarray
-    tables: dict[str, np.ndarray]
+    numbers: Sequence[int]
+    tables: dict[str, list[tuple[int, int, int]]]
     known: Known
     without: set[int]
     looked_up: float | None
     with_source: float | None
+
+
+#: A capture's header, and what reads it to its end.
+Begun = tuple[source.Header, Callable[[], tuple[passes.Overview, Followed]]]
+
+
+@contextmanager
+def begun(capture: Path, known: Known, *, everything: bool, several: bool) -> Iterator[Begun]:
+    """Begin to read a capture, and yield its header, and what reads it to its end.
+
+    Parameters
+    ----------
+    capture : Path
+        A file that memray wrote.
+    known : Known
+        The stacks, and who allocated, of captures read before; it is used up.
+    everything : bool
+        Read the high-water mark and what was temporary, too: each another pass over the file.
+    several : bool
+        Put the process above its stacks.
+
+    Raises
+    ------
+    StoreError
+        If the file cannot be read.
+    """
+    header = source.header(capture)
+
+    def followed(records: Iterable[Any]) -> Followed:
+        return follow(capture, header, records, known, several=several, everything=everything)
+
+    with passes.begun(capture, header, MARKS, followed) as read:
+        yield header, read
 
 
 def follow(
@@ -119,55 +168,45 @@ def follow(
         Read the high-water mark and what was temporary, too.
     """
     top = ((f"process {header.pid}", "", 0),) if several else ()
-    stacks = (HybridStacks if header.native else PythonStacks)(known.nodes, top, header.main)
+    stacks = _kind(header)(known.nodes, top, header.main)
     spans = _spans(records, header, known.owners, stacks)
-    numbers = stacks.numbers(_most(moves(spans.rows), len(spans.owners)))
+    numbers = stacks.numbers(spans)
     tables = _tables(capture, header, stacks) if everything else {}
     judged = stacks.looked_up, stacks.with_source
     return Followed(spans, numbers, tables, known, stacks.without, *judged)
 
 
-def moves(spans: np.ndarray, last: int = _LAST) -> np.ndarray:
-    """Return mark, record, bytes and blocks of each coming and going; mark 0 is the start."""
-    came = np.column_stack([spans[:, 1] + 1, spans[:, 0], spans[:, 3:]])
-    gone = spans[spans[:, 2] != _NEVER]
-    went = np.column_stack([gone[:, 2] + 1, gone[:, 0], -gone[:, 3:]])
-    rows = np.concatenate([came, went])
-    rows[:, 0] = np.clip(rows[:, 0], 0, last)
-    return rows
+def _kind(header: source.Header) -> type[PythonStacks]:
+    if not header.native:
+        return PythonStacks
+    from resleak.stacks.hybrid import HybridStacks
+
+    return HybridStacks
 
 
 def _spans(
     records: Iterable[Any], header: source.Header, owners: Owners, stacks: PythonStacks
 ) -> Spans:
-    came, went, sizes, blocks = array("q"), array("q"), array("q"), array("q")
-    counts, of, ids = array("q"), array("q"), array("q")
+    found = Spans()
     threads: dict[int, str] = {}
     for record in records:
         tid = record.tid
         if tid not in threads:
             other = "main" if tid == header.main else f"thread {len(threads)}"
             threads[tid] = record.thread_name or other
-        of.append(owners.number(threads[tid], record.allocator))
-        ids.append(record.stack_id)
+        found.owners.append(owners.number(threads[tid], record.allocator))
+        found.stacks.append(record.stack_id)
         spans = [_left(record)] if header.aggregated else record.intervals
-        counts.append(len(spans))
-        came.extend([span.allocated_before_snapshot for span in spans])
-        went.extend(
-            [
-                _NEVER if (gone := span.deallocated_before_snapshot) is None else gone
-                for span in spans
-            ]
-        )
-        sizes.extend([span.n_bytes for span in spans])
-        blocks.extend([span.n_allocations for span in spans])
+        found.counts.append(len(spans))
+        found.came.extend([span.allocated_before_snapshot for span in spans])
+        went = [span.deallocated_before_snapshot for span in spans]
+        found.went.extend([NEVER if gone is None else gone for gone in went])
+        found.bytes.extend([span.n_bytes for span in spans])
+        found.blocks.extend([span.n_allocations for span in spans])
         if not header.aggregated:
             record.intervals = ()
         stacks.enter(record)
-    of_spans = np.repeat(np.arange(len(counts)), counts)
-    columns = [of_spans, *(np.array(c, dtype=np.int64) for c in (came, went, sizes, blocks))]
-    whole = np.column_stack(columns)
-    return Spans(whole, np.array(of, dtype=np.int64), np.array(ids, dtype=np.int64))
+    return found
 
 
 def _left(record: Any) -> Any:
@@ -180,26 +219,14 @@ def _left(record: Any) -> Any:
     )
 
 
-def _most(rows: np.ndarray, records: int) -> np.ndarray:
-    """Return the most bytes that each record held at any mark."""
-    most = np.zeros(records)
-    ordered = rows[np.argsort(rows[:, 1] * (rows[:, 0].max(initial=0) + 1) + rows[:, 0])]
-    if len(ordered):
-        level = np.cumsum(ordered[:, 2])
-        first = np.flatnonzero(np.r_[True, ordered[1:, 1] != ordered[:-1, 1]])
-        before = np.r_[0, level[first[1:] - 1]]
-        most[ordered[first, 1]] = np.maximum.reduceat(level, first) - before
-    return most
-
-
-def _tables(capture: Path, header: source.Header, stacks: PythonStacks) -> dict[str, np.ndarray]:
+def _tables(
+    capture: Path, header: source.Header, stacks: PythonStacks
+) -> dict[str, list[tuple[int, int, int]]]:
     with source.reading(capture) as reader:
         found = {"peak": reader.get_high_watermark_allocation_records(merge_threads=True)}
         if not header.aggregated:
             found["temporary"] = reader.get_temporary_allocation_records(merge_threads=True)
         return {
-            name: np.array(
-                [(stacks.node(r), r.size, r.n_allocations) for r in records], dtype=np.int64
-            ).reshape(-1, 3)
+            name: [(stacks.node(r), r.size, r.n_allocations) for r in records]
             for name, records in found.items()
         }

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from resleak.places import place
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Frame = tuple[str, str, int]
 #: The names under which a file appears, and whether it is studied; None for our own harness.
@@ -84,6 +86,8 @@ class Trie:
             `used` in the numbers of the table.
         """
         keys = list(self._nodes)
+        import numpy as np  # who only enters stacks does without
+
         parents = np.array([key[0] for key in keys], dtype=np.int32)
         keep = np.zeros(len(keys), dtype=bool)
         keep[used] = True
