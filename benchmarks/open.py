@@ -7,9 +7,10 @@
 Captures are made here: of imports, of many allocations, of imports with native stacks, of deep
 recursion, of many threads. Both commands open each in turns; the table has the medians of the
 ratios, ours by theirs. Time is the wall clock's (beside it the processor's,
-which other work on the machine changes less); memory is the most that all processes of a command
-held together, shared pages counted once. The second opening is `resleak.open_memray` and its sites
-in a process that runs already. Of both pages the libraries are left out: memray's come from a
+which other work on the machine changes less). Memory is the most that all processes of a command
+held together, shared pages counted once; it is looked at in rounds of its own, for to look takes
+time, and holds up those that are looked at. The second opening is `resleak.open_memray` and its
+sites in a process that runs already. Of both pages the libraries are left out: memray's come from a
 network, ours are the scripts. Stored in benchmarks/results/open.json.
 """
 
@@ -23,7 +24,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -76,7 +76,6 @@ class Cost:
 
     time_s: float
     cpu_s: float
-    memory_bytes: int
 
 
 def main() -> None:
@@ -126,6 +125,7 @@ def _compare(name: str, capture: Path, rounds: int) -> dict[str, object]:
     reports = [*python, "memray", "flamegraph", *THEIRS.get(name, ["--leaks"]), "-f"]
     reports += ["-o", str(theirs), str(capture)]
     pairs = [(_cost(open_it), _cost(reports)) for _ in range(rounds)]
+    held = [(_memory(open_it), _memory(reports)) for _ in range(max(rounds // 2, 1))]
     again = _again(capture)
     return {
         "capture": name,
@@ -134,7 +134,7 @@ def _compare(name: str, capture: Path, rounds: int) -> dict[str, object]:
         "theirs_s": statistics.median(other.time_s for _, other in pairs),
         "time": statistics.median(ours.time_s / other.time_s for ours, other in pairs),
         "cpu": statistics.median(ours.cpu_s / other.cpu_s for ours, other in pairs),
-        "memory": statistics.median(o.memory_bytes / t.memory_bytes for o, t in pairs),
+        "memory": statistics.median(ours / theirs for ours, theirs in held),
         "again": again / statistics.median(other.time_s for _, other in pairs),
         "size": _own_part(page, r"<script>.*?</script>") / _own_part(theirs),
         "page_bytes": page.stat().st_size,
@@ -149,22 +149,21 @@ def _judged(row: dict[str, object], key: str) -> str:
 
 
 def _cost(command: list[str]) -> Cost:
-    begin, most, done = time.perf_counter(), 0, threading.Event()
-    process = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    def watch() -> None:
-        nonlocal most
-        while not done.wait(0.02):
-            most = max(most, sum(_held(process)))
-
-    watching = threading.Thread(target=watch, daemon=True)
-    watching.start()
+    begin = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)  # with what its children used
     took = time.perf_counter() - begin
-    done.set()
-    watching.join()
     assert status == 0, command
-    return Cost(took, used.ru_utime + used.ru_stime, most)
+    return Cost(took, used.ru_utime + used.ru_stime)
+
+
+def _memory(command: list[str]) -> int:
+    most, process = 0, psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None:
+        most = max(most, sum(_held(process)))
+        time.sleep(0.01)
+    assert process.returncode == 0, command
+    return most
 
 
 def _held(process: psutil.Process) -> Iterator[int]:

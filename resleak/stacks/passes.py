@@ -27,7 +27,7 @@ USUAL_MS = 10
 #: Snapshots that a reader can be made to expect; more would be days.
 _MOST = 10**7
 #: Fewer than this, while there are more, and the file is read again: it was not the usual time.
-_FEWEST = 16
+_FEWEST = 8
 _ALL = 2**62
 T = TypeVar("T")
 
