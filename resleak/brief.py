@@ -145,7 +145,7 @@ def _block(finding: Finding) -> str:
     chips = "".join(f'<span class="chip {_kind(w)}">{escape(w)}</span>' for w in finding.verdicts)
     rows = "".join(f"<dt>{name}</dt><dd>{inline(told)}</dd>" for name, told in _told(finding))
     head = f"<h3><code>{escape(finding.name)}</code> {chips}</h3>" if finding.name else chips
-    title = f"<p>{inline(finding.title)}</p>" if finding.title else ""
+    title = f"<p>{inline(finding.title)}</p>" if finding.title not in ("", finding.name) else ""
     return f'<div class="finding">{head}{title}<dl>{rows}</dl></div>'
 
 
@@ -183,5 +183,5 @@ def markdown(title: str, lead: str, findings: Iterable[Finding], made: Mapping[s
 def _lines(finding: Finding) -> Iterator[str]:
     name = f"`{finding.name}`: " if finding.name else ""
     yield f"### {name}{', '.join(finding.verdicts)}\n"
-    yield from [f"{finding.title}\n"] if finding.title else []
+    yield from [f"{finding.title}\n"] if finding.title not in ("", finding.name) else []
     yield from (f"- {what}: {told}" for what, told in _told(finding))

@@ -200,7 +200,7 @@ def test_limits_are_shown_by_variant(tmp_path):
     rows = cells(figures.limits_table(judgement))
     assert rows[0] == ["■ leaky", "fds ≤ 150 always", "broken", "400", "the seed's budget"]
     assert rows[1][2:4] == ["holds", "100"]
-    assert "no limit" in figures.limits_table(judged(tmp_path / "none"))._repr_html_()
+    assert "No limit is declared" in figures.limits_table(judged(tmp_path / "none"))._repr_html_()
 
 
 def with_lags(folder, **options):

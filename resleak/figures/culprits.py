@@ -37,7 +37,7 @@ def culprits_table(judgement: Judgement) -> Table:
     told = [(name, s) for name in order(list(variants)) for s in variants[name].because]
     frame = pd.DataFrame(told, columns=["variant", "because"])
     if not told:
-        return Table(note("Nobody is to blame: nothing is wrong, or it was not inspected."), frame)
+        return Table(note("Nobody was seen to hold on to anything, or to hold anything up."), frame)
     return Table(table([text("variant"), text("because")], _sentences(told)), frame)
 
 

@@ -101,7 +101,7 @@ def limits_table(judgement: Judgement) -> Table:
     parts = [judgement.variants[name].limits.assign(variant=name) for name in names]
     frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
     if frame.empty:
-        return Table(note("This scenario declares no limit."), frame)
+        return Table(note("No limit is declared."), frame)
     head = [text("variant"), text("limit"), text(""), right("worst reading"), text("from")]
     body = [_limit_cells(row, names) for row in frame.to_dict("records")]
     return Table(table(head, body), frame)

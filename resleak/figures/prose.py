@@ -55,7 +55,7 @@ def about(judgement: Judgement) -> Prose:
     """
     scenario = judgement.scenario
     source = f"Seed {scenario['seed']}: “{scenario['claim']}”" if scenario["claim"] else ""
-    title = f"**{scenario['title'] or scenario['name']}**"
+    title = f"**{scenario['title']}**" if scenario["title"] not in ("", scenario["name"]) else ""
     _, _, rest = scenario["doc"].partition("\n")
     told = "\n\n".join(part for part in (title, source, rest.strip()) if part)
     return Prose(_without_tags(told))
