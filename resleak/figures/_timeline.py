@@ -122,8 +122,9 @@ def _line(row: Row, name: str, mark: Mark, in_legend: bool) -> go.Scatter:
         name=name,
         legendgroup=name,
         showlegend=in_legend,
-        mode="lines",
+        mode="lines" if np.isfinite(y).sum() > 1 else "markers",
         line={"color": mark.colour, "dash": mark.dash, "width": 2},
+        marker={"color": mark.colour},
         hovertemplate=f"%{{y:.5~g}} {row.unit}",
     )
 
