@@ -167,6 +167,10 @@ class Desk:
         """Wait until it is on the page."""
         self.book.locator(what).first.wait_for(state="attached", timeout=_PATIENCE_MS)
 
+    def gone(self, what: str) -> None:
+        """Wait until the book no longer has something."""
+        self.book.locator(what).first.wait_for(state="detached", timeout=_PATIENCE_MS)
+
     def press(self, what: str) -> None:
         """Press a button as soon as it can be pressed."""
         self.book.locator(what).first.click(timeout=_PATIENCE_MS)
