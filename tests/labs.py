@@ -50,7 +50,10 @@ class Lab:
     root: Path
 
     def address(self, notebook: str) -> str:
-        return f"{self.url}/lab/tree/notebooks/{notebook}?token={self.token}"
+        # A workspace each: else the books of others come up with it, and the bar below, which says
+        # that a kernel is there, may be speaking of theirs.
+        workspace = notebook.removesuffix(".ipynb")
+        return f"{self.url}/lab/workspaces/{workspace}/tree/notebooks/{notebook}?token={self.token}"
 
 
 @contextmanager
