@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import os
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -23,8 +24,8 @@ def _begin(arguments: list[str]) -> None:
     from resleak import recording
 
     for before, argument in zip(["", *arguments], arguments, strict=False):
-        if before != "-o" and (file := Path(argument)).is_file():
-            recording.begin(file, fresh="--fresh" in arguments)
+        if before != "-o" and os.path.isfile(argument):
+            recording.begin(Path(argument), fresh="--fresh" in arguments)
 
 
 if __name__ == "__main__":

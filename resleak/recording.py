@@ -255,7 +255,7 @@ def _literal(name: str) -> str:
 
 def _check(file: Path) -> None:
     """Refuse what is no file: opening a pipe would wait for ever."""
-    if not file.exists():
+    if not os.path.exists(file):  # what cannot be a name is no file either
         raise StoreError(f"{file.name} is missing: there is no such file")
     if not file.is_file():
         what = "a folder" if file.is_dir() else "no regular file"

@@ -89,6 +89,9 @@ def test_a_run_ends_with_a_verdict_and_a_flame_graph(panels):
     panels.seen(".resleak-panel >> text=leaks")
     panels.press(".resleak-panel button:has-text('Memory')")
     panels.seen(".resleak-panel .resleak-flame canvas")
+    panels.seen(".resleak-panel >> text=of what grew")
+    told = panels.book.locator(".resleak-panel").first.inner_text()
+    assert "from resleak/scenarios/arc/auth_cache.py:59 in verify" in told
 
 
 def test_searching_narrows_the_list(panels):
@@ -109,6 +112,8 @@ def test_two_captures_are_compared(panels):
     panels.seen(".resleak-panel td:has-text('within ±')")
     panels.press(".resleak-panel >> nth=1 >> button:has-text('Memory')")
     panels.seen(".resleak-panel >> nth=1 >> .resleak-flame canvas")
+    told = panels.book.locator(".resleak-panel").nth(1).inner_text()
+    assert "arc/auth_cache leaky → arc/auth_cache fixed" in told
 
 
 def test_nothing_of_the_panels_leaves_the_machine(panels):

@@ -279,8 +279,18 @@ def test_the_command_writes_json(plain: Path, opened: Recording) -> None:
     assert told["warnings"] == []
 
 
-def test_the_command_fails_in_one_line(tmp_path: Path) -> None:
-    """A file that is none gives exit code 2 and one sentence."""
-    ran = run(str(tmp_path / "nothing.bin"))
+@pytest.mark.parametrize("name", ["nothing.bin", "x" * 300])
+def test_the_command_fails_in_one_line(tmp_path: Path, name: str) -> None:
+    """A file that is none, if only for its name's length, gives exit code 2 and one sentence."""
+    ran = run(str(tmp_path / name))
     assert ran.returncode == 2
-    assert ran.stderr == "resleak: nothing.bin is missing: there is no such file\n"
+    assert ran.stderr == f"resleak: {name} is missing: there is no such file\n"
+
+
+def test_what_was_begun_for_wrong_arguments_is_dropped(tmp_path: Path, plain: Path) -> None:
+    """Reading begins before the arguments are known; if they are wrong, nothing of it is left."""
+    copy = Path(shutil.copy(plain, tmp_path / "copy.bin"))
+    ran = run(str(copy), "--nonsense")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "--nonsense" in ran.stderr
+    assert [*tmp_path.iterdir()] == [copy]

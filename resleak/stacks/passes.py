@@ -84,7 +84,7 @@ def begun(
         Of more snapshots than about twice as many, some are passed over.
     follow : callable
         Is given memray's temporal records, or of a file that has only sums what was left. May be
-        called in a forked process, which has to be told of numpy: it is not yet loaded there.
+        called in a process that was forked before numpy was loaded.
 
     Yields
     ------
