@@ -58,6 +58,22 @@ def test_sockets_and_children_are_counted(outside: gauges.Outside) -> None:
     assert changed == {"sockets": 1, "sockets_listen": 1, "children": 1}
 
 
+def test_children_are_counted_from_inside_too() -> None:
+    """A shell with a child of its own is two; what ended counts until it was waited for."""
+    inside = gauges.inside_readers()["children"]
+    before = inside()
+    script = ["sh", "-c", "sleep 60 & echo up; read line; kill $!"]
+    shell = subprocess.Popen(script, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    ended = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    assert shell.stdout is not None
+    assert shell.stdout.readline() == b"up\n"
+    assert inside() == before + 3
+    shell.communicate(b"\n")
+    ended.wait()
+    assert inside() == before
+
+
 def test_process_that_is_gone_reads_nothing() -> None:
     """Once a process has ended, its readings are empty and nothing is raised."""
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
