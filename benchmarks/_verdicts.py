@@ -13,8 +13,9 @@ import pandas as pd
 from _corpus import KEPT, WARMUP, Workload, folder
 from scipy import stats
 
-from resleak import certificate, frames, gauges, growth, rates
-from resleak.certificate import ALPHA, certify
+from resleak import certificate, comparison, frames, gauges, growth, rates
+from resleak.certificate import ALPHA
+from resleak.declare import Gauge
 from resleak.errors import StoreError
 
 #: Steady steps after which a verdict is asked for.
@@ -23,11 +24,12 @@ LOOKS = (3, 60, 120, 240, 540)
 SCORED = 240
 _WORST_FIRST = ("leak", "deferred", "inconclusive", "bounded", "level")
 _MB_PER_H = 10e6 / 3600
+_JUDGE = (growth, rates, gauges, certificate, comparison)
 
 
 def judge_code() -> str:
     """Return what tells one state of the judge from another."""
-    text = "".join(inspect.getsource(module) for module in (growth, rates, gauges, certificate))
+    text = "".join(inspect.getsource(module) for module in _JUDGE)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -67,11 +69,15 @@ def _certificate(captures: frames.Captures, variant: str, told: dict[str, Any]) 
     sides = [upto(frames.traces(captures.select(variant=v)), 120) for v in ("leaky", "fixed")]
     for name in told["expect"]:
         gauge = gauges.BUILTIN.get(name) or frames.gauges_of(captures)[name]
-        old, new = (growth.run_rates(side, name) for side in sides)
-        margin = growth.floor(gauge, sides[1])
-        told_of = certify(old, new, margin)
-        found = {"lower": bool(told_of.p < ALPHA), "answer": told_of.answer, "gauge": name}
-        yield {**told, "look": 120, "tool": "certificate", **found}
+        yield {**told, "look": 120, "tool": "certificate", **certified(gauge, *sides)}
+
+
+def certified(gauge: Gauge, before: pd.DataFrame, after: pd.DataFrame) -> dict[str, Any]:
+    """Return what the runs of two sides, twins of each other, certify of one gauge."""
+    found = comparison.certificate(gauge, before, after, twins=True)
+    numbers = {"p": found.p, "bound": found.bound, "margin": found.margin, "needs": found.needs}
+    told = {key: float(f"{number:.4g}") for key, number in numbers.items()}
+    return {"lower": bool(found.p < ALPHA), "answer": found.answer, "gauge": gauge.name, **told}
 
 
 def upto(trace: pd.DataFrame, steps: int) -> pd.DataFrame:

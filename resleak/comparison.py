@@ -88,12 +88,13 @@ def compare(
         raise StoreError("these captures have no gauge in common; compare runs of one scenario")
     if unknown := set(margins or ()) - set(common):
         raise StoreError(f"no gauge {', '.join(sorted(unknown))} here; known: {', '.join(common)}")
+    twins = _seeds(before) == _seeds(after)
     rows = [
         _row(
             gauges[name],
             judged[0].loc[name],
             judged[1].loc[name],
-            _certificate(gauges[name], old, new, (margins or {}).get(name)),
+            certificate(gauges[name], old, new, (margins or {}).get(name), twins=twins),
         )
         for name in common
     ]
@@ -107,11 +108,34 @@ def _check_one_variant(*sides: Captures) -> None:
             raise StoreError(f"one side holds {len(names)} variants ({', '.join(names)}); give one")
 
 
-def _certificate(
-    gauge: Gauge, before: pd.DataFrame, after: pd.DataFrame, margin: float | None
+def certificate(
+    gauge: Gauge,
+    before: pd.DataFrame,
+    after: pd.DataFrame,
+    margin: float | None = None,
+    *,
+    twins: bool,
 ) -> Certificate:
+    """Certify what the runs of two variants say of one gauge.
+
+    Parameters
+    ----------
+    gauge : Gauge
+        What to compare.
+    before, after : DataFrame
+        Traces of one variant each.
+    margin : float, optional
+        What counts as nothing, in the gauge's unit per step; else its floor.
+    twins : bool
+        Whether runs of one number have the same seed on both sides.
+    """
     old, new = (growth.run_rates(side, gauge.name) for side in (before, after))
-    return certify(old, new, growth.floor(gauge, after) if margin is None else margin)
+    changes = growth.paired_rates(before, after, gauge.name) if twins else None
+    return certify(old, new, growth.floor(gauge, after) if margin is None else margin, changes)
+
+
+def _seeds(side: Captures) -> dict[int, Any]:
+    return {c.run: c.manifest["seed"] for c in side if c.instrument == "gauges"}
 
 
 def _row(gauge: Gauge, old: pd.Series, new: pd.Series, certified: Certificate) -> dict[str, Any]:

@@ -32,6 +32,8 @@ _LEAST_DROP = 2.0
 _LEAST_CLIMBS = 20
 #: Collections in each half of a run in which a count may rest for most of the time.
 _LEAST_HALF = 10
+#: Jumps of which the smallest is at least this share of the largest are of one size.
+_EVEN = 0.8
 #: Blocks come in sizes: a leak of bytes is seen surely from so much above the floor.
 _UNEVEN = 0.25
 #: The columns that are in the gauge's unit per step.
@@ -158,6 +160,35 @@ def run_rates(trace: pd.DataFrame, gauge: str) -> np.ndarray:
     steady = series(Readings(trace), gauge).steady
     enough = [points for points in steady if len(points) >= FEWEST]
     return rates.replicates(_late(enough)) if enough else np.empty(0)
+
+
+def paired_rates(before: pd.DataFrame, after: pd.DataFrame, gauge: str) -> np.ndarray:
+    """Return by how much the rate of each run of a variant is above that of its twin before.
+
+    What twins do alike, because they share a seed, is not in the difference of their curves.
+
+    Parameters
+    ----------
+    before, after : DataFrame
+        The runs of one variant each; twins have the same number.
+    gauge : str
+        A column.
+
+    Returns
+    -------
+    array, shape (runs,) or (2 runs,)
+        As those of `run_rates`; empty if the runs are no twins.
+    """
+    sides = [series(Readings(side), gauge).steady for side in (before, after)]
+    if [run[:, 0].tolist() for run in sides[0]] != [run[:, 0].tolist() for run in sides[1]]:
+        return np.empty(0)
+    begin = max((rates.warmup_end(side) for side in sides if side), default=0.0)
+    changes = [
+        np.column_stack([old[:, 0], new[:, 1] - old[:, 1]])[old[:, 0] >= begin]
+        for old, new in zip(*sides, strict=True)
+    ]
+    enough = [points for points in changes if len(points) >= FEWEST]
+    return rates.replicates(enough) if enough else np.empty(0)
 
 
 def floor(gauge: Gauge, trace: pd.DataFrame) -> float:
@@ -349,6 +380,8 @@ def _steps(late: Runs) -> float:
 def _verdict(
     gauge: Gauge, seen: Series, late: Runs, found: Rate, floor: float
 ) -> tuple[Verdict, str]:
+    if gauge.family == "memory" and _jumps_alike(gauge, seen) and _left(seen, late) > DRAINED:
+        return "leak", "jumps now and then, by as much each time, and rests between"
     if found.low > floor and found.p < ALPHA:
         return _climbing(gauge, seen, late, floor)
     if gauge.family in _COUNTED and _rises_now_and_then(seen) and _left(seen, late) > DRAINED:
@@ -384,6 +417,26 @@ def _rises_now_and_then(seen: Series) -> bool:
     rises = [np.diff(half[:, 1]) for half in halves]
     long_enough = min(len(rise) for rise in rises) >= _LEAST_HALF
     return long_enough and all(rise.sum() >= 1 and rise.min() >= 0 for rise in rises)
+
+
+def _jumps_alike(gauge: Gauge, seen: Series) -> bool:
+    """Tell whether each run rests but for jumps of one size, in both halves, up to the end.
+
+    A table that grows jumps as well, by more each time, and ever more seldom.
+    """
+    return all(_even_jumps(points, gauge.rise) for points in seen.steady)
+
+
+def _even_jumps(points: np.ndarray, least: float) -> bool:
+    rises = np.diff(points[:, 1])
+    jumps = rises > max(rises.max() / 2, 0.0)
+    at, sizes = points[1:, 0][jumps], rises[jumps]
+    if not 2 <= len(at) <= len(rises) / 4 or sizes.sum() < least:
+        return False
+    even = sizes.min() > _EVEN * sizes.max()
+    rests = np.abs(rises[~jumps]).sum() < (1 - _EVEN) * sizes.sum()
+    goes_on = points[-1, 0] - at[-1] <= np.diff(at).max() / _EVEN
+    return bool(even and rests and goes_on)
 
 
 def _probability(runs: Runs, found: Rate, floor: float) -> float:
