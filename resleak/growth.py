@@ -404,7 +404,7 @@ def _climbing(gauge: Gauge, seen: Series, late: Runs, floor: float) -> tuple[Ver
     fading = rates.fading(late)
     if fading < FADING:
         return "inconclusive", f"still climbs, but fades: {_more(seen, late, 2.0)}"
-    if fading < 0.8 and rates.saturates(seen.steady):
+    if rates.saturates(seen.steady):
         return "inconclusive", f"bends like something that fills: {_more(seen, late, 2.0)}"
     if gauge.family in _COUNTED and _left(seen, late) <= DRAINED:
         return "deferred", "climbs under load and drains when it stops"

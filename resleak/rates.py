@@ -24,6 +24,10 @@ _BLOCK = 3
 _ENOUGH_RUNS = 3
 #: What a single line misses, as a share of the whole rise, for a split to be considered.
 _BEND = 0.01
+#: From so large a difference on the information criterion counts as very strong evidence.
+_MARGIN = 10.0
+#: What fills has bent when its last slope is less than this share of its first.
+_BENT = 0.6
 
 
 @dataclass(frozen=True)
@@ -202,10 +206,11 @@ def fading(runs: Runs) -> float:
 
 
 def saturates(runs: Runs) -> bool:
-    """Tell whether a curve that levels off explains the mean curve better than a straight line.
+    """Tell whether a curve that levels off explains the mean curve, and nothing else does better.
 
-    By the Bayesian information criterion, by a margin of 10, and only if the fitted curve has
-    bent noticeably by the last step.
+    By the Bayesian information criterion, by a margin of 10: the curve is better than a straight
+    line, has bent noticeably by the last step, and is not made better by a climb beside it, as that
+    of a leak during a warm-up would be.
 
     References
     ----------
@@ -215,12 +220,14 @@ def saturates(runs: Runs) -> bool:
     if np.ptp(y) == 0 or len(x) < 2 * FEWEST:
         return False
     t, v = (x - x[0]) / np.ptp(x), (y - y[0]) / np.ptp(y)
-    fits = [_saturating_fit(t, v, tau) for tau in np.geomspace(0.1, 2.0, 16)]
-    best, remaining = min(fits)
-    straight = _sum_of_squares(t, v)
-    n = len(x)
-    gain = n * np.log((straight + 1e-12) / (best + 1e-12)) - np.log(n)
-    return bool(gain > 10 and remaining < 0.6)
+    filling, tau = _best_bend(t, v)
+    leaking_too, _ = _best_bend(t, v, t)
+    bent = np.exp(-1 / tau) < _BENT
+    return bool(
+        bent
+        and _gain(_squares(v, t), filling, len(t)) > _MARGIN
+        and _gain(filling, leaking_too, len(t)) <= _MARGIN
+    )
 
 
 def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -294,14 +301,28 @@ def theil_sen(x: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.f
     return np.asarray(np.median(slopes, axis=1))
 
 
-def _saturating_fit(t: Points, v: Points, tau: float) -> tuple[float, float]:
-    """Fit ``a + b (1 - exp(-t / tau))``: the squares left, and the last slope over the first."""
-    bent = 1 - np.exp(-t / tau)
-    return _sum_of_squares(bent, v), float(np.exp(-1 / tau))
+def _best_bend(t: Points, values: Points, *beside: Points) -> tuple[float, float]:
+    """Fit ``1 - exp(-t / tau)``, and shapes beside it: the squares that are left, and tau."""
+    from scipy.optimize import minimize_scalar
+
+    def left(log_tau: float) -> float:
+        return _squares(values, 1 - np.exp(-t / np.exp(log_tau)), *beside)
+
+    grid = np.log(np.geomspace(0.03, 2.0, 24))
+    at = int(np.argmin([left(log_tau) for log_tau in grid]))
+    bounds = grid[max(0, at - 1)], grid[min(len(grid) - 1, at + 1)]
+    found = minimize_scalar(left, bounds=bounds, method="bounded", options={"xatol": 1e-6})
+    return float(found.fun), float(np.exp(found.x))
 
 
-def _sum_of_squares(x: Points, y: Points) -> float:
-    from scipy import stats
+def _gain(simple: float, better: float, points: int) -> float:
+    """Return by how much a fit with one parameter more is to be preferred."""
+    return float(points * np.log((simple + 1e-12) / (better + 1e-12)) - np.log(points))
 
-    line = stats.linregress(x, y)
-    return float(np.sum((y - line.slope * x - line.intercept) ** 2))
+
+def _squares(values: Points, *shapes: Points) -> float:
+    """Return the squares that are left of a fit by shapes of which none falls."""
+    from scipy.optimize import nnls
+
+    design = np.column_stack([shape - shape.mean() for shape in shapes])
+    return float(nnls(design, values - values.mean())[1] ** 2)

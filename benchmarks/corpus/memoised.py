@@ -7,7 +7,7 @@ from _work import pair
 
 @functools.cache
 def answer(step, size):
-    return bytes(size)
+    return bytes(size + 48)  # one of no bytes would be the interpreter's own
 
 
 scenario = pair(
