@@ -33,7 +33,7 @@ BUILTIN = {
         Gauge("sockets", "sockets", "internet sockets in any state", family="handles"),
         Gauge("children", "processes", "child processes, recursively", family="handles"),
         Gauge("blocks", "blocks", "memory blocks of Python's allocator", family="objects",
-              floor=0.1, rise=500),
+              floor=0.05, rise=500),
         Gauge("objects", "objects", "objects the garbage collector tracks", family="objects",
               floor=0.05, rise=200),
         Gauge("heap", "B", "bytes of all blocks, with Python's allocator off", family="memory",

@@ -19,7 +19,7 @@ from resleak.declare import Gauge, Verdict
 from resleak.rates import FEWEST, Rate, Runs
 
 #: Chance of a false alarm over all gauges of a variant.
-ALPHA = 0.01
+ALPHA = 0.001
 #: A climb whose second half has less than this share of the first half's rate is fading.
 FADING = 0.5
 #: A climb of which at most this share is left once the load has stopped has drained.
