@@ -59,7 +59,7 @@ def _asked(ask: Any, one: corpus.Workload, variant: str) -> dict[str, Any]:
 def _psleak(what: list[str]) -> dict[str, Any]:
     done = _ran([str(PYTHON), str(_RUN), "psleak", *what], PYTHONMALLOC="malloc")
     if done.returncode:
-        return {"verdict": "inconclusive", "why": done.stderr[-200:]}
+        return {"verdict": "inconclusive", "why": done.stderr.strip().splitlines()[-1][:200]}
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 

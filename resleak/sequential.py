@@ -18,13 +18,12 @@ from resleak.spawn import describe
 class Look:
     """One turn: so many runs, of so many times the steps that the scenario declares."""
 
-    factor: float
+    factor: int
     runs: int
 
 
-#: A first look finds what is plain; then ever more steps, and more runs, where it is not.
-LOOKS = (Look(0.25, 3), Look(1, 3), Look(2, 5), Look(4, 5), Look(8, 5), Look(16, 5), Look(32, 5))
-_FEWEST_STEPS = 24
+#: The declared steps come first: fewer show no bend in what only fills (docs/decisions/0019).
+LOOKS = (Look(1, 3), Look(2, 5), Look(4, 5), Look(8, 5), Look(16, 5), Look(32, 5))
 #: Called at the begin of each look with its steps, its runs and the variants in it.
 OnLook = Callable[[int, int, list[str]], None]
 
@@ -37,6 +36,8 @@ class Outcome:
     ----------
     steps : dict of str to int
         Steady steps of the last look at each variant.
+    verdicts : dict of str to str
+        What the last look at each variant showed.
     undecided : dict of str to str
         What is open still, and what it would take, by variant.
     spent_s : float
@@ -44,16 +45,16 @@ class Outcome:
     """
 
     steps: dict[str, int] = field(default_factory=dict)
+    verdicts: dict[str, str] = field(default_factory=dict)
     undecided: dict[str, str] = field(default_factory=dict)
     spent_s: float = 0.0
 
-    def note(self, captures: Captures, look: Look, steps: dict[str, int]) -> None:
+    def note(self, captures: Captures, steps: dict[str, int]) -> None:
         """Take in what a look showed of its variants."""
         judged = claims.judge(captures).variants
         self.steps |= steps
-        self.undecided = {
-            name: _open(judged[name]) for name in steps if not _decided(judged[name], look)
-        }
+        self.verdicts |= {name: judged[name].verdict for name in steps}
+        self.undecided = {name: _open(judged[name]) for name in steps if judged[name].undecided}
 
 
 def capture_until_sure(
@@ -88,23 +89,18 @@ def capture_until_sure(
     todo = list(options.pop("variants", None) or declared["variants"])
     began, outcome, per_step = time.monotonic(), Outcome(), 0.0
     for look in LOOKS:
-        steps = max(_FEWEST_STEPS, round(declared["steps"] * look.factor))
+        steps = declared["steps"] * look.factor
         work = steps * look.runs * len(todo)
         if not todo or (look.factor > 1 and outcome.spent_s + per_step * work > budget_s):
             break
         on_look(steps, look.runs, todo)
         how = {"steps": steps, "runs": look.runs, "stacks": False, "out": out, **options}
         runner.capture(scenario, variants=todo, **how)
-        outcome.note(frames.load(out / declared["name"]), look, dict.fromkeys(todo, steps))
+        outcome.note(frames.load(out / declared["name"]), dict.fromkeys(todo, steps))
         spent = time.monotonic() - began
         per_step, outcome.spent_s = (spent - outcome.spent_s) / work, spent
         todo = list(outcome.undecided)
     return outcome
-
-
-def _decided(variant: VariantJudged, look: Look) -> bool:
-    """Tell whether a look settles it: a short one only finds leaks, it rules none out."""
-    return not variant.undecided and (look.factor >= 1 or variant.verdict == "leak")
 
 
 def _open(variant: VariantJudged) -> str:

@@ -24,6 +24,13 @@ def leaky(step, run):
 
 
 @scenario.variant()
+def full(step, run):
+    """Keep no more than fits."""
+    if step < 30:
+        table.append({"step": step, "body": object()})
+
+
+@scenario.variant()
 def fixed(step, run):
     """Keep nothing."""
 '''
@@ -42,11 +49,19 @@ def outcome(file: Path, tmp_path_factory: pytest.TempPathFactory) -> sequential.
     return sequential.capture_until_sure(str(file), budget_s=0.0, out=out)
 
 
-def test_it_stops_early_where_the_answer_is_certain(outcome: sequential.Outcome) -> None:
-    """A leak is settled by the first, short look; that there is none takes the declared steps."""
-    assert outcome.steps == {"leaky": 24, "fixed": 48}
+def test_it_stops_where_the_answer_is_certain(outcome: sequential.Outcome) -> None:
+    """What the declared steps decide is not run again."""
+    assert outcome.steps == {"leaky": 48, "full": 48, "fixed": 48}
     assert outcome.undecided == {}
     assert outcome.spent_s > 0
+
+
+def test_it_does_not_stop_before_what_fills_is_full(outcome: sequential.Outcome) -> None:
+    """A table that is filled in a straight line, and is full after half of the steps."""
+    found = outcome.verdicts
+    assert found["leaky"] == "leak"
+    assert found["full"] in ("level", "bounded")
+    assert found["fixed"] == "level"
 
 
 @pytest.mark.parametrize("budget", ["5", "m", "five minutes"])

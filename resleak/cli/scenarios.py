@@ -104,8 +104,9 @@ def _until_sure(
         **options,
     )
     for name, steps in found.steps.items():
+        decided = f"{found.verdicts[name]}, decided in {steps} steps"
         told = found.undecided.get(name)
-        console.out(f"{name}: {f'inconclusive: {told}' if told else f'decided in {steps} steps'}")
+        console.out(f"{name}: {f'inconclusive: {told}' if told else decided}")
 
 
 @app.command()
