@@ -2,7 +2,8 @@
 
 A null run is a window of 150 steps of a long run: its first 30 are its warm-up. Windows of one
 process follow each other, as the hours of a service do; the three runs of one verdict are the same
-window of three processes. What fills up is full in all windows but the first.
+window of three processes. What fills up is full in all windows but the first. A window and the
+next one of the same five processes are before and after a change that changed nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import _verdicts as verdicts
 import pandas as pd
 
 from resleak import frames, store
+from resleak.gauges import BUILTIN
 from resleak.plan import Plan, jobs, plan
 
 #: What only comes and goes, and nothing at all.
@@ -42,6 +44,9 @@ NAMES = [
     "workers-count=1",
     "seasonal-period=60",
 ]
+#: Gauges that scatter at all: those that are exact are never called lower where nothing changed.
+COMPARED = ("heap", "native", "blocks", "rss")
+TWINS = 5
 WINDOWS, STEPS, WARMUP, RUNS, SETS = 20, 150, 30, 3, 3
 _SEED = 3_000_000
 KEPT = corpus.KEPT.with_name("nulls")
@@ -69,8 +74,8 @@ class Null:
         return KEPT / f"{self.work.name}-{self.code}"
 
     def complete(self, _runs: int) -> bool:
-        """Whether at least one set of runs is there."""
-        return len(store.folders(self.folder)) >= RUNS if self.folder.exists() else False
+        """Whether all its runs are there."""
+        return not any(True for _ in self.missing())
 
     def missing(self) -> Iterator[Any]:
         """Yield the runs that are not there yet."""
@@ -81,17 +86,23 @@ class Null:
                 yield job
 
     def rows(self, _looks: tuple[int, ...]) -> Iterator[dict[str, Any]]:
-        """Yield a row for each verdict: a set of processes and a window."""
+        """Yield the verdicts on its windows, and what is certified of one window after another."""
         captures = frames.load(self.folder)
-        trace, gauges = frames.traces(captures), captures
+        trace = frames.traces(captures)
         told = {"workload": self.name, "half": "null", "code": self.code, "leaks": False}
         for start in range(1, len(captures) - RUNS + 2, RUNS):
             mine = trace[trace["run"].between(start, start + RUNS - 1)]
             for window in range(WINDOWS):
-                found = verdicts.verdict(_window(mine, window), gauges)
+                found = verdicts.verdict(_window(mine, window), captures)
                 wrong = {k: v for k, v in found["gauges"].items() if v["verdict"] == "leak"}
                 yield {**told, "set": start, "window": window, "verdict": found["verdict"],
                        "tool": "resleak", "gauges": wrong}  # fmt: skip
+        first = trace[trace["run"] <= TWINS]
+        for window in range(0, WINDOWS, 2):
+            sides = _window(first, window), _window(first, window + 1)
+            for gauge in COMPARED:
+                found = verdicts.certified(BUILTIN[gauge], *sides)
+                yield {**told, "window": window, "tool": "certificate", **found}
 
 
 def groups() -> list[Null]:

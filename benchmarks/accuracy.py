@@ -58,9 +58,9 @@ def _options() -> argparse.Namespace:
 
 
 def _measure(on: Callable[[], bool]) -> None:
-    """Make what is missing, the published half first, as long as there is time."""
+    """Make what is missing, what is published first, as long as there is time."""
     console = Console(stderr=True)
-    ordered = sorted(corpus.workloads(), key=lambda one: one.half != corpus.PUBLISHED)
+    ordered = sorted(corpus.workloads(), key=lambda one: one.half == corpus.TUNED)
     for one in ordered:
         for job in corpus.missing(one, RUNS):
             if not on():
@@ -98,13 +98,15 @@ def _judge(results: Path, looks: tuple[int, ...]) -> Iterator[dict[str, Any]]:
 
 
 def _print(rows: pd.DataFrame) -> None:
-    """Print the table of both halves, of the goals, against steps, and what was missed."""
+    """Print the tables: by tool, against steps, of the goals, and what was missed."""
     console = Console(width=150)
-    for half in (corpus.PUBLISHED, corpus.TUNED):
-        console.print(_table(accuracy.tools(rows, half), f"{half} half, 300 steps, 5 runs"))
+    for half in (corpus.PUBLISHED, corpus.HELD_OUT, corpus.TUNED):
+        console.print(_table(accuracy.tools(rows, half), f"{half}, 300 steps, 5 runs"))
     console.print(_table(accuracy.against_steps(rows), "against measured steps"))
-    console.print(_table(accuracy.goals(rows), "goals"))
-    console.print(_table(accuracy.misses(rows), "what was missed or left open"))
+    for half in (corpus.PUBLISHED, corpus.HELD_OUT):
+        console.print(_table(accuracy.goals(rows, half), f"goals, {half}"))
+        console.print(_table(accuracy.misses(rows, half), f"missed or left open, {half}"))
+        console.print(_table(accuracy.certificates(rows, half), f"fixes not certified, {half}"))
 
 
 def _table(rows: pd.DataFrame, title: str) -> Table:

@@ -36,6 +36,23 @@ ROWS = [
 ]
 
 
+def certified(workload: str, lower: bool, answer: str, half: str) -> dict[str, Any]:
+    """Return a row of what was compared before and after."""
+    named = row(workload, "fixed", "", half=half, tool="certificate", look=120)
+    numbers = {"gauge": "heap", "bound": 9.0, "margin": 8.0, "needs": 6}
+    return {**named, "lower": lower, "answer": answer, **numbers}
+
+
+COMPARED = [
+    certified("a", True, "fixed", "published"),
+    certified("b", True, "lower", "published"),
+    certified("c", False, "not fixed", "published"),
+    certified("d-pattern=late", False, "not fixed", "published"),
+    certified("null n", False, "not fixed", "null"),
+    certified("null n", True, "lower", "null"),
+]
+
+
 @pytest.fixture(scope="module")
 def rows() -> Any:
     return accuracy.frame(ROWS)
@@ -73,6 +90,27 @@ def test_misses_are_listed_with_their_reason(rows: Any) -> None:
         ["b", "fixed", "heap: climbs"],
     ]
     assert accuracy.beyond(rows)["workload"].tolist() == ["d"]
+
+
+def test_power_and_size_are_of_what_was_and_was_not_changed() -> None:
+    """Two of three fixes are shown, those that no run can show are left out; one of two is none."""
+    compared = accuracy.frame([*ROWS, *COMPARED])
+    goals = accuracy.goals(compared).set_index("measure")
+    goals.index = goals.index.str.split(": ").str[-1]
+    assert goals.loc["power", ["measured", "of"]].tolist() == [pytest.approx(2 / 3), 3]
+    assert goals.loc["size", ["measured", "of"]].tolist() == [0.5, 2]
+    assert accuracy.certificates(compared)["answer"].tolist() == ["lower", "not fixed"]
+
+
+def test_smallest_leaks_are_known_by_their_name() -> None:
+    """A workload of 16 B/step is one of them, and one of 16384 is not."""
+    found = [
+        row("a-rate=16", "leaky", "leak"),
+        row("b-rate=16-pattern=17th", "leaky", "level"),
+        row("c-rate=16384", "leaky", "level"),
+    ]
+    goals = accuracy.goals(accuracy.frame([*ROWS, *found])).set_index("measure")
+    assert goals.loc["leaks of 16 B/step found", ["measured", "of"]].tolist() == [0.5, 2]
 
 
 def test_goals_say_whether_they_hold(rows: Any) -> None:
