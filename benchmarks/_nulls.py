@@ -2,8 +2,8 @@
 
 A null run is a window of 150 steps of a long run: its first 30 are its warm-up. Windows of one
 process follow each other, as the hours of a service do; the three runs of one verdict are the same
-window of three processes. What fills up is full in all windows but the first. A window and the
-next one of the same five processes are before and after a change that changed nothing.
+window of three processes. What fills up is full in all windows but the first. The same window of
+five processes and of five others is before and after a change that changed nothing.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ NAMES = [
 ]
 #: Gauges that scatter at all: those that are exact are never called lower where nothing changed.
 COMPARED = ("heap", "native", "blocks", "rss")
+#: The first of the runs before and after: both sides read the same gauges in the same places.
+BEFORE, AFTER = 1, 7
 TWINS = 5
 WINDOWS, STEPS, WARMUP, RUNS, SETS = 20, 150, 30, 3, 3
 _SEED = 3_000_000
@@ -81,7 +83,7 @@ class Null:
         """Yield the runs that are not there yet."""
         made = plan(str(self.work.file), None, Path(), WINDOWS * STEPS, "quick")
         here = Plan(**{**vars(made), "out": self.folder})
-        for job in jobs(here, None, RUNS * SETS, _SEED, self.work.params):
+        for job in jobs(here, None, AFTER + TWINS - 1, _SEED, self.work.params):
             if job.instrument == "gauges" and not (job.folder / store.MANIFEST).exists():
                 yield job
 
@@ -90,16 +92,15 @@ class Null:
         captures = frames.load(self.folder)
         trace = frames.traces(captures)
         told = {"workload": self.name, "half": "null", "code": self.code, "leaks": False}
-        for start in range(1, len(captures) - RUNS + 2, RUNS):
+        for start in range(1, RUNS * SETS, RUNS):
             mine = trace[trace["run"].between(start, start + RUNS - 1)]
             for window in range(WINDOWS):
                 found = verdicts.verdict(_window(mine, window), captures)
                 wrong = {k: v for k, v in found["gauges"].items() if v["verdict"] == "leak"}
                 yield {**told, "set": start, "window": window, "verdict": found["verdict"],
                        "tool": "resleak", "gauges": wrong}  # fmt: skip
-        first = trace[trace["run"] <= TWINS]
-        for window in range(0, WINDOWS, 2):
-            sides = _window(first, window), _window(first, window + 1)
+        for window in range(WINDOWS):
+            sides = [_window(_five(trace, first), window) for first in (BEFORE, AFTER)]
             for gauge in COMPARED:
                 found = verdicts.certified(BUILTIN[gauge], *sides)
                 yield {**told, "window": window, "tool": "certificate", **found}
@@ -114,6 +115,12 @@ def missing() -> Iterator[Any]:
     """Yield all null runs that are not there yet, one set of each workload after the other."""
     todo = [job for group in groups() for job in group.missing()]
     yield from sorted(todo, key=lambda job: (job.run - 1) // RUNS)
+
+
+def _five(trace: pd.DataFrame, first: int) -> pd.DataFrame:
+    """Return five runs, numbered from one."""
+    mine = trace[trace["run"].between(first, first + TWINS - 1)]
+    return mine.assign(run=mine["run"] - first + 1)
 
 
 def _window(trace: pd.DataFrame, window: int) -> pd.DataFrame:
