@@ -348,7 +348,9 @@ def _at_once(gauge: Gauge, seen: Series) -> tuple[Verdict, Rate, float, str]:
     if not climbs or _left(seen, seen.steps) <= DRAINED:
         return "inconclusive", nothing, np.nan, _too_few(seen)
     found = Rate(float(rises.mean()), float(rises.min()), float(rises.max()), 0.5 ** len(rises))
-    return "leak", found, 0.0, f"climbed at each of {len(seen.steps[0])} steps and is held"
+    steps = len(seen.steps[0])
+    told = f"climbed at each of {steps} steps and is held; so would a pool of more than {steps}"
+    return "leak", found, 0.0, told
 
 
 def _rises(points: np.ndarray) -> np.ndarray:
