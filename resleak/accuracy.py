@@ -108,11 +108,11 @@ def goals(rows: pd.DataFrame, half: str = "published") -> pd.DataFrame:
     return pd.DataFrame([_goal(*one) for one in _goals(rows, half)])
 
 
-def misses(rows: pd.DataFrame, half: str = "published") -> pd.DataFrame:
+def misses(rows: pd.DataFrame, *halves: str) -> pd.DataFrame:
     """Return each verdict at 300 steps that was wrong or open: ``workload variant verdict why``."""
-    mine = rows[(rows["half"] == half) & (rows["tool"] == "resleak") & (rows["look"] == SCORED)]
-    mine = mine[~mine["beyond"] & (_wrong(mine) | (mine["verdict"] == _OPEN))]
-    return _explained(mine)
+    mine = rows[rows["half"].isin(halves or ("published",))]
+    mine = mine[(mine["tool"] == "resleak") & (mine["look"] == SCORED) & ~mine["beyond"]]
+    return _explained(mine[_wrong(mine) | (mine["verdict"] == _OPEN)])
 
 
 def beyond(rows: pd.DataFrame) -> pd.DataFrame:
