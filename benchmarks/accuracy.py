@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import _catalogue as catalogue
 import _corpus as corpus
 import _nulls as nulls
 import _peers_accuracy as peers
@@ -89,7 +90,7 @@ def _judge(results: Path, looks: tuple[int, ...], *, stored: bool) -> Iterator[d
     """
     warnings.simplefilter("ignore")
     known = _stored(results)
-    for one in [*corpus.workloads(), *nulls.groups()]:
+    for one in [*corpus.workloads(), *catalogue.scenarios(), *nulls.groups()]:
         key = f"{one.name} {one.code} {verdicts.judge_code()} {looks}"
         measured = one.complete(RUNS)
         if measured and key not in known:
@@ -102,7 +103,7 @@ def _judge(results: Path, looks: tuple[int, ...], *, stored: bool) -> Iterator[d
 def _print(rows: pd.DataFrame) -> None:
     """Print the tables: by tool, against steps, of the goals, and what was missed."""
     console = Console(width=150)
-    for half in (corpus.PUBLISHED, corpus.HELD_OUT, corpus.TUNED):
+    for half in (corpus.PUBLISHED, corpus.HELD_OUT, "catalogue", corpus.TUNED):
         console.print(_table(accuracy.tools(rows, half), f"{half}, 300 steps, 5 runs"))
     console.print(_table(accuracy.against_steps(rows), "against measured steps"))
     for half in (corpus.PUBLISHED, corpus.HELD_OUT):

@@ -1,0 +1,59 @@
+"""The catalogue's own variants among the rows, judged from the captures in ``data/``."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import _corpus as corpus
+
+from resleak import claims, frames
+from resleak.accuracy import SCORED
+from resleak.claims import VariantJudged
+
+DATA = corpus.HERE.parent / "data" / "captures"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One scenario with all its variants."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """Its name: theme and scenario."""
+        return self.folder.relative_to(DATA).as_posix()
+
+    @property
+    def code(self) -> str:
+        """What tells its captures from others."""
+        manifests = sorted(self.folder.rglob("manifest.json"))
+        return hashlib.sha256(b"".join(one.read_bytes() for one in manifests)).hexdigest()[:12]
+
+    def complete(self, _runs: int) -> bool:
+        """Whether its captures are there; they are part of the repository."""
+        return True
+
+    def rows(self, _looks: tuple[int, ...]) -> Iterator[dict[str, Any]]:
+        """Yield a row for each variant: a leak is one that its file declares."""
+        told = {"workload": self.name, "half": "catalogue", "tool": "resleak", "look": SCORED}
+        for name, variant in claims.judge(frames.load(self.folder)).variants.items():
+            leaks = any("leak" in words for words in variant.expect.values())
+            found = {"variant": name, "leaks": leaks, "verdict": _called(variant), "gauges": {}}
+            yield {**told, **found, "beyond": False}
+
+
+def scenarios() -> list[Scenario]:
+    """Return all scenarios that were captured."""
+    return [Scenario(folder) for folder in sorted(DATA.glob("*/*"))]
+
+
+def _called(variant: VariantJudged) -> str:
+    """Return what was said of its growth, in the gauges that the scenario is about."""
+    if any("leak" in words for name, words in variant.symptoms.items() if name in variant.evidence):
+        return "leak"
+    return "inconclusive" if variant.undecided else "level"
