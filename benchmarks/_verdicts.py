@@ -13,7 +13,7 @@ import pandas as pd
 from _corpus import KEPT, WARMUP, Workload, folder
 from scipy import stats
 
-from resleak import certificate, comparison, frames, gauges, growth, rates
+from resleak import certificate, comparison, frames, gauges, growth, rates, readings
 from resleak.certificate import ALPHA
 from resleak.declare import Gauge
 from resleak.errors import StoreError
@@ -24,7 +24,7 @@ LOOKS = (3, 60, 120, 240, 540)
 SCORED = 240
 _WORST_FIRST = ("leak", "deferred", "inconclusive", "bounded", "level")
 _MB_PER_H = 10e6 / 3600
-_JUDGE = (growth, rates, gauges, certificate, comparison)
+_JUDGE = (growth, rates, readings, gauges, certificate, comparison)
 
 
 def judge_code() -> str:

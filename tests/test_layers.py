@@ -53,6 +53,7 @@ READING = {
     "limits",
     "logs",
     "rates",
+    "readings",
     "recording",
     "shelf",
     "stacks",
