@@ -175,7 +175,7 @@ def steps_to_verdict(rows: pd.DataFrame, counts: bool) -> np.ndarray:
     found = [
         _first_for_good(mine)
         for name, mine in leaky.groupby("workload")
-        if _is_count(mine) == counts and (not counts or _every_step(str(name)))
+        if _is_count(mine) == counts and (not counts or _every_step(str(name), mine))
     ]
     return np.array(found, dtype=float)
 
@@ -236,8 +236,9 @@ def _is_count(rows: pd.DataFrame) -> bool:
     return bool(set(rows["expect"].iloc[0]) & _COUNTS)
 
 
-def _every_step(workload: str) -> bool:
-    return "pattern" not in workload and "rate" not in workload
+def _every_step(workload: str, rows: pd.DataFrame) -> bool:
+    """Tell whether it leaks one or more at every step, from the first on."""
+    return "pattern" not in workload and min(rows["truth"].iloc[0].values(), default=0) >= 1
 
 
 def _begun(workload: str) -> bool:

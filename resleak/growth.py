@@ -188,7 +188,8 @@ def _judge_one(gauge: Gauge, seen: Series) -> Judged:
         return judged(*_at_once(gauge, seen))
     late = _late(seen.steady)
     found, floor = rates.rate(late), _floor(gauge, late, seen.per)
-    found = replace(found, p=_probability(late, found, floor))
+    if not _jumps_alike(gauge, seen):
+        found = replace(found, p=_probability(late, found, floor))
     verdict, reason = _verdict(gauge, seen, late, found, floor)
     return judged(verdict, found, floor, reason)
 
@@ -240,7 +241,7 @@ def _steps(late: Runs) -> float:
 def _verdict(
     gauge: Gauge, seen: Series, late: Runs, found: Rate, floor: float
 ) -> tuple[Verdict, str]:
-    if gauge.family == "memory" and _jumps_alike(gauge, seen) and _left(seen, late) > DRAINED:
+    if _jumps_alike(gauge, seen) and _left(seen, late) > DRAINED:
         return "leak", "jumps now and then, by as much each time, and rests between"
     if found.low > floor and found.p < ALPHA:
         return _climbing(gauge, seen, late, floor)
@@ -280,11 +281,14 @@ def _rises_now_and_then(seen: Series) -> bool:
 
 
 def _jumps_alike(gauge: Gauge, seen: Series) -> bool:
-    """Tell whether each run rests but for jumps of one size, in both halves, up to the end.
+    """Tell whether each run rests but for jumps of one size, from its beginning to its end.
 
-    A table that grows jumps as well, by more each time, and ever more seldom.
+    A table that grows jumps as well, by more each time, and ever more seldom. Resident memory jumps
+    whenever the allocator asks for more.
     """
-    return all(_even_jumps(points, gauge.rise) for points in seen.steady)
+    least = max(gauge.rise, _LEAST_RISE)
+    kept = gauge.family != "resident"
+    return kept and all(_even_jumps(points, least) for points in seen.steady)
 
 
 def _even_jumps(points: np.ndarray, least: float) -> bool:
@@ -295,8 +299,9 @@ def _even_jumps(points: np.ndarray, least: float) -> bool:
         return False
     even = sizes.min() > _EVEN * sizes.max()
     rests = np.abs(rises[~jumps]).sum() < (1 - _EVEN) * sizes.sum()
-    goes_on = points[-1, 0] - at[-1] <= np.diff(at).max() / _EVEN
-    return bool(even and rests and goes_on)
+    longest = np.diff(at).max() / _EVEN
+    all_along = at[0] - points[0, 0] <= longest and points[-1, 0] - at[-1] <= longest
+    return bool(even and rests and all_along)
 
 
 def _probability(runs: Runs, found: Rate, floor: float) -> float:

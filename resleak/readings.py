@@ -9,7 +9,10 @@ import numpy as np
 import pandas as pd
 
 from resleak import rates
+from resleak.gauges import BUILTIN
 from resleak.rates import Runs
+
+_MEMORY = {one.name for one in BUILTIN.values() if one.family in ("memory", "objects", "resident")}
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,8 @@ class Series:
     Attributes
     ----------
     steady : list of array, shape (points, 2)
-        Step and value after each collection of the steady part, a list item a run.
+        Step and value after each collection of the steady part, a list item a run; of a count the
+        lowest until the next collection.
     steps : list of array, shape (steps, 2)
         Step and value of each step of the second half of the warm-up and of the steady part.
     start, settled : float
@@ -79,7 +83,7 @@ class Readings:
         values = self.values(gauge)
         after = self.after & ~np.isnan(values)
         by_run = [after & (self.run == run) for run in self.runs]
-        steady = [_points(self.step, values, rows & self.steady) for rows in by_run]
+        steady = [self._points(values, rows, gauge not in _MEMORY) for rows in by_run]
         return Series(
             steady=[points for points in steady if len(points)],
             steps=_each_step(self, values),
@@ -91,11 +95,23 @@ class Readings:
             per=self.per,
         )
 
+    def _points(self, values: np.ndarray, after: np.ndarray, lowest: bool) -> np.ndarray:
+        """Return the reading after each steady collection of a run, or the lowest up to the next.
 
-def _points(step: np.ndarray, values: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    points = np.column_stack([step[rows], values[rows]]).astype(float)
-    last_of_its_step = np.append(np.diff(points[:, 0]) != 0, True)[: len(points)]
-    return rates.thin(points[last_of_its_step])
+        A count swings with the load, and its low readings less than any one of them; of memory
+        the low ones are those of what was freed just before.
+        """
+        at = np.flatnonzero(after & self.steady)
+        last = np.append(np.diff(self.step[at]) != 0, True)[: len(at)]
+        at = at[last]
+        points = np.column_stack([self.step[at], values[at]]).astype(float)
+        if lowest and len(at):
+            rows = self.steady & self.stepped & ~np.isnan(values) & (self.run == self.run[at[0]])
+            begins = np.searchsorted(self.step[rows], points[:, 0], side="right")
+            blocks = np.split(values[rows], begins)[1:]
+            both = zip(points[:, 1], blocks, strict=True)
+            points[:, 1] = [min([reading, *block]) for reading, block in both]
+        return rates.thin(points)
 
 
 def _each_step(readings: Readings, values: np.ndarray) -> Runs:

@@ -102,6 +102,58 @@ def test_a_step_up_in_capacity_is_not_a_leak(curve: made.Curve) -> None:
     assert judged["verdict"] != "leak"
 
 
+def now_and_then(sizes: list[float], at_steps: list[int]) -> made.Curve:
+    """Return a curve that rests but for jumps of these sizes after these steps."""
+
+    def curve(at: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        jumps = sum(size * (at > step) for size, step in zip(sizes, at_steps, strict=True))
+        return 1e6 + rng.normal(0, 100, len(at)) + jumps
+
+    return curve
+
+
+@pytest.mark.parametrize(
+    ("sizes", "at_steps", "leaks"),
+    [
+        ([1e5, 1e5], [105, 205], True),
+        ([1e5, 2e5], [105, 205], False),
+        ([1e5, 1e5], [75, 95], False),
+        ([1e5, 1e5], [265, 285], False),
+    ],
+)
+def test_jumps_are_a_leak_if_they_go_on_as_they_were(
+    sizes: list[float], at_steps: list[int], leaks: bool
+) -> None:
+    """Two jumps of one size, as far apart as from the ends, are a leak; all others are a doubt."""
+    judged = verdict(made.trace(now_and_then(sizes, at_steps), gauge="bytes"), made.BYTES)
+    assert (judged["verdict"] == "leak") == leaks
+
+
+def swinging(at: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Follow a load that swings by 25, and lose one in 17 steps."""
+    return rng.integers(0, 25, len(at)) + at // 17 * 1.0
+
+
+def test_a_leak_under_a_swinging_load_is_found() -> None:
+    """What is lost shows in the lowest readings, and the rate is the true one."""
+    judged = verdict(made.trace(swinging, runs=5))
+    assert judged["verdict"] == "leak"
+    assert judged["low"] <= 1 / 17 <= judged["high"]
+
+
+def test_what_fills_by_chance_is_not_a_leak_when_it_is_nearly_full() -> None:
+    """A straight end of a curve that bends is no climb of its own, unless there is one."""
+
+    def filling(per_step: float) -> made.Curve:
+        def curve(at: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+            return 300 * (1 - np.exp(-at / 90)) + per_step * at + rng.normal(0, 1, len(at))
+
+        return curve
+
+    judged = [verdict(made.trace(filling(rate), runs=5))["verdict"] for rate in (0.0, 1.0)]
+    assert judged == ["inconclusive", "leak"]
+
+
 def test_too_few_collections_is_inconclusive() -> None:
     """A run of a few blocks decides nothing and says what it takes."""
     judged = verdict(made.trace(made.every(3), steps=30))
