@@ -34,6 +34,7 @@ from resleak.errors import CaptureError
 
 RESULTS = Path(__file__).parent / "results" / "accuracy.jsonl"
 RUNS = 5
+TOLD = (corpus.PUBLISHED, corpus.HELD_OUT, corpus.AGAIN)
 _QUICK_S = 420.0
 
 
@@ -103,10 +104,10 @@ def _judge(results: Path, looks: tuple[int, ...], *, stored: bool) -> Iterator[d
 def _print(rows: pd.DataFrame) -> None:
     """Print the tables: by tool, against steps, of the goals, and what was missed."""
     console = Console(width=150)
-    for half in (corpus.PUBLISHED, corpus.HELD_OUT, "catalogue", corpus.TUNED):
+    for half in (*TOLD, "catalogue", corpus.TUNED):
         console.print(_table(accuracy.tools(rows, half), f"{half}, 300 steps, 5 runs"))
     console.print(_table(accuracy.against_steps(rows), "against measured steps"))
-    for half in (corpus.PUBLISHED, corpus.HELD_OUT):
+    for half in TOLD:
         console.print(_table(accuracy.goals(rows, half), f"goals, {half}"))
         console.print(_table(accuracy.misses(rows, half), f"missed or left open, {half}"))
         console.print(_table(accuracy.certificates(rows, half), f"fixes not certified, {half}"))
