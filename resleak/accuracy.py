@@ -85,6 +85,15 @@ def tools(rows: pd.DataFrame, half: str = "published", look: int = SCORED) -> pd
     )
 
 
+def parts(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the measures of `tools` for resleak, one row a part of the corpus and measure."""
+    mine = rows[rows["tool"] == "resleak"]
+    found = [
+        tools(mine, half).assign(part=half) for half in mine["half"].unique() if half != "null"
+    ]
+    return pd.concat(found, ignore_index=True)[["part", *tools(mine).columns[1:]]]
+
+
 def against_steps(rows: pd.DataFrame, half: str = "published") -> pd.DataFrame:
     """Return the measures of `tools` for resleak, one row a number of steps and measure."""
     mine = rows[(rows["half"] == half) & (rows["tool"] == "resleak") & ~rows["beyond"]]

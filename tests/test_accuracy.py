@@ -67,6 +67,15 @@ def test_precision_recall_and_what_is_open_are_counted(rows: Any) -> None:
     assert told.loc[("peer", "recall")].tolist() == [0, 1]
 
 
+def test_each_part_is_counted_for_itself() -> None:
+    """What is held out stands beside what is published, and null runs and peers are no part."""
+    held_out = row("e", "leaky", "inconclusive", half="held out")
+    told = accuracy.parts(accuracy.frame([*ROWS, held_out])).set_index(["part", "measure"])
+    assert told.index.get_level_values(0).unique().tolist() == ["published", "held out"]
+    assert told.loc[("published", "recall"), ["hits", "of"]].tolist() == [2, 3]
+    assert told.loc[("held out", "recall"), ["hits", "of"]].tolist() == [0, 1]
+
+
 def test_a_share_has_the_exact_interval() -> None:
     """The interval is that of Clopper and Pearson: 0 of 1000 is below 0.37 %."""
     assert accuracy.share(0, 1000)["high"] == pytest.approx(0.00368, abs=1e-5)
