@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import pandas as pd
 from resleak import claims, frames, handles, units
 from resleak.claims import Judgement, VariantJudged
 from resleak.declare import BROKEN, HANGS
+from resleak.errors import StoreError
 from resleak.frames import Captures
 
 #: A glyph for each outcome, so that a column can be read down at a glance, without colour too.
@@ -76,15 +78,28 @@ def findings(captures: Captures, progress: Progress = lambda *_: None) -> pd.Dat
         One row a scenario: ``scenario system title seed claim outcome figure origin fix_variant fix
         fix_figure ok``, in the order of the seeds. `figure` and `fix_figure` are dictionaries with
         the attributes of `Figure`; `origin` is the line that opened what leaks, if it is a handle;
-        for a control, `outcome` is its verdict.
+        for a control, `outcome` is its verdict. A scenario with a damaged capture is left out,
+        with a warning.
+
+    Raises
+    ------
+    StoreError
+        If none is left.
     """
     measured = captures.select(instrument="gauges")
     names = sorted(dict.fromkeys(c.scenario for c in measured), key=_place_of(measured))
     needed = Captures(c for c in captures if c.instrument != "memray")
-    rows = []
+    rows, problems = [], []
     for done, name in enumerate(names):
         progress(name, done, len(names))
-        rows.append(finding(claims.judge(needed.select(scenario=name))))
+        try:
+            rows.append(finding(claims.judge(needed.select(scenario=name))))
+        except StoreError as error:
+            problems.append(f"left out: {name}: {error}")
+    if problems and not rows:
+        raise StoreError(problems[0])
+    for problem in problems:
+        warnings.warn(problem, stacklevel=2)
     return pd.DataFrame(rows)
 
 

@@ -14,6 +14,7 @@ import traces as made
 
 from resleak import figures, findings
 from resleak.declare import Limit, Scenario, Sweep
+from resleak.errors import StoreError
 
 FLAT = made.trace(made.flat, gauge="fds")
 LEAK = made.trace(made.ramp(2.0), gauge="fds")
@@ -49,6 +50,18 @@ def test_a_leak_and_its_cure(tmp_path: Path) -> None:
     assert found["figure"]["text"] == "fds 2 descriptors/step [2, 2]"
     assert (found["figure"]["value"], found["figure"]["unit"]) == (2.0, "descriptors")
     assert found["fix_figure"]["text"].startswith("fds level, none above")
+
+
+def test_a_damaged_capture_costs_its_own_row_only(tmp_path: Path) -> None:
+    """The other claims are judged and a warning names what is left out; without others it fails."""
+    for name in ("arc/whole", "arc/damaged"):
+        write(tmp_path, captures.scenario(**CLAIM), name, leaky=LEAK, fixed=FLAT)
+    for file in (tmp_path / "arc" / "damaged").rglob("trace.parquet"):
+        file.write_bytes(file.read_bytes()[:100])
+    with pytest.warns(UserWarning, match="left out: arc/damaged: .*trace"):
+        assert findings.stored(tmp_path)["scenario"].tolist() == ["arc/whole"]
+    with pytest.raises(StoreError, match="left out: arc/damaged"):
+        findings.stored(tmp_path / "arc" / "damaged")
 
 
 def test_what_is_new_in_a_harmful_fix_is_quoted(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ app = typer.Typer(
 def _commands() -> Iterator[CommandInfo]:
     """Yield the commands of every module of this package, panel by panel."""
     modules = [import_module(found.name) for found in iter_modules(__path__, f"{__name__}.")]
+    modules.sort(key=lambda module: not getattr(module, "FIRST", False))
     for panel in Panel:
         for module in modules:
             if getattr(module, "PANEL", None) == panel:

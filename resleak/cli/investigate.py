@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from resleak.investigation import Investigation
 
 PANEL = Panel.OWN
+FIRST = True
 app = typer.Typer()
 
 Work = Annotated[
