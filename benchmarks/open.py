@@ -6,10 +6,11 @@
 
 Captures are made here: of imports, of many allocations, of imports with native stacks, of deep
 recursion, of many threads. Both commands open each in turns; the table has the medians of the
-ratios, ours by theirs. Time is the wall clock's (beside it the processor's,
-which other work on the machine changes less). Memory is the most that all processes of a command
-held together, shared pages counted once; it is looked at in rounds of its own, for to look takes
-time, and holds up those that are looked at. The second opening is `resleak.open_memray` and its
+ratios, ours by theirs. Time is the wall clock's (beside it the processor's, which other work on the
+machine changes less). Memory is the most that all processes of a command held together, shared
+pages counted once; it is looked at in rounds of its own, for to look takes time, and holds up those
+that are looked at. Of ours it is told apart: the process that was called, its reader, and the one
+that the reader forks for memray's second pass. The second opening is `resleak.open_memray` and its
 sites in a process that runs already. Of both pages the libraries are left out: memray's come from a
 network, ours are the scripts. Stored in benchmarks/results/open.json.
 """
@@ -28,6 +29,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 from rich.console import Console
@@ -92,7 +94,11 @@ def main() -> None:
         ratios = [_judged(row, key) for key in GOALS]
         size, cpu = f"{row['capture_bytes'] / 1e6:.1f}", f"{row['cpu']:.3g}"
         table.add_row(str(row["capture"]), size, *times, cpu, *ratios)
-    Console(width=120).print(table)
+    console = Console(width=120)
+    console.print(table)
+    for row in rows:
+        shares = ", ".join(f"{share:.2f}" for share in row["memory_of_each_process"])
+        console.print(f"{row['capture']}, memory of each process, by all of memray's: {shares}")
     RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
 
 
@@ -118,7 +124,7 @@ def _record(folder: Path, name: str, events: int) -> Path:
     return capture
 
 
-def _compare(name: str, capture: Path, rounds: int) -> dict[str, object]:
+def _compare(name: str, capture: Path, rounds: int) -> dict[str, Any]:
     page, theirs = capture.with_suffix(".ours.html"), capture.with_suffix(".theirs.html")
     python = [sys.executable, "-m"]
     open_it = [*python, "resleak", "open", str(capture), "-o", str(page), "--fresh"]
@@ -126,6 +132,7 @@ def _compare(name: str, capture: Path, rounds: int) -> dict[str, object]:
     reports += ["-o", str(theirs), str(capture)]
     pairs = [(_cost(open_it), _cost(reports)) for _ in range(rounds)]
     held = [(_memory(open_it), _memory(reports)) for _ in range(max(rounds // 2, 1))]
+    parts = _median_parts([[one / sum(theirs) for one in ours] for ours, theirs in held])
     again = _again(capture)
     return {
         "capture": name,
@@ -134,7 +141,8 @@ def _compare(name: str, capture: Path, rounds: int) -> dict[str, object]:
         "theirs_s": statistics.median(other.time_s for _, other in pairs),
         "time": statistics.median(ours.time_s / other.time_s for ours, other in pairs),
         "cpu": statistics.median(ours.cpu_s / other.cpu_s for ours, other in pairs),
-        "memory": statistics.median(ours / theirs for ours, theirs in held),
+        "memory": statistics.median(sum(ours) / sum(theirs) for ours, theirs in held),
+        "memory_of_each_process": parts,
         "again": again / statistics.median(other.time_s for _, other in pairs),
         "size": _own_part(page, r"<script>.*?</script>") / _own_part(theirs),
         "page_bytes": page.stat().st_size,
@@ -142,7 +150,7 @@ def _compare(name: str, capture: Path, rounds: int) -> dict[str, object]:
     }
 
 
-def _judged(row: dict[str, object], key: str) -> str:
+def _judged(row: dict[str, Any], key: str) -> str:
     goal = GOALS[key].get(str(row["capture"]), GOALS[key][""])
     ratio = float(str(row[key]))
     return f"{ratio:.3g} {'≤' if ratio <= goal else '>'} {goal}"
@@ -157,13 +165,19 @@ def _cost(command: list[str]) -> Cost:
     return Cost(took, used.ru_utime + used.ru_stime)
 
 
-def _memory(command: list[str]) -> int:
-    most, process = 0, psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def _memory(command: list[str]) -> list[int]:
+    """Return what each process held when all of them held most, the first one first."""
+    most, process = [0], psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None:
-        most = max(most, sum(_held(process)))
+        most = max(most, [*_held(process)], key=sum)
         time.sleep(0.01)
     assert process.returncode == 0, command
     return most
+
+
+def _median_parts(rounds: list[list[float]]) -> list[float]:
+    """Return the parts of the round in the middle."""
+    return sorted(rounds, key=sum)[len(rounds) // 2]
 
 
 def _held(process: psutil.Process) -> Iterator[int]:
