@@ -81,7 +81,9 @@ class VariantJudged:
     @property
     def because(self) -> list[str]:
         """Who is to blame for the symptoms, one sentence each."""
-        return self.culprits.sentences(self.symptoms)
+        broken = self.limits[self.limits["holds"].eq(False)]
+        slow = bool(broken["unit"].eq("s").any())
+        return self.culprits.sentences(self.symptoms, slow=slow)
 
     @property
     def undecided(self) -> set[str]:

@@ -17,6 +17,7 @@ from resleak.frames import Capture, Captures
 TABLES = ("exit", "stalls", "locks", "lost", "retention", "cycles")
 #: Share of the steps' time from which on a line that blocks the loop, or runs, is named.
 _BLOCKS, _RUNS = 0.2, 0.5
+_NEVER_RESTS = 0.9
 #: Seconds below which a line was seen too seldom to be blamed: twenty looks.
 _SEEN_S = 0.1
 #: How many are named in one sentence.
@@ -56,13 +57,16 @@ class Culprits:
     retention: pd.DataFrame = field(default_factory=pd.DataFrame)
     cycles: pd.DataFrame = field(default_factory=pd.DataFrame)
 
-    def sentences(self, symptoms: Mapping[str, set[str]]) -> list[str]:
+    def sentences(self, symptoms: Mapping[str, set[str]], *, slow: bool = True) -> list[str]:
         """Say who is to blame for each symptom, as far as the inspection shows it.
 
         Parameters
         ----------
         symptoms : mapping of str to set of str
             Gauge, or ``run``, to what is wrong with it.
+        slow : bool
+            Whether a limit of time is broken. If not, that something waits explains nothing; that
+            it never rests may.
 
         Returns
         -------
@@ -77,7 +81,7 @@ class Culprits:
         if HANGS in words:
             told += self._hangs()
         if BROKEN in words:
-            told += [*self._slow_end(symptoms), *self._forced(), *self._stall(symptoms)]
+            told += [*self._slow_end(symptoms), *self._forced(), *self._stall(symptoms, slow)]
         if "leak" in words:
             told += self._held()
         if "deferred" in words:
@@ -152,15 +156,16 @@ class Culprits:
         ]
         yield f"deadlock: {'; '.join(told)}"
 
-    def _stall(self, symptoms: Mapping[str, set[str]]) -> Iterator[str]:
+    def _stall(self, symptoms: Mapping[str, set[str]], timed: bool) -> Iterator[str]:
         if self.stalls.empty:
             return
         named = ~self.stalls["at"].str.match("<stdlib>|$")
         rows = self.stalls[named & self.stalls["seconds"].gt(_SEEN_S)]
         blocks = rows[rows["kind"].eq("blocks the loop") & rows["share"].gt(_BLOCKS)]
-        runs = rows[rows["kind"].eq("runs") & rows["share"].gt(_RUNS)]
+        runs = rows[rows["kind"].eq("runs") & rows["share"].gt(_RUNS if timed else _NEVER_RESTS)]
         slow = rows[rows["kind"].ne("runs")] if "step_s" in symptoms else rows[:0]
-        chosen = next((found for found in (blocks, runs, slow) if len(found)), None)
+        telling = (blocks, runs, slow) if timed else (runs,)
+        chosen = next((found for found in telling if len(found)), None)
         if chosen is None:
             return
         row = chosen.iloc[0]
