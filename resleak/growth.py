@@ -35,6 +35,8 @@ _LEAST_CLIMBS = 20
 _LEAST_HALF = 10
 #: Jumps of which the smallest is at least this share of the largest are of one size.
 _EVEN = 0.8
+#: A table makes room no more often than this while it grows by a factor of eight.
+_FEW_JUMPS = 3
 #: Blocks come in sizes: a leak of bytes is seen surely from so much above the floor.
 _UNEVEN = 0.25
 #: The columns that are in the gauge's unit per step.
@@ -262,6 +264,8 @@ def _climbing(gauge: Gauge, seen: Series, late: Runs, floor: float) -> tuple[Ver
     """Decide between a leak and the things that climb and are none."""
     if 3 * len(late[0]) < len(seen.steady[0]) and not _climbed_before(seen, late, floor):
         return "inconclusive", f"began to climb late in the run: {_more(seen, late, 2.0)}"
+    if _jumps_seldom(gauge, seen, floor):
+        return "inconclusive", f"climbs in a few jumps, not all alike: {_more(seen, late, 2.0)}"
     fading = rates.fading(late)
     if fading < FADING:
         return "inconclusive", f"still climbs, but fades: {_more(seen, late, 2.0)}"
@@ -292,16 +296,29 @@ def _jumps_alike(gauge: Gauge, seen: Series) -> bool:
 
 
 def _even_jumps(points: np.ndarray, least: float) -> bool:
-    rises = np.diff(points[:, 1])
-    jumps = rises > max(rises.max() / 2, 0.0)
-    at, sizes = points[1:, 0][jumps], rises[jumps]
-    if not 2 <= len(at) <= len(rises) / 4 or sizes.sum() < least:
+    at, sizes, rest = _jumps(points, 0.5)
+    if not 2 <= len(at) <= len(points) / 4 or sizes.sum() < least:
         return False
     even = sizes.min() > _EVEN * sizes.max()
-    rests = np.abs(rises[~jumps]).sum() < (1 - _EVEN) * sizes.sum()
+    rests = np.abs(rest).sum() < (1 - _EVEN) * sizes.sum()
     longest = np.diff(at).max() / _EVEN
     all_along = at[0] - points[0, 0] <= longest and points[-1, 0] - at[-1] <= longest
     return bool(even and rests and all_along)
+
+
+def _jumps_seldom(gauge: Gauge, seen: Series, floor: float) -> bool:
+    """Tell whether memory climbs in a few jumps alone, as a table does that makes room."""
+    found = [_jumps(points, 0.25) for points in seen.steady]
+    steps = _steps(seen.steady)
+    seldom = [len(at) <= _FEW_JUMPS and rest.sum() <= floor * steps for at, _, rest in found]
+    return gauge.family in ("memory", "objects") and all(seldom)
+
+
+def _jumps(points: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return where a curve jumps, by more than a share of the most, by how much, and the rest."""
+    rises = np.diff(points[:, 1])
+    jumps = rises > max(share * rises.max(), 0.0)
+    return points[1:, 0][jumps], rises[jumps], rises[~jumps]
 
 
 def _probability(runs: Runs, found: Rate, floor: float) -> float:

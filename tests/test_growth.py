@@ -117,6 +117,9 @@ def now_and_then(sizes: list[float], at_steps: list[int]) -> made.Curve:
     [
         ([1e5, 1e5], [105, 205], True),
         ([1e5, 2e5], [105, 205], False),
+        ([6e4, 1.2e5], [75, 185], False),
+        ([3e4, 6e4, 1.2e5], [65, 125, 245], False),
+        ([1e5] * 7, [*range(75, 300, 35)], True),
         ([1e5, 1e5], [75, 95], False),
         ([1e5, 1e5], [265, 285], False),
     ],
@@ -127,6 +130,15 @@ def test_jumps_are_a_leak_if_they_go_on_as_they_were(
     """Two jumps of one size, as far apart as from the ends, are a leak; all others are a doubt."""
     judged = verdict(made.trace(now_and_then(sizes, at_steps), gauge="bytes"), made.BYTES)
     assert (judged["verdict"] == "leak") == leaks
+
+
+def test_a_climb_beside_a_jump_is_a_leak() -> None:
+    """A table that makes room once hides no leak of a tenth of its size."""
+
+    def curve(at: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return 1e6 + 1e5 * (at > 150) + 40.0 * at
+
+    assert verdict(made.trace(curve, gauge="bytes"), made.BYTES)["verdict"] == "leak"
 
 
 def swinging(at: np.ndarray, rng: np.random.Generator) -> np.ndarray:
