@@ -97,12 +97,12 @@ def verdict(trace: pd.DataFrame, runs: frames.Captures) -> dict[str, Any]:
 
 
 def _short(numbers: dict[Any, Any]) -> dict[str, Any]:
-    """Round what is kept; the reason is kept only where there is something to explain."""
+    """Round what is kept; of what is clean that is the smallest leak it would have shown."""
     clean = numbers["verdict"] in ("level", "bounded")
+    kept = ("verdict", "smallest_detectable") if clean else tuple(numbers)
     return {
-        str(key): float(f"{value:.4g}") if isinstance(value, float) else value
-        for key, value in numbers.items()
-        if not (clean and key == "reason")
+        key: float(f"{numbers[key]:.4g}") if isinstance(numbers[key], float) else numbers[key]
+        for key in kept
     }
 
 

@@ -25,6 +25,8 @@ _MEASURES = ("precision", "recall", _OPEN)
 def read(path: Path | str) -> pd.DataFrame:
     """Read the rows of ``benchmarks/accuracy.py``: of each workload, those judged last.
 
+    What peers said of it stands beside, in ``…_peers.jsonl``.
+
     Returns
     -------
     DataFrame
@@ -41,7 +43,16 @@ def read(path: Path | str) -> pd.DataFrame:
     except FileNotFoundError:
         raise StoreError(f"there is no {path}: run `python benchmarks/accuracy.py`") from None
     latest = {found["workload"]: found["rows"] for found in map(json.loads, lines)}
-    return frame(row for rows in latest.values() for row in rows)
+    rows = [row for rows in latest.values() for row in rows]
+    known = {(row["workload"], row.get("code")) for row in rows}
+    peers = [row for row in _peers(Path(path)) if (row["workload"], row["code"]) in known]
+    return frame([*rows, *peers])
+
+
+def _peers(path: Path) -> list[dict[str, Any]]:
+    beside = path.with_name(f"{path.stem}_peers.jsonl")
+    lines = beside.read_text(encoding="utf-8").splitlines() if beside.exists() else []
+    return [json.loads(line) for line in lines]
 
 
 def frame(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
@@ -88,10 +99,9 @@ def tools(rows: pd.DataFrame, half: str = "published", look: int = SCORED) -> pd
 def parts(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the measures of `tools` for resleak, one row a part of the corpus and measure."""
     mine = rows[rows["tool"] == "resleak"]
-    found = [
-        tools(mine, half).assign(part=half) for half in mine["half"].unique() if half != "null"
-    ]
-    return pd.concat(found, ignore_index=True)[["part", *tools(mine).columns[1:]]]
+    halves = [half for half in mine["half"].unique() if half != "null"]
+    found = pd.concat([tools(mine, half).assign(part=half) for half in halves], ignore_index=True)
+    return found[["part", "measure", "hits", "of", "share", "low", "high"]]
 
 
 def against_steps(rows: pd.DataFrame, half: str = "published") -> pd.DataFrame:
@@ -99,7 +109,7 @@ def against_steps(rows: pd.DataFrame, half: str = "published") -> pd.DataFrame:
     mine = rows[(rows["half"] == half) & (rows["tool"] == "resleak") & ~rows["beyond"]]
     return pd.DataFrame(
         [
-            {"steps": look, "measure": measure, **share(*_counted(part, measure))}
+            {"steps": int(look), "measure": measure, **share(*_counted(part, measure))}
             for look, part in mine[mine["look"] <= SCORED].groupby("look")
             for measure in _MEASURES
         ]

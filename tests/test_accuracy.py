@@ -122,6 +122,15 @@ def test_smallest_leaks_are_known_by_their_name() -> None:
     assert goals.loc["leaks of 16 B/step found", ["measured", "of"]].tolist() == [0.5, 2]
 
 
+def test_what_peers_said_stands_beside_if_it_is_of_the_same_work(tmp_path: Path) -> None:
+    """A peer's answer on a workload that has changed since is left out."""
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"workload": "a", "rows": [row("a", "leaky", "leak", code="1")]}))
+    said = [row("a", "leaky", "level", code=code, tool=f"peer {code}") for code in "12"]
+    path.with_name("rows_peers.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in said))
+    assert accuracy.read(path)["tool"].tolist() == ["resleak", "peer 1"]
+
+
 def test_goals_say_whether_they_hold(rows: Any) -> None:
     """Each goal has what was measured, its interval, and whether it holds."""
     goals = accuracy.goals(rows).set_index("measure")
