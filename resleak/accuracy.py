@@ -96,21 +96,38 @@ def tools(rows: pd.DataFrame, half: str = "published", look: int = SCORED) -> pd
     )
 
 
-def parts(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the measures of `tools` for resleak, one row a part of the corpus and measure."""
-    mine = rows[rows["tool"] == "resleak"]
-    halves = [half for half in mine["half"].unique() if half != "null"]
-    found = pd.concat([tools(mine, half).assign(part=half) for half in halves], ignore_index=True)
-    return found[["part", "measure", "hits", "of", "share", "low", "high"]]
+def parts(rows: pd.DataFrame, look: int = SCORED) -> pd.DataFrame:
+    """Count what resleak said of each part of the corpus.
+
+    Returns
+    -------
+    DataFrame
+        One row a part: how many ``leaks`` there were and were ``found``, how many were ``called``
+        one and were ``right``, and of how many ``verdicts`` how many stayed ``open``.
+    """
+    mine = rows[(rows["tool"] == "resleak") & (rows["look"] == look) & ~rows["beyond"]]
+    halves = mine.groupby("half")
+    return pd.DataFrame.from_dict({str(half): _summed_up(part) for half, part in halves}, "index")
+
+
+def _summed_up(rows: pd.DataFrame) -> dict[str, int]:
+    found, leaks = _counted(rows, "recall")
+    right, called = _counted(rows, "precision")
+    left_open, verdicts = _counted(rows, _OPEN)
+    return {
+        "leaks": leaks, "found": found, "called": called, "right": right,
+        "verdicts": verdicts, "open": left_open,
+    }  # fmt: skip
 
 
 def against_steps(rows: pd.DataFrame, half: str = "published") -> pd.DataFrame:
     """Return the measures of `tools` for resleak, one row a number of steps and measure."""
     mine = rows[(rows["half"] == half) & (rows["tool"] == "resleak") & ~rows["beyond"]]
+    mine = mine[mine["look"] <= SCORED].astype({"look": int})
     return pd.DataFrame(
         [
-            {"steps": int(look), "measure": measure, **share(*_counted(part, measure))}
-            for look, part in mine[mine["look"] <= SCORED].groupby("look")
+            {"steps": look, "measure": measure, **share(*_counted(part, measure))}
+            for look, part in mine.groupby("look")
             for measure in _MEASURES
         ]
     )
