@@ -116,8 +116,14 @@ def _print(rows: pd.DataFrame) -> None:
 def _table(rows: pd.DataFrame, title: str) -> Table:
     table = Table(*map(str, rows.columns), title=title)
     for row in rows.to_dict(orient="records"):
-        table.add_row(*(f"{v:.3f}" if isinstance(v, float) else str(v) for v in row.values()))
+        table.add_row(*map(_cell, row.values()))
     return table
+
+
+def _cell(value: Any) -> str:
+    if value is None or value != value:
+        return "–"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def _stored(results: Path) -> dict[str, list[dict[str, Any]]]:

@@ -140,6 +140,7 @@ def goals(rows: pd.DataFrame, half: str = "published") -> pd.DataFrame:
     -------
     DataFrame
         ``measure goal measured low high of holds``. Steps are quantiles; all else are shares.
+        `holds` is None where there are no cases.
     """
     return pd.DataFrame([_goal(*one) for one in _goals(rows, half)])
 
@@ -260,7 +261,8 @@ def _goal(measure: str, goal: str, found: dict[str, Any]) -> dict[str, Any]:
     bound, measured = float(goal.split()[1]), float(found["share"])
     holds = measured >= bound if goal.startswith(">") else measured <= bound
     numbers = {key: found[key] for key in ("low", "high", "of")}
-    return {"measure": measure, "goal": goal, "measured": measured, **numbers, "holds": holds}
+    known = holds if found["of"] else None  # nothing was measured
+    return {"measure": measure, "goal": goal, "measured": measured, **numbers, "holds": known}
 
 
 def _quantile(values: np.ndarray, share_of: float) -> dict[str, Any]:

@@ -139,6 +139,7 @@ def test_goals_say_whether_they_hold(rows: Any) -> None:
     assert not goals.loc["precision", "holds"]
     assert goals.loc["false alarms on null runs", "holds"]
     assert goals.loc["false alarms on null runs", "of"] == 1
+    assert goals.loc["leaks of 16 B/step found", "holds"] is None
 
 
 def test_the_last_judgement_of_a_workload_counts(tmp_path: Path) -> None:
