@@ -88,7 +88,7 @@ class Null:
                 yield job
 
     def rows(self, _looks: tuple[int, ...]) -> Iterator[dict[str, Any]]:
-        """Yield the verdicts on its windows, and what is certified of one window after another."""
+        """Yield the verdicts on its windows, and what is certified of the same in other runs."""
         captures = frames.load(self.folder)
         trace = frames.traces(captures)
         told = {"workload": self.name, "half": "null", "code": self.code, "leaks": False}

@@ -82,8 +82,8 @@ class VariantJudged:
     def because(self) -> list[str]:
         """Who is to blame for the symptoms, one sentence each."""
         broken = self.limits[self.limits["holds"].eq(False)]
-        slow = bool(broken["unit"].eq("s").any())
-        return self.culprits.sentences(self.symptoms, slow=slow)
+        timed = bool(broken["unit"].eq("s").any())
+        return self.culprits.sentences(self.symptoms, timed=timed)
 
     @property
     def undecided(self) -> set[str]:

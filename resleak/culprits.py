@@ -57,14 +57,14 @@ class Culprits:
     retention: pd.DataFrame = field(default_factory=pd.DataFrame)
     cycles: pd.DataFrame = field(default_factory=pd.DataFrame)
 
-    def sentences(self, symptoms: Mapping[str, set[str]], *, slow: bool = True) -> list[str]:
+    def sentences(self, symptoms: Mapping[str, set[str]], *, timed: bool = True) -> list[str]:
         """Say who is to blame for each symptom, as far as the inspection shows it.
 
         Parameters
         ----------
         symptoms : mapping of str to set of str
             Gauge, or ``run``, to what is wrong with it.
-        slow : bool
+        timed : bool
             Whether a limit of time is broken. If not, that something waits explains nothing; that
             it never rests may.
 
@@ -81,7 +81,7 @@ class Culprits:
         if HANGS in words:
             told += self._hangs()
         if BROKEN in words:
-            told += [*self._slow_end(symptoms), *self._forced(), *self._stall(symptoms, slow)]
+            told += [*self._slow_end(symptoms), *self._forced(), *self._stall(symptoms, timed)]
         if "leak" in words:
             told += self._held()
         if "deferred" in words:

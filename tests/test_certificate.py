@@ -7,7 +7,7 @@ import pytest
 import traces as made
 
 from resleak import growth
-from resleak.certificate import Certificate, certify
+from resleak.certificate import ALPHA, Certificate, certify
 
 CASES = 1000
 
@@ -28,6 +28,35 @@ def test_no_change_is_hardly_ever_called_lower() -> None:
     """With no difference one case in a hundred is called lower."""
     found = answers(0.0, 0.0, margin=50.0)
     assert found.count("fixed") + found.count("lower") <= 18  # of 1000; P < 1 % at 1 %
+
+
+def test_twins_without_a_change_are_hardly_ever_called_lower() -> None:
+    """Asked twice, of the rates and of the differences, no more than one case in a hundred is."""
+    rng = np.random.default_rng(11)
+    pairs = [(rng.normal(0, 10, 5), rng.normal(0, 10, 5)) for _ in range(CASES)]
+    found = [certify(old, new, 50.0, changes=new - old).p < ALPHA for old, new in pairs]
+    assert sum(found) <= 18  # of 1000; P < 1 % at 1 %
+
+
+def test_twins_show_what_the_noise_that_they_share_hides() -> None:
+    """A leak of 100 B/step beside churn of 50 kB, alike on both sides, is gone: shown by twins."""
+    sides = [
+        made.trace(made.ramp(rate, noise=50_000), gauge="heap", steps=120, runs=5)
+        for rate in (100.0, 0.0)
+    ]
+    old, new = (growth.run_rates(side, "heap") for side in sides)
+    changes = growth.paired_rates(*sides, "heap")
+    assert changes == pytest.approx([-100.0] * 5)
+    assert certify(old, new, 8.0).answer == "not fixed"
+    assert certify(old, new, 8.0, changes).answer == "lower"
+
+
+def test_runs_that_are_no_twins_are_compared_without() -> None:
+    """Of runs with other steps there is no difference to take, and nothing changes."""
+    long, short = (made.trace(made.ramp(1.0), steps=steps) for steps in (240, 120))
+    assert growth.paired_rates(long, short, "count").size == 0
+    rates = np.array([1.0, 2.0, 3.0])
+    assert certify(rates, rates, 8.0, np.empty(0)) == certify(rates, rates, 8.0)
 
 
 def test_what_is_left_at_the_margin_is_hardly_ever_certified() -> None:
