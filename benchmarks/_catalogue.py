@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import _corpus as corpus
+from _accuracy import SCORED
 
-from resleak import claims, frames
-from resleak.accuracy import SCORED
-from resleak.claims import VariantJudged
+from resleak.analysis import verdicts
+from resleak.analysis.verdicts import VariantJudged
+from resleak.captures import frames
 
 DATA = corpus.HERE.parent / "data" / "captures"
 
@@ -41,7 +42,7 @@ class Scenario:
     def rows(self, _looks: tuple[int, ...]) -> Iterator[dict[str, Any]]:
         """Yield a row for each variant: a leak is one that its file declares."""
         told = {"workload": self.name, "half": "catalogue", "tool": "resleak", "look": SCORED}
-        for name, variant in claims.judge(frames.load(self.folder)).variants.items():
+        for name, variant in verdicts.judge(frames.load(self.folder)).variants.items():
             leaks = any("leak" in words for words in variant.expect.values())
             found = {"variant": name, "leaks": leaks, "verdict": _called(variant), "gauges": {}}
             yield {**told, **found, "beyond": False}

@@ -11,9 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from resleak import catalog, store
-from resleak.measuring import measure
-from resleak.plan import Plan, jobs, plan
+from resleak.captures import storage
+from resleak.harness.measurement import measure
+from resleak.harness.plan import Plan, jobs, plan
+from resleak.workload import catalog
 
 HERE = Path(__file__).parent
 CORPUS = HERE / "corpus"
@@ -132,7 +133,7 @@ def missing(one: Workload, runs: int, kept: Path = KEPT) -> Iterator[Any]:
     """Yield the runs of a workload that are not there yet."""
     planned = Plan(**{**vars(_planned(one.file)), "out": folder(one, kept)})
     for job in jobs(planned, None, runs, SEEDS[one.half], one.params):
-        if job.instrument == "gauges" and not (job.folder / store.MANIFEST).exists():
+        if job.instrument == "gauges" and not (job.folder / storage.MANIFEST).exists():
             yield job
 
 

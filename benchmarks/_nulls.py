@@ -17,9 +17,9 @@ import _corpus as corpus
 import _verdicts as verdicts
 import pandas as pd
 
-from resleak import frames, store
-from resleak.gauges import BUILTIN
-from resleak.plan import Plan, jobs, plan
+from resleak.captures import frames, storage
+from resleak.harness.plan import Plan, jobs, plan
+from resleak.harness.process_gauges import BUILTIN
 
 #: What only comes and goes, and nothing at all.
 NAMES = [
@@ -84,7 +84,7 @@ class Null:
         made = plan(str(self.work.file), None, Path(), WINDOWS * STEPS, "quick")
         here = Plan(**{**vars(made), "out": self.folder})
         for job in jobs(here, None, AFTER + TWINS - 1, _SEED, self.work.params):
-            if job.instrument == "gauges" and not (job.folder / store.MANIFEST).exists():
+            if job.instrument == "gauges" and not (job.folder / storage.MANIFEST).exists():
                 yield job
 
     def rows(self, _looks: tuple[int, ...]) -> Iterator[dict[str, Any]]:

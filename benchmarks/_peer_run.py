@@ -21,8 +21,8 @@ from types import SimpleNamespace
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from resleak import catalog
-from resleak.declare import Run
+from resleak.workload import catalog
+from resleak.workload.scenario import Run
 
 STEPS = 300
 #: What the workload keeps is there at the end, as in a service.

@@ -23,9 +23,9 @@ from typing import Any
 
 import memray
 
-from resleak import catalog
-from resleak.declare import Run
-from resleak.plan import parameters
+from resleak.harness.plan import parameters
+from resleak.workload import catalog
+from resleak.workload.scenario import Run
 
 BLOCK = 10
 FRAMES = 25

@@ -13,10 +13,12 @@ import pandas as pd
 from _corpus import KEPT, WARMUP, Workload, folder
 from scipy import stats
 
-from resleak import certificate, comparison, frames, gauges, growth, rates, readings
-from resleak.certificate import ALPHA
-from resleak.declare import Gauge
+from resleak.analysis import comparison, equivalence, growth, series, statistics
+from resleak.analysis.equivalence import ALPHA
+from resleak.captures import frames
 from resleak.errors import StoreError
+from resleak.harness import process_gauges
+from resleak.workload.scenario import Gauge
 
 #: Steady steps after which a verdict is asked for.
 LOOKS = (3, 60, 120, 240, 540)
@@ -24,7 +26,7 @@ LOOKS = (3, 60, 120, 240, 540)
 SCORED = 240
 _WORST_FIRST = ("leak", "deferred", "inconclusive", "bounded", "level")
 _MB_PER_H = 10e6 / 3600
-_JUDGE = (growth, rates, readings, gauges, certificate, comparison)
+_JUDGE = (growth, statistics, series, process_gauges, equivalence, comparison)
 
 
 def judge_code() -> str:
@@ -68,7 +70,7 @@ def _certificate(captures: frames.Captures, variant: str, told: dict[str, Any]) 
         return
     sides = [upto(frames.traces(captures.select(variant=v)), 120) for v in ("leaky", "fixed")]
     for name in told["expect"]:
-        gauge = gauges.BUILTIN.get(name) or frames.gauges_of(captures)[name]
+        gauge = process_gauges.BUILTIN.get(name) or frames.gauges_of(captures)[name]
         yield {**told, "look": 120, "tool": "certificate", **certified(gauge, *sides)}
 
 

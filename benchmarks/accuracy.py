@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import _accuracy_rows
 import _catalogue as catalogue
 import _corpus as corpus
 import _nulls as nulls
@@ -29,7 +30,6 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from resleak import accuracy
 from resleak.errors import CaptureError
 
 RESULTS = Path(__file__).parent / "results" / "accuracy.jsonl"
@@ -45,7 +45,7 @@ def main() -> None:
     if not options.no_measuring:
         _measure(lambda: time.monotonic() < until)
     rows = list(_judge(options.results, tuple(options.looks), stored=options.no_measuring))
-    _print(accuracy.frame(rows))
+    _print(_accuracy_rows.frame(rows))
 
 
 def _options() -> argparse.Namespace:
@@ -105,12 +105,14 @@ def _print(rows: pd.DataFrame) -> None:
     """Print the tables: by tool, against steps, of the goals, and what was missed."""
     console = Console(width=150)
     for half in (*TOLD, "catalogue", corpus.TUNED):
-        console.print(_table(accuracy.tools(rows, half), f"{half}, 300 steps, 5 runs"))
-    console.print(_table(accuracy.against_steps(rows), "against measured steps"))
+        console.print(_table(_accuracy_rows.tools(rows, half), f"{half}, 300 steps, 5 runs"))
+    console.print(_table(_accuracy_rows.against_steps(rows), "against measured steps"))
     for half in TOLD:
-        console.print(_table(accuracy.goals(rows, half), f"goals, {half}"))
-        console.print(_table(accuracy.misses(rows, half), f"missed or left open, {half}"))
-        console.print(_table(accuracy.certificates(rows, half), f"fixes not certified, {half}"))
+        console.print(_table(_accuracy_rows.goals(rows, half), f"goals, {half}"))
+        console.print(_table(_accuracy_rows.misses(rows, half), f"missed or left open, {half}"))
+        console.print(
+            _table(_accuracy_rows.certificates(rows, half), f"fixes not certified, {half}")
+        )
 
 
 def _table(rows: pd.DataFrame, title: str) -> Table:

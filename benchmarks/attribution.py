@@ -31,14 +31,16 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
-from resleak import frames, spawn, stacks, store
-from resleak.measuring import measure
-from resleak.plan import Plan, jobs, plan
+from resleak.analysis import stacks
+from resleak.captures import frames, storage
+from resleak.harness import spawn
+from resleak.harness.measurement import measure
+from resleak.harness.plan import Plan, jobs, plan
 
 HERE = Path(__file__).parent
 WORKLOADS = HERE / "attribution"
 RESULTS = HERE / "results" / "attribution.jsonl"
-RANKING = Path(stacks.__file__).with_name("growth.py")
+RANKING = Path(stacks.__file__).with_name("allocation_sites.py")
 TOOLS = ("resleak", "memray", "tracemalloc")
 FACTORS = (1, 10, 100)
 CACHES = ("random", "ring", "flushed")
@@ -133,7 +135,7 @@ def _resleak(case: Case, captures: Path | None) -> list[tuple[str, int]]:
     with tempfile.TemporaryDirectory() as scratch:
         inputs = _code(case, "memray")
         out = Path(captures or scratch, f"{case.kind}-{case.factor}-{case.seed}-{inputs}").resolve()
-        if not store.folders(out):
+        if not storage.folders(out):
             _capture(case, out)
         found = stacks.sites(frames.load(out))
     return [(Path(site.file).name, int(site.line)) for site in found.itertuples()]

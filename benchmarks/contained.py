@@ -23,8 +23,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from resleak import catalog
 from resleak.errors import ResleakError
+from resleak.workload import catalog
 
 ROOT = Path(__file__).resolve().parent.parent
 LOOKED_AT = (Path.home(), ROOT, Path(tempfile.gettempdir()), Path("/var/tmp"), Path("/dev/shm"))
@@ -60,7 +60,7 @@ def _options() -> argparse.Namespace:
 
 
 def _inside(names: list[str], out: str) -> int:
-    from resleak.runner import capture
+    from resleak.harness.runner import capture
 
     _raise_loopback()
     if _reaches_outside():

@@ -28,8 +28,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import damage
 import foreign
 
+from resleak.analysis.memray_file import open_memray
 from resleak.errors import StoreError
-from resleak.recording import open_memray
 
 RESULTS = Path(__file__).parent / "results" / "damaged.json"
 

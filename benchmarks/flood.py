@@ -20,9 +20,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from resleak import frames
-from resleak.frames import Capture
-from resleak.runner import capture
+from resleak.captures import frames
+from resleak.captures.frames import Capture
+from resleak.harness.runner import capture
 
 RESULTS = Path(__file__).parent / "results" / "flood.json"
 LATENCIES = ("latency_p50", "latency_p95", "latency_p99")

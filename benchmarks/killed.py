@@ -21,7 +21,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from resleak import catalog
+from resleak.workload import catalog
 
 #: Marks every process that descends from a runner: the environment is inherited.
 MARK = "RESLEAK_KILLED_BENCHMARK"

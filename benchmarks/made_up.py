@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 import traces as made
 
-from resleak import growth, rates
+from resleak.analysis import growth, statistics
 
 AT = np.arange(301)
 #: After each block of the measured steps there is one point.
@@ -89,7 +89,7 @@ def main() -> None:
 def covered(truth: float, shape: Shape, runs: int, times: int) -> int:
     """Return how many intervals cover the true rate."""
     rng = np.random.default_rng(11)
-    found = [rates.rate([_points(shape(rng)) for _ in range(runs)]) for _ in range(times)]
+    found = [statistics.rate([_points(shape(rng)) for _ in range(runs)]) for _ in range(times)]
     return sum(one.low - 1e-9 <= truth <= one.high + 1e-9 for one in found)
 
 

@@ -198,7 +198,7 @@ def _again(capture: Path) -> float:
     """Return how long it takes to open a capture whose tables are there, and to rank its sites."""
     code = (
         "import sys, time, pandas, scipy.special, resleak\n"
-        "import resleak.stacks.growth\n"
+        "import resleak.analysis.stacks.allocation_sites\n"
         "resleak.open_memray(sys.argv[1])\n"
         "t = time.perf_counter(); resleak.open_memray(sys.argv[1]).sites\n"
         "print(time.perf_counter() - t)"

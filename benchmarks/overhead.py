@@ -13,8 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from resleak import frames, gauges, growth, probes
-from resleak.runner import capture
+from resleak.analysis import growth
+from resleak.captures import frames
+from resleak.harness import process_gauges
+from resleak.harness.child import recorder as probes
+from resleak.harness.runner import capture
 
 #: Readings a second from outside, and how often each is taken here.
 HERTZ, TIMES = 10, 2000
@@ -22,10 +25,10 @@ HERTZ, TIMES = 10, 2000
 
 def main() -> None:
     """Print the share of a core at 10 Hz, and the bytes of growth per step."""
-    outside = gauges.Outside(os.getpid())
+    outside = process_gauges.Outside(os.getpid())
     print(f"outside, at {HERTZ} Hz: {HERTZ * _cost_s(outside.quick):.3%} of a core")
     with tempfile.TemporaryDirectory() as folder:
-        readers = gauges.inside_readers()
+        readers = process_gauges.inside_readers()
         recorder = probes.Recorder(Path(folder, "raw"), readers, TIMES + 1, time.monotonic())
         row = _cost_s(lambda: recorder.row(0, 0))
     print(

@@ -316,10 +316,10 @@ def run_corpus(folder: Path) -> None:
     """Run all cases in this process, each as a step of a census, and leave."""
     import os
 
-    from resleak import provenance
+    from resleak.harness.child import handles
 
     last = max(map(int, os.listdir("/proc/self/fd")))
-    census = provenance.start(folder, __file__)
+    census = handles.start(folder, __file__)
     os.chdir(folder)
     head: dict[str, Any] = {"LAST": last}
     exec(compile((folder / "head.py").read_text(), str(folder / "head.py"), "exec"), head)
@@ -361,8 +361,8 @@ def release(thing: Any) -> None:
 
 def accuracy() -> dict[str, dict[str, int]]:
     """Return right, unknown and wrong by group."""
-    from resleak.provenance import FILE
-    from resleak.stacks.handled import Census, _lines
+    from resleak.captures.decode.handles import Census, _lines
+    from resleak.harness.child.handles import FILE
 
     corpus = list(cases())
     with tempfile.TemporaryDirectory() as name:
@@ -429,7 +429,7 @@ def run_costs(folder: Path) -> None:
     import socket
     import sqlite3
 
-    from resleak import provenance
+    from resleak.harness.child import handles
 
     file = str(folder / "file")
     Path(file).touch()
@@ -448,7 +448,7 @@ def run_costs(folder: Path) -> None:
         return socket.socket()
 
     before = {"OS_OPEN": os.open, "OPEN": builtins.open, "SQLITE": sqlite3.connect}
-    census = provenance.start(folder, "")
+    census = handles.start(folder, "")
     wrapped = socket.socket.__init__
     after = {"OS_OPEN": os.open, "OPEN": builtins.open, "SQLITE": sqlite3.connect}
     before["SOCKET"], after["SOCKET"] = plain_socket, wrapped_socket
@@ -508,11 +508,11 @@ def run_growth(folder: Path, observed: bool, steps: int = 2000) -> None:
 
     import psutil
 
-    from resleak import provenance
+    from resleak.harness.child import handles
 
     file = str(folder / "file")
     Path(file).touch()
-    look: Any = provenance.start(folder, "").look if observed else lambda *_: None
+    look: Any = handles.start(folder, "").look if observed else lambda *_: None
     alive: list[weakref.ref[Any]] = []
 
     def step(number: int) -> None:
@@ -549,7 +549,7 @@ def run_growth(folder: Path, observed: bool, steps: int = 2000) -> None:
 
 def run_hook() -> None:
     """Print what it takes to ask for a stack of 20 frames, without and with an audit hook."""
-    from resleak.provenance.calls import Calls
+    from resleak.harness.child.handles.call_stacks import Calls
 
     calls = Calls([], {})
     answer = {"without_us": min(down(20, calls.here) for _ in range(200))}

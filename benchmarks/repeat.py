@@ -24,8 +24,10 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
-from resleak import catalog, claims, frames
-from resleak.runner import capture
+from resleak.analysis import verdicts
+from resleak.captures import frames
+from resleak.harness.runner import capture
+from resleak.workload import catalog
 
 RESULTS = Path(__file__).parent / "results" / "repeat.jsonl"
 #: Far enough apart that no two repetitions share a run's seed.
@@ -63,7 +65,7 @@ def _repeat(name: str, repetition: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as out:
         # Stacks have no part in the verdict, and take longer than all runs with the gauges.
         capture(name, out=out, seed=SEEDS_APART * (repetition + 1), stacks=False)
-        judged = claims.judge(frames.load(out))
+        judged = verdicts.judge(frames.load(out))
     return {
         "scenario": name,
         "code": _digest(catalog.paths()[name].read_text(encoding="utf-8")),

@@ -109,7 +109,7 @@ def _browser() -> Iterator[Browser]:
 
 
 def _shared() -> Iterator[Path]:
-    from resleak.share import share
+    from resleak.report.share import share
 
     for notebook in sorted((ROOT / "notebooks").glob("2*.ipynb")):
         yield share(notebook, ROOT / "build" / "reports" / f"{notebook.stem}.html")

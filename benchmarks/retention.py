@@ -18,10 +18,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from resleak.forensics.graph import Graph
-from resleak.frames import Capture
-from resleak.measuring import measure
-from resleak.plan import jobs, plan
+from resleak.captures.frames import Capture
+from resleak.harness.child.inspection.object_graph import Graph
+from resleak.harness.measurement import measure
+from resleak.harness.plan import jobs, plan
 
 HEAD = '''"""{name}."""
 import asyncio, atexit, collections, contextvars, enum, functools, gc, logging, queue, sys

@@ -19,7 +19,10 @@ import nbformat
 import pandas as pd
 from nbconvert.filters import markdown2html
 
-from resleak import console, figures, findings, pages, report, share
+from resleak import figures
+from resleak.analysis import claims_table
+from resleak.report import html_page, page_parts, share
+from resleak.ui.cli import console
 
 ROOT = Path(__file__).parent.parent
 SITE = ROOT / "build" / "site"
@@ -47,7 +50,7 @@ def build(notebooks: Sequence[Path]) -> list[Entry]:
     for path in notebooks:
         begun = time.monotonic()
         target = share.share(path, SITE / f"{path.stem}.html", links=links)
-        title, lead = report.told(share.read(path))
+        title, lead = html_page.told(share.read(path))
         took = time.monotonic() - begun
         entries.append(Entry(target.name, title, lead, target.stat().st_size, took))
         console.say(f"{target.name}: {entries[-1].size / 1000:.0f} kB, {took:.0f} s")
@@ -69,7 +72,7 @@ def index(entries: Sequence[Entry], claims: pd.DataFrame, cases: Mapping[str, st
     ]
     made = [("Reports", f"{len(entries)}, {sum(e.size for e in entries) / 1e6:.1f} MB")]
     book = SimpleNamespace(cells=cells)
-    return report.Page(book, made + pages.written_with(), _TITLE, links=links).plain_html()
+    return html_page.Page(book, made + page_parts.written_with(), _TITLE, links=links).plain_html()
 
 
 def _listed(entry: Entry) -> str:
@@ -84,10 +87,12 @@ def main() -> None:
     given = [Path(path) for path in sys.argv[1:]]
     notebooks = given or sorted((ROOT / "notebooks").glob("*.ipynb"))
     entries = build(notebooks)
-    cases = {k: Path(name).stem + ".html" for k, name in findings.cases(ROOT / "notebooks").items()}
+    cases = {
+        k: Path(name).stem + ".html" for k, name in claims_table.cases(ROOT / "notebooks").items()
+    }
     cases = {k: name for k, name in cases.items() if name in {entry.name for entry in entries}}
-    claims = findings.stored(ROOT / "data" / "captures")
-    pages.write(SITE / "index.html", index(entries, claims, cases))
+    claims = claims_table.stored(ROOT / "data" / "captures")
+    page_parts.write(SITE / "index.html", index(entries, claims, cases))
     files = [path for path in SITE.rglob("*") if path.is_file()]
     weight = sum(path.stat().st_size for path in files) / 1e6
     took = time.monotonic() - begun

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from resleak import share
+from resleak.report import share
 
 ROOT = Path(__file__).parent.parent
 IMAGES = ROOT / "docs" / "images"

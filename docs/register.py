@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from resleak import figures, findings
+from resleak import figures
+from resleak.analysis import claims_table
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -14,8 +15,8 @@ BLOCK = re.compile(r"(?<=<!-- claims -->\n).*?(?=<!-- /claims -->)", re.DOTALL)
 
 def register() -> str:
     """Return the register as Markdown, each system linked to its case."""
-    cases = findings.cases(ROOT / "notebooks")
-    table = findings.stored(ROOT / "data" / "captures")
+    cases = claims_table.cases(ROOT / "notebooks")
+    table = claims_table.stored(ROOT / "data" / "captures")
     links = {system: f"notebooks/{name}" for system, name in cases.items()}
     return figures.claims_markdown(table, links) + "\n"
 

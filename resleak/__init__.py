@@ -11,30 +11,30 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Gauge": "declare",
-    "Limit": "declare",
-    "Run": "declare",
-    "Scenario": "declare",
-    "scenario": "declare",
+    "Gauge": "workload.scenario",
+    "Limit": "workload.scenario",
+    "Run": "workload.scenario",
+    "Scenario": "workload.scenario",
+    "scenario": "workload.scenario",
     "ResleakError": "errors",
-    "capture": "runner",
-    "compare": "comparison",
-    "investigate": "investigation",
-    "judge": "claims",
-    "load": "frames",
-    "measure": "here",
-    "open_memray": "recording",
-    "profile": "stacks",
-    "sites": "stacks",
-    "tree": "stacks",
-    "traces": "frames",
+    "capture": "harness.runner",
+    "compare": "analysis.comparison",
+    "investigate": "experiments.investigate",
+    "judge": "analysis.verdicts",
+    "load": "captures.frames",
+    "measure": "experiments.in_process",
+    "open_memray": "analysis.memray_file",
+    "profile": "analysis.stacks",
+    "sites": "analysis.stacks",
+    "tree": "analysis.stacks",
+    "traces": "captures.frames",
 }
 __all__ = sorted(_HOMES)
 
 
 def load_ipython_extension(shell: Any) -> None:
     """Add the magics to IPython: ``%load_ext resleak``."""
-    import_module("resleak.magics").register(shell)
+    import_module("resleak.ui.magics").register(shell)
 
 
 def __getattr__(name: str) -> Any:

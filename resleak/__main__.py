@@ -15,17 +15,17 @@ def main() -> NoReturn:
     atexit.register(gc.freeze)  # what is loaded need not be searched for garbage at the end
     if sys.argv[1:2] == ["open"]:
         _begin(sys.argv[2:])
-    from resleak import cli
+    from resleak.ui import cli
 
     cli.main()
 
 
 def _begin(arguments: list[str]) -> None:
-    from resleak import recording
+    from resleak.analysis import memray_file
 
     for before, argument in zip(["", *arguments], arguments, strict=False):
         if before != "-o" and os.path.isfile(argument):
-            recording.begin(Path(argument), fresh="--fresh" in arguments)
+            memray_file.begin(Path(argument), fresh="--fresh" in arguments)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from resleak import store
-from resleak.declare import Scenario
+from resleak.captures import storage
+from resleak.workload.scenario import Scenario
 
 
 def step(_step: int, _world: object) -> None:
@@ -44,13 +44,13 @@ def write(
     """Write the runs of a trace as captures of one variant."""
     for run, rows in trace.groupby("run"):
         folder = root / made.name / variant / f"gauges-{run:02d}"
-        with store.writing(folder) as partial:
+        with storage.writing(folder) as partial:
             columns = {str(name): rows[name].to_numpy() for name in rows.columns}
-            store.write_table(partial / "trace.parquet", columns, {"fds": "descriptors"})
-            store.write_json(
-                partial / store.MANIFEST,
+            storage.write_table(partial / "trace.parquet", columns, {"fds": "descriptors"})
+            storage.write_json(
+                partial / storage.MANIFEST,
                 {
-                    "schema": store.SCHEMA,
+                    "schema": storage.SCHEMA,
                     "status": "complete",
                     "scenario": made.describe(),
                     "variant": variant,

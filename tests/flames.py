@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from resleak.analysis.stacks import Profile
 from resleak.figures.flame import Flame, flamegraph
-from resleak.stacks import Profile
 
 SCRIPTS = Path(__file__).parent.parent / "resleak" / "figures" / "flame"
 #: The parts that need no page.

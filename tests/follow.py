@@ -6,9 +6,9 @@ import textwrap
 import threading
 from pathlib import Path
 
-from resleak import frames
-from resleak.measuring import measure
-from resleak.plan import jobs, plan
+from resleak.captures import frames
+from resleak.harness.measurement import measure
+from resleak.harness.plan import jobs, plan
 
 
 def followed(

@@ -20,8 +20,8 @@ from typing import Any
 
 import books
 
-from resleak.cli.notebooks import lab_command
-from resleak.probes import die_with_parent
+from resleak.harness.child.recorder import die_with_parent
+from resleak.ui.cli.share import lab_command
 
 #: The buttons of a panel that runs scenarios.
 RUN, STOP = (f".resleak-panel .jupyter-button:has-text('{name}')" for name in ("Run", "Stop"))
@@ -63,7 +63,7 @@ def serving(project: Path, root: Path) -> Iterator[Lab]:
     (root / "data").symlink_to(project / "data")
     books.write(
         root / "notebooks" / PANELS,
-        "from resleak.panel import Comparing, Panel\nPanel('arc/auth_cache')",
+        "from resleak.ui.panel import Comparing, Panel\nPanel('arc/auth_cache')",
         "Comparing('../data/captures', before='auth_cache leaky', after='auth_cache fixed')",
     )
     port, token = _free_port(), secrets.token_hex(16)

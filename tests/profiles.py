@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from resleak.stacks.windows import Profile
+from resleak.analysis.stacks.profiles import Profile
 
 #: One frame: function, file, line.
 Frame = tuple[str, str, int]

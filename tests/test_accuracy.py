@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import _accuracy_figures
+import _accuracy_rows
 import pytest
 
-from resleak import accuracy, figures
 from resleak.errors import StoreError
 
 
@@ -55,12 +56,12 @@ COMPARED = [
 
 @pytest.fixture(scope="module")
 def rows() -> Any:
-    return accuracy.frame(ROWS)
+    return _accuracy_rows.frame(ROWS)
 
 
 def test_precision_recall_and_what_is_open_are_counted(rows: Any) -> None:
     """Two of three called a leak are one, two of three leaks are found, one of five is open."""
-    told = accuracy.tools(rows).set_index(["tool", "measure"])[["hits", "of"]]
+    told = _accuracy_rows.tools(rows).set_index(["tool", "measure"])[["hits", "of"]]
     assert told.loc[("resleak", "precision")].tolist() == [2, 3]
     assert told.loc[("resleak", "recall")].tolist() == [2, 3]
     assert told.loc[("resleak", "inconclusive")].tolist() == [1, 5]
@@ -70,7 +71,7 @@ def test_precision_recall_and_what_is_open_are_counted(rows: Any) -> None:
 def test_each_part_is_counted_for_itself() -> None:
     """What is held out stands beside what is published, and null runs and peers are no part."""
     held_out = row("e", "leaky", "inconclusive", half="held out")
-    told = accuracy.parts(accuracy.frame([*ROWS, held_out]))
+    told = _accuracy_rows.parts(_accuracy_rows.frame([*ROWS, held_out]))
     assert told.loc["published"].to_dict() == {
         "leaks": 3, "found": 2, "called": 3, "right": 2, "verdicts": 5, "open": 1,
     }  # fmt: skip
@@ -80,37 +81,37 @@ def test_each_part_is_counted_for_itself() -> None:
 
 def test_a_share_has_the_exact_interval() -> None:
     """The interval is that of Clopper and Pearson: 0 of 1000 is below 0.37 %."""
-    assert accuracy.share(0, 1000)["high"] == pytest.approx(0.00368, abs=1e-5)
+    assert _accuracy_rows.share(0, 1000)["high"] == pytest.approx(0.00368, abs=1e-5)
 
 
 def test_steps_count_from_where_it_stays_right(rows: Any) -> None:
     """A leak counts from the first look from which it was always called one; never is infinity."""
-    assert sorted(accuracy.steps_to_verdict(rows, counts=False)) == [60, 240, float("inf")]
+    assert sorted(_accuracy_rows.steps_to_verdict(rows, counts=False)) == [60, 240, float("inf")]
 
 
 def test_coverage_is_of_rates_that_are_known(rows: Any) -> None:
     """An interval of 9 to 11 covers 10, and misses 12."""
-    assert sorted(accuracy.covered(rows[rows["half"] == "published"])) == [False, True]
+    assert sorted(_accuracy_rows.covered(rows[rows["half"] == "published"])) == [False, True]
 
 
 def test_misses_are_listed_with_their_reason(rows: Any) -> None:
     """What was wrong or open is listed; what nobody can tell is listed apart."""
-    missed = accuracy.misses(rows)
+    missed = _accuracy_rows.misses(rows)
     assert missed[["workload", "variant", "why"]].to_numpy().tolist() == [
         ["b", "leaky", "heap: climbs"],
         ["b", "fixed", "heap: climbs"],
     ]
-    assert accuracy.beyond(rows)["workload"].tolist() == ["d"]
+    assert _accuracy_rows.beyond(rows)["workload"].tolist() == ["d"]
 
 
 def test_power_and_size_are_of_what_was_and_was_not_changed() -> None:
     """Two of three fixes are shown, those that no run can show are left out; one of two is none."""
-    compared = accuracy.frame([*ROWS, *COMPARED])
-    goals = accuracy.goals(compared).set_index("measure")
+    compared = _accuracy_rows.frame([*ROWS, *COMPARED])
+    goals = _accuracy_rows.goals(compared).set_index("measure")
     goals.index = goals.index.str.split(": ").str[-1]
     assert goals.loc["power", ["measured", "of"]].tolist() == [pytest.approx(2 / 3), 3]
     assert goals.loc["size", ["measured", "of"]].tolist() == [0.5, 2]
-    assert accuracy.certificates(compared)["answer"].tolist() == ["lower", "not fixed"]
+    assert _accuracy_rows.certificates(compared)["answer"].tolist() == ["lower", "not fixed"]
 
 
 def test_smallest_leaks_are_known_by_their_name() -> None:
@@ -120,7 +121,7 @@ def test_smallest_leaks_are_known_by_their_name() -> None:
         row("b-rate=16-pattern=17th", "leaky", "level"),
         row("c-rate=16384", "leaky", "level"),
     ]
-    goals = accuracy.goals(accuracy.frame([*ROWS, *found])).set_index("measure")
+    goals = _accuracy_rows.goals(_accuracy_rows.frame([*ROWS, *found])).set_index("measure")
     assert goals.loc["leaks of 16 B/step found", ["measured", "of"]].tolist() == [0.5, 2]
 
 
@@ -130,12 +131,12 @@ def test_what_peers_said_stands_beside_if_it_is_of_the_same_work(tmp_path: Path)
     path.write_text(json.dumps({"workload": "a", "rows": [row("a", "leaky", "leak", code="1")]}))
     said = [row("a", "leaky", "level", code=code, tool=f"peer {code}") for code in "12"]
     path.with_name("rows_peers.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in said))
-    assert accuracy.read(path)["tool"].tolist() == ["resleak", "peer 1"]
+    assert _accuracy_rows.read(path)["tool"].tolist() == ["resleak", "peer 1"]
 
 
 def test_goals_say_whether_they_hold(rows: Any) -> None:
     """Each goal has what was measured, its interval, and whether it holds."""
-    goals = accuracy.goals(rows).set_index("measure")
+    goals = _accuracy_rows.goals(rows).set_index("measure")
     assert not goals.loc["precision", "holds"]
     assert goals.loc["false alarms on null runs", "holds"]
     assert goals.loc["false alarms on null runs", "of"] == 1
@@ -147,15 +148,15 @@ def test_the_last_judgement_of_a_workload_counts(tmp_path: Path) -> None:
     lines = [{"workload": "a", "rows": [row("a", "leaky", v)]} for v in ("level", "leak")]
     path = tmp_path / "rows.jsonl"
     path.write_text("\n".join(map(json.dumps, lines)))
-    assert accuracy.read(path)["verdict"].tolist() == ["leak"]
+    assert _accuracy_rows.read(path)["verdict"].tolist() == ["leak"]
     with pytest.raises(StoreError, match=r"accuracy\.py"):
-        accuracy.read(tmp_path / "none.jsonl")
+        _accuracy_rows.read(tmp_path / "none.jsonl")
 
 
 def test_accuracy_is_drawn(rows: Any) -> None:
     """The curve has a line a measure, the comparison a point a tool, all with intervals."""
-    curve = figures.accuracy_curve(accuracy.against_steps(rows))
-    points = figures.accuracy_of_tools(accuracy.tools(rows))
+    curve = _accuracy_figures.accuracy_curve(_accuracy_rows.against_steps(rows))
+    points = _accuracy_figures.accuracy_of_tools(_accuracy_rows.tools(rows))
     assert [one.name for one in curve.data] == ["precision", "recall", "inconclusive"]
     assert [one.name for one in points.data] == ["resleak", "peer"]
     assert all(one.error_y.array is not None for one in (*curve.data, *points.data))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import resleak
-from resleak import brief
-from resleak.figures import prose
+from resleak.figures import sentences
+from resleak.report import summary
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ from resleak.figures import prose
 )
 def test_a_finding_says_what_to_do(project, name, verdicts, line, todo):
     """Verdict, outcome of claim and fix, the line, and what follows from them, of real captures."""
-    found = brief.finding(resleak.judge(resleak.load(project / "data" / "captures" / name)))
+    found = summary.finding(resleak.judge(resleak.load(project / "data" / "captures" / name)))
     assert found.verdicts[-len(verdicts) :] == verdicts
     assert line in found.line
     assert found.todo.startswith(todo)
@@ -37,15 +37,15 @@ def test_a_finding_says_what_to_do(project, name, verdicts, line, todo):
 
 def test_only_code_and_bold_are_markup():
     """Everything else in a sentence is text, also stars within code and tags anywhere."""
-    assert prose.inline("**`a` leaks** <b> `x**y**`") == (
+    assert sentences.inline("**`a` leaks** <b> `x**y**`") == (
         "<b><code>a</code> leaks</b> &lt;b&gt; <code>x&#42;&#42;y&#42;&#42;</code>"
     )
 
 
 def test_markdown_leaves_out_what_is_not_known():
     """Without a line there is no empty row, and without a lead no empty paragraph."""
-    found = brief.Finding("own", "", ["level"], "Nothing grew.", "", "", "")
-    text = brief.markdown("own", "", [found], {"Run again": "`resleak share own`"})
+    found = summary.Finding("own", "", ["level"], "Nothing grew.", "", "", "")
+    text = summary.markdown("own", "", [found], {"Run again": "`resleak share own`"})
     assert text == (
         "## own\n\n### `own`: level\n\n- Found: Nothing grew.\n\nRun again: `resleak share own`\n"
     )

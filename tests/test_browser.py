@@ -12,7 +12,7 @@ import pytest
 from pages import Visitor, until
 
 import resleak
-from resleak.share import share
+from resleak.report.share import share
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

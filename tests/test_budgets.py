@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 import traces as made
 
-from resleak import budgets, claims, frames
+from resleak.analysis import budgets, verdicts
+from resleak.captures import frames
 from resleak.errors import BudgetError
 
 OURS = budgets.read()
@@ -20,7 +21,7 @@ def held(
 ) -> pd.DataFrame:
     captures.write(root, captures.scenario(), "leaky", trace, **end)
     found = frames.load(root)
-    rows = budgets.check(claims.judge(found), found, limits)
+    rows = budgets.check(verdicts.judge(found), found, limits)
     return rows.set_index(["budget", "gauge"])
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from resleak import catalog
 from resleak.errors import ScenarioError
+from resleak.workload import catalog
 
 GOOD = '''
 """A title.

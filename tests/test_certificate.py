@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import traces as made
 
-from resleak import growth
-from resleak.certificate import ALPHA, Certificate, certify
+from resleak.analysis import growth
+from resleak.analysis.equivalence import ALPHA, Certificate, certify
 
 CASES = 1000
 

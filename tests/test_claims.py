@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 import traces as made
 
-from resleak import claims, frames
-from resleak.declare import Limit
+from resleak.analysis import verdicts
+from resleak.captures import frames
 from resleak.errors import StoreError
+from resleak.workload.scenario import Limit
 
 CLAIM: dict[str, Any] = {"claim": "descriptors leak", "symptoms": {"fds": "leak"}}
 
@@ -28,13 +29,13 @@ def leak(per_step: float = 1.0, waiting: float = 0.0) -> pd.DataFrame:
 
 def judged(
     root: Path, leaky: pd.DataFrame, proposed: pd.DataFrame | None = None, **options: Any
-) -> claims.Judgement:
+) -> verdicts.Judgement:
     scenario = captures.scenario(**{**CLAIM, "outcome": "reproduced", "fix": "holds", **options})
     captures.write(root, scenario, "leaky", leaky)
     captures.write(root, scenario, "fixed", level())
     if proposed is not None:
         captures.write(root, scenario, "proposed", proposed)
-    return claims.judge(frames.load(root))
+    return verdicts.judge(frames.load(root))
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_fix_that_breaks_a_limit_is_harmful(tmp_path: Path) -> None:
     )
     captures.write(tmp_path, scenario, "leaky", leak(), facts={"rows_lost": 0})
     captures.write(tmp_path, scenario, "proposed", level(), facts={"rows_lost": 12})
-    found = claims.judge(frames.load(tmp_path))
+    found = verdicts.judge(frames.load(tmp_path))
     assert found.claim["fix"]["measured"] == "harmful"
     assert found.variants["proposed"].verdict == "broken"
     assert found.variants["proposed"].limits.loc[0, "worst"] == 12
@@ -108,7 +109,7 @@ def test_process_that_does_not_end_is_never_clean(tmp_path: Path, status: str) -
     """A run stopped at its deadline hangs, however level its gauges are."""
     scenario = captures.scenario()
     captures.write(tmp_path, scenario, "leaky", level(), status=status)
-    assert claims.judge(frames.load(tmp_path)).variants["leaky"].verdict == "hangs"
+    assert verdicts.judge(frames.load(tmp_path)).variants["leaky"].verdict == "hangs"
 
 
 def test_declared_and_measured_are_held_against_each_other(tmp_path: Path) -> None:
@@ -118,8 +119,8 @@ def test_declared_and_measured_are_held_against_each_other(tmp_path: Path) -> No
     scenario.variant("leaky", expect={"fds": "leak"})(captures.step)
     captures.write(tmp_path / "a", scenario, "leaky", leak())
     captures.write(tmp_path / "b", scenario, "leaky", level())
-    assert claims.judge(frames.load(tmp_path / "a")).variants["leaky"].as_declared
-    assert not claims.judge(frames.load(tmp_path / "b")).variants["leaky"].as_declared
+    assert verdicts.judge(frames.load(tmp_path / "a")).variants["leaky"].as_declared
+    assert not verdicts.judge(frames.load(tmp_path / "b")).variants["leaky"].as_declared
 
 
 def test_any_leak_spoils_a_clean_variant(tmp_path: Path) -> None:
@@ -127,7 +128,7 @@ def test_any_leak_spoils_a_clean_variant(tmp_path: Path) -> None:
     scenario = captures.scenario()
     trace = level().assign(children=leak()["fds"])
     captures.write(tmp_path, scenario, "fixed", trace)
-    found = claims.judge(frames.load(tmp_path)).variants["fixed"]
+    found = verdicts.judge(frames.load(tmp_path)).variants["fixed"]
     assert found.verdict == "leak"
     assert not found.as_declared
 
@@ -158,7 +159,7 @@ def test_scenarios_are_judged_one_at_a_time(tmp_path: Path) -> None:
     captures.write(tmp_path, one, "leaky", level())
     captures.write(tmp_path, other, "leaky", level())
     with pytest.raises(StoreError, match="made/other, made/up"):
-        claims.judge(frames.load(tmp_path))
+        verdicts.judge(frames.load(tmp_path))
 
 
 def test_titles_are_escaped(tmp_path: Path) -> None:
@@ -166,7 +167,7 @@ def test_titles_are_escaped(tmp_path: Path) -> None:
     scenario = captures.scenario()
     scenario.title = "<script>alert(1)</script>"
     captures.write(tmp_path, scenario, "leaky", level())
-    assert "<script>" not in claims.judge(frames.load(tmp_path))._repr_html_()
+    assert "<script>" not in verdicts.judge(frames.load(tmp_path))._repr_html_()
 
 
 def test_captures_of_an_older_version_are_told_apart(tmp_path: Path) -> None:

@@ -8,22 +8,22 @@ import pandas as pd
 import pytest
 import traces as made
 
-from resleak import classify, growth
-from resleak.declare import Gauge
-from resleak.gauges import BUILTIN
+from resleak.analysis import diagnosis, growth
+from resleak.harness.process_gauges import BUILTIN
+from resleak.workload.scenario import Gauge
 
 MIB = 1024.0**2
 LEVEL = dict.fromkeys(("blocks", "heap", "native", "rss"), made.flat)
 
 
-def diagnosed(**how: Any) -> list[classify.Diagnosis]:
+def diagnosed(**how: Any) -> list[diagnosis.Diagnosis]:
     """Classify a variant whose gauges follow these curves; the memory gauges are level else."""
     gauges = {**BUILTIN, "entries": Gauge("entries", "entries")}
     curves = {**LEVEL, **{name: curve for name, curve in how.items() if name in gauges}}
     options = {key: value for key, value in how.items() if key not in gauges}
     columns = [made.trace(curve, gauge=name, **options)[name] for name, curve in curves.items()]
     trace = made.trace(made.flat, **options).drop(columns="count")
-    return classify.classify(growth.judge(pd.concat([trace, *columns], axis=1), gauges))
+    return diagnosis.classify(growth.judge(pd.concat([trace, *columns], axis=1), gauges))
 
 
 KINDS = {

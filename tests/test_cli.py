@@ -22,9 +22,9 @@ import psutil
 import pytest
 
 import resleak
-from resleak import catalog
-from resleak.cli import notebooks
 from resleak.errors import ShareError
+from resleak.ui.cli import share
+from resleak.workload import catalog
 
 COMMANDS = ("list", "capture", "judge", "claims", "compare", "share", "export", "lab")
 GAUGES = {"fds", "threads", "sockets", "children", "rss", "uss", "heap", "blocks", "objects"}
@@ -367,11 +367,11 @@ def test_a_scenario_is_shared(cli, write, tmp_path):
 def test_a_folder_of_captures_is_shared_as_its_scenario(project):
     """A folder is put into the notebook as it is; one of several scenarios is refused."""
     folder = project / "data" / "captures"
-    title, given = notebooks._investigated(str(folder / "arc" / "auth_cache"), project, {})
+    title, given = share._investigated(str(folder / "arc" / "auth_cache"), project, {})
     assert title == "arc/auth_cache"
     assert given == {"SCENARIO": "auth_cache", "CAPTURES": str(folder / "arc")}
     with pytest.raises(ShareError, match=r"arc/auth_cache, .*: name the folder of one"):
-        notebooks._investigated(str(folder), project, {})
+        share._investigated(str(folder), project, {})
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 import traces as made
 
-from resleak import comparison, frames
+from resleak.analysis import comparison
+from resleak.captures import frames
 from resleak.errors import StoreError
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from resleak import figures, frames
-from resleak.claims import Judgement, judge
-from resleak.culprits import Culprits, inspected
+from resleak import figures
+from resleak.analysis.inspection import Culprits, inspected
+from resleak.analysis.verdicts import Judgement, judge
+from resleak.captures import frames
 
 FILE = "resleak/scenarios/embedder/worker_keeps_process_alive.py"
 HANGS = {"run": {"hangs"}}

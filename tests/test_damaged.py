@@ -10,8 +10,8 @@ import foreign
 import psutil
 import pytest
 
+from resleak.analysis.memray_file import open_memray
 from resleak.errors import StoreError
-from resleak.recording import open_memray
 
 pytest.importorskip("memray")
 

@@ -11,11 +11,11 @@ import pandas as pd
 import profiles
 import pytest
 
-from resleak import frames
+from resleak.analysis.stacks import sites
+from resleak.analysis.stacks.differences import difference, joined
+from resleak.analysis.stacks.profiles import Profile, profile
+from resleak.captures import frames
 from resleak.errors import StoreError
-from resleak.stacks import sites
-from resleak.stacks.pairing import difference, joined
-from resleak.stacks.windows import Profile, profile
 
 MAIN = ("main", "app.py", 5)
 

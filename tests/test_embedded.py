@@ -18,9 +18,11 @@ import pytest
 from bs4 import BeautifulSoup
 
 import resleak
-from resleak import brief, contents, embedded, figures, frames, report, store
+from resleak import figures
+from resleak.captures import frames, report_archive, storage
 from resleak.errors import StoreError
-from resleak.redact import Redactor
+from resleak.report import collect, html_page, summary
+from resleak.report.redact import Redactor
 
 #: What a stranger may call a function, a file or a scenario.
 HARM = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -35,10 +37,12 @@ def stored(project) -> Path:
 @pytest.fixture(scope="module")
 def sent(stored, tmp_path_factory) -> Path:
     """Return a report that was made from stored captures."""
-    text, left_out = embedded.pack(store.folders(stored), str)
+    text, left_out = report_archive.pack(storage.folders(stored), str)
     assert left_out == []
     path = tmp_path_factory.mktemp("sent") / "report.html"
-    path.write_text(report.Page(nbformat.v4.new_notebook(), archive=text).html(), encoding="utf-8")
+    path.write_text(
+        html_page.Page(nbformat.v4.new_notebook(), archive=text).html(), encoding="utf-8"
+    )
     return path
 
 
@@ -60,18 +64,18 @@ def test_a_report_is_judged_as_its_captures_are(stored, sent):
 
 def test_stacks_wait_for_what_matters_more(project, monkeypatch):
     """Where there is no room for everything, the gauges are in and the stacks are left out."""
-    monkeypatch.setattr(embedded, "MOST_TEXT", 60_000)
-    folders = store.folders(project / "data" / "captures" / "arc" / "auth_cache")
-    text, left_out = embedded.pack(folders, str)
+    monkeypatch.setattr(report_archive, "MOST_TEXT", 60_000)
+    folders = storage.folders(project / "data" / "captures" / "arc" / "auth_cache")
+    text, left_out = report_archive.pack(folders, str)
     assert 10_000 < len(text) <= 60_000
-    assert {store.read_manifest(folder)["instrument"] for folder in left_out} == {"memray"}
+    assert {storage.read_manifest(folder)["instrument"] for folder in left_out} == {"memray"}
 
 
 def test_what_is_private_in_a_capture_stays_here(stored):
     """Names of files and functions go through the redactor, and the environment is left out."""
     redactor = Redactor([], "raw_decode", "auth_cache", {})
-    text, _ = embedded.pack(store.folders(stored), redactor.text)
-    packed = embedded._expanded(base64.b64decode(text))
+    text, _ = report_archive.pack(storage.folders(stored), redactor.text)
+    packed = report_archive._expanded(base64.b64decode(text))
     assert b"raw_decode" not in packed
     assert b"GLIBC_TUNABLES" not in packed
     assert b"[user]" in packed
@@ -124,11 +128,11 @@ def small_table_of_many() -> bytes:
 )
 def test_what_is_not_as_we_write_it_is_refused(tmp_path, monkeypatch, text, told):
     """Paths that lead out, links, programs, bombs and damage get one line, and write nothing."""
-    monkeypatch.setattr(embedded, "_MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(report_archive, "_MOST_BYTES", 1 << 20)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     sent = tmp_path / "sent.html"
-    sent.write_text(f"<p>{embedded.script(text)}")
+    sent.write_text(f"<p>{report_archive.script(text)}")
     with pytest.raises(StoreError, match=told) as error:
         resleak.load(sent)
     assert "\n" not in str(error.value)
@@ -150,12 +154,12 @@ def hostile(stored, tmp_path_factory) -> Path:
     """Return captures in which every name of a function, a file and the scenario means harm."""
     folder = tmp_path_factory.mktemp("hostile")
     shutil.copytree(stored / "leaky", folder / "leaky")
-    for found in store.folders(folder):
+    for found in storage.folders(folder):
         told = json.loads((found / "manifest.json").read_text())
         told["scenario"] |= {"name": HARM, "title": TURNED + HARM, "doc": HARM, "claim": HARM}
         (found / "manifest.json").write_text(json.dumps(told))
         for path in found.glob("stacks.parquet"):
-            table = store.read_table(path)
+            table = storage.read_table(path)
             names = pa.array([HARM + TURNED + LONG] * len(table))
             for column in ("function", "file"):
                 at = table.schema.get_field_index(column)
@@ -179,15 +183,15 @@ def told(hostile) -> BeautifulSoup:
         {"text/html": judged._repr_html_()},
         {"text/html": captures._repr_html_()},
         figures.flamegraph(resleak.profile(captures), title=HARM)._repr_mimebundle_(),
-        {report._PLOTLY: json.loads(figures.timeline(resleak.traces(captures)).to_json())},
+        {html_page._PLOTLY: json.loads(figures.timeline(resleak.traces(captures)).to_json())},
     ]
     outputs = [nbformat.v4.new_output("display_data", data) for data in shown]
     cells = [nbformat.v4.new_code_cell("show()", outputs=[one]) for one in outputs]
     redactor = Redactor.here()
-    held = contents.gather({"captures": captures, "judged": judged})
-    found = [brief.Finding(**redactor.tree(one)) for one in held["findings"]]
+    held = collect.gather({"captures": captures, "judged": judged})
+    found = [summary.Finding(**redactor.tree(one)) for one in held["findings"]]
     book = redactor.tree(nbformat.v4.new_notebook(cells=cells))
-    page = report.Page(book, findings=found, archive=held["archive"]).html()
+    page = html_page.Page(book, findings=found, archive=held["archive"]).html()
     return BeautifulSoup(page, "html.parser")
 
 

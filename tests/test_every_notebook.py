@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from resleak import report, share
+from resleak.report import html_page, share
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
-FIGURES = ("application/vnd.plotly.v1+json", report.FLAME)
+FIGURES = ("application/vnd.plotly.v1+json", html_page.FLAME)
 
 every_notebook = pytest.mark.parametrize(
     "path", sorted(FOLDER.glob("*.ipynb")), ids=lambda path: path.stem

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from resleak import catalog, claims, frames
-from resleak.claims import Judgement
-from resleak.declare import BROKEN, HANGS, SCALES, Scenario
-from resleak.gauges import BUILTIN, MEASURES
-from resleak.measuring import measure
-from resleak.plan import jobs, plan
+from resleak.analysis import verdicts
+from resleak.analysis.verdicts import Judgement
+from resleak.captures import frames
+from resleak.harness.measurement import measure
+from resleak.harness.plan import jobs, plan
+from resleak.harness.process_gauges import BUILTIN, MEASURES
+from resleak.workload import catalog
+from resleak.workload.scenario import BROKEN, HANGS, SCALES, Scenario
 
 NAMES = sorted(catalog.paths())
 CLAIMS = [name for name in NAMES if catalog.find(name).claim]
@@ -38,7 +40,7 @@ def measured(name: str, out: Path) -> Judgement:
     stop = threading.Event()
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda job: measure(job, lambda *_: None, stop), todo))
-    return claims.judge(frames.load(out))
+    return verdicts.judge(frames.load(out))
 
 
 def explain(judged: Judgement) -> str:

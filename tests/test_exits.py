@@ -10,11 +10,12 @@ from pathlib import Path
 import ends
 import pytest
 
-from resleak import catalog, frames
-from resleak.culprits import Culprits, inspected
-from resleak.declare import BROKEN, HANGS
-from resleak.measuring import measure
-from resleak.plan import Plan, jobs, plan
+from resleak.analysis.inspection import Culprits, inspected
+from resleak.captures import frames
+from resleak.harness.measurement import measure
+from resleak.harness.plan import Plan, jobs, plan
+from resleak.workload import catalog
+from resleak.workload.scenario import BROKEN, HANGS
 
 #: What a declaration says of time: how long a step, the loop's lag or the end may take.
 _TIMES = {"run", "exit_s", "cleanup_s", "lag_s", "step_s"}

@@ -15,9 +15,9 @@ import jsonschema
 import profiles
 import pytest
 
-from resleak import frames
-from resleak.stacks import profile
-from resleak.stacks.exports import collapsed, pprof, speedscope
+from resleak.analysis.stacks import profile
+from resleak.analysis.stacks.export import collapsed, pprof, speedscope
+from resleak.captures import frames
 
 MAIN, LOAD, KEEP = ("main", "app.py", 3), ("load", "app.py", 9), ("keep", "lib/k.py", 4)
 #: Bytes in each of four windows of ten steps, beside one block.

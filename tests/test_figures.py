@@ -11,9 +11,10 @@ import traces as made
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resleak import figures, growth
-from resleak.declare import Gauge
-from resleak.figures import _curves, _plotly, _style
+from resleak import figures
+from resleak.analysis import growth
+from resleak.figures import plotly_theme, style, timeline_curves
+from resleak.workload.scenario import Gauge
 
 GAUGES = {"count": made.COUNT, "bytes": made.BYTES}
 LAST = made.WARMUP + 240
@@ -200,7 +201,7 @@ def test_thinning_keeps_ends_and_extremes(values, most):
     """Thinned points are points of the curve, in order, with its ends and its extremes."""
     y = np.array(values)
     x = np.arange(len(y), dtype=float)
-    few_x, few_y = _curves.thin(x, y, most)
+    few_x, few_y = timeline_curves.thin(x, y, most)
     assert len(few_x) <= most or len(y) <= most
     assert np.all(np.diff(few_x) > 0)
     assert np.array_equal(y[few_x.astype(int)], few_y)
@@ -235,16 +236,18 @@ def luminance(colour: str) -> float:
 @pytest.mark.parametrize("paper", ["#ffffff", "#111111"])
 def test_figures_read_on_light_and_dark_paper(paper):
     """Letters stand out at 4.3 : 1 and curves at 2 : 1, whatever the paper."""
-    assert contrast(_style.INK, paper) > 4.3
-    looks = [*_style.VARIANTS.values(), *_style.OTHERS]
+    assert contrast(style.INK, paper) > 4.3
+    looks = [*style.VARIANTS.values(), *style.OTHERS]
     assert min(contrast(mark.colour, paper) for mark in looks) > 2
 
 
 def test_papers_are_clear_and_the_upload_button_is_off():
     """The page's own colour shows through, and nothing offers to send a figure away."""
     figures.quiet()
-    assert _plotly.template().layout.paper_bgcolor == _plotly.template().layout.plot_bgcolor
-    assert _plotly.template().layout.plot_bgcolor == "rgba(0, 0, 0, 0)"
+    assert (
+        plotly_theme.template().layout.paper_bgcolor == plotly_theme.template().layout.plot_bgcolor
+    )
+    assert plotly_theme.template().layout.plot_bgcolor == "rgba(0, 0, 0, 0)"
     config = pio.renderers["plotly_mimetype"].config
     assert config["showSendToCloud"] is False
     assert config["displaylogo"] is False
@@ -252,6 +255,6 @@ def test_papers_are_clear_and_the_upload_button_is_off():
 
 def test_variants_differ_without_colour():
     """No two variants of a figure have the same dash, nor the same colour."""
-    looks = _style.marks(["leaky", "proposed", "fixed", "one", "two", "three"])
+    looks = style.marks(["leaky", "proposed", "fixed", "one", "two", "three"])
     assert len({mark.dash for mark in looks.values()}) >= 5
     assert len({mark.colour for mark in looks.values()}) == 6

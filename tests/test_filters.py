@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from tables import Tables
 
-from resleak import frames
+from resleak.analysis.stacks import profile, sites
+from resleak.analysis.stacks.filters import Filter, alive, growing, only, where
+from resleak.captures import frames
 from resleak.errors import StoreError
-from resleak.stacks import profile, sites
-from resleak.stacks.filters import Filter, alive, growing, only, where
 
 #: Function, file, studied, and the frame that calls it.
 STACKS = [

@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 import traces as made
 
-from resleak import figures, findings
-from resleak.declare import Limit, Scenario, Sweep
+from resleak import figures
+from resleak.analysis import claims_table
 from resleak.errors import StoreError
+from resleak.workload.scenario import Limit, Scenario, Sweep
 
 FLAT = made.trace(made.flat, gauge="fds")
 LEAK = made.trace(made.ramp(2.0), gauge="fds")
@@ -35,7 +36,7 @@ def write(root: Path, declared: Scenario, name: str = "arc/made_up", **traces: A
 
 
 def row(root: Path) -> dict[str, Any]:
-    return dict(findings.stored(root).to_dict("records")[0])
+    return dict(claims_table.stored(root).to_dict("records")[0])
 
 
 def test_a_leak_and_its_cure(tmp_path: Path) -> None:
@@ -59,9 +60,9 @@ def test_a_damaged_capture_costs_its_own_row_only(tmp_path: Path) -> None:
     for file in (tmp_path / "arc" / "damaged").rglob("trace.parquet"):
         file.write_bytes(file.read_bytes()[:100])
     with pytest.warns(UserWarning, match="left out: arc/damaged: .*trace"):
-        assert findings.stored(tmp_path)["scenario"].tolist() == ["arc/whole"]
+        assert claims_table.stored(tmp_path)["scenario"].tolist() == ["arc/whole"]
     with pytest.raises(StoreError, match="left out: arc/damaged"):
-        findings.stored(tmp_path / "arc" / "damaged")
+        claims_table.stored(tmp_path / "arc" / "damaged")
 
 
 def test_what_is_new_in_a_harmful_fix_is_quoted(tmp_path: Path) -> None:
@@ -125,7 +126,7 @@ def register(tmp_path: Path) -> pd.DataFrame:
         write(tmp_path, captures.scenario(**{**CLAIM, "seed": seed}), name, leaky=LEAK, fixed=FLAT)
     control = captures.scenario(seed="000 well handled")
     write(tmp_path, control, "pl/control", leaky=FLAT)
-    return findings.stored(tmp_path)
+    return claims_table.stored(tmp_path)
 
 
 def test_rows_stand_in_the_order_of_the_seeds(register: pd.DataFrame) -> None:
@@ -140,14 +141,14 @@ def test_what_has_no_number_stands_behind_its_document(tmp_path: Path) -> None:
         declared = captures.scenario(seed=seed)
         declared.name, declared.system = f"a/{number}", "a"
         captures.write(tmp_path, declared, "leaky", FLAT)
-    found = list(findings.stored(tmp_path)["seed"])
+    found = list(claims_table.stored(tmp_path)["seed"])
     numbered = ["000#2", "000 2.1", "000 fix 2.1", "000#10"]
     assert found == [*numbered, "000 testing #4", "000 well handled", ""]
 
 
 def test_the_summary_counts_claims_fixes_and_controls(register: pd.DataFrame) -> None:
     """A control is no claim; it is counted by itself."""
-    told = findings.summary(register)
+    told = claims_table.summary(register)
     assert "Of 3 claims 3 reproduced. Of their fixes 3 hold." in told
     assert "Of 1 null controls 1 came out clean." in told
     assert "Not as declared: arc/a, arc/b, sse/z." in told  # made up without expectations
@@ -155,7 +156,7 @@ def test_the_summary_counts_claims_fixes_and_controls(register: pd.DataFrame) ->
 
 def test_the_register_is_plain_json(register: pd.DataFrame) -> None:
     """No NaN is left where JSON has no word for it."""
-    rows = json.loads(json.dumps(findings.plain(register), allow_nan=False))
+    rows = json.loads(json.dumps(claims_table.plain(register), allow_nan=False))
     assert rows[0]["fix"] == ""
     assert rows[1]["figure"]["low"] == 2.0
 

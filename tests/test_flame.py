@@ -20,12 +20,13 @@ import pytest
 from bs4 import BeautifulSoup
 from flames import EVIL, asked
 
-from resleak import pages, report, units
+from resleak import formatting
+from resleak.analysis.stacks import Profile, joined, profile
 from resleak.errors import MissingPackageError
-from resleak.figures import _style, flamegraph, icicle
+from resleak.figures import flamegraph, icicle, style
 from resleak.figures.flame import MIME, live, page
-from resleak.redact import Redactor
-from resleak.stacks import Profile, joined, profile
+from resleak.report import html_page, page_parts
+from resleak.report.redact import Redactor
 
 SPAN = [100.0, 300.0]
 #: In JavaScript: what grew in all windows, with nothing hidden.
@@ -237,8 +238,10 @@ def test_numbers_read_as_in_every_other_figure():
         f"{parts}.map(m.shareText)]"
     )
     *amounts, shares = asked(flames.service(), code)
-    assert amounts == [[units.amount(v, "B"), units.amount(v, "descriptors")] for v in values]
-    assert shares == [units.share(part) for part in parts]
+    assert amounts == [
+        [formatting.amount(v, "B"), formatting.amount(v, "descriptors")] for v in values
+    ]
+    assert shares == [formatting.share(part) for part in parts]
 
 
 def test_every_file_of_the_script_is_sound():
@@ -344,8 +347,8 @@ def test_a_large_profile_is_small():
 
 def test_letters_can_be_read_on_every_colour():
     """Letters on frames have a contrast of at least 4.5 to 1, and on text the themes have it."""
-    for colour in (*_style.FRAMES.values(), *_style.MODULES):
-        assert contrast(colour, _style.LETTERS) >= 4.5
+    for colour in (*style.FRAMES.values(), *style.MODULES):
+        assert contrast(colour, style.LETTERS) >= 4.5
     for text, paper in (("#1b1f24", "#fff"), ("#57606a", "#fff"), ("#0066b8", "#fff")):
         assert contrast(text, paper.replace("#fff", "#ffffff")) >= 4.5
     for text in ("#e6e8ea", "#a3abb3", "#79b8ff"):
@@ -373,7 +376,7 @@ def shared(*payloads: object) -> BeautifulSoup:
         for payload in payloads
     ]
     book.cells = [nbformat.v4.new_code_cell("draw()", outputs=outputs)]
-    return BeautifulSoup(report.Page(book).html(), "html.parser")
+    return BeautifulSoup(html_page.Page(book).html(), "html.parser")
 
 
 def test_a_report_has_the_script_once():
@@ -383,7 +386,7 @@ def test_a_report_has_the_script_once():
     assert scripts == {"script": 2, "application/json": 2}
     policy = soup.find("meta", attrs={"http-equiv": True})["content"]
     own, script = [tag.string for tag in soup.find_all("script") if not tag.get("type")]
-    allowed = " ".join(f"'sha256-{pages.digest(one)}'" for one in (own, script))
+    allowed = " ".join(f"'sha256-{page_parts.digest(one)}'" for one in (own, script))
     assert f"script-src {allowed};" in policy
     assert len(soup.select("div.resleak-flame table")) == 2
     assert "not this" not in soup.get_text()
@@ -402,7 +405,7 @@ def test_a_foreign_payload_breaks_no_report(payload):
 
 def test_the_icicle_stays_for_those_who_compose():
     """The figure of plotly is there under its own name."""
-    assert icicle.__module__ == "resleak.figures._icicle"
+    assert icicle.__module__ == "resleak.figures.icicle_figure"
 
 
 def test_a_live_one_is_a_widget_of_the_same_script():

@@ -14,8 +14,8 @@ from flames import EVIL
 from pages import Visitor, until
 from playwright.sync_api import expect
 
-from resleak import report
 from resleak.figures import Flame, flamegraph
+from resleak.report import html_page
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -432,7 +432,7 @@ def test_in_a_shared_report_it_works_under_the_policy(browser, tmp_path):
     outputs = [nbformat.v4.new_output("display_data", bundle) for bundle in bundles]
     book.cells = [nbformat.v4.new_code_cell("show()", outputs=outputs)]
     path = tmp_path / "report.html"
-    path.write_text(report.Page(book).html(), encoding="utf-8")
+    path.write_text(html_page.Page(book).html(), encoding="utf-8")
     page = browser.new_page(viewport=DESK, color_scheme="dark")
     reader = Reader(page)
     reader.open(path)

@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 import traces
 
-from resleak import ceilings, growth
-from resleak.forecast import Ceiling, forecast, forecasts
-from resleak.gauges import BUILTIN, Outside
+from resleak.analysis import growth
+from resleak.analysis.forecast import Ceiling, forecast, forecasts
+from resleak.experiments import os_limits
+from resleak.harness.process_gauges import BUILTIN, Outside
 
 NOFILE = Ceiling("RLIMIT_NOFILE", ("fds",), 1024, 424, "descriptors")
 MEMORY = Ceiling("memory.max", ("uss", "rss"), 2e9, 1e9, "B")
@@ -79,7 +80,7 @@ def test_the_limit_of_descriptors_is_the_process_own() -> None:
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        (found,) = ceilings.own(Outside(process.pid))
+        (found,) = os_limits.own(Outside(process.pid))
         process.communicate(b"\n")
     assert (found.name, found.limit, found.used) == ("RLIMIT_NOFILE", 123, 3)
 
@@ -116,7 +117,7 @@ def test_control_groups_of_version_2(tmp_path: Path, me: Outside) -> None:
         },
         tmp_path,
     )
-    found = {(c.gauges, c.limit, c.used) for c in ceilings.shared(me, root)[:-1]}
+    found = {(c.gauges, c.limit, c.used) for c in os_limits.shared(me, root)[:-1]}
     assert found == {(("uss", "rss"), 1000, 500), (("threads",), 50, 10)}
 
 
@@ -132,11 +133,11 @@ def test_control_groups_of_version_1(tmp_path: Path, me: Outside) -> None:
         },
         tmp_path,
     )
-    (found,) = ceilings.shared(me, root)[:-1]
+    (found,) = os_limits.shared(me, root)[:-1]
     assert (found.limit, found.used) == (1000, 600)
 
 
 def test_without_limits_there_is_the_machine(tmp_path: Path, me: Outside) -> None:
     """Where no group is to be seen, memory still ends with the machine's."""
-    (found,) = ceilings.shared(me, tmp_path)
+    (found,) = os_limits.shared(me, tmp_path)
     assert 0 < found.used < found.limit

@@ -14,7 +14,7 @@ import traces
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 import resleak
-from resleak import curves
+from resleak.captures import export
 from resleak.errors import ShareError, StoreError
 
 MIB = 1024**2
@@ -80,7 +80,7 @@ def test_what_is_damaged_or_foreign_is_one_line(tmp_path, content, told):
 
 
 @pytest.fixture
-def stored(tmp_path: Path) -> resleak.frames.Captures:  # type: ignore[name-defined]
+def stored(tmp_path: Path) -> resleak.captures.frames.Captures:  # type: ignore[name-defined]
     made = traces.trace(traces.ramp(1.0), gauge="fds", runs=2)
     captures.write(tmp_path / "captures", captures.scenario(), "leaky", made)
     return resleak.load(tmp_path / "captures")
@@ -88,7 +88,7 @@ def stored(tmp_path: Path) -> resleak.frames.Captures:  # type: ignore[name-defi
 
 def test_parquet_has_every_reading_and_its_unit(stored, tmp_path):
     """The table is the trace of all runs, and a column's unit is in the metadata of its field."""
-    table = pq.read_table(curves.write(stored, "parquet", tmp_path / "out.parquet"))
+    table = pq.read_table(export.write(stored, "parquet", tmp_path / "out.parquet"))
     expected = resleak.traces(stored)
     assert table.to_pandas()["fds"].equals(expected["fds"])
     assert table.schema.field("fds").metadata[b"unit"] == b"descriptors"
@@ -96,13 +96,13 @@ def test_parquet_has_every_reading_and_its_unit(stored, tmp_path):
 
 def test_csv_has_units_in_its_head(stored, tmp_path):
     """A spreadsheet gets the same rows, and columns that say what they count."""
-    frame = pd.read_csv(curves.write(stored, "csv", tmp_path / "out.csv"))
+    frame = pd.read_csv(export.write(stored, "csv", tmp_path / "out.csv"))
     assert frame["fds [descriptors]"].to_list() == resleak.traces(stored)["fds"].to_list()
 
 
 def test_prometheus_reads_what_is_written(stored, tmp_path):
     """The parser of OpenMetrics finds a gauge with a label for each run and a time a reading."""
-    text = curves.write(stored, "prometheus", tmp_path / "out.prom").read_text()
+    text = export.write(stored, "prometheus", tmp_path / "out.prom").read_text()
     families = {one.name: one for one in text_string_to_metric_families(text)}
     samples = families["resleak_fds"].samples
     assert families["resleak_fds"].type == "gauge"
@@ -114,7 +114,7 @@ def test_prometheus_reads_what_is_written(stored, tmp_path):
 def test_what_cannot_be_written_is_told(stored, tmp_path):
     """A folder that is not there is told by the file's name."""
     with pytest.raises(ShareError, match=r"cannot write .*out\.csv: .*none"):
-        curves.write(stored, "csv", tmp_path / "none" / "out.csv")
+        export.write(stored, "csv", tmp_path / "none" / "out.csv")
 
 
 def test_the_command_line_knows_them_all(stored, tmp_path, project):

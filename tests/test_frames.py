@@ -9,7 +9,7 @@ import captures
 import pytest
 import traces as made
 
-from resleak import frames, store
+from resleak.captures import frames, storage
 from resleak.errors import StoreError
 
 
@@ -23,7 +23,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def first(root: Path) -> Path:
-    return store.folders(root)[0]
+    return storage.folders(root)[0]
 
 
 def test_captures_come_in_the_declared_order(root: Path) -> None:
@@ -63,7 +63,7 @@ def test_joined_traces_keep_every_row(root: Path) -> None:
 )
 def test_unusable_capture_is_left_out_by_name(root: Path, change: object, told: str) -> None:
     """An incomplete or foreign capture is left out with a warning, and the others load."""
-    path = first(root) / store.MANIFEST
+    path = first(root) / storage.MANIFEST
     manifest = json.loads(path.read_text())
     change(manifest)  # type: ignore[operator]
     path.write_text(json.dumps(manifest))
@@ -74,7 +74,7 @@ def test_unusable_capture_is_left_out_by_name(root: Path, change: object, told: 
 @pytest.mark.parametrize("cut", [0, 1, 40, 400])
 def test_truncated_manifest_is_left_out(root: Path, cut: int) -> None:
     """A manifest cut anywhere never loads."""
-    path = first(root) / store.MANIFEST
+    path = first(root) / storage.MANIFEST
     path.write_bytes(path.read_bytes()[:cut])
     with pytest.warns(UserWarning, match="damaged"):
         assert len(frames.load(root)) == 5
@@ -114,6 +114,6 @@ def test_a_table_without_its_columns_is_told(root: Path) -> None:
     """A table of another version, or of somebody else's making, is refused by what it lacks."""
     path = first(root) / "trace.parquet"
     columns = frames.load(first(root))[0].trace.drop(columns="moment")
-    store.write_table(path, {name: columns[name].to_numpy() for name in columns}, {})
+    storage.write_table(path, {name: columns[name].to_numpy() for name in columns}, {})
     with pytest.raises(StoreError, match=r"trace\.parquet of made/up fixed has no moment"):
         frames.load(first(root))[0].table("trace")

@@ -12,18 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from resleak import gauges
+from resleak.harness import process_gauges
 
 
 @pytest.fixture
-def outside() -> gauges.Outside:
+def outside() -> process_gauges.Outside:
     """Watch this process from outside."""
-    return gauges.Outside(os.getpid())
+    return process_gauges.Outside(os.getpid())
 
 
-def test_descriptors_are_counted(outside: gauges.Outside) -> None:
+def test_descriptors_are_counted(outside: process_gauges.Outside) -> None:
     """Ten open files are ten more descriptors, inside and outside."""
-    inside = gauges.inside_readers()["fds"]
+    inside = process_gauges.inside_readers()["fds"]
     before = (inside(), outside.quick()["fds"])
     with ExitStack() as stack:
         for _ in range(10):
@@ -32,7 +32,7 @@ def test_descriptors_are_counted(outside: gauges.Outside) -> None:
     assert [b - a for a, b in zip(before, after, strict=True)] == [10, 10]
 
 
-def test_threads_are_counted(outside: gauges.Outside) -> None:
+def test_threads_are_counted(outside: process_gauges.Outside) -> None:
     """Three waiting threads are three more."""
     done, before = threading.Event(), outside.quick()["threads"]
     threads = [threading.Thread(target=done.wait) for _ in range(3)]
@@ -45,7 +45,7 @@ def test_threads_are_counted(outside: gauges.Outside) -> None:
     assert after - before == 3
 
 
-def test_sockets_and_children_are_counted(outside: gauges.Outside) -> None:
+def test_sockets_and_children_are_counted(outside: process_gauges.Outside) -> None:
     """A listening socket and a child process are one more of each, by state."""
     before = outside.full()
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
@@ -60,7 +60,7 @@ def test_sockets_and_children_are_counted(outside: gauges.Outside) -> None:
 
 def test_children_are_counted_from_inside_too() -> None:
     """A shell with a child of its own is two; what ended counts until it was waited for."""
-    inside = gauges.inside_readers()["children"]
+    inside = process_gauges.inside_readers()["children"]
     before = inside()
     script = ["sh", "-c", "sleep 60 & echo up; read line; kill $!"]
     shell = subprocess.Popen(script, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -77,14 +77,14 @@ def test_children_are_counted_from_inside_too() -> None:
 def test_process_that_is_gone_reads_nothing() -> None:
     """Once a process has ended, its readings are empty and nothing is raised."""
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    watched = gauges.Outside(child.pid)
+    watched = process_gauges.Outside(child.pid)
     child.communicate()
     assert watched.full() == {}
 
 
 def test_what_is_missing_is_told() -> None:
     """Each built-in gauge that could not be read has a line that says why."""
-    told = gauges.missing(set(gauges.BUILTIN) - {"heap"})
+    told = process_gauges.missing(set(process_gauges.BUILTIN) - {"heap"})
     assert len(told) == 1
     assert told[0].startswith("heap: ")
     assert "psutil" in told[0]
@@ -95,9 +95,9 @@ def test_what_is_missing_is_told() -> None:
 )
 def test_heap_and_blocks_exclude_each_other(allocator: str, has: set[str]) -> None:
     """All bytes are counted without Python's allocator; with it blocks, and native bytes."""
-    code = "from resleak import gauges; print(*gauges.inside_readers())"
+    code = "from resleak.harness import process_gauges as gauges; print(*gauges.inside_readers())"
     env = {**os.environ, "PYTHONMALLOC": allocator}
-    root = Path(gauges.__file__).parent.parent
+    root = Path(process_gauges.__file__).parents[2]
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=True)
     assert set(done.stdout.split()) & {"heap", "blocks", "native"} == has

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 import traces as made
 
-from resleak import growth
-from resleak.declare import Gauge
-from resleak.gauges import BUILTIN
+from resleak.analysis import growth
+from resleak.harness.process_gauges import BUILTIN
+from resleak.workload.scenario import Gauge
 
 
 def verdict(trace: pd.DataFrame, gauge: Gauge = made.COUNT) -> pd.Series:

@@ -10,8 +10,8 @@ import pytest
 import traces
 
 import resleak
-from resleak import held
-from resleak.claims import VariantJudged
+from resleak.analysis import held
+from resleak.analysis.verdicts import VariantJudged
 from resleak.errors import BudgetError
 
 Judged = Callable[..., VariantJudged]

@@ -15,13 +15,13 @@ import psutil
 import pytest
 
 import resleak
-from resleak import store
-from resleak.bisection import bisect_revisions, search
-from resleak.cli import app
-from resleak.comparison import compare
+from resleak.analysis.comparison import compare
+from resleak.captures import storage
 from resleak.errors import CaptureError, ResleakError, ScenarioError
-from resleak.investigation import Investigation, investigate
-from resleak.versions import compare_environments, interpreters
+from resleak.experiments.bisect import bisect_revisions, search
+from resleak.experiments.compare_environments import compare_environments, interpreters
+from resleak.experiments.investigate import Investigation, investigate
+from resleak.ui.cli import app
 
 QUICK = {"runs": 1, "steps": 24, "deadline_s": 5.0}
 LEAKS = """
@@ -229,14 +229,14 @@ def test_revisions_are_bisected(repository: Path, tmp_path: Path) -> None:
     hashes = {f"r{n}": revision(repository, f"r{n}") for n in range(6)}
     assert (found.first, found.last, found.between) == (hashes["r3"], hashes["r2"], ())
     assert {"blocks", "objects"} & set(found.gauges)
-    made = {path: path.stat().st_mtime_ns for path in store.folders(tmp_path / "out")}
+    made = {path: path.stat().st_mtime_ns for path in storage.folders(tmp_path / "out")}
     again = bisect_revisions(work, "r0", "r5", **options)
     # What names the lines is measured apart, and is kept too.
     assert [(one.name, one.verdict) for one in again.tried] == [
         (one.name, one.verdict) for one in found.tried
     ]
     assert (again.first, again.last) == (found.first, found.last)
-    assert {path: path.stat().st_mtime_ns for path in store.folders(tmp_path / "out")} == made
+    assert {path: path.stat().st_mtime_ns for path in storage.folders(tmp_path / "out")} == made
     assert (repository / "lib.py").read_text() == before
     assert len(git_lines(repository, "worktree", "list")) == 1
 

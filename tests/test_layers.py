@@ -226,16 +226,16 @@ def test_the_package_loads_nothing_heavy(code):
 
 def test_the_help_loads_nothing_heavy():
     """The command line's own import loads neither data frames nor figures."""
-    loaded = loaded_after("import resleak.cli")
+    loaded = loaded_after("import resleak.ui.cli")
     assert not loaded & (set(HEAVY) - {"typer", "rich", "asyncio"})
 
 
 def test_opening_a_capture_loads_no_data_frames():
     """What reads a capture, prints it and writes its page does without pandas and scipy."""
-    code = "from resleak.stacks import source; source.load(); import resleak.opening"
+    code = "from resleak.captures.decode import memray_file, worker; memray_file.load()"
     frames = {"pandas", "scipy", "plotly", "bleach", "jinja2", "IPython", "asyncio"}
     assert not loaded_after(code) & frames
-    code = "import resleak.cli, resleak.opened, resleak.recording"
+    code = "import resleak.ui.cli, resleak.report.memray_page, resleak.analysis.memray_file"
     assert not loaded_after(code) & (frames | {"numpy", "pyarrow", "memray"})
 
 

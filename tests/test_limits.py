@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 import traces as made
 
-from resleak import frames, limits
-from resleak.declare import Limit
+from resleak.analysis import limits
+from resleak.captures import frames
 from resleak.errors import ScenarioError
+from resleak.workload.scenario import Limit
 
 
 def held(root: Path, limit: Limit, trace: pd.DataFrame, **end: Any) -> pd.Series:

@@ -11,8 +11,8 @@ from typing import Any
 import foreign
 import pytest
 
-from resleak.stacks import passes, source
-from resleak.stacks.ledger import ALLOCATORS, FREE, MMAP, MUNMAP, PYMALLOC_FREE
+from resleak.captures.decode import memray_file, parallel_read
+from resleak.captures.decode.replay import ALLOCATORS, FREE, MMAP, MUNMAP, PYMALLOC_FREE
 
 memray = pytest.importorskip("memray")
 
@@ -99,8 +99,8 @@ def followed(records: Iterable[Any]) -> list[tuple[Any, ...]]:
     return [(whose(record), [*map(when, record.intervals)]) for record in records]
 
 
-def lifetimes(capture: Path, header: source.Header, most: int, follow: Any) -> Any:
-    with passes.begun(capture, header, most, follow) as read:
+def lifetimes(capture: Path, header: memray_file.Header, most: int, follow: Any) -> Any:
+    with parallel_read.begun(capture, header, most, follow) as read:
         return read()
 
 
@@ -110,7 +110,7 @@ def test_both_passes_at_once_tell_what_one_after_the_other_does(
 ) -> None:
     """A reader that was not made to count has the same intervals; the other, the same snapshots."""
     capture = request.getfixturevalue(name)
-    told, found = lifetimes(capture, source.header(capture), 10_000, followed)
+    told, found = lifetimes(capture, memray_file.header(capture), 10_000, followed)
     with memray.FileReader(capture) as reader:
         assert told.snapshots == [
             [seen.time, seen.heap, seen.rss] for seen in reader.get_memory_snapshots()
@@ -124,8 +124,8 @@ def test_intervals_count_every_so_many_th_snapshot(
     whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a stride, what is live at i is the heap of the snapshot that the stride leads to."""
-    monkeypatch.setattr(passes, "_FEWEST", 0)
-    told, found = lifetimes(whole, source.header(whole), 8, followed)
+    monkeypatch.setattr(parallel_read, "_FEWEST", 0)
+    told, found = lifetimes(whole, memray_file.header(whole), 8, followed)
     assert told.stride > 1
     heap = [seen[1] for seen in told.snapshots[:: told.stride]]
     live = [0] * len(heap)
@@ -140,8 +140,8 @@ def test_a_capture_of_unusual_times_is_read_one_pass_after_the_other(
     whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If there are far fewer snapshots than its length lets expect, those there are all count."""
-    monkeypatch.setattr(passes, "USUAL_MS", 1)
-    told, _ = lifetimes(whole, source.header(whole), 50, followed)
+    monkeypatch.setattr(parallel_read, "USUAL_MS", 1)
+    told, _ = lifetimes(whole, memray_file.header(whole), 50, followed)
     with memray.FileReader(whole) as reader:
         count = len(list(reader.get_memory_snapshots()))
     assert told.stride == 1
@@ -191,7 +191,7 @@ def test_sums_refuse_what_needs_single_allocations(sums: Path) -> None:
 def test_the_header_is_laid_out_as_we_read_it(name: str, request: pytest.FixtureRequest) -> None:
     """Flags, records and times that we read from the first bytes are those that memray reads."""
     capture = request.getfixturevalue(name)
-    ours = source.header(capture)
+    ours = memray_file.header(capture)
     with memray.FileReader(capture) as reader:
         theirs = reader.metadata
     assert ours.native is theirs.has_native_traces is (name == "native")

@@ -10,8 +10,8 @@ import books
 import pytest
 
 import resleak
-from resleak import share
 from resleak.errors import ScenarioError
+from resleak.report import share
 
 LEAKS = """\
 %%resleak --steps 40 --runs 1

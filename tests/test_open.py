@@ -15,9 +15,11 @@ import pandas as pd
 import pytest
 
 import resleak
-from resleak import figures, recording, store
+from resleak import figures
+from resleak.analysis import memray_file
+from resleak.analysis.memray_file import Recording, open_memray
+from resleak.captures import storage
 from resleak.errors import StoreError
-from resleak.recording import Recording, open_memray
 
 memray = pytest.importorskip("memray")
 
@@ -117,9 +119,9 @@ def test_a_file_that_changed_is_read_again(tmp_path: Path, plain: Path, opened: 
     open_memray(copy)
     assert told.stat().st_mtime_ns != stamp
     stamp = told.stat().st_mtime_ns
-    store.write_json(told, json.loads(told.read_text()) | {"schema": -1})
+    storage.write_json(told, json.loads(told.read_text()) | {"schema": -1})
     open_memray(copy)
-    assert json.loads(told.read_text())["schema"] == recording.SCHEMA
+    assert json.loads(told.read_text())["schema"] == memray_file.SCHEMA
 
 
 def test_a_folder_that_cannot_be_written_is_no_obstacle(

@@ -8,9 +8,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from resleak import claims, figures, findings, frames, handles
-from resleak.claims import Judgement
-from resleak.stacks import difference, joined, where
+from resleak import figures
+from resleak.analysis import claims_table, handle_origins, verdicts
+from resleak.analysis.stacks import difference, joined, where
+from resleak.analysis.verdicts import Judgement
+from resleak.captures import frames
 
 LEAKY = "resleak/scenarios/arc/sqlite_connections.py:94 in create_policy"
 
@@ -24,7 +26,7 @@ def captures(project: Path) -> frames.Captures:
 @pytest.fixture(scope="module")
 def judged(captures: frames.Captures) -> Judgement:
     """Judge all but the memory."""
-    return claims.judge(frames.Captures(c for c in captures if c.instrument != "memray"))
+    return verdicts.judge(frames.Captures(c for c in captures if c.instrument != "memray"))
 
 
 def test_a_leak_has_its_origin_and_what_is_level_has_none(judged: Judgement) -> None:
@@ -45,7 +47,7 @@ def test_sentence_and_json_name_the_line(judged: Judgement) -> None:
     assert told["leaky"]["gauges"]["fds"]["origin"] == LEAKY
     assert [one["line"] for one in told["leaky"]["origins"]] == [94]
     assert told["fixed"]["origins"] == []
-    assert findings.finding(judged)["origin"] == LEAKY
+    assert claims_table.finding(judged)["origin"] == LEAKY
     short = LEAKY.rpartition("/")[2]
     assert f"opened at {short}" in figures.verdict_table(judged.frame).html
 
@@ -72,12 +74,12 @@ def test_where_no_stack_is_known_it_says_so(judged: Judgement) -> None:
     unknown = judged.variants["leaky"].origins.assign(function="<no Python stack>", file="", line=0)
     shown = replace(judged.variants["leaky"], origins=unknown)
     assert "opened at a place that is not known" in figures.opened(shown).text
-    assert handles.named(unknown) == {}
+    assert handle_origins.named(unknown) == {}
 
 
 def test_the_flame_graph_counts_descriptors(captures: frames.Captures) -> None:
     """All 120 descriptors of the run stand below one frame; the cured code has none of them."""
-    leaky, fixed = (handles.growth(captures.select(variant=v)) for v in ("leaky", "fixed"))
+    leaky, fixed = (handle_origins.growth(captures.select(variant=v)) for v in ("leaky", "fixed"))
     flame = figures.flamegraph(leaky, unit="descriptors")
     assert flame.payload["unit"] == "descriptors"
     assert flame.table[["function", "line", "per_step", "share"]].values.tolist() == [
@@ -92,16 +94,16 @@ def test_the_flame_graph_counts_descriptors(captures: frames.Captures) -> None:
 
 def test_filters_choose_by_kind(captures: frames.Captures) -> None:
     """A filter takes the kind of a handle for its allocator."""
-    from resleak.stacks import only, sites
+    from resleak.analysis.stacks import only, sites
 
-    held = handles.held(captures.select(variant="leaky"))
+    held = handle_origins.held(captures.select(variant="leaky"))
     assert sites(only(held, where(allocator="sqlite3")))["line"].tolist() == [94]
     assert not len(sites(only(held, where(allocator="socket"))))
 
 
 def test_ages_grow_from_the_step_of_creation(captures: frames.Captures) -> None:
     """Of what leaks one was created in each step, and is as old as the steps since."""
-    listed = handles.table(captures.select(variant="leaky"))
+    listed = handle_origins.table(captures.select(variant="leaky"))
     kept = listed[(listed["kind"] == "sqlite3") & listed["open"]]
     assert kept["created_step"].tolist() == list(range(1, 151))
     assert kept["age"].tolist() == [float(150 - step) for step in range(1, 151)]
@@ -111,9 +113,9 @@ def test_ages_grow_from_the_step_of_creation(captures: frames.Captures) -> None:
 
 def test_captures_without_handles_have_no_origin(captures: frames.Captures) -> None:
     """Captures made before handles were followed are judged as before."""
-    alone = claims.judge(captures.select(instrument="gauges"))
+    alone = verdicts.judge(captures.select(instrument="gauges"))
     assert set(alone.frame["origin"]) == {""}
-    assert handles.table(captures.select(instrument="gauges")).empty
-    unknown = handles.growth(captures.select(instrument="gauges"))
+    assert handle_origins.table(captures.select(instrument="gauges")).empty
+    unknown = handle_origins.growth(captures.select(instrument="gauges"))
     assert isinstance(unknown.frames, pd.DataFrame)
     assert unknown.captures == 0

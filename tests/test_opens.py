@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from follow import followed, lines
 
-from resleak import catalog, handles
-from resleak.declare import Scenario, Variant
-from resleak.gauges import BUILTIN
+from resleak.analysis import handle_origins
+from resleak.harness.process_gauges import BUILTIN
+from resleak.workload import catalog
+from resleak.workload.scenario import Scenario, Variant
 
 MARK = "# opens"
 NAMES = sorted(catalog.paths())
@@ -23,7 +24,7 @@ def judged(scenario: Scenario, variant: Variant) -> pd.DataFrame:
         {"gauge": name, "unit": gauge.unit, "verdict": word}
         for name, told in variant.expect.items()
         if (gauge := {**BUILTIN, **own}.get(name)) is not None
-        and gauge.unit in handles.UNITS
+        and gauge.unit in handle_origins.UNITS
         and (word := told.split(",")[0]) in ("leak", "deferred")
     ]
     return pd.DataFrame(rows, columns=["gauge", "unit", "verdict"])
@@ -49,7 +50,7 @@ def test_the_guilty_line_is_named(name: str, tmp_path: Path) -> None:
     accused: set[int] = set()
     for variant, gauges in leaking(name):
         captures = followed(name, tmp_path / variant, variant)
-        origins = handles.origins(captures, gauges)
+        origins = handle_origins.origins(captures, gauges)
         assert set(origins["file"]) == {f"resleak/scenarios/{name}.py"}
         assert set(gauges["gauge"]) - {"connections"} <= set(origins["gauge"])
         accused |= set(origins["line"])

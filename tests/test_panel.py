@@ -11,12 +11,13 @@ import psutil
 import pytest
 import traces as curves
 
-from resleak import gauges, shelf
+from resleak.captures import browse
 from resleak.errors import ScenarioError
-from resleak.figures.sketch import sketch
-from resleak.panel import Comparing, Panel, choosing
-from resleak.panel.choosing import Choice, Field
-from resleak.panel.session import Session
+from resleak.figures.live_svg import sketch
+from resleak.harness import process_gauges
+from resleak.ui.panel import Comparing, Panel, choices
+from resleak.ui.panel.choices import Choice, Field
+from resleak.ui.panel.session import Session
 
 EVIL = "<img src=x onerror=alert(1)>"
 LEAK = '''
@@ -29,7 +30,7 @@ def step(i):
 '''
 #: Starts a run of a minute and a half, and ends.
 ENDS = """
-import time; from resleak.panel import Panel
+import time; from resleak.ui.panel import Panel
 panel = Panel({file!r}, {out!r})
 panel.form.runs.value, panel.form.steps.value, panel.form.stacks.value = 1, 4000, False
 panel.start()
@@ -80,15 +81,13 @@ def done(files, tmp_path_factory) -> Session:
 )
 def test_a_scenario_is_found_by_what_is_known_of_it(query, name):
     """Name, seed, claim, gauge, kind of fault and fix all lead to the scenario."""
-    assert choosing.search(query)[0]["name"] == name
+    assert choices.search(query)[0]["name"] == name
 
 
 def test_every_word_has_to_occur():
     """A further word never finds more, and a word that is nowhere finds nothing."""
-    assert (
-        len(choosing.search("")) > len(choosing.search("leak")) > len(choosing.search("leak arc"))
-    )
-    assert choosing.search("leak zzz") == []
+    assert len(choices.search("")) > len(choices.search("leak")) > len(choices.search("leak arc"))
+    assert choices.search("leak zzz") == []
 
 
 def test_parameters_have_bounds_from_what_is_declared():
@@ -104,7 +103,7 @@ def test_parameters_have_bounds_from_what_is_declared():
         },
         "soak": {"rows": 400},
     }
-    found = {field.name: field for field in choosing.fields(declared)}
+    found = {field.name: field for field in choices.fields(declared)}
     assert found["rows"] == Field("rows", "whole", 20, 1, 4000)
     assert found["wait_s"] == Field("wait_s", "real", 0.5, 0, 5)
     assert [found[name].kind for name in ("on", "kind", "sizes", "cap")] == [
@@ -121,8 +120,8 @@ def test_parameters_have_bounds_from_what_is_declared():
 
 def test_every_parameter_of_every_scenario_has_a_field():
     """Each default lies within its own bounds, so that a form can be made for any scenario."""
-    for declared in choosing.everything():
-        for field in choosing.fields(declared):
+    for declared in choices.everything():
+        for field in choices.fields(declared):
             if field.kind in ("whole", "real"):
                 assert field.low <= field.default <= field.high
 
@@ -303,7 +302,7 @@ def test_somebody_elses_folder_can_be_added(stored, tmp_path):
 def test_a_damaged_capture_is_a_line(stored):
     """What cannot be read is told, and the rest is there to choose from."""
     next(stored.rglob("manifest.json")).write_text("{")
-    found = shelf.shelf(stored)
+    found = browse.shelf(stored)
     assert [side.name for side in found.sides] == ["made/up fixed", "made/up leaky"]
     assert len(found.problems) == 1
     assert "damaged" in found.problems[0]
@@ -311,15 +310,15 @@ def test_a_damaged_capture_is_a_line(stored):
 
 def test_the_same_variant_twice_is_before_and_after(stored):
     """Sides of one name are told apart in one figure; others keep their names."""
-    leaky, fixed = (shelf.shelf(stored).search(name)[0].captures for name in ("leaky", "fixed"))
-    assert list(shelf.joined(leaky, leaky)["variant"].unique()) == ["before", "after"]
-    assert list(shelf.joined(leaky, fixed)["variant"].unique()) == ["leaky", "fixed"]
+    leaky, fixed = (browse.shelf(stored).search(name)[0].captures for name in ("leaky", "fixed"))
+    assert list(browse.joined(leaky, leaky)["variant"].unique()) == ["before", "after"]
+    assert list(browse.joined(leaky, fixed)["variant"].unique()) == ["leaky", "fixed"]
 
 
 def test_a_sketch_shows_each_run_and_nothing_else():
     """One line a run, as far as it got, with its name escaped and its reading in words."""
     rows = curves.trace(curves.ramp(1.0)).rename(columns={"count": "fds"}).assign(variant=EVIL)
-    known = {"fds": gauges.BUILTIN["fds"], "heap": gauges.BUILTIN["heap"]}
+    known = {"fds": process_gauges.BUILTIN["fds"], "heap": process_gauges.BUILTIN["heap"]}
     drawn = sketch(rows, known, steps=400)
     assert drawn.html.count("<polyline") == rows["run"].nunique()
     assert "<img" not in drawn.html

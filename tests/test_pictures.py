@@ -10,27 +10,29 @@ import nbformat
 import plotly.graph_objects as go
 import pytest
 
-from resleak import pictures, report
-from resleak.brief import Finding
 from resleak.errors import MissingPackageError, ResleakError, ShareError
+from resleak.report import html_page, writers
+from resleak.report.summary import Finding
 
 FOUND = Finding("own/queue", "It grows.", ["leak"], "**`leaky` leaks**: 3.", "", "", "Stop it.")
 
 
 @pytest.fixture(scope="module")
-def page() -> report.Page:
+def page() -> html_page.Page:
     """Return a page with a figure of 300 pixels, and something found."""
     figure = go.Figure(go.Scatter(y=[1, 2]), layout={"height": 300, "title": "Growth"})
-    output = nbformat.v4.new_output("display_data", {report._PLOTLY: json.loads(figure.to_json())})
+    output = nbformat.v4.new_output(
+        "display_data", {html_page._PLOTLY: json.loads(figure.to_json())}
+    )
     cells = [nbformat.v4.new_markdown_cell("# Does it grow?\n\nBy **3**.")]
     cells += [nbformat.v4.new_code_cell("figure", outputs=[output])]
-    return report.Page(nbformat.v4.new_notebook(cells=cells), findings=[FOUND])
+    return html_page.Page(nbformat.v4.new_notebook(cells=cells), findings=[FOUND])
 
 
 @pytest.mark.browser
 def test_markdown_stands_alone_with_its_pictures(page, tmp_path, chromium):
     """The file has title, answer, verdict and a link to each picture, as high as its figure."""
-    pictures.writer(tmp_path / "issue.md")(page)
+    writers.writer(tmp_path / "issue.md")(page)
     text = (tmp_path / "issue.md").read_text(encoding="utf-8")
     assert text.startswith("## Does it grow?\n\nBy **3**.\n\n### `own/queue`: leak\n")
     assert "![Growth](issue-1.png)" in text
@@ -45,7 +47,7 @@ def test_markdown_stands_alone_with_its_pictures(page, tmp_path, chromium):
 @pytest.mark.browser
 def test_paper_has_the_figures(page, tmp_path, chromium):
     """A PDF is written whole, with what is drawn in it."""
-    pictures.writer(tmp_path / "report.pdf")(page)
+    writers.writer(tmp_path / "report.pdf")(page)
     content = (tmp_path / "report.pdf").read_bytes()
     assert content.startswith(b"%PDF")
     assert content.rstrip().endswith(b"%%EOF")
@@ -56,7 +58,7 @@ def test_paper_has_the_figures(page, tmp_path, chromium):
 def test_another_kind_is_refused_before_anything_runs(name):
     """A name that asks for no known kind gets a line with those there are."""
     with pytest.raises(ShareError, match=r"no kind of report: write \.html, \.md or \.pdf"):
-        pictures.writer(Path(name))
+        writers.writer(Path(name))
 
 
 def test_without_chromium_a_page_is_still_written(tmp_path, monkeypatch):
@@ -64,8 +66,8 @@ def test_without_chromium_a_page_is_still_written(tmp_path, monkeypatch):
     monkeypatch.delenv("RESLEAK_CHROMIUM", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingPackageError, match=r"need Chromium: .*HTML needs none"):
-        pictures.writer(tmp_path / "report.pdf")
-    assert pictures.writer(tmp_path / "report.html")
+        writers.writer(tmp_path / "report.pdf")
+    assert writers.writer(tmp_path / "report.html")
 
 
 def test_a_chromium_that_does_nothing_is_told(page, tmp_path, monkeypatch):
@@ -73,5 +75,5 @@ def test_a_chromium_that_does_nothing_is_told(page, tmp_path, monkeypatch):
     monkeypatch.setenv("RESLEAK_CHROMIUM", "/bin/true")
     for name in ("report.pdf", "report.md"):
         with pytest.raises(ResleakError, match="share"):
-            pictures.writer(tmp_path / name)(page)
+            writers.writer(tmp_path / name)(page)
     assert list(tmp_path.iterdir()) == []

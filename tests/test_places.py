@@ -8,38 +8,39 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from resleak import catalog, places
+from resleak.captures import source_paths
+from resleak.workload import catalog
 
 
 def test_standard_library() -> None:
     """A module of the standard library is named below <stdlib>."""
-    assert places.place(asyncio.__file__) == "<stdlib>/asyncio/__init__.py"
+    assert source_paths.place(asyncio.__file__) == "<stdlib>/asyncio/__init__.py"
 
 
 def test_installed_package() -> None:
     """A module of an installed package is named below <site-packages>."""
-    assert places.place(pd.__file__) == "<site-packages>/pandas/__init__.py"
+    assert source_paths.place(pd.__file__) == "<site-packages>/pandas/__init__.py"
 
 
 def test_scenario_of_ours() -> None:
     """A file of this package is named from its parent folder."""
-    assert places.place(catalog.__file__) == "resleak/catalog.py"
+    assert source_paths.place(catalog.__file__) == "resleak/workload/catalog.py"
 
 
 def test_file_of_a_project() -> None:
     """A file of the studied project is named from its root, any other by its name alone."""
     root = Path("/home/someone/app")
-    assert places.place("/home/someone/app/web/views.py", root) == "web/views.py"
-    assert places.place("/home/someone/secret/views.py", root) == "views.py"
+    assert source_paths.place("/home/someone/app/web/views.py", root) == "web/views.py"
+    assert source_paths.place("/home/someone/secret/views.py", root) == "views.py"
 
 
 @pytest.mark.parametrize("text", ["no path here", "1/2 and a/b", "https://host/page"])
 def test_text_without_paths_stays(text: str) -> None:
     """Fractions, relative paths and addresses are left alone."""
-    assert places.redact(text) == text
+    assert source_paths.redact(text) == text
 
 
 def test_paths_in_a_text_are_replaced() -> None:
     """An absolute path inside a message loses its folders."""
-    told = places.redact("cannot open '/home/someone/app/data.db': denied")
+    told = source_paths.redact("cannot open '/home/someone/app/data.db': denied")
     assert told == "cannot open 'data.db': denied"

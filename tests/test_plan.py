@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from resleak.errors import ScenarioError
-from resleak.plan import parameters
+from resleak.harness.plan import parameters
 
 DECLARED: dict[str, Any] = {
     "name": "made/up",

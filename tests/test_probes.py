@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from resleak import probes
+from resleak.harness.child import recorder as probes
 
 
 def rows(path: Path, gauges: int) -> np.ndarray:
@@ -82,12 +82,12 @@ def test_slow_gauges_are_skipped(tmp_path: Path) -> None:
 def test_limits_are_never_raised() -> None:
     """A limit above the hard one is lowered to it instead of failing; unknown ones are ignored."""
     code = (
-        "import resource as r; from resleak import probes;"
+        "import resource as r; from resleak.harness.child import recorder as probes;"
         "r.setrlimit(r.RLIMIT_NOFILE, (100, 100));"
         "probes.limit({'RLIMIT_NOFILE': 10**9, 'RLIMIT_NO_SUCH': 1});"
         "print(r.getrlimit(r.RLIMIT_NOFILE))"
     )
-    root = Path(probes.__file__).parent.parent
+    root = Path(probes.__file__).parents[3]
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "(100, 100)"

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 from follow import followed, lines, written
 
-from resleak import frames, handles
-from resleak.stacks import profile, sites
+from resleak.analysis import handle_origins
+from resleak.analysis.stacks import profile, sites
+from resleak.captures import frames
 
 EVERY_KIND = """
 import asyncio, concurrent.futures, mmap, os, select, socket, sqlite3, subprocess, tempfile
@@ -120,7 +121,7 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, frames.Capture
 def test_every_kind_is_traced_to_its_line(kinds: tuple[str, frames.Captures]) -> None:
     """Each handle that a step created has the line that created it, and no other has one."""
     file, captures = kinds
-    listed = handles.table(captures)
+    listed = handle_origins.table(captures)
     # A thread that has been joined is seen for a moment more.
     steady = listed[(listed["created_phase"] == "steady") & listed["closed_step"].isna()]
     found = {kind: set(part["line"]) for kind, part in steady.groupby("kind")}
@@ -135,14 +136,17 @@ def test_every_kind_is_traced_to_its_line(kinds: tuple[str, frames.Captures]) ->
 def test_what_is_not_given_back_grows_by_its_rate(kinds: tuple[str, frames.Captures]) -> None:
     """Per step each line keeps as many descriptors as it opens, threads and children apart."""
     _, captures = kinds
-    per_step = sites(handles.held(captures)).set_index("function")["bytes_per_step"]
+    per_step = sites(handle_origins.held(captures)).set_index("function")["bytes_per_step"]
     assert per_step.to_dict() == {
         **dict.fromkeys(
             ("a_file", "a_deleted_file", "a_number", "a_socket", "a_database", "an_epoll"), 1.0
         ),
         **{"a_pipe": 2.0, "a_counter": 1.0, "a_map": 1.0, "in_a_pool": 1.0, "tasks": 1.0},
     }
-    others = {unit: handles.growth(captures, unit).changes["bytes"].sum() for unit in handles.UNITS}
+    others = {
+        unit: handle_origins.growth(captures, unit).changes["bytes"].sum()
+        for unit in handle_origins.UNITS
+    }
     steps = captures[0].manifest["steps"]
     expected = {"threads": 2.0, "processes": 1.0, "sockets": 1.0, "tasks": 1.0, "executors": 1.0}
     assert {unit: others[unit] / steps for unit in expected} == expected
@@ -151,7 +155,7 @@ def test_what_is_not_given_back_grows_by_its_rate(kinds: tuple[str, frames.Captu
 def test_ages_and_places_are_told_without_paths(kinds: tuple[str, frames.Captures]) -> None:
     """A handle's age counts from its step, and its target names no folder of this machine."""
     _, captures = kinds
-    listed = handles.table(captures)
+    listed = handle_origins.table(captures)
     files = listed[(listed["kind"] == "file") & listed["open"]]
     assert (files["age"] == files["created_step"].max() - files["created_step"]).all()
     assert set(files["target"][~files["deleted"]]) == {"<tmp>/file"}
@@ -190,7 +194,7 @@ def test_what_a_library_opens_is_unknown_not_wrong(tmp_path: Path) -> None:
     """Descriptors closed by number and opened by C leave no false trace, nor do forked children."""
     captures = followed(written(tmp_path, BEHIND), tmp_path / "out")
     assert captures[0].exit["status"] == "exited"
-    listed = handles.table(captures)
+    listed = handle_origins.table(captures)
     steady = listed[listed["created_phase"] == "steady"]
     assert set(steady["file"]) == {""}
     assert set(steady["function"]) == {"<no Python stack>"}
@@ -222,7 +226,7 @@ async def leaky(_step, _run):
 def test_a_task_factory_of_the_studied_code_is_left_alone(tmp_path: Path) -> None:
     """A factory that takes no context goes on to work, and what its tasks open has its line."""
     file = written(tmp_path, FACTORY)
-    listed = handles.table(followed(file, tmp_path / "out"))
+    listed = handle_origins.table(followed(file, tmp_path / "out"))
     devices = listed[(listed["kind"] == "device") & (listed["created_phase"] == "steady")]
     assert set(devices["line"]) == lines(file, "# here")
     assert len(devices) == 12
@@ -251,12 +255,12 @@ def test_what_waits_for_the_collector_is_told_apart(tmp_path: Path) -> None:
     """A file in a cycle waits for each collection, and its line is named; nothing is a leak."""
     file = written(tmp_path, CYCLES)
     captures = followed(file, tmp_path / "out")
-    waiting = handles.waiting(captures)
+    waiting = handle_origins.waiting(captures)
     assert set(waiting["line"]) == lines(file, "# waits")
     assert waiting["per_step"].tolist() == [1.0]
     judged = pd.DataFrame([{"gauge": "fds", "unit": "descriptors", "verdict": "deferred"}])
-    assert handles.origins(captures, judged)["line"].tolist() == waiting["line"].tolist()
-    assert not len(profile(handles.held(captures)).changes)
+    assert handle_origins.origins(captures, judged)["line"].tolist() == waiting["line"].tolist()
+    assert not len(profile(handle_origins.held(captures)).changes)
 
 
 NO_MORE = """
@@ -281,7 +285,7 @@ def test_running_out_of_descriptors_does_not_blind_it(tmp_path: Path) -> None:
     """With no descriptor left to look with, the line that took them is still named."""
     file = written(tmp_path, NO_MORE)
     captures = followed(file, tmp_path / "out", steps=60)
-    listed = handles.table(captures)
+    listed = handle_origins.table(captures)
     devices = listed[listed["kind"] == "device"]
     assert set(devices["line"]) == lines(file, "# all of them")
     assert len(devices) > 40

@@ -81,7 +81,7 @@ class Project:
         (self.folder / "test_it.py").write_text(body)
 
     def run(self, *options: str) -> subprocess.CompletedProcess[str]:
-        plugin = ["-p", "resleak.pytest_plugin"]
+        plugin = ["-p", "resleak.ui.pytest_plugin"]
         command = [sys.executable, "-m", "pytest", "-ra", "--strict-markers", *plugin, *options]
         outer = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
         env = {**outer, "PYTHONPATH": str(self._source), "SETUPS": str(self.setups)}
@@ -195,8 +195,8 @@ def test_marks_can_be_passed_over(leaking):
 
 def test_the_plugin_loads_nothing_heavy():
     """What pytest loads at every start imports neither psutil nor data frames."""
-    code = "import sys, resleak.pytest_plugin as p; print(*sys.modules)"
+    code = "import sys, resleak.ui.pytest_plugin as p; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
-    assert not {"pandas", "numpy", "psutil", "resleak.suite", "rich"} & set(loaded)
+    assert not {"pandas", "numpy", "psutil", "resleak.ui.pytest_suite", "rich"} & set(loaded)

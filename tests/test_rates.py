@@ -5,44 +5,44 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from resleak import rates
+from resleak.analysis import statistics
 
 X = np.arange(60.0, 310.0, 10.0)
 
 
-def runs(y: np.ndarray, count: int = 3) -> rates.Runs:
+def runs(y: np.ndarray, count: int = 3) -> statistics.Runs:
     return [np.column_stack([X, y])] * count
 
 
 def test_warm_up_ends_where_the_line_breaks() -> None:
     """A curve that fills and is level since is split where it became level."""
     y = np.minimum(X, 150.0)
-    assert rates.warmup_end(runs(y)) == pytest.approx(150, abs=10)
+    assert statistics.warmup_end(runs(y)) == pytest.approx(150, abs=10)
 
 
 @pytest.mark.parametrize("y", [np.zeros_like(X), 3 * X], ids=["flat", "straight"])
 def test_a_straight_line_is_not_split(y: np.ndarray) -> None:
     """Where one line explains it all, every point counts."""
-    assert rates.warmup_end(runs(y)) == X[0]
+    assert statistics.warmup_end(runs(y)) == X[0]
 
 
 def test_an_almost_exact_ramp_is_not_split() -> None:
     """Noise of a thousandth of the climb is no warm-up, though two lines follow it better."""
     noise = np.where(X > 200, 0.4, -0.4)
-    assert rates.warmup_end(runs(X + noise)) == X[0]
+    assert statistics.warmup_end(runs(X + noise)) == X[0]
 
 
 def test_enough_points_are_left_after_a_late_break() -> None:
     """A break in the last points leaves the fewest points a rate is computed from."""
     y = np.maximum(X - 280, 0.0)
-    assert np.sum(rates.warmup_end(runs(y)) <= X) >= rates.FEWEST
+    assert np.sum(statistics.warmup_end(runs(y)) <= X) >= statistics.FEWEST
 
 
 def test_one_outlier_does_not_move_the_rate() -> None:
     """A single spike leaves the rate where it was."""
     y = 2 * X
     y[7] += 10_000
-    assert rates.rate(runs(y)).value == pytest.approx(2.0)
+    assert statistics.rate(runs(y)).value == pytest.approx(2.0)
 
 
 def test_serial_noise_widens_the_interval() -> None:
@@ -50,7 +50,7 @@ def test_serial_noise_widens_the_interval() -> None:
     rng = np.random.default_rng(3)
     noise = np.repeat(rng.normal(0, 50, 9), 3)[: len(X)]
     mixed = rng.permutation(noise)
-    assert rates.rate(runs(noise)).half_width > rates.rate(runs(mixed)).half_width
+    assert statistics.rate(runs(noise)).half_width > statistics.rate(runs(mixed)).half_width
 
 
 @pytest.mark.parametrize(
@@ -60,36 +60,36 @@ def test_serial_noise_widens_the_interval() -> None:
 )
 def test_fading(y: np.ndarray, low: float, high: float) -> None:
     """A leak keeps up with the steps, a cache that fills does not."""
-    assert low <= rates.fading(runs(y)) <= high
+    assert low <= statistics.fading(runs(y)) <= high
 
 
 def test_late_onset_does_not_fade() -> None:
     """What was level first and climbs later is the opposite of fading."""
-    assert rates.fading(runs(np.maximum(X - 200, 0))) == np.inf
+    assert statistics.fading(runs(np.maximum(X - 200, 0))) == np.inf
 
 
 def test_saturation_is_seen_through_noise() -> None:
     """A curve that levels off is told from a straight one, with noise on both."""
     noise = np.random.default_rng(0).normal(0, 5, len(X))
-    assert rates.saturates(runs(1000 * (1 - np.exp(-(X - 60) / 80)) + noise))
-    assert not rates.saturates(runs(4 * X + noise))
+    assert statistics.saturates(runs(1000 * (1 - np.exp(-(X - 60) / 80)) + noise))
+    assert not statistics.saturates(runs(4 * X + noise))
 
 
 def test_runs_are_joined() -> None:
     """Three runs that climb alike are stronger evidence than one."""
     y = X + np.random.default_rng(1).normal(0, 100, len(X))
-    assert rates.climb_p(runs(y, 3)) < rates.climb_p(runs(y, 1))
+    assert statistics.climb_p(runs(y, 3)) < statistics.climb_p(runs(y, 1))
 
 
 def test_holm() -> None:
     """The correction is that of Holm's step-down procedure."""
-    adjusted = rates.holm(np.array([0.04, 0.01, 0.03]))
+    adjusted = statistics.holm(np.array([0.04, 0.01, 0.03]))
     assert adjusted == pytest.approx([0.06, 0.03, 0.06])
 
 
 def test_thinning_keeps_the_low_points() -> None:
     """Of each group of neighbours the lowest value stays, so that a saw-tooth goes."""
     points = np.column_stack([np.arange(400.0), np.tile([0.0, 9.0], 200)])
-    thinned = rates.thin(points)
+    thinned = statistics.thin(points)
     assert len(thinned) == 40
     assert not thinned[:, 1].any()

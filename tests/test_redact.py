@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from resleak.redact import Redactor
+from resleak.report.redact import Redactor
 
 ENVIRONMENT = {
     "API_TOKEN": "abcd",

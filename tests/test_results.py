@@ -8,9 +8,11 @@ import captures as made
 import pytest
 import traces as curves
 
-from resleak import catalog, frames, stacks
-from resleak.claims import judge
-from resleak.comparison import compare
+from resleak.analysis import stacks
+from resleak.analysis.comparison import compare
+from resleak.analysis.verdicts import judge
+from resleak.captures import frames
+from resleak.workload import catalog
 
 EVIL = "<img src=x onerror=alert(1)>"
 

@@ -7,11 +7,12 @@ from types import FunctionType
 
 import pytest
 
-from resleak import figures, frames
-from resleak.claims import Judgement, judge
-from resleak.forensics import cycles, paths
-from resleak.forensics.graph import Graph
-from resleak.runner import capture
+from resleak import figures
+from resleak.analysis.verdicts import Judgement, judge
+from resleak.captures import frames
+from resleak.harness.child.inspection import cycles, reference_paths
+from resleak.harness.child.inspection.object_graph import Graph
+from resleak.harness.runner import capture
 
 SOURCE = '''"""Sessions stay for ever, and a pair that holds a file until the collector runs."""
 from resleak.declare import Scenario
@@ -111,14 +112,14 @@ def test_a_long_chain_is_told_once() -> None:
     chain: list[object] = [None]
     for _ in range(100):
         chain.append(Node(chain[-1]))
-    assert paths.render("HEAD", chain[:0:-1]) == "HEAD → Node.after → … → Node"
+    assert reference_paths.render("HEAD", chain[:0:-1]) == "HEAD → Node.after → … → Node"
 
 
 def test_a_key_that_is_no_name_stays_out() -> None:
     """A dict's keys are data, even where they look like names."""
     held = Node(None)
     data = {"password": held}
-    assert paths.render("data", [data, held]) == "data → dict → Node"
+    assert reference_paths.render("data", [data, held]) == "data → dict → Node"
 
 
 def test_the_shortest_path_wins() -> None:

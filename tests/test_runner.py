@@ -17,10 +17,10 @@ import psutil
 import pytest
 
 import resleak
-from resleak import frames, store
+from resleak.captures import frames, storage
 from resleak.errors import CaptureError, ScenarioError
-from resleak.gauges import Outside
-from resleak.runner import capture
+from resleak.harness.process_gauges import Outside
+from resleak.harness.runner import capture
 
 QUICK = {"runs": 1, "steps": 60}
 
@@ -185,7 +185,7 @@ def test_failing_run_keeps_what_it_recorded(tmp_path: Path) -> None:
     """The trace up to the failure is kept in a folder that is marked incomplete."""
     with pytest.raises(CaptureError):
         measure(tmp_path, "def step(i):\n    if i == 50: raise ValueError")
-    kept = [f for f in store.folders(tmp_path / "out") if f.name == "gauges-01.incomplete"]
+    kept = [f for f in storage.folders(tmp_path / "out") if f.name == "gauges-01.incomplete"]
     trace = frames.Capture(kept[0]).trace
     assert trace[trace["moment"] == "step"]["step"].max() == 50
 
@@ -319,7 +319,7 @@ def test_killed_runner_leaves_nothing_that_loads_or_runs(tmp_path: Path) -> None
     """After SIGKILL of the runner its child is gone and no broken capture can be loaded."""
     path = write(tmp_path, "import time\ndef step(i): time.sleep(0.1)  # resleak-victim")
     code = (
-        "from resleak.runner import capture; "
+        "from resleak.harness.runner import capture; "
         f"capture({path!r}, out={str(tmp_path / 'out')!r}, runs=1, steps=600)"
     )
     root = Path(resleak.__file__).parent.parent
@@ -381,6 +381,9 @@ def test_a_child_whose_runner_is_gone_ends_at_once() -> None:
     """A runner killed while its child starts is not waited for: the child asks, and ends."""
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    code = f"from resleak import probes; probes.die_with_parent({gone.pid}); print('runs on')"
+    code = (
+        "from resleak.harness.child import recorder;"
+        f"recorder.die_with_parent({gone.pid}); print('runs on')"
+    )
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert (child.returncode, child.stdout) == (1, b"")

@@ -7,8 +7,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from resleak import claims, frames, planted, positive, runner, sequential
-from resleak.cli import app
+from resleak.analysis import verdicts
+from resleak.captures import frames
+from resleak.experiments import positive_control, until_sure
+from resleak.harness import runner
+from resleak.harness.child import planted_leak
+from resleak.ui.cli import app
 
 FILLING = '''"""A table that is filled in a straight line, and one that never is."""
 from resleak.declare import Scenario
@@ -44,19 +48,19 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def outcome(file: Path, tmp_path_factory: pytest.TempPathFactory) -> sequential.Outcome:
+def outcome(file: Path, tmp_path_factory: pytest.TempPathFactory) -> until_sure.Outcome:
     out = tmp_path_factory.mktemp("captures")
-    return sequential.capture_until_sure(str(file), budget_s=0.0, out=out)
+    return until_sure.capture_until_sure(str(file), budget_s=0.0, out=out)
 
 
-def test_it_stops_where_the_answer_is_certain(outcome: sequential.Outcome) -> None:
+def test_it_stops_where_the_answer_is_certain(outcome: until_sure.Outcome) -> None:
     """What the declared steps decide is not run again."""
     assert outcome.steps == {"leaky": 48, "full": 48, "fixed": 48}
     assert outcome.undecided == {}
     assert outcome.spent_s > 0
 
 
-def test_it_does_not_stop_before_what_fills_is_full(outcome: sequential.Outcome) -> None:
+def test_it_does_not_stop_before_what_fills_is_full(outcome: until_sure.Outcome) -> None:
     """A table that is filled in a straight line, and is full after half of the steps."""
     found = outcome.verdicts
     assert found["leaky"] == "leak"
@@ -81,7 +85,7 @@ def test_the_smallest_leak_that_was_promised_is_found(tmp_path: Path) -> None:
     """Planted at the size that the verdict on a do-nothing run promises, it is found."""
     runner.capture("control/do_nothing", steps=120, stacks=False, out=tmp_path)
     captures = frames.load(tmp_path)
-    (control,) = positive.check("control/do_nothing", captures, claims.judge(captures))
+    (control,) = positive_control.check("control/do_nothing", captures, verdicts.judge(captures))
     assert control.found
     assert control.planted < 16
     assert control.low < control.planted + 0.5 * control.planted
@@ -90,7 +94,7 @@ def test_the_smallest_leak_that_was_promised_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("rate", "kept"), [(8.0, 75), (32.0, 300), (100.0, 300), (12.8, 120)])
 def test_a_planted_leak_has_the_rate_it_was_given(rate: float, kept: int) -> None:
     """So many objects are kept that their bytes come to the rate."""
-    plant = planted.Plant(rate, 300)
+    plant = planted_leak.Plant(rate, 300)
     for step in range(1, 301):
         plant.grow(step)
     assert sum(one is not None for one in plant._kept) == kept

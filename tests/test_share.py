@@ -24,10 +24,10 @@ from bs4 import BeautifulSoup
 from plotly.offline import get_plotlyjs, get_plotlyjs_version
 
 import resleak
-from resleak import markup, report
 from resleak.errors import ShareError
-from resleak.figures import _bundle
-from resleak.share import share
+from resleak.figures import plotly_bundle
+from resleak.report import html_page, sanitize
+from resleak.report.share import share
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 DATA_TYPES = {"application/gzip", "application/json", "application/x-xz"}
@@ -109,13 +109,16 @@ def test_one_script_runs_and_plotly_is_there_once(page):
     """What runs is ours; plotly.js is data until its hash is found in the policy."""
     (own,) = scripts(page)
     assert "Plotly.newPlot" in own
-    assert packed(page, "plotly").encode() == gzip.decompress(_bundle.plotlyjs(["scatter"]))
+    assert packed(page, "plotly").encode() == gzip.decompress(plotly_bundle.plotlyjs(["scatter"]))
     assert f"v{get_plotlyjs_version()}" in packed(page, "plotly")[:80]
 
 
 def test_the_small_build_stands_in_where_it_draws_all():
     """Lines and bars need the basic build; a sunburst needs the whole, of the same version."""
-    basic, whole = _bundle.plotlyjs(["scatter", "bar"]), _bundle.plotlyjs(["scatter", "sunburst"])
+    basic, whole = (
+        plotly_bundle.plotlyjs(["scatter", "bar"]),
+        plotly_bundle.plotlyjs(["scatter", "sunburst"]),
+    )
     assert len(basic) < 420_000 < 1_300_000 < len(whole)
     assert gzip.decompress(whole).decode() == get_plotlyjs()
 
@@ -162,7 +165,7 @@ def test_foreign_markup_is_harmless(page):
 
 def test_a_table_of_pandas_brings_no_style_sheet():
     """The style sheet before a data frame's table is left out, not shown as text."""
-    shown = BeautifulSoup(markup.clean(pd.DataFrame({"x": [1]})._repr_html_()), "html.parser")
+    shown = BeautifulSoup(sanitize.clean(pd.DataFrame({"x": [1]})._repr_html_()), "html.parser")
     assert shown.find("table", class_="dataframe")
     assert "vertical-align" not in shown.get_text()
 
@@ -288,7 +291,7 @@ def test_a_full_disk_keeps_the_earlier_report(tmp_path):
     out.write_text("earlier")
     code = (
         "import resource, signal, sys\n"
-        "from resleak import errors; from resleak.share import share\n"
+        "from resleak import errors; from resleak.report.share import share\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\n"
         "try: share(sys.argv[1], sys.argv[2], execute=False)\n"
@@ -319,7 +322,7 @@ def test_an_interrupt_leaves_no_kernel(tmp_path):
     notebook = books.write(
         tmp_path / "book.ipynb", "# T", "open('begun', 'w'); import time; time.sleep(600)"
     )
-    code = "import sys; from resleak.share import share; share(sys.argv[1], sys.argv[2])"
+    code = "import sys; from resleak.report.share import share; share(sys.argv[1], sys.argv[2])"
     root = Path(resleak.__file__).parent.parent
     command = [sys.executable, "-c", code, str(notebook), str(tmp_path / "out.html")]
     with subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True) as process:
@@ -345,10 +348,10 @@ def wait_for(path: Path) -> None:
 def test_a_figure_made_by_anyone_is_valid_json(title):
     """Whatever wrote the figure, its JSON has no NaN and ends no element, and it has a label."""
     figure = {"data": [{"y": [1.0, float("nan")], "text": "</script>"}], "layout": {"title": title}}
-    output = books.nbformat.v4.new_output("display_data", {report._PLOTLY: figure})
+    output = books.nbformat.v4.new_output("display_data", {html_page._PLOTLY: figure})
     cell = books.nbformat.v4.new_code_cell("figure", outputs=[output])
     page = BeautifulSoup(
-        report.Page(books.nbformat.v4.new_notebook(cells=[cell])).html(), "html.parser"
+        html_page.Page(books.nbformat.v4.new_notebook(cells=[cell])).html(), "html.parser"
     )
     (told,) = json.loads(packed(page, "figures"), parse_constant=pytest.fail)
     assert told["data"] == [{"y": [1.0, None], "text": "</script>"}]
@@ -357,7 +360,7 @@ def test_a_figure_made_by_anyone_is_valid_json(title):
 
 def test_a_report_without_figures_carries_no_plotly():
     """Where there is nothing to draw there is one script, for tables, and no data."""
-    made = report.Page(books.nbformat.v4.new_notebook(), [("Notebook", "<empty>")]).html()
+    made = html_page.Page(books.nbformat.v4.new_notebook(), [("Notebook", "<empty>")]).html()
     page = BeautifulSoup(made, "html.parser")
     assert len(made) < 40_000
     assert len(scripts(page)) == len(page.find_all("script")) == 1
@@ -369,7 +372,7 @@ def test_links_lead_somewhere_or_are_text():
     cell = books.nbformat.v4.new_markdown_cell(
         "[web](https://example.org) [known](a.ipynb) [lost](b.ipynb) [root](/etc/x) [in](#there)"
     )
-    made = report.Page(books.nbformat.v4.new_notebook(cells=[cell]), links={"a.ipynb": "a.html"})
+    made = html_page.Page(books.nbformat.v4.new_notebook(cells=[cell]), links={"a.ipynb": "a.html"})
     found = BeautifulSoup(made.html(), "html.parser").main.find_all("a")
     assert [(a.get_text(), a.get("href")) for a in found] == [
         ("web", "https://example.org"),

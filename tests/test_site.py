@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from bs4 import BeautifulSoup
 
-from resleak import findings
+from resleak.analysis import claims_table
 
 ROOT = Path(__file__).parent.parent
 
@@ -21,7 +21,7 @@ def first() -> BeautifulSoup:
         made["Entry"]("24_sse.html", "What <fails>?", "It is **one**.", 900_000, 1.0),
         made["Entry"]("00_start.html", "Where to start?", "Here.", 500_000, 1.0),
     ]
-    claims = findings.stored(ROOT / "data" / "captures" / "control")
+    claims = claims_table.stored(ROOT / "data" / "captures" / "control")
     page = made["index"](entries, claims, {"control": "24_sse.html"})
     return BeautifulSoup(page, "html.parser")
 

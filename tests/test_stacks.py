@@ -18,7 +18,9 @@ import pytest
 import tables
 
 import resleak
-from resleak import reader, stacks, store
+from resleak.analysis import stacks
+from resleak.captures import storage
+from resleak.captures.decode import launch
 from resleak.errors import StoreError
 
 pytest.importorskip("memray")
@@ -77,7 +79,7 @@ class Made:
 
     def read(self, folder: Path, capture: Path | None = None) -> dict[str, Any]:
         folder.mkdir(exist_ok=True)
-        return reader.read(capture or self.path, folder, self.marks, [self.program])
+        return launch.read(capture or self.path, folder, self.marks, [self.program])
 
 
 #: The tables, the folder they were written to, and what the reader told.
@@ -118,15 +120,15 @@ def leaky_tables(leaky: Made, tmp_path_factory: pytest.TempPathFactory) -> Read:
 def test_what_is_live_adds_up_to_the_heap_at_each_mark(leaky_tables: Read) -> None:
     """The changes of all stacks together are the live bytes that each mark reports."""
     folder = leaky_tables[1]
-    live = store.read_table(folder / "live.parquet").to_pandas()
-    marks = store.read_table(folder / "marks.parquet").to_pandas()
+    live = storage.read_table(folder / "live.parquet").to_pandas()
+    marks = storage.read_table(folder / "marks.parquet").to_pandas()
     summed = live.groupby("mark")["bytes"].sum().reindex(marks["mark"], fill_value=0).cumsum()
     assert summed.tolist() == marks["heap_bytes"].tolist()
 
 
 def test_threads_and_allocators_have_names(leaky_tables: Read) -> None:
     """Each change tells the thread and the function of the allocator it came from."""
-    live = store.read_table(leaky_tables[1] / "live.parquet").to_pandas()
+    live = storage.read_table(leaky_tables[1] / "live.parquet").to_pandas()
     assert set(live["thread"]) == {"main"}
     assert {"pymalloc_malloc", "pymalloc_realloc"} <= set(live["allocator"])
 
@@ -135,14 +137,14 @@ def test_the_peak_is_that_of_memray(leaky: Made, leaky_tables: Read) -> None:
     """The stacks at the high-water mark add up to the peak that memray reports."""
     import memray
 
-    peak = store.read_table(leaky_tables[1] / "peak.parquet").to_pandas()
+    peak = storage.read_table(leaky_tables[1] / "peak.parquet").to_pandas()
     with memray.FileReader(leaky.path) as capture:
         assert peak["bytes"].sum() == capture.metadata.peak_memory
 
 
 def test_what_lives_for_a_moment_is_temporary(leaky_tables: Read) -> None:
     """What each step takes and gives back at once is counted once for each step."""
-    temporary = store.read_table(leaky_tables[1] / "temporary.parquet").to_pandas()
+    temporary = storage.read_table(leaky_tables[1] / "temporary.parquet").to_pandas()
     function = leaky_tables[0].table("stacks")["function"].to_numpy()[temporary["node"]]
     assert temporary["count"][function == "flash"].tolist() == [WARMUP + STEPS]
 
@@ -199,7 +201,7 @@ def test_no_path_of_this_machine_is_stored(leaky: Made, leaky_tables: Read) -> N
 
 def test_columns_carry_units(leaky_tables: Read) -> None:
     """The schema says that bytes are bytes and counts are blocks."""
-    schema = store.read_table(leaky_tables[1] / "live.parquet").schema
+    schema = storage.read_table(leaky_tables[1] / "live.parquet").schema
     units = {f.name: f.metadata[b"unit"].decode() for f in schema if f.name in ("bytes", "count")}
     assert units == {"bytes": "B", "count": "blocks"}
 
@@ -252,7 +254,7 @@ def test_what_is_no_capture_is_told_in_one_line(tmp_path: Path, content: bytes, 
     """A file that cannot be read gives one sentence, without a path of this machine."""
     (tmp_path / "memray.bin").write_bytes(content)
     with pytest.raises(StoreError, match=told) as caught:
-        reader.read(tmp_path / "memray.bin", tmp_path, [], [])
+        launch.read(tmp_path / "memray.bin", tmp_path, [], [])
     assert "\n" not in str(caught.value)
     assert str(tmp_path) not in str(caught.value)
 
@@ -260,16 +262,24 @@ def test_what_is_no_capture_is_told_in_one_line(tmp_path: Path, content: bytes, 
 def test_a_missing_file_and_a_slow_read_are_errors(leaky: Made, tmp_path: Path) -> None:
     """A file that is not there, and a read that takes too long, give a StoreError each."""
     with pytest.raises(StoreError, match="is missing"):
-        reader.read(tmp_path / "memray.bin", tmp_path, [], [])
+        launch.read(tmp_path / "memray.bin", tmp_path, [], [])
     with pytest.raises(StoreError, match="within"):
-        reader.read(leaky.path, tmp_path, leaky.marks, [], timeout_s=0.01)
+        launch.read(leaky.path, tmp_path, leaky.marks, [], timeout_s=0.01)
 
 
 def test_the_command_exits_with_two(tmp_path: Path) -> None:
     """Run by itself, the reader writes one line on the error stream and exits with 2."""
     (tmp_path / "memray.bin").touch()
     (tmp_path / "marks.json").write_text("[]")
-    command = [sys.executable, "-m", "resleak.stacks", "memray.bin", ".", "--marks", "marks.json"]
+    command = [
+        sys.executable,
+        "-m",
+        "resleak.captures.decode.memray_main",
+        "memray.bin",
+        ".",
+        "--marks",
+        "marks.json",
+    ]
     found = {"PYTHONPATH": str(Path(resleak.__file__).parents[1])}
     result = subprocess.run(command, cwd=tmp_path, env=found, capture_output=True, text=True)
     assert (result.returncode, result.stdout) == (2, "")

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from resleak import store
+from resleak.captures import storage
 from resleak.errors import CaptureError
 
 
 def test_capture_appears_only_when_whole(tmp_path: Path) -> None:
     """The folder does not exist before the block ends."""
-    with store.writing(tmp_path / "run") as partial:
+    with storage.writing(tmp_path / "run") as partial:
         (partial / "file").write_text("x")
         assert not (tmp_path / "run").exists()
     assert (tmp_path / "run" / "file").read_text() == "x"
@@ -21,24 +21,24 @@ def test_capture_appears_only_when_whole(tmp_path: Path) -> None:
 
 def test_error_leaves_the_earlier_capture(tmp_path: Path) -> None:
     """A failed rewrite keeps what was there, and marks what it has as incomplete."""
-    with store.writing(tmp_path / "run") as partial:
+    with storage.writing(tmp_path / "run") as partial:
         (partial / "file").write_text("old")
     with pytest.raises(RuntimeError):
         _fail_while_writing(tmp_path / "run")
     assert (tmp_path / "run" / "file").read_text() == "old"
-    assert (tmp_path / "run.incomplete" / store.MANIFEST).exists()
+    assert (tmp_path / "run.incomplete" / storage.MANIFEST).exists()
 
 
 def _fail_while_writing(folder: Path) -> None:
-    with store.writing(folder) as partial:
-        store.write_json(partial / store.MANIFEST, {})
+    with storage.writing(folder) as partial:
+        storage.write_json(partial / storage.MANIFEST, {})
         raise RuntimeError
 
 
 def test_full_disk_is_told_and_cleaned_up(tmp_path: Path) -> None:
     """Without space on the disk the error says so and no half capture stays."""
     full = OSError(errno.ENOSPC, "No space left on device")
-    with pytest.raises(CaptureError, match="disk is full"), store.writing(tmp_path / "run"):
+    with pytest.raises(CaptureError, match="disk is full"), storage.writing(tmp_path / "run"):
         raise full
     assert list(tmp_path.iterdir()) == []
 
@@ -46,7 +46,7 @@ def test_full_disk_is_told_and_cleaned_up(tmp_path: Path) -> None:
 def test_json_is_replaced_at_once(tmp_path: Path) -> None:
     """Writing over a file leaves no temporary file behind."""
     path = tmp_path / "a.json"
-    store.write_json(path, {"a": 1})
-    store.write_json(path, {"a": 2})
+    storage.write_json(path, {"a": 1})
+    storage.write_json(path, {"a": 2})
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
     assert '"a": 2' in path.read_text()

@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 import traces as made
 
-from resleak import claims, frames, sweeps
-from resleak.declare import Sweep
+from resleak.analysis import scaling, verdicts
+from resleak.captures import frames
+from resleak.workload.scenario import Sweep
 
 SWEEP = Sweep("step_peak", "rows", floor=1.0)
 SIZES = 1000.0 * 2 ** np.arange(6)
@@ -29,14 +30,14 @@ def runs(exponent: float, noise: float = 0.1, steps: int = 48, count: int = 3) -
 )
 def test_known_exponents(exponent: float, verdict: str) -> None:
     """A cost that grows with its size scales, one that does not is flat, with the exponent."""
-    found = sweeps.judge(SWEEP, runs(exponent))
+    found = scaling.judge(SWEEP, runs(exponent))
     assert (found.verdict, found.exponent) == (verdict, pytest.approx(exponent, abs=0.1))
     assert found.low <= found.exponent <= found.high
 
 
 def test_an_exponent_at_the_threshold_is_not_decided() -> None:
     """Where the interval spans the threshold, the answer is that there is none."""
-    assert sweeps.judge(SWEEP, runs(SWEEP.at_most, noise=0.8)).verdict == "inconclusive"
+    assert scaling.judge(SWEEP, runs(SWEEP.at_most, noise=0.8)).verdict == "inconclusive"
 
 
 def test_the_interval_covers_the_exponent() -> None:
@@ -46,7 +47,7 @@ def test_the_interval_covers_the_exponent() -> None:
     for _ in range(100):
         size = np.tile(SIZES, 6)
         noisy = [size**0.7 * np.exp(0.3 * rng.normal(size=len(size))) for _ in range(3)]
-        found = sweeps.judge(SWEEP, [np.column_stack([size, cost]) for cost in noisy])
+        found = scaling.judge(SWEEP, [np.column_stack([size, cost]) for cost in noisy])
         covered += found.low <= 0.7 <= found.high
     assert covered >= 88
 
@@ -54,14 +55,14 @@ def test_the_interval_covers_the_exponent() -> None:
 def test_costs_below_the_floor_are_equal() -> None:
     """Differences among costs too small to matter are no growth."""
     small = [np.column_stack([run[:, 0], run[:, 0] / 1e5]) for run in runs(1.0)]
-    assert sweeps.judge(SWEEP, small).verdict == "flat"
+    assert scaling.judge(SWEEP, small).verdict == "flat"
 
 
 def test_too_few_sizes_are_no_curve() -> None:
     """Three sizes decide nothing."""
     few = [run[run[:, 0] <= SIZES[2]] for run in runs(1.0)]
-    assert sweeps.judge(SWEEP, few).verdict == "inconclusive"
-    assert sweeps.judge(SWEEP, []).verdict == "inconclusive"
+    assert scaling.judge(SWEEP, few).verdict == "inconclusive"
+    assert scaling.judge(SWEEP, []).verdict == "inconclusive"
 
 
 def trace(exponent: float) -> pd.DataFrame:
@@ -81,7 +82,7 @@ def test_a_sweep_is_a_symptom(tmp_path: Path) -> None:
     )
     captures.write(tmp_path, declared, "leaky", trace(1.0))
     captures.write(tmp_path, declared, "fixed", trace(0.0))
-    judged = claims.judge(frames.load(tmp_path))
+    judged = verdicts.judge(frames.load(tmp_path))
     assert judged.claim["measured"] == "reproduced"
     assert judged.claim["fix"]["measured"] == "holds"
     assert judged.variants["leaky"].verdict == "scales"

@@ -9,9 +9,11 @@ import pandas as pd
 import traces as made
 from bs4 import BeautifulSoup
 
-from resleak import budgets, claims, figures, frames
-from resleak.comparison import Comparison
-from resleak.declare import Limit, Sweep
+from resleak import figures
+from resleak.analysis import budgets, verdicts
+from resleak.analysis.comparison import Comparison
+from resleak.captures import frames
+from resleak.workload.scenario import Limit, Sweep
 
 
 def growth_rows(**changes: object) -> Mapping[str, object]:
@@ -169,12 +171,12 @@ def test_not_significant_is_not_fixed():
     assert neither == "no lower rate shown"
 
 
-def judged(folder, **options) -> claims.Judgement:
+def judged(folder, **options) -> verdicts.Judgement:
     """Judge a made-up scenario whose leaky variant climbs by one descriptor a step."""
     scenario = captures.scenario(**options)
     for variant, curve in (("leaky", made.ramp(1.0)), ("fixed", made.flat)):
         captures.write(folder, scenario, variant, made.trace(curve, gauge="fds", variant=variant))
-    return claims.judge(frames.load(folder))
+    return verdicts.judge(frames.load(folder))
 
 
 def test_the_outcome_shows_declared_beside_measured(tmp_path):
@@ -256,7 +258,7 @@ def test_nothing_to_hold_is_said(tmp_path):
 def test_budgets_that_hold_are_folded_away(tmp_path):
     """What is over its budget stands out, with what it is allowed; the rest is one line."""
     found = with_lags(tmp_path)
-    rows = budgets.check(claims.judge(found), found, budgets.read())
+    rows = budgets.check(verdicts.judge(found), found, budgets.read())
     over = rows.assign(holds=rows["budget"] != "exit")
     html = figures.budget_table(over).html
     assert html.index("<b>over</b>") < html.index("<details>") < html.index(">holds")

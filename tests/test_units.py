@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from resleak import units
+from resleak import formatting
 
 
 @pytest.mark.parametrize(
@@ -25,13 +25,13 @@ from resleak import units
 )
 def test_amount(value: float, unit: str, text: str) -> None:
     """Amounts have three significant digits, a real minus sign and binary multiples of bytes."""
-    assert units.amount(value, unit) == text
+    assert formatting.amount(value, unit) == text
 
 
 def test_rate_and_interval() -> None:
     """Rates say what they are counted by; intervals have both ends, infinite ones too."""
-    assert units.rate(2048, "B") == "2 KiB/step"
-    assert units.interval(-1, math.inf) == "[−1, ∞]"
-    assert units.share(0.1234) == "12.3 %"
-    assert units.share(5.81e-7) == "< 0.001 %"
-    assert units.share(0.0) == "0 %"
+    assert formatting.rate(2048, "B") == "2 KiB/step"
+    assert formatting.interval(-1, math.inf) == "[−1, ∞]"
+    assert formatting.share(0.1234) == "12.3 %"
+    assert formatting.share(5.81e-7) == "< 0.001 %"
+    assert formatting.share(0.0) == "0 %"

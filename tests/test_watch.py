@@ -17,11 +17,11 @@ import psutil
 import pytest
 
 import resleak
-from resleak import console, ticker
 from resleak.errors import ProcessError
-from resleak.gauges import Outside
-from resleak.live import Watch
-from resleak.observe import Observer
+from resleak.experiments.watch import Watch
+from resleak.harness.process_gauges import Outside
+from resleak.harness.sampler import Observer
+from resleak.ui.cli import console, watch_display
 
 #: Opens 40 descriptors a second and forgets them, however busy the machine is; its worker half.
 LEAKS = """
@@ -92,7 +92,7 @@ def cli(tmp_path: Path, project: Path) -> Callable[..., subprocess.CompletedProc
     return run
 
 
-def rates(captures: resleak.frames.Captures) -> dict[str, float]:  # type: ignore[name-defined]
+def rates(captures: resleak.captures.frames.Captures) -> dict[str, float]:  # type: ignore[name-defined]
     frame = resleak.judge(captures).frame
     fds = frame[(frame["gauge"] == "fds") & (frame["verdict"] == "leak")]
     return dict(zip(fds["variant"], fds["per_step"], strict=True))
@@ -164,7 +164,7 @@ def test_a_supervisor_gets_exit_code_3(cli, tmp_path):
 def test_plain_lines_say_what_changed_once(leaky, capsys):
     """Where nobody can draw, each verdict that is news is one line, and is not said again."""
     look = leaky[0].last
-    lines = ticker.Changes("A program.")
+    lines = watch_display.Changes("A program.")
     lines.look(look)
     said = capsys.readouterr().out
     lines.look(look)
@@ -230,7 +230,7 @@ def test_a_zombie_is_no_process():
 def test_a_process_of_someone_else():
     """Another user's process is refused with what to do about it."""
     code = "import datetime, os, sys; sys.path[:0] = [sys.argv[2]]\n"
-    code += "from resleak.gauges import Outside; Outside.of(os.getpid()).name\n"
+    code += "from resleak.harness.process_gauges import Outside; Outside.of(os.getpid()).name\n"
     code += f"os.setuid({ANOTHER_USER})\n"
     code += "try: Outside.of(int(sys.argv[1]))\nexcept Exception as error: print(error)"
     here = str(Path(resleak.__file__).parents[1])
@@ -249,7 +249,7 @@ def test_attaching_is_not_done_unasked(cli):
 
 def test_a_terminal_gets_a_table(leaky):
     """On a terminal the table has a row for each gauge that says something, and the forecast."""
-    page = ticker.page("A program.", leaky[0].last, "4 s")
+    page = watch_display.page("A program.", leaky[0].last, "4 s")
     with (screen := console.paper()).capture() as drawn:
         screen.print(page)
     lines = drawn.get().splitlines()

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import tables
 
-from resleak import stacks
-from resleak.stacks.windows import WINDOWS, Profile
+from resleak.analysis import stacks
+from resleak.analysis.stacks.profiles import WINDOWS, Profile
 
 
 def with_frames(parents: list[int], changes: list[tuple[int, int, float]]) -> tables.Tables:

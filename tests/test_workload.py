@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from resleak import frames, workload
+from resleak.captures import frames
 from resleak.errors import CaptureError, MissingPackageError, ScenarioError
-from resleak.runner import capture
+from resleak.harness.runner import capture
+from resleak.workload import resolve
 
 QUICK = {"runs": 1, "steps": 24, "stacks": False}
 TESTS = """
@@ -182,8 +183,8 @@ def test_an_interpreter_without_psutil_says_what_to_install(tmp_path: Path, bare
 
 def test_names_need_no_import() -> None:
     """A workload is named by what was written alone."""
-    found = workload.find("package.module:Class.method")
+    found = resolve.find("package.module:Class.method")
     assert (found.kind, found.name) == ("function", "package.module.Class.method")
-    node = workload.find(f"{Path(__file__)}::TestX::test_y[a/b]")
+    node = resolve.find(f"{Path(__file__)}::TestX::test_y[a/b]")
     assert (node.kind, node.name) == ("test", "test_workload.TestX.test_y[a-b]")
     assert sys.modules.get("package") is None

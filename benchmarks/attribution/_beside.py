@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Generator
 from typing import Any
 
-from resleak.declare import Run, Scenario
+from resleak.workload.scenario import Run, Scenario
 
 STEPS, WARMUP = 240, 60
 #: So much of the cache is renewed in each step.

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
-from resleak.declare import Run, Scenario
+from resleak.workload.scenario import Run, Scenario
 
 STEPS, WARMUP, BLOCK = 540, 60, 10
 #: Steps between two leaks, by pattern; those that are not named leak at every step.

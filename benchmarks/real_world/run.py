@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resleak import bisection
 from resleak.errors import ResleakError
+from resleak.experiments import bisect
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
@@ -89,7 +89,7 @@ def measured(case: Case, out: Path) -> dict[str, Any]:
     about = {"package": case.package, "kind": case.kind, "issue": case.issue}
     about |= {"workload": case.workload, "documented": case.documented}
     try:
-        found = bisection.bisect_releases(
+        found = bisect.bisect_releases(
             str(HERE / "workloads" / f"{case.workload}.py"), case.package, case.clean, case.leaky,
             beside=case.beside, steps=case.steps, runs=2, out=out / case.kind.replace(" ", "-"),
             tell=lambda one: print(f"  {one.name}: {one.verdict} ({one.evidence})", flush=True),

@@ -7,23 +7,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from resleak.figures._accuracy import accuracy_curve, accuracy_of_tools
-    from resleak.figures._difference import difference
-    from resleak.figures._evidence import evidence, limits_chart, scaling
-    from resleak.figures._icicle import icicle
-    from resleak.figures._opened import opened, openings_table
-    from resleak.figures._outcomes import outcomes_chart
-    from resleak.figures._plotly import quiet, use
-    from resleak.figures._timeline import timeline
-    from resleak.figures.culprits import (
-        culprits_table,
-        end_timeline,
-        holders_table,
-        stalls_table,
-    )
+    from resleak.figures.claim_tables import claims_markdown, claims_table
+    from resleak.figures.claims_chart import outcomes_chart
+    from resleak.figures.comparison_table import difference
     from resleak.figures.flame import Flame, flamegraph
-    from resleak.figures.outcome import budget_table, limits_table, outcome_table
-    from resleak.figures.prose import (
+    from resleak.figures.handle_origins import opened, openings_table
+    from resleak.figures.html_table import Table, sites_table, verdict_table
+    from resleak.figures.icicle_figure import icicle
+    from resleak.figures.inspection import culprits_table, end_timeline, holders_table, stalls_table
+    from resleak.figures.limits_and_scaling import evidence, limits_chart, scaling
+    from resleak.figures.outcome_tables import budget_table, limits_table, outcome_table
+    from resleak.figures.plotly_theme import quiet, use
+    from resleak.figures.sentences import (
         Prose,
         about,
         accused,
@@ -34,55 +29,50 @@ if TYPE_CHECKING:
         kinds,
         worst,
     )
-    from resleak.figures.register import claims_markdown, claims_table
-    from resleak.figures.table import Table, sites_table, verdict_table
+    from resleak.figures.timeline_figure import timeline
 
 #: Loaded when it is first used: a page without plotly's figures needs no plotly.
 _HOMES = {
     "Flame": "flame",
-    "Prose": "prose",
-    "Table": "table",
-    "about": "prose",
-    "accused": "prose",
-    "answer": "prose",
-    "budget_table": "outcome",
-    "claims_markdown": "register",
-    "claims_table": "register",
-    "culprits_table": "culprits",
-    "difference": "_difference",
-    "end_timeline": "culprits",
-    "ends": "prose",
-    "accuracy_curve": "_accuracy",
-    "accuracy_of_tools": "_accuracy",
-    "evidence": "_evidence",
-    "expectation": "prose",
+    "Prose": "sentences",
+    "Table": "html_table",
+    "about": "sentences",
+    "accused": "sentences",
+    "answer": "sentences",
+    "budget_table": "outcome_tables",
+    "claims_markdown": "claim_tables",
+    "claims_table": "claim_tables",
+    "culprits_table": "inspection",
+    "difference": "comparison_table",
+    "end_timeline": "inspection",
+    "ends": "sentences",
+    "evidence": "limits_and_scaling",
+    "expectation": "sentences",
     "flamegraph": "flame",
-    "guilty": "prose",
-    "holders_table": "culprits",
-    "icicle": "_icicle",
-    "kinds": "prose",
-    "limits_chart": "_evidence",
-    "limits_table": "outcome",
-    "opened": "_opened",
-    "openings_table": "_opened",
-    "outcome_table": "outcome",
-    "outcomes_chart": "_outcomes",
-    "quiet": "_plotly",
-    "scaling": "_evidence",
-    "sites_table": "table",
-    "stalls_table": "culprits",
-    "timeline": "_timeline",
-    "use": "_plotly",
-    "verdict_table": "table",
-    "worst": "prose",
+    "guilty": "sentences",
+    "holders_table": "inspection",
+    "icicle": "icicle_figure",
+    "kinds": "sentences",
+    "limits_chart": "limits_and_scaling",
+    "limits_table": "outcome_tables",
+    "opened": "handle_origins",
+    "openings_table": "handle_origins",
+    "outcome_table": "outcome_tables",
+    "outcomes_chart": "claims_chart",
+    "quiet": "plotly_theme",
+    "scaling": "limits_and_scaling",
+    "sites_table": "html_table",
+    "stalls_table": "inspection",
+    "timeline": "timeline_figure",
+    "use": "plotly_theme",
+    "verdict_table": "html_table",
+    "worst": "sentences",
 }
 __all__ = [
     "Flame",
     "Prose",
     "Table",
     "about",
-    "accuracy_curve",
-    "accuracy_of_tools",
     "accused",
     "answer",
     "budget_table",
@@ -128,6 +118,6 @@ def __dir__() -> list[str]:
 
 # Renderers load what notebooks need, which takes seconds; elsewhere nothing is shown by them.
 if "IPython" in sys.modules:
-    from resleak.figures._plotly import quiet
+    from resleak.figures.plotly_theme import quiet
 
     quiet()

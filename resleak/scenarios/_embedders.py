@@ -8,8 +8,8 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from resleak.declare import Run
 from resleak.scenarios import _models
+from resleak.workload.scenario import Run
 
 WORDS = ("memory", "handle", "thread", "socket", "arena", "session", "vector", "index", "query")
 

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from resleak import units
+from resleak import formatting
 from resleak.figures.flame import page
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from resleak.stacks.windows import Profile
+    from resleak.analysis.stacks.profiles import Profile
 
 __all__ = ["Flame", "flamegraph"]
 
-#: What notebooks store besides HTML; `resleak.report` draws it.
+#: What notebooks store besides HTML; `resleak.report.html_page` draws it.
 MIME = "application/vnd.resleak.flame+json"
 
 
@@ -37,7 +37,7 @@ class Flame:
 
     def __repr__(self) -> str:
         """Return the lines that keep most as plain text."""
-        told = str(self.payload["empty"] or self.table.to_string(float_format=units.number))
+        told = str(self.payload["empty"] or self.table.to_string(float_format=formatting.number))
         return "\n".join(filter(None, (self.payload["title"], told)))
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
@@ -76,9 +76,9 @@ def flamegraph(
     Parameters
     ----------
     profile : Profile
-        Of `resleak.stacks.profile`.
+        Of `resleak.profile`.
     before : Profile, optional
-        Of the same frames (see `resleak.stacks.joined`): what changed since then is drawn.
+        Of the same frames (see `resleak.analysis.stacks.joined`): what changed since then is drawn.
     title : str, optional
         The figure's title.
     selection : mapping, optional
@@ -103,7 +103,9 @@ def flamegraph(
 
     sides = [profile] if before is None else [profile, before]
     if before is not None and len(before.frames) != len(profile.frames):
-        raise ValueError("before and after must have the same frames: see resleak.stacks.joined")
+        raise ValueError(
+            "before and after must have the same frames: see resleak.analysis.stacks.joined"
+        )
     drawn, table = payload.drawing(sides, unit)
     drawn |= {"title": title, "selection": dict(selection or {})}
     return Flame(drawn, pd.DataFrame(table))

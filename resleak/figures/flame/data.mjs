@@ -128,7 +128,7 @@ function sitesOf({ size, parent, frame, frames }) {
 
 const BINARY = ["B", "KiB", "MiB", "GiB", "TiB"];
 
-/** Three significant digits, as `resleak.units.number` writes them. */
+/** Three significant digits, as `resleak.formatting.number` writes them. */
 export function numberText(value) {
   if (Number.isNaN(value)) return "–";
   const size = Math.abs(value);

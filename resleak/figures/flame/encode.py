@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from resleak.analysis.stacks.allocation_sites import is_library
+from resleak.analysis.stacks.columns import column, numbered, rows, tested
+from resleak.analysis.stacks.profiles import Layout, Profile
 from resleak.figures.flame.packing import packed
-from resleak.stacks.columns import column, numbered, rows, tested
-from resleak.stacks.growth import is_library
-from resleak.stacks.windows import Layout, Profile
 
 #: The kinds of frames; a file of the import system has `_IMPORTING` added to its kind.
 OTHER, STUDIED, LIBRARY, NO_FILE = range(4)

@@ -10,9 +10,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from resleak.figures import _style
+from resleak.figures import style as _style
 from resleak.figures.flame.packing import packed_strings
-from resleak.figures.table import note, right, table, text
+from resleak.figures.html_table import note, right, table, text
 
 _FOLDER = Path(__file__).parent
 _MODULES = ("data", "model", "trees", "view", "panels", "telling", "figure")

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from resleak.analysis.stacks.columns import column, sums
 from resleak.figures.flame import top
 from resleak.figures.flame.encode import Side, encode
-from resleak.stacks.columns import column, sums
 
 _NOTHING = "nothing grew between the steady marks"
 _UNKNOWN = "no capture has stacks of two steady marks: nothing is known of growth"

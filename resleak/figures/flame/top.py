@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from resleak import units
+from resleak import formatting
+from resleak.analysis.stacks.allocation_sites import FRAME, site_of
+from resleak.analysis.stacks.columns import column, rows, sums, taken
 from resleak.figures.flame.encode import Side
-from resleak.stacks.columns import column, rows, sums, taken
-from resleak.stacks.growth import FRAME, site_of
 
 _MOST = 10
 
@@ -67,7 +67,7 @@ def written(table: dict[str, np.ndarray], unit: str, per: str) -> dict[str, list
 
 
 def _text(name: str, value: float, unit: str) -> str:
-    return units.share(value) if name == "share" else units.amount(value, unit)
+    return formatting.share(value) if name == "share" else formatting.amount(value, unit)
 
 
 def _per_step(side: Side) -> np.ndarray:

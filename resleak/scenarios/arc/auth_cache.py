@@ -17,7 +17,7 @@ import json
 from collections.abc import Iterator, MutableMapping
 from typing import Any
 
-from resleak.declare import Run, Scenario
+from resleak.workload.scenario import Run, Scenario
 
 scenario = Scenario(
     seed="003#11",

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
 
-from resleak.declare import Limit, Run, Scenario
+from resleak.workload.scenario import Limit, Run, Scenario
 
 MAX_BYTES = 2**20
 scenario = Scenario(

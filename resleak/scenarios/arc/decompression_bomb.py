@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from resleak.declare import Limit, Run, Scenario, Sweep
+from resleak.workload.scenario import Limit, Run, Scenario, Sweep
 
 MIB = 2**20
 scenario = Scenario(

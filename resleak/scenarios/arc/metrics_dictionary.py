@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-from resleak.declare import Run, Scenario
+from resleak.workload.scenario import Run, Scenario
 
 scenario = Scenario(
     seed="003#18",

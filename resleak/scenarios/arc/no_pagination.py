@@ -22,8 +22,8 @@ from contextlib import closing
 from typing import Any
 from urllib.parse import parse_qs
 
-from resleak.declare import Limit, Run, Scenario, Sweep
 from resleak.scenarios import _servers
+from resleak.workload.scenario import Limit, Run, Scenario, Sweep
 
 scenario = Scenario(
     seed="003#14",

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from resleak.declare import Limit, Run, Scenario, Sweep
+from resleak.workload.scenario import Limit, Run, Scenario, Sweep
 
 scenario = Scenario(
     seed="003#20",

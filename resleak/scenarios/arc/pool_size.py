@@ -26,7 +26,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from resleak.declare import Limit, Run, Scenario, Sweep
+from resleak.workload.scenario import Limit, Run, Scenario, Sweep
 
 scenario = Scenario(
     seed="003#23",

@@ -18,7 +18,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 
-from resleak.declare import Limit, Run, Scenario, Sweep
+from resleak.workload.scenario import Limit, Run, Scenario, Sweep
 
 scenario = Scenario(
     seed="003#15",

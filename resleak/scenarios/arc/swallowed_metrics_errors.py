@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from typing import Any
 
-from resleak.declare import Limit, Run, Scenario
+from resleak.workload.scenario import Limit, Run, Scenario
 
 scenario = Scenario(
     seed="003#12",

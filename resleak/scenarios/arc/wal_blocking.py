@@ -26,7 +26,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from resleak.declare import Limit, Run, Scenario
+from resleak.workload.scenario import Limit, Run, Scenario
 
 scenario = Scenario(
     seed="003#9",

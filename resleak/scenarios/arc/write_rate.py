@@ -20,8 +20,8 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
-from resleak.declare import Limit, Run, Scenario
 from resleak.scenarios import _servers
+from resleak.workload.scenario import Limit, Run, Scenario
 
 scenario = Scenario(
     seed="003#21",

@@ -6,7 +6,7 @@ interpreter and the machine, not a leak.
 
 from __future__ import annotations
 
-from resleak.declare import Run, Scenario
+from resleak.workload.scenario import Run, Scenario
 
 scenario = Scenario(
     gauges=("fds", "threads", "sockets", "children", "blocks", "objects", "heap", "rss", "uss"),

@@ -21,8 +21,8 @@ import asyncio
 import weakref
 from collections.abc import Awaitable, Callable, Iterator
 
-from resleak.declare import Limit, Run, Scenario
 from resleak.scenarios import _embedders, _models
+from resleak.workload.scenario import Limit, Run, Scenario
 
 scenario = Scenario(
     seed="001 1.3",

@@ -23,8 +23,8 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from resleak.declare import Run, Scenario
 from resleak.scenarios import _embedders, _models
+from resleak.workload.scenario import Run, Scenario
 
 scenario = Scenario(
     seed="001 1.1",

@@ -22,8 +22,8 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from resleak.declare import Limit, Run, Scenario
 from resleak.scenarios import _embedders
+from resleak.workload.scenario import Limit, Run, Scenario
 
 scenario = Scenario(
     seed="001 2.1",

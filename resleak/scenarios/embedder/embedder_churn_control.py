@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from types import SimpleNamespace
 
-from resleak.declare import Run, Scenario
 from resleak.scenarios import _models
+from resleak.workload.scenario import Run, Scenario
 
 scenario = Scenario(
     seed="001 3.1",

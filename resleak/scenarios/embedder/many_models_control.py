@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from resleak.declare import Run, Scenario
 from resleak.scenarios import _embedders, _models
+from resleak.workload.scenario import Run, Scenario
 
 scenario = Scenario(
     seed="001 3.2",

@@ -26,8 +26,8 @@ from contextlib import suppress
 from stat import S_ISREG
 from typing import Any
 
-from resleak.declare import Run, Scenario
 from resleak.scenarios import _embedders
+from resleak.workload.scenario import Run, Scenario
 
 scenario = Scenario(
     seed="001 2.2",

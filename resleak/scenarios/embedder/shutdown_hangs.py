@@ -25,8 +25,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 
-from resleak.declare import Limit, Run, Scenario
 from resleak.scenarios import _embedders
+from resleak.workload.scenario import Limit, Run, Scenario
 
 scenario = Scenario(
     seed="001 2.3",

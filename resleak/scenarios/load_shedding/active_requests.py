@@ -22,8 +22,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from resleak.declare import Limit, Run, Scenario
 from resleak.scenarios import _servers
+from resleak.workload.scenario import Limit, Run, Scenario
 
 scenario = Scenario(
     seed="002#1",

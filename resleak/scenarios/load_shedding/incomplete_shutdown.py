@@ -24,8 +24,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from resleak.declare import Run, Scenario
 from resleak.scenarios import _servers
+from resleak.workload.scenario import Run, Scenario
 
 scenario = Scenario(
     seed="002#7",

@@ -19,8 +19,8 @@ import ssl
 from collections.abc import AsyncIterator
 from typing import Any
 
-from resleak.declare import Limit, Run, Scenario
 from resleak.scenarios import _servers
+from resleak.workload.scenario import Limit, Run, Scenario
 
 scenario = Scenario(
     seed="002#6",

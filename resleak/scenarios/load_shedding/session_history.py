@@ -22,7 +22,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 
-from resleak.declare import Limit, Run, Scenario
+from resleak.workload.scenario import Limit, Run, Scenario
 
 scenario = Scenario(
     seed="002#4",

@@ -25,8 +25,8 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
-from resleak.declare import Run, Scenario
 from resleak.scenarios import _servers
+from resleak.workload.scenario import Run, Scenario
 
 scenario = Scenario(
     seed="002#2",

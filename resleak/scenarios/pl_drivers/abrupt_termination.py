@@ -25,8 +25,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from resleak.declare import Limit, Run, Scenario
 from resleak.scenarios import _pl_worker
+from resleak.workload.scenario import Limit, Run, Scenario
 
 scenario = Scenario(
     seed="000 testing #4",

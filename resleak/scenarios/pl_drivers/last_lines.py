@@ -27,7 +27,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from resleak.declare import Run, Scenario
+from resleak.workload.scenario import Run, Scenario
 
 scenario = Scenario(
     seed="000#2",

@@ -25,7 +25,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from typing import Any
 
-from resleak.declare import Limit, Run, Scenario
+from resleak.workload.scenario import Limit, Run, Scenario
 
 scenario = Scenario(
     seed="000#4",

@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from resleak.declare import Run, Scenario
 from resleak.scenarios import _servers
+from resleak.workload.scenario import Run, Scenario
 
 scenario = Scenario(
     seed="000 well handled",

@@ -22,7 +22,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterator
 
-from resleak.declare import Limit, Run, Scenario
+from resleak.workload.scenario import Limit, Run, Scenario
 
 scenario = Scenario(
     seed="000#6",

@@ -13,7 +13,7 @@ import os
 from collections import deque
 from collections.abc import Iterator
 
-from resleak.declare import Run, Scenario
+from resleak.workload.scenario import Run, Scenario
 
 scenario = Scenario(
     seed="000 well handled",

@@ -24,7 +24,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
-from resleak.declare import Run, Scenario
+from resleak.workload.scenario import Run, Scenario
 
 scenario = Scenario(
     seed="000#5",

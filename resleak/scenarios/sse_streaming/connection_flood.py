@@ -21,8 +21,8 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
-from resleak.declare import Limit, Run, Scenario, Sweep
 from resleak.scenarios import _django, _servers
+from resleak.workload.scenario import Limit, Run, Scenario, Sweep
 
 scenario = Scenario(
     seed="004 2.3",

@@ -20,8 +20,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from resleak.declare import Limit, Run, Scenario
 from resleak.scenarios import _django, _servers
+from resleak.workload.scenario import Limit, Run, Scenario
 
 scenario = Scenario(
     seed="004 2.2",

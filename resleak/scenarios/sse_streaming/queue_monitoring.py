@@ -21,7 +21,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator
 
-from resleak.declare import Limit, Run, Scenario
+from resleak.workload.scenario import Limit, Run, Scenario
 
 scenario = Scenario(
     seed="004 2.4",

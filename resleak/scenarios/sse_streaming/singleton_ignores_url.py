@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
-from resleak.declare import Limit, Run, Scenario
+from resleak.workload.scenario import Limit, Run, Scenario
 
 scenario = Scenario(
     seed="004 2.2 get_client",

@@ -22,7 +22,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from resleak.declare import Limit, Run, Scenario
+from resleak.workload.scenario import Limit, Run, Scenario
 
 scenario = Scenario(
     seed="004 fix 2.1",

@@ -1,0 +1,326 @@
+"""A memray capture of any program, opened: tables that are read once and kept beside the file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from resleak import formatting
+from resleak.analysis.memray_warnings import cautions
+from resleak.analysis.stacks import words
+from resleak.captures import storage
+from resleak.captures.decode import launch
+from resleak.errors import CaptureError, StoreError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Version of the kept tables; those of any other are made anew.
+SCHEMA = 2
+_FACTS, _SUFFIX = "recording.json", ".resleak"
+#: Read from the file when they are first asked for.
+_LATER = {"peak", "temporary"}
+
+
+class Recording:
+    """What a memray capture says, as tables; made by `open_memray`.
+
+    It can stand wherever a capture with stacks is wanted, as in ``resleak.sites([recording])``.
+
+    Parameters
+    ----------
+    path : Path
+        The file that memray wrote.
+    folder : Path
+        Where its tables are.
+
+    Attributes
+    ----------
+    path : Path
+        The file; it may be gone.
+    instrument : str
+        ``memray``.
+    per : str
+        Rates are per ``s``: the steps of its tables are seconds.
+    """
+
+    instrument = "memray"
+    per = "s"
+
+    def __init__(self, path: Path, folder: Path) -> None:
+        self.path, self._folder = path, folder
+        self._told = _read_facts(folder)
+
+    @property
+    def integrity(self) -> list[dict[str, Any]]:
+        """What is known of each process's capture: `resleak.captures.decode.process.Facts`."""
+        return [dict(facts) for facts in self._told["processes"]]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What to know before believing the tables, in sentences."""
+        told = [sentence for facts in self.integrity for sentence in cautions(facts)]
+        told += [f"left out: {sentence}" for sentence in self._told["left_out"]]
+        if len(self.integrity) > 1:
+            told.append(
+                f"{len(self.integrity)} processes are added up; what one still held when it ended "
+                "counts as kept"
+            )
+        if self._told.get("elsewhere"):
+            told.append("its folder cannot be written: the tables are kept in a cache folder")
+        return told
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Read one table.
+
+        Parameters
+        ----------
+        name : {"stacks", "live", "marks", "snapshots", "peak", "temporary"}
+            The last two are read from the file when they are first asked for.
+
+        Raises
+        ------
+        StoreError
+            If there is no such table, or the file is needed for it and cannot be read.
+        """
+        if name in _LATER and not self._told["everything"]:
+            self._read_everything()
+        if name == "temporary" and self.integrity[0]["aggregated"]:
+            raise StoreError(f"{self.path.name} has sums only: nothing is known of what was freed")
+        return storage.read_frame(self._folder / f"{name}.parquet")
+
+    @cached_property
+    def snapshots(self) -> pd.DataFrame:
+        """What was allocated and resident when memray looked: process, t_s, heap and rss bytes."""
+        return self.table("snapshots")
+
+    @cached_property
+    def stacks(self) -> pd.DataFrame:
+        """The nodes of the call stacks, a parent before its children."""
+        return self.table("stacks")
+
+    @cached_property
+    def frames(self) -> pd.DataFrame:
+        """What was left at the end, by the innermost frame: function, file, line, bytes, count."""
+        left = self.table("live").groupby("node")[["bytes", "count"]].sum()
+        frame = ["function", "file", "line"]
+        summed = self.stacks[frame].join(left, how="inner").groupby(frame, as_index=False).sum()
+        return summed.sort_values("bytes", ascending=False, ignore_index=True)
+
+    @cached_property
+    def sites(self) -> pd.DataFrame:
+        """The lines whose live memory grew, as `resleak.sites` ranks them; rates are per second."""
+        from resleak.analysis.stacks.allocation_sites import framed
+
+        table = framed(self._ranking["columns"])
+        table.attrs |= {"captures": self._ranking["captures"], "per": self.per}
+        return table
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """The same as `sites`, one mapping for each line."""
+        columns = self._ranking["columns"]
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+    @property
+    def drawing(self) -> dict[str, Any]:
+        """The flame graph of what grew, as `resleak.figures.flamegraph` has it in its payload."""
+        return _read(self._folder, "drawing.json")
+
+    @cached_property
+    def _ranking(self) -> dict[str, Any]:
+        return _read(self._folder, "sites.json")
+
+    @property
+    def summary(self) -> str:
+        """The line that holds on to most, in a sentence."""
+        if not self.rows:
+            return "Nothing that was allocated is left."
+        if any(row["low"] > 0 for row in self.rows):
+            told = words.told(self.rows, self.per)
+            return told[:1].upper() + told[1:]
+        first = self.rows[0]
+        where = f"{first['file']}:{first['line']}" if first["file"] else "an unknown place"
+        rate = formatting.rate(first["bytes_per_step"], "B", self.per)
+        share = formatting.share(first["share"])
+        return (
+            f"No line grows over the whole time. Most of what is left, {share}, was allocated in "
+            f"{first['function']} at {where}: {rate} on average."
+        )
+
+    @property
+    def grown(self) -> list[dict[str, Any]]:
+        """Of `rows`, those that hold more at the end than at the beginning."""
+        return [row for row in self.rows if row["bytes_per_step"] > 0]
+
+    def to_dict(self, top: int = 10) -> dict[str, Any]:
+        """Return summary, warnings, integrity and the first sites, ready for JSON."""
+        known = [{k: None if v != v else v for k, v in row.items()} for row in self.grown[:top]]
+        return {
+            "file": self.path.name,
+            "per": self.per,
+            "summary": self.summary,
+            "warnings": self.warnings,
+            "integrity": self.integrity,
+            "sites": known,
+        }
+
+    def __repr__(self) -> str:
+        more = f"; {len(self.warnings)} to know: see .warnings" if self.warnings else ""
+        return f"<Recording {self.path.name}: {', '.join(self._size())}{more}>"
+
+    def _repr_html_(self) -> str:
+        told = "".join(f"<li>{escape(sentence)}</li>" for sentence in self.warnings)
+        size = ", ".join(map(escape, self._size()))
+        return f"<p><b>{escape(self.path.name)}</b>: {size}</p><p>{escape(self.summary)}</p>" + (
+            f"<ul>{told}</ul>" if told else ""
+        )
+
+    def _size(self) -> Iterator[str]:
+        facts = self.integrity
+        if len(facts) > 1:
+            yield f"{len(facts)} processes"
+        yield formatting.amount(max(fact["duration_s"] for fact in facts), "s")
+        yield f"{formatting.number(sum(fact['records'] for fact in facts))} records"
+        peak = formatting.amount(max(fact["heap_peak_bytes"] for fact in facts), "B")
+        yield f"at most {peak} allocated"
+
+    def _read_everything(self) -> None:
+        if not self.path.is_file():
+            raise StoreError(f"{self.path.name} is gone, and this was not yet read from it")
+        files = [self.path.with_name(name) for name, *_ in self._told["files"]]
+        self._folder = _keep([self._folder], files, everything=True)
+        self._told = _read_facts(self._folder)
+
+
+def open_memray(path: Path | str, *, children: bool = True, fresh: bool = False) -> Recording:
+    """Open a file that memray wrote, of any program.
+
+    It is read by a process of its own, which a damaged file may take with it, and never asked for
+    source lines. The tables are kept in a folder ``FILE.resleak`` beside it, or in the user's
+    cache folder if there cannot be one; they open at once the next time, also without the file.
+
+    Parameters
+    ----------
+    path : Path
+        The file; memray's ``.bin``.
+    children : bool
+        Read the files of forked children, ``FILE.<pid>``, too: a node for each process comes to
+        stand above its stacks.
+    fresh : bool
+        Read the file even if its tables are there.
+
+    Returns
+    -------
+    Recording
+
+    Raises
+    ------
+    StoreError
+        If the file is missing, damaged, not of memray, or of another version of it.
+    """
+    file = Path(path)
+    found = _children(file)
+    files = [file, *(found if children else [])]
+    places = _places(file, alone=bool(found) and not children)
+    kept = None if fresh else _kept(places, files)
+    if kept is None:
+        _check(file)
+        kept = _keep(places, files)
+    return Recording(file, kept)
+
+
+def begin(file: Path, *, fresh: bool = False) -> None:
+    """Begin to read a file as `open_memray` will, if that is going to read it."""
+    files = [file, *_children(file)]
+    if fresh or _kept(_places(file, alone=False), files) is None:
+        launch.begin(files)
+
+
+def _children(file: Path) -> list[Path]:
+    beside = file.parent.glob(f"{_literal(file.name)}.*") if file.parent.is_dir() else []
+    return sorted(f for f in beside if f.suffix[1:].isdecimal() and f.is_file())
+
+
+def _literal(name: str) -> str:
+    """Write a name so that a pattern takes it for itself."""
+    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
+
+
+def _check(file: Path) -> None:
+    """Refuse what is no file: opening a pipe would wait for ever."""
+    if not os.path.exists(file):  # what cannot be a name is no file either
+        raise StoreError(f"{file.name} is missing: there is no such file")
+    if not file.is_file():
+        what = "a folder" if file.is_dir() else "no regular file"
+        raise StoreError(f"{file.name} is {what}; give the file that memray wrote")
+
+
+def _kept(places: Sequence[Path], files: Sequence[Path]) -> Path | None:
+    """Return the folder with the tables of these files as they are, if there is one."""
+    for folder in places:
+        try:
+            told = _read_facts(folder)
+        except StoreError:
+            continue
+        if not files[0].exists() or told["files"] == _stamps(files):
+            return folder
+    return None
+
+
+def _places(file: Path, *, alone: bool) -> list[Path]:
+    """Return where tables may be kept, the best place first."""
+    name = f"{file.name}{'.alone' if alone else ''}{_SUFFIX}"
+    digest = hashlib.sha256(str(file.absolute()).encode()).hexdigest()[:12]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return [file.with_name(name), cache / "resleak" / f"{digest}-{name}"]
+
+
+def _keep(places: Sequence[Path], files: Sequence[Path], *, everything: bool = False) -> Path:
+    """Have the files read and return the folder with their tables."""
+    last = Path(tempfile.gettempdir(), f"resleak-{secrets.token_hex(8)}", places[0].name)
+    for folder in (*places, last):
+        try:
+            with storage.writing(folder) as partial:
+                stamps = _stamps(files)
+                told = launch.read_any(files, partial, everything=everything)
+                told |= {"schema": SCHEMA, "files": stamps, "everything": everything}
+                told |= {"elsewhere": folder.parent != files[0].parent}
+                storage.write_json(partial / _FACTS, told)
+        except CaptureError as error:
+            failed = error
+            continue
+        return folder
+    raise StoreError(str(failed))
+
+
+def _stamps(files: Sequence[Path]) -> list[list[Any]]:
+    if not files[0].exists():
+        return []
+    stats = [(file.name, file.stat()) for file in files]
+    return [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]
+
+
+def _read_facts(folder: Path) -> dict[str, Any]:
+    told = _read(folder, _FACTS)
+    if told.get("schema") != SCHEMA:
+        raise StoreError(f"{folder.name} is of another version")
+    return told
+
+
+def _read(folder: Path, name: str) -> dict[str, Any]:
+    try:
+        told = json.loads((folder / name).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{folder.name} has no tables that can be read") from error
+    if not isinstance(told, dict):
+        raise StoreError(f"{folder.name} has no tables that can be read")
+    return told

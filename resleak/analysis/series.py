@@ -1,0 +1,158 @@
+"""What the verdict on a gauge rests on, taken from the traces of replicated runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from resleak.analysis import statistics
+from resleak.analysis.statistics import Runs
+from resleak.harness.process_gauges import BUILTIN
+
+_MEMORY = {one.name for one in BUILTIN.values() if one.family in ("memory", "objects", "resident")}
+
+
+@dataclass(frozen=True)
+class Series:
+    """One gauge of one variant in all its runs.
+
+    Attributes
+    ----------
+    steady : list of array, shape (points, 2)
+        Step and value after each collection of the steady part, a list item a run; of a count the
+        lowest until the next collection.
+    steps : list of array, shape (steps, 2)
+        Step and value of each step of the second half of the warm-up and of the steady part.
+    start, settled : float
+        Median first reading of all, and median last reading after the load had stopped.
+    drop : float
+        Median fall at a collection, over the steady blocks of all runs.
+    peak, at_end : float
+        Highest reading of all runs, and the median last one.
+    per : str
+        What steps are: ``step``, ``s`` or ``request``.
+    """
+
+    steady: Runs
+    steps: Runs
+    start: float
+    settled: float
+    drop: float
+    peak: float
+    at_end: float
+    per: str = "step"
+
+
+class Readings:
+    """One variant's trace as plain arrays, taken apart once and asked for each gauge.
+
+    Parameters
+    ----------
+    trace : DataFrame
+        The runs of one variant.
+    per : str
+        What their steps are.
+    """
+
+    def __init__(self, trace: pd.DataFrame, per: str = "step") -> None:
+        self._trace, self.per = trace, per
+        self.run, self.step, self.block = (
+            trace[name].to_numpy() for name in ("run", "step", "block")
+        )
+        self.runs = np.unique(self.run)
+        phase, moment = trace["phase"].to_numpy(object), trace["moment"].to_numpy(object)
+        self.steady, self.settle = phase == "steady", phase == "settle"
+        self.before = moment == "before_collect"
+        # A process that is watched from outside is read as it is: nothing collects for it.
+        self.after = (moment == "after_collect") | (moment == "reading")
+        self.stepped = moment == "step"
+
+    def has(self, gauge: str) -> bool:
+        """Tell whether there is any reading of a gauge."""
+        return gauge in self._trace and bool(self._trace[gauge].notna().any())
+
+    def values(self, gauge: str) -> np.ndarray:
+        """Return all readings of a gauge, NaN where it was not read."""
+        return self._trace[gauge].to_numpy(dtype=float)
+
+    def series(self, gauge: str) -> Series:
+        """Take what the verdict on one gauge rests on."""
+        values = self.values(gauge)
+        after = self.after & ~np.isnan(values)
+        by_run = [after & (self.run == run) for run in self.runs]
+        steady = [self._points(values, rows, gauge not in _MEMORY) for rows in by_run]
+        return Series(
+            steady=[points for points in steady if len(points)],
+            steps=_each_step(self, values),
+            start=_median(values[rows][:1] for rows in by_run),
+            settled=_median(values[rows & self.settle][-1:] for rows in by_run),
+            drop=_drop(self, values),
+            peak=float(np.nanmax(values)),
+            at_end=_median(values[rows][-1:] for rows in by_run),
+            per=self.per,
+        )
+
+    def _points(self, values: np.ndarray, after: np.ndarray, lowest: bool) -> np.ndarray:
+        """Return the reading after each steady collection of a run, or the lowest up to the next.
+
+        A count swings with the load, and its low readings less than any one of them; of memory
+        the low ones are those of what was freed just before.
+        """
+        at = np.flatnonzero(after & self.steady)
+        last = np.append(np.diff(self.step[at]) != 0, True)[: len(at)]
+        at = at[last]
+        points = np.column_stack([self.step[at], values[at]]).astype(float)
+        if lowest and len(at):
+            rows = self.steady & self.stepped & ~np.isnan(values) & (self.run == self.run[at[0]])
+            begins = np.searchsorted(self.step[rows], points[:, 0], side="right")
+            blocks = np.split(values[rows], begins)[1:]
+            both = zip(points[:, 1], blocks, strict=True)
+            points[:, 1] = [min([reading, *block]) for reading, block in both]
+        return statistics.thin(points)
+
+
+def _each_step(readings: Readings, values: np.ndarray) -> Runs:
+    """Return the readings of single steps of each run, without the first half of the warm-up.
+
+    What is read at collections only, from outside, gives its readings there.
+    """
+    first = np.max(readings.step[~readings.steady & readings.stepped], initial=0) / 2
+    known = ~np.isnan(values) & (readings.step > first) & ~readings.settle
+    rows = known & readings.stepped
+    rows = rows if rows.any() else known & readings.after
+    by_run = [rows & (readings.run == run) for run in readings.runs]
+    return [np.column_stack([readings.step[one], values[one]]) for one in by_run if one.any()]
+
+
+def _drop(readings: Readings, values: np.ndarray) -> float:
+    """Return the median fall at a collection, as far as it had piled up over the block's steps.
+
+    What is there after the first step already, and gone a moment later, waits for something else:
+    a thread that was joined is still counted until the system has let go of it.
+    """
+    first, before, after = (
+        _by_block(readings, values, rows)
+        for rows in (readings.stepped, readings.before, readings.after)
+    )
+    falls = (before - after).dropna()
+    size = float(readings.stepped.sum() / max(1, readings.after.sum()))
+    if size > 1.5:  # in a block of one step nothing can be seen to pile up
+        piled_up = (before - first) * size / (size - 1)
+        falls = falls.clip(upper=piled_up.reindex(falls.index).fillna(0.0))
+    return float(falls.median()) if len(falls) else 0.0
+
+
+def _by_block(readings: Readings, values: np.ndarray, rows: np.ndarray) -> pd.Series:
+    """Return the first of these readings in each steady block of each run."""
+    known = rows & readings.steady & ~np.isnan(values)
+    place = readings.run * (readings.block.max() + 1) + readings.block
+    at, index = np.unique(place[known], return_index=True)
+    return pd.Series(values[known][index], at)
+
+
+def _median(values: Iterable[np.ndarray]) -> float:
+    found = np.concatenate(list(values))
+    return float(np.median(found)) if len(found) else np.nan

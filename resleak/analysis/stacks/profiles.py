@@ -1,0 +1,212 @@
+"""What a flamegraph draws: call stacks, and by how much each grew from moment to moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from resleak import cards, formatting
+from resleak.analysis.stacks.allocation_sites import Tables
+from resleak.analysis.stacks.columns import Columns, column, sums, taken
+from resleak.analysis.stacks.merging import merged
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: More windows than this cannot be told apart where a person drags over them.
+WINDOWS = 64
+#: Chooses rows of `live`, given that table and `stacks`, both DataFrames: a mask, shape (rows,).
+Keep = Callable[[Any, Any], np.ndarray]
+
+
+@dataclass(frozen=True, repr=False)
+class Profile:
+    """Call stacks and their growth, the mean of replicated captures.
+
+    Attributes
+    ----------
+    frames : DataFrame
+        One row a node, in pre-order: what is below a node follows it directly. Columns ``node``
+        (0 to rows - 1), ``parent`` (-1 at the top), ``function``, ``file``, ``line``, ``studied``,
+        ``depth``.
+    edges : array, shape (windows + 1,)
+        The moments between which growth is known, in steps or in seconds, ascending. Empty if
+        there are less than two.
+    changes : DataFrame
+        Columns ``window`` (0 to windows - 1), ``node``, ``bytes``, ``count``: the net change,
+        within the window, of what was allocated by stacks that end at the node.
+    per : {"step", "s"}
+        What `edges` count, and rates are per.
+    captures : int
+        From how many captures this is; from none, nothing is known.
+    """
+
+    frames: pd.DataFrame
+    edges: np.ndarray
+    changes: pd.DataFrame
+    per: str
+    captures: int
+
+    def __repr__(self) -> str:
+        return cards.text(f"profile of {self.captures} captures", self._told())
+
+    def _repr_html_(self) -> str:
+        return cards.html(f"profile of {self.captures} captures", (), self._told())
+
+    def _told(self) -> list[tuple[str, str]]:
+        if len(self.edges) < 2:
+            return [("growth", "not known: less than two marks")]
+        first, last = self.edges[0], self.edges[-1]
+        rate = self.changes["bytes"].sum() / (last - first)
+        return [
+            ("growth", formatting.rate(float(rate), "B", self.per)),
+            ("frames", str(len(self.frames))),
+            ("windows", f"{len(self.edges) - 1}, from {self.per} {first:g} to {last:g}"),
+            ("draw it", "figures.flamegraph(…)"),
+        ]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A `Profile` whose tables are columns, as what draws it needs them."""
+
+    frames: dict[str, np.ndarray]
+    edges: np.ndarray
+    changes: dict[str, np.ndarray]
+    per: str
+    captures: int
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The tables of one capture, between its first and its last steady mark."""
+
+    stacks: Columns
+    live: dict[str, np.ndarray]
+    steps: np.ndarray
+
+
+def profile(captures: Iterable[Tables], keep: Keep | None = None) -> Profile:
+    """Return the stacks of replicated captures and what they grew by in each window.
+
+    Parameters
+    ----------
+    captures : iterable of Capture
+        Replicates of one variant. Those without stacks, or with less than two steady marks, are
+        passed over.
+    keep : callable, optional
+        Which changes to look at; see `resleak.analysis.stacks.where`.
+
+    Returns
+    -------
+    Profile
+        At most 64 windows of about equal length, from the marks of the first capture.
+    """
+    import pandas as pd
+
+    found = layout(captures, keep)
+    frames = pd.DataFrame(found.frames).astype({"function": "str", "file": "str"})
+    return Profile(frames, found.edges, pd.DataFrame(found.changes), found.per, found.captures)
+
+
+def layout(captures: Iterable[Tables], keep: Keep | None = None) -> Layout:
+    """Return what `profile` does, for captures whose tables need not be data frames."""
+    chosen = list(captures)
+    per = next((str(getattr(capture, "per", "step")) for capture in chosen), "step")
+    parts = [part for part in (_part(capture, keep) for capture in chosen) if part is not None]
+    frames, nodes = merged([part.stacks for part in parts])
+    edges = _edges(parts[0].steps) if parts else np.empty(0)
+    moved = [_moved(part.live, at, edges) for part, at in zip(parts, nodes, strict=True)]
+    changes = _summed(moved, len(frames["node"]))
+    return Layout(*_in_preorder(frames, changes, edges), per, len(parts))
+
+
+def _part(capture: Tables, keep: Keep | None) -> _Part | None:
+    if capture.instrument != "memray":
+        return None
+    marks = capture.table("marks")
+    steady = column(marks, "phase") == "steady"
+    steps = np.unique(column(marks, "step", float)[steady])
+    if len(steps) < 2:
+        return None
+    table, stacks = capture.table("live"), capture.table("stacks")
+    first, last = column(marks, "mark")[steady][[0, -1]]
+    mark = column(table, "mark")
+    within = (mark > first) & (mark <= last)
+    if keep is not None:
+        within[within] = keep(table[within], stacks)
+    return _Part(stacks, taken(table, ("step", "node", "bytes", "count"), within), steps)
+
+
+def _edges(steps: np.ndarray) -> np.ndarray:
+    wanted = np.linspace(steps[0], steps[-1], min(WINDOWS, len(steps) - 1) + 1)
+    edges: np.ndarray = steps[np.unique(np.abs(steps[:, None] - wanted).argmin(axis=0))]
+    return edges
+
+
+def _moved(
+    live: dict[str, np.ndarray], nodes: np.ndarray, edges: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return the changes by window, with the nodes of the merged stacks."""
+    window = np.searchsorted(edges, live["step"].astype(float)) - 1
+    columns = {**live, "window": window, "node": nodes[live["node"]]}
+    seen = (window >= 0) & (window < len(edges) - 1)
+    return taken(columns, ("window", "node", "bytes", "count"), seen)
+
+
+def _summed(moved: list[dict[str, np.ndarray]], size: int) -> dict[str, np.ndarray]:
+    """Return the mean of the captures' changes, one row for each window and node that has any."""
+    names = ("window", "node", "bytes", "count")
+    whole = {name: np.concatenate([np.empty(0), *(p[name] for p in moved)]) for name in names}
+    cells = (whole["window"] * size + whole["node"]).astype(np.int64)
+    cell, of = np.unique(cells, return_inverse=True)
+    means = [sums(of, whole[name], len(cell)) / max(len(moved), 1) for name in names[2:]]
+    window, node = np.divmod(cell, max(size, 1))
+    changes = dict(zip(names, (window, node, *means), strict=True))
+    return taken(changes, names, (means[0] != 0) | (means[1] != 0))
+
+
+def _in_preorder(
+    frames: dict[str, np.ndarray], changes: dict[str, np.ndarray], edges: np.ndarray
+) -> tuple[dict[str, np.ndarray], np.ndarray, dict[str, np.ndarray]]:
+    """Drop the stacks without changes, and number the others so that a subtree is a range."""
+    parents = frames["parent"]
+    used = np.zeros(len(parents), dtype=np.int64)
+    used[changes["node"]] = 1
+    sizes = _sizes(parents, used)
+    places = _places(parents, sizes)
+    kept = np.flatnonzero(sizes)
+    order = kept[np.argsort(places[kept])]
+    above = parents[order]
+    table = taken(frames, frames, order)
+    table |= {"node": np.arange(len(order)), "parent": np.where(above >= 0, places[above], -1)}
+    return table, edges, changes | {"node": places[changes["node"]]}
+
+
+def _sizes(parents: np.ndarray, used: np.ndarray) -> np.ndarray:
+    """Return how many nodes each subtree keeps, itself included; 0 where none is used."""
+    sizes: list[int] = used.tolist()
+    own, above = used.tolist(), parents.tolist()
+    for node in range(len(sizes) - 1, -1, -1):
+        if sizes[node]:
+            sizes[node] += 1 - own[node]
+            if above[node] >= 0:
+                sizes[above[node]] += sizes[node]
+    return np.array(sizes, dtype=np.int64)
+
+
+def _places(parents: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Return the place of each node in pre-order: after its parent and its elder siblings."""
+    free, top = [0] * len(parents), 0
+    places = [0] * len(parents)
+    for node, (parent, size) in enumerate(zip(parents.tolist(), sizes.tolist(), strict=True)):
+        places[node] = free[parent] if parent >= 0 else top
+        if parent >= 0:
+            free[parent] += size
+        else:
+            top += size
+        free[node] = places[node] + 1
+    return np.array(places, dtype=np.int64)

@@ -1,0 +1,1 @@
+"""What a run leaves: storage, manifest, tables, archive, export."""

@@ -1,0 +1,150 @@
+"""Stored captures as people choose them: the runs of one variant that were made together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+
+from resleak.captures import storage
+from resleak.captures.frames import Capture, Captures, traces
+from resleak.errors import StoreError
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of two things to compare.
+
+    Attributes
+    ----------
+    captures : Captures
+        The runs of one variant that were made together, with the gauges and with memray.
+    where : str
+        The folder in which they were found, as it was named.
+    """
+
+    captures: Captures
+    where: str = ""
+
+    @property
+    def name(self) -> str:
+        """Scenario and variant."""
+        return f"{self.captures[0].scenario} {self.captures[0].variant}"
+
+    @property
+    def runs(self) -> list[int]:
+        """The numbers of its runs with the gauges."""
+        return [one.run for one in self.captures if one.instrument == "gauges"]
+
+    @property
+    def made(self) -> str:
+        """When the first of them was made, to the minute; empty where nothing is known."""
+        begun = sorted(str(one.manifest.get("started", "")) for one in self.captures)[0]
+        try:
+            return f"{datetime.fromisoformat(begun):%Y-%m-%d %H:%M}"
+        except ValueError:
+            return ""
+
+    @property
+    def versions(self) -> str:
+        """Python, and the revision of what was measured."""
+        first = self.captures[0].manifest
+        python, revision = first["versions"].get("python", ""), str(first.get("git") or "")
+        return " ".join(filter(None, (f"Python {python}" if python else "", revision)))
+
+    def __str__(self) -> str:
+        runs = len(self.runs)
+        count = f"{runs} run{'s' if runs != 1 else ''}"
+        parts = (self.name, count, self.made, self.versions, self.where)
+        return " · ".join(" ".join(part.split()) for part in parts if part)
+
+    def only(self, run: int | None) -> Side:
+        """Return the side with one run alone, and the memory profile; all runs for None."""
+        if run is None:
+            return self
+        kept = (one for one in self.captures if one.run == run or one.instrument == "memray")
+        return Side(Captures(kept), self.where)
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """All there is to choose from.
+
+    Attributes
+    ----------
+    sides : list of Side
+        By scenario and variant, the newest first.
+    problems : list of str
+        One line for each folder that could not be read.
+    """
+
+    sides: list[Side]
+    problems: list[str]
+
+    def search(self, query: str) -> list[Side]:
+        """Return the sides in whose description every word occurs."""
+        words = query.lower().split()
+        return [side for side in self.sides if all(word in str(side).lower() for word in words)]
+
+
+def shelf(*roots: Path | str) -> Shelf:
+    """Find all that can be compared below some folders.
+
+    Parameters
+    ----------
+    *roots : Path
+        Folders of captures; one that does not exist or has none is a problem, not an error.
+    """
+    sides: dict[Path, list[Side]] = {}
+    problems: list[str] = []
+    for root in dict.fromkeys(map(Path, roots)):
+        groups: dict[tuple[Path, str], list[Capture]] = defaultdict(list)
+        for folder in storage.folders(root):
+            try:
+                capture = Capture(folder)
+            except StoreError as error:
+                problems.append(str(error))
+                continue
+            if capture.complete:
+                groups[folder.parent, str(capture.manifest.get("session", ""))].append(capture)
+        if not groups:
+            problems.append(f"there is no complete capture in {root}")
+        sides[root] = [Side(_ordered(group), str(root)) for group in groups.values()]
+    found = [side for each in sides.values() for side in each if side.runs]
+    newest_first = sorted(found, key=lambda side: side.made, reverse=True)
+    return Shelf(sorted(newest_first, key=lambda side: side.name), problems)
+
+
+def joined(before: Captures, after: Captures) -> pd.DataFrame:
+    """Return the traces of two sides for one figure, as two variants.
+
+    Parameters
+    ----------
+    before, after : Captures
+        Of one variant each.
+
+    Returns
+    -------
+    DataFrame
+        As `resleak.traces`. Variants keep their names where these differ; else they are called
+        ``before`` and ``after``.
+    """
+    both = [traces(side) for side in (before, after)]
+    names = [str(side["variant"].iloc[0]) for side in both]
+    if names[0] == names[1]:
+        names = ["before", "after"]
+    told = {name: unit for side in both for name, unit in side.attrs["units"].items()}
+    parts = [side.assign(variant=name) for side, name in zip(both, names, strict=True)]
+    for part in parts:
+        part.attrs = {}
+    frame = pd.concat(parts, ignore_index=True)
+    frame.attrs["units"] = told
+    return frame
+
+
+def _ordered(group: Iterable[Capture]) -> Captures:
+    return Captures(sorted(group, key=lambda one: (one.instrument, one.run)))

@@ -1,0 +1,1 @@
+"""Decode raw recordings into tables, one module per instrument."""

@@ -1,0 +1,233 @@
+"""Turn the census of a measured process into the tables of a capture folder.
+
+``python -m`` this module exits with 2, and one line on the error stream, if there is no
+census to read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from resleak.captures import source_paths, storage
+from resleak.captures.decode import memray_file
+from resleak.captures.decode.trie import Frame, Names, Trie, names
+from resleak.errors import ResleakError, StoreError
+
+_UNITS = {"created_step": "steps", "closed_step": "steps", "step": "steps"}
+_NEVER = _OURS = -1
+
+
+class Census:
+    """What was written down, line by line.
+
+    Parameters
+    ----------
+    lines : iterable of dict
+        As `resleak.harness.child.handles.census.Census` writes them.
+
+    Attributes
+    ----------
+    nodes : list of (int, str, str, int)
+        Parent, function, file, line of each stack, as the interpreter names them.
+    opened : list of list
+        Handle, kind, target, node, step, phase and thread of each.
+    seen, gone : dict of int to int
+        By handle, the first mark at which it was there, and at which it was there no more.
+    closed : dict of int to (int, int, bool)
+        By handle, steps done and phase when it was gone, and whether a collection had closed it.
+    deleted : set of int
+        Handles of files that were deleted while they were open.
+    marks : list of (int, int, int)
+        Mark, steps done, phase.
+    main : int
+        The main thread.
+    phases : list of str
+        Their names.
+    """
+
+    def __init__(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        self.nodes: list[tuple[int, str, str, int]] = []
+        self.opened: list[list[Any]] = []
+        self.seen: dict[int, int] = {}
+        self.gone: dict[int, int] = {}
+        self.closed: dict[int, tuple[int, int, bool]] = {}
+        self.deleted: set[int] = set()
+        self.marks: list[tuple[int, int, int]] = []
+        self.main = 0
+        self.phases: list[str] = []
+        self._new: list[int] = []
+        self._old: list[int] = []
+        for line in lines:
+            self._take(line)
+
+    def _take(self, line: Mapping[str, Any]) -> None:
+        self.main, self.phases = line.get("main", self.main), line.get("phases", self.phases)
+        step, phase = line["at"]
+        self.nodes += [tuple(node) for node in line["nodes"]]
+        self.opened += line["opened"]
+        self._new += [row[0] for row in line["opened"]]
+        self._old += line["closed"]
+        self.deleted.update(line.get("deleted", ()))
+        for handle in line["closed"]:
+            self.closed[handle] = step, phase, "mark" in line
+        if "mark" in line:
+            self.marks.append((line["mark"], step, phase))
+            self.seen |= dict.fromkeys(self._new, line["mark"])
+            self.gone |= dict.fromkeys(self._old, line["mark"])
+            self._new, self._old = [], []
+
+
+def extract(
+    census: Path, folder: Path, studied: Iterable[Path], root: Path | None, work: Path
+) -> None:
+    """Write ``stacks``, ``handles`` and ``marks``.
+
+    Parameters
+    ----------
+    census : Path
+        What the process wrote.
+    folder : Path
+        Where the tables go.
+    studied : iterable of Path
+        Files, or folders of files, under study.
+    root : Path, optional
+        A folder whose files are named relative to it.
+    work : Path
+        The folder for temporary files that the process had to itself.
+
+    Raises
+    ------
+    StoreError
+        If there is no census.
+    """
+    read, named = Census(_lines(census)), names(studied, root)
+    trie = Trie(named)
+    node_of = _entered(trie, named, read.nodes)
+    read.opened = [row for row in read.opened if row[3] not in node_of or node_of[row[3]] >= 0]
+    nodes = [node_of.get(row[3], trie.no_stack) for row in read.opened]
+    stacks, numbers = trie.columns(np.array(nodes, dtype=np.int64))
+    tables = {
+        "stacks": stacks,
+        "handles": _handles(read, numbers, _Targets(root, work)),
+        "marks": _marks(read),
+    }
+    for name, columns in tables.items():
+        storage.write_table(folder / f"{name}.parquet", columns, _UNITS)
+
+
+def _lines(census: Path) -> Iterator[dict[str, Any]]:
+    try:
+        text = census.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        raise StoreError("the process ended before its first census; capture it again") from None
+    for line in text.splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:  # the last line, if the process was killed
+            return
+
+
+def _entered(trie: Trie, named: Names, nodes: list[tuple[int, str, str, int]]) -> dict[int, int]:
+    """Return the trie's node of each stack of the census; -1 for those of the harness alone."""
+    found = {}
+    for number in range(len(nodes)):
+        stack: list[Frame] = []
+        parent = number
+        while parent >= 0:
+            parent, *frame = nodes[parent]
+            stack.append(tuple(frame))  # type: ignore[arg-type]
+        ours = all(named(file) is None for _, file, _ in stack)
+        found[number] = _OURS if ours else trie.add(stack)
+    return found
+
+
+class _Targets:
+    """Names what is open by where it belongs, never by a path of this machine."""
+
+    def __init__(self, root: Path | None, work: Path) -> None:
+        self._root, self._work = root, [str(work), str(work.resolve())]
+
+    def __call__(self, target: str) -> str:
+        if not target.startswith("/"):
+            return target
+        for work in self._work:
+            if target.startswith(f"{work}/"):
+                return f"<tmp>{target.removeprefix(work)}"
+        if target.startswith(("/dev/", "/proc/")):
+            return target
+        return source_paths.place(target, self._root)
+
+
+def _handles(read: Census, nodes: np.ndarray, named: _Targets) -> dict[str, np.ndarray]:
+    rows = read.opened
+    threads = {0: "unknown", read.main: "main"}
+    for row in rows:
+        threads.setdefault(row[6], f"thread {len(threads) - 1}")
+    closed = [read.closed.get(row[0]) for row in rows]
+    return {
+        "handle": _ints(row[0] for row in rows),
+        "kind": _texts(row[1] for row in rows),
+        "target": _texts(named(row[2]) for row in rows),
+        "deleted": np.array([row[0] in read.deleted for row in rows], dtype=bool),
+        "node": nodes,
+        "thread": _texts(threads[row[6]] for row in rows),
+        "created_step": _ints(row[4] for row in rows),
+        "created_phase": _texts(read.phases[row[5]] for row in rows),
+        "closed_step": np.array([one[0] if one else np.nan for one in closed], dtype=float),
+        "closed_phase": _texts(read.phases[one[1]] if one else "" for one in closed),
+        "by_collection": np.array([bool(one and one[2]) for one in closed], dtype=bool),
+        "first_mark": _ints(read.seen.get(row[0], _NEVER) for row in rows),
+        "gone_mark": _ints(read.gone.get(row[0], _NEVER) for row in rows),
+    }
+
+
+def _marks(read: Census) -> dict[str, np.ndarray]:
+    return {
+        "mark": _ints(mark for mark, _, _ in read.marks),
+        "step": _ints(step for _, step, _ in read.marks),
+        "phase": _texts(read.phases[phase] for _, _, phase in read.marks),
+    }
+
+
+def _ints(values: Iterable[int]) -> np.ndarray:
+    return np.array(list(values), dtype=np.int32)
+
+
+def _texts(values: Iterable[str]) -> np.ndarray:
+    return np.array(list(values), dtype=object)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Read a census as the command line says and return the exit code."""
+    options = _parser().parse_args(arguments)
+    memray_file.without_pandas()
+    try:
+        extract(options.census, options.folder, options.studied, options.root, options.work)
+    except ResleakError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print("{}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m resleak.captures.decode.handles", description=__doc__
+    )
+    parser.add_argument("census", type=Path, help="what the process wrote")
+    parser.add_argument("folder", type=Path, help="folder for the tables")
+    parser.add_argument("--studied", type=Path, action="append", default=[], help="studied file")
+    parser.add_argument("--root", type=Path, help="folder whose files are named relative to it")
+    parser.add_argument("--work", type=Path, required=True, help="the process's temporary folder")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,272 @@
+"""Turn what a process wrote of itself into the tables of a capture: ends, stalls, locks, losses."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from resleak.captures import source_paths, storage
+from resleak.harness.child.inspection import journal
+
+#: File, line, function.
+Site = tuple[str, int, str]
+Row = dict[str, Any]
+
+_FAULT = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+) in (?P<function>.+)')
+_UNITS = {"seconds": "s", "longest_s": "s", "first_s": "s", "last_s": "s", "per_step": "objects"}
+#: The columns of each table, with what stands in them where a row says nothing.
+_TABLES: dict[str, Row] = {
+    "exit": {
+        **{"what": "", "name": "", "daemon": "", "holds": False, "state": "", "phase": ""},
+        **{"at": "", "waits_in": "", "loop": "", "made_at": ""},
+        **{"seconds": 0.0, "first_s": 0.0, "last_s": 0.0},
+        **{"stack": "", "made": ""},
+    },
+    "stalls": {
+        **{"kind": "", "at": "", "waits_in": "", "loop": "", "share": 0.0, "seconds": 0.0},
+        **{"longest_s": 0.0, "stack": ""},
+    },
+    "locks": {
+        **{"thread": "", "at": "", "holder": "", "taken_at": "", "deadlock": False},
+        **{"seconds": 0.0, "longest_s": 0.0, "stack": "", "taken": ""},
+    },
+    "lost": {"kind": "", "name": "", "amount": 0, "unit": ""},
+    "retention": {
+        **{"type": "", "count": 0, "per_step": 0.0, "path": "", "root": "", "share": 0.0},
+        **{"samples": 0},
+    },
+    "cycles": {"cycle": "", "per_step": 0.0, "objects": 0, "holds": "", "made_of": ""},
+}
+NAMES = tuple(_TABLES)
+#: Share of the time of all steps below which a line is no stall.
+_LEAST = 0.01
+#: Share of processor time from which on something runs: one that spins may get as little where
+#: many want the processor, one that waits uses next to nothing; and of a step that works.
+_RUNS, _WORKS = 0.02, 0.3
+#: Seconds before the last writing within which something must have been seen to be there still.
+_LATELY_S = 0.2
+#: Seconds below which nothing held up the end.
+_SHORT_S = 0.05
+
+
+def write(folder: Path, project: Path, status: str) -> dict[str, Any]:
+    """Write the tables of a run that was inspected.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the process left ``forensics.raw`` and ``threads.txt``.
+    project : Path
+        Files below it are named relative to it; the studied code is there.
+    status : str
+        How the process ended: see `resleak.watch.Seen`.
+
+    Returns
+    -------
+    dict
+        How the end came about: ``by`` (``itself``, ``force`` or ``a kill``), ``thread``, ``at``,
+        ``made_at``.
+    """
+    record = journal.read(folder / "forensics.raw")
+    named = _Names(project)
+    rows: dict[str, Iterable[Row]] = {
+        "exit": _exits(record, named, status, folder / "threads.txt"),
+        "stalls": _stalls(record.get("steps", []), named),
+        "locks": (_lock(row, named) for row in record.get("locks", [])),
+        **{name: record.get(name, []) for name in ("lost", "retention", "cycles")},
+    }
+    for name, found in rows.items():
+        storage.write_table(folder / f"{name}.parquet", _columns(_TABLES[name], found), _UNITS)
+    return _ending(record, named)
+
+
+def _columns(wanted: Row, rows: Iterable[Row]) -> dict[str, np.ndarray]:
+    kept = [{**wanted, **{k: v for k, v in row.items() if k in wanted}} for row in rows]
+    kinds = {str: object, bool: bool, int: np.int64, float: float}
+    return {
+        name: np.array([row[name] for row in kept], dtype=kinds[type(nothing)])
+        for name, nothing in wanted.items()
+    }
+
+
+class _Names:
+    """Names the places of stacks, and finds in them the line of the studied code."""
+
+    def __init__(self, project: Path) -> None:
+        self._below = f"{project}/"
+        self.file: Callable[[str], str] = cache(lambda file: source_paths.place(file, project))
+
+    def is_studied(self, site: Site) -> bool:
+        """Tell whether a place is in the studied code, rather than in a library."""
+        return not self.file(site[0]).startswith("<") and site[0].startswith(self._below)
+
+    def at(self, stack: list[Site]) -> Site | None:
+        """Return the innermost line of the studied code, else of any but the standard library."""
+        others = (site for site in stack if not self.file(site[0]).startswith("<stdlib>"))
+        found = next(filter(self.is_studied, stack), None)
+        return found or next(others, stack[0] if stack else None)
+
+    def place(self, stack: list[Site]) -> str:
+        """Return ``file:line function`` of the line that counts."""
+        site = self.at(stack)
+        return self.text(site) if site else ""
+
+    def text(self, site: Site) -> str:
+        """Return ``file:line function`` of one place."""
+        return f"{self.file(site[0])}:{site[1]} {site[2]}"
+
+    def within(self, stack: list[Site]) -> str:
+        """Return what the line that counts has called, such as ``queue.get``."""
+        before = stack.index(site) if (site := self.at(stack)) else 0
+        if not before:
+            return ""
+        file, _, function = stack[before - 1]
+        path = Path(file)
+        module = path.parent.name if path.stem == "__init__" else path.stem
+        return f"{module}.{function.rpartition('.')[2]}"
+
+    def stack(self, stack: list[Site]) -> str:
+        """Return all places, the innermost first, one a line."""
+        return "\n".join(map(self.text, stack))
+
+
+def _sites(stack: Iterable[Iterable[Any]]) -> list[Site]:
+    return [(str(file), int(line), str(function)) for file, line, function in stack]
+
+
+def _standing(row: Row, named: _Names) -> Row:
+    stack = _sites(row.get("stack", []))
+    told = {"at": named.place(stack), "waits_in": named.within(stack), "site": named.at(stack)}
+    return {**told, "stack": named.stack(stack)}
+
+
+def _exits(record: Row, named: _Names, status: str, faults: Path) -> Iterator[Row]:
+    """Yield one row for each that was there at the end, in the order of what took longest."""
+    hung = status in ("hung", "deadline", "memory")
+    taken_down = hung and (record.get("ended") or not record)
+    last = float(record.get("written_s", 0.0)) if hung and not taken_down else None
+    looks: dict[tuple[str, ...], list[Row]] = {}
+    for row in record.get("ends", []):
+        looks.setdefault((row["key"], row["what"], row["name"]), []).append(row)
+    merged = [_end(rows, named, last) for rows in looks.values()]
+    merged = [row for row in merged if _counts(row, status)]
+    yield from sorted(merged, key=lambda row: (not row["holds"], -row["seconds"]))
+    if hung and not any(row["holds"] for row in merged):
+        yield from _faults(faults, named)
+
+
+def _counts(row: Row, status: str) -> bool:
+    """Tell whether it took a time worth telling; a step did only if it did not end."""
+    if row["what"] == "step":
+        return status in ("deadline", "memory")
+    return bool(row["seconds"] >= _SHORT_S)
+
+
+def _end(looks: list[Row], named: _Names, last: float | None) -> Row:
+    """Join the looks at one of them: it stands where it was seen longest."""
+    longest = max(looks, key=lambda row: row["seconds"])
+    runs = _share(looks) > _RUNS
+    made = _sites(longest["made"])
+    held = [row for row in looks if row["holds"]]
+    # Of a process that was ended only who held it up to the last did hold it up.
+    still = [row for row in held if last is None or last - row["last_s"] < _LATELY_S]
+    standing = [_standing(row, named) for row in looks]
+    at = _standing(longest, named)
+    return {
+        **longest,
+        **at,
+        "state": "runs" if runs else "waits",
+        "loop": _loop(at["site"], standing, named) if runs else "",
+        "made_at": named.place(made),
+        "made": named.stack(made),
+        "daemon": {True: "yes", False: "no"}.get(longest["daemon"], ""),
+        "holds": bool(still),
+        "seconds": sum(row["seconds"] for row in looks),
+        "first_s": min(row["first_s"] for row in looks),
+        "last_s": max(row["last_s"] for row in looks),
+    }
+
+
+def _faults(path: Path, named: _Names) -> Iterator[Row]:
+    """Yield what a signal found of a process that could not tell of itself any more."""
+    text = path.read_text(errors="replace") if path.exists() else ""
+    blocks = re.split(r"\n(?=(?:Current thread|Thread) 0x)", text)
+    stacks = [
+        _sites(m.group("file", "line", "function") for m in _FAULT.finditer(b)) for b in blocks
+    ]
+    for stack in filter(lambda stack: any(map(named.is_studied, stack)), stacks):
+        finalizes = "__del__" in {function for _, _, function in stack}
+        row = {"what": "finalizer" if finalizes else "thread", "holds": True, "phase": "exit"}
+        yield {**row, "state": "waits", **_standing({"stack": stack}, named)}
+
+
+def _stalls(rows: list[Row], named: _Names) -> Iterator[Row]:
+    """Yield one row a kind and line of the studied code, those that took longest first."""
+    looks = [{**row, **_standing(row, named)} for row in rows if row["stack"]]
+    total = sum(look["seconds"] for look in looks if not look["aside"])
+    others = sum(look["seconds"] for look in looks if look["aside"])
+    merged: dict[tuple[str, str], list[Row]] = {}
+    for look in sorted(looks, key=lambda look: -look["seconds"]):
+        merged.setdefault((look["kind"], look["at"]), []).append(look)
+    for (kind, _), group in merged.items():
+        seconds = sum(look["seconds"] for look in group)
+        busy = _share(group) > (_RUNS if kind != "stands" else _WORKS)
+        # The processor time of a step that stands while other tasks run is theirs.
+        runs = kind == "runs" or (busy and (kind != "stands" or others < total / 2))
+        kind = kind if kind != "stands" else "runs" if runs else "waits"
+        if seconds >= _LEAST * total:
+            longest_s = max(look["longest_s"] for look in group)
+            told = {"seconds": seconds, "longest_s": longest_s, "share": min(1, seconds / total)}
+            loop = _loop(group[0]["site"], looks, named) if runs else ""
+            yield {**group[0], **told, "kind": kind, "loop": loop}
+
+
+def _share(looks: list[Row]) -> float:
+    """Return the share of the time for which something had the processor."""
+    return float(sum(row["cpu_s"] for row in looks) / sum(row["seconds"] for row in looks))
+
+
+def _loop(site: Site | None, looks: list[Row], named: _Names) -> str:
+    """Return the innermost loop around all lines of a function that were seen."""
+    sites = [look["site"] for look in looks if look["site"]]
+    lines = [line for file, line, function in sites if site and (file, function) == site[::2]]
+    if not lines or site is None:
+        return ""
+    loops = [
+        node.lineno
+        for node in ast.walk(_parsed(site[0]))
+        if isinstance(node, (ast.While, ast.For, ast.AsyncFor))
+        if node.lineno <= min(lines) and max(lines) <= (node.end_lineno or 0)
+    ]
+    return f"{named.file(site[0])}:{max(loops)}" if loops else ""
+
+
+@cache
+def _parsed(file: str) -> ast.Module:
+    try:
+        return ast.parse(Path(file).read_text(encoding="utf-8"))
+    except (OSError, ValueError, SyntaxError):
+        return ast.Module([], [])
+
+
+def _lock(row: Row, named: _Names) -> Row:
+    taken = _sites(row["taken"])
+    told = {"taken_at": named.place(taken), "taken": named.stack(taken)}
+    return {**row, **_standing(row, named), **told}
+
+
+def _ending(record: Row, named: _Names) -> dict[str, Any]:
+    forced = record.get("forced") or {}
+    stack, made = (_sites(forced.get(key, [])) for key in ("stack", "made"))
+    return {
+        "by": record.get("ended", "a kill"),
+        "thread": forced.get("thread", ""),
+        "at": named.place(stack),
+        "made_at": named.place(made),
+    }

@@ -1,0 +1,200 @@
+"""memray's two passes over a capture, at the same time.
+
+``FileReader`` goes over a file twice: it counts the records, and learns when its snapshots were;
+then it follows the blocks. Here this process makes the first pass while one that it forks makes the
+second. The second needs a reader that begins without having counted, which memray has not: it is
+made with a blank capture, and given the real one in its place.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from resleak.captures.decode import memray_file
+from resleak.errors import StoreError
+
+#: memray's usual time between two snapshots.
+USUAL_MS = 10
+#: Snapshots that a reader can be made to expect; more would be days.
+_MOST = 10**7
+#: Fewer than this, while there are more, and the file is read again: it was not the usual time.
+_FEWEST = 8
+_ALL = 2**62
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What memray's first pass over a capture tells.
+
+    Attributes
+    ----------
+    records : int
+        How many the file has.
+    peak : int
+        The most bytes that were allocated.
+    python_objects : bool
+        Whether each of Python's objects was recorded.
+    snapshots : list of list of int
+        Of each: milliseconds of the epoch, bytes allocated, bytes resident.
+    stride : int
+        Intervals of records count each so many-th snapshot.
+    """
+
+    records: int
+    peak: int
+    python_objects: bool
+    snapshots: list[list[int]]
+    stride: int = 1
+
+
+def overview(reader: Any) -> Overview:
+    """Return what a reader found out when it was made."""
+    told, seen = reader.metadata, reader.get_memory_snapshots()
+    return Overview(
+        records=int(told.total_allocations),
+        peak=int(told.peak_memory),
+        python_objects=bool(told.trace_python_allocators or told.python_allocator == "malloc"),
+        snapshots=[[one.time, one.heap, one.rss] for one in seen],
+    )
+
+
+@contextmanager
+def begun(
+    capture: Path, header: memray_file.Header, most: int, follow: Callable[[Iterable[Any]], T]
+) -> Iterator[Callable[[], tuple[Overview, T]]]:
+    """Begin to read a capture, and yield what reads it to its end.
+
+    Parameters
+    ----------
+    capture : Path
+        A file that memray wrote.
+    header : Header
+        Of this file.
+    most : int
+        Of more snapshots than about twice as many, some are passed over.
+    follow : callable
+        Is given memray's temporal records, or of a file that has only sums what was left. May be
+        called in a process that was forked before numpy was loaded.
+
+    Yields
+    ------
+    callable
+        Returns what is known of the capture, and the answer of `follow`.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be read; when what is yielded is called.
+    """
+    expected = (header.end_ms - header.start_ms) // USUAL_MS
+    stride = max(expected // most, 1)
+    if header.aggregated:
+        yield lambda: _summed(capture, 2 * most, follow)
+    elif not 0 < expected < _MOST or not hasattr(os, "memfd_create"):
+        yield lambda: _in_turn(capture, 2 * most, follow)
+    else:
+        with _forked(lambda send: _followed(capture, stride, most, follow, send)) as answer:
+            yield lambda: _at_once(capture, stride, most, follow, answer)
+
+
+def _at_once(
+    capture: Path,
+    stride: int,
+    most: int,
+    follow: Callable[[Iterable[Any]], T],
+    answer: Callable[[], bytes],
+) -> tuple[Overview, T]:
+    with memray_file.reading(capture, max_memory_records=10 * _MOST) as reader:
+        found = replace(overview(reader), stride=stride)
+    if stride > 1 and len(found.snapshots) < _FEWEST * stride:
+        return _in_turn(capture, 2 * most, follow)
+    return found, _answered(answer(), capture)
+
+
+def _in_turn(capture: Path, most: int, follow: Callable[[Iterable[Any]], T]) -> tuple[Overview, T]:
+    with memray_file.reading(capture, max_memory_records=most) as reader:
+        return overview(reader), follow(reader.get_temporal_allocation_records(merge_threads=False))
+
+
+def _summed(capture: Path, most: int, follow: Callable[[Iterable[Any]], T]) -> tuple[Overview, T]:
+    with memray_file.reading(capture, max_memory_records=most) as reader:
+        left = reader.get_leaked_allocation_records(merge_threads=False)
+        return overview(reader), follow(left)
+
+
+def _followed(
+    capture: Path,
+    stride: int,
+    most: int,
+    follow: Callable[[Iterable[Any]], T],
+    send: Callable[[object], object],
+) -> None:
+    try:
+        with _uncounted(capture, stride, most) as reader:
+            records = reader.get_temporal_allocation_records(merge_threads=False)
+            begun = [*islice(records, 1)]  # the whole pass
+            # Sent while the reader is open: to take apart what it knows of each block takes long.
+            send(follow(chain(begun, records.gi_yieldfrom or ())))
+    except StoreError as error:
+        send(error)
+
+
+@contextmanager
+def _uncounted(capture: Path, stride: int, most: int) -> Iterator[Any]:
+    """Yield a reader that was not made to count, of all records and each so many-th snapshot."""
+    place = os.memfd_create("resleak")
+    with open(place, "wb", closefd=False) as blank:
+        blank.write(memray_file.blank(stride * most))
+    with memray_file.reading(capture, place, max_memory_records=most) as reader:
+        with capture.open("rb") as file:
+            os.dup2(file.fileno(), place)  # what it opens again, by its number, for each pass
+        counted = next(held for held in gc.get_referents(reader) if isinstance(held, dict))
+        counted["stats"]["n_allocations"] = _ALL
+        yield reader
+
+
+def _answered(answer: bytes, capture: Path) -> Any:
+    if not answer:
+        raise StoreError(f"{capture.name} is damaged: a reader of it crashed; capture it again")
+    found = pickle.loads(answer)
+    if isinstance(found, StoreError):
+        raise found
+    return found
+
+
+@contextmanager
+def _forked(work: Callable[[Callable[[object], object]], object]) -> Iterator[Callable[[], bytes]]:
+    """Work in a process that ends when it sends an answer; yield what waits for it.
+
+    The answer is empty if the process crashed.
+    """
+    ours, theirs = os.pipe()
+    process = os.fork()
+    if not process:
+        with suppress(BaseException):
+            work(lambda found: _send(found, theirs))
+        os._exit(0)
+    os.close(theirs)
+    with open(ours, "rb") as answer:
+        try:
+            yield answer.read
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+
+
+def _send(found: object, place: int) -> NoReturn:
+    with suppress(OSError), open(place, "wb") as answer:
+        pickle.dump(found, answer)
+    os._exit(0)

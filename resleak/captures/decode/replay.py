@@ -1,0 +1,251 @@
+"""Memory that is live at any moment of an allocation stream, by who allocated it."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol
+
+from resleak.captures.decode.trie import Frame, Trie
+
+#: Values of memray's ``AllocatorType``; a test compares them with it.
+PYMALLOC_FREE, FREE, MMAP, MUNMAP = 1, 5, 14, 15
+ALLOCATORS = {
+    **{2: "pymalloc_malloc", 3: "pymalloc_calloc", 4: "pymalloc_realloc", 6: "malloc"},
+    **{7: "realloc", 8: "calloc", 9: "posix_memalign", 10: "aligned_alloc", 11: "memalign"},
+    **{12: "valloc", 13: "pvalloc", MMAP: "mmap"},
+}
+_FREES = frozenset({PYMALLOC_FREE, FREE})
+MARKER = "_resleak_mark"
+#: Deeper than any stack; given, memray hands out whole stacks whatever the thread.
+_WHOLE = 1_000_000
+#: Changes since the mark before, as (owner, bytes, blocks).
+Changes = list[tuple[int, int, int]]
+#: Who allocated: the node of a stack, a thread, a value of memray's ``AllocatorType``.
+Owner = tuple[int, int, int]
+
+
+class Record(Protocol):
+    """What is used of memray's ``AllocationRecord``."""
+
+    @property
+    def address(self) -> int: ...  # noqa: D102
+    @property
+    def size(self) -> int: ...  # noqa: D102
+    @property
+    def allocator(self) -> int: ...  # noqa: D102
+    @property
+    def tid(self) -> int: ...  # noqa: D102
+    @property
+    def thread_name(self) -> str: ...  # noqa: D102
+    @property
+    def stack_id(self) -> int: ...  # noqa: D102
+    def stack_trace(self, max_stacks: int | None = None) -> Sequence[Frame]: ...  # noqa: D102
+
+
+class Ledger:
+    """What changed since it was last asked, in bytes and in blocks per owner."""
+
+    def __init__(self) -> None:
+        self.bytes: defaultdict[int, int] = defaultdict(int)
+        self.blocks: defaultdict[int, int] = defaultdict(int)
+
+    def enter(self, owner: int, size: int, blocks: int) -> None:
+        """Add to the changes of an owner."""
+        self.bytes[owner] += size
+        self.blocks[owner] += blocks
+
+    def take(self) -> Changes:
+        """Return the changes that are not zero, and forget them."""
+        blocks = self.blocks
+        changes = [(n, b, blocks[n]) for n, b in self.bytes.items() if b or blocks[n]]
+        self.bytes.clear()
+        self.blocks.clear()
+        return changes
+
+
+class Maps:
+    """Memory maps, which unlike blocks can be given back in parts.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        Where changes are entered.
+
+    Attributes
+    ----------
+    mapped, peak : int
+        Bytes mapped now, and at most.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._starts: list[int] = []
+        self._maps: dict[int, tuple[int, int]] = {}
+        self.mapped = self.peak = 0
+
+    def add(self, start: int, size: int, owner: int) -> None:
+        """Map a range; what was mapped there before is gone."""
+        self.cut(start, size)
+        self._put(start, size, owner)
+        self.peak = max(self.peak, self.mapped)
+
+    def cut(self, start: int, size: int) -> None:
+        """Unmap a range, which may hold several maps or a part of one."""
+        end = start + size
+        for other in self._within(start, end):
+            length, owner = self._drop(other)
+            if other < start:
+                self._put(other, start - other, owner)
+            if other + length > end:
+                self._put(end, other + length - end, owner)
+
+    def _within(self, start: int, end: int) -> list[int]:
+        low, high = bisect_left(self._starts, start), bisect_left(self._starts, end)
+        before = self._starts[low - 1 : low] if low else []
+        reaches = [s for s in before if s + self._maps[s][0] > start]
+        return reaches + self._starts[low:high]
+
+    def _put(self, start: int, size: int, owner: int) -> None:
+        insort(self._starts, start)
+        self._maps[start] = (size, owner)
+        self._enter(owner, size, 1)
+
+    def _drop(self, start: int) -> tuple[int, int]:
+        self._starts.pop(bisect_left(self._starts, start))
+        size, owner = self._maps.pop(start)
+        self._enter(owner, -size, -1)
+        return size, owner
+
+    def _enter(self, owner: int, size: int, blocks: int) -> None:
+        self.mapped += size
+        self._ledger.enter(owner, size, blocks)
+
+
+class Blocks:
+    """Blocks of the heap, the young apart: most die before the next mark and change nothing.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        Where changes are entered.
+
+    Attributes
+    ----------
+    young, old : dict
+        Blocks since the last mark, which the stream enters here, and those from before it, as
+        address to (size, owner).
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.old: dict[int, tuple[int, int]] = {}
+        self.young: dict[int, tuple[int, int]] = {}
+
+    def release_old(self, address: int) -> None:
+        """Enter that a block is gone, if it was live at the last mark."""
+        block = self.old.pop(address, None)
+        if block is not None:
+            self._ledger.enter(block[1], -block[0], -1)
+
+    def settle(self) -> None:
+        """Enter the young blocks, which are old from now on."""
+        for address, (size, owner) in self.young.items():
+            self.release_old(address)  # there is one only if its release was missed
+            self._ledger.enter(owner, size, 1)
+        self.old.update(self.young)
+        self.young.clear()
+
+
+class Replay:
+    """An allocation stream, played once, stopping at each mark.
+
+    Parameters
+    ----------
+    trie : Trie
+        Where stacks are entered.
+    page : int
+        Size of a page where the capture was made: mark k maps ``page * (k + 1)`` bytes.
+
+    Attributes
+    ----------
+    records, allocations, without_stack : int
+        Records played; allocations among them; those without a Python stack among these.
+    maps : Maps
+        The memory maps.
+    owners : list of Owner
+        Who allocated, by the number that changes name.
+    threads : dict of int to str
+        Names of the threads that allocated, as far as memray knows them.
+    """
+
+    def __init__(self, trie: Trie, page: int) -> None:
+        self.records = self.allocations = self.without_stack = 0
+        self._trie, self._page = trie, page
+        self._ledger = Ledger()
+        self._blocks = Blocks(self._ledger)
+        self.maps = Maps(self._ledger)
+        self.owners: list[Owner] = []
+        self.threads: dict[int, str] = {}
+        self._nodes: dict[int, int] = {}
+        self._markers: set[int] = set()
+
+    def marks(self, records: Iterable[Record]) -> Iterator[tuple[int, Callable[[], Changes]]]:
+        """Yield each mark with a function that takes the changes since it was last called."""
+        # One flat loop over local names: it turns once for each of millions of records.
+        owners: dict[Owner, int] = {}
+        markers, without_stack = self._markers, set()
+        young, old = self._blocks.young, self._blocks.old
+        release_old = self._blocks.release_old
+        frees, allocations, releases = _FREES, 0, 0
+        for record in records:
+            kind = record.allocator
+            if kind in frees:
+                releases += 1
+                address = record.address
+                # In both only if a release was missed; it must not pass for a leak.
+                young.pop(address, None)
+                if address in old:
+                    release_old(address)
+                continue
+            if kind == MUNMAP:
+                releases += 1
+                self.maps.cut(record.address, record.size)
+                continue
+            allocations += 1
+            stack = record.stack_id
+            key = stack, record.tid, kind
+            owner = owners.get(key)
+            if owner is None:
+                owner = owners[key] = self._own(record)
+                if self.owners[owner][0] == self._trie.no_stack:
+                    without_stack.add(owner)
+            if owner in without_stack:
+                self.without_stack += 1
+            if kind != MMAP:
+                young[record.address] = record.size, owner
+            elif stack not in markers:
+                self.maps.add(record.address, record.size, owner)
+            else:
+                yield record.size // self._page - 1, self._take
+        self.records, self.allocations = allocations + releases, allocations
+
+    def _take(self) -> Changes:
+        self._blocks.settle()
+        return self._ledger.take()
+
+    def node(self, record: Record) -> int:
+        """Return the node of a record's stack; each stack is read once."""
+        node = self._nodes.get(record.stack_id)
+        if node is None:
+            stack = record.stack_trace(_WHOLE)
+            if stack and stack[0][0] == MARKER:
+                self._markers.add(record.stack_id)
+            node = self._nodes[record.stack_id] = self._trie.add(stack)
+        return node
+
+    def _own(self, record: Record) -> int:
+        self.threads.setdefault(record.tid, record.thread_name)
+        self.owners.append((self.node(record), record.tid, record.allocator))
+        return len(self.owners) - 1

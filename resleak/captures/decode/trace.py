@@ -1,0 +1,162 @@
+"""Turn what a measured process left behind into the tables of a capture."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from resleak.captures import storage
+from resleak.harness import process_gauges
+from resleak.harness.child import recorder
+from resleak.harness.supervisor import Seen
+from resleak.workload.scenario import Gauge
+
+Columns = dict[str, np.ndarray]
+_INDEX_UNITS = {"t_s": "s", "step": "steps", "block": "blocks"}
+_STACK = re.compile(r'File "(?P<file>[^"]+)"')
+
+
+def trace(folder: Path, seen: Seen, own: list[Gauge]) -> tuple[Columns, dict[str, str]]:
+    """Join the rows written inside the process with the readings from outside.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the process left ``trace.raw`` and ``columns.json``.
+    seen : Seen
+        What the parent read.
+    own : list of Gauge
+        The scenario's own gauges, for their units.
+
+    Returns
+    -------
+    columns : dict of str to array, shape (rows,)
+        In order of time; NaN where a gauge was not read.
+    units : dict of str to str
+        Unit by column.
+    """
+    names, rows = inside_rows(folder)
+    samples = _sample_rows(seen)
+    gauge_names = [*names, *(n for n in _outside_names(seen) if n not in names)]
+    columns = _index_columns(rows, samples)
+    for name in gauge_names:
+        inside = rows[:, recorder.INDEX + names.index(name)] if name in names else _nan(len(rows))
+        inside = _fill_quiet(inside, rows, seen, name)
+        outside = np.array([sample.get(name, np.nan) for sample in samples], dtype=float)
+        columns[name] = np.concatenate([inside, outside])
+    order = np.argsort(columns["t_s"], kind="stable")
+    units = _INDEX_UNITS | {g.name: g.unit for g in _all(own)}
+    return {name: values[order] for name, values in columns.items()}, units | process_gauges.CONTEXT
+
+
+def _all(own: list[Gauge]) -> list[Gauge]:
+    return [*process_gauges.BUILTIN.values(), *process_gauges.MEASURES.values(), *own]
+
+
+def inside_rows(folder: Path) -> tuple[list[str], np.ndarray]:
+    """Return the gauges' names and the rows written so far, shape (rows, 5 + gauges)."""
+    try:
+        names = json.loads((folder / "columns.json").read_text())
+        raw = np.fromfile(folder / "trace.raw")
+    except (OSError, ValueError):  # it ended before the first row
+        return [], np.empty((0, recorder.INDEX))
+    width, count = recorder.INDEX + len(names), int(raw[0])
+    rows = raw[recorder.HEADER : recorder.HEADER + count * width].reshape(-1, width)
+    return names, rows
+
+
+def own_gauges(folder: Path, declared: list[dict[str, Any]]) -> list[Gauge]:
+    """Return the gauges of the scenario's own: declared ones, and those found in its process."""
+    try:
+        found = json.loads((folder / "own.json").read_text())
+    except (OSError, ValueError):
+        found = []
+    return [Gauge(**gauge) for gauge in [*declared, *found]]
+
+
+def last_own(folder: Path, own: list[str]) -> dict[str, float]:
+    """Return the last reading of each of the scenario's own gauges."""
+    names, rows = inside_rows(folder)
+    if not len(rows):
+        return {}
+    return {n: float(rows[-1, recorder.INDEX + names.index(n)]) for n in own if n in names}
+
+
+def phases(seen: Seen) -> list[dict[str, Any]]:
+    """Return the phases with their start and end in seconds."""
+    ends = [*(start for _, start in seen.phases), seen.ended_s][1:]
+    return [
+        {"name": name, "start_s": round(start, 4), "end_s": round(end, 4)}
+        for (name, start), end in zip(seen.phases, ends, strict=True)
+    ]
+
+
+def marks(seen: Seen) -> list[dict[str, Any]]:
+    """Return the marks in the allocation stream: one at the quiet end of each block."""
+    return [
+        {
+            "mark": block,
+            "step": int(at["step"]),
+            "phase": recorder.PHASES[int(at["phase"])],
+            "t_s": round(at["t_s"], 4),
+            "rss_bytes": at.get("rss"),
+        }
+        for block, at in sorted(seen.quiet.items())
+    ]
+
+
+def stacks_of(text: str, name: Any) -> list[str]:
+    """Split what the process wrote about its threads, one text a thread, files named by place."""
+    named = _STACK.sub(lambda match: f'File "{name(match["file"])}"', text)
+    blocks = re.split(r"\n(?=(?:Current thread|Thread) 0x)", named.strip())
+    return [block.strip() for block in blocks if block.strip()]
+
+
+def _index_columns(rows: np.ndarray, samples: list[dict[str, float]]) -> Columns:
+    def joined(column: int, key: str) -> np.ndarray:
+        return np.concatenate([rows[:, column], [sample[key] for sample in samples]])
+
+    phase, moment = joined(3, "phase"), rows[:, 4].astype(int)
+    moments = [recorder.MOMENTS[m] for m in moment] + ["sample"] * len(samples)
+    return {
+        "t_s": joined(0, "t_s"),
+        "step": joined(1, "step").astype(np.int32),
+        "block": joined(2, "block").astype(np.int32),
+        "phase": np.array([recorder.PHASES[int(p)] for p in phase], dtype=object),
+        "moment": np.array(moments, dtype=object),
+    }
+
+
+def _sample_rows(seen: Seen) -> list[dict[str, float]]:
+    return [sample for sample in seen.samples if sample["phase"] > 0]
+
+
+def _outside_names(seen: Seen) -> list[str]:
+    names: dict[str, None] = {}
+    for reading in [*seen.quiet.values(), *seen.samples]:
+        names.update(dict.fromkeys(reading))
+    return [name for name in names if name not in ("t_s", "step", "block", "phase")]
+
+
+def _fill_quiet(values: np.ndarray, rows: np.ndarray, seen: Seen, name: str) -> np.ndarray:
+    after = np.flatnonzero(rows[:, 4] == recorder.MOMENTS.index("after_collect"))
+    filled = values.copy()
+    for row in after[np.isnan(values[after])]:
+        filled[row] = seen.quiet.get(int(rows[row, 2]), {}).get(name, np.nan)
+    return filled
+
+
+def _nan(length: int) -> np.ndarray:
+    return np.full(length, np.nan)
+
+
+def write_trace(folder: Path, seen: Seen, own: list[Gauge]) -> set[str]:
+    """Write ``trace.parquet`` and return the names of the gauges that were read."""
+    columns, units = trace(folder, seen, own)
+    storage.write_table(folder / "trace.parquet", columns, units)
+    index = {"t_s", "step", "block", "phase", "moment"}
+    return {n for n, v in columns.items() if n not in index and not np.isnan(v).all()}

@@ -1,0 +1,361 @@
+"""Captures as dataframes: find them, check them, read their tables."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, overload
+
+import pandas as pd
+
+from resleak import cards
+from resleak.captures import report_archive, storage
+from resleak.errors import StoreError
+from resleak.harness.process_gauges import BUILTIN, MEASURES
+from resleak.workload.scenario import Gauge
+
+#: What is shown of several captures, and of how many variants at most.
+_HEAD = ("scenario", "variant", "runs", "stacks", "steps", "ended", "made")
+_MOST_ROWS = 40
+
+
+#: What is read of each table; a capture by another version, or somebody else's, may lack some.
+_COLUMNS = {
+    "trace": ("t_s", "step", "block", "phase", "moment"),
+    "stacks": ("node", "parent", "function", "file", "line", "studied"),
+    "live": ("mark", "step", "phase", "node", "thread", "allocator", "bytes", "count"),
+    "marks": ("mark", "step", "phase"),
+    "handles": (
+        *("handle", "kind", "target", "deleted", "node", "thread", "created_step"),
+        *("created_phase", "closed_step", "closed_phase", "by_collection", "first_mark"),
+        "gone_mark",
+    ),
+    "exit": ("what", "name", "daemon", "holds", "state", "at", "waits_in", "made_at", "seconds"),
+    "stalls": ("kind", "at", "waits_in", "loop", "share", "longest_s"),
+    "locks": ("thread", "at", "holder", "taken_at", "deadlock", "seconds"),
+    "lost": ("kind", "name", "amount", "unit"),
+    "retention": ("type", "count", "per_step", "path", "share", "samples"),
+    "cycles": ("cycle", "per_step", "objects", "holds", "made_of"),
+}
+
+
+class Capture:
+    """What one run left behind.
+
+    Parameters
+    ----------
+    path : Path
+        The capture's folder.
+
+    Attributes
+    ----------
+    manifest : dict
+        Everything about the run but its tables.
+
+    Raises
+    ------
+    StoreError
+        If the folder is no capture of this schema.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.manifest = storage.read_manifest(self.path)
+
+    @classmethod
+    def live(cls, manifest: dict[str, Any], trace: pd.DataFrame) -> Capture:
+        """Return a capture that is still being made: it looks like one that was stored."""
+        made = cls.__new__(cls)
+        made.path, made.manifest = Path(), manifest
+        made.__dict__["trace"] = trace
+        return made
+
+    def __repr__(self) -> str:
+        return cards.text(f"capture: {self._name}", self._told())
+
+    def _repr_html_(self) -> str:
+        return cards.html(f"capture: {self._name}", (), self._told())
+
+    @property
+    def _name(self) -> str:
+        return f"{self.scenario} {self.variant}, {self.instrument}, run {self.run}"
+
+    def _told(self) -> list[tuple[str, str]]:
+        about, ended = self.manifest, self.exit
+        params = ", ".join(f"{k} = {v!r}" for k, v in about.get("params", {}).items())
+        host = about.get("host", {})
+        packages = about["versions"].get("packages", {}).items()
+        rows = {
+            "steps": f"{about['steps']} after {about.get('warmup', 0)} to warm up",
+            "ended": f"{ended['status']} in {ended['phase']}, code {ended['code']}",
+            "made": f"{about.get('started', '')} {'' if self.complete else '(not complete)'}",
+            "seed": str(about["seed"]),
+            "parameters": params,
+            "Python": " ".join([about["versions"]["python"], *(f"{k} {v}" for k, v in packages)]),
+            "host": " ".join(
+                str(host[key]) for key in ("system", "machine", "libc") if key in host
+            ),
+            "revision": str(about.get("git", "")),
+        }
+        return [(name, told) for name, told in rows.items() if told.strip()]
+
+    @property
+    def scenario(self) -> str:
+        """The scenario's name."""
+        return str(self.manifest["scenario"]["name"])
+
+    @property
+    def variant(self) -> str:
+        """The variant's name."""
+        return str(self.manifest["variant"])
+
+    @property
+    def instrument(self) -> str:
+        """``gauges``, ``memray``, ``handles`` or ``forensics``."""
+        return str(self.manifest["instrument"])
+
+    @property
+    def run(self) -> int:
+        """The number of this run among its replicates."""
+        return int(self.manifest["run"])
+
+    @property
+    def per(self) -> str:
+        """What its steps are: ``step``, ``s`` (seconds) or ``request``."""
+        return str(self.manifest.get("per", "step"))
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run ended, by itself or at its deadline, and was stored whole."""
+        return bool(self.manifest["status"] == "complete")
+
+    @property
+    def exit(self) -> dict[str, Any]:
+        """How the process ended: status, phase, code, exit_s, stacks."""
+        return dict(self.manifest["exit"])
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Read one table.
+
+        Parameters
+        ----------
+        name : str
+            ``trace`` for ``gauges``; ``stacks``, ``live`` or ``marks`` for ``memray``; ``handles``,
+            ``stacks`` or ``marks`` for ``handles``; ``exit``, ``stalls``, ``locks``, ``lost``,
+            ``retention`` or ``cycles`` for ``forensics``.
+
+        Returns
+        -------
+        DataFrame
+            ``.attrs["units"]`` has the unit of each column.
+
+        Raises
+        ------
+        StoreError
+            If the table is missing, damaged, or lacks columns that this version reads.
+        """
+        table = storage.read_frame(self.path / f"{name}.parquet")
+        lacking = [column for column in _COLUMNS.get(name, ()) if column not in table.columns]
+        if lacking:
+            where = f"{self.path.name}/{name}.parquet of {self.scenario} {self.variant}"
+            raise StoreError(f"{where} has no {', '.join(lacking)}; capture the variant again")
+        return table
+
+    @cached_property
+    def trace(self) -> pd.DataFrame:
+        """The gauges over the run, one row a reading; see ``data/README.md`` for the columns."""
+        return self.table("trace")
+
+
+class Captures(Sequence[Capture]):
+    """Several captures, in the order of scenario, variant, instrument and run.
+
+    Parameters
+    ----------
+    captures : iterable of Capture
+        The captures.
+    """
+
+    def __init__(self, captures: Iterable[Capture]) -> None:
+        self._captures = tuple(captures)
+
+    def __len__(self) -> int:
+        return len(self._captures)
+
+    def __iter__(self) -> Iterator[Capture]:
+        return iter(self._captures)
+
+    @overload
+    def __getitem__(self, index: int) -> Capture: ...
+    @overload
+    def __getitem__(self, index: slice) -> Captures: ...
+    def __getitem__(self, index: int | slice) -> Capture | Captures:
+        """Return one capture, or a slice of them."""
+        if isinstance(index, slice):
+            return Captures(self._captures[index])
+        return self._captures[index]
+
+    def __repr__(self) -> str:
+        return cards.text(f"{len(self)} captures", [_HEAD, *self._told()[:_MOST_ROWS]])
+
+    def _repr_html_(self) -> str:
+        rows = self._told()
+        more = f"and {len(rows) - _MOST_ROWS} variants more" if len(rows) > _MOST_ROWS else ""
+        return cards.html(f"{len(self)} captures", _HEAD, rows[:_MOST_ROWS], more)
+
+    def _told(self) -> list[tuple[object, ...]]:
+        """Return a row for each variant: what ran, how often, how it ended."""
+        groups: dict[tuple[str, str], list[Capture]] = {}
+        for one in self:
+            groups.setdefault((one.scenario, one.variant), []).append(one)
+        return [
+            (
+                *names,
+                sum(one.instrument == "gauges" for one in group),
+                "yes" if any(one.instrument == "memray" for one in group) else "no",
+                group[0].manifest["steps"],
+                ", ".join(dict.fromkeys(one.exit["status"] for one in group)),
+                str(group[0].manifest.get("started", ""))[:10],
+            )
+            for names, group in groups.items()
+        ]
+
+    def select(
+        self,
+        *,
+        scenario: str | None = None,
+        variant: str | None = None,
+        instrument: str | None = None,
+    ) -> Captures:
+        """Return the captures of one scenario, variant or instrument."""
+        wanted = {"scenario": scenario, "variant": variant, "instrument": instrument}
+        given = {key: value for key, value in wanted.items() if value is not None}
+        return Captures(
+            c for c in self if all(getattr(c, key) == value for key, value in given.items())
+        )
+
+    @property
+    def variants(self) -> list[str]:
+        """The variants, in the order in which the scenario declares them."""
+        present = dict.fromkeys(c.variant for c in self)
+        declared = [v for c in self[:1] for v in c.manifest["scenario"]["variants"]]
+        return [v for v in declared if v in present] or list(present)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row a capture: what ran, how, how it ended, and where it is."""
+        return pd.DataFrame(
+            {
+                "scenario": [c.scenario for c in self],
+                "variant": [c.variant for c in self],
+                "instrument": [c.instrument for c in self],
+                "run": [c.run for c in self],
+                "seed": [c.manifest["seed"] for c in self],
+                "steps": [c.manifest["steps"] for c in self],
+                "exit": [c.exit["status"] for c in self],
+                "python": [c.manifest["versions"]["python"] for c in self],
+                "path": [str(c.path) for c in self],
+            }
+        )
+
+
+def load(path: Path | str) -> Captures:
+    """Load every complete capture at or below a folder, or inside a report, or a log.
+
+    Parameters
+    ----------
+    path : Path
+        A capture's folder, or any folder above some; or a report (``.html``), of anyone: what it
+        holds is checked, and nothing of it is run; or a log that mprof or psrecord wrote.
+
+    Returns
+    -------
+    Captures
+        Incomplete and damaged ones are left out with a warning that names them.
+
+    Raises
+    ------
+    StoreError
+        If there is no complete capture.
+    """
+    found, problems = [], []
+    path = Path(path)
+    if path.is_file() and path.suffix != ".html":
+        from resleak.captures import profiler_logs
+
+        return profiler_logs.read(path)
+    for folder in storage.folders(report_archive.unpack(path) if path.is_file() else path):
+        try:
+            capture = Capture(folder)
+        except StoreError as error:
+            problems.append(str(error))
+            continue
+        found.append(capture) if capture.complete else problems.append(f"{folder} is incomplete")
+    if not found:
+        reason = problems[0] if problems else "`resleak capture NAME --out DIR` makes some"
+        raise StoreError(f"there is no complete capture in {path}: {reason}")
+    for problem in problems:
+        warnings.warn(f"left out: {problem}", stacklevel=2)
+    order = {"gauges": 0, "memray": 1, "handles": 2, "forensics": 3}
+    found.sort(key=lambda c: (c.scenario, _place(c), order.get(c.instrument, 3), c.run))
+    return Captures(found)
+
+
+def traces(captures: Iterable[Capture]) -> pd.DataFrame:
+    """Join the traces of several captures.
+
+    Parameters
+    ----------
+    captures : iterable of Capture
+        Those without gauges are passed over.
+
+    Returns
+    -------
+    DataFrame
+        The columns of each trace, preceded by ``scenario``, ``variant`` and ``run``. In
+        ``.attrs["units"]`` the unit by column, in ``.attrs["per"]`` what the steps are.
+
+    Raises
+    ------
+    StoreError
+        If none has gauges, or steps of different kinds would be mixed.
+    """
+    captures = list(captures)
+    frames: list[pd.DataFrame] = []
+    units: dict[str, str] = {}
+    per = {capture.per for capture in captures if capture.instrument == "gauges"}
+    if len(per) > 1:
+        raise StoreError(f"these captures count by different things: {', '.join(sorted(per))}")
+    for capture in captures:
+        if capture.instrument != "gauges":
+            continue
+        trace = capture.trace
+        units |= trace.attrs["units"]
+        named = trace.assign(scenario=capture.scenario, variant=capture.variant, run=capture.run)
+        # Attributes are compared, one by one, on joining; the joined frame gets its own.
+        frames.append(named)
+        frames[-1].attrs = {}
+    if not frames:
+        raise StoreError("none of these captures has gauges; capture the variants again")
+    joined = pd.concat(frames, ignore_index=True)
+    first = ["scenario", "variant", "run"]
+    joined = joined[first + [c for c in joined.columns if c not in first]]
+    joined.attrs |= {"units": units, "per": per.pop()}
+    return joined
+
+
+def gauges_of(captures: Iterable[Capture]) -> dict[str, Gauge]:
+    """Return the gauges that can be judged in these captures: built-in ones and their own."""
+    own = {
+        declared["name"]: Gauge(**declared)
+        for capture in captures
+        for declared in capture.manifest["scenario"]["own_gauges"]
+    }
+    return {**BUILTIN, **MEASURES, **own}
+
+
+def _place(capture: Capture) -> int:
+    declared = list(capture.manifest["scenario"]["variants"])
+    return declared.index(capture.variant) if capture.variant in declared else len(declared)

@@ -1,0 +1,183 @@
+"""Captures inside a report: packed into text when it is written, taken out with every doubt."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import lzma
+import re
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from html import escape
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from resleak.captures import storage
+from resleak.errors import StoreError
+
+TYPE = "application/x-xz"
+_BLOCK = re.compile(rf'<script type="{re.escape(TYPE)}">([A-Za-z0-9+/=]*)</script>')
+#: Characters of base64 in a report: what a case file needs, and still under a megabyte in all.
+MOST_TEXT = 230_000
+#: Of a report that somebody sent: bytes of the file and of what comes out of it, files, values.
+_MOST_FILE, _MOST_BYTES, _MOST_FILES, _MOST_VALUES = 64 << 20, 512 << 20, 5_000, 100_000_000
+_MEMORY = 128 << 20
+#: What we write; a dictionary could make a table of gigabytes of a few bytes.
+_ENCODINGS = {"PLAIN", "RLE"}
+_NAME = re.compile(r"(?:[\w][\w.+-]*/){2,8}(?:manifest\.json|[a-z_]+\.parquet)", re.ASCII)
+
+
+def pack(folders: Iterable[Path], clean: Callable[[str], str] = str) -> tuple[str, list[Path]]:
+    """Pack captures as base64 of a tar, compressed with xz.
+
+    Parameters
+    ----------
+    folders : iterable of Path
+        Folders of captures; the first ones are those worth most.
+    clean : callable
+        Takes what is private out of a text; every name and every text of a table goes through it.
+
+    Returns
+    -------
+    text : str
+        Empty if there is nothing to pack.
+    left_out : list of Path
+        Those for which there was no room.
+    """
+    packed, left_out, room = b"", [], MOST_TEXT * 3 // 4
+    for group in _grouped(folders):
+        more = lzma.compress(_tar(group, clean), preset=6)
+        if len(packed) + len(more) <= room:
+            packed += more
+        else:
+            left_out += group
+    return base64.b64encode(packed).decode(), left_out
+
+
+def script(text: str) -> str:
+    """Return packed captures as an element that shows nothing and runs nothing."""
+    return f'<script type="{TYPE}">{escape(text)}</script>' if text else ""
+
+
+def unpack(report: Path) -> Path:
+    """Write the captures of a report into a folder that lasts as long as this process.
+
+    Parameters
+    ----------
+    report : Path
+        A report, of anyone: nothing in it is run, and what is not as we write it is refused.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    StoreError
+        If it is no report, has no captures, or they are damaged or too large.
+    """
+    try:
+        if report.stat().st_size > _MOST_FILE:
+            raise StoreError(f"{report} is larger than any report ({_MOST_FILE >> 20} MiB)")
+        text = report.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise StoreError(f"{report} cannot be read: {error.strerror or error}") from None
+    found = _BLOCK.findall(text)
+    if len(found) != 1:
+        raise StoreError(f"{report} is no report with captures in it: `resleak share` writes one")
+    return Path(_taken_out(found[0], report.name).name)
+
+
+@cache
+def _taken_out(text: str, name: str) -> tempfile.TemporaryDirectory[str]:
+    place = tempfile.TemporaryDirectory(prefix="resleak-report-", ignore_cleanup_errors=True)
+    try:
+        for path, content in _members(_expanded(base64.b64decode(text, validate=True))):
+            target = Path(place.name) / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+    except (ValueError, lzma.LZMAError, EOFError, tarfile.TarError, OSError) as error:
+        place.cleanup()
+        told = f"the captures in {name} are damaged: {error}; ask for the file again"
+        raise StoreError(told) from None
+    return place
+
+
+def _expanded(packed: bytes) -> bytes:
+    """Return what several xz streams hold, one after the other; never more than is allowed."""
+    made, left = bytearray(), packed
+    while left:
+        one = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MEMORY)
+        made += one.decompress(left, max_length=_MOST_BYTES - len(made) + 1)
+        if len(made) > _MOST_BYTES:
+            raise ValueError(f"more than {_MOST_BYTES >> 20} MiB")
+        if not one.eof:
+            raise ValueError("cut off")
+        left = one.unused_data
+    return bytes(made)
+
+
+def _members(archive: bytes) -> Iterator[tuple[PurePosixPath, bytes]]:
+    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:", ignore_zeros=True) as tar:
+        for number, member in enumerate(tar):
+            file = tar.extractfile(member) if member.isreg() else None
+            if file is None or number >= _MOST_FILES or not _NAME.fullmatch(member.name):
+                raise ValueError(f"{member.name[:60]!r} has no place in a capture")
+            content = file.read()
+            if member.name.endswith(".parquet"):
+                _check_table(content)
+            yield PurePosixPath(member.name), content
+
+
+def _check_table(content: bytes) -> None:
+    """Refuse a table that would become larger than its bytes."""
+    rows, columns, encodings = storage.outline(content)
+    if rows * columns > _MOST_VALUES or not encodings <= _ENCODINGS:
+        raise ValueError("a table in it is not as we write them")
+
+
+def _grouped(folders: Iterable[Path]) -> list[list[Path]]:
+    """Return folders by scenario and instrument: gauges before all that needs more room."""
+    groups: dict[tuple[bool, str, str], list[Path]] = {}
+    for folder in folders:
+        told = storage.read_manifest(folder)
+        instrument = str(told["instrument"])
+        key = (instrument != "gauges", str(told["scenario"]["name"]), instrument)
+        groups.setdefault(key, []).append(folder)
+    return [groups[key] for key in sorted(groups, key=lambda key: key[0])]
+
+
+def _tar(folders: Iterable[Path], clean: Callable[[str], str]) -> bytes:
+    """Return folders as one tar of tables that are not compressed: together they do it better."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:", format=tarfile.USTAR_FORMAT) as tar:
+        for folder in folders:
+            for name, content in _files(folder, clean):
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def _files(folder: Path, clean: Callable[[str], str]) -> Iterator[tuple[str, bytes]]:
+    manifest = storage.read_manifest(folder)
+    told = manifest["scenario"]["name"], manifest["variant"], folder.name
+    inside = "/".join(re.sub(r"[^\w./+-]", "_", str(part)) for part in told)
+    manifest["env"] = {}
+    text = json.dumps(_cleaned(manifest, clean), ensure_ascii=False)
+    yield f"{inside}/{storage.MANIFEST}", text.encode()
+    for path in sorted(folder.glob("*.parquet")):
+        yield f"{inside}/{path.name}", storage.uncompressed(path, clean)
+
+
+def _cleaned(value: Any, clean: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, list):
+        return [_cleaned(item, clean) for item in value]
+    if isinstance(value, dict):
+        return {clean(str(key)): _cleaned(item, clean) for key, item in value.items()}
+    return value

@@ -1,0 +1,62 @@
+"""How a file is named in a capture: by where it belongs, never by a path of this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+import sysconfig
+from pathlib import Path, PurePath
+
+_PACKAGES = ("site-packages", "dist-packages")
+_ABSOLUTE = re.compile(r"(?<![\w.:/])(?:/[\w.@+~-]+){2,}|[A-Za-z]:\\[^\s\"']+")
+
+
+def place(file: str, project: Path | None = None) -> str:
+    """Name a source file by its place.
+
+    Parameters
+    ----------
+    file : str
+        The file's path as the interpreter gives it; names such as ``<string>`` stay.
+    project : Path, optional
+        A folder whose files are named relative to it.
+
+    Returns
+    -------
+    str
+        ``<site-packages>/httpx/_client.py``, ``<stdlib>/asyncio/queues.py``,
+        ``resleak/scenarios/arc/auth_cache.py``, a path below `project`, or the bare name.
+
+    Examples
+    --------
+    >>> place("/usr/lib/python3/dist-packages/yaml/nodes.py")
+    '<site-packages>/yaml/nodes.py'
+    >>> place("<frozen importlib._bootstrap>")
+    '<frozen importlib._bootstrap>'
+    """
+    if file.startswith("<"):
+        return file
+    parts = PurePath(file).parts
+    for index in range(len(parts) - 1, 0, -1):
+        if parts[index] in _PACKAGES:
+            return "/".join(("<site-packages>", *parts[index + 1 :]))
+        if re.fullmatch(r"python3\.\d+t?", parts[index]) and parts[index - 1].startswith("lib"):
+            return "/".join(("<stdlib>", *parts[index + 1 :]))
+    return _relative(file, project)
+
+
+def redact(text: str, project: Path | None = None) -> str:
+    """Replace every absolute path in a text by the place of the file."""
+    return _ABSOLUTE.sub(lambda match: place(match.group(), project), text)
+
+
+def _relative(file: str, project: Path | None) -> str:
+    ours = Path(__file__).parents[2]
+    for root in (ours / "resleak", project):
+        if root is not None and file.startswith(f"{root}{os.sep}"):
+            base = ours if root.name == "resleak" else root
+            return PurePath(file).relative_to(base).as_posix()
+    stdlib = sysconfig.get_paths()["stdlib"]
+    if file.startswith(f"{stdlib}{os.sep}"):
+        return f"<stdlib>/{PurePath(file).relative_to(stdlib).as_posix()}"
+    return PurePath(file).name

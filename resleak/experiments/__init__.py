@@ -1,0 +1,1 @@
+"""Designs that capture and judge."""

@@ -1,0 +1,114 @@
+"""One workload in two environments: whether the leak is new, gone or in both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from resleak.analysis import comparison
+from resleak.analysis.comparison import Comparison
+from resleak.errors import ScenarioError
+from resleak.experiments import environments
+from resleak.experiments.investigate import Investigation, investigate
+
+SIDES = ("before", "after")
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What became of a workload in two environments.
+
+    Attributes
+    ----------
+    before, after : Investigation
+        Both judged, each by itself.
+    comparison : Comparison
+        Gauge by gauge, as `resleak.compare` gives it.
+    """
+
+    before: Investigation
+    after: Investigation
+    comparison: Comparison
+
+    @property
+    def sentence(self) -> str:
+        """Say whether the leak is new, gone, in both or in neither."""
+        old, new = (side.leaking() for side in (self.before, self.after))
+        unsure = {
+            name
+            for side, leaks in ((self.before, new), (self.after, old))
+            for name in leaks & side.undecided()
+        }
+        if unsure:
+            return f"it is not decided: {_named(unsure)} is inconclusive on one side; run longer"
+        if old and new:
+            more = f", and in after also {_named(new - old)}" if new - old else ""
+            less = f", and in before also {_named(old - new)}" if old - new else ""
+            return f"the leak is in both ({_named(old & new) or 'different gauges'}){more}{less}"
+        if new:
+            return f"the leak is new in after ({_named(new)})"
+        return f"the leak is gone in after ({_named(old)})" if old else "the leak is in neither"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        judged = {
+            name: side.judgement.to_dict()
+            for name, side in zip(SIDES, (self.before, self.after), strict=True)
+        }
+        return {**self.comparison.to_dict(), "judged": judged, "sentence": self.sentence}
+
+    def __str__(self) -> str:
+        return f"{self.comparison}\n{self.sentence}"
+
+
+def interpreters(pythons: list[str], requirements: list[str]) -> tuple[str, str]:
+    """Return two interpreters: both given, or of two environments that are made.
+
+    Parameters
+    ----------
+    pythons : list of str
+        Two interpreters; or one, or none, that the environments are made of.
+    requirements : list of str
+        What to install before and after; several packages in one are separated by spaces.
+
+    Raises
+    ------
+    ScenarioError
+        If they do not make two.
+    """
+    if len(pythons) == 2 and not requirements:
+        return pythons[0], pythons[1]
+    if len(requirements) == 2 and len(pythons) < 2:
+        base = pythons[0] if pythons else None
+        before, after = (str(environments.make(one.split(), base)) for one in requirements)
+        return before, after
+    raise ScenarioError("give two environments, before and after: --python twice, or --with twice")
+
+
+def compare_environments(workload: str, pythons: tuple[str, str], **options: Any) -> Compared:
+    """Measure a workload with two interpreters, judge both, and compare.
+
+    Parameters
+    ----------
+    workload : str
+        As for `resleak.investigate`.
+    pythons : tuple of str
+        The interpreters, before and after.
+    **options
+        As for `resleak.investigate`; ``out`` is the folder in which ``compared`` is made.
+
+    Returns
+    -------
+    Compared
+    """
+    out = Path(options.pop("out", "captures")) / "compared"
+    before, after = (
+        investigate(workload, python=python, out=out, label=label, **options)
+        for python, label in zip(pythons, SIDES, strict=True)
+    )
+    return Compared(before, after, comparison.compare(before.captures, after.captures))
+
+
+def _named(gauges: set[str]) -> str:
+    return ", ".join(sorted(gauges))

@@ -1,0 +1,220 @@
+"""Measure a piece of work within this process: quick and rough, and honest about what it misses."""
+
+from __future__ import annotations
+
+import gc
+import html
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from resleak import formatting
+from resleak.analysis import verdicts
+from resleak.analysis.verdicts import Judgement, VariantJudged
+from resleak.captures import storage
+from resleak.captures.decode import trace as assemble
+from resleak.captures.frames import Capture, Captures
+from resleak.captures.manifest import described, manifest, now, session
+from resleak.errors import ScenarioError
+from resleak.harness import process_gauges
+from resleak.harness.child import recorder
+from resleak.harness.measurement import host
+from resleak.harness.supervisor import Seen
+
+#: What no measurement within one process can do.
+CAUTIONS = (
+    "measured once, in the process you work in: no second run confirms it, and what other threads "
+    "do counts",
+    "small objects are counted as blocks, not bytes, and no line is named; `resleak investigate` "
+    "does both, in fresh processes",
+)
+_WARMUP, _STEADY, _SETTLE = (recorder.PHASES.index(name) for name in ("warmup", "steady", "settle"))
+_STEP, _BEFORE, _AFTER = range(3)
+_VARIANT = "here"
+_SETTLE_ROUNDS = 3
+
+
+class Measured:
+    """A piece of work in this process; made by `measure`.
+
+    Parameters
+    ----------
+    name : str
+        What it is called.
+    folder : Path
+        Where its readings are kept while it is measured.
+
+    Attributes
+    ----------
+    before, after : dict of str to float
+        The gauges at both ends of the block.
+    """
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name, self._folder = name, folder
+        self._started, self._session, self._began = time.monotonic(), session(), now()
+        self._columns: dict[str, Any] = {}
+        self._units: dict[str, str] = {}
+        self.before, self.after = _readings(), dict[str, float]()
+
+    def steps(
+        self, count: int = 200, *, warmup: int | None = None, block: int | None = None
+    ) -> Iterator[int]:
+        """Count steps; what the loop's body does is one step.
+
+        Parameters
+        ----------
+        count : int
+            Steps that count.
+        warmup : int, optional
+            Steps before them; a quarter as many by default.
+        block : int, optional
+            Steps between two collections; a twentieth by default.
+
+        Yields
+        ------
+        int
+            The number of the step, warm-up included.
+        """
+        if self._columns:
+            raise ScenarioError(f"{self.name} was measured already; measure again for more steps")
+        warmup = count // 4 if warmup is None else warmup
+        block = max(1, count // 20) if block is None else block
+        record = _Record(self._folder, warmup + count, block, self._started)
+        try:
+            for number in range(warmup + count):
+                yield number
+                record.step(_WARMUP if number < warmup else _STEADY)
+        finally:  # of a loop that was left early, the steps that it took count
+            record.settle()
+            self._columns, self._units = assemble.trace(self._folder, Seen(), [])
+
+    @cached_property
+    def capture(self) -> Capture:
+        """The readings, as a capture has them."""
+        if not self._columns:
+            raise ScenarioError(f"{self.name} was not repeated: `for i in m.steps(200): ...`")
+        trace = pd.DataFrame(self._columns)
+        trace.attrs["units"] = self._units
+        what = described(self.name, self.name, {_VARIANT: "in the process it was asked from"})
+        known: dict[str, Any] = {
+            "session": self._session,
+            "started": self._began,
+            "steps": len(trace),
+        }
+        known |= {"host": host(), "missing": process_gauges.missing(set(self._columns))}
+        return Capture.live(manifest(what, _VARIANT, **known), trace)
+
+    @cached_property
+    def judgement(self) -> Judgement:
+        """The verdicts, as `resleak.judge` gives them."""
+        return verdicts.judge(Captures([self.capture]))
+
+    @property
+    def judged(self) -> VariantJudged:
+        """The verdicts on its one variant."""
+        return self.judgement.variants[_VARIANT]
+
+    @property
+    def verdict(self) -> str:
+        """The worst word that applies."""
+        return self.judged.verdict
+
+    @property
+    def leaks(self) -> bool:
+        """Whether any gauge leaks, or waits for the garbage collector."""
+        return bool(self.judged.symptoms)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row a gauge."""
+        return self.judgement.frame
+
+    def save(self, out: Path | str = "captures") -> Path:
+        """Store it as a capture, for `resleak.load` and `resleak.compare`."""
+        folder = Path(out, self.name, _VARIANT, "gauges-01")
+        with storage.writing(folder) as partial:
+            storage.write_table(partial / "trace.parquet", self._columns, self._units)
+            storage.write_json(partial / storage.MANIFEST, self.capture.manifest)
+        return folder
+
+    def __str__(self) -> str:
+        if self._columns:
+            return "\n".join([self.judgement.sentence(_VARIANT), *CAUTIONS])
+        changes = [
+            f"{name} {formatting.amount(self.after.get(name, value) - value, unit)}"
+            for name, (value, unit) in _with_units(self.before).items()
+        ]
+        told = ", ".join(changes)
+        return f"{self.name}, once: {told}; one time proves nothing: `for i in m.steps(200): ...`"
+
+    def _repr_html_(self) -> str:
+        return "".join(f"<p>{html.escape(line)}</p>" for line in str(self).splitlines())
+
+
+@contextmanager
+def measure(name: str = "work") -> Iterator[Measured]:
+    """Measure what a block does, in this process.
+
+    Parameters
+    ----------
+    name : str
+        What it is called.
+
+    Yields
+    ------
+    Measured
+        ``for i in m.steps(200): ...`` within the block repeats; afterwards ``m.verdict``,
+        ``m.frame`` and ``print(m)`` tell. Without repetition only the difference is known.
+    """
+    with tempfile.TemporaryDirectory(prefix="resleak-") as folder:
+        made = Measured(name, Path(folder))
+        yield made
+        made.after = _readings()
+
+
+class _Record:
+    """Reads the gauges after each step and around each collection."""
+
+    def __init__(self, folder: Path, steps: int, block: int, started: float) -> None:
+        readers = {**process_gauges.inside_readers(), "objects": process_gauges.object_count}
+        (folder / "columns.json").write_text(json.dumps(list(readers)))
+        capacity = steps + 2 * (steps // block + 1 + _SETTLE_ROUNDS)
+        self._rows = recorder.Recorder(folder / "trace.raw", readers, capacity, started)
+        self._block_size, self._steps, self._block = block, 0, 0
+
+    def step(self, phase: int) -> None:
+        self._steps += 1
+        self._rows.at(phase, self._steps, self._block)
+        self._rows.row(_STEP, 1)
+        if self._steps % self._block_size == 0:
+            self._collect(phase)
+
+    def settle(self) -> None:
+        process_gauges.trim_heap()
+        for _ in range(_SETTLE_ROUNDS):
+            self._collect(_SETTLE)
+
+    def _collect(self, phase: int) -> None:
+        self._rows.at(phase, self._steps, self._block)
+        self._rows.row(_BEFORE, 1)
+        gc.collect()
+        recorder.forget_names()
+        self._rows.row(_AFTER, 0)
+        self._block += 1
+
+
+def _readings() -> dict[str, float]:
+    gc.collect()
+    return {name: read() for name, read in process_gauges.inside_readers().items()}
+
+
+def _with_units(reading: dict[str, float]) -> dict[str, tuple[float, str]]:
+    return {name: (value, process_gauges.BUILTIN[name].unit) for name, value in reading.items()}

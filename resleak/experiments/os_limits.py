@@ -1,0 +1,117 @@
+"""What a process can run into: the limits that the system sets it, and how much of them is used.
+
+References
+----------
+Linux kernel documentation: Control Group v2 (``memory.max``, ``pids.max``), Memory Resource
+Controller (v1); ``getrlimit(2)``; ``proc(5)`` on ``loadavg`` and ``threads-max``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from resleak.analysis.forecast import Ceiling
+from resleak.harness import process_gauges
+
+_MEMORY, _THREADS = ("uss", "rss"), ("threads",)
+#: Version 1 writes "no limit" as the largest number of whole pages.
+_NO_LIMIT = 2.0**62
+#: Limit, use, and the pages of files in it, which the system takes back when it needs them.
+_MEMORY_FILES = (
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
+
+
+def own(process: process_gauges.Outside) -> list[Ceiling]:
+    """Return the limits that hold for one process alone: its descriptors.
+
+    Parameters
+    ----------
+    process : Outside
+        Whose limits.
+
+    Returns
+    -------
+    list of Ceiling
+    """
+    limit, used = process.rlimit("RLIMIT_NOFILE"), process.quick().get("fds")
+    if limit is None or used is None:
+        return []
+    return [Ceiling("RLIMIT_NOFILE", ("fds",), limit, used, "descriptors")]
+
+
+def shared(process: process_gauges.Outside, root: Path = Path("/")) -> list[Ceiling]:
+    """Return the limits that a process shares with others: threads and memory.
+
+    Parameters
+    ----------
+    process : Outside
+        Whose limits.
+    root : Path
+        Where ``proc`` and ``sys`` are.
+
+    Returns
+    -------
+    list of Ceiling
+        Of nested control groups each that has a limit.
+    """
+    return [*_threads(process, root), *_groups(process.pid, root), _machine_memory()]
+
+
+def _threads(process: process_gauges.Outside, root: Path) -> Iterator[Ceiling]:
+    limit = process.rlimit("RLIMIT_NPROC")
+    if limit is not None and not process.is_root:
+        yield Ceiling("RLIMIT_NPROC", _THREADS, limit, process.threads_of_user(), "threads")
+    most = _number(root / "proc/sys/kernel/threads-max")
+    running = _text(root / "proc/loadavg").split()[3:4]
+    if most is not None and running:
+        yield Ceiling("threads-max", _THREADS, most, float(running[0].split("/")[1]), "threads")
+
+
+def _machine_memory() -> Ceiling:
+    total, used = process_gauges.memory()
+    return Ceiling("the machine's memory", _MEMORY, total, used, "B")
+
+
+def _groups(pid: int, root: Path) -> Iterator[Ceiling]:
+    for line in _text(root / f"proc/{pid}/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        for name in controllers.split(",") if controllers else ("",):
+            top = root / "sys/fs/cgroup" / name
+            for folder in _upwards(top, path):
+                yield from _limits_of(folder)
+
+
+def _upwards(top: Path, path: str) -> Iterator[Path]:
+    """Return a group's folder and those above it; seen from a container, there is the top only."""
+    folder = top / path.strip("/")
+    while folder != top:
+        yield folder
+        folder = folder.parent
+    yield top
+
+
+def _limits_of(folder: Path) -> Iterator[Ceiling]:
+    for limit_file, used_file, files in _MEMORY_FILES:
+        limit, used = _number(folder / limit_file), _number(folder / used_file)
+        if limit is not None and used is not None and limit < _NO_LIMIT:
+            known = dict(map(str.split, _text(folder / "memory.stat").splitlines()))
+            held = used - float(known.get(files, 0))
+            yield Ceiling(f"the control group's {limit_file}", _MEMORY, limit, held, "B")
+    limit, used = _number(folder / "pids.max"), _number(folder / "pids.current")
+    if limit is not None and used is not None:
+        yield Ceiling("the control group's pids.max", _THREADS, limit, used, "threads")
+
+
+def _number(path: Path) -> float | None:
+    text = _text(path).strip()
+    return float(text) if text.isdecimal() else None  # "max": no limit
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

@@ -1,0 +1,102 @@
+"""The positive control: plant a leak of the smallest size that was promised, and look for it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from resleak import formatting
+from resleak.analysis import verdicts
+from resleak.analysis.verdicts import Judgement, VariantJudged
+from resleak.captures import frames
+from resleak.captures.frames import Captures
+from resleak.harness import runner
+
+#: The gauge that counts every byte a planted leak takes.
+GAUGE = "heap"
+
+
+@dataclass(frozen=True)
+class Control:
+    """What became of a planted leak.
+
+    Attributes
+    ----------
+    variant : str
+        Where it was planted.
+    planted : float
+        Bytes a step: what the verdict on the variant gave as the smallest leak it would have seen.
+    verdict : str
+        Of the heap, with the leak in it.
+    per_step, low, high : float
+        The rate that was found, and its 95 % interval.
+    """
+
+    variant: str
+    planted: float
+    verdict: str
+    per_step: float
+    low: float
+    high: float
+
+    @property
+    def found(self) -> bool:
+        """Whether the leak was found."""
+        return self.verdict == "leak"
+
+    def __str__(self) -> str:
+        planted = f"{formatting.rate(self.planted, 'B')} planted into {self.variant}"
+        rate = f"{formatting.rate(self.per_step, 'B')} {formatting.interval(self.low, self.high)}"
+        return f"positive control: {planted}: {'found' if self.found else 'NOT found'}, {rate}"
+
+
+def check(scenario: str, captures: Captures, judgement: Judgement) -> Iterator[Control]:
+    """Plant a leak into every variant whose heap is level, and judge it again.
+
+    Parameters
+    ----------
+    scenario : str
+        Its name or file.
+    captures : Captures
+        The runs the judgement rests on: as many are made again, of as many steps.
+    judgement : Judgement
+        What was found in them.
+
+    Yields
+    ------
+    Control
+        One a variant with a level heap.
+    """
+    for name, variant in judgement.variants.items():
+        heap = _heap(variant)
+        if heap and heap["verdict"] in ("level", "bounded"):
+            runs = captures.select(variant=name, instrument="gauges")
+            yield _planted(scenario, runs, heap["smallest_detectable"])
+
+
+def _heap(variant: VariantJudged) -> dict[str, Any]:
+    rows = variant.gauges[variant.gauges["gauge"] == GAUGE].to_dict(orient="records")
+    return {str(key): value for row in rows for key, value in row.items()}
+
+
+def _planted(scenario: str, runs: Captures, rate: float) -> Control:
+    name = runs[0].variant
+    with tempfile.TemporaryDirectory(prefix="resleak-") as folder:
+        runner.capture(scenario, **_as_before(runs), out=Path(folder), plant=rate)
+        found = _heap(verdicts.judge(frames.load(folder)).variants[name])
+    return Control(name, rate, *(found[key] for key in ("verdict", "per_step", "low", "high")))
+
+
+def _as_before(runs: Captures) -> dict[str, Any]:
+    first = runs[0].manifest
+    return {
+        "variants": [runs[0].variant],
+        "runs": len(runs),
+        "steps": first["steps"],
+        "seed": first["seed"],
+        "params": first["params"],
+        "stacks": False,
+    }

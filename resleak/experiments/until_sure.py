@@ -1,0 +1,112 @@
+"""Capture and judge in turns: stop when the answer is certain, or the time is used up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from resleak.analysis import verdicts as claims
+from resleak.analysis.verdicts import VariantJudged
+from resleak.captures import frames
+from resleak.captures.frames import Captures
+from resleak.harness import runner
+from resleak.harness.spawn import describe
+from resleak.workload import resolve
+
+
+@dataclass(frozen=True)
+class Look:
+    """One turn: so many runs, of so many times the steps that the scenario declares."""
+
+    factor: int
+    runs: int
+
+
+#: The declared steps come first: fewer show no bend in what only fills (docs/decisions/0019).
+LOOKS = (Look(1, 3), Look(2, 5), Look(4, 5), Look(8, 5), Look(16, 5), Look(32, 5))
+#: Called at the begin of each look with its steps, its runs and the variants in it.
+OnLook = Callable[[int, int, list[str]], None]
+
+
+@dataclass
+class Outcome:
+    """How far it came.
+
+    Attributes
+    ----------
+    steps : dict of str to int
+        Steady steps of the last look at each variant.
+    verdicts : dict of str to str
+        What the last look at each variant showed.
+    undecided : dict of str to str
+        What is open still, and what it would take, by variant.
+    spent_s : float
+        Seconds it took.
+    """
+
+    steps: dict[str, int] = field(default_factory=dict)
+    verdicts: dict[str, str] = field(default_factory=dict)
+    undecided: dict[str, str] = field(default_factory=dict)
+    spent_s: float = 0.0
+
+    def note(self, captures: Captures, steps: dict[str, int]) -> None:
+        """Take in what a look showed of its variants."""
+        judged = claims.judge(captures).variants
+        self.steps |= steps
+        self.verdicts |= {name: judged[name].verdict for name in steps}
+        self.undecided = {name: _open(judged[name]) for name in steps if judged[name].undecided}
+
+
+def capture_until_sure(
+    scenario: str,
+    *,
+    budget_s: float,
+    out: Path,
+    on_look: OnLook = lambda *_: None,
+    **options: Any,
+) -> Outcome:
+    """Capture a scenario, with the gauges alone, until each of its variants is decided.
+
+    Parameters
+    ----------
+    scenario : str
+        A name or a file.
+    budget_s : float
+        Seconds that looks beyond the declared steps may take: one that would not end by then is
+        not begun.
+    out : Path
+        Folder of the captures; those of the last look at each variant stay.
+    on_look : callable, optional
+        Called at the begin of each look.
+    **options
+        Of `resleak.harness.runner.capture`, but for its runs and steps.
+
+    Returns
+    -------
+    Outcome
+    """
+    declared = describe(resolve.find(scenario), options.get("python"))["scenario"]
+    todo = list(options.pop("variants", None) or declared["variants"])
+    began, outcome, per_step = time.monotonic(), Outcome(), 0.0
+    for look in LOOKS:
+        steps = declared["steps"] * look.factor
+        work = steps * look.runs * len(todo)
+        if not todo or (look.factor > 1 and outcome.spent_s + per_step * work > budget_s):
+            break
+        on_look(steps, look.runs, todo)
+        how = {"steps": steps, "runs": look.runs, "stacks": False, "out": out, **options}
+        runner.capture(scenario, variants=todo, **how)
+        outcome.note(frames.load(out / declared["name"]), dict.fromkeys(todo, steps))
+        spent = time.monotonic() - began
+        per_step, outcome.spent_s = (spent - outcome.spent_s) / work, spent
+        todo = list(outcome.undecided)
+    return outcome
+
+
+def _open(variant: VariantJudged) -> str:
+    """Say what is undecided, and what it would take."""
+    rows = variant.gauges[variant.gauges["gauge"].isin(variant.undecided)]
+    return "; ".join(f"{row.gauge} {row.reason}" for row in rows.itertuples())

@@ -1,0 +1,177 @@
+"""Watch a process while it runs: what is known of it, again and again, until it is enough."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from resleak.analysis import budgets, statistics, verdicts
+from resleak.analysis.forecast import Forecast, forecasts
+from resleak.analysis.verdicts import Judgement
+from resleak.captures.frames import Capture, Captures
+from resleak.experiments import os_limits
+from resleak.harness.sampler import ALL, Curve, Observer
+from resleak.harness.throttle import Ration
+
+#: Of a core, for judging what was read so far.
+_JUDGING_SHARE = 0.0015
+#: Readings before the first look, and how many times more before the next one is early.
+_FIRST, _MORE = 12, 1.5
+#: What can end a watch.
+BREACHES = ("leak", "budget")
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was known of a watched process at one time.
+
+    Attributes
+    ----------
+    t_s : float
+        Seconds since the watch began.
+    readings : int
+        How often the process had been read.
+    judgement : Judgement
+        As `resleak.judge` gives it; its variants are the processes.
+    forecasts : dict of str to list of Forecast
+        What will run out, by process, for proven leaks only.
+    budgets : DataFrame
+        As `resleak.analysis.budgets.check` gives them.
+    """
+
+    t_s: float
+    readings: int
+    judgement: Judgement
+    forecasts: dict[str, list[Forecast]]
+    budgets: pd.DataFrame
+
+    @property
+    def leaks(self) -> set[tuple[str, str]]:
+        """The processes and gauges with a proven leak."""
+        frame = self.judgement.frame
+        found = frame[frame["verdict"] == "leak"]
+        return set(zip(found["variant"], found["gauge"], strict=True))
+
+    @property
+    def overspent(self) -> set[tuple[str, str]]:
+        """The processes and budgets that do not hold."""
+        over = self.budgets[~self.budgets["holds"].astype(bool)]
+        return set(zip(over["variant"], over["budget"], strict=True))
+
+    def breach(self, before: Look | None, stop_on: Collection[str]) -> str:
+        """Return what ends the watch: a breach that stood at the look before, too, or nothing."""
+        for name, found in (("leak", "leaks"), ("budget", "overspent")):
+            if name in stop_on and before and getattr(self, found) & getattr(before, found):
+                return name
+        return ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        told = self.judgement.to_dict()
+        return {
+            "t_s": round(self.t_s, 1),
+            "readings": self.readings,
+            "per": told["per"],
+            "processes": told["variants"],
+            "forecasts": {k: [f.to_dict() for f in v] for k, v in self.forecasts.items()},
+            "budgets": verdicts.plain(verdicts.records(self.budgets)),
+        }
+
+
+@dataclass
+class Watch:
+    """A watch over one process and its children, and how it ends.
+
+    Parameters
+    ----------
+    observer : Observer
+        What is watched.
+    for_s : float, optional
+        Seconds after which it ends; without it, when the process does.
+    stop_on : collection of str
+        Which of `BREACHES` end it.
+    limits : Budgets
+        Of `resleak.analysis.budgets.read`.
+    enough : callable
+        Called after each reading; tells whether it is over.
+    """
+
+    observer: Observer
+    for_s: float | None = None
+    stop_on: Collection[str] = ()
+    limits: budgets.Budgets = field(default_factory=budgets.read)
+    enough: Callable[[], bool] = lambda: False
+
+    def __post_init__(self) -> None:
+        self.looks, self._last_readings = Ration(_JUDGING_SHARE), 0
+        self.last: Look | None = None
+        self.breach = ""
+
+    def run(self, on_look: Callable[[Look], None], on_reading: Callable[[], None]) -> None:
+        """Read and judge until the process ends, the time is up, or a breach stands.
+
+        Parameters
+        ----------
+        on_look : callable
+            Called with what is known, at first often, later about twice a minute.
+        on_reading : callable
+            Called after each reading.
+        """
+        statistics.load()
+        due = time.monotonic()
+        while not self._over() and self.observer.read():
+            on_reading()
+            if self._look_is_due():
+                with self.looks.spending():
+                    on_look(self.look())
+            due = max(due + self.observer.every_s, now := time.monotonic())
+            time.sleep(due - now)
+
+    def _over(self) -> bool:
+        timed_out = self.for_s is not None and self.observer.elapsed_s >= self.for_s
+        return timed_out or bool(self.breach) or self.enough()
+
+    def _look_is_due(self) -> bool:
+        readings = self.observer.readings
+        early = readings >= max(_FIRST, _MORE * self._last_readings)
+        return early or (readings > _FIRST and self.looks.due)
+
+    def look(self) -> Look:
+        """Judge what was read so far."""
+        before, curves = self.last, self.observer.curves()
+        captures = Captures(self._captures(curves))
+        judgement = verdicts.judge(captures)
+        self._last_readings = self.observer.readings
+        now = Look(
+            self.observer.elapsed_s,
+            self.observer.readings,
+            judgement,
+            dict(self._forecasts(judgement, curves)),
+            budgets.check(judgement, captures, self.limits),
+        )
+        self.breach, self.last = now.breach(before, self.stop_on), now
+        return now
+
+    def _captures(self, curves: dict[str, Curve]) -> Iterable[Capture]:
+        for variant, curve in curves.items():
+            trace = pd.DataFrame(curve.columns())
+            trace.attrs["units"] = {}
+            yield Capture.live(self.observer.manifest(variant, curves), trace)
+
+    def _forecasts(
+        self, judgement: Judgement, curves: dict[str, Curve]
+    ) -> Iterable[tuple[str, list[Forecast]]]:
+        """Yield the forecasts by process; what is shared runs out by what all of them take."""
+        if judgement.per != "s":
+            return
+        everyone = ALL if ALL in curves else next(iter(curves))
+        for variant, curve in curves.items():
+            known = os_limits.own(curve.view) if curve.view and curve.view.alive else []
+            if variant == everyone:
+                known += os_limits.shared(self.observer.root)
+            if found := forecasts(verdicts.records(judgement.variants[variant].gauges), known):
+                yield variant, found

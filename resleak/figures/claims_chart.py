@@ -1,0 +1,83 @@
+"""What became of the claims and fixes of each system, as bars."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from resleak.analysis.claims_table import GLYPHS
+from resleak.figures.plotly_theme import template
+from resleak.figures.style import GRID
+from resleak.workload.scenario import FIX_OUTCOMES, OUTCOMES
+
+_UNDECIDED = "inconclusive"
+#: Colour and, for those who cannot tell it, a pattern.
+_LOOKS = {
+    "reproduced": ("#0072B2", ""),
+    "partly": ("#56B4E9", "/"),
+    "not reproduced": ("#8C8C8C", "."),
+    "holds": ("#009E73", ""),
+    "insufficient": ("#E69F00", "/"),
+    "harmful": ("#D55E00", "x"),
+    _UNDECIDED: ("#CC79A7", "-"),
+}
+
+
+def outcomes_chart(findings: pd.DataFrame) -> go.Figure:
+    """Draw how many claims of each system were reproduced, and how many of their fixes hold.
+
+    Parameters
+    ----------
+    findings : DataFrame
+        Of `resleak.analysis.claims_table.findings`.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        Two bars a system, one of claims and one of fixes, each split by outcome; the numbers
+        stand in the bars.
+    """
+    of_claims = findings[findings["claim"] != ""]
+    systems = list(of_claims["system"].unique())
+    figure = go.Figure()
+    for column, words in (("outcome", OUTCOMES), ("fix", FIX_OUTCOMES)):
+        for word in (*words, _UNDECIDED):
+            found = of_claims[of_claims[column] == word].groupby("system").size()
+            if len(found):
+                figure.add_trace(_bar(column, word, systems, found.reindex(systems).fillna(0)))
+    figure.update_layout(
+        template=template(),
+        barmode="stack",
+        height=90 + 62 * len(systems),
+        title={"text": "Claims and their fixes, by system"},
+        legend={"orientation": "h", "y": -0.12, "yanchor": "top", "x": 0, "traceorder": "normal"},
+        margin={"l": 150},
+    )
+    figure.update_yaxes(autorange="reversed", dividercolor=GRID)
+    figure.update_xaxes(title_text="claims", dtick=5)
+    return figure
+
+
+def _over(shape: str) -> dict[str, Any]:
+    """Return a light pattern that lies over the colour and leaves the number legible."""
+    light = {"fgcolor": "rgba(255, 255, 255, 0.35)", "solidity": 0.12, "size": 9}
+    return {"shape": shape, "fillmode": "overlay", **light}
+
+
+def _bar(column: str, word: str, systems: list[str], counts: pd.Series) -> go.Bar:
+    row = "claims" if column == "outcome" else "fixes"
+    colour, pattern = _LOOKS[word]
+    return go.Bar(
+        y=[systems, [row] * len(systems)],
+        x=counts.to_numpy(),
+        name=f"{GLYPHS.get(word, '?')} {word}",
+        orientation="h",
+        marker={"color": colour, "pattern": _over(pattern)},
+        textfont={"color": "white", "size": 13},
+        text=[f"{n:.0f}" if n else "" for n in counts],
+        textposition="inside",
+        insidetextanchor="middle",
+        hovertemplate=f"%{{y}}: %{{x}} {word}<extra></extra>",
+    )

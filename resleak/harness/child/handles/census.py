@@ -1,0 +1,228 @@
+"""What a process has created and not given back, and where, looked at after each step."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+import weakref
+from collections.abc import Callable, Mapping
+from os import open as open_file  # before `wraps` replaces it
+from pathlib import Path
+from typing import Any
+
+from resleak.harness.child.handles import procfs
+from resleak.harness.child.handles.attribution import Binder, Opening
+from resleak.harness.child.handles.call_stacks import UNKNOWN
+from resleak.harness.child.handles.descriptors import Descriptors
+
+
+class Log:
+    """Lines of JSON in a file, written so that a kill loses none that was written before.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it is created.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._open()
+
+    def write(self, line: Mapping[str, Any]) -> bool:
+        """Append a line, and tell whether that needed a new descriptor."""
+        reopened = not self._is_ours()
+        if reopened:
+            self._open()
+        os.write(self.number, json.dumps(line, separators=(",", ":")).encode() + b"\n")
+        return reopened
+
+    def _open(self) -> None:
+        flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+        self.number = open_file(self._path, flags, 0o600)
+        self.status = os.fstat(self.number)
+
+    def _is_ours(self) -> bool:
+        """Tell whether the studied code has left our descriptor alone."""
+        try:
+            return os.path.samestat(os.fstat(self.number), self.status)
+        except OSError:
+            return False
+
+
+class Census:
+    """Finds what is new and what is gone, and writes it down.
+
+    Parameters
+    ----------
+    binder : Binder
+        Who hears of what is created.
+    log : Log
+        Where lines go: ``at`` (steps done, phase), ``nodes`` (new ones), ``opened`` (handle, kind,
+        target, node, step, phase, thread), ``closed`` and ``deleted`` (handles) and, at a mark,
+        ``mark``.
+    """
+
+    def __init__(self, binder: Binder, log: Log) -> None:
+        self.binder, self._log = binder, log
+        self._calls = binder.calls
+        self._descriptors = Descriptors(binder.calls)
+        self._threads = dict.fromkeys(procfs.threads(), -1)
+        self._processes: dict[int, int] = {}
+        self._started: set[int] = set()
+        self._objects: dict[int, tuple[weakref.ref[Any], str]] = {}
+        self._databases: dict[int, int] = {}
+        self._paths: dict[str, int] = {}
+        self._handles = self._nodes = 0
+        self._opened: list[list[Any]] = []
+        self._closed: list[int] = []
+        self._deleted: list[int] = []
+
+    def look(self, phase: int, step: int, mark: int | None = None, *, whole: bool = False) -> None:
+        """Look around, and write down what has changed.
+
+        What is found belongs to the step that is over, or was told when it was created; what is
+        created from now on, to the next one.
+
+        Parameters
+        ----------
+        phase, step : int
+            Where the run is: the phase that goes on or begins, and the steps done.
+        mark : int, optional
+            The number of the mark that this is: right after a collection.
+        whole : bool
+            Look at what is slow to look at too, as at each mark: child processes, connections
+            without descriptors, temporary files.
+        """
+        collecting = gc.isenabled()
+        gc.disable()  # when the studied code's cycles are collected is its own affair
+        try:
+            self._look_at_descriptors()
+            self._look_at_objects()
+            self._look_at_threads()
+            if whole or mark is not None:
+                self._look_at_processes()
+                self._look_at_databases()
+                self._look_at_paths()
+            self._write([step, phase], mark)
+        except OSError:  # no descriptor left to look with: the next look finds it all
+            return
+        finally:
+            self.binder.phase, self.binder.step = phase, step + 1
+            if collecting:
+                gc.enable()
+
+    def _write(self, at: list[int], mark: int | None) -> None:
+        nodes = self._calls.nodes[self._nodes :]
+        if mark is None and not (nodes or self._opened or self._closed or self._deleted):
+            return
+        line = {"at": at, "nodes": nodes, "opened": self._opened, "closed": self._closed}
+        line["deleted"] = self._deleted
+        if self._log.write(line if mark is None else {**line, "mark": mark}):
+            self._descriptors.ignore(self._log.number, self._log.status)
+        self._nodes += len(nodes)
+        self._opened, self._closed, self._deleted = [], [], []
+
+    def _enter(self, kind: str, target: str, made: Opening | None, node: int | None = None) -> int:
+        at = made or self.binder
+        where = made.node if node is None and made is not None else node
+        thread = made.thread if made else 0
+        row = [self._handles, kind, target, UNKNOWN if where is None else where]
+        self._opened.append([*row, at.step, at.phase, thread])
+        self._handles += 1
+        return self._handles - 1
+
+    def _look_at_descriptors(self) -> None:
+        found, gone = self._descriptors.look(*self.binder.take())
+        self._closed += gone
+        for one in found:
+            self._descriptors.enter(one, self._enter(one.kind, one.target, one.made, one.node))
+        self._deleted += self._descriptors.deleted()
+
+    def _look_at_objects(self) -> None:
+        new, self.binder.objects = self.binder.objects, []
+        for ref, made in new:
+            if not _ended(ref(), made.kind):
+                self._objects[self._enter(made.kind, "", made)] = ref, made.kind
+        for handle in [h for h, (ref, kind) in self._objects.items() if _ended(ref(), kind)]:
+            del self._objects[handle]
+            self._closed.append(handle)
+
+    def _look_at_threads(self) -> None:
+        made, now = self.binder.threads, set(procfs.threads())
+        self._drop(self._threads, now - made.keys())
+        for number in now - self._threads.keys():
+            name = procfs.thread_name(number)
+            self._threads[number] = self._enter("thread", name, made.pop(number, None))
+        for number in [n for n, one in made.copy().items() if one.step < self.binder.step]:
+            made.pop(number, None)  # it ended between two looks
+
+    def _look_at_processes(self) -> None:
+        made, now = self.binder.processes, procfs.children()
+        self._started.update(one.node for one in made.copy().values())
+        self._drop(self._processes, now - made.keys())
+        for number in now - self._processes.keys():
+            one, name = made.pop(number, None), procfs.process_name(number)
+            # Not ours, and yet a child of this process: it descends from one that was.
+            above = None if one or not self._started else self._calls.shared(self._started)
+            self._processes[number] = self._enter("process", name, one, above)
+        for number in [n for n, one in made.copy().items() if one.step < self.binder.step]:
+            made.pop(number, None)
+
+    def _look_at_databases(self) -> None:
+        made = self.binder.databases
+        if not made and not self._databases:
+            return
+        now = _open_databases()
+        self._drop(self._databases, now - made.keys())
+        for address in now - self._databases.keys():
+            one = made.get(address)
+            self._databases[address] = self._enter("connection", "", one)
+        made.clear()
+
+    def _look_at_paths(self) -> None:
+        new, self.binder.paths = self.binder.paths, []
+        self._drop(self._paths, {path for path in self._paths if os.path.lexists(path)})
+        for path, made in new:
+            if path not in self._paths and os.path.lexists(path):
+                self._paths[path] = self._enter("temporary", os.fsdecode(path), made)
+
+    def _drop(self, known: dict[Any, int], still: set[Any]) -> None:
+        """Close what is gone; what was created anew under an old number is in neither."""
+        gone = [known.pop(key) for key in known.keys() - still]
+        self._closed += [handle for handle in gone if handle >= 0]
+
+
+def _ended(thing: Any, kind: str) -> bool:
+    """Tell whether an object is gone, or holds nothing any more."""
+    if thing is None:
+        return True
+    if kind == "task":
+        return bool(thing.done())
+    if kind == "executor":
+        return bool(getattr(thing, "_shutdown", getattr(thing, "_shutdown_thread", False)))
+    try:
+        thing.query_progress()  # DuckDB answers as long as a connection is open
+    except Exception:
+        return True
+    return False
+
+
+def _open_databases() -> set[int]:
+    """Return the addresses of the open connections of sqlite3."""
+    module = sys.modules.get("sqlite3")
+    if module is None:
+        return set()
+    kind, closed = module.Connection, module.ProgrammingError
+    changes: Callable[[Any], int] = kind.total_changes.__get__
+
+    def is_open(thing: Any) -> bool:
+        try:
+            changes(thing)
+        except closed:
+            return False
+        return True
+
+    return {id(t) for t in gc.get_objects() if issubclass(type(t), kind) and is_open(t)}

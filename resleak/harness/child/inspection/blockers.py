@@ -1,0 +1,195 @@
+"""Who keeps a process from going on: its threads, tasks, exit callbacks, and where each stands."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures.thread
+import multiprocessing.process
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from resleak.harness.child.inspection import call_stacks
+from resleak.harness.child.inspection.call_stacks import Stack
+from resleak.harness.child.inspection.creation_sites import Births
+
+_THREADING = threading.__file__
+_WORKERS = concurrent.futures.thread.__file__
+#: Frames in which a process waits for another one, whose object is their ``self``.
+_WAITS_FOR_PROCESS = {
+    (subprocess.__file__, "wait"),
+    (subprocess.__file__, "communicate"),
+    (multiprocessing.process.__file__, "join"),
+}
+
+
+@dataclass
+class Holder:
+    """One that may hold up the process.
+
+    Attributes
+    ----------
+    what : str
+        ``step``, ``clean-up``, ``thread``, ``executor``, ``task``, ``process``, ``atexit handler``,
+        ``finalizer`` or ``interpreter``.
+    name : str
+        Its name, where it has one.
+    key : str
+        Tells it from all others.
+    stack, made : list
+        Where it stands, and where it was made.
+    holds : bool
+        Whether the process cannot go on before it does.
+    daemon : bool or None
+        Whether the process ends without it; None for what is no thread.
+    thread : int
+        Identifier of the thread that runs it; 0 for what waits and has none.
+    """
+
+    what: str
+    name: str
+    key: str
+    stack: Stack
+    made: Stack = field(default_factory=list)
+    holds: bool = False
+    daemon: bool | None = None
+    thread: int = 0
+
+
+class Scene:
+    """What can be seen of the process at one moment.
+
+    Parameters
+    ----------
+    phase : str
+        Of the run.
+    births : Births
+        Where things were made.
+    task : Task, optional
+        The task that takes the steps and cleans up, if there is an event loop.
+    hidden : set
+        Our own threads (identifiers) and tasks.
+    """
+
+    def __init__(self, phase: str, births: Births, task: Any, hidden: set[Any]) -> None:
+        self.phase, self.births, self.task, self.hidden = phase, births, task, hidden
+        running = sys._current_frames()
+        running.pop(threading.get_ident())  # this very frame: it would hold itself
+        self.frames = {i: [*call_stacks.frames(f)] for i, f in running.items() if i not in hidden}
+        self.main_id = threading.main_thread().ident or 0
+        self.main = self.frames.get(self.main_id, [])
+
+    @property
+    def loop_is_idle(self) -> bool:
+        """Whether the event loop waits for something to do."""
+        return bool(self.main) and self.main[0].f_code.co_filename.endswith("selectors.py")
+
+    def standing(self) -> Stack:
+        """Return where the steps stand: in the main thread, or at what their task waits for."""
+        if self.task is not None and self.loop_is_idle:
+            return call_stacks.stack(call_stacks.awaiting(self.task))
+        return call_stacks.stack(self.main)
+
+    def running(self) -> Stack:
+        """Return what the loop is busy with; nothing if it rests.
+
+        In a loop that never rests, this thread gets its turn only while the loop asks the system
+        for news. What it runs next is then what it ran before.
+        """
+        if self.loop_is_idle:
+            for handle in [*getattr(self.task.get_loop(), "_ready", ())]:
+                task = getattr(handle._callback, "__self__", None)
+                if hasattr(task, "get_coro") and task not in self.hidden:
+                    return call_stacks.stack(call_stacks.awaiting(task))
+            return []
+        return call_stacks.stack(self.main)
+
+    def holders(self) -> list[Holder]:
+        """Return all that may hold up the process."""
+        return [*self._of_main(), *self._processes(), *self._threads(), *self._tasks()]
+
+    def _of_main(self) -> Iterator[Holder]:
+        if self.phase != "exit":
+            what = "clean-up" if self.phase == "teardown" else "step"
+            yield Holder(what, "", "main", self.standing(), holds=True, thread=self.main_id)
+        elif not (self.loop_is_idle or self._main_waits_for_threads()):
+            yield self._last_call()
+
+    def _last_call(self) -> Holder:
+        """Return the callback, finalizer or whatever else the main thread runs at the end."""
+        what, name, made, stack = "interpreter", "", Stack(), call_stacks.stack(self.main)
+        for frame in self.main:
+            kind, where = self.births.of_callback(frame.f_code)
+            kind = kind or ("finalizer" if frame.f_code.co_name == "__del__" else "")
+            if kind:
+                what, name, made = kind, call_stacks.name(frame.f_code), where
+                break
+        return Holder(what, name, "main", stack, made, holds=True, thread=self.main_id)
+
+    def _main_waits_for_threads(self) -> bool:
+        waits = {(_THREADING, "_shutdown"), (_WORKERS, "_python_exit")}
+        return any(_place(frame) in waits for frame in self.main)
+
+    def _processes(self) -> Iterator[Holder]:
+        for frame in self.main:
+            if _place(frame) in _WAITS_FOR_PROCESS:
+                process = frame.f_locals.get("self")
+                made, key = self.births.of(process), f"process {id(process)}"
+                yield Holder("process", "", key, call_stacks.stack(self.main), made, holds=True)
+                return
+
+    def _threads(self) -> Iterator[Holder]:
+        joins = [frame for frames in self.frames.values() for frame in frames if _joins(frame)]
+        joined = {id(frame.f_locals.get("self")) for frame in joins}
+        for thread in threading.enumerate():
+            ident = thread.ident or 0
+            if ident in self.frames and ident != self.main_id:
+                yield from self._thread(thread, ident, id(thread) in joined)
+
+    def _thread(self, thread: threading.Thread, ident: int, joined: bool) -> Iterator[Holder]:
+        frames = self.frames[ident]
+        worker = next((f for f in frames if _place(f) == (_WORKERS, "_worker")), None)
+        future = _future(worker) if worker else None
+        if worker and future is None:  # it has nothing to do, and ends when it is told to
+            return
+        must_end = joined or (self.phase == "exit" and not thread.daemon)
+        yield Holder(
+            "executor" if worker else "thread",
+            thread.name,
+            f"thread {ident}",
+            call_stacks.stack(frames),
+            (self.births.of(future) if future else None) or self.births.of(thread),
+            must_end and not any(map(_joins, frames)),
+            thread.daemon,
+            ident,
+        )
+
+    def _tasks(self) -> Iterator[Holder]:
+        if self.task is None:
+            return
+        cancelled = any(frame.f_code.co_name == "_cancel_all_tasks" for frame in self.main)
+        with suppress(RuntimeError):  # the loop makes and ends tasks meanwhile
+            for task in asyncio.all_tasks(self.task.get_loop()):
+                if task is self.task or task in self.hidden:
+                    continue
+                stack = call_stacks.stack(call_stacks.awaiting(task))
+                made, key = self.births.of(task), f"task {id(task)}"
+                yield Holder("task", task.get_name(), key, stack, made, holds=cancelled)
+
+
+def _place(frame: FrameType) -> tuple[str, str]:
+    return frame.f_code.co_filename, frame.f_code.co_name
+
+
+def _joins(frame: FrameType) -> bool:
+    return _place(frame) == (_THREADING, "join")
+
+
+def _future(worker: FrameType) -> Any:
+    """Return the future that a worker of an executor works for; None while it waits for one."""
+    return getattr(worker.f_locals.get("work_item"), "future", None)

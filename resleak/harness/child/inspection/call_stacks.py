@@ -1,0 +1,106 @@
+"""Where code stands, and where what runs was made: call stacks as lists of file, line, function."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+#: File, line and function; the innermost call comes first.
+Site = tuple[str, int, str]
+Stack = list[Site]
+
+_PACKAGE = Path(__file__).parents[3]
+_OURS, _STUDIED = f"{_PACKAGE}/", f"{_PACKAGE}/scenarios/"
+_DEPTH = 40
+
+
+def is_ours(file: str) -> bool:
+    """Tell whether a file is part of what measures, and not of what is studied."""
+    return file.startswith(_OURS) and not file.startswith(_STUDIED)
+
+
+def frames(frame: FrameType | None) -> Iterator[FrameType]:
+    """Yield a frame and those that called it."""
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def stack(found: Iterable[FrameType]) -> Stack:
+    """Return where frames stand, the innermost first, without our own."""
+    places = [(f.f_code.co_filename, f.f_lineno or 0, name(f.f_code)) for f in found]
+    return [place for place in places if not is_ours(place[0])][:_DEPTH]
+
+
+def here(skip: int) -> Stack:
+    """Return the stack of whoever called, `skip` frames up."""
+    return stack(frames(sys._getframe(skip + 1)))
+
+
+def name(code: CodeType) -> str:
+    """Return the name of a code with that of its class."""
+    return getattr(code, "co_qualname", code.co_name)  # the former from Python 3.11 on
+
+
+def awaiting(task: Any) -> Iterator[FrameType]:
+    """Yield the frames of what a task waits for, the innermost first.
+
+    Where it waits for another task, or for several, the first that is not done is followed.
+    """
+    return reversed([*_chain(task, set())])
+
+
+def _chain(task: Any, seen: set[int]) -> Iterator[FrameType]:
+    if id(task) in seen:
+        return
+    seen.add(id(task))
+    coroutine = task.get_coro() if hasattr(task, "get_coro") else None
+    frame = None
+    while coroutine is not None:
+        frame = _frame_of(coroutine)
+        if frame is not None:
+            yield frame
+        coroutine = _inner(coroutine)
+    pending = [t for t in _awaited(task, frame) if hasattr(t, "get_coro") and not t.done()]
+    if pending:
+        yield from _chain(pending[0], seen)
+
+
+def _awaited(task: Any, innermost: FrameType | None) -> list[Any]:
+    """Return what a task waits for: a task, what is gathered, a group, those of `asyncio.wait`."""
+    if innermost is not None:
+        seen = innermost.f_locals
+        group = getattr(seen.get("self"), "_tasks", ())
+        several = {"_wait": seen.get("fs", ()), "__aexit__": group, "_aexit": group}
+        if innermost.f_code.co_name in several:
+            return [*several[innermost.f_code.co_name]]
+    waits_for = getattr(task, "_fut_waiter", None)
+    return [*getattr(waits_for, "_children", [waits_for])]
+
+
+def _frame_of(awaitable: Any) -> FrameType | None:
+    kinds = ("cr_frame", "gi_frame", "ag_frame")
+    return next((f for f in (getattr(awaitable, k, None) for k in kinds) if f is not None), None)
+
+
+def _inner(awaitable: Any) -> Any:
+    """Return what a coroutine or generator waits for, if that has a frame as well."""
+    kinds = ("cr_await", "gi_yieldfrom", "ag_await")
+    inner = next((v for v in (getattr(awaitable, k, None) for k in kinds) if v is not None), None)
+    if inner is None or _frame_of(inner) is not None:
+        return inner
+    # What `asend` and the like return shows its generator to the collector only.
+    return next((found for found in gc.get_referents(inner) if _frame_of(found)), None)
+
+
+def code_of(function: Any) -> CodeType | None:
+    """Return the code that a callable runs: a function's, a method's, a partial's."""
+    while hasattr(function, "func"):
+        function = function.func
+    function = getattr(function, "__func__", function)
+    found = getattr(function, "__code__", None)
+    return found if isinstance(found, CodeType) else None

@@ -1,0 +1,113 @@
+"""Locks that know who holds them and who waits: for a run of its own, where that may cost time."""
+
+from __future__ import annotations
+
+import _thread
+import sys
+import threading
+from collections.abc import Callable
+from itertools import islice
+from types import CodeType
+from typing import Any
+
+from resleak.harness.child.inspection import call_stacks
+from resleak.harness.child.inspection.call_stacks import Stack
+
+_ident = _thread.get_ident
+#: Frames kept of whoever takes a lock: enough to get from `queue` to its caller.
+_DEPTH = 4
+
+
+class KnownLock:
+    """A lock of `threading` that remembers its holder, and the place where it was taken.
+
+    Parameters
+    ----------
+    lock : object
+        The lock itself.
+    waiting : dict of int to KnownLock
+        Shared by all locks: what each thread waits for, by its identifier.
+    """
+
+    __slots__ = ("__weakref__", "_lock", "_taken", "_waiting", "holder")
+
+    def __init__(self, lock: Any, waiting: dict[int, KnownLock]) -> None:
+        self._lock, self._waiting = lock, waiting
+        self.holder = 0
+        self._taken: list[tuple[CodeType, int]] = []
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """Take the lock, as `threading.Lock.acquire`."""
+        got: bool = self._lock.acquire(False)
+        if not got and blocking:
+            got = self._wait(timeout)
+        if got:
+            self._note()
+        return got
+
+    __enter__ = acquire
+
+    def release(self) -> None:
+        """Let the lock go."""
+        self._lock.release()
+
+    def __exit__(self, *_error: object) -> None:
+        self._lock.release()
+
+    def __getattr__(self, name: str) -> Any:
+        # A condition looks for an RLock's private methods; all else is the lock's own business.
+        return getattr(self._lock, name)
+
+    @property
+    def taken(self) -> Stack:
+        """Where the lock was taken last; the innermost call comes first."""
+        named = [(code.co_filename, line, call_stacks.name(code)) for code, line in self._taken]
+        return [place for place in named if not call_stacks.is_ours(place[0])]
+
+    @property
+    def is_held(self) -> bool:
+        """Whether somebody holds the lock, as far as can be told without taking it."""
+        locked = getattr(self._lock, "locked", None)
+        return bool(locked()) if locked is not None else "count=0" not in repr(self._lock)
+
+    def _wait(self, timeout: float) -> bool:
+        me = _ident()
+        self._waiting[me] = self
+        try:
+            return bool(self._lock.acquire(True, timeout))
+        finally:
+            self._waiting.pop(me, None)
+
+    def _note(self) -> None:
+        self.holder = _ident()
+        callers = islice(call_stacks.frames(sys._getframe(2)), _DEPTH)
+        self._taken = [(frame.f_code, frame.f_lineno) for frame in callers]
+
+
+class KnownRLock(KnownLock):
+    """The same of a lock that its holder may take again, with what a condition needs of it."""
+
+    __slots__ = ()
+
+    def _acquire_restore(self, state: Any) -> None:
+        self._lock._acquire_restore(state)
+        self._note()
+
+
+def record() -> dict[int, KnownLock]:
+    """Let every lock that `threading` makes from now on be known; return who waits for which."""
+    waiting: dict[int, KnownLock] = {}
+    for name, kind in (("Lock", KnownLock), ("RLock", KnownRLock)):
+        setattr(threading, name, _known(kind, getattr(threading, name), waiting))
+    return waiting
+
+
+def _known(kind: type[KnownLock], make: Callable[[], Any], waiting: dict[int, KnownLock]) -> Any:
+    class Lock(kind):  # type: ignore[valid-type, misc]
+        __slots__ = ()
+
+        def __init__(self) -> None:
+            super().__init__(make(), waiting)
+
+    Lock.__qualname__ = kind.__qualname__
+    return Lock

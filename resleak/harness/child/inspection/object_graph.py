@@ -1,0 +1,177 @@
+"""The graph of all objects that can be reached, walked once from its roots."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import gc
+import inspect
+import re
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from types import FrameType, ModuleType
+from typing import Any
+
+from resleak.harness.child.inspection import call_stacks, reference_paths
+from resleak.harness.child.inspection.locks import KnownLock
+
+#: What a root is called, and the object it holds.
+Root = tuple[str, Any]
+#: Types without referents, of which there are many.
+_LEAVES = frozenset({str, bytes, int, float, complex, bool, type(None), bytearray})
+
+
+class Graph:
+    """All objects, each with one that holds it and is as close to a root as can be.
+
+    One walk forward, breadth first, gives the shortest path to every object at once. To ask who
+    refers to an object, as `gc.get_referrers` does, takes a look at all objects for each step.
+    Weak references hold nothing and are not followed: the collector does not tell of them.
+
+    Parameters
+    ----------
+    roots : iterable of (str, object)
+        Name and object, the most telling first: it is these that win where two are as close.
+    ours : iterable of object
+        What measures. What only that can reach is left out.
+    notes : iterable of object
+        Large notes of ours, which hold nothing but numbers and types.
+    """
+
+    def __init__(
+        self, roots: Iterable[Root], ours: Iterable[Any] = (), notes: Iterable[Any] = ()
+    ) -> None:
+        self.nodes: dict[int, Any] = {}
+        self._holders: dict[int, int] = {}
+        self._names: dict[int, str] = {}
+        ours = [*ours]
+        mine = [self, self.__dict__, self.nodes, self._holders, self._names]
+        self._hidden = {id(one) for one in [*ours, ours, *notes, *mine, mine]}
+        self._walk(roots)
+        self._walk_the_rest(ours)
+
+    def path(self, thing: int) -> str:
+        """Return the path from a root to an object, given by its `id`."""
+        found = [thing]
+        while (holder := self._holders[found[-1]]) != 0:
+            found.append(holder)
+        return reference_paths.render(
+            self._names[found[-1]], [self.nodes[one] for one in reversed(found)]
+        )
+
+    def _walk(self, roots: Iterable[Root]) -> None:
+        nodes, holders, hidden = self.nodes, self._holders, self._hidden
+        queue: deque[Any] = deque()
+        for name, root in roots:
+            if id(root) not in nodes and id(root) not in hidden:
+                nodes[id(root)], holders[id(root)], self._names[id(root)] = root, 0, name
+                queue.append(root)
+        hidden.add(id(queue))
+        while queue:
+            holder = queue.popleft()
+            for held in _held_by(holder):
+                key = id(held)
+                if key in nodes or key in hidden:
+                    continue
+                nodes[key], holders[key] = held, id(holder)
+                if type(held) not in _LEAVES:
+                    queue.append(held)
+
+    def _walk_the_rest(self, ours: Iterable[Any]) -> None:
+        """Walk from what C code holds: found as the collector does it, by counting references."""
+        locks = [one for one in self.nodes.values() if isinstance(one, KnownLock)]
+        known = _reach([*ours, *locks], {*self.nodes, *self._hidden}) | {id(locks)}
+        rest = [
+            one for one in gc.get_objects() if id(one) not in self.nodes and id(one) not in known
+        ]
+        inside = dict.fromkeys(map(id, rest), 0)
+        hidden = {id(rest), id(inside), id(known)}
+        for one in rest:
+            for held in gc.get_referents(one):
+                if id(held) in inside:
+                    inside[id(held)] += 1
+        # Two more references: the list's, and that of the count itself.
+        held_by_c = [one for one in rest if sys.getrefcount(one) - 3 > inside[id(one)]]
+        self._hidden |= hidden | known
+        self._walk(("C code", one) for one in held_by_c if not _is_empty(one))
+
+
+def _is_empty(thing: Any) -> bool:
+    """Tell whether it is an empty dict: a frame keeps one after its variables were looked at."""
+    return type(thing) is dict and not thing
+
+
+def _held_by(holder: Any) -> list[Any]:
+    """Return what an object holds."""
+    if isinstance(holder, KnownLock):  # what it notes of its holders is ours
+        return []
+    if type(holder) is threading.local:  # the interpreter keeps its contents with each thread
+        return [*gc.get_referents(holder), vars(holder)]
+    return gc.get_referents(holder)
+
+
+def _reach(things: Iterable[Any], known: set[int]) -> set[int]:
+    """Return the ids of all containers that some things reach, but for those that are known."""
+    queue = [*things]
+    found = {id(queue), id(known), *map(id, queue)}
+    while queue:
+        for held in gc.get_referents(queue.pop()):
+            if type(held) not in _LEAVES and id(held) not in known and id(held) not in found:
+                found.add(id(held))
+                queue.append(held)
+    return found
+
+
+def roots(named: Iterable[Root], hidden: set[int]) -> Iterator[Root]:
+    """Yield what the interpreter and the studied code hold by name.
+
+    Parameters
+    ----------
+    named : iterable of (str, object)
+        What the set-up holds.
+    hidden : set of int
+        Our own threads, by identifier.
+    """
+    modules = [module for module in [*sys.modules.values()] if isinstance(module, ModuleType)]
+    theirs = [module for module in modules if not _is_ours(module)]
+    yield from (("", module) for module in sorted(theirs, key=_is_library))
+    yield from named
+    with suppress(RuntimeError):
+        yield "event loop", asyncio.get_running_loop()
+    running = sys._current_frames()
+    running[threading.get_ident()] = sys._getframe(1)  # not this one: it would hold itself
+    for ident, frame in running.items():
+        if ident not in hidden:
+            yield from _variables(ident, frame)
+    for variable, value in contextvars.copy_context().items():
+        yield f"context variable {variable.name}", value
+
+
+def _variables(ident: int, innermost: FrameType) -> Iterator[Root]:
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    thread = re.sub(r"\d+", "*", names.get(ident, ""))  # so that all of a kind have one path
+    for frame in call_stacks.frames(innermost):
+        if not call_stacks.is_ours(frame.f_code.co_filename):
+            where = f"{call_stacks.name(frame.f_code)} in thread {thread!r}"
+            yield from ((f"{name} of {where}", held) for name, held in _variables_of(frame).items())
+
+
+def _variables_of(frame: FrameType) -> dict[str, Any]:
+    """Return the variables of a frame, without leaving it a copy that keeps them alive."""
+    found = dict(frame.f_locals)
+    if sys.version_info < (3, 13) and frame.f_code.co_flags & inspect.CO_OPTIMIZED:
+        frame.f_locals.clear()
+    return found
+
+
+def _is_ours(module: ModuleType) -> bool:
+    if module.__name__ == "__main__":
+        return call_stacks.is_ours(getattr(module, "__file__", "") or "")
+    return module.__name__.startswith("resleak") and "scenarios" not in module.__name__
+
+
+def _is_library(module: ModuleType) -> bool:
+    return module.__name__.partition(".")[0] in sys.stdlib_module_names

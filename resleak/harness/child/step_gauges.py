@@ -1,0 +1,151 @@
+"""Meters that take the measures of a single step: its duration, the loop's lag, its memory peak."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from resleak.errors import PlatformError, ScenarioError
+from resleak.harness import process_gauges
+
+#: Seconds between two beats of the loop's heart: the shortest lag that is always seen.
+_BEAT_S = 0.002
+_KIB = 1024
+
+
+class Meter:
+    """Takes one measure of each step.
+
+    Attributes
+    ----------
+    value : float
+        What was measured of the last step.
+    """
+
+    value = 0.0
+
+    def before(self) -> None:
+        """Begin a step."""
+
+    def after(self) -> None:
+        """End a step."""
+
+    def running(self) -> AbstractAsyncContextManager[Any]:
+        """Return what must be entered for as long as the meter is in use."""
+        return _nothing()
+
+
+class Duration(Meter):
+    """Seconds that the step took."""
+
+    def before(self) -> None:
+        """Begin a step."""
+        self._began = time.perf_counter()
+
+    def after(self) -> None:
+        """End a step."""
+        self.value = time.perf_counter() - self._began
+
+
+class LoopLag(Meter):
+    """Seconds for which the event loop was busy when something else was due, at most.
+
+    A task asks to be woken every few milliseconds. A beat that is still due when the step ends
+    counts as well: what blocks the loop until then has kept it waiting.
+    """
+
+    _due = 0.0
+
+    def before(self) -> None:
+        """Begin a step."""
+        self.value, self._due = 0.0, max(self._due, time.monotonic())
+
+    def after(self) -> None:
+        """End a step."""
+        self._late()
+
+    def _late(self) -> None:
+        self.value = max(self.value, time.monotonic() - self._due)
+
+    async def _beat(self) -> None:
+        while True:
+            self._late()
+            self._due = time.monotonic() + _BEAT_S
+            await asyncio.sleep(_BEAT_S)
+
+    @asynccontextmanager
+    async def running(self) -> Any:
+        """Keep the heart beating."""
+        self._due = time.monotonic()
+        heart = asyncio.create_task(self._beat())
+        yield
+        heart.cancel()
+        with suppress(asyncio.CancelledError):
+            await heart
+
+
+class PeakMemory(Meter):
+    """Bytes by which resident memory rose during the step, at most.
+
+    References
+    ----------
+    ``VmHWM`` and ``clear_refs`` in proc_pid_status(5) and proc_pid_clear_refs(5).
+    """
+
+    _status, _reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+    def before(self) -> None:
+        """Begin a step: what was freed must not hide what the step takes."""
+        process_gauges.trim_heap()
+        self._reset.write_text("5")
+        self._base = self._peak()
+
+    def after(self) -> None:
+        """End a step."""
+        self.value = self._peak() - self._base
+
+    def _peak(self) -> float:
+        _, _, rest = self._status.read_text().partition("VmHWM:")
+        return float(rest.split(maxsplit=1)[0]) * _KIB
+
+
+METERS: dict[str, type[Meter]] = {"step_s": Duration, "lag_s": LoopLag, "step_peak": PeakMemory}
+
+
+def meters(wanted: Iterable[str], has_loop: bool) -> dict[str, Meter]:
+    """Return the meters that a scenario names.
+
+    Parameters
+    ----------
+    wanted : iterable of str
+        Names of gauges of any kind.
+    has_loop : bool
+        Whether the scenario runs in an event loop.
+
+    Raises
+    ------
+    ScenarioError
+        If the loop's lag is wanted where there is no loop.
+    PlatformError
+        If the system cannot tell the peak of a step.
+    """
+    chosen = {name: METERS[name]() for name in METERS if name in set(wanted)}
+    if "lag_s" in chosen and not has_loop:
+        raise ScenarioError("lag_s is the lag of an event loop: make the step async")
+    if "step_peak" in chosen and not PeakMemory._reset.exists():
+        raise PlatformError("step_peak needs /proc/self/clear_refs, which only Linux has")
+    return chosen
+
+
+def reader(meter: Meter) -> Callable[[], float]:
+    """Return what reads the last step's measure."""
+    return lambda: meter.value
+
+
+@asynccontextmanager
+async def _nothing() -> Any:
+    yield

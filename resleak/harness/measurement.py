@@ -1,0 +1,197 @@
+"""Measure one job: run it in a fresh process and store what it leaves behind as a capture."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from resleak.captures import source_paths, storage
+from resleak.captures.decode import inspection, trace
+from resleak.captures.decode.launch import read, read_handles
+from resleak.errors import CaptureError
+from resleak.harness import process_gauges, spawn
+from resleak.harness.child.handles import FILE as CENSUS
+from resleak.harness.plan import Job
+from resleak.harness.supervisor import Seen, Watched, manifest_exit
+
+_MEMORY_BYTES = 4 * 1024**3
+#: The longest that the load of a run may take, however steadily it goes on.
+_TOTAL_S = 900.0
+#: Deadlines are stretched by this under the memory profiler, which slows Python 1.9 to 7 times.
+_MEMRAY_SLOWDOWN = 8.0
+#: Called with a job's label and the steps it has done.
+OnStep = Callable[[str, int], None]
+
+
+def measure(job: Job, on_step: OnStep, stop: threading.Event) -> Path:
+    """Run one job and store its capture.
+
+    Parameters
+    ----------
+    job : Job
+        What to run.
+    on_step : callable
+        Called ten times a second with the job's label and the steps it has done.
+    stop : threading.Event
+        Ends the run when set.
+
+    Returns
+    -------
+    Path
+        The capture's folder.
+
+    Raises
+    ------
+    CaptureError
+        If the run failed; what it recorded is kept in a folder marked ``.incomplete``.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="resleak-", ignore_cleanup_errors=True) as workdir,
+        storage.writing(job.folder) as folder,
+    ):
+        _measure(job, folder, Path(workdir), on_step, stop)
+    return job.folder
+
+
+def _measure(job: Job, folder: Path, workdir: Path, on_step: OnStep, stop: threading.Event) -> None:
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    seen = _watched(job, folder, workdir).watch(lambda steps: on_step(job.label, steps), stop)
+    failure = spawn.failure(folder / "output.txt")
+    manifest = _manifest(job, seen, folder, failure) | {"started": started}
+    if job.instrument == "gauges":
+        own = trace.own_gauges(folder, job.plan.scenario["own_gauges"])
+        manifest["scenario"] = {**job.plan.scenario, "own_gauges": [asdict(one) for one in own]}
+        manifest["missing"] = process_gauges.missing(trace.write_trace(folder, seen, own))
+    if job.instrument == "forensics":
+        manifest["ending"] = inspection.write(folder, job.plan.work.root, seen.status)
+    storage.write_json(folder / storage.MANIFEST, manifest)
+    _check_finished(job, seen, failure)
+    manifest["facts"] = _facts(job, folder, workdir)
+    if job.instrument == "memray":
+        file, profile = Path(job.plan.about["file"]), folder / "memray.bin"
+        manifest["integrity"] = read(profile, folder, manifest["marks"], [file], job.plan.work.root)
+    if job.instrument == "handles":
+        file = Path(job.plan.about["file"])
+        read_handles(folder / CENSUS, folder, workdir, [file], job.plan.work.root)
+    storage.write_json(folder / storage.MANIFEST, {**manifest, "status": "complete"})
+    _leave_only_tables(folder)
+
+
+def _watched(job: Job, folder: Path, workdir: Path) -> Watched:
+    plan, declared = job.plan, job.plan.scenario
+    slow = _MEMRAY_SLOWDOWN if job.instrument == "memray" else 1.0
+    more = max(1.0, plan.steps / declared["steps"])
+
+    def command(out_fd: int, back_fd: int, started: float) -> list[str]:
+        spec = {
+            **spawn.ground(plan.work, folder, declared["rlimits"]),
+            **{"do": "measure", "variant": job.variant, "instrument": job.instrument},
+            **{"seed": job.seed, "params": dict(job.params), "workdir": str(workdir)},
+            **{"steps": plan.steps, "warmup": plan.warmup, "block": plan.block},
+            "plant": plan.plant,
+            **{"out_fd": out_fd, "back_fd": back_fd, "started": started},
+        }
+        return spawn.command(spec, plan.python)
+
+    env = spawn.environment(spawn.presets(job.seed, job.allocator)) | {"TMPDIR": str(workdir)}
+    deadline = declared["deadline_s"] * slow
+    exit_deadline = declared["exit_deadline_s"]
+    return Watched(
+        command, env, folder, deadline, exit_deadline, _TOTAL_S * slow * more, _MEMORY_BYTES
+    )
+
+
+def _check_finished(job: Job, seen: Seen, failure: Mapping[str, Any]) -> None:
+    """Raise if the run is no result: hanging and running into a limit are results."""
+    if seen.status == "interrupted":
+        raise KeyboardInterrupt
+    if seen.status == "deadline" and seen.phase == "start":
+        limit = f"{job.plan.scenario['deadline_s']:g} s"
+        raise CaptureError(f"{job.plan.work.name} was not loaded within {limit}: see --deadline")
+    if seen.status not in ("failed", "crashed"):
+        return
+    where = f" at line {failure['line']}" if failure.get("line") else ""
+    told = failure.get("error") or f"the process {spawn.how_it_ended(seen.code)}"
+    name = job.plan.scenario["name"]
+    raise CaptureError(f"{name}, {job.called}, failed in {seen.phase}{where}: {told}")
+
+
+def _facts(job: Job, folder: Path, workdir: Path) -> dict[str, float]:
+    if not job.plan.scenario["audit"] or job.instrument != "gauges":
+        return {}  # an audit compares with the last readings, and memray's runs have none
+    own = [gauge["name"] for gauge in job.plan.scenario["own_gauges"]]
+    spec = {
+        **spawn.ground(job.plan.work, folder, {}),
+        **{"do": "audit", "variant": job.variant, "seed": job.seed},
+        **{"params": dict(job.params), "workdir": str(workdir)},
+        "last": trace.last_own(folder, own),
+    }
+    facts: dict[str, float] = spawn.ask(spec, job.plan.python, CaptureError)
+    return facts
+
+
+def _manifest(job: Job, seen: Seen, folder: Path, failure: dict[str, Any]) -> dict[str, Any]:
+    plan, project = job.plan, job.plan.work.root
+    threads = folder / "threads.txt"
+    text = threads.read_text(errors="replace") if threads.exists() else ""
+    stacks = trace.stacks_of(text, lambda file: source_paths.place(file, project))
+    failure = {key: source_paths.redact(str(value), project) for key, value in failure.items()}
+    return {
+        "schema": storage.SCHEMA,
+        "status": "incomplete",
+        "session": plan.session,
+        "scenario": plan.scenario,
+        "variant": job.called,
+        "instrument": job.instrument,
+        "run": job.run,
+        "seed": job.seed,
+        "params": dict(job.params),
+        "steps": plan.steps,
+        "warmup": plan.warmup,
+        "block": plan.block,
+        "planted_per_step": plan.plant,
+        "phases": trace.phases(seen),
+        "marks": trace.marks(seen),
+        "exit": manifest_exit(seen, stacks, failure),
+        "versions": {key: plan.about[key] for key in ("python", "implementation", "packages")},
+        "host": host(),
+        "git": _revision(project),
+        "env": spawn.presets(job.seed, job.allocator),
+        "rlimits": {**spawn.RLIMITS, **plan.scenario["rlimits"]},
+    }
+
+
+def host() -> dict[str, Any]:
+    """Return what a manifest says of this machine: no names."""
+    libc = " ".join(platform.libc_ver())
+    return {
+        "system": platform.system(),
+        "release": platform.release(),
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+        "memory_bytes": process_gauges.memory_bytes(),
+        "libc": libc.strip(),
+    }
+
+
+def _revision(folder: Path) -> str:
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return result.stdout.strip()
+
+
+def _leave_only_tables(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.name != storage.MANIFEST and path.suffix != ".parquet":
+            path.unlink()

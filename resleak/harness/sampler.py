@@ -1,0 +1,241 @@
+"""Read one process and its children from outside, again and again, and keep it as captures."""
+
+from __future__ import annotations
+
+import time
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from resleak.captures import storage
+from resleak.captures.manifest import described, manifest, now, session
+from resleak.harness import process_gauges
+from resleak.harness.measurement import host
+from resleak.harness.throttle import Ration
+
+#: The names of the captures: all processes added up, the one that was given, and its children.
+ALL, ONE, CHILD = "all", "process", "child"
+PHASES = ("warmup", "steady", "settle")
+_INDEX = ("t_s", "step", "phase")
+_GAUGES = (
+    *("rss", "threads", "cpu_s", "ctx_voluntary", "ctx_involuntary", "fds"),
+    *("uss", "sockets", "sockets_established", "sockets_close_wait", "sockets_listen", "children"),
+)
+#: Of a core, for what costs more the larger a process is, and the more of them there are.
+_QUICK_SHARE, _FULL_SHARE, _FAMILY_SHARE = 0.0015, 0.0005, 0.001
+#: A child with fewer readings shows no curve: it counts in the sum alone.
+_FEWEST = 6
+_MOST_CHILDREN = 32
+_UNITS = {
+    gauge.name: gauge.unit for gauge in process_gauges.BUILTIN.values()
+} | process_gauges.CONTEXT
+_NAN = float("nan")
+
+
+class Curve:
+    """The readings of one process, or of several added up.
+
+    Parameters
+    ----------
+    view : Outside, optional
+        The process; None for several.
+    """
+
+    def __init__(self, view: process_gauges.Outside | None = None) -> None:
+        self.view, self._values = view, array("d")
+        self.what = f"{view.name}, process {view.pid}" if view else "all processes added up"
+
+    def __len__(self) -> int:
+        return len(self._values) // (len(_INDEX) + len(_GAUGES))
+
+    def add(self, place: tuple[float, float, float], reading: Mapping[str, float]) -> None:
+        """Append a reading with its second, its step and its phase."""
+        self._values.extend(place)
+        self._values.extend(reading.get(name, _NAN) for name in _GAUGES)
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """Return the columns of a trace, shape (readings,) each."""
+        rows = np.array(self._values).reshape(-1, len(_INDEX) + len(_GAUGES))
+        read = {name: rows[:, len(_INDEX) + i] for i, name in enumerate(_GAUGES)}
+        return {
+            "t_s": rows[:, 0],
+            "step": rows[:, 1],
+            "block": np.arange(len(rows), dtype=np.int32),
+            "phase": np.array(PHASES, dtype=object)[rows[:, 2].astype(int)],
+            "moment": np.full(len(rows), "reading", dtype=object),
+            **{name: values for name, values in read.items() if not np.isnan(values).all()},
+        }
+
+
+@dataclass
+class Observer:
+    """A process that is watched, with all its children.
+
+    Parameters
+    ----------
+    root : Outside
+        The process.
+    name : str
+        What the captures are called.
+    title : str
+        A line for people.
+    every_s : float
+        Seconds between two readings; more where reading costs too much.
+    steps : callable, optional
+        Returns the steps done so far; without it, steps are seconds.
+    per : str
+        What the steps are.
+
+    Attributes
+    ----------
+    phase : str
+        ``warmup``, ``steady`` or ``settle`` (the load has stopped); only what is read in the second
+        is judged.
+    exit : dict
+        How the process ended, as a manifest has it.
+    """
+
+    root: process_gauges.Outside
+    name: str
+    title: str
+    every_s: float = 1.0
+    steps: Callable[[], float] | None = None
+    per: str = "s"
+    phase: str = "steady"
+    exit: dict[str, Any] = field(
+        default_factory=lambda: (
+            {"status": "running", "phase": "steady", "code": None} | {"exit_s": None, "stacks": []}
+        )
+    )
+
+    def __post_init__(self) -> None:
+        self.started = time.monotonic()
+        self.session, self.began_at = session(), now()
+        self._quick = Ration(_QUICK_SHARE / min(1.0, self.every_s))
+        self._full, self._family = Ration(_FULL_SHARE), Ration(_FAMILY_SHARE)
+        self._sum, self._one = Curve(), Curve(self.root)
+        self._children: dict[int, Curve] = {}
+        self._ended: list[Curve] = []
+        self._short_lived = 0
+        self._began = {self.phase: 0.0}
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since it began."""
+        return time.monotonic() - self.started
+
+    @property
+    def readings(self) -> int:
+        """How often the process was read."""
+        return len(self._one)
+
+    def begin(self, phase: str) -> None:
+        """Go on to a later phase."""
+        if PHASES.index(phase) > PHASES.index(self.phase):
+            self.phase = phase
+            self._began[phase] = round(self.elapsed_s, 4)
+
+    def read(self) -> bool:
+        """Read every process once; return whether the first of them still runs."""
+        if not self.root.alive:
+            self.exit |= {"status": "exited", "phase": "exit"}
+            return False
+        counted: dict[str, float] = {}
+        if self._family.due:
+            with self._family.spending():
+                counted["children"] = self._look_for_children()
+        if self._full.due:
+            with self._full.spending():
+                self._keep(lambda view: view.full(children=False), counted)
+        elif self._quick.due:
+            with self._quick.spending():
+                self._keep(process_gauges.Outside.quick, counted)
+        return True
+
+    def _look_for_children(self) -> int:
+        found = self.root.offspring()
+        for view in found:
+            if view.pid not in self._children:
+                self._children[view.pid] = Curve(view)
+        return len(found)
+
+    def _keep(
+        self, look: Callable[[process_gauges.Outside], dict[str, float]], counted: dict[str, float]
+    ) -> None:
+        at = self.elapsed_s
+        place = (at, self.steps() if self.steps else at, float(PHASES.index(self.phase)))
+        found = []
+        for curve in [self._one, *self._children.values()]:
+            assert curve.view is not None
+            if reading := look(curve.view):
+                found.append(reading | (counted if curve is self._one else {}))
+                curve.add(place, found[-1])
+            elif curve is not self._one:
+                self._part_with(curve)
+        self._sum.add(place, _added_up(found))
+
+    def _part_with(self, child: Curve) -> None:
+        assert child.view is not None
+        self._ended.append(self._children.pop(child.view.pid))
+        if len(child) < _FEWEST:  # of many that live for a moment only their sum is kept
+            self._ended.pop()
+            self._short_lived += 1
+
+    def curves(self) -> dict[str, Curve]:
+        """Return the curves worth judging by name; with children the sum of all comes first."""
+        children = [*self._ended, *self._children.values()]
+        if not children and not self._short_lived:
+            return {ONE: self._one}
+        long = [curve for curve in children if len(curve) >= _FEWEST][:_MOST_CHILDREN]
+        apart = {f"{CHILD}-{number}": curve for number, curve in enumerate(long, start=1)}
+        return {ALL: self._sum, ONE: self._one, **apart}
+
+    def manifest(self, variant: str, curves: Mapping[str, Curve]) -> dict[str, Any]:
+        """Return what a capture of one curve says of itself."""
+        what = {name: curve.what for name, curve in curves.items()}
+        return manifest(
+            described(self.name, self.title, what),
+            variant,
+            session=self.session,
+            started=self.began_at,
+            host=host(),
+            per=self.per,
+            steps=len(curves[variant]),
+            phases=list(self._phases()),
+            exit=self.exit,
+            missing=process_gauges.missing(set(curves[variant].columns())),
+        )
+
+    def _phases(self) -> Iterator[dict[str, Any]]:
+        ends = [*list(self._began.values())[1:], round(self.elapsed_s, 4)]
+        for (name, start), end in zip(self._began.items(), ends, strict=True):
+            yield {"name": name, "start_s": start, "end_s": end}
+
+    def write(self, out: Path) -> Path:
+        """Store a capture for each curve, in the place of earlier ones of the same name.
+
+        Returns
+        -------
+        Path
+            The folder above them.
+        """
+        curves, folder = self.curves(), out / self.name
+        for variant, curve in curves.items():
+            with storage.writing(folder / variant / "gauges-01") as partial:
+                storage.write_table(partial / "trace.parquet", curve.columns(), _UNITS)
+                storage.write_json(partial / storage.MANIFEST, self.manifest(variant, curves))
+        for earlier in folder.iterdir():
+            storage.retire(earlier, self.session)
+        return folder
+
+
+def _added_up(readings: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    total: dict[str, float] = {}
+    for reading in readings:
+        for name, value in reading.items():
+            total[name] = total.get(name, 0.0) + value
+    return total

@@ -1,0 +1,1 @@
+"""Notebook to one file: execute, collect, redact, write."""

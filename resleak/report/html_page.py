@@ -1,0 +1,213 @@
+"""The page that a shared notebook becomes: sanitised, escaped, with a policy against all else."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
+
+from resleak.captures import report_archive
+from resleak.report import page_parts, summary
+from resleak.report.sanitize import clean
+from resleak.report.summary import Finding
+
+_PLOTLY = "application/vnd.plotly.v1+json"
+#: What the output of a flame graph is called in a notebook.
+FLAME = "application/vnd.resleak.flame+json"
+_FOLDER = Path(__file__).parent / "templates" / "report"
+_LIGHT, _DARK = "default", "github-dark"
+_USUAL_HEIGHT = 450
+_LIBRARY = "plotly"
+
+
+@dataclass(frozen=True)
+class Page:
+    """A notebook as one page of HTML that needs nothing else.
+
+    Parameters
+    ----------
+    book : NotebookNode
+        An executed notebook, already redacted.
+    provenance : sequence of (str, str)
+        What the footer says.
+    title : str
+        In place of the notebook's own.
+    findings : sequence of Finding
+        What the page says first.
+    archive : str
+        The captures inside, of `resleak.captures.report_archive.pack`.
+    links : mapping of str to str, optional
+        Where relative links lead.
+    alone : bool
+        Show nothing but the outputs.
+    """
+
+    book: Any
+    provenance: Sequence[tuple[str, str]] = ()
+    title: str = ""
+    findings: Sequence[Finding] = ()
+    archive: str = ""
+    links: Mapping[str, str] | None = None
+    alone: bool = False
+
+    def html(self) -> str:
+        """Return the page, with each script that draws once, and only if something needs it."""
+        page, _ = _exporter(self.links).from_notebook_node(
+            self.book, resources=self._resources(self.title or told(self.book)[0])
+        )
+        return str(page)
+
+    def plain_html(self) -> str:
+        """Return the page of cells that were never a notebook, in a tenth of the time.
+
+        The text of cells that are not code is HTML.
+        """
+        from jinja2 import Environment, FileSystemLoader
+
+        environment = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True)
+        unchanged = {"markdown2html": str, "strip_ansi": str, "highlight_code": _highlighted}
+        environment.filters |= _filters(self.links) | unchanged
+        page = environment.get_template("index.html.j2")
+        return page.render(nb=self.book, resources=self._resources(self.title))
+
+    def markdown(self) -> str:
+        """Return what the page says first, to stand alone in an issue."""
+        known = dict(self.provenance)
+        made: dict[str, str] = {k: known[k] for k in ("Measured on", "Packages") if k in known}
+        made |= {"Run again": f"`{known['Run again']}`"} if "Run again" in known else {}
+        if self.title:
+            return summary.markdown(self.title, "", self.findings, made)
+        return summary.markdown(*told(self.book), self.findings, made)
+
+    def _resources(self, title: str) -> dict[str, Any]:
+        from resleak.figures.style import CONFIG
+
+        outputs = [out for c in self.book.cells for out in c.get("outputs", [])]
+        kinds = {kind for out in outputs for kind in out.get("data", {})}
+        plots = [out["data"][_PLOTLY] for out in outputs if _PLOTLY in out.get("data", {})]
+        scripts, packed = _scripts(kinds), _packed(plots)
+        return {
+            "report": {
+                "title": title,
+                "retitled": bool(self.title),
+                "alone": self.alone,
+                "style": _style(),
+                "scripts": scripts,
+                "packed": [(name, base64.b64encode(zipped).decode()) for name, zipped in packed],
+                "config": json.dumps(CONFIG) if plots else "",
+                "policy": page_parts.policy([*scripts, *_libraries(packed)]),
+                "provenance": self.provenance,
+                "brief": summary.html(self.findings),
+                "markdown": self.markdown() if self.findings else "",
+                "archive": report_archive.script(self.archive),
+            }
+        }
+
+
+def _scripts(drawn: set[str]) -> list[str]:
+    from resleak.figures.flame import page
+
+    boot = (_FOLDER / "page.js").read_text(encoding="utf-8")
+    return [boot] + ([page.script()] if FLAME in drawn else [])
+
+
+def _packed(plots: Sequence[Mapping[str, Any]]) -> list[tuple[str, bytes]]:
+    """Return figures and what draws them, compressed: that makes a page smaller by four fifths."""
+    from resleak.figures.plotly_bundle import plotlyjs
+
+    if not plots:
+        return []
+    figures = f"[{','.join(map(figure_json, plots))}]"
+    kinds = {trace.get("type", "scatter") for plot in plots for trace in plot.get("data", [])}
+    return [("figures", gzip.compress(figures.encode(), mtime=0)), (_LIBRARY, plotlyjs(kinds))]
+
+
+def _libraries(packed: Iterable[tuple[str, bytes]]) -> list[str]:
+    return [gzip.decompress(zipped).decode() for name, zipped in packed if name == _LIBRARY]
+
+
+def _flame(payload: Any) -> str:
+    from resleak.figures.flame import page
+
+    return page.place(payload)
+
+
+def _exporter(links: Mapping[str, str] | None) -> Any:
+    from nbconvert import HTMLExporter  # takes longer than all that a page of outputs needs
+
+    return HTMLExporter(  # type: ignore[no-untyped-call]
+        template_name="report",
+        extra_template_basedirs=[str(_FOLDER.parent)],
+        exclude_anchor_links=True,
+        filters=_filters(links),
+    )
+
+
+def _highlighted(source: str, metadata: Any = None) -> str:
+    from pygments import highlight  # type: ignore[import-untyped]
+    from pygments.lexers.python import PythonLexer  # type: ignore[import-untyped]
+
+    return str(highlight(source, PythonLexer(), HtmlFormatter()))
+
+
+def figure_json(figure: Mapping[str, Any]) -> str:
+    """Return what plotly.js draws of a figure as JSON without NaN."""
+    kept = {key: figure[key] for key in ("data", "layout", "frames") if key in figure}
+    # JSON knows no NaN; browsers refuse the whole text for one.
+    whole = json.loads(json.dumps(kept), parse_constant=lambda _: None)
+    return json.dumps(whole, ensure_ascii=False, separators=(",", ":"))
+
+
+def label(data: Mapping[str, Any]) -> str:
+    """Return what a figure among outputs is called; empty for what is none."""
+    if _PLOTLY in data:
+        return _figure_label(data[_PLOTLY]).strip() or "figure"
+    return str(data[FLAME].get("title") or "flame graph") if FLAME in data else ""
+
+
+def _figure_label(figure: Mapping[str, Any]) -> str:
+    title = figure.get("layout", {}).get("title") or "figure"
+    text = title.get("text") or "figure" if isinstance(title, Mapping) else title
+    return re.sub(r"<[^>]*>", " ", str(text))
+
+
+def _figure_height(figure: Mapping[str, Any]) -> int:
+    return int(figure.get("layout", {}).get("height") or _USUAL_HEIGHT)
+
+
+def _base64_only(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9+/=]", "", text)
+
+
+def told(book: Any) -> tuple[str, str]:
+    """Return a notebook's title, and the first paragraph below it: its answer."""
+    texts = (c.source.strip() for c in book.cells if c.cell_type == "markdown")
+    first = next((text for text in texts if text.startswith("# ")), "# Report")
+    title, _, rest = first.partition("\n")
+    return title.lstrip("# ").strip(), str(rest.strip().split("\n\n")[0])
+
+
+def _style() -> str:
+    own = (_FOLDER / "style.css").read_text(encoding="utf-8")
+    light, dark = (
+        HtmlFormatter(style=name, nobackground=True).get_style_defs(".highlight")
+        for name in (_LIGHT, _DARK)
+    )
+    return f"{own}\n{light}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n"
+
+
+def _filters(links: Mapping[str, str] | None) -> dict[str, Any]:
+    return {
+        "clean": lambda html: clean(html, links),
+        "flame": _flame,
+        "figure_label": _figure_label,
+        "figure_height": _figure_height,
+        "base64_only": _base64_only,
+    }

@@ -1,0 +1,187 @@
+"""What a report says first: verdict, number, line and what to do, so that it can stand alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from resleak.analysis.verdicts import Judgement, VariantJudged
+
+_NO_PROFILE = ("no memory profile", "no line holds on")
+#: What asks for something is marked, by a sign too: colour alone tells not everyone.
+_GOOD = {"level", "bounded", "holds", "not reproduced", "fixed"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What became of one scenario, in sentences of Markdown with ``code`` and ``**bold**`` only.
+
+    Attributes
+    ----------
+    name : str
+        Of the scenario.
+    title : str
+        Its first line.
+    verdicts : list of str
+        The verdict, what became of the claim and of its fix, where there are any.
+    found : str
+        The verdict with its number.
+    line : str
+        The line that keeps most; empty if nothing is known of lines.
+    why : str
+        Who holds what stays, or stands in the way; empty if nobody was seen to.
+    todo : str
+        What to do now.
+    """
+
+    name: str
+    title: str
+    verdicts: list[str]
+    found: str
+    line: str
+    why: str
+    todo: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+
+def finding(judgement: Judgement) -> Finding:
+    """Sum up what was judged of one scenario.
+
+    Parameters
+    ----------
+    judgement : Judgement
+        Of `resleak.judge`.
+    """
+    from resleak.figures import answer, worst
+
+    scenario, claim = judgement.scenario, judgement.claim
+    variant = judgement.variants[worst(judgement)]
+    words = [variant.verdict, *([f"claim {claim['measured']}"] if claim["measured"] else [])]
+    fix = claim["fix"]
+    words += [f"{fix['variant']} {fix['measured']}"] if fix["measured"] else []
+    return Finding(
+        scenario["name"], scenario["title"], words, str(answer(judgement)),
+        _line(judgement), _why(variant), _todo(judgement),
+    )  # fmt: skip
+
+
+def _line(judgement: Judgement) -> str:
+    """Name the lines that open or allocate what stays."""
+    from resleak.figures import accused, worst
+    from resleak.figures.sentences import code
+
+    variant = judgement.variants[worst(judgement)]
+    rows = variant.gauges.to_dict("records") if "origin" in variant.gauges else []
+    opened = [
+        f"{code(row['gauge'])} opened at {_place(row['origin'])}." for row in rows if row["origin"]
+    ]
+    allocated = str(accused(variant.sites))
+    told = [*opened, *([] if allocated.startswith(_NO_PROFILE) else [allocated])]
+    return f"{code(variant.name)}: {' '.join(told)}" if told else ""
+
+
+def _why(variant: VariantJudged) -> str:
+    from resleak.figures.sentences import code
+
+    told = "; ".join(variant.because)
+    return f"{code(variant.name)} {told}." if told else ""
+
+
+def _place(origin: str) -> str:
+    """Mark up ``FILE:LINE in FUNCTION``."""
+    from resleak.figures.sentences import code
+
+    where, _, function = origin.partition(" in ")
+    return f"{code(where)} in {code(function)}" if function else code(where)
+
+
+def _todo(judgement: Judgement) -> str:
+    from resleak.figures import worst
+
+    name, fix = judgement.scenario["name"], judgement.claim["fix"]
+    variant = judgement.variants[worst(judgement)]
+    if variant.verdict == "inconclusive":
+        return f"Run longer: `resleak capture {name} --profile full`, then judge again."
+    if not any(judged.symptoms for judged in judgement.variants.values()):
+        return "Nothing to repair; keep it as a guard against the day it changes."
+    absent = judgement.claim["measured"] == "not reproduced"
+    told = ["It does not happen as claimed."] if absent else []
+    told += _of_fix(fix["variant"], fix["measured"])
+    clean = "fixed" in judgement.variants and not judgement.variants["fixed"].symptoms
+    if clean and (fix["variant"] != "fixed" or not told):
+        told.append("`fixed` is clean: take it.")
+    return " ".join(told) or _look(judgement)
+
+
+def _of_fix(name: str | None, measured: str | None) -> list[str]:
+    told = {
+        "holds": f"Take `{name}`: it holds.",
+        "insufficient": f"Do not stop at `{name}`: it is not enough.",
+        "harmful": f"Do not take `{name}`: it does harm of its own.",
+    }
+    return [told[measured]] if measured in told else []
+
+
+def _look(judgement: Judgement) -> str:
+    if _line(judgement):
+        return "Look at that line, and at who forgets to release what it makes."
+    return "Look at who opens what grows, and at the path on which it is not closed."
+
+
+def html(findings: Iterable[Finding]) -> str:
+    """Return findings as HTML: one block each, with everything in them escaped."""
+    return "".join(map(_block, findings))
+
+
+def _block(finding: Finding) -> str:
+    from resleak.figures.sentences import inline
+
+    chips = "".join(f'<span class="chip {_kind(w)}">{escape(w)}</span>' for w in finding.verdicts)
+    rows = "".join(f"<dt>{name}</dt><dd>{inline(told)}</dd>" for name, told in _told(finding))
+    head = f"<h3><code>{escape(finding.name)}</code> {chips}</h3>" if finding.name else chips
+    title = f"<p>{inline(finding.title)}</p>" if finding.title not in ("", finding.name) else ""
+    return f'<div class="finding">{head}{title}<dl>{rows}</dl></div>'
+
+
+def _kind(word: str) -> str:
+    return "good" if any(word.endswith(f" {good}") or word == good for good in _GOOD) else "bad"
+
+
+def _told(finding: Finding) -> Iterator[tuple[str, str]]:
+    yield "Found", finding.found
+    if finding.line:
+        yield "Line", finding.line
+    if finding.why:
+        yield "Why", finding.why
+    if finding.todo:
+        yield "To do", finding.todo
+
+
+def markdown(title: str, lead: str, findings: Iterable[Finding], made: Mapping[str, str]) -> str:
+    """Return findings as Markdown to paste into an issue, where it needs nothing beside it.
+
+    Parameters
+    ----------
+    title, lead : str
+        Of the report, and what it says below; Markdown.
+    findings : iterable of Finding
+    made : mapping of str to str
+        What to say at the end of how it was made: the command, versions.
+    """
+    blocks = [f"## {title}", lead]
+    blocks += ["\n".join(_lines(finding)) for finding in findings]
+    blocks.append("\n".join(f"{name}: {told}  " for name, told in made.items()))
+    return "\n\n".join(block.strip() for block in blocks if block.strip()) + "\n"
+
+
+def _lines(finding: Finding) -> Iterator[str]:
+    name = f"`{finding.name}`: " if finding.name else ""
+    yield f"### {name}{', '.join(finding.verdicts)}\n"
+    yield from [f"{finding.title}\n"] if finding.title not in ("", finding.name) else []
+    yield from (f"- {what}: {told}" for what, told in _told(finding))

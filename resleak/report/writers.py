@@ -1,0 +1,129 @@
+"""Reports as files of other kinds: paper and pictures, drawn by Chromium without a window."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from resleak.errors import MissingPackageError, ShareError
+from resleak.report import page_parts
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+_FLAGS = (
+    "--headless", "--disable-gpu", "--hide-scrollbars", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update", "--disable-extensions",
+    "--host-resolver-rules=MAP * ~NOTFOUND", "--blink-settings=preferredColorScheme=1",
+    "--virtual-time-budget=20000",
+)  # fmt: skip
+_TIMEOUT_S = 120.0
+_WIDTH, _SHARPNESS = 900, 2
+#: The page says here how high it is once everything is drawn.
+_HEIGHT = re.compile(r'<html[^>]* data-height="(\d+)"')
+
+
+def writer(target: Path) -> Callable[[Any], None]:
+    """Return what writes a page as the kind of file that a name asks for.
+
+    Raises
+    ------
+    ShareError
+        If it is no kind that is known.
+    MissingPackageError
+        If it needs Chromium, and there is none.
+    """
+    match target.suffix.lower():
+        case ".html" | ".htm":
+            return lambda page: page_parts.write(target, page.html())
+        case ".pdf":
+            chromium = browser()
+            return lambda page: page_parts.write(target, pdf(page.html(), chromium))
+        case ".md":
+            chromium = browser()
+            return lambda page: _write_markdown(target, page, chromium)
+    raise ShareError(f"{target.name} is no kind of report: write .html, .md or .pdf")
+
+
+def browser() -> str:
+    """Return the path of Chromium.
+
+    Raises
+    ------
+    MissingPackageError
+        If there is none.
+    """
+    found = os.environ.get("RESLEAK_CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), "")
+    if not found:
+        told = "a PDF or pictures need Chromium: install it, or name it in RESLEAK_CHROMIUM"
+        raise MissingPackageError(f"{told}; a report in HTML needs none")
+    return found
+
+
+def pdf(html: str, chromium: str) -> bytes:
+    """Return a page as PDF."""
+    with tempfile.TemporaryDirectory(prefix="resleak-", ignore_cleanup_errors=True) as place:
+        target = Path(place) / "page.pdf"
+        _run(chromium, place, html, f"--print-to-pdf={target}", "--no-pdf-header-footer")
+        return _made(target)
+
+
+def png(html: str, chromium: str, width: int = _WIDTH) -> bytes:
+    """Return a page as it is on light paper, as high as it needs to be."""
+    with tempfile.TemporaryDirectory(prefix="resleak-", ignore_cleanup_errors=True) as place:
+        told = _run(chromium, place, html, "--dump-dom", f"--window-size={width},800")
+        height = _HEIGHT.search(told)
+        if height is None:
+            raise ShareError("Chromium did not draw the page; try again, or share it as HTML")
+        target = Path(place) / "page.png"
+        size = f"--window-size={width},{int(height[1])}"
+        sharp = f"--force-device-scale-factor={_SHARPNESS}"
+        _run(chromium, place, html, size, sharp, f"--screenshot={target}")
+        return _made(target)
+
+
+def _run(chromium: str, place: str, html: str, *arguments: str) -> str:
+    page = Path(place) / "page.html"
+    page.write_text(html, encoding="utf-8")
+    command = [chromium, *_FLAGS, *arguments, f"--user-data-dir={place}/profile", page.as_uri()]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:  # a container: there is no other user
+        command.insert(1, "--no-sandbox")
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        raise ShareError(f"Chromium took longer than {_TIMEOUT_S:g} s; try again") from None
+    except OSError as error:
+        raise ShareError(f"Chromium cannot be started: {error.strerror or error}") from None
+    return done.stdout.decode(errors="replace")
+
+
+def _made(target: Path) -> bytes:
+    if not target.is_file():
+        raise ShareError("Chromium wrote nothing; try again, or share the report as HTML")
+    return target.read_bytes()
+
+
+def _write_markdown(target: Path, page: Any, chromium: str) -> None:
+    from resleak.report import html_page
+
+    blocks = [page.markdown()]
+    for number, (label, cell) in enumerate(_figures(page), 1):
+        name = f"{target.stem}-{number}.png"
+        alone = html_page.Page(SimpleNamespace(cells=[cell]), title=label, alone=True)
+        page_parts.write(target.with_name(name), png(alone.plain_html(), chromium))
+        blocks.append(f"![{label}]({name})\n")
+    page_parts.write(target, "\n".join(blocks))
+
+
+def _figures(page: Any) -> Iterator[tuple[str, Any]]:
+    from resleak.report import html_page
+
+    for cell in page.book.cells:
+        for output in cell.get("outputs", []):
+            if label := html_page.label(output.get("data", {})):
+                yield label, cell | {"outputs": [output]}

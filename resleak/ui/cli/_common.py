@@ -1,0 +1,130 @@
+"""What several commands share: exit codes, options, and finding what is meant."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from resleak.errors import ScenarioError, ShareError
+from resleak.ui.cli import console
+
+if TYPE_CHECKING:
+    from resleak.captures.frames import Captures
+    from resleak.workload.resolve import Workload
+
+OK, NOT_AS_DECLARED, CANNOT, INTERRUPTED = 0, 1, 2, 130
+
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the captures.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+class Panel(StrEnum):
+    """The headings of the help, in their order; each module of commands has one."""
+
+    OWN = "Your own code"
+    SCENARIOS = "Scenarios"
+    VERDICTS = "Verdicts"
+    STACKS = "Stacks"
+    NOTEBOOKS = "Notebooks and reports"
+
+
+def run_capture(scenario: str, out: Path, **options: Any) -> list[Path]:
+    """Capture with a progress bar on standard error."""
+    from resleak.harness import runner
+
+    with console.progress() as progress:
+        return runner.capture(scenario, out=out, progress=progress, **options)
+
+
+def captures_of(what: str, out: Path) -> Captures:
+    """Load the captures of a folder, a log, or a scenario, which is captured if it never was."""
+    from resleak.captures import storage
+
+    path = Path(what)
+    is_log = path.is_file() and path.suffix != ".py"
+    if is_log or (path.is_dir() and storage.folders(path)):
+        return load(what)
+    name = locate(what).name
+    if not is_stored(name, out):
+        capture_first(what, out)
+    return load(out / name)
+
+
+def capture_first(what: str, out: Path) -> None:
+    """Capture, and say that it had to be done."""
+    console.say(f"nothing is stored for {what} in {shown(out)}: capturing it first")
+    run_capture(what, out)
+
+
+def locate(what: str) -> Workload:
+    """Find a scenario by its name, or any other workload, without importing it."""
+    from resleak.workload import resolve
+
+    return resolve.find(what)
+
+
+def is_stored(name: str, out: Path) -> bool:
+    """Tell whether a scenario has a complete capture."""
+    from resleak.captures import storage
+
+    manifests = map(storage.read_manifest, storage.folders(out / name))
+    return any(manifest["status"] == "complete" for manifest in manifests)
+
+
+def load(folder: Path | str) -> Captures:
+    """Load all captures at or below a folder."""
+    from resleak.captures import frames  # pandas: a name that does not exist is told without it
+
+    return frames.load(folder)
+
+
+def key_values(given: Iterable[str] | None) -> dict[str, str]:
+    """Read ``KEY=VALUE`` options."""
+    found = [text.partition("=") for text in given or ()]
+    for key, equals, _ in found:
+        if not key or not equals:
+            raise ScenarioError(f"{key!r} sets nothing; write KEY=VALUE")
+    return {key: value for key, _, value in found}
+
+
+def seconds(text: str) -> float:
+    """Read a time such as ``90s``, ``5m`` or ``1h`` in seconds."""
+    number, unit = text[:-1], text[-1:]
+    try:
+        return float(number) * {"s": 1, "m": 60, "h": 3600}[unit]
+    except (ValueError, KeyError):
+        raise ScenarioError(f"{text!r} is no time; write 90s, 5m or 1h") from None
+
+
+def find_notebook(name: str) -> Path:
+    """Return where a notebook of the repository is."""
+    return project(Path("notebooks", name)) / "notebooks" / name
+
+
+def kept_captures() -> Path:
+    """Return the folder of the captures that come with the repository."""
+    return project(Path("data", "captures")) / "data" / "captures"
+
+
+def project(part: Path) -> Path:
+    """Return the folder that has a part of the repository: this one, the clone, or the package."""
+    for root in (Path(), Path(__file__).parents[3], Path(__file__).parents[2]):
+        if (root / part).exists():
+            return root
+    raise ShareError(f"there is no {part} here; run this in a clone of the repository")
+
+
+def shown(path: Path) -> str:
+    """Write a path as short as it can be understood from here."""
+    absolute = path.resolve()
+    return str(absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else path)
+
+
+def print_json(value: Any) -> None:
+    """Print what a program reads."""
+    print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))

@@ -1,0 +1,100 @@
+"""Open captures of other programs, and write stacks for other viewers."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from resleak.errors import ShareError, StoreError
+from resleak.ui.cli import console
+from resleak.ui.cli._common import AsJson, Panel, load, print_json, shown
+
+if TYPE_CHECKING:
+    from resleak.analysis.stacks.allocation_sites import Tables
+
+PANEL = Panel.STACKS
+app = typer.Typer()
+
+
+@app.command("open")
+def open_file(
+    what: Annotated[Path, typer.Argument(metavar="FILE", help="A file that memray wrote.")],
+    file: Annotated[
+        Path | None, typer.Option("-o", metavar="OUT", help="Write an HTML report, too.")
+    ] = None,
+    as_json: AsJson = False,
+    top: Annotated[int, typer.Option(metavar="N", min=1, help="How many lines to show.")] = 10,
+    fresh: Annotated[bool, typer.Option(help="Read it again, whatever is kept.")] = False,
+) -> None:
+    """Open a memray capture of any program: what grew, where, and how far to trust it."""
+    from resleak.analysis import memray_file
+
+    # What prints, and writes the report, is loaded while another process reads.
+    modules = ["rich.table", *(["resleak.report.memray_page"] if file is not None else [])]
+    threading.Thread(target=lambda: list(map(importlib.import_module, modules))).start()
+    with console.working(f"reading {what.name}"):
+        opened = memray_file.open_memray(what, fresh=fresh)
+    print_json(opened.to_dict(top)) if as_json else console.show_recording(opened, top)
+    if file is not None:
+        from resleak.report import memray_page as pages
+
+        console.say(f"written: {shown(pages.write(opened, file, top=top))}")
+
+
+@app.command()
+def export(
+    what: Annotated[
+        str, typer.Argument(metavar="DIR|FILE", help="Captures of one variant, or a capture file.")
+    ],
+    kind: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="speedscope|collapsed|pprof|parquet|csv|prometheus",
+            help="The format; of the last three, the gauges are written.",
+        ),
+    ] = "speedscope",
+    file: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Where to write.")] = None,
+) -> None:
+    """Write the stacks that grew for another viewer, or the gauges for another tool."""
+    from resleak.analysis.stacks import export as exports
+    from resleak.analysis.stacks import profile
+
+    if kind not in exports.FORMATS:
+        console.out(shown(_export_gauges(what, kind, file)))
+        return
+
+    captures, name = _to_export(what)
+    found = profile(captures)
+    if not found.captures:
+        raise StoreError(f"{what} has no stacks of two steady marks: capture it with memray")
+    console.out(shown(exports.write(found, kind, file, name)))
+
+
+def _export_gauges(what: str, kind: str, file: Path | None) -> Path:
+    from resleak.analysis.stacks import export as exports
+    from resleak.captures import export as curves
+
+    if kind not in curves.FORMATS:
+        known = ", ".join((*exports.FORMATS, *curves.FORMATS))
+        raise ShareError(f"there is no format {kind!r}; choose {known}")
+    found = load(what)
+    return curves.write(found, kind, file, found[0].scenario.replace("/", "-"))
+
+
+def _to_export(what: str) -> tuple[Sequence[Tables], str]:
+    """Return the captures of one variant, or one of any program, and a name for them."""
+    if Path(what).is_file():
+        from resleak.analysis import memray_file
+
+        return [memray_file.open_memray(what)], Path(what).stem
+    found = load(what)
+    names = list(dict.fromkeys(f"{c.scenario} {c.variant}" for c in found))
+    if len(names) > 1:
+        raise StoreError(f"{what} has {', '.join(names)}: name the folder of one of them")
+    return found, names[0].replace("/", "-").replace(" ", "-")

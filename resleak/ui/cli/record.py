@@ -1,0 +1,172 @@
+"""Record a command with its children, under load."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from resleak.ui.cli import console
+from resleak.ui.cli._common import NOT_AS_DECLARED, AsJson, Out, Panel
+from resleak.ui.cli.watch import BudgetFile, Every, For, Name, StopOn, follow, in_seconds
+
+if TYPE_CHECKING:
+    from resleak.harness.sampler import Observer
+
+PANEL = Panel.OWN
+app = typer.Typer()
+
+#: How long a load waits for the command to listen.
+_LISTENING_S, _POLL_S = 10.0, 0.1
+#: Where a command names what it runs.
+_FIRST_WORDS = 4
+
+
+@dataclass
+class _Course:
+    """The phases of a recording: warm-up, steady, and settling once the load has stopped."""
+
+    observer: Observer
+    warmup_s: float | None
+    settle_s: float
+    load: subprocess.Popen[bytes] | None
+    settles: float = field(default=float("inf"))
+
+    def over(self) -> bool:
+        """Go on to the next phase when its time has come; tell whether the last one is over."""
+        now = self.observer.elapsed_s
+        if self.warmup_s is not None and now >= self.warmup_s:
+            self.observer.begin("steady")
+        if (
+            self.load is not None
+            and self.load.poll() is not None
+            and self.observer.phase != "settle"
+        ):
+            self.observer.begin("settle")
+            self.settles = now + self.settle_s
+        return now >= self.settles
+
+
+@app.command()
+def record(
+    command: Annotated[
+        list[str], typer.Argument(metavar="-- COMMAND ...", help="What to start and to watch.")
+    ],
+    load: Annotated[
+        str | None,
+        typer.Option(metavar="CMD", help="Start this beside it; when it ends, so does all."),
+    ] = None,
+    load_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Request this again and again; rates are per request."),
+    ] = None,
+    warmup: Annotated[
+        str, typer.Option(metavar="S|signal", help="Do not judge the first S, or before SIGUSR1.")
+    ] = "",
+    settle: Annotated[
+        float | None,
+        typer.Option(metavar="S", parser=in_seconds, help="Read on once the load has ended."),
+    ] = None,
+    memray: Annotated[bool, typer.Option("--memray", help="Find the lines, too.")] = False,
+    name: Name = "",
+    every: Every = 1.0,
+    duration: For = None,
+    out: Out = Path("captures"),
+    budget_file: BudgetFile = None,
+    stop_on: StopOn = None,
+    as_json: AsJson = False,
+) -> None:
+    """Start a command, watch it and each process it starts, and end it in good order.
+
+    Ends with the command, with its load, after --for, at a breach, or with Ctrl-C. SIGUSR1 to
+    resleak ends the warm-up.
+    """
+    from resleak.analysis import budgets, statistics
+    from resleak.experiments.watch import (
+        Watch,  # what is slow to load comes first: the command does not wait
+    )
+    from resleak.harness import command as commands
+    from resleak.harness import process_gauges
+    from resleak.harness.sampler import Observer
+
+    limits = budgets.read(budget_file)
+    statistics.load()
+    name, file = name or _name(command), out / "memray.bin"
+    if memray:
+        out.mkdir(parents=True, exist_ok=True)
+        command = commands.under_memray(command, file)
+        console.say("under memray the gauges read more than without: it has a few MiB and a thread")
+    with ExitStack() as stack:
+        process = stack.enter_context(commands.running(command))
+        steps = _load_of_url(stack, load_url)
+        beside = _load_of_command(stack, load, process)
+        how = {"phase": "warmup" if warmup else "steady", **steps}
+        title = f"{name}, process {process.pid}"
+        observer = Observer(process_gauges.Outside.of(process.pid), name, title, every, **how)
+        first = None if warmup in ("", "signal") else in_seconds(warmup)
+        course = _Course(observer, first, settle or 0.0, beside)
+        watching = Watch(observer, duration, tuple(stop_on or ()), limits, course.over)
+        with _on_signal(lambda: observer.begin("steady")):
+            code = follow(watching, out, as_json=as_json, code=process.poll)
+    if memray:
+        _show_lines(file, as_json=as_json)
+    raise typer.Exit(code or (NOT_AS_DECLARED if observer.exit["code"] else code))
+
+
+def _name(command: list[str]) -> str:
+    """Return the name of a command's program, module or first file: other words may be secrets."""
+    modules = [after for word, after in pairwise(command[:_FIRST_WORDS]) if word == "-m"]
+    files = [Path(word).stem for word in command[:_FIRST_WORDS] if word.endswith(".py")]
+    return [*modules, *files, Path(command[0]).name][0]
+
+
+def _load_of_url(stack: ExitStack, url: str | None) -> dict[str, Any]:
+    if url is None:
+        return {}
+    from resleak.harness.http_load import UrlLoad
+
+    load = stack.enter_context(UrlLoad(url))
+    return {"steps": load.count, "per": "request"}
+
+
+def _load_of_command(
+    stack: ExitStack, load: str | None, process: subprocess.Popen[bytes]
+) -> subprocess.Popen[bytes] | None:
+    """Start the load once the command listens, or soon after if it never does."""
+    if load is None:
+        return None
+    from resleak.harness import command as commands
+    from resleak.harness import process_gauges
+
+    until = time.monotonic() + _LISTENING_S
+    view = process_gauges.Outside(process.pid)
+    while time.monotonic() < until and process.poll() is None:
+        if view.full(children=False).get("sockets_listen"):
+            break
+        time.sleep(_POLL_S)
+    return stack.enter_context(commands.running(shlex.split(load)))
+
+
+@contextmanager
+def _on_signal(action: Callable[[], None]) -> Iterator[None]:
+    before = signal.signal(signal.SIGUSR1, lambda *_: action())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def _show_lines(file: Path, *, as_json: bool) -> None:
+    from resleak.analysis import memray_file
+    from resleak.ui.cli.watch import show_lines
+
+    show_lines(lambda: memray_file.open_memray(file, fresh=True), as_json=as_json)

@@ -1,0 +1,133 @@
+"""Share a notebook as one file, and open JupyterLab."""
+
+from __future__ import annotations
+
+import ast
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from resleak.errors import ShareError
+from resleak.ui.cli import console
+from resleak.ui.cli._common import (
+    Panel,
+    capture_first,
+    find_notebook,
+    is_stored,
+    key_values,
+    load,
+    locate,
+    shown,
+)
+
+PANEL = Panel.NOTEBOOKS
+app = typer.Typer()
+
+
+class Kind(StrEnum):
+    """What a report can be written as."""
+
+    HTML = "html"
+    MARKDOWN = "md"
+    PAPER = "pdf"
+
+
+@app.command()
+def share(
+    what: Annotated[
+        str, typer.Argument(metavar="NOTEBOOK|NAME|DIR", help="A notebook, scenario or captures.")
+    ],
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("-p", metavar="KEY=VALUE", help="Set a notebook's parameter; repeatable."),
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("-o", metavar="FILE", help="The file to write.")
+    ] = None,
+    kind: Annotated[
+        Kind | None,
+        typer.Option("--to", help="A page; a summary with pictures for an issue; paper."),
+    ] = None,
+    source: Annotated[
+        bool, typer.Option("--source", help="Keep the source lines that tracebacks quote.")
+    ] = False,
+) -> None:
+    """Write one file that opens offline and tells nothing private."""
+    from resleak.report import share as sharing
+
+    parameters = {key: _literal(value) for key, value in key_values(parameter).items()}
+    notebook, title = Path(what), ""
+    if notebook.suffix != ".ipynb":
+        notebook = find_notebook("10_investigate.ipynb")
+        title, parameters = _investigated(what, notebook.parent.parent, parameters)
+    target = _target(file, kind, Path(what).stem if not title else title.replace("/", "-"))
+    with console.working(f"executing {notebook.name}"):
+        written = sharing.share(notebook, target, parameters, title=title, source=source)
+    console.out(shown(written))
+
+
+def _target(file: Path | None, kind: Kind | None, name: str) -> Path:
+    if file is None:
+        return Path(f"{name}.{kind or Kind.HTML}")
+    if kind is None:
+        return file if file.suffix else file.with_suffix(".html")
+    if file.suffix and file.suffix != f".{kind}":
+        raise ShareError(f"--to {kind} and -o {file.name} disagree; leave one of them out")
+    return file.with_suffix(f".{kind}")
+
+
+def _investigated(
+    what: str, project: Path, parameters: dict[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """Return a name, and parameters of the notebook for any scenario: of captures, or of a name."""
+    folder = Path(what)
+    if folder.is_dir() and (found := load(folder)):
+        names = list(dict.fromkeys(capture.scenario for capture in found))
+        if len(names) > 1:
+            raise ShareError(f"{what} has {', '.join(names)}: name the folder of one of them")
+        place = folder.resolve()
+        return names[0], {"SCENARIO": place.name, "CAPTURES": str(place.parent), **parameters}
+    scenario = locate(what).name
+    if "CAPTURES" not in parameters:
+        parameters["CAPTURES"] = _where_captured(what, project)
+    return scenario, {"SCENARIO": scenario, **parameters}
+
+
+@app.command()
+def lab() -> None:
+    """Open JupyterLab on the first notebook."""
+    command = lab_command(find_notebook("00_start_here.ipynb").resolve())
+    sys.stdout.flush()
+    os.execv(command[0], command)
+
+
+def lab_command(notebook: Path) -> list[str]:
+    """Return what starts JupyterLab, for this machine alone, on a notebook of a project."""
+    command = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1"]
+    command += [f"--ServerApp.root_dir={notebook.parent.parent}"]
+    command += [f"--LabApp.default_url=/lab/tree/notebooks/{notebook.name}"]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:  # a container: there is no other user
+        command += ["--allow-root"]
+    return command
+
+
+def _where_captured(what: str, project: Path) -> str:
+    """Return the folder that holds captures of a scenario: here, the repository's, or new ones."""
+    here, kept = Path("captures"), project / "data" / "captures"
+    name = locate(what).name
+    found = next((folder for folder in (here, kept) if is_stored(name, folder)), None)
+    if found is None:
+        capture_first(what, here)
+    return str((found or here).resolve())
+
+
+def _literal(text: str) -> Any:
+    """Read a notebook's parameter as a Python literal, and as text if it is none."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text

@@ -1,0 +1,171 @@
+"""Watch a process that runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from resleak import formatting
+from resleak.errors import ProcessError, ResleakError
+from resleak.ui.cli import console
+from resleak.ui.cli._common import NOT_AS_DECLARED, OK, AsJson, Out, Panel, shown
+
+if TYPE_CHECKING:
+    from resleak.analysis.memray_file import Recording
+    from resleak.experiments.watch import Watch
+
+PANEL = Panel.OWN
+app = typer.Typer()
+
+#: A watch was ended by what it was told to end at.
+BREACH = 3
+
+
+def in_seconds(text: str) -> float:
+    """Read a span of time, or refuse it in one line."""
+    try:
+        return formatting.seconds(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no time; write 90, 90s, 15m or 2h") from None
+
+
+def _breaches(text: str) -> str:
+    if text not in ("leak", "budget"):
+        raise typer.BadParameter(f"{text!r} ends no watch; choose leak or budget")
+    return text
+
+
+Every = Annotated[
+    float, typer.Option("--every", metavar="S", min=0.05, help="Seconds between two readings.")
+]
+For = Annotated[
+    float | None,
+    typer.Option("--for", metavar="DURATION", parser=in_seconds, help="End after 90s, 15m, 2h ..."),
+]
+Name = Annotated[str, typer.Option("--name", metavar="NAME", help="What the captures are called.")]
+BudgetFile = Annotated[
+    Path | None, typer.Option("--budgets", metavar="FILE", help="Your own budgets, a TOML file.")
+]
+StopOn = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="leak|budget",
+        parser=_breaches,
+        help="End with exit code 3 at a proven leak, or at a budget that does not hold; "
+        "repeatable.",
+    ),
+]
+
+
+@app.command()
+def watch(
+    pid: Annotated[int, typer.Argument(metavar="PID", help="The number of a process.")],
+    every: Every = 1.0,
+    duration: For = None,
+    name: Name = "",
+    out: Out = Path("captures"),
+    budget_file: BudgetFile = None,
+    stop_on: StopOn = None,
+    attach: Annotated[
+        int | None,
+        typer.Option(
+            metavar="S", min=1, help="At the end track its allocations with memray for S seconds."
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Attach without asking.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Watch a running process from outside: verdicts, and when its limits will be reached.
+
+    Ends with the process, after --for, at a breach (exit code 3), or with Ctrl-C. What was read is
+    kept as captures in any case; `resleak judge DIR` judges them again.
+    """
+    from resleak.analysis import budgets, memray_file
+    from resleak.harness import memray_attach as attaching
+    from resleak.harness import process_gauges
+
+    limits = budgets.read(budget_file)
+    process = process_gauges.Outside.of(pid)
+    if attach is not None:
+        attaching.check(process)
+        _agreed(attaching.consequences(attach), yes)
+    from resleak.experiments.watch import Watch
+    from resleak.harness.sampler import Observer
+
+    name = name or f"{process.name}-{pid}"
+    title = f"{process.name}, process {pid}, watched from outside"
+    observer = Observer(process, name, title, every)
+    watching = Watch(observer, duration, tuple(stop_on or ()), limits)
+    code = follow(watching, out, as_json=as_json)
+    if attach is not None:
+        file, seconds = out / name / "memray.bin", attach
+        show_lines(
+            lambda: memray_file.open_memray(attaching.attach(process, file, seconds), fresh=True),
+            as_json=as_json,
+        )
+    raise typer.Exit(code)
+
+
+def follow(
+    watching: Watch, out: Path, *, as_json: bool, code: Callable[[], int | None] = lambda: None
+) -> int:
+    """Show a watch until it ends, store what was read, and return the exit code.
+
+    What was read is stored after an interrupt, too. `code` tells the exit code of a process that
+    has ended, where that is known.
+    """
+    from resleak.ui.cli.watch_display import ticker
+
+    observer = watching.observer
+    with ticker(observer.title, as_json=as_json) as show:
+        try:
+            watching.run(show.look, lambda: show.tick(observer.elapsed_s, observer.readings))
+        finally:
+            observer.exit["code"] = code()
+            folder = observer.write(out) if observer.readings else out
+            last = watching.look() if observer.readings else None
+            show.end(last, _told(watching, folder))
+    if watching.breach:
+        return BREACH
+    return NOT_AS_DECLARED if last and (last.leaks or last.overspent) else OK
+
+
+def _told(watching: Watch, folder: Path) -> str:
+    observer = watching.observer
+    lasted = f"{formatting.duration(observer.elapsed_s)} and {observer.readings} readings"
+    if watching.breach:
+        why = f"ended by a breach ({watching.breach})"
+    elif observer.exit["status"] == "exited":
+        known = observer.exit["code"]
+        why = f"the process has ended{'' if known is None else f' with code {known}'}"
+    else:
+        why = "the process still runs"
+    return f"{why}, after {lasted}; kept in {shown(folder)}"
+
+
+def _agreed(consequences: str, yes: bool) -> None:
+    if yes:
+        console.say(consequences)
+    elif not sys.stdin.isatty():
+        raise ProcessError(f"{consequences}; add --yes if you want that")
+    elif not typer.confirm(f"{consequences}. Go on?", err=True):
+        raise typer.Exit(OK)
+
+
+def show_lines(opened: Callable[[], Recording], *, as_json: bool) -> None:
+    """Print the lines that a memory profile names; the captures are there also if it has none."""
+    try:
+        with console.working("memray"):
+            found = opened()
+    except ResleakError as error:
+        console.say(str(error))
+        return
+    if as_json:
+        console.out(json.dumps({"memray": found.to_dict()}, ensure_ascii=False))
+    else:
+        console.show_recording(found, 10)

@@ -1,0 +1,137 @@
+"""``%%resleak``: a notebook's cell as a workload, in fresh processes or here."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import shlex
+import tempfile
+import types
+import warnings
+from collections.abc import Callable
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any, NoReturn
+
+from IPython.core.interactiveshell import InteractiveShell
+
+from resleak.errors import CaptureError, ResleakError, ScenarioError
+from resleak.experiments.in_process import CAUTIONS, Measured, measure
+from resleak.experiments.investigate import Investigation, investigate
+from resleak.workload.resolve import Workload
+
+#: A whole cell as the step: it runs in one namespace again and again, its lines are the cell's.
+_WHOLE = """\
+_code = compile({source!r}, __file__, "exec")
+
+
+def step(_number):
+    exec(_code, globals())
+"""
+_STEPS = 240
+
+
+def register(shell: InteractiveShell) -> None:
+    """Add the magics to a shell: what ``%load_ext resleak`` does."""
+    # Captures are read when their figures are asked for: they stay as long as the kernel does.
+    folder = tempfile.TemporaryDirectory(prefix="resleak-")
+    places = (Path(folder.name, str(number)) for number in count())
+    magic = partial(_resleak, shell, places, folder)
+    magic.__doc__ = _resleak.__doc__
+    add: Any = shell.register_magic_function
+    add(magic, "cell", "resleak")
+
+
+class _Options(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ScenarioError(f"{message}; {' '.join(self.format_usage().split())}")
+
+
+def _resleak(
+    shell: Any, places: Any, _kept: object, line: str, cell: str
+) -> Investigation | Measured | None:
+    """Find out whether a cell leaks: ``%%resleak [--steps N] [--runs R] [--here] [--out DIR]``.
+
+    It is repeated in fresh processes and judged. If it defines ``step(i)``, that is the step, with
+    ``setup`` and ``teardown`` if there are any; else the whole cell is. A fresh process knows
+    nothing of the notebook's variables; with ``--here`` the cell is repeated in this kernel.
+    """
+    try:
+        options = _options(line)
+        if options.here:
+            return _here(shell, options, cell)
+        return _fresh(options, cell, next(places))
+    except ResleakError as error:
+        print(f"resleak: {_hint(error)}")
+        return None
+
+
+def _options(line: str) -> argparse.Namespace:
+    parser = _Options(prog="%%resleak", add_help=False)
+    parser.add_argument("--steps", type=int, default=_STEPS)
+    parser.add_argument("--runs", type=int)
+    parser.add_argument("--here", action="store_true")
+    parser.add_argument("--name", default="cell")
+    parser.add_argument("--out", type=Path)
+    return parser.parse_args(shlex.split(line))
+
+
+def _fresh(options: argparse.Namespace, cell: str, place: Path) -> Investigation:
+    _compiled(cell)
+    place.mkdir()
+    file = place / f"{options.name}.py"
+    file.write_text(cell if _defines_step(cell) else _WHOLE.format(source=cell), "utf-8")
+    work = Workload("file", str(file), options.name, file, place, (place, Path.cwd()))
+    out = options.out or place / "captures"
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        found = investigate(work, steps=options.steps, runs=options.runs, out=out)
+    for warning in told:
+        print(f"resleak: {warning.message}")
+    return found
+
+
+def _here(shell: Any, options: argparse.Namespace, cell: str) -> Measured:
+    print("\n".join((*CAUTIONS, "what the cell leaves behind stays in this kernel")))
+    step = _step(shell, cell)
+    with measure(options.name) as measured:
+        for number in measured.steps(options.steps):
+            step(number)
+    if options.out:
+        measured.save(options.out)
+    return measured
+
+
+def _step(shell: Any, cell: str) -> Callable[[int], Any]:
+    names: dict[str, Any] = shell.user_ns
+    code = _compiled(shell.transform_cell(cell))
+    if not _defines_step(cell):
+        return lambda _number: exec(code, names)
+    exec(code, names)
+    step: Callable[[int], Any] = names["step"]
+    return step
+
+
+def _compiled(cell: str) -> types.CodeType:
+    try:
+        return compile(cell, "<cell>", "exec")
+    except SyntaxError as error:
+        raise ScenarioError(
+            f"line {error.lineno} of the cell is no Python ({error.msg}); a fresh process knows "
+            "neither magics nor shell commands"
+        ) from None
+
+
+def _defines_step(cell: str) -> bool:
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return any(isinstance(node, functions) and node.name == "step" for node in ast.parse(cell).body)
+
+
+def _hint(error: ResleakError) -> str:
+    if isinstance(error, CaptureError) and "NameError" in str(error):
+        return (
+            f"{error}; a fresh process has none of the notebook's variables: define it in the "
+            "cell, or measure with --here"
+        )
+    return str(error)

@@ -1,0 +1,210 @@
+"""What can be chosen in the panel: scenarios by searching, and parameters with their bounds."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Literal
+
+from resleak.errors import ScenarioError
+from resleak.harness.plan import PROFILES
+from resleak.harness.spawn import describe
+from resleak.workload import catalog, resolve
+from resleak.workload.scenario import BROKEN, HANGS, SCALES
+
+#: A parameter may be set up to so many times what its file declares.
+_AT_MOST = 10
+#: Words that people use for a kind of fault, by the word that a file declares.
+_KINDS = {BROKEN: "broken limit", HANGS: "hang", SCALES: "scaling cost"}
+
+Declared = Mapping[str, Any]
+
+
+@cache
+def everything() -> tuple[Declared, ...]:
+    """Return what every scenario in the package declares, sorted by name."""
+    return tuple(one.describe() for one in catalog.scan())
+
+
+def declared(name: str) -> Declared:
+    """Return what one scenario declares, by its name or by the path of any file of steps.
+
+    Raises
+    ------
+    ScenarioError
+        If there is none, or the file cannot be used.
+    """
+    found = resolve.find(name)
+    ours = next((one for one in everything() if one["name"] == found.name), None)
+    if ours is not None and found.file.is_relative_to(catalog.ROOT):
+        return ours
+    return dict(describe(found)["scenario"])  # somebody's own file: not into this process
+
+
+def search(query: str, among: Iterable[Declared] | None = None) -> list[Declared]:
+    """Return the scenarios in which every word occurs, those that have it in their name first.
+
+    Parameters
+    ----------
+    query : str
+        Words, or parts of words, of the name, system, title, claim, seed, gauges, kind of fault
+        (``leak``, ``deferred``, ``broken``, ``hangs``, ``scales``), outcome or fix.
+    among : iterable of dict, optional
+        What scenarios declare; all of the package by default.
+    """
+    words = query.lower().split()
+    found = [one for one in among or everything() if all(word in _haystack(one) for word in words)]
+    return sorted(found, key=lambda one: not all(word in one["name"] for word in words))
+
+
+def _haystack(one: Declared) -> str:
+    plain = [one[key] or "" for key in ("name", "title", "claim", "seed", "outcome", "fix")]
+    named = [*one["gauges"], *(each["gauge"] for each in [*one["limits"], *one["sweeps"]])]
+    own = [gauge["name"] for gauge in one["own_gauges"]]
+    words = [word for v in one["variants"].values() for word in v["expect"].values()]
+    words += one["symptoms"].values()
+    kinds = [_KINDS.get(part.strip(), "") for word in words for part in word.split(",")]
+    control = [] if one["claim"] else ["control"]
+    return " ".join([*plain, *named, *own, *words, *kinds, *control]).lower()
+
+
+@dataclass(frozen=True)
+class Field:
+    """A parameter that can be set, and within which bounds.
+
+    Parameters
+    ----------
+    name : str
+        The parameter.
+    kind : {"flag", "whole", "real", "text", "value"}
+        A flag is True or False; a whole or real number has bounds; a text is taken as it is; a
+        value is written as a Python literal (a list, or a number where the default is None).
+    default : object
+        What the file declares.
+    low, high : float
+        Bounds of a number.
+    """
+
+    name: str
+    kind: Literal["flag", "whole", "real", "text", "value"]
+    default: Any
+    low: float = 0.0
+    high: float = 0.0
+
+    def read(self, value: Any) -> Any:
+        """Return the value as a run takes it.
+
+        Raises
+        ------
+        ScenarioError
+            If it is no value of this kind.
+        """
+        if self.kind != "value":
+            return value
+        try:
+            found = ast.literal_eval(str(value))
+        except (ValueError, SyntaxError):
+            raise ScenarioError(f"{self.name} takes {self._takes()}, not {value!r}") from None
+        if isinstance(self.default, (list, tuple)) and not isinstance(found, (list, tuple)):
+            raise ScenarioError(f"{self.name} takes {self._takes()}, not {value!r}")
+        return type(self.default)(found) if isinstance(self.default, (list, tuple)) else found
+
+    def _takes(self) -> str:
+        return "a list such as [1, 2]" if self.default is not None else "a number, or None"
+
+
+def fields(of: Declared) -> list[Field]:
+    """Return the parameters of a scenario, in the order in which they are declared."""
+    return [_field(name, value, of["soak"].get(name)) for name, value in of["params"].items()]
+
+
+def _field(name: str, default: Any, soak: Any) -> Field:
+    if isinstance(default, bool):
+        return Field(name, "flag", default)
+    if isinstance(default, (int, float)):
+        most = max(abs(default), soak if isinstance(soak, (int, float)) else 0)
+        low = -_AT_MOST * most if default < 0 else min(1, default)
+        kind: Literal["whole", "real"] = "whole" if isinstance(default, int) else "real"
+        return Field(name, kind, default, 0.0 if kind == "real" else low, _AT_MOST * most or 100)
+    return Field(name, "text" if isinstance(default, str) else "value", default)
+
+
+@dataclass
+class Choice:
+    """What to run: a scenario, its variants, how much of it, with which parameters.
+
+    Parameters
+    ----------
+    declared : dict
+        What the scenario's file declares.
+    source : str
+        Its name, or the path of its file.
+    variants : list of str
+        Which of them; at least one.
+    profile : str
+        One of `resleak.harness.plan.PROFILES`.
+    runs, steps : int, optional
+        Instead of the profile's.
+    stacks : bool
+        Whether to run once more under the memory profiler.
+    params : dict
+        Parameters that differ from what is declared.
+    """
+
+    declared: Declared
+    source: str
+    variants: list[str]
+    profile: str = "quick"
+    runs: int | None = None
+    steps: int | None = None
+    stacks: bool = True
+    params: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, name: str) -> Choice:
+        """Return what is run if nothing else is chosen.
+
+        Raises
+        ------
+        ScenarioError
+            If there is no such scenario.
+        """
+        found = declared(name)
+        source = name if name.endswith(".py") else found["name"]
+        return cls(found, source, list(found["variants"]))
+
+    @property
+    def warmup(self) -> int:
+        """Steps of each run before the measured ones."""
+        return int(min(self.declared["warmup"], self.measured))
+
+    @property
+    def measured(self) -> int:
+        """Measured steps of each run."""
+        return int(self.steps or self.declared["steps"] * PROFILES[self.profile].steps)
+
+    def options(self) -> dict[str, Any]:
+        """Return the arguments of `resleak.capture`, but for where and how to report.
+
+        Raises
+        ------
+        ScenarioError
+            If no variant is chosen.
+        """
+        if not self.variants:
+            raise ScenarioError("no variant is chosen: choose at least one")
+        names = ("variants", "runs", "steps", "profile", "params", "stacks")
+        return {"scenario": self.source} | {name: getattr(self, name) for name in names}
+
+    @property
+    def command(self) -> str:
+        """The same on the command line."""
+        words = ["resleak capture", self.source, f"--profile {self.profile}"]
+        chosen = self.variants if set(self.variants) != set(self.declared["variants"]) else []
+        words += [f"--variant {name}" for name in chosen]
+        words += [
+            f"--{name} {getattr(self, name)}" for name in ("runs", "steps") if getattr(self, name)
+        ]
+        return " ".join(words + [f"--set {key}={value}" for key, value in self.params.items()])

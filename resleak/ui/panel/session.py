@@ -1,0 +1,178 @@
+"""One run of a scenario from the panel: started, followed, stopped, judged; no widget in it."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from resleak.analysis.verdicts import Judgement, judge
+from resleak.captures.frames import Captures
+from resleak.errors import ResleakError
+from resleak.harness.runner import capture
+from resleak.ui.panel.choices import Choice
+from resleak.ui.panel.live_trace import Live, stored
+
+State = Literal["ready", "running", "stopping", "done", "stopped", "failed"]
+#: Before this share is done, nothing is said of the time left.
+_TOO_EARLY = 0.03
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where a session is.
+
+    Attributes
+    ----------
+    state : str
+        ``ready``, ``running``, ``stopping``, ``done``, ``stopped`` or ``failed``.
+    done, total : int
+        Steps over all runs.
+    left_s : float, optional
+        Seconds that the rest will take, as far as one can tell.
+    error : str
+        One line, if it failed.
+    """
+
+    state: State = "ready"
+    done: int = 0
+    total: int = 0
+    left_s: float | None = None
+    error: str = ""
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is still running."""
+        return self.state in ("running", "stopping")
+
+    def __str__(self) -> str:
+        steps = f"{self.done} of {self.total} steps" if self.total else "starting"
+        left = f"{steps}, {_duration(self.left_s)} left" if self.left_s is not None else steps
+        return {
+            "ready": "Nothing has run yet.",
+            "running": f"Running: {left}.",
+            "stopping": "Stopping …",
+            "done": f"Done: {steps}.",
+            "stopped": f"Stopped after {steps}; what was captured is kept.",
+            "failed": self.error,
+        }[self.state]
+
+
+class Session:
+    """One run of what was chosen, in child processes, followed from a thread.
+
+    Parameters
+    ----------
+    choice : Choice
+        What to run.
+    root : Path
+        Folder for captures; the session makes one of its own in it, named by the time.
+    """
+
+    def __init__(self, choice: Choice, root: Path) -> None:
+        self.choice = choice
+        self.folder = root / f"{datetime.now(UTC):%Y-%m-%d-%H%M%S-%f}"
+        self.live = Live(self.folder, choice.declared)
+        self._stop, self._began, self._lock = threading.Event(), 0.0, threading.Lock()
+        self._status = Status()
+        self._thread = threading.Thread(target=self._run, name="resleak-panel", daemon=True)
+
+    @property
+    def status(self) -> Status:
+        """Where it is now."""
+        with self._lock:
+            return self._status
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._began = time.monotonic()
+        self._set(Status("running"))
+        _at_exit(self)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask for the end: all processes are killed, what they recorded is kept."""
+        if self.status.busy:
+            self._set(Status("stopping", self.status.done, self.status.total))
+            self._stop.set()
+
+    def wait(self, timeout_s: float | None = None) -> Status:
+        """Wait for the end and return how it ended."""
+        self._thread.join(timeout_s)
+        return self.status
+
+    def readings(self) -> Iterator[Status]:
+        """Yield the status until nothing runs any more, the last one included."""
+        while (now := self.status).busy:
+            yield now
+            self._thread.join(0.15)
+        yield now
+
+    def captures(self) -> Captures:
+        """Return what was captured whole."""
+        return stored(self.folder)
+
+    def judgement(self) -> Judgement | None:
+        """Return all that is found of the whole captures; None if there is not one with gauges."""
+        whole = self.captures()
+        return judge(whole) if len(whole.select(instrument="gauges")) else None
+
+    def verdicts(self) -> pd.DataFrame:
+        """Return the verdicts on all readings, of stopped runs too."""
+        return self.live.judge(self.live.read())
+
+    def _run(self) -> None:
+        try:
+            options = self.choice.options()
+            capture(**options, out=self.folder, progress=self._progress, stop=self._stop)
+        except KeyboardInterrupt:  # what a capture that was stopped ends with
+            self._ended("stopped")
+        except ResleakError as error:
+            self._ended("failed", str(error))
+        except Exception as error:  # whatever it is, the panel says so and lives on
+            self._ended("failed", f"{type(error).__name__}: {error}")
+        else:
+            self._ended("done")
+
+    def _progress(self, _label: str, done: int, total: int) -> None:
+        if self.status.state == "running":
+            share, took = done / max(total, 1), time.monotonic() - self._began
+            left = took * (1 - share) / share if share > _TOO_EARLY else None
+            self._set(Status("running", done, total, left))
+
+    def _ended(self, state: State, error: str = "") -> None:
+        now = self.status
+        one_line = " ".join(error.split())
+        done = now.total if state == "done" else now.done
+        self._set(Status(state, done, now.total, error=one_line))
+
+    def _set(self, status: Status) -> None:
+        with self._lock:
+            self._status = status
+
+
+def _at_exit(session: Session) -> None:
+    """Stop a session when the interpreter ends, which else waits for it: a pool is joined first."""
+    alive = weakref.ref(session)
+
+    def stop() -> None:
+        if found := alive():
+            found.stop()
+
+    # `atexit` comes too late: it is only asked once the pools of all threads have been joined.
+    getattr(threading, "_register_atexit", atexit.register)(stop)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{max(1, round(seconds))} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 10 else f"{minutes} min"

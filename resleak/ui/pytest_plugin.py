@@ -1,0 +1,163 @@
+"""Tests that must not leak: a marked test is repeated in fresh processes, and judged.
+
+pytest loads this module at every start: it imports nothing but pytest until a marked test runs.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from resleak.experiments.in_process import Measured
+    from resleak.ui.pytest_suite import Suite
+
+_MARK = "resleak(steps=200, runs=3, lines=True, fds=0, heap='16 B/step', ...)"
+#: Set in a measured process: there a marked test is a test like any other.
+_MEASURED = "RESLEAK_MEASURED"
+_suite = pytest.StashKey["Suite"]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options."""
+    group = parser.getgroup("resleak", "tests that must not leak")
+    group.addoption(
+        "--resleak-out", metavar="DIR", type=Path, help="Keep captures and a report there."
+    )
+    group.addoption(
+        "--resleak-baseline",
+        metavar="DIR",
+        type=Path,
+        help="Compare with captures kept by --resleak-out: a fix must stay fixed.",
+    )
+    group.addoption(
+        "--resleak-strict", action="store_true", help="Let what could not be decided fail."
+    )
+    group.addoption(
+        "--resleak-skip", action="store_true", help="Run marked tests once, without measuring."
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the mark."""
+    config.addinivalue_line(
+        "markers",
+        f"{_MARK}: repeat the test in fresh processes; it fails if a gauge grows by more a step",
+    )
+
+
+def _measures(config: pytest.Config) -> bool:
+    return not (config.getoption("resleak_skip") or os.environ.get(_MEASURED))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put what measures in the place of each marked test."""
+    if not _measures(config):
+        return
+    for index, item in enumerate(items):
+        mark = item.get_closest_marker("resleak")
+        if mark is not None and isinstance(item, pytest.Function):
+            items[index] = LeakItem.standing_for(item, mark)
+
+
+class LeakItem(pytest.Item):
+    """Stands for a marked test: its fixtures are set up in the measured processes alone."""
+
+    def __init__(self, *, mark: pytest.Mark, **more: Any) -> None:
+        super().__init__(**more)
+        self.mark = mark
+
+    @classmethod
+    def standing_for(cls, item: pytest.Function, mark: pytest.Mark) -> LeakItem:
+        """Return an item of the same name, place and marks as a test."""
+        assert item.parent is not None
+        made: LeakItem = cls.from_parent(item.parent, name=item.name, mark=mark)
+        made.own_markers = list(item.own_markers)
+        made.keywords.update(item.keywords)
+        made.obj = item.obj  # type: ignore[attr-defined]
+        made._location = item.location  # type: ignore[attr-defined]
+        return made
+
+    def runtest(self) -> None:
+        """Measure and judge the test."""
+        if self.mark.args:
+            raise pytest.UsageError(f"{self.nodeid}: write {_MARK}")
+        checked = suite(self.config).check(self.nodeid, self.mark.kwargs)
+        outcome, undecided = checked.held.outcome, checked.held.undecided
+        if outcome == "inconclusive" and not self.config.getoption("resleak_strict"):
+            pytest.skip(f"inconclusive: {'; '.join(undecided)}")
+        if outcome != "holds":
+            raise LeakError(checked.text)
+
+    def repr_failure(self, excinfo: Any, style: Any = None) -> Any:
+        """Tell a leak in words: there is nothing to trace."""
+        from resleak.errors import ResleakError
+
+        if isinstance(excinfo.value, (LeakError, ResleakError)):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Any, int | None, str]:
+        """Return where the test stands."""
+        file, line, name = self._location  # type: ignore[attr-defined]
+        return Path(self.config.rootpath, file), line, name
+
+
+class LeakError(AssertionError):
+    """A test leaks, or could not be decided where it has to be."""
+
+
+def suite(config: pytest.Config) -> Suite:
+    """Return what measures the tests of this session."""
+    if _suite not in config.stash:
+        from resleak.ui.pytest_suite import Suite
+
+        options = (config.getoption(f"resleak_{name}") for name in ("out", "baseline"))
+        config.stash[_suite] = Suite(config.rootpath, *options)
+    return config.stash[_suite]
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Print one line for each test that was measured."""
+    if _suite in config.stash:
+        terminalreporter.section("resleak")
+        for line in config.stash[_suite].summary():
+            terminalreporter.line(line)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Write the report and leave nothing else behind."""
+    if _suite in config.stash:
+        config.stash[_suite].close()
+
+
+@pytest.fixture
+def resleak(request: pytest.FixtureRequest) -> Iterator[Measured]:
+    """Measure a part of a test within its own process: ``for i in resleak.steps(200): ...``.
+
+    When the test is through it fails if any gauge leaks. `resleak.measure` says what it cannot see.
+    """
+    from resleak.experiments.in_process import measure
+
+    with measure(request.node.name) as measured:
+        yield measured
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Judge what the fixture measured, once the test itself is through."""
+    yield
+    measured = getattr(item, "funcargs", {}).get("resleak")
+    if measured is not None:
+        from resleak.analysis.held import hold
+
+        held = hold(measured.judged, {})
+        strict = item.config.getoption("resleak_strict")
+        if held.outcome == "broken" or (strict and held.outcome == "inconclusive"):
+            pytest.fail("\n".join([*held.broken, *held.undecided]), pytrace=False)

@@ -1,0 +1,179 @@
+"""Measure the marked tests of a pytest session, and keep what a build server should keep."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from resleak.analysis import comparison, held, verdicts
+from resleak.analysis.held import Held
+from resleak.captures import frames, storage
+from resleak.errors import BudgetError, StoreError
+from resleak.experiments.investigate import Investigation, investigated
+from resleak.harness import runner
+from resleak.harness.process_gauges import BUILTIN
+
+_STEPS, _RUNS = 200, 3
+_CAPTURES = "captures"
+#: Which gauges an instrument can explain.
+_EXPLAINED = {
+    "memray": {name for name, gauge in BUILTIN.items() if gauge.family in ("memory", "objects")},
+    "handles": {name for name, gauge in BUILTIN.items() if gauge.family == "handles"},
+}
+_SIGNS = {"holds": "✓", "broken": "✗", "inconclusive": "?"}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What became of one test."""
+
+    nodeid: str
+    steps: int
+    runs: int
+    held: Held
+    line: str
+    judgement: Mapping[str, Any]
+
+    @property
+    def text(self) -> str:
+        """What a person reads when it fails."""
+        asked = f"seen in {self.runs} runs of {self.steps} steps"
+        found = [*self.held.broken, *self.held.undecided, self.line, asked]
+        return "\n".join(filter(None, found))
+
+    def summary(self) -> str:
+        """Return one line for a summary."""
+        first = (*self.held.broken, *self.held.undecided, *self.held.held)[:1]
+        return f"{_SIGNS[self.held.outcome]} {self.nodeid}: {self.held.outcome}, {first[0]}"
+
+
+class Suite:
+    """The marked tests of one session.
+
+    Parameters
+    ----------
+    root : Path
+        The folder that node ids are relative to.
+    out : Path, optional
+        Where captures and the report are kept; without it they are removed in the end.
+    baseline : Path, optional
+        What an earlier session kept.
+    """
+
+    def __init__(self, root: Path, out: Path | None, baseline: Path | None) -> None:
+        if baseline is not None and not storage.folders(baseline):
+            raise StoreError(f"there are no captures in {baseline} to compare with")
+        self._root, self._out, self._baseline = root, out, baseline
+        self._folder = out or Path(tempfile.mkdtemp(prefix="resleak-"))
+        self._checked: list[Checked] = []
+
+    def check(self, nodeid: str, options: Mapping[str, Any]) -> Checked:
+        """Repeat one test in fresh processes, and hold what it takes against its mark.
+
+        Parameters
+        ----------
+        nodeid : str
+            The test.
+        options : mapping
+            The arguments of its mark: ``steps``, ``runs``, ``lines``, and gauges with what they
+            may grow by.
+
+        Raises
+        ------
+        BudgetError
+            If the mark makes no sense.
+        CaptureError, ScenarioError
+            If the test fails when it is repeated.
+        """
+        steps, runs, lines, allowed = _read(options)
+        target, out = f"{self._root / nodeid}", self._folder / _CAPTURES
+        made = runner.capture(target, steps=steps, runs=runs, stacks=False, out=out)
+        found = investigated(frames.Captures(map(frames.Capture, made)))
+        limits = held.hold(found.variant, allowed)
+        limits = replace(limits, broken=(*limits.broken, *self._worse(found.captures)))
+        line = self._line(target, steps, found) if limits.broken and lines else ""
+        checked = Checked(nodeid, steps, runs, limits, line, found.judgement.to_dict())
+        self._checked.append(checked)
+        return checked
+
+    def _line(self, target: str, steps: int, found: Investigation) -> str:
+        """Return where what leaks comes from: it takes more runs, each with one instrument."""
+        leaks = {row["gauge"] for row in found.rows() if row["verdict"] == "leak"}
+        with_ = [name for name, gauges in _EXPLAINED.items() if leaks & gauges]
+        if not with_:
+            return ""
+        out = self._folder / "lines"
+        made = runner.capture(target, steps=steps, runs=0, instruments=with_, out=out)
+        told = investigated(frames.Captures([*found.captures, *map(frames.Capture, made)]))
+        opened = [f"{r['gauge']}: opened in {r['origin']}" for r in told.rows() if r["origin"]]
+        memory = [told.line] if len(told.variant.sites) else []
+        return "\n".join([*opened, *memory])
+
+    def _worse(self, captures: frames.Captures) -> Iterator[str]:
+        """Yield what leaks faster than it did in the baseline, if the test was there then."""
+        name = captures[0].scenario
+        places = (
+            [self._baseline / part / name for part in (_CAPTURES, "")] if self._baseline else []
+        )
+        folder = next((place for place in places if storage.folders(place)), None)
+        if folder is not None:
+            compared = comparison.compare(frames.load(folder), captures)
+            yield from (f"{one} (the baseline)" for one in held.worse(compared))
+
+    def summary(self) -> list[str]:
+        """Return a line for each test."""
+        kept = [f"kept in {self._out}"] if self._out else []
+        return [*(one.summary() for one in self._checked), *kept]
+
+    def close(self) -> None:
+        """Write the report, or leave nothing."""
+        if self._out is None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        elif self._checked:
+            rows = [_row(one) for one in self._checked]
+            name = "-".join(filter(None, ("report", os.environ.get("PYTEST_XDIST_WORKER"))))
+            storage.write_json(self._out / f"{name}.json", verdicts.plain(rows))
+            text = _markdown(self._checked)
+            (self._out / f"{name}.md").write_text(text, encoding="utf-8")
+
+
+def _read(options: Mapping[str, Any]) -> tuple[int, int, bool, dict[str, float]]:
+    rest = dict(options)
+    steps, runs = (
+        rest.pop(name, default) for name, default in (("steps", _STEPS), ("runs", _RUNS))
+    )
+    lines = rest.pop("lines", True)
+    for name, value in (("steps", steps), ("runs", runs)):
+        if type(value) is not int or value < 1:
+            raise BudgetError(f"{name}={value!r} is no number of {name}")
+    return steps, runs, bool(lines), {k: held.allowed_rate(k, v) for k, v in rest.items()}
+
+
+def _row(one: Checked) -> dict[str, Any]:
+    found = one.held
+    return {
+        "test": one.nodeid,
+        "outcome": found.outcome,
+        "broken": list(found.broken),
+        "undecided": list(found.undecided),
+        "line": one.line,
+        "judgement": one.judgement,
+    }
+
+
+def _markdown(checked: list[Checked]) -> str:
+    rows = [
+        f"| `{_cell(one.nodeid)}` | {_SIGNS[one.held.outcome]} {one.held.outcome} "
+        f"| {_cell('; '.join([*one.held.broken, *one.held.undecided, one.line]))} |"
+        for one in checked
+    ]
+    return "\n".join(["| test | outcome | what |", "|---|---|---|", *rows, ""])
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", "; ")

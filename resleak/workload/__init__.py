@@ -1,0 +1,1 @@
+"""What can be repeated, and how a file declares it."""
