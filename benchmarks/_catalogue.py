@@ -13,7 +13,7 @@ from _accuracy import SCORED
 
 from resleak.analysis import verdicts
 from resleak.analysis.verdicts import VariantJudged
-from resleak.captures import frames
+from resleak.captures import load
 
 DATA = corpus.HERE.parent / "data" / "captures"
 
@@ -42,7 +42,7 @@ class Scenario:
     def rows(self, _looks: tuple[int, ...]) -> Iterator[dict[str, Any]]:
         """Yield a row for each variant: a leak is one that its file declares."""
         told = {"workload": self.name, "half": "catalogue", "tool": "resleak", "look": SCORED}
-        for name, variant in verdicts.judge(frames.load(self.folder)).variants.items():
+        for name, variant in verdicts.judge(load.load(self.folder)).variants.items():
             leaks = any("leak" in words for words in variant.expect.values())
             found = {"variant": name, "leaks": leaks, "verdict": _called(variant), "gauges": {}}
             yield {**told, **found, "beyond": False}

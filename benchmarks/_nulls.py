@@ -17,9 +17,9 @@ import _corpus as corpus
 import _verdicts as verdicts
 import pandas as pd
 
-from resleak.captures import frames, storage
+from resleak.captures import frames, load, storage
 from resleak.harness.plan import Plan, jobs, plan
-from resleak.harness.process_gauges import BUILTIN
+from resleak.workload.gauges import BUILTIN
 
 #: What only comes and goes, and nothing at all.
 NAMES = [
@@ -89,7 +89,7 @@ class Null:
 
     def rows(self, _looks: tuple[int, ...]) -> Iterator[dict[str, Any]]:
         """Yield the verdicts on its windows, and what is certified of the same in other runs."""
-        captures = frames.load(self.folder)
+        captures = load.load(self.folder)
         trace = frames.traces(captures)
         told = {"workload": self.name, "half": "null", "code": self.code, "leaks": False}
         for start in range(1, RUNS * SETS, RUNS):

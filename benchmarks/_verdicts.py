@@ -15,10 +15,11 @@ from scipy import stats
 
 from resleak.analysis import comparison, equivalence, growth, series, statistics
 from resleak.analysis.equivalence import ALPHA
-from resleak.captures import frames
+from resleak.captures import frames, load
 from resleak.errors import StoreError
 from resleak.harness import process_gauges
-from resleak.workload.scenario import Gauge
+from resleak.workload import gauges
+from resleak.workload.gauges import Gauge
 
 #: Steady steps after which a verdict is asked for.
 LOOKS = (3, 60, 120, 240, 540)
@@ -45,7 +46,7 @@ def rows(one: Workload, looks: tuple[int, ...] = LOOKS, kept: Path = KEPT) -> It
         not be measured there is none.
     """
     try:
-        captures = frames.load(folder(one, kept))
+        captures = load.load(folder(one, kept))
     except StoreError:
         return
     named = {"workload": one.name, "half": one.half, "beyond": one.beyond, "code": one.code}
@@ -70,7 +71,7 @@ def _certificate(captures: frames.Captures, variant: str, told: dict[str, Any]) 
         return
     sides = [upto(frames.traces(captures.select(variant=v)), 120) for v in ("leaky", "fixed")]
     for name in told["expect"]:
-        gauge = process_gauges.BUILTIN.get(name) or frames.gauges_of(captures)[name]
+        gauge = gauges.BUILTIN.get(name) or frames.gauges_of(captures)[name]
         yield {**told, "look": 120, "tool": "certificate", **certified(gauge, *sides)}
 
 

@@ -32,7 +32,7 @@ from rich.table import Table
 from scipy import stats
 
 from resleak.analysis import stacks
-from resleak.captures import frames, storage
+from resleak.captures import load, storage
 from resleak.harness import spawn
 from resleak.harness.measurement import measure
 from resleak.harness.plan import Plan, jobs, plan
@@ -137,7 +137,7 @@ def _resleak(case: Case, captures: Path | None) -> list[tuple[str, int]]:
         out = Path(captures or scratch, f"{case.kind}-{case.factor}-{case.seed}-{inputs}").resolve()
         if not storage.folders(out):
             _capture(case, out)
-        found = stacks.sites(frames.load(out))
+        found = stacks.sites(load.load(out))
     return [(Path(site.file).name, int(site.line)) for site in found.itertuples()]
 
 

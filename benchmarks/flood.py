@@ -20,7 +20,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from resleak.captures import frames
+from resleak.captures import load
 from resleak.captures.frames import Capture
 from resleak.harness.runner import capture
 
@@ -38,7 +38,7 @@ def main() -> None:
             "arc/write_rate",
             **{"profile": "soak", "runs": 1, "steps": options.steps, "out": out, "parallel": 1},
         )
-        rows = [_row(run) for run in frames.load(out)]
+        rows = [_row(run) for run in load.load(out)]
     RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
     Console(width=120).print(_table(rows))
 

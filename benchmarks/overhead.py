@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from resleak.analysis import growth
-from resleak.captures import frames
+from resleak.captures import frames, load
 from resleak.harness import process_gauges
 from resleak.harness.child import recorder as probes
+from resleak.harness.child import self_gauges
 from resleak.harness.runner import capture
 
 #: Readings a second from outside, and how often each is taken here.
@@ -28,7 +29,7 @@ def main() -> None:
     outside = process_gauges.Outside(os.getpid())
     print(f"outside, at {HERTZ} Hz: {HERTZ * _cost_s(outside.quick):.3%} of a core")
     with tempfile.TemporaryDirectory() as folder:
-        readers = process_gauges.inside_readers()
+        readers = self_gauges.inside_readers()
         recorder = probes.Recorder(Path(folder, "raw"), readers, TIMES + 1, time.monotonic())
         row = _cost_s(lambda: recorder.row(0, 0))
     print(
@@ -36,7 +37,7 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as folder:
         capture("control/do_nothing", runs=5, steps=1000, stacks=False, out=folder)
-        captures = frames.load(folder)
+        captures = load.load(folder)
         judged = growth.judge(frames.traces(captures), frames.gauges_of(captures))
     for row_of in judged[judged["unit"] == "B"].to_dict(orient="records"):
         print(f"{row_of['gauge']}: {row_of['per_step']:.3f} B/step over 1 000 steps of nothing")

@@ -25,7 +25,7 @@ from rich.table import Table
 from scipy import stats
 
 from resleak.analysis import verdicts
-from resleak.captures import frames
+from resleak.captures import load
 from resleak.harness.runner import capture
 from resleak.workload import catalog
 
@@ -65,7 +65,7 @@ def _repeat(name: str, repetition: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as out:
         # Stacks have no part in the verdict, and take longer than all runs with the gauges.
         capture(name, out=out, seed=SEEDS_APART * (repetition + 1), stacks=False)
-        judged = verdicts.judge(frames.load(out))
+        judged = verdicts.judge(load.load(out))
     return {
         "scenario": name,
         "code": _digest(catalog.paths()[name].read_text(encoding="utf-8")),

@@ -11,7 +11,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Gauge": "workload.scenario",
+    "Gauge": "workload.gauges",
     "Limit": "workload.scenario",
     "Run": "workload.scenario",
     "Scenario": "workload.scenario",
@@ -21,7 +21,7 @@ _HOMES = {
     "compare": "analysis.comparison",
     "investigate": "experiments.investigate",
     "judge": "analysis.verdicts",
-    "load": "captures.frames",
+    "load": "captures.load",
     "measure": "experiments.in_process",
     "open_memray": "analysis.memray_file",
     "profile": "analysis.stacks",

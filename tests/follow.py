@@ -6,7 +6,7 @@ import textwrap
 import threading
 from pathlib import Path
 
-from resleak.captures import frames
+from resleak.captures import frames, load
 from resleak.harness.measurement import measure
 from resleak.harness.plan import jobs, plan
 
@@ -19,7 +19,7 @@ def followed(
     for job in jobs(what, [variant] if variant else None, 1, 0, {}):
         if job.instrument == "handles":
             measure(job, lambda *_: None, threading.Event())
-    return frames.load(out)
+    return load.load(out)
 
 
 def written(folder: Path, body: str, name: str = "work.py") -> str:

@@ -10,7 +10,7 @@ import pytest
 import traces as made
 
 from resleak.analysis import budgets, verdicts
-from resleak.captures import frames
+from resleak.captures import load
 from resleak.errors import BudgetError
 
 OURS = budgets.read()
@@ -20,7 +20,7 @@ def held(
     root: Path, trace: pd.DataFrame, limits: budgets.Budgets = OURS, **end: float
 ) -> pd.DataFrame:
     captures.write(root, captures.scenario(), "leaky", trace, **end)
-    found = frames.load(root)
+    found = load.load(root)
     rows = budgets.check(verdicts.judge(found), found, limits)
     return rows.set_index(["budget", "gauge"])
 

@@ -12,7 +12,7 @@ import pytest
 import traces as made
 
 from resleak.analysis import verdicts
-from resleak.captures import frames
+from resleak.captures import load
 from resleak.errors import StoreError
 from resleak.workload.scenario import Limit
 
@@ -35,7 +35,7 @@ def judged(
     captures.write(root, scenario, "fixed", level())
     if proposed is not None:
         captures.write(root, scenario, "proposed", proposed)
-    return verdicts.judge(frames.load(root))
+    return verdicts.judge(load.load(root))
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_fix_that_breaks_a_limit_is_harmful(tmp_path: Path) -> None:
     )
     captures.write(tmp_path, scenario, "leaky", leak(), facts={"rows_lost": 0})
     captures.write(tmp_path, scenario, "proposed", level(), facts={"rows_lost": 12})
-    found = verdicts.judge(frames.load(tmp_path))
+    found = verdicts.judge(load.load(tmp_path))
     assert found.claim["fix"]["measured"] == "harmful"
     assert found.variants["proposed"].verdict == "broken"
     assert found.variants["proposed"].limits.loc[0, "worst"] == 12
@@ -109,7 +109,7 @@ def test_process_that_does_not_end_is_never_clean(tmp_path: Path, status: str) -
     """A run stopped at its deadline hangs, however level its gauges are."""
     scenario = captures.scenario()
     captures.write(tmp_path, scenario, "leaky", level(), status=status)
-    assert verdicts.judge(frames.load(tmp_path)).variants["leaky"].verdict == "hangs"
+    assert verdicts.judge(load.load(tmp_path)).variants["leaky"].verdict == "hangs"
 
 
 def test_declared_and_measured_are_held_against_each_other(tmp_path: Path) -> None:
@@ -119,8 +119,8 @@ def test_declared_and_measured_are_held_against_each_other(tmp_path: Path) -> No
     scenario.variant("leaky", expect={"fds": "leak"})(captures.step)
     captures.write(tmp_path / "a", scenario, "leaky", leak())
     captures.write(tmp_path / "b", scenario, "leaky", level())
-    assert verdicts.judge(frames.load(tmp_path / "a")).variants["leaky"].as_declared
-    assert not verdicts.judge(frames.load(tmp_path / "b")).variants["leaky"].as_declared
+    assert verdicts.judge(load.load(tmp_path / "a")).variants["leaky"].as_declared
+    assert not verdicts.judge(load.load(tmp_path / "b")).variants["leaky"].as_declared
 
 
 def test_any_leak_spoils_a_clean_variant(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_any_leak_spoils_a_clean_variant(tmp_path: Path) -> None:
     scenario = captures.scenario()
     trace = level().assign(children=leak()["fds"])
     captures.write(tmp_path, scenario, "fixed", trace)
-    found = verdicts.judge(frames.load(tmp_path)).variants["fixed"]
+    found = verdicts.judge(load.load(tmp_path)).variants["fixed"]
     assert found.verdict == "leak"
     assert not found.as_declared
 
@@ -159,7 +159,7 @@ def test_scenarios_are_judged_one_at_a_time(tmp_path: Path) -> None:
     captures.write(tmp_path, one, "leaky", level())
     captures.write(tmp_path, other, "leaky", level())
     with pytest.raises(StoreError, match="made/other, made/up"):
-        verdicts.judge(frames.load(tmp_path))
+        verdicts.judge(load.load(tmp_path))
 
 
 def test_titles_are_escaped(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_titles_are_escaped(tmp_path: Path) -> None:
     scenario = captures.scenario()
     scenario.title = "<script>alert(1)</script>"
     captures.write(tmp_path, scenario, "leaky", level())
-    assert "<script>" not in verdicts.judge(frames.load(tmp_path))._repr_html_()
+    assert "<script>" not in verdicts.judge(load.load(tmp_path))._repr_html_()
 
 
 def test_captures_of_an_older_version_are_told_apart(tmp_path: Path) -> None:
@@ -178,4 +178,4 @@ def test_captures_of_an_older_version_are_told_apart(tmp_path: Path) -> None:
         del manifest["scenario"]["sweeps"]
         path.write_text(json.dumps(manifest))
     with pytest.raises(StoreError, match="says nothing of sweeps: it is older"):
-        frames.load(tmp_path)
+        load.load(tmp_path)

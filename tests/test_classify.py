@@ -9,8 +9,7 @@ import pytest
 import traces as made
 
 from resleak.analysis import diagnosis, growth
-from resleak.harness.process_gauges import BUILTIN
-from resleak.workload.scenario import Gauge
+from resleak.workload.gauges import BUILTIN, Gauge
 
 MIB = 1024.0**2
 LEVEL = dict.fromkeys(("blocks", "heap", "native", "rss"), made.flat)

@@ -10,14 +10,14 @@ import pytest
 import traces as made
 
 from resleak.analysis import comparison
-from resleak.captures import frames
+from resleak.captures import load
 from resleak.errors import StoreError
 
 
 def compared(root: Path, before: pd.DataFrame, after: pd.DataFrame) -> pd.Series:
     for side, trace in (("leaky", before), ("fixed", after)):
         captures.write(root, captures.scenario(), side, trace)
-    sides = (frames.load(root / "made" / "up" / side) for side in ("leaky", "fixed"))
+    sides = (load.load(root / "made" / "up" / side) for side in ("leaky", "fixed"))
     return comparison.compare(*sides).frame.set_index("gauge").loc["fds"]
 
 
@@ -60,7 +60,7 @@ def test_two_variants_on_one_side_are_refused(tmp_path: Path) -> None:
     """Each side is one variant; more are an error that names them."""
     for side in ("leaky", "fixed"):
         captures.write(tmp_path, captures.scenario(), side, made.trace(made.flat, gauge="fds"))
-    both = frames.load(tmp_path)
+    both = load.load(tmp_path)
     with pytest.raises(StoreError, match="leaky, fixed"):
         comparison.compare(both, both)
 
@@ -80,7 +80,7 @@ def test_a_margin_of_ones_own_is_held(tmp_path: Path) -> None:
     """A stated margin takes the place of the gauge's own floor; one for no gauge is refused."""
     for side, curve in (("leaky", made.ramp(1.0)), ("fixed", made.ramp(0.2))):
         captures.write(tmp_path, captures.scenario(), side, made.trace(curve, gauge="fds"))
-    sides = [frames.load(tmp_path / "made" / "up" / side) for side in ("leaky", "fixed")]
+    sides = [load.load(tmp_path / "made" / "up" / side) for side in ("leaky", "fixed")]
     assert comparison.compare(*sides, {"fds": 0.5}).frame.loc[0, "certificate"] == "fixed"
     assert comparison.compare(*sides, {"fds": 0.1}).frame.loc[0, "certificate"] == "lower"
     with pytest.raises(StoreError, match="no gauge heap"):

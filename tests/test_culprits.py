@@ -11,7 +11,7 @@ import pytest
 from resleak import figures
 from resleak.analysis.inspection import Culprits, inspected
 from resleak.analysis.verdicts import Judgement, judge
-from resleak.captures import frames
+from resleak.captures import load
 
 FILE = "resleak/scenarios/embedder/worker_keeps_process_alive.py"
 HANGS = {"run": {"hangs"}}
@@ -20,7 +20,7 @@ HANGS = {"run": {"hangs"}}
 @pytest.fixture(scope="module")
 def worker(project: Path) -> Judgement:
     """Return what was found of a worker that nobody stops."""
-    return judge(frames.load(project / "data/captures/embedder/worker_keeps_process_alive"))
+    return judge(load.load(project / "data/captures/embedder/worker_keeps_process_alive"))
 
 
 def line(project: Path, text: str) -> int:
@@ -61,7 +61,7 @@ def test_the_timeline_has_a_bar_for_each(worker: Judgement, project: Path) -> No
 
 def test_what_was_not_inspected_says_nothing(project: Path) -> None:
     """Without a run that was inspected there are no sentences, and no tables to read."""
-    captures = frames.load(project / "data/captures/control")
+    captures = load.load(project / "data/captures/control")
     assert inspected(captures).sentences(HANGS) == []
 
 

@@ -14,7 +14,7 @@ import pytest
 from resleak.analysis.stacks import sites
 from resleak.analysis.stacks.differences import difference, joined
 from resleak.analysis.stacks.profiles import Profile, profile
-from resleak.captures import frames
+from resleak.captures import load
 from resleak.errors import StoreError
 
 MAIN = ("main", "app.py", 5)
@@ -190,7 +190,7 @@ def test_a_profile_differs_from_itself_in_nothing() -> None:
 
 def test_real_captures_tell_what_the_fix_took_away(project: Path) -> None:
     """Of a stored leak and its fix, what went is told at the rates that the ranking has."""
-    stored = frames.load(project / "data" / "captures" / "arc" / "auth_cache")
+    stored = load.load(project / "data" / "captures" / "arc" / "auth_cache")
     leaky, fixed = (stored.select(variant=name) for name in ("leaky", "fixed"))
     found = difference(profile(leaky), profile(fixed)).set_index(["function", "line"])
     ranked = sites(leaky).set_index(["function", "line"])["bytes_per_step"]

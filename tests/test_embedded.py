@@ -19,7 +19,7 @@ from bs4 import BeautifulSoup
 
 import resleak
 from resleak import figures
-from resleak.captures import frames, report_archive, storage
+from resleak.captures import load, report_archive, storage
 from resleak.errors import StoreError
 from resleak.report import collect, html_page, summary
 from resleak.report.redact import Redactor
@@ -171,7 +171,7 @@ def hostile(stored, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def told(hostile) -> BeautifulSoup:
     """Return a report of hostile captures, with all that a notebook would show of them."""
-    captures = frames.load(hostile)
+    captures = load.load(hostile)
     judged = resleak.judge(captures)
     shown = [
         {"text/markdown": str(figures.answer(judged))},

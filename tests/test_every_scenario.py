@@ -10,11 +10,11 @@ import pytest
 
 from resleak.analysis import verdicts
 from resleak.analysis.verdicts import Judgement
-from resleak.captures import frames
+from resleak.captures import load
 from resleak.harness.measurement import measure
 from resleak.harness.plan import jobs, plan
-from resleak.harness.process_gauges import BUILTIN, MEASURES
 from resleak.workload import catalog
+from resleak.workload.gauges import BUILTIN, MEASURES
 from resleak.workload.scenario import BROKEN, HANGS, SCALES, Scenario
 
 NAMES = sorted(catalog.paths())
@@ -40,7 +40,7 @@ def measured(name: str, out: Path) -> Judgement:
     stop = threading.Event()
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda job: measure(job, lambda *_: None, stop), todo))
-    return verdicts.judge(frames.load(out))
+    return verdicts.judge(load.load(out))
 
 
 def explain(judged: Judgement) -> str:

@@ -11,7 +11,7 @@ import ends
 import pytest
 
 from resleak.analysis.inspection import Culprits, inspected
-from resleak.captures import frames
+from resleak.captures import load
 from resleak.harness.measurement import measure
 from resleak.harness.plan import Plan, jobs, plan
 from resleak.workload import catalog
@@ -69,7 +69,7 @@ def told(folder: Path, name: str, variant: str) -> str:
     """Return what is said of the symptoms that the file declares."""
     declared = catalog.find(name).variants[variant].expect
     symptoms = {gauge: {w.strip() for w in words.split(",")} for gauge, words in declared.items()}
-    return " ".join(inspected(frames.load(folder / name / variant)).sentences(symptoms))
+    return " ".join(inspected(load.load(folder / name / variant)).sentences(symptoms))
 
 
 def test_there_are_exits_and_stalls() -> None:
@@ -95,7 +95,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Cul
         file.write_text(ends.source(name))
         every = jobs(plan(str(file), None, root / "captures", None, "quick"), None, 1, 1, {})
         (job,) = (job for job in every if job.instrument == "forensics")
-        return file, inspected(frames.load(measure(job, lambda *_: None, stop)))
+        return file, inspected(load.load(measure(job, lambda *_: None, stop)))
 
     with ThreadPoolExecutor(4) as pool:
         return dict(zip(ends.ENDS, pool.map(end, ends.ENDS), strict=True))

@@ -17,7 +17,7 @@ import pytest
 
 from resleak.analysis.stacks import profile
 from resleak.analysis.stacks.export import collapsed, pprof, speedscope
-from resleak.captures import frames
+from resleak.captures import load
 
 MAIN, LOAD, KEEP = ("main", "app.py", 3), ("load", "app.py", 9), ("keep", "lib/k.py", 4)
 #: Bytes in each of four windows of ten steps, beside one block.
@@ -224,7 +224,7 @@ def test_any_names_and_sizes_survive(stacks: dict[Any, float]) -> None:
 
 def test_a_stored_leak_is_exported_whole(project: Path) -> None:
     """Of a real capture, the bytes of the three files agree with its growth."""
-    stored = frames.load(project / "data" / "captures" / "arc" / "auth_cache")
+    stored = load.load(project / "data" / "captures" / "arc" / "auth_cache")
     leaky = profile(stored.select(variant="leaky"))
     grown = leaky.changes.groupby("node")["bytes"].sum() / (leaky.edges[-1] - leaky.edges[0])
     expected = float(grown[grown > 0].sum())

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from resleak import figures
 from resleak.analysis import growth
 from resleak.figures import plotly_theme, style, timeline_curves
-from resleak.workload.scenario import Gauge
+from resleak.workload.gauges import Gauge
 
 GAUGES = {"count": made.COUNT, "bytes": made.BYTES}
 LAST = made.WARMUP + 240

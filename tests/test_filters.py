@@ -11,7 +11,7 @@ from tables import Tables
 
 from resleak.analysis.stacks import profile, sites
 from resleak.analysis.stacks.filters import Filter, alive, growing, only, where
-from resleak.captures import frames
+from resleak.captures import load
 from resleak.errors import StoreError
 
 #: Function, file, studied, and the frame that calls it.
@@ -121,7 +121,7 @@ def test_a_filter_says_what_it_asks() -> None:
 
 def test_a_stored_capture_is_filtered_as_it_is(project: Path) -> None:
     """Of a stored leak, the studied code alone has its lines at the same rates as before."""
-    stored = frames.load(project / "data" / "captures" / "arc" / "auth_cache")
+    stored = load.load(project / "data" / "captures" / "arc" / "auth_cache")
     leaky = stored.select(variant="leaky")
     whole, kept = sites(leaky), sites(only(leaky, where(module="*auth_cache.py") & alive(100)))
     assert 0 < len(kept) < len(whole)

@@ -14,7 +14,8 @@ import traces
 from resleak.analysis import growth
 from resleak.analysis.forecast import Ceiling, forecast, forecasts
 from resleak.experiments import os_limits
-from resleak.harness.process_gauges import BUILTIN, Outside
+from resleak.harness.process_gauges import Outside
+from resleak.workload.gauges import BUILTIN
 
 NOFILE = Ceiling("RLIMIT_NOFILE", ("fds",), 1024, 424, "descriptors")
 MEMORY = Ceiling("memory.max", ("uss", "rss"), 2e9, 1e9, "B")

@@ -9,7 +9,7 @@ import captures
 import pytest
 import traces as made
 
-from resleak.captures import frames, storage
+from resleak.captures import frames, load, storage
 from resleak.errors import StoreError
 
 
@@ -28,25 +28,25 @@ def first(root: Path) -> Path:
 
 def test_captures_come_in_the_declared_order(root: Path) -> None:
     """Leaky comes before fixed, though the alphabet has it otherwise."""
-    assert frames.load(root).variants == ["leaky", "fixed"]
+    assert load.load(root).variants == ["leaky", "fixed"]
 
 
 def test_one_folder_or_all_above_it(root: Path) -> None:
     """Any folder loads what is at or below it."""
-    assert len(frames.load(root)) == 6
-    assert len(frames.load(root / "made" / "up" / "leaky")) == 3
-    assert len(frames.load(first(root))) == 1
+    assert len(load.load(root)) == 6
+    assert len(load.load(root / "made" / "up" / "leaky")) == 3
+    assert len(load.load(first(root))) == 1
 
 
 def test_units_come_with_the_columns(root: Path) -> None:
     """The unit of a column is stored with it."""
-    assert frames.load(root)[0].trace.attrs["units"]["fds"] == "descriptors"
-    assert frames.traces(frames.load(root)).attrs["units"]["fds"] == "descriptors"
+    assert load.load(root)[0].trace.attrs["units"]["fds"] == "descriptors"
+    assert frames.traces(load.load(root)).attrs["units"]["fds"] == "descriptors"
 
 
 def test_joined_traces_keep_every_row(root: Path) -> None:
     """Joining loses no reading and tells whose each is."""
-    loaded = frames.load(root)
+    loaded = load.load(root)
     joined = frames.traces(loaded)
     assert len(joined) == sum(len(c.trace) for c in loaded)
     assert set(joined["variant"]) == {"leaky", "fixed"}
@@ -68,7 +68,7 @@ def test_unusable_capture_is_left_out_by_name(root: Path, change: object, told: 
     change(manifest)  # type: ignore[operator]
     path.write_text(json.dumps(manifest))
     with pytest.warns(UserWarning, match=told):
-        assert len(frames.load(root)) == 5
+        assert len(load.load(root)) == 5
 
 
 @pytest.mark.parametrize("cut", [0, 1, 40, 400])
@@ -77,7 +77,7 @@ def test_truncated_manifest_is_left_out(root: Path, cut: int) -> None:
     path = first(root) / storage.MANIFEST
     path.write_bytes(path.read_bytes()[:cut])
     with pytest.warns(UserWarning, match="damaged"):
-        assert len(frames.load(root)) == 5
+        assert len(load.load(root)) == 5
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.99])
@@ -100,20 +100,20 @@ def test_missing_table_is_told(root: Path) -> None:
 def test_nothing_there_says_what_to_do(tmp_path: Path) -> None:
     """A folder without captures is an error with the command that makes some."""
     with pytest.raises(StoreError, match="resleak capture NAME"):
-        frames.load(tmp_path)
+        load.load(tmp_path)
 
 
 def test_partial_folders_are_never_loaded(root: Path) -> None:
     """What a killed run left in a hidden folder is invisible."""
     folder = first(root)
     folder.rename(folder.with_name(f".{folder.name}.partial"))
-    assert len(frames.load(root)) == 5
+    assert len(load.load(root)) == 5
 
 
 def test_a_table_without_its_columns_is_told(root: Path) -> None:
     """A table of another version, or of somebody else's making, is refused by what it lacks."""
     path = first(root) / "trace.parquet"
-    columns = frames.load(first(root))[0].trace.drop(columns="moment")
+    columns = load.load(first(root))[0].trace.drop(columns="moment")
     storage.write_table(path, {name: columns[name].to_numpy() for name in columns}, {})
     with pytest.raises(StoreError, match=r"trace\.parquet of made/up fixed has no moment"):
-        frames.load(first(root))[0].table("trace")
+        load.load(first(root))[0].table("trace")

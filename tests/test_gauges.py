@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from resleak.harness import process_gauges
+from resleak.harness.child import self_gauges
+from resleak.workload import gauges
 
 
 @pytest.fixture
@@ -23,7 +25,7 @@ def outside() -> process_gauges.Outside:
 
 def test_descriptors_are_counted(outside: process_gauges.Outside) -> None:
     """Ten open files are ten more descriptors, inside and outside."""
-    inside = process_gauges.inside_readers()["fds"]
+    inside = self_gauges.inside_readers()["fds"]
     before = (inside(), outside.quick()["fds"])
     with ExitStack() as stack:
         for _ in range(10):
@@ -60,7 +62,7 @@ def test_sockets_and_children_are_counted(outside: process_gauges.Outside) -> No
 
 def test_children_are_counted_from_inside_too() -> None:
     """A shell with a child of its own is two; what ended counts until it was waited for."""
-    inside = process_gauges.inside_readers()["children"]
+    inside = self_gauges.inside_readers()["children"]
     before = inside()
     script = ["sh", "-c", "sleep 60 & echo up; read line; kill $!"]
     shell = subprocess.Popen(script, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -84,7 +86,7 @@ def test_process_that_is_gone_reads_nothing() -> None:
 
 def test_what_is_missing_is_told() -> None:
     """Each built-in gauge that could not be read has a line that says why."""
-    told = process_gauges.missing(set(process_gauges.BUILTIN) - {"heap"})
+    told = gauges.missing(set(gauges.BUILTIN) - {"heap"})
     assert len(told) == 1
     assert told[0].startswith("heap: ")
     assert "psutil" in told[0]

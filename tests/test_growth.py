@@ -10,8 +10,7 @@ import pytest
 import traces as made
 
 from resleak.analysis import growth
-from resleak.harness.process_gauges import BUILTIN
-from resleak.workload.scenario import Gauge
+from resleak.workload.gauges import BUILTIN, Gauge
 
 
 def verdict(trace: pd.DataFrame, gauge: Gauge = made.COUNT) -> pd.Series:

@@ -12,7 +12,7 @@ import pytest
 import traces as made
 
 from resleak.analysis import limits
-from resleak.captures import frames
+from resleak.captures import load
 from resleak.errors import ScenarioError
 from resleak.workload.scenario import Limit
 
@@ -20,7 +20,7 @@ from resleak.workload.scenario import Limit
 def held(root: Path, limit: Limit, trace: pd.DataFrame, **end: Any) -> pd.Series:
     scenario = captures.scenario(limits=[limit])
     captures.write(root, scenario, "leaky", trace, **end)
-    return limits.check(frames.load(root)).iloc[0]
+    return limits.check(load.load(root)).iloc[0]
 
 
 @pytest.mark.parametrize(

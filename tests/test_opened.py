@@ -12,7 +12,7 @@ from resleak import figures
 from resleak.analysis import claims_table, handle_origins, verdicts
 from resleak.analysis.stacks import difference, joined, where
 from resleak.analysis.verdicts import Judgement
-from resleak.captures import frames
+from resleak.captures import frames, load
 
 LEAKY = "resleak/scenarios/arc/sqlite_connections.py:94 in create_policy"
 
@@ -20,7 +20,7 @@ LEAKY = "resleak/scenarios/arc/sqlite_connections.py:94 in create_policy"
 @pytest.fixture(scope="module")
 def captures(project: Path) -> frames.Captures:
     """Return the stored captures of the sqlite case."""
-    return frames.load(project / "data/captures/arc/sqlite_connections")
+    return load.load(project / "data/captures/arc/sqlite_connections")
 
 
 @pytest.fixture(scope="module")

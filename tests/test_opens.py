@@ -9,8 +9,8 @@ import pytest
 from follow import followed, lines
 
 from resleak.analysis import handle_origins
-from resleak.harness.process_gauges import BUILTIN
 from resleak.workload import catalog
+from resleak.workload.gauges import BUILTIN
 from resleak.workload.scenario import Scenario, Variant
 
 MARK = "# opens"

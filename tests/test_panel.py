@@ -14,10 +14,10 @@ import traces as curves
 from resleak.captures import browse
 from resleak.errors import ScenarioError
 from resleak.figures.live_svg import sketch
-from resleak.harness import process_gauges
 from resleak.ui.panel import Comparing, Panel, choices
 from resleak.ui.panel.choices import Choice, Field
 from resleak.ui.panel.session import Session
+from resleak.workload import gauges
 
 EVIL = "<img src=x onerror=alert(1)>"
 LEAK = '''
@@ -318,7 +318,7 @@ def test_the_same_variant_twice_is_before_and_after(stored):
 def test_a_sketch_shows_each_run_and_nothing_else():
     """One line a run, as far as it got, with its name escaped and its reading in words."""
     rows = curves.trace(curves.ramp(1.0)).rename(columns={"count": "fds"}).assign(variant=EVIL)
-    known = {"fds": process_gauges.BUILTIN["fds"], "heap": process_gauges.BUILTIN["heap"]}
+    known = {"fds": gauges.BUILTIN["fds"], "heap": gauges.BUILTIN["heap"]}
     drawn = sketch(rows, known, steps=400)
     assert drawn.html.count("<polyline") == rows["run"].nunique()
     assert "<img" not in drawn.html

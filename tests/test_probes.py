@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
+from resleak.captures import raw
 from resleak.harness.child import recorder as probes
 
 
 def rows(path: Path, gauges: int) -> np.ndarray:
     raw = np.fromfile(path)
-    width = probes.INDEX + gauges
-    return raw[probes.HEADER :][: int(raw[0]) * width].reshape(-1, width)
+    width = raw.INDEX + gauges
+    return raw[raw.HEADER :][: int(raw[0]) * width].reshape(-1, width)
 
 
 def test_rows_are_in_the_file_at_once(tmp_path: Path) -> None:
@@ -27,7 +28,7 @@ def test_rows_are_in_the_file_at_once(tmp_path: Path) -> None:
     recorder.row(0, 0)
     recorder.row(2, 0)
     found = rows(tmp_path / "raw", 1)
-    assert found[:, probes.INDEX :].ravel().tolist() == [1.5, 2.5]
+    assert found[:, raw.INDEX :].ravel().tolist() == [1.5, 2.5]
     assert found[:, 1:5].tolist() == [[7, 2, 3, 0], [7, 2, 3, 2]]
 
 
@@ -63,7 +64,7 @@ def test_gauge_that_cannot_be_read_is_nan(tmp_path: Path) -> None:
 
     recorder = probes.Recorder(tmp_path / "raw", {"a": fails, "b": lambda: 2.0}, 3, 0.0)
     recorder.row(0, 0)
-    found = rows(tmp_path / "raw", 2)[0, probes.INDEX :]
+    found = rows(tmp_path / "raw", 2)[0, raw.INDEX :]
     assert np.isnan(found[0])
     assert found[1] == 2.0
 

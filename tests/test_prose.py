@@ -11,7 +11,7 @@ import traces as made
 
 from resleak import figures
 from resleak.analysis import verdicts
-from resleak.captures import frames
+from resleak.captures import load
 from resleak.workload.scenario import Limit, Sweep
 
 
@@ -20,7 +20,7 @@ def judged(folder, curves: dict[str, Any], **options: Any) -> verdicts.Judgement
     for variant, curve in curves.items():
         trace = made.trace(curve, gauge="fds", variant=variant)
         captures.write(folder, scenario, variant, trace)
-    return verdicts.judge(frames.load(folder))
+    return verdicts.judge(load.load(folder))
 
 
 def test_the_answer_names_leak_and_cure_with_their_numbers(tmp_path):
@@ -61,7 +61,7 @@ def test_a_cost_that_grows_is_the_answer(tmp_path):
     scenario = captures.scenario(control="entries", sweeps=[Sweep("cost", "rows")])
     trace = made.trace(lambda at, _: 2.0 ** (at % 5), gauge="cost", variant="leaky")
     captures.write(tmp_path, scenario, "leaky", trace.assign(rows=2.0 ** (trace["step"] % 5)))
-    text = figures.answer(verdicts.judge(frames.load(tmp_path))).text
+    text = figures.answer(verdicts.judge(load.load(tmp_path))).text
     assert "`cost` grows with `rows` to the power of 1, 95 % interval [1, 1]." in text
 
 
@@ -69,7 +69,7 @@ def test_nothing_read_is_told(tmp_path):
     """Of runs that ended before their first step the sentences say so instead of failing."""
     scenario = captures.scenario(control="entries")
     captures.write(tmp_path, scenario, "leaky", made.trace(made.flat).drop(columns="count"))
-    judgement = verdicts.judge(frames.load(tmp_path))
+    judgement = verdicts.judge(load.load(tmp_path))
     assert figures.answer(judgement).text == "**`leaky` is undecided**: no gauge was read."
     assert figures.ends(judgement).text.startswith("No gauge was read")
 
@@ -79,7 +79,7 @@ def test_a_wait_for_the_collector_is_told_as_such(tmp_path):
     scenario = captures.scenario(control="entries")
     trace = made.trace(made.flat, gauge="fds", waiting=2.0, variant="leaky")
     captures.write(tmp_path, scenario, "leaky", trace)
-    text = figures.answer(verdicts.judge(frames.load(tmp_path))).text
+    text = figures.answer(verdicts.judge(load.load(tmp_path))).text
     assert "**`leaky` holds on for a while**: 20 descriptors in `fds` wait" in text
 
 
@@ -88,7 +88,7 @@ def test_too_short_a_run_is_undecided(tmp_path):
     scenario = captures.scenario(control="entries")
     trace = made.trace(made.every(3), gauge="fds", steps=20, variant="leaky")
     captures.write(tmp_path, scenario, "leaky", trace)
-    text = figures.answer(verdicts.judge(frames.load(tmp_path))).text
+    text = figures.answer(verdicts.judge(load.load(tmp_path))).text
     assert "**`leaky` is undecided**: `fds`: only 2 collections" in text
 
 

@@ -11,7 +11,7 @@ import traces as curves
 from resleak.analysis import stacks
 from resleak.analysis.comparison import compare
 from resleak.analysis.verdicts import judge
-from resleak.captures import frames
+from resleak.captures import frames, load
 from resleak.workload import catalog
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -27,7 +27,7 @@ def stored(tmp_path_factory) -> frames.Captures:
     for variant, rate in (("leaky", 1.0), ("fixed", 0.0)):
         trace = curves.trace(curves.ramp(rate)).rename(columns={"count": "fds"})
         made.write(root, scenario, variant, trace, status=EVIL if variant == "fixed" else "exited")
-    return frames.load(root)
+    return load.load(root)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_a_scenario_tells_what_it_claims():
 
 def test_a_profile_tells_what_grew(project):
     """A profile shows its growth and windows; one of nothing says that nothing is known."""
-    captures = frames.load(project / "data" / "captures" / "arc" / "auth_cache")
+    captures = load.load(project / "data" / "captures" / "arc" / "auth_cache")
     told = repr(stacks.profile(captures.select(variant="leaky", instrument="memray")))
     assert "KiB/step" in told
     assert "from step 60 to 300" in told

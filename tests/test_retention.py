@@ -9,7 +9,7 @@ import pytest
 
 from resleak import figures
 from resleak.analysis.verdicts import Judgement, judge
-from resleak.captures import frames
+from resleak.captures import load
 from resleak.harness.child.inspection import cycles, reference_paths
 from resleak.harness.child.inspection.object_graph import Graph
 from resleak.harness.runner import capture
@@ -49,7 +49,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Judgement:
     file = folder / "sessions.py"
     file.write_text(SOURCE)
     capture(str(file), out=folder / "captures", parallel=2)
-    return judge(frames.load(folder / "captures"))
+    return judge(load.load(folder / "captures"))
 
 
 def test_the_holder_is_named(judged: Judgement) -> None:

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 import resleak
-from resleak.captures import frames, storage
+from resleak.captures import frames, load, storage
 from resleak.errors import CaptureError, ScenarioError
 from resleak.harness.process_gauges import Outside
 from resleak.harness.runner import capture
@@ -48,7 +48,7 @@ def until(holds: Callable[[], bool]) -> bool:
 def measure(folder: Path, body: str, **options: object) -> frames.Captures:
     out = folder / "out"
     capture(write(folder, body), out=out, **{**QUICK, **options})  # type: ignore[arg-type]
-    return frames.load(out)
+    return load.load(out)
 
 
 def test_plain_functions_are_a_scenario(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_failing_run_is_one_clear_error(tmp_path: Path, body: str, told: str) ->
     with pytest.raises(CaptureError, match=told):
         measure(tmp_path, body)
     with pytest.raises(resleak.ResleakError, match="no complete capture"):
-        frames.load(tmp_path / "out")
+        load.load(tmp_path / "out")
 
 
 def test_failing_run_keeps_what_it_recorded(tmp_path: Path) -> None:
@@ -294,7 +294,7 @@ def test_stop_ends_everything(tmp_path: Path) -> None:
         measure(tmp_path, body, steps=600, stop=stop)
     assert not running("resleak-orphan")
     with pytest.raises(resleak.ResleakError, match="no complete capture"):
-        frames.load(tmp_path / "out")
+        load.load(tmp_path / "out")
 
 
 def test_cancelled_timers_are_not_counted(tmp_path: Path) -> None:
@@ -330,7 +330,7 @@ def test_killed_runner_leaves_nothing_that_loads_or_runs(tmp_path: Path) -> None
     runner.wait()
     assert until(lambda: not running(str(tmp_path)))
     with pytest.raises(resleak.ResleakError, match="no complete capture"):
-        frames.load(tmp_path / "out")
+        load.load(tmp_path / "out")
 
 
 def test_a_new_session_replaces_the_old_one(tmp_path: Path) -> None:
@@ -364,7 +364,7 @@ def test_full_disk_is_told_and_nothing_is_lost(tmp_path: Path) -> None:
     blocked.write_text("not a folder")
     with pytest.raises(CaptureError, match="cannot write"):
         capture(write(tmp_path, "def step(i): pass"), out=blocked, **QUICK)  # type: ignore[arg-type]
-    assert frames.load(tmp_path / "out")
+    assert load.load(tmp_path / "out")
 
 
 def test_no_path_of_this_machine_is_stored(tmp_path: Path) -> None:

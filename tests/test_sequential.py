@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from resleak.analysis import verdicts
-from resleak.captures import frames
+from resleak.captures import load
 from resleak.experiments import positive_control, until_sure
 from resleak.harness import runner
 from resleak.harness.child import planted_leak
@@ -84,7 +84,7 @@ def test_runs_and_steps_are_its_own_choice(file: Path) -> None:
 def test_the_smallest_leak_that_was_promised_is_found(tmp_path: Path) -> None:
     """Planted at the size that the verdict on a do-nothing run promises, it is found."""
     runner.capture("control/do_nothing", steps=120, stacks=False, out=tmp_path)
-    captures = frames.load(tmp_path)
+    captures = load.load(tmp_path)
     (control,) = positive_control.check("control/do_nothing", captures, verdicts.judge(captures))
     assert control.found
     assert control.planted < 16

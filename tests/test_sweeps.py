@@ -11,7 +11,7 @@ import pytest
 import traces as made
 
 from resleak.analysis import scaling, verdicts
-from resleak.captures import frames
+from resleak.captures import load
 from resleak.workload.scenario import Sweep
 
 SWEEP = Sweep("step_peak", "rows", floor=1.0)
@@ -82,7 +82,7 @@ def test_a_sweep_is_a_symptom(tmp_path: Path) -> None:
     )
     captures.write(tmp_path, declared, "leaky", trace(1.0))
     captures.write(tmp_path, declared, "fixed", trace(0.0))
-    judged = verdicts.judge(frames.load(tmp_path))
+    judged = verdicts.judge(load.load(tmp_path))
     assert judged.claim["measured"] == "reproduced"
     assert judged.claim["fix"]["measured"] == "holds"
     assert judged.variants["leaky"].verdict == "scales"

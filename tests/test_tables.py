@@ -12,7 +12,7 @@ from bs4 import BeautifulSoup
 from resleak import figures
 from resleak.analysis import budgets, verdicts
 from resleak.analysis.comparison import Comparison
-from resleak.captures import frames
+from resleak.captures import load
 from resleak.workload.scenario import Limit, Sweep
 
 
@@ -176,7 +176,7 @@ def judged(folder, **options) -> verdicts.Judgement:
     scenario = captures.scenario(**options)
     for variant, curve in (("leaky", made.ramp(1.0)), ("fixed", made.flat)):
         captures.write(folder, scenario, variant, made.trace(curve, gauge="fds", variant=variant))
-    return verdicts.judge(frames.load(folder))
+    return verdicts.judge(load.load(folder))
 
 
 def test_the_outcome_shows_declared_beside_measured(tmp_path):
@@ -217,7 +217,7 @@ def with_lags(folder, **options):
     for variant, lag in (("leaky", 0.3), ("fixed", 0.01)):
         trace = made.trace(lambda at, rng, lag=lag: lag * rng.uniform(0.9, 1.1, len(at)))
         captures.write(folder, scenario, variant, trace.rename(columns={"count": "lag_s"}))
-    return frames.load(folder)
+    return load.load(folder)
 
 
 def test_limits_are_drawn_with_their_readings(tmp_path):
@@ -237,7 +237,7 @@ def test_a_sweep_is_drawn_with_its_exponent(tmp_path):
         trace = made.trace(lambda at, _, power=power: 2.0 ** ((at % 5) * power), gauge="lag_s")
         rows = 2.0 ** (trace["step"] % 5)
         captures.write(tmp_path, scenario, variant, trace.assign(rows=rows))
-    figure = figures.scaling(frames.load(tmp_path))
+    figure = figures.scaling(load.load(tmp_path))
     lines = [one for one in figure.data if one.mode == "lines"]
     assert [one.name for one in lines] == [
         "leaky: exponent 1 [1, 1]",
@@ -250,7 +250,7 @@ def test_a_sweep_is_drawn_with_its_exponent(tmp_path):
 def test_nothing_to_hold_is_said(tmp_path):
     """Without limits and without sweeps the figures say so."""
     captures.write(tmp_path, captures.scenario(), "leaky", made.trace(made.flat, gauge="fds"))
-    bare = frames.load(tmp_path)
+    bare = load.load(tmp_path)
     assert "No limit" in figures.limits_chart(bare).layout.annotations[0].text
     assert "no sweep" in figures.scaling(bare).layout.annotations[0].text
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from resleak.workload.scenario import Gauge
+from resleak.workload.gauges import Gauge
 
 Curve = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 

@@ -15,7 +15,7 @@ import pandas as pd
 from resleak import formatting
 from resleak.analysis import handle_origins, verdicts
 from resleak.analysis.verdicts import Judgement, VariantJudged
-from resleak.captures import frames
+from resleak.captures import frames, load
 from resleak.captures.frames import Captures
 from resleak.errors import StoreError
 from resleak.workload.scenario import BROKEN, HANGS
@@ -107,7 +107,7 @@ def findings(captures: Captures, progress: Progress = lambda *_: None) -> pd.Dat
 
 def stored(folder: Path | str, progress: Progress = lambda *_: None) -> pd.DataFrame:
     """Return `findings` of all captures at or below a folder."""
-    return findings(frames.load(folder), progress)
+    return findings(load.load(folder), progress)
 
 
 def summary(findings: pd.DataFrame) -> str:

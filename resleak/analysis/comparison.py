@@ -14,7 +14,7 @@ from resleak.analysis import growth
 from resleak.analysis.equivalence import ALPHA, Certificate, certify
 from resleak.captures.frames import Captures, gauges_of, traces
 from resleak.errors import StoreError
-from resleak.workload.scenario import Gauge
+from resleak.workload.gauges import Gauge
 
 
 @dataclass(frozen=True, repr=False)

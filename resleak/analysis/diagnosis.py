@@ -10,7 +10,7 @@ import pandas as pd
 
 from resleak import formatting as fmt
 from resleak.analysis import growth
-from resleak.harness.process_gauges import BUILTIN
+from resleak.workload.gauges import BUILTIN
 
 #: What counts live memory: together these see every block that a program asked for.
 _LIVE = ("heap", "native", "blocks")

@@ -18,7 +18,8 @@ from resleak import formatting
 from resleak.analysis import statistics
 from resleak.analysis.series import Readings, Series
 from resleak.analysis.statistics import FEWEST, Rate, Runs
-from resleak.workload.scenario import Gauge, Verdict
+from resleak.workload.gauges import Gauge
+from resleak.workload.scenario import Verdict
 
 #: Chance of a false alarm over all gauges of a variant.
 ALPHA = 0.001

@@ -63,7 +63,7 @@ def allowed_rate(gauge: str, told: float | str) -> float:
     BudgetError
         If there is no such gauge, or it is no rate.
     """
-    from resleak.harness.process_gauges import BUILTIN
+    from resleak.workload.gauges import BUILTIN
 
     if gauge not in BUILTIN:
         known = ", ".join(BUILTIN)

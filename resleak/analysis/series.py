@@ -10,7 +10,7 @@ import pandas as pd
 
 from resleak.analysis import statistics
 from resleak.analysis.statistics import Runs
-from resleak.harness.process_gauges import BUILTIN
+from resleak.workload.gauges import BUILTIN
 
 _MEMORY = {one.name for one in BUILTIN.values() if one.family in ("memory", "objects", "resident")}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -11,10 +10,9 @@ from typing import Any, overload
 import pandas as pd
 
 from resleak import cards
-from resleak.captures import report_archive, storage
+from resleak.captures import storage
 from resleak.errors import StoreError
-from resleak.harness.process_gauges import BUILTIN, MEASURES
-from resleak.workload.scenario import Gauge
+from resleak.workload.gauges import BUILTIN, MEASURES, Gauge
 
 #: What is shown of several captures, and of how many variants at most.
 _HEAD = ("scenario", "variant", "runs", "stacks", "steps", "ended", "made")
@@ -261,48 +259,6 @@ class Captures(Sequence[Capture]):
         )
 
 
-def load(path: Path | str) -> Captures:
-    """Load every complete capture at or below a folder, or inside a report, or a log.
-
-    Parameters
-    ----------
-    path : Path
-        A capture's folder, or any folder above some; or a report (``.html``), of anyone: what it
-        holds is checked, and nothing of it is run; or a log that mprof or psrecord wrote.
-
-    Returns
-    -------
-    Captures
-        Incomplete and damaged ones are left out with a warning that names them.
-
-    Raises
-    ------
-    StoreError
-        If there is no complete capture.
-    """
-    found, problems = [], []
-    path = Path(path)
-    if path.is_file() and path.suffix != ".html":
-        from resleak.captures import profiler_logs
-
-        return profiler_logs.read(path)
-    for folder in storage.folders(report_archive.unpack(path) if path.is_file() else path):
-        try:
-            capture = Capture(folder)
-        except StoreError as error:
-            problems.append(str(error))
-            continue
-        found.append(capture) if capture.complete else problems.append(f"{folder} is incomplete")
-    if not found:
-        reason = problems[0] if problems else "`resleak capture NAME --out DIR` makes some"
-        raise StoreError(f"there is no complete capture in {path}: {reason}")
-    for problem in problems:
-        warnings.warn(f"left out: {problem}", stacklevel=2)
-    order = {"gauges": 0, "memray": 1, "handles": 2, "forensics": 3}
-    found.sort(key=lambda c: (c.scenario, _place(c), order.get(c.instrument, 3), c.run))
-    return Captures(found)
-
-
 def traces(captures: Iterable[Capture]) -> pd.DataFrame:
     """Join the traces of several captures.
 
@@ -354,8 +310,3 @@ def gauges_of(captures: Iterable[Capture]) -> dict[str, Gauge]:
         for declared in capture.manifest["scenario"]["own_gauges"]
     }
     return {**BUILTIN, **MEASURES, **own}
-
-
-def _place(capture: Capture) -> int:
-    declared = list(capture.manifest["scenario"]["variants"])
-    return declared.index(capture.variant) if capture.variant in declared else len(declared)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from resleak.captures import storage
+from resleak.captures.raw import Seen
 from resleak.workload.scenario import Scenario
 
 
@@ -87,3 +88,16 @@ def manifest(scenario: Mapping[str, Any], variant: str, **known: Any) -> dict[st
 
 def _works_by_itself() -> None:
     """Stand for a step."""
+
+
+def manifest_exit(seen: Seen, stacks: list[str], failure: dict[str, Any]) -> dict[str, Any]:
+    """Return the manifest's record of how the process ended."""
+    stopping = seen.began("teardown")
+    return {
+        "status": seen.status,
+        "phase": seen.phase,
+        "code": seen.code,
+        "exit_s": None if stopping is None else round(seen.ended_s - stopping, 4),
+        "stacks": stacks,
+        **failure,
+    }

@@ -18,15 +18,15 @@ import pandas as pd
 from resleak import formatting
 from resleak.analysis import verdicts
 from resleak.analysis.verdicts import Judgement, VariantJudged
-from resleak.captures import storage
+from resleak.captures import raw, storage
 from resleak.captures.decode import trace as assemble
 from resleak.captures.frames import Capture, Captures
 from resleak.captures.manifest import described, manifest, now, session
+from resleak.captures.raw import Seen
 from resleak.errors import ScenarioError
-from resleak.harness import process_gauges
-from resleak.harness.child import recorder
+from resleak.harness.child import recorder, self_gauges
 from resleak.harness.measurement import host
-from resleak.harness.supervisor import Seen
+from resleak.workload import gauges
 
 #: What no measurement within one process can do.
 CAUTIONS = (
@@ -35,7 +35,7 @@ CAUTIONS = (
     "small objects are counted as blocks, not bytes, and no line is named; `resleak investigate` "
     "does both, in fresh processes",
 )
-_WARMUP, _STEADY, _SETTLE = (recorder.PHASES.index(name) for name in ("warmup", "steady", "settle"))
+_WARMUP, _STEADY, _SETTLE = (raw.PHASES.index(name) for name in ("warmup", "steady", "settle"))
 _STEP, _BEFORE, _AFTER = range(3)
 _VARIANT = "here"
 _SETTLE_ROUNDS = 3
@@ -109,7 +109,7 @@ class Measured:
             "started": self._began,
             "steps": len(trace),
         }
-        known |= {"host": host(), "missing": process_gauges.missing(set(self._columns))}
+        known |= {"host": host(), "missing": gauges.missing(set(self._columns))}
         return Capture.live(manifest(what, _VARIANT, **known), trace)
 
     @cached_property
@@ -184,7 +184,7 @@ class _Record:
     """Reads the gauges after each step and around each collection."""
 
     def __init__(self, folder: Path, steps: int, block: int, started: float) -> None:
-        readers = {**process_gauges.inside_readers(), "objects": process_gauges.object_count}
+        readers = {**self_gauges.inside_readers(), "objects": self_gauges.object_count}
         (folder / "columns.json").write_text(json.dumps(list(readers)))
         capacity = steps + 2 * (steps // block + 1 + _SETTLE_ROUNDS)
         self._rows = recorder.Recorder(folder / "trace.raw", readers, capacity, started)
@@ -198,7 +198,7 @@ class _Record:
             self._collect(phase)
 
     def settle(self) -> None:
-        process_gauges.trim_heap()
+        self_gauges.trim_heap()
         for _ in range(_SETTLE_ROUNDS):
             self._collect(_SETTLE)
 
@@ -213,8 +213,8 @@ class _Record:
 
 def _readings() -> dict[str, float]:
     gc.collect()
-    return {name: read() for name, read in process_gauges.inside_readers().items()}
+    return {name: read() for name, read in self_gauges.inside_readers().items()}
 
 
 def _with_units(reading: dict[str, float]) -> dict[str, tuple[float, str]]:
-    return {name: (value, process_gauges.BUILTIN[name].unit) for name, value in reading.items()}
+    return {name: (value, gauges.BUILTIN[name].unit) for name, value in reading.items()}

@@ -11,7 +11,7 @@ from typing import Any
 from resleak import formatting
 from resleak.analysis import verdicts
 from resleak.analysis.verdicts import Judgement, VariantJudged
-from resleak.captures import frames
+from resleak.captures import load
 from resleak.captures.frames import Captures
 from resleak.harness import runner
 
@@ -86,7 +86,7 @@ def _planted(scenario: str, runs: Captures, rate: float) -> Control:
     name = runs[0].variant
     with tempfile.TemporaryDirectory(prefix="resleak-") as folder:
         runner.capture(scenario, **_as_before(runs), out=Path(folder), plant=rate)
-        found = _heap(verdicts.judge(frames.load(folder)).variants[name])
+        found = _heap(verdicts.judge(load.load(folder)).variants[name])
     return Control(name, rate, *(found[key] for key in ("verdict", "per_step", "low", "high")))
 
 

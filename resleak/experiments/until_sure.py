@@ -10,7 +10,7 @@ from typing import Any
 
 from resleak.analysis import verdicts as claims
 from resleak.analysis.verdicts import VariantJudged
-from resleak.captures import frames
+from resleak.captures import load
 from resleak.captures.frames import Captures
 from resleak.harness import runner
 from resleak.harness.spawn import describe
@@ -99,7 +99,7 @@ def capture_until_sure(
         on_look(steps, look.runs, todo)
         how = {"steps": steps, "runs": look.runs, "stacks": False, "out": out, **options}
         runner.capture(scenario, variants=todo, **how)
-        outcome.note(frames.load(out / declared["name"]), dict.fromkeys(todo, steps))
+        outcome.note(load.load(out / declared["name"]), dict.fromkeys(todo, steps))
         spent = time.monotonic() - began
         per_step, outcome.spent_s = (spent - outcome.spent_s) / work, spent
         todo = list(outcome.undecided)

@@ -13,7 +13,7 @@ import pandas as pd
 from resleak import formatting
 from resleak.figures import timeline_curves
 from resleak.figures.style import GRID, SHADE, Mark, marks, order
-from resleak.workload.scenario import Gauge
+from resleak.workload.gauges import Gauge
 
 #: Of a curve's box, which is stretched to its place: no text stands in it.
 _WIDTH, _HEIGHT = 480, 110

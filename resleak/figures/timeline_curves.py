@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from resleak.harness.process_gauges import BUILTIN, CONTEXT
-from resleak.workload.scenario import Gauge
+from resleak.workload.gauges import BUILTIN, CONTEXT, Gauge
 
 Axis = Literal["step", "t_s"]
 Floats = NDArray[np.float64]

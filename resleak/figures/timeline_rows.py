@@ -10,7 +10,8 @@ import pandas as pd
 
 from resleak import formatting
 from resleak.figures.timeline_curves import Axis, Curve, Medians, choose
-from resleak.workload.scenario import VERDICTS, Gauge
+from resleak.workload.gauges import Gauge
+from resleak.workload.scenario import VERDICTS
 
 
 @dataclass(frozen=True, eq=False)

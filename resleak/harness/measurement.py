@@ -16,11 +16,13 @@ from typing import Any
 from resleak.captures import source_paths, storage
 from resleak.captures.decode import inspection, trace
 from resleak.captures.decode.launch import read, read_handles
+from resleak.captures.manifest import manifest_exit
+from resleak.captures.raw import HANDLES, Seen
 from resleak.errors import CaptureError
 from resleak.harness import process_gauges, spawn
-from resleak.harness.child.handles import FILE as CENSUS
 from resleak.harness.plan import Job
-from resleak.harness.supervisor import Seen, Watched, manifest_exit
+from resleak.harness.supervisor import Watched
+from resleak.workload import gauges
 
 _MEMORY_BYTES = 4 * 1024**3
 #: The longest that the load of a run may take, however steadily it goes on.
@@ -69,7 +71,7 @@ def _measure(job: Job, folder: Path, workdir: Path, on_step: OnStep, stop: threa
     if job.instrument == "gauges":
         own = trace.own_gauges(folder, job.plan.scenario["own_gauges"])
         manifest["scenario"] = {**job.plan.scenario, "own_gauges": [asdict(one) for one in own]}
-        manifest["missing"] = process_gauges.missing(trace.write_trace(folder, seen, own))
+        manifest["missing"] = gauges.missing(trace.write_trace(folder, seen, own))
     if job.instrument == "forensics":
         manifest["ending"] = inspection.write(folder, job.plan.work.root, seen.status)
     storage.write_json(folder / storage.MANIFEST, manifest)
@@ -80,7 +82,7 @@ def _measure(job: Job, folder: Path, workdir: Path, on_step: OnStep, stop: threa
         manifest["integrity"] = read(profile, folder, manifest["marks"], [file], job.plan.work.root)
     if job.instrument == "handles":
         file = Path(job.plan.about["file"])
-        read_handles(folder / CENSUS, folder, workdir, [file], job.plan.work.root)
+        read_handles(folder / HANDLES, folder, workdir, [file], job.plan.work.root)
     storage.write_json(folder / storage.MANIFEST, {**manifest, "status": "complete"})
     _leave_only_tables(folder)
 

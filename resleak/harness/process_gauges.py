@@ -6,137 +6,15 @@ psutil has its only home here. A gauge that a platform or an old psutil lacks is
 
 from __future__ import annotations
 
-import gc
 import os
-import sys
 from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from resleak.errors import ProcessError
-from resleak.workload.scenario import Gauge
 
 if TYPE_CHECKING:
     import psutil
-
-Reader = Callable[[], float]
-
-#: The gauges of every run, by name. Handles count from the first one kept; memory floors are what
-#: a do-nothing process was seen to stay under (docs/decisions/0003-floors.md).
-BUILTIN = {
-    gauge.name: gauge
-    for gauge in (
-        Gauge("fds", "descriptors", "open file descriptors", family="handles"),
-        Gauge("threads", "threads", "threads, those of native libraries too", family="handles"),
-        Gauge("sockets", "sockets", "internet sockets in any state", family="handles"),
-        Gauge("children", "processes", "child processes, recursively", family="handles"),
-        Gauge("blocks", "blocks", "memory blocks of Python's allocator", family="objects",
-              floor=0.05, rise=500),
-        Gauge("objects", "objects", "objects the garbage collector tracks", family="objects",
-              floor=0.05, rise=200),
-        Gauge("heap", "B", "bytes of all blocks, with Python's allocator off", family="memory",
-              floor=8, rise=64 * 1024),
-        Gauge("native", "B", "bytes of native code and of large objects alone", family="memory",
-              floor=8, rise=64 * 1024),
-        Gauge("rss", "B", "resident memory", family="resident", floor=1024, rise=1024**2),
-        Gauge("uss", "B", "memory that would be freed if the process ended", family="resident",
-              floor=1024, rise=1024**2),
-    )
-}  # fmt: skip
-
-#: Read of each step where a scenario names them; see `resleak.harness.child.step_gauges`.
-MEASURES = {
-    gauge.name: gauge
-    for gauge in (
-        Gauge("step_s", "s", "duration of the step", "measure"),
-        Gauge("lag_s", "s", "longest wait of the event loop during the step", "measure"),
-        Gauge("step_peak", "B", "most memory in the step, above what it began with", "measure"),
-    )
-}
-
-#: Read by the parent for context; never judged for growth.
-CONTEXT = {
-    "cpu_s": "s",
-    "ctx_voluntary": "switches",
-    "ctx_involuntary": "switches",
-    "sockets_established": "sockets",
-    "sockets_close_wait": "sockets",
-    "sockets_listen": "sockets",
-}
-
-
-def inside_readers() -> dict[str, Reader]:
-    """Return the readers a measured process calls after each step, cheapest and exact ones only.
-
-    With Python's own allocator on, it counts its blocks exactly, and the C library's bytes are
-    those of native code and of objects over 512 bytes (`native`). With it off
-    (``PYTHONMALLOC=malloc``), blocks read 0 and the C library counts every byte (`heap`).
-    """
-    own_allocator = sys.getallocatedblocks() > 0
-    readers: dict[str, Reader] = {"blocks": sys.getallocatedblocks} if own_allocator else {}
-    try:
-        import psutil
-    except ImportError:
-        return readers
-    process = psutil.Process()
-    if hasattr(process, "num_fds"):
-        readers["fds"] = process.num_fds
-    readers["threads"] = process.num_threads
-    if Path(f"/proc/self/task/{os.getpid()}/children").exists():
-        readers["children"] = _children_here
-    readers["rss"] = lambda: process.memory_info().rss
-    if hasattr(psutil, "heap_info"):
-        readers["native" if own_allocator else "heap"] = lambda: sum(psutil.heap_info()[:2])
-    return readers
-
-
-def _children_here() -> int:
-    """Count the children of this process, and theirs; cheap where there are none."""
-    try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return 0
-    return _offspring(os.getpid())
-
-
-def _offspring(pid: int) -> int:
-    """Count what Linux lists as forked by each thread of a process.
-
-    psutil looks at every process of the machine for it: too slow to be done after each step.
-    """
-    here, count = Path(f"/proc/{pid}/task"), 0
-    for thread in _unless_ended(os.listdir, here):
-        found = _unless_ended(Path.read_bytes, here / thread / "children").split()
-        count += len(found) + sum(_offspring(int(child)) for child in found)
-    return count
-
-
-def _unless_ended(read: Callable[[Path], Any], path: Path) -> Any:
-    """Return what is read of a process or thread; nothing if it ended a moment before."""
-    try:
-        return read(path)
-    except (FileNotFoundError, ProcessLookupError):
-        return b""
-
-
-def object_count() -> float:
-    """Return how many objects the collector tracks (slow: for the end of a block)."""
-    return len(gc.get_objects())
-
-
-def missing(present: set[str]) -> list[str]:
-    """Return one line for each built-in gauge that a run could not read, and why."""
-    why = {
-        "heap": "read in the runs under PYTHONMALLOC=malloc, with psutil 7.2 or later",
-        "blocks": "read in the runs with Python's own allocator",
-        "native": "read in the runs with Python's own allocator, with psutil 7.2 or later",
-        "fds": "this system does not count descriptors per process",
-        "uss": "this system does not tell private memory apart",
-    }
-    absent = [name for name in BUILTIN if name not in present]
-    return [f"{name}: {why.get(name, 'not read in this run')}" for name in absent]
 
 
 class Outside:
@@ -309,15 +187,6 @@ def _sockets(process: psutil.Process) -> dict[str, float]:
 
 def _children(process: psutil.Process) -> dict[str, float]:
     return {"children": len(process.children(recursive=True))}
-
-
-def trim_heap() -> None:
-    """Ask the C library to return freed memory to the system, where it can."""
-    try:
-        import psutil
-    except ImportError:
-        return
-    getattr(psutil, "heap_trim", lambda: None)()
 
 
 def started_in(variable: str, value: str) -> list[int]:

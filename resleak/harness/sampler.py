@@ -16,6 +16,7 @@ from resleak.captures.manifest import described, manifest, now, session
 from resleak.harness import process_gauges
 from resleak.harness.measurement import host
 from resleak.harness.throttle import Ration
+from resleak.workload import gauges
 
 #: The names of the captures: all processes added up, the one that was given, and its children.
 ALL, ONE, CHILD = "all", "process", "child"
@@ -30,9 +31,7 @@ _QUICK_SHARE, _FULL_SHARE, _FAMILY_SHARE = 0.0015, 0.0005, 0.001
 #: A child with fewer readings shows no curve: it counts in the sum alone.
 _FEWEST = 6
 _MOST_CHILDREN = 32
-_UNITS = {
-    gauge.name: gauge.unit for gauge in process_gauges.BUILTIN.values()
-} | process_gauges.CONTEXT
+_UNITS = {gauge.name: gauge.unit for gauge in gauges.BUILTIN.values()} | gauges.CONTEXT
 _NAN = float("nan")
 
 
@@ -207,7 +206,7 @@ class Observer:
             steps=len(curves[variant]),
             phases=list(self._phases()),
             exit=self.exit,
-            missing=process_gauges.missing(set(curves[variant].columns())),
+            missing=gauges.missing(set(curves[variant].columns())),
         )
 
     def _phases(self) -> Iterator[dict[str, Any]]:

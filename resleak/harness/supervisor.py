@@ -11,56 +11,17 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from resleak.captures import raw
+from resleak.captures.raw import Seen
 from resleak.harness import process_gauges
-from resleak.harness.child import recorder
 
 #: Seconds between two readings of the outside gauges.
 SAMPLE_S = 0.1
 #: Seconds a stopped process gets to write down its stacks.
 _LAST_WORDS_S = 0.5
-_HEADER = struct.Struct(f"{recorder.HEADER}d")
-
-
-@dataclass
-class Seen:
-    """What the parent saw of one process.
-
-    Attributes
-    ----------
-    status : str
-        ``exited``, ``hung`` (did not end after its load), ``deadline`` (did not finish its load),
-        ``memory`` (went over the memory limit), ``crashed``, ``failed`` or ``interrupted``.
-    code : int
-        Exit code; negative for a signal.
-    phases : list of (str, float)
-        Each phase with the second it began.
-    samples : list of dict
-        Outside gauges with ``t_s``, ``step``, ``block`` and ``phase`` (an index).
-    quiet : dict of int to dict
-        Outside gauges at the quiet end of each block.
-    ended_s : float
-        Second at which the process was gone.
-    """
-
-    status: str = "exited"
-    code: int = 0
-    phases: list[tuple[str, float]] = field(default_factory=list)
-    samples: list[dict[str, float]] = field(default_factory=list)
-    quiet: dict[int, dict[str, float]] = field(default_factory=dict)
-    ended_s: float = 0.0
-
-    @property
-    def phase(self) -> str:
-        """The last phase that began."""
-        return self.phases[-1][0] if self.phases else "start"
-
-    def began(self, phase: str) -> float | None:
-        """Return the second a phase began, or None."""
-        return dict(self.phases).get(phase)
+_HEADER = struct.Struct(f"{raw.HEADER}d")
 
 
 class Watched:
@@ -225,7 +186,7 @@ class Watched:
         seen = self.seen
         seen.code = self.process.returncode
         # Its own note counts as well: the code under study may have closed the control line.
-        reached = {seen.phase, recorder.PHASES[int(self._place()["phase"])]}
+        reached = {seen.phase, raw.PHASES[int(self._place()["phase"])]}
         ended_early = not reached & {"teardown", "exit"}
         if seen.status == "exited" and (seen.code != 0 or ended_early):
             seen.status = "failed" if seen.code == 3 else "crashed"
@@ -261,16 +222,3 @@ def run_to_end(command: list[str], env: dict[str, str], deadline_s: float, outpu
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-
-
-def manifest_exit(seen: Seen, stacks: list[str], failure: dict[str, Any]) -> dict[str, Any]:
-    """Return the manifest's record of how the process ended."""
-    stopping = seen.began("teardown")
-    return {
-        "status": seen.status,
-        "phase": seen.phase,
-        "code": seen.code,
-        "exit_s": None if stopping is None else round(seen.ended_s - stopping, 4),
-        "stacks": stacks,
-        **failure,
-    }

@@ -12,11 +12,11 @@ from typing import Any
 
 from resleak.analysis import comparison, held, verdicts
 from resleak.analysis.held import Held
-from resleak.captures import frames, storage
+from resleak.captures import frames, load, storage
 from resleak.errors import BudgetError, StoreError
 from resleak.experiments.investigate import Investigation, investigated
 from resleak.harness import runner
-from resleak.harness.process_gauges import BUILTIN
+from resleak.workload.gauges import BUILTIN
 
 _STEPS, _RUNS = 200, 3
 _CAPTURES = "captures"
@@ -122,7 +122,7 @@ class Suite:
         )
         folder = next((place for place in places if storage.folders(place)), None)
         if folder is not None:
-            compared = comparison.compare(frames.load(folder), captures)
+            compared = comparison.compare(load.load(folder), captures)
             yield from (f"{one} (the baseline)" for one in held.worse(compared))
 
     def summary(self) -> list[str]:

@@ -16,11 +16,11 @@ from typing import Any, Literal
 
 from resleak import cards, formatting
 from resleak.errors import ScenarioError
+from resleak.workload.gauges import Gauge, Kind
 
 Verdict = Literal["leak", "bounded", "deferred", "level", "inconclusive"]
 Outcome = Literal["reproduced", "partly", "not reproduced"]
 FixOutcome = Literal["holds", "insufficient", "harmful"]
-Kind = Literal["level", "counter", "measure", "fact"]
 
 VERDICTS = ("leak", "deferred", "inconclusive", "bounded", "level")
 OUTCOMES = ("reproduced", "partly", "not reproduced")
@@ -33,38 +33,6 @@ _PLAIN: tuple[str, ...] = (
 #: A symptom besides a gauge's verdict: a broken limit, a process that does not end by itself, a
 #: cost that grows with what it is spent on.
 BROKEN, HANGS, SCALES = "broken", "hangs", "scales"
-
-
-@dataclass(frozen=True)
-class Gauge:
-    """A named number with a unit.
-
-    Parameters
-    ----------
-    name, unit : str
-        Column name and unit (``descriptors``, ``B``, ``entries`` ...).
-    what : str
-        One line for people.
-    kind : {"level", "counter", "measure", "fact"}
-        A level is judged for growth; a counter only ever rises and is held against limits only; a
-        measure belongs to its step alone (its duration, its size) and is held against limits and
-        sweeps; a fact is one number per run, measured after the load.
-    family : {"handles", "memory", "resident", "objects", "own"}
-        Decides the default rule of judgement: handles and own gauges count from the second one,
-        resident memory from its `rise`, for it comes in pages and arenas.
-    floor : float
-        Smallest rate, in units per step, that counts as growth.
-    rise : float
-        Smallest rise, in units, that is worth calling a climb at all.
-    """
-
-    name: str
-    unit: str
-    what: str = ""
-    kind: Kind = "level"
-    family: Literal["handles", "memory", "resident", "objects", "own"] = "own"
-    floor: float = 0.004
-    rise: float = 3.0
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
+import struct
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from resleak.captures import source_paths, storage
-from resleak.harness.child.inspection import journal
+from resleak.captures.raw import JOURNAL_HALF, JOURNAL_HEADER
 
 #: File, line, function.
 Site = tuple[str, int, str]
@@ -73,7 +75,7 @@ def write(folder: Path, project: Path, status: str) -> dict[str, Any]:
         How the end came about: ``by`` (``itself``, ``force`` or ``a kill``), ``thread``, ``at``,
         ``made_at``.
     """
-    record = journal.read(folder / "forensics.raw")
+    record = _journal(folder / "forensics.raw")
     named = _Names(project)
     rows: dict[str, Iterable[Row]] = {
         "exit": _exits(record, named, status, folder / "threads.txt"),
@@ -270,3 +272,14 @@ def _ending(record: Row, named: _Names) -> dict[str, Any]:
         "at": named.place(stack),
         "made_at": named.place(made),
     }
+
+
+def _journal(path: Path) -> dict[str, Any]:
+    """Return the last record that was written down whole; empty if there is none."""
+    try:
+        data = path.read_bytes()
+        half, length = JOURNAL_HEADER.unpack_from(data)
+        start = JOURNAL_HEADER.size + half * JOURNAL_HALF
+        return dict(json.loads(data[start : start + length]))
+    except (OSError, ValueError, struct.error):
+        return {}

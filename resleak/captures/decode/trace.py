@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from resleak.captures import storage
-from resleak.harness import process_gauges
-from resleak.harness.child import recorder
-from resleak.harness.supervisor import Seen
-from resleak.workload.scenario import Gauge
+from resleak.captures import raw, storage
+from resleak.captures.raw import Seen
+from resleak.workload import gauges
+from resleak.workload.gauges import Gauge
 
 Columns = dict[str, np.ndarray]
 _INDEX_UNITS = {"t_s": "s", "step": "steps", "block": "blocks"}
@@ -44,28 +43,28 @@ def trace(folder: Path, seen: Seen, own: list[Gauge]) -> tuple[Columns, dict[str
     gauge_names = [*names, *(n for n in _outside_names(seen) if n not in names)]
     columns = _index_columns(rows, samples)
     for name in gauge_names:
-        inside = rows[:, recorder.INDEX + names.index(name)] if name in names else _nan(len(rows))
+        inside = rows[:, raw.INDEX + names.index(name)] if name in names else _nan(len(rows))
         inside = _fill_quiet(inside, rows, seen, name)
         outside = np.array([sample.get(name, np.nan) for sample in samples], dtype=float)
         columns[name] = np.concatenate([inside, outside])
     order = np.argsort(columns["t_s"], kind="stable")
     units = _INDEX_UNITS | {g.name: g.unit for g in _all(own)}
-    return {name: values[order] for name, values in columns.items()}, units | process_gauges.CONTEXT
+    return {name: values[order] for name, values in columns.items()}, units | gauges.CONTEXT
 
 
 def _all(own: list[Gauge]) -> list[Gauge]:
-    return [*process_gauges.BUILTIN.values(), *process_gauges.MEASURES.values(), *own]
+    return [*gauges.BUILTIN.values(), *gauges.MEASURES.values(), *own]
 
 
 def inside_rows(folder: Path) -> tuple[list[str], np.ndarray]:
     """Return the gauges' names and the rows written so far, shape (rows, 5 + gauges)."""
     try:
         names = json.loads((folder / "columns.json").read_text())
-        raw = np.fromfile(folder / "trace.raw")
+        numbers = np.fromfile(folder / "trace.raw")
     except (OSError, ValueError):  # it ended before the first row
-        return [], np.empty((0, recorder.INDEX))
-    width, count = recorder.INDEX + len(names), int(raw[0])
-    rows = raw[recorder.HEADER : recorder.HEADER + count * width].reshape(-1, width)
+        return [], np.empty((0, raw.INDEX))
+    width, count = raw.INDEX + len(names), int(numbers[0])
+    rows = numbers[raw.HEADER : raw.HEADER + count * width].reshape(-1, width)
     return names, rows
 
 
@@ -83,7 +82,7 @@ def last_own(folder: Path, own: list[str]) -> dict[str, float]:
     names, rows = inside_rows(folder)
     if not len(rows):
         return {}
-    return {n: float(rows[-1, recorder.INDEX + names.index(n)]) for n in own if n in names}
+    return {n: float(rows[-1, raw.INDEX + names.index(n)]) for n in own if n in names}
 
 
 def phases(seen: Seen) -> list[dict[str, Any]]:
@@ -101,7 +100,7 @@ def marks(seen: Seen) -> list[dict[str, Any]]:
         {
             "mark": block,
             "step": int(at["step"]),
-            "phase": recorder.PHASES[int(at["phase"])],
+            "phase": raw.PHASES[int(at["phase"])],
             "t_s": round(at["t_s"], 4),
             "rss_bytes": at.get("rss"),
         }
@@ -121,12 +120,12 @@ def _index_columns(rows: np.ndarray, samples: list[dict[str, float]]) -> Columns
         return np.concatenate([rows[:, column], [sample[key] for sample in samples]])
 
     phase, moment = joined(3, "phase"), rows[:, 4].astype(int)
-    moments = [recorder.MOMENTS[m] for m in moment] + ["sample"] * len(samples)
+    moments = [raw.MOMENTS[m] for m in moment] + ["sample"] * len(samples)
     return {
         "t_s": joined(0, "t_s"),
         "step": joined(1, "step").astype(np.int32),
         "block": joined(2, "block").astype(np.int32),
-        "phase": np.array([recorder.PHASES[int(p)] for p in phase], dtype=object),
+        "phase": np.array([raw.PHASES[int(p)] for p in phase], dtype=object),
         "moment": np.array(moments, dtype=object),
     }
 
@@ -143,7 +142,7 @@ def _outside_names(seen: Seen) -> list[str]:
 
 
 def _fill_quiet(values: np.ndarray, rows: np.ndarray, seen: Seen, name: str) -> np.ndarray:
-    after = np.flatnonzero(rows[:, 4] == recorder.MOMENTS.index("after_collect"))
+    after = np.flatnonzero(rows[:, 4] == raw.MOMENTS.index("after_collect"))
     filled = values.copy()
     for row in after[np.isnan(values[after])]:
         filled[row] = seen.quiet.get(int(rows[row, 2]), {}).get(name, np.nan)

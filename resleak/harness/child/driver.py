@@ -47,12 +47,13 @@ def _bind_package() -> None:
 if __name__ == "__main__":
     _bind_package()
 
-from resleak.errors import ResleakError, ScenarioError  # noqa: E402
-from resleak.harness import process_gauges  # noqa: E402
-from resleak.harness.child import planted_leak, step_gauges  # noqa: E402
-from resleak.harness.child import recorder as probes  # noqa: E402
-from resleak.workload import calling, resolve  # noqa: E402
-from resleak.workload.scenario import Gauge, Run, Scenario  # noqa: E402
+from resleak.captures import raw
+from resleak.errors import ResleakError, ScenarioError
+from resleak.harness.child import planted_leak, self_gauges, step_gauges
+from resleak.harness.child import recorder as probes
+from resleak.workload import calling, gauges, resolve
+from resleak.workload.gauges import Gauge
+from resleak.workload.scenario import Run, Scenario
 
 _SETUP, _WARMUP, _STEADY, _SETTLE, _TEARDOWN, _EXIT = range(1, 7)
 _STEP, _BEFORE, _AFTER = range(3)
@@ -77,7 +78,7 @@ class Reporter:
 
     def phase(self, index: int) -> None:
         """Tell the parent that a phase begins."""
-        self._tell(f"phase {probes.PHASES[index]} {time.monotonic() - self._started}\n")
+        self._tell(f"phase {raw.PHASES[index]} {time.monotonic() - self._started}\n")
 
     def quiet(self, block: int) -> None:
         """Wait until the parent has read the outside gauges."""
@@ -156,12 +157,12 @@ class Driver:
         self._begin(_EXIT)
 
     def _recorder(self) -> probes.Recorder:
-        readers: dict[str, process_gauges.Reader] = {}
+        readers: dict[str, self_gauges.Reader] = {}
         if self.spec["instrument"] == "gauges":  # else reading them would show in the stacks
             self.meters = step_gauges.meters(self.scenario.named, self.is_async)
-            readers = {**process_gauges.inside_readers(), **self._own_readers()}
+            readers = {**self_gauges.inside_readers(), **self._own_readers()}
             readers |= {name: step_gauges.reader(meter) for name, meter in self.meters.items()}
-            readers["objects"] = process_gauges.object_count
+            readers["objects"] = self_gauges.object_count
         if self.inspector is not None:
             self.meters = {"inspector": self.inspector}
         Path(self.spec["folder"], "columns.json").write_text(json.dumps(list(readers)))
@@ -239,7 +240,7 @@ class Driver:
 
     async def _settle(self) -> None:
         self._begin(_SETTLE)
-        process_gauges.trim_heap()
+        self_gauges.trim_heap()
         for _ in range(_SETTLE_ROUNDS):
             if self.is_async:
                 await asyncio.sleep(_SETTLE_PAUSE_S)
@@ -298,7 +299,7 @@ def _named_gauges(
     found = read(world)
     if not isinstance(found, dict) or not all(map(_is_number, found.values())):
         raise ScenarioError("gauges() must return a dict of numbers by name")
-    if taken := sorted(found.keys() & {*process_gauges.BUILTIN, *process_gauges.MEASURES}):
+    if taken := sorted(found.keys() & {*gauges.BUILTIN, *gauges.MEASURES}):
         raise ScenarioError(f"gauges() returns {', '.join(taken)}, which is built in: rename it")
     return {
         str(name): (Gauge(str(name), "", "own gauge"), lambda _, n=name: read(world).get(n, _NAN))
@@ -392,7 +393,7 @@ _TASKS = {"measure": _measure, "audit": _audit, "describe": _describe}
 def main(spec: dict[str, Any]) -> int:
     """Do what the specification asks: ``measure``, ``audit`` or ``describe``."""
     _protect(spec)
-    process_gauges.trim_heap()  # loads what it needs while there are descriptors to load it with
+    self_gauges.trim_heap()  # loads what it needs while there are descriptors to load it with
     sys.path[:0] = spec["import_from"]
     try:
         # Both before anything that they could not see later.

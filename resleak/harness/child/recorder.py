@@ -12,12 +12,8 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-PHASES = ("start", "setup", "warmup", "steady", "settle", "teardown", "exit")
-MOMENTS = ("step", "before_collect", "after_collect")
-#: Numbers before the first row: rows written, phase, step, block.
-HEADER = 4
-#: Numbers of each row before its gauges: time, step, block, phase, moment.
-INDEX = 5
+from resleak.captures.raw import HEADER, INDEX
+
 _NAN = float("nan")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from resleak.errors import PlatformError, ScenarioError
-from resleak.harness import process_gauges
+from resleak.harness.child import self_gauges
 
 #: Seconds between two beats of the loop's heart: the shortest lag that is always seen.
 _BEAT_S = 0.002
@@ -100,7 +100,7 @@ class PeakMemory(Meter):
 
     def before(self) -> None:
         """Begin a step: what was freed must not hide what the step takes."""
-        process_gauges.trim_heap()
+        self_gauges.trim_heap()
         self._reset.write_text("5")
         self._base = self._peak()
 

@@ -78,9 +78,11 @@ def is_stored(name: str, out: Path) -> bool:
 
 def load(folder: Path | str) -> Captures:
     """Load all captures at or below a folder."""
-    from resleak.captures import frames  # pandas: a name that does not exist is told without it
+    from resleak.captures import (
+        load,
+    )
 
-    return frames.load(folder)
+    return load.load(folder)
 
 
 def key_values(given: Iterable[str] | None) -> dict[str, str]:

@@ -11,12 +11,10 @@ from typing import Any
 import pandas as pd
 
 from resleak.analysis import growth
-from resleak.captures import frames, storage
+from resleak.captures import frames, raw, storage
 from resleak.captures.decode import trace
 from resleak.errors import ResleakError
-from resleak.harness.child import recorder
-from resleak.harness.process_gauges import BUILTIN, MEASURES
-from resleak.workload.scenario import Gauge
+from resleak.workload.gauges import BUILTIN, MEASURES, Gauge
 
 _RUN = re.compile(r"\.?gauges-(?P<run>\d+)(\.partial|\.incomplete)?$")
 _MOST_SHOWN = 4
@@ -101,10 +99,10 @@ def _going_on(folder: Path) -> pd.DataFrame:
         "t_s": rows[:, 0],
         "step": rows[:, 1].astype(int),
         "block": rows[:, 2].astype(int),
-        "phase": [recorder.PHASES[int(n)] for n in rows[:, 3]],
-        "moment": [recorder.MOMENTS[int(n)] for n in rows[:, 4]],
+        "phase": [raw.PHASES[int(n)] for n in rows[:, 3]],
+        "moment": [raw.MOMENTS[int(n)] for n in rows[:, 4]],
     }
-    read = {name: rows[:, recorder.INDEX + place] for place, name in enumerate(names)}
+    read = {name: rows[:, raw.INDEX + place] for place, name in enumerate(names)}
     return pd.DataFrame({**index, **read})
 
 

@@ -12,14 +12,11 @@ import os
 import threading
 from pathlib import Path
 
+from resleak.captures.raw import HANDLES, PHASES
 from resleak.harness.child.handles import origins, patches
 from resleak.harness.child.handles.attribution import Binder
 from resleak.harness.child.handles.call_stacks import Calls
 from resleak.harness.child.handles.census import Census, Log
-from resleak.harness.child.recorder import PHASES
-
-#: The file of a run's folder in which the census is written.
-FILE = "handles.jsonl"
 
 
 def start(folder: Path, outer: str) -> Census:
@@ -37,7 +34,7 @@ def start(folder: Path, outer: str) -> Census:
     Census
     """
     calls = Calls([outer], origins.ENTRIES)
-    log = Log(folder / FILE)
+    log = Log(folder / HANDLES)
     binder = Binder(calls, log.number)
     patches.install(binder)
     census = Census(binder, log)

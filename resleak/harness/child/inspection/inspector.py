@@ -14,13 +14,13 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
+from resleak.captures.raw import PHASES
 from resleak.harness.child.inspection import call_stacks, locks, unflushed
 from resleak.harness.child.inspection.blockers import Scene
 from resleak.harness.child.inspection.creation_sites import Births
 from resleak.harness.child.inspection.durations import Spans
 from resleak.harness.child.inspection.journal import Slate
 from resleak.harness.child.inspection.schedule import Stock
-from resleak.harness.child.recorder import PHASES
 from resleak.harness.child.step_gauges import Meter
 
 #: Seconds between two looks, between two beats of the loop, and after which a beat is late.

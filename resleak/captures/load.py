@@ -1,0 +1,55 @@
+"""Load captures from folders, reports and the logs of other profilers."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from resleak.captures import profiler_logs, report_archive, storage
+from resleak.captures.frames import Capture, Captures
+from resleak.errors import StoreError
+
+
+def load(path: Path | str) -> Captures:
+    """Load every complete capture at or below a folder, or inside a report, or a log.
+
+    Parameters
+    ----------
+    path : Path
+        A capture's folder, or any folder above some; or a report (``.html``), of anyone: what it
+        holds is checked, and nothing of it is run; or a log that mprof or psrecord wrote.
+
+    Returns
+    -------
+    Captures
+        Incomplete and damaged ones are left out with a warning that names them.
+
+    Raises
+    ------
+    StoreError
+        If there is no complete capture.
+    """
+    found, problems = [], []
+    path = Path(path)
+    if path.is_file() and path.suffix != ".html":
+        return profiler_logs.read(path)
+    for folder in storage.folders(report_archive.unpack(path) if path.is_file() else path):
+        try:
+            capture = Capture(folder)
+        except StoreError as error:
+            problems.append(str(error))
+            continue
+        found.append(capture) if capture.complete else problems.append(f"{folder} is incomplete")
+    if not found:
+        reason = problems[0] if problems else "`resleak capture NAME --out DIR` makes some"
+        raise StoreError(f"there is no complete capture in {path}: {reason}")
+    for problem in problems:
+        warnings.warn(f"left out: {problem}", stacklevel=2)
+    order = {"gauges": 0, "memray": 1, "handles": 2, "forensics": 3}
+    found.sort(key=lambda c: (c.scenario, _place(c), order.get(c.instrument, 3), c.run))
+    return Captures(found)
+
+
+def _place(capture: Capture) -> int:
+    declared = list(capture.manifest["scenario"]["variants"])
+    return declared.index(capture.variant) if capture.variant in declared else len(declared)

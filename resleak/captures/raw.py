@@ -1,0 +1,60 @@
+"""The contract between a measured process, its supervisor and the decoders.
+
+File names and layouts of what a run writes before it is decoded; standard library only.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+
+PHASES = ("start", "setup", "warmup", "steady", "settle", "teardown", "exit")
+MOMENTS = ("step", "before_collect", "after_collect")
+#: Numbers before the first row: rows written, phase, step, block.
+HEADER = 4
+#: Numbers of each row before its gauges: time, step, block, phase, moment.
+INDEX = 5
+#: File of the handles that a process opened and closed, one JSON object per line.
+HANDLES = "handles.jsonl"
+#: Header of the inspection journal: which half is valid, and how many bytes of it.
+JOURNAL_HEADER = struct.Struct("<QQ")
+#: Size of each half of the inspection journal, bytes.
+JOURNAL_HALF = 1024**2
+
+
+@dataclass
+class Seen:
+    """What the parent saw of one process.
+
+    Attributes
+    ----------
+    status : str
+        ``exited``, ``hung`` (did not end after its load), ``deadline`` (did not finish its load),
+        ``memory`` (went over the memory limit), ``crashed``, ``failed`` or ``interrupted``.
+    code : int
+        Exit code; negative for a signal.
+    phases : list of (str, float)
+        Each phase with the second it began.
+    samples : list of dict
+        Outside gauges with ``t_s``, ``step``, ``block`` and ``phase`` (an index).
+    quiet : dict of int to dict
+        Outside gauges at the quiet end of each block.
+    ended_s : float
+        Second at which the process was gone.
+    """
+
+    status: str = "exited"
+    code: int = 0
+    phases: list[tuple[str, float]] = field(default_factory=list)
+    samples: list[dict[str, float]] = field(default_factory=list)
+    quiet: dict[int, dict[str, float]] = field(default_factory=dict)
+    ended_s: float = 0.0
+
+    @property
+    def phase(self) -> str:
+        """The last phase that began."""
+        return self.phases[-1][0] if self.phases else "start"
+
+    def began(self, phase: str) -> float | None:
+        """Return the second a phase began, or None."""
+        return dict(self.phases).get(phase)

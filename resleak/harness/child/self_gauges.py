@@ -1,0 +1,80 @@
+"""Gauges that the measured process reads of itself after each step."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Reader = Callable[[], float]
+
+
+def inside_readers() -> dict[str, Reader]:
+    """Return the readers a measured process calls after each step, cheapest and exact ones only.
+
+    With Python's own allocator on, it counts its blocks exactly, and the C library's bytes are
+    those of native code and of objects over 512 bytes (`native`). With it off
+    (``PYTHONMALLOC=malloc``), blocks read 0 and the C library counts every byte (`heap`).
+    """
+    own_allocator = sys.getallocatedblocks() > 0
+    readers: dict[str, Reader] = {"blocks": sys.getallocatedblocks} if own_allocator else {}
+    try:
+        import psutil
+    except ImportError:
+        return readers
+    process = psutil.Process()
+    if hasattr(process, "num_fds"):
+        readers["fds"] = process.num_fds
+    readers["threads"] = process.num_threads
+    if Path(f"/proc/self/task/{os.getpid()}/children").exists():
+        readers["children"] = _children_here
+    readers["rss"] = lambda: process.memory_info().rss
+    if hasattr(psutil, "heap_info"):
+        readers["native" if own_allocator else "heap"] = lambda: sum(psutil.heap_info()[:2])
+    return readers
+
+
+def _children_here() -> int:
+    """Count the children of this process, and theirs; cheap where there are none."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return 0
+    return _offspring(os.getpid())
+
+
+def _offspring(pid: int) -> int:
+    """Count what Linux lists as forked by each thread of a process.
+
+    psutil looks at every process of the machine for it: too slow to be done after each step.
+    """
+    here, count = Path(f"/proc/{pid}/task"), 0
+    for thread in _unless_ended(os.listdir, here):
+        found = _unless_ended(Path.read_bytes, here / thread / "children").split()
+        count += len(found) + sum(_offspring(int(child)) for child in found)
+    return count
+
+
+def _unless_ended(read: Callable[[Path], Any], path: Path) -> Any:
+    """Return what is read of a process or thread; nothing if it ended a moment before."""
+    try:
+        return read(path)
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
+def object_count() -> float:
+    """Return how many objects the collector tracks (slow: for the end of a block)."""
+    return len(gc.get_objects())
+
+
+def trim_heap() -> None:
+    """Ask the C library to return freed memory to the system, where it can."""
+    try:
+        import psutil
+    except ImportError:
+        return
+    getattr(psutil, "heap_trim", lambda: None)()

@@ -1,0 +1,97 @@
+"""The table of gauges: every number that a run can sample, with its unit and noise floor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["level", "counter", "measure", "fact"]
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """A named number with a unit.
+
+    Parameters
+    ----------
+    name, unit : str
+        Column name and unit (``descriptors``, ``B``, ``entries`` ...).
+    what : str
+        One line for people.
+    kind : {"level", "counter", "measure", "fact"}
+        A level is judged for growth; a counter only ever rises and is held against limits only; a
+        measure belongs to its step alone (its duration, its size) and is held against limits and
+        sweeps; a fact is one number per run, measured after the load.
+    family : {"handles", "memory", "resident", "objects", "own"}
+        Decides the default rule of judgement: handles and own gauges count from the second one,
+        resident memory from its `rise`, for it comes in pages and arenas.
+    floor : float
+        Smallest rate, in units per step, that counts as growth.
+    rise : float
+        Smallest rise, in units, that is worth calling a climb at all.
+    """
+
+    name: str
+    unit: str
+    what: str = ""
+    kind: Kind = "level"
+    family: Literal["handles", "memory", "resident", "objects", "own"] = "own"
+    floor: float = 0.004
+    rise: float = 3.0
+
+
+#: The gauges of every run, by name. Handles count from the first one kept; memory floors are what
+#: a do-nothing process was seen to stay under (docs/decisions/0003-floors.md).
+BUILTIN = {
+    gauge.name: gauge
+    for gauge in (
+        Gauge("fds", "descriptors", "open file descriptors", family="handles"),
+        Gauge("threads", "threads", "threads, those of native libraries too", family="handles"),
+        Gauge("sockets", "sockets", "internet sockets in any state", family="handles"),
+        Gauge("children", "processes", "child processes, recursively", family="handles"),
+        Gauge("blocks", "blocks", "memory blocks of Python's allocator", family="objects",
+              floor=0.05, rise=500),
+        Gauge("objects", "objects", "objects the garbage collector tracks", family="objects",
+              floor=0.05, rise=200),
+        Gauge("heap", "B", "bytes of all blocks, with Python's allocator off", family="memory",
+              floor=8, rise=64 * 1024),
+        Gauge("native", "B", "bytes of native code and of large objects alone", family="memory",
+              floor=8, rise=64 * 1024),
+        Gauge("rss", "B", "resident memory", family="resident", floor=1024, rise=1024**2),
+        Gauge("uss", "B", "memory that would be freed if the process ended", family="resident",
+              floor=1024, rise=1024**2),
+    )
+}  # fmt: skip
+
+#: Read of each step where a scenario names them; see `resleak.harness.child.step_gauges`.
+MEASURES = {
+    gauge.name: gauge
+    for gauge in (
+        Gauge("step_s", "s", "duration of the step", "measure"),
+        Gauge("lag_s", "s", "longest wait of the event loop during the step", "measure"),
+        Gauge("step_peak", "B", "most memory in the step, above what it began with", "measure"),
+    )
+}
+
+#: Read by the parent for context; never judged for growth.
+CONTEXT = {
+    "cpu_s": "s",
+    "ctx_voluntary": "switches",
+    "ctx_involuntary": "switches",
+    "sockets_established": "sockets",
+    "sockets_close_wait": "sockets",
+    "sockets_listen": "sockets",
+}
+
+
+def missing(present: set[str]) -> list[str]:
+    """Return one line for each built-in gauge that a run could not read, and why."""
+    why = {
+        "heap": "read in the runs under PYTHONMALLOC=malloc, with psutil 7.2 or later",
+        "blocks": "read in the runs with Python's own allocator",
+        "native": "read in the runs with Python's own allocator, with psutil 7.2 or later",
+        "fds": "this system does not count descriptors per process",
+        "uss": "this system does not tell private memory apart",
+    }
+    absent = [name for name in BUILTIN if name not in present]
+    return [f"{name}: {why.get(name, 'not read in this run')}" for name in absent]
