@@ -22,10 +22,11 @@ def main() -> NoReturn:
 
 def _begin(arguments: list[str]) -> None:
     from resleak.analysis import memray_file
+    from resleak.report.answers import ANSWERS
 
     for before, argument in zip(["", *arguments], arguments, strict=False):
         if before != "-o" and os.path.isfile(argument):
-            memray_file.begin(Path(argument), fresh="--fresh" in arguments)
+            memray_file.begin(Path(argument), fresh="--fresh" in arguments, answers=ANSWERS)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
-"""The shape of the package: who may import whom, and what an import costs."""
+"""The shape of the package: which folder may import which, and what an import costs."""
 
 from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 import time
-from collections import defaultdict
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -16,195 +17,174 @@ import pytest
 import resleak
 
 ROOT = Path(resleak.__file__).parent
-MAKING = {
-    "assemble",
-    "attach",
-    "child",
-    "forensics",
-    "commands",
-    "load",
-    "measuring",
-    "meters",
-    "observe",
-    "plan",
-    "planted",
-    "probes",
-    "records",
-    "provenance",
-    "runner",
-    "spawn",
-    "watched",
-}
-READING = {
-    "accuracy",
-    "budgets",
-    "certificate",
-    "claims",
-    "classify",
-    "comparison",
-    "curves",
-    "culprits",
-    "findings",
-    "frames",
-    "growth",
-    "held",
-    "handles",
-    "integrity",
-    "limits",
-    "logs",
-    "rates",
-    "readings",
-    "recording",
-    "shelf",
-    "stacks",
-    "sweeps",
-}
-#: From the bottom up: a module imports from its own layer and from those before it.
+#: Folders and top-level modules from the bottom up: each imports from those before its own tuple.
 LAYERS = (
-    {"cards", "errors", "forecast", "pace", "places", "units"},
-    {"declare"},
-    {"calls", "catalog", "scenarios"},
-    {"testitems"},
-    {"workload"},
-    {"ceilings", "gauges", "manifests", "reader", "store"},
-    {"embedded"},
-    MAKING | READING,
-    {"figures"},
-    {
-        "__main__",
-        "brief",
-        "cli",
-        "bisection",
-        "console",
-        "here",
-        "contents",
-        "environments",
-        "history",
-        "investigation",
-        "live",
-        "magics",
-        "answers",
-        "opened",
-        "opening",
-        "pages",
-        "kernel",
-        "markup",
-        "panel",
-        "positive",
-        "pytest_plugin",
-        "pictures",
-        "redact",
-        "report",
-        "sequential",
-        "share",
-        "suite",
-        "ticker",
-        "versions",
-    },
+    ("errors", "formatting"),
+    ("workload",),
+    ("scenarios", "captures"),
+    ("harness", "analysis"),
+    ("experiments", "figures"),
+    ("report",),
+    ("ui", "__main__", "__init__"),
 )
+TOP = len(LAYERS) - 1
+#: Who may import a heavy package: a folder or a module.
 OWNERS = {
-    "anywidget": {"figures"},
-    "bleach": {"markup"},
-    "IPython": {"contents", "magics"},
-    "ipywidgets": {"panel"},
-    "memray": {"child", "stacks"},
-    "nbclient": {"kernel"},
-    "nbconvert": {"report"},
-    "plotly": {"figures"},
-    "prometheus_client": {"curves"},
-    "psutil": {"gauges"},
-    "pyarrow": {"stacks", "store"},
-    "rich": {"cli", "console", "ticker"},
-    "ruptures": {"rates"},
-    "typer": {"cli"},
+    "anywidget": "figures",
+    "bleach": "report.sanitize",
+    "IPython": "report.collect ui.magics",
+    "ipywidgets": "ui.panel",
+    "memray": "harness.child captures.decode",
+    "nbclient": "report.execute",
+    "nbconvert": "report.html_page",
+    "plotly": "figures",
+    "prometheus_client": "captures.export",
+    "psutil": "harness",
+    "pyarrow": "captures",
+    "rich": "ui.cli",
+    "ruptures": "analysis.statistics",
+    "typer": "ui.cli",
 }
-HEAVY = [*OWNERS, "pandas", "numpy", "scipy", "asyncio"]
-#: What the interpreter of a measured process needs to have; pytest, where a test is measured.
+HEAVY = {*OWNERS, "pandas", "numpy", "scipy", "asyncio"}
+#: What a measured process needs besides the standard library; pytest, where a test is measured.
 IN_A_MEASURED_PROCESS = {"memray", "psutil", "pytest"}
+#: What the measured process may import from the package: see docs/decisions/0001-the-house.md.
+OF_A_MEASURED_PROCESS = ("harness.child", "workload", "captures.raw", "errors", "formatting")
+_DOTTED = re.compile(r"(?:^|[\s`\"'])resleak((?:\.\w+)+)(?=:\w+$|$| import )")
+
+
+def module_of(path: Path) -> str:
+    """Return a module's name below the package, such as ``analysis.growth`` or ``__init__``."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and parts[:-1] else parts)
+
+
+MODULES = {module_of(path): path for path in sorted(ROOT.rglob("*.py"))}
 
 
 @cache
-def imports() -> dict[str, set[str]]:
-    """Return what each part of the package imports: ``resleak.<part>``, or a package's name."""
-    found: dict[str, set[str]] = defaultdict(set)
-    for path in ROOT.rglob("*.py"):
-        part = path.relative_to(ROOT).parts[0].removesuffix(".py")
-        found[part] |= imported_by(path)
-    return {part: names for part, names in found.items() if part != "__init__"}
+def imports(module: str) -> tuple[set[str], set[str]]:
+    """Return the modules of the package and the other packages that a module imports.
 
-
-def imported_by(path: Path) -> set[str]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for_types = {
-        id(inner)
+    Dotted names in strings count: ``-m resleak.…``, jobs of workers, code for a kernel.
+    """
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    docstrings = {
+        id(node.body[0].value)
         for node in ast.walk(tree)
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        for inner in ast.walk(node)
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+        and isinstance(node.body[0], ast.Expr)
     }
-    names: set[str] = set()
+    ours: set[str] = set()
+    others: set[str] = set()
     for node in ast.walk(tree):
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
-            full = full_names(node)
-            ours = {".".join(name.split(".")[:2]) for name in full if name.startswith("resleak")}
-            others = {name.split(".")[0] for name in full if not name.startswith("resleak")}
-            names |= ours if id(node) in for_types else ours | others
-    return names
+        for name in names_in(node, docstrings):
+            if name.split(".")[0] != "resleak":
+                others.add(name.split(".")[0])
+            elif name != "resleak":
+                ours.add(known(name.removeprefix("resleak.")))
+    return ours - {module, ""}, others - typing_only(tree)
 
 
-def full_names(node: ast.Import | ast.ImportFrom) -> set[str]:
+def names_in(node: ast.AST, docstrings: set[int]) -> list[str]:
     if isinstance(node, ast.Import):
-        return {alias.name for alias in node.names}
-    assert node.level == 0, "imports are absolute here"
-    if node.module == "resleak":
-        return {f"resleak.{home_of(alias.name)}" for alias in node.names} - {"resleak."}
-    return {node.module or ""}
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        assert node.level == 0, "imports are absolute here"
+        return [f"{node.module}.{alias.name}" for alias in node.names]
+    text = getattr(node, "value", None) if isinstance(node, ast.Constant) else None
+    if isinstance(text, str) and id(node) not in docstrings:
+        return [f"resleak{found}" for found in _DOTTED.findall(text)]
+    return []
 
 
-def home_of(name: str) -> str:
-    """Return the module that a name imported from the package comes from."""
-    is_module = (ROOT / name).is_dir() or (ROOT / f"{name}.py").is_file()
-    return name if is_module else resleak._HOMES.get(name, "")
+def known(name: str) -> str:
+    """Return the module that a dotted name lies in; lazy names of the package have theirs."""
+    parts = [*resleak._HOMES.get(name, name).split(".")]
+    while parts and ".".join(parts) not in MODULES:
+        parts.pop()
+    return ".".join(parts)
 
 
-def parts_used_by(part: str) -> set[str]:
-    return {name.removeprefix("resleak.") for name in imports()[part] if "resleak." in name}
+def typing_only(tree: ast.Module) -> set[str]:
+    blocks = [
+        n for n in tree.body if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.unparse(n.test)
+    ]
+    names = {name.split(".")[0] for b in blocks for n in ast.walk(b) for name in names_in(n, set())}
+    rest = [n for n in ast.walk(tree) if not any(n in ast.walk(block) for block in blocks)]
+    return names - {name.split(".")[0] for n in rest for name in names_in(n, set())}
 
 
-def layer(part: str) -> int:
-    places = [number for number, names in enumerate(LAYERS) if part in names]
-    assert len(places) == 1, f"{part} has no layer yet: say in LAYERS where it belongs"
+def layer(module: str) -> int:
+    places = [i for i, names in enumerate(LAYERS) if module.split(".")[0] in names]
+    assert len(places) == 1, f"{module} lies in no folder of LAYERS"
     return places[0]
 
 
-@pytest.mark.parametrize("part", sorted(imports()))
-def test_imports_go_down_only(part):
-    """A module imports nothing from a layer above its own."""
-    above = {used for used in parts_used_by(part) if layer(used) > layer(part)}
-    assert not above
+def within(module: str, names: str | tuple[str, ...]) -> bool:
+    names = tuple(names.split()) if isinstance(names, str) else names
+    return any(module == name or module.startswith(f"{name}.") for name in names)
 
 
-@pytest.mark.parametrize(("side", "other"), [(MAKING, READING), (READING, MAKING)])
-def test_making_and_reading_do_not_know_each_other(side, other):
-    """The making side and the reading side agree through the capture's folder alone."""
-    crossing = {(part, used) for part in side for used in parts_used_by(part) & other}
-    assert not crossing
+def test_imports_go_one_way():
+    """A module imports from its own folder and from lower layers only."""
+    wrong = [
+        f"{module} → {used}"
+        for module in MODULES
+        for used in imports(module)[0]
+        if layer(used) > layer(module)
+        or (0 < layer(used) == layer(module) < TOP and used.split(".")[0] != module.split(".")[0])
+    ]
+    assert not wrong
+
+
+def test_there_is_no_import_cycle():
+    """No module imports itself by way of others, whether at the top or within a function."""
+    graph = {
+        module: {
+            used
+            for used in imports(module)[0]
+            # a package's __init__ that only names its modules is no partner of theirs
+            if not module.startswith(f"{used}.")
+        }
+        for module in MODULES
+        if module != "__init__"
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" → ".join(error.args[1]))
 
 
 @pytest.mark.parametrize("package", sorted(OWNERS))
 def test_each_heavy_package_has_its_owner(package):
     """A heavy package is imported by its owners only."""
-    users = {part for part, names in imports().items() if package in names and part != "scenarios"}
-    assert users <= OWNERS[package]
+    users = {m for m in MODULES if package in imports(m)[1] and not within(m, "scenarios")}
+    assert not {user for user in users if not within(user, OWNERS[package])}
 
 
 def test_a_measured_process_needs_little():
-    """All that the child imports, directly or not, is the standard library, psutil and memray."""
-    reached, todo = set(), {"child"}
+    """All that runs in the measured process needs the standard library, psutil and memray."""
+    inside = [module for module in MODULES if within(module, "harness.child")]
+    reached: set[str] = set()
+    todo = set(inside)
     while todo:
         reached |= todo
-        todo = {used for part in todo for used in parts_used_by(part)} - reached
-    needed = {n for part in reached for n in imports()[part] if not n.startswith("resleak")}
+        todo = {used for module in todo for used in imports(module)[0]} - reached
+    assert not {m for m in reached if not within(m, (*OF_A_MEASURED_PROCESS, "scenarios"))}
+    needed = {n for m in reached if not within(m, "scenarios") for n in imports(m)[1]}
     assert needed - set(sys.stdlib_module_names) <= IN_A_MEASURED_PROCESS
+
+
+def test_modules_and_functions_stay_small():
+    """No module has more than 400 lines, and no function more than 60."""
+    large = [f"{m}: {n}" for m, p in MODULES.items() if (n := p.read_text().count("\n")) > 400]
+    for module, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                lines = (node.end_lineno or 0) - node.lineno + 1
+                large += [f"{module}.{node.name}: {lines}"] if lines > 60 else []
+    assert not large
 
 
 def run(code: str, *flags: str) -> subprocess.CompletedProcess[str]:
@@ -221,18 +201,19 @@ def loaded_after(code: str) -> set[str]:
 @pytest.mark.parametrize("code", ["import resleak", "import resleak; resleak.Scenario"])
 def test_the_package_loads_nothing_heavy(code):
     """In a fresh interpreter, importing the package loads no heavy package."""
-    assert not loaded_after(code) & set(HEAVY)
+    assert not loaded_after(code) & HEAVY
 
 
 def test_the_help_loads_nothing_heavy():
     """The command line's own import loads neither data frames nor figures."""
     loaded = loaded_after("import resleak.ui.cli")
-    assert not loaded & (set(HEAVY) - {"typer", "rich", "asyncio"})
+    assert not loaded & (HEAVY - {"typer", "rich", "asyncio"})
 
 
 def test_opening_a_capture_loads_no_data_frames():
     """What reads a capture, prints it and writes its page does without pandas and scipy."""
-    code = "from resleak.captures.decode import memray_file, worker; memray_file.load()"
+    code = "from resleak.captures.decode import memray_file as file, worker;"
+    code += "file.without_pandas(); file.load()"
     frames = {"pandas", "scipy", "plotly", "bleach", "jinja2", "IPython", "asyncio"}
     assert not loaded_after(code) & frames
     code = "import resleak.ui.cli, resleak.report.memray_page, resleak.analysis.memray_file"

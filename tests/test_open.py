@@ -20,6 +20,7 @@ from resleak.analysis import memray_file
 from resleak.analysis.memray_file import Recording, open_memray
 from resleak.captures import storage
 from resleak.errors import StoreError
+from resleak.report.answers import ANSWERS
 
 memray = pytest.importorskip("memray")
 
@@ -52,7 +53,10 @@ def test_what_is_kept_of_the_ranking_is_the_ranking(opened: Recording) -> None:
     pd.testing.assert_frame_equal(opened.sites, again, check_exact=True)
     assert opened.sites.attrs == again.attrs
     assert opened.rows == opened.sites.to_dict("records")
-    assert opened.drawing == figures.flamegraph(resleak.profile([opened])).payload
+    assert (
+        opened.answer("drawing", ANSWERS["drawing"])
+        == figures.flamegraph(resleak.profile([opened])).payload
+    )
 
 
 def test_a_recording_stands_where_a_capture_does(opened: Recording) -> None:

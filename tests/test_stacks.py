@@ -17,9 +17,8 @@ import numpy as np
 import pytest
 import tables
 
-import resleak
 from resleak.analysis import stacks
-from resleak.captures import storage
+from resleak.captures import isolated, storage
 from resleak.captures.decode import launch
 from resleak.errors import StoreError
 
@@ -79,7 +78,7 @@ class Made:
 
     def read(self, folder: Path, capture: Path | None = None) -> dict[str, Any]:
         folder.mkdir(exist_ok=True)
-        return launch.read(capture or self.path, folder, self.marks, [self.program])
+        return launch.memray(capture or self.path, folder, self.marks, [self.program])
 
 
 #: The tables, the folder they were written to, and what the reader told.
@@ -254,7 +253,7 @@ def test_what_is_no_capture_is_told_in_one_line(tmp_path: Path, content: bytes, 
     """A file that cannot be read gives one sentence, without a path of this machine."""
     (tmp_path / "memray.bin").write_bytes(content)
     with pytest.raises(StoreError, match=told) as caught:
-        launch.read(tmp_path / "memray.bin", tmp_path, [], [])
+        launch.memray(tmp_path / "memray.bin", tmp_path, [], [])
     assert "\n" not in str(caught.value)
     assert str(tmp_path) not in str(caught.value)
 
@@ -262,26 +261,22 @@ def test_what_is_no_capture_is_told_in_one_line(tmp_path: Path, content: bytes, 
 def test_a_missing_file_and_a_slow_read_are_errors(leaky: Made, tmp_path: Path) -> None:
     """A file that is not there, and a read that takes too long, give a StoreError each."""
     with pytest.raises(StoreError, match="is missing"):
-        launch.read(tmp_path / "memray.bin", tmp_path, [], [])
+        launch.memray(tmp_path / "memray.bin", tmp_path, [], [])
     with pytest.raises(StoreError, match="within"):
-        launch.read(leaky.path, tmp_path, leaky.marks, [], timeout_s=0.01)
+        launch.memray(leaky.path, tmp_path, leaky.marks, [], timeout_s=0.01)
 
 
 def test_the_command_exits_with_two(tmp_path: Path) -> None:
     """Run by itself, the reader writes one line on the error stream and exits with 2."""
     (tmp_path / "memray.bin").touch()
-    (tmp_path / "marks.json").write_text("[]")
-    command = [
-        sys.executable,
-        "-m",
-        "resleak.captures.decode.memray_main",
-        "memray.bin",
-        ".",
-        "--marks",
-        "marks.json",
-    ]
-    found = {"PYTHONPATH": str(Path(resleak.__file__).parents[1])}
-    result = subprocess.run(command, cwd=tmp_path, env=found, capture_output=True, text=True)
+    job = {"decoder": "memray", "capture": "memray.bin", "marks": [], "studied": [], "root": None}
+    result = subprocess.run(
+        isolated.command("resleak.captures.decode.worker"),
+        cwd=tmp_path,
+        input=f'{json.dumps(job)}\n"."\n',
+        capture_output=True,
+        text=True,
+    )
     assert (result.returncode, result.stdout) == (2, "")
     assert len(result.stderr.splitlines()) == 1
 

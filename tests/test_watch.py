@@ -21,7 +21,7 @@ from resleak.errors import ProcessError
 from resleak.experiments.watch import Watch
 from resleak.harness.process_gauges import Outside
 from resleak.harness.sampler import Observer
-from resleak.ui.cli import console, watch_display
+from resleak.ui.cli import _watch_display, console
 
 #: Opens 40 descriptors a second and forgets them, however busy the machine is; its worker half.
 LEAKS = """
@@ -164,7 +164,7 @@ def test_a_supervisor_gets_exit_code_3(cli, tmp_path):
 def test_plain_lines_say_what_changed_once(leaky, capsys):
     """Where nobody can draw, each verdict that is news is one line, and is not said again."""
     look = leaky[0].last
-    lines = watch_display.Changes("A program.")
+    lines = _watch_display.Changes("A program.")
     lines.look(look)
     said = capsys.readouterr().out
     lines.look(look)
@@ -249,7 +249,7 @@ def test_attaching_is_not_done_unasked(cli):
 
 def test_a_terminal_gets_a_table(leaky):
     """On a terminal the table has a row for each gauge that says something, and the forecast."""
-    page = watch_display.page("A program.", leaky[0].last, "4 s")
+    page = _watch_display.page("A program.", leaky[0].last, "4 s")
     with (screen := console.paper()).capture() as drawn:
         screen.print(page)
     lines = drawn.get().splitlines()

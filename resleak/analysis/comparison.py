@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from resleak import cards, formatting
+from resleak import formatting
 from resleak.analysis import growth
 from resleak.analysis.equivalence import ALPHA, Certificate, certify
 from resleak.captures.frames import Captures, gauges_of, traces
@@ -55,7 +55,7 @@ class Comparison:
     def _repr_html_(self) -> str:
         head = ("gauge", self.before, self.after, "verdicts", "certified")
         rows = [_cells(row) for row in self.frame.to_dict(orient="records")]
-        return cards.html(f"{self.before} → {self.after}", head, rows)
+        return formatting.table_html(f"{self.before} → {self.after}", head, rows)
 
 
 def compare(

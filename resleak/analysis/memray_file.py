@@ -7,9 +7,10 @@ import json
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from html import escape
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ SCHEMA = 2
 _FACTS, _SUFFIX = "recording.json", ".resleak"
 #: Read from the file when they are first asked for.
 _LATER = {"peak", "temporary"}
+#: Computed while the tables are in memory: ``NAME.json`` by ``module:function``.
+_SITES = {"sites": "resleak.analysis.stacks.allocation_sites:answer"}
 
 
 class Recording:
@@ -130,10 +133,15 @@ class Recording:
         columns = self._ranking["columns"]
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
-    @property
-    def drawing(self) -> dict[str, Any]:
-        """The flame graph of what grew, as `resleak.figures.flamegraph` has it in its payload."""
-        return _read(self._folder, "drawing.json")
+    def answer(self, name: str, function: str) -> dict[str, Any]:
+        """Return what a function (``module:name``) computes from the tables.
+
+        It is at hand if it was among the `answers` of `open_memray`.
+        """
+        if (self._folder / f"{name}.json").is_file():
+            return _read(self._folder, f"{name}.json")
+        module, _, called = function.partition(":")
+        return dict(getattr(import_module(module), called)(self))
 
     @cached_property
     def _ranking(self) -> dict[str, Any]:
@@ -201,7 +209,13 @@ class Recording:
         self._told = _read_facts(self._folder)
 
 
-def open_memray(path: Path | str, *, children: bool = True, fresh: bool = False) -> Recording:
+def open_memray(
+    path: Path | str,
+    *,
+    children: bool = True,
+    fresh: bool = False,
+    answers: Mapping[str, str] | None = None,
+) -> Recording:
     """Open a file that memray wrote, of any program.
 
     It is read by a process of its own, which a damaged file may take with it, and never asked for
@@ -217,6 +231,8 @@ def open_memray(path: Path | str, *, children: bool = True, fresh: bool = False)
         stand above its stacks.
     fresh : bool
         Read the file even if its tables are there.
+    answers : mapping of str to str, optional
+        What else to compute while the tables are in memory; see `Recording.answer`.
 
     Returns
     -------
@@ -234,15 +250,15 @@ def open_memray(path: Path | str, *, children: bool = True, fresh: bool = False)
     kept = None if fresh else _kept(places, files)
     if kept is None:
         _check(file)
-        kept = _keep(places, files)
+        kept = _keep(places, files, answers=answers)
     return Recording(file, kept)
 
 
-def begin(file: Path, *, fresh: bool = False) -> None:
+def begin(file: Path, *, fresh: bool = False, answers: Mapping[str, str]) -> None:
     """Begin to read a file as `open_memray` will, if that is going to read it."""
     files = [file, *_children(file)]
     if fresh or _kept(_places(file, alone=False), files) is None:
-        launch.begin(files)
+        launch.begin(files, answers={**_SITES, **answers})
 
 
 def _children(file: Path) -> list[Path]:
@@ -284,14 +300,21 @@ def _places(file: Path, *, alone: bool) -> list[Path]:
     return [file.with_name(name), cache / "resleak" / f"{digest}-{name}"]
 
 
-def _keep(places: Sequence[Path], files: Sequence[Path], *, everything: bool = False) -> Path:
+def _keep(
+    places: Sequence[Path],
+    files: Sequence[Path],
+    *,
+    everything: bool = False,
+    answers: Mapping[str, str] | None = None,
+) -> Path:
     """Have the files read and return the folder with their tables."""
     last = Path(tempfile.gettempdir(), f"resleak-{secrets.token_hex(8)}", places[0].name)
     for folder in (*places, last):
         try:
             with storage.writing(folder) as partial:
                 stamps = _stamps(files)
-                told = launch.read_any(files, partial, everything=everything)
+                computed = {**_SITES, **(answers or {})}
+                told = launch.any_program(files, partial, everything=everything, answers=computed)
                 told |= {"schema": SCHEMA, "files": stamps, "everything": everything}
                 told |= {"elsewhere": folder.parent != files[0].parent}
                 storage.write_json(partial / _FACTS, told)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from resleak import cards, formatting
+from resleak import formatting
 from resleak.analysis import diagnosis, growth, handle_origins, limits, scaling, stacks
 from resleak.analysis.inspection import Culprits, inspected
 from resleak.captures.frames import Captures, gauges_of, traces
@@ -121,11 +121,13 @@ class VariantJudged:
         return "as declared" if self.as_declared else "differs from what is declared"
 
     def __repr__(self) -> str:
-        return cards.text(f"{self.name}: {self.verdict}, {self.agrees}", self._told())
+        return formatting.table_text(f"{self.name}: {self.verdict}, {self.agrees}", self._told())
 
     def _repr_html_(self) -> str:
         head = ("gauge", "verdict", "per step", "smallest detectable")
-        return cards.html(f"{self.name}: {self.verdict}, {self.agrees}", head, self._told())
+        return formatting.table_html(
+            f"{self.name}: {self.verdict}, {self.agrees}", head, self._told()
+        )
 
     def _told(self) -> list[tuple[str, ...]]:
         return [
@@ -280,7 +282,7 @@ class Judgement:
     def _repr_html_(self) -> str:
         rows = [(name, v.verdict, self.why(name), v.agrees) for name, v in self.variants.items()]
         head = ("variant", "verdict", "measured", "declared")
-        return cards.html(self._title, head, rows, self._outcome())
+        return formatting.table_html(self._title, head, rows, self._outcome())
 
     @property
     def _title(self) -> str:

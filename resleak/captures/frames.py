@@ -9,7 +9,7 @@ from typing import Any, overload
 
 import pandas as pd
 
-from resleak import cards
+from resleak import formatting
 from resleak.captures import storage
 from resleak.errors import StoreError
 from resleak.workload.gauges import BUILTIN, MEASURES, Gauge
@@ -71,10 +71,10 @@ class Capture:
         return made
 
     def __repr__(self) -> str:
-        return cards.text(f"capture: {self._name}", self._told())
+        return formatting.table_text(f"capture: {self._name}", self._told())
 
     def _repr_html_(self) -> str:
-        return cards.html(f"capture: {self._name}", (), self._told())
+        return formatting.table_html(f"capture: {self._name}", (), self._told())
 
     @property
     def _name(self) -> str:
@@ -196,12 +196,12 @@ class Captures(Sequence[Capture]):
         return self._captures[index]
 
     def __repr__(self) -> str:
-        return cards.text(f"{len(self)} captures", [_HEAD, *self._told()[:_MOST_ROWS]])
+        return formatting.table_text(f"{len(self)} captures", [_HEAD, *self._told()[:_MOST_ROWS]])
 
     def _repr_html_(self) -> str:
         rows = self._told()
         more = f"and {len(rows) - _MOST_ROWS} variants more" if len(rows) > _MOST_ROWS else ""
-        return cards.html(f"{len(self)} captures", _HEAD, rows[:_MOST_ROWS], more)
+        return formatting.table_html(f"{len(self)} captures", _HEAD, rows[:_MOST_ROWS], more)
 
     def _told(self) -> list[tuple[object, ...]]:
         """Return a row for each variant: what ran, how often, how it ended."""

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from resleak.captures import source_paths, storage
-from resleak.captures.decode import inspection, trace
-from resleak.captures.decode.launch import read, read_handles
+from resleak.captures.decode import inspection, launch, trace
 from resleak.captures.manifest import manifest_exit
 from resleak.captures.raw import HANDLES, Seen
 from resleak.errors import CaptureError
@@ -79,10 +78,12 @@ def _measure(job: Job, folder: Path, workdir: Path, on_step: OnStep, stop: threa
     manifest["facts"] = _facts(job, folder, workdir)
     if job.instrument == "memray":
         file, profile = Path(job.plan.about["file"]), folder / "memray.bin"
-        manifest["integrity"] = read(profile, folder, manifest["marks"], [file], job.plan.work.root)
+        manifest["integrity"] = launch.memray(
+            profile, folder, manifest["marks"], [file], job.plan.work.root
+        )
     if job.instrument == "handles":
         file = Path(job.plan.about["file"])
-        read_handles(folder / HANDLES, folder, workdir, [file], job.plan.work.root)
+        launch.handles(folder / HANDLES, folder, workdir, [file], job.plan.work.root)
     storage.write_json(folder / storage.MANIFEST, {**manifest, "status": "complete"})
     _leave_only_tables(folder)
 

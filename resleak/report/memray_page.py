@@ -12,6 +12,7 @@ from resleak.analysis.memray_file import Recording
 from resleak.figures import html_table
 from resleak.figures.flame import page
 from resleak.report import page_parts
+from resleak.report.answers import ANSWERS
 from resleak.report.redact import Redactor
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -49,7 +50,7 @@ def write(recording: Recording, out: Path | str, *, top: int = 10) -> Path:
         "size": escape(_size(recording)),
         "warnings": redactor.text(_warnings(recording.warnings)),
         "sites": redactor.text(_sites(recording, top)),
-        "flame": page.place(redactor.tree(recording.drawing)),
+        "flame": page.place(redactor.tree(recording.answer("drawing", ANSWERS["drawing"]))),
         "script": script,
     }
     shown["provenance"] = _provenance(recording, target, redactor)

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
 
-from resleak import cards, formatting
+from resleak import formatting
 from resleak.errors import ScenarioError
 from resleak.workload.gauges import Gauge, Kind
 
@@ -276,10 +276,10 @@ class Scenario:
 
     def __repr__(self) -> str:
         told = self._told()
-        return cards.text(f"{self.name or 'scenario'}: {self.title}", told)
+        return formatting.table_text(f"{self.name or 'scenario'}: {self.title}", told)
 
     def _repr_html_(self) -> str:
-        return cards.html(f"{self.name or 'scenario'}: {self.title}", (), self._told())
+        return formatting.table_html(f"{self.name or 'scenario'}: {self.title}", (), self._told())
 
     def _told(self) -> list[tuple[str, str]]:
         claim = f"{self.seed}: {self.claim} ({self.outcome})" if self.claim else "none: a control"

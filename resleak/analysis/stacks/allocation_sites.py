@@ -166,6 +166,13 @@ def ranking(found: Sequence[Growth]) -> dict[str, np.ndarray]:
     return _ranked(taken(table, table, (per_step != 0) | (count_per_step != 0)))
 
 
+def answer(tables: Tables) -> dict[str, Any]:
+    """Return the columns of `sites` of one opened file, ready for JSON."""
+    found = growths([tables])
+    columns = {name: values.tolist() for name, values in ranking(found).items()}
+    return {"captures": len(found), "columns": columns}
+
+
 def growths(captures: Iterable[Tables]) -> list[Growth]:
     """Read what grew in each capture that has stacks and at least two steady marks."""
     found = (_growth(capture) for capture in captures if capture.instrument == "memray")

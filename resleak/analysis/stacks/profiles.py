@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from resleak import cards, formatting
+from resleak import formatting
 from resleak.analysis.stacks.allocation_sites import Tables
 from resleak.analysis.stacks.columns import Columns, column, sums, taken
 from resleak.analysis.stacks.merging import merged
@@ -51,10 +51,10 @@ class Profile:
     captures: int
 
     def __repr__(self) -> str:
-        return cards.text(f"profile of {self.captures} captures", self._told())
+        return formatting.table_text(f"profile of {self.captures} captures", self._told())
 
     def _repr_html_(self) -> str:
-        return cards.html(f"profile of {self.captures} captures", (), self._told())
+        return formatting.table_html(f"profile of {self.captures} captures", (), self._told())
 
     def _told(self) -> list[tuple[str, str]]:
         if len(self.edges) < 2:

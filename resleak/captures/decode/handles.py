@@ -6,9 +6,7 @@ census to read.
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,9 +14,8 @@ from typing import Any
 import numpy as np
 
 from resleak.captures import source_paths, storage
-from resleak.captures.decode import memray_file
 from resleak.captures.decode.trie import Frame, Names, Trie, names
-from resleak.errors import ResleakError, StoreError
+from resleak.errors import StoreError
 
 _UNITS = {"created_step": "steps", "closed_step": "steps", "step": "steps"}
 _NEVER = _OURS = -1
@@ -202,32 +199,3 @@ def _ints(values: Iterable[int]) -> np.ndarray:
 
 def _texts(values: Iterable[str]) -> np.ndarray:
     return np.array(list(values), dtype=object)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Read a census as the command line says and return the exit code."""
-    options = _parser().parse_args(arguments)
-    memray_file.without_pandas()
-    try:
-        extract(options.census, options.folder, options.studied, options.root, options.work)
-    except ResleakError as error:
-        print(error, file=sys.stderr)
-        return 2
-    print("{}")
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m resleak.captures.decode.handles", description=__doc__
-    )
-    parser.add_argument("census", type=Path, help="what the process wrote")
-    parser.add_argument("folder", type=Path, help="folder for the tables")
-    parser.add_argument("--studied", type=Path, action="append", default=[], help="studied file")
-    parser.add_argument("--root", type=Path, help="folder whose files are named relative to it")
-    parser.add_argument("--work", type=Path, required=True, help="the process's temporary folder")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Have what a process left read by another of its own, whose loss is an error and no more."""
+"""Start the worker that decodes recordings, and collect its answer."""
 
 from __future__ import annotations
 
@@ -7,27 +7,25 @@ import json
 import os
 import signal
 import subprocess
-import sys
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from resleak.captures import isolated
 from resleak.errors import StoreError
 
-#: The reader computes little, and must not ask the network for symbols of what it is shown.
+#: The worker computes little, and must not ask the network for symbols.
 _FRUGAL = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     "DEBUGINFOD_URLS": "",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
 }
-_OPENING = [sys.executable, "-m", "resleak.captures.decode.worker"]
 _begun: dict[str, subprocess.Popen[str]] = {}
 
 
-def read(
+def memray(
     capture: Path,
     folder: Path,
     marks: Sequence[Mapping[str, Any]],
@@ -36,147 +34,85 @@ def read(
     *,
     timeout_s: float = 600.0,
 ) -> dict[str, Any]:
-    """Turn a memray capture into the tables of a capture folder.
+    """Decode our own memray recording; return the fields of `memray.Integrity`.
 
-    Parameters
-    ----------
-    capture : Path
-        A file that memray wrote in the format ``ALL_ALLOCATIONS``.
-    folder : Path
-        Where ``stacks.parquet``, ``live.parquet`` and ``marks.parquet`` go.
-    marks : sequence of mapping
-        What the run noted of each mark: ``mark``, ``step``, ``phase``.
-    studied : iterable of Path
-        Files, or folders of files, under study.
-    root : Path, optional
-        A folder whose files are named relative to it.
-    timeout_s : float
-        How long reading may take.
-
-    Returns
-    -------
-    dict
-        What should be known about the capture: the fields of `memray.Integrity`.
-
-    Raises
-    ------
-    StoreError
-        If the capture is not one of memray, of another version, or damaged.
+    `marks` are those of the manifest. Files below `studied` are the code under study; files below
+    `root` are named relative to it. Raises StoreError if the recording cannot be read.
     """
-    with tempfile.TemporaryDirectory(prefix="resleak-") as scratch:
-        noted = Path(scratch, "marks.json")
-        noted.write_text(json.dumps(list(marks)), encoding="utf-8")
-        command = [sys.executable, "-m", "resleak.captures.decode.memray_main"]
-        command += [str(capture), str(folder)]
-        command += ["--marks", str(noted)]
-        command += [option for path in studied for option in ("--studied", str(path))]
-        command += ["--root", str(root)] if root is not None else []
-        result = _finished(_started(command), capture.name, timeout_s)
-    if result.returncode:
-        raise StoreError(_told(capture.name, result))
-    facts: dict[str, Any] = json.loads(result.stdout)
-    return facts
+    job = {"decoder": "memray", "capture": str(capture), "marks": list(marks)}
+    return _decode(job | _named(studied, root), folder, capture.name, timeout_s)
 
 
-def read_handles(
-    census: Path,
-    folder: Path,
-    work: Path,
-    studied: Iterable[Path],
-    root: Path | None = None,
-    *,
-    timeout_s: float = 600.0,
+def handles(
+    census: Path, folder: Path, work: Path, studied: Iterable[Path], root: Path | None = None
 ) -> None:
-    """Turn what a process wrote of its handles into the tables of a capture folder.
-
-    Parameters
-    ----------
-    census : Path
-        As `resleak.harness.child.handles` writes it.
-    folder : Path
-        Where ``handles.parquet``, ``stacks.parquet`` and ``marks.parquet`` go.
-    work : Path
-        The folder for temporary files that the process had to itself.
-    studied : iterable of Path
-        Files, or folders of files, under study.
-    root : Path, optional
-        A folder whose files are named relative to it.
-    timeout_s : float
-        How long reading may take.
-
-    Raises
-    ------
-    StoreError
-        If there is nothing to read.
-    """
-    command = [sys.executable, "-m", "resleak.captures.decode.handles", str(census), str(folder)]
-    command += ["--work", str(work)]
-    command += [option for path in studied for option in ("--studied", str(path))]
-    command += ["--root", str(root)] if root is not None else []
-    result = _finished(_started(command), census.name, timeout_s)
-    if result.returncode:
-        raise StoreError(_told(census.name, result))
+    """Decode the census of handles; `work` was the temporary folder of the measured process."""
+    job = {"decoder": "handles", "capture": str(census), "work": str(work)}
+    _decode(job | _named(studied, root), folder, census.name)
 
 
-def read_any(
+def any_program(
     captures: Sequence[Path],
     folder: Path,
     *,
     everything: bool = False,
-    timeout_s: float = 3600.0,
+    answers: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Turn captures of a program that we did not run into tables.
+    """Decode memray files of a process that we did not run, and of its forked children.
 
     Parameters
     ----------
     captures : sequence of Path
-        Files that memray wrote: of a process, and of its forked children.
+        The parent's file first.
     folder : Path
         Where the tables go.
     everything : bool
-        Write ``peak`` and ``temporary`` too.
-    timeout_s : float
-        How long reading may take.
+        Write the tables ``peak`` and ``temporary`` too.
+    answers : mapping of str to str, optional
+        What to compute while the tables are in memory: ``NAME.json`` by ``module:function``.
 
     Returns
     -------
     dict
-        What should be known about the captures, as `any_program.Tables` has it.
+        The facts of `any_program.Tables`.
 
     Raises
     ------
     StoreError
-        If the first capture is not one of memray, of another version, or damaged.
+        If the first file cannot be read.
     """
-    begin(captures, everything=everything)
-    process, name = _begun.pop(_job(captures, everything)), captures[0].name
-    result = _finished(process, name, timeout_s, json.dumps(str(folder)))
-    if result.returncode:
-        raise StoreError(_told(name, result))
-    facts: dict[str, Any] = json.loads(result.stdout)
-    return facts
+    job = _any_program(captures, everything, answers)
+    return _decode(job, folder, captures[0].name, timeout_s=3600.0)
 
 
-def begin(captures: Sequence[Path], *, everything: bool = False) -> None:
-    """Begin to read, if that has not begun; `read_any` says where to write it."""
-    job = _job(captures, everything)
-    if job in _begun:
-        return
-    process = _begun[job] = _started(_OPENING)
-    atexit.register(_end, process)
-    assert process.stdin
-    with suppress(OSError):  # it has ended: told when it is asked for
-        process.stdin.write(job)
-        process.stdin.flush()
+def begin(
+    captures: Sequence[Path],
+    *,
+    everything: bool = False,
+    answers: Mapping[str, str] | None = None,
+) -> None:
+    """Start to decode before `any_program` asks for it with the same arguments."""
+    _start(_any_program(captures, everything, answers))
 
 
-def _job(captures: Sequence[Path], everything: bool) -> str:
-    return json.dumps({"captures": [*map(str, captures)], "everything": everything}) + "\n"
+def _any_program(
+    captures: Sequence[Path], everything: bool, answers: Mapping[str, str] | None
+) -> dict[str, Any]:
+    job = {"decoder": "any_program", "captures": [*map(str, captures)], "everything": everything}
+    return job | {"answers": dict(answers or {})}
 
 
-def _started(command: list[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        command,
+def _named(studied: Iterable[Path], root: Path | None) -> dict[str, Any]:
+    return {"studied": [*map(str, studied)], "root": str(root) if root else None}
+
+
+def _start(job: Mapping[str, Any]) -> str:
+    """Start a worker on a job, unless one is at work on it; return its key in `_begun`."""
+    line = json.dumps(job) + "\n"
+    if line in _begun:
+        return line
+    process = _begun[line] = subprocess.Popen(
+        isolated.command("resleak.captures.decode.worker"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -185,31 +121,41 @@ def _started(command: list[str]) -> subprocess.Popen[str]:
         env={**os.environ, **_FRUGAL},
         process_group=0,
     )
+    atexit.register(_end, process)
+    assert process.stdin
+    with suppress(OSError):  # it has ended already: `_decode` reports why
+        process.stdin.write(line)
+        process.stdin.flush()
+    return line
 
 
-def _finished(
-    process: subprocess.Popen[str], name: str, timeout_s: float, told: str = ""
-) -> subprocess.CompletedProcess[str]:
+def _decode(
+    job: Mapping[str, Any], folder: Path, name: str, timeout_s: float = 600.0
+) -> dict[str, Any]:
+    process = _begun.pop(_start(job))
     with process:
         try:
-            out, err = process.communicate(told, timeout=timeout_s)
+            out, err = process.communicate(json.dumps(str(folder)) + "\n", timeout=timeout_s)
         except subprocess.TimeoutExpired:
-            told = f"{name} could not be read within {timeout_s:g} s; capture fewer steps"
-            raise StoreError(told) from None
+            message = f"{name} could not be read within {timeout_s:g} s; capture fewer steps"
+            raise StoreError(message) from None
         finally:
             _end(process)
-    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+    if process.returncode:
+        raise StoreError(_reason(name, process.returncode, err))
+    facts: dict[str, Any] = json.loads(out)
+    return facts
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """End a process with what it forked, however it ended itself."""
+    """End a worker with what it forked."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _told(name: str, result: subprocess.CompletedProcess[str]) -> str:
-    if result.returncode < 0:
-        cause = signal.Signals(-result.returncode).name
+def _reason(name: str, code: int, err: str) -> str:
+    if code < 0:
+        cause = signal.Signals(-code).name
         return f"{name} is damaged: its reader ended with {cause}; capture it again"
-    lines = result.stderr.strip().splitlines()
-    return lines[-1] if lines else f"{name} could not be read (code {result.returncode})"
+    lines = err.strip().splitlines()
+    return lines[-1] if lines else f"{name} could not be read (code {code})"

@@ -139,7 +139,6 @@ def without_pandas() -> None:
 
 def load() -> None:
     """Load memray, which takes a moment, before there is something to read."""
-    without_pandas()
     with suppress(ImportError):  # told when there is something to read
         import memray  # noqa: F401
 

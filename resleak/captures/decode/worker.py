@@ -1,9 +1,8 @@
-"""Read memray captures of any program; run as a process that may be lost.
+"""Decode a run's output in a disposable process, so that a crash is only an error.
 
-Takes what to read as a line of JSON from standard input, ``captures`` and ``everything``, and
-begins; the second line says where to write the tables, what ranks their lines, and what draws them.
-Prints what should be known about the captures as JSON. Exits with 2, and one line on the error
-stream, if they cannot be read.
+Reads two lines of JSON from standard input: the job, and the folder for its tables. Prints what
+should be known about the input as JSON. Exits with 2, and one line on the error stream, if the
+input cannot be read.
 """
 
 from __future__ import annotations
@@ -12,22 +11,28 @@ import gc
 import json
 import os
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from resleak.captures import storage
-from resleak.captures.decode import memray_file, snapshots
+from resleak.captures.decode import memray_file
 from resleak.errors import ResleakError
+
+Job = dict[str, Any]
 
 
 def main() -> int:
-    """Read what standard input says, and return the exit code."""
+    """Do the job on standard input and return the exit code."""
     memray_file.limit_memory()
-    memray_file.load()
+    memray_file.without_pandas()
     job = json.loads(sys.stdin.readline())
+    if job["decoder"] != "handles":
+        memray_file.load()
     try:
-        facts = _read([*map(Path, job["captures"])], job["everything"])
+        facts = _DECODERS[job["decoder"]](job)
     except (ResleakError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -35,21 +40,55 @@ def main() -> int:
     return 0
 
 
-def _read(captures: list[Path], everything: bool) -> dict[str, Any]:
-    options = {"everything": everything, "several": len(captures) > 1}
+def _folder() -> Path:
+    return Path(json.loads(sys.stdin.readline()))
+
+
+def _studied(job: Job) -> tuple[list[Path], Path | None]:
+    return [*map(Path, job["studied"])], Path(job["root"]) if job["root"] else None
+
+
+def _memray(job: Job) -> dict[str, Any]:
+    from resleak.captures.decode import memray
+
+    return memray.extract(Path(job["capture"]), _folder(), job["marks"], *_studied(job))
+
+
+def _handles(job: Job) -> dict[str, Any]:
+    from resleak.captures.decode import handles
+
+    handles.extract(Path(job["capture"]), _folder(), *_studied(job), Path(job["work"]))
+    return {}
+
+
+def _any_program(job: Job) -> dict[str, Any]:
+    from resleak.captures.decode import snapshots
+
+    captures = [*map(Path, job["captures"])]
+    options = {"everything": job["everything"], "several": len(captures) > 1}
     with snapshots.begun(captures[0], snapshots.Known(), **options) as first:
         # numpy, and what is built on it, loads while the process that was forked is at work.
-        from resleak.captures.decode.any_program import extract
-        from resleak.figures.flame import answers
+        answers = {name: _imported(function) for name, function in job["answers"].items()}
+        from resleak.captures.decode import any_program
 
-        tables = extract(captures, everything=everything, first=first)
-    folder = Path(json.loads(sys.stdin.readline()))
+        tables = any_program.extract(captures, everything=job["everything"], first=first)
+    folder = _folder()
     with ThreadPoolExecutor(1) as beside:
         written = beside.submit(tables.write, folder)
-        for name, answer in answers.of(tables).items():
-            storage.write_json(folder / f"{name}.json", answer)
+        for name, answer in answers.items():
+            storage.write_json(folder / f"{name}.json", answer(tables))
         written.result()
     return tables.facts
+
+
+def _imported(dotted: str) -> Callable[[Any], Any]:
+    """Return the function ``module:name``."""
+    module, _, name = dotted.partition(":")
+    function: Callable[[Any], Any] = getattr(import_module(module), name)
+    return function
+
+
+_DECODERS = {"memray": _memray, "handles": _handles, "any_program": _any_program}
 
 
 if __name__ == "__main__":

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from resleak.analysis.stacks.allocation_sites import Tables
 from resleak.analysis.stacks.columns import column, sums
+from resleak.analysis.stacks.profiles import layout
 from resleak.figures.flame import top
 from resleak.figures.flame.encode import Side, encode
 
@@ -36,6 +38,11 @@ def drawing(sides: Sequence[Side], unit: str = "B") -> tuple[dict[str, Any], dic
         "table": top.written(table, unit, per),
     }
     return payload, table
+
+
+def answer(tables: Tables) -> dict[str, Any]:
+    """Return the payload of the flame graph of one opened memray file."""
+    return drawing([layout([tables])])[0]
 
 
 def _why_empty(sides: Sequence[Side]) -> str | None:

@@ -37,7 +37,8 @@ app = typer.Typer(
 
 def _commands() -> Iterator[CommandInfo]:
     """Yield the commands of every module of this package, panel by panel."""
-    modules = [import_module(found.name) for found in iter_modules(__path__, f"{__name__}.")]
+    names = [found.name for found in iter_modules(__path__) if not found.name.startswith("_")]
+    modules = [import_module(f"{__name__}.{name}") for name in names]
     modules.sort(key=lambda module: not getattr(module, "FIRST", False))
     for panel in Panel:
         for module in modules:

@@ -33,12 +33,13 @@ def open_file(
 ) -> None:
     """Open a memray capture of any program: what grew, where, and how far to trust it."""
     from resleak.analysis import memray_file
+    from resleak.report.answers import ANSWERS
 
     # What prints, and writes the report, is loaded while another process reads.
     modules = ["rich.table", *(["resleak.report.memray_page"] if file is not None else [])]
     threading.Thread(target=lambda: list(map(importlib.import_module, modules))).start()
     with console.working(f"reading {what.name}"):
-        opened = memray_file.open_memray(what, fresh=fresh)
+        opened = memray_file.open_memray(what, fresh=fresh, answers=ANSWERS)
     print_json(opened.to_dict(top)) if as_json else console.show_recording(opened, top)
     if file is not None:
         from resleak.report import memray_page as pages

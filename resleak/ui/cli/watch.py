@@ -119,7 +119,7 @@ def follow(
     What was read is stored after an interrupt, too. `code` tells the exit code of a process that
     has ended, where that is known.
     """
-    from resleak.ui.cli.watch_display import ticker
+    from resleak.ui.cli._watch_display import ticker
 
     observer = watching.observer
     with ticker(observer.title, as_json=as_json) as show:
