@@ -25,8 +25,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-import damage
-import foreign
+from helpers import damage, foreign
 
 from resleak.analysis.memray_file import open_memray
 from resleak.errors import StoreError

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 import conftest
-import flames
+from helpers import flames
 
 from resleak.figures import flamegraph
 from resleak.figures.flame import page

@@ -27,7 +27,7 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 import conftest
-import labs
+from helpers import labs
 
 PROJECT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results" / "lab.json"

@@ -18,7 +18,7 @@ from scipy import signal, stats
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-import traces as made
+from helpers import traces as made
 
 from resleak.analysis import growth, statistics
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 import conftest
-from pages import Visitor, until
+from helpers.pages import Visitor, until
 
 ROOT = Path(__file__).parent.parent
 

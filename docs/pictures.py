@@ -12,7 +12,7 @@ IMAGES = ROOT / "docs" / "images"
 sys.path.insert(0, str(ROOT / "tests"))
 
 import conftest  # noqa: E402
-from pages import until  # noqa: E402
+from helpers.pages import until  # noqa: E402
 
 #: Picture, the file it shows, which element (the page's top, if none), how wide, how high.
 PICTURES = (

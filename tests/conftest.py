@@ -73,4 +73,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep a file's tests in one process, for their fixtures; scenarios fill up what is left."""
     for item in items:
         if item.path.stem != "test_every_scenario":
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))

@@ -247,7 +247,7 @@ def test_every_test_says_what_must_hold():
     """Each test has a docstring of one line: the sentence it proves."""
     silent = [
         f"{path.name}: {node.name}"
-        for path in Path(__file__).parent.glob("test_*.py")
+        for path in Path(__file__).parent.rglob("test_*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         and node.name.startswith("test_")

@@ -1,0 +1,144 @@
+"""When a limit will be reached, on made-up traces and on made-up control groups."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from helpers import traces
+
+from resleak.analysis import growth
+from resleak.analysis.forecast import Ceiling, forecast, forecasts
+from resleak.experiments import os_limits
+from resleak.harness.process_gauges import Outside
+from resleak.workload.gauges import BUILTIN
+
+NOFILE = Ceiling("RLIMIT_NOFILE", ("fds",), 1024, 424, "descriptors")
+MEMORY = Ceiling("memory.max", ("uss", "rss"), 2e9, 1e9, "B")
+
+
+def watched(curve: traces.Curve) -> pd.DataFrame:
+    """Return the verdicts on a process's descriptors that was read once a second."""
+    trace = traces.trace(curve, gauge="fds", runs=1)
+    trace = trace[trace["moment"] == "step"].assign(moment="reading")
+    trace.attrs["per"] = "s"
+    return growth.judge(trace, BUILTIN)
+
+
+def told(frame: pd.DataFrame) -> list[float]:
+    found = forecasts(frame.to_dict(orient="records"), [MEMORY, NOFILE])  # type: ignore[arg-type]
+    return [one.expected_s for one in found]
+
+
+def test_a_steady_leak_reaches_its_limit_when_it_must() -> None:
+    """Two descriptors a second use up 600 in 300 seconds, and no other limit."""
+    assert told(watched(traces.ramp(2.0))) == [300.0]
+
+
+@pytest.mark.parametrize("curve", [traces.flat, traces.plateau(200, 80), traces.filling(200, 40)])
+def test_what_does_not_leak_reaches_nothing(curve: traces.Curve) -> None:
+    """There is no forecast for what is level, bounded or still fades."""
+    assert told(watched(curve)) == []
+
+
+def test_the_interval_comes_from_both_ends_of_the_rate() -> None:
+    """The soonest moment is that of the highest rate, the latest that of the lowest."""
+    one = forecast(NOFILE, "fds", 2.0, 1.0, 4.0)
+    assert (one.soonest_s, one.expected_s, one.latest_s) == (150.0, 300.0, 600.0)
+
+
+def test_a_rate_that_may_be_nothing_may_never_get_there() -> None:
+    """Where the interval reaches zero, the latest moment is never: infinity, and None in JSON."""
+    one = forecast(NOFILE, "fds", 2.0, -1.0, 4.0)
+    assert one.latest_s == math.inf
+    assert one.to_dict()["latest_s"] is None
+    assert str(one).endswith("in 5 min [2.5 min, never]")
+
+
+def test_a_limit_that_is_passed_is_reached_now() -> None:
+    """There is no negative time left."""
+    over = Ceiling("memory.max", ("rss",), 1e9, 2e9, "B")
+    assert forecast(over, "rss", 1.0, 1.0, 1.0).expected_s == 0.0
+
+
+def test_each_limit_takes_the_best_evidence_for_it() -> None:
+    """Of two gauges that use one limit up, the first one that leaks is told, once."""
+    leak = {"verdict": "leak", "per_step": 1e6, "low": 1e6, "high": 1e6}
+    rows = [{"gauge": name, **leak} for name in ("rss", "uss")]
+    assert [(f.gauge, f.expected_s) for f in forecasts(rows, [MEMORY])] == [("uss", 1000.0)]
+
+
+def test_the_limit_of_descriptors_is_the_process_own() -> None:
+    """A process that lowered its limit has that limit, and what it holds counts as used."""
+    code = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (123, 456)); print(1)"
+    code += "; input()"
+    with subprocess.Popen(
+        [sys.executable, "-uc", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        (found,) = os_limits.own(Outside(process.pid))
+        process.communicate(b"\n")
+    assert (found.name, found.limit, found.used) == ("RLIMIT_NOFILE", 123, 3)
+
+
+def write(files: dict[str, str], root: Path) -> Path:
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+@pytest.fixture
+def me() -> Outside:
+    import os
+
+    return Outside(os.getpid())
+
+
+def test_control_groups_of_version_2(tmp_path: Path, me: Outside) -> None:
+    """Every group above the process counts, less the pages of files that the system takes back."""
+    slice_, service = "sys/fs/cgroup/app.slice", "sys/fs/cgroup/app.slice/web.service"
+    root = write(
+        {
+            f"proc/{me.pid}/cgroup": "0::/app.slice/web.service\n",
+            f"{service}/memory.max": "1000\n",
+            f"{service}/memory.current": "700\n",
+            f"{service}/memory.stat": "anon 300\ninactive_file 200\n",
+            f"{service}/pids.max": "max\n",
+            f"{service}/pids.current": "7\n",
+            f"{slice_}/memory.max": "max\n",
+            f"{slice_}/memory.current": "900\n",
+            f"{slice_}/pids.max": "50\n",
+            f"{slice_}/pids.current": "10\n",
+        },
+        tmp_path,
+    )
+    found = {(c.gauges, c.limit, c.used) for c in os_limits.shared(me, root)[:-1]}
+    assert found == {(("uss", "rss"), 1000, 500), (("threads",), 50, 10)}
+
+
+def test_control_groups_of_version_1(tmp_path: Path, me: Outside) -> None:
+    """The memory controller has a tree of its own; its largest number means no limit."""
+    root = write(
+        {
+            f"proc/{me.pid}/cgroup": "4:memory:/box\n3:cpu,cpuacct:/\n",
+            "sys/fs/cgroup/memory/box/memory.limit_in_bytes": "1000\n",
+            "sys/fs/cgroup/memory/box/memory.usage_in_bytes": "600\n",
+            "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+            "sys/fs/cgroup/memory/memory.usage_in_bytes": "600\n",
+        },
+        tmp_path,
+    )
+    (found,) = os_limits.shared(me, root)[:-1]
+    assert (found.limit, found.used) == (1000, 600)
+
+
+def test_without_limits_there_is_the_machine(tmp_path: Path, me: Outside) -> None:
+    """Where no group is to be seen, memory still ends with the machine's."""
+    (found,) = os_limits.shared(me, tmp_path)
+    assert 0 < found.used < found.limit

@@ -1,0 +1,340 @@
+"""Memray captures become tables, and the tables name the line that leaks."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import tables
+
+from resleak.analysis import stacks
+from resleak.captures import isolated, storage
+from resleak.captures.decode import launch
+from resleak.errors import StoreError
+
+pytest.importorskip("memray")
+
+WARMUP, STEPS, BLOCK = 20, 160, 10
+#: A leak of 3000 bytes per step beside a cache of 1 MB that replaces 40 of its 100 entries.
+PROGRAM = """
+import gc, json, mmap, os, random, signal, sys
+import memray
+
+path, variant, compress = sys.argv[1], sys.argv[2], sys.argv[3] == "compress"
+warmup, steps, block = map(int, sys.argv[4:7])
+rng, kept, cache, marks = random.Random(1), [], {}, []
+def _resleak_mark(index):
+    mmap.mmap(-1, mmap.PAGESIZE * (index + 1)).close()
+def mark(step):
+    gc.collect()
+    phase = "steady" if step > warmup else "warmup"
+    marks.append({"mark": len(marks), "step": step, "phase": phase})
+    _resleak_mark(len(marks) - 1)
+def churn():
+    for _ in range(40):
+        cache[rng.randrange(100)] = bytes(9_900 + rng.randrange(200))
+def leaky():
+    kept.append(json.loads(TEXT))  # the leak
+def flash():
+    bytes(50_000)
+def cured():
+    kept[:] = [json.loads(TEXT)]
+TEXT = json.dumps("x" * (3000 - 49))
+cache.update((key, bytes(10_000)) for key in range(100))
+destination = memray.FileDestination(path, overwrite=True, compress_on_exit=compress)
+with memray.Tracker(destination=destination, trace_python_allocators=True):
+    mark(0)
+    for step in range(1, warmup + steps + 1):
+        (cured if variant == "cured" else leaky)()
+        churn()
+        flash()
+        if step % block == 0:
+            mark(step)
+    print(json.dumps(marks), flush=True)
+    if variant == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+LEAK = PROGRAM.splitlines().index("    kept.append(json.loads(TEXT))  # the leak") + 1
+CHURN = next(i for i, line in enumerate(PROGRAM.splitlines(), 1) if "cache[rng" in line)
+
+
+@dataclass
+class Made:
+    """A memray capture made by a real process."""
+
+    path: Path
+    program: Path
+    marks: list[dict[str, Any]]
+
+    def read(self, folder: Path, capture: Path | None = None) -> dict[str, Any]:
+        folder.mkdir(exist_ok=True)
+        return launch.memray(capture or self.path, folder, self.marks, [self.program])
+
+
+#: The tables, the folder they were written to, and what the reader told.
+Read = tuple[tables.Tables, Path, dict[str, Any]]
+
+
+def make(folder: Path, variant: str, compress: bool = True, steps: int = STEPS) -> Made:
+    program, capture = folder / "program.py", folder / f"{variant}-{compress}.bin"
+    program.write_text(PROGRAM)
+    command = [sys.executable, str(program), str(capture), variant]
+    command += ["compress" if compress else "raw", str(WARMUP), str(steps), str(BLOCK)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.stdout, result.stderr
+    return Made(capture, program, json.loads(result.stdout))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _bytecode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let the many readers started here share compiled modules, whatever the environment says."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.mktemp("bytecode")))
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def leaky(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return make(tmp_path_factory.mktemp("leaky"), "leaky")
+
+
+@pytest.fixture(scope="module")
+def leaky_tables(leaky: Made, tmp_path_factory: pytest.TempPathFactory) -> Read:
+    folder = tmp_path_factory.mktemp("tables")
+    facts = leaky.read(folder)
+    return tables.read(folder), folder, facts
+
+
+def test_what_is_live_adds_up_to_the_heap_at_each_mark(leaky_tables: Read) -> None:
+    """The changes of all stacks together are the live bytes that each mark reports."""
+    folder = leaky_tables[1]
+    live = storage.read_table(folder / "live.parquet").to_pandas()
+    marks = storage.read_table(folder / "marks.parquet").to_pandas()
+    summed = live.groupby("mark")["bytes"].sum().reindex(marks["mark"], fill_value=0).cumsum()
+    assert summed.tolist() == marks["heap_bytes"].tolist()
+
+
+def test_threads_and_allocators_have_names(leaky_tables: Read) -> None:
+    """Each change tells the thread and the function of the allocator it came from."""
+    live = storage.read_table(leaky_tables[1] / "live.parquet").to_pandas()
+    assert set(live["thread"]) == {"main"}
+    assert {"pymalloc_malloc", "pymalloc_realloc"} <= set(live["allocator"])
+
+
+def test_the_peak_is_that_of_memray(leaky: Made, leaky_tables: Read) -> None:
+    """The stacks at the high-water mark add up to the peak that memray reports."""
+    import memray
+
+    peak = storage.read_table(leaky_tables[1] / "peak.parquet").to_pandas()
+    with memray.FileReader(leaky.path) as capture:
+        assert peak["bytes"].sum() == capture.metadata.peak_memory
+
+
+def test_what_lives_for_a_moment_is_temporary(leaky_tables: Read) -> None:
+    """What each step takes and gives back at once is counted once for each step."""
+    temporary = storage.read_table(leaky_tables[1] / "temporary.parquet").to_pandas()
+    function = leaky_tables[0].table("stacks")["function"].to_numpy()[temporary["node"]]
+    assert temporary["count"][function == "flash"].tolist() == [WARMUP + STEPS]
+
+
+def test_the_leak_comes_first_at_its_rate(leaky_tables: Read) -> None:
+    """The line that keeps 3000 bytes a step is first, within 5 %, and its cache is about level."""
+    found = stacks.sites([leaky_tables[0]])
+    first = found.iloc[0]
+    assert (first["function"], first["file"], first["line"]) == ("leaky", "program.py", LEAK)
+    assert first["bytes_per_step"] == pytest.approx(3000, rel=0.05)
+    assert 0.95 * 3000 < first["low"] <= first["bytes_per_step"] <= first["high"]
+    assert first["leaf_file"].startswith("<stdlib>/json/")
+    cache = found[found["line"] == CHURN]
+    assert (cache["bytes_per_step"].abs() < 50).all()
+    assert first["share"] > 0.95
+
+
+def test_replicates_sharpen_the_same_site(leaky_tables: Read) -> None:
+    """Two captures of one variant give one row a site, with the mean of their rates."""
+    one, two = (stacks.sites([leaky_tables[0]] * n) for n in (1, 2))
+    assert len(one) == len(two)
+    assert two["bytes_per_step"].iloc[0] == pytest.approx(one["bytes_per_step"].iloc[0])
+    assert two.attrs["captures"] == 2
+
+
+def test_a_cured_program_has_no_site(tmp_path: Path) -> None:
+    """Without the leak no line grows by 50 bytes a step."""
+    made = make(tmp_path, "cured")
+    made.read(tmp_path / "tables")
+    found = stacks.sites([tables.read(tmp_path / "tables")])
+    assert len(found)
+    assert found["bytes_per_step"].max() < 50
+
+
+def test_the_capture_is_known_to_be_whole(leaky_tables: Read) -> None:
+    """A whole capture has all its records and marks, and no stack is missing."""
+    facts = leaky_tables[2]
+    assert facts["records"] == facts["declared_records"] > 10_000
+    assert facts["marks"] == facts["expected_marks"] == 1 + (WARMUP + STEPS) // BLOCK
+    assert facts["without_stack"] < 0.01
+    assert not facts["truncated"]
+    assert not facts["reserved"]
+
+
+def test_no_path_of_this_machine_is_stored(leaky: Made, leaky_tables: Read) -> None:
+    """Files are named by their place; the name of the folder they were in is nowhere."""
+    table, folder, _ = leaky_tables
+    assert not table.table("stacks")["file"].str.contains(r"^/|^\w:|/home/|/tmp/").any()
+    secrets = [str(leaky.program.parent).encode(), str(Path.home()).encode() + b"/", b"/tmp/"]
+    for name in ("stacks", "live", "marks"):
+        content = (folder / f"{name}.parquet").read_bytes()
+        assert not any(secret in content for secret in secrets)
+
+
+def test_columns_carry_units(leaky_tables: Read) -> None:
+    """The schema says that bytes are bytes and counts are blocks."""
+    schema = storage.read_table(leaky_tables[1] / "live.parquet").schema
+    units = {f.name: f.metadata[b"unit"].decode() for f in schema if f.name in ("bytes", "count")}
+    assert units == {"bytes": "B", "count": "blocks"}
+
+
+def test_live_bytes_add_up_over_the_marks(leaky_tables: Read) -> None:
+    """The sum of changes up to a mark is what was live there: 3000 bytes for each step so far."""
+    table = leaky_tables[0]
+    frame, live = table.table("stacks"), table.table("live")
+    values = frame.index[frame["function"] == "raw_decode"]
+    kept = live[live["node"].isin(values)].groupby("step")["bytes"].sum().cumsum()
+    assert kept.loc[WARMUP + STEPS] == pytest.approx(3000 * (WARMUP + STEPS), rel=0.02)
+    assert kept.loc[WARMUP] == pytest.approx(3000 * WARMUP, rel=0.02)
+
+
+def test_a_tree_adds_up(leaky_tables: Read) -> None:
+    """Each total is its own part and its children's totals, and pruning keeps ancestors."""
+    grown = stacks.tree([leaky_tables[0]])
+    children = grown.groupby("parent")["bytes_per_step"].sum()
+    total = grown["self_bytes_per_step"] + grown["node"].map(children).fillna(0.0)
+    assert np.allclose(total, grown["bytes_per_step"])
+    assert (grown["parent"] < grown["node"]).all()
+    few = stacks.prune(grown, 4)
+    assert len(few) == 4
+    assert set(few["parent"]) <= {-1, *few["node"]}
+    assert few["bytes_per_step"].max() == grown["bytes_per_step"].max()
+
+
+def test_a_killed_run_keeps_what_it_had(tmp_path: Path) -> None:
+    """A run that was killed is read up to its end, and is known to be cut off."""
+    made = make(tmp_path, "killed")
+    facts = made.read(tmp_path / "tables")
+    assert facts["truncated"]
+    assert facts["declared_records"] == 0
+    first = stacks.sites([tables.read(tmp_path / "tables")]).iloc[0]
+    assert (first["line"], round(first["bytes_per_step"], -2)) == (LEAK, 3000)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "is empty"),
+        (b"a text file, and no more than that; it goes on for a while", "is not a capture"),
+        (b"memray\0" + bytes(60), "another version"),
+        (b"memray\0", "cut off in its header"),
+        (b"\x04\x22\x4d\x18" + bytes(60), "cannot be read"),
+    ],
+    ids=["empty", "text", "version", "header", "lz4"],
+)
+def test_what_is_no_capture_is_told_in_one_line(tmp_path: Path, content: bytes, told: str) -> None:
+    """A file that cannot be read gives one sentence, without a path of this machine."""
+    (tmp_path / "memray.bin").write_bytes(content)
+    with pytest.raises(StoreError, match=told) as caught:
+        launch.memray(tmp_path / "memray.bin", tmp_path, [], [])
+    assert "\n" not in str(caught.value)
+    assert str(tmp_path) not in str(caught.value)
+
+
+def test_a_missing_file_and_a_slow_read_are_errors(leaky: Made, tmp_path: Path) -> None:
+    """A file that is not there, and a read that takes too long, give a StoreError each."""
+    with pytest.raises(StoreError, match="is missing"):
+        launch.memray(tmp_path / "memray.bin", tmp_path, [], [])
+    with pytest.raises(StoreError, match="within"):
+        launch.memray(leaky.path, tmp_path, leaky.marks, [], timeout_s=0.01)
+
+
+def test_the_command_exits_with_two(tmp_path: Path) -> None:
+    """Run by itself, the reader writes one line on the error stream and exits with 2."""
+    (tmp_path / "memray.bin").touch()
+    job = {"decoder": "memray", "capture": "memray.bin", "marks": [], "studied": [], "root": None}
+    result = subprocess.run(
+        isolated.command("resleak.captures.decode.worker"),
+        cwd=tmp_path,
+        input=f'{json.dumps(job)}\n"."\n',
+        capture_output=True,
+        text=True,
+    )
+    assert (result.returncode, result.stdout) == (2, "")
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("compress", [True, False])
+def test_damage_never_passes_for_a_whole_capture(tmp_path: Path, compress: bool) -> None:
+    """A capture cut anywhere gives an error or is known to be cut; the caller goes on."""
+    made = make(tmp_path, "leaky", compress, steps=20)
+    content = made.path.read_bytes().rstrip(b"\0")
+    cuts = [20, 200, *(int(len(content) * part) for part in (0.3, 0.6, 0.95))]
+    results = outcomes(made, tmp_path, [content[:cut] for cut in cuts])
+    assert None in results
+    assert any(results)
+    for facts in filter(None, results):
+        assert facts["truncated"]
+        assert facts["marks"] < facts["expected_marks"]
+
+
+@pytest.mark.slow
+def test_flipped_bytes_never_take_the_caller_along(tmp_path: Path) -> None:
+    """Thirty captures with a flipped bit each give an error or a result, never a crash."""
+    made = make(tmp_path, "leaky", compress=False, steps=20)
+    content = made.path.read_bytes()
+    damaged = []
+    for seed in range(30):
+        copy, rng = bytearray(content), random.Random(seed)
+        copy[rng.randrange(200, len(content.rstrip(b"\0")))] ^= 1 << rng.randrange(8)
+        damaged.append(bytes(copy))
+    results = outcomes(made, tmp_path, damaged)
+    assert len(results) == 30
+    assert any(facts and facts["truncated"] for facts in results)
+    for facts in filter(None, results):
+        assert facts["truncated"] == (facts["records"] != facts["declared_records"])
+
+
+def outcomes(made: Made, folder: Path, contents: list[bytes]) -> list[dict[str, Any] | None]:
+    """Return what reading each content gave; None for an error that says so."""
+
+    def outcome(numbered: tuple[int, bytes]) -> dict[str, Any] | None:
+        capture = folder / f"damaged-{numbered[0]}.bin"
+        capture.write_bytes(numbered[1])
+        try:
+            return made.read(folder / f"tables-{numbered[0]}", capture)
+        except StoreError as error:
+            if re.fullmatch(rf"{capture.name} (is|cannot be read)[^\n]*", str(error)):
+                return None
+            raise
+
+    with ThreadPoolExecutor(4) as pool:
+        return list(pool.map(outcome, enumerate(contents)))
+
+
+def test_a_crash_of_the_reader_is_an_error(tmp_path: Path) -> None:
+    """A capture that ends more calls than it began crashes its reader, not the caller."""
+    made = make(tmp_path, "leaky", compress=False, steps=20)
+    ends_calls, begins_call, trailer = b"\x1f" * 4_000_000, b"\x40\x01\x02", b"\x01"
+    content = made.path.read_bytes().rstrip(b"\0")
+    assert content.endswith(trailer)
+    made.path.write_bytes(content[:-1] + ends_calls + begins_call + trailer)
+    with pytest.raises(StoreError, match="damaged: its reader ended with SIG"):
+        made.read(tmp_path / "tables")

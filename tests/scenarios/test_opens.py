@@ -1,0 +1,57 @@
+"""Every scenario whose handles leak names the line that opens them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from helpers.follow import followed, lines
+
+from resleak.analysis import handle_origins
+from resleak.workload import catalog
+from resleak.workload.gauges import BUILTIN
+from resleak.workload.scenario import Scenario, Variant
+
+MARK = "# opens"
+NAMES = sorted(catalog.paths())
+
+
+def judged(scenario: Scenario, variant: Variant) -> pd.DataFrame:
+    """Return what is declared of the gauges that count handles, as if it had been judged."""
+    own = {name: gauge for name, (gauge, _) in scenario.own_gauges.items()}
+    rows = [
+        {"gauge": name, "unit": gauge.unit, "verdict": word}
+        for name, told in variant.expect.items()
+        if (gauge := {**BUILTIN, **own}.get(name)) is not None
+        and gauge.unit in handle_origins.UNITS
+        and (word := told.split(",")[0]) in ("leak", "deferred")
+    ]
+    return pd.DataFrame(rows, columns=["gauge", "unit", "verdict"])
+
+
+def leaking(name: str) -> list[tuple[str, pd.DataFrame]]:
+    scenario = catalog.find(name)
+    every = [(v.name, judged(scenario, v)) for v in scenario.variants.values()]
+    return [(variant, gauges) for variant, gauges in every if len(gauges)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_scenario_whose_handles_leak_marks_the_line(name: str) -> None:
+    """A file has a marked line if, and only if, it declares that handles leak."""
+    assert bool(lines(catalog.find(name).path, MARK)) == bool(leaking(name))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if leaking(name)])
+def test_the_guilty_line_is_named(name: str, tmp_path: Path) -> None:
+    """What its variants accuse together are the marked lines, all of them and no others."""
+    for package in catalog.find(name).requires:
+        pytest.importorskip(package)
+    accused: set[int] = set()
+    for variant, gauges in leaking(name):
+        captures = followed(name, tmp_path / variant, variant)
+        origins = handle_origins.origins(captures, gauges)
+        assert set(origins["file"]) == {f"resleak/scenarios/{name}.py"}
+        assert set(gauges["gauge"]) - {"connections"} <= set(origins["gauge"])
+        accused |= set(origins["line"])
+    assert accused == lines(catalog.find(name).path, MARK)

@@ -1,0 +1,458 @@
+"""The command line as people and programs use it: every test starts it in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import nbformat
+import psutil
+import pytest
+from helpers import foreign
+
+import resleak
+from resleak.errors import ShareError
+from resleak.ui.cli import share
+from resleak.workload import catalog
+
+COMMANDS = ("list", "capture", "judge", "claims", "compare", "share", "export", "lab")
+GAUGES = {"fds", "threads", "sockets", "children", "rss", "uss", "heap", "blocks", "objects"}
+NUMBERS = {"verdict", "per_step", "low", "high", "unit", "smallest_detectable", "peak", "at_end"}
+SITE = {"function", "file", "line", "bytes_per_step", "share"}
+
+LEAKS_FDS = """
+    import os
+
+    kept = []
+
+    def step(i):
+        kept.append(os.open(os.devnull, os.O_RDONLY))
+"""
+BEFORE_AND_AFTER = """
+    \"\"\"A list that forgets nothing.\"\"\"
+    from resleak import Scenario
+
+    scenario = Scenario(steps=80, warmup=20, params={"size": 3000, "keep": True}, stacks=False)
+
+    @scenario.setup
+    def world(run):
+        yield run, []
+
+    @scenario.variant(expect={"kept": "leak"})
+    def leaky(step, world):
+        world[1].append(bytes(world[0].params.size))
+
+    @scenario.variant()
+    def fixed(step, world):
+        world[1][:] = [bytes(world[0].params.size)]
+
+    @scenario.gauge("items")
+    def kept(world):
+        return len(world[1])
+"""
+ENDLESS = """
+    import subprocess, time
+    from pathlib import Path
+
+    def setup():
+        child = subprocess.Popen(["sleep", "600"])
+        Path(__file__).with_name("pid").write_text(str(child.pid))
+
+    def step(i):
+        time.sleep(0.02)
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str, str], str]:
+    def write(body: str, name: str) -> str:
+        (tmp_path / name).write_text(textwrap.dedent(body))
+        return name
+
+    return write
+
+
+@pytest.fixture
+def cli(tmp_path: Path, project: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run resleak in an empty folder."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "resleak", *arguments],
+            cwd=tmp_path,
+            env=environment(project),
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+
+    return run
+
+
+def environment(project: Path) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(project), "COLUMNS": "200"}
+
+
+def the_error(result: subprocess.CompletedProcess[str]) -> str:
+    """Return the one line of an error, after checking that it is all there is."""
+    assert result.returncode == 2
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("resleak: ")
+    return line
+
+
+def test_list_names_every_scenario(cli):
+    """`list --json` prints each scenario's name, title, system and variants, and nothing else."""
+    result = cli("list", "--json")
+    rows = json.loads(result.stdout)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert [row["name"] for row in rows] == list(catalog.paths())
+    for row in rows:
+        assert set(row) == {"name", "title", "system", "variants"}
+        assert row["name"].startswith(f"{row['system']}/")
+        assert row["title"]
+        assert row["variants"]
+
+
+def test_list_prints_a_table_for_people(cli):
+    """`list` prints a line for each scenario."""
+    printed = cli("list").stdout
+    assert all(name in printed for name in catalog.paths())
+
+
+def test_the_help_documents_commands_and_exit_codes(cli):
+    """`resleak --help`, also without the option, names all commands and the four exit codes."""
+    result = cli("--help")
+    assert result.returncode == 0
+    assert all(f" {name} " in result.stdout for name in COMMANDS)
+    assert all(code in result.stdout for code in ("0 done", "1 judged", "2 what", "130 "))
+    assert cli().stdout == result.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_has_help(cli, command):
+    """Each command explains itself."""
+    result = cli(command, "--help")
+    assert result.returncode == 0
+    assert f"resleak {command}" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["capture", "judge"])
+def test_an_unknown_name_gets_a_suggestion(cli, command):
+    """A name with a typo ends with one line that has the name that was meant."""
+    assert "arc/auth_cache" in the_error(cli(command, "arc/auth_cash"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("judge",), "NAME|FILE|DIR"),
+        (("jugde", "x"), "judge"),
+        (("list", "--jsn"), "--jsn"),
+        (("capture", "arc/auth_cache", "--runs", "0"), "--runs"),
+        (("capture", "arc/auth_cache", "--steps", "many"), "--steps"),
+        (("capture", "arc/auth_cache", "--profile", "quik"), "quick, full, soak"),
+        (("capture", "arc/auth_cache", "--variant", "leeky"), "leaky, fixed"),
+        (("capture", "arc/auth_cache", "--set", "entries"), "KEY=VALUE"),
+        (("capture", "arc/auth_cache", "--set", "nope=1"), "'nope'"),
+        (("capture", "arc/auth_cache", "--python", "no/python"), "no/python"),
+        (("capture", "absent.py"), "absent.py"),
+        (("judge", "absent/folder"), "absent/folder"),
+        (("compare", "a"), "two folders"),
+        (("compare", "absent", "gone"), "absent"),
+        (("share", "absent.ipynb"), "absent.ipynb"),
+        (("share", "arc/auth_cache", "-p", "SCENARIO"), "KEY=VALUE"),
+        (("share", "absent.ipynb", "-o", "report.docx"), "write .html, .md or .pdf"),
+        (("share", "absent.ipynb", "--to", "md", "-o", "report.pdf"), "disagree"),
+    ],
+)
+def test_bad_input_gets_one_line(cli, arguments, told):
+    """What cannot be done is said in one line that names what was wrong or what there is."""
+    assert told in the_error(cli(*arguments))
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("def stepp(i): pass", "step(i)"),
+        ("def step(i) pass", "SyntaxError"),
+        ("import not_there_at_all", "not_there_at_all"),
+        ("from resleak import Scenario\nscenario = Scenario()", "@scenario.variant()"),
+        ("from resleak import Scenario\nscenario = Scenario(outcome='yes')", "'yes'"),
+    ],
+)
+def test_a_malformed_file_is_named_with_what_it_lacks(cli, write, body, told):
+    """A file that is no scenario ends with one line that has its path and what is missing."""
+    line = the_error(cli("capture", write(body, "mine.py")))
+    assert "mine.py" in line
+    assert told in line
+
+
+def test_a_plain_file_is_captured_and_judged(cli, write, tmp_path):
+    """`judge FILE` captures first, says so, finds the leak, and judges the same captures again."""
+    name = write(LEAKS_FDS, "mine.py")
+    first = cli("judge", name, "--json")
+    assert "capturing it first" in first.stderr
+    answer = json.loads(first.stdout)
+    workload = answer["variants"]["workload"]
+    assert set(workload["gauges"]) >= GAUGES
+    assert all(set(gauge) >= NUMBERS for gauge in workload["gauges"].values())
+    assert workload["verdict"] == workload["gauges"]["fds"]["verdict"] == "leak"
+    assert workload["gauges"]["fds"]["per_step"] == pytest.approx(1, abs=0.01)
+    assert workload["gauges"]["threads"]["verdict"] == "level"
+    assert set(answer["claim"]) == {"seed", "text", "declared", "measured", "fix"}
+    assert first.returncode == 1
+
+    again = cli("judge", str(tmp_path / "captures"), "--json")
+    assert (json.loads(again.stdout), again.stderr) == (answer, "")
+
+
+def test_the_line_that_grows_is_named(cli, write):
+    """`judge` ranks the lines that grow, the guilty one first, for people and for programs."""
+    name = write("kept = []\n\ndef step(i):\n    kept.append(bytes(5000))", "grows.py")
+    cli("capture", name, "--runs", "2", "--steps", "100")
+    printed, answer = cli("judge", name), json.loads(cli("judge", name, "--json").stdout)
+    assert printed.returncode == 1
+    assert "workload: leak" in printed.stdout
+    assert "grows.py:4 step" in printed.stdout
+    site = answer["variants"]["workload"]["sites"][0]
+    assert set(site) >= SITE
+    assert (site["file"], site["line"]) == ("grows.py", 4)
+    assert site["bytes_per_step"] == pytest.approx(5033, rel=0.05)
+
+
+def test_a_clean_file_passes(cli, write):
+    """A file whose steps keep nothing is judged clean, with exit code 0."""
+    name = write("def step(i):\n    return bytes(5000)", "clean.py")
+    cli("capture", name, "--runs", "2", "--steps", "200")
+    result = cli("judge", name, "--json")
+    assert json.loads(result.stdout)["ok"]
+    assert result.returncode == 0
+
+
+def test_variants_are_compared(cli, write):
+    """`compare NAME A B` and `compare DIR DIR` tell what the fix changed."""
+    name = write(BEFORE_AND_AFTER, "mine.py")
+    cli("capture", name)
+    answer = json.loads(cli("compare", name, "leaky", "fixed", "--json").stdout)
+    assert answer["gauges"]["kept"]["lower"]
+    assert answer["gauges"]["kept"]["before"] == pytest.approx(1)
+    printed = cli("compare", "captures/mine/leaky", "captures/mine/fixed").stdout
+    assert "mine leaky" in printed
+    assert "leak → " in printed
+    assert "leaky, fixed" in the_error(cli("compare", name, "leaky", "fxed"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "begins"),
+    [
+        ("speedscope", "arc-auth_cache-leaky.speedscope.json", b"{"),
+        ("collapsed", "arc-auth_cache-leaky.collapsed.txt", b"serve ("),
+        ("pprof", "arc-auth_cache-leaky.pb.gz", b"\x1f\x8b"),
+    ],
+)
+def test_stacks_are_exported_for_other_viewers(cli, project, tmp_path, kind, name, begins):
+    """`export` writes one variant's stacks in each format, and says which file it wrote."""
+    stored = project / "data" / "captures" / "arc" / "auth_cache" / "leaky"
+    result = cli("export", str(stored), "--format", kind)
+    assert (result.stdout, result.returncode) == (f"{name}\n", 0)
+    assert (tmp_path / name).read_bytes()[: len(begins)] == begins
+    named = cli("export", str(stored), "--format", kind, "-o", "mine")
+    assert named.stdout == "mine\n"
+    assert (tmp_path / "mine").read_bytes() == (tmp_path / name).read_bytes()
+
+
+def test_a_capture_of_any_program_is_exported(cli, tmp_path):
+    """`export FILE` writes what grew in a file that memray wrote, named after it."""
+    pytest.importorskip("memray")
+    folder = tmp_path / "elsewhere"
+    capture = foreign.record(folder)
+    result = cli("export", str(capture), "--format", "collapsed")
+    assert result.stdout == "some.collapsed.txt\n"
+    where, name, line = foreign.LEAK
+    written = (tmp_path / "some.collapsed.txt").read_text()
+    assert re.search(rf"{name} \({where}:{line}\) \d{{4}}", written)
+    assert str(folder) not in written
+
+
+def test_what_cannot_be_exported_is_said(cli, project):
+    """Two variants at once, captures without stacks and an unknown format are told in one line."""
+    stored = project / "data" / "captures" / "arc" / "auth_cache"
+    assert "auth_cache fixed: name the folder of one" in the_error(cli("export", str(stored)))
+    gauges = str(stored / "leaky" / "gauges-01")
+    assert "no stacks of two steady marks" in the_error(cli("export", gauges))
+    leaky = str(stored / "leaky")
+    assert "choose speedscope, collapsed, pprof" in the_error(cli("export", leaky, "--format", "x"))
+    assert "cannot write" in the_error(cli("export", leaky, "-o", "no/such/folder"))
+
+
+def test_options_reach_the_run(cli, write, tmp_path):
+    """Variant, runs, steps, seed, parameters and folder are what the manifest says was run."""
+    name = write(BEFORE_AND_AFTER, "mine.py")
+    options = "--variant leaky --runs 1 --steps 30 --seed 7 --set size=10 --set keep=false --out d"
+    result = cli("capture", name, *options.split(), "--python", sys.executable)
+    assert result.returncode == 0
+    assert result.stdout.split() == ["d/mine/leaky"]
+    (folder,) = (tmp_path / "d/mine").rglob("gauges-*/manifest.json")
+    manifest = json.loads(folder.read_text())
+    assert (manifest["variant"], manifest["steps"], manifest["seed"]) == ("leaky", 30, 7)
+    assert manifest["params"] == {"size": 10, "keep": False}
+    judged = cli("judge", name, "--out", "d")
+    assert "judged without fixed: not captured" in judged.stderr
+
+
+def test_claims_are_one_row_each(cli, write, tmp_path):
+    """`claims` judges all captures in a folder, for people, for programs and for a README."""
+    name = write(BEFORE_AND_AFTER, "mine.py")
+    cli("capture", name, "--runs", "2", "--out", "d")
+    printed = cli("claims", "d")
+    # Not as declared: the heap grows as well, of which the file says nothing.
+    assert (printed.returncode, printed.stderr) == (1, "")
+    assert "Not as declared: mine." in printed.stdout
+    rows = json.loads(cli("claims", "d", "--json").stdout)
+    assert [row["scenario"] for row in rows] == ["mine"]
+    assert "| `mine` |" in cli("claims", "d", "--markdown").stdout
+
+
+def test_budgets_of_ones_own_are_held(cli, write, tmp_path):
+    """`judge --budgets` tells what is over a budget of a file, and refuses one that is none."""
+    name = write(LEAKS_FDS, "mine.py")
+    (tmp_path / "my.toml").write_text("[budget.mine]\ngauges = ['fds']\nper_hour = 100\n")
+    judged = cli("judge", name, "--budgets", "my.toml", "--json")
+    rows = {row["budget"]: row for row in json.loads(judged.stdout)["budgets"]}
+    assert rows["mine"]["holds"] is False
+    assert rows["mine"]["measured"] == 3600
+    assert rows["descriptors"]["holds"] is True
+    assert "is no TOML" in the_error(cli("judge", name, "--budgets", "mine.py"))
+
+
+def test_a_notebook_is_shared(cli, tmp_path):
+    """`share` executes a notebook with the parameters given and prints where the file is."""
+    cells = [
+        nbformat.v4.new_code_cell("N = 2\nNAME = 'a'", metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell("print(NAME, 'has', N**2)"),
+    ]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "squares.ipynb")
+    result = cli("share", "squares.ipynb", "-p", "N=3", "-p", "NAME=b=c", "-o", "made/nine.html")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.split() == ["made/nine.html"]
+    assert "b=c has 9" in (tmp_path / "made/nine.html").read_text()
+
+
+def test_a_scenario_is_shared(cli, write, tmp_path):
+    """`share NAME` puts the captures of this folder into the notebook for any scenario."""
+    name = write(LEAKS_FDS, "mine.py")
+    cli("capture", name, "--runs", "2", "--steps", "60")
+    result = cli("share", name)
+    assert (result.returncode, result.stderr) == (0, "")
+    page = (tmp_path / "mine.html").read_text()
+    assert "SCENARIO = 'mine'" in page
+    assert "descriptors" in page
+    assert len(resleak.load(tmp_path / "mine.html")) == len(resleak.load(tmp_path / "captures"))
+
+
+def test_a_folder_of_captures_is_shared_as_its_scenario(project):
+    """A folder is put into the notebook as it is; one of several scenarios is refused."""
+    folder = project / "data" / "captures"
+    title, given = share._investigated(str(folder / "arc" / "auth_cache"), project, {})
+    assert title == "arc/auth_cache"
+    assert given == {"SCENARIO": "auth_cache", "CAPTURES": str(folder / "arc")}
+    with pytest.raises(ShareError, match=r"arc/auth_cache, .*: name the folder of one"):
+        share._investigated(str(folder), project, {})
+
+
+@pytest.fixture
+def heeds_sigint() -> Iterator[None]:
+    """Undo what shells do to background jobs: these ignore SIGINT, and so do all they start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeds_sigint")
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_nothing_running(cli, project, tmp_path, write, sent):
+    """After Ctrl-C, or a request to end, no process is left, and no capture that loads."""
+    name = write(ENDLESS, "endless.py")
+    command = [sys.executable, "-m", "resleak", "capture", name, "--steps", "100000"]
+    with started(command, tmp_path, environment(project)) as process:
+        grandchild = int(until(lambda: (tmp_path / "pid").read_text()))
+        until(lambda: steps_were_taken(tmp_path))
+        family = psutil.Process(process.pid).children(recursive=True)
+        assert grandchild in {one.pid for one in family}
+        process.send_signal(sent)
+        assert process.wait(30) == 130
+    _, alive = psutil.wait_procs(family, timeout=5)
+    assert not alive
+    assert "no complete capture" in the_error(cli("compare", "captures", "captures"))
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no hang-up here")
+def test_a_hangup_that_the_shell_ignores_is_ignored(cli, project, tmp_path, write):
+    """A run under nohup goes on after the terminal is closed."""
+    name = write(LEAKS_FDS, "mine.py")
+    command = ["nohup", sys.executable, "-m", "resleak", "capture", name, "--runs", "1"]
+    with started(command, tmp_path, environment(project)) as process:
+        until(lambda: steps_were_taken(tmp_path))
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(60) == 0
+
+
+def steps_were_taken(folder: Path) -> bool:
+    return any(path.stat().st_size for path in folder.rglob("trace.raw"))
+
+
+@contextmanager
+def started(
+    command: list[str], folder: Path, env: dict[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    with (folder / "printed.txt").open("wb") as printed:
+        process = subprocess.Popen(command, cwd=folder, env=env, stdout=printed, stderr=printed)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def until(ask: Callable[[], Any], patience_s: float = 60) -> Any:
+    """Return the first answer that is something."""
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        with suppress(OSError, StopIteration):
+            if answer := ask():
+                return answer
+        time.sleep(0.05)
+    raise TimeoutError("nothing happened")
+
+
+def test_lab_serves_the_first_notebook_on_this_machine_only(project, tmp_path):
+    """`lab` starts JupyterLab on 127.0.0.1 with the first notebook within reach."""
+    env = {
+        **environment(project),
+        "JUPYTER_RUNTIME_DIR": str(tmp_path),
+        "JUPYTER_CONFIG_DIR": str(tmp_path),
+        "BROWSER": "true",
+    }
+    command = [sys.executable, "-m", "resleak", "lab"]
+    with started(command, tmp_path, env) as process:
+        about = json.loads(until(lambda: next(iter(tmp_path.glob("jpserver-*.json"))).read_text()))
+        assert about["pid"] == process.pid
+        assert about["url"].startswith("http://127.0.0.1:")
+        where = f"{about['url']}api/contents/notebooks/00_start_here.ipynb?content=0"
+        # The file is there a moment before the server listens; a refused connection is tried again.
+        page = until(lambda: urlopen(f"{where}&token={about['token']}").read())
+    assert json.loads(page)["type"] == "notebook"
