@@ -246,7 +246,7 @@ def _counted(rows: pd.DataFrame, measure: str) -> tuple[int, int]:
 
 def _wrong(rows: pd.DataFrame) -> pd.Series:
     leaks, called = rows["leaks"].astype(bool), rows["verdict"] == "leak"
-    return called & ~leaks | leaks & rows["verdict"].isin(["level", "bounded", "deferred"])
+    return called & ~leaks | leaks & rows["verdict"].isin(["flat", "plateau", "deferred"])
 
 
 def _explained(rows: pd.DataFrame) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import _corpus as corpus
 from _accuracy import SCORED
 
 from resleak.analysis import verdicts
-from resleak.analysis.verdicts import VariantJudged
+from resleak.analysis.verdicts import VariantVerdict
 from resleak.captures import load
 
 DATA = corpus.HERE.parent / "data" / "captures"
@@ -53,8 +53,8 @@ def scenarios() -> list[Scenario]:
     return [Scenario(folder) for folder in sorted(DATA.glob("*/*"))]
 
 
-def _called(variant: VariantJudged) -> str:
+def _called(variant: VariantVerdict) -> str:
     """Return what was said of its growth, in the gauges that the scenario is about."""
     if any("leak" in words for name, words in variant.symptoms.items() if name in variant.evidence):
         return "leak"
-    return "inconclusive" if variant.undecided else "level"
+    return "inconclusive" if variant.undecided else "flat"

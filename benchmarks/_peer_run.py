@@ -67,7 +67,7 @@ def psleak_says(*what: str) -> dict:
 
         try:
             psleak.MemoryLeakTestCase().execute(counted)
-            verdict = "level"
+            verdict = "flat"
         except psleak.Error:
             verdict = "leak"
     return {"verdict": verdict, "calls": calls[0]}

@@ -67,7 +67,7 @@ def _memray(what: list[str]) -> dict[str, Any]:
     """Apply `limit_leaks`: a stack that holds more than 1 MB at the end fails the test."""
     command = [str(PYTHON), "-m", "pytest", "-q", "--memray", "-p", "no:cacheprovider", str(_RUN)]
     done = _ran(command, WORKLOAD=json.dumps(what))
-    return {"verdict": "leak" if "was allowed to leak" in done.stdout else "level"}
+    return {"verdict": "leak" if "was allowed to leak" in done.stdout else "flat"}
 
 
 def _scalene(what: list[str]) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def _scalene(what: list[str]) -> dict[str, Any]:
         if not profile.exists():
             return {"verdict": "inconclusive", "why": "no profile"}
         files = json.loads(profile.read_text() or "{}").get("files", {}).values()
-    return {"verdict": "leak" if any(file["leaks"] for file in files) else "level"}
+    return {"verdict": "leak" if any(file["leaks"] for file in files) else "flat"}
 
 
 def _ran(command: list[str], **env: str) -> subprocess.CompletedProcess[str]:

@@ -25,7 +25,7 @@ from resleak.workload.gauges import Gauge
 LOOKS = (3, 60, 120, 240, 540)
 #: The look at which accuracy is scored: 300 steps, the warm-up among them.
 SCORED = 240
-_WORST_FIRST = ("leak", "deferred", "inconclusive", "bounded", "level")
+_WORST_FIRST = ("leak", "deferred", "inconclusive", "plateau", "flat")
 _MB_PER_H = 10e6 / 3600
 _JUDGE = (growth, statistics, series, process_gauges, equivalence, comparison)
 
@@ -101,7 +101,7 @@ def verdict(trace: pd.DataFrame, runs: frames.Captures) -> dict[str, Any]:
 
 def _short(numbers: dict[Any, Any]) -> dict[str, Any]:
     """Round what is kept; of what is clean that is the smallest leak it would have shown."""
-    clean = numbers["verdict"] in ("level", "bounded")
+    clean = numbers["verdict"] in ("flat", "plateau")
     kept = ("verdict", "smallest_detectable") if clean else tuple(numbers)
     return {
         key: float(f"{numbers[key]:.4g}") if isinstance(numbers[key], float) else numbers[key]
@@ -151,7 +151,7 @@ def _steady_steps(trace: pd.DataFrame) -> list[pd.DataFrame]:
 
 
 def _by_majority(found: list[bool]) -> dict[str, Any]:
-    return {"verdict": "leak" if 2 * sum(found) > len(found) else "level", "gauges": {}}
+    return {"verdict": "leak" if 2 * sum(found) > len(found) else "flat", "gauges": {}}
 
 
 TRACE_RULES = {

@@ -82,7 +82,7 @@ def _repeat(name: str, repetition: int) -> dict[str, Any]:
             f"{variant} {row['gauge']} {row['verdict']}: {row['reason']}"
             for variant, one in judged.variants.items()
             for row in one.gauges[one.gauges["gauge"].isin(one.evidence)].to_dict(orient="records")
-            if row["verdict"] not in ("level", "bounded")
+            if row["verdict"] not in ("flat", "plateau")
         ],
         "worst": {
             f"{variant} {row['limit']}": row["worst"]

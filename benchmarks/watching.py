@@ -36,8 +36,10 @@ time.sleep(10**6)
 """
 IDLE = """
 import time
-from resleak import live, rates, ticker
-rates.load()
+from resleak.analysis import statistics
+from resleak.experiments import watch
+from resleak.ui.cli import _watch_display
+statistics.load()
 time.sleep(10**6)
 """
 

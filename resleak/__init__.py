@@ -26,7 +26,6 @@ _HOMES = {
     "open_memray": "analysis.memray_file",
     "profile": "analysis.stacks",
     "sites": "analysis.stacks",
-    "tree": "analysis.stacks",
     "traces": "captures.frames",
 }
 __all__ = sorted(_HOMES)

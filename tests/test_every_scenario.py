@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from resleak.analysis import verdicts
-from resleak.analysis.verdicts import Judgement
+from resleak.analysis.verdicts import ScenarioVerdict
 from resleak.captures import load
 from resleak.harness.measurement import measure
 from resleak.harness.plan import jobs, plan
@@ -33,7 +33,7 @@ def readable(scenario: Scenario) -> set[str]:
     return {*BUILTIN, *MEASURES, *scenario.own_gauges, *scenario.facts, *derived}
 
 
-def measured(name: str, out: Path) -> Judgement:
+def measured(name: str, out: Path) -> ScenarioVerdict:
     """Run all variants, with the gauges alone, and judge them."""
     what = plan(name, None, out, None, "quick")
     todo = [job for job in jobs(what, None, RUNS, 1, {}) if job.instrument == "gauges"]
@@ -43,9 +43,9 @@ def measured(name: str, out: Path) -> Judgement:
     return verdicts.judge(load.load(out))
 
 
-def explain(judged: Judgement) -> str:
+def explain(judged: ScenarioVerdict) -> str:
     frame = judged.frame[["variant", "gauge", "verdict", "per_step", "low", "high", "reason"]]
-    unclear = frame[~frame["verdict"].isin(["level", "bounded"])]
+    unclear = frame[~frame["verdict"].isin(["flat", "plateau"])]
     held = [t.to_string() for v in judged.variants.values() for t in (v.limits, v.sweeps)]
     return "\n".join([str(judged), str(judged.claim), unclear.to_string(), *held])
 

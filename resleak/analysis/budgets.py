@@ -17,7 +17,7 @@ import pandas as pd
 
 from resleak import formatting
 from resleak.analysis import limits
-from resleak.analysis.verdicts import Judgement, VariantJudged
+from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 from resleak.captures.frames import Capture, Captures
 from resleak.errors import BudgetError
 from resleak.workload.scenario import Limit
@@ -116,12 +116,12 @@ def read(file: Path | str | None = None) -> Budgets:
     return Budgets(float(steps), tuple(made))
 
 
-def check(judgement: Judgement, captures: Captures, budgets: Budgets) -> pd.DataFrame:
+def check(judgement: ScenarioVerdict, captures: Captures, budgets: Budgets) -> pd.DataFrame:
     """Hold every budget that concerns a scenario against each of its variants.
 
     Parameters
     ----------
-    judgement : Judgement
+    judgement : ScenarioVerdict
         Of `resleak.judge`.
     captures : Captures
         What was judged.
@@ -149,7 +149,7 @@ def check(judgement: Judgement, captures: Captures, budgets: Budgets) -> pd.Data
 
 
 def _held(
-    budget: Budget, variant: VariantJudged, runs: list[Capture], hour: tuple[float, str]
+    budget: Budget, variant: VariantVerdict, runs: list[Capture], hour: tuple[float, str]
 ) -> Iterator[dict[str, Any]]:
     for gauge in budget.gauges:
         if budget.at_most is not None:
@@ -161,7 +161,7 @@ def _held(
 
 
 def _growth(
-    gauge: str, budget: Budget, variant: VariantJudged, hour: tuple[float, str]
+    gauge: str, budget: Budget, variant: VariantVerdict, hour: tuple[float, str]
 ) -> Iterator[dict[str, Any]]:
     hourly = budget.per_hour is not None
     allowed = budget.per_hour if budget.per_hour is not None else budget.per_step

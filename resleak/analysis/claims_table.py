@@ -14,7 +14,7 @@ import pandas as pd
 
 from resleak import formatting
 from resleak.analysis import handle_origins, verdicts
-from resleak.analysis.verdicts import Judgement, VariantJudged
+from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 from resleak.captures import frames, load
 from resleak.captures.frames import Captures
 from resleak.errors import StoreError
@@ -28,8 +28,8 @@ GLYPHS = {
     "holds": "✓",
     "insufficient": "△",
     "harmful": "✗",
-    "level": "✓",
-    "bounded": "✓",
+    "flat": "✓",
+    "plateau": "✓",
 }
 #: Called before each scenario with its name, how many are done, and how many there are.
 Progress = Callable[[str, int, int], None]
@@ -114,7 +114,7 @@ def summary(findings: pd.DataFrame) -> str:
     """Say in two sentences how many claims were reproduced and how many fixes hold."""
     of_claims = findings[findings["claim"] != ""]
     controls = findings[findings["claim"] == ""]
-    clean = int(controls["outcome"].isin(["level", "bounded"]).sum())
+    clean = int(controls["outcome"].isin(["flat", "plateau"]).sum())
     told = [
         f"Of {len(of_claims)} claims {_listed(of_claims['outcome'])}.",
         f"Of their fixes {_listed(of_claims['fix'])}.",
@@ -147,7 +147,7 @@ def plain(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [verdicts.plain(row) for row in table.to_dict(orient="records")]
 
 
-def finding(judgement: Judgement) -> dict[str, Any]:
+def finding(judgement: ScenarioVerdict) -> dict[str, Any]:
     """Sum one scenario up in a row of `findings`."""
     scenario, claim = judgement.scenario, judgement.claim
     first = next(iter(judgement.variants.values()))
@@ -170,12 +170,12 @@ def finding(judgement: Judgement) -> dict[str, Any]:
     }
 
 
-def figure(variant: VariantJudged, gauge: str, word: str = "") -> Figure:
+def figure(variant: VariantVerdict, gauge: str, word: str = "") -> Figure:
     """Return the number by which one gauge of one variant is judged.
 
     Parameters
     ----------
-    variant : VariantJudged
+    variant : VariantVerdict
         Of ``resleak.judge(…).variants``.
     gauge : str
         A gauge, a limit's or a sweep's gauge, or ``run``.
@@ -196,14 +196,14 @@ def figure(variant: VariantJudged, gauge: str, word: str = "") -> Figure:
     return _growth(rows.iloc[0], word) if len(rows) else Figure(gauge)
 
 
-def _telling(scenario: Mapping[str, Any], leaky: VariantJudged) -> str:
+def _telling(scenario: Mapping[str, Any], leaky: VariantVerdict) -> str:
     """Return the gauge to quote: what the claim names first, and shows if any of it does."""
     claimed = list(scenario["symptoms"])
     shown = [name for name in claimed if name in leaky.symptoms]
     return next(iter([*shown, *claimed, *scenario["gauges"]]), "run")
 
 
-def _of_fix(fix: VariantJudged, leaky: VariantJudged, gauge: str) -> tuple[str, str]:
+def _of_fix(fix: VariantVerdict, leaky: VariantVerdict, gauge: str) -> tuple[str, str]:
     """Return gauge and verdict to quote of a fix: what is new and wrong, else what was wrong."""
     wrong = {name: words for name, words in fix.symptoms.items() if name in fix.evidence}
     for name, words in wrong.items():
@@ -212,7 +212,7 @@ def _of_fix(fix: VariantJudged, leaky: VariantJudged, gauge: str) -> tuple[str, 
     return (gauge if gauge in wrong else next(iter(wrong), gauge)), ""
 
 
-def _ending(variant: VariantJudged) -> Figure:
+def _ending(variant: VariantVerdict) -> Figure:
     hangs = HANGS in variant.symptoms.get("run", ())
     seconds = [one["exit_s"] for one in variant.exits if one["exit_s"] is not None]
     longest = max(seconds, default=np.nan)
@@ -252,13 +252,13 @@ def _growth(row: pd.Series, word: str) -> Figure:
         held = float(row["held_between_collections"])
         text = f"{gauge}: {formatting.amount(held, unit)} wait for the collector"
         return Figure(gauge, "held", held, unit=unit, text=text)
-    if verdict == "bounded":
+    if verdict == "plateau":
         peak = float(row["peak"])
         return Figure(
             gauge, "peak", peak, unit=unit, text=f"{gauge} ≤ {formatting.amount(peak, unit)}"
         )
     smallest = formatting.rate(float(row["smallest_detectable"]), unit)
-    seen = f", none above {smallest}" if verdict == "level" else ""
+    seen = f", none above {smallest}" if verdict == "flat" else ""
     return Figure(gauge, "rate", rate, low, high, unit, f"{gauge} {verdict}{seen}")
 
 

@@ -15,7 +15,7 @@ from resleak.workload.gauges import BUILTIN
 #: What counts live memory: together these see every block that a program asked for.
 _LIVE = ("heap", "native", "blocks")
 _RESIDENT = ("uss", "rss")
-_CLEAN = ("level", "bounded")
+_CLEAN = ("flat", "plateau")
 _NEXT = {
     "objects": "the lines that grow, from a run under memray, and who holds what they made",
     "native": "the native calls among the lines that grow, and what must be freed by hand",
@@ -191,7 +191,7 @@ def _retention(rows: Rows) -> Found:
         if rows[name]["verdict"] != "leak" and more > BUILTIN[name].rise:
             most = fmt.rate(rows[live]["smallest_detectable"], "B")
             grew = f"{name} grew by {fmt.amount(more, 'B')} more than the heap"
-            told = f"{grew}, but nothing leaks: live memory is level (none above {most} in {live})"
+            told = f"{grew}, but nothing leaks: live memory is flat (none above {most} in {live})"
             yield _told("retention", [name, *known], told, False)
             return
 

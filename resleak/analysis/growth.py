@@ -48,7 +48,7 @@ _UNDECIDED: Verdict = "inconclusive"
 
 
 @dataclass(frozen=True)
-class Judged:
+class GaugeVerdict:
     """The verdict for one gauge, with all that is needed to defend it."""
 
     gauge: str
@@ -94,7 +94,7 @@ def judge(traces: pd.DataFrame, gauges: Mapping[str, Gauge]) -> pd.DataFrame:
         judged = [_judge_one(gauge, readings.series(gauge.name)) for gauge in known]
         final = _corrected(_corroborated(judged))
         rows += [{"variant": variant, **asdict(one)} for one in final]
-    columns = ["variant", *Judged.__dataclass_fields__]
+    columns = ["variant", *GaugeVerdict.__dataclass_fields__]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -177,13 +177,13 @@ def waits(row: Mapping[str, Any]) -> bool:
     return bool(row["family"] in _COUNTED and row["held_between_collections"] >= _LEAST_DROP)
 
 
-def _judge_one(gauge: Gauge, seen: Series) -> Judged:
-    def judged(verdict: Verdict, found: Rate, floor: float, reason: str) -> Judged:
+def _judge_one(gauge: Gauge, seen: Series) -> GaugeVerdict:
+    def judged(verdict: Verdict, found: Rate, floor: float, reason: str) -> GaugeVerdict:
         uneven = _UNEVEN * floor if gauge.family == "memory" else 0.0
         smallest = floor + uneven + 2 * found.half_width
         numbers = (found.value, found.low, found.high, gauge.unit, smallest)
         level = (seen.start, seen.peak, seen.at_end, seen.drop)
-        return Judged(
+        return GaugeVerdict(
             gauge.name, gauge.family, verdict, *numbers, *level,
             found.p, len(seen.steady), reason, seen.per,
         )  # fmt: skip
@@ -258,8 +258,8 @@ def _verdict(
     if gauge.family in _COUNTED and seen.drop >= _LEAST_DROP:
         return "deferred", "climbs between collections and falls at each"
     if _highest(seen) - seen.start > gauge.rise:
-        return "bounded", "climbed, then level"
-    return "level", "no growth beyond the floor"
+        return "plateau", "grew, then stopped"
+    return "flat", "no growth beyond the floor"
 
 
 def _climbing(gauge: Gauge, seen: Series, late: Runs, floor: float) -> tuple[Verdict, str]:
@@ -378,31 +378,31 @@ def _too_few(seen: Series) -> str:
     return f"only {have} {what} in the steady part; it takes {FEWEST}: {more}"
 
 
-def _corroborated(judged: list[Judged]) -> list[Judged]:
+def _corroborated(judged: list[GaugeVerdict]) -> list[GaugeVerdict]:
     """Let what live memory shows decide where one gauge of memory alone does not."""
     return _resident_with_live(_heap_with_its_parts(judged))
 
 
-def _resident_with_live(judged: list[Judged]) -> list[Judged]:
-    """Settle a doubt about pages where live memory is level: the allocator keeps them."""
+def _resident_with_live(judged: list[GaugeVerdict]) -> list[GaugeVerdict]:
+    """Settle a doubt about pages where live memory is flat: the allocator keeps them."""
     live = {one.verdict for one in judged if one.gauge in ("heap", "native", "blocks")}
-    if not live or live - {"bounded", "level"}:
+    if not live or live - {"plateau", "flat"}:
         return judged
     told = "climbs a little, or less and less, and live memory does not: pages that are kept"
     return [
-        replace(one, verdict="bounded", reason=told)
+        replace(one, verdict="plateau", reason=told)
         if one.family == "resident" and one.verdict == _UNDECIDED and one.runs
         else one
         for one in judged
     ]
 
 
-def _heap_with_its_parts(judged: list[Judged]) -> list[Judged]:
+def _heap_with_its_parts(judged: list[GaugeVerdict]) -> list[GaugeVerdict]:
     """Take back a climb of the heap that neither the blocks nor the native bytes share.
 
     Together these two see all that can be leaked. What is left are the bytes by which the C
     library rounds blocks up when it reuses larger ones: fewer than 32 for each live block, whose
-    number is level.
+    number is flat.
     """
     verdicts = {one.gauge: one.verdict for one in judged}
     parts = {verdicts.get("blocks", "leak"), verdicts.get("native", "leak")}
@@ -413,7 +413,7 @@ def _heap_with_its_parts(judged: list[Judged]) -> list[Judged]:
         reason = "climbs, but neither blocks nor native bytes surely do: run more steps"
     else:
         changed, reason = (
-            "bounded",
+            "plateau",
             "no more blocks, no more native bytes: the allocator's rounding",
         )
     return [
@@ -422,7 +422,7 @@ def _heap_with_its_parts(judged: list[Judged]) -> list[Judged]:
     ]
 
 
-def _corrected(judged: list[Judged]) -> list[Judged]:
+def _corrected(judged: list[GaugeVerdict]) -> list[GaugeVerdict]:
     """Take back a leak that does not stand once the number of gauges is considered (Holm)."""
     adjusted = statistics.holm(np.array([one.p for one in judged]))
     return [

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from resleak import formatting
 from resleak.analysis import growth, verdicts
 from resleak.analysis.comparison import Comparison
-from resleak.analysis.verdicts import VariantJudged
+from resleak.analysis.verdicts import VariantVerdict
 from resleak.errors import BudgetError
 
 Outcome = Literal["holds", "broken", "inconclusive"]
@@ -76,12 +76,12 @@ def allowed_rate(gauge: str, told: float | str) -> float:
     return float(match["number"]) * sizes.get(match["unit"], 1)
 
 
-def hold(judged: VariantJudged, allowed: Mapping[str, float]) -> Held:
+def hold(judged: VariantVerdict, allowed: Mapping[str, float]) -> Held:
     """Hold every named gauge against what it may grow by; without names, all against nothing.
 
     Parameters
     ----------
-    judged : VariantJudged
+    judged : VariantVerdict
         Of `resleak.judge`.
     allowed : mapping of str to float
         Units per step. With 0, a gauge must not leak, nor wait for the garbage collector. Above 0,

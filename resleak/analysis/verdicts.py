@@ -18,7 +18,7 @@ from resleak.errors import StoreError
 from resleak.workload.scenario import BROKEN, HANGS, SCALES
 
 #: From worst to best; the first that applies is the variant's verdict.
-ORDER = ("leak", HANGS, BROKEN, SCALES, "deferred", "inconclusive", "bounded", "level")
+ORDER = ("leak", HANGS, BROKEN, SCALES, "deferred", "inconclusive", "plateau", "flat")
 _UNDECIDED = "inconclusive"
 _STOPPED = ("hung", "deadline", "memory")
 _SITES = 10
@@ -28,7 +28,7 @@ Symptoms = dict[str, set[str]]
 
 
 @dataclass(repr=False)
-class VariantJudged:
+class VariantVerdict:
     """All that was found of one variant.
 
     Attributes
@@ -98,7 +98,7 @@ class VariantJudged:
         """The worst word that applies."""
         words = set().union(*self.symptoms.values())
         words |= {_UNDECIDED} if self.undecided else set()
-        clean = set(self.gauges["verdict"]) & {"bounded", "level"}
+        clean = set(self.gauges["verdict"]) & {"plateau", "flat"}
         return next((word for word in ORDER if word in words | clean), _UNDECIDED)
 
     @cached_property
@@ -161,21 +161,21 @@ class VariantJudged:
 
 
 @dataclass(repr=False)
-class Judgement:
+class ScenarioVerdict:
     """What was found of one scenario.
 
     Attributes
     ----------
     scenario : dict
         What its file declared.
-    variants : dict of str to VariantJudged
+    variants : dict of str to VariantVerdict
         In the declared order.
     per : str
         What the steps of its rates are: ``step``, ``s`` or ``request``.
     """
 
     scenario: Mapping[str, Any]
-    variants: dict[str, VariantJudged]
+    variants: dict[str, VariantVerdict]
     per: str = "step"
 
     @property
@@ -295,7 +295,7 @@ class Judgement:
         return " ".join(told)
 
 
-def judge(captures: Captures, control: Captures | None = None) -> Judgement:
+def judge(captures: Captures, control: Captures | None = None) -> ScenarioVerdict:
     """Judge the captures of one scenario.
 
     Parameters
@@ -307,7 +307,7 @@ def judge(captures: Captures, control: Captures | None = None) -> Judgement:
 
     Returns
     -------
-    Judgement
+    ScenarioVerdict
 
     Raises
     ------
@@ -328,16 +328,16 @@ def judge(captures: Captures, control: Captures | None = None) -> Judgement:
     judged = {
         name: _judge_variant(captures.select(variant=name), frame) for name in measured.variants
     }
-    return Judgement(scenario, judged, measured[0].per)
+    return ScenarioVerdict(scenario, judged, measured[0].per)
 
 
-def _judge_variant(captures: Captures, frame: pd.DataFrame) -> VariantJudged:
+def _judge_variant(captures: Captures, frame: pd.DataFrame) -> VariantVerdict:
     measured, profiled = captures.select(instrument="gauges"), captures.select(instrument="memray")
     scenario, name = measured[0].manifest["scenario"], measured[0].variant
     gauges = frame[frame["variant"] == name].reset_index(drop=True)
     origins = handle_origins.origins(captures, gauges)
     named = handle_origins.named(origins)
-    return VariantJudged(
+    return VariantVerdict(
         name=name,
         gauges=gauges.assign(origin=[named.get(gauge, "") for gauge in gauges["gauge"]]),
         limits=limits.check(measured),
@@ -370,7 +370,7 @@ def _parsed(declared: Mapping[str, str]) -> Symptoms:
     return {name: {w.strip() for w in words.split(",")} for name, words in declared.items()}
 
 
-def _worse(fix: VariantJudged, leaky: VariantJudged) -> bool:
+def _worse(fix: VariantVerdict, leaky: VariantVerdict) -> bool:
     """Tell whether a fix shows something that was not there before, or more of what was."""
     relevant = {k: v for k, v in fix.symptoms.items() if k in fix.evidence}
     new = any(words - leaky.symptoms.get(name, set()) for name, words in relevant.items())

@@ -17,7 +17,7 @@ import pandas as pd
 
 from resleak import formatting
 from resleak.analysis import verdicts
-from resleak.analysis.verdicts import Judgement, VariantJudged
+from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 from resleak.captures import raw, storage
 from resleak.captures.decode import trace as assemble
 from resleak.captures.frames import Capture, Captures
@@ -113,12 +113,12 @@ class Measured:
         return Capture.live(manifest(what, _VARIANT, **known), trace)
 
     @cached_property
-    def judgement(self) -> Judgement:
+    def judgement(self) -> ScenarioVerdict:
         """The verdicts, as `resleak.judge` gives them."""
         return verdicts.judge(Captures([self.capture]))
 
     @property
-    def judged(self) -> VariantJudged:
+    def judged(self) -> VariantVerdict:
         """The verdicts on its one variant."""
         return self.judgement.variants[_VARIANT]
 

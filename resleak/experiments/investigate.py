@@ -13,7 +13,7 @@ from typing import Any
 
 from resleak import formatting
 from resleak.analysis import budgets, stacks, verdicts
-from resleak.analysis.verdicts import Judgement, VariantJudged
+from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 from resleak.captures.frames import Capture, Captures
 from resleak.errors import ScenarioError
 from resleak.harness import runner
@@ -36,24 +36,24 @@ class Investigation:
 
     Attributes
     ----------
-    judgement : Judgement
+    judgement : ScenarioVerdict
         As `resleak.judge` gives it, with one variant.
     captures : Captures
         The runs it rests on.
     """
 
-    judgement: Judgement
+    judgement: ScenarioVerdict
     captures: Captures
 
     @property
-    def variant(self) -> VariantJudged:
+    def variant(self) -> VariantVerdict:
         """The only variant."""
         (only,) = self.judgement.variants.values()
         return only
 
     @property
     def verdict(self) -> str:
-        """The worst word that applies: ``leak``, ``hangs``, ``inconclusive``, ``level`` ..."""
+        """The worst word that applies: ``leak``, ``hangs``, ``inconclusive``, ``flat`` ..."""
         return self.variant.verdict
 
     @property
@@ -90,14 +90,14 @@ class Investigation:
     def rows(self) -> list[dict[str, Any]]:
         """Return the gauges that show something or are undecided, worst first."""
         order = verdicts.ORDER.index
-        silent = ("level", "bounded", *(("inconclusive",) if self.verdict == HANGS else ()))
+        silent = ("flat", "plateau", *(("inconclusive",) if self.verdict == HANGS else ()))
         shown = [row for row in self.all_rows() if row["verdict"] not in silent]
         return sorted(shown, key=lambda row: order(row["verdict"]))
 
     def quiet(self) -> list[str]:
         """Say which gauges show nothing, and the smallest leak that was to be seen in each."""
         told = []
-        for word in ("bounded", "level"):
+        for word in ("plateau", "flat"):
             rows = [row for row in self.all_rows() if row["verdict"] == word]
             each = (
                 f"{r['gauge']} {formatting.rate(r['smallest_detectable'], r['unit'])}" for r in rows

@@ -10,7 +10,7 @@ from typing import Any
 
 from resleak import formatting
 from resleak.analysis import verdicts
-from resleak.analysis.verdicts import Judgement, VariantJudged
+from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 from resleak.captures import load
 from resleak.captures.frames import Captures
 from resleak.harness import runner
@@ -53,8 +53,8 @@ class Control:
         return f"positive control: {planted}: {'found' if self.found else 'NOT found'}, {rate}"
 
 
-def check(scenario: str, captures: Captures, judgement: Judgement) -> Iterator[Control]:
-    """Plant a leak into every variant whose heap is level, and judge it again.
+def check(scenario: str, captures: Captures, judgement: ScenarioVerdict) -> Iterator[Control]:
+    """Plant a leak into every variant whose heap is flat, and judge it again.
 
     Parameters
     ----------
@@ -62,22 +62,22 @@ def check(scenario: str, captures: Captures, judgement: Judgement) -> Iterator[C
         Its name or file.
     captures : Captures
         The runs the judgement rests on: as many are made again, of as many steps.
-    judgement : Judgement
+    judgement : ScenarioVerdict
         What was found in them.
 
     Yields
     ------
     Control
-        One a variant with a level heap.
+        One a variant with a flat heap.
     """
     for name, variant in judgement.variants.items():
         heap = _heap(variant)
-        if heap and heap["verdict"] in ("level", "bounded"):
+        if heap and heap["verdict"] in ("flat", "plateau"):
             runs = captures.select(variant=name, instrument="gauges")
             yield _planted(scenario, runs, heap["smallest_detectable"])
 
 
-def _heap(variant: VariantJudged) -> dict[str, Any]:
+def _heap(variant: VariantVerdict) -> dict[str, Any]:
     rows = variant.gauges[variant.gauges["gauge"] == GAUGE].to_dict(orient="records")
     return {str(key): value for row in rows for key, value in row.items()}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from resleak.analysis import verdicts as claims
-from resleak.analysis.verdicts import VariantJudged
+from resleak.analysis.verdicts import VariantVerdict
 from resleak.captures import load
 from resleak.captures.frames import Captures
 from resleak.harness import runner
@@ -106,7 +106,7 @@ def capture_until_sure(
     return outcome
 
 
-def _open(variant: VariantJudged) -> str:
+def _open(variant: VariantVerdict) -> str:
     """Say what is undecided, and what it would take."""
     rows = variant.gauges[variant.gauges["gauge"].isin(variant.undecided)]
     return "; ".join(f"{row.gauge} {row.reason}" for row in rows.itertuples())

@@ -11,7 +11,7 @@ import pandas as pd
 
 from resleak.analysis import budgets, statistics, verdicts
 from resleak.analysis.forecast import Forecast, forecasts
-from resleak.analysis.verdicts import Judgement
+from resleak.analysis.verdicts import ScenarioVerdict
 from resleak.captures.frames import Capture, Captures
 from resleak.experiments import os_limits
 from resleak.harness.sampler import ALL, Curve, Observer
@@ -35,7 +35,7 @@ class Look:
         Seconds since the watch began.
     readings : int
         How often the process had been read.
-    judgement : Judgement
+    judgement : ScenarioVerdict
         As `resleak.judge` gives it; its variants are the processes.
     forecasts : dict of str to list of Forecast
         What will run out, by process, for proven leaks only.
@@ -45,7 +45,7 @@ class Look:
 
     t_s: float
     readings: int
-    judgement: Judgement
+    judgement: ScenarioVerdict
     forecasts: dict[str, list[Forecast]]
     budgets: pd.DataFrame
 
@@ -163,7 +163,7 @@ class Watch:
             yield Capture.live(self.observer.manifest(variant, curves), trace)
 
     def _forecasts(
-        self, judgement: Judgement, curves: dict[str, Curve]
+        self, judgement: ScenarioVerdict, curves: dict[str, Curve]
     ) -> Iterable[tuple[str, list[Forecast]]]:
         """Yield the forecasts by process; what is shared runs out by what all of them take."""
         if judgement.per != "s":

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from resleak.figures.flame import Flame, flamegraph
     from resleak.figures.handle_origins import opened, openings_table
     from resleak.figures.html_table import Table, sites_table, verdict_table
-    from resleak.figures.icicle_figure import icicle
     from resleak.figures.inspection import culprits_table, end_timeline, holders_table, stalls_table
     from resleak.figures.limits_and_scaling import evidence, limits_chart, scaling
     from resleak.figures.outcome_tables import budget_table, limits_table, outcome_table
@@ -51,7 +50,6 @@ _HOMES = {
     "flamegraph": "flame",
     "guilty": "sentences",
     "holders_table": "inspection",
-    "icicle": "icicle_figure",
     "kinds": "sentences",
     "limits_chart": "limits_and_scaling",
     "limits_table": "outcome_tables",
@@ -87,7 +85,6 @@ __all__ = [
     "flamegraph",
     "guilty",
     "holders_table",
-    "icicle",
     "kinds",
     "limits_chart",
     "limits_table",

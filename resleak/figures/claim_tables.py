@@ -79,7 +79,7 @@ def _number(seed: str) -> str:
 
 def _outcome(word: str) -> str:
     glyph, colour = GLYPHS.get(word, "?"), _COLOURS.get(word, "inherit")
-    weight = "400" if word in ("holds", "level", "bounded") else "600"
+    weight = "400" if word in ("holds", "flat", "plateau") else "600"
     style = f"white-space:nowrap;font-weight:{weight}"
     return (
         f'<span style="{style}"><span style="color:{colour}">{glyph}</span> {escape(word)}</span>'

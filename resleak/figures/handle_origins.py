@@ -10,17 +10,17 @@ from resleak.figures.html_table import Table, note, right, table, text
 from resleak.figures.sentences import Prose, code
 
 if TYPE_CHECKING:
-    from resleak.analysis.verdicts import VariantJudged
+    from resleak.analysis.verdicts import VariantVerdict
 
 _NOTHING = "No handles leak or wait here that were followed to where they were opened."
 
 
-def opened(variant: VariantJudged) -> Prose:
+def opened(variant: VariantVerdict) -> Prose:
     """Name the line that opened what leaks, for each gauge that counts handles.
 
     Parameters
     ----------
-    variant : VariantJudged
+    variant : VariantVerdict
         Of ``resleak.judge(…).variants``.
     """
     origins = variant.origins
@@ -34,12 +34,12 @@ def opened(variant: VariantJudged) -> Prose:
     return Prose(f"{code(variant.name)}: {'; '.join(told)}.")
 
 
-def openings_table(variant: VariantJudged) -> Table:
+def openings_table(variant: VariantVerdict) -> Table:
     """Show which lines opened what leaks, the largest share of each gauge first.
 
     Parameters
     ----------
-    variant : VariantJudged
+    variant : VariantVerdict
         Of ``resleak.judge(…).variants``.
     """
     if variant.origins.empty:

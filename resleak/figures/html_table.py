@@ -18,7 +18,7 @@ _CELL = f"padding:4px 10px;border-bottom:1px solid {GRID};vertical-align:top;"
 _LEFT, _RIGHT = "text-align:left;", "text-align:right;white-space:nowrap;"
 _TABLE = "border-collapse:collapse;font-variant-numeric:tabular-nums;margin:0.4em 0;"
 SMALL = "font-size:0.87em;opacity:0.8;"
-_CLEAN = ("level", "bounded")
+_CLEAN = ("flat", "plateau")
 _WIDE, _BREAKS = "min-width:14em;", "overflow-wrap:anywhere"
 #: A verdict that asks for something is heavier; the word itself says which.
 _WEIGHT = {"leak": "700", "deferred": "700", "inconclusive": "600"}
@@ -111,7 +111,7 @@ def verdict_table(growth: pd.DataFrame, *, all_rows: bool = False) -> Table:
     per = str(growth["per"].iloc[0]) if "per" in growth else "step"
     parts = [_verdicts(shown, names, per)] if len(shown) else []
     if len(folded):
-        what = f"level or bounded in every variant: {', '.join(folded['gauge'].unique())}"
+        what = f"flat or plateau in every variant: {', '.join(folded['gauge'].unique())}"
         opened = "" if len(shown) else " open"
         summary = f'<summary style="cursor:pointer">{escape(what)}</summary>'
         parts.append(f"<details{opened}>{summary}{_verdicts(folded, names, per)}</details>")

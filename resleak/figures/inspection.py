@@ -13,19 +13,19 @@ from resleak.figures.html_table import Cell, Table, note, right, table, text
 from resleak.figures.style import GRID, INK, VARIANTS, order
 
 if TYPE_CHECKING:
-    from resleak.analysis.verdicts import Judgement
+    from resleak.analysis.verdicts import ScenarioVerdict
 
 _NOT_INSPECTED = "No variant was inspected: capture it again without leaving out the stacks."
 _HOLDS, _RESTS = VARIANTS["leaky"].colour, INK
 _CODE = "font-family:ui-monospace,monospace;font-size:0.92em;overflow-wrap:anywhere;"
 
 
-def culprits_table(judgement: Judgement) -> Table:
+def culprits_table(judgement: ScenarioVerdict) -> Table:
     """Show who is to blame for what is wrong with each variant.
 
     Parameters
     ----------
-    judgement : Judgement
+    judgement : ScenarioVerdict
         Of `resleak.judge`, on captures with the instrument ``forensics``.
 
     Returns
@@ -46,12 +46,12 @@ def _sentences(told: list[tuple[str, str]]) -> Iterator[list[Cell]]:
         yield [text(name), Cell(escape(sentence), "text-align:left;overflow-wrap:anywhere;")]
 
 
-def end_timeline(judgement: Judgement) -> Table:
+def end_timeline(judgement: ScenarioVerdict) -> Table:
     """Show who was there when the process was to end, from when to when, and who held it up.
 
     Parameters
     ----------
-    judgement : Judgement
+    judgement : ScenarioVerdict
         Of `resleak.judge`, on captures with the instrument ``forensics``.
 
     Returns
@@ -71,7 +71,7 @@ def end_timeline(judgement: Judgement) -> Table:
     return Table(table(head, body), frame[columns])
 
 
-def _unseen(judgement: Judgement) -> bool:
+def _unseen(judgement: ScenarioVerdict) -> bool:
     return not any(variant.culprits.status for variant in judgement.variants.values())
 
 
@@ -109,12 +109,12 @@ def _bar(row: dict[Any, Any], begin: float, whole: float) -> str:
     return f'<div style="{outer}"><div style="height:100%;{inner}"></div></div>'
 
 
-def holders_table(judgement: Judgement, variant: str = "leaky") -> Table:
+def holders_table(judgement: ScenarioVerdict, variant: str = "leaky") -> Table:
     """Show the shortest paths from what the program holds by name to what has stayed, as a tree.
 
     Parameters
     ----------
-    judgement : Judgement
+    judgement : ScenarioVerdict
         Of `resleak.judge`, on captures with the instrument ``forensics``.
     variant : str
         Whose.
@@ -147,12 +147,12 @@ def _tree(rows: pd.DataFrame) -> Iterator[list[Cell]]:
         above = tokens
 
 
-def stalls_table(judgement: Judgement) -> Table:
+def stalls_table(judgement: ScenarioVerdict) -> Table:
     """Show at which lines the time of the steps goes by, and what that does to others.
 
     Parameters
     ----------
-    judgement : Judgement
+    judgement : ScenarioVerdict
         Of `resleak.judge`, on captures with the instrument ``forensics``.
 
     Returns

@@ -13,17 +13,17 @@ from resleak.figures.html_table import SMALL, Cell, Table, note, right, swatch, 
 from resleak.figures.style import order
 
 if TYPE_CHECKING:
-    from resleak.analysis.verdicts import Judgement, VariantJudged
+    from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 
 _HEAD = [text("what"), text("declared"), text("measured"), text("")]
 
 
-def outcome_table(judgement: Judgement) -> Table:
+def outcome_table(judgement: ScenarioVerdict) -> Table:
     """Show claim, fix and variants, each as its file declares it and as it was measured.
 
     Parameters
     ----------
-    judgement : Judgement
+    judgement : ScenarioVerdict
         Of `resleak.judge`.
 
     Returns
@@ -53,7 +53,7 @@ def _fix(fix: Mapping[str, Any]) -> dict[str, Any] | None:
     return _row(f"the fix, {fix['variant']}", fix["declared"], fix["measured"], same)
 
 
-def _variant(variant: VariantJudged, declares: bool) -> dict[str, Any]:
+def _variant(variant: VariantVerdict, declares: bool) -> dict[str, Any]:
     declared = ", ".join(f"{name} {words}" for name, words in variant.expect.items())
     found = ", ".join(f"{k} {' and '.join(sorted(w))}" for k, w in _counted(variant).items())
     said = (declared or "clean") if declares else "nothing"
@@ -61,7 +61,7 @@ def _variant(variant: VariantJudged, declares: bool) -> dict[str, Any]:
     return {**row, "variant": variant.name}
 
 
-def _counted(variant: VariantJudged) -> dict[str, set[str]]:
+def _counted(variant: VariantVerdict) -> dict[str, set[str]]:
     """Return the symptoms that decide: those of what is evidence here, or declared."""
     deciding = variant.evidence | set(variant.expect)
     found = {name: words for name, words in variant.symptoms.items() if name in deciding}
@@ -84,12 +84,12 @@ def _cells(row: dict[Hashable, Any], names: list[str]) -> list[Cell]:
     ]
 
 
-def limits_table(judgement: Judgement) -> Table:
+def limits_table(judgement: ScenarioVerdict) -> Table:
     """Show every declared limit and, by variant, the reading that came closest to breaking it.
 
     Parameters
     ----------
-    judgement : Judgement
+    judgement : ScenarioVerdict
         Of `resleak.judge`.
 
     Returns

@@ -18,7 +18,7 @@ from resleak.workload.scenario import BROKEN, HANGS, SCALES
 if TYPE_CHECKING:
     import pandas as pd
 
-    from resleak.analysis.verdicts import Judgement, VariantJudged
+    from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 
 _BOLD, _CODE = re.compile(r"\*\*(.+?)\*\*"), re.compile(r"`(.+?)`")
 
@@ -45,12 +45,12 @@ class Prose:
         return self.text
 
 
-def about(judgement: Judgement) -> Prose:
+def about(judgement: ScenarioVerdict) -> Prose:
     """Say what the scenario's file says of itself: title, where the claim is from, the rest.
 
     Parameters
     ----------
-    judgement : Judgement
+    judgement : ScenarioVerdict
         Of `resleak.judge`.
     """
     scenario = judgement.scenario
@@ -66,12 +66,12 @@ def _without_tags(markdown: str) -> str:
     return re.sub(r"(`[^`]*`)|<(?=[a-zA-Z/!?])", lambda m: m[1] or "\\<", markdown)
 
 
-def answer(judgement: Judgement) -> Prose:
+def answer(judgement: ScenarioVerdict) -> Prose:
     """Say in two sentences whether it leaks, how fast, and what the cure does.
 
     Parameters
     ----------
-    judgement : Judgement
+    judgement : ScenarioVerdict
         Of `resleak.judge`.
     """
     names = order(list(judgement.variants))
@@ -88,44 +88,42 @@ def answer(judgement: Judgement) -> Prose:
     return Prose(" ".join(told))
 
 
-def worst(judgement: Judgement) -> str:
+def worst(judgement: ScenarioVerdict) -> str:
     """Return the name of the variant with the worst verdict, the first of several.
 
     Parameters
     ----------
-    judgement : Judgement
+    judgement : ScenarioVerdict
         Of `resleak.judge`.
     """
     names = order(list(judgement.variants))
     return min(names, key=lambda name: ORDER.index(judgement.variants[name].verdict))
 
 
-def expectation(judgement: Judgement) -> Prose:
+def expectation(judgement: ScenarioVerdict) -> Prose:
     """Say what the file declares of each variant, and name the control.
 
     Parameters
     ----------
-    judgement : Judgement
+    judgement : ScenarioVerdict
         Of `resleak.judge`.
     """
     if not judgement.declares:
-        return Prose("Nothing is declared beforehand: every gauge counts, and must stay level.")
+        return Prose("Nothing is declared beforehand: every gauge counts, and must stay flat.")
     told = [
         f"`{name}`: " + (", ".join(f"`{k}` {w}" for k, w in variant.expect.items()) or "clean")
         for name, variant in judgement.variants.items()
     ]
-    control = (
-        f"The control is `{judgement.scenario['control']}`: it must stay level in all of them."
-    )
+    control = f"The control is `{judgement.scenario['control']}`: it must stay flat in all of them."
     return Prose(f"Declared beforehand: {'; '.join(told)}. {control}")
 
 
-def kinds(judgement: Judgement) -> Prose:
+def kinds(judgement: ScenarioVerdict) -> Prose:
     """Say of what kind the growth of each variant is, and what to look at next.
 
     Parameters
     ----------
-    judgement : Judgement
+    judgement : ScenarioVerdict
         Of `resleak.judge`.
     """
     told = [
@@ -136,12 +134,12 @@ def kinds(judgement: Judgement) -> Prose:
     return Prose("\n".join(told) or "Nothing grows.")
 
 
-def guilty(variant: VariantJudged) -> Prose:
+def guilty(variant: VariantVerdict) -> Prose:
     """Name the line that makes a variant grow, with its rate and its share.
 
     Parameters
     ----------
-    variant : VariantJudged
+    variant : VariantVerdict
         Of ``resleak.judge(…).variants``.
     """
     return Prose(f"{code(variant.name)}: {accused(variant.sites)}")
@@ -168,12 +166,12 @@ def code(text: object) -> str:
     return "`" + " ".join(str(text).replace("`", "'").split()) + "`"
 
 
-def ends(judgement: Judgement) -> Prose:
+def ends(judgement: ScenarioVerdict) -> Prose:
     """Say at which level each variant ended, in the gauge that tells most.
 
     Parameters
     ----------
-    judgement : Judgement
+    judgement : ScenarioVerdict
         Of `resleak.judge`.
     """
     names = order(list(judgement.variants))
@@ -184,13 +182,13 @@ def ends(judgement: Judgement) -> Prose:
     return Prose(f"`{gauge}` ended: {'; '.join(told)}.")
 
 
-def _end(variant: VariantJudged, gauge: str) -> str:
+def _end(variant: VariantVerdict, gauge: str) -> str:
     row = _row(variant, gauge)
     end, peak = (formatting.amount(row[key], str(row["unit"])) for key in ("at_end", "peak"))
     return f"`{variant.name}` at {end} (peak {peak})"
 
 
-def _telling(variant: VariantJudged) -> str:
+def _telling(variant: VariantVerdict) -> str:
     """Return the gauge that the verdict rests on: evidence before the rest."""
     rows = variant.gauges
     if rows.empty:
@@ -201,12 +199,12 @@ def _telling(variant: VariantJudged) -> str:
     return str((evident if len(evident) else rows)["gauge"].iloc[0])
 
 
-def _row(variant: VariantJudged, gauge: str) -> dict[Hashable, Any]:
+def _row(variant: VariantVerdict, gauge: str) -> dict[Hashable, Any]:
     rows = variant.gauges.to_dict("records")
     return next((row for row in rows if row["gauge"] == gauge), rows[0])
 
 
-def _found(variant: VariantJudged, gauge: str) -> str:
+def _found(variant: VariantVerdict, gauge: str) -> str:
     name = f"`{variant.name}`"
     if variant.verdict == HANGS:
         return f"**{name} hangs**: its process did not end by itself."
@@ -218,12 +216,12 @@ def _found(variant: VariantJudged, gauge: str) -> str:
         return _scaled(name, variant)
     if not gauge:
         return f"**{name} is undecided**: no gauge was read."
-    if variant.verdict in ("level", "bounded"):
+    if variant.verdict in ("flat", "plateau"):
         return f"**{name} does not leak**: `{gauge}` is {_row(variant, gauge)['verdict']}."
     return _grown(name, _row(variant, _telling(variant)))
 
 
-def _scaled(name: str, variant: VariantJudged) -> str:
+def _scaled(name: str, variant: VariantVerdict) -> str:
     row = variant.sweeps[variant.sweeps["verdict"] == SCALES].iloc[0]
     power, between = (
         formatting.number(row["exponent"]),
@@ -247,7 +245,7 @@ def _grown(name: str, row: Mapping[Hashable, Any]) -> str:
     return f"**{name} is undecided**: {gauge}: {row['reason']}."
 
 
-def _seen(variant: VariantJudged, gauge: str) -> str:
+def _seen(variant: VariantVerdict, gauge: str) -> str:
     row = _row(variant, gauge)
     smallest = formatting.rate(row["smallest_detectable"], str(row["unit"]), str(row["per"]))
     return f"A leak of {smallest} in `{row['gauge']}` would have been seen."

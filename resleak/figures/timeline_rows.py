@@ -88,7 +88,7 @@ def _severity(verdicts: pd.DataFrame | None) -> dict[str, int]:
 
 def moving(rows: list[Row], verdicts: pd.DataFrame | None) -> list[Row]:
     """Return the rows that moved, or were judged to; all of them if none did."""
-    worst, level = _severity(verdicts), VERDICTS.index("level")
+    worst, level = _severity(verdicts), VERDICTS.index("flat")
     chosen = [r for r in rows if r.moves or worst.get(r.gauge.name, level) < level]
     return chosen or rows
 

@@ -57,11 +57,11 @@ def gather(namespace: Mapping[str, Any]) -> dict[str, Any]:
     namespace : mapping of str to object
         The notebook's variables.
     """
-    from resleak.analysis.verdicts import Judgement
+    from resleak.analysis.verdicts import ScenarioVerdict
     from resleak.captures.frames import Capture, Captures
 
     values = [value for name, value in namespace.items() if not name.startswith("_")]
-    judged = {id(value): value for value in values if isinstance(value, Judgement)}
+    judged = {id(value): value for value in values if isinstance(value, ScenarioVerdict)}
     groups = [value for value in values if isinstance(value, Captures)]
     singles = [value for value in values if isinstance(value, Capture)]
     folders = dict.fromkeys(c.path.resolve() for group in (*groups, singles) for c in group)

@@ -8,11 +8,11 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from resleak.analysis.verdicts import Judgement, VariantJudged
+    from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 
 _NO_PROFILE = ("no memory profile", "no line holds on")
 #: What asks for something is marked, by a sign too: colour alone tells not everyone.
-_GOOD = {"level", "bounded", "holds", "not reproduced", "fixed"}
+_GOOD = {"flat", "plateau", "holds", "not reproduced", "fixed"}
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,12 @@ class Finding:
         return asdict(self)
 
 
-def finding(judgement: Judgement) -> Finding:
+def finding(judgement: ScenarioVerdict) -> Finding:
     """Sum up what was judged of one scenario.
 
     Parameters
     ----------
-    judgement : Judgement
+    judgement : ScenarioVerdict
         Of `resleak.judge`.
     """
     from resleak.figures import answer, worst
@@ -71,7 +71,7 @@ def finding(judgement: Judgement) -> Finding:
     )  # fmt: skip
 
 
-def _line(judgement: Judgement) -> str:
+def _line(judgement: ScenarioVerdict) -> str:
     """Name the lines that open or allocate what stays."""
     from resleak.figures import accused, worst
     from resleak.figures.sentences import code
@@ -86,7 +86,7 @@ def _line(judgement: Judgement) -> str:
     return f"{code(variant.name)}: {' '.join(told)}" if told else ""
 
 
-def _why(variant: VariantJudged) -> str:
+def _why(variant: VariantVerdict) -> str:
     from resleak.figures.sentences import code
 
     told = "; ".join(variant.because)
@@ -101,7 +101,7 @@ def _place(origin: str) -> str:
     return f"{code(where)} in {code(function)}" if function else code(where)
 
 
-def _todo(judgement: Judgement) -> str:
+def _todo(judgement: ScenarioVerdict) -> str:
     from resleak.figures import worst
 
     name, fix = judgement.scenario["name"], judgement.claim["fix"]
@@ -128,7 +128,7 @@ def _of_fix(name: str | None, measured: str | None) -> list[str]:
     return [told[measured]] if measured in told else []
 
 
-def _look(judgement: Judgement) -> str:
+def _look(judgement: ScenarioVerdict) -> str:
     if _line(judgement):
         return "Look at that line, and at who forgets to release what it makes."
     return "Look at who opens what grows, and at the path on which it is not closed."

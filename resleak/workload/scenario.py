@@ -18,11 +18,11 @@ from resleak import formatting
 from resleak.errors import ScenarioError
 from resleak.workload.gauges import Gauge, Kind
 
-Verdict = Literal["leak", "bounded", "deferred", "level", "inconclusive"]
+Verdict = Literal["leak", "plateau", "deferred", "flat", "inconclusive"]
 Outcome = Literal["reproduced", "partly", "not reproduced"]
 FixOutcome = Literal["holds", "insufficient", "harmful"]
 
-VERDICTS = ("leak", "deferred", "inconclusive", "bounded", "level")
+VERDICTS = ("leak", "deferred", "inconclusive", "plateau", "flat")
 OUTCOMES = ("reproduced", "partly", "not reproduced")
 FIX_OUTCOMES = ("holds", "insufficient", "harmful")
 _PLAIN: tuple[str, ...] = (
@@ -199,7 +199,7 @@ class Scenario:
         The built-in gauges and measures that are evidence here. Measures (``step_s``, ``lag_s``,
         ``step_peak``) are read only where gauges, limits or sweeps name them.
     control : str
-        A gauge that must stay level in every variant.
+        A gauge that must stay flat in every variant.
     limits : iterable of Limit
         What must hold in every run.
     sweeps : iterable of Sweep
@@ -288,7 +288,7 @@ class Scenario:
             expected = ", ".join(f"{gauge} {word}" for gauge, word in variant.expect.items())
             parts = (variant.what.rstrip("."), expected or "clean")
             rows.append((variant.name, ": ".join(filter(None, parts))))
-        rows.append(("control", f"{self.control} stays level"))
+        rows.append(("control", f"{self.control} stays flat"))
         rows += [("limit", limit.text()) for limit in self.limits]
         rows += [("parameter", f"{name} = {value!r}") for name, value in self.params.items()]
         return [*rows, ("steps", f"{self.steps} after {self.warmup} to warm up")]

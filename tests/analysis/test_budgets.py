@@ -53,7 +53,7 @@ def test_a_proven_rate_is_held_against_the_budget(
 
 
 def test_what_is_not_proven_costs_nothing(tmp_path: Path) -> None:
-    """A curve that rises far and then is level spends no budget, but says what would be seen."""
+    """A curve that rises far and then is flat spends no budget, but says what would be seen."""
     rows = held(tmp_path, made.trace(made.filling(5e6, 20), gauge="heap"))
     row = rows.loc[("memory-growth", "heap")]
     assert (row["measured"], row["holds"]) == (0, True)

@@ -50,7 +50,7 @@ def test_a_leak_and_its_cure(tmp_path: Path) -> None:
     )
     assert found["figure"]["text"] == "fds 2 descriptors/step [2, 2]"
     assert (found["figure"]["value"], found["figure"]["unit"]) == (2.0, "descriptors")
-    assert found["fix_figure"]["text"].startswith("fds level, none above")
+    assert found["fix_figure"]["text"].startswith("fds flat, none above")
 
 
 def test_a_damaged_capture_costs_its_own_row_only(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_a_broken_limit_is_quoted_with_what_is_allowed(tmp_path: Path) -> None:
     )
     write(tmp_path, declared, leaky=LEAK, fixed=FLAT)
     assert row(tmp_path)["figure"]["text"] == "fds 700, allowed ≤ 150"
-    assert row(tmp_path)["fix_figure"]["text"].startswith("fds level")
+    assert row(tmp_path)["fix_figure"]["text"].startswith("fds flat")
 
 
 def test_a_sweep_is_quoted_with_its_exponent(tmp_path: Path) -> None:

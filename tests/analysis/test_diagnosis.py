@@ -16,7 +16,7 @@ LEVEL = dict.fromkeys(("blocks", "heap", "native", "rss"), made.flat)
 
 
 def diagnosed(**how: Any) -> list[diagnosis.Diagnosis]:
-    """Classify a variant whose gauges follow these curves; the memory gauges are level else."""
+    """Classify a variant whose gauges follow these curves; the memory gauges are flat else."""
     gauges = {**BUILTIN, "entries": Gauge("entries", "entries")}
     curves = {**LEVEL, **{name: curve for name, curve in how.items() if name in gauges}}
     options = {key: value for key, value in how.items() if key not in gauges}
@@ -55,7 +55,7 @@ def test_resident_memory_that_nothing_accounts_for_is_said_to_be_no_leak() -> No
     (found,) = diagnosed(rss=made.plateau(30 * MIB, 100))
     assert not found.leak
     assert "rss grew by 27 MiB more than the heap" in found.sentence
-    assert "nothing leaks: live memory is level (none above 10 B/step in heap)" in found.sentence
+    assert "nothing leaks: live memory is flat (none above 10 B/step in heap)" in found.sentence
 
 
 def test_a_heap_that_grew_explains_its_resident_memory() -> None:

@@ -41,7 +41,7 @@ def test_a_steady_leak_reaches_its_limit_when_it_must() -> None:
 
 @pytest.mark.parametrize("curve", [traces.flat, traces.plateau(200, 80), traces.filling(200, 40)])
 def test_what_does_not_leak_reaches_nothing(curve: traces.Curve) -> None:
-    """There is no forecast for what is level, bounded or still fades."""
+    """There is no forecast for what is flat, bounded or still fades."""
     assert told(watched(curve)) == []
 
 

@@ -27,10 +27,10 @@ LEAKS = {
     "ramp after a filled pool": lambda at, rng: made.plateau(50, 30)(at, rng) + 0.5 * at,
 }
 CLEAN = {
-    "flat": (made.flat, "level"),
-    "plateau in the warm-up": (made.plateau(50, 40), "bounded"),
-    "plateau in the steady part": (made.plateau(50, 120), "bounded"),
-    "cache that is nearly full": (made.filling(200, 20), "bounded"),
+    "flat": (made.flat, "flat"),
+    "plateau in the warm-up": (made.plateau(50, 40), "plateau"),
+    "plateau in the steady part": (made.plateau(50, 120), "plateau"),
+    "cache that is nearly full": (made.filling(200, 20), "plateau"),
 }
 
 
@@ -42,7 +42,7 @@ def test_leak_is_found(curve: made.Curve) -> None:
 
 @pytest.mark.parametrize(("curve", "expected"), CLEAN.values(), ids=CLEAN)
 def test_clean_is_not_called_a_leak(curve: made.Curve, expected: str) -> None:
-    """What is level, or climbed and is level since, is told as such."""
+    """What is flat, or climbed and is flat since, is told as such."""
     assert verdict(made.trace(curve))["verdict"] == expected
 
 
@@ -57,7 +57,7 @@ def test_still_filling_is_inconclusive(tau: float) -> None:
 def test_filling_is_bounded_given_enough_steps() -> None:
     """The same cache is bounded once the run is long enough to see its end."""
     trace = made.trace(made.filling(3000, 60), steps=1200)
-    assert verdict(trace)["verdict"] == "bounded"
+    assert verdict(trace)["verdict"] == "plateau"
 
 
 def test_saw_tooth_is_deferred() -> None:
@@ -208,7 +208,7 @@ def test_smallest_detectable_leak_is_true() -> None:
     quiet = verdict(made.trace(made.noise(300), gauge="bytes"), made.BYTES)
     size = 2 * quiet["smallest_detectable"]
     leaking = made.trace(made.ramp(size, noise=300), gauge="bytes")
-    assert quiet["verdict"] == "level"
+    assert quiet["verdict"] == "flat"
     assert verdict(leaking, made.BYTES)["verdict"] == "leak"
 
 
@@ -223,9 +223,9 @@ def test_noisier_runs_promise_less() -> None:
 
 
 def test_floor_decides_what_counts() -> None:
-    """A climb below the floor is level: eight bytes a step are not sixteen."""
+    """A climb below the floor is flat: eight bytes a step are not sixteen."""
     trace = made.trace(made.ramp(8.0), gauge="bytes")
-    assert verdict(trace, made.BYTES)["verdict"] == "level"
+    assert verdict(trace, made.BYTES)["verdict"] == "flat"
 
 
 def test_many_gauges_raise_the_bar() -> None:
@@ -244,7 +244,7 @@ def test_variants_are_judged_apart() -> None:
     judged = growth.judge(both, {"count": made.COUNT})
     assert dict(zip(judged["variant"], judged["verdict"], strict=True)) == {
         "leaky": "leak",
-        "fixed": "level",
+        "fixed": "flat",
     }
 
 
@@ -271,9 +271,9 @@ def heap_and(blocks: made.Curve, native: made.Curve) -> pd.Series:
 
 
 def test_rounding_of_the_allocator_is_not_a_leak() -> None:
-    """A heap that climbs while blocks and native bytes are level only rounds its blocks up."""
+    """A heap that climbs while blocks and native bytes are flat only rounds its blocks up."""
     judged = heap_and(made.flat, made.flat)
-    assert judged["verdict"] == "bounded"
+    assert judged["verdict"] == "plateau"
     assert "rounding" in judged["reason"]
 
 
@@ -292,7 +292,7 @@ def test_heap_that_is_corroborated_stays_a_leak(blocks: made.Curve, native: made
     assert heap_and(blocks, native)["verdict"] == "leak"
 
 
-@pytest.mark.parametrize(("per_step", "verdict"), [(8_000, "leak"), (2_000, "level")])
+@pytest.mark.parametrize(("per_step", "verdict"), [(8_000, "leak"), (2_000, "flat")])
 def test_resident_memory_counts_from_a_mebibyte(per_step: float, verdict: str) -> None:
     """Pages that come to less than 1 MiB over the whole run are no leak, and it says so."""
     trace = made.trace(made.ramp(per_step), gauge="uss")
@@ -308,7 +308,7 @@ def test_what_is_gone_a_moment_later_does_not_wait_for_the_collector(first: int)
     lagging = 2 * trace["moment"].isin(["step", "before_collect"])
     lagging -= first * ((trace["moment"] == "step") & (trace["step"] % made.BLOCK == 1))
     judged = growth.judge(trace.assign(count=trace["count"] + lagging), {"count": made.COUNT})
-    assert judged.loc[0, "verdict"] in ("level", "bounded")
+    assert judged.loc[0, "verdict"] in ("flat", "plateau")
     assert judged.loc[0, "held_between_collections"] < 2
 
 
@@ -361,15 +361,15 @@ def test_a_count_that_stops_or_falls_is_not(curve: made.Curve) -> None:
     assert verdict(made.trace(counted, runs=5))["verdict"] != "leak"
 
 
-@pytest.mark.parametrize(("heap", "expected"), [(made.flat, "bounded"), (made.ramp(90.0), "leak")])
+@pytest.mark.parametrize(("heap", "expected"), [(made.flat, "plateau"), (made.ramp(90.0), "leak")])
 def test_a_doubt_about_pages_is_settled_by_live_memory(heap: made.Curve, expected: str) -> None:
-    """Pages that still come, ever more rarely, are the allocator's where live memory is level."""
+    """Pages that still come, ever more rarely, are the allocator's where live memory is flat."""
     pages = made.trace(made.filling(60e6, 120), gauge="rss")
     both = pages.assign(heap=made.trace(heap, gauge="heap")["heap"])
     judged = growth.judge(both, {name: BUILTIN[name] for name in ("heap", "rss")})
     found = judged.set_index("gauge")["verdict"]
-    assert found["rss"] == ("bounded" if expected == "bounded" else "inconclusive")
-    assert found["heap"] == ("level" if expected == "bounded" else "leak")
+    assert found["rss"] == ("plateau" if expected == "plateau" else "inconclusive")
+    assert found["heap"] == ("flat" if expected == "plateau" else "leak")
 
 
 def test_a_noisy_machine_raises_the_floors() -> None:

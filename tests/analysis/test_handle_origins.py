@@ -11,7 +11,7 @@ import pytest
 from resleak import figures
 from resleak.analysis import claims_table, handle_origins, verdicts
 from resleak.analysis.stacks import difference, joined, where
-from resleak.analysis.verdicts import Judgement
+from resleak.analysis.verdicts import ScenarioVerdict
 from resleak.captures import frames, load
 
 LEAKY = "resleak/scenarios/arc/sqlite_connections.py:94 in create_policy"
@@ -24,12 +24,12 @@ def captures(project: Path) -> frames.Captures:
 
 
 @pytest.fixture(scope="module")
-def judged(captures: frames.Captures) -> Judgement:
+def judged(captures: frames.Captures) -> ScenarioVerdict:
     """Judge all but the memory."""
     return verdicts.judge(frames.Captures(c for c in captures if c.instrument != "memray"))
 
 
-def test_a_leak_has_its_origin_and_what_is_level_has_none(judged: Judgement) -> None:
+def test_a_leak_has_its_origin_and_what_is_level_has_none(judged: ScenarioVerdict) -> None:
     """Each variant that leaks or waits names its own line; the cured one names none."""
     origins = judged.frame.query("gauge == 'fds'").set_index("variant")["origin"]
     ends = origins.str.extract(r":(\d+) in create_policy$")[0].fillna("")
@@ -40,7 +40,7 @@ def test_a_leak_has_its_origin_and_what_is_level_has_none(judged: Judgement) -> 
     assert set(judged.frame.query("gauge != 'fds'")["origin"]) == {""}
 
 
-def test_sentence_and_json_name_the_line(judged: Judgement) -> None:
+def test_sentence_and_json_name_the_line(judged: ScenarioVerdict) -> None:
     """The verdict in words, as JSON and in the table of all claims says where it was opened."""
     assert f"fds leak 1 descriptors/step [1, 1], opened at {LEAKY}" in judged.sentence("leaky")
     told = judged.to_dict()["variants"]
@@ -52,7 +52,7 @@ def test_sentence_and_json_name_the_line(judged: Judgement) -> None:
     assert f"opened at {short}" in figures.verdict_table(judged.frame).html
 
 
-def test_prose_names_the_line_or_says_that_there_is_none(judged: Judgement) -> None:
+def test_prose_names_the_line_or_says_that_there_is_none(judged: ScenarioVerdict) -> None:
     """The sentence has rate, line and function; of a clean variant it says that nothing leaks."""
     place, function = LEAKY.split(" in ")
     said = f"`leaky`: `fds` leak, 1 per step, opened at `{place}` in `{function}`."
@@ -61,7 +61,7 @@ def test_prose_names_the_line_or_says_that_there_is_none(judged: Judgement) -> N
     assert "No handles leak" in figures.openings_table(judged.variants["fixed"]).html
 
 
-def test_names_of_others_are_escaped(judged: Judgement) -> None:
+def test_names_of_others_are_escaped(judged: ScenarioVerdict) -> None:
     """A function's name from someone else's capture is text, not markup."""
     origins = judged.variants["leaky"].origins.assign(function="<script>", file="`a`.py")
     shown = replace(judged.variants["leaky"], origins=origins)
@@ -69,7 +69,7 @@ def test_names_of_others_are_escaped(judged: Judgement) -> None:
     assert "`'a'.py:94`" in figures.opened(shown).text
 
 
-def test_where_no_stack_is_known_it_says_so(judged: Judgement) -> None:
+def test_where_no_stack_is_known_it_says_so(judged: ScenarioVerdict) -> None:
     """What a library opened by itself has no line, and none is made up."""
     unknown = judged.variants["leaky"].origins.assign(function="<no Python stack>", file="", line=0)
     shown = replace(judged.variants["leaky"], origins=unknown)

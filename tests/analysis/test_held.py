@@ -10,15 +10,15 @@ from helpers import captures, traces
 
 import resleak
 from resleak.analysis import held
-from resleak.analysis.verdicts import VariantJudged
+from resleak.analysis.verdicts import VariantVerdict
 from resleak.errors import BudgetError
 
-Judged = Callable[..., VariantJudged]
+GaugeVerdict = Callable[..., VariantVerdict]
 
 
 @pytest.fixture
-def judged(tmp_path: Path) -> Judged:
-    def judged(curve: traces.Curve, **options: object) -> VariantJudged:
+def judged(tmp_path: Path) -> GaugeVerdict:
+    def judged(curve: traces.Curve, **options: object) -> VariantVerdict:
         trace = traces.trace(curve, gauge="fds", **options)  # type: ignore[arg-type]
         captures.write(tmp_path, captures.scenario(), "leaky", trace)
         return resleak.judge(resleak.load(tmp_path)).variants["leaky"]
@@ -38,19 +38,21 @@ def judged(tmp_path: Path) -> Judged:
         (traces.ramp(1.0), 0.5, "broken"),
     ],
 )
-def test_three_answers(judged: Judged, curve: traces.Curve, allowed: float, outcome: str) -> None:
+def test_three_answers(
+    judged: GaugeVerdict, curve: traces.Curve, allowed: float, outcome: str
+) -> None:
     """A leak above what is allowed is broken, one surely below holds, in between nobody knows."""
     assert held.hold(judged(curve), {"fds": allowed}).outcome == outcome
 
 
-def test_waiting_for_the_collector_is_not_allowed(judged: Judged) -> None:
+def test_waiting_for_the_collector_is_not_allowed(judged: GaugeVerdict) -> None:
     """Descriptors that pile up until the garbage collector runs are broken, with their number."""
     found = held.hold(judged(traces.flat, waiting=1.0), {"fds": 0})
     assert found.outcome == "broken"
     assert found.broken[0].endswith("10 descriptors wait for the garbage collector")
 
 
-def test_without_names_every_gauge_counts(judged: Judged) -> None:
+def test_without_names_every_gauge_counts(judged: GaugeVerdict) -> None:
     """A mark that names nothing allows nothing; of a gauge that was not read it says so."""
     leaky = judged(traces.ramp(1.0))
     assert held.hold(leaky, {}).outcome == "broken"

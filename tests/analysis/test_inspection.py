@@ -10,7 +10,7 @@ import pytest
 
 from resleak import figures
 from resleak.analysis.inspection import Culprits, inspected
-from resleak.analysis.verdicts import Judgement, judge
+from resleak.analysis.verdicts import ScenarioVerdict, judge
 from resleak.captures import load
 
 FILE = "resleak/scenarios/embedder/worker_keeps_process_alive.py"
@@ -18,7 +18,7 @@ HANGS = {"run": {"hangs"}}
 
 
 @pytest.fixture(scope="module")
-def worker(project: Path) -> Judgement:
+def worker(project: Path) -> ScenarioVerdict:
     """Return what was found of a worker that nobody stops."""
     return judge(load.load(project / "data/captures/embedder/worker_keeps_process_alive"))
 
@@ -28,7 +28,7 @@ def line(project: Path, text: str) -> int:
     return next(number for number, one in enumerate(lines, 1) if text in one)
 
 
-def test_one_sentence_says_who_and_where(worker: Judgement, project: Path) -> None:
+def test_one_sentence_says_who_and_where(worker: ScenarioVerdict, project: Path) -> None:
     """The thread, that it is no daemon, where it was started, and what it waits in."""
     started, waits = line(project, "self.writer.start()"), line(project, "self.rows.get()")
     assert worker.variants["leaky"].because == [
@@ -37,20 +37,20 @@ def test_one_sentence_says_who_and_where(worker: Judgement, project: Path) -> No
     ]
 
 
-def test_a_forced_end_says_whom_it_cuts_off(worker: Judgement) -> None:
+def test_a_forced_end_says_whom_it_cuts_off(worker: ScenarioVerdict) -> None:
     """The seed's forced exit is named with its thread, and so is the worker that it ends."""
     (told,) = worker.variants["proposed"].because
     assert told.startswith("ends by force: os._exit in thread 'Thread-1', started at ")
     assert "it cuts off thread 'writer'" in told
 
 
-def test_a_clean_variant_blames_nobody(worker: Judgement) -> None:
+def test_a_clean_variant_blames_nobody(worker: ScenarioVerdict) -> None:
     """The fixed variant was inspected as well, and nothing is said of it."""
     assert worker.variants["fixed"].culprits.status == "exited"
     assert worker.variants["fixed"].because == []
 
 
-def test_the_timeline_has_a_bar_for_each(worker: Judgement, project: Path) -> None:
+def test_the_timeline_has_a_bar_for_each(worker: ScenarioVerdict, project: Path) -> None:
     """Who held up the end, for how long, and at which line, stands in the table."""
     table = figures.end_timeline(worker)
     (row,) = table.frame[table.frame["variant"].eq("leaky")].to_dict(orient="records")
@@ -71,7 +71,7 @@ def test_what_could_not_be_seen_is_said() -> None:
     assert blank.sentences(HANGS) == ["does not end: what holds it could not be seen"]
 
 
-def test_names_are_escaped(worker: Judgement) -> None:
+def test_names_are_escaped(worker: ScenarioVerdict) -> None:
     """A thread may be called anything: a table shows it as text."""
     exits = pd.DataFrame(
         [dict.fromkeys(("what", "state", "at", "waits_in", "loop", "made_at"), "")]
@@ -79,6 +79,6 @@ def test_names_are_escaped(worker: Judgement) -> None:
     exits = exits.assign(name="<script>", daemon="no", holds=True, seconds=1.0)
     exits = exits.assign(first_s=0.0, last_s=1.0, what="thread")
     named = replace(worker.variants["leaky"], culprits=Culprits(status="hung", exit=exits))
-    judged = Judgement(worker.scenario, {"leaky": named})
+    judged = ScenarioVerdict(worker.scenario, {"leaky": named})
     assert "<script>" not in figures.end_timeline(judged).html
     assert "&lt;script&gt;" in figures.end_timeline(judged).html

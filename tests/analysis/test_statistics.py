@@ -15,7 +15,7 @@ def runs(y: np.ndarray, count: int = 3) -> statistics.Runs:
 
 
 def test_warm_up_ends_where_the_line_breaks() -> None:
-    """A curve that fills and is level since is split where it became level."""
+    """A curve that fills and is flat since is split where it became level."""
     y = np.minimum(X, 150.0)
     assert statistics.warmup_end(runs(y)) == pytest.approx(150, abs=10)
 

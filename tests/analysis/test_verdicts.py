@@ -29,7 +29,7 @@ def leak(per_step: float = 1.0, waiting: float = 0.0) -> pd.DataFrame:
 
 def judged(
     root: Path, leaky: pd.DataFrame, proposed: pd.DataFrame | None = None, **options: Any
-) -> verdicts.Judgement:
+) -> verdicts.ScenarioVerdict:
     scenario = captures.scenario(**{**CLAIM, "outcome": "reproduced", "fix": "holds", **options})
     captures.write(root, scenario, "leaky", leaky)
     captures.write(root, scenario, "fixed", level())
@@ -46,7 +46,7 @@ def judged(
         (level(), "not reproduced"),
         (made.trace(made.filling(3000, 120), gauge="fds"), "inconclusive"),
     ],
-    ids=["leak", "deferred", "level", "undecided"],
+    ids=["leak", "deferred", "flat", "undecided"],
 )
 def test_outcome_of_a_claim(tmp_path: Path, leaky: pd.DataFrame, outcome: str) -> None:
     """A claim is reproduced, partly, not, or undecided, by what its leaky variant shows."""
@@ -78,7 +78,7 @@ def test_a_fix_that_breaks_a_limit_by_more_is_harmful(
         (leak(1.0, waiting=1.0), "harmful"),
         (made.trace(made.filling(3000, 120), gauge="fds"), "inconclusive"),
     ],
-    ids=["level", "slower", "as before", "faster", "waits too", "undecided"],
+    ids=["flat", "slower", "as before", "faster", "waits too", "undecided"],
 )
 def test_outcome_of_a_fix(tmp_path: Path, proposed: pd.DataFrame, outcome: str) -> None:
     """A fix that leaks faster, or shows what was not there before, is harmful."""

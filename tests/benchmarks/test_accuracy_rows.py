@@ -25,15 +25,15 @@ def row(workload: str, variant: str, verdict: str, **more: Any) -> dict[str, Any
 
 ROWS = [
     row("a", "leaky", "leak", truth={"heap": 10.0}),
-    row("a", "fixed", "level"),
+    row("a", "fixed", "flat"),
     row("b", "leaky", "inconclusive"),
     row("b", "fixed", "leak"),
     row("c", "leaky", "leak", truth={"heap": 12.0}),
-    row("c", "leaky", "level", look=60),
+    row("c", "leaky", "flat", look=60),
     row("a", "leaky", "leak", look=60),
     row("d", "benign", "leak", beyond=True),
-    row("a", "leaky", "level", tool="peer"),
-    row("null n", "benign", "level", half="null", look=None),
+    row("a", "leaky", "flat", tool="peer"),
+    row("null n", "benign", "flat", half="null", look=None),
 ]
 
 
@@ -118,8 +118,8 @@ def test_smallest_leaks_are_known_by_their_name() -> None:
     """A workload of 16 B/step is one of them, and one of 16384 is not."""
     found = [
         row("a-rate=16", "leaky", "leak"),
-        row("b-rate=16-pattern=17th", "leaky", "level"),
-        row("c-rate=16384", "leaky", "level"),
+        row("b-rate=16-pattern=17th", "leaky", "flat"),
+        row("c-rate=16384", "leaky", "flat"),
     ]
     goals = _accuracy_rows.goals(_accuracy_rows.frame([*ROWS, *found])).set_index("measure")
     assert goals.loc["leaks of 16 B/step found", ["measured", "of"]].tolist() == [0.5, 2]
@@ -129,7 +129,7 @@ def test_what_peers_said_stands_beside_if_it_is_of_the_same_work(tmp_path: Path)
     """A peer's answer on a workload that has changed since is left out."""
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps({"workload": "a", "rows": [row("a", "leaky", "leak", code="1")]}))
-    said = [row("a", "leaky", "level", code=code, tool=f"peer {code}") for code in "12"]
+    said = [row("a", "leaky", "flat", code=code, tool=f"peer {code}") for code in "12"]
     path.with_name("rows_peers.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in said))
     assert _accuracy_rows.read(path)["tool"].tolist() == ["resleak", "peer 1"]
 
@@ -145,7 +145,7 @@ def test_goals_say_whether_they_hold(rows: Any) -> None:
 
 def test_the_last_judgement_of_a_workload_counts(tmp_path: Path) -> None:
     """A file that was appended to gives the latest rows; one that is not there says what to run."""
-    lines = [{"workload": "a", "rows": [row("a", "leaky", v)]} for v in ("level", "leak")]
+    lines = [{"workload": "a", "rows": [row("a", "leaky", v)]} for v in ("flat", "leak")]
     path = tmp_path / "rows.jsonl"
     path.write_text("\n".join(map(json.dumps, lines)))
     assert _accuracy_rows.read(path)["verdict"].tolist() == ["leak"]

@@ -40,9 +40,9 @@ def psrecord_csv(per_s: float) -> str:
 
 
 @pytest.mark.parametrize("log", [mprof, psrecord, psrecord_csv])
-@pytest.mark.parametrize(("per_s", "verdict"), [(2.0, "leak"), (0.0, "level")])
+@pytest.mark.parametrize(("per_s", "verdict"), [(2.0, "leak"), (0.0, "flat")])
 def test_logs_of_other_recorders_are_judged(tmp_path, log, per_s, verdict):
-    """Resident memory of a log leaks at the rate that was written into it, or is level."""
+    """Resident memory of a log leaks at the rate that was written into it, or is flat."""
     (tmp_path / "log.dat").write_text(log(per_s))
     judged = resleak.judge(resleak.load(tmp_path / "log.dat"))
     rss = judged.variants["process"].gauges.iloc[0]
@@ -51,11 +51,11 @@ def test_logs_of_other_recorders_are_judged(tmp_path, log, per_s, verdict):
 
 
 def test_children_of_a_log_stand_apart(tmp_path):
-    """A child that mprof recorded has a curve of its own: it is level beside a leak."""
+    """A child that mprof recorded has a curve of its own: it is flat beside a leak."""
     (tmp_path / "mprofile_1.dat").write_text(mprof(2.0))
     judged = resleak.judge(resleak.load(tmp_path / "mprofile_1.dat"))
     verdicts = {name: one.verdict for name, one in judged.variants.items()}
-    assert verdicts == {"process": "leak", "child-1": "level"}
+    assert verdicts == {"process": "leak", "child-1": "flat"}
 
 
 @pytest.mark.parametrize(

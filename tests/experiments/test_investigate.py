@@ -67,7 +67,7 @@ def test_an_investigation_has_verdict_line_and_advice(leaky: Investigation) -> N
     assert "from work.py:7 in step, 99.9 % of what grew." in leaky.line
     assert "descriptors stay: find what is opened at work.py:8 in step, and close" in str(leaky)
     assert "fds: leak, 1 descriptors/step, 95 % [1 descriptors, 1 descriptors]" in str(leaky)
-    assert "level, with no leak above: threads 0.0333 threads/step" in str(leaky)
+    assert "flat, with no leak above: threads 0.0333 threads/step" in str(leaky)
     assert "<li>" in leaky._repr_html_()
 
 

@@ -146,7 +146,7 @@ def test_two_watches_are_compared_like_captures(leaky, tmp_path):
     watched(CLEAN, tmp_path)
     sides = [resleak.load(folder).select(variant="process") for folder in (leaky[1], tmp_path)]
     row = resleak.compare(*sides).frame.set_index("gauge").loc["fds"]
-    assert (row["verdict_before"], row["verdict_after"]) == ("leak", "level")
+    assert (row["verdict_before"], row["verdict_after"]) == ("leak", "flat")
     assert row["certificate"] == "refused"
 
 

@@ -23,7 +23,7 @@ from helpers.flames import EVIL, asked
 from resleak import formatting
 from resleak.analysis.stacks import Profile, joined, profile
 from resleak.errors import MissingPackageError
-from resleak.figures import flamegraph, icicle, style
+from resleak.figures import flamegraph, style
 from resleak.figures.flame import MIME, live, page
 from resleak.report import html_page, page_parts
 from resleak.report.redact import Redactor
@@ -401,11 +401,6 @@ def test_a_foreign_payload_breaks_no_report(payload):
     soup = shared(payload)
     assert len(soup.select("div.resleak-flame")) == 1
     assert not soup.find_all("img")
-
-
-def test_the_icicle_stays_for_those_who_compose():
-    """The figure of plotly is there under its own name."""
-    assert icicle.__module__ == "resleak.figures.icicle_figure"
 
 
 def test_a_live_one_is_a_widget_of_the_same_script():

@@ -15,7 +15,7 @@ from resleak.captures import load
 from resleak.workload.scenario import Limit, Sweep
 
 
-def judged(folder, curves: dict[str, Any], **options: Any) -> verdicts.Judgement:
+def judged(folder, curves: dict[str, Any], **options: Any) -> verdicts.ScenarioVerdict:
     scenario = captures.scenario(control="entries", **options)
     for variant, curve in curves.items():
         trace = made.trace(curve, gauge="fds", variant=variant)
@@ -29,7 +29,7 @@ def test_the_answer_names_leak_and_cure_with_their_numbers(tmp_path):
     text = figures.answer(judgement).text
     assert text.startswith(
         "**`leaky` leaks**: `fds` grows by 1 descriptors/step, 95 % interval [1, 1]. "
-        "**`fixed` does not leak**: `fds` is level."
+        "**`fixed` does not leak**: `fds` is flat."
     )
     smallest = judgement.variants["fixed"].gauges.set_index("gauge").loc["fds"]
     assert f"A leak of {smallest['smallest_detectable']:.3g} descriptors/step" in text
@@ -45,7 +45,7 @@ def test_the_answer_mentions_the_other_variants(tmp_path):
 def test_a_clean_variant_alone_says_what_would_have_been_seen(tmp_path):
     """Where nothing leaks, the smallest leak that would have shown stands in the answer."""
     text = figures.answer(judged(tmp_path, {"leaky": made.flat})).text
-    assert text.startswith("**`leaky` does not leak**: `fds` is level. A leak of 0.0")
+    assert text.startswith("**`leaky` does not leak**: `fds` is flat. A leak of 0.0")
     assert text.endswith("in `fds` would have been seen.")
 
 

@@ -61,14 +61,14 @@ def test_an_inconclusive_verdict_says_what_would_decide():
 def test_clean_gauges_are_folded_but_there():
     """Gauges clean in every variant are folded below the others, with all their numbers."""
     rows = [
-        growth_rows(gauge="threads", unit="threads", verdict="level"),
-        growth_rows(gauge="threads", unit="threads", verdict="bounded", variant="fixed"),
-        growth_rows(verdict="level", variant="fixed"),
+        growth_rows(gauge="threads", unit="threads", verdict="flat"),
+        growth_rows(gauge="threads", unit="threads", verdict="plateau", variant="fixed"),
+        growth_rows(verdict="flat", variant="fixed"),
         growth_rows(),
     ]
     table = figures.verdict_table(pd.DataFrame(rows))
     page = BeautifulSoup(table._repr_html_(), "html.parser")
-    assert page.details.summary.get_text() == "level or bounded in every variant: threads"
+    assert page.details.summary.get_text() == "flat or plateau in every variant: threads"
     assert len(page.details.select("tbody tr")) == 2
     assert [row[0] for row in cells(table)][0::2] == ["fds descriptors", "threads"]
     assert [row[-7] for row in cells(table)] == ["■ leaky", "■ fixed", "■ leaky", "■ fixed"]
@@ -76,7 +76,7 @@ def test_clean_gauges_are_folded_but_there():
 
 def test_a_clean_table_is_open():
     """If everything is clean there is nothing to fold it under: it is shown."""
-    table = figures.verdict_table(pd.DataFrame([growth_rows(verdict="level")]))
+    table = figures.verdict_table(pd.DataFrame([growth_rows(verdict="flat")]))
     assert BeautifulSoup(table._repr_html_(), "html.parser").details.has_attr("open")
 
 
@@ -145,7 +145,7 @@ def comparison(**changes: object) -> Comparison:
         "equivalent": True,
         "certificate": "fixed",
         "verdict_before": "leak",
-        "verdict_after": "level",
+        "verdict_after": "flat",
     }
     return Comparison("leaky", "fixed", pd.DataFrame([{**row, **changes}]))
 
@@ -156,7 +156,7 @@ def test_the_difference_shows_both_rates_and_the_certificate():
         [
             "fds descriptors",
             "1 leak",
-            "0 level",
+            "0 flat",
             "−1 [−1.1, −0.9]",
             "after: within ±0.02 descriptors/step, 95 % sure",
         ]
@@ -171,7 +171,7 @@ def test_not_significant_is_not_fixed():
     assert neither == "no lower rate shown"
 
 
-def judged(folder, **options) -> verdicts.Judgement:
+def judged(folder, **options) -> verdicts.ScenarioVerdict:
     """Judge a made-up scenario whose leaky variant climbs by one descriptor a step."""
     scenario = captures.scenario(**options)
     for variant, curve in (("leaky", made.ramp(1.0)), ("fixed", made.flat)):

@@ -154,8 +154,8 @@ def test_verdicts_stand_above_the_rows_worst_first(climbing):
     first, second = notes(figure, "head")
     assert first.startswith("<b>count</b>")
     assert "leaky: <b>leak</b> 1 entries/step" in first
-    assert "fixed: <b>level</b>" in first
-    assert second.count("<b>level</b>") == 2
+    assert "fixed: <b>flat</b>" in first
+    assert second.count("<b>flat</b>") == 2
 
 
 def test_a_variant_looks_the_same_in_every_figure(climbing):

@@ -24,7 +24,7 @@ from resleak.report import summary
             "",
             "Do not stop at `proposed`: it is not enough. `fixed` is clean: take it.",
         ),
-        ("control/do_nothing", ["level"], "", "Nothing to repair"),
+        ("control/do_nothing", ["flat"], "", "Nothing to repair"),
     ],
 )
 def test_a_finding_says_what_to_do(project, name, verdicts, line, todo):
@@ -44,7 +44,7 @@ def test_only_code_and_bold_are_markup():
 
 def test_markdown_leaves_out_what_is_not_known():
     """Without a line there is no empty row, and without a lead no empty paragraph."""
-    found = summary.Finding("own", "", ["level"], "Nothing grew.", "", "", "")
+    found = summary.Finding("own", "", ["flat"], "Nothing grew.", "", "", "")
     text = summary.markdown("own", "", [found], {"Run again": "`resleak share own`"})
     assert text == (
         "## own\n\n### `own`: level\n\n- Found: Nothing grew.\n\nRun again: `resleak share own`\n"

@@ -212,7 +212,7 @@ def test_a_plain_file_is_captured_and_judged(cli, write, tmp_path):
     assert all(set(gauge) >= NUMBERS for gauge in workload["gauges"].values())
     assert workload["verdict"] == workload["gauges"]["fds"]["verdict"] == "leak"
     assert workload["gauges"]["fds"]["per_step"] == pytest.approx(1, abs=0.01)
-    assert workload["gauges"]["threads"]["verdict"] == "level"
+    assert workload["gauges"]["threads"]["verdict"] == "flat"
     assert set(answer["claim"]) == {"seed", "text", "declared", "measured", "fix"}
     assert first.returncode == 1
 

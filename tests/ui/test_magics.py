@@ -34,7 +34,7 @@ CELLS = [
     LEAKS,
     "assert _.verdict == 'leak' and 'fds: leak, 1 descriptors/step' in str(_), str(_)",
     CLOSES,
-    "assert _.variant.gauges.set_index('gauge').loc['fds', 'verdict'] == 'level'",
+    "assert _.variant.gauges.set_index('gauge').loc['fds', 'verdict'] == 'flat'",
     "import os\nopened = []",
     HERE,
     "assert _.verdict == 'leak' and len(opened) == 75 and 'fds leak' in str(_)",
@@ -93,7 +93,7 @@ def test_measure_finds_a_leak_and_its_absence(tmp_path):
         os.close(one)
     faulty.save(tmp_path)
     rows = [m.frame.set_index("gauge").loc["fds"] for m in (faulty, sound)]
-    assert [(row["verdict"], row["per_step"]) for row in rows] == [("leak", 1.0), ("level", 0.0)]
+    assert [(row["verdict"], row["per_step"]) for row in rows] == [("leak", 1.0), ("flat", 0.0)]
     assert resleak.judge(resleak.load(tmp_path)).frame.equals(faulty.frame)
 
 
@@ -115,4 +115,4 @@ def test_a_loop_that_is_left_early_counts_as_far_as_it_came():
                 break
         with pytest.raises(ScenarioError, match="measured already"):
             next(measured.steps())
-    assert measured.frame.set_index("gauge").loc["fds", "verdict"] in ("level", "inconclusive")
+    assert measured.frame.set_index("gauge").loc["fds", "verdict"] in ("flat", "inconclusive")

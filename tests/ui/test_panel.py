@@ -159,7 +159,7 @@ def test_a_stopped_session_keeps_what_it_has(files, tmp_path):
     assert len(kept) > 20
     assert len(list(tmp_path.rglob("trace.parquet"))) == 2
     assert session.judgement() is None
-    assert set(session.verdicts()["verdict"]) <= {"inconclusive", "leak", "level", "bounded"}
+    assert set(session.verdicts()["verdict"]) <= {"inconclusive", "leak", "flat", "plateau"}
 
 
 def test_points_and_the_time_left_come_while_it_runs(files, tmp_path):

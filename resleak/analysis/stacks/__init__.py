@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from resleak.analysis.stacks.allocation_sites import is_library, package_sites, sites
     from resleak.analysis.stacks.differences import difference, joined
     from resleak.analysis.stacks.filters import Filter, alive, growing, only, where
-    from resleak.analysis.stacks.forest import prune, tree
     from resleak.analysis.stacks.profiles import Profile, profile
     from resleak.analysis.stacks.words import in_words
 
@@ -28,9 +27,7 @@ _HOMES = {
     "only": "filters",
     "package_sites": "allocation_sites",
     "profile": "profiles",
-    "prune": "forest",
     "sites": "allocation_sites",
-    "tree": "forest",
     "where": "filters",
 }
 __all__ = [
@@ -45,9 +42,7 @@ __all__ = [
     "only",
     "package_sites",
     "profile",
-    "prune",
     "sites",
-    "tree",
     "where",
 ]
 

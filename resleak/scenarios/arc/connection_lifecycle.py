@@ -2,7 +2,7 @@
 
 A pool of four SQLite connections. In each step one of them fails its health check and is replaced,
 while a request is still at work with it, which closes it sixteen steps later. So the descriptors
-stay level, and this is not about a leak but about who could see one: how many connections are
+stay flat, and this is not about a leak but about who could see one: how many connections are
 really open, by the descriptors of the process, that the metrics know nothing of.
 
 - `leaky` reports the connections in the pool: 4, when 20 are open.

@@ -6,7 +6,7 @@ brings a request of ten rows; in every twentieth request one value is text where
 - `leaky` clears the buffer after the write, which the exception skips. The bad row stays, so that
   every later flush fails as well: rows pile up, 10 and 3.3 kB per step, and at the end 1 500 of
   1 600 rows that were accepted are in no file.
-- `proposed`: the buffer is emptied on every path. Memory is level, and each bad row takes the 99
+- `proposed`: the buffer is emptied on every path. Memory is flat, and each bad row takes the 99
   good ones of its buffer with it: 800 rows of 1 600 lost. Insufficient.
 - `fixed`: when a flush fails, the rows that do not fit the schema are put aside in a file of their
   own, and the others are written. Every row that was accepted is in one of the two.

@@ -1,4 +1,4 @@
-"""Nothing happens: every gauge must stay level.
+"""Nothing happens: every gauge must stay flat.
 
 The control that calibrates the others: whatever a run of this file shows is the harness, the
 interpreter and the machine, not a leak.

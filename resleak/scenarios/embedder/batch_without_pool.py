@@ -4,7 +4,7 @@ Each step is a batch of ten documents for one model. An embedder has a session o
 transformer, and is in the table of those to be closed at the exit until it is cleaned up.
 
 - `leaky`: a fresh embedder for each document, cleaned up after it. Ten are made where one would
-  do, a waste of time; but none is left, and memory is level. They add up only where the clean-up
+  do, a waste of time; but none is left, and memory is flat. They add up only where the clean-up
   is incomplete as well: see `cleanup_incomplete`.
 - `proposed`, the seed's `EmbedderPool`: all ten callers find the map empty before the first
   embedder is there, so ten are made as before. The map keeps the last, `cleanup_all()` cleans

@@ -3,7 +3,7 @@
 Two hundred requests a step; the buffer of 10 000 is full when the warm-up ends.
 
 - `leaky`, as the seed describes it: append, and shift when there are more than 10 000. It climbs,
-  then it is level: 0 entries and 0 B a step, with 0.35 MB on the heap. Three such buffers hold
+  then it is flat: 0 entries and 0 B a step, with 0.35 MB on the heap. Three such buffers hold
   1 MB: not what fills a heap to 87 %. The claim of a leak is not reproduced.
 - `leaky_without_bound`: the seed's plan also calls them "unbounded arrays". Had they no bound,
   200 entries and 8 kB a step would stay: then it would be a leak.

@@ -5,7 +5,7 @@ warm-up, then none. Times are a thousandth of the seed's: 300 ms to live, pruned
 
 - `leaky`: the entries of the last 300 ms (some 200) expire, and all of them are there at the end
   of the run. But they are no more than that: each write prunes, so what stays never exceeds what
-  was alive when writes stopped, and never 1 000. `entries` is level: there is no growth.
+  was alive when writes stopped, and never 1 000. `entries` is flat: there is no growth.
 - `leaky_ttl_cache`: `cachetools.TTLCache` in its place has the same fault. It hides what has
   expired, and frees it at the next write: the same 200 answers stay in memory.
 - `fixed`, the seed's timer: none is left after the next tick. It holds while there is one cache,

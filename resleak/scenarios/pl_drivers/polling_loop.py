@@ -3,7 +3,7 @@
 Four views poll two logs, two requests at a time, with httpx and a real server, which is down in
 five steps of ten. A step is one turn of the loop.
 
-- `leaky`, the loop as printed. What each turn makes is freed with the turn: the heap is level, and
+- `leaky`, the loop as printed. What each turn makes is freed with the turn: the heap is flat, and
   a view remembers its last error only. But a third of its 600 requests go to a server that has
   just failed three times in a row, and half of them ask for what was asked in the same turn.
 - `leaky_failures_kept`: the same, in a driver that keeps each failure for a report. Request,

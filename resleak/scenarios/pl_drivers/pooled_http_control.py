@@ -1,4 +1,4 @@
-"""A pool of HTTP connections fills to its size, then stays level.
+"""A pool of HTTP connections fills to its size, then stays flat.
 
 A null control: the seed lists its pooled HTTP among what is handled well. Each step sends more
 requests at once than the pool has connections. The first step opens all four; from then on

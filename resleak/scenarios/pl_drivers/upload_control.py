@@ -1,4 +1,4 @@
-"""Reading the parts of an upload with `try` and `finally` stays level, also when a part fails.
+"""Reading the parts of an upload with `try` and `finally` stays flat, also when a part fails.
 
 A null control: the seed lists its upload among what is handled well. In each step a file is read in
 four parts, opened for each part as in the seed; a fifth part lies behind the end of the file and

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from resleak.experiments.watch import Look
 
 #: Verdicts that are news whenever they come or go.
-_NOTABLE = ("leak", "deferred", "bounded")
+_NOTABLE = ("leak", "deferred", "plateau")
 #: Of a core, for drawing on a terminal.
 _DRAWING_SHARE = 0.001
 

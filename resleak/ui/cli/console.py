@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from resleak.analysis.comparison import Comparison
     from resleak.analysis.memray_file import Recording
-    from resleak.analysis.verdicts import Judgement, VariantJudged
+    from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 
 #: Characters a line has where nobody says how wide the paper is.
 _WIDTH = 200
@@ -111,7 +111,7 @@ def show_claims(findings: pd.DataFrame) -> None:
     paper().print(summary(findings))
 
 
-def show_judgement(judgement: Judgement) -> None:
+def show_judgement(judgement: ScenarioVerdict) -> None:
     """Print the verdicts with their numbers, the lines that grow, and claim and fix."""
     screen = paper()
     screen.print(f"{judgement.scenario['name']}: {judgement.scenario['title']}")
@@ -168,7 +168,7 @@ def show_recording(recording: Recording, top: int) -> None:
         screen.print(table)
 
 
-def _verdicts(judgement: Judgement) -> Table:
+def _verdicts(judgement: ScenarioVerdict) -> Table:
     table = table_of(
         "variant", "gauge", "verdict", "rate", "95 % interval", "smallest seen", "peak", "end"
     )
@@ -189,14 +189,14 @@ def _verdicts(judgement: Judgement) -> Table:
     return table
 
 
-def _shown_rows(variant: VariantJudged) -> list[dict[Any, Any]]:
+def _shown_rows(variant: VariantVerdict) -> list[dict[Any, Any]]:
     """Return the gauges that are evidence here, and those that show something anyway."""
     shown = variant.evidence | set(variant.symptoms)
     rows = variant.gauges.to_dict(orient="records")
     return [row for row in rows if row["gauge"] in shown]
 
 
-def _remarks(variant: VariantJudged) -> Iterator[str]:
+def _remarks(variant: VariantVerdict) -> Iterator[str]:
     for limit in variant.limits.to_dict(orient="records"):
         if limit["holds"] is False:
             yield f"broken limit: {limit['limit']}, measured {fmt.number(limit['worst'])}"
@@ -225,7 +225,7 @@ def _opened(origin: Mapping[Hashable, Any]) -> str:
     return f"{share} opened at {where}" if origin["file"] else f"{share} opened without Python"
 
 
-def _outcomes(judgement: Judgement) -> Iterator[str]:
+def _outcomes(judgement: ScenarioVerdict) -> Iterator[str]:
     claim, fix = judgement.claim, judgement.claim["fix"]
     if claim["declared"]:
         yield f"claim: {claim['measured']} (declared: {claim['declared']})"

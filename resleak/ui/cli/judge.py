@@ -26,7 +26,7 @@ from resleak.ui.cli._common import (
 from resleak.ui.cli.investigate import Runs, Seed, Steps, compare_environments
 
 if TYPE_CHECKING:
-    from resleak.analysis.verdicts import Judgement
+    from resleak.analysis.verdicts import ScenarioVerdict
     from resleak.captures.frames import Captures
 
 PANEL = Panel.VERDICTS
@@ -78,7 +78,7 @@ def _control(out: Path) -> Captures | None:
     return load(out / CONTROL) if is_stored(CONTROL, out) else None
 
 
-def _all_found(what: str, captures: Captures, judgement: Judgement) -> bool:
+def _all_found(what: str, captures: Captures, judgement: ScenarioVerdict) -> bool:
     """Run the positive control of what was judged, and say on standard error how it went."""
     from resleak.experiments import positive_control as positive
 
@@ -88,7 +88,7 @@ def _all_found(what: str, captures: Captures, judgement: Judgement) -> bool:
         console.say(str(control))
         controls.append(control)
     if not controls:
-        console.say("positive control: no variant has a level heap to plant a leak into")
+        console.say("positive control: no variant has a flat heap to plant a leak into")
     return all(control.found for control in controls)
 
 

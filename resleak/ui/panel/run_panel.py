@@ -15,7 +15,7 @@ import pandas as pd
 
 from resleak import figures
 from resleak.analysis import handle_origins, stacks
-from resleak.analysis.verdicts import Judgement
+from resleak.analysis.verdicts import ScenarioVerdict
 from resleak.captures import frames
 from resleak.errors import ResleakError
 from resleak.figures.live_svg import sketch
@@ -194,11 +194,11 @@ def _views(session: Session, verdicts: pd.DataFrame) -> Mapping[str, Make]:
     return {**views, "Captures": lambda: [whole]}
 
 
-def _verdicts(judged: Judgement | None, verdicts: pd.DataFrame) -> Iterable[object]:
+def _verdicts(judged: ScenarioVerdict | None, verdicts: pd.DataFrame) -> Iterable[object]:
     yield figures.verdict_table(judged.frame if judged else verdicts)
 
 
-def _memory(judged: Judgement, whole: frames.Captures) -> Iterable[object]:
+def _memory(judged: ScenarioVerdict, whole: frames.Captures) -> Iterable[object]:
     profiled = [n for n in judged.variants if whole.select(variant=n, instrument="memray")]
     first = min(profiled, key=lambda name: name != figures.worst(judged))
     yield figures.guilty(judged.variants[first])
@@ -207,7 +207,7 @@ def _memory(judged: Judgement, whole: frames.Captures) -> Iterable[object]:
     yield figures.flamegraph(stays, title=title)
 
 
-def _handles(judged: Judgement, whole: frames.Captures) -> Iterable[object]:
+def _handles(judged: ScenarioVerdict, whole: frames.Captures) -> Iterable[object]:
     first = figures.worst(judged)
     found = judged.variants[first]
     counted = handle_origins.leading(found.gauges)
@@ -218,7 +218,7 @@ def _handles(judged: Judgement, whole: frames.Captures) -> Iterable[object]:
     yield figures.openings_table(found)
 
 
-def _claim(judged: Judgement, whole: frames.Captures) -> Iterable[object]:
+def _claim(judged: ScenarioVerdict, whole: frames.Captures) -> Iterable[object]:
     yield figures.outcome_table(judged)
     yield from figures.evidence(whole)
     yield figures.limits_table(judged)

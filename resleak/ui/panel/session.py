@@ -14,7 +14,7 @@ from typing import Literal
 
 import pandas as pd
 
-from resleak.analysis.verdicts import Judgement, judge
+from resleak.analysis.verdicts import ScenarioVerdict, judge
 from resleak.captures.frames import Captures
 from resleak.errors import ResleakError
 from resleak.harness.runner import capture
@@ -120,7 +120,7 @@ class Session:
         """Return what was captured whole."""
         return stored(self.folder)
 
-    def judgement(self) -> Judgement | None:
+    def judgement(self) -> ScenarioVerdict | None:
         """Return all that is found of the whole captures; None if there is not one with gauges."""
         whole = self.captures()
         return judge(whole) if len(whole.select(instrument="gauges")) else None

@@ -98,22 +98,13 @@ def test_the_ranking_tells_what_its_rates_are_per() -> None:
     assert stacks.sites([run]).attrs["per"] == "s"
 
 
-def test_a_tree_tells_growth_that_lasts() -> None:
-    """In the tree, only the stack that grows in every window is said to last."""
-    marks = np.arange(41)
-    curves = {"leak": marks * 100.0, "filling": np.minimum(marks, 9) * 900.0, "drains": -marks}
-    grown = stacks.tree([made_up(curves)]).set_index("function")
-    assert grown["lasting"].to_dict() == {"leak": True, "filling": False}
-
-
 @pytest.mark.parametrize("marks", [0, 1])
 def test_too_few_marks_say_nothing(marks: int) -> None:
     """Without two steady marks there is no row, and the tables say from how many captures."""
     few = made_up({"leak": np.arange(3) * 100.0})
     few.tables["marks"] = few.tables["marks"].head(marks)
     assert stacks.sites([few]).empty
-    assert stacks.tree([few]).empty
-    assert stacks.sites([few]).attrs["captures"] == stacks.tree([few]).attrs["captures"] == 0
+    assert stacks.sites([few]).attrs["captures"] == 0
 
 
 def test_a_site_is_the_innermost_line_one_can_change() -> None:

@@ -79,11 +79,3 @@ def test_without_stacks_nothing_is_known() -> None:
     """A capture with the gauges alone gives a profile that says it comes from no capture."""
     found = stacks.profile([tables.Tables({}, instrument="gauges")])
     assert (found.captures, len(found.frames), len(found.edges)) == (0, 0, 0)
-
-
-def test_a_profile_and_a_tree_agree() -> None:
-    """Both see the same growth in the same captures."""
-    made = tables.made_up({"leaks": np.arange(0.0, 900.0, 30.0), "rests": np.full(30, 5.0)})
-    found, tree = stacks.profile([made]), stacks.tree([made])
-    steps = found.edges[-1] - found.edges[0]
-    assert found.changes["bytes"].sum() / steps == pytest.approx(tree["bytes_per_step"].sum())

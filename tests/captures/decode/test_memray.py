@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from helpers import tables
 
@@ -213,19 +212,6 @@ def test_live_bytes_add_up_over_the_marks(leaky_tables: Read) -> None:
     kept = live[live["node"].isin(values)].groupby("step")["bytes"].sum().cumsum()
     assert kept.loc[WARMUP + STEPS] == pytest.approx(3000 * (WARMUP + STEPS), rel=0.02)
     assert kept.loc[WARMUP] == pytest.approx(3000 * WARMUP, rel=0.02)
-
-
-def test_a_tree_adds_up(leaky_tables: Read) -> None:
-    """Each total is its own part and its children's totals, and pruning keeps ancestors."""
-    grown = stacks.tree([leaky_tables[0]])
-    children = grown.groupby("parent")["bytes_per_step"].sum()
-    total = grown["self_bytes_per_step"] + grown["node"].map(children).fillna(0.0)
-    assert np.allclose(total, grown["bytes_per_step"])
-    assert (grown["parent"] < grown["node"]).all()
-    few = stacks.prune(grown, 4)
-    assert len(few) == 4
-    assert set(few["parent"]) <= {-1, *few["node"]}
-    assert few["bytes_per_step"].max() == grown["bytes_per_step"].max()
 
 
 def test_a_killed_run_keeps_what_it_had(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from types import FunctionType
 import pytest
 
 from resleak import figures
-from resleak.analysis.verdicts import Judgement, judge
+from resleak.analysis.verdicts import ScenarioVerdict, judge
 from resleak.captures import load
 from resleak.harness.child.inspection import cycles, reference_paths
 from resleak.harness.child.inspection.object_graph import Graph
@@ -43,7 +43,7 @@ def fixed(step, run):
 
 
 @pytest.fixture(scope="module")
-def judged(tmp_path_factory: pytest.TempPathFactory) -> Judgement:
+def judged(tmp_path_factory: pytest.TempPathFactory) -> ScenarioVerdict:
     """Measure, inspect and judge both variants."""
     folder = tmp_path_factory.mktemp("retention")
     file = folder / "sessions.py"
@@ -52,35 +52,35 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Judgement:
     return judge(load.load(folder / "captures"))
 
 
-def test_the_holder_is_named(judged: Judgement) -> None:
+def test_the_holder_is_named(judged: ScenarioVerdict) -> None:
     """One session a step stays, and a module's dict holds all of them, by one and the same path."""
     first = judged.variants["leaky"].culprits.retention.iloc[0]
     assert (first["type"], first["per_step"]) == ("Session", 1.0)
     assert (first["path"], first["share"]) == ("sessions.SESSIONS → dict → Session", 1.0)
 
 
-def test_what_hangs_on_it_goes_on_from_its_path(judged: Judgement) -> None:
+def test_what_hangs_on_it_goes_on_from_its_path(judged: ScenarioVerdict) -> None:
     """The sessions' histories are told as what they are: two strings in a list of each session."""
     table = judged.variants["leaky"].culprits.retention.set_index("path")
     held = table.loc["sessions.SESSIONS → dict → Session.history → list → str"]
     assert (held["type"], held["per_step"]) == ("str", pytest.approx(3, abs=1))
 
 
-def test_nothing_stays_where_nothing_leaks(judged: Judgement) -> None:
+def test_nothing_stays_where_nothing_leaks(judged: ScenarioVerdict) -> None:
     """What the next step replaces is not said to stay, and what is closed waits for nothing."""
     culprits = judged.variants["fixed"].culprits
     assert "Session" not in set(culprits.retention["type"])
     assert not len(culprits.cycles)
 
 
-def test_the_cycle_is_named_with_what_hangs_on_it(judged: Judgement) -> None:
+def test_the_cycle_is_named_with_what_hangs_on_it(judged: ScenarioVerdict) -> None:
     """A pair a step waits for the collector, and a file with it."""
     (row,) = judged.variants["leaky"].culprits.cycles.to_dict(orient="records")
     assert (row["cycle"], row["per_step"]) == ("Pair.other → Pair.other → Pair", 1.0)
     assert "1 TextIOWrapper" in row["holds"]
 
 
-def test_the_verdict_says_so(judged: Judgement) -> None:
+def test_the_verdict_says_so(judged: ScenarioVerdict) -> None:
     """The sentences of the verdict, its JSON and its tables name the holder and the cycle."""
     because = "; ".join(judged.to_dict()["variants"]["leaky"]["because"])
     assert "sessions.SESSIONS → dict → Session" in because
@@ -91,7 +91,7 @@ def test_the_verdict_says_so(judged: Judgement) -> None:
     assert judged.variants["fixed"].because == []
 
 
-def test_no_content_is_recorded(judged: Judgement) -> None:
+def test_no_content_is_recorded(judged: ScenarioVerdict) -> None:
     """Neither keys nor values of the program's data are in any table."""
     found = judged.variants["leaky"].culprits
     told = "".join(
