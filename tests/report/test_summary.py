@@ -47,5 +47,5 @@ def test_markdown_leaves_out_what_is_not_known():
     found = summary.Finding("own", "", ["flat"], "Nothing grew.", "", "", "")
     text = summary.markdown("own", "", [found], {"Run again": "`resleak share own`"})
     assert text == (
-        "## own\n\n### `own`: level\n\n- Found: Nothing grew.\n\nRun again: `resleak share own`\n"
+        "## own\n\n### `own`: flat\n\n- Found: Nothing grew.\n\nRun again: `resleak share own`\n"
     )
