@@ -26,7 +26,7 @@ from resleak.harness.plan import jobs, plan
 HEAD = '''"""{name}."""
 import asyncio, atexit, collections, contextvars, enum, functools, gc, logging, queue, sys
 import threading, types, weakref
-from resleak.declare import Run, Scenario
+from resleak.workload.scenario import Run, Scenario
 scenario = Scenario(steps=24, warmup=6, stacks=False)
 class Leaked:
     def method(self):

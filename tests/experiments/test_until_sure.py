@@ -15,7 +15,7 @@ from resleak.harness.child import planted_leak
 from resleak.ui.cli import app
 
 FILLING = '''"""A table that is filled in a straight line, and one that never is."""
-from resleak.declare import Scenario
+from resleak.workload.scenario import Scenario
 
 scenario = Scenario(gauges=("blocks",), steps=48, warmup=12, block=2)
 table = []

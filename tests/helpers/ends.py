@@ -7,7 +7,7 @@ BODY = '''"""{name}."""
 import asyncio, atexit, ctypes, multiprocessing, os
 import queue, subprocess, sys, threading, time, weakref
 from concurrent.futures import ThreadPoolExecutor
-from resleak.declare import Run, Scenario
+from resleak.workload.scenario import Run, Scenario
 scenario = Scenario(steps=3, warmup=0, exit_deadline_s={deadline}, stacks=False)
 {code}
 scenario.variant("leaky", close=close)({step})

@@ -15,7 +15,7 @@ from resleak.harness.child.inspection.object_graph import Graph
 from resleak.harness.runner import capture
 
 SOURCE = '''"""Sessions stay for ever, and a pair that holds a file until the collector runs."""
-from resleak.declare import Scenario
+from resleak.workload.scenario import Scenario
 scenario = Scenario(steps=48, warmup=12, block=4, gauges=("fds", "objects"), stacks=False)
 SESSIONS = {}
 
