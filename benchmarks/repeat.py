@@ -11,8 +11,6 @@ where it was. Repetitions of an earlier code of the scenario's file do not count
 from __future__ import annotations
 
 import argparse
-import ast
-import hashlib
 import json
 import tempfile
 import time
@@ -28,6 +26,7 @@ from resleak.analysis import verdicts
 from resleak.captures import load
 from resleak.harness.runner import capture
 from resleak.workload import catalog
+from resleak.workload.digest import digest
 
 RESULTS = Path(__file__).parent / "results" / "repeat.jsonl"
 #: Far enough apart that no two repetitions share a run's seed.
@@ -68,7 +67,7 @@ def _repeat(name: str, repetition: int) -> dict[str, Any]:
         judged = verdicts.judge(load.load(out))
     return {
         "scenario": name,
-        "code": _digest(catalog.paths()[name].read_text(encoding="utf-8")),
+        "code": digest(catalog.paths()[name]),
         "repetition": repetition,
         "seconds": round(time.monotonic() - began, 1),
         "as_declared": judged.ok,
@@ -92,22 +91,11 @@ def _repeat(name: str, repetition: int) -> dict[str, Any]:
     }
 
 
-def _digest(source: str) -> str:
-    """Return what tells one code from another, whatever its comments and docstrings say."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            node.value.value = None
-    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()[:12]
-
-
 def _stored(results: Path) -> list[dict[str, Any]]:
     rows = (
         [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
     )
-    now = {
-        name: _digest(path.read_text(encoding="utf-8")) for name, path in catalog.paths().items()
-    }
+    now = {name: digest(path) for name, path in catalog.paths().items()}
     return [row for row in rows if row.get("code") == now.get(row["scenario"])]
 
 

@@ -22,6 +22,7 @@ from resleak.harness import process_gauges, spawn
 from resleak.harness.plan import Job
 from resleak.harness.supervisor import Watched
 from resleak.workload import gauges
+from resleak.workload.digest import digest
 
 _MEMORY_BYTES = 4 * 1024**3
 #: The longest that the load of a run may take, however steadily it goes on.
@@ -167,6 +168,7 @@ def _manifest(job: Job, seen: Seen, folder: Path, failure: dict[str, Any]) -> di
         "versions": {key: plan.about[key] for key in ("python", "implementation", "packages")},
         "host": host(),
         "git": _revision(project),
+        "digest": _digest(Path(plan.about["file"])),
         "env": spawn.presets(job.seed, job.allocator),
         "rlimits": {**spawn.RLIMITS, **plan.scenario["rlimits"]},
     }
@@ -192,6 +194,13 @@ def _revision(folder: Path) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return result.stdout.strip()
+
+
+def _digest(file: Path) -> str:
+    try:
+        return digest(file)
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return ""  # deleted meanwhile, or in the syntax of a newer interpreter
 
 
 def _leave_only_tables(folder: Path) -> None:

@@ -1,0 +1,67 @@
+"""Digest of a workload's code: equal for files that differ only in words and in our own imports."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from resleak.workload import catalog
+
+_HELPERS = "resleak.scenarios."
+
+
+def digest(path: Path, root: Path = catalog.ROOT) -> str:
+    """Return 12 hex digits for a file and the helpers below `root` that it imports.
+
+    Comments, docstrings, imports of this package and the version of Python do not count.
+    """
+    shapes: dict[Path, Any] = {}
+    todo = [path]
+    while todo:
+        file = todo.pop()
+        if file not in shapes:
+            tree = ast.parse(file.read_bytes())
+            shapes[file] = _shape(tree)
+            todo += _helpers(tree, root)
+    own = shapes.pop(path)
+    text = repr([own, *(shapes[file] for file in sorted(shapes))])
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:12]
+
+
+def _helpers(tree: ast.Module, root: Path) -> Iterator[Path]:
+    """Yield the files of helpers that are imported, or named in a string as Django's apps are."""
+    for node in ast.walk(tree):
+        names = []
+        if isinstance(node, ast.ImportFrom):
+            module = f"{node.module}."
+            names = [module + alias.name for alias in node.names] + [f"{node.module}"]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            names = [node.value]
+        for name in names:
+            if name.startswith(_HELPERS):
+                place = root.joinpath(*name.removeprefix(_HELPERS).split("."))
+                yield from place.rglob("*.py")
+                yield from (file for file in [place.with_suffix(".py")] if file.is_file())
+
+
+def _shape(node: Any) -> Any:
+    """Return a syntax tree as nested lists, without positions, empty fields and ignored lines."""
+    if isinstance(node, list):
+        return [_shape(one) for one in node if not _is_ignored(one)]
+    if not isinstance(node, ast.AST):
+        return node
+    fields = [(name, value) for name, value in ast.iter_fields(node) if value not in (None, [])]
+    return [type(node).__name__, *((name, _shape(value)) for name, value in fields)]
+
+
+def _is_ignored(node: Any) -> bool:
+    """Return whether a statement is text, such as a docstring, or imports this package."""
+    match node:
+        case ast.Expr(ast.Constant()):
+            return True
+        case ast.ImportFrom(module=str(name)) | ast.Import(names=[ast.alias(name), *_]):
+            return name.split(".")[0] == "resleak"
+    return False
