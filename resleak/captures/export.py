@@ -120,9 +120,9 @@ class _Readings:
     def _started(self, frame: pd.DataFrame) -> pd.Series:
         """Return when the run of each row began, in seconds of the epoch; 0 where nobody knows."""
         began = {
-            (c.variant, c.run): datetime.fromisoformat(c.manifest["started"]).timestamp()
+            (c.variant, c.run): datetime.fromisoformat(c.manifest.started).timestamp()
             for c in self._captures
-            if c.manifest.get("started")
+            if c.manifest.started
         }
         runs = zip(frame["variant"], frame["run"], strict=True)
         return pd.Series([began.get(run, 0.0) for run in runs], frame.index)

@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from resleak.captures import untrusted
+from resleak.captures.manifest import Manifest
 from resleak.errors import CaptureError, StoreError
 
 if TYPE_CHECKING:
@@ -18,10 +20,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-#: Version of the layout; a reader refuses any other.
-SCHEMA = 1
-#: What a manifest says of its scenario, and reading rests on.
-_NEEDED = {"name", "variants", "own_gauges", "limits", "sweeps"}
 MANIFEST = "manifest.json"
 _PARTIAL = ".partial"
 _INCOMPLETE = ".incomplete"
@@ -177,28 +175,25 @@ def outline(content: bytes) -> tuple[int, int, set[str]]:
     return told.num_rows, told.num_columns, encodings
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Read and check the manifest of one capture folder.
-
-    Raises
-    ------
-    StoreError
-        If there is none, it is not JSON, or its schema is not `SCHEMA`.
-    """
+def read_manifest(folder: Path) -> Manifest:
+    """Return the manifest of a capture's folder, or raise StoreError."""
     path = folder / MANIFEST
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise StoreError(f"{folder} is not a capture: it has no {MANIFEST}") from None
+        return Manifest.parse(untrusted.parsed(untrusted.content(path, untrusted.JSON_BYTES)))
     except ValueError as error:
-        raise StoreError(f"{path} is damaged ({error}); capture the variant again") from error
-    schema = manifest.get("schema") if isinstance(manifest, dict) else None
-    if schema != SCHEMA:
-        raise StoreError(f"{path} has schema {schema!r}; this version reads schema {SCHEMA}")
-    if missing := _NEEDED - set(manifest.get("scenario", {})):
-        told = f"says nothing of {', '.join(sorted(missing))}"
-        raise StoreError(f"{path} {told}: it is older than this version; capture the variant again")
-    return dict(manifest)
+        raise StoreError(f"{path} {_reason(error)}; capture the variant again") from None
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write a manifest into the folder of its capture."""
+    write_json(folder / MANIFEST, manifest.to_json())
+
+
+def _reason(error: ValueError) -> str:
+    message = str(error)
+    if message.startswith("says nothing of"):
+        return f"{message}: it is older than this version"
+    return message if message.startswith("has schema") else f"is damaged ({message})"
 
 
 def folders(root: Path) -> list[Path]:
@@ -211,7 +206,7 @@ def retire(variant: Path, session: str) -> None:
     """Remove the captures of one variant that other sessions left: runs of two never mix."""
     for folder in folders(variant):
         with suppress(StoreError):
-            if read_manifest(folder).get("session") == session:
+            if read_manifest(folder).session == session:
                 continue
         shutil.rmtree(folder, ignore_errors=True)
     for partial in variant.glob(f".*{_PARTIAL}"):

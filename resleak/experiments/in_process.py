@@ -21,7 +21,7 @@ from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 from resleak.captures import raw, storage
 from resleak.captures.decode import trace as assemble
 from resleak.captures.frames import Capture, Captures
-from resleak.captures.manifest import described, manifest, now, session
+from resleak.captures.manifest import Manifest, described, now, session
 from resleak.captures.raw import Seen
 from resleak.errors import ScenarioError
 from resleak.harness.child import recorder, self_gauges
@@ -104,13 +104,16 @@ class Measured:
         trace = pd.DataFrame(self._columns)
         trace.attrs["units"] = self._units
         what = described(self.name, self.name, {_VARIANT: "in the process it was asked from"})
-        known: dict[str, Any] = {
-            "session": self._session,
-            "started": self._began,
-            "steps": len(trace),
-        }
-        known |= {"host": host(), "missing": gauges.missing(set(self._columns))}
-        return Capture.live(manifest(what, _VARIANT, **known), trace)
+        manifest = Manifest(
+            scenario=what,
+            variant=_VARIANT,
+            session=self._session,
+            started=self._began,
+            steps=len(trace),
+            host=host(),
+            missing=tuple(gauges.missing(set(self._columns))),
+        )
+        return Capture.live(manifest, trace)
 
     @cached_property
     def judgement(self) -> ScenarioVerdict:
@@ -142,7 +145,7 @@ class Measured:
         folder = Path(out, self.name, _VARIANT, "gauges-01")
         with storage.writing(folder) as partial:
             storage.write_table(partial / "trace.parquet", self._columns, self._units)
-            storage.write_json(partial / storage.MANIFEST, self.capture.manifest)
+            storage.write_manifest(partial, self.capture.manifest)
         return folder
 
     def __str__(self) -> str:

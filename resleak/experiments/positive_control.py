@@ -95,8 +95,8 @@ def _as_before(runs: Captures) -> dict[str, Any]:
     return {
         "variants": [runs[0].variant],
         "runs": len(runs),
-        "steps": first["steps"],
-        "seed": first["seed"],
-        "params": first["params"],
+        "steps": first.steps,
+        "seed": first.seed,
+        "params": first.params,
         "stacks": False,
     }

@@ -153,6 +153,6 @@ def _run(
             raise
         lost.append(f"without {job.instrument}: {error}")
         return None
-    if storage.read_manifest(folder)["exit"]["status"] == "deadline":
+    if storage.read_manifest(folder).exit.status == "deadline":
         stuck.add(job.variant)
     return folder

@@ -73,7 +73,7 @@ def is_stored(name: str, out: Path) -> bool:
     from resleak.captures import storage
 
     manifests = map(storage.read_manifest, storage.folders(out / name))
-    return any(manifest["status"] == "complete" for manifest in manifests)
+    return any(manifest.is_complete for manifest in manifests)
 
 
 def load(folder: Path | str) -> Captures:

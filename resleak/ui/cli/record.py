@@ -119,7 +119,7 @@ def record(
             code = follow(watching, out, as_json=as_json, code=process.poll)
     if memray:
         _show_lines(file, as_json=as_json)
-    raise typer.Exit(code or (NOT_AS_DECLARED if observer.exit["code"] else code))
+    raise typer.Exit(code or (NOT_AS_DECLARED if observer.exit.code else code))
 
 
 def _name(command: list[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -126,7 +127,7 @@ def follow(
         try:
             watching.run(show.look, lambda: show.tick(observer.elapsed_s, observer.readings))
         finally:
-            observer.exit["code"] = code()
+            observer.exit = replace(observer.exit, code=code())
             folder = observer.write(out) if observer.readings else out
             last = watching.look() if observer.readings else None
             show.end(last, _told(watching, folder))
@@ -140,8 +141,8 @@ def _told(watching: Watch, folder: Path) -> str:
     lasted = f"{formatting.duration(observer.elapsed_s)} and {observer.readings} readings"
     if watching.breach:
         why = f"ended by a breach ({watching.breach})"
-    elif observer.exit["status"] == "exited":
-        known = observer.exit["code"]
+    elif observer.exit.status == "exited":
+        known = observer.exit.code
         why = f"the process has ended{'' if known is None else f' with code {known}'}"
     else:
         why = "the process still runs"
