@@ -11,6 +11,7 @@ import pandas as pd
 
 from resleak.captures import storage
 from resleak.captures.frames import Captures, gauges_of, traces
+from resleak.captures.names import safe_name
 from resleak.errors import ShareError
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def write(captures: Captures, kind: str, file: Path | None = None, name: str = "
         If none of the captures has gauges.
     """
     export, ending = FORMATS[kind]
-    target = file or Path(name + ending)
+    target = file or Path(safe_name(name + ending))
     try:
         export(captures, target)
     except OSError as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import html
 import json
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +20,9 @@ from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 from resleak.captures import raw, storage
 from resleak.captures.decode import trace as assemble
 from resleak.captures.frames import Capture, Captures
+from resleak.captures.locks import temporary_folder
 from resleak.captures.manifest import Manifest, described, now, session
+from resleak.captures.names import inside
 from resleak.captures.raw import Seen
 from resleak.errors import ScenarioError
 from resleak.harness.child import recorder, self_gauges
@@ -142,7 +143,7 @@ class Measured:
 
     def save(self, out: Path | str = "captures") -> Path:
         """Store it as a capture, for `resleak.load` and `resleak.compare`."""
-        folder = Path(out, self.name, _VARIANT, "gauges-01")
+        folder = inside(Path(out), self.name, _VARIANT, "gauges-01")
         with storage.writing(folder) as partial:
             storage.write_table(partial / "trace.parquet", self._columns, self._units)
             storage.write_manifest(partial, self.capture.manifest)
@@ -177,8 +178,8 @@ def measure(name: str = "work") -> Iterator[Measured]:
         ``for i in m.steps(200): ...`` within the block repeats; afterwards ``m.verdict``,
         ``m.frame`` and ``print(m)`` tell. Without repetition only the difference is known.
     """
-    with tempfile.TemporaryDirectory(prefix="resleak-") as folder:
-        made = Measured(name, Path(folder))
+    with temporary_folder() as folder:
+        made = Measured(name, folder)
         yield made
         made.after = _readings()
 

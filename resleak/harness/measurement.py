@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -14,6 +13,7 @@ from typing import Any
 
 from resleak.captures import source_paths, storage
 from resleak.captures.decode import inspection, launch, trace
+from resleak.captures.locks import temporary_folder
 from resleak.captures.manifest import Declared, Exit, Manifest, Versions, now
 from resleak.captures.raw import HANDLES, INSTRUMENTS, Seen
 from resleak.errors import CaptureError
@@ -52,10 +52,10 @@ def measure(job: Job, on_step: OnStep, stop: threading.Event) -> Path:
         If the run failed; what it recorded is kept in a folder marked ``.incomplete``.
     """
     with (
-        tempfile.TemporaryDirectory(prefix="resleak-", ignore_cleanup_errors=True) as workdir,
+        temporary_folder() as workdir,
         storage.writing(job.folder) as folder,
     ):
-        _measure(job, folder, Path(workdir), on_step, stop)
+        _measure(job, folder, workdir, on_step, stop)
     return job.folder
 
 

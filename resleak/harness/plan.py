@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from resleak.captures.manifest import session
+from resleak.captures.names import inside
 from resleak.captures.raw import INSTRUMENTS, Instrument
 from resleak.errors import MissingPackageError, PlatformError, ScenarioError
 from resleak.harness.spawn import describe
@@ -85,7 +86,7 @@ class Job:
     def folder(self) -> Path:
         """Where the capture will be."""
         name = f"{self.instrument}-{self.run:02d}"
-        return self.plan.out / str(self.plan.scenario["name"]) / self.called / name
+        return inside(self.plan.out, str(self.plan.scenario["name"]), self.called, name)
 
     @property
     def called(self) -> str:

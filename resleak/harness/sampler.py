@@ -12,6 +12,7 @@ import numpy as np
 
 from resleak.captures import storage
 from resleak.captures.manifest import Exit, Manifest, Phase, described, now, session
+from resleak.captures.names import inside
 from resleak.harness import process_gauges
 from resleak.harness.measurement import host
 from resleak.harness.throttle import Ration
@@ -217,9 +218,9 @@ class Observer:
         Path
             The folder above them.
         """
-        curves, folder = self.curves(), out / self.name
+        curves, folder = self.curves(), inside(out, self.name)
         for variant, curve in curves.items():
-            with storage.writing(folder / variant / "gauges-01") as partial:
+            with storage.writing(inside(folder, variant, "gauges-01")) as partial:
                 storage.write_table(partial / "trace.parquet", curve.columns(), _UNITS)
                 storage.write_manifest(partial, self.manifest(variant, curves))
         for earlier in folder.iterdir():

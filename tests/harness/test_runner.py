@@ -185,8 +185,8 @@ def test_failing_run_keeps_what_it_recorded(tmp_path: Path) -> None:
     """The trace up to the failure is kept in a folder that is marked incomplete."""
     with pytest.raises(CaptureError):
         measure(tmp_path, "def step(i):\n    if i == 50: raise ValueError")
-    kept = [f for f in storage.folders(tmp_path / "out") if f.name == "gauges-01.incomplete"]
-    trace = frames.Capture(kept[0]).trace
+    (kept,) = (f for f in storage.folders(tmp_path / "out") if ".incomplete-" in f.name)
+    trace = frames.Capture(kept).trace
     assert trace[trace["moment"] == "step"]["step"].max() == 50
 
 
@@ -324,8 +324,8 @@ def test_killed_runner_leaves_nothing_that_loads_or_runs(tmp_path: Path) -> None
     )
     root = Path(resleak.__file__).parent.parent
     runner = subprocess.Popen([sys.executable, "-c", code], cwd=root)
-    partial = tmp_path / "out" / "work" / "workload" / ".gauges-01.partial" / "trace.raw"
-    assert until(partial.exists)
+    pattern = ".gauges-01.incomplete-*/trace.raw"
+    assert until(lambda: bool([*(tmp_path / "out" / "work" / "workload").glob(pattern)]))
     runner.send_signal(signal.SIGKILL)
     runner.wait()
     assert until(lambda: not running(str(tmp_path)))

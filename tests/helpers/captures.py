@@ -49,6 +49,7 @@ def write(
             columns = {str(name): rows[name].to_numpy() for name in rows.columns}
             storage.write_table(partial / "trace.parquet", columns, {"fds": "descriptors"})
             manifest = Manifest(
+                session="made up",
                 scenario=Declared.parse(made.describe()),
                 variant=variant,
                 run=int(str(run)),

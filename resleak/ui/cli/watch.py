@@ -87,6 +87,8 @@ def watch(
     kept as captures in any case; `resleak judge DIR` judges them again.
     """
     from resleak.analysis import budgets, memray_file
+    from resleak.captures import storage
+    from resleak.captures.names import inside
     from resleak.harness import memray_attach as attaching
     from resleak.harness import process_gauges
 
@@ -102,7 +104,8 @@ def watch(
     title = f"{process.name}, process {pid}, watched from outside"
     observer = Observer(process, name, title, every)
     watching = Watch(observer, duration, tuple(stop_on or ()), limits)
-    code = follow(watching, out, as_json=as_json)
+    with storage.claimed(inside(out, name, what="--name")):
+        code = follow(watching, out, as_json=as_json)
     if attach is not None:
         file, seconds = out / name / "memray.bin", attach
         show_lines(
