@@ -55,7 +55,7 @@ def rows(one: Workload, looks: tuple[int, ...] = LOOKS, kept: Path = KEPT) -> It
         runs = captures.select(variant=variant)
         trace = frames.traces(runs)
         told = {**named, "variant": variant, "leaks": variant == "leaky", "runs": len(runs)}
-        done = min(run.manifest["steps"] for run in runs)
+        done = min(run.manifest.steps for run in runs)
         for look in (look for look in looks if look <= done):
             found = verdict(upto(trace, look), runs)
             kept = found["gauges"] if look in (SCORED, LOOKS[-1]) else _leaks(found["gauges"])

@@ -47,7 +47,7 @@ def _row(run: Capture) -> dict[str, Any]:
     steps = run.trace[(run.trace["phase"] == "steady") & (run.trace["moment"] == "step")]
     return {
         "variant": run.variant,
-        "clients": run.manifest["params"]["clients"],
+        "clients": run.manifest.params["clients"],
         "bursts": len(steps),
         "seconds": round(float(steps["t_s"].iloc[-1] - steps["t_s"].iloc[0]), 1),
         **{name: round(float(steps[name].median()), 4) for name in LATENCIES},

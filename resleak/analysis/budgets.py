@@ -189,7 +189,7 @@ def _reading(gauge: str, allowed: float, runs: list[Capture]) -> Iterator[dict[s
 
 
 def _long_enough(run: Capture, budget: Budget) -> bool:
-    lasted = [p["end_s"] - p["start_s"] for p in run.manifest["phases"] if p["name"] == "steady"]
+    lasted = [p.end_s - p.start_s for p in run.manifest.phases if p.name == "steady"]
     return float(sum(lasted)) >= budget.lasting_s
 
 

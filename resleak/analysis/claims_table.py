@@ -270,7 +270,7 @@ def _bounds(low: float, high: float, unit: str) -> str:
 
 def _place_of(captures: Iterable[frames.Capture]) -> Callable[[str], tuple[Any, ...]]:
     """Return a key that puts scenarios in the order of the seeds; those without one come last."""
-    seeds = {c.scenario: str(c.manifest["scenario"]["seed"]) for c in captures}
+    seeds = {c.scenario: c.manifest.scenario.seed for c in captures}
 
     def key(name: str) -> tuple[Any, ...]:
         document, rest = seeds[name][:3], seeds[name][3:].strip()

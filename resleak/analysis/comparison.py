@@ -136,7 +136,7 @@ def certificate(
 
 
 def _seeds(side: Captures) -> dict[int, Any]:
-    return {c.run: c.manifest["seed"] for c in side if c.instrument == "gauges"}
+    return {c.run: c.manifest.seed for c in side if c.instrument == "gauges"}
 
 
 def _row(gauge: Gauge, old: pd.Series, new: pd.Series, certified: Certificate) -> dict[str, Any]:

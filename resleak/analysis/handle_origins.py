@@ -181,7 +181,7 @@ def _waited(capture: Capture, unit: str) -> pd.DataFrame:
     listed = _listed(capture)
     steady = listed["created_phase"].eq("steady") & listed["by_collection"]
     rows = listed[steady & _is(listed["kind"], unit)]
-    return rows[FRAME].assign(per_step=1.0 / capture.manifest["steps"])
+    return rows[FRAME].assign(per_step=1.0 / capture.manifest.steps)
 
 
 def origins(captures: Iterable[Capture], gauges: pd.DataFrame) -> pd.DataFrame:

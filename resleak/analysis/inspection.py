@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -200,7 +200,7 @@ def inspected(captures: Captures) -> Culprits:
         return Culprits()
     run = runs[0]
     tables = {name: _table(run, name) for name in TABLES}
-    return Culprits(run.exit["status"], run.manifest.get("ending", {}), **tables)
+    return Culprits(run.exit.status, asdict(run.manifest.ending), **tables)
 
 
 def _table(run: Capture, name: str) -> pd.DataFrame:

@@ -31,7 +31,7 @@ def check(captures: Iterable[Capture]) -> pd.DataFrame:
         runs, and `allowed` the bound, both in `unit`.
     """
     runs = [c for c in captures if c.instrument == "gauges"]
-    limits = [Limit(**declared) for c in runs[:1] for declared in c.manifest["scenario"]["limits"]]
+    limits = [limit for c in runs[:1] for limit in c.manifest.scenario.limits]
     rows = [_check_one(limit, runs) for limit in limits]
     return pd.DataFrame(rows, columns=_COLUMNS)
 
@@ -71,7 +71,7 @@ def readings(limit: Limit, run: Capture, whole: bool = False) -> np.ndarray:
     array, shape (readings,)
         Empty if there are none; a single one for a rate, a time, a fact or a last reading.
     """
-    facts = {**run.manifest["facts"], **_times(run)}
+    facts = {**run.manifest.facts, **_times(run)}
     if limit.gauge in facts:
         return _array(facts[limit.gauge])
     if limit.gauge not in run.trace:
@@ -93,8 +93,8 @@ def measures(run: Capture) -> set[str]:
 
 
 def _times(run: Capture) -> dict[str, float | None]:
-    lasted = {p["name"]: p["end_s"] - p["start_s"] for p in run.manifest["phases"]}
-    return {"exit_s": run.exit["exit_s"], "cleanup_s": lasted.get("teardown")}
+    lasted = {p.name: p.end_s - p.start_s for p in run.manifest.phases}
+    return {"exit_s": run.exit.exit_s, "cleanup_s": lasted.get("teardown")}
 
 
 def _array(value: float | None) -> np.ndarray:

@@ -311,7 +311,7 @@ def _keep(
     last = Path(tempfile.gettempdir(), f"resleak-{secrets.token_hex(8)}", places[0].name)
     for folder in (*places, last):
         try:
-            with storage.writing(folder) as partial:
+            with storage.writing(folder, _is_ours) as partial:
                 stamps = _stamps(files)
                 computed = {**_SITES, **(answers or {})}
                 told = launch.any_program(files, partial, everything=everything, answers=computed)
@@ -323,6 +323,14 @@ def _keep(
             continue
         return folder
     raise StoreError(str(failed))
+
+
+def _is_ours(folder: Path, _place: Path) -> bool:
+    """Return True if a folder holds the tables of a memray file, of any version."""
+    try:
+        return isinstance(_read(folder, _FACTS).get("schema"), int)
+    except StoreError:
+        return False
 
 
 def _stamps(files: Sequence[Path]) -> list[list[Any]]:

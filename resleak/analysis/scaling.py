@@ -50,7 +50,7 @@ def check(captures: Iterable[Capture]) -> pd.DataFrame:
         at the smallest and the largest size.
     """
     runs = [c for c in captures if c.instrument == "gauges"]
-    declared = [Sweep(**one) for c in runs[:1] for one in c.manifest["scenario"]["sweeps"]]
+    declared = [sweep for c in runs[:1] for sweep in c.manifest.scenario.sweeps]
     rows = [asdict(judge(sweep, [points(sweep, run) for run in runs])) for sweep in declared]
     return pd.DataFrame(rows, columns=_COLUMNS)
 

@@ -324,7 +324,7 @@ def judge(captures: Captures, control: Captures | None = None) -> ScenarioVerdic
     if control is not None:
         gauges = growth.calibrated(gauges, traces(control))
     frame = growth.judge(traces(measured), gauges)
-    scenario = captures[0].manifest["scenario"]
+    scenario = captures[0].manifest.scenario.to_json()
     judged = {
         name: _judge_variant(captures.select(variant=name), frame) for name in measured.variants
     }
@@ -333,7 +333,7 @@ def judge(captures: Captures, control: Captures | None = None) -> ScenarioVerdic
 
 def _judge_variant(captures: Captures, frame: pd.DataFrame) -> VariantVerdict:
     measured, profiled = captures.select(instrument="gauges"), captures.select(instrument="memray")
-    scenario, name = measured[0].manifest["scenario"], measured[0].variant
+    scenario, name = measured[0].manifest.scenario.to_json(), measured[0].variant
     gauges = frame[frame["variant"] == name].reset_index(drop=True)
     origins = handle_origins.origins(captures, gauges)
     named = handle_origins.named(origins)
@@ -344,7 +344,7 @@ def _judge_variant(captures: Captures, frame: pd.DataFrame) -> VariantVerdict:
         sweeps=scaling.check(measured),
         sites=stacks.sites(profiled) if profiled else pd.DataFrame(),
         origins=origins,
-        exits=[c.exit for c in measured],
+        exits=[c.exit.to_json() for c in measured],
         evidence=_evidence(scenario, frame),
         expect=scenario["variants"].get(name, {}).get("expect", {}),
         culprits=inspected(captures),

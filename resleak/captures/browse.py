@@ -43,7 +43,7 @@ class Side:
     @property
     def made(self) -> str:
         """When the first of them was made, to the minute; empty where nothing is known."""
-        begun = sorted(str(one.manifest.get("started", "")) for one in self.captures)[0]
+        begun = min(one.manifest.started for one in self.captures)
         try:
             return f"{datetime.fromisoformat(begun):%Y-%m-%d %H:%M}"
         except ValueError:
@@ -53,8 +53,8 @@ class Side:
     def versions(self) -> str:
         """Python, and the revision of what was measured."""
         first = self.captures[0].manifest
-        python, revision = first["versions"].get("python", ""), str(first.get("git") or "")
-        return " ".join(filter(None, (f"Python {python}" if python else "", revision)))
+        python = first.versions.python
+        return " ".join(filter(None, (f"Python {python}" if python else "", first.git)))
 
     def __str__(self) -> str:
         runs = len(self.runs)
@@ -110,7 +110,7 @@ def shelf(*roots: Path | str) -> Shelf:
                 problems.append(str(error))
                 continue
             if capture.complete:
-                groups[folder.parent, str(capture.manifest.get("session", ""))].append(capture)
+                groups[folder.parent, capture.manifest.session].append(capture)
         if not groups:
             problems.append(f"there is no complete capture in {root}")
         sides[root] = [Side(_ordered(group), str(root)) for group in groups.values()]

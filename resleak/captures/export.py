@@ -11,6 +11,7 @@ import pandas as pd
 
 from resleak.captures import storage
 from resleak.captures.frames import Captures, gauges_of, traces
+from resleak.captures.names import safe_name
 from resleak.errors import ShareError
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def write(captures: Captures, kind: str, file: Path | None = None, name: str = "
         If none of the captures has gauges.
     """
     export, ending = FORMATS[kind]
-    target = file or Path(name + ending)
+    target = file or Path(safe_name(name + ending))
     try:
         export(captures, target)
     except OSError as error:
@@ -120,9 +121,9 @@ class _Readings:
     def _started(self, frame: pd.DataFrame) -> pd.Series:
         """Return when the run of each row began, in seconds of the epoch; 0 where nobody knows."""
         began = {
-            (c.variant, c.run): datetime.fromisoformat(c.manifest["started"]).timestamp()
+            (c.variant, c.run): datetime.fromisoformat(c.manifest.started).timestamp()
             for c in self._captures
-            if c.manifest.get("started")
+            if c.manifest.started
         }
         runs = zip(frame["variant"], frame["run"], strict=True)
         return pd.Series([began.get(run, 0.0) for run in runs], frame.index)

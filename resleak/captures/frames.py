@@ -5,38 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, overload
+from typing import overload
 
 import pandas as pd
 
 from resleak import formatting
 from resleak.captures import storage
+from resleak.captures.manifest import Exit, Manifest
+from resleak.captures.raw import INSTRUMENTS
 from resleak.errors import StoreError
 from resleak.workload.gauges import BUILTIN, MEASURES, Gauge
 
 #: What is shown of several captures, and of how many variants at most.
 _HEAD = ("scenario", "variant", "runs", "stacks", "steps", "ended", "made")
 _MOST_ROWS = 40
-
-
-#: What is read of each table; a capture by another version, or somebody else's, may lack some.
-_COLUMNS = {
-    "trace": ("t_s", "step", "block", "phase", "moment"),
-    "stacks": ("node", "parent", "function", "file", "line", "studied"),
-    "live": ("mark", "step", "phase", "node", "thread", "allocator", "bytes", "count"),
-    "marks": ("mark", "step", "phase"),
-    "handles": (
-        *("handle", "kind", "target", "deleted", "node", "thread", "created_step"),
-        *("created_phase", "closed_step", "closed_phase", "by_collection", "first_mark"),
-        "gone_mark",
-    ),
-    "exit": ("what", "name", "daemon", "holds", "state", "at", "waits_in", "made_at", "seconds"),
-    "stalls": ("kind", "at", "waits_in", "loop", "share", "longest_s"),
-    "locks": ("thread", "at", "holder", "taken_at", "deadlock", "seconds"),
-    "lost": ("kind", "name", "amount", "unit"),
-    "retention": ("type", "count", "per_step", "path", "share", "samples"),
-    "cycles": ("cycle", "per_step", "objects", "holds", "made_of"),
-}
 
 
 class Capture:
@@ -49,8 +31,8 @@ class Capture:
 
     Attributes
     ----------
-    manifest : dict
-        Everything about the run but its tables.
+    manifest : resleak.captures.manifest.Manifest
+        Everything about the run except its tables.
 
     Raises
     ------
@@ -63,7 +45,7 @@ class Capture:
         self.manifest = storage.read_manifest(self.path)
 
     @classmethod
-    def live(cls, manifest: dict[str, Any], trace: pd.DataFrame) -> Capture:
+    def live(cls, manifest: Manifest, trace: pd.DataFrame) -> Capture:
         """Return a capture that is still being made: it looks like one that was stored."""
         made = cls.__new__(cls)
         made.path, made.manifest = Path(), manifest
@@ -81,58 +63,56 @@ class Capture:
         return f"{self.scenario} {self.variant}, {self.instrument}, run {self.run}"
 
     def _told(self) -> list[tuple[str, str]]:
-        about, ended = self.manifest, self.exit
-        params = ", ".join(f"{k} = {v!r}" for k, v in about.get("params", {}).items())
-        host = about.get("host", {})
-        packages = about["versions"].get("packages", {}).items()
+        about, end = self.manifest, self.exit
+        packages = about.versions.packages.items()
         rows = {
-            "steps": f"{about['steps']} after {about.get('warmup', 0)} to warm up",
-            "ended": f"{ended['status']} in {ended['phase']}, code {ended['code']}",
-            "made": f"{about.get('started', '')} {'' if self.complete else '(not complete)'}",
-            "seed": str(about["seed"]),
-            "parameters": params,
-            "Python": " ".join([about["versions"]["python"], *(f"{k} {v}" for k, v in packages)]),
+            "steps": f"{about.steps} after {about.warmup} to warm up",
+            "ended": f"{end.status} in {end.phase}, code {end.code}",
+            "made": f"{about.started} {'' if self.complete else '(not complete)'}",
+            "seed": str(about.seed),
+            "parameters": ", ".join(f"{k} = {v!r}" for k, v in about.params.items()),
+            "Python": " ".join([about.versions.python, *(f"{k} {v}" for k, v in packages)]),
             "host": " ".join(
-                str(host[key]) for key in ("system", "machine", "libc") if key in host
+                str(about.host[key]) for key in ("system", "machine", "libc") if key in about.host
             ),
-            "revision": str(about.get("git", "")),
+            "revision": about.git,
         }
         return [(name, told) for name, told in rows.items() if told.strip()]
 
     @property
     def scenario(self) -> str:
         """The scenario's name."""
-        return str(self.manifest["scenario"]["name"])
+        return self.manifest.scenario.name
 
     @property
     def variant(self) -> str:
         """The variant's name."""
-        return str(self.manifest["variant"])
+        return self.manifest.variant
 
     @property
     def instrument(self) -> str:
         """``gauges``, ``memray``, ``handles`` or ``forensics``."""
-        return str(self.manifest["instrument"])
+        return self.manifest.instrument
 
     @property
     def run(self) -> int:
         """The number of this run among its replicates."""
-        return int(self.manifest["run"])
+        return self.manifest.run
 
     @property
     def per(self) -> str:
         """What its steps are: ``step``, ``s`` (seconds) or ``request``."""
-        return str(self.manifest.get("per", "step"))
+        return self.manifest.per
 
     @property
     def complete(self) -> bool:
         """Whether the run ended, by itself or at its deadline, and was stored whole."""
-        return bool(self.manifest["status"] == "complete")
+        return self.manifest.is_complete
 
     @property
-    def exit(self) -> dict[str, Any]:
+    def exit(self) -> Exit:
         """How the process ended: status, phase, code, exit_s, stacks."""
-        return dict(self.manifest["exit"])
+        return self.manifest.exit
 
     def table(self, name: str) -> pd.DataFrame:
         """Read one table.
@@ -155,7 +135,11 @@ class Capture:
             If the table is missing, damaged, or lacks columns that this version reads.
         """
         table = storage.read_frame(self.path / f"{name}.parquet")
-        lacking = [column for column in _COLUMNS.get(name, ()) if column not in table.columns]
+        lacking = [
+            column
+            for column in INSTRUMENTS[self.instrument].tables.get(name, ())
+            if column not in table.columns
+        ]
         if lacking:
             where = f"{self.path.name}/{name}.parquet of {self.scenario} {self.variant}"
             raise StoreError(f"{where} has no {', '.join(lacking)}; capture the variant again")
@@ -213,9 +197,9 @@ class Captures(Sequence[Capture]):
                 *names,
                 sum(one.instrument == "gauges" for one in group),
                 "yes" if any(one.instrument == "memray" for one in group) else "no",
-                group[0].manifest["steps"],
-                ", ".join(dict.fromkeys(one.exit["status"] for one in group)),
-                str(group[0].manifest.get("started", ""))[:10],
+                group[0].manifest.steps,
+                ", ".join(dict.fromkeys(one.exit.status for one in group)),
+                group[0].manifest.started[:10],
             )
             for names, group in groups.items()
         ]
@@ -238,7 +222,7 @@ class Captures(Sequence[Capture]):
     def variants(self) -> list[str]:
         """The variants, in the order in which the scenario declares them."""
         present = dict.fromkeys(c.variant for c in self)
-        declared = [v for c in self[:1] for v in c.manifest["scenario"]["variants"]]
+        declared = [v for c in self[:1] for v in c.manifest.scenario.variants]
         return [v for v in declared if v in present] or list(present)
 
     @property
@@ -250,10 +234,10 @@ class Captures(Sequence[Capture]):
                 "variant": [c.variant for c in self],
                 "instrument": [c.instrument for c in self],
                 "run": [c.run for c in self],
-                "seed": [c.manifest["seed"] for c in self],
-                "steps": [c.manifest["steps"] for c in self],
-                "exit": [c.exit["status"] for c in self],
-                "python": [c.manifest["versions"]["python"] for c in self],
+                "seed": [c.manifest.seed for c in self],
+                "steps": [c.manifest.steps for c in self],
+                "exit": [c.exit.status for c in self],
+                "python": [c.manifest.versions.python for c in self],
                 "path": [str(c.path) for c in self],
             }
         )
@@ -305,8 +289,6 @@ def traces(captures: Iterable[Capture]) -> pd.DataFrame:
 def gauges_of(captures: Iterable[Capture]) -> dict[str, Gauge]:
     """Return the gauges that can be judged in these captures: built-in ones and their own."""
     own = {
-        declared["name"]: Gauge(**declared)
-        for capture in captures
-        for declared in capture.manifest["scenario"]["own_gauges"]
+        gauge.name: gauge for capture in captures for gauge in capture.manifest.scenario.own_gauges
     }
     return {**BUILTIN, **MEASURES, **own}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from resleak.captures import profiler_logs, report_archive, storage
 from resleak.captures.frames import Capture, Captures
+from resleak.captures.raw import INSTRUMENTS
 from resleak.errors import StoreError
 
 
@@ -45,11 +46,11 @@ def load(path: Path | str) -> Captures:
         raise StoreError(f"there is no complete capture in {path}: {reason}")
     for problem in problems:
         warnings.warn(f"left out: {problem}", stacklevel=2)
-    order = {"gauges": 0, "memray": 1, "handles": 2, "forensics": 3}
-    found.sort(key=lambda c: (c.scenario, _place(c), order.get(c.instrument, 3), c.run))
+    order = list(INSTRUMENTS)
+    found.sort(key=lambda c: (c.scenario, _place(c), order.index(c.instrument), c.run))
     return Captures(found)
 
 
 def _place(capture: Capture) -> int:
-    declared = list(capture.manifest["scenario"]["variants"])
+    declared = list(capture.manifest.scenario.variants)
     return declared.index(capture.variant) if capture.variant in declared else len(declared)

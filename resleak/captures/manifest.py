@@ -1,14 +1,246 @@
-"""What a capture says of itself that no scenario was run for: of what is watched, here or read."""
+"""The manifest of a capture: everything about a run except its tables."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from resleak.captures import storage
-from resleak.captures.raw import Seen
-from resleak.workload.scenario import Scenario
+from resleak.captures import untrusted
+from resleak.captures.raw import INSTRUMENTS, Seen
+from resleak.workload.gauges import Gauge
+from resleak.workload.scenario import Limit, Scenario, Sweep
+
+#: Version of the layout of captures; a reader refuses any other.
+SCHEMA = 1
+#: Keys that only some manifests have: they are written where they say something.
+_OPTIONAL = ("planted_per_step", "ending", "integrity")
+
+
+@dataclass(frozen=True)
+class DeclaredVariant:
+    """A variant of a scenario: a line for people, expected symptoms, parameters that differ."""
+
+    what: str = ""
+    expect: dict[str, str] = field(default_factory=dict)
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What a scenario's file declares: the fields of `Scenario.describe`."""
+
+    name: str
+    variants: dict[str, DeclaredVariant]
+    own_gauges: tuple[Gauge, ...]
+    limits: tuple[Limit, ...]
+    sweeps: tuple[Sweep, ...]
+    system: str = ""
+    title: str = ""
+    doc: str = ""
+    seed: str = ""
+    claim: str = ""
+    symptoms: dict[str, str] = field(default_factory=dict)
+    outcome: str | None = None
+    fix: str | None = None
+    control: str = "threads"
+    steps: int = 0
+    warmup: int = 0
+    block: int = 1
+    params: dict[str, Any] = field(default_factory=dict)
+    deadline_s: float = 60.0
+    exit_deadline_s: float = 10.0
+    rlimits: dict[str, int] = field(default_factory=dict)
+    extra: str = ""
+    stacks: bool = True
+    soak: dict[str, Any] = field(default_factory=dict)
+    gauges: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    audit: bool = False
+
+    @classmethod
+    def parse(cls, value: Mapping[str, Any]) -> Declared:
+        """Return checked fields, or raise ValueError."""
+        declared: Declared = untrusted.build(cls, dict(value))
+        return declared
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values, as `parse` takes them."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A phase of a run, with the seconds of its start and its end."""
+
+    name: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True)
+class Mark:
+    """The quiet end of a block, marked in the stream of allocations."""
+
+    mark: int
+    step: int
+    phase: str
+    t_s: float | None = None
+    rss_bytes: float | None = None
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a process ended.
+
+    Attributes
+    ----------
+    status : str
+        ``exited``, ``hung`` (did not end after its load), ``deadline`` (did not finish its load),
+        ``memory`` (went over the memory limit), ``crashed``, ``failed`` or ``running``.
+    phase : str
+        The last phase that began.
+    code : int or None
+        Exit code; negative for a signal, None while the process runs.
+    exit_s : float or None
+        Seconds from the end of the load to the end of the process.
+    stacks : tuple of str
+        Call stacks of the threads that were left.
+    error, line : str
+        What a failed run raised, and the line of the studied file; else empty.
+    """
+
+    status: str = "running"
+    phase: str = "steady"
+    code: int | None = None
+    exit_s: float | None = None
+    stacks: tuple[str, ...] = ()
+    error: str = ""
+    line: str = ""
+
+    @classmethod
+    def of(cls, seen: Seen, stacks: list[str], failure: Mapping[str, str]) -> Exit:
+        """Return how a measured process ended."""
+        stopping = seen.began("teardown")
+        exit_s = None if stopping is None else round(seen.ended_s - stopping, 4)
+        return cls(seen.status, seen.phase, seen.code, exit_s, tuple(stacks), **failure)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values; without a failure, nothing is said of one."""
+        return {k: v for k, v in asdict(self).items() if v or k not in ("error", "line")}
+
+
+@dataclass(frozen=True)
+class Versions:
+    """Version of Python, its implementation, and versions by package."""
+
+    python: str = ""
+    implementation: str = ""
+    packages: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How the end of an inspected process came about, and the thread that forced it."""
+
+    by: str = ""
+    thread: str = ""
+    at: str = ""
+    made_at: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """Everything about a run except its tables.
+
+    Attributes
+    ----------
+    scenario : Declared
+        What the scenario's file declares.
+    variant, instrument : str
+        The variant that ran, and one of `resleak.captures.raw.INSTRUMENTS`.
+    run, seed : int
+        Number among the replicates, and the seed of its randomness.
+    status : str
+        ``complete`` or ``incomplete``.
+    session : str
+        Captures of two sessions are never mixed.
+    started : str
+        Time of the start, ISO 8601; empty if unknown.
+    per : str
+        Unit of a step: ``step``, ``s`` (seconds) or ``request``.
+    steps, warmup, block : int
+        Measured steps, steps before them, steps between two collections.
+    phases, marks : tuple
+        Phases of the run, and marks in its stream of allocations.
+    exit : Exit
+        How the process ended.
+    params, env, host, facts : dict
+        Parameters of the run, environment variables set for it, the machine, counted facts.
+    digest : str
+        Digest of the workload's code without texts; empty if unknown.
+    planted_per_step : float
+        Bytes leaked on purpose with each step.
+    """
+
+    schema: int = SCHEMA
+    status: str = "complete"
+    session: str = ""
+    started: str = ""
+    scenario: Declared
+    variant: str
+    instrument: str = "gauges"
+    run: int = 1
+    per: str = "step"
+    seed: int = 0
+    params: dict[str, Any] = field(default_factory=dict)
+    steps: int = 0
+    warmup: int = 0
+    block: int = 1
+    planted_per_step: float = 0.0
+    phases: tuple[Phase, ...] = ()
+    marks: tuple[Mark, ...] = ()
+    exit: Exit = field(default_factory=Exit)
+    versions: Versions = field(default_factory=Versions)
+    host: dict[str, str | int] = field(default_factory=dict)
+    git: str = ""
+    digest: str = ""
+    env: dict[str, str] = field(default_factory=dict)
+    rlimits: dict[str, int] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    facts: dict[str, float | None] = field(default_factory=dict)
+    ending: Ending = field(default_factory=Ending)
+    integrity: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.instrument not in INSTRUMENTS:
+            raise ValueError(f"there is no instrument {self.instrument[:40]!r}")
+
+    @classmethod
+    def parse(cls, value: Any) -> Manifest:
+        """Return the manifest of parsed JSON, or raise ValueError."""
+        schema = value.get("schema") if isinstance(value, dict) else None
+        if schema != SCHEMA:
+            raise ValueError(f"has schema {str(schema)[:40]}; this version reads schema {SCHEMA}")
+        manifest: Manifest = untrusted.build(cls, value)
+        return manifest
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values, as `parse` takes them."""
+        value = asdict(self) | {"exit": self.exit.to_json()}
+        empty = {name for name in _OPTIONAL if getattr(self, name) in ({}, 0.0, Ending())}
+        return {name: item for name, item in value.items() if name not in empty}
+
+    @property
+    def is_complete(self) -> bool:
+        """True if the run ended, by itself or at its deadline, and was stored whole."""
+        return self.status == "complete"
+
+    @property
+    def folder(self) -> str:
+        """Name of the capture's folder, such as ``gauges-01``."""
+        return f"{self.instrument}-{self.run:02d}"
 
 
 def session() -> str:
@@ -21,83 +253,14 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def running() -> dict[str, Any]:
-    """Return what is known of the end of a process that goes on."""
-    return {"status": "running", "phase": "steady", "code": None, "exit_s": None, "stacks": []}
+def described(name: str, title: str, variants: Mapping[str, str]) -> Declared:
+    """Return the declaration of captures without a scenario: every gauge is evidence.
 
-
-def described(name: str, title: str, variants: Mapping[str, str]) -> dict[str, Any]:
-    """Return what a scenario would say: nothing is claimed, every gauge is evidence.
-
-    Parameters
-    ----------
-    name, title : str
-        What the captures are called, and a line for people.
-    variants : mapping of str to str
-        A line for each variant by its name.
+    `variants` has a line for people by name.
     """
-    made = Scenario(stacks=False)
-    made.name, made.title = name, title
-    for variant in variants:
-        made.variant(variant)(_works_by_itself)
-    told = made.describe()
-    for variant, what in variants.items():
-        told["variants"][variant]["what"] = what
-    return told
-
-
-def manifest(scenario: Mapping[str, Any], variant: str, **known: Any) -> dict[str, Any]:
-    """Return a manifest of one run with the gauges.
-
-    Parameters
-    ----------
-    scenario : mapping
-        Of `described`.
-    variant : str
-        One of its variants.
-    **known
-        What is known besides, such as ``per``, ``steps``, ``phases``, ``exit``.
-    """
-    return {
-        "schema": storage.SCHEMA,
-        "status": "complete",
-        "session": "",
-        "scenario": scenario,
-        "variant": variant,
-        "instrument": "gauges",
-        "per": "step",
-        "run": 1,
-        "seed": 0,
-        "params": {},
-        "steps": 0,
-        "warmup": 0,
-        "block": 1,
-        "phases": [],
-        "marks": [],
-        "exit": running(),
-        "versions": {"python": "", "implementation": "", "packages": {}},
-        "host": {},
-        "git": "",
-        "env": {},
-        "rlimits": {},
-        "missing": [],
-        "facts": {},
-        **known,
-    }
-
-
-def _works_by_itself() -> None:
-    """Stand for a step."""
-
-
-def manifest_exit(seen: Seen, stacks: list[str], failure: dict[str, Any]) -> dict[str, Any]:
-    """Return the manifest's record of how the process ended."""
-    stopping = seen.began("teardown")
-    return {
-        "status": seen.status,
-        "phase": seen.phase,
-        "code": seen.code,
-        "exit_s": None if stopping is None else round(seen.ended_s - stopping, 4),
-        "stacks": stacks,
-        **failure,
-    }
+    named = {variant: DeclaredVariant(what) for variant, what in variants.items()}
+    default = Scenario(stacks=False)
+    default.name, default.title = name, title
+    declared = Declared.parse(default.describe() | {"variants": {}})
+    declared.variants.update(named)
+    return declared

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from resleak.captures.frames import Capture, Captures
-from resleak.captures.manifest import described, manifest
+from resleak.captures.manifest import Declared, Manifest, described
 from resleak.errors import StoreError
 
 #: Both write mebibytes, whatever they call them.
@@ -96,7 +96,7 @@ def _reading(
         raise StoreError(f"line {number} of {path.name} is damaged: it has no reading") from None
 
 
-def _capture(told: dict[str, object], name: str, rows: list[tuple[float, float]]) -> Capture:
+def _capture(declared: Declared, name: str, rows: list[tuple[float, float]]) -> Capture:
     t_s, rss = np.array(rows).T
     trace = pd.DataFrame(
         {
@@ -109,4 +109,4 @@ def _capture(told: dict[str, object], name: str, rows: list[tuple[float, float]]
         }
     )
     trace.attrs["units"] = {"t_s": "s", "step": "s", "rss": "B"}
-    return Capture.live(manifest(told, name, per="s", steps=len(rows)), trace)
+    return Capture.live(Manifest(scenario=declared, variant=name, per="s", steps=len(rows)), trace)

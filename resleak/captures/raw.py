@@ -6,6 +6,7 @@ File names and layouts of what a run writes before it is decoded; standard libra
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 PHASES = ("start", "setup", "warmup", "steady", "settle", "teardown", "exit")
@@ -20,6 +21,91 @@ HANDLES = "handles.jsonl"
 JOURNAL_HEADER = struct.Struct("<QQ")
 #: Size of each half of the inspection journal, bytes.
 JOURNAL_HALF = 1024**2
+
+
+_STACKS = ("node", "parent", "function", "file", "line", "studied")
+_MARKS = ("mark", "step", "phase")
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """A way to observe a process; one per process.
+
+    Attributes
+    ----------
+    tables : mapping of str to tuple of str
+        Columns that this version reads, by table.
+    decoder : str
+        Module of `resleak.captures.decode` that makes the tables.
+    package, system : str
+        What it needs: a package in the measured process, a value of `sys.platform`.
+    is_replicated : bool
+        One run per replicate; else one per variant.
+    slowdown : float
+        Factor by which deadlines are stretched.
+    """
+
+    name: str
+    tables: Mapping[str, tuple[str, ...]]
+    decoder: str
+    package: str = ""
+    system: str = ""
+    is_replicated: bool = False
+    slowdown: float = 1.0
+
+
+#: Every instrument by name, in the order in which its captures are run, loaded and shown.
+INSTRUMENTS = {
+    instrument.name: instrument
+    for instrument in (
+        Instrument(
+            "gauges",
+            {"trace": ("t_s", "step", "block", "phase", "moment")},
+            decoder="trace",
+            is_replicated=True,
+        ),
+        Instrument(
+            "memray",
+            {
+                "stacks": _STACKS,
+                "marks": _MARKS,
+                "live": (*_MARKS, "node", "thread", "allocator", "bytes", "count"),
+            },
+            decoder="memray",
+            package="memray",
+            slowdown=8.0,  # it slows Python 1.9 to 7 times
+        ),
+        Instrument(
+            "handles",
+            {
+                "stacks": _STACKS,
+                "marks": _MARKS,
+                "handles": (
+                    *("handle", "kind", "target", "deleted", "node", "thread", "created_step"),
+                    *("created_phase", "closed_step", "closed_phase", "by_collection"),
+                    *("first_mark", "gone_mark"),
+                ),
+            },
+            decoder="handles",
+            system="linux",
+        ),
+        Instrument(
+            "forensics",
+            {
+                "exit": (
+                    *("what", "name", "daemon", "holds", "state", "at", "waits_in", "made_at"),
+                    "seconds",
+                ),
+                "stalls": ("kind", "at", "waits_in", "loop", "share", "longest_s"),
+                "locks": ("thread", "at", "holder", "taken_at", "deadlock", "seconds"),
+                "lost": ("kind", "name", "amount", "unit"),
+                "retention": ("type", "count", "per_step", "path", "share", "samples"),
+                "cycles": ("cycle", "per_step", "objects", "holds", "made_of"),
+            },
+            decoder="inspection",
+        ),
+    )
+}
 
 
 @dataclass

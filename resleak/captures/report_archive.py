@@ -10,12 +10,14 @@ import re
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import cache
 from html import escape
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from resleak.captures import storage
+from resleak.captures.raw import INSTRUMENTS
 from resleak.errors import StoreError
 
 TYPE = "application/x-xz"
@@ -143,9 +145,9 @@ def _grouped(folders: Iterable[Path]) -> list[list[Path]]:
     """Return folders by scenario and instrument: gauges before all that needs more room."""
     groups: dict[tuple[bool, str, str], list[Path]] = {}
     for folder in folders:
-        told = storage.read_manifest(folder)
-        instrument = str(told["instrument"])
-        key = (instrument != "gauges", str(told["scenario"]["name"]), instrument)
+        manifest = storage.read_manifest(folder)
+        instrument = manifest.instrument
+        key = (instrument != next(iter(INSTRUMENTS)), manifest.scenario.name, instrument)
         groups.setdefault(key, []).append(folder)
     return [groups[key] for key in sorted(groups, key=lambda key: key[0])]
 
@@ -164,10 +166,9 @@ def _tar(folders: Iterable[Path], clean: Callable[[str], str]) -> bytes:
 
 def _files(folder: Path, clean: Callable[[str], str]) -> Iterator[tuple[str, bytes]]:
     manifest = storage.read_manifest(folder)
-    told = manifest["scenario"]["name"], manifest["variant"], folder.name
-    inside = "/".join(re.sub(r"[^\w./+-]", "_", str(part)) for part in told)
-    manifest["env"] = {}
-    text = json.dumps(_cleaned(manifest, clean), ensure_ascii=False)
+    names = manifest.scenario.name, manifest.variant, folder.name
+    inside = "/".join(re.sub(r"[^\w./+-]", "_", name) for name in names)
+    text = json.dumps(_cleaned(replace(manifest, env={}).to_json(), clean), ensure_ascii=False)
     yield f"{inside}/{storage.MANIFEST}", text.encode()
     for path in sorted(folder.glob("*.parquet")):
         yield f"{inside}/{path.name}", storage.uncompressed(path, clean)

@@ -133,7 +133,7 @@ class Bench:
         """
         decided = _kept(self.out / name, self.steps, self.runs) or ()
         runs = sum(one.instrument == "gauges" for one in decided) or self.runs
-        steps = decided[0].manifest["steps"] if decided else self.steps
+        steps = decided[0].manifest.steps if decided else self.steps
         return self._measured(name, steps, runs, self.out / "lines", lines=True).blamed()
 
     def ask(self, name: str) -> bool | None:
@@ -141,7 +141,7 @@ class Bench:
         try:
             found = self._measured(name, self.steps, self.runs)
             if self._leaks(found) is None:
-                steps = 2 * int(found.captures[0].manifest["steps"])
+                steps = 2 * found.captures[0].manifest.steps
                 found = self._measured(name, steps, 2 * self.runs)
         except ResleakError as error:
             self._add(Tried(name, _BROKEN, str(error)))
@@ -365,9 +365,9 @@ def _bench(
 def _kept(folder: Path, steps: int | None, runs: int) -> Captures | None:
     """Return the captures of an earlier call, if there are as many and as long, or more."""
     manifests = {path: read_manifest(path) for path in folders(folder)}
-    whole = {path: one for path, one in manifests.items() if one["status"] == "complete"}
-    measured = [one for one in whole.values() if one["instrument"] == "gauges"]
-    if len(measured) < runs or any(one["steps"] < (steps or 0) for one in measured):
+    whole = {path: one for path, one in manifests.items() if one.is_complete}
+    measured = [one for one in whole.values() if one.instrument == "gauges"]
+    if len(measured) < runs or any(one.steps < (steps or 0) for one in measured):
         return None
     return Captures(Capture(path) for path in sorted(whole))
 

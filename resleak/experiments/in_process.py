@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import html
 import json
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +20,9 @@ from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 from resleak.captures import raw, storage
 from resleak.captures.decode import trace as assemble
 from resleak.captures.frames import Capture, Captures
-from resleak.captures.manifest import described, manifest, now, session
+from resleak.captures.locks import temporary_folder
+from resleak.captures.manifest import Manifest, described, now, session
+from resleak.captures.names import inside
 from resleak.captures.raw import Seen
 from resleak.errors import ScenarioError
 from resleak.harness.child import recorder, self_gauges
@@ -104,13 +105,16 @@ class Measured:
         trace = pd.DataFrame(self._columns)
         trace.attrs["units"] = self._units
         what = described(self.name, self.name, {_VARIANT: "in the process it was asked from"})
-        known: dict[str, Any] = {
-            "session": self._session,
-            "started": self._began,
-            "steps": len(trace),
-        }
-        known |= {"host": host(), "missing": gauges.missing(set(self._columns))}
-        return Capture.live(manifest(what, _VARIANT, **known), trace)
+        manifest = Manifest(
+            scenario=what,
+            variant=_VARIANT,
+            session=self._session,
+            started=self._began,
+            steps=len(trace),
+            host=host(),
+            missing=tuple(gauges.missing(set(self._columns))),
+        )
+        return Capture.live(manifest, trace)
 
     @cached_property
     def judgement(self) -> ScenarioVerdict:
@@ -139,10 +143,10 @@ class Measured:
 
     def save(self, out: Path | str = "captures") -> Path:
         """Store it as a capture, for `resleak.load` and `resleak.compare`."""
-        folder = Path(out, self.name, _VARIANT, "gauges-01")
+        folder = inside(Path(out), self.name, _VARIANT, "gauges-01")
         with storage.writing(folder) as partial:
             storage.write_table(partial / "trace.parquet", self._columns, self._units)
-            storage.write_json(partial / storage.MANIFEST, self.capture.manifest)
+            storage.write_manifest(partial, self.capture.manifest)
         return folder
 
     def __str__(self) -> str:
@@ -174,8 +178,8 @@ def measure(name: str = "work") -> Iterator[Measured]:
         ``for i in m.steps(200): ...`` within the block repeats; afterwards ``m.verdict``,
         ``m.frame`` and ``print(m)`` tell. Without repetition only the difference is known.
     """
-    with tempfile.TemporaryDirectory(prefix="resleak-") as folder:
-        made = Measured(name, Path(folder))
+    with temporary_folder() as folder:
+        made = Measured(name, folder)
         yield made
         made.after = _readings()
 

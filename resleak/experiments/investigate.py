@@ -205,7 +205,7 @@ def investigate(
         deadline_s=deadline_s, progress=progress, stop=stop, stacks=lines,
     )  # fmt: skip
     found = investigated(Captures(Capture(folder) for folder in folders))
-    if lines and "memray" not in found.captures[0].manifest["versions"]["packages"]:
+    if lines and "memray" not in found.captures[0].manifest.versions.packages:
         which = python or sys.executable
         warnings.warn(f"no line: {which} lacks memray; pip install it there", stacklevel=2)
     return found
@@ -245,7 +245,7 @@ def _advice(found: Investigation) -> Iterator[str]:
     if leaks & {"rss", "uss"} and not leaks & {"heap", "native", "blocks"}:
         yield "Resident memory climbs, live blocks do not: fragmentation, or memory mapped outside."
     if "inconclusive" in words.values() and not leaks:
-        steps = 2 * int(found.captures[0].manifest["steps"])
+        steps = 2 * found.captures[0].manifest.steps
         yield f"Not decided: run longer, with --steps {steps}, or more often, with --runs 5."
     if found.judgement.ok:
         yield "If it still grows in service, this step does not do what the service does."

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from resleak import formatting
@@ -13,6 +11,7 @@ from resleak.analysis import verdicts
 from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 from resleak.captures import load
 from resleak.captures.frames import Captures
+from resleak.captures.locks import temporary_folder
 from resleak.harness import runner
 
 #: The gauge that counts every byte a planted leak takes.
@@ -84,8 +83,8 @@ def _heap(variant: VariantVerdict) -> dict[str, Any]:
 
 def _planted(scenario: str, runs: Captures, rate: float) -> Control:
     name = runs[0].variant
-    with tempfile.TemporaryDirectory(prefix="resleak-") as folder:
-        runner.capture(scenario, **_as_before(runs), out=Path(folder), plant=rate)
+    with temporary_folder() as folder:
+        runner.capture(scenario, **_as_before(runs), out=folder, plant=rate)
         found = _heap(verdicts.judge(load.load(folder)).variants[name])
     return Control(name, rate, *(found[key] for key in ("verdict", "per_step", "low", "high")))
 
@@ -95,8 +94,8 @@ def _as_before(runs: Captures) -> dict[str, Any]:
     return {
         "variants": [runs[0].variant],
         "runs": len(runs),
-        "steps": first["steps"],
-        "seed": first["seed"],
-        "params": first["params"],
+        "steps": first.steps,
+        "seed": first.seed,
+        "params": first.params,
         "stacks": False,
     }

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from resleak.captures import storage
+from resleak.captures.locks import temporary_folder
 from resleak.errors import ScenarioError
 from resleak.workload import resolve
 from resleak.workload.resolve import Workload
@@ -66,8 +68,8 @@ class History:
     @contextmanager
     def checked_out(self, revision: str) -> Iterator[Workload]:
         """Yield the workload in a temporary copy of one revision, with its present file."""
-        with tempfile.TemporaryDirectory(prefix="resleak-") as folder:
-            tree = Path(folder).resolve() / self.top.name
+        with temporary_folder() as folder:
+            tree = folder.resolve() / self.top.name
             _git(self.top, "worktree", "add", "--force", "--detach", str(tree), revision)
             try:
                 yield self._moved(tree)
@@ -79,7 +81,10 @@ class History:
         work = self.work
         file = tree / work.file.relative_to(self.top)
         if work.file.is_file():
+            if not Path(os.path.realpath(file.parent)).is_relative_to(tree):
+                raise ScenarioError(f"{file.parent.name} is a link out of the repository there")
             file.parent.mkdir(parents=True, exist_ok=True)
+            file.unlink(missing_ok=True)  # it may be a link, which a copy would follow
             shutil.copyfile(work.file, file)
         inside = [one for one in work.folders if one.is_relative_to(self.top)]
         near = [tree / one.relative_to(self.top) for one in inside]
@@ -108,8 +113,9 @@ def same(noted: Path, asked: Mapping[str, Any]) -> bool:
 
 
 def forget(folder: Path) -> None:
-    """Remove what an earlier call left."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Remove the captures that an earlier call left; anything else stays."""
+    for variant in [*folder.iterdir()] if folder.is_dir() else []:
+        storage.retire(variant, "")
 
 
 def _git(folder: Path, *arguments: str) -> str:

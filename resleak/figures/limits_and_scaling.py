@@ -55,8 +55,7 @@ def limits_chart(captures: Captures, title: str = "") -> go.Figure:
         A part for each limit: dots are single readings, one a run; a bar spans the middle 90 % of
         many, with the median and the extremes marked. The dashed line is the limit.
     """
-    declared = _declared(captures, "limits")
-    bounds = [Limit(**one) for one in declared]
+    bounds = _declared(captures, "limits")
     parts = [(bound, _readings(bound, captures)) for bound in bounds]
     drawn = [(bound, found) for bound, found in parts if found]
     if not drawn:
@@ -88,7 +87,7 @@ def scaling(captures: Captures, title: str = "") -> go.Figure:
         A part for each sweep, both axes logarithmic, with the exponents in the legend, and one for
         each other measure of the scenario's own: dots are steps, lines join the medians.
     """
-    declared = [Sweep(**one) for one in _declared(captures, "sweeps")]
+    declared = _declared(captures, "sweeps")
     if not declared:
         return empty("This scenario declares no sweep.")
     drawn = declared + _others(captures, declared)
@@ -112,7 +111,7 @@ def scaling(captures: Captures, title: str = "") -> go.Figure:
 
 def _others(captures: Captures, declared: list[Sweep]) -> list[Sweep]:
     """Return the scenario's other measures, to be drawn over the size of the first sweep."""
-    own = [g["name"] for g in _declared(captures, "own_gauges") if g["kind"] == "measure"]
+    own = [g.name for g in _declared(captures, "own_gauges") if g.kind == "measure"]
     taken = {name for sweep in declared for name in (sweep.gauge, sweep.over)}
     return [Sweep(name, declared[0].over) for name in own if name not in taken]
 
@@ -123,9 +122,9 @@ def _size_axes(figure: go.Figure, sweep: Sweep, unit: str, judged: bool, number:
     figure.update_yaxes(type=kind, title_text=plain(unit), row=number, col=1)
 
 
-def _declared(captures: Captures, what: str) -> list[dict[str, Any]]:
+def _declared(captures: Captures, what: str) -> list[Any]:
     measured = captures.select(instrument="gauges")
-    return list(measured[0].manifest["scenario"][what]) if measured else []
+    return list(getattr(measured[0].manifest.scenario, what)) if measured else []
 
 
 def _readings(bound: Limit, captures: Captures) -> dict[str, np.ndarray]:

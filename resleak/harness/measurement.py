@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-import tempfile
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from resleak.captures import source_paths, storage
 from resleak.captures.decode import inspection, launch, trace
-from resleak.captures.manifest import manifest_exit
-from resleak.captures.raw import HANDLES, Seen
+from resleak.captures.locks import temporary_folder
+from resleak.captures.manifest import Declared, Exit, Manifest, Versions, now
+from resleak.captures.raw import HANDLES, INSTRUMENTS, Seen
 from resleak.errors import CaptureError
 from resleak.harness import process_gauges, spawn
 from resleak.harness.plan import Job
@@ -27,8 +26,6 @@ from resleak.workload.digest import digest
 _MEMORY_BYTES = 4 * 1024**3
 #: The longest that the load of a run may take, however steadily it goes on.
 _TOTAL_S = 900.0
-#: Deadlines are stretched by this under the memory profiler, which slows Python 1.9 to 7 times.
-_MEMRAY_SLOWDOWN = 8.0
 #: Called with a job's label and the steps it has done.
 OnStep = Callable[[str, int], None]
 
@@ -56,42 +53,45 @@ def measure(job: Job, on_step: OnStep, stop: threading.Event) -> Path:
         If the run failed; what it recorded is kept in a folder marked ``.incomplete``.
     """
     with (
-        tempfile.TemporaryDirectory(prefix="resleak-", ignore_cleanup_errors=True) as workdir,
+        temporary_folder() as workdir,
         storage.writing(job.folder) as folder,
     ):
-        _measure(job, folder, Path(workdir), on_step, stop)
+        _measure(job, folder, workdir, on_step, stop)
     return job.folder
 
 
 def _measure(job: Job, folder: Path, workdir: Path, on_step: OnStep, stop: threading.Event) -> None:
-    started = datetime.now(UTC).isoformat(timespec="seconds")
+    started = now()
     seen = _watched(job, folder, workdir).watch(lambda steps: on_step(job.label, steps), stop)
     failure = spawn.failure(folder / "output.txt")
-    manifest = _manifest(job, seen, folder, failure) | {"started": started}
+    manifest = replace(_manifest(job, seen, folder, failure), started=started)
     if job.instrument == "gauges":
         own = trace.own_gauges(folder, job.plan.scenario["own_gauges"])
-        manifest["scenario"] = {**job.plan.scenario, "own_gauges": [asdict(one) for one in own]}
-        manifest["missing"] = gauges.missing(trace.write_trace(folder, seen, own))
+        manifest = replace(
+            manifest,
+            scenario=replace(manifest.scenario, own_gauges=tuple(own)),
+            missing=tuple(gauges.missing(trace.write_trace(folder, seen, own))),
+        )
     if job.instrument == "forensics":
-        manifest["ending"] = inspection.write(folder, job.plan.work.root, seen.status)
-    storage.write_json(folder / storage.MANIFEST, manifest)
+        ending = inspection.write(folder, job.plan.work.root, seen.status)
+        manifest = replace(manifest, ending=ending)
+    storage.write_manifest(folder, manifest)
     _check_finished(job, seen, failure)
-    manifest["facts"] = _facts(job, folder, workdir)
+    manifest = replace(manifest, facts=_facts(job, folder, workdir), status="complete")
     if job.instrument == "memray":
         file, profile = Path(job.plan.about["file"]), folder / "memray.bin"
-        manifest["integrity"] = launch.memray(
-            profile, folder, manifest["marks"], [file], job.plan.work.root
-        )
+        facts = launch.memray(profile, folder, manifest.marks, [file], job.plan.work.root)
+        manifest = replace(manifest, integrity=facts)
     if job.instrument == "handles":
         file = Path(job.plan.about["file"])
         launch.handles(folder / HANDLES, folder, workdir, [file], job.plan.work.root)
-    storage.write_json(folder / storage.MANIFEST, {**manifest, "status": "complete"})
+    storage.write_manifest(folder, manifest)
     _leave_only_tables(folder)
 
 
 def _watched(job: Job, folder: Path, workdir: Path) -> Watched:
     plan, declared = job.plan, job.plan.scenario
-    slow = _MEMRAY_SLOWDOWN if job.instrument == "memray" else 1.0
+    slow = INSTRUMENTS[job.instrument].slowdown
     more = max(1.0, plan.steps / declared["steps"])
 
     def command(out_fd: int, back_fd: int, started: float) -> list[str]:
@@ -128,7 +128,7 @@ def _check_finished(job: Job, seen: Seen, failure: Mapping[str, Any]) -> None:
     raise CaptureError(f"{name}, {job.called}, failed in {seen.phase}{where}: {told}")
 
 
-def _facts(job: Job, folder: Path, workdir: Path) -> dict[str, float]:
+def _facts(job: Job, folder: Path, workdir: Path) -> dict[str, float | None]:
     if not job.plan.scenario["audit"] or job.instrument != "gauges":
         return {}  # an audit compares with the last readings, and memray's runs have none
     own = [gauge["name"] for gauge in job.plan.scenario["own_gauges"]]
@@ -138,40 +138,39 @@ def _facts(job: Job, folder: Path, workdir: Path) -> dict[str, float]:
         **{"params": dict(job.params), "workdir": str(workdir)},
         "last": trace.last_own(folder, own),
     }
-    facts: dict[str, float] = spawn.ask(spec, job.plan.python, CaptureError)
+    facts: dict[str, float | None] = spawn.ask(spec, job.plan.python, CaptureError)
     return facts
 
 
-def _manifest(job: Job, seen: Seen, folder: Path, failure: dict[str, Any]) -> dict[str, Any]:
+def _manifest(job: Job, seen: Seen, folder: Path, failure: dict[str, Any]) -> Manifest:
     plan, project = job.plan, job.plan.work.root
     threads = folder / "threads.txt"
     text = threads.read_text(errors="replace") if threads.exists() else ""
     stacks = trace.stacks_of(text, lambda file: source_paths.place(file, project))
     failure = {key: source_paths.redact(str(value), project) for key, value in failure.items()}
-    return {
-        "schema": storage.SCHEMA,
-        "status": "incomplete",
-        "session": plan.session,
-        "scenario": plan.scenario,
-        "variant": job.called,
-        "instrument": job.instrument,
-        "run": job.run,
-        "seed": job.seed,
-        "params": dict(job.params),
-        "steps": plan.steps,
-        "warmup": plan.warmup,
-        "block": plan.block,
-        "planted_per_step": plan.plant,
-        "phases": trace.phases(seen),
-        "marks": trace.marks(seen),
-        "exit": manifest_exit(seen, stacks, failure),
-        "versions": {key: plan.about[key] for key in ("python", "implementation", "packages")},
-        "host": host(),
-        "git": _revision(project),
-        "digest": _digest(Path(plan.about["file"])),
-        "env": spawn.presets(job.seed, job.allocator),
-        "rlimits": {**spawn.RLIMITS, **plan.scenario["rlimits"]},
-    }
+    return Manifest(
+        status="incomplete",
+        session=plan.session,
+        scenario=Declared.parse(plan.scenario),
+        variant=job.called,
+        instrument=job.instrument,
+        run=job.run,
+        seed=job.seed,
+        params=dict(job.params),
+        steps=plan.steps,
+        warmup=plan.warmup,
+        block=plan.block,
+        planted_per_step=plan.plant,
+        phases=trace.phases(seen),
+        marks=trace.marks(seen),
+        exit=Exit.of(seen, stacks, failure),
+        versions=Versions(*(plan.about[key] for key in ("python", "implementation", "packages"))),
+        host=host(),
+        git=_revision(project),
+        digest=_digest(Path(plan.about["file"])),
+        env=spawn.presets(job.seed, job.allocator),
+        rlimits={**spawn.RLIMITS, **plan.scenario["rlimits"]},
+    )
 
 
 def host() -> dict[str, Any]:

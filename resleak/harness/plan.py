@@ -6,10 +6,12 @@ import ast
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from resleak.captures.manifest import session
+from resleak.captures.names import inside
+from resleak.captures.raw import INSTRUMENTS, Instrument
 from resleak.errors import MissingPackageError, PlatformError, ScenarioError
 from resleak.harness.spawn import describe
 from resleak.workload import resolve
@@ -84,7 +86,7 @@ class Job:
     def folder(self) -> Path:
         """Where the capture will be."""
         name = f"{self.instrument}-{self.run:02d}"
-        return self.plan.out / str(self.plan.scenario["name"]) / self.called / name
+        return inside(self.plan.out, str(self.plan.scenario["name"]), self.called, name)
 
     @property
     def called(self) -> str:
@@ -129,10 +131,9 @@ def plan(
     if deadline_s is not None:
         declared["deadline_s"] = deadline_s
     count = steps or declared["steps"] * PROFILES[profile].steps
-    session = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
     presets = declared["soak"] if profile == "soak" else {}
     return Plan(
-        work, about, python or sys.executable, out.resolve(), count, session, presets, label
+        work, about, python or sys.executable, out.resolve(), count, session(), presets, label
     )
 
 
@@ -155,13 +156,15 @@ def jobs(
             name = of.scenario["name"]
             raise ScenarioError(f"{name} has no variant {variant!r}; it has: {', '.join(known)}")
         final = parameters(of.scenario, variant, {**of.presets, **params})
-        for run in range(1, runs + 1):
-            yield Job(of, variant, "gauges", run, seed + run - 1, final)
-        if of.scenario["stacks"] and "memray" in of.about["packages"]:
-            yield Job(of, variant, "memray", 1, seed, final)
-        if sys.platform == "linux":
-            yield Job(of, variant, "handles", 1, seed, final)
-        yield Job(of, variant, "forensics", 1, seed, final)
+        for instrument in filter(lambda one: _applies(one, of), INSTRUMENTS.values()):
+            for run in range(1, (runs if instrument.is_replicated else 1) + 1):
+                yield Job(of, variant, instrument.name, run, seed + run - 1, final)
+
+
+def _applies(instrument: Instrument, of: Plan) -> bool:
+    """Return True if an instrument can be used here, on this scenario."""
+    profiled = of.scenario["stacks"] and instrument.package in of.about["packages"]
+    return bool(instrument.system in ("", sys.platform) and (profiled or not instrument.package))
 
 
 def parameters(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from resleak.captures import storage
+from resleak.captures.names import inside
 from resleak.errors import CaptureError, StoreError
 from resleak.harness.measurement import measure
 from resleak.harness.plan import PROFILES, Job, jobs, plan
@@ -117,9 +118,12 @@ def capture(
     chosen = instruments if stacks else ("gauges",)
     todo = [job for job in every if chosen is None or job.instrument in chosen]
     tally = _Tally(len(todo) * (what.warmup + what.steps), progress or (lambda *_: None))
-    folders = _run_all(todo, tally, parallel, stop or threading.Event())
-    for variant in {job.folder.parent for job in todo}:
-        storage.retire(variant, what.session)
+    for job in todo:
+        storage.refuse_foreign(job.folder)
+    with storage.claimed(inside(what.out, str(what.scenario["name"]))):
+        folders = _run_all(todo, tally, parallel, stop or threading.Event())
+        for variant in {job.folder.parent for job in todo}:
+            storage.retire(variant, what.session)
     return folders
 
 
@@ -153,6 +157,6 @@ def _run(
             raise
         lost.append(f"without {job.instrument}: {error}")
         return None
-    if storage.read_manifest(folder)["exit"]["status"] == "deadline":
+    if storage.read_manifest(folder).exit.status == "deadline":
         stuck.add(job.variant)
     return folder

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from resleak.captures import storage
-from resleak.captures.manifest import described, manifest, now, session
+from resleak.captures.manifest import Exit, Manifest, Phase, described, now, session
+from resleak.captures.names import inside
 from resleak.harness import process_gauges
 from resleak.harness.measurement import host
 from resleak.harness.throttle import Ration
@@ -94,7 +94,7 @@ class Observer:
     phase : str
         ``warmup``, ``steady`` or ``settle`` (the load has stopped); only what is read in the second
         is judged.
-    exit : dict
+    exit : Exit
         How the process ended, as a manifest has it.
     """
 
@@ -105,11 +105,7 @@ class Observer:
     steps: Callable[[], float] | None = None
     per: str = "s"
     phase: str = "steady"
-    exit: dict[str, Any] = field(
-        default_factory=lambda: (
-            {"status": "running", "phase": "steady", "code": None} | {"exit_s": None, "stacks": []}
-        )
-    )
+    exit: Exit = field(default_factory=Exit)
 
     def __post_init__(self) -> None:
         self.started = time.monotonic()
@@ -141,7 +137,7 @@ class Observer:
     def read(self) -> bool:
         """Read every process once; return whether the first of them still runs."""
         if not self.root.alive:
-            self.exit |= {"status": "exited", "phase": "exit"}
+            self.exit = replace(self.exit, status="exited", phase="exit")
             return False
         counted: dict[str, float] = {}
         if self._family.due:
@@ -193,26 +189,26 @@ class Observer:
         apart = {f"{CHILD}-{number}": curve for number, curve in enumerate(long, start=1)}
         return {ALL: self._sum, ONE: self._one, **apart}
 
-    def manifest(self, variant: str, curves: Mapping[str, Curve]) -> dict[str, Any]:
+    def manifest(self, variant: str, curves: Mapping[str, Curve]) -> Manifest:
         """Return what a capture of one curve says of itself."""
         what = {name: curve.what for name, curve in curves.items()}
-        return manifest(
-            described(self.name, self.title, what),
-            variant,
+        return Manifest(
+            scenario=described(self.name, self.title, what),
+            variant=variant,
             session=self.session,
             started=self.began_at,
             host=host(),
             per=self.per,
             steps=len(curves[variant]),
-            phases=list(self._phases()),
+            phases=tuple(self._phases()),
             exit=self.exit,
-            missing=gauges.missing(set(curves[variant].columns())),
+            missing=tuple(gauges.missing(set(curves[variant].columns()))),
         )
 
-    def _phases(self) -> Iterator[dict[str, Any]]:
+    def _phases(self) -> Iterator[Phase]:
         ends = [*list(self._began.values())[1:], round(self.elapsed_s, 4)]
         for (name, start), end in zip(self._began.items(), ends, strict=True):
-            yield {"name": name, "start_s": start, "end_s": end}
+            yield Phase(name, start, end)
 
     def write(self, out: Path) -> Path:
         """Store a capture for each curve, in the place of earlier ones of the same name.
@@ -222,11 +218,11 @@ class Observer:
         Path
             The folder above them.
         """
-        curves, folder = self.curves(), out / self.name
+        curves, folder = self.curves(), inside(out, self.name)
         for variant, curve in curves.items():
-            with storage.writing(folder / variant / "gauges-01") as partial:
+            with storage.writing(inside(folder, variant, "gauges-01")) as partial:
                 storage.write_table(partial / "trace.parquet", curve.columns(), _UNITS)
-                storage.write_json(partial / storage.MANIFEST, self.manifest(variant, curves))
+                storage.write_manifest(partial, self.manifest(variant, curves))
         for earlier in folder.iterdir():
             storage.retire(earlier, self.session)
         return folder

@@ -6,11 +6,11 @@ import json
 import os
 import signal
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from resleak.captures.locks import temporary_folder
 from resleak.errors import CaptureError, ScenarioError
 from resleak.harness.child.driver import FAILURE
 from resleak.harness.supervisor import run_to_end
@@ -116,7 +116,7 @@ def describe(what: Workload, python: str | None = None) -> dict[str, Any]:
     CaptureError
         If the interpreter cannot be started.
     """
-    with tempfile.TemporaryDirectory(prefix="resleak-") as folder:
-        spec = {"do": "describe", **ground(what, Path(folder), {})}
+    with temporary_folder() as folder:
+        spec = {"do": "describe", **ground(what, folder, {})}
         about: dict[str, Any] = ask(spec, python or sys.executable, ScenarioError)
     return about

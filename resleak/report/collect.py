@@ -10,6 +10,7 @@ from typing import Any
 
 from resleak import formatting
 from resleak.captures import report_archive, storage
+from resleak.captures.manifest import Manifest
 from resleak.errors import ResleakError
 from resleak.report.redact import Redactor
 from resleak.report.summary import Finding, finding
@@ -93,17 +94,17 @@ def _host(folders: Iterable[Path]) -> list[tuple[str, str]]:
     """Return what captures were measured on, where it may make a difference."""
     manifests = [storage.read_manifest(folder) for folder in folders]
     hosts = dict.fromkeys(_machine(told) for told in manifests)
-    days = sorted({str(told.get("started", ""))[:10] for told in manifests} - {""})
+    days = sorted({told.started[:10] for told in manifests} - {""})
     told = [("Measured on", "; ".join(hosts))] if hosts else []
     return told + ([("Measured", " to ".join(dict.fromkeys((days[0], days[-1]))))] if days else [])
 
 
-def _machine(manifest: Mapping[str, Any]) -> str:
-    host, python = manifest.get("host", {}), manifest.get("versions", {})
+def _machine(manifest: Manifest) -> str:
+    host, python = manifest.host, manifest.versions
     memory = formatting.amount(float(host.get("memory_bytes") or 0), "B")
     system = f"{host.get('system', '')} {str(host.get('release', '')).partition('-')[0]}"
     parts = (system, host.get("machine"), f"{host.get('cpus')} CPUs", memory, host.get("libc"))
-    made = f"{python.get('implementation', '')} {python.get('python', '')}"
+    made = f"{python.implementation} {python.python}"
     return ", ".join(str(part) for part in (*parts, made) if part)
 
 

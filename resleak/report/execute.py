@@ -6,13 +6,13 @@ import asyncio
 import os
 import re
 import signal
-import tempfile
 from collections.abc import Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from resleak.captures.locks import temporary_folder
 from resleak.errors import ShareError
 
 #: A socket's path may have about 107 characters; the connection file adds to the folder's.
@@ -63,8 +63,8 @@ def _execute(book: Any, folder: Path, timeout_s: float | None) -> None:
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-    with tempfile.TemporaryDirectory(prefix="resleak-", ignore_cleanup_errors=True) as place:
-        kernel = _kernel(Path(place))
+    with temporary_folder() as folder:
+        kernel = _kernel(folder)
         begun: list[int] = []
         client = NotebookClient(
             book,
@@ -73,7 +73,7 @@ def _execute(book: Any, folder: Path, timeout_s: float | None) -> None:
             on_cell_execute=lambda cell, cell_index: begun.append(cell_index),
         )
         client.owns_km = True  # so that it is shut down, whatever happens
-        work = client.async_execute(cwd=str(folder), env=_environment(place))
+        work = client.async_execute(cwd=str(folder), env=_environment(str(folder)))
         try:
             _apart(work, kernel)
         except CellExecutionError as error:

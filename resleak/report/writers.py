@@ -6,12 +6,12 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from resleak.captures.locks import temporary_folder
 from resleak.errors import MissingPackageError, ShareError
 from resleak.report import page_parts
 
@@ -67,7 +67,8 @@ def browser() -> str:
 
 def pdf(html: str, chromium: str) -> bytes:
     """Return a page as PDF."""
-    with tempfile.TemporaryDirectory(prefix="resleak-", ignore_cleanup_errors=True) as place:
+    with temporary_folder() as folder:
+        place = str(folder)
         target = Path(place) / "page.pdf"
         _run(chromium, place, html, f"--print-to-pdf={target}", "--no-pdf-header-footer")
         return _made(target)
@@ -75,7 +76,8 @@ def pdf(html: str, chromium: str) -> bytes:
 
 def png(html: str, chromium: str, width: int = _WIDTH) -> bytes:
     """Return a page as it is on light paper, as high as it needs to be."""
-    with tempfile.TemporaryDirectory(prefix="resleak-", ignore_cleanup_errors=True) as place:
+    with temporary_folder() as folder:
+        place = str(folder)
         told = _run(chromium, place, html, "--dump-dom", f"--window-size={width},800")
         height = _HEIGHT.search(told)
         if height is None:

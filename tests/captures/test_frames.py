@@ -106,7 +106,7 @@ def test_nothing_there_says_what_to_do(tmp_path: Path) -> None:
 def test_partial_folders_are_never_loaded(root: Path) -> None:
     """What a killed run left in a hidden folder is invisible."""
     folder = first(root)
-    folder.rename(folder.with_name(f".{folder.name}.partial"))
+    folder.rename(folder.with_name(f".{folder.name}.incomplete-1-0123abcd"))
     assert len(load.load(root)) == 5
 
 

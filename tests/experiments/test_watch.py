@@ -192,7 +192,7 @@ def test_a_process_that_ends_leaves_its_readings(tmp_path, project):
         rest = process.stdout.read()
     assert json.loads(rest.splitlines()[-1])["ended"].startswith("the process has ended, after ")
     (capture,) = resleak.load(tmp_path / "captures")
-    assert capture.exit["status"] == "exited"
+    assert capture.exit.status == "exited"
     assert len(capture.trace) >= 3
 
 

@@ -71,10 +71,10 @@ def test_plain_functions_are_a_scenario(tmp_path: Path) -> None:
 
 def test_phases_come_in_order(tmp_path: Path) -> None:
     """A run passes through all its phases, and each begins where the one before it ends."""
-    phases = measure(tmp_path, "def step(i): pass")[0].manifest["phases"]
-    names = [phase["name"] for phase in phases]
+    phases = measure(tmp_path, "def step(i): pass")[0].manifest.phases
+    names = [phase.name for phase in phases]
     assert names == ["setup", "warmup", "steady", "settle", "teardown", "exit"]
-    assert all(a["end_s"] == b["start_s"] for a, b in pairwise(phases))
+    assert all(a.end_s == b.start_s for a, b in pairwise(phases))
 
 
 def test_async_variants_run_on_one_loop(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_parameters_reach_the_run(tmp_path: Path) -> None:
         def control(step, run): assert (run.params.size, run.params.fast) == (7, False)
         """
     captures = measure(tmp_path, body, params={"size": "7", "fast": "false"})
-    assert captures[0].manifest["params"] == {"size": 7, "fast": False}
+    assert captures[0].manifest.params == {"size": 7, "fast": False}
 
 
 @pytest.mark.parametrize(
@@ -185,8 +185,8 @@ def test_failing_run_keeps_what_it_recorded(tmp_path: Path) -> None:
     """The trace up to the failure is kept in a folder that is marked incomplete."""
     with pytest.raises(CaptureError):
         measure(tmp_path, "def step(i):\n    if i == 50: raise ValueError")
-    kept = [f for f in storage.folders(tmp_path / "out") if f.name == "gauges-01.incomplete"]
-    trace = frames.Capture(kept[0]).trace
+    (kept,) = (f for f in storage.folders(tmp_path / "out") if ".incomplete-" in f.name)
+    trace = frames.Capture(kept).trace
     assert trace[trace["moment"] == "step"]["step"].max() == 50
 
 
@@ -205,8 +205,8 @@ def test_hanging_step_is_a_result(tmp_path: Path) -> None:
         """,
     )
     end = captures[0].exit
-    assert end["status"] == "deadline"
-    assert "wait_for_ever" in "".join(end["stacks"])
+    assert end.status == "deadline"
+    assert "wait_for_ever" in "".join(end.stacks)
     assert str(tmp_path) not in str(captures[0].manifest)
 
 
@@ -228,9 +228,9 @@ def test_process_that_does_not_end_is_a_result(tmp_path: Path) -> None:
         """,
     )
     end = captures[0].exit
-    assert end["status"] == "hung"
-    assert end["exit_s"] >= 1
-    assert "never_told_to_stop" in "".join(end["stacks"])
+    assert end.status == "hung"
+    assert end.exit_s >= 1
+    assert "never_told_to_stop" in "".join(end.stacks)
 
 
 def test_audit_runs_after_the_process_ended(tmp_path: Path) -> None:
@@ -254,8 +254,8 @@ def test_audit_runs_after_the_process_ended(tmp_path: Path) -> None:
             return {"rows_lost": last["accepted"] - len((run.workdir / "rows").read_text().split())}
         """,
     )
-    assert captures[0].manifest["facts"] == {"rows_lost": 120}
-    assert captures[0].exit["status"] == "exited"
+    assert captures[0].manifest.facts == {"rows_lost": 120}
+    assert captures[0].exit.status == "exited"
 
 
 def test_limits_are_set_in_the_child_only(tmp_path: Path) -> None:
@@ -324,8 +324,8 @@ def test_killed_runner_leaves_nothing_that_loads_or_runs(tmp_path: Path) -> None
     )
     root = Path(resleak.__file__).parent.parent
     runner = subprocess.Popen([sys.executable, "-c", code], cwd=root)
-    partial = tmp_path / "out" / "work" / "workload" / ".gauges-01.partial" / "trace.raw"
-    assert until(partial.exists)
+    pattern = ".gauges-01.incomplete-*/trace.raw"
+    assert until(lambda: bool([*(tmp_path / "out" / "work" / "workload").glob(pattern)]))
     runner.send_signal(signal.SIGKILL)
     runner.wait()
     assert until(lambda: not running(str(tmp_path)))

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from resleak.captures import storage
+from resleak.captures.manifest import Declared, Exit, Manifest, Phase, Versions
 from resleak.workload.scenario import Scenario
 
 
@@ -47,20 +48,15 @@ def write(
         with storage.writing(folder) as partial:
             columns = {str(name): rows[name].to_numpy() for name in rows.columns}
             storage.write_table(partial / "trace.parquet", columns, {"fds": "descriptors"})
-            storage.write_json(
-                partial / storage.MANIFEST,
-                {
-                    "schema": storage.SCHEMA,
-                    "status": "complete",
-                    "scenario": made.describe(),
-                    "variant": variant,
-                    "instrument": "gauges",
-                    "run": int(str(run)),
-                    "seed": 0,
-                    "steps": 240,
-                    "phases": [{"name": "teardown", "start_s": 2.0, "end_s": 2.0 + cleanup_s}],
-                    "exit": {"status": status, "exit_s": exit_s, "phase": "exit", "code": 0},
-                    "facts": dict(facts or {}),
-                    "versions": {"python": "3.11.7"},
-                },
+            manifest = Manifest(
+                session="made up",
+                scenario=Declared.parse(made.describe()),
+                variant=variant,
+                run=int(str(run)),
+                steps=240,
+                phases=(Phase("teardown", 2.0, 2.0 + cleanup_s),),
+                exit=Exit(status, "exit", 0, exit_s),
+                facts=dict(facts or {}),
+                versions=Versions("3.11.7"),
             )
+            storage.write_manifest(partial, manifest)

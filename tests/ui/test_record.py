@@ -123,7 +123,7 @@ def test_phases_follow_the_load(cli, here, port):
     result = cli(*QUICK, *options, "--", sys.executable, "server.py", port)
     (capture,) = resleak.load(here / "captures")
     assert last(result).startswith("the process still runs")
-    assert [p["name"] for p in capture.manifest["phases"]] == ["warmup", "steady", "settle"]
+    assert [p.name for p in capture.manifest.phases] == ["warmup", "steady", "settle"]
     settled = capture.trace[capture.trace["phase"] == "settle"]["fds"]
     assert len(settled) >= 1
     assert settled.nunique() == 1
@@ -161,7 +161,7 @@ def test_signals_begin_and_end(here, environment):
     assert process.returncode == 130
     assert "still runs" in json.loads(rest.splitlines()[-1])["ended"]
     manifest = resleak.load(here / "captures")[0].manifest
-    assert [phase["name"] for phase in manifest["phases"]] == ["warmup", "steady"]
+    assert [phase.name for phase in manifest.phases] == ["warmup", "steady"]
     assert not runs(int((here / "child").read_text()))
 
 

@@ -82,8 +82,8 @@ def test_a_test_is_a_step(tests: Path) -> None:
     """A class of tests runs once a step: function fixtures are renewed, session fixtures stay."""
     captured = measured("test_api.py::TestUpload", tests)
     assert captured.scenario == "test_api.TestUpload"
-    assert captured.manifest["scenario"]["title"] == "Nothing stays."
-    assert captured.exit["status"] == "exited"
+    assert captured.manifest.scenario.title == "Nothing stays."
+    assert captured.exit.status == "exited"
     objects = after_collections(captured, "objects")
     assert max(objects[3:]) - min(objects[3:]) <= 2
 
@@ -150,7 +150,7 @@ def test_a_plain_file_may_be_async_and_have_a_world(tmp_path: Path, body: str) -
     captured = measured(write(tmp_path, body), tmp_path)
     steps = captured.trace.query("moment == 'step'")
     assert list(steps["items"]) == [float(step) for step in steps["step"]]
-    assert [one["name"] for one in captured.manifest["scenario"]["own_gauges"]] == ["items"]
+    assert [one.name for one in captured.manifest.scenario.own_gauges] == ["items"]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import numpy as np
 from resleak.analysis.stacks.allocation_sites import FRAME
 from resleak.analysis.stacks.profiles import Profile
 from resleak.analysis.stacks.wire import Strings, message, number, packed, pair
+from resleak.captures.names import safe_name
 from resleak.errors import ShareError
 
 _SPEEDSCOPE = "https://www.speedscope.app/file-format-schema.json"
@@ -183,7 +184,7 @@ def write(profile: Profile, kind: str, file: Path | None = None, name: str = "gr
     if kind not in FORMATS:
         raise ShareError(f"there is no format {kind!r}; choose {', '.join(FORMATS)}")
     export, ending = FORMATS[kind]
-    target = file or Path(name + ending)
+    target = file or Path(safe_name(name + ending))
     try:
         target.write_bytes(export(profile, name))
     except OSError as error:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from resleak.captures import source_paths, storage
+from resleak.captures.manifest import Ending
 from resleak.captures.raw import JOURNAL_HALF, JOURNAL_HEADER
 
 #: File, line, function.
@@ -57,7 +58,7 @@ _LATELY_S = 0.2
 _SHORT_S = 0.05
 
 
-def write(folder: Path, project: Path, status: str) -> dict[str, Any]:
+def write(folder: Path, project: Path, status: str) -> Ending:
     """Write the tables of a run that was inspected.
 
     Parameters
@@ -71,9 +72,8 @@ def write(folder: Path, project: Path, status: str) -> dict[str, Any]:
 
     Returns
     -------
-    dict
-        How the end came about: ``by`` (``itself``, ``force`` or ``a kill``), ``thread``, ``at``,
-        ``made_at``.
+    Ending
+        By ``itself``, ``force`` or ``a kill``.
     """
     record = _journal(folder / "forensics.raw")
     named = _Names(project)
@@ -263,15 +263,15 @@ def _lock(row: Row, named: _Names) -> Row:
     return {**row, **_standing(row, named), **told}
 
 
-def _ending(record: Row, named: _Names) -> dict[str, Any]:
+def _ending(record: Row, named: _Names) -> Ending:
     forced = record.get("forced") or {}
     stack, made = (_sites(forced.get(key, [])) for key in ("stack", "made"))
-    return {
-        "by": record.get("ended", "a kill"),
-        "thread": forced.get("thread", ""),
-        "at": named.place(stack),
-        "made_at": named.place(made),
-    }
+    return Ending(
+        by=record.get("ended", "a kill"),
+        thread=forced.get("thread", ""),
+        at=named.place(stack),
+        made_at=named.place(made),
+    )
 
 
 def _journal(path: Path) -> dict[str, Any]:

@@ -9,10 +9,12 @@ import signal
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from resleak.captures import isolated
+from resleak.captures.manifest import Mark
 from resleak.errors import StoreError
 
 #: The worker computes little, and must not ask the network for symbols.
@@ -28,7 +30,7 @@ _begun: dict[str, subprocess.Popen[str]] = {}
 def memray(
     capture: Path,
     folder: Path,
-    marks: Sequence[Mapping[str, Any]],
+    marks: Sequence[Mark],
     studied: Iterable[Path],
     root: Path | None = None,
     *,
@@ -39,7 +41,7 @@ def memray(
     `marks` are those of the manifest. Files below `studied` are the code under study; files below
     `root` are named relative to it. Raises StoreError if the recording cannot be read.
     """
-    job = {"decoder": "memray", "capture": str(capture), "marks": list(marks)}
+    job = {"decoder": "memray", "capture": str(capture), "marks": [asdict(mark) for mark in marks]}
     return _decode(job | _named(studied, root), folder, capture.name, timeout_s)
 
 

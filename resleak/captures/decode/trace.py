@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from resleak.captures import raw, storage
+from resleak.captures.manifest import Mark, Phase
 from resleak.captures.raw import Seen
 from resleak.workload import gauges
 from resleak.workload.gauges import Gauge
@@ -85,27 +86,27 @@ def last_own(folder: Path, own: list[str]) -> dict[str, float]:
     return {n: float(rows[-1, raw.INDEX + names.index(n)]) for n in own if n in names}
 
 
-def phases(seen: Seen) -> list[dict[str, Any]]:
+def phases(seen: Seen) -> tuple[Phase, ...]:
     """Return the phases with their start and end in seconds."""
     ends = [*(start for _, start in seen.phases), seen.ended_s][1:]
-    return [
-        {"name": name, "start_s": round(start, 4), "end_s": round(end, 4)}
+    return tuple(
+        Phase(name, round(start, 4), round(end, 4))
         for (name, start), end in zip(seen.phases, ends, strict=True)
-    ]
+    )
 
 
-def marks(seen: Seen) -> list[dict[str, Any]]:
+def marks(seen: Seen) -> tuple[Mark, ...]:
     """Return the marks in the allocation stream: one at the quiet end of each block."""
-    return [
-        {
-            "mark": block,
-            "step": int(at["step"]),
-            "phase": raw.PHASES[int(at["phase"])],
-            "t_s": round(at["t_s"], 4),
-            "rss_bytes": at.get("rss"),
-        }
+    return tuple(
+        Mark(
+            block,
+            int(at["step"]),
+            raw.PHASES[int(at["phase"])],
+            round(at["t_s"], 4),
+            at.get("rss"),
+        )
         for block, at in sorted(seen.quiet.items())
-    ]
+    )
 
 
 def stacks_of(text: str, name: Any) -> list[str]:

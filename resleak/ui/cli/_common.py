@@ -71,9 +71,10 @@ def locate(what: str) -> Workload:
 def is_stored(name: str, out: Path) -> bool:
     """Tell whether a scenario has a complete capture."""
     from resleak.captures import storage
+    from resleak.captures.names import inside
 
-    manifests = map(storage.read_manifest, storage.folders(out / name))
-    return any(manifest["status"] == "complete" for manifest in manifests)
+    manifests = map(storage.read_manifest, storage.folders(inside(out, name)))
+    return any(manifest.is_complete for manifest in manifests)
 
 
 def load(folder: Path | str) -> Captures:

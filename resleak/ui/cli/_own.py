@@ -17,7 +17,7 @@ def show_investigation(found: Investigation) -> None:
     """Print the verdict, the gauges that show something, the line, and what to do next."""
     screen = console.paper()
     manifests = [one.manifest for one in found.captures.select(instrument="gauges")]
-    runs, steps = len(manifests), manifests[0]["steps"]
+    runs, steps = len(manifests), manifests[0].steps
     screen.print(f"{found.name}: {found.verdict} ({runs} runs of {steps} steps)", style="bold")
     if found.rows():
         screen.print(_gauges(found))

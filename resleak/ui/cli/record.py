@@ -90,6 +90,11 @@ def record(
     Ends with the command, with its load, after --for, at a breach, or with Ctrl-C. SIGUSR1 to
     resleak ends the warm-up.
     """
+    from resleak.captures import storage
+    from resleak.captures.names import inside
+
+    name, file = name or _name(command), out / "memray.bin"
+    place = inside(out, name, what="--name")
     from resleak.analysis import budgets, statistics
     from resleak.experiments.watch import (
         Watch,  # what is slow to load comes first: the command does not wait
@@ -100,12 +105,12 @@ def record(
 
     limits = budgets.read(budget_file)
     statistics.load()
-    name, file = name or _name(command), out / "memray.bin"
     if memray:
         out.mkdir(parents=True, exist_ok=True)
         command = commands.under_memray(command, file)
         console.say("under memray the gauges read more than without: it has a few MiB and a thread")
     with ExitStack() as stack:
+        stack.enter_context(storage.claimed(place))
         process = stack.enter_context(commands.running(command))
         steps = _load_of_url(stack, load_url)
         beside = _load_of_command(stack, load, process)
@@ -119,7 +124,7 @@ def record(
             code = follow(watching, out, as_json=as_json, code=process.poll)
     if memray:
         _show_lines(file, as_json=as_json)
-    raise typer.Exit(code or (NOT_AS_DECLARED if observer.exit["code"] else code))
+    raise typer.Exit(code or (NOT_AS_DECLARED if observer.exit.code else code))
 
 
 def _name(command: list[str]) -> str:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from resleak.captures.names import safe_name
 from resleak.errors import ShareError
 from resleak.ui.cli import console
 from resleak.ui.cli._common import (
@@ -72,7 +73,7 @@ def share(
 
 def _target(file: Path | None, kind: Kind | None, name: str) -> Path:
     if file is None:
-        return Path(f"{name}.{kind or Kind.HTML}")
+        return Path(safe_name(f"{name}.{kind or Kind.HTML}"))
     if kind is None:
         return file if file.suffix else file.with_suffix(".html")
     if file.suffix and file.suffix != f".{kind}":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -86,6 +87,8 @@ def watch(
     kept as captures in any case; `resleak judge DIR` judges them again.
     """
     from resleak.analysis import budgets, memray_file
+    from resleak.captures import storage
+    from resleak.captures.names import inside
     from resleak.harness import memray_attach as attaching
     from resleak.harness import process_gauges
 
@@ -101,7 +104,8 @@ def watch(
     title = f"{process.name}, process {pid}, watched from outside"
     observer = Observer(process, name, title, every)
     watching = Watch(observer, duration, tuple(stop_on or ()), limits)
-    code = follow(watching, out, as_json=as_json)
+    with storage.claimed(inside(out, name, what="--name")):
+        code = follow(watching, out, as_json=as_json)
     if attach is not None:
         file, seconds = out / name / "memray.bin", attach
         show_lines(
@@ -126,7 +130,7 @@ def follow(
         try:
             watching.run(show.look, lambda: show.tick(observer.elapsed_s, observer.readings))
         finally:
-            observer.exit["code"] = code()
+            observer.exit = replace(observer.exit, code=code())
             folder = observer.write(out) if observer.readings else out
             last = watching.look() if observer.readings else None
             show.end(last, _told(watching, folder))
@@ -140,8 +144,8 @@ def _told(watching: Watch, folder: Path) -> str:
     lasted = f"{formatting.duration(observer.elapsed_s)} and {observer.readings} readings"
     if watching.breach:
         why = f"ended by a breach ({watching.breach})"
-    elif observer.exit["status"] == "exited":
-        known = observer.exit["code"]
+    elif observer.exit.status == "exited":
+        known = observer.exit.code
         why = f"the process has ended{'' if known is None else f' with code {known}'}"
     else:
         why = "the process still runs"

@@ -16,7 +16,7 @@ from resleak.captures.decode import trace
 from resleak.errors import ResleakError
 from resleak.workload.gauges import BUILTIN, MEASURES, Gauge
 
-_RUN = re.compile(r"\.?gauges-(?P<run>\d+)(\.partial|\.incomplete)?$")
+_RUN = re.compile(r"\.?gauges-(?P<run>\d+)(\.incomplete-\d+-[0-9a-f]{8})?$")
 _MOST_SHOWN = 4
 
 

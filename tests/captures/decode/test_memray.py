@@ -19,6 +19,7 @@ from helpers import tables
 from resleak.analysis import stacks
 from resleak.captures import isolated, storage
 from resleak.captures.decode import launch
+from resleak.captures.manifest import Mark
 from resleak.errors import StoreError
 
 pytest.importorskip("memray")
@@ -73,7 +74,7 @@ class Made:
 
     path: Path
     program: Path
-    marks: list[dict[str, Any]]
+    marks: list[Mark]
 
     def read(self, folder: Path, capture: Path | None = None) -> dict[str, Any]:
         folder.mkdir(exist_ok=True)
@@ -91,7 +92,8 @@ def make(folder: Path, variant: str, compress: bool = True, steps: int = STEPS) 
     command += ["compress" if compress else "raw", str(WARMUP), str(steps), str(BLOCK)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.stdout, result.stderr
-    return Made(capture, program, json.loads(result.stdout))
+    marks = [Mark(**mark) for mark in json.loads(result.stdout)]
+    return Made(capture, program, marks)
 
 
 @pytest.fixture(scope="module", autouse=True)

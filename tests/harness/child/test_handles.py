@@ -147,7 +147,7 @@ def test_what_is_not_given_back_grows_by_its_rate(kinds: tuple[str, frames.Captu
         unit: handle_origins.growth(captures, unit).changes["bytes"].sum()
         for unit in handle_origins.UNITS
     }
-    steps = captures[0].manifest["steps"]
+    steps = captures[0].manifest.steps
     expected = {"threads": 2.0, "processes": 1.0, "sockets": 1.0, "tasks": 1.0, "executors": 1.0}
     assert {unit: others[unit] / steps for unit in expected} == expected
 
@@ -193,7 +193,7 @@ def step(number):
 def test_what_a_library_opens_is_unknown_not_wrong(tmp_path: Path) -> None:
     """Descriptors closed by number and opened by C leave no false trace, nor do forked children."""
     captures = followed(written(tmp_path, BEHIND), tmp_path / "out")
-    assert captures[0].exit["status"] == "exited"
+    assert captures[0].exit.status == "exited"
     listed = handle_origins.table(captures)
     steady = listed[listed["created_phase"] == "steady"]
     assert set(steady["file"]) == {""}

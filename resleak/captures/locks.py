@@ -1,0 +1,71 @@
+"""Folders that one process at a time may use, and temporary ones that outlive no run for long."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_TEMPORARY = re.compile(r"resleak-\d+-[0-9a-f]{8}")
+#: Age from which a folder that nobody locks is a leftover, seconds: a new one is locked at once.
+_LEFT_S = 60.0
+
+
+@contextmanager
+def locked(folder: Path, wait_s: float = 0.0) -> Iterator[bool]:
+    """Lock a folder against other processes; yield False if one of them has it for too long."""
+    try:
+        import fcntl
+    except ImportError:  # Windows, where nothing is captured
+        yield True
+        return
+    descriptor, until = os.open(folder, os.O_RDONLY), time.monotonic() + wait_s
+    try:
+        is_free = False
+        while not is_free:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                is_free = True
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    break
+                time.sleep(0.05)
+            except OSError:  # a file system without locks
+                is_free = True
+        yield is_free
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Yield a private folder that is removed at the end, or after a kill by a later run."""
+    root = Path(tempfile.gettempdir())
+    _remove_leftovers(root)
+    folder = root / f"resleak-{os.getpid()}-{secrets.token_hex(4)}"
+    folder.mkdir(mode=0o700)
+    try:
+        with locked(folder):
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_leftovers(root: Path) -> None:
+    """Remove our temporary folders that no process uses any more."""
+    for entry in os.scandir(root):
+        with suppress(OSError):
+            if not _TEMPORARY.fullmatch(entry.name) or not entry.is_dir(follow_symlinks=False):
+                continue
+            about = entry.stat(follow_symlinks=False)
+            if about.st_uid != os.getuid() or time.time() - about.st_mtime < _LEFT_S:
+                continue
+            with locked(Path(entry.path)) as is_dead:
+                if is_dead:
+                    shutil.rmtree(entry.path, ignore_errors=True)
