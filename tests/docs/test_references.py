@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-PAGES = ("README.md", "data/README.md", "docs/decisions/*.md")
+PAGES = ("*.md", "data/README.md", "docs/**/*.md")
 #: A relative link, or a path of a file in code quotes.
 _NAMES = re.compile(
     r"\]\(([^)#:]+)\)|`(?:python )?([\w./-]+/[\w.-]+\.(?:py|md|toml|yml|ipynb|mjs))`"
