@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LAB_SETTINGS := $(VENV)/share/jupyter/lab/settings
 
-# make report [NAME=system/scenario]: without a name, the case that the README shows.
+# make report [NAME=system/scenario]: without a name, the case in the README.
 NAME ?=
 SCENARIOS ?= arc/sqlite_connections arc/auth_cache arc/health_check
 NOTEBOOK ?= notebooks/23_arc.ipynb
@@ -87,7 +87,7 @@ capture: setup ## Rerun the scenarios behind data/captures [NAME=… OUT=… ARG
 	@set -e; for name in $(or $(NAME),$$($(BIN)/python -c '$(ALL)')); do \
 	  $(BIN)/resleak capture "$$name" $(ARGS) --out '$(OUT)'; done
 
-claims: setup ## Bring the register of claims in README.md up to date with data/captures
+claims: setup ## Judge data/captures and write docs/register.md
 	@$(BIN)/python docs/register.py
 
 share: setup ## Render every notebook from the stored captures [NAME=system/scenario or a notebook]

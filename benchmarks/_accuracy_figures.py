@@ -1,4 +1,4 @@
-"""How accurate the verdicts are, drawn: against the steps of a run, and beside other tools."""
+"""Figures of the verdicts' accuracy: against the steps of a run, and beside other tools."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _MARKS = dict(zip(("precision", "recall", "inconclusive"), (*VARIANTS.values(),)
 
 
 def accuracy_curve(rows: pd.DataFrame, title: str = "") -> go.Figure:
-    """Draw precision, recall and what stayed open over the number of steps.
+    """Draw precision, recall and inconclusive share over the number of steps.
 
     Parameters
     ----------
     rows : DataFrame
-        Of `_accuracy_rows.against_steps`; the bars are 95 % intervals.
+        From `_accuracy_rows.against_steps`; the bars are 95 % intervals.
     title : str
         Above the figure.
     """
@@ -38,12 +38,12 @@ def accuracy_curve(rows: pd.DataFrame, title: str = "") -> go.Figure:
 
 
 def accuracy_of_tools(rows: pd.DataFrame, title: str = "") -> go.Figure:
-    """Draw precision over recall, a point a tool: the best is at the top right.
+    """Draw precision over recall, one point per tool: the best is at the top right.
 
     Parameters
     ----------
     rows : DataFrame
-        Of `_accuracy_rows.tools`; the bars are 95 % intervals.
+        From `_accuracy_rows.tools`; the bars are 95 % intervals.
     title : str
         Above the figure.
     """

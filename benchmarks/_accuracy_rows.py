@@ -1,4 +1,4 @@
-"""What the rows of the accuracy benchmark come to: shares with their intervals, steps, misses."""
+"""Results of the accuracy benchmark: shares with their intervals, steps, misses."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from resleak.errors import StoreError
 
 #: Steady steps at which accuracy is scored: with the warm-up, 300 steps.
 SCORED = 240
-#: A count at each step: what is decided in a few steps.
+#: Looks for counts that leak at every step.
 _COUNTS = {"fds", "threads", "sockets", "children", "tasks", "active", "taken"}
 _OPEN = "inconclusive"
-#: In the names of workloads that lose 16 bytes a step.
+#: Part of the names of workloads that leak 16 bytes per step.
 _SMALLEST = r"-rate=16(?:-|$)"
 _MEASURES = ("precision", "recall", _OPEN)
 
@@ -81,9 +81,9 @@ def share(hits: int, of: int) -> dict[str, Any]:
 
 
 def tools(rows: pd.DataFrame, half: str = "published", look: int = SCORED) -> pd.DataFrame:
-    """Return precision, recall and what stayed open, one row a tool and measure.
+    """Return precision, recall and inconclusive share, one row per tool and measure.
 
-    Of what can be told from a leak in so many steps: the others are in `beyond`.
+    Only for decidable workloads: the others are in `beyond`.
     """
     chosen = rows[(rows["half"] == half) & (rows["look"] == look) & ~rows["beyond"]]
     chosen = chosen[chosen["tool"] != "certificate"]
@@ -97,7 +97,7 @@ def tools(rows: pd.DataFrame, half: str = "published", look: int = SCORED) -> pd
 
 
 def parts(rows: pd.DataFrame, look: int = SCORED) -> pd.DataFrame:
-    """Count what resleak said of each part of the corpus.
+    """Count resleak's verdicts on each part of the corpus.
 
     Returns
     -------
@@ -121,7 +121,7 @@ def _summed_up(rows: pd.DataFrame) -> dict[str, int]:
 
 
 def against_steps(rows: pd.DataFrame, half: str = "published") -> pd.DataFrame:
-    """Return the measures of `tools` for resleak, one row a number of steps and measure."""
+    """Return the measures of `tools` for resleak, one row per number of steps and measure."""
     mine = rows[(rows["half"] == half) & (rows["tool"] == "resleak") & ~rows["beyond"]]
     mine = mine[mine["look"] <= SCORED].astype({"look": int})
     return pd.DataFrame(
@@ -134,7 +134,7 @@ def against_steps(rows: pd.DataFrame, half: str = "published") -> pd.DataFrame:
 
 
 def goals(rows: pd.DataFrame, half: str = "published") -> pd.DataFrame:
-    """Return what was aimed at and what was measured, one row a goal.
+    """Return goals and measured values, one row per goal.
 
     Returns
     -------
@@ -146,14 +146,14 @@ def goals(rows: pd.DataFrame, half: str = "published") -> pd.DataFrame:
 
 
 def misses(rows: pd.DataFrame, *halves: str) -> pd.DataFrame:
-    """Return each verdict at 300 steps that was wrong or open: ``workload variant verdict why``."""
+    """Return wrong and inconclusive verdicts at 300 steps: ``workload variant verdict why``."""
     mine = rows[rows["half"].isin(halves or ("published",))]
     mine = mine[(mine["tool"] == "resleak") & (mine["look"] == SCORED) & ~mine["beyond"]]
     return _explained(mine[_wrong(mine) | (mine["verdict"] == _OPEN)])
 
 
 def beyond(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return what was said of the workloads that 300 steps cannot tell from a leak, both halves."""
+    """Return the verdicts on workloads that 300 steps cannot decide, both halves."""
     mine = rows[(rows["tool"] == "resleak") & (rows["look"] == SCORED) & rows["beyond"]]
     return _explained(mine[mine["variant"] != "leaky"])
 
@@ -171,7 +171,7 @@ def certificates(rows: pd.DataFrame, half: str = "published") -> pd.DataFrame:
 
 
 def _certified(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return what was compared before and after, where a leak shows within 120 steps at all."""
+    """Return the before/after comparisons of leaks that show within 120 steps."""
     return rows[(rows["tool"] == "certificate") & rows["workload"].map(_begun)]
 
 
@@ -199,7 +199,7 @@ def _goals(rows: pd.DataFrame, half: str) -> Iterator[tuple[str, str, dict[str, 
 
 
 def steps_to_verdict(rows: pd.DataFrame, counts: bool) -> np.ndarray:
-    """Return after how many steps each leak is called one, and stays so; infinity if never.
+    """Return the steps after which each leak is called one for good; infinity if never.
 
     Parameters
     ----------
@@ -218,7 +218,7 @@ def steps_to_verdict(rows: pd.DataFrame, counts: bool) -> np.ndarray:
 
 
 def covered(rows: pd.DataFrame) -> list[bool]:
-    """Tell of each known rate that was found to be a leak whether its interval holds it."""
+    """Return, per detected leak of known rate, True if its interval covers the rate."""
     mine = rows[(rows["tool"] == "resleak") & (rows["look"] == SCORED) & rows["leaks"]]
     return [
         bool(numbers["low"] - 1e-9 <= truth <= numbers["high"] + 1e-9)
@@ -275,12 +275,12 @@ def _is_count(rows: pd.DataFrame) -> bool:
 
 
 def _every_step(workload: str, rows: pd.DataFrame) -> bool:
-    """Tell whether it leaks one or more at every step, from the first on."""
+    """Return True for a leak of one or more at every step, from the first on."""
     return "pattern" not in workload and min(rows["truth"].iloc[0].values(), default=0) >= 1
 
 
 def _begun(workload: str) -> bool:
-    """Tell whether a leak shows within 120 steps at all: neither late nor once in a hundred."""
+    """Return True if a leak shows within 120 steps: neither late nor once in a hundred."""
     return "late" not in workload and "100th" not in workload
 
 

@@ -1,4 +1,4 @@
-"""The catalogue's own variants among the rows, judged from the captures in ``data/``."""
+"""The scenarios' own variants among the rows, judged from the captures in ``data/``."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ class Scenario:
 
     @property
     def name(self) -> str:
-        """Its name: theme and scenario."""
+        """Name: theme and scenario."""
         return self.folder.relative_to(DATA).as_posix()
 
     @property
     def code(self) -> str:
-        """What tells its captures from others."""
+        """Digest of its captures."""
         manifests = sorted(self.folder.rglob("manifest.json"))
         return hashlib.sha256(b"".join(one.read_bytes() for one in manifests)).hexdigest()[:12]
 
     def complete(self, _runs: int) -> bool:
-        """Whether its captures are there; they are part of the repository."""
+        """Return True: its captures are part of the repository."""
         return True
 
     def rows(self, _looks: tuple[int, ...]) -> Iterator[dict[str, Any]]:
-        """Yield a row for each variant: a leak is one that its file declares."""
+        """Yield a row per variant: its file declares the leaks."""
         told = {"workload": self.name, "half": "catalogue", "tool": "resleak", "look": SCORED}
         for name, variant in verdicts.judge(load.load(self.folder)).variants.items():
             leaks = any("leak" in words for words in variant.expect.values())
@@ -54,7 +54,7 @@ def scenarios() -> list[Scenario]:
 
 
 def _called(variant: VariantVerdict) -> str:
-    """Return what was said of its growth, in the gauges that the scenario is about."""
+    """Return the verdict on its growth, in the scenario's own gauges."""
     if any("leak" in words for name, words in variant.symptoms.items() if name in variant.evidence):
         return "leak"
     return "inconclusive" if variant.undecided else "flat"

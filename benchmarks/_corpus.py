@@ -1,4 +1,4 @@
-"""The corpus as a list of workloads, and their captures, made once and kept in build/accuracy."""
+"""The corpus as a list of workloads, and their captures in build/accuracy."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WARMUP, STEPS = 60, 240
 SEEDS = {TUNED: 1000, PUBLISHED: 700_000, HELD_OUT: 1_400_000, AGAIN: 2_100_000}
 
 
-#: What no reading of 300 steps can tell from a leak, and why: these are told apart from the rest.
+#: Workloads that 300 steps cannot distinguish from a leak, and why; reported separately.
 BEYOND = {
     "compiled_patterns": "one entry a step of a cache of 512, in a straight line",
     "last_events-size=250-body=20000": "in a straight line until 50 steps before the end",
@@ -49,7 +49,7 @@ class Workload:
 
     @property
     def params(self) -> dict[str, Any]:
-        """What the file is run with, where it differs from its own parameters."""
+        """Parameters that differ from the file's own."""
         return dict(self.settings)
 
     @property
@@ -70,28 +70,28 @@ class Workload:
 
     @property
     def scenario(self) -> Any:
-        """What its file declares."""
+        """The scenario in its file."""
         return _loaded(self.file)
 
     @property
     def leaks(self) -> bool:
-        """Whether it has a leak, or only grows."""
+        """Return True if it has a leak, and does not only grow."""
         return "leaky" in self.scenario.variants
 
     @property
     def beyond(self) -> bool:
-        """Whether 300 steps cannot tell it from a leak."""
+        """Return True if 300 steps cannot distinguish it from a leak."""
         return self.name in BEYOND
 
     @property
     def expect(self) -> Mapping[str, str]:
-        """The gauge in which its leak shows best, to ``leak``."""
+        """Maps the gauge that shows its leak best to ``leak``."""
         expect: Mapping[str, str] = self.scenario.variants["leaky"].expect if self.leaks else {}
         return expect
 
     @property
     def code(self) -> str:
-        """What tells one work from another."""
+        """Digest of the workload's code and parameters."""
         files = [CORPUS / "_work.py", self.file]
         return _digest("".join(file.read_text(encoding="utf-8") for file in files) + self.name)
 
@@ -104,7 +104,7 @@ class Workload:
         return truth
 
     def complete(self, runs: int) -> bool:
-        """Whether all its runs are there."""
+        """Return True if all its runs exist."""
         return not any(True for _ in missing(self, runs))
 
     def rows(self, looks: tuple[int, ...]) -> Iterator[Mapping[str, Any]]:
@@ -115,7 +115,7 @@ class Workload:
 
 
 def workloads() -> list[Workload]:
-    """Return the whole corpus in an order of chance, so that any first part is a fair sample."""
+    """Return the whole corpus in random order, so that any first part is a fair sample."""
     found = [
         Workload(file, tuple(one.items()))
         for file in [*CORPUS.glob("[!_]*.py"), *CORPUS.glob("held_out*/[!_]*.py")]
@@ -125,12 +125,12 @@ def workloads() -> list[Workload]:
 
 
 def folder(one: Workload, kept: Path = KEPT) -> Path:
-    """Return where the captures of a workload are kept."""
+    """Return the folder of a workload's captures."""
     return kept / f"{one.name}-{one.code}"
 
 
 def missing(one: Workload, runs: int, kept: Path = KEPT) -> Iterator[Any]:
-    """Yield the runs of a workload that are not there yet."""
+    """Yield the missing runs of a workload."""
     planned = Plan(**{**vars(_planned(one.file)), "out": folder(one, kept)})
     for job in jobs(planned, None, runs, SEEDS[one.half], one.params):
         if job.instrument == "gauges" and not (job.folder / storage.MANIFEST).exists():
@@ -138,7 +138,7 @@ def missing(one: Workload, runs: int, kept: Path = KEPT) -> Iterator[Any]:
 
 
 def make(job: Any) -> None:
-    """Run one job and keep its capture."""
+    """Run one job and store its capture."""
     measure(job, lambda *_: None, threading.Event())
 
 

@@ -1,9 +1,9 @@
-"""A thousand verdicts on runs in which nothing is lost, of which none may be a leak.
+"""A thousand verdicts on runs that lose nothing, none of which may be a leak.
 
 A null run is a window of 150 steps of a long run: its first 30 are its warm-up. Windows of one
 process follow each other, as the hours of a service do; the three runs of one verdict are the same
-window of three processes. What fills up is full in all windows but the first. The same window of
-five processes and of five others is before and after a change that changed nothing.
+window of three processes. What fills is full in all windows but the first. The same window of five
+processes and of five others stands for before and after a change without effect.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from resleak.captures import frames, load, storage
 from resleak.harness.plan import Plan, jobs, plan
 from resleak.workload.gauges import BUILTIN
 
-#: What only comes and goes, and nothing at all.
+#: Workloads that only churn, and one that does nothing.
 NAMES = [
     "nothing",
     "batches-size=7",
@@ -62,25 +62,25 @@ class Null:
 
     @property
     def name(self) -> str:
-        """Its name among the rows."""
+        """Name in the rows."""
         return f"null {self.work.name}"
 
     @property
     def code(self) -> str:
-        """What tells one work from another."""
+        """Digest of the workload's code and parameters."""
         return self.work.code
 
     @property
     def folder(self) -> Path:
-        """Where its captures are kept."""
+        """Folder of its captures."""
         return KEPT / f"{self.work.name}-{self.code}"
 
     def complete(self, _runs: int) -> bool:
-        """Whether all its runs are there."""
+        """Return True if all its runs exist."""
         return not any(True for _ in self.missing())
 
     def missing(self) -> Iterator[Any]:
-        """Yield the runs that are not there yet."""
+        """Yield the missing runs."""
         made = plan(str(self.work.file), None, Path(), WINDOWS * STEPS, "quick")
         here = Plan(**{**vars(made), "out": self.folder})
         for job in jobs(here, None, AFTER + TWINS - 1, _SEED, self.work.params):
@@ -88,7 +88,7 @@ class Null:
                 yield job
 
     def rows(self, _looks: tuple[int, ...]) -> Iterator[dict[str, Any]]:
-        """Yield the verdicts on its windows, and what is certified of the same in other runs."""
+        """Yield the verdicts on its windows, and the certificates against other runs."""
         captures = load.load(self.folder)
         trace = frames.traces(captures)
         told = {"workload": self.name, "half": "null", "code": self.code, "leaks": False}
@@ -112,7 +112,7 @@ def groups() -> list[Null]:
 
 
 def missing() -> Iterator[Any]:
-    """Yield all null runs that are not there yet, one set of each workload after the other."""
+    """Yield all missing null runs, one set per workload in turn."""
     todo = [job for group in groups() for job in group.missing()]
     yield from sorted(todo, key=lambda job: (job.run - 1) // RUNS)
 

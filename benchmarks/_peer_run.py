@@ -1,9 +1,9 @@
-"""Do 300 steps of one workload in this process, plainly or under psleak: what peers are run on.
+"""Run 300 steps of one workload in this process, plainly or under psleak, for the other tools.
 
     python benchmarks/_peer_run.py steps|psleak FILE VARIANT SEED PARAMS
 
-Needs no more than the standard library and, for psleak, psleak. The last line of psleak's output is
-its verdict and the calls it took, as JSON. pytest runs this file, too: see `test_steps`.
+Needs only the standard library and, for psleak, psleak. The last line of psleak's output is its
+verdict and its number of calls, as JSON. pytest runs this file, too: see `test_steps`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from resleak.workload import catalog
 from resleak.workload.scenario import Run
 
 STEPS = 300
-#: What the workload keeps is there at the end, as in a service.
+#: Retained objects still exist at the end, as in a service.
 alive = []
 
 
@@ -80,7 +80,7 @@ def all_steps(*what: str) -> None:
 
 
 def test_steps() -> None:
-    """Take all steps: pytest-memray fails this if too much is left."""
+    """Run all steps: pytest-memray fails this if too much remains."""
     all_steps(*json.loads(os.environ["WORKLOAD"]))
 
 
@@ -94,4 +94,4 @@ if __name__ == "__main__":
     answer = {"steps": all_steps, "psleak": psleak_says}[sys.argv[1]](*sys.argv[2:])
     print(json.dumps(answer))
     sys.stdout.flush()
-    os._exit(0)  # threads that the workload leaked would keep it alive
+    os._exit(0)  # leaked threads would keep the process alive

@@ -1,8 +1,8 @@
-"""Run one workload under memray or tracemalloc, and print the lines it accuses, first one first.
+"""Run one workload under memray or tracemalloc, and print the accused lines in order.
 
     python benchmarks/_peers.py memray benchmarks/attribution/list_append.py '{"seed": 1}'
 
-Both get their best: the interpreter's own allocators are traced, tracemalloc compares after the
+Both run at their best: the interpreter's own allocators are traced, tracemalloc compares after the
 warm-up and keeps 25 frames, and each stack counts for its innermost line in the workload's folder.
 """
 
@@ -33,7 +33,7 @@ Line = tuple[str, int]
 
 
 def main(tool: str, file: Path, asked: dict[str, Any]) -> None:
-    """Run the workload and print what the tool accuses."""
+    """Run the workload and print the tool's accused lines."""
     sys.path.insert(0, str(file.parent))
     scenario = catalog.load(file)
     params = parameters(scenario.describe(), "leaky", asked["params"])
@@ -44,12 +44,12 @@ def main(tool: str, file: Path, asked: dict[str, Any]) -> None:
 
 
 def _memray(scenario: Any, run: Run) -> Iterable[Line]:
-    """Order the stacks as ``memray ... --leaks`` does: by what they hold at the end."""
+    """Order the stacks as ``memray ... --leaks`` does: by their memory at the end."""
     capture = run.workdir / "memray.bin"
     tracker = memray.Tracker(capture, trace_python_allocators=True)
 
     def look(steps: int) -> None:
-        if steps == scenario.warmup + scenario.steps:  # the cache is still there, as in a service
+        if steps == scenario.warmup + scenario.steps:  # the cache still exists, as in a service
             tracker.__exit__(None, None, None)
 
     tracker.__enter__()

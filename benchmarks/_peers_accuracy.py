@@ -1,10 +1,10 @@
-"""Peers that need a process of their own, on the same work: psleak, pytest-memray, Scalene.
+"""Other tools that need their own process, on the same work: psleak, pytest-memray, Scalene.
 
     uv venv build/peers
     VIRTUAL_ENV=build/peers uv pip install psleak scalene pytest pytest-memray duckdb
 
-They live in an environment of their own. Where there is none they are left out, and the table says
-so. Each sees a workload once, with its defaults; they are run on a part of the corpus.
+They have their own environment. Without it they are left out, and the table says so. Each sees a
+workload once, with its defaults, on part of the corpus.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TIMEOUT_S = 60
 
 
 def run(one: corpus.Workload) -> None:
-    """Let every peer judge every variant of a workload that it has not judged yet."""
+    """Have every tool judge the variants of a workload that it has not judged yet."""
     have = {(row["workload"], row["variant"], row["tool"], row["code"]) for row in rows()}
     for variant in one.scenario.variants if PYTHON.exists() else ():
         for tool, ask in PEERS.items():
@@ -38,7 +38,7 @@ def run(one: corpus.Workload) -> None:
 
 
 def rows() -> Iterator[dict[str, Any]]:
-    """Yield what the peers said of workloads as they are now."""
+    """Yield the tools' verdicts on current workloads."""
     current = {(one.name, one.code) for one in corpus.workloads()}
     lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
     for row in map(json.loads, lines):
@@ -64,14 +64,14 @@ def _psleak(what: list[str]) -> dict[str, Any]:
 
 
 def _memray(what: list[str]) -> dict[str, Any]:
-    """Apply `limit_leaks`: a stack that holds more than 1 MB at the end fails the test."""
+    """Apply `limit_leaks`: a stack with more than 1 MB at the end fails the test."""
     command = [str(PYTHON), "-m", "pytest", "-q", "--memray", "-p", "no:cacheprovider", str(_RUN)]
     done = _ran(command, WORKLOAD=json.dumps(what))
     return {"verdict": "leak" if "was allowed to leak" in done.stdout else "flat"}
 
 
 def _scalene(what: list[str]) -> dict[str, Any]:
-    """Call it a leak if Scalene names any line as one."""
+    """Return ``leak`` if Scalene reports any line as one."""
     with tempfile.TemporaryDirectory() as folder:
         profile = Path(folder, "profile.json")
         command = [str(PYTHON), "-m", "scalene", "run", "-o", str(profile), str(_RUN), "---"]

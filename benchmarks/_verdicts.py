@@ -1,4 +1,4 @@
-"""The verdicts of resleak, and of the rules that need no more than a trace, on stored captures."""
+"""Verdicts of resleak, and of rules that need only a trace, on stored captures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from resleak.harness import process_gauges
 from resleak.workload import gauges
 from resleak.workload.gauges import Gauge
 
-#: Steady steps after which a verdict is asked for.
+#: Steady steps after which the run is judged.
 LOOKS = (3, 60, 120, 240, 540)
 #: The look at which accuracy is scored: 300 steps, the warm-up among them.
 SCORED = 240
@@ -31,13 +31,13 @@ _JUDGE = (growth, statistics, series, process_gauges, equivalence, comparison)
 
 
 def judge_code() -> str:
-    """Return what tells one state of the judge from another."""
+    """Return a digest of the judge's code."""
     text = "".join(inspect.getsource(module) for module in _JUDGE)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def rows(one: Workload, looks: tuple[int, ...] = LOOKS, kept: Path = KEPT) -> Iterator[Any]:
-    """Yield one row for each variant of a workload, look and tool.
+    """Yield one row per variant of a workload, look and tool.
 
     Yields
     ------
@@ -66,7 +66,7 @@ def rows(one: Workload, looks: tuple[int, ...] = LOOKS, kept: Path = KEPT) -> It
 
 
 def _certificate(captures: frames.Captures, variant: str, told: dict[str, Any]) -> Iterator[Any]:
-    """Yield what 5 + 5 runs of 120 steps certify of the variant `fixed`."""
+    """Yield the certificates of 5 + 5 runs of 120 steps for the variant `fixed`."""
     if variant != "fixed":
         return
     sides = [upto(frames.traces(captures.select(variant=v)), 120) for v in ("leaky", "fixed")]
@@ -76,7 +76,7 @@ def _certificate(captures: frames.Captures, variant: str, told: dict[str, Any]) 
 
 
 def certified(gauge: Gauge, before: pd.DataFrame, after: pd.DataFrame) -> dict[str, Any]:
-    """Return what the runs of two sides, twins of each other, certify of one gauge."""
+    """Return the certificate of paired replicates for one gauge."""
     found = comparison.certificate(gauge, before, after, twins=True)
     numbers = {"p": found.p, "bound": found.bound, "margin": found.margin, "needs": found.needs}
     told = {key: float(f"{number:.4g}") for key, number in numbers.items()}
@@ -84,13 +84,13 @@ def certified(gauge: Gauge, before: pd.DataFrame, after: pd.DataFrame) -> dict[s
 
 
 def upto(trace: pd.DataFrame, steps: int) -> pd.DataFrame:
-    """Return what a run of so many steady steps would have left behind."""
+    """Return the trace truncated to a number of steady steps."""
     steady = trace["phase"] == "steady"
     return trace[~steady | (trace["step"] <= WARMUP + steps)]
 
 
 def verdict(trace: pd.DataFrame, runs: frames.Captures) -> dict[str, Any]:
-    """Judge one variant as a file that names no gauges is judged: all of them count."""
+    """Judge one variant like a file that names no gauges: all of them count."""
     judged = growth.judge(trace, frames.gauges_of(runs))
     words = set(judged["verdict"])
     word = next((word for word in _WORST_FIRST if word in words), "inconclusive")
@@ -100,7 +100,7 @@ def verdict(trace: pd.DataFrame, runs: frames.Captures) -> dict[str, Any]:
 
 
 def _short(numbers: dict[Any, Any]) -> dict[str, Any]:
-    """Round what is kept; of what is clean that is the smallest leak it would have shown."""
+    """Round the stored numbers; for clean gauges store only the detection limit."""
     clean = numbers["verdict"] in ("flat", "plateau")
     kept = ("verdict", "smallest_detectable") if clean else tuple(numbers)
     return {
@@ -114,7 +114,7 @@ def _leaks(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def mann_kendall(trace: pd.DataFrame) -> dict[str, Any]:
-    """Call it a leak if resident memory has a trend (p < .05) in most runs."""
+    """Return ``leak`` if resident memory has a trend (p < .05) in most runs."""
     found = []
     for run in _steady_steps(trace):
         p = stats.kendalltau(run["step"], run["rss"], alternative="greater").pvalue
@@ -123,7 +123,7 @@ def mann_kendall(trace: pd.DataFrame) -> dict[str, Any]:
 
 
 def ten_megabytes_an_hour(trace: pd.DataFrame) -> dict[str, Any]:
-    """Call it a leak if resident memory rises by more than 10 MB an hour after the warm-up."""
+    """Return ``leak`` if resident memory grows by more than 10 MB per hour after the warm-up."""
     found = []
     for run in _steady_steps(trace):
         ends = run.iloc[[0, -1]]

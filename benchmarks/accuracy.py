@@ -1,13 +1,13 @@
-"""How accurate are the verdicts? The corpus, measured once and judged again as often as wanted.
+"""Measure the accuracy of the verdicts on the corpus, and judge it again at any time.
 
-    python benchmarks/accuracy.py --quick           as much as comes of it in less than 10 minutes
-    python benchmarks/accuracy.py                   the whole corpus, null runs, and peers
-    python benchmarks/accuracy.py --no-measuring    judge what is stored, and print the tables
+    python benchmarks/accuracy.py --quick           as much as fits in less than 10 minutes
+    python benchmarks/accuracy.py                   the whole corpus, null runs, and other tools
+    python benchmarks/accuracy.py --no-measuring    judge stored captures, and print the tables
 
-Captures are kept in build/accuracy and made once for each state of a workload. Rows go to
+Captures are stored in build/accuracy, once per state of a workload. Rows go to
 benchmarks/results/accuracy.jsonl, keyed by workload, variant, look and the code of work and judge;
-whatever was stopped goes on where it was. The rule was tuned on one half of the workloads; what is
-told is the other half, with other seeds, and what others wrote who did not know the rule.
+a stopped run resumes where it was. The rule was tuned on one half of the workloads; the tables show
+the other half, with other random seeds, and work by authors who did not know the rule.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _options() -> argparse.Namespace:
 
 
 def _measure(on: Callable[[], bool]) -> None:
-    """Make what is missing, what is published first, as long as there is time."""
+    """Measure missing workloads, the published ones first, until the time is up."""
     console = Console(stderr=True)
     ordered = sorted(corpus.workloads(), key=lambda one: one.half == corpus.TUNED)
     for one in ordered:
@@ -102,14 +102,14 @@ def _judge(results: Path, looks: tuple[int, ...], *, stored: bool) -> Iterator[d
 
 
 def _print(rows: pd.DataFrame) -> None:
-    """Print the tables: by tool, against steps, of the goals, and what was missed."""
+    """Print the tables: by tool, against steps, goals, and misses."""
     console = Console(width=150)
     for half in (*TOLD, "catalogue", corpus.TUNED):
         console.print(_table(_accuracy_rows.tools(rows, half), f"{half}, 300 steps, 5 runs"))
     console.print(_table(_accuracy_rows.against_steps(rows), "against measured steps"))
     for half in TOLD:
         console.print(_table(_accuracy_rows.goals(rows, half), f"goals, {half}"))
-        console.print(_table(_accuracy_rows.misses(rows, half), f"missed or left open, {half}"))
+        console.print(_table(_accuracy_rows.misses(rows, half), f"missed or inconclusive, {half}"))
         console.print(
             _table(_accuracy_rows.certificates(rows, half), f"fixes not certified, {half}")
         )

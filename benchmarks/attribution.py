@@ -1,14 +1,14 @@
-"""Does the true line come first? Leaks of many kinds, each beside a churning cache.
+"""Count how often the true line comes first, for many kinds of leaks beside a churning cache.
 
     python benchmarks/attribution.py --seeds 4
     python benchmarks/attribution.py list_append mmaps --seeds 2 --captures /tmp/captures
 
 Each case is one kind of leak (a file in benchmarks/attribution/), at a rate between 16 B and 100 kB
-a step, beside a bounded cache that holds 1, 10 or 100 times what leaks in the whole run. The same
-work is done under resleak, memray and tracemalloc, each in a process of its own. Rows are appended
-to benchmarks/results/attribution.jsonl as they come; a run that was stopped goes on where it was,
-and rows of an earlier workload or of an earlier ranking do not count. With --captures the captures
-are kept, and ranked again without being made again.
+per step, beside a bounded cache of 1, 10 or 100 times the memory leaked in the whole run. The same
+work runs under resleak, memray and tracemalloc, each in its own process. Rows are appended to
+benchmarks/results/attribution.jsonl as they come; a stopped run resumes where it was, and rows of
+an earlier workload or ranking do not count. With --captures the captures are kept, and ranked again
+without a new run.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ LEAST = {
     **{"sqlite_statements": 1000, "duckdb_rows": 10_000, "memo": 1000, "asyncio_tasks": 100},
     **{"classes": 100, "logging_handlers": 100, "exceptions": 100, "arrow_columns": 100},
 }
-#: What C code takes by a function looked up at run time, no profiler of Python sees.
+#: No Python profiler sees memory that C code allocates through a function found at run time.
 UNSEEN = {"ctypes_malloc"}
-#: No cache is made larger than 300 MB, which is a hundred times this rate over a run.
+#: No cache is larger than 300 MB, which is a hundred times this rate over a run.
 FASTEST = {100: 10_000}
 
 
@@ -73,7 +73,7 @@ class Case:
 
     @property
     def params(self) -> dict[str, Any]:
-        """What the workload is run with: each kind meets each rate and each cache in turn."""
+        """Parameters of the workload: each kind meets each rate and each cache in turn."""
         fastest, least = FASTEST.get(self.factor, RATES[-1]), LEAST.get(self.kind, 0)
         rates = [rate for rate in RATES if least <= rate <= fastest]
         turn = self.seed + FACTORS.index(self.factor) + int(_digest(self.kind), 16)
@@ -86,7 +86,7 @@ class Case:
 
     @property
     def tuned(self) -> bool:
-        """Whether the ranking may be tuned on this case; the others only tell how good it is."""
+        """Return True if the ranking may be tuned on this case; the others only measure it."""
         return self.number % 2 == 0
 
 
@@ -114,7 +114,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=2, help="cases of each kind and cache")
     parser.add_argument("--tools", nargs="*", choices=TOOLS, default=TOOLS)
     parser.add_argument("--results", type=Path, default=RESULTS, help="where rows are appended")
-    parser.add_argument("--captures", type=Path, help="where captures are kept")
+    parser.add_argument("--captures", type=Path, help="folder for the captures")
     parser.add_argument("--misses", action="store_true", help="list what resleak missed")
     return parser.parse_args()
 
@@ -142,7 +142,7 @@ def _resleak(case: Case, captures: Path | None) -> list[tuple[str, int]]:
 
 
 def _capture(case: Case, out: Path) -> None:
-    """Capture under the memory profiler alone: the gauges have no part in the ranking."""
+    """Capture under the memory profiler only: the ranking does not use the gauges."""
     planned = Plan(**{**vars(_planned(case.kind)), "out": out})
     for job in jobs(planned, None, 1, case.seed, case.params):
         if job.instrument == "memray":
@@ -176,7 +176,7 @@ def _true_lines(kind: str) -> set[tuple[str, int]]:
 
 
 def _code(case: Case, tool: str) -> str:
-    """Return what tells one workload, and one ranking, from another."""
+    """Return a digest of the workload's and the ranking's code."""
     files = [WORKLOADS / "_beside.py", WORKLOADS / f"{case.kind}.py"]
     files += [RANKING] if tool == "resleak" else []
     return _digest(json.dumps(case.params) + "".join(map(_text, files)))
@@ -236,7 +236,7 @@ def _table(groups: dict[str, list[dict[str, Any]]]) -> Table:
 
 
 def _share(places: Iterable[int | None], most: int) -> str:
-    """Write how many are within the first, with the 95 % interval of Clopper and Pearson."""
+    """Return the share within the first places, with its 95 % interval (Clopper and Pearson)."""
     hits = [place is not None and place <= most for place in places]
     if not hits:
         return "–"

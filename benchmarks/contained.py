@@ -1,12 +1,12 @@
-"""Capture scenarios with no network but loopback, and list every file they leave elsewhere.
+"""Capture scenarios without a network except loopback, and list every file they leave elsewhere.
 
     python benchmarks/contained.py                  # all of them, gauges and stacks
     python benchmarks/contained.py arc/auth_cache --out data/captures
 
-The captures run in a network namespace of their own (util-linux's `unshare`, Linux) in which only
-the loopback interface is up, so that a scenario that needs anything else fails. Before and after,
-the files of the home folder, of this repository and of the temporary folders are compared. Prints
-what failed, what was left, and how long it took.
+The captures run in their own network namespace (util-linux's `unshare`, Linux) with only the
+loopback interface, so that a scenario that needs anything else fails. The files of the home folder,
+of this repository and of the temporary folders are compared before and after. Prints failures,
+leftover files and durations.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from resleak.workload import catalog
 
 ROOT = Path(__file__).resolve().parent.parent
 LOOKED_AT = (Path.home(), ROOT, Path(tempfile.gettempdir()), Path("/var/tmp"), Path("/dev/shm"))
-#: Folders in which others write while this runs, or the interpreter keeps its bytecode.
+#: Folders that other programs write to meanwhile, or that hold bytecode.
 IGNORED = {"__pycache__", ".git", "proc", ".venv", "node_modules"}
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 
 
 def main() -> int:
-    """Capture what the command line names, and return how many things went wrong."""
+    """Capture the scenarios on the command line, and return the number of problems."""
     options = _options()
     if options.inside:
         return _inside(options.names, options.out)
@@ -85,7 +85,7 @@ def _raise_loopback() -> None:
 
 
 def _reaches_outside() -> bool:
-    """Tell whether there is a route to an address that is reserved for documentation."""
+    """Return True if there is a route to an address that is reserved for documentation."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         try:
             any_socket.connect(("192.0.2.1", 9))
@@ -95,7 +95,7 @@ def _reaches_outside() -> bool:
 
 
 def _files(out: Path) -> set[tuple[str, int]]:
-    """Return the files there are, with the time of their last change."""
+    """Return all files with their modification times."""
     found = set()
     for path in _walk(out):
         try:

@@ -1,12 +1,12 @@
-"""Open two hundred files that are no captures, or were ones, and tell what comes of each.
+"""Open two hundred damaged or foreign files, and count how each ends.
 
     python benchmarks/damaged.py
     python benchmarks/damaged.py --files 60
 
-Two captures, one packed and one not, are cut off at many places and have bytes flipped at others;
-beside them lie files that memray never wrote, folders, pipes. All are opened in this process: had
-one taken it along, there would be no table. Stored in benchmarks/results/damaged.json; exits with 1
-if a message has more than one line, something is left running, or a half-written table remains.
+Two captures, one packed and one not, are truncated at many places and have bytes flipped at others;
+beside them are files that memray never wrote, folders and pipes. All are opened in this process: if
+one crashed it, there would be no table. Stored in benchmarks/results/damaged.json; exits with 1 if
+a message has more than one line, a process is left running, or a half-written table remains.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ RESULTS = Path(__file__).parent / "results" / "damaged.json"
 
 
 def main() -> None:
-    """Open the files, print the table, and store what came of them."""
+    """Open the files, print the table, and store the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=200, help="how many")
     count = parser.parse_args().files
@@ -50,7 +50,7 @@ def main() -> None:
         screen.print(table)
     faults = sum(row["fault"] for row in rows)
     running = len(psutil.Process().children(recursive=True))
-    screen.print(f"{len(rows)} opened; {faults} not told well; {running} processes left running")
+    screen.print(f"{len(rows)} opened; {faults} bad messages; {running} processes left running")
     RESULTS.write_text(json.dumps({"left_running": running, "files": rows}, indent=1) + "\n")
     sys.exit(bool(faults or running))
 
@@ -82,7 +82,7 @@ def _outcome(path: Path) -> tuple[str, str]:
 
 
 def _kind(told: str) -> str:
-    """Return a message without the name and the numbers, so that like ones count together."""
+    """Return a message without name and numbers, so that similar ones count together."""
     return re.sub(r"[\d.  ]+ ?(%|s|[KMGT]?i?B)?(?= |:|;|$)", "… ", re.sub(r"\S+\.bin:? ", "", told))
 
 

@@ -1,11 +1,10 @@
-"""How soon a flame graph answers, in headless Chromium, of made-up profiles.
+"""Measure how fast a flame graph responds, in headless Chromium, for synthetic profiles.
 
     python benchmarks/flame_browser.py --sizes 100000 500000
 
-For each size: the first draw, from the data to a painted canvas; then percentiles of each thing
-people do, up to the end of the painting, and the median as so many passes over as many numbers in
-the same browser, which tells another machine what to expect. Stored in
-benchmarks/results/flame.json.
+For each size: the first draw, from the data to a painted canvas; then percentiles of each
+interaction, up to the end of painting, and the median of one pass over as many numbers in the same
+browser, as a reference for other machines. Stored in benchmarks/results/flame.json.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ from resleak.figures.flame import page
 
 RESULTS = Path(__file__).parent / "results" / "flame.json"
 _TIMES = 40
-#: In the page: draw once, then do each thing many times, and return the milliseconds.
+#: In the page: draw once, then repeat each interaction, and return milliseconds.
 _MEASURE = """
 async ([payload, times]) => {
   const { host, draw, m } = window.bench;
@@ -95,7 +94,7 @@ async ([payload, times]) => {
 
 
 def main() -> None:
-    """Measure each size, store and print what came out."""
+    """Measure each size, store and print the results."""
     options = _options()
     with _browser() as tab:
         rows = [row for size in options.sizes for row in _measure(tab, size)]

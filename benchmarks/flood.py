@@ -1,12 +1,12 @@
-"""A thousand clients write at once, again and again: latencies before and after the fix.
+"""Measure latencies before and after the fix while a thousand clients write at once.
 
-    python benchmarks/flood.py            # about five minutes each, as the testing plan has it
+    python benchmarks/flood.py            # about five minutes each, as in the testing plan
     python benchmarks/flood.py --steps 10
 
-Runs `arc/write_rate` with its soak profile, one run of each variant after the other, and prints the
-median over all bursts of the 50th, 95th and 99th percentile of a write's latency, and the most that
-was held in memory. The result is stored in benchmarks/results/flood.json. Compare the variants with
-each other: the times are this machine's.
+Runs `arc/write_rate` with its soak profile, one run per variant in sequence, and prints the median
+over all bursts of the 50th, 95th and 99th percentile of a write's latency, and the most bytes held
+in memory. Stored in benchmarks/results/flood.json. Compare the variants with each other: the times
+depend on the machine.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LATENCIES = ("latency_p50", "latency_p95", "latency_p99")
 
 
 def main() -> None:
-    """Run the flood, store what it gave and print it."""
+    """Run the flood, store and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, help="bursts of each variant")
     options = parser.parse_args()

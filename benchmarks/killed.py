@@ -1,10 +1,10 @@
-"""Kill the runner of every scenario in the middle of its work, and count what is left running.
+"""Kill the runner of every scenario in the middle of its work, and count the processes left.
 
     python benchmarks/killed.py
     python benchmarks/killed.py pl_drivers/abrupt_termination --after 3
 
-SIGKILL gives nobody a chance to clean up: children, their servers and their workers have to end by
-themselves. Exits with 1 if anything is left two seconds later.
+SIGKILL leaves no chance to clean up: children, their servers and their workers have to end by
+themselves. Exits with 1 if any process is left two seconds later.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MARK = "RESLEAK_KILLED_BENCHMARK"
 
 
 def main() -> None:
-    """Kill what the command line names, and print the table."""
+    """Kill the scenarios on the command line, and print the table."""
     options = _options()
     table, left = Table("scenario", "running when killed", "left 2 s later"), 0
     for name in options.names or list(catalog.paths()):

@@ -1,10 +1,10 @@
-"""How soon JupyterLab shows the first notebook, and the panel the first point of a curve.
+"""Measure how soon JupyterLab shows the first notebook, and the panel its first point.
 
     python benchmarks/lab.py --times 5
 
 Each time a fresh server and a fresh page of headless Chromium, as `resleak lab` starts them: from
-the start of the server to the last figure of 00 after Run All; and from the press of Run to the
-first point on a live curve, as the page itself sees both. Stored in benchmarks/results/lab.json.
+the start of the server to the last figure of 00 after Run All; and from the click on Run to the
+first point of a live curve, both as seen by the page. Stored in benchmarks/results/lab.json.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from helpers import labs
 
 PROJECT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results" / "lab.json"
-#: In the page: the time from the click on Run to the first line that is drawn, in milliseconds.
+#: In the page: milliseconds from the click on Run to the first drawn line.
 _FIRST_POINT = """
 (run) => new Promise((resolve) => {
   const drawn = () => document.querySelector(".resleak-panel polyline");

@@ -1,4 +1,4 @@
-"""Made-up traces of known rates: whether the intervals cover them, and noise is ever a leak.
+"""Check on synthetic traces of known rates that intervals cover them, and noise is no leak.
 
     python benchmarks/made_up.py --times 200
 
@@ -29,7 +29,7 @@ Shape = Callable[[np.random.Generator], np.ndarray]
 
 
 def wandering(rng: np.random.Generator, size: float, memory: float) -> np.ndarray:
-    """Scatter around a level, each reading hanging together with those of so many steps before."""
+    """Return noise around a level that is autocorrelated over a number of steps."""
     keep = np.exp(-1 / memory)
     steps = rng.normal(0, size * np.sqrt(1 - keep**2), len(AT))
     steps[0] = rng.normal(0, size)
@@ -37,11 +37,11 @@ def wandering(rng: np.random.Generator, size: float, memory: float) -> np.ndarra
 
 
 def chance(share: float) -> Shape:
-    """Climb by one at a step with some probability."""
+    """Return a curve that grows by one per step with some probability."""
     return lambda rng: np.cumsum(rng.random(len(AT)) < share).astype(float)
 
 
-#: Of each shape the true rate, and a curve; those above the line are a matter of chance.
+#: True rate and curve per shape; these are random.
 BY_CHANCE: dict[str, tuple[float, Shape]] = {
     "white noise": (100, lambda rng: 100 * AT + rng.normal(0, 2000, len(AT))),
     "heavy tails": (100, lambda rng: 100 * AT + 500 * rng.standard_t(2, len(AT))),
@@ -107,7 +107,7 @@ def called(curve: made.Curve, times: int) -> int:
 
 
 def told(hits: int, of: int) -> str:
-    """Write a share with the interval of Clopper and Pearson."""
+    """Return a share with its interval (Clopper and Pearson)."""
     bounds = stats.binomtest(hits, of).proportion_ci(method="exact")
     return f"{hits} of {of} = {hits / of:.4f} [{bounds.low:.4f}, {bounds.high:.4f}]"
 

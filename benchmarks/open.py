@@ -1,18 +1,17 @@
-"""From a memray capture to a page with its leak flame graph: `resleak open` against `memray`.
+"""Compare `resleak open` with `memray`, from a memray file to a page with its flame graph.
 
     python benchmarks/open.py
     python benchmarks/open.py --quick
     python benchmarks/open.py --only allocations --events 50_000_000
 
-Captures are made here: of imports, of many allocations, of imports with native stacks, of deep
-recursion, of many threads. Both commands open each in turns; the table has the medians of the
-ratios, ours by theirs. Time is the wall clock's (beside it the processor's, which other work on the
-machine changes less). Memory is the most that all processes of a command held together, shared
-pages counted once; it is looked at in rounds of its own, for to look takes time, and holds up those
-that are looked at. Of ours it is told apart: the process that was called, its reader, and the one
-that the reader forks for memray's second pass. The second opening is `resleak.open_memray` and its
-sites in a process that runs already. Of both pages the libraries are left out: memray's come from a
-network, ours are the scripts. Stored in benchmarks/results/open.json.
+The files are created here: imports, many allocations, imports with native stacks, deep recursion,
+many threads. Both commands open each in turns; the table has the medians of the ratios, ours to
+theirs. Time is wall-clock time (CPU time beside it, which other work on the machine changes less).
+Memory is the maximum over all processes of a command together, shared pages counted once; it is
+sampled in rounds of its own, because sampling slows the processes down. Ours is also listed per
+process: the command, its reader, and the fork for memray's second pass. The second opening is
+`resleak.open_memray` and its sites in a running process. Both pages are measured without libraries:
+memray's come from a network, ours are the scripts. Stored in benchmarks/results/open.json.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ from rich.table import Table
 
 RESULTS = Path(__file__).parent / "results" / "open.json"
 IMPORTS = "import pandas, plotly.graph_objects, pyarrow, duckdb"
-#: What is recorded: options of the tracker, and the program.
+#: Recorded programs: options of the tracker, and source.
 PROGRAMS = {
     "imports": ("trace_python_allocators=True", IMPORTS),
     "allocations": (
@@ -62,7 +61,7 @@ PROGRAMS = {
         "[t.start() for t in all]; [t.join() for t in all]",
     ),
 }
-#: memray's command for each; for what is asked of the others it has no cheaper one.
+#: memray's cheapest equivalent command per capture.
 THEIRS = {"native": ["--temporal"]}
 GOALS = {
     "time": {"native": 0.5, "": 0.7},
@@ -74,14 +73,14 @@ GOALS = {
 
 @dataclass(frozen=True)
 class Cost:
-    """What one command took."""
+    """Cost of one command."""
 
     time_s: float
     cpu_s: float
 
 
 def main() -> None:
-    """Make the captures, open them in turns, and print and store the ratios."""
+    """Create the captures, open them in turns, print and store the ratios."""
     options = _options()
     with tempfile.TemporaryDirectory() as folder:
         rows = [
@@ -159,14 +158,14 @@ def _judged(row: dict[str, Any], key: str) -> str:
 def _cost(command: list[str]) -> Cost:
     begin = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)  # with what its children used
+    _, status, used = os.wait4(process.pid, 0)  # including its children
     took = time.perf_counter() - begin
     assert status == 0, command
     return Cost(took, used.ru_utime + used.ru_stime)
 
 
 def _memory(command: list[str]) -> list[int]:
-    """Return what each process held when all of them held most, the first one first."""
+    """Return the memory of each process at their common maximum, in order of start."""
     most, process = [0], psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None:
         most = max(most, [*_held(process)], key=sum)
@@ -176,7 +175,7 @@ def _memory(command: list[str]) -> list[int]:
 
 
 def _median_parts(rounds: list[list[float]]) -> list[float]:
-    """Return the parts of the round in the middle."""
+    """Return the parts of the median round."""
     return sorted(rounds, key=sum)[len(rounds) // 2]
 
 
@@ -195,7 +194,7 @@ def _held(process: psutil.Process) -> Iterator[int]:
 
 
 def _again(capture: Path) -> float:
-    """Return how long it takes to open a capture whose tables are there, and to rank its sites."""
+    """Return the seconds to open a capture with existing tables and to rank its sites."""
     code = (
         "import sys, time, pandas, scipy.special, resleak\n"
         "import resleak.analysis.stacks.allocation_sites\n"
@@ -210,7 +209,7 @@ def _again(capture: Path) -> float:
 
 
 def _own_part(page: Path, library: str = "") -> int:
-    """Return the size of a page without the scripts that are a library of ours."""
+    """Return the size of a page without our library scripts."""
     html = page.read_text(encoding="utf-8")
     return len((re.sub(library, "", html, flags=re.DOTALL) if library else html).encode())
 

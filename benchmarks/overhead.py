@@ -1,4 +1,4 @@
-"""What the gauges cost: processor time of a reading, and growth of a run that does nothing.
+"""Measure the cost of the gauges: CPU time per reading, and growth of an idle run.
 
 python benchmarks/overhead.py
 """
@@ -20,7 +20,7 @@ from resleak.harness.child import recorder as probes
 from resleak.harness.child import self_gauges
 from resleak.harness.runner import capture
 
-#: Readings a second from outside, and how often each is taken here.
+#: Samples per second from outside, and number of repetitions here.
 HERTZ, TIMES = 10, 2000
 
 
@@ -32,9 +32,7 @@ def main() -> None:
         readers = self_gauges.inside_readers()
         recorder = probes.Recorder(Path(folder, "raw"), readers, TIMES + 1, time.monotonic())
         row = _cost_s(lambda: recorder.row(0, 0))
-    print(
-        f"inside: {row * 1e6:.0f} µs a step; at {HERTZ} steps a second {HERTZ * row:.3%} of a core"
-    )
+    print(f"inside: {row * 1e6:.0f} µs per step; at {HERTZ} per second {HERTZ * row:.3%} of a core")
     with tempfile.TemporaryDirectory() as folder:
         capture("control/do_nothing", runs=5, steps=1000, stacks=False, out=folder)
         captures = load.load(folder)
@@ -44,7 +42,7 @@ def main() -> None:
 
 
 def _cost_s(read: Callable[[], object]) -> float:
-    """Return the median processor time of a call over ten batches."""
+    """Return the median CPU time of a call over ten batches."""
     batches = []
     for _ in range(10):
         began = time.process_time()

@@ -1,12 +1,12 @@
-"""Following handles: how often the stack is right, what an open costs, what the observer keeps.
+"""Measure resource tracing: share of right stacks, cost of an open, memory of the observer.
 
     python benchmarks/provenance.py [--json FILE]
 
-A corpus is generated: each kind of handle is created in each way of calling, in a function of its
-own whose true line is known. A handle is right if the innermost line of the corpus on its stack is
-that one, unknown if it has no stack, wrong if it is another. What no wrapper can see, such as a
-library's own open, is scored apart: there unknown is what is wanted, and wrong is the failure.
-Costs are paired: the original and the wrapped call take turns in one process.
+A corpus is generated: each kind of resource is created in each way of calling, in its own function
+with a known line. A stack is right if its innermost line in the corpus is that one, unknown if it
+is empty, wrong otherwise. What no wrapper can see, such as a library's own open, is scored
+separately: there unknown is right, and wrong is the failure. Costs are paired: the original and the
+wrapped call alternate in one process.
 """
 
 from __future__ import annotations
@@ -230,7 +230,7 @@ def case():
                      "sqlite3.connect(FILE + '.db', check_same_thread=False)", "mapped()")
     ],
 }  # fmt: skip
-#: What happens behind Python's back: no stack is wanted, a wrong one is a failure.
+#: Invisible to Python: no stack is expected, and a wrong one is a failure.
 UNSEEN = {
     "a library's open": "def case():\n    LIBC.open(FILE.encode(), 0)\n",
     "a library's open where one failed": """
@@ -271,12 +271,12 @@ def case():
 }
 
 
-#: What creates the threads, pools and loops from which the corpus calls.
+#: Code that creates the threads, pools and loops of the corpus.
 _CALLERS = ("asyncio.run(", "thread.start()", "pool.submit(work)")
 
 
 class Case(NamedTuple):
-    """One case: its group, how it is called, its source, and whether a stack is wanted."""
+    """One case: group, way of calling, source, and is_visible."""
 
     group: str
     way: str
@@ -300,7 +300,7 @@ def cases() -> Iterator[Case]:
 
 
 def write(folder: Path, corpus: list[Case]) -> list[int]:
-    """Write the corpus, one module a case, and return the true lines."""
+    """Write the corpus, one module per case, and return the true lines."""
     truth = []
     for number, case in enumerate(corpus):
         lines = case.source.split("\n")
@@ -344,7 +344,7 @@ def run_corpus(folder: Path) -> None:
 
 
 def release(thing: Any) -> None:
-    """Give back what a case returned."""
+    """Release what a case returned."""
     import os
     from contextlib import suppress
 
@@ -394,7 +394,7 @@ def accuracy() -> dict[str, dict[str, int]]:
 
 
 def is_incidental(case: Case, kind: str, line: int | None) -> bool:
-    """Tell whether a handle is not what the case is about: the loop's own, the caller's thread."""
+    """Return True for a resource that is not the case's own: the loop's, the caller's thread."""
     lines = case.source.split("\n")
     told = lines[line - 1] if line is not None and line <= len(lines) else ""
     if not told.endswith("# here") and any(own in told for own in _CALLERS):
@@ -423,7 +423,7 @@ COSTS = {
 
 
 def run_costs(folder: Path) -> None:
-    """Print what an open costs, in microseconds and as a ratio, by kind and depth of the stack."""
+    """Print the cost of an open, in microseconds and as a ratio, by kind and stack depth."""
     import builtins
     import os
     import socket
@@ -472,7 +472,7 @@ def run_costs(folder: Path) -> None:
 
 
 def paired(runs: list[Any], depth: int, census: Any, rounds: int = 60) -> dict[str, float]:
-    """Return the cost of the second over the first: medians of rounds that take turns."""
+    """Return the cost of the second over the first: medians of alternating rounds."""
     times: list[list[float]] = [[], []]
     for _ in range(rounds):
         for taken, run in zip(times, runs, strict=True):
@@ -487,17 +487,17 @@ def paired(runs: list[Any], depth: int, census: Any, rounds: int = 60) -> dict[s
 
 
 def down(depth: int, run: Any, count: int = 200) -> float:
-    """Return microseconds a call, called from so deep."""
+    """Return microseconds per call at a stack depth."""
     if depth:
         return down(depth - 1, run, count)
-    began = time.thread_time()  # processor time: others may use the machine too
+    began = time.thread_time()  # CPU time: other programs may use the machine too
     for _ in range(count):
         run()
     return (time.thread_time() - began) / count * 1e6
 
 
 def run_growth(folder: Path, observed: bool, steps: int = 2000) -> None:
-    """Print what grows per step of a program that gives back all it opens."""
+    """Print the growth per step of a program that closes everything it opens."""
     import asyncio
     import gc
     import os
@@ -548,7 +548,7 @@ def run_growth(folder: Path, observed: bool, steps: int = 2000) -> None:
 
 
 def run_hook() -> None:
-    """Print what it takes to ask for a stack of 20 frames, without and with an audit hook."""
+    """Print the cost of reading a stack of 20 frames, without and with an audit hook."""
     from resleak.harness.child.handles.call_stacks import Calls
 
     calls = Calls([], {})
@@ -559,7 +559,7 @@ def run_hook() -> None:
 
 
 def asked(what: str) -> Any:
-    """Return what a fresh process prints."""
+    """Return the output of a fresh process."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, __file__, what, folder]
         return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)

@@ -1,11 +1,11 @@
-"""Repeat scenarios with different seeds and count how often they come out as declared.
+"""Repeat scenarios with different random seeds and count how often they come out as declared.
 
     python benchmarks/repeat.py --times 10
     python benchmarks/repeat.py control/do_nothing --times 30
 
-Each repetition captures every variant anew, with seeds that no other repetition has, and judges it.
-Results are appended to benchmarks/results/repeat.jsonl as they come; a run that was stopped goes on
-where it was. Repetitions of an earlier code of the scenario's file do not count; words may change.
+Each repetition captures every variant again, with unused seeds, and judges it. Results are appended
+to benchmarks/results/repeat.jsonl as they come; a stopped run resumes where it was. Repetitions of
+an earlier version of the scenario's code do not count; comments and docstrings may change.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SEEDS_APART = 1000
 
 
 def main() -> None:
-    """Repeat what the command line names, and print the table."""
+    """Repeat the scenarios on the command line, and print the table."""
     options = _options()
     names = options.names or list(catalog.paths())
     done = [] if options.fresh else _stored(options.results)
@@ -54,7 +54,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="scenarios; all by default")
     parser.add_argument("--times", type=int, default=10)
-    parser.add_argument("--results", type=Path, default=RESULTS, help="where they are appended")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="file to append to")
     parser.add_argument("--fresh", action="store_true", help="forget earlier repetitions")
     return parser.parse_args()
 
@@ -62,7 +62,7 @@ def _options() -> argparse.Namespace:
 def _repeat(name: str, repetition: int) -> dict[str, Any]:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as out:
-        # Stacks have no part in the verdict, and take longer than all runs with the gauges.
+        # Stacks do not affect the verdict, and take longer than all runs with gauges.
         capture(name, out=out, seed=SEEDS_APART * (repetition + 1), stacks=False)
         judged = verdicts.judge(load.load(out))
     return {

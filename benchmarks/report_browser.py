@@ -1,13 +1,13 @@
-"""How heavy reports are, and how long a reader waits: size, first paint, interactions, contrast.
+"""Measure size, first paint, interactions and contrast of reports in headless Chromium.
 
-Every report is opened from the disk in a headless Chromium that can reach nobody. Hands and keys
-are the browser's own. How long each took, from the press to the picture that shows it, is what the
-browser tells of its events (in steps of 8 ms, from 16 ms on); on a busy machine that is a matter of
-its neighbours, so that what the page's own thread worked for it stands beside.
+Every report is opened from disk in a browser without a network. Mouse and keys are the browser's
+own. The time of an interaction, from the press to the picture, is the browser's event timing (in
+steps of 8 ms, from 16 ms on); on a busy machine it depends on the other work, so the time of the
+page's own thread stands beside it.
 
     python benchmarks/report_browser.py [REPORT.html …] [--json FILE]
 
-Without a report the case files of the notebooks are shared first, into build/reports.
+Without a report the notebooks' case files are written first, into build/reports.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ROOT = Path(__file__).parent.parent
 TIMES = 12
 #: Milliseconds until the picture, and milliseconds of work.
 Times = tuple[float, float]
-#: What the browser tells of no event that was quicker.
+#: The browser reports no faster event.
 LEAST_MS = 16.0
 GOALS = {"bytes": 1_000_000, "first_paint_ms": 1000, "interaction_ms": 100, "shift": 0.1}
 WATCH = """
@@ -50,7 +50,7 @@ new PerformanceObserver(list => list.getEntries()
   .forEach(e => { moved += e.hadRecentInput ? 0 : e.value; }))
   .observe({type: "layout-shift", buffered: true});
 """
-#: The least contrast of any text with the paper behind it; what is faded out is not text.
+#: Lowest contrast of any text with its background; faded text is skipped.
 CONTRAST = """() => {
   const parts = (text) => text.match(/[\\d.]+/g).map(Number);
   const light = ([r, g, b]) => [r, g, b].map((c) => c / 255)
@@ -85,7 +85,7 @@ CONTRAST = """() => {
 
 
 def main() -> None:
-    """Print one row a report, and write all figures if asked."""
+    """Print one row per report, and write all figures with --json."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("reports", nargs="*", type=Path)
     options.add_argument("--json", type=Path)
@@ -116,7 +116,7 @@ def _shared() -> Iterator[Path]:
 
 
 def measured(browser: Browser, path: Path) -> dict[str, Any]:
-    """Return what one report weighs, how soon it is seen, and how soon it answers."""
+    """Return the size, first paint and interaction times of one report."""
     content = path.read_bytes()
     opened = [_opened(browser, path) for _ in range(3)]
     visitor = opened[-1]
@@ -162,7 +162,7 @@ def _opened(browser: Browser, path: Path) -> Visitor:
 
 
 def _acts(page: Page) -> Iterator[tuple[str, list[Times]]]:
-    """Yield what a reader may do, each with how long it took each time."""
+    """Yield each interaction with its times."""
     plot = page.locator(".figure .nsewdrag").first
     if plot.count():
         plot.scroll_into_view_if_needed()
@@ -201,7 +201,7 @@ def _zoom(flame: Any, *, back: bool) -> None:
 
 
 def _each(page: Page, act: Callable[[int], None]) -> list[Times]:
-    """Do something again and again; return how long each took, and what the page worked for it."""
+    """Repeat an action; return its times, and the page's own working time."""
     session = page.context.new_cdp_session(page)
     session.send("Performance.enable", {"timeDomain": "threadTicks"})
     times = []
@@ -218,7 +218,7 @@ def _each(page: Page, act: Callable[[int], None]) -> list[Times]:
 
 
 def _worked(session: Any) -> float:
-    """Return the milliseconds that the page's thread has worked in all."""
+    """Return the total working time of the page's thread in milliseconds."""
     told = session.send("Performance.getMetrics")["metrics"]
     return 1000 * float(next(one["value"] for one in told if one["name"] == "TaskDuration"))
 

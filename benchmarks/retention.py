@@ -1,10 +1,10 @@
-"""Whether the true holder of what a step leaves behind is in the shortest path that is shown.
+"""Check that the shortest reference path names the true holder of what a step leaves behind.
 
     python benchmarks/retention.py [NAME ...]
 
-Each case leaks one object of the class `Leaked` a step, or what stands for one, by a holder that is
-known. It is found if the path told first for it names that holder. Then the walk is timed, on a
-graph of 100 000 objects, and so is objgraph's search, if that is installed.
+Each case leaks one object of the class `Leaked` per step, or a substitute, through a known holder.
+It is found if the first path names that holder. Then the walk is timed, on a graph of 100 000
+objects, and so is objgraph's search, if it is installed.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ CASES: dict[str, tuple[str, list[str]]] = {
 
 
 def path_of(name: str, folder: Path) -> str:
-    """Run one case and return the path told first for what it leaks."""
+    """Run one case and return the first path to its leaked objects."""
     code, _ = CASES[name]
     file = folder / f"{name.replace(' ', '_')}.py"
     file.write_text(HEAD.format(name=name) + code + TAIL)
@@ -204,7 +204,7 @@ def path_of(name: str, folder: Path) -> str:
 
 
 def main(names: list[str]) -> None:
-    """Print the path of each case, how many name their holder, and what the walk costs."""
+    """Print the path of each case, the share that names its holder, and the walk's cost."""
     names = names or list(CASES)
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
         paths = list(pool.map(lambda name: path_of(name, Path(folder)), names))
@@ -235,7 +235,7 @@ def times() -> None:
     gc.collect()
     roots = [("", module) for module in [*sys.modules.values()]]
     took = min(_seconds(lambda: Graph(roots)) for _ in range(3))
-    print(f"{len(gc.get_objects()):,} objects: all their paths in {took:.2f} s of processor time")
+    print(f"{len(gc.get_objects()):,} objects: all paths in {took:.2f} s of CPU time")
     try:
         import objgraph
     except ImportError:

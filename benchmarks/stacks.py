@@ -1,9 +1,9 @@
-"""From a capture to the guilty line: every measure beside its goal, from one command.
+"""Print every measure from a capture to the line beside its goal.
 
-    python benchmarks/stacks.py            # an hour; attribution goes on where it was
-    python benchmarks/stacks.py --stored   # the table of what was measured last
+    python benchmarks/stacks.py            # an hour; attribution resumes where it was
+    python benchmarks/stacks.py --stored   # the table of the last measurement
 
-Runs open.py, flame_browser.py and attribution.py, each of which stores what it found.
+Runs open.py, flame_browser.py and attribution.py, each of which stores its results.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ RESULTS = HERE / "results"
 PARTS = (["open.py"], ["flame_browser.py"], ["attribution.py", "--seeds", "2"])
 #: Measure, goal of each kind of capture; native ones are compared with `memray --temporal`.
 OPENING = {"time": (0.70, 0.5), "memory": (1.0, 0.4), "again": (0.03, 0.03), "size": (0.25, 0.25)}
-#: Milliseconds by number of stacks; of what is done often, at the 95th percentile.
+#: Milliseconds by number of stacks; for frequent interactions, the 95th percentile.
 FIRST_DRAW, OFTEN = {100_000: 300, 500_000: 1000}, {"zoom", "search", "brush"}
 Row = tuple[str, str, str, bool]
 
 
 def main() -> int:
-    """Measure, print the table, and return how many goals are missed."""
+    """Measure, print the table, and return the number of missed goals."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stored", action="store_true", help="measure nothing")
     if not parser.parse_args().stored:

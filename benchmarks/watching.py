@@ -1,9 +1,9 @@
-"""What watching costs: processor time of the watcher over wall time, at one reading a second.
+"""Measure the cost of watching: the watcher's CPU time over wall time, at one sample per second.
 
-Three processes are watched at the same time: a small one, one that leaks, and a large one (5 000
+Three processes are watched at the same time: a small one, a leaking one, and a large one (5 000
 descriptors, 400 MB, 50 threads, 4 workers). Beside them runs a process that loads the same modules
-and then sleeps: what it spends is the price of starting. The first 30 s are left out of the
-steady share.
+and then sleeps: its CPU time is the cost of starting. The first 30 s do not count in the steady
+share.
 
     python benchmarks/watching.py [--seconds 300] [--json FILE]
 """

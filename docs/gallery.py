@@ -1,8 +1,8 @@
-"""Write a site of all reports into build/site: plain files, for any host or for none.
+"""Write all reports into build/site as plain files, for any host.
 
     python docs/gallery.py [NOTEBOOK …]
 
-Each notebook becomes a report; the first page has the claims, and says what each report answers.
+Each notebook becomes a report; the index page lists the reports with their answers, and all claims.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from resleak.ui.cli import console
 
 ROOT = Path(__file__).parent.parent
 SITE = ROOT / "build" / "site"
-_TITLE = "What was claimed about leaks, and what is so"
-_INTRODUCTION = """<p>Each claim was put to the test in fresh processes, with the faulty and
-the cured code side by side. Every report below is one file: it opens offline, and holds its
+_TITLE = "Leak reports from five systems, tested"
+_INTRODUCTION = """<p>Each claim was tested in fresh processes, with the buggy and the fixed
+version side by side. Every report below is one file: it opens offline, and contains its
 captures for <code>resleak.load</code>.</p>"""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A report of the site: its file, what it asks, what it answers, and what it weighs."""
+    """A report of the site: file, question, answer, size in bytes and time to write."""
 
     name: str
     title: str
@@ -44,7 +44,7 @@ class Entry:
 
 
 def build(notebooks: Sequence[Path]) -> list[Entry]:
-    """Share notebooks into the site, linked with each other."""
+    """Write a report per notebook, linked with each other."""
     links = {path.name: f"{path.stem}.html" for path in notebooks}
     entries = []
     for path in notebooks:
@@ -58,7 +58,7 @@ def build(notebooks: Sequence[Path]) -> list[Entry]:
 
 
 def index(entries: Sequence[Entry], claims: pd.DataFrame, cases: Mapping[str, str]) -> str:
-    """Return the first page: what there is to read, and all claims in a table."""
+    """Return the index page: the reports, and all claims in a table."""
     links = {name: name for name in (*cases.values(), *(entry.name for entry in entries))}
     listed = "".join(map(_listed, entries))
     table = figures.claims_table(claims, cases)
@@ -82,7 +82,7 @@ def _listed(entry: Entry) -> str:
 
 
 def main() -> None:
-    """Build the site, and say what it weighs and how long it took."""
+    """Build the site, and print its size and the time it took."""
     begun = time.monotonic()
     given = [Path(path) for path in sys.argv[1:]]
     notebooks = given or sorted((ROOT / "notebooks").glob("*.ipynb"))

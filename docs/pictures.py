@@ -1,4 +1,4 @@
-"""Take the pictures of the README, light, in a Chromium without a window and without a network."""
+"""Take the pictures of the README, in the light theme, with headless Chromium."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 import conftest  # noqa: E402
 from helpers.pages import until  # noqa: E402
 
-#: Picture, the file it shows, which element (the page's top, if none), how wide, how high.
+#: Picture, notebook, element (the top of the page, if empty), width and height in pixels.
 PICTURES = (
     ("report", "23_arc", "", 1120, 1020),
     ("growth", "23_arc", ".figure >> nth=2", 1000, 900),
@@ -23,7 +23,7 @@ PICTURES = (
 
 
 def main() -> None:
-    """Share what is shown, and take every picture of it."""
+    """Write the reports, and take every picture."""
     from playwright.sync_api import sync_playwright
 
     pages = {name: _page(name) for name in {picture[1] for picture in PICTURES}}

@@ -1,4 +1,4 @@
-"""Write the register of claims, judged from the stored captures, into README.md."""
+"""Judge the stored captures and write docs/register.md, and its result into README.md."""
 
 from __future__ import annotations
 
@@ -10,18 +10,29 @@ from resleak.analysis import claims_table
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-BLOCK = re.compile(r"(?<=<!-- claims -->\n).*?(?=<!-- /claims -->)", re.DOTALL)
+PAGE = ROOT / "docs" / "register.md"
+RESULT = re.compile(r"(?<=<!-- claims -->\n).*?(?=<!-- /claims -->)", re.DOTALL)
+HEAD = """# Register of claims
+
+Five documents describe resource bugs in five real systems, and propose fixes. Each claim is a
+scenario that was tested: does the problem exist as stated, and does the proposed fix hold?
+`make claims` judges the captures in `data/` and writes this page; `resleak claims --markdown`
+prints its tables.
+
+"""
 
 
 def register() -> str:
-    """Return the register as Markdown, each system linked to its case."""
+    """Return the register as Markdown: the result in one line, then one table per system."""
     cases = claims_table.cases(ROOT / "notebooks")
     table = claims_table.stored(ROOT / "data" / "captures")
-    links = {system: f"notebooks/{name}" for system, name in cases.items()}
+    links = {system: f"../notebooks/{name}" for system, name in cases.items()}
     return figures.claims_markdown(table, links) + "\n"
 
 
 if __name__ == "__main__":
-    table = register()
-    text = README.read_text(encoding="utf-8")
-    README.write_text(BLOCK.sub(lambda _: table, text), encoding="utf-8")
+    text = register()
+    PAGE.write_text(HEAD + text, encoding="utf-8")
+    result = text.partition("\n")[0] + "\n"
+    readme = README.read_text(encoding="utf-8")
+    README.write_text(RESULT.sub(lambda _: result, readme), encoding="utf-8")

@@ -48,7 +48,7 @@ OWNERS = {
 HEAVY = {*OWNERS, "pandas", "numpy", "scipy", "asyncio"}
 #: What a measured process needs besides the standard library; pytest, where a test is measured.
 IN_A_MEASURED_PROCESS = {"memray", "psutil", "pytest"}
-#: What the measured process may import from the package: see docs/decisions/0001-the-house.md.
+#: Modules that the measured process may import (docs/decisions/0001-folders-and-layers.md).
 OF_A_MEASURED_PROCESS = ("harness.child", "workload", "captures.raw", "errors", "formatting")
 _DOTTED = re.compile(r"(?:^|[\s`\"'])resleak((?:\.\w+)+)(?=:\w+$|$| import )")
 

@@ -1,8 +1,8 @@
-"""Whether resleak finds documented leaks of packages that are not ours, and who brought the cure.
+"""Bisect documented leaks of other packages, and find the release that fixed or introduced each.
 
 For each package a workload of a few lines is bisected over its releases on the index: between one
-with a leak that its maintainers acknowledged, and one in which it is fixed. The table in README.md
-is written from what was measured, and says what was not found as well.
+with a leak that its maintainers acknowledged, and one with the fix. The table in README.md is
+generated from the measurements, including what was not found.
 
     python benchmarks/real_world/run.py [NAME ...] [--out DIR]
 """
@@ -51,7 +51,7 @@ CASES = (
          f"{GITHUB}/gitpython-developers/GitPython/issues/1395"),
     Case("aiohttp_methods", "aiohttp", "pure Python", "3.10.6", "3.10.11", "3.10.11",
          f"{GITHUB}/aio-libs/aiohttp/security/advisories/GHSA-27mf-ghqm-j3j8"),
-    Case("aiohttp_methods", "aiohttp", "pure Python, who brought it", "3.10.10", "3.10.4",
+    Case("aiohttp_methods", "aiohttp", "pure Python, introduction", "3.10.10", "3.10.4",
          "3.10.6", f"{GITHUB}/aio-libs/aiohttp/security/advisories/GHSA-27mf-ghqm-j3j8"),
     Case("async_lru_errors", "async-lru", "task", "2.0.2", "2.1.0", "2.0.5",
          f"{GITHUB}/aio-libs/async-lru/blob/master/CHANGES.rst"),
@@ -119,7 +119,7 @@ def row(one: dict[str, Any]) -> str:
     told = {tried["name"]: tried for tried in one["tried"]}
     verdicts = f"{told[leaky]['evidence']} → {told[clean]['evidence']}"
     found = one["first"] + (f" (undecided: {', '.join(one['between'])})" if one["between"] else "")
-    word = "cure" if one["cured"] else "leak"
+    word = "fix" if one["cured"] else "leak"
     cells = [
         package,
         one["kind"],

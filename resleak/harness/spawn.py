@@ -26,7 +26,7 @@ RLIMITS = {
     "RLIMIT_FSIZE": 4 * _GIB,
     "RLIMIT_DATA": 8 * _GIB,
 }
-#: Measured to quiet the noise: see docs/decisions/0003-noise.md.
+#: Measured to quiet the noise: see docs/decisions/0002-measurement.md.
 PRESETS = {
     "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0",
     "ARROW_DEFAULT_MEMORY_POOL": "system",

@@ -1,4 +1,4 @@
-"""A Django project in code: settings and addresses without files, its database, its ASGI app."""
+"""A Django project in code: settings and URLs without files, its database, its ASGI app."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def application(**views: Any) -> Any:
     urls.urlpatterns = [path(name, view) for name, view in views.items()]
     settings.configure(ROOT_URLCONF=urls, **_SETTINGS)
     django.setup()
-    logging.getLogger("django.request").setLevel(logging.CRITICAL)  # answers are counted instead
+    logging.getLogger("django.request").setLevel(logging.CRITICAL)  # counted instead of logged
     from django.core.handlers.asgi import ASGIHandler
 
     return ASGIHandler()
 
 
 async def migrate() -> None:
-    """Make the tables, in memory; they last as long as the thread that made them."""
+    """Create the tables, in memory; they last as long as the thread that created them."""
     from django.core.management import call_command
 
     await asyncio.to_thread(call_command, "migrate", verbosity=0)

@@ -15,7 +15,7 @@ WORDS = ("memory", "handle", "thread", "socket", "arena", "session", "vector", "
 
 
 def text(run: Run, words: int = 12) -> str:
-    """Return a document of some words, drawn from the run's own randomness."""
+    """Return a document of some words, drawn from the run's own random generator."""
     return " ".join(run.rng.choices(WORDS, k=words))
 
 
@@ -50,7 +50,7 @@ class Model:
 
 
 class Index:
-    """A memory-mapped file of vectors; the map keeps a descriptor until it is closed."""
+    """A memory-mapped file of vectors; the map keeps a descriptor open until it is closed."""
 
     def __init__(self, path: Path, rows: int, dim: int) -> None:
         self.dim = dim
@@ -64,17 +64,17 @@ class Index:
         self.map[row * len(data) : (row + 1) * len(data)] = data
 
     def rows(self) -> Any:
-        """Return all vectors as a view of the map, which cannot be closed meanwhile."""
+        """Return all vectors as a view of the map, which cannot be closed while the view exists."""
         import numpy as np
 
         return np.frombuffer(self.map, np.float32).reshape(-1, self.dim)
 
     def nearest(self, vector: Any) -> int:
-        """Return the row whose vector points most the same way."""
+        """Return the row whose vector is most similar in direction."""
         return int((self.rows() @ vector).argmax())
 
     def close(self) -> None:
-        """Write the vectors and give the map back."""
+        """Write the vectors and close the map."""
         self.map.flush()
         self.map.close()
 

@@ -1,8 +1,8 @@
-"""A worker that stores one blob, as a process of its own, for scenarios that kill it.
+"""A worker process that stores one blob, for scenarios that kill it.
 
-It says on its standard output which port and which helper it has when half of the blob is written,
-and goes on when it is told so. It ends when its standard input does, and so does its helper: at the
-end of the worker where the helper is tied to it, else at the end of `lifeline`.
+Halfway through the blob it prints its port and its helper's pid on standard output, and continues
+when it is told to. It ends when its standard input closes, and so does its helper: together with
+the worker if the helper is tied to it, else when `lifeline` closes.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ def careful(folder: str, lifeline: int) -> None:
 
 
 def crash_only(folder: str, _lifeline: int) -> None:
-    """Leave nothing that the system does not take back, or that the next start does not sweep."""
+    """Leave only what the system releases or the next start removes."""
     lock = os.open(folder, os.O_RDONLY)
-    os.set_inheritable(lock, True)  # the helper holds it too: who gets it is really alone
+    os.set_inheritable(lock, True)  # the helper inherits it: a new owner is really alone
     fcntl.flock(lock, fcntl.LOCK_EX)
     blob, partial = os.path.join(folder, "blob"), os.path.join(folder, "blob.part")
     if os.path.exists(partial):
@@ -52,7 +52,7 @@ def crash_only(folder: str, _lifeline: int) -> None:
 
 
 def start_helper(stdin: int) -> int:
-    """Start a process that ends when its input does."""
+    """Start a process that ends when its standard input closes."""
     quiet = (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)
     actions = [(os.POSIX_SPAWN_DUP2, stdin, 0), quiet]
     return os.posix_spawnp("cat", ["cat"], os.environ, file_actions=actions)

@@ -1,7 +1,7 @@
 """Real local servers for scenarios: in the measured process, or in a child process of it.
 
-Run as a script, this file is the child: a small HTTP server that ends when its standard input does,
-so that it never outlives a measured process that was killed.
+Run as a script, this file is the child: a small HTTP server that ends when its standard input
+closes, so that it never outlives a killed measured process.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class Gauge:
 
 
 #: The gauges of every run, by name. Handles count from the first one kept; memory floors are what
-#: a do-nothing process was seen to stay under (docs/decisions/0003-floors.md).
+#: a do-nothing process was seen to stay under (docs/decisions/0003-verdict-rule.md).
 BUILTIN = {
     gauge.name: gauge
     for gauge in (

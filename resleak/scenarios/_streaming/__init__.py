@@ -1,1 +1,1 @@
-"""A Django app with one model and its migration, as the system under study has it."""
+"""A Django app with one model and its migration, like the system under study."""

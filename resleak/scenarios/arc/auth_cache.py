@@ -1,11 +1,11 @@
-"""A cache of validated tokens that never forgets grows with every token ever seen.
+"""A cache of validated tokens that never evicts grows with every token it has ever seen.
 
-Clients renew their tokens: each step brings ten that were never seen, and each is used twice.
+Clients renew their tokens: each step brings ten new ones, and each is used twice.
 
 - `leaky` keeps every answer: ten entries and 14 kB per step, for as long as tokens are renewed. A
-  token that was revoked stays valid as well.
-- `fixed` is a maintained cache, `cachetools.TTLCache`, with a bound and a time to live. In a run
-  of seconds it is the bound that acts, and it is reached during the warm-up.
+  revoked token also stays valid.
+- `fixed` is a maintained cache, `cachetools.TTLCache`, with a bound and a time to live. In a run of
+  seconds only the bound takes effect; it is reached during the warm-up.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ VERBS = ("read", "write", "delete")
 
 
 class Auth:
-    """Issues and validates signed tokens, and caches what was validated."""
+    """Issues and validates signed tokens, and caches the validated ones."""
 
     def __init__(self, run: Run, cache: MutableMapping[str, dict[str, Any]]) -> None:
         self.run, self.cache = run, cache

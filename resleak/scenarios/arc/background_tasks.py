@@ -1,17 +1,17 @@
-"""A start-up task that fails says so only when nobody holds it any more.
+"""A failed start-up task is reported only once nothing refers to it any more.
 
 Each step is the life of one app. At its start it begins two tasks: one connects to a socket that
-does not exist, and fails; the other holds a lease for as long as the app runs. What is counted is
-what can be seen while the app runs.
+does not exist, and fails; the other holds a lease for as long as the app runs. Only what is visible
+while the app runs is counted.
 
-- `leaky` keeps its tasks in a list, as asyncio's documentation advises. asyncio reports an error
-  that was not retrieved when the task is freed, and the list prevents just that: of 50 failures
-  none is reported.
-- `leaky_no_reference` drops the tasks. CPython frees the failed one at once, so that each failure
-  is reported. But the loop does not hold a task that waits for something only it knows of
-  (`await asyncio.Event().wait()`): each of the 50 leases is gone at the next pass of the
-  garbage collector.
-- `fixed`: the seed's wrapper, which reports what goes wrong, around tasks that are held.
+- `leaky` keeps its tasks in a list, as asyncio's documentation advises. asyncio reports an
+  unretrieved error when the task is freed, and the list prevents exactly that: of 50 failures none
+  is reported.
+- `leaky_no_reference` drops the tasks. CPython frees the failed one at once, so each failure is
+  reported. But the event loop holds no reference to a task that waits for an object only the task
+  refers to (`await asyncio.Event().wait()`): each of the 50 leases is gone after the next pass of
+  the garbage collector.
+- `fixed`: the document's wrapper, which reports errors, around tasks that are kept in a list.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from resleak.workload.scenario import Limit, Run, Scenario
 
 scenario = Scenario(
     seed="003#13",
-    claim="start-up tasks may fail without a word",
+    claim="start-up tasks may fail without any report",
     symptoms={"unseen": "broken"},
     outcome="reproduced",
     fix="holds",
@@ -54,7 +54,7 @@ class Reports(logging.Handler):
 
 
 class World:
-    """What all lives of the app share."""
+    """State that all lives of the app share."""
 
     def __init__(self, run: Run) -> None:
         self.socket, self.reports = run.workdir / "none.sock", Reports()
@@ -65,13 +65,13 @@ class World:
             logger.addHandler(self.reports)
 
     async def live(self, app: App) -> None:
-        """Run an app until its start-up has failed, and take stock before it ends."""
+        """Run an app until its start-up has failed, and count before it ends."""
         seen = self.reports.count
         app.start()
         while not app.failures:
             await asyncio.sleep(0)
         await asyncio.sleep(0)
-        gc.collect()  # as the collector does by itself, at a time nobody knows
+        gc.collect()  # as the collector does by itself, at an unpredictable time
         await asyncio.sleep(0)
         self.unseen += app.failures - (self.reports.count - seen)
         self.leases_lost += 1 - app.leases
@@ -110,7 +110,7 @@ class App:
 
 
 class ForgetfulApp(App):
-    """Holds none of its tasks."""
+    """Keeps none of its tasks."""
 
     def start(self) -> None:
         super().start()
@@ -118,7 +118,7 @@ class ForgetfulApp(App):
 
 
 class CarefulApp(App):
-    """Reports what goes wrong in a task."""
+    """Reports errors of its tasks."""
 
     def start(self) -> None:
         jobs = (self.connect(), self.hold_lease())
@@ -138,7 +138,7 @@ async def world(run: Run) -> AsyncIterator[World]:
 
 @scenario.gauge("failures", kind="counter")
 def unseen(world: World) -> float:
-    """Failures that nobody was told of while the app ran."""
+    """Failures that were not reported while the app ran."""
     return world.unseen
 
 
@@ -150,17 +150,17 @@ def leases_lost(world: World) -> float:
 
 @scenario.variant(expect={"unseen": "broken"})
 async def leaky(_step: int, world: World) -> None:
-    """Hold the tasks, and do not look at them."""
+    """Keep the tasks, and never check them."""
     await world.live(App(world.socket))
 
 
 @scenario.variant(expect={"leases_lost": "broken"})
 async def leaky_no_reference(_step: int, world: World) -> None:
-    """Begin the tasks and forget them."""
+    """Start the tasks and drop them."""
     await world.live(ForgetfulApp(world.socket))
 
 
 @scenario.variant()
 async def fixed(_step: int, world: World) -> None:
-    """Hold the tasks, and report what goes wrong in them."""
+    """Keep the tasks, and report their errors."""
     await world.live(CarefulApp(world.socket))

@@ -1,16 +1,16 @@
-"""A cache that estimates the size of its entries is bounded, but not by the limit it states.
+"""A cache that estimates the size of its entries is bounded, but not by its stated limit.
 
-A cache of query results may hold 1 MiB, and evicts the oldest. Each step adds one result, read
-from a real sqlite3 log: 100 rows, of which the first ten have short messages and the others have
-5 kB each. That is 464 kB.
+A cache of query results may take 1 MiB, and evicts the oldest. Each step adds one result, read from
+a real sqlite3 log: 100 rows, of which the first ten have short messages and the others 5 kB each.
+That is 464 kB.
 
-- `leaky` counts 100 bytes a cell, 20 kB for the result. The cache holds 52 results, 24 MB: 23
-  times its limit. There it stays, so that "unbounded growth" is not what is seen: the cache is
-  wrong by a factor, and the factor is as large as the cells.
-- `proposed` takes the mean of the first ten rows. They are the short ones: 9 kB for the result,
-  120 results, 56 MB. That is 2.3 times what it was, and 53 times the limit. Rows that are sorted by
-  anything that goes with their size are enough. Harmful.
-- `fixed` keeps the serialised result and counts its bytes. Two results fit. On a hit it pays for
+- `leaky` counts 100 bytes per cell, 20 kB for the result. The cache takes 52 results, 24 MB: 23
+  times its limit. There it stays, so "unbounded growth" is not observed: the cache is wrong by a
+  factor, and the factor is as large as the cells.
+- `proposed` takes the mean of the first ten rows. They are the short ones: 9 kB for the result, 120
+  results, 56 MB. That is 2.3 times as much as before, and 53 times the limit. Any sort order that
+  correlates with the row size is enough. Harmful.
+- `fixed` stores the serialised result and counts its bytes. Two results fit. A hit pays for
   decoding.
 """
 
@@ -35,7 +35,7 @@ scenario = Scenario(
     fix="harmful",
     gauges=("heap",),
     control="fds",
-    limits=[Limit("held", at_most=MAX_BYTES, source="what the cache is told to hold")],
+    limits=[Limit("held", at_most=MAX_BYTES, source="the limit that the cache is given")],
     steps=120,
     warmup=130,
     params={"rows": 100, "short": 10, "length": 5000},
@@ -63,7 +63,7 @@ class QueryCache:
 
 
 def weight(result: Result) -> int:
-    """Return what a result really takes."""
+    """Return the actual size of a result."""
     if "json" in result:
         return sys.getsizeof(result["json"])
     rows = sum(sys.getsizeof(row) + sum(map(sys.getsizeof, row)) for row in result["data"])
@@ -88,7 +88,7 @@ class Api:
 
     def __init__(self, run: Run, db: sqlite3.Connection) -> None:
         self.cache = QueryCache(ESTIMATES.get(run.variant, weight))
-        # One cursor for all: a connection keeps weak references to 200 dead ones before it tidies.
+        # One cursor for all: a connection keeps weak references to 200 dead ones before it prunes.
         self.cursor = db.execute("CREATE TABLE log (id INTEGER PRIMARY KEY, message TEXT)")
         short, length = run.params.short, run.params.length
         rows = ((n, "x" * (10 if n < short else length)) for n in range(run.params.rows))
@@ -120,5 +120,5 @@ def rows(step: int, api: Api) -> None:
 
 @scenario.variant()
 def fixed(step: int, api: Api) -> None:
-    """Cache the serialised rows of one more query, which know their size."""
+    """Cache the serialised rows of one more query, whose size is exact."""
     api.cache.put(step, {"json": json.dumps(api.query()).encode()})

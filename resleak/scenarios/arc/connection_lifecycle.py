@@ -1,14 +1,14 @@
-"""A pool that counts what it discards, not what is closed, reports connections that it has lost.
+"""A pool that counts discarded instead of closed connections reports fewer than are open.
 
 A pool of four SQLite connections. In each step one of them fails its health check and is replaced,
-while a request is still at work with it, which closes it sixteen steps later. So the descriptors
-stay flat, and this is not about a leak but about who could see one: how many connections are
-really open, by the descriptors of the process, that the metrics know nothing of.
+while a request is still using it; the request closes it sixteen steps later. So the descriptors
+stay flat: this is not about a leak but about detecting one. It counts the connections that are
+really open, by the descriptors of the process, and missing in the metrics.
 
 - `leaky` reports the connections in the pool: 4, when 20 are open.
-- `proposed` counts creations and destructions where the pool makes and discards connections. The
-  counters agree with each other, created - destroyed = 4, and not with the system.
-- `fixed` counts in the connection itself, once it is open and once it is closed: 20.
+- `proposed` counts creations and destructions where the pool creates and discards connections. The
+  counters agree with each other, created - destroyed = 4, but not with the system.
+- `fixed` counts in the connection itself, when it is opened and when it is closed: 20.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ scenario = Scenario(
 
 
 class Counted(sqlite3.Connection):
-    """A connection that counts how many like it are open."""
+    """A connection that counts how many of its kind are open."""
 
     open_now = 0
     is_open = False
@@ -87,10 +87,10 @@ class Pool:
             self.at_work.popleft().close()
 
     def really_open(self) -> int:
-        """Count the descriptors of the process that are of the database's file."""
+        """Count the descriptors of the process that refer to the database's file."""
         file, found = self.path.stat(), 0
         for descriptor in os.listdir("/dev/fd"):
-            with suppress(OSError):  # the one the listing was read from is gone
+            with suppress(OSError):  # the one that read the listing is gone
                 found += os.path.samestat(file, os.fstat(int(descriptor)))
         return found
 
@@ -113,7 +113,7 @@ def pool(run: Run) -> Iterator[Pool]:
 
 @scenario.gauge("connections", kind="measure")
 def unseen(pool: Pool) -> float:
-    """Connections that are open, and not in the metrics."""
+    """Connections that are open, but not in the metrics."""
     return pool.really_open() - pool.report(pool)
 
 

@@ -1,16 +1,16 @@
-"""Without back-off a failing query is retried at every turn; with one for the loop, all wait.
+"""Without back-off a failing query is retried every turn; one back-off for the loop delays all.
 
-Two continuous queries on a DuckDB database are run turn by turn, every 10 ms; one reads a
-measurement that was dropped and fails each time, the other is in order.
+Two continuous queries on a DuckDB database run turn by turn, every 10 ms; one reads a measurement
+that was dropped and fails each time, the other one is valid.
 
-- `leaky` tries the failing query at every turn, for ever: 19 to 29 times a second on an
+- `leaky` tries the failing query at every turn, for ever: 19 to 29 times per second on an
   overloaded machine; the interval allows up to 100.
-- `proposed` is the back-off that the seed prints for its health check, put to this loop: the loop
-  itself waits longer after each error. 0.3 to 0.6 attempts a second are left, but the query
-  that is in order waits as long as the broken one: its last run was 1.2 to 2.2 s ago within
-  seconds, and the wait doubles up to a minute. Harmful.
-- `fixed` keeps a back-off for each query: 0.3 to 0.4 attempts a second, and the good query
-  ran 17 ms ago.
+- `proposed` applies the back-off that the document prints for its health check to this loop: the
+  loop itself waits longer after each error. 0.3 to 0.6 attempts per second remain, but the valid
+  query waits as long as the broken one: within seconds its last run was 1.2 to 2.2 s ago, and the
+  wait doubles up to a minute. Harmful.
+- `fixed` has one back-off per query: 0.3 to 0.4 attempts per second, and the valid query ran 17 ms
+  ago.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ scenario = Scenario(
     control="children",
     limits=[
         Limit("attempts", per_second=5, source="a twentieth of what the interval allows"),
-        Limit("staleness", at_most=0.2, quantile=0.5, source="20 intervals, for a good query"),
+        Limit("staleness", at_most=0.2, quantile=0.5, source="20 intervals, for a valid query"),
     ],
     steps=120,
     warmup=80,
@@ -78,7 +78,7 @@ class ContinuousQueries:
             await asyncio.sleep(self.params.interval)
 
     async def poll_with_backoff(self) -> None:
-        """Wait as the seed's health check does: the loop as a whole."""
+        """Wait as the document's health check does: the loop as a whole."""
         backoff = self.params.interval
         while True:
             went_well = [self.try_to_run(query) for query in (GOOD, BAD)]
@@ -90,7 +90,7 @@ class ContinuousQueries:
             await asyncio.sleep(self.params.interval)
 
     async def poll_each_with_backoff(self) -> None:
-        """Wait with the query that failed only."""
+        """Delay only the query that failed."""
         backoff = dict.fromkeys((GOOD, BAD), self.params.interval)
         due = dict.fromkeys(backoff, 0.0)
         while True:
@@ -126,13 +126,13 @@ async def queries(run: Run) -> AsyncIterator[ContinuousQueries]:
 
 @scenario.gauge("attempts", kind="counter")
 def attempts(queries: ContinuousQueries) -> float:
-    """Attempts to run the query that fails."""
+    """Attempts to run the failing query."""
     return queries.attempts
 
 
 @scenario.gauge("s", kind="measure")
 def staleness(queries: ContinuousQueries) -> float:
-    """Seconds since the query that is in order ran."""
+    """Seconds since the valid query last ran."""
     return time.monotonic() - queries.succeeded
 
 
@@ -140,5 +140,5 @@ def staleness(queries: ContinuousQueries) -> float:
 @scenario.variant("proposed", expect={"staleness": "broken"})
 @scenario.variant("fixed")
 async def live(_step: int, queries: ContinuousQueries) -> None:
-    """Leave the loop to itself for a moment: here time is what is measured."""
+    """Let the loop run for a moment: time alone is measured here."""
     await asyncio.sleep(queries.params.interval)

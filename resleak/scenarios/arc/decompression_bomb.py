@@ -1,18 +1,18 @@
-"""A limit that is checked after the decompression comes when the memory has been taken.
+"""A limit that is checked after decompression comes too late: the memory is already used.
 
-An endpoint takes MessagePack in zstd, 4 MiB at most once it is unpacked (the seed proposes 100
-MB). Each step sends a good request of 1 kB, and a bomb of up to 2 kB that unpacks to 8, 16, 32 or
-64 MiB of zeros.
+An endpoint accepts MessagePack in zstd, at most 4 MiB once decompressed (the document proposes 100
+MB). Each step sends a valid request of 1 kB, and a bomb of up to 2 kB that decompresses to 8, 16,
+32 or 64 MiB of zeros.
 
-- `leaky` unpacks whatever comes. The peak of a step is twice the size of the content, 135 MB for
-  2 kB: the pieces and the whole, then the whole and the message made of it.
-- `proposed` decompresses, then checks the length. The bomb is refused, at a peak of 134 MB: putting
-  the pieces together takes as much as the message would. It saves nothing. Insufficient.
+- `leaky` decompresses everything. The peak of a step is twice the size of the content, 135 MB for 2
+  kB: the pieces and the whole, then the whole and the message built from it.
+- `proposed` decompresses, then checks the length. The bomb is refused, at a peak of 134 MB: joining
+  the pieces takes as much as the message would. It saves nothing. Insufficient.
 - `fixed` decompresses as a stream and reads one byte more than is allowed. The peak is 4.2 MB,
-  whatever the bomb holds.
+  whatever the bomb's size.
 
-At the seed's 100 MB a bomb of 3 kB is enough. Nor is any limit of bytes one of memory: a message
-of 1 MB that holds empty maps becomes 73 MB of objects.
+At the document's 100 MB a bomb of 3 kB is enough. Nor does a limit on bytes limit the memory: a
+message of 1 MB of empty maps becomes 73 MB of objects.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from resleak.workload.scenario import Limit, Run, Scenario, Sweep
 MIB = 2**20
 scenario = Scenario(
     seed="003#10",
-    claim="compressed payloads are accepted whatever they unpack to: a way to deny service",
+    claim="compressed payloads of any decompressed size are accepted: denial of service",
     symptoms={"step_peak": "scales, broken"},
     outcome="reproduced",
     fix="insufficient",
@@ -70,7 +70,7 @@ class Api:
 
 
 def _bomb(compressor: Any, size: int) -> bytes:
-    """Compress a message of that many zeros piece by piece, so that all of it is never there."""
+    """Compress a message of that many zeros piece by piece, so that it never exists as a whole."""
     head = b"\x81\xa5value\xc6" + size.to_bytes(4, "big")  # a map of one, its key, bytes
     pieces = [compressor.compress(head)]
     pieces += [compressor.compress(b"\0" * MIB) for _ in range(size // MIB)]
@@ -84,13 +84,13 @@ def api(run: Run) -> Iterator[Api]:
 
 @scenario.gauge("B", kind="measure")
 def unpacked(api: Api) -> float:
-    """Bytes that the step's bomb unpacks to."""
+    """Decompressed size of the step's bomb in bytes."""
     return api.unpacked
 
 
 @scenario.variant(expect={"step_peak": "scales, broken"})
 def leaky(step: int, api: Api) -> None:
-    """Decompress and unpack all."""
+    """Decompress and decode everything."""
 
     def decode(body: bytes) -> Any:
         return api.unpack(api.stream(body).read())
@@ -100,7 +100,7 @@ def leaky(step: int, api: Api) -> None:
 
 @scenario.variant(expect={"step_peak": "scales, broken"})
 def proposed(step: int, api: Api) -> None:
-    """Decompress all, then look at its size."""
+    """Decompress everything, then check its size."""
 
     def decode(body: bytes) -> Any:
         content = api.stream(body).read()
@@ -113,7 +113,7 @@ def proposed(step: int, api: Api) -> None:
 
 @scenario.variant()
 def fixed(step: int, api: Api) -> None:
-    """Decompress no more than is allowed, and one byte."""
+    """Decompress at most one byte more than is allowed."""
 
     def decode(body: bytes) -> Any:
         content = api.stream(body).read(api.params.max_size + 1)

@@ -1,19 +1,19 @@
-"""DuckDB connections that are dropped are freed; those that a kept error holds are not.
+"""Dropped DuckDB connections are freed; those that a kept error refers to are not.
 
-Before a DELETE, the API counts the matching rows in an in-memory DuckDB which nobody closes. Each
+Before a DELETE, the API counts the matching rows in an in-memory DuckDB that is never closed. Each
 step is one count, and every second one fails, on a table that does not exist; the failure becomes
-an HTTPException, as in the seed. DuckDB is told to use two threads per connection.
+an HTTPException, as in the document. DuckDB is told to use two threads per connection.
 
 - `leaky`, as printed. CPython drops the connection when the function returns, and DuckDB frees
-  everything with its last reference: 0 bytes and 0 threads per step, on success and on failure.
-  "A memory leak on every DELETE" is not reproduced.
+  everything with its last reference: 0 bytes and 0 threads per step, on success and on failure. "A
+  memory leak on every DELETE" is not reproduced.
 - `leaky_error_kept`: a log keeps the last 100 errors with their tracebacks, as error trackers do.
   The traceback holds the frame, the frame holds the connection: 4.5 MB of heap and 9 threads per
-  failing DELETE. The garbage collector cannot help: it is all still in use.
-- `fixed`, with the same log: `conn.close()` in a `finally`. What is kept is closed.
+  failing DELETE. The garbage collector cannot help: all of it is still in use.
+- `fixed`, with the same log: `conn.close()` in a `finally`. The kept connections are closed.
 
-The log is full when the run begins (of errors that hold no connection), so that it does not grow
-by itself. Its length is the bound of the leak: 100 errors are 450 MB and 900 threads.
+The log is full when the run begins (of errors without a connection), so that it does not grow by
+itself. Its length bounds the leak: 100 errors are 450 MB and 900 threads.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ QUERIES = (GOOD, BAD)
 
 
 class Deletes:
-    """The route that counts what a DELETE would remove, and the errors kept of it."""
+    """The route that counts the rows a DELETE would remove, and its kept errors."""
 
     def __init__(self, run: Run) -> None:
         import duckdb

@@ -1,17 +1,17 @@
 """A circuit breaker cannot open before the first call fails, which takes a minute by default.
 
-A request comes every 10 ms and hands one download to a boto3 client, on six threads; the backend
-on the loopback interface accepts connections and never answers. One attempt is made in each
-variant, for the five of the default would only make it longer.
+A request comes every 10 ms and hands one download to a boto3 client, on six threads; the backend on
+the loopback interface accepts connections and never answers. Each variant makes one attempt per
+call, because the default of five would only prolong it.
 
 - `leaky`: the client's default timeout of 60 s. No download ends within the run: six wait for the
-  backend, and one more a step for a thread.
-- `proposed`, the seed's cure alone: a maintained breaker, pybreaker, that opens after three
-  failures. There is no failure to count for a minute, so as many pile up. Moreover its `call()`
-  holds a lock for as long as the call takes: one download waits for the backend, five threads for
-  the lock.
-- `fixed`: the breaker with a timeout of 50 ms. After three failures what comes is refused at once;
-  nine are in flight at most.
+  backend, and per step one more waits for a thread.
+- `proposed`, the document's fix alone: a maintained breaker, pybreaker, that opens after three
+  failures. For a minute there is no failure to count, so just as many pile up. Moreover its
+  `call()` holds a lock for the duration of the call: one download waits for the backend, five
+  threads for the lock.
+- `fixed`: the breaker with a timeout of 50 ms. After three failures new calls are refused at once;
+  at most nine are in flight.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ scenario = Scenario(
     outcome="reproduced",
     fix="insufficient",
     control="children",
-    limits=[Limit("in_flight", at_most=80, source="what comes until three calls have timed out")],
+    limits=[Limit("in_flight", at_most=80, source="calls that arrive until three have timed out")],
     steps=120,
     warmup=40,
     params={"threads": 6, "interval_s": 0.01, "fail_max": 3, "timeout_s": 60.0, "breaker": True},
@@ -106,18 +106,18 @@ def downloads(run: Run) -> Iterator[Downloads]:
         made.call = guarded(run.params, get) if run.params.breaker else get
         yield made
         made.pool.shutdown(wait=False, cancel_futures=True)
-    made.pool.shutdown()  # the backend has gone: what waits for it fails
+    made.pool.shutdown()  # the backend has gone: waiting calls fail
 
 
 @scenario.gauge("downloads")
 def in_flight(downloads: Downloads) -> float:
-    """Downloads that were started and have not ended."""
+    """Downloads started and not finished."""
     return downloads.in_flight
 
 
 @scenario.gauge("downloads", kind="measure")
 def at_backend(downloads: Downloads) -> float:
-    """Downloads that wait for the backend itself."""
+    """Downloads waiting for the backend itself."""
     return downloads.waiting
 
 
@@ -125,6 +125,6 @@ def at_backend(downloads: Downloads) -> float:
 @scenario.variant("proposed", expect={"in_flight": "leak, broken"})
 @scenario.variant("fixed", timeout_s=0.05)
 def request(_step: int, downloads: Downloads) -> None:
-    """Start a download when the next request comes."""
+    """Start a download when the next request arrives."""
     downloads.start()
     time.sleep(downloads.params.interval_s)

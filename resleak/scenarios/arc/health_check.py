@@ -1,16 +1,16 @@
-"""A health check that fails does not spin, unless it is the sleep that raises.
+"""A failing health check does not spin, unless the sleep itself raises.
 
-The seed says that an exception in the check retries at once, with one core at 100 %. As printed
-the sleep is the first statement inside the `try`: it is taken again before each retry.
+The document says that an exception in the check retries at once, with one core at 100 %. As printed
+the sleep is the first statement inside the `try`: it runs again before each retry.
 
 - `leaky`, as printed, with a check that always fails: about 80 turns per second at an interval of
   10 ms. The claim is not reproduced.
-- `leaky_zero_interval`: an interval of 0 spins, 30 000 turns per second, and still lets others
+- `leaky_zero_interval`: an interval of 0 spins, 30 000 turns per second, but still lets other tasks
   run.
-- `leaky_bad_interval`: an interval that was read from the environment as text makes the sleep
-  itself raise. Nothing in the loop ever waits, and no other task of the process runs again.
-- `fixed`: the seed's back-off, with the same bad interval. It waits on every path, so it holds.
-  Its price is that a pool which recovers is noticed up to a minute later.
+- `leaky_bad_interval`: an interval read from the environment as text makes the sleep itself raise.
+  The loop never waits, and no other task of the process runs again.
+- `fixed`: the document's back-off, with the same bad interval. It waits on every path, so it holds.
+  Its price is that a pool's recovery is noticed up to a minute later.
 """
 
 from __future__ import annotations
@@ -103,5 +103,5 @@ def turns(pool: Pool) -> float:
 @scenario.variant("leaky_bad_interval", expect={"run": "hangs"}, interval="0.01")
 @scenario.variant("fixed", interval="0.01")
 async def live(_step: int, _pool: Pool) -> None:
-    """Leave the loop to itself for a moment: here time is what is measured."""
+    """Let the loop run for a moment: time alone is measured here."""
     await asyncio.sleep(0.01)

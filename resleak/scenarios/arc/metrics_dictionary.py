@@ -1,14 +1,14 @@
 """Metrics keyed by raw paths grow for ever; a window bounds their age, not their number.
 
 An API records the latencies of its requests by path. Each step is twenty minutes of traffic, with
-recorded times: ten databases that were never seen, and a health check that always is. Warm-up and
-load are 50 hours each, so that the seed's window of 24 hours is full when the measurement begins.
+recorded times: ten new databases and a recurring health check. Warm-up and load are 50 hours each,
+so that the document's 24-hour window is full when the measurement begins.
 
-- `leaky` keeps every path: one key, a queue of values, and some 1 kB a path.
-- `leaky_keys_stay`: a window that is easily written wrong. Old values are dropped, and the keys
-  stay with nothing in them: 94 % of the bytes, for an empty queue has its first block.
-- `fixed`, the seed's cure: what was not seen within the window goes, keys included: 721 keys. It
-  holds, but its bound is the traffic of a day: ten new paths a second make 864 000 keys, 0.9 GB.
+- `leaky` keeps every path: one key, a queue of values, and some 1 kB per path.
+- `leaky_keys_stay`: a typical mistake in such a window. Old values are dropped, and the keys stay
+  with empty queues: 94 % of the bytes, because an empty queue has its first block.
+- `fixed`, the document's fix: removes what is not seen within the window, keys included: 721 keys.
+  It holds, but its bound is a day's traffic: ten new paths per second make 864 000 keys, 0.9 GB.
 - `fixed_route_names`: the route's name is the key, not the path. Two routes, two keys.
 """
 
@@ -40,7 +40,7 @@ Samples = deque[tuple[float, float]]
 
 
 class Metrics:
-    """Latencies by endpoint, for ever."""
+    """Latencies by endpoint, never removed."""
 
     def __init__(self, window: float) -> None:
         self.window, self.by_key = window, dict[str, Samples]()
@@ -49,7 +49,7 @@ class Metrics:
         self.by_key.setdefault(key, deque(maxlen=100)).append((now, latency))
 
     def prune(self, now: float) -> None:
-        """Drop what is old."""
+        """Drop old entries."""
 
 
 class WindowOfValues(Metrics):
@@ -62,7 +62,7 @@ class WindowOfValues(Metrics):
 
 
 class Window(WindowOfValues):
-    """Drops old values, and keys that have none left."""
+    """Drops old values, and keys without values."""
 
     def prune(self, now: float) -> None:
         super().prune(now)
@@ -103,7 +103,7 @@ def api(run: Run) -> Iterator[Api]:
 
 @scenario.gauge("keys")
 def keys(api: Api) -> float:
-    """Keys of the metrics."""
+    """Keys in the metrics."""
     return len(api.metrics.by_key)
 
 

@@ -1,14 +1,14 @@
-"""A result without pages takes memory in proportion to its rows; with a cursor it does not.
+"""An unpaginated result takes memory in proportion to its rows; with a cursor it does not.
 
-A query of ten to eighty thousand rows over HTTP, by a client that reads what it is sent and keeps
-none of it. The memory is the peak of the process in that step. The rows are in SQLite, for DuckDB
-2.0.0 confuses the picture: each `ORDER BY ... LIMIT`, the very query that makes a page, leaves
-2.4 kB of native memory behind until the database is closed.
+A query of ten to eighty thousand rows over HTTP, by a client that reads the response and keeps none
+of it. Memory is the peak of the process in that step. The rows are in SQLite, because DuckDB 2.0.0
+distorts the result: each `ORDER BY ... LIMIT`, the very query that produces a page, retains 2.4 kB
+of native memory until the database is closed.
 
-- `leaky` fetches all rows, makes one text of them and sends it: 5.4 MB for 10 000 rows, 25 MB for
-  80 000, some 0.3 kB a row.
-- `fixed`, the seed's cure: at most 10 000 rows an answer, and the last key seen as the cursor for
-  the next. The client asks until it has all rows: 5.1 to 5.4 MB whatever their number, and none is
+- `leaky` fetches all rows, builds one text from them and sends it: 5.4 MB for 10 000 rows, 25 MB
+  for 80 000, some 0.3 kB per row.
+- `fixed`, the document's fix: at most 10 000 rows per response, and the last key as the cursor for
+  the next. The client asks until it has all rows: 5.1 to 5.4 MB for any number of rows, and none is
   missing.
 """
 
@@ -33,7 +33,7 @@ scenario = Scenario(
     fix="holds",
     control="children",
     limits=[Limit("rows_missing", at_end=0, source="pages together are the whole result")],
-    sweeps=[Sweep("step_peak", "rows", source="an answer has a size that the server chooses")],
+    sweeps=[Sweep("step_peak", "rows", source="the server chooses the size of a response")],
     steps=8,
     warmup=4,
     block=4,
@@ -48,10 +48,10 @@ SELECT = "SELECT * FROM cpu WHERE id > ? AND id < ? ORDER BY id LIMIT ?"
 
 
 class Api:
-    """Answers queries in JSON, and the client that asks."""
+    """Answers queries in JSON, and the client that sends them."""
 
     def __init__(self, run: Run, db: sqlite3.Connection) -> None:
-        # One cursor: a connection remembers up to 200 that are gone.
+        # One cursor: a connection remembers up to 200 dead ones.
         self.cursor, self.params = db.cursor(), run.params
         self.rows = self.rows_missing = 0
         self.port = 0
@@ -70,7 +70,7 @@ class Api:
         await send({"type": "http.response.body", "body": body})
 
     async def get(self, after: int, limit: int) -> tuple[int, int]:
-        """Read one answer and return how many rows it had, and the last key."""
+        """Read one response and return its number of rows and the last key."""
         target = f"/query?rows={self.rows}&after={after}&limit={limit}"
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(f"GET {target} HTTP/1.1\r\nhost: api\r\nconnection: close\r\n\r\n".encode())
@@ -98,7 +98,7 @@ async def api(run: Run) -> AsyncIterator[Api]:
 
 @scenario.gauge("rows", kind="measure")
 def rows(api: Api) -> float:
-    """Rows of the result."""
+    """Rows in the result."""
     return api.rows
 
 
@@ -110,7 +110,7 @@ def rows_missing(api: Api) -> float:
 
 @scenario.variant(expect={"step_peak": "scales"})
 async def leaky(step: int, api: Api) -> None:
-    """Ask for the whole result."""
+    """Request the whole result."""
     api.rows = api.params.sizes[step % len(api.params.sizes)]
     got, _ = await api.get(after=-1, limit=api.rows)
     api.rows_missing += api.rows - got
@@ -118,7 +118,7 @@ async def leaky(step: int, api: Api) -> None:
 
 @scenario.variant()
 async def fixed(step: int, api: Api) -> None:
-    """Ask page by page, each from the last key of the one before."""
+    """Request page by page, each from the last key of the previous one."""
     api.rows = api.params.sizes[step % len(api.params.sizes)]
     got, last = await api.get(after=-1, limit=api.params.page)
     while last + 1 < api.rows:

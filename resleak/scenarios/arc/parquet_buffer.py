@@ -1,15 +1,15 @@
-"""One row that cannot be written keeps a buffer from being flushed ever again.
+"""One row that cannot be written prevents every later flush of its buffer.
 
 An ingest endpoint collects rows and writes them to Parquet with pyarrow, 100 at a time. Each step
-brings a request of ten rows; in every twentieth request one value is text where a number belongs.
+brings a request of ten rows; in every twentieth request one value is text instead of a number.
 
-- `leaky` clears the buffer after the write, which the exception skips. The bad row stays, so that
-  every later flush fails as well: rows pile up, 10 and 3.3 kB per step, and at the end 1 500 of
-  1 600 rows that were accepted are in no file.
-- `proposed`: the buffer is emptied on every path. Memory is flat, and each bad row takes the 99
-  good ones of its buffer with it: 800 rows of 1 600 lost. Insufficient.
-- `fixed`: when a flush fails, the rows that do not fit the schema are put aside in a file of their
-  own, and the others are written. Every row that was accepted is in one of the two.
+- `leaky` clears the buffer after the write, which the exception skips. The bad row stays, so every
+  later flush fails as well: rows pile up, 10 rows and 3.3 kB per step, and at the end 1 500 of 1
+  600 accepted rows are in no file.
+- `proposed`: the buffer is emptied on every path. Memory is flat, and each bad row discards the 99
+  good ones of its buffer: 800 of 1 600 rows lost. Insufficient.
+- `fixed`: when a flush fails, the rows that do not fit the schema go into a separate file, and the
+  others are written. Every accepted row is in one of the two.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ scenario = Scenario(
     fix="insufficient",
     gauges=("heap",),
     control="fds",
-    limits=[Limit("rows_lost", at_end=0, source="what was accepted is written or put aside")],
+    limits=[Limit("rows_lost", at_end=0, source="every accepted row is written or set aside")],
     steps=120,
     warmup=40,
     params={"rows_per_request": 10, "max_rows": 100, "bad_every": 20},
@@ -52,7 +52,7 @@ class ArrowWriter:
         self.write_table, self.rejects = parquet.write_table, run.workdir / "rejected.jsonl"
 
     def add(self, body: str) -> bool:
-        """Take the rows of a request, and tell whether the buffer is full."""
+        """Add the rows of a request, and return True if the buffer is full."""
         rows = json.loads(body)
         self.buffer += rows
         self.accepted += len(rows)
@@ -76,7 +76,7 @@ class ArrowWriter:
 
 
 class LeakyWriter(ArrowWriter):
-    """Clears the buffer once it is written."""
+    """Clears the buffer after a successful write."""
 
     def flush(self) -> None:
         self.write()
@@ -94,7 +94,7 @@ class ProposedWriter(ArrowWriter):
 
 
 class FixedWriter(ArrowWriter):
-    """Puts aside what cannot be written."""
+    """Sets aside rows that cannot be written."""
 
     def flush(self) -> None:
         try:
@@ -126,7 +126,7 @@ def buffered(writer: AnyWriter) -> float:
 
 @scenario.gauge("rows", kind="counter")
 def accepted(writer: AnyWriter) -> float:
-    """Rows taken from requests."""
+    """Rows accepted from requests."""
     return writer.accepted
 
 
@@ -153,7 +153,7 @@ def shut_down(writer: AnyWriter) -> None:
 @scenario.variant("proposed", expect={"rows_lost": "broken"}, close=shut_down)
 @scenario.variant("fixed", close=shut_down)
 def ingest(step: int, writer: AnyWriter) -> None:
-    """Take a request, and flush the buffer when it is full."""
+    """Accept a request, and flush the buffer when it is full."""
     params = writer.run.params
     rows: list[Row] = [
         {"host": f"host-{n}", "value": float(step), "time": step}

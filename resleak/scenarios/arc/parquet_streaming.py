@@ -1,14 +1,14 @@
-"""A Parquet file that is read whole takes memory in proportion to its rows; row batches do not.
+"""Reading a whole Parquet file takes memory in proportion to its rows; row batches do not.
 
-Time series of 100 000 to 800 000 rows, whose values repeat as those of monitoring do. The memory is
-the peak of the process in each step; Arrow takes it from the system's allocator, so that what one
-step frees is not there for the next.
+Time series of 100 000 to 800 000 rows, whose values repeat as monitoring data do. Memory is the
+peak of the process in each step; Arrow allocates from the system's allocator, so that memory freed
+by one step is not reused by the next.
 
-- `leaky` reads the file whole and makes a table of it: 5 MB for 100 000 rows, 32 MB for 800 000;
-  8 000 000, in a run by hand, took 290 MB.
-- `proposed`, the seed's cure: batches where the file is larger than 100 MB, others whole. But
+- `leaky` reads the whole file into a table: 5 MB for 100 000 rows, 32 MB for 800 000; 8 000 000
+  rows, in a run by hand, took 290 MB.
+- `proposed`, the document's fix: batches if the file is larger than 100 MB, whole otherwise. But
   size on disk is not size in memory: these are 0.6 to 4.8 MB, and take as much as in `leaky`.
-- `fixed` reads batches of every file: 3 to 5 MB, and 7 MB for 8 000 000 rows.
+- `fixed` reads every file in batches: 3 to 5 MB, and 7 MB for 8 000 000 rows.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ scenario = Scenario(
     fix="insufficient",
     control="fds",
     limits=[Limit("rows_missing", at_end=0, source="batches together are the whole file")],
-    sweeps=[Sweep("step_peak", "rows", floor=5e6, source="a reader needs what it works on")],
+    sweeps=[Sweep("step_peak", "rows", floor=5e6, source="a reader needs only its current rows")],
     steps=20,
     warmup=5,
     block=5,
@@ -43,7 +43,7 @@ scenario = Scenario(
 
 
 class Storage:
-    """Files of several sizes, and those who read them."""
+    """Files of several sizes, and their readers."""
 
     def __init__(self, run: Run) -> None:
         self.params, self.folder = run.params, run.workdir
@@ -96,26 +96,26 @@ def storage(run: Run) -> Iterator[Storage]:
 
 @scenario.gauge("rows", kind="measure")
 def rows(storage: Storage) -> float:
-    """Rows of the file."""
+    """Rows in the file."""
     return storage.rows
 
 
 @scenario.gauge("rows", kind="counter")
 def rows_missing(storage: Storage) -> float:
-    """Rows of all files that were not read."""
+    """Rows that were not read, over all files."""
     return storage.rows_missing
 
 
 @scenario.variant(expect={"step_peak": "scales"})
 def leaky(step: int, storage: Storage) -> None:
-    """Read the file whole."""
+    """Read the whole file."""
     path = storage.next(step)
     storage.rows_missing += storage.rows - storage.read_whole(path)
 
 
 @scenario.variant(expect={"step_peak": "scales"})
 def proposed(step: int, storage: Storage) -> None:
-    """Read batches of a file that is large on disk, and others whole."""
+    """Read a file that is large on disk in batches, and others whole."""
     path = storage.next(step)
     large = path.stat().st_size > storage.params.stream_above
     read = storage.read_batches if large else storage.read_whole
@@ -124,6 +124,6 @@ def proposed(step: int, storage: Storage) -> None:
 
 @scenario.variant()
 def fixed(step: int, storage: Storage) -> None:
-    """Read batches of rows."""
+    """Read in batches of rows."""
     path = storage.next(step)
     storage.rows_missing += storage.rows - storage.read_batches(path)

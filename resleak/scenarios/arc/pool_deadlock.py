@@ -1,18 +1,18 @@
 """A health check that closes a connection under the pool's lock deadlocks with a failing query.
 
 A pool has a lock, and so has its connection: a query holds it until it has ended, and `close()`
-waits for it. A query that fails reports this to the pool, under the pool's lock. In each step a
-query that fails after some milliseconds meets a health check that retires the connection, each in
-a thread of its own; the database is a real sqlite3.
+waits for it. A failing query reports to the pool, under the pool's lock. In each step a query that
+fails after some milliseconds meets a health check that retires the connection, each in its own
+thread; the database is a real sqlite3.
 
-- `leaky`: the check holds the pool's lock and wants the connection's, the query holds the
-  connection's and wants the pool's. The first such meeting is the last: the run hangs in its first
-  step, and the stacks of its threads show the two of them at the two locks.
-- `leaky_callers_give_up`: as in a server that answers 503 after a while, nobody waits for these
-  threads. Then both stay for good, and each later request and check adds its own: two threads a
+- `leaky`: the check holds the pool's lock and waits for the connection's, the query holds the
+  connection's and waits for the pool's. They deadlock on the first meeting: the run hangs in its
+  first step, and the stacks of its threads show the two of them at the two locks.
+- `leaky_callers_give_up`: as in a server that answers 503 after a while, nothing waits for these
+  threads. Then both remain for good, and each later request and check adds its own: two threads per
   step.
-- `fixed`: the check takes the connection out under the lock, and closes it after. The seed's cure
-  holds.
+- `fixed`: the check removes the connection under the lock, and closes it afterwards. The document's
+  fix holds.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ QUERY = """
 
 
 class Connection:
-    """A connection that one thread at a time may use."""
+    """A connection that only one thread at a time may use."""
 
     def __init__(self, pool: Pool) -> None:
         self.pool, self.lock, self.busy = pool, threading.Lock(), threading.Event()
@@ -93,7 +93,7 @@ class Pool:
         old.close()
 
     def serve(self, check: Callable[[], None]) -> None:
-        """Check the connection while a query is on its way."""
+        """Check the connection while a query is running."""
         patience, connection = self.params.patience_s, self.connection
         threads = [threading.Thread(target=t, daemon=True) for t in (self.request, check)]
         threads[0].start()  # opens
@@ -119,5 +119,5 @@ def leaky(_step: int, pool: Pool) -> None:
 
 @scenario.variant()
 def fixed(_step: int, pool: Pool) -> None:
-    """Close the old connection once the lock of the pool is free."""
+    """Close the old connection after releasing the lock of the pool."""
     pool.serve(pool.check_then_close)

@@ -1,21 +1,21 @@
-"""A pool needs as many connections as there are queries at once; the rest is memory for nothing.
+"""A pool needs as many connections as there are concurrent queries; more only cost memory.
 
 A pool of in-memory DuckDB connections, one to thirty-two. Eight clients take a connection, run a
-query and keep it for 10 ms, in which they wait for the object storage. Recorded for each size are
-the memory that the pool takes when it is opened, the queries that found no connection idle, and
-the queries per second.
+query and keep the connection for 10 ms, in which they wait for the object storage. Recorded per
+size are the memory that the pool takes when it is opened, the queries that found no idle
+connection, and the queries per second.
 
-- `leaky`: the size is what somebody wrote into a configuration. Each connection takes 4.4 MB, used
-  or not: 2.7 MB for one, 34 MB for eight, 141 MB for thirty-two. With 1, 2 and 4 of them 7, 6 and 4
-  of 32 queries find none idle; from eight on none does.
-- `proposed`: the seed's guidance, the number of cores, here two: 7.4 MB, and clients that wait
-  while both cores are idle. Cores limit queries that compute, not those that wait for the storage.
-- `fixed`: as many as there are queries at once, the time they wait included: eight, 34 MB.
+- `leaky`: the size is an arbitrary number in a configuration. Each connection takes 4.4 MB, used or
+  not: 2.7 MB for one, 34 MB for eight, 141 MB for thirty-two. With 1, 2 and 4 of them 7, 6 and 4 of
+  32 queries find no idle one; from eight on none does.
+- `proposed`: the document's guidance, the number of cores, here two: 7.4 MB, and clients wait while
+  both cores are idle. Cores limit queries that compute, not those that wait for the storage.
+- `fixed`: as many as there are concurrent queries, including their waiting time: eight, 34 MB.
 
 Throughput, in a run by hand of seven rounds on a busy machine with two cores: 85, 141, 269 and 464
-queries a second with 1, 2, 4 and 8 connections, 451 and 442 with 16 and 32 (medians; single rounds
-with 8 or more vary by half). So the guidance is: as many connections as queries in flight, which is
-their rate times how long each keeps one; and no more, at 4.4 MB each.
+queries per second with 1, 2, 4 and 8 connections, 451 and 442 with 16 and 32 (medians; single
+rounds with 8 or more vary by half). So the guidance is: as many connections as queries in flight,
+which is their rate times how long each keeps one; and no more, at 4.4 MB each.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ scenario = Scenario(
     fix="insufficient",
     control="children",
     limits=[Limit("waited", at_most=0, source="a pool that is large enough")],
-    sweeps=[Sweep("step_peak", "asked", floor=2e6, source="memory for what is needed")],
+    sweeps=[Sweep("step_peak", "asked", floor=2e6, source="memory for needed connections only")],
     steps=6,
     warmup=3,
     block=2,
@@ -49,7 +49,7 @@ QUERY = "SELECT avg(id) FROM range(1000) AS ids(id)"
 
 
 class Pool:
-    """Connections that clients wait for, one after the other."""
+    """Connections that clients wait for in order."""
 
     def __init__(self, connections: list[Any]) -> None:
         self.idle: asyncio.Queue[Any] = asyncio.Queue()
@@ -61,7 +61,7 @@ class Pool:
         self.waited += self.idle.empty()
         connection = await self.idle.get()
         connection.execute(QUERY).fetchall()
-        await asyncio.sleep(wait_s)  # the storage: it is time alone that matters here
+        await asyncio.sleep(wait_s)  # the storage: only the time matters here
         self.idle.put_nowait(connection)
 
 
@@ -74,7 +74,7 @@ def opened(size: int) -> Iterator[Pool]:
 
 
 class Load:
-    """Clients that query a pool, and what came of it."""
+    """Clients that query a pool, and their results."""
 
     def __init__(self, params: Any) -> None:
         self.params, self.asked, self.waited, self.throughput = params, 0, 0, 0.0
@@ -98,19 +98,19 @@ class Load:
 async def load(run: Run) -> AsyncIterator[Load]:
     import duckdb
 
-    duckdb.connect().close()  # what the first one takes is not the pool's
+    duckdb.connect().close()  # the first connection's own memory is not the pool's
     yield Load(run.params)
 
 
 @scenario.gauge("connections", kind="measure")
 def asked(load: Load) -> float:
-    """Connections that the configuration asks for."""
+    """Connections requested by the configuration."""
     return load.asked
 
 
 @scenario.gauge("queries", kind="measure")
 def waited(load: Load) -> float:
-    """Queries that found no connection idle."""
+    """Queries that found no idle connection."""
     return load.waited
 
 
@@ -124,6 +124,6 @@ def throughput(load: Load) -> float:
 @scenario.variant("proposed", expect={"waited": "broken"}, size=2)
 @scenario.variant("fixed", size=8)
 async def use(step: int, load: Load) -> None:
-    """Open a pool of the size asked for, or of the one that the guidance gives."""
+    """Open a pool of the requested size, or of the one that the guidance gives."""
     load.asked = load.params.sizes[step % len(load.params.sizes)]
     await load.use(load.params.size or load.asked)

@@ -1,21 +1,21 @@
 """Waiting for a pooled connection with a blocking getter stops the loop that would return one.
 
 A pool of two DuckDB connections behind a `queue.Queue`. In each step both run a short query in a
-thread, and a third caller waits. Who holds a connection puts it back from the event loop.
+thread, and a third caller waits. A connection is returned to the pool from the event loop.
 
-- `leaky`, as printed: the getter blocks the loop for its whole timeout, so that nobody can put a
-  connection back: every wait fails, although the queries end within milliseconds. It burns no
-  CPU: a getter that waits asks once. Of "blocked, at 100 % CPU" the first half is true.
-- `leaky_getter_at_once`: with a getter that answers at once when the pool is empty the other half
-  is true as well: some 25 000 questions in 0.2 s.
-- `proposed` calls the same blocking getter for 0.1 s a turn. Between two turns connections can
-  come back, so that no wait fails, but the lag of the loop is 0.1 s in every step, and so is the
-  least time a caller waits who has to wait at all (0.2 s).
+- `leaky`, as printed: the getter blocks the loop for its whole timeout, so no connection can be
+  returned: every wait fails, although the queries end within milliseconds. It burns no CPU: a
+  waiting getter asks once. Of "blocked, at 100 % CPU" the first half is true.
+- `leaky_getter_at_once`: with a getter that returns at once when the pool is empty, the other half
+  is true as well: some 25 000 calls in 0.2 s.
+- `proposed` calls the same blocking getter for 0.1 s per turn. Between two turns connections can be
+  returned, so no wait fails, but the lag of the loop is 0.1 s in every step, and so is the shortest
+  wait of a caller that has to wait at all (0.2 s).
 - `fixed`: an `asyncio.Queue`. The lag is that of the loop itself: a few milliseconds on a busy
   machine.
 
-The seed's getter waits 1.0 s. It is 0.2 s here, to save time; at 1.0 s the lag is 1.0 s, and all
-waits fail just the same.
+The document's getter waits 1.0 s. It is 0.2 s here, to save time; at 1.0 s the lag is 1.0 s, and
+all waits fail in the same way.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ scenario = Scenario(
     fix="insufficient",
     control="fds",
     limits=[
-        Limit("lag_s", at_most=0.05, quantile=0.5, source="half of the cure's own poll"),
-        Limit("polls", at_most=10, source="a wait that sleeps asks a few times"),
+        Limit("lag_s", at_most=0.05, quantile=0.5, source="half of the fix's own poll interval"),
+        Limit("polls", at_most=10, source="a wait that sleeps polls a few times"),
         Limit("given_up", at_end=0, source="every query ends long before the timeout"),
     ],
     steps=12,
-    warmup=10,  # until DuckDB has made its last buffer
+    warmup=10,  # until DuckDB has allocated its last buffer
     block=1,
     params={"size": 2, "getter_s": 0.2, "timeout_s": 0.2, "rows": 1_000_000},
     requires=("duckdb",),
@@ -76,7 +76,7 @@ class Pool:
             self.put(conn)
 
     async def serve(self, wait: Wait) -> None:
-        """Let every connection be in use when one more caller comes, who waits for one."""
+        """Occupy every connection, then have one more caller wait for one."""
         self.polls = 0
         held = [await self.take() for _ in range(self.params.size)]
         users = [asyncio.create_task(self.use(conn)) for conn in held]
@@ -95,7 +95,7 @@ async def pool(run: Run) -> AsyncIterator[Pool]:
     import duckdb
 
     pool = Pool(run)
-    # DuckDB keeps buffers for each thread that used a connection, and which one does is chance.
+    # DuckDB keeps buffers per thread that used a connection, and which thread does is chance.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(max_workers=1))
     connections = [duckdb.connect(config={"threads": 1}) for _ in range(run.params.size)]
     for conn in connections:
@@ -107,7 +107,7 @@ async def pool(run: Run) -> AsyncIterator[Pool]:
 
 @scenario.gauge("calls", kind="measure")
 def polls(pool: Pool) -> float:
-    """Calls of the getter in the step's one wait."""
+    """Calls of the getter during the step's one wait."""
     return pool.polls
 
 
@@ -124,7 +124,7 @@ def given_up(pool: Pool) -> float:
     getter_s=0,
 )
 async def leaky(_step: int, pool: Pool) -> None:
-    """Ask a blocking getter until the time is up."""
+    """Call a blocking getter until the time is up."""
 
     async def wait() -> Any:
         start = time.time()
@@ -138,7 +138,7 @@ async def leaky(_step: int, pool: Pool) -> None:
 
 @scenario.variant(expect={"lag_s": "broken"}, getter_s=0.1, timeout_s=5.0)
 async def proposed(_step: int, pool: Pool) -> None:
-    """Ask the blocking getter for less long, and sleep between two questions."""
+    """Call the blocking getter for a shorter time, and sleep between two calls."""
 
     async def wait() -> Any:
         clock = asyncio.get_running_loop().time

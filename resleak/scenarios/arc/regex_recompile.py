@@ -1,14 +1,14 @@
-"""`re.match` with a pattern's text does not compile it again, until there are more than 512.
+"""`re.match` with a pattern's text does not recompile it, unless there are more than 512 patterns.
 
 A validator matches names against patterns given as text, as on each request. Compilations are
-counted at the compiler itself; the cost is that of a call, relative to the same call of a pattern
-that was compiled beforehand.
+counted at the compiler; the cost is that of a call, relative to a precompiled pattern.
 
-- `leaky` passes the text each time. Nothing is compiled, for CPython caches compiled patterns; the
-  look-up makes a call cost three times as much (3.11 and 3.13 alike). So the claim holds in part.
-- `leaky_many_patterns`: 520 patterns, say one a measurement, in turn. The cache holds 512 and
-  drops the oldest: every call compiles, and costs more than a thousand times as much.
-- `fixed`, the seed's cure, with as many patterns: compiled once and kept. It holds.
+- `leaky` passes the text each time. Nothing is compiled, because CPython caches compiled
+  patterns; the look-up triples the cost of a call (3.11 and 3.13 alike). So the claim holds
+  partly.
+- `leaky_many_patterns`: 520 patterns, for example one per measurement, in turn. The cache holds
+  512 and evicts the oldest: every call compiles, and costs more than a thousand times as much.
+- `fixed`, the document's fix, with as many patterns: compiled once and kept. It holds.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ scenario = Scenario(
     stacks=False,
 )
 NAME = "measurement_17"
-#: Private: there is no public way to see that the module compiles something.
+#: Private: no public API shows that the module compiles something.
 COMPILER: Any = re._compiler  # type: ignore[attr-defined]
 Match = Callable[[str], Any]
 
 
 class Validator:
-    """Matches a name with many patterns, and knows what that cost."""
+    """Matches a name with many patterns, and measures the cost."""
 
     def __init__(self, params: Any) -> None:
         self.rounds, self.compilations, self.relative_cost = params.rounds, 0, 1.0
@@ -55,7 +55,7 @@ class Validator:
         self.by_pattern = [partial(re.Pattern.match, re.compile(text)) for text in texts] * turns
 
     def compare(self, matches: list[Match]) -> None:
-        """Time the matches by turns with those of compiled patterns; the fastest round counts."""
+        """Time the matches alternately with compiled patterns; the fastest round counts."""
         self.compilations = 0
         taken = [(_timed(matches), _timed(self.by_pattern)) for _ in range(self.rounds)]
         mine, compiled = (min(seconds) for seconds in zip(*taken, strict=True))
@@ -108,5 +108,5 @@ def leaky(_step: int, validator: Validator) -> None:
 
 @scenario.variant(patterns=520)
 def fixed(_step: int, validator: Validator) -> None:
-    """Match with patterns that were compiled beforehand."""
+    """Match with precompiled patterns."""
     validator.compare(validator.by_pattern)

@@ -1,16 +1,16 @@
-"""A tick that looks at every policy costs in proportion to their number; an index ends that.
+"""A tick that reads every policy costs in proportion to their number; with an index it does not.
 
-A hundred to ten thousand retention policies in SQLite, five of them due in each tick. What a tick
-costs is counted, not timed: the instructions of SQLite's virtual machine, and the rows that reach
+A hundred to ten thousand retention policies in SQLite, five of them due in each tick. The cost of a
+tick is counted, not timed: the instructions of SQLite's virtual machine, and the rows that reach
 Python.
 
-- `leaky` reads all policies at every tick and picks those that are due: 540 instructions for 100
-  policies, 40 000 for 10 000, four a policy.
-- `fixed`, the seed's cure: an index by next run, which is asked for what is due. 170 instructions
-  and five rows, whatever the number of policies.
+- `leaky` reads all policies at every tick and selects the due ones: 540 instructions for 100
+  policies, 40 000 for 10 000, four per policy.
+- `fixed`, the document's fix: an index by next run, which returns only the due ones. 170
+  instructions and five rows for any number of policies.
 
-The claim is right, and no emergency: on a busy machine 10 000 policies took 17 ms and a million
-1.7 s, once in 300 s. It matters where the event loop has to wait for it.
+The claim is right, but not urgent: on a busy machine 10 000 policies took 17 ms and a million 1.7
+s, once in 300 s. It matters where the event loop has to wait for it.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ scenario = Scenario(
     control="fds",
     limits=[Limit("not_run", at_end=0, source="a policy that is due is run")],
     sweeps=[
-        Sweep("instructions", "policies", source="only policies that are due need work"),
-        Sweep("rows_read", "policies", source="only policies that are due need work"),
+        Sweep("instructions", "policies", source="only due policies need work"),
+        Sweep("rows_read", "policies", source="only due policies need work"),
     ],
     steps=120,
     warmup=30,
@@ -44,12 +44,12 @@ CREATE = """
 FILL = "INSERT INTO policies (days, next_run) VALUES (30, ?)"
 RESCHEDULE = "UPDATE policies SET next_run = ? WHERE id = ?"
 NEVER = 10**9
-#: Instructions from one call of the counting handler to the next.
+#: Instructions between two calls of the counting handler.
 GRAIN = 10
 
 
 class Retention:
-    """A job that runs the policies that are due, of as many as there are."""
+    """A job that runs the due policies out of a given number."""
 
     def __init__(self, run: Run, policies: int) -> None:
         self.params, self.policies, self.now = run.params, policies, 0
@@ -60,8 +60,8 @@ class Retention:
         self.connection.executemany(FILL, ((time,) for time in times))
         self.connection.commit()
         self.connection.set_progress_handler(self._count, GRAIN)
-        self.connection.execute("PRAGMA synchronous = OFF")  # else it is the disk that is measured
-        # One cursor: a connection remembers up to 200 that are gone.
+        self.connection.execute("PRAGMA synchronous = OFF")  # or the disk would be measured
+        # One cursor: a connection remembers up to 200 dead ones.
         self.cursor = self.connection.cursor()
 
     def _count(self) -> int:
@@ -69,7 +69,7 @@ class Retention:
         return 0
 
     def tick(self, select: str, *of: int) -> None:
-        """Run what is due, and schedule it again."""
+        """Run due policies, and schedule them again."""
         self.now += self.params.interval_s
         self.instructions = self.rows_read = 0
         rows = self.cursor.execute(select, of).fetchall()
@@ -82,7 +82,7 @@ class Retention:
 
 
 class Jobs:
-    """A job for each number of policies; the one of the current step."""
+    """One job per number of policies, and the job of the current step."""
 
     def __init__(self, run: Run) -> None:
         self.each = [Retention(run, size) for size in run.params.sizes]
@@ -103,7 +103,7 @@ def jobs(run: Run) -> Iterator[Jobs]:
 
 @scenario.gauge("policies", kind="measure")
 def policies(jobs: Jobs) -> float:
-    """Policies there are."""
+    """Number of policies."""
     return jobs.current.policies
 
 
@@ -121,19 +121,19 @@ def rows_read(jobs: Jobs) -> float:
 
 @scenario.gauge("policies", kind="counter")
 def not_run(jobs: Jobs) -> float:
-    """Policies that were due and were not run."""
+    """Due policies that were not run."""
     return jobs.current.not_run
 
 
 @scenario.variant(expect={"instructions": "scales", "rows_read": "scales"})
 def leaky(step: int, jobs: Jobs) -> None:
-    """Read all policies, and pick those that are due."""
+    """Read all policies, and select the due ones."""
     jobs.at(step).tick("SELECT id, next_run FROM policies")
 
 
 @scenario.variant()
 def fixed(step: int, jobs: Jobs) -> None:
-    """Ask the index for those that are due."""
+    """Ask the index for the due ones."""
     job = jobs.at(step)
     now = job.now + job.params.interval_s
     job.tick("SELECT id, next_run FROM policies WHERE next_run <= ?", now)

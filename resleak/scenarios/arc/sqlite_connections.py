@@ -1,20 +1,20 @@
 """`with sqlite3.connect(...)` ends the transaction; it does not close the connection.
 
 A policy store opens a connection per call. In each step one call fails, on a column that does not
-exist, and one succeeds. As with many monitors, a log keeps the last 2 000 errors with their
+exist, and one succeeds. As error monitors do, a log keeps the last 2 000 errors with their
 tracebacks. It is full when the run begins, so that it does not grow by itself.
 
-- `leaky` skips `close()` when the statement fails. The traceback that is kept holds the frame, the
-  frame holds the connection: one descriptor and 100 kB per failure.
-- `leaky_error_dropped`: without the log the descriptor is still not given back at once. A
-  `sqlite3.Connection` is in a cycle with its own statement cache, so it waits for the collector.
-- `proposed`, the seed's cure, leaves the failed connection open just the same, and now also the
-  one that succeeded, until the collector runs (`proposed_success_only`). That is harmful: `leaky`
-  holds nothing on success.
-- `fixed`: `contextlib.closing` closes on every path; the errors kept hold closed connections.
+- `leaky` skips `close()` when the statement fails. The kept traceback holds the frame, the frame
+  holds the connection: one descriptor and 100 kB per failure.
+- `leaky_error_dropped`: even without the log the descriptor is not closed at once. A
+  `sqlite3.Connection` forms a cycle with its own statement cache, so it waits for the collector.
+- `proposed`, the document's fix, leaves the failed connection open just the same, and now also the
+  successful one, until the collector runs (`proposed_success_only`). That is harmful: `leaky` keeps
+  nothing open on success.
+- `fixed`: `contextlib.closing` closes on every path; the kept errors refer to closed connections.
 
-So the claim is right as far as something keeps the errors; what it calls a leak is otherwise a
-wait. A log shorter than the limit of open files would bound it.
+So the claim is right as far as errors are kept; otherwise the supposed leak is a wait for the
+collector. A log shorter than the limit of open files would bound it.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class LastErrors(logging.Handler):
 
 
 class Store:
-    """Where policies are kept, and the log of what went wrong."""
+    """A store of policies, and its error log."""
 
     def __init__(self, path: Path, errors_kept: int) -> None:
         self.path = path

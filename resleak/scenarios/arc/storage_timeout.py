@@ -1,20 +1,20 @@
-"""A time limit around a thread lets the caller go; the thread stays with the silent storage.
+"""A timeout around a thread releases the caller; the thread stays with the silent storage.
 
 Each step uploads through a real MinIO client and downloads through a real boto3 client, both to a
-storage that accepts and never answers, and downloads once from a storage that works. The calls run
-in asyncio's pool of threads, which are six on two cores. Who asked goes on after 50 ms.
+storage that accepts connections and never answers, and downloads once from a working storage. The
+calls run in asyncio's thread pool, six threads on two cores. The caller continues after 50 ms.
 
-- `leaky`: no limit but the clients' own. After two steps all threads wait for the silent storage;
-  every later call waits for a thread: three more in flight per step, and none from the storage
-  that works comes through. The process does not end either, for `asyncio.run` waits for its
-  threads. (What the seed calls indefinitely is the clients' own limit: 182 s in three attempts for
-  a download with boto3; for an upload with MinIO six attempts of 300 s, half an hour.)
-- `proposed`: `asyncio.wait_for`. The caller gets its TimeoutError, but the six threads are as
-  stuck as before: nothing from the storage that works, and no end of the process. The calls that
-  were given up stay in the queue that no thread serves, 9 kB per step, where `leaky` has 15. With
-  5 minutes for 50 ms it only takes longer. Insufficient.
-- `fixed`: time limits in the clients, and no repetition. It is the call itself that ends, so that
-  its thread is free again.
+- `leaky`: no timeout except the clients' own. After two steps all threads wait for the silent
+  storage; every later call waits for a thread: three more in flight per step, and none from the
+  working storage succeeds. The process does not end either, because `asyncio.run` waits for its
+  threads. (What the document calls indefinite is the clients' own timeout: 182 s in three attempts
+  for a download with boto3; for an upload with MinIO six attempts of 300 s, half an hour.)
+- `proposed`: `asyncio.wait_for`. The caller gets its TimeoutError, but the six threads are as stuck
+  as before: nothing from the working storage, and the process does not end. The abandoned calls
+  stay in the queue that no thread serves, 9 kB per step, where `leaky` has 15. With 5 minutes
+  instead of 50 ms it only takes longer. Insufficient.
+- `fixed`: timeouts in the clients, and no retries. The call itself ends, so its thread is free
+  again.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ scenario = Scenario(
     outcome="reproduced",
     fix="insufficient",
     control="children",
-    limits=[Limit("unserved", at_end=0, source="a storage that works can be read")],
+    limits=[Limit("unserved", at_end=0, source="a working storage can be read")],
     steps=12,
     warmup=3,
     block=1,
@@ -56,7 +56,7 @@ async def storage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nETag: x\r\n\r\ndata")
         await reader.read()
     except (asyncio.IncompleteReadError, ConnectionError):
-        pass  # the client went away
+        pass  # the client has disconnected
     finally:
         writer.close()
 
@@ -89,7 +89,7 @@ def minio_client(port: int, timeout: float | None) -> Any:
 
 
 class Backend:
-    """Calls the storages from threads of its own."""
+    """Calls the storages from its own threads."""
 
     def __init__(self, run: Run, port: int) -> None:
         self.params, self.asked, self.served = run.params, 0, 0
@@ -120,7 +120,7 @@ class Backend:
         return asyncio.wrap_future(future)
 
     async def serve(self, ask: Ask) -> None:
-        """Let three users ask, who go away when it takes them too long."""
+        """Send three calls, whose callers leave when they take too long."""
 
         async def user(call: Call) -> None:
             with suppress(Exception):
@@ -140,13 +140,13 @@ async def backend(run: Run) -> AsyncIterator[Backend]:
 
 @scenario.gauge("calls")
 def in_flight(backend: Backend) -> float:
-    """Calls that have a thread or wait for one."""
+    """Calls that occupy a thread or wait for one."""
     return len(backend.pending)
 
 
 @scenario.gauge("downloads", kind="counter")
 def unserved(backend: Backend) -> float:
-    """Downloads from the storage that works which did not come through."""
+    """Downloads from the working storage that failed."""
     return backend.asked - backend.served
 
 
@@ -172,7 +172,7 @@ async def proposed(_step: int, backend: Backend) -> None:
 
 @scenario.variant(timeout_s=0.15, patience_s=10.0)
 async def fixed(_step: int, backend: Backend) -> None:
-    """Wait for the thread, whose client gives up by itself."""
+    """Wait for the thread; its client times out by itself."""
 
     async def ask(answer: asyncio.Future[Any]) -> None:
         await answer

@@ -1,14 +1,14 @@
 """A monitor that swallows its errors is silent in an outage.
 
 In each step a monitor takes one sample: the memory of the process, from psutil, and the size of a
-real sqlite3 store. Of every twenty steps the store is not there for six: for five in a row, an
-outage, and for a single one, a flap.
+real sqlite3 store. In six of every twenty steps the store is missing: five in a row, an outage, and
+a single one, a flap.
 
-- `leaky` passes over every exception. All 72 errors of 240 steps vanish, and so do all 12 outages.
-  Nothing grows: what is lost is knowledge, so that no gauge of resources can show it.
-- `fixed`, the seed's cure: a counter of errors, and an alert when three samples in a row have
-  failed (the seed's own threshold for health checks). Every error is counted, every outage raises
-  one alert, and no flap does.
+- `leaky` ignores every exception. All 72 errors of 240 steps vanish, and so do all 12 outages.
+  Nothing grows: knowledge is lost, so no gauge of resources can show it.
+- `fixed`, the document's fix: a counter of errors, and an alert when three samples in a row have
+  failed (the document's own threshold for health checks). Every error is counted, every outage
+  raises one alert, and no flap does.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from resleak.workload.scenario import Limit, Run, Scenario
 
 scenario = Scenario(
     seed="003#12",
-    claim="errors in the collection of metrics are swallowed, and nobody is alerted",
+    claim="errors while collecting metrics are swallowed, and no alert is raised",
     symptoms={"unseen_errors": "broken", "unseen_outages": "broken"},
     outcome="reproduced",
     fix="holds",
@@ -37,7 +37,7 @@ scenario = Scenario(
     params={"alert_after": 3},
     stacks=False,
 )
-#: Steps of every twenty in which the store is not there.
+#: Steps of every twenty in which the store is missing.
 OUTAGE, FLAP = range(8, 13), (17,)
 PERIOD = 20
 
@@ -58,7 +58,7 @@ class Monitor:
         self.log.addHandler(logging.NullHandler())
 
     def set_fault(self, step: int) -> None:
-        """Take the store away, or bring it back."""
+        """Remove the store, or restore it."""
         now = step % PERIOD
         self.outages += now == OUTAGE.start
         if (now in OUTAGE or now in FLAP) == self.home.exists():
@@ -75,7 +75,7 @@ class Monitor:
         return {"rss": self.process.memory_info().rss, "pages": pages}
 
     def failed(self, error: Exception) -> None:
-        """Count an error, and raise one alert when failure is sustained."""
+        """Count an error, and raise one alert when failures persist."""
         self.errors += 1
         self.in_a_row += 1
         self.log.warning("no sample: %s", error)
@@ -91,7 +91,7 @@ def monitor(run: Run) -> Iterator[Monitor]:
 
 @scenario.gauge("errors", kind="counter")
 def unseen_errors(monitor: Monitor) -> float:
-    """Errors that were raised and not counted."""
+    """Errors raised and not counted."""
     return monitor.raised - monitor.errors
 
 
@@ -103,7 +103,7 @@ def unseen_outages(monitor: Monitor) -> float:
 
 @scenario.variant(expect={"unseen_errors": "broken", "unseen_outages": "broken"})
 def leaky(step: int, monitor: Monitor) -> None:
-    """Take a sample, and pass over what goes wrong."""
+    """Take a sample, and ignore errors."""
     monitor.set_fault(step)
     with suppress(Exception):
         monitor.samples = monitor.sample()
@@ -111,7 +111,7 @@ def leaky(step: int, monitor: Monitor) -> None:
 
 @scenario.variant()
 def fixed(step: int, monitor: Monitor) -> None:
-    """Take a sample, count what goes wrong, and raise an alert when it goes on."""
+    """Take a sample, count errors, and raise an alert when they persist."""
     monitor.set_fault(step)
     try:
         monitor.samples = monitor.sample()

@@ -1,19 +1,19 @@
-"""A write-ahead log that waits for the disk stops the event loop; aiofiles lets records mix.
+"""A write-ahead log that waits for the disk stops the event loop; aiofiles mixes up its records.
 
 A log appends records to one file: a header with length and checksum, then the data, then an fsync.
 In each step four tasks append 16 kB each. `stalls` counts the appends during which no other task
 got a turn, which does not depend on the speed of the disk.
 
-- `leaky`: every append is a stall, of 9 ms on an ext4 disk, and the loop lags by 30 to 50 ms in a
-  step. That is the fsync: without one, an append of 200 B takes 2 µs, and nobody would notice.
+- `leaky`: every append is a stall, of 9 ms on an ext4 disk, and the loop lags by 30 to 50 ms per
+  step. That is the fsync: without one, an append of 200 B takes 2 µs, and would go unnoticed.
 - `proposed`: the same calls through aiofiles. No stall, and a lag of 5 ms, but each `await` lets
   the next task write: four headers come first, then the data of all. Of 96 records not one can be
-  read back: harmful, for a log that cannot be replayed is none. And each call is a trip to a
-  thread: the append of 200 B takes 0.8 ms, some 400 times as long.
-- `proposed_one_write` joins header and data. No call is then in the middle of a record, and the
-  cure holds.
-- `fixed`: an append is one trip to a thread, header, data and fsync together, and a lock keeps
-  the appends in order.
+  read back: harmful, because a log that cannot be replayed is useless. And each call is a round
+  trip to a thread: the append of 200 B takes 0.8 ms, some 400 times as long.
+- `proposed_one_write` joins header and data. Then no record is split over two calls, and the fix
+  holds.
+- `fixed`: an append is one round trip to a thread, header, data and fsync together, and a lock
+  keeps the appends in order.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ scenario = Scenario(
     control="sockets",
     limits=[
         Limit("stalls", at_end=0, source="others get a turn while an append waits for the disk"),
-        Limit("unreadable", at_end=0, source="what was appended can be replayed"),
+        Limit("unreadable", at_end=0, source="every appended record can be replayed"),
     ],
     steps=20,
     warmup=4,
@@ -53,7 +53,7 @@ Append = Callable[[bytes, bytes], Awaitable[None]]
 
 
 class Wal:
-    """A log of records, in a file that is open for as long as the log is."""
+    """A log of records, in a file that stays open as long as the log."""
 
     def __init__(self, run: Run, file: Any) -> None:
         self.params, self.file, self.lock = run.params, file, asyncio.Lock()
@@ -82,7 +82,7 @@ class Wal:
 
 @scenario.setup
 async def wal(run: Run) -> AsyncIterator[Wal]:
-    # As many threads as writers, so that all of them are there after the first step.
+    # As many threads as writers, so that all of them exist after the first step.
     threads = ThreadPoolExecutor(run.params.writers)
     asyncio.get_running_loop().set_default_executor(threads)
     path = run.workdir / "wal.log"
@@ -110,7 +110,7 @@ def appended(wal: Wal) -> float:
 
 @scenario.audit(unreadable="records")
 def replay(run: Run, last: Mapping[str, float]) -> dict[str, float]:
-    """Read records until one is not what its header says."""
+    """Read records until one does not match its header."""
     readable = 0
     with (run.workdir / "wal.log").open("rb") as file:
         while header := file.read(HEADER.size):
@@ -133,7 +133,7 @@ async def leaky(_step: int, wal: Wal) -> None:
 
 @scenario.variant(expect={"unreadable": "broken"})
 async def proposed(_step: int, wal: Wal) -> None:
-    """Do the same through aiofiles, a call at a time."""
+    """Do the same through aiofiles, one call at a time."""
 
     async def append(header: bytes, data: bytes) -> None:
         await wal.file.write(header)
@@ -158,7 +158,7 @@ async def proposed_one_write(_step: int, wal: Wal) -> None:
 
 @scenario.variant()
 async def fixed(_step: int, wal: Wal) -> None:
-    """Write and sync in one trip to a thread, one append after the other."""
+    """Write and sync in one round trip to a thread, one append after the other."""
 
     async def append(header: bytes, data: bytes) -> None:
         async with wal.lock:

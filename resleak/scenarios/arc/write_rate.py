@@ -1,15 +1,15 @@
-"""A limit of requests a minute lets a burst through; what bounds memory is a limit on what is held.
+"""A limit on requests per minute lets a burst through; bounding memory needs a limit on bytes held.
 
 A hundred and twenty clients write 20 kB each to an ASGI endpoint, at once, over real connections.
-What is accepted is held until it is on disk.
+Accepted writes are held until they are on disk.
 
-- `leaky` takes all: 2.4 MB in flight in every burst; 20 MB with the thousand clients of the seed's
-  testing plan, in a run by hand.
-- `proposed`, the seed's cure: 1 000 requests a minute from one address. Eight such bursts are
-  within it, and so is one of a thousand clients: 2.4 MB in flight, as before. Who has used it up
-  cannot write for the rest of the minute, though nothing is in flight.
-- `fixed` takes as many bytes as it may hold, 0.4 MB here, and asks the others to come back: 503,
-  Retry-After. Every write is stored, or its client was told.
+- `leaky` accepts all: 2.4 MB in flight in every burst; 20 MB with the thousand clients of the
+  document's testing plan, in a run by hand.
+- `proposed`, the document's fix: 1 000 requests per minute from one address. Eight such bursts are
+  within it, and so is one of a thousand clients: 2.4 MB in flight, as before. A client that has
+  used it up cannot write for the rest of the minute, though nothing is in flight.
+- `fixed` accepts as many bytes as it may hold, 0.4 MB here, and asks the others to come back: 503,
+  Retry-After. Every write is stored, or its client is notified.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ scenario = Scenario(
     fix="insufficient",
     control="children",
     limits=[
-        Limit("bytes_held", at_most=400_000, source="the memory given to writes in flight"),
-        Limit("unaccounted", at_end=0, source="a write is stored, or its client is told"),
+        Limit("bytes_held", at_most=400_000, source="the memory allowed for writes in flight"),
+        Limit("unaccounted", at_end=0, source="a write is stored, or its client is notified"),
     ],
     steps=6,
     warmup=2,
@@ -47,7 +47,7 @@ scenario = Scenario(
 
 
 class Endpoint:
-    """Stores what is written to it, and admits everybody."""
+    """Stores every write, and admits every client."""
 
     def __init__(self, run: Run) -> None:
         self.params, self.file = run.params, run.workdir / "writes.bin"
@@ -55,7 +55,7 @@ class Endpoint:
         self.disk, self.answers = asyncio.Lock(), Counter[int]()
 
     def admit(self, size: int) -> int:
-        """Return the status for a write of that size: 204 if it is welcome."""
+        """Return the status for a write of that size: 204 if it is accepted."""
         return 204
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -81,7 +81,7 @@ class Endpoint:
 
 
 class PerMinute(Endpoint):
-    """Admits so many requests of one address a minute."""
+    """Admits a number of requests per address and minute."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
@@ -140,19 +140,19 @@ def bytes_held(flood: Flood) -> float:
 
 @scenario.gauge("s", kind="measure")
 def latency_p50(flood: Flood) -> float:
-    """Half of the burst's writes were answered within this time."""
+    """Median time to the answer of the burst's writes."""
     return percentile(flood.latencies, 0.50)
 
 
 @scenario.gauge("s", kind="measure")
 def latency_p95(flood: Flood) -> float:
-    """So many per cent of the burst's writes were answered within this time."""
+    """95th percentile of the time to the answer of the burst's writes."""
     return percentile(flood.latencies, 0.95)
 
 
 @scenario.gauge("s", kind="measure")
 def latency_p99(flood: Flood) -> float:
-    """So many per cent of the burst's writes were answered within this time."""
+    """99th percentile of the time to the answer of the burst's writes."""
     return percentile(flood.latencies, 0.99)
 
 
@@ -171,7 +171,7 @@ def unaccounted(flood: Flood) -> float:
 @scenario.variant("proposed", expect={"bytes_held": "broken"})
 @scenario.variant("fixed")
 async def burst(_step: int, flood: Flood) -> None:
-    """Let all clients write at once."""
+    """Have all clients write at once."""
     flood.latencies.clear()
     async with asyncio.TaskGroup() as clients:
         for _ in range(flood.endpoint.params.clients):

@@ -1,7 +1,7 @@
 """Nothing happens: every gauge must stay flat.
 
-The control that calibrates the others: whatever a run of this file shows is the harness, the
-interpreter and the machine, not a leak.
+The control that calibrates the others: any growth that a run of this file shows comes from the
+harness, the interpreter or the machine, not from a leak.
 """
 
 from __future__ import annotations

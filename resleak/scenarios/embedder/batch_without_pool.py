@@ -1,18 +1,18 @@
-"""A pool that looks, finds nothing and then waits makes an embedder for every caller that waits.
+"""A pool that looks, finds nothing and then waits creates one embedder per waiting caller.
 
 Each step is a batch of ten documents for one model. An embedder has a session on a real
-transformer, and is in the table of those to be closed at the exit until it is cleaned up.
+transformer, and is listed in the table of embedders to close at exit until it is cleaned up.
 
-- `leaky`: a fresh embedder for each document, cleaned up after it. Ten are made where one would
-  do, a waste of time; but none is left, and memory is flat. They add up only where the clean-up
-  is incomplete as well: see `cleanup_incomplete`.
-- `proposed`, the seed's `EmbedderPool`: all ten callers find the map empty before the first
-  embedder is there, so ten are made as before. The map keeps the last, `cleanup_all()` cleans
-  that one up, and nine models stay, with 10.7 MiB, in every batch. That is harmful:
-  `leaky` cleaned them all up.
-- `proposed_one_by_one`: the same pool holds as long as only one caller asks at a time.
-- `fixed`: the map keeps the creation that is under way, and every caller waits for that one. If
-  it fails it is taken out, so that the next caller tries again.
+- `leaky`: a new embedder for each document, cleaned up afterwards. Ten are created where one would
+  do, which wastes time; but none remains, and memory is flat. They add up only if the clean-up is
+  incomplete as well: see `cleanup_incomplete`.
+- `proposed`, the document's `EmbedderPool`: all ten callers find the map empty before the first
+  embedder exists, so ten are created as before. The map keeps the last one, `cleanup_all()` cleans
+  that one up, and nine models with 10.7 MiB remain after every batch. That is harmful: `leaky`
+  cleaned them all up.
+- `proposed_one_by_one`: the same pool works as long as only one caller asks at a time.
+- `fixed`: the map stores the pending creation, and every caller waits for that one. If it fails it
+  is removed, so that the next caller tries again.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ scenario = Scenario(
     outcome="partly",
     fix="harmful",
     control="fds",
-    limits=[Limit("created", at_most=1, source="the seed's pool: one embedder for each model")],
+    limits=[Limit("created", at_most=1, source="the document's pool: one embedder per model")],
     steps=48,
     warmup=32,
     block=4,
@@ -43,7 +43,7 @@ scenario = Scenario(
 
 
 class Embedder:
-    """A model, in the table of those to be closed at the exit until it is cleaned up."""
+    """A model, listed in the table of embedders to close at exit until it is cleaned up."""
 
     def __init__(self, library: Library) -> None:
         self.model = _embedders.Model(library.weights, library.params.dim)
@@ -61,7 +61,7 @@ Create = Callable[[], Awaitable[Embedder]]
 
 
 class Pool:
-    """The seed's: asks for the embedder, finds none, and waits for one to be made."""
+    """The document's pool: looks for the embedder, finds none, and waits for a new one."""
 
     def __init__(self, create: Create) -> None:
         self.create, self.instances = create, dict[str, Embedder]()
@@ -78,7 +78,7 @@ class Pool:
 
 
 class SharedPool(Pool):
-    """Notes the creation under way before it waits, so that all callers wait for the same one."""
+    """Stores the pending creation before it waits, so that all callers wait for the same one."""
 
     def __init__(self, create: Create) -> None:
         super().__init__(create)
@@ -87,7 +87,7 @@ class SharedPool(Pool):
     async def get(self, model: str) -> Embedder:
         if model not in self.coming:
             self.coming[model] = asyncio.create_task(self.make(model))
-        return await asyncio.shield(self.coming[model])  # a caller may be cancelled, not the rest
+        return await asyncio.shield(self.coming[model])  # cancelling one must not cancel the rest
 
     async def make(self, model: str) -> Embedder:
         try:
@@ -103,7 +103,7 @@ class SharedPool(Pool):
 
 
 class Library:
-    """A batch of documents, and what embedders share."""
+    """A batch of documents, and the state that embedders share."""
 
     def __init__(self, run: Run) -> None:
         self.params, self.created = run.params, 0
@@ -128,19 +128,19 @@ def library(run: Run) -> Iterator[Library]:
 
 @scenario.gauge("embedders", kind="measure")
 def created(library: Library) -> float:
-    """Embedders made for the batch."""
+    """Embedders created for the batch."""
     return library.created
 
 
 @scenario.gauge("models")
 def alive(library: Library) -> float:
-    """Models that are still in memory."""
+    """Models still in memory."""
     return len(library.models)
 
 
 @scenario.variant(expect={"created": "broken"})
 async def leaky(_step: int, library: Library) -> None:
-    """Make an embedder for each document, and clean it up."""
+    """Create an embedder for each document, and clean it up."""
     library.created = 0
     for document in library.documents:
         embedder = await library.create()
@@ -152,7 +152,7 @@ async def leaky(_step: int, library: Library) -> None:
 @scenario.variant("proposed_one_by_one", at_once=1)
 @scenario.variant("fixed")
 async def pooled(_step: int, library: Library) -> None:
-    """Get the embedder of each document from a pool, which is cleaned up after the batch."""
+    """Get each document's embedder from a pool, which is cleaned up after the batch."""
     library.created, turn = 0, asyncio.Semaphore(library.params.at_once)
     async with asyncio.TaskGroup() as batch:
         for document in library.documents:

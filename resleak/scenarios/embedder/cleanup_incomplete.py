@@ -1,20 +1,20 @@
 """An embedder whose clean-up drops the model and closes the store keeps everything else.
 
 A full embedder has a session on a real transformer, a sqlite store, a memory-mapped index and a
-thread that flushes it; the session is in the runtime's table of sessions too, as transformers.js
-keeps its pipelines. Each step makes one, embeds two documents and cleans up.
+thread that flushes it; the session is also listed in the runtime's table, as transformers.js keeps
+its pipelines. Each step creates one, embeds two documents and cleans up.
 
 - `leaky`, the clean-up as printed: 1 descriptor, 2 threads (the flusher, and one of the session)
-  and 1.29 MiB a step stay. The embedding allocated four fifths of that, by growing the session's
-  arena; loading the model only a sixth. Collecting twice after each clean-up, the seed's
-  work-around, gives nothing back: the same figures, for all that stays is still referred to.
-- `model_and_store_only`: where an embedder has nothing else, the printed clean-up is complete.
-  Setting the model to None is what frees a session in CPython, at once and with its threads.
-- `one_embedder`: 10 240 documents in one embedder. The seed says that memory keeps growing here.
-  It does not: 0 B a step, and the same for 25 600 documents. The arena takes what the longest
-  document needs, and stays there.
-- `fixed`: the seed's list without its collections: stop the thread, close the map, leave the
-  table, then drop the model. All comes back.
+  and 1.29 MiB per step remain. The embedding allocated four fifths of that, by growing the
+  session's arena; loading the model only a sixth. Collecting garbage twice after each clean-up, the
+  document's work-around, frees nothing: the same figures, because all of it is still referenced.
+- `model_and_store_only`: if an embedder has nothing else, the printed clean-up is complete. Setting
+  the model to None frees the session in CPython, at once and with its threads.
+- `one_embedder`: 10 240 documents in one embedder. The document says that memory keeps growing
+  here. It does not: 0 B per step, and the same for 25 600 documents. The arena grows to what the
+  longest document needs, and stays at that size.
+- `fixed`: the document's list without its collections: stop the thread, close the map, leave the
+  table, then drop the model. Everything is freed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from resleak.workload.scenario import Run, Scenario
 
 scenario = Scenario(
     seed="001 1.1",
-    claim="cleanup() releases only part of what an embedder holds: memory, workers and files stay",
+    claim="cleanup() frees only part of an embedder's resources: memory, workers and files remain",
     symptoms={"heap": "leak", "threads": "leak", "fds": "leak"},
     outcome="reproduced",
     fix="holds",
@@ -44,7 +44,7 @@ Sessions = dict[int, _embedders.Model | None]
 
 
 class Embedder:
-    """A model and a document store, and the clean-up that the seed prints."""
+    """A model and a document store, with the clean-up that the document prints."""
 
     def __init__(self, run: Run, weights: bytes, documents: list[str]) -> None:
         self.run, self.documents = run, documents
@@ -66,7 +66,7 @@ class Embedder:
 
 
 class FullEmbedder(Embedder):
-    """Has an index and a thread that flushes it too, and is in the runtime's table of sessions."""
+    """Adds an index, a thread that flushes it, and an entry in the runtime's table of sessions."""
 
     def __init__(self, sessions: Sessions, run: Run, weights: bytes, documents: list[str]) -> None:
         super().__init__(run, weights, documents)
@@ -94,7 +94,7 @@ class FullEmbedder(Embedder):
 
 
 class Library:
-    """Makes embedders; keeps the runtime's table of sessions, and one embedder for all time."""
+    """Creates embedders; keeps the runtime's table of sessions, and one permanent embedder."""
 
     def __init__(self, run: Run) -> None:
         self.run, self.sessions = run, Sessions()
@@ -131,7 +131,7 @@ def leaky(step: int, library: Library) -> None:
 
 @scenario.variant()
 def model_and_store_only(step: int, library: Library) -> None:
-    """Clean up as printed what has nothing else."""
+    """Clean up as printed, for an embedder that has nothing else."""
     embedder = Embedder(library.run, library.weights, library.documents)
     library.embed(embedder, step)
     embedder.cleanup()
@@ -139,7 +139,7 @@ def model_and_store_only(step: int, library: Library) -> None:
 
 @scenario.variant(threads=1)
 def one_embedder(_step: int, library: Library) -> None:
-    """Embed documents with one embedder that stays."""
+    """Embed documents with one permanent embedder."""
     assert library.one is not None
     assert library.one.model is not None
     for text in library.documents:
@@ -148,7 +148,7 @@ def one_embedder(_step: int, library: Library) -> None:
 
 @scenario.variant()
 def fixed(step: int, library: Library) -> None:
-    """Stop what runs, close what is open, leave every table, then drop the model."""
+    """Stop the thread, close the files, leave every table, then drop the model."""
     embedder = library.full()
     library.embed(embedder, step)
     embedder.cleanup_all()

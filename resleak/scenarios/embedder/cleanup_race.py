@@ -1,16 +1,16 @@
-"""A clean-up that is started and not awaited is not finished when it returns; a sleep is a guess.
+"""A clean-up that is started but not awaited is not finished when the call returns.
 
 Each step opens three stores (real sqlite, and a memory-mapped index each), has them cleaned up
 beside a resource whose clean-up fails, and reads the files at once, as the caller's next line
-does. Now and then another program holds the lock of one store for 0.8 s.
+would. Now and then another program holds the lock of one store for 0.8 s.
 
-- `leaky` starts the clean-ups and returns: none of 42 was finished, and none of the 840 rows that
-  had been accepted was in its file. The failure is kept in a task that nobody asks.
-- `proposed`, the sleep of 200 ms that the seed's tests needed: enough on most days. Each time the
-  other program was at work for longer, the rows of that store were missing (60 of 840). Every
-  clean-up pays the 200 ms, also one that was over after 20, and the errors are still unseen.
-- `fixed`: await all of them, and return the errors. It takes as long as it takes and no longer;
-  half of all clean-ups were far under the seed's goal of 2 s.
+- `leaky` starts the clean-ups and returns: none of 42 was finished, and none of the 840 accepted
+  rows was in its file. The failure stays in a task whose result is never read.
+- `proposed`, the sleep of 200 ms that the document's tests needed: usually enough. Whenever the
+  other program held the lock for longer, the rows of that store were missing (60 of 840). Every
+  clean-up takes the 200 ms, even one that finished after 20, and the errors still go unnoticed.
+- `fixed`: await all of them, and return the errors. It takes as long as it needs and no longer;
+  half of all clean-ups stayed far below the document's goal of 2 s.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from resleak.workload.scenario import Limit, Run, Scenario
 
 scenario = Scenario(
     seed="001 2.1",
-    claim="clean-ups are not awaited: they finish at some time, and artificial delays are needed",
+    claim="clean-ups are not awaited: they finish at some point, and need artificial delays",
     symptoms={"unfinished": "broken", "rows_missing": "broken"},
     outcome="reproduced",
     fix="insufficient",
     control="fds",
     limits=[
-        Limit("unfinished", at_end=0, source="clean means clean when the call returns"),
-        Limit("rows_missing", at_end=0, source="what was accepted is in the file"),
-        Limit("errors_unseen", at_end=0, source="a clean-up that fails says so"),
-        Limit("step_s", at_most=2, quantile=0.5, source="the seed's goal for a clean-up"),
+        Limit("unfinished", at_end=0, source="a clean-up is complete when the call returns"),
+        Limit("rows_missing", at_end=0, source="every accepted row is in the file"),
+        Limit("errors_unseen", at_end=0, source="a clean-up that fails reports it"),
+        Limit("step_s", at_most=2, quantile=0.5, source="the document's goal for a clean-up"),
     ],
     steps=12,
     warmup=2,
@@ -48,7 +48,7 @@ VECTOR = array("f", range(8))
 
 
 class Store:
-    """Documents and vectors, which its clean-up writes and closes."""
+    """Documents and vectors; its clean-up writes and closes them."""
 
     def __init__(self, path: Path, documents: list[str]) -> None:
         self.path, self.documents, self.finished = path, documents, False
@@ -71,14 +71,14 @@ class Store:
         self.index.close()
 
     def missing(self) -> int:
-        """Count the documents that are not in the file, as another program would."""
+        """Count the documents that are missing in the file, as another program would."""
         with closing(sqlite3.connect(self.path)) as db:
             (count,) = db.execute("SELECT count(*) FROM documents").fetchone()
         return len(self.documents) - int(count)
 
 
 class Closed:
-    """A resource that is closed already, so that its clean-up fails."""
+    """A resource that is already closed, so that its clean-up fails."""
 
     def __init__(self) -> None:
         self.db = sqlite3.connect(":memory:")
@@ -89,7 +89,7 @@ class Closed:
 
 
 class Application:
-    """Makes stores, has them cleaned up, and looks at once at what that left."""
+    """Creates stores, has them cleaned up, and checks at once what that left."""
 
     def __init__(self, run: Run) -> None:
         self.params, self.folder = run.params, run.workdir
@@ -105,12 +105,12 @@ class Application:
             self.unfinished += sum(not store.finished for store in stores)
             self.rows_missing += sum(store.missing() for store in stores)
             self.errors_unseen += 1 - len(errors)
-            await asyncio.gather(*self.tasks, return_exceptions=True)  # leave no load behind
+            await asyncio.gather(*self.tasks, return_exceptions=True)  # leave no work running
         self.tasks.clear()
 
     @contextmanager
     def other_writer(self, path: Path, step: int) -> Iterator[None]:
-        """Now and then another program is just writing to the first store."""
+        """Now and then another program is writing to the first store."""
         with closing(sqlite3.connect(path, isolation_level=None)) as db:
             if step % self.params.busy_every == 0:
                 db.execute("BEGIN IMMEDIATE")
@@ -149,19 +149,19 @@ def application(run: Run) -> Iterator[Application]:
 
 @scenario.gauge("clean-ups", kind="counter")
 def unfinished(application: Application) -> float:
-    """Clean-ups that were not finished when the shut-down returned."""
+    """Clean-ups that were not finished when the shutdown returned."""
     return application.unfinished
 
 
 @scenario.gauge("rows", kind="counter")
 def rows_missing(application: Application) -> float:
-    """Accepted rows that were not in the file when the shut-down returned."""
+    """Accepted rows that were not in the file when the shutdown returned."""
     return application.rows_missing
 
 
 @scenario.gauge("errors", kind="counter")
 def errors_unseen(application: Application) -> float:
-    """Errors of clean-ups that the caller was not told of."""
+    """Errors of clean-ups that were not reported to the caller."""
     return application.errors_unseen
 
 

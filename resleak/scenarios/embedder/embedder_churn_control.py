@@ -1,9 +1,9 @@
-"""Sessions made and dropped at a high rate give everything back.
+"""Sessions created and dropped at a high rate give everything back.
 
-A null control: the seed calls rapid creation and destruction a matter of test design. Each step
-makes a real onnxruntime session on a small transformer, embeds a batch and drops the session.
-Threads and descriptors come back exactly; the allocator keeps memory for the next one, which is no
-leak. (With onnxruntime's telemetry on, each session would keep some 60 bytes in its queue.)
+A null control: the document treats rapid creation and destruction as test design. Each step creates
+a real onnxruntime session on a small transformer, embeds a batch and drops the session. Threads and
+descriptors return exactly; the allocator keeps memory for the next session, which is no leak. (With
+onnxruntime's telemetry on, each session would keep some 60 bytes.)
 """
 
 from __future__ import annotations
@@ -40,6 +40,6 @@ def embedder(run: Run) -> Iterator[SimpleNamespace]:
 
 @scenario.variant()
 def control(_step: int, embedder: SimpleNamespace) -> None:
-    """Make a session, embed a batch, drop the session."""
+    """Create a session, embed a batch, drop the session."""
     session = embedder.session(embedder.model, providers=["CPUExecutionProvider"])
     session.run(["vector"], {"tokens": embedder.tokens})

@@ -1,10 +1,10 @@
-"""Several models at once take much memory, and take no more as time goes by.
+"""Several models at once take much memory, but no more over time.
 
-A null control: the seed calls it artificial pressure to test with several models. Four sessions on
-real transformers of different widths stay loaded, and every step embeds with each of them, one
-document of each length. Memory is high (57 MB on the heap, 103 MB resident) and level: the arena
-of each session grows to what its longest document needs, once. A monitor that calls the height
-of the curve a leak fails here.
+A null control: the document calls several models at once artificial memory pressure. Four sessions
+on real transformers of different widths stay loaded, and every step embeds with each of them, one
+document of each length. Memory is high (57 MB on the heap, 103 MB resident) and flat: the arena of
+each session grows once, to what its longest document needs. A monitor that calls the height of the
+curve a leak fails here.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ scenario = Scenario(
 
 @dataclass
 class Library:
-    """The models that stay loaded, and what they embed."""
+    """The models that stay loaded, and the documents they embed."""
 
     models: list[_embedders.Model]
     documents: list[str]

@@ -1,19 +1,19 @@
-"""A deleted index keeps its place on the disk for as long as a search result shows its map.
+"""A deleted index keeps its disk space for as long as a search result is a view of its map.
 
 Each step ingests 64 documents into a new sqlite file and a new memory-mapped index of 64 kB,
 searches, cleans up and deletes both files; the last 1 000 results are kept. What Windows refuses
-("file in use") Linux allows: the name goes, and the file stays until nobody has it open. Retrying,
-the seed's work-around, has nothing to retry here: no call fails.
+("file in use") Linux allows: the name disappears, and the file stays until it is closed everywhere.
+Retrying, the document's work-around, has nothing to retry here: no call fails.
 
 - `leaky`: the printed clean-up closes the store and leaves the index to its last reference. The
-  result that is kept is a view of the map: 1 descriptor, 1 nameless file and 65 536 B on the disk
-  a step, which `ls` and `du` do not show.
-- `leaky_results_dropped`: nothing keeps a view, and CPython unmaps the index at once: nothing is
-  held. So the claim holds for the index, and only while something refers to it; the store is
-  closed by the printed clean-up on every system.
-- `proposed`, to close the files explicitly: the map refuses ("cannot close exported pointers
-  exist"), and a clean-up that goes on after errors swallows that. Nothing is gained. (Rightly
-  refused: with the map gone, to read the result would end the process.)
+  kept result is a view of the map: 1 descriptor, 1 deleted file and 65 536 B of disk per step,
+  which `ls` and `du` do not show.
+- `leaky_results_dropped`: without a kept view CPython unmaps the index at once: nothing is
+  retained. So the claim is true for the index, and only while something refers to it; the printed
+  clean-up closes the store on every system.
+- `proposed`, closing the files explicitly: the map refuses ("cannot close exported pointers
+  exist"), and a clean-up that continues after errors hides the refusal. Nothing is gained. (The
+  refusal is right: with the map gone, reading the result would crash the process.)
 - `fixed`: the search returns a copy of 1 kB, and both are closed explicitly.
 """
 
@@ -62,7 +62,7 @@ class Pipeline:
         self.index.put(0, vectors)
 
     def cleanup(self) -> None:
-        self.db.close()  # the printed clean-up: the index goes with the last reference to it
+        self.db.close()  # the printed clean-up: the index goes with its last reference
 
     def cleanup_explicitly(self) -> None:
         self.db.close()
@@ -75,7 +75,7 @@ class Pipeline:
 
 
 class Library:
-    """Keeps the last search results; there are as many as it keeps when the run begins."""
+    """Keeps the last search results; the list is full when the run begins."""
 
     def __init__(self, run: Run) -> None:
         import numpy as np
@@ -101,7 +101,7 @@ def library(run: Run) -> Iterator[Library]:
 
 
 def deleted_sizes() -> Iterator[int]:
-    """Yield the bytes on disk of each file that is open and has no name any more."""
+    """Yield the disk usage in bytes of each open file that has no name any more."""
     for name in os.listdir("/dev/fd"):
         with suppress(OSError):  # the descriptor of the listing itself
             status = os.fstat(int(name))
@@ -111,13 +111,13 @@ def deleted_sizes() -> Iterator[int]:
 
 @scenario.gauge("files")
 def deleted_open(_library: Library) -> float:
-    """Files that are open and deleted."""
+    """Files that are deleted but open."""
     return sum(1 for _ in deleted_sizes())
 
 
 @scenario.gauge("B")
 def disk_held(_library: Library) -> float:
-    """Bytes on disk of files that are open and deleted."""
+    """Disk usage in bytes of files that are deleted but open."""
     return sum(deleted_sizes())
 
 
@@ -145,7 +145,7 @@ def proposed(step: int, library: Library) -> None:
 
 @scenario.variant()
 def fixed(step: int, library: Library) -> None:
-    """Return a copy of what is found, then close both."""
+    """Return a copy of the result, then close both."""
     pipeline = library.fill(step)
     library.results.append(library.search(pipeline).copy())
     pipeline.cleanup_explicitly()

@@ -1,19 +1,19 @@
-"""One resource that cannot be cleaned up keeps the others open, if they wait for it in a row.
+"""One resource that cannot be cleaned up keeps the others open if they are cleaned up in sequence.
 
-Two stores hold a batch of 50 rows each that their clean-up writes (real sqlite). Between them is
+Two stores hold a batch of 50 rows each, which their clean-up writes (real sqlite). Between them is
 an index behind a socket, whose clean-up waits for a confirmation that never comes.
 
-- `leaky` cleans up one after the other: it waits for the index for ever. The process has to be
-  killed, and the 50 rows of the store behind the index are lost, healthy as that store is.
-- `leaky_raises`: the index hangs up instead, and the error ends the row of clean-ups. The process
-  does exit, in time; the same 50 rows are lost, and nothing says so.
-- `proposed`, the seed's `gracefulShutdown`, one timeout around all: all clean-ups begin at once,
-  so no row is lost. But one resource that hangs costs all the time there is (here 3 s, by default
-  5 s; the seed's goal is 2 s), and "timeout" does not name it. (`forceExit`, left out here, adds a
-  second and ends what still runs: see `worker_keeps_process_alive`.)
+- `leaky` cleans up in sequence: it waits for the index for ever. The process has to be killed, and
+  the 50 rows of the store after the index are lost, although that store is healthy.
+- `leaky_raises`: the index closes its connection instead, and the error ends the sequence. The
+  process does exit, in time; the same 50 rows are lost, and nothing reports it.
+- `proposed`, the document's `gracefulShutdown`, one timeout around everything: all clean-ups start
+  at once, so no row is lost. But one hanging resource costs the whole timeout (3 s here, 5 s by
+  default; the document's goal is 2 s), and "timeout" does not name it. (`forceExit`, left out here,
+  adds a second and kills what still runs: see `worker_keeps_process_alive`.)
 - `fixed`: a timeout of 0.5 s each, all at once, and a report with the names of those that failed.
 
-A timeout ends what waits in the event loop. A thread that hangs it does not end.
+A timeout ends a wait in the event loop. It does not end a hanging thread.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from resleak.workload.scenario import Limit, Run, Scenario
 
 scenario = Scenario(
     seed="001 2.3",
-    claim="there is no fallback where a resource cannot be cleaned up: the application hangs",
+    claim="there is no fallback when a resource cannot be cleaned up: the application hangs",
     symptoms={"run": "hangs"},
     outcome="reproduced",
     fix="insufficient",
     control="fds",
     limits=[
-        Limit("exit_s", at_most=2, source="the seed's goal for a clean-up"),
+        Limit("exit_s", at_most=2, source="the document's goal for a clean-up"),
         Limit("rows_lost", at_end=0, source="the other resources are closed"),
-        Limit("unreported", at_end=0, source="degrading gracefully includes saying so"),
+        Limit("unreported", at_end=0, source="degrading gracefully includes reporting it"),
     ],
     steps=24,
     warmup=6,
@@ -50,7 +50,7 @@ scenario = Scenario(
 
 
 class Store:
-    """Writes its documents batch by batch, and the last of them when it is cleaned up."""
+    """Writes its documents batch by batch, and the rest when it is cleaned up."""
 
     def __init__(self, path: Path) -> None:
         self.name, self.path, self.documents = path.stem, path, list[str]()
@@ -96,7 +96,7 @@ class Application:
 
 @asynccontextmanager
 async def index_server(answers: bool) -> AsyncIterator[int]:
-    """Serve an index that takes every request, and hangs up at once or never answers."""
+    """Serve an index that accepts every request, then closes the connection or never answers."""
     ended = asyncio.Event()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -180,7 +180,7 @@ SLOW = {"exit_s": "broken", "unreported": "broken"}
 @scenario.variant("proposed", expect=SLOW, close=graceful_shutdown)
 @scenario.variant("fixed", close=with_a_timeout_each)
 async def ingest(_step: int, application: Application) -> None:
-    """Write what both stores hold, and hand them the next batch."""
+    """Write the rows of both stores, and hand them the next batch."""
     for store in application.stores:
         store.write()
         count = application.run.params.documents

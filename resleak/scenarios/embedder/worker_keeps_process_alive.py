@@ -1,15 +1,15 @@
-"""A worker that nobody stops keeps the process alive; forcing the exit loses what it holds.
+"""A worker that is never stopped keeps the process alive; a forced exit loses its unwritten rows.
 
 An embedder hands its vectors to a thread that writes them to sqlite in batches of 100.
 
-- `leaky`: `cleanup()` drops the model and leaves the worker waiting: the process never ends. Who
-  kills it then loses the 50 rows of the unfinished batch.
-- `proposed`: the seed's `gracefulShutdown(forceExit)`, which ends the process one second after
-  the clean-up, by force. It exits, and loses the same 50 rows: forcing is killing. Insufficient.
-- `fixed`: the worker is told to stop, writes what it holds, and is waited for.
+- `leaky`: `cleanup()` drops the model and leaves the worker waiting: the process never ends.
+  Killing it then loses the 50 rows of the unfinished batch.
+- `proposed`: the document's `gracefulShutdown(forceExit)`, which ends the process by force one
+  second after the clean-up. It exits, and loses the same 50 rows: insufficient.
+- `fixed`: the worker is asked to stop, writes its remaining rows, and is joined.
 
-The seed alerts at an exit of 10 s and aims at less than 2 s. The goal is the limit here; a process
-that has not ended after 3 s counts as one that hangs.
+The document alerts at an exit time of 10 s and aims at less than 2 s. The goal is the limit here; a
+process that has not ended after 3 s counts as hanging.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ scenario = Scenario(
     fix="insufficient",
     control="fds",
     limits=[
-        Limit("exit_s", at_most=2, source="the seed's goal; its alert is at 10 s"),
-        Limit("rows_lost", at_end=0, source="what was accepted is written"),
+        Limit("exit_s", at_most=2, source="the document's goal; its alert is at 10 s"),
+        Limit("rows_lost", at_end=0, source="every accepted row is written"),
     ],
     params={"rows_per_step": 10, "batch": 100, "grace_s": 1.0},
     exit_deadline_s=3.0,
@@ -44,7 +44,7 @@ Row = tuple[int, bytes]
 
 
 class Writer(threading.Thread):
-    """Writes rows in batches, until it is given None."""
+    """Writes rows in batches, until it receives None."""
 
     def __init__(self, path: Path, batch: int) -> None:
         super().__init__(name="writer")
@@ -68,7 +68,7 @@ class Writer(threading.Thread):
 
 
 class Embedder:
-    """Turns numbers into vectors, and has them stored by a worker."""
+    """Turns numbers into vectors, and has a worker store them."""
 
     def __init__(self, run: Run) -> None:
         self.params, self.accepted = run.params, 0
@@ -136,4 +136,4 @@ def ingest(step: int, embedder: Embedder) -> None:
     """Embed some documents."""
     for number in range(embedder.params.rows_per_step):
         embedder.embed(step * embedder.params.rows_per_step + number)
-    embedder.writer.rows.join()  # taken, not yet written: so no backlog is measured
+    embedder.writer.rows.join()  # taken, not yet written: no backlog is measured

@@ -1,19 +1,19 @@
 """A request counted out twice makes the load shedder blind; it never makes it reject wrongly.
 
 A Starlette app on uvicorn streams to eight clients at once and may admit four. In every step all
-that were admitted overlap, one in four hangs up in mid-stream, and the others end one by one.
+admitted requests overlap, one in four disconnects mid-stream, and the others end one by one.
 
-- `leaky`: both `finish` and `close` count a request out, `close` only while the counter is above
-  zero. Two requests that overlap and end one after the other are enough: the `close` of the first
-  takes the second one's place away, and the second one's `finish` makes the counter negative. It
-  is at -5 after five steps and stays there. Hanging up fires `close` alone, and does no harm.
-- `leaky_ends_together`: when all finish before the first closes, each `close` finds the counter at
-  zero, and it stays right. That is the interleaving it takes, and a server rarely has it.
-- `fixed`, the seed's cure: a flag per request.
+- `leaky`: both `finish` and `close` decrement the counter, `close` only while it is above zero. Two
+  requests that overlap and end one after the other are enough: the `close` of the first takes the
+  second one's place away, and the second one's `finish` makes the counter negative. It is at -5
+  after five steps and stays there. A disconnect fires `close` alone, and does no harm.
+- `leaky_ends_together`: if all finish before the first closes, each `close` finds the counter at
+  zero, and it stays correct. Correctness needs this interleaving, which is rare in a server.
+- `fixed`, the document's fix: a flag per request.
 
-The seed explains rejections at zero active requests by this counter. It cannot be so: the counter
-is never above the truth, so nothing is ever rejected wrongly. What follows is the opposite: from
-the fifth step on all eight are admitted where four may be. It no longer sheds when overloaded.
+The document blames this counter for rejections at zero active requests. That cannot be: the counter
+is never above the true number, so nothing is ever rejected wrongly. The opposite happens: from the
+fifth step on all eight are admitted where four may be. It no longer sheds load when overloaded.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ scenario = Scenario(
         Limit("active", at_least=0, source="the counter never goes negative"),
         Limit("active", at_end=0, source="the counter returns to 0 when idle"),
         Limit("shed_wrongly", at_end=0, source="no false positives"),
-        Limit("overrun", at_end=0, source="it sheds during actual overload"),
+        Limit("overrun", at_end=0, source="it sheds load during actual overload"),
     ],
     steps=36,
     warmup=9,
@@ -50,7 +50,7 @@ Listener = Callable[[], None]
 
 
 class LoadShedder:
-    """ASGI middleware that refuses requests over a limit, by the seed's own counter."""
+    """ASGI middleware that refuses requests over a limit, with the document's own counter."""
 
     def __init__(self, app: Any, limit: int, count_out: Callable[..., tuple[Listener, Listener]]):
         self.app, self.limit, self.count_out = app, limit, count_out
@@ -110,7 +110,7 @@ async def _overloaded(scope: Any, receive: Any, send: Any) -> None:
 
 
 class Service:
-    """The app, its load shedder, and a gate at which every stream waits half-way."""
+    """The app, its load shedder, and a gate at which every stream waits halfway."""
 
     http: Any
     address: str
@@ -134,7 +134,7 @@ class Service:
         return StreamingResponse(tokens())
 
     async def open(self) -> Any:
-        """Return a stream once it has begun, or None for a refusal."""
+        """Return a stream once it has begun, or None if it was refused."""
         request = self.http.build_request("GET", f"{self.address}/v1/messages")
         response = await self.http.send(request, stream=True)
         if response.status_code == 200:
@@ -159,7 +159,7 @@ async def service(run: Run) -> AsyncIterator[Service]:
 
 @scenario.gauge("requests")
 def active(service: Service) -> float:
-    """Active requests by the shedder's own count, when all are done."""
+    """Active requests by the shedder's own count, after all have ended."""
     return service.shedder.active
 
 
@@ -179,7 +179,7 @@ def overrun(service: Service) -> float:
 @scenario.variant("leaky_ends_together", together=True)
 @scenario.variant("fixed")
 async def overlap(_step: int, service: Service) -> None:
-    """Open all streams, hang up some of them, and let the others come to their end."""
+    """Open all streams, disconnect some of them, and let the others complete."""
     async with asyncio.TaskGroup() as clients:
         tasks = [clients.create_task(service.open()) for _ in range(service.params.clients)]
     streams = [stream for task in tasks if (stream := task.result()) is not None]

@@ -1,17 +1,17 @@
-"""What a stop forgets to close waits for the collector, unless a timer holds it: then it stays.
+"""Resources that a stop forgets to close wait for the collector; those that a timer holds stay.
 
 Each step is one life of a proxy: it opens a prompt cache and a session store (sqlite, with a
-write-ahead log) and a pool of connections to a model, answers once, and is stopped.
+write-ahead log) and a pool of connections to a model, answers once, and stops.
 
-- `leaky`, as in the seed: the stop closes neither stores nor pool. In Python they go with the next
-  collection: not lost, but held, 27 descriptors where the collector runs every fifth step.
-- `leaky_timer`: with the pruning timer that the seed adds for #3, and the stop as it was. The
+- `leaky`, as in the document: the stop closes neither stores nor pool. In Python the next
+  collection frees them: deferred, 27 descriptors where it runs every fifth step.
+- `leaky_timer`: with the pruning timer that the document adds for #3, and the same stop. The
   timer's thread holds its cache, and the cache its file: one thread, two descriptors and 120 kB
-  for every restart, for good. That cure, without this one, makes a leak of a wait.
-- `fixed`, the seed's shutdown: timer, stores and pool, each also when an earlier one fails.
+  leak per restart. That fix alone turns a wait into a leak.
+- `fixed`, the document's shutdown: timer, stores and pool, each even when an earlier one fails.
 
-The timer is detached (`unref` in Node, a daemon thread here). What one that is not does to the exit
-is in `embedder/worker_keeps_process_alive`.
+The timer is detached (`unref` in Node, a daemon thread here). How one that is not delays the exit
+is shown in `embedder/worker_keeps_process_alive`.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ scenario = Scenario(
 
 
 class Store:
-    """A table in a file of its own, pruned by a timer if there is to be one."""
+    """A table in a file of its own, pruned by a timer if one is requested."""
 
     def __init__(self, path: Path) -> None:
         self.db = sqlite3.connect(path, check_same_thread=False)  # opens
         self.db.execute("PRAGMA journal_mode = WAL")
-        self.db.execute("PRAGMA synchronous = OFF")  # not to measure the disk
+        self.db.execute("PRAGMA synchronous = OFF")  # do not measure the disk
         self.db.execute("CREATE TABLE IF NOT EXISTS entries (key TEXT PRIMARY KEY, value TEXT)")
         self.stopped = threading.Event()
         self.timer: threading.Thread | None = None
@@ -77,7 +77,7 @@ class Store:
 
 
 class Proxy:
-    """Answers from a model, and keeps prompts and sessions."""
+    """Answers from a model, and stores prompts and sessions."""
 
     def __init__(self, folder: Path, tls: ssl.SSLContext, params: Any) -> None:
         import httpx
@@ -93,17 +93,17 @@ class Proxy:
         self.sessions.put("session", answer)
 
     def close(self) -> None:
-        with ExitStack() as stack:  # goes on when one of them fails
+        with ExitStack() as stack:  # continues when one of them fails
             for resource in (self.agent, self.sessions, self.prompts):
                 stack.callback(resource.close)
 
 
 class Host:
-    """Where the proxy is started and stopped."""
+    """The place where the proxy is started and stopped."""
 
     def __init__(self, run: Run, address: str) -> None:
         self.run, self.address = run, address
-        self.tls = ssl.create_default_context()  # one for all: making it takes 20 ms
+        self.tls = ssl.create_default_context()  # one for all: creating it takes 20 ms
 
     def live(self) -> Proxy:
         proxy = Proxy(self.run.workdir, self.tls, self.run.params)
@@ -120,11 +120,11 @@ def host(run: Run) -> Iterator[Host]:
 @scenario.variant("leaky", expect={"fds": "deferred"})
 @scenario.variant("leaky_timer", expect={"fds": "leak, deferred", "threads": "leak"}, timer=True)
 def leaky(_step: int, host: Host) -> None:
-    """Serve, and stop without closing anything."""
+    """Serve, then stop without closing anything."""
     host.live()
 
 
 @scenario.variant(timer=True)
 def fixed(_step: int, host: Host) -> None:
-    """Serve, and stop what was started."""
+    """Serve, then stop and close everything that was started."""
     host.live().close()

@@ -1,15 +1,15 @@
 """Idle keep-alive sockets are bounded by their pool; pools dropped open wait for the collector.
 
-A proxy sends a burst of requests to a model through a pool of httpx, which may keep twenty idle
+A proxy sends a burst of requests to a model through an httpx pool that may keep twenty idle
 connections.
 
-- `leaky`: one pool for the life of the process, never closed, as in the seed. The first bursts open
-  its four connections, and from then on nothing climbs: not reproduced. An idle connection holds
-  5 kB of heap, so a full pool of twenty holds a tenth of a megabyte.
-- `leaky_pool_per_burst`: a pool for each burst, which nobody closes. An idle socket is not watched
-  by the event loop, so the pool can be collected with its four sockets, but not before the
-  collector runs: deferred, 20 descriptors when it runs every fifth step.
-- `fixed`, the seed's cure: as the latter, but whoever made the pool closes it.
+- `leaky`: one pool for the life of the process, never closed, as in the document. The first bursts
+  open its four connections, and from then on nothing grows: not reproduced. An idle connection
+  holds 5 kB of heap, so a full pool of twenty holds a tenth of a megabyte.
+- `leaky_pool_per_burst`: a pool per burst, never closed. The event loop does not watch an idle
+  socket, so the pool and its four sockets can be collected, but only when the collector runs:
+  deferred, 20 descriptors when it runs every fifth step.
+- `fixed`, the document's fix: also a pool per burst, closed by the code that created it.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ scenario = Scenario(
 
 
 class Proxy:
-    """Sends requests to a model, through a pool of its own or one that it is given."""
+    """Sends requests to a model, through its own pool or a given one."""
 
     def __init__(self, run: Run, address: str) -> None:
         self.params, self.address = run.params, address
-        self.tls = ssl.create_default_context()  # one for all: making it takes 20 ms
+        self.tls = ssl.create_default_context()  # one for all: creating it takes 20 ms
         self.shared = self.pool()
 
     def pool(self) -> Any:
@@ -69,14 +69,14 @@ async def proxy(run: Run) -> AsyncIterator[Proxy]:
 
 @scenario.gauge("connections")
 def idle(proxy: Proxy) -> float:
-    """Idle connections of the pool that all share."""
+    """Idle connections of the shared pool."""
     pool = proxy.shared._transport._pool
     return float(sum(connection.is_idle() for connection in pool.connections))
 
 
 @scenario.variant()
 async def leaky(_step: int, proxy: Proxy) -> None:
-    """Send a burst through the one pool."""
+    """Send a burst through the shared pool."""
     await proxy.burst(proxy.shared)
 
 

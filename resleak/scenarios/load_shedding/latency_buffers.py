@@ -1,18 +1,18 @@
-"""A list of the last 10 000 latencies fills, stays full, and is no leak.
+"""A list of the last 10 000 latencies fills, stays full, and is not a leak.
 
-Two hundred requests a step; the buffer of 10 000 is full when the warm-up ends.
+Two hundred requests per step; the buffer of 10 000 is full when the warm-up ends.
 
-- `leaky`, as the seed describes it: append, and shift when there are more than 10 000. It climbs,
-  then it is flat: 0 entries and 0 B a step, with 0.35 MB on the heap. Three such buffers hold
-  1 MB: not what fills a heap to 87 %. The claim of a leak is not reproduced.
-- `leaky_without_bound`: the seed's plan also calls them "unbounded arrays". Had they no bound,
-  200 entries and 8 kB a step would stay: then it would be a leak.
-- `fixed`: the seed's bound of 1 000. It saves those 0.3 MB, and nine tenths of the samples from
-  which a p99 is taken. `fixed_deque` holds the same in a `deque(maxlen=1000)`.
+- `leaky`, as the document describes it: append, and shift when there are more than 10 000. It
+  grows, then it is flat: 0 entries and 0 B per step, with 0.35 MB on the heap. Three such buffers
+  take 1 MB, far too little to fill a heap to 87 %. The claim of a leak is not reproduced.
+- `leaky_without_bound`: the document's plan also calls them "unbounded arrays". Without a bound 200
+  entries and 8 kB per step would remain: then it would be a leak.
+- `fixed`: the document's bound of 1 000. It saves those 0.3 MB, and nine tenths of the samples from
+  which a p99 is computed. `fixed_deque` holds the same in a `deque(maxlen=1000)`.
 
-What differs is the time, for a list moves all that is left when its first entry goes: 0.2 µs for
-an append and a shift at 1 000 entries, 1.4 µs at 10 000, 49 µs at 100 000; the deque takes
-0.05 µs at any size.
+What differs is the time, because a list moves all remaining entries when its first one goes: 0.2 µs
+for an append and a shift at 1 000 entries, 1.4 µs at 10 000, 49 µs at 100 000; the deque takes 0.05
+µs at any size.
 """
 
 from __future__ import annotations
@@ -58,14 +58,14 @@ def latencies(run: Run) -> Iterator[Latencies]:
 
 @scenario.gauge("entries")
 def entries(latencies: Latencies) -> float:
-    """Latencies kept."""
+    """Latencies in the buffer."""
     return len(latencies.values)
 
 
 @scenario.variant("leaky")
 @scenario.variant("fixed", max_entries=1000)
 def shift(_step: int, latencies: Latencies) -> None:
-    """Append each latency, and take out the first when there are too many."""
+    """Append each latency, and remove the first one when there are too many."""
     values = latencies.values
     for value in latencies.measured():
         values.append(value)
@@ -76,5 +76,5 @@ def shift(_step: int, latencies: Latencies) -> None:
 @scenario.variant("leaky_without_bound", expect={"heap": "leak", "entries": "leak"})
 @scenario.variant("fixed_deque", max_entries=1000)
 def append(_step: int, latencies: Latencies) -> None:
-    """Append each latency, and leave it to the container to forget."""
+    """Append each latency, and let the container drop the oldest."""
     latencies.values.extend(latencies.measured())

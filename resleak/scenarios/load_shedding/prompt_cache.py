@@ -1,19 +1,19 @@
-"""A cache that forgets only when it is written to keeps what has expired once writes stop.
+"""A cache that prunes only on write keeps its expired entries once writes stop.
 
-Answers are cached in sqlite for a time, at most 1 000. Twenty new ones a step come during the
-warm-up, then none. Times are a thousandth of the seed's: 300 ms to live, pruned every 300 ms.
+Answers are cached in sqlite for a while, at most 1 000. The warm-up adds twenty new ones per step,
+then none come. Times are a thousandth of the document's: 300 ms to live, pruned every 300 ms.
 
-- `leaky`: the entries of the last 300 ms (some 200) expire, and all of them are there at the end
-  of the run. But they are no more than that: each write prunes, so what stays never exceeds what
-  was alive when writes stopped, and never 1 000. `entries` is flat: there is no growth.
-- `leaky_ttl_cache`: `cachetools.TTLCache` in its place has the same fault. It hides what has
-  expired, and frees it at the next write: the same 200 answers stay in memory.
-- `fixed`, the seed's timer: none is left after the next tick. It holds while there is one cache,
-  closed at the end, as in the seed.
-- `reloaded`: where the configuration is read again and the old cache is dropped, its timer keeps
-  it alive: one thread and one connection for each reload (`unref` and daemon threads only matter
-  to the exit). `reloaded_owned_timer` has a timer that knows its cache by a weak reference and
-  ends with it: nothing stays.
+- `leaky`: the entries of the last 300 ms (some 200) expire, and all of them are there at the end of
+  the run. But there are no more: each write prunes, so at most the entries alive when writes
+  stopped remain, and never more than 1 000. `entries` is flat.
+- `leaky_ttl_cache`: `cachetools.TTLCache` in its place has the same fault. It hides expired
+  entries, and frees them at the next write: the same 200 answers stay in memory.
+- `fixed`, the document's timer: no expired entry is left after the next tick. This works for one
+  cache that is closed at the end, as in the document.
+- `reloaded`: if the configuration is read again and the old cache is dropped, its timer keeps it
+  alive: one thread and one connection per reload (`unref` and daemon threads only matter for the
+  exit). `reloaded_owned_timer` has a timer that refers to its cache weakly and ends with it:
+  nothing remains.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ scenario = Scenario(
     gauges=("threads", "fds"),
     control="sockets",
     limits=[
-        Limit("entries", at_most=1000, source="the seed's bound"),
+        Limit("entries", at_most=1000, source="the document's bound"),
         Limit("expired", at_end=0, source="an entry goes when its time is over"),
     ],
     steps=120,
@@ -56,7 +56,7 @@ DROP_OLDEST = "DELETE FROM prompts WHERE id <= (SELECT max(id) FROM prompts) - ?
 
 
 class Cache:
-    """Answers to prompts in sqlite; as it was, pruned at the start and when one is written."""
+    """Answers to prompts in sqlite; originally pruned only at the start and on write."""
 
     def __init__(self, path: Path, params: Any) -> None:
         self.params, self.lock, self.stopping = params, threading.Lock(), threading.Event()
@@ -87,7 +87,7 @@ class Cache:
 
 
 class TimedCache(Cache):
-    """The seed's: pruned by a timer as well, until it is closed."""
+    """The document's cache: also pruned by a timer, until it is closed."""
 
     def __init__(self, path: Path, params: Any) -> None:
         super().__init__(path, params)
@@ -133,11 +133,11 @@ def end(stopping: threading.Event, timer: threading.Thread, db: sqlite3.Connecti
 
 
 class Answer:
-    """What a cache in memory keeps."""
+    """An entry of the in-memory cache."""
 
 
 class LibraryCache:
-    """`cachetools.TTLCache`, with an eye on what is still in memory."""
+    """`cachetools.TTLCache`, with a count of the entries still in memory."""
 
     def __init__(self, _path: Path, params: Any) -> None:
         from cachetools import TTLCache
@@ -152,7 +152,7 @@ class LibraryCache:
         self.written += 1
 
     def count(self) -> tuple[int, int]:
-        """Return how many answers are in memory, and how many of them cannot be had any more."""
+        """Return how many answers are in memory, and how many of them are no longer accessible."""
         return len(self.alive), len(self.alive) - sum(1 for key in self.entries)
 
     def close(self) -> None:
@@ -203,9 +203,9 @@ def expired(proxy: Proxy) -> float:
 @scenario.variant("reloaded_owned_timer", reload=True)
 @scenario.variant("fixed")
 async def serve(step: int, proxy: Proxy) -> None:
-    """Cache new answers during the warm-up, then none; here time is what is measured."""
+    """Cache new answers during the warm-up, then none; time alone is measured here."""
     for _ in range(proxy.params.writes if step < scenario.warmup else 0):
         proxy.cache.put()
     if proxy.params.reload:
-        proxy.load_configuration()  # and drop the cache there was
+        proxy.load_configuration()  # and drop the previous cache
     await asyncio.sleep(0.01)

@@ -1,19 +1,19 @@
-"""Deleting old rows does not give back one byte of the file: that takes a vacuum.
+"""Deleting old rows does not shrink the file by one byte: that takes a vacuum.
 
 Each step records five turns of 1 kB; a busy hour of 1 000 turns came first. Time is counted in
-steps: what is older than 20 of them is old, and the clean-up runs every 5.
+steps: rows older than 20 steps are old, and the clean-up runs every 5.
 
-- `leaky`: 5 rows and 5 222 B a step, for ever.
-- `proposed`, the seed's DELETE: the rows come back, the file does not shrink by one byte
-  (1 183 744 before and after). It grows no more, as new rows take the free pages; but its size is
-  that of the busiest time there ever was, here 12 times the text that is kept.
-- `vacuum_by_execute`: `PRAGMA incremental_vacuum` by `execute()` gives back one page of 4 096 B a
-  call, for the statement yields a row without columns for each page, and `sqlite3` takes the first
-  alone (with 3.11 even `fetchall()` does; with 3.13 that takes all).
-- `fixed`: the same pragma by `executescript()`, which runs it to its end: the file follows what is
-  kept. `auto_vacuum` must be set before the first table. In a file that exists it takes effect
-  with one full VACUUM, so "no migrations needed" does not hold (measured: 1 036 288 B before and
-  after the pragmas, 12 288 B after the VACUUM).
+- `leaky`: 5 rows and 5 222 B per step, for ever.
+- `proposed`, the document's DELETE: the rows are deleted, the file does not shrink by one byte (1
+  183 744 before and after). It stops growing, because new rows reuse the free pages; but it keeps
+  the size of the busiest time ever, here 12 times the text that is kept.
+- `vacuum_by_execute`: `PRAGMA incremental_vacuum` by `execute()` frees one page of 4 096 B per
+  call, because the statement yields an empty row per page, and `sqlite3` fetches only the first
+  (with 3.11 even `fetchall()` does; with 3.13 that fetches all).
+- `fixed`: the same pragma by `executescript()`, which runs it to its end: the file follows the kept
+  text. `auto_vacuum` must be set before the first table. In an existing file it takes effect after
+  one full VACUUM, so "no migrations needed" is wrong (measured: 1 036 288 B before and after the
+  pragmas, 12 288 B after the VACUUM).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ scenario = Scenario(
     outcome="reproduced",
     fix="insufficient",
     control="fds",
-    limits=[Limit("excess", at_most=3, quantile=0.5, source="the file follows what is kept")],
+    limits=[Limit("excess", at_most=3, quantile=0.5, source="the file follows the kept text")],
     steps=240,
     warmup=60,
     params={"turns": 5, "size": 1000, "burst_turns": 1000, "kept_steps": 20, "every": 5},
@@ -46,7 +46,7 @@ DELETE = "DELETE FROM session_history WHERE timestamp < ?"
 
 
 class History:
-    """What was said in all sessions; the time is counted in steps."""
+    """The turns of all sessions; time is counted in steps."""
 
     def __init__(self, run: Run) -> None:
         self.params, self.path = run.params, run.workdir / "sessions.db"
@@ -88,20 +88,20 @@ def file_bytes(history: History) -> float:
 
 @scenario.gauge("times", kind="measure")
 def excess(history: History) -> float:
-    """Size of the file over the text that is to be kept."""
+    """Size of the file, relative to the text that should be kept."""
     params = history.params
     return float(file_bytes(history) / (params.kept_steps * params.turns * params.size))
 
 
 @scenario.variant(expect={"rows": "leak", "file_bytes": "leak", "excess": "broken"})
 def leaky(step: int, history: History) -> None:
-    """Record what is said, and keep it."""
+    """Record the turns, and keep them."""
     history.record(step, history.params.turns)
 
 
 @scenario.variant(expect={"excess": "broken"})
 def proposed(step: int, history: History) -> None:
-    """Delete what is old, now and then."""
+    """Delete old rows, every few steps."""
     history.record(step, history.params.turns)
     if step % history.params.every == 0:
         history.clean_up(step)
@@ -109,7 +109,7 @@ def proposed(step: int, history: History) -> None:
 
 @scenario.variant(expect={"excess": "broken"})
 def vacuum_by_execute(step: int, history: History) -> None:
-    """Delete what is old, and ask for its pages, in the way that gives back one."""
+    """Delete old rows, and free their pages with the call that frees only one."""
     proposed(step, history)
     if step % history.params.every == 0:
         history.db.execute("PRAGMA incremental_vacuum")
@@ -117,7 +117,7 @@ def vacuum_by_execute(step: int, history: History) -> None:
 
 @scenario.variant()
 def fixed(step: int, history: History) -> None:
-    """Delete what is old, and give its pages back."""
+    """Delete old rows, and free their pages."""
     proposed(step, history)
     if step % history.params.every == 0:
         history.db.executescript("PRAGMA incremental_vacuum")

@@ -1,20 +1,20 @@
-"""A reader that nobody closes gives its connection back once it has begun to read, not before.
+"""An unclosed reader returns its connection only once it has begun to read.
 
-A Starlette proxy on uvicorn relays the lines of a model that, after its first ones, goes silent
-and keeps the stream open. In each step one answer has a malformed line, and one client hangs up.
+A Starlette proxy on uvicorn relays the lines of a model that, after its first ones, goes silent and
+keeps the stream open. In each step one answer has a malformed line, and one client disconnects.
 
-- `leaky`, as printed: the error is caught and the reader left as it is. In Python the last
-  reference to an asynchronous generator that has begun makes the event loop close it, which
-  closes the connection: no more than one is open at a time. Not reproduced. Keeping the errors
-  with their tracebacks (tried by hand) changes nothing: the loop over the lines has let go of the
-  generator before the error arrives.
-- `leaky_refused`: the model refuses, and the proxy goes away before the first read. There is no
-  generator that could be closed: one connection and, with the server's end, two sockets per
-  request stay for ever. httpx opens 100 connections at most by default: after as many
-  refusals every request fails with `PoolTimeout`.
-- `proposed`, the seed's cure, cancels the reader when reading fails. There was nothing to cure;
-  and a refusal it does not see: with `--set requests=refused` it leaks the same two sockets.
-- `fixed`: whoever opens the stream closes it, on every path, also when the client hangs up.
+- `leaky`, as printed: the error is caught and the reader left as it is. In Python the event loop
+  closes an asynchronous generator that has begun when its last reference goes, which closes the
+  connection: at most one is open. Not reproduced. Keeping the errors with tracebacks (tried by
+  hand) changes nothing: the loop has released the generator before.
+- `leaky_refused`: the model refuses, and the proxy leaves before the first read. There is no
+  generator to close: one connection and, with the server's end, two sockets per request remain for
+  good. httpx opens at most 100 connections by default: after as many refusals every request fails
+  with `PoolTimeout`.
+- `proposed`, the document's fix, cancels the reader when reading fails. There was nothing to fix;
+  and it does not see a refusal: with `--set requests=refused` it leaks the same two sockets.
+- `fixed`: the code that opens the stream closes it, on every path, even when the client
+  disconnects.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Proxy:
             yield "error"
 
     async def quiet(self) -> None:
-        """Wait until the model has seen every stream end, but not for one that never does."""
+        """Wait until the model has seen every stream end, except one that never does."""
         for _ in range(1000):
             if not self.model.active:
                 break
@@ -125,7 +125,7 @@ async def proxy(run: Run) -> AsyncIterator[Proxy]:
 
 @scenario.gauge("connections")
 def connections(proxy: Proxy) -> float:
-    """Connections to the model, by the proxy's pool."""
+    """Connections to the model, counted by the proxy's pool."""
     return len(proxy.http._transport._pool.connections)
 
 
@@ -136,7 +136,7 @@ def connections(proxy: Proxy) -> float:
 @scenario.variant("proposed")
 @scenario.variant("fixed", requests="refused malformed silent")
 async def stream(_step: int, proxy: Proxy) -> None:
-    """Ask for each kind of stream, and go away from it once its first line has come."""
+    """Request each kind of stream, and leave it after its first line."""
     host, port = proxy.address.removeprefix("http://").split(":")
     for kind in proxy.params.requests.split():
         reader, writer = await asyncio.open_connection(host, int(port))

@@ -1,15 +1,15 @@
-"""What `finally` would have cleaned up is left behind by SIGKILL, and stops the next start.
+"""SIGKILL skips every `finally`; what it would have cleaned up remains and blocks the next start.
 
 A worker process takes a lock, starts a helper process, listens on a port and writes a blob. Each
-step starts one in a folder of its own, kills it halfway, and then starts it again.
+step starts one worker in a folder of its own, kills it halfway through, and starts it again.
 
-- `leaky` cleans up in `finally`, as the driver's well-handled places do, and nothing else. SIGKILL
-  runs no `finally`: per step one half blob under its final name, one lock file and one helper
-  process stay. The lock file makes every second start refuse, so nobody ever cleans up.
-- `fixed` needs no clean-up to be run. The lock is `flock` on the folder, which the system takes
-  back; the helper ends with its input, which ends with the worker, and holds the lock until then;
-  the blob is renamed when it is whole; and the next start sweeps away what is partial. Nothing is
-  left, and no start is refused.
+- `leaky` cleans up in `finally`, as the driver's well-handled code does. SIGKILL runs no
+  `finally`: per step one half-written blob under its final name, one lock file and one helper
+  process remain. The lock file makes every second start refuse, so the clean-up never happens.
+- `fixed` needs no clean-up code. The lock is a `flock` on the folder, which the system releases;
+  the helper ends when its input closes, and holds the lock until then; the blob is renamed once
+  it is complete; and the next start removes partial files. Nothing remains, and no start is
+  refused.
 
 The port is free again in both: the system closes it, and Python's sockets are not inherited.
 """
@@ -36,7 +36,7 @@ scenario = Scenario(
     fix="holds",
     control="fds",
     limits=[
-        Limit("starts_refused", at_end=0, source="a worker that was killed can be started again"),
+        Limit("starts_refused", at_end=0, source="a worker that was killed can be restarted"),
         Limit("ports_left", at_end=0, source="the port of a killed worker is free again"),
     ],
     steps=36,
@@ -48,7 +48,7 @@ SET_CHILD_SUBREAPER = 36
 
 
 class Workers:
-    """Starts workers, kills them, and looks at what they leave."""
+    """Starts workers, kills them, and counts what they leave behind."""
 
     def __init__(self, run: Run, kind: str, lifeline: int) -> None:
         self.folder, self.kind, self.lifeline = run.workdir, kind, lifeline
@@ -91,7 +91,7 @@ class Workers:
 def workers(run: Run) -> Iterator[Workers]:
     # Orphans become children of this process, which can then wait for them.
     ctypes.CDLL(None).prctl(SET_CHILD_SUBREAPER, 1)
-    lifeline, end = os.pipe()  # closed with this process: no helper outlives it
+    lifeline, end = os.pipe()  # closed when this process ends: no helper outlives it
     workers = Workers(run, "careful" if run.variant == "leaky" else "crash_only", lifeline)
     yield workers
     os.close(end)
@@ -102,7 +102,7 @@ def workers(run: Run) -> Iterator[Workers]:
 
 @scenario.gauge("files")
 def files_left(workers: Workers) -> float:
-    """Lock files and files that are not whole, after the next start."""
+    """Lock files and partial files after the next start."""
     return workers.files_left
 
 
@@ -127,7 +127,7 @@ def ports_left(workers: Workers) -> float:
 @scenario.variant("leaky", expect=scenario.symptoms)
 @scenario.variant("fixed")
 def kill(step: int, workers: Workers) -> None:
-    """Kill a worker in the middle of its work, and start the next one."""
+    """Kill a worker in the middle of its work, then start the next one."""
     folder = workers.folder / str(step)
     folder.mkdir()
     workers.kill_halfway(folder)

@@ -1,17 +1,17 @@
-"""Of four maps by key, the three that nobody releases grow; reference counting empties them all.
+"""Of four maps by key, the three that are never released grow; reference counting empties all four.
 
 A download driver has a map of download tasks, one of on-demand blobs, one of last lines and one of
-progress logs. In each step two callers ask for three new blobs, through each map, and go away one
+progress logs. In each step two callers request three new blobs through each map, and leave one
 after the other.
 
-- `leaky` releases the one map that the seed found mitigated: a download counts its callers, and
-  the last one to go takes it along. Its map is empty after each step, which makes it the control
-  inside this file. The other three grow by three entries a step, together 5.1 kB.
-- `uncounted` releases all four maps on the first word, without counting. Nothing grows; and the
-  second caller finds 12 entries of 12 gone. Who audits the other maps must carry over the count,
-  not only the deletion.
-- `fixed`: one map class that counts, used four times. All four are empty after each step, and
-  nobody is refused.
+- `leaky` releases only the map that the document reports as mitigated: a download counts its
+  callers, and the last one to leave removes it. Its map is empty after each step, which makes it
+  the control inside this file. The other three grow by three entries per step, together 5.1 kB.
+- `uncounted` releases all four maps at the first request, without counting callers. Nothing grows,
+  but the second caller finds 12 of 12 entries gone. A fix for the other maps needs the count as
+  well, not only the deletion.
+- `fixed`: one map class that counts callers, used four times. All four are empty after each step,
+  and no caller loses an entry.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ scenario = Scenario(
     fix="holds",
     gauges=("heap",),
     control="fds",
-    limits=[Limit("refused", at_end=0, source="what a caller has asked for stays until it goes")],
+    limits=[Limit("refused", at_end=0, source="an entry stays until its last caller leaves")],
     params={"blobs_per_step": 3, "released": 4, "counted": True},
 )
 MAPS = ("key_to_download", "key_to_on_demand", "id_to_last_lines", "id_to_progress_log")
@@ -42,7 +42,7 @@ MAPS = ("key_to_download", "key_to_on_demand", "id_to_last_lines", "id_to_progre
 
 @dataclass
 class Task:
-    """What the driver does for one key, and for whom."""
+    """The driver's task for one key, and its number of callers."""
 
     key: str
     callers: set[str] = field(default_factory=set)
@@ -98,7 +98,7 @@ def driver(run: Run) -> Iterator[Driver]:
 
 @scenario.gauge("entries")
 def key_to_download(driver: Driver) -> float:
-    """Entries in the map of downloads: the one that is released in every variant."""
+    """Entries in the map of downloads, which every variant releases."""
     return len(driver.maps["key_to_download"].tasks)
 
 
@@ -122,7 +122,7 @@ def id_to_progress_log(driver: Driver) -> float:
 
 @scenario.gauge("entries", kind="counter")
 def refused(driver: Driver) -> float:
-    """Entries gone although their caller was not."""
+    """Entries that were removed before their caller left."""
     return driver.refused
 
 
@@ -130,7 +130,7 @@ def refused(driver: Driver) -> float:
 @scenario.variant("uncounted", expect={"refused": "broken"}, counted=False)
 @scenario.variant("fixed")
 def visit(step: int, driver: Driver) -> None:
-    """Two callers ask for the same new blobs, and go one after the other."""
+    """Two callers request the same new blobs, and leave one after the other."""
     count = driver.params.blobs_per_step
     keys = [f"blob-{number}" for number in range(step * count, (step + 1) * count)]
     for caller in ("first", "second"):

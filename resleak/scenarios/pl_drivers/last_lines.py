@@ -1,24 +1,24 @@
 """A log's stream stays open when reading it fails and the driver keeps the error.
 
-A driver shows the last lines of the logs that are asked for. For each id it keeps a getter, and
-the getter keeps its last answer or its last error, as the seed's `idToLastLines` does. Each step
-asks for a sound log and for the next of 200, in which one line of 100 is not UTF-8. The map has all
-of them when the run begins, so that it does not grow by itself (that is `driver_maps`).
+A driver shows the last lines of requested logs. For each id it keeps a getter, and the getter keeps
+its last answer or its last error, as the document's `idToLastLines` does. Each step requests one
+valid log and the next of 200 logs in which one line of 100 is not UTF-8. The map holds all of them
+when the run begins, so that it does not grow by itself (that is `driver_maps`).
 
-- `leaky` closes the stream after the last line, which the error skips. The error that the getter
-  keeps holds the traceback, the frame and the stream: one descriptor per log that cannot be read,
-  for as long as its id is known.
-- `leaky_few_ids`: 20 logs again and again. Each error takes the place of the one before, and the
+- `leaky` closes the stream after the last line, which the error skips. The kept error holds the
+  traceback, the frame and the stream: one descriptor per unreadable log, for as long as its id is
+  known.
+- `leaky_few_ids`: the same 20 logs over and over. Each error replaces the previous one, and the
   descriptors stop at 20 more: this leak is one per id, not one per call.
-- `leaky_error_text` keeps the error's text instead, and nothing leaks although nothing was
-  mended: CPython closes the stream with the last reference to it.
-- `fixed`: `with` closes the stream on every path; the errors that are kept hold closed streams.
+- `leaky_error_text` keeps the error's text instead, and nothing leaks although nothing was fixed:
+  CPython closes the stream when the last reference goes.
+- `fixed`: `with` closes the stream on every path; the kept errors refer to closed streams.
 
-The seed's own code runs in Node, which was tried too (`benchmarks/node_streams.mjs`, version 20, 50
-calls). An error of the stream itself, the only one that it rejects on, makes Node close the stream:
-no descriptor stays. Where the promise is rejected for another reason and only the line reader is
-closed, all 50 stay. So the doubt is right about the form, and wrong about the path that is printed.
-The concurrency limit that the seed adds to its cure is `read_local_file`.
+The document's own code runs in Node, which was tried too (`benchmarks/node_streams.mjs`, version
+20, 50 calls). An error of the stream itself, the only one for which the code rejects, makes Node
+close the stream: no descriptor stays. If the promise is rejected for another reason and only the
+line reader is closed, all 50 stay. The concern is valid for the pattern, but not for the path that
+is printed. The concurrency limit that the document adds to its fix is `read_local_file`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Read = Callable[[Path, int, str], list[str]]
 
 
 class LastLinesGetter:
-    """Reads the last lines of one log, and remembers what came of it."""
+    """Reads the last lines of one log, and keeps the result or the error."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

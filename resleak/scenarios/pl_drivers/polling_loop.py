@@ -1,20 +1,20 @@
-"""The polling loop keeps asking a server that is down; what piles up is only what someone keeps.
+"""The polling loop keeps asking a server that is down; failures pile up only where they are kept.
 
-Four views poll two logs, two requests at a time, with httpx and a real server, which is down in
-five steps of ten. A step is one turn of the loop.
+Four views poll two logs, two requests at a time, with httpx and a real server that is down in five
+steps of ten. A step is one turn of the loop.
 
-- `leaky`, the loop as printed. What each turn makes is freed with the turn: the heap is flat, and
-  a view remembers its last error only. But a third of its 600 requests go to a server that has
-  just failed three times in a row, and half of them ask for what was asked in the same turn.
+- `leaky`, the loop as printed. Each turn's objects are freed with the turn: the heap is flat, and a
+  view keeps only its last error. But a third of its 600 requests go to a server that has just
+  failed three times in a row, and half of them repeat a request of the same turn.
 - `leaky_failures_kept`: the same, in a driver that keeps each failure for a report. Request,
-  response and traceback stay with it: two failures and 15 kB per turn.
-- `breaker_failures_kept`: a circuit breaker (pybreaker), and one request per log. What the breaker
-  refuses is an error as well, and is kept: one and 8 kB per turn. The pile grows on.
-- `fixed`: breaker and merged requests in a driver that keeps the last errors. Nothing is sent
-  while the breaker is open, and all views are fresh when the server is back.
+  response and traceback are retained with it: two failures and 15 kB per turn.
+- `breaker_failures_kept`: a circuit breaker (pybreaker), and one request per log. A refusal by the
+  breaker is an error too, and is kept: one and 8 kB per turn. The list keeps growing.
+- `fixed`: breaker and merged requests in a driver that keeps only the last errors. Nothing is sent
+  while the breaker is open, and all views are up to date once the server is back.
 
-So of the three things that the seed suspects one is there, and the breaker cures it. Against a pile
-of failures it is a bound that helps, not a breaker.
+Of the three problems that the document suspects one exists, and the breaker fixes it. Growing lists
+of failures need a bound, not a breaker.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ scenario = Scenario(
     limits=[
         Limit("sent_into_outage", at_end=0, source="no request while the breaker is open"),
         Limit("duplicates", at_end=0, source="one request per log and turn"),
-        Limit("stale", at_end=0, source="all views are fresh once the server is back"),
+        Limit("stale", at_end=0, source="all views are up to date once the server is back"),
     ],
     steps=120,
     warmup=30,
@@ -72,7 +72,7 @@ class Server:
 
 
 class Witness:
-    """Counts what is sent although the last requests failed, or was sent in this turn already."""
+    """Counts requests sent although the last three failed, and requests repeated within a turn."""
 
     def __init__(self, params: Any) -> None:
         self.params = params
@@ -178,13 +178,13 @@ def failures_kept(driver: Driver) -> float:
 
 @scenario.gauge("requests", kind="counter")
 def sent_into_outage(driver: Driver) -> float:
-    """Requests sent right after the last three in a row had failed."""
+    """Requests sent right after three failures in a row."""
     return driver.witness.into_outage
 
 
 @scenario.gauge("requests", kind="counter")
 def duplicates(driver: Driver) -> float:
-    """Requests for a log that was asked for in the same turn already."""
+    """Requests for a log that was already requested in the same turn."""
     return driver.witness.duplicates
 
 

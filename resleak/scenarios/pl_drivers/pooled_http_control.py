@@ -1,8 +1,8 @@
 """A pool of HTTP connections fills to its size, then stays flat.
 
-A null control: the seed lists its pooled HTTP among what is handled well. Each step sends more
-requests at once than the pool has connections. The first step opens all four; from then on
-nothing may climb.
+A null control: the document lists its pooled HTTP as well handled. Each step sends more requests
+at once than the pool has connections. The first step opens all four; from then on nothing may
+grow.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """Streams opened without a limit reach the limit of open files, and reads fail.
 
-Four hundred readers at once, under a limit of 256 open files; every tenth asks for a stream and
-goes away without reading it.
+Four hundred concurrent readers under a limit of 256 open files; every tenth requests a stream and
+leaves without reading it.
 
-- `leaky` opens the file when the stream is asked for, as `createReadStream` does. The highest
+- `leaky` opens the file when the stream is requested, as `createReadStream` does. The highest
   descriptor reaches the limit, and some 150 of 400 reads per step fail with EMFILE. It is a peak,
-  not a leak: all files are closed by the end of the step. In CPython that is true of the streams
-  that nobody reads as well, for the last reference closes the file; in Node they would stay open.
+  not a leak: all files are closed by the end of the step. In CPython that includes the streams that
+  are never read, because the last reference closes the file; in Node they would stay open.
 - `fixed`: a semaphore is the budget, and a context manager closes the file on every path. No read
-  fails, with 64 files open at most.
+  fails, with at most 64 files open.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ scenario = Scenario(
     fix="holds",
     gauges=("fds",),
     control="threads",
-    limits=[Limit("failed_reads", at_end=0, source="a local file that is there can be read")],
+    limits=[Limit("failed_reads", at_end=0, source="a local file that exists can be read")],
     steps=20,
     warmup=10,
     block=5,
@@ -71,7 +71,7 @@ class Download:
     async def _read(self, number: int, open_stream: Open) -> None:
         try:
             async with open_stream(self.paths[number % len(self.paths)]) as stream:
-                # The system hands out the lowest free number: the highest one shows the peak.
+                # The system assigns the lowest free number: the highest one shows the peak.
                 self.peak_fds = max(self.peak_fds, stream.fileno() + 1)
                 if number % 10:
                     await self._drain(stream)
@@ -106,7 +106,7 @@ def failed_reads(download: Download) -> float:
 
 @scenario.variant(expect={"failed_reads": "broken"})
 async def leaky(_step: int, download: Download) -> None:
-    """Open as many streams as are asked for."""
+    """Open as many streams as are requested."""
     await download.read_all(download.unlimited)
 
 

@@ -1,19 +1,19 @@
-"""Writes to a sparse file, as many at once as are asked for, run out of descriptors.
+"""Concurrent writes to a sparse file without a limit run out of descriptors.
 
-In each step 160 writers put a range each into one sparse file, under a limit of 128 open files:
+In each step 160 writers write one range each into one sparse file, under a limit of 128 open files:
 open, write, close, as printed, each in a thread as in Node.
 
-- `leaky` has no limit. All writers open before the first one writes, and some 40 of 160 ranges per
-  step are never written: EMFILE. It is a peak, not a leak, as the seed says: all is closed by the
-  end of the step.
-- `leaky_oversize`: ten writers, and one that asks for more than a file may have. `close` is not in
-  a `finally`: the write that fails keeps its descriptor, one per step, for good. That the clean-up
-  is proper, as the seed also says, is not so.
+- `leaky` has no limit. All writers open the file before the first one writes, and some 40 of 160
+  ranges per step are never written: EMFILE. It is a peak, not a leak, as the document says:
+  everything is closed by the end of the step.
+- `leaky_oversize`: ten writers, and one that requests more than a file may have. `close` is not in
+  a `finally`: the failed write keeps its descriptor, one per step, for good. The document also says
+  that the clean-up is proper; it is not.
 - `fixed`: a semaphore as the budget, and `close` on every path, with the 160 writers and the
-  oversized one. All ranges are written, with 32 files open at most.
+  oversized one. All ranges are written, with at most 32 files open.
 
-By hand, with 3 000 writers and the usual limit of 1 024: 1 984 ranges per step are lost in `leaky`,
-and none in `fixed`.
+Run by hand with 3 000 writers and the usual limit of 1 024: `leaky` loses 1 984 ranges per step,
+`fixed` none.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ scenario = Scenario(
     control="sockets",
     limits=[
         Limit("failed_writes", at_end=0, source="a range that fits can be written"),
-        Limit("peak_fds", at_most=64, source="a budget of 32, and what the process has open"),
+        Limit("peak_fds", at_most=64, source="a budget of 32, plus what the process has open"),
     ],
     steps=60,
     warmup=10,
@@ -48,7 +48,7 @@ Write = Callable[[int], Awaitable[None]]
 
 
 class SparseCache:
-    """One sparse file, written to in ranges."""
+    """One sparse file, written in ranges."""
 
     def __init__(self, run: Run) -> None:
         self.params, self.path = run.params, run.workdir / "blob"
@@ -58,7 +58,7 @@ class SparseCache:
 
     async def open(self) -> int:
         handle = await asyncio.to_thread(os.open, self.path, os.O_RDWR)  # opens
-        # The system hands out the lowest free number: the highest one shows the peak.
+        # The system assigns the lowest free number: the highest one shows the peak.
         self.peak_fds = max(self.peak_fds, handle + 1)
         return handle
 

@@ -1,9 +1,9 @@
-"""Reading the parts of an upload with `try` and `finally` stays flat, also when a part fails.
+"""Reading the parts of an upload with `try` and `finally` stays flat, even when a part fails.
 
-A null control: the seed lists its upload among what is handled well. In each step a file is read in
-four parts, opened for each part as in the seed; a fifth part lies behind the end of the file and
-fails. The last 40 errors are kept, with their frames. They are complete during the warm-up, and
-what they hold is closed: from then on nothing may climb.
+A null control: the document lists its upload as well handled. In each step a file is read in four
+parts, opened for each part as in the document; a fifth part lies beyond the end of the file and
+fails. The last 40 errors are kept, with their frames. They are complete during the warm-up, and the
+files that they refer to are closed: from then on nothing may grow.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ scenario = Scenario(
 
 
 class Upload:
-    """Reads a file in parts, as its server asks for them."""
+    """Reads a file in parts, as its server requests them."""
 
     def __init__(self, run: Run) -> None:
         self.params, self.path = run.params, run.workdir / "upload"
@@ -60,7 +60,7 @@ def upload(run: Run) -> Iterator[Upload]:
 
 @scenario.variant()
 def control(_step: int, upload: Upload) -> None:
-    """Read all parts, and one that is not there."""
+    """Read all parts, and one that does not exist."""
     assert upload.send_all() == upload.digest
     try:
         upload.read_part(upload.params.parts)

@@ -1,19 +1,19 @@
-"""An aborted download gives its descriptor back, but leaves its partial file on disk.
+"""An aborted download closes its descriptor, but leaves its partial file on disk.
 
-An archive is downloaded to a file; in each step one download runs to its end and one is cancelled
-halfway. What has been downloaded whole is taken away (unpacked, say). As in a driver with a map of
-tasks, the last 200 errors are remembered; the log is full when the run begins.
+An archive is downloaded to a file; in each step one download completes and one is cancelled
+halfway. Complete downloads are removed (unpacked, for example). As in a driver with a map of tasks,
+the last 200 errors are kept; the log is full when the run begins.
 
-- `leaky`, as printed: `pipeTo()` closes its target on every path, so the seed's guess is right:
-  not one descriptor stays. It closes it and does nothing more: each abort leaves half an archive
-  under the archive's own name, 32 kB, for good. Node does the same
-  (`benchmarks/node_streams.mjs`, version 20, 100 aborts: no descriptor more, 100 partial files).
-- `leaky_no_pipe` writes chunk by chunk and closes after the last one. Each abort that is remembered
-  then holds a descriptor too, because the error holds the frame.
-- `leaky_no_pipe_forgotten`: the same with nothing remembered. The descriptors are given back with
-  the last reference, at once: in CPython that is luck, not clean-up.
-- `fixed` downloads under a temporary name, which it takes away on every path, and renames what is
-  whole. Nothing is left, and no reader can take half an archive for one.
+- `leaky`, as printed: `pipeTo()` closes its target on every path, so the document's guess is right:
+  no descriptor stays. But closing is all it does: each abort leaves half an archive under the
+  archive's own name, 32 kB, for good. Node does the same (`benchmarks/node_streams.mjs`, version
+  20, 100 aborts: no additional descriptor, 100 partial files).
+- `leaky_no_pipe` writes chunk by chunk and closes after the last one. Each kept error then also
+  holds a descriptor, because the error holds the frame.
+- `leaky_no_pipe_forgotten`: the same without kept errors. The descriptors are closed with the last
+  reference, at once: in CPython that is luck, not clean-up.
+- `fixed` downloads under a temporary name, removes it on every failure, and renames complete files.
+  Nothing remains, and no reader can mistake half an archive for a whole one.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Save = Callable[[Chunks, Path], Awaitable[None]]
 
 
 class Archives:
-    """Downloads archives, some of which are not wanted any more before they are there."""
+    """Downloads archives, some of which are cancelled before they are complete."""
 
     def __init__(self, run: Run) -> None:
         self.params, self.folder = run.params, run.workdir / "archives"
@@ -56,7 +56,7 @@ class Archives:
         for number in range(self.params.chunks):
             if number == self.params.chunks // 2:
                 self.halfway.set()
-            await asyncio.sleep(0)  # the next chunk is still under way: here the abort comes
+            await asyncio.sleep(0)  # the next chunk is still on its way: the abort comes here
             yield self.chunk
 
     async def download(self, name: str, save: Save) -> None:
@@ -121,7 +121,7 @@ async def leaky_no_pipe(step: int, archives: Archives) -> None:
 
 @scenario.variant()
 async def fixed(step: int, archives: Archives) -> None:
-    """Rename the file when it is whole, and take it away when it will not be."""
+    """Rename the file when it is complete, and remove it when it will not be."""
 
     async def save(content: Chunks, path: Path) -> None:
         partial = path.with_suffix(".part")

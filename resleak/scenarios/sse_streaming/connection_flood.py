@@ -1,17 +1,17 @@
-"""Without a limit every client that connects is served, and memory is linear in their number.
+"""Without a limit every connecting client is served, and memory grows linearly with their number.
 
-A Django view looks up a task, streams its events, and uvicorn serves it. As many clients as the
-step says connect, five at a time, read the first event or a refusal, and who is served stays until
-all have come.
+A Django view looks up a task and streams its events; uvicorn serves it. Each step connects as many
+clients as it says, five at a time; they read the first event or a refusal, and served clients stay
+until all have connected.
 
-- `leaky`: all are served. The step's peak of memory grows with the clients: 0.5 to 1.2 MB for 25,
-  7 to 13 MB for 200, with both ends of each connection. The seed's 1 000 at once took 80 MB
+- `leaky`: all are served. The step's memory peak grows with the clients: 0.5 to 1.2 MB for 25, 7 to
+  13 MB for 200, with both ends of each connection. The document's 1 000 at once took 80 MB
   (`--profile soak`).
-- `fixed`, the seed's fix 2.3 with a limit of 20: who comes later gets 503 with Retry-After before
-  a stream is made. 200 clients take 0.5 to 2.0 MB: what a refusal leaves until the next collection
-  is below the 2 MiB from which the sweep counts. A stream counts until its response is closed,
-  also when the client hangs up; a counter around the view's body would be back at zero as soon as
-  the view returns.
+- `fixed`, the document's fix 2.3 with a limit of 20: later clients get 503 with Retry-After before
+  a stream is created. 200 clients take 0.5 to 2.0 MB: what a refusal leaves until the next
+  collection is below the sweep's noise floor of 2 MiB. A stream counts until its response is
+  closed, even when the client disconnects; a counter around the view's body would return to zero as
+  soon as the view returns.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ scenario = Scenario(
     control="children",
     limits=[Limit("over_limit", at_end=0, source="refused = over the limit, with Retry-After")],
     sweeps=[
-        Sweep("step_peak", "clients", floor=2_097_152, source="it is the limit that bounds it")
+        Sweep("step_peak", "clients", floor=2_097_152, source="the limit keeps memory bounded")
     ],
     steps=12,
     warmup=4,
@@ -50,7 +50,7 @@ REQUEST = b"GET /stream HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n
 
 
 class Flood:
-    """A stream for many clients, the clients, and who was refused."""
+    """A stream for many clients, the clients, and the number of refusals."""
 
     address: tuple[str, int]
 
@@ -90,7 +90,7 @@ class Flood:
         await self.over.wait()
 
     async def arrive(self) -> asyncio.StreamWriter | None:
-        """Connect, read the first event, and return the open stream, or None for a refusal."""
+        """Connect, read the first event, and return the open stream, or None if it was refused."""
         reader, writer = await asyncio.open_connection(*self.address)
         writer.write(REQUEST)
         head = await reader.readuntil(b"\r\n\r\n")
@@ -128,20 +128,20 @@ async def flood(run: Run) -> AsyncIterator[Flood]:
 
 @scenario.gauge("clients", kind="measure")
 def clients(flood: Flood) -> float:
-    """Clients of this step."""
+    """Clients in this step."""
     return flood.size
 
 
 @scenario.gauge("clients", kind="counter")
 def over_limit(flood: Flood) -> float:
-    """Clients over the limit that were not refused, or the other way round."""
+    """Clients over the limit that were not refused, or refused below it."""
     return flood.over_limit
 
 
 @scenario.variant("leaky", expect={"step_peak": "scales", "over_limit": "broken"})
 @scenario.variant("fixed")
 async def connect(step: int, flood: Flood) -> None:
-    """Have many clients connect."""
+    """Connect many clients."""
     sizes = flood.params.sizes
     flood.size = sizes[step % len(sizes)]
     flood.over.clear()

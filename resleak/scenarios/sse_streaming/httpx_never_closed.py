@@ -1,15 +1,15 @@
-"""Closing the shared client when a request is finished leaves it closed for all later requests.
+"""Closing the shared client after one request leaves it closed for all later requests.
 
-Each step is one life of a Django application: start, two requests to a view that asks another
+Each step is one life of a Django application: start, two requests to a view that queries another
 server through the shared client, stop.
 
-- `leaky`: nobody closes the client. Its one connection is open after every stop, as in the seed.
-  It is one for the process, and not more with each life: at the exit the system closes it.
+- `leaky`: the client is never closed. Its one connection is open after every stop, as in the
+  document. It is one per process, and does not add up: at exit the system closes it.
 - `proposed`: cleans up on Django's `request_finished`. That signal is not sent when Django stops,
-  but after each request. The first request works; the second and all later ones are answered 500
-  (`RuntimeError: Client has been shut down`), 159 of 160. The connection is closed: harmful.
+  but after each request. The first request works; the second and all later ones are answered with
+  500 (`RuntimeError: Client has been shut down`), 159 of 160. The connection is closed: harmful.
 - `fixed`: the client belongs to the lifespan of the ASGI application. Django has none of its own
-  (it refuses that scope), so that a wrapper of twenty lines holds it.
+  (it rejects that scope), so a wrapper of twenty lines provides it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ scenario = Scenario(
     gauges=("sockets",),
     control="children",
     limits=[
-        Limit("left_open", at_end=0, source="what was opened is closed at shutdown"),
+        Limit("left_open", at_end=0, source="every opened connection is closed at shutdown"),
         Limit("failed", at_end=0, source="the second request works"),
     ],
     steps=60,
@@ -46,7 +46,7 @@ scenario = Scenario(
 
 
 class StreamingClient:
-    """The seed's client, made on first use, with the `cleanup` of its fix."""
+    """The document's client, created on first use, with the `cleanup` of its fix."""
 
     def __init__(self, tls: ssl.SSLContext) -> None:
         self._tls, self._shutdown = tls, False
@@ -77,7 +77,7 @@ class Project:
 
     def __init__(self, run: Run, upstream: str) -> None:
         self.params, self.upstream, self.failed = run.params, upstream, 0
-        self.tls = ssl.create_default_context()  # one for all: making it takes 20 ms
+        self.tls = ssl.create_default_context()  # one for all: creating it takes 20 ms
         self.client = StreamingClient(self.tls)
         self.app = _django.application(progress=self.progress)
 
@@ -98,7 +98,7 @@ class Project:
 
 
 class WithLifespan:
-    """An ASGI app with a lifespan around one that has none."""
+    """An ASGI app that adds a lifespan to an app without one."""
 
     def __init__(self, project: Project) -> None:
         self.project = project
@@ -133,7 +133,7 @@ def left_open(project: Project) -> float:
 
 @scenario.gauge("requests", kind="counter")
 def failed(project: Project) -> float:
-    """Requests that were not answered with 200."""
+    """Requests not answered with 200."""
     return project.failed
 
 

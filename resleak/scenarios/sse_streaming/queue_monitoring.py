@@ -1,17 +1,17 @@
-"""Thresholds made for one size of queue cry at all others, and once per event, not per crossing.
+"""Fixed thresholds give false alarms for other queue sizes, and one per event instead of crossing.
 
-A task has three clients. One lies behind: its queue of 100 is filled with 50, 51, 89 or 90 events
-in turn, then read to the end. Two read each event at once: one has a queue of 10, as in the seed's
-own test, one a queue without a bound, as in the system as it was. Due are one warning when the 51st
-event waits, one critical alarm when the 90th does, and nothing else: 100 in 100 steps.
+A task has three clients. One is slow: its queue of 100 is filled with 50, 51, 89 or 90 events in
+turn, then read to the end. Two read each event at once: one has a queue of 10, as in the document's
+own test, one an unbounded queue, as in the original system. Expected are one warning when the 51st
+event is queued, one critical alarm when the 90th is, and nothing else: 100 in 100 steps.
 
-- `leaky`: no monitoring. All 100 crossings pass unseen.
+- `leaky`: no monitoring. All 100 crossings go unnoticed.
 - `proposed`: a warning above 50, a critical alarm from `maxsize - 10`. That is right for a queue of
-  100 and for no other: for one of 10, or without a bound, it is 0 or -10, so that the single event
-  of a client that keeps up is critical. And each event above a threshold is told, not the crossing.
-  Nothing is missed in 16 025 alarms, of which 15 925 are false: harmful.
-- `fixed`: shares of the capacity, 50 % and 90 %, and an alarm when a level is entered, not while it
-  lasts. The 100 that are due, and no other.
+  100 and for no other: for a queue of 10, or an unbounded one, it is 0 or -10, so the single event
+  of a client that keeps up is critical. It also alarms on each event above a threshold, not on the
+  crossing. Nothing is missed in 16 025 alarms, of which 15 925 are false: harmful.
+- `fixed`: shares of the capacity, 50 % and 90 %, and one alarm on entering a level, not one per
+  event. The 100 expected alarms, and no other.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from resleak.workload.scenario import Limit, Run, Scenario
 
 scenario = Scenario(
     seed="004 2.4",
-    claim="queues fill unseen; a warning above 50 and a critical alarm at max - 10 would tell",
+    claim="queues fill unnoticed; a warning above 50 and a critical alarm at max - 10 would help",
     symptoms={"missed": "broken"},
     outcome="reproduced",
     fix="harmful",
     control="fds",
     limits=[
-        Limit("missed", at_end=0, source="each crossing of a threshold is told"),
-        Limit("false_alarms", at_end=0, source="what is told was crossed, and is told once"),
+        Limit("missed", at_end=0, source="each crossing of a threshold raises an alarm"),
+        Limit("false_alarms", at_end=0, source="each alarm is a real crossing, reported once"),
     ],
     steps=80,
     warmup=20,
@@ -55,7 +55,7 @@ class Alarms(logging.Handler):
 
 
 class StreamTask:
-    """Sends events to the queues of its clients, and watches none of them."""
+    """Sends events to its clients' queues, and monitors none of them."""
 
     def __init__(self, run: Run) -> None:
         self.params = run.params
@@ -69,11 +69,11 @@ class StreamTask:
         self.monitor()
 
     def monitor(self) -> None:
-        """Look at the queues."""
+        """Check the queues."""
 
 
 class ProposedTask(StreamTask):
-    """The seed's thresholds."""
+    """The document's thresholds."""
 
     def monitor(self) -> None:
         for name, queue in self.clients.items():
@@ -84,7 +84,7 @@ class ProposedTask(StreamTask):
 
 
 class FixedTask(StreamTask):
-    """Shares of the capacity, and memory of the level that a queue is at."""
+    """Shares of the capacity; remembers the level that each queue has reached."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
@@ -141,13 +141,13 @@ def stream(run: Run) -> Iterator[Stream]:
 
 @scenario.gauge("crossings", kind="counter")
 def missed(stream: Stream) -> float:
-    """Thresholds that were crossed without an alarm."""
+    """Thresholds crossed without an alarm."""
     return stream.missed
 
 
 @scenario.gauge("alarms", kind="counter")
 def false_alarms(stream: Stream) -> float:
-    """Alarms besides one per crossing."""
+    """Alarms beyond one per crossing."""
     return stream.false_alarms
 
 

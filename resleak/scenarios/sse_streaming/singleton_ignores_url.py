@@ -1,14 +1,14 @@
-"""A client that is a singleton sends everything to the first address it was asked for.
+"""A singleton client sends every request to the first address it was created for.
 
-Ten servers, each of which answers with its own port; each step asks the next one for a stream, by
-its address, with or without a slash at the end. The clients are real httpx clients.
+Ten servers, each of which answers with its own port; each step requests a stream from the next one
+by its address, with or without a trailing slash. The clients are real httpx clients.
 
-- `leaky`: `get_client(url)` makes one client, for the first address, and ignores it afterwards. 90
-  of 100 requests go to a server that was not asked. The seed's own script calls it with ten hosts
-  and looks at the number of connections only: that there is a single one is this fault, not thrift.
-- `proposed`: the seed gives the client a clean-up, after which it may not be used, and leaves
-  `get_client` as it is: 90 of 100. Insufficient; it was not written for this.
-- `fixed`: one client per address, which all callers share: no request goes astray, there are ten
+- `leaky`: `get_client(url)` creates one client, for the first address, and ignores later ones. 90
+  of 100 requests go to the wrong server. The document's own script calls it with ten hosts and
+  checks only the number of connections: a single connection is this fault, not thrift.
+- `proposed`: the document adds a clean-up, after which the client must not be used, and leaves
+  `get_client` as it is: 90 of 100. Insufficient; it was not meant for this.
+- `fixed`: one client per address, shared by all callers: no request is misdirected, there are ten
   clients for ten addresses, however they are written, and all are closed at the end.
 """
 
@@ -30,7 +30,7 @@ scenario = Scenario(
     gauges=("fds",),
     control="threads",
     limits=[
-        Limit("misdirected", at_end=0, source="a request goes to the address it was meant for"),
+        Limit("misdirected", at_end=0, source="a request reaches the address it was meant for"),
         Limit("clients", at_most=10, source="one client per address"),
     ],
     steps=80,
@@ -68,7 +68,7 @@ class StreamingClient:
 
 
 class ProposedClient(StreamingClient):
-    """The seed's cure: a client that can be shut down."""
+    """The document's fix: a client that can be shut down."""
 
     shut_down = False
 
@@ -84,7 +84,7 @@ class ProposedClient(StreamingClient):
 
 
 class Singleton:
-    """What `get_client` is in the seed, before and after: the first client, for every address."""
+    """The document's `get_client`, before and after: the first client, for every address."""
 
     def __init__(self, make: type[StreamingClient]) -> None:
         self.make, self.clients = make, list[StreamingClient]()
@@ -131,7 +131,7 @@ class Hosts:
 
 
 async def tell(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer each request with the port it came to."""
+    """Answer each request with the port it arrived at."""
     body = b"%d" % writer.get_extra_info("sockname")[1]
     with suppress(asyncio.IncompleteReadError, ConnectionError):
         while await reader.readuntil(b"\r\n\r\n"):
@@ -152,7 +152,7 @@ async def hosts(run: Run) -> AsyncIterator[Hosts]:
 
 @scenario.gauge("requests", kind="counter")
 def misdirected(hosts: Hosts) -> float:
-    """Requests that were answered by another server than the one asked for."""
+    """Requests answered by a server other than the requested one."""
     return hosts.misdirected
 
 
@@ -166,5 +166,5 @@ def clients(hosts: Hosts) -> float:
 @scenario.variant("proposed", expect={"misdirected": "broken"})
 @scenario.variant("fixed")
 async def read(step: int, hosts: Hosts) -> None:
-    """Ask the next host for a stream, every third time with a slash at the end of the address."""
+    """Request a stream from the next host, every third time with a slash after the address."""
     await hosts.read(step, "" if step % 3 else "/")

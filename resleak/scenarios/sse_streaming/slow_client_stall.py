@@ -1,14 +1,14 @@
-"""Waiting up to 0.1 s for each client gives every client the pace of the slowest one.
+"""Waiting up to 0.1 s for each client slows every client down to the slowest one.
 
-A task sends events to a client that reads at once and to a slow one, which takes an event every
-50 ms and whose queue of 100 is full when the run begins. A step is one event.
+A task sends events to a fast client and to a slow one, which takes an event every 50 ms and whose
+queue of 100 is full when the run begins. A step is one event.
 
-- `leaky`, the seed's fix 2.1: `send_event` waits for every client's `put`, for 0.1 s at most. A
-  slow client makes room in time, so that it is never dropped, and nothing else is sent until it
-  does: 20 events a second for all, 50 ms each.
-- `leaky_stuck`: a client that reads nothing is what that timeout is made for. It costs 0.1 s once,
-  then the client is dropped, and an event takes 0.1 ms. So it is not every event that waits 0.1 s.
-- `fixed`: a client whose queue is full is dropped without waiting for it: 0.01 ms an event.
+- `leaky`, the document's fix 2.1: `send_event` waits for every client's `put`, for at most 0.1 s. A
+  slow client makes room in time, so it is never dropped, and nothing else is sent until it does: 20
+  events per second for all, 50 ms each.
+- `leaky_stuck`: the timeout is meant for a client that reads nothing. It costs 0.1 s once, then the
+  client is dropped, and an event takes 0.1 ms. So not every event waits 0.1 s.
+- `fixed`: a client whose queue is full is dropped without waiting: 0.01 ms per event.
 
 (The other fault of fix 2.1, a queue that its client never sees, is `unbounded_queue`. Here the
 clients bring their bounded queues.)
@@ -33,7 +33,7 @@ scenario = Scenario(
     control="fds",
     limits=[
         Limit("step_s", at_most=0.01, quantile=0.5, source="a fifth of the slow client's pace"),
-        Limit("undelivered", at_end=0, source="a client that reads gets what was sent"),
+        Limit("undelivered", at_end=0, source="a client that reads receives every event"),
     ],
     steps=40,
     warmup=5,
@@ -45,7 +45,7 @@ Queue = asyncio.Queue[Event]
 
 
 class StreamTask:
-    """Sends events to the queues of its clients, and waits a little for each, as in fix 2.1."""
+    """Sends events to its clients' queues, and waits briefly for each, as in fix 2.1."""
 
     def __init__(self, timeout_s: float) -> None:
         self._clients: set[Queue] = set()
@@ -82,7 +82,7 @@ class FixedTask(StreamTask):
 
 
 class Stream:
-    """A task, a client that reads at once and one that is slow."""
+    """A task, a fast client and a slow one."""
 
     def __init__(self, run: Run) -> None:
         self.params, self.received = run.params, 0
@@ -118,7 +118,7 @@ async def stream(run: Run) -> AsyncIterator[Stream]:
 
 @scenario.gauge("events", kind="counter")
 def undelivered(stream: Stream) -> float:
-    """Events sent that the client that reads at once has not received."""
+    """Events sent that the fast client has not received."""
     return stream.task.sent - stream.received
 
 

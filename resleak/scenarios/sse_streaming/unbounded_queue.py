@@ -1,16 +1,16 @@
-"""A queue without a bound keeps every event for a client that does not read.
+"""An unbounded queue keeps every event for a client that does not read.
 
 A task sends events of about 1 kB to two clients: one reads all, one has stopped reading. Ten
-thousand events in 250 steps, as in the seed.
+thousand events in 250 steps, as in the document.
 
-- `leaky`: the slow client's queue keeps them all, 1.6 kB each on the heap: 16 MB, where the seed
-  has 9.77 MB. That is 10 000 times 1024 bytes, payload alone. (Its script as printed would hold
-  5.9 MB: the compiler makes one constant of the payload, which all events share.)
-- `proposed`: `add_client` puts a bounded queue of its own in place of the client's, which the
-  client never sees: 0 of 10 000 events reach the client that reads. Both queues fill, both
-  clients are dropped as slow. The memory is safe because nothing is delivered: harmful.
-- `fixed`: the bounded queue is made where the client is, and a client whose queue is full is
-  dropped, by policy, without waiting for it.
+- `leaky`: the slow client's queue keeps them all, 1.6 kB each on the heap: 16 MB, where the
+  document says 9.77 MB. That is 10 000 times 1024 bytes, the payload alone. (Its script as printed
+  would take 5.9 MB: the compiler creates one constant for the payload, which all events share.)
+- `proposed`: `add_client` replaces the client's queue with a bounded one of its own, which the
+  client never sees: 0 of 10 000 events reach the reading client. Both queues fill, and both clients
+  are dropped as slow. Memory is safe because nothing is delivered: harmful.
+- `fixed`: the client creates the bounded queue, and a client whose queue is full is dropped, by
+  policy, without waiting for it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ scenario = Scenario(
     fix="harmful",
     gauges=("heap",),
     control="fds",
-    limits=[Limit("undelivered", at_end=0, source="a client that reads gets what was sent")],
+    limits=[Limit("undelivered", at_end=0, source="a client that reads receives every event")],
     steps=200,
     warmup=50,
     params={"events_per_step": 40, "event_size": 1000, "client_queue": 0, "queue_limit": 100},
@@ -41,7 +41,7 @@ Queue = asyncio.Queue[Event]
 
 
 class StreamTask:
-    """Sends events to the queues of its clients; as it was."""
+    """Sends events to its clients' queues; the original version."""
 
     def __init__(self, queue_limit: int) -> None:
         self._clients: set[Queue] = set()
@@ -54,7 +54,7 @@ class StreamTask:
         self.sent += 1
         event = {"type": event_type, "data": data, "timestamp": datetime.now(UTC).isoformat()}
         await self._send(event)
-        await asyncio.sleep(0)  # clients that read get their turn
+        await asyncio.sleep(0)  # reading clients get their turn
 
     async def _send(self, event: Event) -> None:
         for queue in self._clients:
@@ -62,7 +62,7 @@ class StreamTask:
 
 
 class ProposedTask(StreamTask):
-    """The seed's cure: swaps in a bounded queue, and gives up on a full one after 0.1 s."""
+    """The document's fix: swaps in a bounded queue, and gives up on a full one after 0.1 s."""
 
     async def add_client(self, queue: Queue) -> None:
         if queue.maxsize == 0:
@@ -129,7 +129,7 @@ def queue_length(stream: Stream) -> float:
 
 @scenario.gauge("events", kind="counter")
 def undelivered(stream: Stream) -> float:
-    """Events sent that the client that reads has not received."""
+    """Events sent that the reading client has not received."""
     return stream.task.sent - stream.received
 
 
