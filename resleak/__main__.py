@@ -3,30 +3,74 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import gc
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
+from resleak.errors import save_traceback
+from resleak.formatting import plain_text
+
+CANNOT, UNEXPECTED, INTERRUPTED = 2, 70, 130
+#: Errors of the user's files, disk and limits, rather than of this program.
+_SURROUNDINGS = {
+    errno.EACCES, errno.EDQUOT, errno.EIO, errno.EISDIR, errno.ELOOP, errno.EMFILE,
+    errno.ENAMETOOLONG, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.ENOTDIR, errno.EPERM,
+    errno.EROFS,
+}  # fmt: skip
+
 
 def main() -> NoReturn:
-    """Run the command line; a capture is read while what reads the arguments is loaded."""
-    atexit.register(gc.freeze)  # what is loaded need not be searched for garbage at the end
+    """Run the command line, and exit with a code that the help documents."""
+    atexit.register(gc.freeze)  # no garbage collection at the end: the process frees its memory
+    try:
+        sys.exit(_run())
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        message, code = _explain(error)
+    with suppress(OSError):
+        print("resleak:", plain_text(" ".join(message.split())), file=sys.stderr, flush=True)
+    sys.exit(code)
+
+
+def _run() -> int:
+    for argument in sys.argv[1:]:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            print(f"resleak: the argument {argument!a} is not UTF-8; rename it", file=sys.stderr)
+            return CANNOT
     if sys.argv[1:2] == ["open"]:
         _begin(sys.argv[2:])
     from resleak.ui import cli
 
-    cli.main()
+    return cli.main()
 
 
 def _begin(arguments: list[str]) -> None:
+    """Start decoding a memray file while the command line is still loading."""
     from resleak.analysis import memray_file
     from resleak.report.answers import ANSWERS
 
     for before, argument in zip(["", *arguments], arguments, strict=False):
         if before != "-o" and os.path.isfile(argument):
-            memray_file.begin(Path(argument), fresh="--fresh" in arguments, answers=ANSWERS)
+            with suppress(Exception):  # the command itself will say what is wrong
+                memray_file.begin(Path(argument), fresh="--fresh" in arguments, answers=ANSWERS)
+
+
+def _explain(error: Exception) -> tuple[str, int]:
+    try:
+        os.getcwd()
+    except OSError:
+        return "the working directory was deleted; change to another one", CANNOT
+    if isinstance(error, OSError) and error.errno in _SURROUNDINGS:
+        name = f": {error.filename}"[:200] if error.filename else ""
+        return f"{error.strerror}{name}", CANNOT
+    return save_traceback(error), UNEXPECTED
 
 
 if __name__ == "__main__":

@@ -1,6 +1,10 @@
-"""What a user can do wrong: each error says what was wrong and what to do about it."""
+"""Errors that a user can fix, and the report of those that only we can fix."""
 
 from __future__ import annotations
+
+import os
+import tempfile
+import traceback
 
 
 class ResleakError(Exception):
@@ -16,7 +20,7 @@ class CaptureError(ResleakError):
 
 
 class ProcessError(ResleakError):
-    """A process that was to be watched is not there, has ended, or is someone else's."""
+    """A process to watch does not exist, has ended, or belongs to another user."""
 
 
 class StoreError(ResleakError):
@@ -24,7 +28,7 @@ class StoreError(ResleakError):
 
 
 class PlatformError(ResleakError):
-    """The operating system lacks what the request needs."""
+    """The operating system lacks a required feature."""
 
 
 class MissingPackageError(ResleakError):
@@ -36,4 +40,21 @@ class ShareError(ResleakError):
 
 
 class BudgetError(ResleakError):
-    """A file of budgets is missing, malformed, or has a budget that makes no sense."""
+    """A budget file is missing or malformed, or one of its budgets makes no sense."""
+
+
+class OutputError(ResleakError):
+    """Standard output could not be written."""
+
+
+def save_traceback(error: BaseException) -> str:
+    """Write a traceback to a private file; return one line that names the error and the file."""
+    name = type(error).__name__
+    text = "".join(traceback.format_exception(error))
+    try:
+        descriptor, path = tempfile.mkstemp(prefix="resleak-traceback-", suffix=".txt")
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+    except OSError as problem:
+        return f"unexpected {name}: {error}; its traceback could not be written: {problem.strerror}"
+    return f"unexpected {name}: {error}; please report it with the traceback in {path}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import shlex
 from collections.abc import Iterable, Sequence
 from html import escape
 
@@ -17,6 +19,48 @@ _SPANS = (
     (3600, 3600, "h"),
     (60, 60, "min"),
 )
+
+#: Control characters other than newline and tab, and those that reorder or hide text.
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028\u2029"
+    "\u202a-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+#: Characters that begin a formula in a spreadsheet.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+#: What begins HTML, a table cell, a link's address or an entity in Markdown.
+_MARKUP = re.compile(r"([\\<|]|(?<=\])\(|&(?=#?\w+;))")
+
+
+def plain_text(text: str) -> str:
+    """Return text in which control and bidirectional characters are shown as ``⟨U+202E⟩``."""
+    return _UNSAFE.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", text)
+
+
+def json_text(text: str) -> str:
+    """Return JSON with the same characters escaped."""
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def csv_text(text: str) -> str:
+    """Return a text cell that no spreadsheet takes for a formula."""
+    plain = plain_text(text)
+    return f"'{plain}" if plain.startswith(_FORMULA) else plain
+
+
+def markdown_text(text: str) -> str:
+    """Return one line of Markdown without HTML, links or table cells; ``code`` spans stay."""
+    parts = " ".join(plain_text(text).split()).split("`")
+    if len(parts) % 2 == 0:  # an unpaired backtick is no code span
+        parts = ["\\`".join(_MARKUP.sub(r"\\\1", part) for part in parts)]
+    else:
+        parts[::2] = [_MARKUP.sub(r"\\\1", part) for part in parts[::2]]
+        parts[1::2] = [part.replace("|", "\\|") for part in parts[1::2]]
+    return "`".join(parts)
+
+
+def command(*words: object) -> str:
+    """Return a shell command to paste, with each word quoted where it needs to be."""
+    return plain_text(shlex.join(map(str, words)))
 
 
 def amount(value: float, unit: str = "") -> str:
@@ -170,4 +214,4 @@ def _cell(value: object) -> str:
 
 
 def _one_line(value: object) -> str:
-    return " ".join(str(value).split())
+    return " ".join(plain_text(str(value)).split())

@@ -22,6 +22,8 @@ from resleak.captures.frames import Capture, Captures
 from resleak.errors import BudgetError
 from resleak.workload.scenario import Limit
 
+#: Largest file of budgets that is read, in bytes.
+_MAX_BYTES = 1 << 20
 SEEDS = Path(__file__).with_name("budgets.toml")
 _KINDS = ("per_hour", "per_step", "at_most", "spread")
 _COLUMNS = [
@@ -234,10 +236,16 @@ def _runs(captures: Captures, variant: str) -> list[Capture]:
 
 def _parsed(file: Path) -> dict[str, Any]:
     try:
-        found = tomllib.loads(file.read_text(encoding="utf-8"))
+        if file.exists() and not file.is_file():
+            raise BudgetError(f"{file.name} is not a regular file; write budgets to a TOML file")
+        with file.open("rb") as stream:
+            content = stream.read(_MAX_BYTES + 1)
+        if len(content) > _MAX_BYTES:
+            raise BudgetError(f"{file.name} is larger than {_MAX_BYTES >> 20} MiB; shorten it")
+        found = tomllib.loads(content.decode())
     except OSError as error:
         raise BudgetError(f"cannot read the budgets in {file.name}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise BudgetError(f"{file.name} is no TOML: {error}") from None
     unknown = sorted(set(found) - {"steps_per_hour", "budget"})
     if unknown:

@@ -123,11 +123,13 @@ class Watch:
         """
         statistics.load()
         due = time.monotonic()
-        while not self._over() and self.observer.read():
+        while self.observer.read():
             on_reading()
             if self._look_is_due():
                 with self.looks.spending():
                     on_look(self.look())
+            if self._over():
+                break
             due = max(due + self.observer.every_s, now := time.monotonic())
             time.sleep(due - now)
 

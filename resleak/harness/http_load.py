@@ -32,8 +32,12 @@ class UrlLoad:
             raise MissingPackageError(
                 "a load on an address needs httpx: pip install 'resleak[load]'"
             ) from None
-        if httpx.URL(url).scheme not in ("http", "https"):
-            raise ProcessError(f"{url!r} is no address; write http://127.0.0.1:8000/path")
+        try:
+            scheme = httpx.URL(url).scheme
+        except httpx.InvalidURL:
+            scheme = ""
+        if scheme not in ("http", "https"):
+            raise ProcessError(f"{url!r} is not an address; write http://127.0.0.1:8000/path")
         self.url, self.requests, self.failures = url, 0, 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, args=(httpx,), daemon=True)

@@ -138,7 +138,7 @@ def test_the_help_documents_commands_and_exit_codes(cli):
     result = cli("--help")
     assert result.returncode == 0
     assert all(f" {name} " in result.stdout for name in COMMANDS)
-    assert all(code in result.stdout for code in ("0 done", "1 judged", "2 what", "130 "))
+    assert all(code in result.stdout for code in ("0 done", "1 judged", "2 the", "130 "))
     assert cli().stdout == result.stdout
 
 

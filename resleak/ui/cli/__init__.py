@@ -12,14 +12,14 @@ import warnings
 from collections.abc import Iterator
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 import typer
 from typer.models import CommandInfo
 
 from resleak.errors import ResleakError
 from resleak.ui.cli import console
-from resleak.ui.cli._common import CANNOT, INTERRUPTED, OK, Panel
+from resleak.ui.cli._common import CANNOT, OK, Panel
 
 # typer has no public name for what the parser raises, only for this one child of it.
 _UsageError = cast(type[Exception], typer.BadParameter.__base__)
@@ -30,8 +30,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Reproduce a leak, judge it with numbers, find the line, share one file.",
     epilog="Exit codes: 0 done, and all is as declared; 1 judged, and something is not as declared "
-    "(in a file that declares nothing: something leaks or hangs); 2 what was asked for cannot be "
-    "done, and one line says why; 130 interrupted, and nothing is left running.",
+    "(in a file that declares nothing: something leaks or hangs); 2 the request cannot be carried "
+    "out, and one line says why; 3 watch or record was ended by --stop-on; 70 unexpected error, "
+    "and one line names the file with its traceback; 130 interrupted, and nothing is left running.",
 )
 
 
@@ -59,17 +60,21 @@ def _end_as_after_ctrl_c(*names: str) -> None:
             signal.signal(number, signal.default_int_handler)
 
 
-def main() -> NoReturn:
-    """Run the command line and exit with the code that the help documents."""
+def main() -> int:
+    """Run the command line and return its exit code; unexpected errors are raised."""
     _end_as_after_ctrl_c("SIGTERM", "SIGHUP")
+    console.guard_output()
     warnings.showwarning = lambda message, *_args, **_more: console.say(str(message))
     try:
-        sys.exit(app(sys.argv[1:] or ["--help"], prog_name="resleak", standalone_mode=False) or OK)
+        code = app(sys.argv[1:] or ["--help"], prog_name="resleak", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code or OK
+    except console.OutputClosedError:
+        return OK
     except ResleakError as error:
         console.say(str(error))
     except _UsageError as error:
-        told = cast(Any, error).format_message().rstrip(".")
-        console.say(f"{told}; `resleak COMMAND --help` says more")
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
-    sys.exit(CANNOT)
+        message = cast(Any, error).format_message().rstrip(".")
+        console.say(f"{message}; `resleak COMMAND --help` says more")
+    return CANNOT

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from resleak import formatting
 from resleak.errors import ScenarioError, ShareError
 from resleak.ui.cli import console
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from resleak.captures.frames import Captures
     from resleak.workload.resolve import Workload
 
-OK, NOT_AS_DECLARED, CANNOT, INTERRUPTED = 0, 1, 2, 130
+OK, NOT_AS_DECLARED, CANNOT = 0, 1, 2
 
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the captures.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -96,12 +96,11 @@ def key_values(given: Iterable[str] | None) -> dict[str, str]:
 
 
 def seconds(text: str) -> float:
-    """Read a time such as ``90s``, ``5m`` or ``1h`` in seconds."""
-    number, unit = text[:-1], text[-1:]
+    """Read a duration such as ``90``, ``90s``, ``15m`` or ``2h``."""
     try:
-        return float(number) * {"s": 1, "m": 60, "h": 3600}[unit]
-    except (ValueError, KeyError):
-        raise ScenarioError(f"{text!r} is no time; write 90s, 5m or 1h") from None
+        return formatting.seconds(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a duration; write 90, 90s, 15m or 2h") from None
 
 
 def find_notebook(name: str) -> Path:
@@ -126,8 +125,3 @@ def shown(path: Path) -> str:
     """Write a path as short as it can be understood from here."""
     absolute = path.resolve()
     return str(absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else path)
-
-
-def print_json(value: Any) -> None:
-    """Print what a program reads."""
-    print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))

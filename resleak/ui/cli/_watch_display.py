@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from resleak import formatting
 from resleak.analysis import verdicts
+from resleak.formatting import plain_text
 from resleak.harness.throttle import Ration
 from resleak.ui.cli import console
 
@@ -66,7 +66,7 @@ class Lines:
 
     def look(self, look: Look) -> None:
         """Print what is known as one line."""
-        console.out(json.dumps(look.to_dict(), ensure_ascii=False, allow_nan=False))
+        console.out_json(look.to_dict(), indent=None)
 
     def tick(self, elapsed_s: float, readings: int) -> None:
         """Say nothing."""
@@ -74,7 +74,7 @@ class Lines:
     def end(self, look: Look | None, told: str) -> None:
         """Print the last line."""
         known = look.to_dict() if look else {}
-        console.out(json.dumps({**known, "ended": told}, ensure_ascii=False, allow_nan=False))
+        console.out_json({**known, "ended": told}, indent=None)
 
 
 class Changes:
@@ -110,9 +110,7 @@ class Changes:
     def end(self, look: Look | None, told: str) -> None:
         """Print the table and why it ended."""
         if look is not None:
-            console.paper().print(_table(look))
-            for _, line in _consequences(look):
-                console.out(line)
+            console.out(_table(look), *(line for _, line in _consequences(look)))
         console.out(told)
 
 
@@ -149,9 +147,9 @@ def page(title: str, look: Look | None, status: str) -> Group:
     """Return what a terminal shows: the table, what follows from it, and how far it is."""
     from rich.console import Group
 
-    if look is None:
-        return Group(title, status)
-    return Group(title, _table(look), *(line for _, line in _consequences(look)), status)
+    lines = [line for _, line in _consequences(look)] if look else []
+    table = [_table(look)] if look else []
+    return Group(plain_text(title), *table, *map(plain_text, lines), plain_text(status))
 
 
 def _consequences(look: Look) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,7 @@ import typer
 
 from resleak.errors import ScenarioError
 from resleak.ui.cli import console
-from resleak.ui.cli._common import AsJson, Out, Panel, print_json
+from resleak.ui.cli._common import AsJson, Out, Panel
 from resleak.ui.cli.investigate import Seed, Steps, Work
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def bisect(
         )
     else:
         raise ScenarioError("give --package, --good and --bad, or --git GOOD..BAD")
-    print_json(found.to_dict()) if as_json else _show(found)
+    console.out_json(found.to_dict()) if as_json else _show(found)
 
 
 def _ends(text: str) -> tuple[str, str]:
@@ -77,6 +77,4 @@ def _show(found: Bisected) -> None:
     table = console.table_of("tried", "verdict", "evidence")
     for one in found.tried:
         table.add_row(one.name, one.verdict, one.evidence)
-    console.paper().print(table)
-    console.out(f"{found.sentence}.")
-    console.out(found.line)
+    console.out(table, f"{found.sentence}.", found.line)

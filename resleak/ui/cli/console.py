@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import json
+import os
 import sys
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from resleak import formatting as fmt
+from resleak.errors import OutputError
+from resleak.formatting import plain_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,14 +36,64 @@ _COLOURS = {
 }
 
 
+class OutputClosedError(OutputError):
+    """Nobody reads standard output any more, as after ``| head``."""
+
+
+class _Output(io.TextIOWrapper):
+    """Standard output whose errors are told apart from those of other files."""
+
+    def write(self, text: str) -> int:
+        try:
+            return super().write(text)
+        except OSError as error:
+            self._fail(error)
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError as error:
+            self._fail(error)
+
+    def _fail(self, error: OSError) -> NoReturn:
+        # The interpreter flushes once more at its end; that must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise OutputClosedError from None
+        raise OutputError(f"cannot write the output: {error.strerror}") from None
+
+
+def guard_output() -> None:
+    """Make printing safe: in any encoding, on a full disk, into a closed pipe."""
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        encoding = sys.stdout.encoding
+        sys.stdout = _Output(
+            sys.stdout.buffer, encoding, "backslashreplace", line_buffering=sys.stdout.isatty()
+        )
+
+
 def say(message: str) -> None:
     """Write one line to standard error."""
-    print("resleak:", " ".join(message.split()), file=sys.stderr, flush=True)
+    with suppress(OSError):  # there is nowhere else to say it
+        print("resleak:", " ".join(plain_text(message).split()), file=sys.stderr, flush=True)
 
 
-def out(line: str) -> None:
-    """Write one line to standard output."""
-    print(line, flush=True)
+def out(*lines: str | Table) -> None:
+    """Write lines and tables to standard output."""
+    for line in lines:
+        if isinstance(line, str):
+            print(plain_text(line), flush=True)
+        else:
+            paper().print(line)
+
+
+def out_json(value: Any, indent: int | None = 1) -> None:
+    """Write JSON to standard output."""
+    is_unicode = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().startswith("utf")
+    text = json.dumps(value, indent=indent, ensure_ascii=not is_unicode, allow_nan=False)
+    print(fmt.json_text(text), flush=True)
 
 
 @contextmanager
@@ -89,7 +144,7 @@ def show_scenarios(rows: Sequence[Mapping[str, Any]]) -> None:
     table = table_of("scenario", "variants", "title")
     for row in rows:
         table.add_row(row["name"], ", ".join(row["variants"]), row["title"])
-    paper().print(table)
+    out(table)
 
 
 def show_claims(findings: pd.DataFrame) -> None:
@@ -107,20 +162,19 @@ def show_claims(findings: pd.DataFrame) -> None:
             f"{GLYPHS.get(fix, '?')} {fix}" if fix else "",
             row["fix_figure"]["text"] if row["fix_figure"] else "",
         )
-    paper().print(table)
-    paper().print(summary(findings))
+    out(table)
+    out(summary(findings))
 
 
 def show_judgement(judgement: ScenarioVerdict) -> None:
     """Print the verdicts with their numbers, the lines that grow, and claim and fix."""
-    screen = paper()
-    screen.print(f"{judgement.scenario['name']}: {judgement.scenario['title']}")
-    screen.print(_verdicts(judgement))
+    out(f"{judgement.scenario['name']}: {judgement.scenario['title']}")
+    out(_verdicts(judgement))
     for variant in judgement.variants.values():
         for line in _remarks(variant):
-            screen.print(f"  {variant.name}: {line}")
+            out(f"  {variant.name}: {line}")
     for line in _outcomes(judgement):
-        screen.print(line)
+        out(line)
 
 
 def show_budgets(budgets: pd.DataFrame) -> None:
@@ -128,7 +182,7 @@ def show_budgets(budgets: pd.DataFrame) -> None:
     for row in budgets[~budgets["holds"].astype(bool)].to_dict(orient="records"):
         allowed, measured = (fmt.amount(row[k], row["unit"]) for k in ("allowed", "measured"))
         what = f"{row['budget']}: {row['gauge']} {measured}, allowed {allowed}"
-        paper().print(f"{row['variant']}: over budget, {what} ({row['source']})")
+        out(f"{row['variant']}: over budget, {what} ({row['source']})")
 
 
 def show_comparison(comparison: Comparison) -> None:
@@ -144,17 +198,17 @@ def show_comparison(comparison: Comparison) -> None:
             f"{fmt.rate(row['difference'], unit, row['per'])} {interval(row)}",
             f"{row['verdict_before']} → {row['verdict_after']}{fixed}",
         )
-    paper().print(table)
+    out(table)
     for row in comparison.frame[comparison.frame["certificate"] != ""].to_dict(orient="records"):
-        paper().print(row["sentence"])
+        out(row["sentence"])
 
 
 def show_recording(recording: Recording, top: int) -> None:
     """Print what to know of a capture, the line that holds on to most, and the lines that grew."""
-    screen, per = paper(), recording.per
+    per = recording.per
     for sentence in recording.warnings:
-        screen.print(f"! {sentence}")
-    screen.print(recording.summary)
+        out(f"! {sentence}")
+    out(recording.summary)
     table = table_of(f"per {per}", "share", "95 % interval", "function", "file")
     for row in recording.grown[:top]:
         table.add_row(
@@ -165,7 +219,7 @@ def show_recording(recording: Recording, top: int) -> None:
             f"{row['file']}:{row['line']}" if row["file"] else "",
         )
     if recording.grown:
-        screen.print(table)
+        out(table)
 
 
 def _verdicts(judgement: ScenarioVerdict) -> Table:
@@ -251,15 +305,21 @@ def coloured(verdict: str) -> Text:
     """Return a verdict in the colour of its severity."""
     from rich.text import Text
 
-    return Text(verdict, style=_COLOURS.get(verdict, ""))
+    return Text(plain_text(verdict), style=_COLOURS.get(verdict, ""))
 
 
 def table_of(*columns: str) -> Table:
-    """Return an empty table with these columns."""
+    """Return an empty table with these columns; its cells are shown as plain text."""
     from rich import box
     from rich.table import Table
 
-    return Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+    class PlainTable(Table):
+        def add_row(self, *cells: Any, **options: Any) -> None:
+            plain = (plain_text(cell) if isinstance(cell, str) else cell for cell in cells)
+            super().add_row(*plain, **options)
+
+    names = map(plain_text, columns)
+    return PlainTable(*names, box=box.SIMPLE_HEAD, pad_edge=False)
 
 
 def paper() -> Console:

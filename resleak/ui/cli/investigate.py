@@ -17,7 +17,6 @@ from resleak.ui.cli._common import (
     Out,
     Panel,
     find_notebook,
-    print_json,
     shown,
 )
 from resleak.ui.cli._own import show_investigation
@@ -70,7 +69,7 @@ def investigate(
             workload, python=str(python) if python else None, steps=steps, runs=runs, seed=seed,
             deadline_s=deadline, out=out, progress=progress,
         )  # fmt: skip
-    print_json(found.to_dict()) if as_json else show_investigation(found)
+    console.out_json(found.to_dict()) if as_json else show_investigation(found)
     if report is not None:
         console.say(f"written: {shown(_report(found, workload, report, out))}")
     raise typer.Exit(OK if found.judgement.ok else NOT_AS_DECLARED)
@@ -104,7 +103,7 @@ def compare_environments(
     with console.progress() as progress:
         compared = versions.compare_environments(what[0], both, progress=progress, **options)
     if as_json:
-        print_json(compared.to_dict())
+        console.out_json(compared.to_dict())
         return
     console.show_comparison(compared.comparison)
     for name, side in zip(versions.SIDES, (compared.before, compared.after), strict=True):

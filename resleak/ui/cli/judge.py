@@ -21,7 +21,6 @@ from resleak.ui.cli._common import (
     is_stored,
     key_values,
     load,
-    print_json,
 )
 from resleak.ui.cli.investigate import Runs, Seed, Steps, compare_environments
 
@@ -62,7 +61,7 @@ def judge(
     held = budgets.check(judgement, captures, limits)
     if as_json:
         rows = verdicts.plain(held.to_dict(orient="records"))
-        print_json({**judgement.to_dict(), "budgets": rows})
+        console.out_json({**judgement.to_dict(), "budgets": rows})
     else:
         console.show_judgement(judgement)
         console.show_budgets(held)
@@ -130,7 +129,7 @@ def compare(
     from resleak.analysis import comparison
 
     compared = comparison.compare(*sides, margins)
-    print_json(compared.to_dict()) if as_json else console.show_comparison(compared)
+    console.out_json(compared.to_dict()) if as_json else console.show_comparison(compared)
 
 
 def _numbers(given: Mapping[str, str]) -> dict[str, float]:

@@ -12,7 +12,7 @@ import typer
 
 from resleak.errors import ShareError, StoreError
 from resleak.ui.cli import console
-from resleak.ui.cli._common import AsJson, Panel, load, print_json, shown
+from resleak.ui.cli._common import AsJson, Panel, load, shown
 
 if TYPE_CHECKING:
     from resleak.analysis.stacks.allocation_sites import Tables
@@ -35,12 +35,14 @@ def open_file(
     from resleak.analysis import memray_file
     from resleak.report.answers import ANSWERS
 
+    if what.is_dir():
+        raise StoreError(f"{what} is a folder; name a file that memray wrote")
     # What prints, and writes the report, is loaded while another process reads.
     modules = ["rich.table", *(["resleak.report.memray_page"] if file is not None else [])]
     threading.Thread(target=lambda: list(map(importlib.import_module, modules))).start()
     with console.working(f"reading {what.name}"):
         opened = memray_file.open_memray(what, fresh=fresh, answers=ANSWERS)
-    print_json(opened.to_dict(top)) if as_json else console.show_recording(opened, top)
+    console.out_json(opened.to_dict(top)) if as_json else console.show_recording(opened, top)
     if file is not None:
         from resleak.report import memray_page as pages
 

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from resleak.ui.cli import console
-from resleak.ui.cli._common import NOT_AS_DECLARED, AsJson, Out, Panel
-from resleak.ui.cli.watch import BudgetFile, Every, For, Name, StopOn, follow, in_seconds
+from resleak.ui.cli._common import NOT_AS_DECLARED, AsJson, Out, Panel, seconds
+from resleak.ui.cli.watch import BudgetFile, Every, For, Name, StopOn, follow
 
 if TYPE_CHECKING:
+    from resleak.harness.http_load import UrlLoad
     from resleak.harness.sampler import Observer
 
 PANEL = Panel.OWN
@@ -74,7 +75,7 @@ def record(
     ] = "",
     settle: Annotated[
         float | None,
-        typer.Option(metavar="S", parser=in_seconds, help="Read on once the load has ended."),
+        typer.Option(metavar="S", parser=seconds, help="Read on once the load has ended."),
     ] = None,
     memray: Annotated[bool, typer.Option("--memray", help="Find the lines, too.")] = False,
     name: Name = "",
@@ -104,6 +105,9 @@ def record(
     from resleak.harness.sampler import Observer
 
     limits = budgets.read(budget_file)
+    load_command = _split(load)
+    url_load = _url_load(load_url)
+    first = None if warmup in ("", "signal") else seconds(warmup)
     statistics.load()
     if memray:
         out.mkdir(parents=True, exist_ok=True)
@@ -112,12 +116,12 @@ def record(
     with ExitStack() as stack:
         stack.enter_context(storage.claimed(place))
         process = stack.enter_context(commands.running(command))
-        steps = _load_of_url(stack, load_url)
-        beside = _load_of_command(stack, load, process)
-        how = {"phase": "warmup" if warmup else "steady", **steps}
+        how: dict[str, Any] = {"phase": "warmup" if warmup else "steady"}
+        if url_load is not None:
+            how |= {"steps": stack.enter_context(url_load).count, "per": "request"}
+        beside = _start_load(stack, load_command, process) if load_command else None
         title = f"{name}, process {process.pid}"
         observer = Observer(process_gauges.Outside.of(process.pid), name, title, every, **how)
-        first = None if warmup in ("", "signal") else in_seconds(warmup)
         course = _Course(observer, first, settle or 0.0, beside)
         watching = Watch(observer, duration, tuple(stop_on or ()), limits, course.over)
         with _on_signal(lambda: observer.begin("steady")):
@@ -134,21 +138,28 @@ def _name(command: list[str]) -> str:
     return [*modules, *files, Path(command[0]).name][0]
 
 
-def _load_of_url(stack: ExitStack, url: str | None) -> dict[str, Any]:
+def _split(load: str | None) -> list[str]:
+    try:
+        words = shlex.split(load or "")
+    except ValueError as error:
+        raise typer.BadParameter(f"--load {load!r} is not a command: {error}") from None
+    if load is not None and not words:
+        raise typer.BadParameter("--load is empty; write a command")
+    return words
+
+
+def _url_load(url: str | None) -> UrlLoad | None:
     if url is None:
-        return {}
+        return None
     from resleak.harness.http_load import UrlLoad
 
-    load = stack.enter_context(UrlLoad(url))
-    return {"steps": load.count, "per": "request"}
+    return UrlLoad(url)
 
 
-def _load_of_command(
-    stack: ExitStack, load: str | None, process: subprocess.Popen[bytes]
-) -> subprocess.Popen[bytes] | None:
+def _start_load(
+    stack: ExitStack, load: list[str], process: subprocess.Popen[bytes]
+) -> subprocess.Popen[bytes]:
     """Start the load once the command listens, or soon after if it never does."""
-    if load is None:
-        return None
     from resleak.harness import command as commands
     from resleak.harness import process_gauges
 
@@ -158,7 +169,7 @@ def _load_of_command(
         if view.full(children=False).get("sockets_listen"):
             break
         time.sleep(_POLL_S)
-    return stack.enter_context(commands.running(shlex.split(load)))
+    return stack.enter_context(commands.running(load))
 
 
 @contextmanager

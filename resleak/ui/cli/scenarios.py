@@ -18,7 +18,6 @@ from resleak.ui.cli._common import (
     kept_captures,
     key_values,
     load,
-    print_json,
     project,
     run_capture,
     seconds,
@@ -27,6 +26,8 @@ from resleak.ui.cli._common import (
 
 PANEL = Panel.SCENARIOS
 app = typer.Typer()
+#: Time limit of --until-sure, in seconds.
+_BUDGET_S = 300.0
 
 
 @app.command("list")
@@ -38,7 +39,7 @@ def list_scenarios(as_json: AsJson = False) -> None:
         {"name": s.name, "title": s.title, "system": s.system, "variants": list(s.variants)}
         for s in catalog.scan()
     ]
-    print_json(rows) if as_json else console.show_scenarios(rows)
+    console.out_json(rows) if as_json else console.show_scenarios(rows)
 
 
 @app.command()
@@ -63,14 +64,17 @@ def capture(
         bool,
         typer.Option("--until-sure", help="Gauges alone, with more steps until it is decided."),
     ] = False,
-    budget: Annotated[str, typer.Option(metavar="5m", help="How long, with --until-sure.")] = "5m",
+    budget: Annotated[
+        float | None,
+        typer.Option(metavar="5m", parser=seconds, help="Time limit of --until-sure (5m)."),
+    ] = None,
 ) -> None:
     """Run a scenario's variants in fresh processes and store what they leave behind."""
     if until_sure:
         if runs or steps:
             raise ScenarioError("--until-sure chooses runs and steps itself: leave them out")
         options = {"variants": variant, "seed": seed, "params": key_values(settings)}
-        _until_sure(scenario, out, seconds(budget), python, options)
+        _until_sure(scenario, out, budget or _BUDGET_S, python, options)
         return
     folders = run_capture(
         scenario,
@@ -124,7 +128,7 @@ def claims(
     with console.progress("scenarios") as progress:
         table = claims_table.findings(captures, progress)
     if as_json:
-        print_json(claims_table.plain(table))
+        console.out_json(claims_table.plain(table))
     elif markdown:
         from resleak.figures import claims_markdown
 

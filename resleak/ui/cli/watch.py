@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +13,7 @@ import typer
 from resleak import formatting
 from resleak.errors import ProcessError, ResleakError
 from resleak.ui.cli import console
-from resleak.ui.cli._common import NOT_AS_DECLARED, OK, AsJson, Out, Panel, shown
+from resleak.ui.cli._common import NOT_AS_DECLARED, OK, AsJson, Out, Panel, seconds, shown
 
 if TYPE_CHECKING:
     from resleak.analysis.memray_file import Recording
@@ -25,14 +24,6 @@ app = typer.Typer()
 
 #: A watch was ended by what it was told to end at.
 BREACH = 3
-
-
-def in_seconds(text: str) -> float:
-    """Read a span of time, or refuse it in one line."""
-    try:
-        return formatting.seconds(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is no time; write 90, 90s, 15m or 2h") from None
 
 
 def _breaches(text: str) -> str:
@@ -46,7 +37,7 @@ Every = Annotated[
 ]
 For = Annotated[
     float | None,
-    typer.Option("--for", metavar="DURATION", parser=in_seconds, help="End after 90s, 15m, 2h ..."),
+    typer.Option("--for", metavar="DURATION", parser=seconds, help="End after 90s, 15m, 2h ..."),
 ]
 Name = Annotated[str, typer.Option("--name", metavar="NAME", help="What the captures are called.")]
 BudgetFile = Annotated[
@@ -86,7 +77,7 @@ def watch(
     Ends with the process, after --for, at a breach (exit code 3), or with Ctrl-C. What was read is
     kept as captures in any case; `resleak judge DIR` judges them again.
     """
-    from resleak.analysis import budgets, memray_file
+    from resleak.analysis import budgets, memray_file, statistics
     from resleak.captures import storage
     from resleak.captures.names import inside
     from resleak.harness import memray_attach as attaching
@@ -100,6 +91,7 @@ def watch(
     from resleak.experiments.watch import Watch
     from resleak.harness.sampler import Observer
 
+    statistics.load()  # takes seconds, which are not part of --for
     name = name or f"{process.name}-{pid}"
     title = f"{process.name}, process {pid}, watched from outside"
     observer = Observer(process, name, title, every)
@@ -107,9 +99,11 @@ def watch(
     with storage.claimed(inside(out, name, what="--name")):
         code = follow(watching, out, as_json=as_json)
     if attach is not None:
-        file, seconds = out / name / "memray.bin", attach
+        file, duration_s = out / name / "memray.bin", attach
         show_lines(
-            lambda: memray_file.open_memray(attaching.attach(process, file, seconds), fresh=True),
+            lambda: memray_file.open_memray(
+                attaching.attach(process, file, duration_s), fresh=True
+            ),
             as_json=as_json,
         )
     raise typer.Exit(code)
@@ -133,13 +127,15 @@ def follow(
             observer.exit = replace(observer.exit, code=code())
             folder = observer.write(out) if observer.readings else out
             last = watching.look() if observer.readings else None
-            show.end(last, _told(watching, folder))
+            show.end(last, _ending(watching, folder))
+    if not observer.readings:
+        raise ProcessError(f"process {observer.root.pid} ended, or refused, before any reading")
     if watching.breach:
         return BREACH
     return NOT_AS_DECLARED if last and (last.leaks or last.overspent) else OK
 
 
-def _told(watching: Watch, folder: Path) -> str:
+def _ending(watching: Watch, folder: Path) -> str:
     observer = watching.observer
     lasted = f"{formatting.duration(observer.elapsed_s)} and {observer.readings} readings"
     if watching.breach:
@@ -149,7 +145,8 @@ def _told(watching: Watch, folder: Path) -> str:
         why = f"the process has ended{'' if known is None else f' with code {known}'}"
     else:
         why = "the process still runs"
-    return f"{why}, after {lasted}; kept in {shown(folder)}"
+    stored = f"; kept in {shown(folder)}" if observer.readings else ""
+    return f"{why}, after {lasted}{stored}"
 
 
 def _agreed(consequences: str, yes: bool) -> None:
@@ -170,6 +167,6 @@ def show_lines(opened: Callable[[], Recording], *, as_json: bool) -> None:
         console.say(str(error))
         return
     if as_json:
-        console.out(json.dumps({"memray": found.to_dict()}, ensure_ascii=False))
+        console.out_json({"memray": found.to_dict()}, indent=None)
     else:
         console.show_recording(found, 10)

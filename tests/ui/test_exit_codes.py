@@ -1,0 +1,213 @@
+"""Exit codes: 1 only for a leak, 2 for what a user can change, 70 for our own faults."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+LONG = "x" * 5000
+
+
+@pytest.fixture
+def cli(tmp_path: Path, project: Path) -> Run:
+    """Run resleak in an empty folder with other settings of the environment."""
+
+    def run(
+        *arguments: str | bytes, stdout: object = subprocess.PIPE, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "resleak", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(project), "COLUMNS": "200", **variables},
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return run
+
+
+def refusal(result: subprocess.CompletedProcess[str]) -> str:
+    """Return the one line of a refusal."""
+    assert result.returncode == 2, result
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("resleak: ")
+    return line
+
+
+@pytest.fixture
+def here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Run:
+    """Run resleak in an empty folder, within this process: for errors before anything starts."""
+    from resleak import __main__
+    from resleak.ui import cli
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    monkeypatch.setattr(cli.console, "guard_output", lambda: None)  # it replaces sys.stdout
+    monkeypatch.setattr(cli, "_end_as_after_ctrl_c", lambda *names: None)
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        monkeypatch.setattr(sys, "argv", ["resleak", *map(os.fsdecode, arguments)])
+        with pytest.raises(SystemExit) as end:
+            __main__.main()
+        printed = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, end.value.code, *printed)
+
+    return run
+
+
+def test_an_unexpected_error_exits_with_70_and_a_private_traceback(tmp_path, project):
+    """A fault of ours ends with 70 and one line that names a file of mode 600."""
+    code = (
+        "import sys; sys.argv = ['resleak', 'list']\n"
+        "from resleak.workload import catalog\n"
+        "def scan(): raise LookupError('a fault \\x1b[2J of ours')\n"
+        "catalog.scan = scan\n"
+        "import resleak.__main__ as main; main.main()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(project), "TMPDIR": str(tmp_path)}
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stdout) == (70, "")
+    (line,) = result.stderr.splitlines()
+    assert "unexpected LookupError: a fault ⟨U+001B⟩[2J of ours" in line
+    path = Path(re.search(r"traceback in (\S+)$", line)[1])
+    assert path.parent == tmp_path
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert "in scan" in path.read_text()
+
+
+@pytest.mark.parametrize("arguments", [("list",), ("list", "--json"), ("--help",)])
+def test_a_closed_pipe_ends_quietly(cli, arguments):
+    """Nobody reading the output any more is no error."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = cli(*arguments, stdout=writer)
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("arguments", [("list",), ("list", "--json"), ("--help",)])
+def test_a_full_disk_below_the_output_is_said(cli, arguments):
+    """An output that cannot be written ends with 2 and the system's reason."""
+    with Path("/dev/full").open("w") as full:
+        result = cli(*arguments, stdout=full)
+    assert refusal(result) == "resleak: cannot write the output: No space left on device"
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"PYTHONIOENCODING": "ascii"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        {"LC_ALL": "no_SUCH.locale", "LANG": "no_SUCH.locale"},
+    ],
+)
+def test_any_encoding_can_be_printed(cli, variables):
+    """Tables and JSON are printed whatever the terminal's encoding is, JSON without a loss."""
+    assert (cli("list", **variables).returncode, cli("list", **variables).stderr) == (0, "")
+    names = [row["title"] for row in json.loads(cli("list", "--json", **variables).stdout)]
+    assert names == [row["title"] for row in json.loads(cli("list", "--json").stdout)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("open", ""), "is a folder"),
+        (("open", LONG), "File name too long"),
+        (("judge", LONG), "File name too long"),
+        (("share", LONG), "File name too long"),
+        (("compare", LONG, LONG), "File name too long"),
+        (("investigate", f"{LONG}.py"), "File name too long"),
+        (("judge", b"\xff.py"), "is not UTF-8"),
+        (("open", b"\xed\xa0\x80"), "is not UTF-8"),
+        (("judge", ""), ""),
+        (("share", ""), ""),
+        (("record", "--load", "'", "--", "true"), "No closing quotation"),
+        (("record", "--load", "", "--", "true"), "--load is empty"),
+        (("record", "--load-url", "http://[::1", "--", "true"), "not an address"),
+        (("record", "--warmup", "soon", "--", "true"), "not a duration"),
+        (("capture", "arc/auth_cache", "--until-sure", "--budget", "-5s"), "not a duration"),
+        (("capture", "arc/auth_cache", "--until-sure", "--budget", "nans"), "not a duration"),
+        (("watch", "1", "--for", "infs"), "not a duration"),
+        (("judge", "x", "--budgets", "fifo"), "not a regular file"),
+        (("judge", "x", "--budgets", "/dev/zero"), "not a regular file"),
+        (("judge", "x", "--budgets", "large.toml"), "is larger than"),
+        (("judge", "x", "--budgets", "deep.toml"), "is no TOML"),
+        (("judge", "x", "--budgets", LONG), "File name too long"),
+    ],
+)
+def test_a_bad_argument_gets_one_line_and_2(here, tmp_path, arguments, words):
+    """What cannot be used is refused at once, in one line, without a traceback."""
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "large.toml").write_bytes(b"#" * (2 << 20))
+    (tmp_path / "deep.toml").write_text(f"a = {'[' * 9000}")
+    line = refusal(here(*arguments))
+    assert words in line
+    assert "unexpected" not in line
+
+
+def test_a_deleted_working_directory_is_said(cli, tmp_path, project):
+    """In a folder that was deleted, one line says so."""
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    code = f"import os; os.rmdir({str(folder)!r}); import resleak.__main__ as m; m.main()"
+    result = subprocess.run(
+        [sys.executable, "-c", code, "capture", "arc/auth_cache"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(project)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "the working directory was deleted" in refusal(result)
+
+
+def test_a_recording_without_a_reading_is_no_success(cli):
+    """A command that ends before it could be read exits with 2, and says so."""
+    result = cli("record", "--", "true")
+    assert result.returncode == 2
+    assert " ended" in result.stderr
+
+
+def test_a_short_watch_has_a_reading(cli, tmp_path):
+    """The time for loading is not part of --for: even a short watch reads and is stored."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        result = cli("watch", str(process.pid), "--for", "0.1s", "--json", "--name", "w")
+        process.kill()
+    last = json.loads(result.stdout.splitlines()[-1])
+    assert last["readings"] >= 1
+    assert (tmp_path / "captures" / "w").is_dir()
+
+
+def test_the_help_documents_every_code(cli):
+    """`resleak --help` has all exit codes."""
+    words = " ".join(cli("--help").stdout.replace("│", " ").split())
+    for code in ("0 done", "1 judged", "2 the request", "3 watch", "70 unexpected", "130 inter"):
+        assert code in words
+
+
+def test_an_escape_sequence_in_a_name_is_shown_not_sent(cli, tmp_path):
+    """Names from files and arguments reach the terminal without control characters."""
+    name = "evil\x1b]52;c;aGk=\x07\u202e.py"
+    (tmp_path / name).write_text("def stepp(i): pass")
+    line = refusal(cli("capture", name))
+    assert "evil⟨U+001B⟩]52;c;aGk=⟨U+0007⟩⟨U+202E⟩.py" in line
