@@ -47,14 +47,15 @@ def csv_text(text: str) -> str:
     return f"'{plain}" if plain.startswith(_FORMULA) else plain
 
 
-def markdown_text(text: str) -> str:
-    """Return one line of Markdown without HTML, links or table cells; ``code`` spans stay."""
+def markdown_text(text: str, *, cell: bool = False) -> str:
+    """Return one line of Markdown without HTML and links, for a table's `cell` or elsewhere."""
     parts = " ".join(plain_text(text).split()).split("`")
     if len(parts) % 2 == 0:  # an unpaired backtick is no code span
         parts = ["\\`".join(_MARKUP.sub(r"\\\1", part) for part in parts)]
     else:
         parts[::2] = [_MARKUP.sub(r"\\\1", part) for part in parts[::2]]
-        parts[1::2] = [part.replace("|", "\\|") for part in parts[1::2]]
+        if cell:  # elsewhere a code span shows its backslashes
+            parts[1::2] = [part.replace("|", "\\|") for part in parts[1::2]]
     return "`".join(parts)
 
 

@@ -13,6 +13,7 @@ from resleak.captures import storage
 from resleak.captures.frames import Captures, gauges_of, traces
 from resleak.captures.names import safe_name
 from resleak.errors import ShareError
+from resleak.formatting import csv_text
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -33,7 +34,9 @@ def csv(captures: Captures, target: Path) -> None:
     """Write all readings as text; the unit stands behind the name of its column."""
     frame = traces(captures)
     units = frame.attrs["units"]
-    named = {c: f"{c} [{units[c]}]" for c in frame.columns if units.get(c)}
+    texts = frame.select_dtypes(exclude="number").columns
+    frame[texts] = frame[texts].map(lambda cell: csv_text(cell) if isinstance(cell, str) else cell)
+    named = {c: csv_text(f"{c} [{units[c]}]" if units.get(c) else str(c)) for c in frame.columns}
     frame.rename(columns=named).to_csv(target, index=False)
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from resleak.analysis.claims_table import GLYPHS, summary
 from resleak.figures.html_table import SMALL, Cell, Table, note, table, text
 from resleak.figures.sentences import inline
+from resleak.formatting import markdown_text
 
 _COLOURS = {"harmful": "#D55E00", "insufficient": "#B8860B", "holds": "#009E73"}
 _FIGURE = "text-align:left;min-width:13em;"
@@ -115,4 +116,4 @@ def _line(row: Mapping[Any, Any]) -> str:
         f"{GLYPHS.get(fix, '?')} {fix}" if fix else "",
         row["fix_figure"]["text"] if row["fix_figure"] else "",
     ]
-    return f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in cells)} |"
+    return f"| {' | '.join(markdown_text(str(cell), cell=True) for cell in cells)} |"

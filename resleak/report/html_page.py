@@ -79,9 +79,11 @@ class Page:
 
     def markdown(self) -> str:
         """Return what the page says first, to stand alone in an issue."""
+        from resleak.figures.sentences import code
+
         known = dict(self.provenance)
         made: dict[str, str] = {k: known[k] for k in ("Measured on", "Packages") if k in known}
-        made |= {"Run again": f"`{known['Run again']}`"} if "Run again" in known else {}
+        made |= {"Run again": code(known["Run again"])} if "Run again" in known else {}
         if self.title:
             return summary.markdown(self.title, "", self.findings, made)
         return summary.markdown(*told(self.book), self.findings, made)

@@ -80,8 +80,11 @@ def _sites(recording: Recording, top: int) -> str:
 
 def _provenance(recording: Recording, target: Path, redactor: Redactor) -> str:
     name = recording.path.name
-    made = [("Capture", name), ("Run again", f"resleak open {name} -o {target.name}")]
-    made += [("In Python", f'resleak.open_memray("{name}")'), *page_parts.written_with()]
+    made = [
+        ("Capture", name),
+        ("Run again", formatting.command("resleak", "open", name, "-o", target.name)),
+    ]
+    made += [("In Python", f"resleak.open_memray({name!r})"), *page_parts.written_with()]
     told = [(what, redactor.text(value)) for what, value in made]
     told.append(("Replaced before writing", redactor.summary()))
     return "\n".join(f"<dt>{escape(what)}</dt><dd>{escape(value)}</dd>" for what, value in told)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 import os
-import shlex
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from resleak import formatting
 from resleak.errors import ShareError
 from resleak.report import collect, page_parts
 from resleak.report.collect import Contents
@@ -183,13 +183,13 @@ def _provenance(
     values = {**_values(c for c in book.cells if "parameters" in c.metadata.get("tags", []))}
     values |= given
     known = ("SCENARIO", "CAPTURES") if title else ()
-    options = [f"-p {shlex.quote(f'{k}={v}')}" for k, v in given.items() if k not in known]
-    what = shlex.quote(title or _relative(source))
-    command = ["resleak share", what, *options, "-o", shlex.quote(target.name)]
+    options = [word for k, v in given.items() if k not in known for word in ("-p", f"{k}={v}")]
+    what = title or _relative(source)
+    command = formatting.command("resleak", "share", what, *options, "-o", target.name)
     return [
         ("Notebook", source.name),
         ("Parameters", ", ".join(f"{k} = {v!r}" for k, v in values.items()) or "none"),
-        ("Run again", again or " ".join(command)),
+        ("Run again", again or command),
         *page_parts.written_with(),
     ]
 

@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from resleak import formatting
+from resleak.formatting import markdown_text, plain_text
+
 if TYPE_CHECKING:
     from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 
@@ -103,11 +106,13 @@ def _place(origin: str) -> str:
 
 def _todo(judgement: ScenarioVerdict) -> str:
     from resleak.figures import worst
+    from resleak.figures.sentences import code
 
     name, fix = judgement.scenario["name"], judgement.claim["fix"]
     variant = judgement.variants[worst(judgement)]
     if variant.verdict == "inconclusive":
-        return f"Run longer: `resleak capture {name} --profile full`, then judge again."
+        longer = formatting.command("resleak", "capture", name, "--profile", "full")
+        return f"Run longer: {code(longer)}, then judge again."
     if not any(judged.symptoms for judged in judgement.variants.values()):
         return "Nothing to repair; keep it as a guard against the day it changes."
     absent = judgement.claim["measured"] == "not reproduced"
@@ -174,14 +179,17 @@ def markdown(title: str, lead: str, findings: Iterable[Finding], made: Mapping[s
     made : mapping of str to str
         What to say at the end of how it was made: the command, versions.
     """
-    blocks = [f"## {title}", lead]
+    blocks = [f"## {markdown_text(title)}", plain_text(lead)]
     blocks += ["\n".join(_lines(finding)) for finding in findings]
-    blocks.append("\n".join(f"{name}: {told}  " for name, told in made.items()))
+    blocks.append("\n".join(f"{name}: {markdown_text(told)}  " for name, told in made.items()))
     return "\n\n".join(block.strip() for block in blocks if block.strip()) + "\n"
 
 
 def _lines(finding: Finding) -> Iterator[str]:
-    name = f"`{finding.name}`: " if finding.name else ""
-    yield f"### {name}{', '.join(finding.verdicts)}\n"
-    yield from [f"{finding.title}\n"] if finding.title not in ("", finding.name) else []
-    yield from (f"- {what}: {told}" for what, told in _told(finding))
+    from resleak.figures.sentences import code
+
+    name = f"{markdown_text(code(finding.name))}: " if finding.name else ""
+    yield f"### {name}{markdown_text(', '.join(finding.verdicts))}\n"
+    if finding.title not in ("", finding.name):
+        yield f"{markdown_text(finding.title)}\n"
+    yield from (f"- {what}: {markdown_text(told)}" for what, told in _told(finding))

@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote
 
 from resleak.captures.locks import temporary_folder
 from resleak.errors import MissingPackageError, ShareError
+from resleak.formatting import markdown_text
 from resleak.report import page_parts
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -118,7 +120,8 @@ def _write_markdown(target: Path, page: Any, chromium: str) -> None:
         name = f"{target.stem}-{number}.png"
         alone = html_page.Page(SimpleNamespace(cells=[cell]), title=label, alone=True)
         page_parts.write(target.with_name(name), png(alone.plain_html(), chromium))
-        blocks.append(f"![{label}]({name})\n")
+        text = markdown_text(label).replace("[", "\\[").replace("]", "\\]")
+        blocks.append(f"![{text}]({quote(name)})\n")
     page_parts.write(target, "\n".join(blocks))
 
 

@@ -15,6 +15,8 @@ from resleak.analysis.held import Held
 from resleak.captures import frames, load, storage
 from resleak.errors import BudgetError, StoreError
 from resleak.experiments.investigate import Investigation, investigated
+from resleak.figures.sentences import code
+from resleak.formatting import markdown_text
 from resleak.harness import runner
 from resleak.workload.gauges import BUILTIN
 
@@ -167,13 +169,10 @@ def _row(one: Checked) -> dict[str, Any]:
 
 
 def _markdown(checked: list[Checked]) -> str:
-    rows = [
-        f"| `{_cell(one.nodeid)}` | {_SIGNS[one.held.outcome]} {one.held.outcome} "
-        f"| {_cell('; '.join([*one.held.broken, *one.held.undecided, one.line]))} |"
-        for one in checked
-    ]
+    rows = []
+    for one in checked:
+        outcome = f"{_SIGNS[one.held.outcome]} {one.held.outcome}"
+        reasons = "; ".join([*one.held.broken, *one.held.undecided, one.line])
+        cells = (code(one.nodeid), outcome, reasons)
+        rows.append(f"| {' | '.join(markdown_text(cell, cell=True) for cell in cells)} |")
     return "\n".join(["| test | outcome | what |", "|---|---|---|", *rows, ""])
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", "; ")

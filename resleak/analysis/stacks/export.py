@@ -19,6 +19,7 @@ from resleak.analysis.stacks.profiles import Profile
 from resleak.analysis.stacks.wire import Strings, message, number, packed, pair
 from resleak.captures.names import safe_name
 from resleak.errors import ShareError
+from resleak.formatting import plain_text
 
 _SPEEDSCOPE = "https://www.speedscope.app/file-format-schema.json"
 _Frame = tuple[str, str, int]
@@ -239,5 +240,4 @@ def _sampled(
 def _on_one_line(frame: _Frame) -> str:
     function, file, line = frame
     text = f"{function} ({file}:{line})" if file else function
-    printable = "".join(c if c.isprintable() else " " for c in text.replace(";", ","))
-    return " ".join(printable.split())
+    return " ".join(plain_text(text.replace(";", ",")).split())

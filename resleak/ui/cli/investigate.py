@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from resleak import formatting
 from resleak.errors import ScenarioError
 from resleak.ui.cli import console
 from resleak.ui.cli._common import (
@@ -78,7 +78,7 @@ def investigate(
 def _report(found: Investigation, workload: str, target: Path, out: Path) -> Path:
     from resleak.report import share
 
-    again = f"resleak investigate {shlex.quote(workload)} -o {shlex.quote(target.name)}"
+    again = formatting.command("resleak", "investigate", workload, "-o", target.name)
     parameters = {"SCENARIO": found.name, "CAPTURES": str(out.resolve())}
     with console.working("writing the report"):
         return share.share(

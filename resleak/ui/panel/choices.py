@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any, Literal
 
 from resleak.errors import ScenarioError
+from resleak.formatting import command
 from resleak.harness.plan import PROFILES
 from resleak.harness.spawn import describe
 from resleak.workload import catalog, resolve
@@ -201,10 +202,11 @@ class Choice:
     @property
     def command(self) -> str:
         """The same on the command line."""
-        words = ["resleak capture", self.source, f"--profile {self.profile}"]
+        words = ["resleak", "capture", self.source, "--profile", self.profile]
         chosen = self.variants if set(self.variants) != set(self.declared["variants"]) else []
-        words += [f"--variant {name}" for name in chosen]
-        words += [
-            f"--{name} {getattr(self, name)}" for name in ("runs", "steps") if getattr(self, name)
+        options = [("--variant", name) for name in chosen]
+        options += [
+            (f"--{name}", getattr(self, name)) for name in ("runs", "steps") if getattr(self, name)
         ]
-        return " ".join(words + [f"--set {key}={value}" for key, value in self.params.items()])
+        options += [("--set", f"{key}={value}") for key, value in self.params.items()]
+        return command(*words, *(word for option in options for word in option))
