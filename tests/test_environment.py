@@ -27,7 +27,6 @@ SYSTEMS = {"linux": "Linux", "darwin": "Darwin", "win32": "Windows"}
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 #: What conda calls otherwise than pip does, by the name on PyPI.
 CONDA_NAMES = {
-    "bleach": "bleach-with-css",
     "duckdb": "python-duckdb",
     "jupyter-client": "jupyter_client",
     "msgpack": "msgpack-python",
@@ -39,6 +38,7 @@ STDLIB = {canonicalize_name(name) for name in sys.stdlib_module_names}
 #: Where the name to import is not the name to install.
 IMPORT_NAMES = {
     **{"bs4": "beautifulsoup4", "google": "protobuf", "rattler": "py-rattler"},
+    "markdown_it": "markdown-it-py",
     "yaml": "pyyaml",
 }
 

@@ -31,12 +31,13 @@ TOP = len(LAYERS) - 1
 #: Who may import a heavy package: a folder or a module.
 OWNERS = {
     "anywidget": "figures",
-    "bleach": "report.sanitize",
+    "detect_secrets": "report.secrets",
     "IPython": "report.collect ui.magics",
     "ipywidgets": "ui.panel",
     "memray": "harness.child captures.decode",
     "nbclient": "report.execute",
     "nbconvert": "report.html_page",
+    "nh3": "report.sanitize",
     "plotly": "figures",
     "prometheus_client": "captures.export",
     "psutil": "harness",
@@ -214,7 +215,7 @@ def test_opening_a_capture_loads_no_data_frames():
     """What reads a capture, prints it and writes its page does without pandas and scipy."""
     code = "from resleak.captures.decode import memray_file as file, worker;"
     code += "file.without_pandas(); file.load()"
-    frames = {"pandas", "scipy", "plotly", "bleach", "jinja2", "IPython", "asyncio"}
+    frames = {"pandas", "scipy", "plotly", "nh3", "jinja2", "IPython", "asyncio"}
     assert not loaded_after(code) & frames
     code = "import resleak.ui.cli, resleak.report.memray_page, resleak.analysis.memray_file"
     assert not loaded_after(code) & (frames | {"numpy", "pyarrow", "memray"})
