@@ -50,8 +50,10 @@ def pack(folders: Iterable[Path], clean: Callable[[str], str] = str) -> tuple[st
         Those for which there was no room.
     """
     packed, left_out, room = b"", [], MOST_TEXT * 3 // 4
+    folders = list(folders)
+    redact = _with_names(folders, clean)
     for group in _grouped(folders):
-        more = lzma.compress(_tar(group, clean), preset=6)
+        more = lzma.compress(_tar(group, redact), preset=6)
         if len(packed) + len(more) <= room:
             packed += more
         else:
@@ -152,6 +154,18 @@ def _grouped(folders: Iterable[Path]) -> list[list[Path]]:
     return [groups[key] for key in sorted(groups, key=lambda key: key[0])]
 
 
+def _with_names(folders: list[Path], clean: Callable[[str], str]) -> Callable[[str], str]:
+    """Return `clean` with one new name for each private name of a scenario, variant or gauge."""
+    names: dict[str, None] = {}
+    for folder in folders:
+        scenario = storage.read_manifest(folder).scenario
+        gauges = [gauge.name for gauge in scenario.own_gauges]
+        names |= dict.fromkeys([scenario.name, *scenario.variants, *gauges])
+    private = [name for name in names if clean(name) != name]
+    new_names = {name: f"redacted_{number}" for number, name in enumerate(private, 1)}
+    return lambda text: new_names[text] if text in new_names else clean(text)
+
+
 def _tar(folders: Iterable[Path], clean: Callable[[str], str]) -> bytes:
     """Return folders as one tar of tables that are not compressed: together they do it better."""
     buffer = io.BytesIO()
@@ -166,7 +180,7 @@ def _tar(folders: Iterable[Path], clean: Callable[[str], str]) -> bytes:
 
 def _files(folder: Path, clean: Callable[[str], str]) -> Iterator[tuple[str, bytes]]:
     manifest = storage.read_manifest(folder)
-    names = manifest.scenario.name, manifest.variant, folder.name
+    names = clean(manifest.scenario.name), clean(manifest.variant), folder.name
     inside = "/".join(re.sub(r"[^\w./+-]", "_", name) for name in names)
     text = json.dumps(_cleaned(replace(manifest, env={}).to_json(), clean), ensure_ascii=False)
     yield f"{inside}/{storage.MANIFEST}", text.encode()

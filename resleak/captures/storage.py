@@ -217,9 +217,14 @@ def uncompressed(path: Path, clean: Callable[[str], str]) -> bytes:
     import pyarrow.parquet as pq
 
     table = read_table(path)
-    for number, field in enumerate(table.schema):
+    columns, fields = [], []
+    for field, column in zip(table.schema, table.columns, strict=True):
         if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
-            table = table.set_column(number, field, _each(table.column(number), clean))
+            column = _each(column, clean)
+        unit = (field.metadata or {}).get(b"unit", b"").decode()
+        columns.append(column)
+        fields.append(pa.field(clean(field.name), field.type, metadata={"unit": clean(unit)}))
+    table = pa.table(columns, schema=pa.schema(fields))  # no other metadata
     buffer = pa.BufferOutputStream()
     pq.write_table(table, buffer, compression="none", use_dictionary=False, write_statistics=False)
     return bytes(buffer.getvalue())

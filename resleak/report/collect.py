@@ -79,7 +79,7 @@ def _packed(folders: list[Path]) -> dict[str, Any]:
         told = [*_host(folders), *_inside(len(folders), len(left_out))]
     except (ResleakError, OSError):  # the notebook may have removed what it loaded
         return {"archive": "", "told": [("Data", "the captures were gone")], "replaced": {}}
-    return {"archive": archive, "told": told, "replaced": dict(redactor.found)}
+    return {"archive": archive, "told": told, "replaced": dict(redactor.counts)}
 
 
 def _inside(captures: int, left_out: int) -> list[tuple[str, str]]:

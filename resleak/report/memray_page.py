@@ -48,8 +48,8 @@ def write(recording: Recording, out: Path | str, *, top: int = 10) -> Path:
         "style": (_TEMPLATES / "report" / "style.css").read_text(encoding="utf-8"),
         "summary": escape(redactor.text(recording.summary)),
         "size": escape(_size(recording)),
-        "warnings": redactor.text(_warnings(recording.warnings)),
-        "sites": redactor.text(_sites(recording, top)),
+        "warnings": redactor.html(_warnings(recording.warnings)),
+        "sites": redactor.html(_sites(recording, top)),
         "flame": page.place(redactor.tree(recording.answer("drawing", ANSWERS["drawing"]))),
         "script": script,
     }

@@ -1,4 +1,4 @@
-"""Take out of what will be sent what only concerns this machine: paths, names, the environment."""
+"""Redact private data: paths, names, values of the environment, tokens and source lines."""
 
 from __future__ import annotations
 
@@ -9,24 +9,32 @@ import socket
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from html import escape
+from collections.abc import Iterable, Iterator, Mapping
+from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
-#: Names that too many people and too much prose share to tell anything.
+from resleak.report import secrets
+
+#: Names of users and hosts that are too common to identify anyone.
 _COMMON = {"root", "user", "admin", "nobody", "localhost", "localhost.localdomain"}
-_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|PRIVATE|COOKIE|DSN|AUTH", re.IGNORECASE)
-#: Set by the shell, the locale or a test; or by us.
+_SECRET = re.compile(
+    r"KEY|TOKEN|SECRET|PASS|_PWD|CREDENTIAL|PRIVATE|COOKIE|DSN|AUTH", re.IGNORECASE
+)
+#: Settings that a variable named like a secret may have.
+_SETTINGS = {"true", "false", "none", "null", "auto", "default", "enabled", "disabled", "basic"}
+#: Variables of the shell, the locale or a test; and ours.
 _HARMLESS = re.compile(r"LANG|LC_|TERM|COLORTERM|PYTHON|PYTEST|RESLEAK|GLIBC_|MALLOC_|PLOTLY|_$")
-#: Words and relative paths in lower case say nothing about a machine; versions and flags are short.
+#: Lower-case words and relative paths identify no machine; versions and flags are short.
 _PLAIN = re.compile(r"[a-z_./ ]*|.{0,7}", re.DOTALL)
+#: Values of at least so many characters are also replaced within words.
+_LONG = 6
 _NOT_PRIVATE = {"dev", "proc", "sys"}
 _USUAL_ROOTS = {"home", "Users", "root", "tmp", "var", "usr", "opt", "etc", "mnt", "srv", "private"}
-#: What may follow inside a path, up to a quote, a bracket or the end of a word.
+#: The rest of a path, up to a quote, a bracket or the end of a word.
 _REST = r"""(?:[/\\]+[^\s'"<>|:;,()\[\]{}`*?\\/]+)*[/\\]?"""
-#: Base64 numbers and pictures hold no text; cutting into them would break them.
-_BINARY = {"bdata", "image/png", "image/jpeg", "archive"}
+#: Values that are base64 without text; a replacement would break them.
+_BINARY = {"bdata", "image/png", "image/jpeg"}
 
 #: A frame of a traceback, plain or in HTML, with the line of source below it and its markers.
 _QUOTED = re.compile(
@@ -34,33 +42,21 @@ _QUOTED = re.compile(
     r"""(?!File )\S[^\n]*(?:\n[ \t]+[~^]+[ \t]*$)?""",
     re.MULTILINE,
 )
-#: What would reorder the text around it, or cannot be seen; colours of terminals stay.
+#: Characters that reorder text or cannot be seen; ESC stays, for colours of terminals.
 _CONTROLS = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )
+_TAG = re.compile(r"""(<(?:[^<>"']|"[^"]*"|'[^']*')*>)""")
+_ATTRIBUTE = re.compile(r"""(?<==)"([^"]*)\"""")
 
-Rule = tuple[str, re.Pattern[str], Callable[[re.Match[str]], str]]
+Rule = tuple[str, re.Pattern[str], str]
 
 
 class Redactor:
-    """Replaces what must not leave this machine, and counts what it replaced.
+    """Replaces private data in text, and counts the replacements by kind in `counts`.
 
-    Parameters
-    ----------
-    homes : iterable of str
-        Folders whose paths are private whatever their names are.
-    user, host : str
-        Names replaced as whole words; empty for none.
-    environment : mapping of str to str
-        Whose values are replaced, unless they are plain words.
-    source : bool
-        Keep the source lines that tracebacks quote.
-
-    Attributes
-    ----------
-    found : Counter
-        Replacements made by kind: ``path``, ``user name``, ``host name``, ``environment value``,
-        ``source line``, ``control character``.
+    `homes` are folders whose paths are private, `user` and `host` names; `environment` has values
+    that are replaced unless they are plain words. With `source`, source lines in tracebacks stay.
     """
 
     def __init__(
@@ -72,44 +68,69 @@ class Redactor:
         *,
         source: bool = False,
     ) -> None:
-        self.found: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
         names = [("user name", user, "[user]"), ("host name", host, "[host]")]
-        self._rules: list[Rule] = [
-            *([] if source else [("source line", _QUOTED, _unquoted)]),
-            *_environment_rules(environment),
-            *_path_rules(homes),
-            *(_word_rule(kind, name, to) for kind, name, to in names if _telling(name)),
-            ("control character", _CONTROLS, _visible),
+        self._lines: list[Rule] = [] if source else [("source line", _QUOTED, r"\1\2[source line]")]
+        self._environment = [*_environment_rules(environment)]
+        self._names = [
+            (kind, re.compile(rf"(?<!\w){re.escape(name)}(?!\w)"), to)
+            for kind, name, to in names
+            if len(name) >= 2 and name.lower() not in _COMMON
         ]
+        self._paths = [*_path_patterns(homes)]
 
     @classmethod
     def here(cls, *, source: bool = False) -> Redactor:
-        """Return one that knows this machine, this user and this process's environment."""
+        """Return a redactor for this machine, this user and this process's environment."""
         homes = [Path.home(), Path.cwd(), Path(sys.prefix), Path(tempfile.gettempdir())]
         return cls(map(str, homes), _user(), socket.gethostname(), os.environ, source=source)
 
     def text(self, text: str) -> str:
-        """Return the text with everything private replaced."""
-        for kind, pattern, replace in self._rules:
-            text, count = pattern.subn(replace, text)
-            self.found[kind] += count
+        """Return text with everything private replaced."""
+        tokens = secrets.rules() if len(text) >= secrets.MIN_LENGTH else ()
+        for kind, pattern, replacement in (*self._lines, *self._environment, *tokens):
+            text, count = pattern.subn(replacement, text)
+            self.counts[kind] += count
+        for pattern in self._paths:
+            text, count = pattern.subn(_short, text)
+            self.counts["path"] += count
+        for kind, pattern, replacement in self._names:
+            text, count = pattern.subn(replacement, text)
+            self.counts[kind] += count
+        text, count = _CONTROLS.subn(lambda match: f"⟨U+{ord(match[0]):04X}⟩", text)
+        self.counts["control character"] += count
         return text
 
+    def html(self, html: str) -> str:
+        """Return sanitized HTML with its text and its attributes redacted, but not its markup."""
+        parts = _TAG.split(html)
+        parts[::2] = [escape(self.text(unescape(part)), quote=False) for part in parts[::2]]
+        parts[1::2] = [_ATTRIBUTE.sub(self._attribute, part) for part in parts[1::2]]
+        return "".join(parts)
+
+    def _attribute(self, match: re.Match[str]) -> str:
+        value = match[1]
+        return match[0] if value.startswith("data:") else f'"{escape(self.text(unescape(value)))}"'
+
     def tree(self, value: Any) -> Any:
-        """Return nested lists and dicts with every string in them replaced."""
+        """Return nested lists and dicts with every string in them redacted."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, list):
             return [self.tree(item) for item in value]
         if isinstance(value, dict):
-            pairs = ((k, v if k in _BINARY else self.tree(v)) for k, v in value.items())
-            return type(value)((self.text(str(k)), v) for k, v in pairs)
+            return type(value)((self.text(str(k)), self._item(k, v)) for k, v in value.items())
         return value
 
+    def _item(self, key: Any, value: Any) -> Any:
+        if key in _BINARY:
+            return value
+        return self.html(value) if key == "text/html" else self.tree(value)
+
     def summary(self) -> str:
-        """Return what was replaced, in words."""
-        told = [f"{n} {kind}{'s' if n != 1 else ''}" for kind, n in self.found.items() if n]
-        return ", ".join(told) or "nothing"
+        """Return the number of replacements of each kind, in words."""
+        parts = [f"{n} {kind}{'s' if n != 1 else ''}" for kind, n in self.counts.items() if n]
+        return ", ".join(parts) or "nothing"
 
 
 def _user() -> str:
@@ -119,70 +140,45 @@ def _user() -> str:
         return ""
 
 
-def _telling(name: str) -> bool:
-    return len(name) >= 2 and name.lower() not in _COMMON
-
-
-def _word_rule(kind: str, word: str, to: str) -> Rule:
-    return kind, re.compile(rf"(?<!\w){re.escape(word)}(?!\w)"), _always(to)
-
-
-def _always(to: str) -> Callable[[re.Match[str]], str]:
-    return lambda _: to
-
-
-def _environment_rules(environment: Mapping[str, str]) -> list[Rule]:
-    """Return a rule for each value worth hiding, longest first: one may contain another."""
-    hidden = {value: name for name, value in environment.items() if _is_private(name, value)}
-    rules: list[Rule] = []
-    for value in sorted(hidden, key=len, reverse=True):
-        forms = sorted({value, escape(value)}, key=len, reverse=True)
-        pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, forms))})(?!\w)")
-        rules.append(("environment value", pattern, _always(f"[env {hidden[value]}]")))
-    return rules
+def _environment_rules(environment: Mapping[str, str]) -> Iterator[Rule]:
+    """Yield a rule for each private value, longest first: one may contain another."""
+    names = {value: name for name, value in environment.items() if _is_private(name, value)}
+    for value in sorted(names, key=len, reverse=True):
+        forms = sorted({value, escape(value), repr(value)[1:-1]}, key=len, reverse=True)
+        pattern = "|".join(map(re.escape, forms))
+        if len(value) < _LONG:
+            pattern = rf"(?<!\w)(?:{pattern})(?!\w)"
+        replacement = f"[env {names[value]}]".replace("\\", r"\\")
+        yield "environment value", re.compile(pattern), replacement
 
 
 def _is_private(name: str, value: str) -> bool:
     if _SECRET.search(name):
-        return len(value) >= 4
+        return len(value) >= 4 and value.lower() not in _SETTINGS
     if os.sep in value[:1] or _HARMLESS.match(name):  # paths have a rule of their own
         return False
     return not _PLAIN.fullmatch(value)
 
 
-def _path_rules(homes: Iterable[str]) -> list[Rule]:
-    before = r"(?<![\w.~>/-])(?:file://)?"
-    known = sorted({home.rstrip("/\\") for home in homes}, key=len, reverse=True)
-    prefixes = "|".join(re.escape(home) for home in known if len(home) > 1)
-    roots = "|".join(map(re.escape, sorted(_roots(), key=len, reverse=True)))
-    under = rf"{before}(?:{prefixes})(?![\w-]){_REST}"
-    return [
-        *([("path", re.compile(under), _short)] if prefixes else []),
-        ("path", re.compile(rf"{before}/(?:{roots})(?![\w-]){_REST}"), _short),
-        ("path", re.compile(r"(?<!\w)[A-Za-z]:\\+[^\s'\"<>|*?]+"), _short),
-    ]
-
-
-def _roots() -> set[str]:
+def _path_patterns(homes: Iterable[str]) -> Iterator[re.Pattern[str]]:
+    before = r"(?<!<site-packages>)(?<!<stdlib>)(?<![\w.~</-])(?:file://)?"
+    prefixes = sorted({home.rstrip("/\\") for home in homes}, key=len, reverse=True)
+    private = "|".join(re.escape(prefix) for prefix in prefixes if len(prefix) > 1)
+    if private:
+        yield re.compile(rf"{before}(?:{private})(?![\w-]){_REST}")
     try:
-        here = {entry.name for entry in Path("/").iterdir() if entry.is_dir()}
+        present = {entry.name for entry in Path("/").iterdir() if entry.is_dir()}
     except OSError:
-        here = set()
-    return (here | _USUAL_ROOTS) - _NOT_PRIVATE
+        present = set()
+    roots = sorted((present | _USUAL_ROOTS) - _NOT_PRIVATE, key=len, reverse=True)
+    yield re.compile(rf"{before}/(?:{'|'.join(map(re.escape, roots))})(?![\w-]){_REST}")
+    yield re.compile(r"(?<!\w)[A-Za-z]:\\+[^\s'\"<>|*?]+")
 
 
-def _short(found: re.Match[str]) -> str:
-    """Return what stands for a path: only the name of a file, never of a folder, is kept."""
-    path = found.group(0)
+def _short(match: re.Match[str]) -> str:
+    """Return a placeholder for a path; only the name of a file, never of a folder, is kept."""
+    path = match[0]
     stem = path.rstrip(".")
     name = re.split(r"[/\\]+", stem)[-1]
-    kept = f"/{name}" if re.fullmatch(r"[\w-]+\.(?:py|ipynb|json|parquet|html)", name) else ""
-    return f"[path]{kept}{path[len(stem) :]}"
-
-
-def _unquoted(found: re.Match[str]) -> str:
-    return f"{found[1]}{found[2]}[source line]"
-
-
-def _visible(found: re.Match[str]) -> str:
-    return f"⟨U+{ord(found[0]):04X}⟩"
+    file = f"/{name}" if re.fullmatch(r"[\w-]+\.(?:py|ipynb|json|parquet|html)", name) else ""
+    return f"[path]{file}{path[len(stem) :]}"

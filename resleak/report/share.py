@@ -159,11 +159,15 @@ def _page(
     title: str,
     links: Mapping[str, str] | None,
 ) -> Any:
-    from resleak.report import html_page
+    from resleak.report import html_page, sanitize
 
+    for cell in book.cells:
+        for data in (output.get("data", {}) for output in cell.get("outputs", [])):
+            if "text/html" in data:  # sanitized first: only then can text be told from markup
+                data["text/html"] = sanitize.clean(data["text/html"], links)
     clean = redactor.tree(book)
     told = [(name, redactor.text(value)) for name, value in made + held.told]
-    redactor.found.update(held.replaced)
+    redactor.counts.update(held.replaced)
     told.append(("Replaced before writing", redactor.summary()))
     findings = [Finding(**redactor.tree(one.to_dict())) for one in held.findings]
     return html_page.Page(

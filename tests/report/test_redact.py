@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from resleak.report.redact import Redactor
 
 ENVIRONMENT = {
     "API_TOKEN": "abcd",
+    "MYSQL_PWD": "correcthorse",
+    "BYPASS": "true",
     "AGENT": "build-agent-17",
     "MODE": "production",
     "NAME": "arc/auth_cache",
@@ -33,6 +37,10 @@ def redactor() -> Redactor:
         ("alice@buildbox", "[user]@[host]"),
         ("key abcd, agent build-agent-17", "key [env API_TOKEN], agent [env AGENT]"),
         ("p&amp;ss&lt;word&gt; and p&ss<word>", "[env DB_PASSWORD] and [env DB_PASSWORD]"),
+        ("xcorrecthorse_1 correcthorse", "x[env MYSQL_PWD]_1 [env MYSQL_PWD]"),
+        ("xbuild-agent-17y", "x[env AGENT]y"),
+        ("<td>/root/.ssh/id_rsa</td>", "<td>[path]</td>"),
+        ("a=1,/etc/shadow", "a=1,[path]"),
     ],
 )
 def test_what_is_private_is_replaced(redactor, text, redacted):
@@ -48,7 +56,7 @@ def test_what_is_private_is_replaced(redactor, text, redacted):
         "<site-packages>/httpx/_client.py",
         "https://example.org/home/page",
         "/proc/self/fd and /dev/null",
-        "production, malice, buildboxes, arc/auth_cache, en_US.UTF-8",
+        "production, true, abcde, malice, buildboxes, arc/auth_cache, en_US.UTF-8",
         "1/usr/2, and/or, 3 / 4",
     ],
 )
@@ -97,10 +105,10 @@ def test_source_lines_of_tracebacks_are_kept_only_if_asked(redactor):
     """The line that a traceback quotes goes, with its markers; place and error stay."""
     told = redactor.text(TRACEBACK)
     assert "hunter2" not in told
-    assert told.count("[source line]") == redactor.found["source line"] == 1
+    assert told.count("[source line]") == redactor.counts["source line"] == 1
     assert 'File "mine.py", line 9, in connect\nValueError: no' in told
     keeping = Redactor([], "", "", {}, source=True)
-    assert keeping.text(TRACEBACK) == TRACEBACK
+    assert keeping.text(TRACEBACK) == TRACEBACK.replace('"hunter2"', "[secret]")
 
 
 def test_controls_are_named_and_colours_kept(redactor):
@@ -108,3 +116,69 @@ def test_controls_are_named_and_colours_kept(redactor):
     assert redactor.text("a\u202eb\x07\u2066c") == "a⟨U+202E⟩b⟨U+0007⟩⟨U+2066⟩c"
     assert redactor.summary() == "3 control characters"
     assert redactor.text("\x1b[31mred\x1b[0m\n\té") == "\x1b[31mred\x1b[0m\n\té"
+
+
+HTML = (
+    '<table class="dataframe"><tr><td>/root/.ssh/id_rsa</td><td title="/etc/x &amp; alice">alice'
+    "</td><td>p&amp;ss&lt;word&gt; &lt;/tmp/y&gt;</td></tr></table>"
+)
+
+
+def test_html_is_redacted_as_text(redactor):
+    """Text and attributes of HTML are redacted as a reader sees them, and its markup stays."""
+    assert redactor.html(HTML) == (
+        '<table class="dataframe"><tr><td>[path]</td><td title="[path] &amp; [user]">[user]'
+        "</td><td>[env DB_PASSWORD] &lt;/tmp/y&gt;</td></tr></table>"
+    )
+    clash = Redactor([], "table", "dataframe", {"X_TOKEN": "class"})
+    assert clash.html(HTML).startswith('<table class="[host]"><tr><td>')
+
+
+KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\nq83v\n-----END RSA PRIVATE KEY-----"
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P"
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("ghp_" + "a1B2" * 9 + " x", "[GitHub Token] x"),
+        (f"bearer {JWT}.", "bearer [JSON Web Token]."),
+        ("id AKIAIOSFODNN7EXAMPLE in", "id [AWS Access Key] in"),
+        ("postgres://me:hunter2!$@db.example/x", "postgres://me:[password]@db.example/x"),
+        ("https://x.example/?token=abc&n=1", "https://x.example/?token=[secret]&n=1"),
+        ("host=db password=hunter2 port=1", "host=db password=[secret] port=1"),
+        ("connect(password='hunter 2')", "connect(password=[secret])"),
+        ("npm_" + "a1B2" * 9, "[npm token]"),
+        ("xoxb-123-456-abc", "[Slack Token]"),
+        (f"a\n{KEY}\nb", "a\n[private key]\nb"),
+        (KEY[:60], "[private key]"),
+    ],
+)
+def test_well_known_tokens_are_found(redactor, text, redacted):
+    """Tokens, keys and passwords of known forms are replaced wherever they come from."""
+    assert redactor.text(text) == redacted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "key=lambda row: row.name, password=None, token=False",
+        "https://example.org/a:b@c",
+        "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "resleak/scenarios/arc/auth_cache.py:8 in serve, 12.5 KiB per step",
+    ],
+)
+def test_what_only_looks_like_a_token_is_kept(redactor, text):
+    """Digests, addresses, places in code and settings are left as they are."""
+    assert redactor.text(text) == text
+
+
+@pytest.mark.parametrize("part", ["eyJ", "sk-", "xoxb-1-", "://", "//", "AKIA", "-----BEGIN "])
+def test_a_hostile_text_takes_linear_time(redactor, part):
+    """Doubling a text made for backtracking does not quadruple the time."""
+    times = []
+    for size in (40_000, 160_000):
+        begin = time.process_time()
+        redactor.text(part * (size // len(part)))
+        times.append(time.process_time() - begin)
+    assert times[1] < 10 * times[0]

@@ -1,0 +1,56 @@
+"""No private text is left in the captures of a report, and these load completely."""
+
+from __future__ import annotations
+
+import base64
+import json
+import lzma
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from resleak.captures import load, report_archive, storage
+from resleak.report.redact import Redactor
+
+PRIVATE = "correcthorse"
+GAUGE = f"{PRIVATE}_items"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a capture whose names, units and cells all hold a private value."""
+    folder = tmp_path / "c" / PRIVATE / "v" / "gauges-01"
+    stored = next((Path(__file__).parents[2] / "data/captures/control").rglob("gauges-01"))
+    manifest = json.loads((stored / "manifest.json").read_text())
+    scenario = manifest["scenario"]
+    own = {"name": GAUGE, "unit": f"{PRIVATE}s", "kind": "count", "family": "own"}
+    template = scenario["own_gauges"][0] if scenario["own_gauges"] else {}
+    scenario |= {"name": PRIVATE, "own_gauges": [template | own], "gauges": [GAUGE]}
+    scenario["variants"] = {PRIVATE: {"what": PRIVATE, "expect": {GAUGE: "leak"}}}
+    manifest |= {"variant": PRIVATE, "scenario": scenario}
+    folder.mkdir(parents=True)
+    storage.write_json(folder / "manifest.json", manifest)
+    trace = storage.read_frame(stored / "trace.parquet")
+    columns = {str(name): trace[name].to_numpy() for name in trace.columns}
+    columns[GAUGE] = np.arange(len(trace), dtype=float)
+    columns[PRIVATE] = np.array([PRIVATE] * len(trace), dtype=object)
+    storage.write_table(folder / "trace.parquet", columns, {GAUGE: f"{PRIVATE}s"})
+    return folder
+
+
+def test_names_units_and_cells_are_redacted_and_still_fit(folder, tmp_path):
+    """A private value is in no byte of the archive, and its gauge is judged under a new name."""
+    redactor = Redactor([], "", "", {"MYSQL_PWD": PRIVATE})
+    text, left_out = report_archive.pack([folder], redactor.text)
+    assert not left_out
+    assert PRIVATE.encode() not in lzma.decompress(base64.b64decode(text))
+    report = tmp_path / "report.html"
+    report.write_text(f"<html>{report_archive.script(text)}</html>")
+    (capture,) = load.load(report)
+    (gauge,) = capture.manifest["scenario"]["own_gauges"]
+    assert gauge["name"] in capture.trace.columns
+    assert capture.manifest["scenario"]["gauges"] == [gauge["name"]]
+    assert capture.trace.attrs["units"][gauge["name"]] == gauge["unit"] == "[env MYSQL_PWD]s"
+    assert capture.variant in capture.manifest["scenario"]["variants"]
+    assert redactor.counts["environment value"] > 3
