@@ -1,10 +1,13 @@
-"""What a notebook holds at its end: the captures and judgements that its report takes along."""
+"""Collect captures and verdicts from the variables of an executed notebook.
+
+In a kernel this module is an IPython extension (``--ext=resleak.report.collect``): it displays its
+`Contents` as JSON when the cell `END` has run.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,105 +18,90 @@ from resleak.errors import ResleakError
 from resleak.report.redact import Redactor
 from resleak.report.summary import Finding, finding
 
-#: What the output of `CELL` is called.
+#: MIME type of the output with the contents.
 MIME = "application/vnd.resleak.report.collect+json"
-#: Run in the notebook's kernel after its last cell.
-CELL = "from resleak.report import collect as _collect; _collect.show(globals())"
+#: A cell after the last one of a notebook; it does nothing.
+END = "# end of the notebook"
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a report takes along besides what its notebook shows.
+    """What a report has besides the cells: verdicts, captures, and facts for the footer."""
 
-    Attributes
-    ----------
-    findings : list of Finding
-        One for each judgement that has a name in the notebook.
-    archive : str
-        The captures that have one, as `resleak.captures.report_archive.pack` packs them.
-    told : list of (str, str)
-        For the footer: what the captures were measured on, and what of them is inside.
-    replaced : Counter
-        What was taken out of the captures, by kind.
-    """
-
+    #: One per verdict with a name in the notebook.
     findings: list[Finding] = field(default_factory=list)
+    #: Captures with a name in the notebook, packed by `report_archive.pack`.
     archive: str = ""
-    told: list[tuple[str, str]] = field(default_factory=list)
-    replaced: Counter[str] = field(default_factory=Counter)
+    #: For the footer: on what the captures were measured, and how many are inside.
+    facts: list[tuple[str, str]] = field(default_factory=list)
+    #: Number of replacements in the captures, by kind.
+    replaced: dict[str, int] = field(default_factory=dict)
 
 
-def show(namespace: Mapping[str, Any]) -> None:
-    """Put out what a notebook holds, for `of` to read."""
-    from IPython.display import display
+def load_ipython_extension(shell: Any) -> None:
+    """Display the contents of a notebook after its cell `END`."""
 
-    display({MIME: gather(namespace)}, raw=True)  # type: ignore[no-untyped-call]
+    def show(result: Any) -> None:
+        if result.info.raw_cell == END:
+            from IPython.display import display
+
+            contents = asdict(gather(shell.user_ns))
+            display({MIME: contents}, raw=True)  # type: ignore[no-untyped-call]
+
+    shell.events.register("post_run_cell", show)
 
 
-def gather(namespace: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the captures and judgements that have a name, as plain values.
+def displayed(outputs: Iterable[Any]) -> Contents:
+    """Return the contents that the extension displayed; empty if it did not."""
+    for output in outputs:
+        if contents := output.get("data", {}).get(MIME):
+            findings = [Finding(**one) for one in contents["findings"]]
+            facts = [(str(name), str(value)) for name, value in contents["facts"]]
+            return Contents(findings, contents["archive"], facts, contents["replaced"])
+    return Contents()
 
-    Parameters
-    ----------
-    namespace : mapping of str to object
-        The notebook's variables.
-    """
+
+def gather(variables: Mapping[str, Any]) -> Contents:
+    """Return the captures and verdicts among a notebook's variables."""
     from resleak.analysis.verdicts import ScenarioVerdict
     from resleak.captures.frames import Capture, Captures
 
-    values = [value for name, value in namespace.items() if not name.startswith("_")]
-    judged = {id(value): value for value in values if isinstance(value, ScenarioVerdict)}
+    values = [value for name, value in variables.items() if not name.startswith("_")]
+    verdicts = {id(value): value for value in values if isinstance(value, ScenarioVerdict)}
     groups = [value for value in values if isinstance(value, Captures)]
-    singles = [value for value in values if isinstance(value, Capture)]
-    folders = dict.fromkeys(c.path.resolve() for group in (*groups, singles) for c in group)
-    return {
-        "findings": [finding(one).to_dict() for one in judged.values()],
-        **_packed(list(folders)),
-    }
-
-
-def _packed(folders: list[Path]) -> dict[str, Any]:
+    groups.append(Captures(value for value in values if isinstance(value, Capture)))
+    folders = list(dict.fromkeys(c.path.resolve() for group in groups for c in group))
+    findings = [finding(verdict) for verdict in verdicts.values()]
     redactor = Redactor.here()
     try:
         archive, left_out = report_archive.pack(folders, redactor.text)
-        told = [*_host(folders), *_inside(len(folders), len(left_out))]
+        facts = [*_hosts(folders), *_inside(len(folders), len(left_out))]
     except (ResleakError, OSError):  # the notebook may have removed what it loaded
-        return {"archive": "", "told": [("Data", "the captures were gone")], "replaced": {}}
-    return {"archive": archive, "told": told, "replaced": dict(redactor.counts)}
+        return Contents(findings, facts=[("Data", "the captures were gone")])
+    return Contents(findings, archive, facts, dict(redactor.counts))
 
 
 def _inside(captures: int, left_out: int) -> list[tuple[str, str]]:
     if not captures:
         return []
-    told = f"{captures - left_out} captures, for resleak.load with the name of this file"
-    more = f"; {left_out} had no room" if left_out else ""
-    return [("Data inside", told + more)]
+    message = f"{captures - left_out} captures, for resleak.load with the name of this file"
+    return [("Data inside", message + (f"; {left_out} had no room" if left_out else ""))]
 
 
-def _host(folders: Iterable[Path]) -> list[tuple[str, str]]:
-    """Return what captures were measured on, where it may make a difference."""
+def _hosts(folders: Iterable[Path]) -> list[tuple[str, str]]:
+    """Return when, and on which machines, captures were measured."""
     manifests = [storage.read_manifest(folder) for folder in folders]
-    hosts = dict.fromkeys(_machine(told) for told in manifests)
-    days = sorted({told.started[:10] for told in manifests} - {""})
-    told = [("Measured on", "; ".join(hosts))] if hosts else []
-    return told + ([("Measured", " to ".join(dict.fromkeys((days[0], days[-1]))))] if days else [])
+    hosts = dict.fromkeys(_host(manifest) for manifest in manifests)
+    days = sorted({manifest.started[:10] for manifest in manifests} - {""})
+    facts = [("Measured on", "; ".join(hosts))] if hosts else []
+    return facts + ([("Measured", " to ".join(dict.fromkeys((days[0], days[-1]))))] if days else [])
 
 
-def _machine(manifest: Manifest) -> str:
-    host, python = manifest.host, manifest.versions
+def _host(manifest: Manifest) -> str:
+    host, versions = manifest.host, manifest.versions
     memory = formatting.amount(float(host.get("memory_bytes") or 0), "B")
     system = f"{host.get('system', '')} {str(host.get('release', '')).partition('-')[0]}"
-    parts = (system, host.get("machine"), f"{host.get('cpus')} CPUs", memory, host.get("libc"))
-    made = f"{python.implementation} {python.python}"
-    return ", ".join(str(part) for part in (*parts, made) if part)
-
-
-def of(outputs: Iterable[Any]) -> Contents:
-    """Return what `CELL` put out; nothing, where it was not run."""
-    for output in outputs:
-        told = output.get("data", {}).get(MIME)
-        if told:
-            findings = [Finding(**one) for one in told["findings"]]
-            facts = [(str(name), str(value)) for name, value in told["told"]]
-            return Contents(findings, told["archive"], facts, Counter(told["replaced"]))
-    return Contents()
+    python = f"{versions.implementation} {versions.python}"
+    cpus = f"{host.get('cpus')} CPUs"
+    parts = (system, host.get("machine"), cpus, memory, host.get("libc"), python)
+    return ", ".join(str(part) for part in parts if part)

@@ -1,62 +1,83 @@
-"""Execute a notebook in a fresh kernel that leaves nothing behind, whatever happens."""
+"""Execute notebooks: in a fresh kernel that leaves nothing behind, or in this process."""
 
 from __future__ import annotations
 
+import ast
 import asyncio
+import json
 import os
 import re
 import signal
 from collections.abc import Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import chdir, suppress
 from pathlib import Path
 from typing import Any
 
 from resleak.captures.locks import temporary_folder
 from resleak.errors import ShareError
+from resleak.report import collect
 
-#: A socket's path may have about 107 characters; the connection file adds to the folder's.
-_LONGEST_SOCKET_FOLDER = 80
-#: How long an interrupted kernel may take to clean up.
+#: Longest folder of a socket: its path may have about 107 characters, of which a name takes some.
+_MAX_SOCKET_FOLDER = 80
+#: Seconds that an interrupted kernel may take to clean up.
 _GRACE_S = 10.0
-#: How a traceback points at the line of the cell.
+#: The line of a cell that a traceback points at.
 _ARROW = re.compile(r"^-+> *\d+ (.*)$", re.MULTILINE)
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")
 
 
-def run(book: Any, folder: Path, timeout_s: float | None = None, last: str = "") -> list[Any]:
-    """Execute a notebook in place, in a fresh kernel of this interpreter.
-
-    Parameters
-    ----------
-    book : NotebookNode
-        Its cells get their outputs.
-    folder : Path
-        The working folder of the cells.
-    timeout_s : float, optional
-        The longest a cell may take.
-    last : str
-        Code to run after all cells, which does not become one of them.
-
-    Returns
-    -------
-    list of NotebookNode
-        The outputs of `last`.
+def run(book: Any, folder: Path, timeout_s: float | None = None) -> collect.Contents:
+    """Execute a notebook's cells in place, in a fresh kernel whose working folder is `folder`.
 
     Raises
     ------
     ShareError
-        If a cell fails, takes too long or takes the kernel down.
+        If a cell fails, takes longer than `timeout_s` or takes the kernel down.
     """
     import nbformat
 
-    asked = nbformat.v4.new_code_cell(last)  # type: ignore[no-untyped-call]
-    book.cells.append(asked)
+    end = nbformat.v4.new_code_cell(collect.END)  # type: ignore[no-untyped-call]
+    book.cells.append(end)
     try:
         _execute(book, folder, timeout_s)
     finally:
         book.cells.pop()
-    return list(asked.outputs)
+    return collect.displayed(end.outputs)
+
+
+def run_here(book: Any, folder: Path) -> collect.Contents:
+    """Execute the cells of a notebook that comes with the package, in this process."""
+    import nbformat
+
+    variables: dict[str, Any] = {"__name__": "__main__"}
+    for cell in (cell for cell in book.cells if cell.cell_type == "code"):
+        values: list[Any] = []
+        variables["display"] = lambda *shown, into=values: into.extend(shown)
+        tree = ast.parse(cell.source)
+        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+        with chdir(folder):
+            exec(compile(tree, "<notebook>", "exec"), variables)
+            if isinstance(last, ast.Expr):
+                code = compile(ast.Expression(last.value), "<notebook>", "eval")
+                values.append(eval(code, variables))
+        cell.outputs = [
+            nbformat.v4.new_output("display_data", bundle(value))  # type: ignore[no-untyped-call]
+            for value in values
+            if value is not None
+        ]
+    return collect.gather(variables)
+
+
+def bundle(value: Any) -> dict[str, Any]:
+    """Return a value as a notebook shows it, by MIME type."""
+    if hasattr(value, "to_plotly_json"):
+        return {"application/vnd.plotly.v1+json": json.loads(value.to_json())}
+    if hasattr(value, "_repr_mimebundle_"):
+        return {"text/plain": type(value).__name__, **value._repr_mimebundle_()}
+    names = {"text/html": "_repr_html_", "text/markdown": "_repr_markdown_"}
+    shown = {kind: getattr(value, name)() for kind, name in names.items() if hasattr(value, name)}
+    return {**shown, "text/plain": repr(value)}
 
 
 def _execute(book: Any, folder: Path, timeout_s: float | None) -> None:
@@ -70,27 +91,29 @@ def _execute(book: Any, folder: Path, timeout_s: float | None) -> None:
             book,
             km=kernel,
             timeout=timeout_s,
+            extra_arguments=[f"--ext={collect.__name__}"],
             on_cell_execute=lambda cell, cell_index: begun.append(cell_index),
         )
         client.owns_km = True  # so that it is shut down, whatever happens
         work = client.async_execute(cwd=str(folder), env=_environment(str(folder)))
         try:
-            _apart(work, kernel)
+            _run_apart(work, kernel)
         except CellExecutionError as error:
-            what = ": ".join(filter(None, (error.ename, first_line(error.evalue))))
+            message = ": ".join(filter(None, (error.ename, first_line(error.evalue))))
             line = _ARROW.search(_COLOUR.sub("", error.traceback))
-            where = _failing(book, begun, line[1].strip() if line else "")
-            raise ShareError(f"{where} failed: {what}") from None
+            where = _failing_cell(book, begun, line[1].strip() if line else "")
+            raise ShareError(f"{where} failed: {message}") from None
         except CellTimeoutError:
-            raise ShareError(f"{_failing(book, begun)} took longer than {timeout_s:g} s") from None
+            where = _failing_cell(book, begun)
+            raise ShareError(f"{where} took longer than {timeout_s:g} s") from None
         except DeadKernelError:
-            raise ShareError(f"the kernel died in {_failing(book, begun)}") from None
+            raise ShareError(f"the kernel died in {_failing_cell(book, begun)}") from None
         except OSError as error:
-            raise ShareError(f"no kernel could be started: {error.strerror or error}") from None
+            raise ShareError(f"cannot start a kernel: {error.strerror or error}") from None
 
 
-def _apart(work: Coroutine[Any, Any, Any], kernel: Any) -> None:
-    """Run in a thread with a loop of its own, so that an interrupt arrives here, and only here."""
+def _run_apart(work: Coroutine[Any, Any, Any], kernel: Any) -> None:
+    """Run in a thread with its own event loop, so that an interrupt arrives only here."""
     with ThreadPoolExecutor(1) as pool:
         done = pool.submit(asyncio.run, work)
         try:
@@ -101,12 +124,12 @@ def _apart(work: Coroutine[Any, Any, Any], kernel: Any) -> None:
 
 
 def _stop(kernel: Any, done: Future[None]) -> None:
-    """Ask the kernel to give up its cell, then to end; it is in a session of its own."""
-    for how in (signal.SIGINT, getattr(signal, "SIGKILL", signal.SIGTERM)):
+    """Interrupt the kernel's cell, then kill it; it is in a session of its own."""
+    for number in (signal.SIGINT, getattr(signal, "SIGKILL", signal.SIGTERM)):
         pid = getattr(kernel.provisioner, "pid", None)
         if pid is not None and not done.done():
             with suppress(OSError):
-                os.kill(pid, how)
+                os.kill(pid, number)
         wait([done], timeout=_GRACE_S)
 
 
@@ -114,37 +137,37 @@ def _kernel(place: Path) -> Any:
     from jupyter_client.kernelspec import KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
 
-    local = os.name == "posix" and len(str(place)) < _LONGEST_SOCKET_FOLDER
+    is_local = os.name == "posix" and len(str(place)) < _MAX_SOCKET_FOLDER
     return AsyncKernelManager(
         kernel_name="python3",
         # Without folders to look in it falls back on the interpreter that runs this.
         kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),
-        transport="ipc" if local else "tcp",
+        transport="ipc" if is_local else "tcp",
         connection_file=str(place / "kernel.json"),
     )
 
 
 def _environment(place: str) -> dict[str, str]:
-    """Return an environment for the kernel: this package's, and no settings of the user's own."""
+    """Return the kernel's environment, with this package and without the user's settings."""
     package = str(Path(__file__).resolve().parents[2])
-    found = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+    folders = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
     return {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join(found),
+        "PYTHONPATH": os.pathsep.join(folders),
         "IPYTHONDIR": place,
         "PLOTLY_RENDERER": "plotly_mimetype",
     }
 
 
-def _failing(book: Any, begun: list[int], line: str = "") -> str:
-    """Name the last cell that was begun, by its place among the code cells and a line of it."""
+def _failing_cell(book: Any, begun: list[int], line: str = "") -> str:
+    """Name the last cell that was begun: its number among the code cells and a line of it."""
     code = [index for index, cell in enumerate(book.cells) if cell.cell_type == "code"]
     last = begun[-1] if begun else code[0]
-    told = line or first_line(book.cells[last].source)
-    # The last cell is not of the notebook: see `run`.
-    return f"code cell {code.index(last) + 1} of {len(code) - 1} ({told})"
+    text = line or first_line(book.cells[last].source)
+    # The last cell is END, which is not part of the notebook.
+    return f"code cell {code.index(last) + 1} of {len(code) - 1} ({text})"
 
 
-def first_line(told: object) -> str:
-    """Return the first line of what was told, cut to what fits in a message."""
-    return next(iter(str(told).strip().splitlines()), "")[:200]
+def first_line(text: object) -> str:
+    """Return the first line of a text, cut to fit in a message."""
+    return next(iter(str(text).strip().splitlines()), "")[:200]

@@ -23,7 +23,7 @@ _PLOTLY = "application/vnd.plotly.v1+json"
 FLAME = "application/vnd.resleak.flame+json"
 _FOLDER = Path(__file__).parent / "templates" / "report"
 _LIGHT, _DARK = "default", "github-dark"
-_USUAL_HEIGHT = 450
+_USUAL_HEIGHT, _MAX_HEIGHT = 450, 20_000
 _LIBRARY = "plotly"
 
 
@@ -127,7 +127,7 @@ def _packed(plots: Sequence[Mapping[str, Any]]) -> list[tuple[str, bytes]]:
     if not plots:
         return []
     figures = f"[{','.join(map(figure_json, plots))}]"
-    kinds = {trace.get("type", "scatter") for plot in plots for trace in plot.get("data", [])}
+    kinds = {str(trace.get("type", "scatter")) for plot in plots for trace in plot["data"]}
     return [("figures", gzip.compress(figures.encode(), mtime=0)), (_LIBRARY, plotlyjs(kinds))]
 
 
@@ -171,7 +171,20 @@ def label(data: Mapping[str, Any]) -> str:
     """Return what a figure among outputs is called; empty for what is none."""
     if _PLOTLY in data:
         return _figure_label(data[_PLOTLY]).strip() or "figure"
-    return str(data[FLAME].get("title") or "flame graph") if FLAME in data else ""
+    return str(dict(data[FLAME]).get("title") or "flame graph") if FLAME in data else ""
+
+
+def drop_damaged_figure(data: dict[str, Any]) -> None:
+    """Remove a figure of anyone's notebook that is not a figure of plotly."""
+    figure = data.get(_PLOTLY)
+    is_drawable = (
+        isinstance(figure, dict)
+        and isinstance(figure.get("layout", {}), dict)
+        and isinstance(figure.get("data"), list)
+        and all(isinstance(trace, dict) for trace in figure["data"])
+    )
+    if not is_drawable and data.pop(_PLOTLY, None) is not None:
+        data.setdefault("text/plain", "damaged figure")
 
 
 def _figure_label(figure: Mapping[str, Any]) -> str:
@@ -181,7 +194,9 @@ def _figure_label(figure: Mapping[str, Any]) -> str:
 
 
 def _figure_height(figure: Mapping[str, Any]) -> int:
-    return int(figure.get("layout", {}).get("height") or _USUAL_HEIGHT)
+    height = figure.get("layout", {}).get("height")
+    is_number = isinstance(height, (int, float)) and 0 < height < _MAX_HEIGHT
+    return int(height) if is_number else _USUAL_HEIGHT
 
 
 def _base64_only(text: str) -> str:

@@ -1,8 +1,9 @@
-"""Turn a notebook into one HTML file to send: it opens offline and tells nothing private."""
+"""Export a notebook as one self-contained file, with private data redacted."""
 
 from __future__ import annotations
 
 import ast
+import json
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -11,14 +12,16 @@ from typing import Any
 
 from resleak import formatting
 from resleak.errors import ShareError
-from resleak.report import collect, page_parts
+from resleak.report import page_parts
 from resleak.report.collect import Contents
-from resleak.report.execute import first_line, run
+from resleak.report.execute import first_line, run, run_here
 from resleak.report.redact import Redactor
 from resleak.report.summary import Finding
 
-#: The tag of cells that need someone at a kernel, such as panels.
+#: Tag of cells that need a person at a kernel, such as panels.
 _LAB = "lab"
+#: Largest notebook that is read, in bytes, and deepest nesting of its JSON.
+_MAX_BYTES, _MAX_DEPTH = 32 << 20, 60
 
 
 def share(
@@ -35,10 +38,9 @@ def share(
 ) -> Path:
     """Execute a notebook and write it as one file, without cells tagged ``lab``.
 
-    A page has everything in it, also the captures that the notebook names, for `resleak.load`; a
-    policy in it forbids any other script and any request. Absolute paths, the names of the user
-    and of the host, values of environment variables and source lines are replaced, and the footer
-    says how many.
+    A page contains everything, including the captures that the notebook names, for
+    `resleak.load`; its policy forbids other scripts and all requests. Paths, names of the user and
+    host, values of environment variables, tokens and source lines are redacted and counted.
 
     Parameters
     ----------
@@ -48,68 +50,136 @@ def share(
         The file to write: a page (``.html``), a summary with pictures beside it (``.md``), or
         paper (``.pdf``). An earlier one is replaced only once the new one is complete.
     parameters : mapping of str to bool, int, float, str, None, list or dict, optional
-        Override what the cell tagged ``parameters`` assigns.
+        Override the values that the cell tagged ``parameters`` assigns.
     execute : bool
-        Run the cells in a fresh kernel; else show the outputs that are stored in the file.
+        Run the cells in a fresh kernel; else show the outputs stored in the file.
     timeout_s : float, optional
-        The longest a cell may take.
+        Time limit of a cell.
     title : str
-        Of the report; the notebook's own by default.
+        Title of the report; the notebook's own by default.
     again : str
         The command that makes the report again, if it was not made by ``resleak share``.
     links : mapping of str to str, optional
-        Where links to other files lead; without it they become text.
+        Addresses of links to other files; a link without one becomes text.
     source : bool
         Keep the source lines in tracebacks.
 
     Returns
     -------
     Path
-        Where the report is.
+        The report.
 
     Raises
     ------
     ShareError
-        If the notebook cannot be read, lacks a parameter, fails in a cell (which is named), or
-        the report cannot be written.
+        If the notebook cannot be read, lacks a parameter or fails in a cell, or the report cannot
+        be written.
     MissingPackageError
-        If what is wanted needs Chromium, and there is none.
+        If the format needs Chromium, and there is none.
     """
-    from resleak.report import writers
-
-    notebook, target, given = Path(notebook), Path(out), dict(parameters or {})
-    draw = writers.writer(target)
-    book = read(notebook)
-    book.cells = [cell for cell in book.cells if _LAB not in cell.metadata.get("tags", [])]
-    if given and not execute:
+    report = _Report(Path(notebook), Path(out), parameters or {}, title, again, source)
+    if parameters and not execute:
         raise ShareError("parameters need the notebook to be executed; leave out execute=False")
-    inject(book, given)
-    outputs = run(book, notebook.resolve().parent, timeout_s, collect.CELL) if execute else []
-    redactor = Redactor.here(source=source)
-    made = _provenance(notebook, target, book, title, again)
-    page = _page(book, collect.of(outputs), made, redactor, title, links)
-    draw(page)
-    return target
+    contents = run(report.book, report.folder, timeout_s) if execute else Contents()
+    return report.write(contents, links)
+
+
+def share_captures(
+    template: Path, out: Path, parameters: Mapping[str, Any], **options: Any
+) -> Path:
+    """Execute a notebook of the package in this process, and write it as `share` does."""
+    report = _Report(template, out, parameters, **options)
+    return report.write(run_here(report.book, report.folder))
+
+
+class _Report:
+    """A notebook on its way to a file."""
+
+    def __init__(
+        self,
+        notebook: Path,
+        target: Path,
+        parameters: Mapping[str, Any],
+        title: str = "",
+        again: str = "",
+        source: bool = False,
+    ) -> None:
+        from resleak.report import writers
+
+        self._draw = writers.writer(target)
+        self._notebook, self._target, self._title = notebook, target, title
+        self._again, self._source = again, source
+        self.folder, self.book = notebook.resolve().parent, read(notebook)
+        self.book.cells = [cell for cell in self.book.cells if _LAB not in _tags(cell)]
+        inject(self.book, parameters)
+
+    def write(self, contents: Contents, links: Mapping[str, str] | None = None) -> Path:
+        """Redact the notebook and its contents, and write both."""
+        from resleak.report import html_page, sanitize
+
+        redactor = Redactor.here(source=self._source)
+        facts = [*_provenance(self), *contents.facts]
+        for cell in self.book.cells:
+            for data in (output.get("data", {}) for output in cell.get("outputs", [])):
+                html_page.drop_damaged_figure(data)
+                if "text/html" in data:  # sanitized first: only then is text told from markup
+                    data["text/html"] = sanitize.clean(data["text/html"], links)
+        book = redactor.tree(self.book)
+        facts = [(name, redactor.text(value)) for name, value in facts]
+        findings = [Finding(**redactor.tree(one.to_dict())) for one in contents.findings]
+        title = redactor.text(self._title)
+        redactor.counts.update(contents.replaced)
+        facts.append(("Replaced before writing", redactor.summary()))
+        self._draw(html_page.Page(book, facts, title, findings, contents.archive, links))
+        return self._target
 
 
 def read(path: Path) -> Any:
-    """Read a notebook, upgraded to the current format.
+    """Read a notebook of anyone, upgraded to the current format.
 
     Raises
     ------
     ShareError
-        If there is none, or the file is none.
+        If it does not exist, is too large or is not a notebook.
     """
-    import nbformat  # takes longer than all that a written report needs
+    import nbformat
 
     try:
-        return nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+        if path.exists() and not path.is_file():
+            raise ShareError(f"{path} is not a file; name a notebook")
+        with path.open("rb") as file:
+            content = file.read(_MAX_BYTES + 1)
     except FileNotFoundError:
         raise ShareError(f"there is no notebook {path}") from None
-    except Exception as error:
+    except OSError as error:
+        raise ShareError(f"{path} cannot be read: {error.strerror}") from None
+    if len(content) > _MAX_BYTES:
+        limit = _MAX_BYTES >> 20
+        raise ShareError(f"{path} is larger than {limit} MiB; clear some outputs")
+    try:
+        _check_depth(json.loads(content))
+        book = nbformat.reader.reads(content.decode())  # type: ignore[no-untyped-call]
+        book = nbformat.convert(book, 4)  # type: ignore[no-untyped-call]
+        nbformat.validate(book)
+        return book
+    except Exception as error:  # nbformat raises anything on damaged notebooks
         raise ShareError(
             f"{path} is not a notebook that can be read: {first_line(error)}"
         ) from None
+
+
+def _check_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        inner = [one.values() if isinstance(one, dict) else one for one in level]
+        level = [item for items in inner for item in items if isinstance(item, (dict, list))]
+        if not level:
+            return
+    raise ValueError(f"it is nested more than {_MAX_DEPTH} levels deep")
+
+
+def _tags(cell: Any) -> list[str]:
+    return list(cell.metadata.get("tags", []))
 
 
 def inject(book: Any, parameters: Mapping[str, Any]) -> None:
@@ -118,98 +188,78 @@ def inject(book: Any, parameters: Mapping[str, Any]) -> None:
     Raises
     ------
     ShareError
-        If there is no such cell, it does not assign a name, or a value is no plain literal.
+        If there is no such cell, it does not assign a name, or a value is not a literal.
     """
     if not parameters:
         return
     import nbformat
 
-    tagged = [i for i, c in enumerate(book.cells) if "parameters" in c.metadata.get("tags", [])]
+    tagged = [i for i, cell in enumerate(book.cells) if "parameters" in _tags(cell)]
     if not tagged:
         raise ShareError("the notebook has no cell tagged 'parameters', so it takes none")
-    known = _assigned(book.cells[tagged[0]].source)
-    lines = [f"{name} = {_literal(name, value, known)}" for name, value in parameters.items()]
+    names = list(_assignments(book.cells[tagged[0]]))
+    lines = [f"{name} = {_literal(name, value, names)}" for name, value in parameters.items()]
     metadata = {"tags": ["injected-parameters"]}
     cell = nbformat.v4.new_code_cell("\n".join(lines), metadata=metadata)  # type: ignore[no-untyped-call]
     book.cells.insert(tagged[0] + 1, cell)
 
 
-def _assigned(source: str) -> list[str]:
-    targets = [t for node in ast.parse(source).body for t in getattr(node, "targets", [])]
-    return [target.id for target in targets if isinstance(target, ast.Name)]
-
-
-def _literal(name: str, value: Any, known: list[str]) -> str:
-    if name not in known:
-        raise ShareError(f"the notebook has no parameter {name!r}; it has: {', '.join(known)}")
-    written = repr(os.fspath(value) if isinstance(value, Path) else value)
+def _assignments(cell: Any) -> dict[str, ast.expr]:
+    """Return the names that a cell assigns, with the expressions assigned."""
     try:
-        ast.literal_eval(written)
+        body = ast.parse(cell.source).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise ShareError(f"the cell of parameters is not Python: {first_line(error)}") from None
+    return {
+        target.id: node.value
+        for node in body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+
+
+def _literal(name: str, value: Any, names: list[str]) -> str:
+    if name not in names:
+        raise ShareError(f"the notebook has no parameter {name!r}; it has: {', '.join(names)}")
+    text = repr(os.fspath(value) if isinstance(value, Path) else value)
+    try:
+        ast.literal_eval(text)
     except (ValueError, SyntaxError):
         kind = type(value).__name__
         raise ShareError(f"the parameter {name} must be a plain value, not a {kind}") from None
-    return written
+    return text
 
 
-def _page(
-    book: Any,
-    held: Contents,
-    made: list[tuple[str, str]],
-    redactor: Redactor,
-    title: str,
-    links: Mapping[str, str] | None,
-) -> Any:
-    from resleak.report import html_page, sanitize
-
-    for cell in book.cells:
-        for data in (output.get("data", {}) for output in cell.get("outputs", [])):
-            if "text/html" in data:  # sanitized first: only then can text be told from markup
-                data["text/html"] = sanitize.clean(data["text/html"], links)
-    clean = redactor.tree(book)
-    told = [(name, redactor.text(value)) for name, value in made + held.told]
-    redactor.counts.update(held.replaced)
-    told.append(("Replaced before writing", redactor.summary()))
-    findings = [Finding(**redactor.tree(one.to_dict())) for one in held.findings]
-    return html_page.Page(
-        clean, told, redactor.text(title), findings=findings, archive=held.archive, links=links
-    )
-
-
-def _provenance(
-    source: Path, target: Path, book: Any, title: str, again: str
-) -> list[tuple[str, str]]:
-    """Return what a reader needs to make the report again.
-
-    What has a title of its own is a scenario, and is found again by its name.
-    """
-    injected = [c for c in book.cells if "injected-parameters" in c.metadata.get("tags", [])]
-    given = _values(injected)
-    values = {**_values(c for c in book.cells if "parameters" in c.metadata.get("tags", []))}
-    values |= given
-    known = ("SCENARIO", "CAPTURES") if title else ()
+def _provenance(report: _Report) -> list[tuple[str, str]]:
+    """Return the facts that a reader needs to make the report again."""
+    given = _values(cell for cell in report.book.cells if "injected-parameters" in _tags(cell))
+    values = _values(cell for cell in report.book.cells if "parameters" in _tags(cell)) | given
+    # A report with a title is one of a scenario, which is found again by its name.
+    known = ("SCENARIO", "CAPTURES") if report._title else ()
     options = [word for k, v in given.items() if k not in known for word in ("-p", f"{k}={v}")]
-    what = title or _relative(source)
-    command = formatting.command("resleak", "share", what, *options, "-o", target.name)
+    what = report._title or _relative(report._notebook)
+    command = formatting.command("resleak", "share", what, *options, "-o", report._target.name)
     return [
-        ("Notebook", source.name),
+        ("Notebook", report._notebook.name),
         ("Parameters", ", ".join(f"{k} = {v!r}" for k, v in values.items()) or "none"),
-        ("Run again", again or command),
+        ("Run again", report._again or command),
         *page_parts.written_with(),
     ]
 
 
 def _values(cells: Iterable[Any]) -> dict[str, Any]:
-    """Return what cells of parameters assign; all of it is literal."""
-    found = {}
+    """Return the literals that cells of parameters assign."""
+    values = {}
     for cell in cells:
-        for node in ast.parse(cell.source).body:
-            with suppress(ValueError, AttributeError):
-                found[node.targets[0].id] = ast.literal_eval(node.value)
-    return found
+        for name, expression in _assignments(cell).items():
+            with suppress(ValueError, TypeError, RecursionError, MemoryError):
+                values[name] = ast.literal_eval(expression)
+    return values
 
 
 def _relative(path: Path) -> str:
-    """Return a path as it is reached from here; only the name, if it is elsewhere."""
+    """Return a path relative to the working folder; only the name, if it is elsewhere."""
     with suppress(ValueError):
         return str(path.resolve().relative_to(Path.cwd()))
     return path.name

@@ -76,14 +76,17 @@ def investigate(
 
 
 def _report(found: Investigation, workload: str, target: Path, out: Path) -> Path:
+    from resleak.analysis import known_verdicts
     from resleak.report import share
 
     again = formatting.command("resleak", "investigate", workload, "-o", target.name)
     parameters = {"SCENARIO": found.name, "CAPTURES": str(out.resolve())}
-    with console.working("writing the report"):
-        return share.share(
-            find_notebook("10_investigate.ipynb"), target, parameters, title=found.name, again=again
-        )
+    template = find_notebook("10_investigate.ipynb")
+    with (
+        console.working("writing the report"),
+        known_verdicts.known(found.captures, found.judgement),
+    ):
+        return share.share_captures(template, target, parameters, title=found.name, again=again)
 
 
 def compare_environments(

@@ -66,8 +66,9 @@ def share(
         notebook = find_notebook("10_investigate.ipynb")
         title, parameters = _investigated(what, notebook.parent.parent, parameters)
     target = _target(file, kind, Path(what).stem if not title else title.replace("/", "-"))
+    write = sharing.share_captures if title else sharing.share
     with console.working(f"executing {notebook.name}"):
-        written = sharing.share(notebook, target, parameters, title=title, source=source)
+        written = write(notebook, target, parameters, title=title, source=source)
     console.out(shown(written))
 
 

@@ -1,0 +1,43 @@
+"""Verdicts that `judge` returns without judging again.
+
+The report of an investigation shows the verdict that was printed: while its notebook runs, the
+verdict is known by the captures it rests on. A change of any file of these makes it unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from resleak.captures.frames import Captures
+
+#: Folder and, of each file in it, the name, size and time of change.
+_Stamp = frozenset[tuple[Path, str, int, int]]
+_known: dict[_Stamp, Any] = {}
+
+
+@contextmanager
+def known(captures: Captures, verdict: object) -> Iterator[None]:
+    """Let `judge` return this verdict for these captures while the block runs."""
+    stamp = _stamp(captures)
+    _known[stamp] = verdict
+    try:
+        yield
+    finally:
+        _known.pop(stamp, None)
+
+
+def of(captures: Captures) -> Any | None:
+    """Return the known verdict on captures, if there is one."""
+    return _known.get(_stamp(captures)) if _known else None
+
+
+def _stamp(captures: Captures) -> _Stamp:
+    return frozenset(
+        (capture.path.resolve(), file.name, status.st_size, status.st_mtime_ns)
+        for capture in captures
+        for file in capture.path.iterdir()
+        for status in [file.stat()]
+    )
