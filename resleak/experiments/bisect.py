@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +15,7 @@ from resleak.captures.storage import folders, read_manifest, write_json
 from resleak.errors import ResleakError, ScenarioError
 from resleak.experiments import environments, revisions
 from resleak.experiments.investigate import Investigation, investigate, investigated
+from resleak.workload import resolve
 
 _LEAKS, _CLEAN, _UNDECIDED, _BROKEN = "leaks", "clean", "undecided", "cannot run"
 
@@ -350,16 +353,25 @@ def _bench(
     tell: Callable[[Tried], None],
 ) -> Bench:
     """Prepare a bench; captures that were made with other settings do not count."""
-    work = revisions.found(workload)
+    work = resolve.find(workload)
     place = folder / work.name
-    noted = place / "bisection.json"
-    asked = {**settings, "target": work.target, "steps": steps, "runs": runs}
-    asked["digest"] = revisions.digest(work.file)
-    if not revisions.same(noted, asked):
-        revisions.forget(place)
+    file = place / "bisection.json"
+    settings = {**settings, "target": work.target, "steps": steps, "runs": runs}
+    content = work.file.read_bytes() if work.file.is_file() else b""
+    settings["digest"] = hashlib.sha256(content).hexdigest()
+    if not _has_settings(file, settings):
+        for variant in [*place.iterdir()] if place.is_dir() else []:
+            storage.retire(variant, "")  # captures only; anything else stays
         place.mkdir(parents=True, exist_ok=True)
-        write_json(noted, asked)
+        write_json(file, settings)
     return Bench(measure, place, steps, runs, tell)
+
+
+def _has_settings(file: Path, settings: dict[str, Any]) -> bool:
+    try:
+        return bool(json.loads(file.read_text(encoding="utf-8")) == settings)
+    except (OSError, ValueError, RecursionError):
+        return False
 
 
 def _kept(folder: Path, steps: int | None, runs: int) -> Captures | None:

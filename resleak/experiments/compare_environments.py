@@ -81,7 +81,9 @@ def interpreters(pythons: list[str], requirements: list[str]) -> tuple[str, str]
         return pythons[0], pythons[1]
     if len(requirements) == 2 and len(pythons) < 2:
         base = pythons[0] if pythons else None
-        before, after = (str(environments.make(one.split(), base)) for one in requirements)
+        before, after = (
+            str(environments.make(environments.split(one), base)) for one in requirements
+        )
         return before, after
     raise ScenarioError("give two environments, before and after: --python twice, or --with twice")
 

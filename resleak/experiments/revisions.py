@@ -1,19 +1,15 @@
-"""The repository that a workload lies in: its revisions, each in a folder of its own."""
+"""Revisions of the repository that contains a workload, each in a temporary worktree."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from resleak.captures import storage
 from resleak.captures.locks import temporary_folder
 from resleak.errors import ScenarioError
 from resleak.workload import resolve
@@ -22,70 +18,53 @@ from resleak.workload.resolve import Workload
 
 @dataclass(frozen=True)
 class History:
-    """A workload and the repository that it lies in.
-
-    Attributes
-    ----------
-    work : Workload
-        As it is in the present tree.
-    top : Path
-        The repository's folder.
-    """
+    """A workload, as it is in the present tree, and the folder of its repository."""
 
     work: Workload
     top: Path
 
     @classmethod
     def of(cls, text: str) -> History:
-        """Find a workload and its repository.
-
-        Raises
-        ------
-        ScenarioError
-            If there is no such workload, or it lies in no repository.
-        """
-        work = found(text)
+        """Find a workload and its repository; raise ScenarioError if either does not exist."""
+        work = resolve.find(text)
         folder = work.file if work.file.is_dir() else work.file.parent
         return cls(work, Path(_git(folder, "rev-parse", "--show-toplevel")).resolve())
 
     def between(self, good: str, bad: str) -> tuple[list[str], bool]:
-        """Return the revisions between two, oldest first, and whether the good one is the later.
+        """Return the revisions from one to the other, oldest first, and whether `good` is later.
 
         Of a merge only the first parents are followed.
-
-        Raises
-        ------
-        ScenarioError
-            If there is no such revision, or none of the two comes from the other.
         """
-        ends = [_git(self.top, "rev-parse", "--verify", f"{one}^{{commit}}") for one in (good, bad)]
-        for cured, (old, new) in ((False, ends), (True, ends[::-1])):
-            way = _git(self.top, "rev-list", "--first-parent", "--reverse", f"{old}..{new}")
-            if way and not _git(self.top, "rev-list", "-1", f"{new}..{old}"):
-                return [one[:12] for one in (old, *way.split())], cured
+        ends = [
+            _git(self.top, "rev-parse", "--verify", "--end-of-options", f"{one}^{{commit}}")
+            for one in (good, bad)
+        ]
+        for good_is_later, (old, new) in ((False, ends), (True, ends[::-1])):
+            path = _git(self.top, "rev-list", "--first-parent", "--reverse", f"{old}..{new}")
+            if path and not _git(self.top, "rev-list", "-1", f"{new}..{old}"):
+                return [one[:12] for one in (old, *path.split())], good_is_later
         raise ScenarioError(f"{good} and {bad} do not lie on one line of history; name two that do")
 
     @contextmanager
     def checked_out(self, revision: str) -> Iterator[Workload]:
-        """Yield the workload in a temporary copy of one revision, with its present file."""
+        """Yield the workload in a temporary worktree of a revision, with its present file."""
         with temporary_folder() as folder:
             tree = folder.resolve() / self.top.name
-            _git(self.top, "worktree", "add", "--force", "--detach", str(tree), revision)
+            # Hooks of the repository could write anywhere.
+            hooks = f"core.hooksPath={os.devnull}"
+            add = ("worktree", "add", "--force", "--detach", str(tree), revision)
+            _git(self.top, "-c", hooks, *add)
             try:
                 yield self._moved(tree)
             finally:
                 _git(self.top, "worktree", "remove", "--force", str(tree))
 
     def _moved(self, tree: Path) -> Workload:
-        """Return the workload in another tree, which imports what is there."""
+        """Return the workload in another tree, which imports from there."""
         work = self.work
         file = tree / work.file.relative_to(self.top)
         if work.file.is_file():
-            if not Path(os.path.realpath(file.parent)).is_relative_to(tree):
-                raise ScenarioError(f"{file.parent.name} is a link out of the repository there")
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.unlink(missing_ok=True)  # it may be a link, which a copy would follow
-            shutil.copyfile(work.file, file)
+            _copy_inside(work.file, file, tree)
         inside = [one for one in work.folders if one.is_relative_to(self.top)]
         near = [tree / one.relative_to(self.top) for one in inside]
         folders = tuple(dict.fromkeys([*near, tree, tree / "src"]))
@@ -94,39 +73,32 @@ class History:
         return replace(work, target=target, file=file, root=root, folders=folders)
 
 
-def found(text: str) -> Workload:
-    """Find a workload; see `resleak.workload.resolve.find`."""
-    return resolve.find(text)
-
-
-def digest(file: Path) -> str:
-    """Return what tells one content of a file from another; of a folder, nothing."""
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
-
-
-def same(noted: Path, asked: Mapping[str, Any]) -> bool:
-    """Tell whether settings that were noted are those that are asked for."""
-    try:
-        return bool(json.loads(noted.read_text(encoding="utf-8")) == asked)
-    except (OSError, ValueError):
-        return False
-
-
-def forget(folder: Path) -> None:
-    """Remove the captures that an earlier call left; anything else stays."""
-    for variant in [*folder.iterdir()] if folder.is_dir() else []:
-        storage.retire(variant, "")
+def _copy_inside(source: Path, file: Path, tree: Path) -> None:
+    """Copy a file into a tree, without following a symbolic link in it."""
+    folder = tree
+    for part in file.parent.relative_to(tree).parts:
+        folder /= part
+        if folder.is_symlink():
+            where = folder.relative_to(tree)
+            raise ScenarioError(f"{where} is a symbolic link in this revision; nothing is written")
+        folder.mkdir(exist_ok=True)
+    if file.is_dir() and not file.is_symlink():
+        raise ScenarioError(f"{file.relative_to(tree)} is a folder in this revision")
+    file.unlink(missing_ok=True)  # a link itself, not the file it leads to
+    with source.open("rb") as present, file.open("xb") as copy:
+        shutil.copyfileobj(present, copy)
 
 
 def _git(folder: Path, *arguments: str) -> str:
     try:
         result = subprocess.run(
             ["git", "-C", str(folder), *arguments],
-            capture_output=True, text=True, check=False, timeout=120,
+            capture_output=True, text=True, errors="replace", check=False, timeout=120,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ScenarioError(f"git cannot be used: {error}") from None
     if result.returncode:
-        told = (result.stderr.strip().splitlines() or ["it says nothing"])[-1]
-        raise ScenarioError(f"git {arguments[0]}: {told.removeprefix('fatal: ')}")
+        last = (result.stderr.strip().splitlines() or ["no message"])[-1]
+        command = next(word for word in arguments if word[0] != "-" and "=" not in word)
+        raise ScenarioError(f"git {command}: {last.removeprefix('fatal: ')}")
     return result.stdout.strip()

@@ -1,0 +1,135 @@
+"""A bisection writes into worktrees of its own only, and gives no options to git, pip or uv."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from resleak.errors import ScenarioError
+from resleak.experiments import environments
+from resleak.experiments.bisect import _bench
+from resleak.experiments.revisions import History
+
+WORK = "def step(i):\n    pass\n"
+
+
+@pytest.fixture
+def git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Run git in a new repository, away from anyone's settings."""
+    top = tmp_path / "repository"
+    top.mkdir()
+    for name, value in {"HOME": str(tmp_path), "GIT_CONFIG_NOSYSTEM": "1"}.items():
+        monkeypatch.setenv(name, value)
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "x")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "x@example.org")
+
+    def run(*arguments: str) -> None:
+        subprocess.run(["git", "-C", top, *arguments], check=True, capture_output=True)
+
+    run("init", "--quiet")
+    return run
+
+
+def commit(git: Callable[..., None]) -> None:
+    git("add", "-A")
+    git("commit", "--quiet", "-m", "x", "--allow-empty")
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    folder = tmp_path / "outside"
+    folder.mkdir()
+    (folder / "work.py").write_text("precious")
+    return folder
+
+
+def test_a_linked_file_is_replaced_not_followed(git, tmp_path, outside):
+    """Where the workload was a link in an old revision, the file it leads to stays as it is."""
+    work = tmp_path / "repository" / "work.py"
+    work.symlink_to(outside / "work.py")
+    commit(git)
+    work.unlink()
+    work.write_text(WORK)
+    commit(git)
+    with History.of(str(work)).checked_out("HEAD~1") as moved:
+        assert moved.file.read_text() == WORK
+        assert not moved.file.is_symlink()
+    assert (outside / "work.py").read_text() == "precious"
+
+
+def test_a_linked_folder_is_refused(git, tmp_path, outside):
+    """Where a folder above the workload was a link, nothing is written, and that is said."""
+    folder = tmp_path / "repository" / "a"
+    folder.symlink_to(outside, target_is_directory=True)
+    commit(git)
+    folder.unlink()
+    folder.mkdir()
+    (folder / "work.py").write_text(WORK)
+    commit(git)
+    history = History.of(str(folder / "work.py"))
+    with pytest.raises(ScenarioError, match="a is a symbolic link"), history.checked_out("HEAD~1"):
+        pass
+    assert (outside / "work.py").read_text() == "precious"
+
+
+def test_no_hook_of_the_repository_runs(git, tmp_path):
+    """A checkout runs no code of the repository."""
+    hook = tmp_path / "repository" / ".git" / "hooks" / "post-checkout"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    hook.chmod(0o755)
+    work = tmp_path / "repository" / "work.py"
+    work.write_text(WORK)
+    commit(git)
+    with History.of(str(work)).checked_out("HEAD"):
+        pass
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_revision_is_no_option(git, tmp_path):
+    """A name that begins with a dash is a revision that does not exist."""
+    work = tmp_path / "repository" / "work.py"
+    work.write_text(WORK)
+    commit(git)
+    with pytest.raises(ScenarioError, match="git rev-parse"):
+        History.of(str(work)).between("--output=x", "HEAD")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["--index-url=http://x.example", "--target=/tmp/x", "-e.", "-r requirements.txt", "./folder",
+     "httpx==", "httpx;", "a b --target=x", ""],
+)  # fmt: skip
+def test_only_requirements_reach_the_installer(text):
+    """An option, a path or anything else that PEP 508 does not know is refused."""
+    with pytest.raises(ScenarioError, match="is not a requirement"):
+        environments.make([*environments.split(text)] or [text])
+
+
+@pytest.mark.parametrize("text", ["--index-url=x", "httpx>=1", "httpx[http2]", ""])
+def test_only_a_name_is_a_package(text):
+    """Releases are those of a package, not of an option or a requirement."""
+    with pytest.raises(ScenarioError, match="is not"):
+        environments.releases(text)
+
+
+def test_requirements_are_told_apart():
+    """One requirement may have spaces in it; several are separated by them."""
+    assert environments.split("httpx >= 0.27") == ["httpx >= 0.27"]
+    assert environments.split("x @ https://example.org/x.whl") == ["x @ https://example.org/x.whl"]
+    assert environments.split("httpx==0.27 pandas") == ["httpx==0.27", "pandas"]
+
+
+def test_a_folder_of_someone_else_is_not_removed(tmp_path):
+    """A bisection that begins anew removes captures only."""
+    work = tmp_path / "work.py"
+    work.write_text(WORK)
+    place = tmp_path / "out" / "work"
+    place.mkdir(parents=True)
+    (place / "mine").write_text("precious")
+    _bench(str(work), print, tmp_path / "out", {}, None, 3, print)
+    assert (place / "mine").read_text() == "precious"
