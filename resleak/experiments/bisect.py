@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from resleak import formatting
+from resleak.captures import storage
 from resleak.captures.frames import Capture, Captures
 from resleak.captures.storage import folders, read_manifest, write_json
 from resleak.errors import ResleakError, ScenarioError

@@ -70,7 +70,7 @@ def releases(package: str, python: str | None = None) -> list[str]:
     if _check(package).name != package:
         raise ScenarioError(f"{package!r} is not the name of a package")
     pip = make(["pip>=25"], python)
-    result = _run([str(pip), "-m", "pip", "index", "versions", "--json", "--", package])
+    result = _run([str(pip), "-I", "-m", "pip", "index", "versions", "--json", "--", package])
     if result.returncode:
         lines = [line for line in result.stderr.splitlines() if line.strip()]
         reason = lines[-1] if lines else "no message from pip"
@@ -111,7 +111,7 @@ def _uv(arguments: list[str], what: str) -> None:
     if executable := shutil.which("uv"):
         command = [executable]
     elif importlib.util.find_spec("uv") is not None:
-        command = [sys.executable, "-m", "uv"]
+        command = [sys.executable, "-P", "-m", "uv"]
     else:
         raise MissingPackageError("environments need uv: pip install uv")
     result = _run([*command, *arguments])

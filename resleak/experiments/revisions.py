@@ -15,6 +15,9 @@ from resleak.errors import ScenarioError
 from resleak.workload import resolve
 from resleak.workload.resolve import Workload
 
+#: A repository's own hooks and monitors are not run: they could write anywhere.
+_INERT = ("-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=false")
+
 
 @dataclass(frozen=True)
 class History:
@@ -50,10 +53,7 @@ class History:
         """Yield the workload in a temporary worktree of a revision, with its present file."""
         with temporary_folder() as folder:
             tree = folder.resolve() / self.top.name
-            # Hooks of the repository could write anywhere.
-            hooks = f"core.hooksPath={os.devnull}"
-            add = ("worktree", "add", "--force", "--detach", str(tree), revision)
-            _git(self.top, "-c", hooks, *add)
+            _git(self.top, "worktree", "add", "--force", "--detach", str(tree), revision)
             try:
                 yield self._moved(tree)
             finally:
@@ -92,13 +92,12 @@ def _copy_inside(source: Path, file: Path, tree: Path) -> None:
 def _git(folder: Path, *arguments: str) -> str:
     try:
         result = subprocess.run(
-            ["git", "-C", str(folder), *arguments],
+            ["git", *_INERT, "-C", str(folder), *arguments],
             capture_output=True, text=True, errors="replace", check=False, timeout=120,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ScenarioError(f"git cannot be used: {error}") from None
     if result.returncode:
         last = (result.stderr.strip().splitlines() or ["no message"])[-1]
-        command = next(word for word in arguments if word[0] != "-" and "=" not in word)
-        raise ScenarioError(f"git {command}: {last.removeprefix('fatal: ')}")
+        raise ScenarioError(f"git {arguments[0]}: {last.removeprefix('fatal: ')}")
     return result.stdout.strip()

@@ -6,6 +6,7 @@ In a kernel this module is an IPython extension (``--ext=resleak.report.collect`
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -40,6 +41,8 @@ class Contents:
 
 def load_ipython_extension(shell: Any) -> None:
     """Display the contents of a notebook after its cell `END`."""
+    # The working folder comes last: a file there hides no module that is installed.
+    sys.path.append("")
 
     def show(result: Any) -> None:
         if result.info.raw_cell == END:

@@ -91,7 +91,10 @@ def _execute(book: Any, folder: Path, timeout_s: float | None) -> None:
             book,
             km=kernel,
             timeout=timeout_s,
-            extra_arguments=[f"--ext={collect.__name__}"],
+            extra_arguments=[
+                f"--ext={collect.__name__}",
+                "--InteractiveShellApp.ignore_cwd=True",  # the extension adds it at the end
+            ],
             on_cell_execute=lambda cell, cell_index: begun.append(cell_index),
         )
         client.owns_km = True  # so that it is shut down, whatever happens
@@ -138,13 +141,15 @@ def _kernel(place: Path) -> Any:
     from jupyter_client.manager import AsyncKernelManager
 
     is_local = os.name == "posix" and len(str(place)) < _MAX_SOCKET_FOLDER
-    return AsyncKernelManager(
+    manager: Any = AsyncKernelManager(
         kernel_name="python3",
         # Without folders to look in it falls back on the interpreter that runs this.
         kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),
         transport="ipc" if is_local else "tcp",
         connection_file=str(place / "kernel.json"),
     )
+    manager.kernel_spec.argv[1:1] = ["-P"]
+    return manager
 
 
 def _environment(place: str) -> dict[str, str]:

@@ -87,3 +87,12 @@ def test_a_kernel_is_given_no_code(tmp_path):
     contents = execute.run(book, tmp_path)
     assert contents == collect.Contents()
     assert "resleak.report.collect" in book.cells[1].outputs[0].text
+
+
+def test_a_file_beside_a_notebook_hides_no_module(tmp_path):
+    """A notebook imports what lies beside it, but never in place of what is installed."""
+    (tmp_path / "json.py").write_text("raise SystemExit('run')")
+    (tmp_path / "mine.py").write_text("here = 1")
+    path = books.write(tmp_path / "book.ipynb", "# T", "import json, mine; print(json.dumps(1))")
+    execute.run(book := read(path), tmp_path)
+    assert book.cells[1].outputs[0].text == "1\n"
