@@ -1,4 +1,4 @@
-"""What the page of an opened memray file needs, computed while its tables are in memory."""
+"""Results that the page of a memray file needs, computed while its tables are in memory."""
 
 from __future__ import annotations
 

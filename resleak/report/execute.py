@@ -28,12 +28,9 @@ _COLOUR = re.compile(r"\x1b\[[\d;]*m")
 
 
 def run(book: Any, folder: Path, timeout_s: float | None = None) -> collect.Contents:
-    """Execute a notebook's cells in place, in a fresh kernel whose working folder is `folder`.
+    """Execute a notebook's cells in place, in a fresh kernel in `folder`.
 
-    Raises
-    ------
-    ShareError
-        If a cell fails, takes longer than `timeout_s` or takes the kernel down.
+    Raises ShareError if a cell fails, takes longer than `timeout_s` or takes the kernel down.
     """
     import nbformat
 

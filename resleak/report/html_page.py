@@ -1,4 +1,4 @@
-"""The page that a shared notebook becomes: sanitised, escaped, with a policy against all else."""
+"""Render a notebook as one HTML page: sanitized, escaped, with a content policy."""
 
 from __future__ import annotations
 
@@ -29,46 +29,31 @@ _LIBRARY = "plotly"
 
 @dataclass(frozen=True)
 class Page:
-    """A notebook as one page of HTML that needs nothing else.
+    """A notebook as one self-contained page."""
 
-    Parameters
-    ----------
-    book : NotebookNode
-        An executed notebook, already redacted.
-    provenance : sequence of (str, str)
-        What the footer says.
-    title : str
-        In place of the notebook's own.
-    findings : sequence of Finding
-        What the page says first.
-    archive : str
-        The captures inside, of `resleak.captures.report_archive.pack`.
-    links : mapping of str to str, optional
-        Where relative links lead.
-    alone : bool
-        Show nothing but the outputs.
-    """
-
+    #: An executed notebook, redacted.
     book: Any
+    #: Facts in the footer.
     provenance: Sequence[tuple[str, str]] = ()
+    #: Replaces the notebook's own title.
     title: str = ""
     findings: Sequence[Finding] = ()
+    #: Captures, packed by `report_archive.pack`.
     archive: str = ""
+    #: Addresses of relative links.
     links: Mapping[str, str] | None = None
+    #: Show only the outputs.
     alone: bool = False
 
     def html(self) -> str:
-        """Return the page, with each script that draws once, and only if something needs it."""
+        """Return the page, with each drawing script once and only where it is needed."""
         page, _ = _exporter(self.links).from_notebook_node(
             self.book, resources=self._resources(self.title or told(self.book)[0])
         )
         return str(page)
 
     def plain_html(self) -> str:
-        """Return the page of cells that were never a notebook, in a tenth of the time.
-
-        The text of cells that are not code is HTML.
-        """
+        """Return the page in a tenth of the time; the text of Markdown cells is HTML here."""
         from jinja2 import Environment, FileSystemLoader
 
         environment = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True)
@@ -78,7 +63,7 @@ class Page:
         return page.render(nb=self.book, resources=self._resources(self.title))
 
     def markdown(self) -> str:
-        """Return what the page says first, to stand alone in an issue."""
+        """Return the summary as Markdown for an issue."""
         from resleak.figures.sentences import code
 
         known = dict(self.provenance)
@@ -121,7 +106,7 @@ def _scripts(drawn: set[str]) -> list[str]:
 
 
 def _packed(plots: Sequence[Mapping[str, Any]]) -> list[tuple[str, bytes]]:
-    """Return figures and what draws them, compressed: that makes a page smaller by four fifths."""
+    """Return figures and their library, compressed to a fifth."""
     from resleak.figures.plotly_bundle import plotlyjs
 
     if not plots:
@@ -160,7 +145,7 @@ def _highlighted(source: str, metadata: Any = None) -> str:
 
 
 def figure_json(figure: Mapping[str, Any]) -> str:
-    """Return what plotly.js draws of a figure as JSON without NaN."""
+    """Return the parts of a figure that plotly.js draws, as JSON without NaN."""
     kept = {key: figure[key] for key in ("data", "layout", "frames") if key in figure}
     # JSON knows no NaN; browsers refuse the whole text for one.
     whole = json.loads(json.dumps(kept), parse_constant=lambda _: None)
@@ -168,7 +153,7 @@ def figure_json(figure: Mapping[str, Any]) -> str:
 
 
 def label(data: Mapping[str, Any]) -> str:
-    """Return what a figure among outputs is called; empty for what is none."""
+    """Return the title of a figure among outputs; empty if there is no figure."""
     if _PLOTLY in data:
         return _figure_label(data[_PLOTLY]).strip() or "figure"
     return str(dict(data[FLAME]).get("title") or "flame graph") if FLAME in data else ""
@@ -204,7 +189,7 @@ def _base64_only(text: str) -> str:
 
 
 def told(book: Any) -> tuple[str, str]:
-    """Return a notebook's title, and the first paragraph below it: its answer."""
+    """Return a notebook's title and the first paragraph below it."""
     texts = (c.source.strip() for c in book.cells if c.cell_type == "markdown")
     first = next((text for text in texts if text.startswith("# ")), "# Report")
     title, _, rest = first.partition("\n")

@@ -1,8 +1,7 @@
-"""The report of an opened memray capture: one page, written without a notebook or a kernel."""
+"""The report of a memray file: one page, written without a notebook or a kernel."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 from string import Template
@@ -19,43 +18,28 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def write(recording: Recording, out: Path | str, *, top: int = 10) -> Path:
-    """Write the report of an opened capture as one HTML file that opens offline.
-
-    Parameters
-    ----------
-    recording : Recording
-        Of `resleak.open_memray`.
-    out : Path
-        The file to write.
-    top : int
-        How many sites to show.
-
-    Returns
-    -------
-    Path
-        Where the report is.
-
-    Raises
-    ------
-    ShareError
-        If the file cannot be written.
-    """
+    """Write the report of an opened memray file, with its `top` sites, as one HTML file."""
     target, redactor = Path(out), Redactor.here()
     title, script = escape(redactor.text(recording.path.name)), page.script()
-    shown = {
+    warnings = "".join(f"<li>{escape(sentence)}</li>" for sentence in recording.warnings)
+    warnings = f"<p>Limitations:</p><ul>{warnings}</ul>" if warnings else ""
+    sites = html_table.note("No line holds more at the end than at the beginning.")
+    if recording.grown:
+        sites = html_table.sites_html(recording.grown, top, recording.per)
+    parts = {
         "title": title,
         "policy": escape(page_parts.policy([script])),
         "style": (_TEMPLATES / "report" / "style.css").read_text(encoding="utf-8"),
         "summary": escape(redactor.text(recording.summary)),
         "size": escape(_size(recording)),
-        "warnings": redactor.html(_warnings(recording.warnings)),
-        "sites": redactor.html(_sites(recording, top)),
+        "warnings": redactor.html(warnings),
+        "sites": redactor.html(sites),
         "flame": page.place(redactor.tree(recording.answer("drawing", ANSWERS["drawing"]))),
         "script": script,
     }
-    shown["provenance"] = _provenance(recording, target, redactor)
-    whole = Template((_TEMPLATES / "opened" / "index.html").read_text(encoding="utf-8"))
-    page_parts.write(target, whole.substitute(shown))
+    parts["provenance"] = _provenance(recording, target, redactor)
+    template = Template((_TEMPLATES / "opened" / "index.html").read_text(encoding="utf-8"))
+    page_parts.write(target, template.substitute(parts))
     return target
 
 
@@ -67,24 +51,11 @@ def _size(recording: Recording) -> str:
     return f"{records} allocations and releases in {seconds}; at most {peak} at a time."
 
 
-def _warnings(sentences: Iterable[str]) -> str:
-    told = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
-    return f"<p>Before you believe it:</p><ul>{told}</ul>" if told else ""
-
-
-def _sites(recording: Recording, top: int) -> str:
-    if not recording.grown:
-        return html_table.note("No line holds more at the end than at the beginning.")
-    return html_table.sites_html(recording.grown, top, recording.per)
-
-
 def _provenance(recording: Recording, target: Path, redactor: Redactor) -> str:
     name = recording.path.name
-    made = [
-        ("Capture", name),
-        ("Run again", formatting.command("resleak", "open", name, "-o", target.name)),
-    ]
-    made += [("In Python", f"resleak.open_memray({name!r})"), *page_parts.written_with()]
-    told = [(what, redactor.text(value)) for what, value in made]
-    told.append(("Replaced before writing", redactor.summary()))
-    return "\n".join(f"<dt>{escape(what)}</dt><dd>{escape(value)}</dd>" for what, value in told)
+    again = formatting.command("resleak", "open", name, "-o", target.name)
+    facts = [("Capture", name), ("Run again", again)]
+    facts += [("In Python", f"resleak.open_memray({name!r})"), *page_parts.written_with()]
+    facts = [(fact, redactor.text(value)) for fact, value in facts]
+    facts.append(("Replaced before writing", redactor.summary()))
+    return "\n".join(f"<dt>{escape(fact)}</dt><dd>{escape(value)}</dd>" for fact, value in facts)

@@ -77,9 +77,9 @@ def share(
     MissingPackageError
         If the format needs Chromium, and there is none.
     """
-    report = _Report(Path(notebook), Path(out), parameters or {}, title, again, source)
     if parameters and not execute:
         raise ShareError("parameters need the notebook to be executed; leave out execute=False")
+    report = _Report(Path(notebook), Path(out), parameters or {}, title, again, source)
     contents = run(report.book, report.folder, timeout_s) if execute else Contents()
     return report.write(contents, links)
 
@@ -135,13 +135,7 @@ class _Report:
 
 
 def read(path: Path) -> Any:
-    """Read a notebook of anyone, upgraded to the current format.
-
-    Raises
-    ------
-    ShareError
-        If it does not exist, is too large or is not a notebook.
-    """
+    """Read an untrusted notebook, upgraded to the current format, or raise ShareError."""
     import nbformat
 
     try:
@@ -183,13 +177,7 @@ def _tags(cell: Any) -> list[str]:
 
 
 def inject(book: Any, parameters: Mapping[str, Any]) -> None:
-    """Add a cell with these parameters after the cell tagged ``parameters``.
-
-    Raises
-    ------
-    ShareError
-        If there is no such cell, it does not assign a name, or a value is not a literal.
-    """
+    """Add a cell with these parameters after the cell tagged ``parameters``."""
     if not parameters:
         return
     import nbformat

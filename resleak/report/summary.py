@@ -1,4 +1,4 @@
-"""What a report says first: verdict, number, line and what to do, so that it can stand alone."""
+"""The summary of a report: verdict, number, line and what to do next."""
 
 from __future__ import annotations
 
@@ -14,37 +14,23 @@ if TYPE_CHECKING:
     from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 
 _NO_PROFILE = ("no memory profile", "no line holds on")
-#: What asks for something is marked, by a sign too: colour alone tells not everyone.
+#: Verdicts that ask for nothing.
 _GOOD = {"flat", "plateau", "holds", "not reproduced", "fixed"}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of one scenario, in sentences of Markdown with ``code`` and ``**bold**`` only.
-
-    Attributes
-    ----------
-    name : str
-        Of the scenario.
-    title : str
-        Its first line.
-    verdicts : list of str
-        The verdict, what became of the claim and of its fix, where there are any.
-    found : str
-        The verdict with its number.
-    line : str
-        The line that keeps most; empty if nothing is known of lines.
-    why : str
-        Who holds what stays, or stands in the way; empty if nobody was seen to.
-    todo : str
-        What to do now.
-    """
+    """The result of one scenario, in Markdown with ``code`` and ``**bold**`` only."""
 
     name: str
     title: str
+    #: The verdict, the outcomes of the claim and of its fix.
     verdicts: list[str]
+    #: The verdict with its number.
     found: str
+    #: The line that retains most memory or opens most resources; empty if unknown.
     line: str
+    #: The blocker or the retaining reference chain; empty if unknown.
     why: str
     todo: str
 
@@ -54,13 +40,7 @@ class Finding:
 
 
 def finding(judgement: ScenarioVerdict) -> Finding:
-    """Sum up what was judged of one scenario.
-
-    Parameters
-    ----------
-    judgement : ScenarioVerdict
-        Of `resleak.judge`.
-    """
+    """Return the summary of one scenario's verdict."""
     from resleak.figures import answer, worst
 
     scenario, claim = judgement.scenario, judgement.claim
@@ -75,7 +55,7 @@ def finding(judgement: ScenarioVerdict) -> Finding:
 
 
 def _line(judgement: ScenarioVerdict) -> str:
-    """Name the lines that open or allocate what stays."""
+    """Name the lines that open or allocate what is retained."""
     from resleak.figures import accused, worst
     from resleak.figures.sentences import code
 
@@ -114,7 +94,7 @@ def _todo(judgement: ScenarioVerdict) -> str:
         longer = formatting.command("resleak", "capture", name, "--profile", "full")
         return f"Run longer: {code(longer)}, then judge again."
     if not any(judged.symptoms for judged in judgement.variants.values()):
-        return "Nothing to repair; keep it as a guard against the day it changes."
+        return "Nothing to fix; keep it as a regression test."
     absent = judgement.claim["measured"] == "not reproduced"
     told = ["It does not happen as claimed."] if absent else []
     told += _of_fix(fix["variant"], fix["measured"])
@@ -135,8 +115,8 @@ def _of_fix(name: str | None, measured: str | None) -> list[str]:
 
 def _look(judgement: ScenarioVerdict) -> str:
     if _line(judgement):
-        return "Look at that line, and at who forgets to release what it makes."
-    return "Look at who opens what grows, and at the path on which it is not closed."
+        return "Find the path on which what this line makes is not released."
+    return "Find what opens it, and the path on which it is not closed."
 
 
 def html(findings: Iterable[Finding]) -> str:
@@ -169,16 +149,7 @@ def _told(finding: Finding) -> Iterator[tuple[str, str]]:
 
 
 def markdown(title: str, lead: str, findings: Iterable[Finding], made: Mapping[str, str]) -> str:
-    """Return findings as Markdown to paste into an issue, where it needs nothing beside it.
-
-    Parameters
-    ----------
-    title, lead : str
-        Of the report, and what it says below; Markdown.
-    findings : iterable of Finding
-    made : mapping of str to str
-        What to say at the end of how it was made: the command, versions.
-    """
+    """Return findings as Markdown for an issue; `made` says how they were measured."""
     blocks = [f"## {markdown_text(title)}", plain_text(lead)]
     blocks += ["\n".join(_lines(finding)) for finding in findings]
     blocks.append("\n".join(f"{name}: {markdown_text(told)}  " for name, told in made.items()))

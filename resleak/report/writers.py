@@ -1,4 +1,4 @@
-"""Reports as files of other kinds: paper and pictures, drawn by Chromium without a window."""
+"""Write reports as HTML, Markdown with pictures, or PDF; Chromium draws the last two."""
 
 from __future__ import annotations
 
@@ -25,20 +25,21 @@ _FLAGS = (
     "--virtual-time-budget=20000",
 )  # fmt: skip
 _TIMEOUT_S = 120.0
+#: Width of a picture in CSS pixels, and device pixels per CSS pixel.
 _WIDTH, _SHARPNESS = 900, 2
-#: The page says here how high it is once everything is drawn.
+#: The height of the page, which its script sets once everything is drawn.
 _HEIGHT = re.compile(r'<html[^>]* data-height="(\d+)"')
 
 
 def writer(target: Path) -> Callable[[Any], None]:
-    """Return what writes a page as the kind of file that a name asks for.
+    """Return a function that writes a page in the format of a file name.
 
     Raises
     ------
     ShareError
-        If it is no kind that is known.
+        If there is no such format.
     MissingPackageError
-        If it needs Chromium, and there is none.
+        If the format needs Chromium, and there is none.
     """
     match target.suffix.lower():
         case ".html" | ".htm":
@@ -53,18 +54,12 @@ def writer(target: Path) -> Callable[[Any], None]:
 
 
 def browser() -> str:
-    """Return the path of Chromium.
-
-    Raises
-    ------
-    MissingPackageError
-        If there is none.
-    """
-    found = os.environ.get("RESLEAK_CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), "")
-    if not found:
-        told = "a PDF or pictures need Chromium: install it, or name it in RESLEAK_CHROMIUM"
-        raise MissingPackageError(f"{told}; a report in HTML needs none")
-    return found
+    """Return the path of Chromium; raise MissingPackageError if there is none."""
+    path = os.environ.get("RESLEAK_CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), "")
+    if not path:
+        message = "a PDF or pictures need Chromium: install it, or name it in RESLEAK_CHROMIUM"
+        raise MissingPackageError(f"{message}; a report in HTML needs none")
+    return path
 
 
 def pdf(html: str, chromium: str) -> bytes:
@@ -73,22 +68,22 @@ def pdf(html: str, chromium: str) -> bytes:
         place = str(folder)
         target = Path(place) / "page.pdf"
         _run(chromium, place, html, f"--print-to-pdf={target}", "--no-pdf-header-footer")
-        return _made(target)
+        return _content(target)
 
 
 def png(html: str, chromium: str, width: int = _WIDTH) -> bytes:
-    """Return a page as it is on light paper, as high as it needs to be."""
+    """Return a picture of a page on a light background, as high as the page."""
     with temporary_folder() as folder:
         place = str(folder)
-        told = _run(chromium, place, html, "--dump-dom", f"--window-size={width},800")
-        height = _HEIGHT.search(told)
+        document = _run(chromium, place, html, "--dump-dom", f"--window-size={width},800")
+        height = _HEIGHT.search(document)
         if height is None:
             raise ShareError("Chromium did not draw the page; try again, or share it as HTML")
         target = Path(place) / "page.png"
         size = f"--window-size={width},{int(height[1])}"
         sharp = f"--force-device-scale-factor={_SHARPNESS}"
         _run(chromium, place, html, size, sharp, f"--screenshot={target}")
-        return _made(target)
+        return _content(target)
 
 
 def _run(chromium: str, place: str, html: str, *arguments: str) -> str:
@@ -98,15 +93,15 @@ def _run(chromium: str, place: str, html: str, *arguments: str) -> str:
     if hasattr(os, "geteuid") and os.geteuid() == 0:  # a container: there is no other user
         command.insert(1, "--no-sandbox")
     try:
-        done = subprocess.run(command, capture_output=True, timeout=_TIMEOUT_S, check=False)
+        result = subprocess.run(command, capture_output=True, timeout=_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:
         raise ShareError(f"Chromium took longer than {_TIMEOUT_S:g} s; try again") from None
     except OSError as error:
         raise ShareError(f"Chromium cannot be started: {error.strerror or error}") from None
-    return done.stdout.decode(errors="replace")
+    return result.stdout.decode(errors="replace")
 
 
-def _made(target: Path) -> bytes:
+def _content(target: Path) -> bytes:
     if not target.is_file():
         raise ShareError("Chromium wrote nothing; try again, or share the report as HTML")
     return target.read_bytes()

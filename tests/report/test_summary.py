@@ -24,7 +24,7 @@ from resleak.report import summary
             "",
             "Do not stop at `proposed`: it is not enough. `fixed` is clean: take it.",
         ),
-        ("control/do_nothing", ["flat"], "", "Nothing to repair"),
+        ("control/do_nothing", ["flat"], "", "Nothing to fix"),
     ],
 )
 def test_a_finding_says_what_to_do(project, name, verdicts, line, todo):
