@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from resleak.errors import CaptureError
+
 _TEMPORARY = re.compile(r"resleak-\d+-[0-9a-f]{8}")
 #: Age from which a folder that nobody locks is a leftover, seconds: a new one is locked at once.
 _LEFT_S = 60.0
@@ -46,15 +48,24 @@ def locked(folder: Path, wait_s: float = 0.0) -> Iterator[bool]:
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
     """Yield a private folder that is removed at the end, or after a kill by a later run."""
-    root = Path(tempfile.gettempdir())
-    _remove_leftovers(root)
-    folder = root / f"resleak-{os.getpid()}-{secrets.token_hex(4)}"
-    folder.mkdir(mode=0o700)
+    try:
+        root = Path(tempfile.gettempdir())
+        _remove_leftovers(root)
+        folder = root / f"resleak-{os.getpid()}-{secrets.token_hex(4)}"
+        folder.mkdir(mode=0o700)
+    except OSError as error:
+        raise CaptureError(cannot_write("temporary files", error)) from None
     try:
         with locked(folder):
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def cannot_write(what: object, error: OSError) -> str:
+    """Return why something could not be written, and what to do."""
+    where = error.filename or tempfile.tempdir or what
+    return f"cannot write {what} to {where} ({error.strerror or error}); free space or set TMPDIR"
 
 
 def _remove_leftovers(root: Path) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from resleak.captures import untrusted
-from resleak.captures.raw import INSTRUMENTS, Seen
+from resleak.captures.raw import INSTRUMENTS, ProcessOutcome
 from resleak.workload.gauges import Gauge
 from resleak.workload.scenario import Limit, Scenario, Sweep
 
@@ -109,6 +109,8 @@ class Exit:
         Call stacks of the threads that were left.
     error, line : str
         What a failed run raised, and the line of the studied file; else empty.
+    left_behind : tuple of str
+        Descendants that outlived the process and were ended, and what its helpers removed.
     """
 
     status: str = "running"
@@ -118,17 +120,22 @@ class Exit:
     stacks: tuple[str, ...] = ()
     error: str = ""
     line: str = ""
+    left_behind: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, seen: Seen, stacks: list[str], failure: Mapping[str, str]) -> Exit:
+    def of(cls, outcome: ProcessOutcome, stacks: list[str], failure: Mapping[str, str]) -> Exit:
         """Return how a measured process ended."""
-        stopping = seen.began("teardown")
-        exit_s = None if stopping is None else round(seen.ended_s - stopping, 4)
-        return cls(seen.status, seen.phase, seen.code, exit_s, tuple(stacks), **failure)
+        stopping = outcome.began("teardown")
+        exit_s = None if stopping is None else round(outcome.ended_s - stopping, 4)
+        return cls(
+            outcome.status, outcome.phase, outcome.code, exit_s, tuple(stacks),
+            left_behind=tuple(outcome.left_behind), **failure,
+        )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values; without a failure, nothing is said of one."""
-        return {k: v for k, v in asdict(self).items() if v or k not in ("error", "line")}
+        """Return plain values; without a failure or leftovers, nothing is said of them."""
+        optional = ("error", "line", "left_behind")
+        return {k: v for k, v in asdict(self).items() if v or k not in optional}
 
 
 @dataclass(frozen=True)

@@ -108,33 +108,31 @@ INSTRUMENTS = {
 }
 
 
-@dataclass
-class Seen:
-    """What the parent saw of one process.
+#: Starts the last line of output of a child that reports its own failure, as JSON.
+FAILURE = "resleak-failure: "
 
-    Attributes
-    ----------
-    status : str
-        ``exited``, ``hung`` (did not end after its load), ``deadline`` (did not finish its load),
-        ``memory`` (went over the memory limit), ``crashed``, ``failed`` or ``interrupted``.
-    code : int
-        Exit code; negative for a signal.
-    phases : list of (str, float)
-        Each phase with the second it began.
-    samples : list of dict
-        Outside gauges with ``t_s``, ``step``, ``block`` and ``phase`` (an index).
-    quiet : dict of int to dict
-        Outside gauges at the quiet end of each block.
-    ended_s : float
-        Second at which the process was gone.
+
+@dataclass
+class ProcessOutcome:
+    """How one measured process ran and ended, as its supervisor recorded it.
+
+    `status` is ``exited``, ``hung`` (did not end after its load), ``deadline`` (did not finish its
+    load), ``memory`` (exceeded the memory limit), ``crashed``, ``failed`` or ``interrupted``.
     """
 
     status: str = "exited"
+    #: Exit code; negative for a signal.
     code: int = 0
+    #: Each phase with the second it began.
     phases: list[tuple[str, float]] = field(default_factory=list)
+    #: Outside gauges with ``t_s``, ``step``, ``block`` and ``phase`` (an index).
     samples: list[dict[str, float]] = field(default_factory=list)
-    quiet: dict[int, dict[str, float]] = field(default_factory=dict)
+    #: Outside gauges at the end of each block, while the process waits.
+    end_of_block: dict[int, dict[str, float]] = field(default_factory=dict)
+    #: Second at which the process was gone.
     ended_s: float = 0.0
+    #: Descendants that outlived the process and were ended, and what its helpers removed.
+    left_behind: list[str] = field(default_factory=list)
 
     @property
     def phase(self) -> str:

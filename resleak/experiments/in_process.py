@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import html
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,9 +22,10 @@ from resleak.captures.frames import Capture, Captures
 from resleak.captures.locks import temporary_folder
 from resleak.captures.manifest import Manifest, described, now, session
 from resleak.captures.names import inside
-from resleak.captures.raw import Seen
+from resleak.captures.raw import ProcessOutcome
 from resleak.errors import ScenarioError
-from resleak.harness.child import recorder, self_gauges
+from resleak.harness.child import self_gauges
+from resleak.harness.child.recorder import SETTLE_ROUNDS, SampleLoop
 from resleak.harness.measurement import host
 from resleak.workload import gauges
 
@@ -37,9 +37,7 @@ CAUTIONS = (
     "does both, in fresh processes",
 )
 _WARMUP, _STEADY, _SETTLE = (raw.PHASES.index(name) for name in ("warmup", "steady", "settle"))
-_STEP, _BEFORE, _AFTER = range(3)
 _VARIANT = "here"
-_SETTLE_ROUNDS = 3
 
 
 class Measured:
@@ -88,14 +86,20 @@ class Measured:
             raise ScenarioError(f"{self.name} was measured already; measure again for more steps")
         warmup = count // 4 if warmup is None else warmup
         block = max(1, count // 20) if block is None else block
-        record = _Record(self._folder, warmup + count, block, self._started)
+        readers = {**self_gauges.inside_readers(), "objects": self_gauges.object_count}
+        samples = SampleLoop(self._folder, readers, warmup + count, block, self._started)
         try:
             for number in range(warmup + count):
                 yield number
-                record.step(_WARMUP if number < warmup else _STEADY)
+                phase = _WARMUP if number < warmup else _STEADY
+                samples.step(phase)
+                if samples.done % block == 0:
+                    samples.collect(phase)
         finally:  # of a loop that was left early, the steps that it took count
-            record.settle()
-            self._columns, self._units = assemble.trace(self._folder, Seen(), [])
+            self_gauges.trim_heap()
+            for _ in range(SETTLE_ROUNDS):
+                samples.collect(_SETTLE)
+            self._columns, self._units = assemble.trace(self._folder, ProcessOutcome(), [])
 
     @cached_property
     def capture(self) -> Capture:
@@ -182,37 +186,6 @@ def measure(name: str = "work") -> Iterator[Measured]:
         made = Measured(name, folder)
         yield made
         made.after = _readings()
-
-
-class _Record:
-    """Reads the gauges after each step and around each collection."""
-
-    def __init__(self, folder: Path, steps: int, block: int, started: float) -> None:
-        readers = {**self_gauges.inside_readers(), "objects": self_gauges.object_count}
-        (folder / "columns.json").write_text(json.dumps(list(readers)))
-        capacity = steps + 2 * (steps // block + 1 + _SETTLE_ROUNDS)
-        self._rows = recorder.Recorder(folder / "trace.raw", readers, capacity, started)
-        self._block_size, self._steps, self._block = block, 0, 0
-
-    def step(self, phase: int) -> None:
-        self._steps += 1
-        self._rows.at(phase, self._steps, self._block)
-        self._rows.row(_STEP, 1)
-        if self._steps % self._block_size == 0:
-            self._collect(phase)
-
-    def settle(self) -> None:
-        self_gauges.trim_heap()
-        for _ in range(_SETTLE_ROUNDS):
-            self._collect(_SETTLE)
-
-    def _collect(self, phase: int) -> None:
-        self._rows.at(phase, self._steps, self._block)
-        self._rows.row(_BEFORE, 1)
-        gc.collect()
-        recorder.forget_names()
-        self._rows.row(_AFTER, 0)
-        self._block += 1
 
 
 def _readings() -> dict[str, float]:

@@ -1,53 +1,44 @@
-"""Start a command with all that it starts in turn, and end all of it in good order."""
+"""Start a command for as long as a block runs, if wanted under memray."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from resleak.errors import ProcessError
+from resleak.harness.spawn import Guarded
 
+#: Seconds between asking a command to end (SIGTERM) and killing it.
 _PATIENCE_S = 10.0
-#: Options of the interpreter itself, which memray's own command does not take.
+#: Options of the interpreter itself that `memray run` takes, too.
 _MODULE_OR_CODE = ("-m", "-c")
+#: Loads memray before the working folder is on the path, where a file could have its name.
+_MEMRAY = (
+    "import sys; first = sys.path.pop(0); from memray.commands import main; "
+    "sys.path.insert(0, first); sys.exit(main())"
+)
 
 
 @contextmanager
-def running(command: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command in a session of its own; at the end of the block nothing of it is left.
+def running(command: Sequence[str]) -> Iterator[Guarded]:
+    """Run a command in its own session; at the end of the block nothing of it is left.
 
-    What it prints goes to standard error. It is asked to end (SIGTERM), and after ten seconds
-    made to.
-
-    Raises
-    ------
-    ProcessError
-        If it cannot be started.
+    What it prints goes to standard error. Raise ProcessError if it cannot be started.
     """
     try:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=2, start_new_session=True
-        )
-    except OSError as error:
-        raise ProcessError(f"cannot start {command[0]}: {error.strerror}") from None
+        process = Guarded(command, stdout=2, patience_s=_PATIENCE_S)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ProcessError(f"cannot start {command[0]}: {reason}") from None
     try:
         yield process
     finally:
-        _end(process)
+        process.end()
 
 
 def under_memray(command: Sequence[str], file: Path) -> list[str]:
-    """Return the command that does the same under memray.
-
-    Raises
-    ------
-    ProcessError
-        If it does not start a Python program.
-    """
+    """Return the command under memray; raise ProcessError if it starts no Python program."""
     program, *rest = command
     python = Path(program).name.startswith("python")
     if not python or not rest or (rest[0].startswith("-") and rest[0] not in _MODULE_OR_CODE):
@@ -55,15 +46,4 @@ def under_memray(command: Sequence[str], file: Path) -> list[str]:
             "--memray needs a command of the form `python FILE ...` or `python -m MODULE ...`"
         )
     options = ["--quiet", "--force", "--follow-fork", "--trace-python-allocators"]
-    return [program, "-m", "memray", "run", *options, "--output", str(file), *rest]
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    with suppress(ProcessLookupError):
-        if process.poll() is None:
-            process.terminate()
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(_PATIENCE_S)
-    with suppress(ProcessLookupError, PermissionError):  # what it left behind in its session
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    return [program, "-c", _MEMRAY, "run", *options, "--output", str(file), *rest]

@@ -1,4 +1,4 @@
-"""Measure one job: run it in a fresh process and store what it leaves behind as a capture."""
+"""Measure one job in a fresh process and store its capture."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from resleak.captures import source_paths, storage
 from resleak.captures.decode import inspection, launch, trace
 from resleak.captures.locks import temporary_folder
 from resleak.captures.manifest import Declared, Exit, Manifest, Versions, now
-from resleak.captures.raw import HANDLES, INSTRUMENTS, Seen
+from resleak.captures.raw import HANDLES, INSTRUMENTS, ProcessOutcome
 from resleak.errors import CaptureError
 from resleak.harness import process_gauges, spawn
 from resleak.harness.plan import Job
-from resleak.harness.supervisor import Watched
+from resleak.harness.supervisor import Supervisor
 from resleak.workload import gauges
 from resleak.workload.digest import digest
 
@@ -31,27 +31,7 @@ OnStep = Callable[[str, int], None]
 
 
 def measure(job: Job, on_step: OnStep, stop: threading.Event) -> Path:
-    """Run one job and store its capture.
-
-    Parameters
-    ----------
-    job : Job
-        What to run.
-    on_step : callable
-        Called ten times a second with the job's label and the steps it has done.
-    stop : threading.Event
-        Ends the run when set.
-
-    Returns
-    -------
-    Path
-        The capture's folder.
-
-    Raises
-    ------
-    CaptureError
-        If the run failed; what it recorded is kept in a folder marked ``.incomplete``.
-    """
+    """Run one job and store its capture."""
     with (
         temporary_folder() as workdir,
         storage.writing(job.folder) as folder,
@@ -62,21 +42,21 @@ def measure(job: Job, on_step: OnStep, stop: threading.Event) -> Path:
 
 def _measure(job: Job, folder: Path, workdir: Path, on_step: OnStep, stop: threading.Event) -> None:
     started = now()
-    seen = _watched(job, folder, workdir).watch(lambda steps: on_step(job.label, steps), stop)
+    outcome = _supervisor(job, folder, workdir).run(lambda steps: on_step(job.label, steps), stop)
     failure = spawn.failure(folder / "output.txt")
-    manifest = replace(_manifest(job, seen, folder, failure), started=started)
+    manifest = replace(_manifest(job, outcome, folder, failure), started=started)
     if job.instrument == "gauges":
         own = trace.own_gauges(folder, job.plan.scenario["own_gauges"])
         manifest = replace(
             manifest,
             scenario=replace(manifest.scenario, own_gauges=tuple(own)),
-            missing=tuple(gauges.missing(trace.write_trace(folder, seen, own))),
+            missing=tuple(gauges.missing(trace.write_trace(folder, outcome, own))),
         )
     if job.instrument == "forensics":
-        ending = inspection.write(folder, job.plan.work.root, seen.status)
+        ending = inspection.write(folder, job.plan.work.root, outcome.status)
         manifest = replace(manifest, ending=ending)
     storage.write_manifest(folder, manifest)
-    _check_finished(job, seen, failure)
+    _check_finished(job, outcome, failure)
     manifest = replace(manifest, facts=_facts(job, folder, workdir), status="complete")
     if job.instrument == "memray":
         file, profile = Path(job.plan.about["file"]), folder / "memray.bin"
@@ -89,7 +69,7 @@ def _measure(job: Job, folder: Path, workdir: Path, on_step: OnStep, stop: threa
     _leave_only_tables(folder)
 
 
-def _watched(job: Job, folder: Path, workdir: Path) -> Watched:
+def _supervisor(job: Job, folder: Path, workdir: Path) -> Supervisor:
     plan, declared = job.plan, job.plan.scenario
     slow = INSTRUMENTS[job.instrument].slowdown
     more = max(1.0, plan.steps / declared["steps"])
@@ -100,7 +80,7 @@ def _watched(job: Job, folder: Path, workdir: Path) -> Watched:
             **{"do": "measure", "variant": job.variant, "instrument": job.instrument},
             **{"seed": job.seed, "params": dict(job.params), "workdir": str(workdir)},
             **{"steps": plan.steps, "warmup": plan.warmup, "block": plan.block},
-            "plant": plan.plant,
+            "plant": plan.options.plant,
             **{"out_fd": out_fd, "back_fd": back_fd, "started": started},
         }
         return spawn.command(spec, plan.python)
@@ -108,24 +88,24 @@ def _watched(job: Job, folder: Path, workdir: Path) -> Watched:
     env = spawn.environment(spawn.presets(job.seed, job.allocator)) | {"TMPDIR": str(workdir)}
     deadline = declared["deadline_s"] * slow
     exit_deadline = declared["exit_deadline_s"]
-    return Watched(
+    return Supervisor(
         command, env, folder, deadline, exit_deadline, _TOTAL_S * slow * more, _MEMORY_BYTES
     )
 
 
-def _check_finished(job: Job, seen: Seen, failure: Mapping[str, Any]) -> None:
-    """Raise if the run is no result: hanging and running into a limit are results."""
-    if seen.status == "interrupted":
+def _check_finished(job: Job, outcome: ProcessOutcome, failure: Mapping[str, Any]) -> None:
+    """Raise if the run gave no result; a hang or a reached limit is one."""
+    if outcome.status == "interrupted":
         raise KeyboardInterrupt
-    if seen.status == "deadline" and seen.phase == "start":
+    if outcome.status == "deadline" and outcome.phase == "start":
         limit = f"{job.plan.scenario['deadline_s']:g} s"
         raise CaptureError(f"{job.plan.work.name} was not loaded within {limit}: see --deadline")
-    if seen.status not in ("failed", "crashed"):
+    if outcome.status not in ("failed", "crashed"):
         return
     where = f" at line {failure['line']}" if failure.get("line") else ""
-    told = failure.get("error") or f"the process {spawn.how_it_ended(seen.code)}"
+    message = failure.get("error") or f"the process {spawn.how_it_ended(outcome.code)}"
     name = job.plan.scenario["name"]
-    raise CaptureError(f"{name}, {job.called}, failed in {seen.phase}{where}: {told}")
+    raise CaptureError(f"{name}, {job.called}, failed in {outcome.phase}{where}: {message}")
 
 
 def _facts(job: Job, folder: Path, workdir: Path) -> dict[str, float | None]:
@@ -142,7 +122,7 @@ def _facts(job: Job, folder: Path, workdir: Path) -> dict[str, float | None]:
     return facts
 
 
-def _manifest(job: Job, seen: Seen, folder: Path, failure: dict[str, Any]) -> Manifest:
+def _manifest(job: Job, outcome: ProcessOutcome, folder: Path, failure: dict[str, Any]) -> Manifest:
     plan, project = job.plan, job.plan.work.root
     threads = folder / "threads.txt"
     text = threads.read_text(errors="replace") if threads.exists() else ""
@@ -160,10 +140,10 @@ def _manifest(job: Job, seen: Seen, folder: Path, failure: dict[str, Any]) -> Ma
         steps=plan.steps,
         warmup=plan.warmup,
         block=plan.block,
-        planted_per_step=plan.plant,
-        phases=trace.phases(seen),
-        marks=trace.marks(seen),
-        exit=Exit.of(seen, stacks, failure),
+        planted_per_step=plan.options.plant,
+        phases=trace.phases(outcome),
+        marks=trace.marks(outcome),
+        exit=Exit.of(outcome, stacks, failure),
         versions=Versions(*(plan.about[key] for key in ("python", "implementation", "packages"))),
         host=host(),
         git=_revision(project),
@@ -174,7 +154,7 @@ def _manifest(job: Job, seen: Seen, folder: Path, failure: dict[str, Any]) -> Ma
 
 
 def host() -> dict[str, Any]:
-    """Return what a manifest says of this machine: no names."""
+    """Return the facts of this machine for a manifest, without names."""
     libc = " ".join(platform.libc_ver())
     return {
         "system": platform.system(),
@@ -187,7 +167,8 @@ def host() -> dict[str, Any]:
 
 
 def _revision(folder: Path) -> str:
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
+    inert = ["-c", "core.fsmonitor=false"]  # a program that the repository names
+    command = ["git", *inert, "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
     except (OSError, subprocess.TimeoutExpired):

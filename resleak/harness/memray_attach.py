@@ -1,4 +1,4 @@
-"""Start memray in a process that already runs, through a debugger: for the lines that grow."""
+"""Attach memray to a running process through a debugger."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from resleak.harness import process_gauges
 
 _SCOPE = Path("/proc/sys/kernel/yama/ptrace_scope")
 _DEBUGGERS = ("gdb", "lldb")
-#: From this version on, an interpreter runs what another process asks it to.
+#: From this version on, an interpreter runs code at another process's request.
 _REMOTE_EXEC = (3, 14)
 _PATIENCE_S = 60.0
 _POLL_S = 0.2
 
 
 def consequences(seconds: int) -> str:
-    """Say what attaching does to the process, before it is done."""
+    """Return what attaching does to the process, for a person to agree to."""
     return (
         "attaching stops the process for a moment under a debugger, has it load memray for "
         f"{formatting.duration(seconds)} and leaves the module loaded; until then Python code that "
@@ -32,13 +32,7 @@ def consequences(seconds: int) -> str:
 
 
 def check(process: process_gauges.Outside) -> None:
-    """Refuse where it cannot work.
-
-    Raises
-    ------
-    PlatformError
-        If there is no debugger, or the kernel forbids it.
-    """
+    """Raise PlatformError where attaching cannot work."""
     if not any(map(shutil.which, _DEBUGGERS)) and sys.version_info < _REMOTE_EXEC:
         raise PlatformError(
             f"attaching needs {' or '.join(_DEBUGGERS)} here: install one, or start the program "
@@ -53,34 +47,12 @@ def check(process: process_gauges.Outside) -> None:
 
 
 def attach(process: process_gauges.Outside, file: Path, seconds: int) -> Path:
-    """Track the process's allocations for some seconds.
-
-    Parameters
-    ----------
-    process : Outside
-        A Python process that has memray in its environment.
-    file : Path
-        What to write; replaced.
-    seconds : int
-        How long; it detaches by itself.
-
-    Returns
-    -------
-    Path
-        The file, for `resleak.open_memray`.
-
-    Raises
-    ------
-    PlatformError
-        As `check`.
-    ProcessError
-        If it did not work: memray's own words.
-    """
+    """Track the allocations of a process for some seconds; return the memray file."""
     check(process)
     file = file.resolve()
     file.parent.mkdir(parents=True, exist_ok=True)
     options = ["--force", "--duration", str(seconds), "--output", str(file)]
-    command = [sys.executable, "-m", "memray", "attach", *options, str(process.pid)]
+    command = [sys.executable, "-P", "-m", "memray", "attach", *options, str(process.pid)]
     try:
         result = subprocess.run(
             command, capture_output=True, text=True, check=False, timeout=_PATIENCE_S
@@ -90,8 +62,8 @@ def attach(process: process_gauges.Outside, file: Path, seconds: int) -> Path:
             f"memray did not attach within {formatting.duration(_PATIENCE_S)}"
         ) from None
     if result.returncode:
-        told = [line for line in (result.stdout + result.stderr).splitlines() if line.strip()]
-        raise ProcessError(f"memray did not attach: {told[-1] if told else 'it did not say why'}")
+        lines = [line for line in (result.stdout + result.stderr).splitlines() if line.strip()]
+        raise ProcessError(f"memray did not attach: {lines[-1] if lines else 'it did not say why'}")
     _wait(process, file, seconds)
     return file
 

@@ -1,7 +1,6 @@
-"""What can be read of a process: the built-in gauges, from inside it and from outside.
+"""Read the gauges of a process from outside, with psutil.
 
-psutil has its only home here. A gauge that a platform or an old psutil lacks is left out, and
-`missing` says so in words.
+A gauge that the platform lacks is left out.
 """
 
 from __future__ import annotations
@@ -18,38 +17,26 @@ if TYPE_CHECKING:
 
 
 class Outside:
-    """The view a parent has of one process.
-
-    Parameters
-    ----------
-    pid : int
-        The process to watch.
-    """
+    """A process, read from outside."""
 
     @classmethod
     def of(cls, pid: int) -> Outside:
-        """Return the view of a process that can be watched.
-
-        Raises
-        ------
-        ProcessError
-            If there is none, it has ended, or this user may not look at it.
-        """
+        """Return the view of a process; raise ProcessError if it cannot be watched."""
         import psutil
 
         try:
-            seen = cls(pid)
+            view = cls(pid)
         except (psutil.NoSuchProcess, ValueError, OverflowError):
             raise ProcessError(f"there is no process {pid}") from None
-        if not seen.alive:
+        if not view.alive:
             raise ProcessError(
                 f"process {pid} has ended: what is left of it waits for its parent (a zombie)"
             )
-        if not seen._may_be_read():
+        if not view._may_be_read():
             raise ProcessError(
-                f"process {pid} ({seen.name}) is not yours: watch it as its user or as root"
+                f"process {pid} ({view.name}) is not yours: watch it as its user or as root"
             )
-        return seen
+        return view
 
     def __init__(self, pid: int) -> None:
         import psutil
@@ -60,7 +47,7 @@ class Outside:
     def _may_be_read(self) -> bool:
         try:
             return int(self._process.num_fds()) >= 0
-        except AttributeError:  # on this system descriptors are not told at all
+        except AttributeError:  # this system does not count descriptors
             return bool(self.quick())
         except self._gone:
             return False
@@ -72,7 +59,7 @@ class Outside:
 
     @property
     def name(self) -> str:
-        """What the system calls it: its program without a path, and never its arguments."""
+        """The program's name: no path, no arguments."""
         try:
             return str(self._process.name())
         except self._gone:
@@ -80,7 +67,7 @@ class Outside:
 
     @property
     def alive(self) -> bool:
-        """Whether it still runs; a zombie does not, and neither does another of its number."""
+        """True while it runs; not for a zombie or a reused process number."""
         try:
             return bool(self._process.is_running() and self._process.status() != "zombie")
         except self._gone:
@@ -88,23 +75,23 @@ class Outside:
 
     @property
     def is_root(self) -> bool:
-        """Whether it runs with the rights of root, whom some limits do not hold."""
+        """True if it runs as root, for whom some limits do not hold."""
         try:
             return bool(self._process.uids().effective == 0)
         except (*self._gone, AttributeError):
             return False
 
     def offspring(self) -> list[Outside]:
-        """Return the view of each of its living children, and of theirs."""
-        found: list[Outside] = []
+        """Return the views of all its living descendants."""
+        views: list[Outside] = []
         with suppress(*self._gone):
             for child in self._process.children(recursive=True):
                 with suppress(*self._gone):
-                    found.append(Outside(child.pid))
-        return [child for child in found if child.alive]
+                    views.append(Outside(child.pid))
+        return [child for child in views if child.alive]
 
     def rlimit(self, name: str) -> float | None:
-        """Return the soft limit of a resource by its name in `resource`; None without one."""
+        """Return the soft limit of a resource by its name in `resource`, or None."""
         import psutil
 
         kind = getattr(psutil, name, None)
@@ -115,7 +102,7 @@ class Outside:
         return None if soft in (-1, getattr(psutil, "RLIM_INFINITY", -1)) else float(soft)
 
     def threads_of_user(self) -> int:
-        """Return how many threads the process's user has in all (looks at every process)."""
+        """Return the number of threads of the process's user (slow)."""
         import psutil
 
         mine = self._process.uids().real
@@ -127,7 +114,7 @@ class Outside:
         )
 
     def quick(self) -> dict[str, float]:
-        """Return what is cheap enough for ten readings a second; empty once the process ended."""
+        """Return the gauges cheap enough for 10 readings per second; empty after its end."""
         try:
             with self._process.oneshot():
                 return _quick(self._process)
@@ -135,10 +122,7 @@ class Outside:
             return {}
 
     def full(self, *, children: bool = True) -> dict[str, float]:
-        """Return all that can be read, for the quiet moment at the end of a block.
-
-        Counting its children means looking at every process of the machine.
-        """
+        """Return all gauges; counting children scans every process of the machine."""
         reading = self.quick()
         for read in (_uss, _sockets, *((_children,) if children else ())):
             try:
@@ -163,7 +147,7 @@ def _quick(process: psutil.Process) -> dict[str, float]:
 
 
 def _open_files(process: psutil.Process) -> int:
-    """Count a process's descriptors; Linux 6.2 and later know the number without a list of them."""
+    """Return the number of descriptors; Linux 6.2 and later need no list for it."""
     try:
         counted = os.stat(f"/proc/{process.pid}/fd").st_size
     except OSError:
@@ -189,28 +173,14 @@ def _children(process: psutil.Process) -> dict[str, float]:
     return {"children": len(process.children(recursive=True))}
 
 
-def started_in(variable: str, value: str) -> list[int]:
-    """Return the processes that have a variable of this value in their environment."""
-    import psutil
-
-    found = []
-    for process in psutil.process_iter() if value else ():
-        try:
-            if process.environ().get(variable) == value:
-                found.append(process.pid)
-        except (psutil.Error, OSError):
-            continue
-    return found
-
-
 def memory_bytes() -> int:
     """Return the memory of this machine in bytes."""
     return memory()[0]
 
 
 def memory() -> tuple[int, int]:
-    """Return the memory of this machine and what is used of it for good, in bytes."""
+    """Return the memory of this machine and its used part, in bytes."""
     import psutil
 
-    seen = psutil.virtual_memory()
-    return int(seen.total), int(seen.total - seen.available)
+    usage = psutil.virtual_memory()
+    return int(usage.total), int(usage.total - usage.available)

@@ -1,22 +1,25 @@
-"""How any child process of ours is started, and how it says what went wrong."""
+"""Start every child process of ours, end it with its descendants, and read why it failed."""
 
 from __future__ import annotations
 
 import json
 import os
+import select
 import signal
+import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from resleak.captures.locks import temporary_folder
+from resleak.captures.locks import cannot_write, temporary_folder
+from resleak.captures.raw import FAILURE
 from resleak.errors import CaptureError, ScenarioError
-from resleak.harness.child.driver import FAILURE
-from resleak.harness.supervisor import run_to_end
 from resleak.workload.resolve import Workload
 
-_CHILD = Path(__file__).with_name("child") / "driver.py"
+_GUARDIAN = Path(__file__).with_name("guardian.py")
+_CHILD = Path(__file__).with_name("child") / "entry.py"
 _DEADLINE_S = 60.0
 _GIB = 1024**3
 #: Limits of every measured process; a scenario may lower them.
@@ -26,11 +29,121 @@ RLIMITS = {
     "RLIMIT_FSIZE": 4 * _GIB,
     "RLIMIT_DATA": 8 * _GIB,
 }
-#: Measured to quiet the noise: see docs/decisions/0002-measurement.md.
+#: Reduce noise of the memory gauges, as measured.
 PRESETS = {
     "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0",
     "ARROW_DEFAULT_MEMORY_POOL": "system",
 }
+
+
+class Guarded:
+    """A process under `guardian`: all its descendants end with it, or when this process dies.
+
+    `left_behind` names the descendants that had to be killed after the end of the process.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        stdout: int | IO[bytes],
+        stderr: int | IO[bytes] | None = None,
+        env: Mapping[str, str] | None = None,
+        pass_fds: Sequence[int] = (),
+        patience_s: float = 0.0,
+    ) -> None:
+        life, self._life = os.pipe()
+        self._report, report = os.pipe()
+        self.pid = self._errno = 0
+        self.returncode: int | None = None
+        self.left_behind: list[str] = []
+        self._buffer, self._told_all = b"", False
+        guard = [str(_GUARDIAN), str(life), str(report), str(patience_s)]
+        try:
+            self._guardian = subprocess.Popen(
+                [sys.executable, "-I", "-S", *guard, ",".join(map(str, pass_fds)), *command],
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                env=env,
+                pass_fds=(life, report, *pass_fds),
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(self._life)
+            os.close(self._report)
+            raise
+        finally:
+            os.close(life)
+            os.close(report)
+        try:
+            while not (self.pid or self._told_all):
+                self._receive(None)
+            if not self.pid:
+                raise OSError(self._errno, os.strerror(self._errno))
+        except BaseException:
+            self.end()
+            raise
+
+    def poll(self) -> int | None:
+        """Return the exit code, negative for a signal; None while it runs."""
+        while self.returncode is None and self._receive(0.0):
+            pass
+        return self.returncode
+
+    def wait(self, timeout_s: float | None = None) -> int:
+        """Return the exit code once it has ended; raise TimeoutExpired if it does not."""
+        until = None if timeout_s is None else time.monotonic() + timeout_s
+        while self.returncode is None:
+            remaining = None if until is None else max(0.0, until - time.monotonic())
+            if not self._receive(remaining):
+                raise subprocess.TimeoutExpired(str(self.pid), timeout_s or 0.0)
+        return self.returncode
+
+    def end(self) -> None:
+        """End it with all its descendants; helpers that clean up may finish first."""
+        if self._life >= 0:
+            os.close(self._life)
+            self._life = -1
+            while not self._told_all:
+                self._receive(None)
+            self._guardian.wait()
+            os.close(self._report)
+
+    def _receive(self, timeout_s: float | None) -> bool:
+        """Take in the next report of the guardian; False if there is none in time."""
+        if not select.select([self._report], [], [], timeout_s)[0]:
+            return False
+        data = os.read(self._report, 65536)
+        self._told_all = not data
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        for line in lines:
+            word, _, value = line.decode(errors="replace").partition(" ")
+            if word == "left":
+                self.left_behind.append(value)
+            elif word == "exit":
+                self.returncode = int(value)
+            elif word == "pid":
+                self.pid = int(value)
+            elif word == "error":
+                self._errno = int(value)
+        if self._told_all and self.returncode is None:  # the guardian itself was killed
+            self.returncode = -signal.SIGKILL
+        return True
+
+
+def run_to_end(
+    command: Sequence[str], env: Mapping[str, str], deadline_s: float, output: Path
+) -> int:
+    """Run a short helper process and return its exit code, or -9 if it took too long."""
+    with output.open("wb") as file:
+        process = Guarded(command, env=env, stdout=file, stderr=subprocess.STDOUT)
+    try:
+        return process.wait(deadline_s)
+    except subprocess.TimeoutExpired:
+        return -signal.SIGKILL
+    finally:
+        process.end()
 
 
 def presets(seed: int, allocator: str = "pymalloc") -> dict[str, str]:
@@ -39,21 +152,16 @@ def presets(seed: int, allocator: str = "pymalloc") -> dict[str, str]:
 
 
 def environment(chosen: Mapping[str, str]) -> dict[str, str]:
-    """Return the whole environment of a child: ours, with what was chosen.
+    """Return the environment of a measured process: ours with changes.
 
-    It is told that it is measured: a test that is marked to be measured is a plain test there.
+    RESLEAK_MEASURED makes a marked test run as a plain test there.
     """
     return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "RESLEAK_MEASURED": "1", **chosen}
 
 
 def ground(what: Workload, folder: Path, rlimits: Mapping[str, int]) -> dict[str, Any]:
-    """Return the part of a child's specification that every kind of child needs."""
-    return {
-        **what.spec(),
-        "parent": os.getpid(),
-        "folder": str(folder),
-        "rlimits": {**RLIMITS, **rlimits},
-    }
+    """Return the part of a specification that every kind of child needs."""
+    return {**what.spec(), "folder": str(folder), "rlimits": {**RLIMITS, **rlimits}}
 
 
 def command(spec: Mapping[str, Any], python: str) -> list[str]:
@@ -66,56 +174,65 @@ def command(spec: Mapping[str, Any], python: str) -> list[str]:
 def ask(spec: dict[str, Any], python: str, error: type[Exception]) -> Any:
     """Run a short child that only answers, and return the answer."""
     folder = Path(spec["folder"])
-    output = folder / "helper.txt"
+    output, answer = folder / "helper.txt", folder / "answer.json"
     try:
-        code = run_to_end(command(spec, python), environment(PRESETS), _DEADLINE_S, output)
+        arguments = command(spec, python)
     except OSError as problem:
-        raise CaptureError(f"cannot start {python}: {problem.strerror}; check --python") from None
-    if code:
-        told = failure(output).get("error") or _ended(code)
-        raise error(f"{_name_of(spec)}{told}")
-    return json.loads((folder / "answer.json").read_text())
-
-
-def _ended(code: int) -> str:
+        raise CaptureError(cannot_write("temporary files", problem)) from None
+    try:
+        code = run_to_end(arguments, environment(PRESETS), _DEADLINE_S, output)
+    except (OSError, ValueError) as problem:
+        reason = getattr(problem, "strerror", None) or problem
+        raise CaptureError(f"cannot start {python}: {reason}; check --python") from None
+    if message := failure(output).get("error"):
+        raise error(f"{_subject(spec)}{message}")
     if code == -signal.SIGKILL:
-        return f"loading it took longer than {_DEADLINE_S:g} s, or it was killed"
-    return f"the process that loads it {how_it_ended(code)}"
+        raise error(
+            f"{_subject(spec)}loading it took longer than {_DEADLINE_S:g} s, or it was killed"
+        )
+    try:
+        if code == 0:
+            return json.loads(answer.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        pass
+    if (folder / f"{spec['do']}.json").exists():  # the first thing that a child does is remove it
+        raise CaptureError(f"{python} is not a Python interpreter that works here; check --python")
+    raise error(f"{_subject(spec)}the process that loads it {how_it_ended(code)}")
 
 
 def how_it_ended(code: int) -> str:
-    """Say how a process ended that did not say so itself."""
+    """Return how a process ended that did not report a failure itself."""
     if code >= 0:
         return f"ended with code {code} before its work was done"
-    return f"was ended by {signal.Signals(-code).name} (code {code})"
+    names = {number.value: number.name for number in signal.Signals}
+    return f"was ended by {names.get(-code, 'a signal')} (code {code})"
 
 
-def _name_of(spec: Mapping[str, Any]) -> str:
+def _subject(spec: Mapping[str, Any]) -> str:
     return "" if spec["do"] == "describe" else f"{Path(spec['file']).stem}: the audit failed: "
 
 
-def failure(output: Path) -> dict[str, Any]:
-    """Return what a child said of its own failure in its last lines, or an empty dict."""
+def tail(output: Path) -> str:
+    """Return the last 64 KiB that a child printed."""
     try:
-        with output.open("rb") as file:  # it may hold megabytes: its end will do
+        with output.open("rb") as file:
             file.seek(max(0, output.stat().st_size - 65536))
-            lines = file.read().decode(errors="replace").splitlines()
+            return file.read().decode(errors="replace")
     except OSError:
+        return ""
+
+
+def failure(output: Path) -> dict[str, Any]:
+    """Return a child's report of its own failure, or an empty dict."""
+    reports = [line for line in tail(output).splitlines() if line.startswith(FAILURE)]
+    try:
+        return dict(json.loads(reports[-1].removeprefix(FAILURE))) if reports else {}
+    except ValueError:  # the workload prints the same word
         return {}
-    told = [line.removeprefix(FAILURE) for line in lines if line.startswith(FAILURE)]
-    return dict(json.loads(told[-1])) if told else {}
 
 
 def describe(what: Workload, python: str | None = None) -> dict[str, Any]:
-    """Return what a workload declares, read by the interpreter that will run it.
-
-    Raises
-    ------
-    ScenarioError
-        If it cannot be loaded.
-    CaptureError
-        If the interpreter cannot be started.
-    """
+    """Return what a workload declares, read by the interpreter that will run it."""
     with temporary_folder() as folder:
         spec = {"do": "describe", **ground(what, folder, {})}
         about: dict[str, Any] = ask(spec, python or sys.executable, ScenarioError)

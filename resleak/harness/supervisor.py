@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import struct
@@ -14,34 +15,25 @@ from contextlib import suppress
 from pathlib import Path
 
 from resleak.captures import raw
-from resleak.captures.raw import Seen
-from resleak.harness import process_gauges
+from resleak.captures.raw import ProcessOutcome
+from resleak.harness import process_gauges, spawn
 
 #: Seconds between two readings of the outside gauges.
 SAMPLE_S = 0.1
 #: Seconds a stopped process gets to write down its stacks.
 _LAST_WORDS_S = 0.5
+#: Seconds that loading our instruments may take, on a machine that is busy.
+_LOADING_S = 60.0
 _HEADER = struct.Struct(f"{raw.HEADER}d")
+_REMOVED = re.compile(r"resource_tracker: There appear to be (\d+ leaked [\w ]+?) to clean up")
 
 
-class Watched:
+class Supervisor:
     """One measured process, its control line and its deadlines.
 
-    Parameters
-    ----------
-    command : callable
-        Given the two descriptors of the control line and the start time, returns the arguments of
-        the process.
-    env : dict of str to str
-        The whole environment of the process. Its temporary folder is its own: whatever else has
-        it when the process ends was started by it, and is ended too.
-    folder : Path
-        Where the process leaves its rows and its last words.
-    deadline_s, exit_deadline_s, total_s : float
-        Seconds for the set-up and for each step, for the end of the process after the load, and
-        for the load as a whole. (A slow machine makes progress all the same; what hangs does not.)
-    memory_bytes : int
-        Resident memory at which the process is stopped.
+    `command` gets the two descriptors of the control line and the start time. `deadline_s` holds
+    for the set-up and for each step, `exit_deadline_s` for the end of the process after its load,
+    `total_s` for the load as a whole; at `memory_bytes` of resident memory the process is stopped.
     """
 
     def __init__(
@@ -55,41 +47,32 @@ class Watched:
         memory_bytes: int,
     ) -> None:
         self.folder, self.memory_bytes, self.total_s = folder, memory_bytes, total_s
-        self.temporary = env.get("TMPDIR", "")
-        self.steps, self.progress_s = 0, 0.0
+        self.steps, self.progress_s, self._loading_s = 0, 0.0, _LOADING_S
         self.deadline_s, self.exit_deadline_s = deadline_s, exit_deadline_s
-        self.seen, self._buffer = Seen(), b""
+        self.outcome, self._buffer = ProcessOutcome(), b""
         self.started = time.monotonic()
         self._in, out = os.pipe()
         back, self._back = os.pipe()
-        with (folder / "output.txt").open("wb") as output:
-            self.process = subprocess.Popen(
-                command(out, back, self.started),
-                env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                pass_fds=(out, back),
-                start_new_session=True,
-            )
-        os.close(out)
-        os.close(back)
+        try:
+            with (folder / "output.txt").open("wb") as output:
+                self.process = spawn.Guarded(
+                    command(out, back, self.started),
+                    env=env,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=(out, back),
+                )
+        except BaseException:
+            os.close(self._in)
+            os.close(self._back)
+            raise
+        finally:
+            os.close(out)
+            os.close(back)
         self.outside = process_gauges.Outside(self.process.pid)
 
-    def watch(self, on_step: Callable[[int], None], stop: threading.Event) -> Seen:
-        """Follow the process to its end, or end it.
-
-        Parameters
-        ----------
-        on_step : callable
-            Called ten times a second with the number of steps done.
-        stop : threading.Event
-            Ends the process when set.
-
-        Returns
-        -------
-        Seen
-        """
+    def run(self, on_step: Callable[[int], None], stop: threading.Event) -> ProcessOutcome:
+        """Follow the process to its end, or end it; `on_step` gets the steps ten times a second."""
         try:
             while self.process.poll() is None and not self._over(stop):
                 self._listen()
@@ -106,17 +89,17 @@ class Watched:
 
     def _over(self, stop: threading.Event) -> bool:
         now = time.monotonic() - self.started
-        stopping = self.seen.began("teardown")
+        stopping, samples = self.outcome.began("teardown"), self.outcome.samples
         reasons = {
             "interrupted": stop.is_set(),
             "hung": stopping is not None and now > stopping + self.exit_deadline_s,
+            # A slow machine makes progress all the same; what hangs does not.
             "deadline": stopping is None
-            and (now > self.progress_s + self.deadline_s or now > self.total_s),
-            "memory": bool(self.seen.samples)
-            and self.seen.samples[-1].get("rss", 0) > self.memory_bytes,
+            and (now > self.progress_s + self.deadline_s + self._loading_s or now > self.total_s),
+            "memory": bool(samples) and samples[-1].get("rss", 0) > self.memory_bytes,
         }
         reason = next((name for name, holds in reasons.items() if holds), "")
-        self.seen.status = reason or self.seen.status
+        self.outcome.status = reason or self.outcome.status
         return bool(reason)
 
     def _listen(self, patience: float = SAMPLE_S) -> None:
@@ -124,30 +107,32 @@ class Watched:
         until = time.monotonic() + patience
         while select.select([self._in], [], [], max(0.0, until - time.monotonic()))[0]:
             data = os.read(self._in, 65536)
-            if not data:  # the other end is closed: nothing more to hear, but a child may live on
+            if not data:  # the other end is closed, but the process may live on
                 with suppress(subprocess.TimeoutExpired):
                     self.process.wait(max(0.0, until - time.monotonic()))
                 return
             *lines, self._buffer = (self._buffer + data).split(b"\n")
             for line in lines:
-                self._heard(line.decode().split())
+                self._answer(line.decode().split())
 
-    def _heard(self, words: list[str]) -> None:
-        if words[0] == "phase":
-            self.seen.phases.append((words[1], float(words[2])))
+    def _answer(self, words: list[str]) -> None:
+        if words[0] == "ready":
+            self.progress_s, self._loading_s = time.monotonic() - self.started, 0.0
+        elif words[0] == "phase":
+            self.outcome.phases.append((words[1], float(words[2])))
         else:
             reading = self.outside.full()
-            self.seen.quiet[int(words[1])] = {**self._place(), **reading}
+            self.outcome.end_of_block[int(words[1])] = {**self._position(), **reading}
             with suppress(OSError):
                 os.write(self._back, b".")
 
     def _sample(self) -> int:
-        place, reading = self._place(), self.outside.quick()
+        position, reading = self._position(), self.outside.quick()
         if reading:
-            self.seen.samples.append({**place, **reading})
-        return int(place["step"])
+            self.outcome.samples.append({**position, **reading})
+        return int(position["step"])
 
-    def _place(self) -> dict[str, float]:
+    def _position(self) -> dict[str, float]:
         now = time.monotonic() - self.started
         try:
             with (self.folder / "trace.raw").open("rb") as file:
@@ -157,68 +142,26 @@ class Watched:
         return {"t_s": now, "phase": phase, "step": step, "block": block}
 
     def _end(self) -> None:
-        if self.process.poll() is None:
-            if self.seen.status != "interrupted":
-                self._hear_last_words()
-            self._kill()
-        self.seen.ended_s = time.monotonic() - self.started
-        self._kill()  # children it left behind, which share its session
-        os.close(self._in)
-        os.close(self._back)
+        try:
+            if self.process.poll() is None and self.outcome.status != "interrupted":
+                with suppress(ProcessLookupError):  # it writes its stacks to a file
+                    os.kill(self.process.pid, signal.SIGUSR1)
+                with suppress(subprocess.TimeoutExpired):
+                    self.process.wait(_LAST_WORDS_S)
+        finally:
+            self.outcome.ended_s = time.monotonic() - self.started
+            self.process.end()
+            os.close(self._in)
+            os.close(self._back)
 
-    def _hear_last_words(self) -> None:
-        with suppress(ProcessLookupError):
-            os.kill(self.process.pid, signal.SIGUSR1)
-        with suppress(subprocess.TimeoutExpired):
-            self.process.wait(_LAST_WORDS_S)
-
-    def _kill(self) -> None:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        for pid in process_gauges.started_in(
-            "TMPDIR", self.temporary
-        ):  # those with a session of their own
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-
-    def _sum_up(self) -> Seen:
-        seen = self.seen
-        seen.code = self.process.returncode
+    def _sum_up(self) -> ProcessOutcome:
+        outcome = self.outcome
+        outcome.code = self.process.poll() or 0
+        removed = _REMOVED.findall(spawn.tail(self.folder / "output.txt"))
+        outcome.left_behind = [*self.process.left_behind, *removed]
         # Its own note counts as well: the code under study may have closed the control line.
-        reached = {seen.phase, raw.PHASES[int(self._place()["phase"])]}
+        reached = {outcome.phase, raw.PHASES[int(self._position()["phase"])]}
         ended_early = not reached & {"teardown", "exit"}
-        if seen.status == "exited" and (seen.code != 0 or ended_early):
-            seen.status = "failed" if seen.code == 3 else "crashed"
-        return seen
-
-
-def run_to_end(command: list[str], env: dict[str, str], deadline_s: float, output: Path) -> int:
-    """Run a short helper process and return its exit code, or -9 if it had to be stopped.
-
-    Parameters
-    ----------
-    command, env : list of str, dict of str to str
-        What to run, and its whole environment.
-    deadline_s : float
-        Seconds it may take.
-    output : Path
-        Receives what it prints.
-    """
-    with output.open("wb") as file:
-        process = subprocess.Popen(
-            command,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        return process.wait(deadline_s)
-    except subprocess.TimeoutExpired:
-        return -signal.SIGKILL
-    finally:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        if outcome.status == "exited" and (outcome.code != 0 or ended_early):
+            outcome.status = "failed" if outcome.code == 3 else "crashed"
+        return outcome

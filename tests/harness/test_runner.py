@@ -375,15 +375,3 @@ def test_no_path_of_this_machine_is_stored(tmp_path: Path) -> None:
         assert str(tmp_path).encode() not in stored
         assert str(Path.home()).encode() not in stored
         assert Path(sys.prefix).as_posix().encode() not in stored
-
-
-def test_a_child_whose_runner_is_gone_ends_at_once() -> None:
-    """A runner killed while its child starts is not waited for: the child asks, and ends."""
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    code = (
-        "from resleak.harness.child import recorder;"
-        f"recorder.die_with_parent({gone.pid}); print('runs on')"
-    )
-    child = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
-    assert (child.returncode, child.stdout) == (1, b"")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -14,13 +13,12 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from helpers import books
 
-from resleak.harness.child.recorder import die_with_parent
+from resleak.harness.spawn import Guarded
 from resleak.ui.cli.share import lab_command
 
 #: The buttons of a panel that runs scenarios.
@@ -71,26 +69,19 @@ def serving(project: Path, root: Path) -> Iterator[Lab]:
     command += ["--no-browser", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
     command += [f"--IdentityProvider.token={token}"]
     with (root / "server.log").open("wb") as log:
-        process = subprocess.Popen(
+        process = Guarded(
             command,
             env=_environment(project, root),
-            stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=partial(die_with_parent, os.getpid()),
+            patience_s=20,
         )
     lab = Lab(f"http://127.0.0.1:{port}", token, root)
     try:
         _await(lab, process)
         yield lab
     finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.end()
 
 
 _IGNORED = shutil.ignore_patterns(".ipynb_checkpoints")
@@ -115,7 +106,7 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _await(lab: Lab, process: subprocess.Popen[bytes]) -> None:
+def _await(lab: Lab, process: Guarded) -> None:
     for _ in range(600):
         try:
             urllib.request.urlopen(f"{lab.url}/api?token={lab.token}", timeout=5).close()

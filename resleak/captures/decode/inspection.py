@@ -68,7 +68,7 @@ def write(folder: Path, project: Path, status: str) -> Ending:
     project : Path
         Files below it are named relative to it; the studied code is there.
     status : str
-        How the process ended: see `resleak.captures.raw.Seen`.
+        How the process ended: see `resleak.captures.raw.ProcessOutcome`.
 
     Returns
     -------

@@ -11,7 +11,7 @@ import numpy as np
 
 from resleak.captures import raw, storage
 from resleak.captures.manifest import Mark, Phase
-from resleak.captures.raw import Seen
+from resleak.captures.raw import ProcessOutcome
 from resleak.workload import gauges
 from resleak.workload.gauges import Gauge
 
@@ -20,14 +20,16 @@ _INDEX_UNITS = {"t_s": "s", "step": "steps", "block": "blocks"}
 _STACK = re.compile(r'File "(?P<file>[^"]+)"')
 
 
-def trace(folder: Path, seen: Seen, own: list[Gauge]) -> tuple[Columns, dict[str, str]]:
+def trace(
+    folder: Path, outcome: ProcessOutcome, own: list[Gauge]
+) -> tuple[Columns, dict[str, str]]:
     """Join the rows written inside the process with the readings from outside.
 
     Parameters
     ----------
     folder : Path
         Where the process left ``trace.raw`` and ``columns.json``.
-    seen : Seen
+    outcome : ProcessOutcome
         What the parent read.
     own : list of Gauge
         The scenario's own gauges, for their units.
@@ -40,12 +42,12 @@ def trace(folder: Path, seen: Seen, own: list[Gauge]) -> tuple[Columns, dict[str
         Unit by column.
     """
     names, rows = inside_rows(folder)
-    samples = _sample_rows(seen)
-    gauge_names = [*names, *(n for n in _outside_names(seen) if n not in names)]
+    samples = _sample_rows(outcome)
+    gauge_names = [*names, *(n for n in _outside_names(outcome) if n not in names)]
     columns = _index_columns(rows, samples)
     for name in gauge_names:
         inside = rows[:, raw.INDEX + names.index(name)] if name in names else _nan(len(rows))
-        inside = _fill_quiet(inside, rows, seen, name)
+        inside = _fill_quiet(inside, rows, outcome, name)
         outside = np.array([sample.get(name, np.nan) for sample in samples], dtype=float)
         columns[name] = np.concatenate([inside, outside])
     order = np.argsort(columns["t_s"], kind="stable")
@@ -86,16 +88,16 @@ def last_own(folder: Path, own: list[str]) -> dict[str, float]:
     return {n: float(rows[-1, raw.INDEX + names.index(n)]) for n in own if n in names}
 
 
-def phases(seen: Seen) -> tuple[Phase, ...]:
+def phases(outcome: ProcessOutcome) -> tuple[Phase, ...]:
     """Return the phases with their start and end in seconds."""
-    ends = [*(start for _, start in seen.phases), seen.ended_s][1:]
+    ends = [*(start for _, start in outcome.phases), outcome.ended_s][1:]
     return tuple(
         Phase(name, round(start, 4), round(end, 4))
-        for (name, start), end in zip(seen.phases, ends, strict=True)
+        for (name, start), end in zip(outcome.phases, ends, strict=True)
     )
 
 
-def marks(seen: Seen) -> tuple[Mark, ...]:
+def marks(outcome: ProcessOutcome) -> tuple[Mark, ...]:
     """Return the marks in the allocation stream: one at the quiet end of each block."""
     return tuple(
         Mark(
@@ -105,7 +107,7 @@ def marks(seen: Seen) -> tuple[Mark, ...]:
             round(at["t_s"], 4),
             at.get("rss"),
         )
-        for block, at in sorted(seen.quiet.items())
+        for block, at in sorted(outcome.end_of_block.items())
     )
 
 
@@ -131,22 +133,24 @@ def _index_columns(rows: np.ndarray, samples: list[dict[str, float]]) -> Columns
     }
 
 
-def _sample_rows(seen: Seen) -> list[dict[str, float]]:
-    return [sample for sample in seen.samples if sample["phase"] > 0]
+def _sample_rows(outcome: ProcessOutcome) -> list[dict[str, float]]:
+    return [sample for sample in outcome.samples if sample["phase"] > 0]
 
 
-def _outside_names(seen: Seen) -> list[str]:
+def _outside_names(outcome: ProcessOutcome) -> list[str]:
     names: dict[str, None] = {}
-    for reading in [*seen.quiet.values(), *seen.samples]:
+    for reading in [*outcome.end_of_block.values(), *outcome.samples]:
         names.update(dict.fromkeys(reading))
     return [name for name in names if name not in ("t_s", "step", "block", "phase")]
 
 
-def _fill_quiet(values: np.ndarray, rows: np.ndarray, seen: Seen, name: str) -> np.ndarray:
+def _fill_quiet(
+    values: np.ndarray, rows: np.ndarray, outcome: ProcessOutcome, name: str
+) -> np.ndarray:
     after = np.flatnonzero(rows[:, 4] == raw.MOMENTS.index("after_collect"))
     filled = values.copy()
     for row in after[np.isnan(values[after])]:
-        filled[row] = seen.quiet.get(int(rows[row, 2]), {}).get(name, np.nan)
+        filled[row] = outcome.end_of_block.get(int(rows[row, 2]), {}).get(name, np.nan)
     return filled
 
 
@@ -154,9 +158,9 @@ def _nan(length: int) -> np.ndarray:
     return np.full(length, np.nan)
 
 
-def write_trace(folder: Path, seen: Seen, own: list[Gauge]) -> set[str]:
+def write_trace(folder: Path, outcome: ProcessOutcome, own: list[Gauge]) -> set[str]:
     """Write ``trace.parquet`` and return the names of the gauges that were read."""
-    columns, units = trace(folder, seen, own)
+    columns, units = trace(folder, outcome, own)
     storage.write_table(folder / "trace.parquet", columns, units)
     index = {"t_s", "step", "block", "phase", "moment"}
     return {n for n, v in columns.items() if n not in index and not np.isnan(v).all()}

@@ -1,23 +1,17 @@
-"""A leak of a known size, planted into a measured process to show that it would be found."""
+"""A planted leak of a known size, as a positive control."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-#: What glibc takes for the smallest object, and for the header and the rounding of a larger one.
+#: Bytes of glibc's smallest block, and of the header and rounding of a larger one.
 _SMALLEST, _AROUND = 32, 41
 
 
 class Plant:
-    """Keeps so many bytes with each step, in a list that is as long as it will ever be.
+    """Retains a number of bytes per step, in a list of fixed length.
 
-    Parameters
-    ----------
-    rate : float
-        Bytes a step, as the C library counts them. Below 48 the smallest object there is, of 32
-        bytes, is kept every so many steps.
-    steps : int
-        How many steps there will be.
+    Below 48 bytes per step the smallest object, of 32 bytes, is retained every few steps.
     """
 
     def __init__(self, rate: float, steps: int) -> None:
@@ -28,6 +22,6 @@ class Plant:
         self._kept: list[object] = [None] * (steps + 1)
 
     def grow(self, step: int) -> None:
-        """Keep one more, if it is due."""
+        """Retain one more object, if it is due."""
         if int(step * self._per_step) > int((step - 1) * self._per_step):
             self._kept[step] = self._make()

@@ -1,9 +1,10 @@
-"""What a measured process uses to record itself without growing: a shared map, marks, signals."""
+"""Record a process from inside without making it grow: rows in a file map, marks, signals."""
 
 from __future__ import annotations
 
-import ctypes
 import faulthandler
+import gc
+import json
 import mmap
 import os
 import signal
@@ -15,24 +16,16 @@ from pathlib import Path
 from resleak.captures.raw import HEADER, INDEX
 
 _NAN = float("nan")
+_STEP, _BEFORE, _AFTER = range(3)
+#: Collections after the load.
+SETTLE_ROUNDS = 3
 
 
 class Recorder:
     """Rows of float64 in a file map that the parent reads at any time, even after a kill.
 
-    All pages are touched before the first step, and a row is written in place, so that recording
-    adds neither memory nor resident pages.
-
-    Parameters
-    ----------
-    path : Path
-        The file to map; it is created.
-    gauges : mapping of str to callable
-        Readers in column order.
-    capacity : int
-        Most rows there can be.
-    started : float
-        `time.monotonic` at the start of the run.
+    All pages are touched before the first step and rows are written in place, so that recording
+    adds no memory. `gauges` are in column order; `started` is `time.monotonic` at the start.
     """
 
     def __init__(
@@ -53,7 +46,7 @@ class Recorder:
         self._view[0] = 0.0
 
     def at(self, phase: int, step: int, block: int) -> None:
-        """Tell the parent where the run is."""
+        """Write the position of the run, for the parent and for the next rows."""
         view = self._view
         view[1], view[2], view[3] = phase, step, block
 
@@ -77,8 +70,52 @@ class Recorder:
         view[0] = count + 1
 
 
+class SampleLoop:
+    """Counts steps and blocks, with a row after each step and two around each collection.
+
+    The last reader is slow and read after collections only. Without `every_step` there are rows at
+    collections only.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        readers: Mapping[str, Callable[[], float]],
+        steps: int,
+        block: int,
+        started: float,
+        *,
+        every_step: bool = True,
+    ) -> None:
+        (folder / "columns.json").write_text(json.dumps(list(readers)))
+        capacity = steps + 2 * (steps // block + 2 + SETTLE_ROUNDS)
+        self._rows = Recorder(folder / "trace.raw", readers, capacity, started)
+        self._every_step = every_step
+        self.done, self.block = 0, 0
+
+    def begin(self, phase: int) -> None:
+        """Go on to a phase."""
+        self._rows.at(phase, self.done, self.block)
+
+    def step(self, phase: int) -> None:
+        """Record the end of a step."""
+        self.done += 1
+        self._rows.at(phase, self.done, self.block)
+        if self._every_step:
+            self._rows.row(_STEP, 1)
+
+    def collect(self, phase: int, collect: Callable[[], object] = gc.collect) -> None:
+        """Record the end of a block, before and after a collection."""
+        self._rows.at(phase, self.done, self.block)
+        self._rows.row(_BEFORE, 1)
+        collect()
+        _forget_names()
+        self._rows.row(_AFTER, 0)
+        self.block += 1
+
+
 def mark(index: int) -> None:
-    """Leave a mark that can be found again in the allocation stream of a memory profiler."""
+    """Leave a mark in the allocation stream of a memory profiler."""
     _resleak_mark(index)
 
 
@@ -86,30 +123,13 @@ def _resleak_mark(index: int) -> None:
     mmap.mmap(-1, mmap.PAGESIZE * (index + 1)).close()
 
 
-def forget_names() -> None:
+def _forget_names() -> None:
     """Empty the interpreter's cache of type attributes.
 
-    It keeps up to 4096 names alive, which C code looked up: it fills slowly, and looks like a leak.
+    It keeps up to 4096 names alive that C code looked up: it fills slowly and looks like a leak.
     """
     clear = getattr(sys, "_clear_internal_caches", None) or sys._clear_type_cache
     clear()
-
-
-def die_with_parent(parent: int) -> None:
-    """End this process when the one that started it dies, or at once if that has happened.
-
-    Parameters
-    ----------
-    parent : int
-        The process that measures; a wrapper may stand between it and this one.
-    """
-    if sys.platform == "linux":
-        set_parent_death_signal = 1
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-    try:
-        os.kill(parent, 0)
-    except ProcessLookupError:  # it died before this process could ask to follow it
-        os._exit(1)
 
 
 def dump_stacks_on_signal(path: Path) -> None:
@@ -121,7 +141,7 @@ def dump_stacks_on_signal(path: Path) -> None:
 
 
 def limit(resources: Mapping[str, int]) -> None:
-    """Lower resource limits of this process, by their names in `resource`; never raises one."""
+    """Lower resource limits of this process, by their names in `resource`; never raise one."""
     import resource
 
     for name, value in resources.items():

@@ -9,21 +9,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+try:  # once, before a file of the workload's folder could have this name
+    import psutil
+except ImportError:
+    psutil = None
+
 Reader = Callable[[], float]
 
 
 def inside_readers() -> dict[str, Reader]:
-    """Return the readers a measured process calls after each step, cheapest and exact ones only.
+    """Return the readers called after each step, cheap and exact ones only.
 
-    With Python's own allocator on, it counts its blocks exactly, and the C library's bytes are
-    those of native code and of objects over 512 bytes (`native`). With it off
-    (``PYTHONMALLOC=malloc``), blocks read 0 and the C library counts every byte (`heap`).
+    With Python's own allocator its blocks are exact, and the C library's bytes are those of native
+    code and of objects over 512 bytes (`native`). Under ``PYTHONMALLOC=malloc`` blocks read 0 and
+    the C library counts every byte (`heap`).
     """
     own_allocator = sys.getallocatedblocks() > 0
     readers: dict[str, Reader] = {"blocks": sys.getallocatedblocks} if own_allocator else {}
-    try:
-        import psutil
-    except ImportError:
+    if psutil is None:
         return readers
     process = psutil.Process()
     if hasattr(process, "num_fds"):
@@ -38,7 +41,7 @@ def inside_readers() -> dict[str, Reader]:
 
 
 def _children_here() -> int:
-    """Count the children of this process, and theirs; cheap where there are none."""
+    """Count the descendants of this process; cheap where there are none."""
     try:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
@@ -47,19 +50,19 @@ def _children_here() -> int:
 
 
 def _offspring(pid: int) -> int:
-    """Count what Linux lists as forked by each thread of a process.
+    """Count the children that Linux lists for each thread of a process.
 
-    psutil looks at every process of the machine for it: too slow to be done after each step.
+    psutil scans every process of the machine: too slow after each step.
     """
     here, count = Path(f"/proc/{pid}/task"), 0
     for thread in _unless_ended(os.listdir, here):
-        found = _unless_ended(Path.read_bytes, here / thread / "children").split()
-        count += len(found) + sum(_offspring(int(child)) for child in found)
+        children = _unless_ended(Path.read_bytes, here / thread / "children").split()
+        count += len(children) + sum(_offspring(int(child)) for child in children)
     return count
 
 
 def _unless_ended(read: Callable[[Path], Any], path: Path) -> Any:
-    """Return what is read of a process or thread; nothing if it ended a moment before."""
+    """Return what is read of a process or thread; nothing if it has just ended."""
     try:
         return read(path)
     except (FileNotFoundError, ProcessLookupError):
@@ -73,8 +76,4 @@ def object_count() -> float:
 
 def trim_heap() -> None:
     """Ask the C library to return freed memory to the system, where it can."""
-    try:
-        import psutil
-    except ImportError:
-        return
     getattr(psutil, "heap_trim", lambda: None)()

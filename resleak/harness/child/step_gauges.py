@@ -1,4 +1,4 @@
-"""Meters that take the measures of a single step: its duration, the loop's lag, its memory peak."""
+"""Measures of a single step: its duration, the loop's lag, its memory peak."""
 
 from __future__ import annotations
 
@@ -12,19 +12,13 @@ from typing import Any
 from resleak.errors import PlatformError, ScenarioError
 from resleak.harness.child import self_gauges
 
-#: Seconds between two beats of the loop's heart: the shortest lag that is always seen.
+#: Seconds between two beats of the loop: the detection limit of its lag.
 _BEAT_S = 0.002
 _KIB = 1024
 
 
 class Meter:
-    """Takes one measure of each step.
-
-    Attributes
-    ----------
-    value : float
-        What was measured of the last step.
-    """
+    """Takes one measure of each step; `value` is that of the last one."""
 
     value = 0.0
 
@@ -35,7 +29,7 @@ class Meter:
         """End a step."""
 
     def running(self) -> AbstractAsyncContextManager[Any]:
-        """Return what must be entered for as long as the meter is in use."""
+        """Return a context to enter for as long as the meter is in use."""
         return _nothing()
 
 
@@ -52,10 +46,10 @@ class Duration(Meter):
 
 
 class LoopLag(Meter):
-    """Seconds for which the event loop was busy when something else was due, at most.
+    """Longest time in seconds that the event loop was busy while something else was due.
 
     A task asks to be woken every few milliseconds. A beat that is still due when the step ends
-    counts as well: what blocks the loop until then has kept it waiting.
+    counts.
     """
 
     _due = 0.0
@@ -79,7 +73,7 @@ class LoopLag(Meter):
 
     @asynccontextmanager
     async def running(self) -> Any:
-        """Keep the heart beating."""
+        """Keep the heartbeat."""
         self._due = time.monotonic()
         heart = asyncio.create_task(self._beat())
         yield
@@ -89,17 +83,12 @@ class LoopLag(Meter):
 
 
 class PeakMemory(Meter):
-    """Bytes by which resident memory rose during the step, at most.
-
-    References
-    ----------
-    ``VmHWM`` and ``clear_refs`` in proc_pid_status(5) and proc_pid_clear_refs(5).
-    """
+    """Bytes by which resident memory rose during the step, at most."""
 
     _status, _reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
     def before(self) -> None:
-        """Begin a step: what was freed must not hide what the step takes."""
+        """Begin a step; freed memory must not hide what the step takes."""
         self_gauges.trim_heap()
         self._reset.write_text("5")
         self._base = self._peak()
@@ -117,22 +106,7 @@ METERS: dict[str, type[Meter]] = {"step_s": Duration, "lag_s": LoopLag, "step_pe
 
 
 def meters(wanted: Iterable[str], has_loop: bool) -> dict[str, Meter]:
-    """Return the meters that a scenario names.
-
-    Parameters
-    ----------
-    wanted : iterable of str
-        Names of gauges of any kind.
-    has_loop : bool
-        Whether the scenario runs in an event loop.
-
-    Raises
-    ------
-    ScenarioError
-        If the loop's lag is wanted where there is no loop.
-    PlatformError
-        If the system cannot tell the peak of a step.
-    """
+    """Return the meters that a scenario names; raise if one cannot work here."""
     chosen = {name: METERS[name]() for name in METERS if name in set(wanted)}
     if "lag_s" in chosen and not has_loop:
         raise ScenarioError("lag_s is the lag of an event loop: make the step async")
@@ -142,7 +116,7 @@ def meters(wanted: Iterable[str], has_loop: bool) -> dict[str, Meter]:
 
 
 def reader(meter: Meter) -> Callable[[], float]:
-    """Return what reads the last step's measure."""
+    """Return a function that returns the last step's measure."""
     return lambda: meter.value
 
 

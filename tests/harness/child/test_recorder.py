@@ -15,9 +15,9 @@ from resleak.harness.child import recorder as probes
 
 
 def rows(path: Path, gauges: int) -> np.ndarray:
-    raw = np.fromfile(path)
+    numbers = np.fromfile(path)
     width = raw.INDEX + gauges
-    return raw[raw.HEADER :][: int(raw[0]) * width].reshape(-1, width)
+    return numbers[raw.HEADER :][: int(numbers[0]) * width].reshape(-1, width)
 
 
 def test_rows_are_in_the_file_at_once(tmp_path: Path) -> None:

@@ -1,15 +1,15 @@
-"""Where a measured process creates what it does not give back: descriptors, threads, children.
+"""Record where a measured process creates descriptors, threads, children and other resources.
 
-Runs in the measured process, with the standard library alone. `calls` turns stacks into numbers;
-`work` follows them across threads and tasks;
-`wraps` notes with `binder` what calls create; `kernel` is what the system says; `descriptors` binds
-the two, and `census` writes down what is new and what is gone.
+Runs in the measured process, with the standard library alone: `patches` notes the calls that
+create, `attribution` their results, `call_stacks` and `origins` their stacks; `procfs` lists what
+is open, `descriptors` matches the two, and `census` writes down what is new and what is closed.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 from resleak.captures.raw import HANDLES, PHASES
@@ -19,21 +19,9 @@ from resleak.harness.child.handles.call_stacks import Calls
 from resleak.harness.child.handles.census import Census, Log
 
 
-def start(folder: Path, outer: str) -> Census:
-    """Begin to follow what this process creates; there is no end to it.
-
-    Parameters
-    ----------
-    folder : Path
-        Where the census is written.
-    outer : str
-        The file whose frames, and all above them, are no part of the studied code.
-
-    Returns
-    -------
-    Census
-    """
-    calls = Calls([outer], origins.ENTRIES)
+def start(folder: Path, outer: Iterable[str]) -> Census:
+    """Start to record what this process creates; it never ends."""
+    calls = Calls(outer, origins.ENTRIES)
     log = Log(folder / HANDLES)
     binder = Binder(calls, log.number)
     patches.install(binder)

@@ -1,8 +1,7 @@
-"""Call stacks as numbers: where a thread is now, told in microseconds and without keeping it alive.
+"""Call stacks as numbers, looked up in microseconds and without keeping frames alive.
 
-A stack that was seen before is recognised by the addresses of its instructions. When a code object
-is freed, its address may soon be another's, so that all is forgotten that was known by addresses.
-What was learned once, names and lines, stays.
+A known stack is recognised by the addresses of its instructions. They are forgotten when a code
+object is freed, for its address may be reused; names and lines stay.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from types import CodeType, FrameType
 Frame = tuple[str, str, int]
 #: Returns the node below which a stack stands.
 Base = Callable[[], int]
-#: The node of what has no known stack.
+#: The node of an unknown stack.
 UNKNOWN = -1
 #: Stand above frames whose callers are left out: too many of them, or not all the same.
 DEEPER: Frame = ("<deeper callers>", "", 0)
@@ -28,22 +27,11 @@ _MOST_FRAMES, _MOST_NODES, _MOST_KNOWN = 128, 100_000, 20_000
 
 
 class Calls:
-    """A tree of callers: a node's parent is its caller, and a stack is the node of its last frame.
+    """A tree of callers: a node's parent is its caller, and a stack is the node of its leaf frame.
 
-    Where a thread or an event loop begins with work that it was given, the stack goes on with that
-    of who gave it.
-
-    Parameters
-    ----------
-    outer : iterable of str
-        Files whose frames, and all above them, are left out: what starts the studied code.
-    entries : mapping of code to callable
-        Functions above which stacks go on elsewhere, and what returns the node at which they do.
-
-    Attributes
-    ----------
-    nodes : list of (int, str, str, int)
-        Parent (-1 at the top), function, file and line, by the node's number.
+    At the functions in `entries`, where threads and event loops begin with work from elsewhere, a
+    stack continues with the stack of the code that submitted the work. Frames in `outer` files are
+    left out.
     """
 
     def __init__(self, outer: Iterable[str], entries: Mapping[CodeType, Base]) -> None:
@@ -58,13 +46,7 @@ class Calls:
         self._codes: dict[int, weakref.ref[CodeType]] = {}
 
     def here(self, skip: int = 1) -> int:
-        """Return the node of the calling thread's stack.
-
-        Parameters
-        ----------
-        skip : int
-            Innermost frames to leave out; 1 is the caller's.
-        """
+        """Return the node of the calling thread's stack, without the `skip` innermost frames."""
         first = frame = sys._getframe(skip + 1)
         key: list[int] = []
         add, stops = key.append, self._stops
@@ -120,7 +102,7 @@ class Calls:
         return node
 
     def _base(self, frame: FrameType) -> Base | None:
-        """Return what tells where a stack goes on, if it is not with this frame."""
+        """Return the function that says where a stack continues above this frame, if any."""
         code = frame.f_code
         if code.co_filename in self._outer:
             self._entries[code] = _nowhere
@@ -144,14 +126,14 @@ class Calls:
             frames, node = [*frames, DEEPER], UNKNOWN
         for frame in reversed(frames):
             key = (node, *frame)
-            found = self._numbers.get(key)
-            if found is None:
+            number = self._numbers.get(key)
+            if number is None:
                 if len(self.nodes) >= _MOST_NODES:
                     return UNKNOWN
-                found = self._numbers[key] = len(self.nodes)
+                number = self._numbers[key] = len(self.nodes)
                 self.nodes.append(key)
                 self._depths.append(self._depths[node] + 1 if node >= 0 else 0)
-            node = found
+            node = number
         return node
 
 

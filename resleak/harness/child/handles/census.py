@@ -1,4 +1,4 @@
-"""What a process has created and not given back, and where, looked at after each step."""
+"""Compare, after each step, what a process has created with what is still open."""
 
 from __future__ import annotations
 
@@ -19,20 +19,14 @@ from resleak.harness.child.handles.descriptors import Descriptors
 
 
 class Log:
-    """Lines of JSON in a file, written so that a kill loses none that was written before.
-
-    Parameters
-    ----------
-    path : Path
-        The file; it is created.
-    """
+    """Lines of JSON in a file; a kill loses none that was written before."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._open()
 
     def write(self, line: Mapping[str, Any]) -> bool:
-        """Append a line, and tell whether that needed a new descriptor."""
+        """Append a line; return True if that needed a new descriptor."""
         reopened = not self._is_ours()
         if reopened:
             self._open()
@@ -45,7 +39,7 @@ class Log:
         self.status = os.fstat(self.number)
 
     def _is_ours(self) -> bool:
-        """Tell whether the studied code has left our descriptor alone."""
+        """Return True if the studied code has left our descriptor alone."""
         try:
             return os.path.samestat(os.fstat(self.number), self.status)
         except OSError:
@@ -53,17 +47,7 @@ class Log:
 
 
 class Census:
-    """Finds what is new and what is gone, and writes it down.
-
-    Parameters
-    ----------
-    binder : Binder
-        Who hears of what is created.
-    log : Log
-        Where lines go: ``at`` (steps done, phase), ``nodes`` (new ones), ``opened`` (handle, kind,
-        target, node, step, phase, thread), ``closed`` and ``deleted`` (handles) and, at a mark,
-        ``mark``.
-    """
+    """Finds resources that are new or gone, and writes them down."""
 
     def __init__(self, binder: Binder, log: Log) -> None:
         self.binder, self._log = binder, log
@@ -81,20 +65,9 @@ class Census:
         self._deleted: list[int] = []
 
     def look(self, phase: int, step: int, mark: int | None = None, *, whole: bool = False) -> None:
-        """Look around, and write down what has changed.
+        """Write down what has changed since the last call.
 
-        What is found belongs to the step that is over, or was told when it was created; what is
-        created from now on, to the next one.
-
-        Parameters
-        ----------
-        phase, step : int
-            Where the run is: the phase that goes on or begins, and the steps done.
-        mark : int, optional
-            The number of the mark that this is: right after a collection.
-        whole : bool
-            Look at what is slow to look at too, as at each mark: child processes, connections
-            without descriptors, temporary files.
+        What is new belongs to the step that is over; what is created from now on, to the next one.
         """
         collecting = gc.isenabled()
         gc.disable()  # when the studied code's cycles are collected is its own affair
@@ -125,78 +98,80 @@ class Census:
         self._nodes += len(nodes)
         self._opened, self._closed, self._deleted = [], [], []
 
-    def _enter(self, kind: str, target: str, made: Opening | None, node: int | None = None) -> int:
-        at = made or self.binder
-        where = made.node if node is None and made is not None else node
-        thread = made.thread if made else 0
+    def _enter(
+        self, kind: str, target: str, opening: Opening | None, node: int | None = None
+    ) -> int:
+        at = opening or self.binder
+        where = opening.node if node is None and opening is not None else node
+        thread = opening.thread if opening else 0
         row = [self._handles, kind, target, UNKNOWN if where is None else where]
         self._opened.append([*row, at.step, at.phase, thread])
         self._handles += 1
         return self._handles - 1
 
     def _look_at_descriptors(self) -> None:
-        found, gone = self._descriptors.look(*self.binder.take())
+        fresh, gone = self._descriptors.look(*self.binder.take())
         self._closed += gone
-        for one in found:
+        for one in fresh:
             self._descriptors.enter(one, self._enter(one.kind, one.target, one.made, one.node))
         self._deleted += self._descriptors.deleted()
 
     def _look_at_objects(self) -> None:
         new, self.binder.objects = self.binder.objects, []
-        for ref, made in new:
-            if not _ended(ref(), made.kind):
-                self._objects[self._enter(made.kind, "", made)] = ref, made.kind
+        for ref, opening in new:
+            if not _ended(ref(), opening.kind):
+                self._objects[self._enter(opening.kind, "", opening)] = ref, opening.kind
         for handle in [h for h, (ref, kind) in self._objects.items() if _ended(ref(), kind)]:
             del self._objects[handle]
             self._closed.append(handle)
 
     def _look_at_threads(self) -> None:
-        made, now = self.binder.threads, set(procfs.threads())
-        self._drop(self._threads, now - made.keys())
+        openings, now = self.binder.threads, set(procfs.threads())
+        self._drop(self._threads, now - openings.keys())
         for number in now - self._threads.keys():
             name = procfs.thread_name(number)
-            self._threads[number] = self._enter("thread", name, made.pop(number, None))
-        for number in [n for n, one in made.copy().items() if one.step < self.binder.step]:
-            made.pop(number, None)  # it ended between two looks
+            self._threads[number] = self._enter("thread", name, openings.pop(number, None))
+        for number in [n for n, one in openings.copy().items() if one.step < self.binder.step]:
+            openings.pop(number, None)  # it ended between two looks
 
     def _look_at_processes(self) -> None:
-        made, now = self.binder.processes, procfs.children()
-        self._started.update(one.node for one in made.copy().values())
-        self._drop(self._processes, now - made.keys())
+        openings, now = self.binder.processes, procfs.children()
+        self._started.update(one.node for one in openings.copy().values())
+        self._drop(self._processes, now - openings.keys())
         for number in now - self._processes.keys():
-            one, name = made.pop(number, None), procfs.process_name(number)
+            one, name = openings.pop(number, None), procfs.process_name(number)
             # Not ours, and yet a child of this process: it descends from one that was.
             above = None if one or not self._started else self._calls.shared(self._started)
             self._processes[number] = self._enter("process", name, one, above)
-        for number in [n for n, one in made.copy().items() if one.step < self.binder.step]:
-            made.pop(number, None)
+        for number in [n for n, one in openings.copy().items() if one.step < self.binder.step]:
+            openings.pop(number, None)
 
     def _look_at_databases(self) -> None:
-        made = self.binder.databases
-        if not made and not self._databases:
+        openings = self.binder.databases
+        if not openings and not self._databases:
             return
         now = _open_databases()
-        self._drop(self._databases, now - made.keys())
+        self._drop(self._databases, now - openings.keys())
         for address in now - self._databases.keys():
-            one = made.get(address)
+            one = openings.get(address)
             self._databases[address] = self._enter("connection", "", one)
-        made.clear()
+        openings.clear()
 
     def _look_at_paths(self) -> None:
         new, self.binder.paths = self.binder.paths, []
         self._drop(self._paths, {path for path in self._paths if os.path.lexists(path)})
-        for path, made in new:
+        for path, opening in new:
             if path not in self._paths and os.path.lexists(path):
-                self._paths[path] = self._enter("temporary", os.fsdecode(path), made)
+                self._paths[path] = self._enter("temporary", os.fsdecode(path), opening)
 
-    def _drop(self, known: dict[Any, int], still: set[Any]) -> None:
-        """Close what is gone; what was created anew under an old number is in neither."""
-        gone = [known.pop(key) for key in known.keys() - still]
+    def _drop(self, handles: dict[Any, int], still: set[Any]) -> None:
+        """Close what is gone; a reused number is in neither set."""
+        gone = [handles.pop(key) for key in handles.keys() - still]
         self._closed += [handle for handle in gone if handle >= 0]
 
 
 def _ended(thing: Any, kind: str) -> bool:
-    """Tell whether an object is gone, or holds nothing any more."""
+    """Return True if an object is gone or has been closed."""
     if thing is None:
         return True
     if kind == "task":

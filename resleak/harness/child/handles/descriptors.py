@@ -1,4 +1,4 @@
-"""The open descriptors of this process, and for each the call that opened it, if that is sure."""
+"""The open descriptors of this process, and the calls that opened them, where certain."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from resleak.harness.child.handles.call_stacks import UNKNOWN, Calls
 _BESIDE = ("-wal", "-shm", "-journal")
 #: Kinds of files, which can be deleted while they are open.
 _NAMED = ("file", "map", "sqlite3")
-#: The handle of what was open before anything was studied.
+#: The handle of descriptors that were open at the start.
 BASELINE = -1
 
 
 class Found(NamedTuple):
-    """A descriptor that was not there before, or is another now."""
+    """A descriptor that is new, or reused for something else."""
 
     number: int
     kind: str
@@ -38,13 +38,7 @@ class _Known(NamedTuple):
 
 
 class Descriptors:
-    """What is open, by number, compared from look to look.
-
-    Parameters
-    ----------
-    calls : Calls
-        Where stacks are entered.
-    """
+    """Open descriptors by number, compared from census to census."""
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
@@ -54,77 +48,71 @@ class Descriptors:
             self.ignore(number, status)
 
     def ignore(self, number: int, status: os.stat_result) -> None:
-        """Take a descriptor for one of ours."""
+        """Treat a descriptor as one of ours."""
         self._known[number] = _Known(BASELINE, _identity(status), "", "", UNKNOWN, False)
 
     def look(
         self, noted: Mapping[int, Opening], doubtful: Iterable[Opening]
     ) -> tuple[list[Found], list[int]]:
-        """Return what is new, and the handles of what is gone.
-
-        Parameters
-        ----------
-        noted, doubtful
-            As `Binder.take` returns them.
-        """
-        found, gone, seen = [], [], set()
-        doubtful = [*doubtful, *(made for made in noted.values() if made.kind in GUESSED)]
+        """Return the new descriptors, and the handles of the closed ones."""
+        fresh, gone, present = [], [], set()
+        doubtful = [*doubtful, *(opening for opening in noted.values() if opening.kind in GUESSED)]
         for number, status in procfs.descriptors():
-            seen.add(number)
-            known, made = self._known.get(number), noted.get(number)
-            # Noted anew, it was free before: what had it then is closed.
-            if known is not None and made is None and known.identity == _identity(status):
-                self._mind_name(number, known, status)
+            present.add(number)
+            before, opening = self._known.get(number), noted.get(number)
+            # Noted again, so the number was free: its earlier descriptor is closed.
+            if before is not None and opening is None and before.identity == _identity(status):
+                self._mind_name(number, before, status)
                 continue
-            if known is not None:
+            if before is not None:
                 gone.append(self._known.pop(number).handle)
-            found.append(self._explained(number, status, made, doubtful))
-        gone += [self._known.pop(number).handle for number in self._known.keys() - seen]
-        return [self._beside(one, found) for one in found], [h for h in gone if h != BASELINE]
+            fresh.append(self._explained(number, status, opening, doubtful))
+        gone += [self._known.pop(number).handle for number in self._known.keys() - present]
+        return [self._beside(one, fresh) for one in fresh], [h for h in gone if h != BASELINE]
 
-    def enter(self, found: Found, handle: int) -> None:
-        """Remember what was found under the number of its handle."""
+    def enter(self, one: Found, handle: int) -> None:
+        """Remember a descriptor under the number of its handle."""
         try:
-            status = os.fstat(found.number)
+            status = os.fstat(one.number)
         except OSError:
             return
-        about = found.kind, found.target, found.node, found.kind in _NAMED
-        known = self._known[found.number] = _Known(handle, _identity(status), *about)
-        self._mind_name(found.number, known, status)
+        about = one.kind, one.target, one.node, one.kind in _NAMED
+        entry = self._known[one.number] = _Known(handle, _identity(status), *about)
+        self._mind_name(one.number, entry, status)
 
     def deleted(self) -> list[int]:
-        """Return the handles of files that were deleted since this was last asked for."""
+        """Return the handles of files deleted since the last call."""
         handles, self._deleted = self._deleted, []
         return handles
 
-    def _mind_name(self, number: int, known: _Known, status: os.stat_result) -> None:
-        if known.has_name and not status.st_nlink:
-            self._known[number] = known._replace(has_name=False)
-            self._deleted.append(known.handle)
+    def _mind_name(self, number: int, entry: _Known, status: os.stat_result) -> None:
+        if entry.has_name and not status.st_nlink:
+            self._known[number] = entry._replace(has_name=False)
+            self._deleted.append(entry.handle)
 
     def _explained(
         self,
         number: int,
         status: os.stat_result,
-        made: Opening | None,
+        opening: Opening | None,
         doubtful: Iterable[Opening],
     ) -> Found:
         kind, target = procfs.kind_of(number, status)
-        if made is not None and _fits(made, status, kind, target):
-            return Found(number, made.kind or kind, target, made.node, made)
+        if opening is not None and _fits(opening, status, kind, target):
+            return Found(number, opening.kind or kind, target, opening.node, opening)
         fitting = [one for one in doubtful if _fits(one, status, kind, target)]
         if not fitting:
             return Found(number, kind, target, UNKNOWN, None)
         node = self._calls.shared(one.node for one in fitting)
         return Found(number, fitting[0].kind or kind, target, node, fitting[0])
 
-    def _beside(self, one: Found, found: list[Found]) -> Found:
+    def _beside(self, one: Found, fresh: list[Found]) -> Found:
         """Return a file that SQLite opened by itself with the stack of its connection."""
         ends = (end for end in _BESIDE if one.target.endswith(end))
         base = one.target.removesuffix(next(ends, one.target))
         if one.node != UNKNOWN or not base:
             return one
-        every: list[_Known | Found] = [*self._known.values(), *found]
+        every: list[_Known | Found] = [*self._known.values(), *fresh]
         nodes = {other.node for other in every if (other.kind, other.target) == ("sqlite3", base)}
         if not nodes or UNKNOWN in nodes:
             return one
@@ -135,19 +123,19 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _fits(made: Opening, status: os.stat_result, kind: str, target: str) -> bool:
-    """Tell whether a descriptor can be what a call has opened."""
-    if made.inode:
+def _fits(opening: Opening, status: os.stat_result, kind: str, target: str) -> bool:
+    """Return True if a descriptor can be the result of a call."""
+    if opening.inode:
         # All descriptors without a file have the same inode.
-        return made.inode == status.st_ino and made.kind in ("", "map", "sqlite3", kind)
-    return _is_held(made) and _is_at(made.path, status, target)
+        return opening.inode == status.st_ino and opening.kind in ("", "map", "sqlite3", kind)
+    return _is_held(opening) and _is_at(opening.path, status, target)
 
 
-def _is_held(made: Opening) -> bool:
-    """Tell whether the object that closes the descriptor has not done so."""
-    if made.thing is None:  # there is none, as of what os.open returns
+def _is_held(opening: Opening) -> bool:
+    """Return True unless the object that closes the descriptor has done so."""
+    if opening.thing is None:  # such as the result of os.open
         return True
-    thing = made.thing()
+    thing = opening.thing()
     try:
         return thing is not None and not thing.closed
     except ValueError:  # detached: another object closes it
@@ -156,16 +144,16 @@ def _is_held(made: Opening) -> bool:
 
 def _is_at(path: Any, status: os.stat_result, target: str) -> bool:
     try:
-        asked = os.fsdecode(path)
+        name = os.fsdecode(path)
     except TypeError:  # not a path: nothing can be compared
         return False
-    if asked.startswith("file:"):  # a URI, as SQLite takes them
-        asked = asked.removeprefix("file:").partition("?")[0]
-    if os.path.abspath(asked) == target:
+    if name.startswith("file:"):  # a URI, as SQLite takes them
+        name = name.removeprefix("file:").partition("?")[0]
+    if os.path.abspath(name) == target:
         return True
     try:
-        there = os.stat(asked)
+        there = os.stat(name)
     except (OSError, ValueError):  # renamed or deleted since, or never there
-        return os.path.basename(asked) == os.path.basename(target)
+        return os.path.basename(name) == os.path.basename(target)
     # A nameless temporary file is opened by naming its folder.
-    return os.path.samestat(there, status) or os.path.dirname(target) == os.path.realpath(asked)
+    return os.path.samestat(there, status) or os.path.dirname(target) == os.path.realpath(name)

@@ -12,13 +12,7 @@ _Change = Callable[[Any], None]
 
 
 def when_imported(changes: dict[str, _Change]) -> None:
-    """Call a function with a module when it is loaded, or at once if it is.
-
-    Parameters
-    ----------
-    changes : dict of str to callable
-        By the module's name.
-    """
+    """Call a function with a module when it is loaded, or at once if it is."""
     later = changes.copy()
     for name in changes.keys() & sys.modules.keys():
         later.pop(name)(sys.modules[name])
@@ -26,7 +20,7 @@ def when_imported(changes: dict[str, _Change]) -> None:
 
 
 class _Finder:
-    """Finds no module itself: it has some changed once they are loaded."""
+    """Finds no module itself: it changes modules once they are loaded."""
 
     def __init__(self, changes: dict[str, _Change]) -> None:
         self._changes = changes

@@ -1,4 +1,4 @@
-"""Who gave a thread or an event loop its work: there stacks go on that would else begin nowhere."""
+"""Where work was submitted: stacks of threads and event loops continue at the submitting call."""
 
 from __future__ import annotations
 
@@ -11,20 +11,12 @@ from typing import Any
 from resleak.harness.child.handles.call_stacks import UNKNOWN
 
 _given_by_thread: dict[int, int] = {}
-#: Follows tasks and callbacks, which run in the context of who scheduled them.
+#: Follows tasks and callbacks, which run in the context of their scheduler.
 _given: ContextVar[int] = ContextVar("resleak_given", default=UNKNOWN)
 
 
 class Work:
-    """A function for a thread of a pool.
-
-    Parameters
-    ----------
-    function : callable
-        What to call.
-    node : int
-        The stack of who wants it done.
-    """
+    """A function for a thread of a pool."""
 
     __slots__ = ("_function", "_node")
 
@@ -46,7 +38,7 @@ class Work:
 
 
 def context_below(node: int) -> Context:
-    """Return a copy of the current context for a task that is created by a stack."""
+    """Return a copy of the current context for a task created by this stack."""
     context = copy_context()
     context.run(_given.set, node)
     return context
@@ -60,7 +52,7 @@ def _nobody() -> int:
     return UNKNOWN
 
 
-#: Where the frames of a library's own machinery begin, and who tells where the stack goes on.
+#: Code of the libraries' own machinery, and where the stack above it continues.
 ENTRIES = {
     Work.__call__.__code__: _given_to_thread,
     asyncio.events.Handle._run.__code__: _given.get,

@@ -1,8 +1,7 @@
-"""Thin wrapping of what creates handles: a call is noted once it has returned.
+"""Wrap the calls that create resources: each call is noted after it has returned.
 
-Each wrapper stands where the original stood, under its name, and does nothing but call it and note
-what came of it. What is called past them, from C or by a type itself, is found by the census, and
-has no stack.
+A wrapper replaces the original under its name, calls it and notes the result. Resources created
+without these calls, from C or by a type itself, appear in the census without a stack.
 """
 
 from __future__ import annotations
@@ -39,28 +38,28 @@ _DESCRIPTORS = {
     **{"pipe": "pipe", "pipe2": "pipe", "eventfd": "eventfd", "timerfd_create": "timerfd"},
     **{"memfd_create": "memfd", "pidfd_open": "pidfd"},
 }
-_PROCESSES = ("fork", "posix_spawn", "posix_spawnp")
-#: Modules that go on with the original: we ourselves, and what is wrapped itself.
+_PROCESSES = ("fork", "forkpty", "posix_spawn", "posix_spawnp")
+#: Modules that keep the original: our own, and wrapped ones.
 _UNTOUCHED = (__package__, "threading")
 _DUPLICATING = {fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC}
 
 
 def install(binder: Binder) -> None:
-    """Wrap what is loaded, and the rest when it is."""
+    """Wrap what is loaded now, and the rest when it is loaded."""
     _function(builtins, "open", _open(binder))
-    _function(os, "open", _os_open(binder))
+    _function(os, "open", _noting(binder, lambda number, path, *_, **__: binder.file(number, path)))
     _function(os, "scandir", _scandir(binder))
     for name, kind in _DESCRIPTORS.items():
         _function(os, name, _descriptors(binder, kind))
     for name in _PROCESSES:
         _function(os, name, _process(binder))
-    _function(os, "forkpty", _forkpty(binder))
     _function(fcntl, "fcntl", _fcntl(binder))
     _function(subprocess, "_fork_exec", _process(binder))
     _function(tempfile, "_mkstemp_inner", _temporary(binder, lambda made: made[1]))
     _function(tempfile, "mkdtemp", _temporary(binder, lambda made: made))
     _function(_thread, "start_new_thread", _raw_thread(binder))
-    _method(socket.socket, "__init__", _socket(binder))
+    note_socket = _noting(binder, lambda _, new, *_a, **_k: binder.opened(new.fileno(), ""))
+    _method(socket.socket, "__init__", note_socket)
     _method(threading.Thread, "start", _thread_start(binder))
     _method(asyncio.base_events.BaseEventLoop, "create_task", _task(binder))
     _method(concurrent.futures.thread.ThreadPoolExecutor, "__init__", _object(binder, "executor"))
@@ -83,23 +82,23 @@ def install(binder: Binder) -> None:
 
 
 class _Wrapper(staticmethod):  # type: ignore[type-arg]
-    """A function that, as a built-in one, does not turn into a method of a class it is put in."""
+    """A function that, like a built-in one, does not become a method in a class body."""
 
     def __reduce__(self) -> str:
         return str(self.__name__)  # pickled by name: elsewhere that is the original
 
 
 def _function(module: ModuleType, name: str, around: _Around) -> None:
-    """Replace a function of a module, under every name that loaded modules have for it."""
+    """Replace a function of a module under every name that loaded modules have for it."""
     real = getattr(module, name, None)
     if real is None:  # not in this version, or not on this system
         return
-    made = _Wrapper(functools.wraps(real)(around(real)))
-    made.__module__ = module.__name__
+    wrapper = _Wrapper(functools.wraps(real)(around(real)))
+    wrapper.__module__ = module.__name__
     for user in list(sys.modules.values()):
         if isinstance(user, ModuleType) and not user.__name__.startswith(_UNTOUCHED):
             for alias in [alias for alias, value in vars(user).items() if value is real]:
-                setattr(user, alias, made)
+                setattr(user, alias, wrapper)
 
 
 def _method(owner: type, name: str, around: _Around) -> None:
@@ -107,131 +106,83 @@ def _method(owner: type, name: str, around: _Around) -> None:
     setattr(owner, name, functools.wraps(real)(around(real)))
 
 
-def _open(binder: Binder) -> _Around:
+def _noting(binder: Binder, note: Callable[..., object]) -> _Around:
+    """Return a wrapper that notes the result and the arguments of a call."""
+
     def around(real: _Function) -> _Function:
-        def call(file: Any, *args: Any, **kwargs: Any) -> Any:
-            made = real(file, *args, **kwargs)
-            # A number is open already; an opener has opened by itself, and was noted.
-            if binder.on and not isinstance(file, int) and kwargs.get("opener") is None:
-                binder.file(made.fileno(), file, made)
-            return made
-
-        return call
-
-    return around
-
-
-def _os_open(binder: Binder) -> _Around:
-    def around(real: _Function) -> _Function:
-        def call(path: Any, *args: Any, **kwargs: Any) -> Any:
-            number = real(path, *args, **kwargs)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            result = real(*args, **kwargs)
             if binder.on:
-                binder.file(number, path)
-            return number
+                note(result, *args, **kwargs)
+            return result
 
         return call
 
     return around
+
+
+def _open(binder: Binder) -> _Around:
+    def note(result: Any, file: Any, *_args: Any, **options: Any) -> None:
+        # A number is open already; an opener has opened by itself, and was noted.
+        if not isinstance(file, int) and options.get("opener") is None:
+            binder.file(result.fileno(), file, result)
+
+    return _noting(binder, note)
 
 
 def _descriptors(binder: Binder, kind: str) -> _Around:
-    def around(real: _Function) -> _Function:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            made = real(*args, **kwargs)
-            if binder.on:
-                for number in made if isinstance(made, tuple) else (made,):
-                    binder.opened(number, kind)
-            return made
+    def note(result: Any, *_args: Any, **_options: Any) -> None:
+        for number in result if isinstance(result, tuple) else (result,):
+            binder.opened(number, kind)
 
-        return call
-
-    return around
+    return _noting(binder, note)
 
 
 def _fcntl(binder: Binder) -> _Around:
-    def around(real: _Function) -> _Function:
-        def call(fd: Any, cmd: int, arg: Any = 0, /) -> Any:
-            made = real(fd, cmd, arg)
-            if cmd in _DUPLICATING and binder.on:
-                binder.opened(made, "")
-            return made
+    def note(result: Any, _fd: Any, command: int, *_args: Any) -> None:
+        if command in _DUPLICATING:
+            binder.opened(result, "")
 
-        return call
-
-    return around
-
-
-def _socket(binder: Binder) -> _Around:
-    def around(real: _Function) -> _Function:
-        def call(self: socket.socket, *args: Any, **kwargs: Any) -> None:
-            real(self, *args, **kwargs)
-            if binder.on:
-                binder.opened(self.fileno(), "")
-
-        return call
-
-    return around
+    return _noting(binder, note)
 
 
 def _process(binder: Binder) -> _Around:
-    def around(real: _Function) -> _Function:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            number = real(*args, **kwargs)
-            if number and binder.on:
-                binder.processes[number] = binder.made("process")
-            return number
+    def note(result: Any, *_args: Any, **_options: Any) -> None:
+        number, *terminal = result if isinstance(result, tuple) else (result,)
+        if number:
+            binder.processes[number] = binder.made("process", skip=3)
+            for descriptor in terminal:  # of forkpty
+                binder.opened(descriptor, "")
 
-        return call
-
-    return around
-
-
-def _forkpty(binder: Binder) -> _Around:
-    def around(real: _Function) -> _Function:
-        def call() -> Any:
-            number, terminal = real()
-            if number and binder.on:
-                binder.processes[number] = binder.made("process")
-                binder.opened(terminal, "")
-            return number, terminal
-
-        return call
-
-    return around
+    return _noting(binder, note)
 
 
 def _temporary(binder: Binder, path_of: _Function) -> _Around:
-    def around(real: _Function) -> _Function:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            made = real(*args, **kwargs)
-            if binder.on:
-                binder.paths.append((path_of(made), binder.made("temporary")))
-            return made
+    def note(result: Any, *_args: Any, **_options: Any) -> None:
+        binder.paths.append((path_of(result), binder.made("temporary", skip=3)))
 
-        return call
-
-    return around
+    return _noting(binder, note)
 
 
 def _thread_start(binder: Binder) -> _Around:
-    def around(real: _Function) -> _Function:
-        def call(self: threading.Thread) -> None:
-            real(self)
-            if self.native_id is not None and binder.on:
-                binder.threads[self.native_id] = binder.made("thread")
+    def note(_result: None, thread: threading.Thread) -> None:
+        if thread.native_id is not None:
+            binder.threads[thread.native_id] = binder.made("thread", skip=3)
 
-        return call
+    return _noting(binder, note)
 
-    return around
+
+def _object(binder: Binder, kind: str) -> _Around:
+    return _noting(binder, lambda _, thing, *_args, **_options: binder.created(kind, thing))
 
 
 def _raw_thread(binder: Binder) -> _Around:
     def around(real: _Function) -> _Function:
         def call(function: _Function, args: Any, kwargs: Any = {}, /) -> Any:  # noqa: B006
-            made, begun = binder.made("thread"), _thread.allocate_lock()
+            opening, begun = binder.made("thread"), _thread.allocate_lock()
 
             def run(*args: Any, **kwargs: Any) -> None:
-                binder.threads[threading.get_native_id()] = made
+                binder.threads[threading.get_native_id()] = opening
                 begun.release()
                 function(*args, **kwargs)
 
@@ -252,22 +203,10 @@ def _task(binder: Binder) -> _Around:
             plain = kwargs.get("context") is None and self.get_task_factory() is None
             if binder.on and plain:
                 kwargs["context"] = context_below(binder.calls.here())
-            made = real(self, *args, **kwargs)
+            task = real(self, *args, **kwargs)
             if binder.on:
-                binder.created("task", made)
-            return made
-
-        return call
-
-    return around
-
-
-def _object(binder: Binder, kind: str) -> _Around:
-    def around(real: _Function) -> _Function:
-        def call(self: Any, *args: Any, **kwargs: Any) -> None:
-            real(self, *args, **kwargs)
-            if binder.on:
-                binder.created(kind, self)
+                binder.created("task", task, skip=3)
+            return task
 
         return call
 
@@ -277,7 +216,7 @@ def _object(binder: Binder, kind: str) -> _Around:
 def _submit(binder: Binder) -> _Around:
     def around(real: _Function) -> _Function:
         def call(self: Any, fn: _Function, /, *args: Any, **kwargs: Any) -> Any:
-            # What goes to another interpreter is pickled, and ours cannot be read there.
+            # Work for another interpreter is pickled, and ours cannot be unpickled there.
             if binder.on and type(self).__module__ != "concurrent.futures.interpreter":
                 fn = Work(fn, binder.calls.here())
             return real(self, fn, *args, **kwargs)
@@ -291,11 +230,11 @@ def _sqlite(binder: Binder) -> _Around:
     def around(real: _Function) -> _Function:
         def call(database: Any, *args: Any, **kwargs: Any) -> Any:
             number = binder.next_number() if binder.on else -1
-            made = real(database, *args, **kwargs)
+            connection = real(database, *args, **kwargs)
             if binder.on:
-                opening = binder.databases[id(made)] = binder.made("sqlite3", path=database)
+                opening = binder.databases[id(connection)] = binder.made("sqlite3", path=database)
                 binder.guessed(number, opening)
-            return made
+            return connection
 
         return call
 
@@ -306,11 +245,11 @@ def _scandir(binder: Binder) -> _Around:
     def around(real: _Function) -> _Function:
         def call(path: Any = ".") -> Any:
             number = binder.next_number() if binder.on else -1
-            made = real(path)
+            entries = real(path)
             status = procfs.status_of(path) if binder.on else None
             if status is not None:
                 binder.guessed(number, binder.made("directory", status.st_ino))
-            return made
+            return entries
 
         return call
 
@@ -318,27 +257,27 @@ def _scandir(binder: Binder) -> _Around:
 
 
 def _native(binder: Binder, kind: str = "") -> _Around:
-    """Note what appeared during a call: descriptors and threads of a native library."""
+    """Note the descriptors and threads that a native library created during a call."""
 
-    def note(before: set[int], running: set[int], known: dict[int, Opening]) -> None:
-        made = binder.made("", skip=3)
+    def note(before: set[int], running: set[int], openings: dict[int, Opening]) -> None:
+        result = binder.made("", skip=3)
         for number, status in procfs.descriptors():
-            if number not in before and binder.descriptors.get(number) is known.get(number):
-                binder.descriptors[number] = made._replace(inode=status.st_ino)
+            if number not in before and binder.descriptors.get(number) is openings.get(number):
+                binder.descriptors[number] = result._replace(inode=status.st_ino)
         for number in set(procfs.threads()) - running:
-            binder.threads.setdefault(number, made._replace(kind="thread"))
+            binder.threads.setdefault(number, result._replace(kind="thread"))
 
     def around(real: _Function) -> _Function:
         def call(*args: Any, **kwargs: Any) -> Any:
             before, running = procfs.numbers(), set(procfs.threads())
-            known = dict(binder.descriptors)
+            openings = dict(binder.descriptors)
             try:
-                made = real(*args, **kwargs)
+                result = real(*args, **kwargs)
             finally:
-                note(before, running, known)
+                note(before, running, openings)
             if kind and binder.on:
-                binder.created(kind, made)
-            return made
+                binder.created(kind, result, skip=3)
+            return result
 
         return call
 
@@ -346,23 +285,23 @@ def _native(binder: Binder, kind: str = "") -> _Around:
 
 
 def _mmap(binder: Binder) -> type:
-    """Return a type of maps that notes the descriptor which a map of a file keeps."""
+    """Return a type of maps that notes the descriptor of a mapped file."""
     real = mmap.mmap
 
     class Map(real):  # type: ignore[misc, valid-type]
         def __new__(cls, fileno: int, *args: Any, **kwargs: Any) -> Any:
             number = binder.next_number() if binder.on and fileno >= 0 else -1
-            made = real.__new__(cls, fileno, *args, **kwargs)
+            result = real.__new__(cls, fileno, *args, **kwargs)
             if number >= 0:
                 binder.guessed(number, binder.made("map", os.fstat(fileno).st_ino))
-            return made
+            return result
 
     Map.__name__, Map.__qualname__, Map.__module__ = "mmap", "mmap", "mmap"
     return Map
 
 
 def _epoll(binder: Binder) -> Any:
-    """Return what stands for the type `select.epoll`, of which there can be no subtype."""
+    """Return a stand-in for the type `select.epoll`, which cannot be subclassed."""
     real = select.epoll
 
     class Kind(type):
@@ -373,9 +312,9 @@ def _epoll(binder: Binder) -> Any:
             return getattr(real, name)
 
     def make(_cls: type, *args: Any, **kwargs: Any) -> Any:
-        made = real(*args, **kwargs)
+        result = real(*args, **kwargs)
         if binder.on:
-            binder.opened(made.fileno(), "epoll")
-        return made
+            binder.opened(result.fileno(), "epoll", skip=3)
+        return result
 
     return Kind("epoll", (), {"__new__": make, "__module__": "select"})

@@ -1,4 +1,4 @@
-"""What the system knows of this process: descriptors, threads, child processes."""
+"""The system's view of this process: descriptors, threads, child processes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DELETED = " (deleted)"
 
 
 def descriptors() -> Iterator[tuple[int, os.stat_result]]:
-    """Yield each open descriptor with what it is of."""
+    """Yield each open descriptor with its status."""
     for number in _numbers():
         try:
             yield number, os.fstat(number)
@@ -63,7 +63,7 @@ def kind_of(number: int, status: os.stat_result) -> tuple[str, str]:
 
 
 def link(number: int) -> str:
-    """Return what a descriptor is of, as the system writes it."""
+    """Return the target of a descriptor, as the system writes it."""
     try:
         return os.readlink(f"{_FD}/{number}").removesuffix(_DELETED)
     except OSError:
@@ -71,7 +71,7 @@ def link(number: int) -> str:
 
 
 def status_of(path: Any) -> os.stat_result | None:
-    """Return what is at a path or a descriptor; None if nothing is."""
+    """Return the status of a path or descriptor, or None."""
     try:
         return os.stat(path)
     except (OSError, ValueError, TypeError):
@@ -79,24 +79,24 @@ def status_of(path: Any) -> os.stat_result | None:
 
 
 def _socket(number: int) -> tuple[str, str]:
-    """Return the kind of a socket, and who is at its other end."""
+    """Return the kind of a socket and its peer."""
     try:
-        made = RawSocket(fileno=number)
+        copy = RawSocket(fileno=number)
     except OSError:
         return "socket", ""
     try:
-        if made.family not in (socket.AF_INET, socket.AF_INET6):
-            return "unix socket" if made.family == socket.AF_UNIX else "socket", ""
-        return "socket", _peer(made)
+        if copy.family not in (socket.AF_INET, socket.AF_INET6):
+            return "unix socket" if copy.family == socket.AF_UNIX else "socket", ""
+        return "socket", _peer(copy)
     finally:
-        made.detach()
+        copy.detach()
 
 
-def _peer(made: RawSocket) -> str:
+def _peer(copy: RawSocket) -> str:
     try:
-        return "to {}:{}".format(*made.getpeername()[:2])
+        return "to {}:{}".format(*copy.getpeername()[:2])
     except OSError:  # it has none
-        return "at {}:{}".format(*made.getsockname()[:2])
+        return "at {}:{}".format(*copy.getsockname()[:2])
 
 
 def threads() -> list[int]:
@@ -113,11 +113,11 @@ def thread_name(number: int) -> str:
 
 
 def children() -> set[int]:
-    """Return the numbers of the child processes, ended ones that nobody waited for among them."""
-    found: set[int] = set()
+    """Return the child processes, zombies included."""
+    pids: set[int] = set()
     for thread in threads():
-        found.update(map(int, _text(f"{_TASK}/{thread}/children").split()))
-    return found
+        pids.update(map(int, _text(f"{_TASK}/{thread}/children").split()))
+    return pids
 
 
 def process_name(number: int) -> str:

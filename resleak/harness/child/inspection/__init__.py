@@ -1,4 +1,4 @@
-"""What a measured process tells of itself: who keeps it alive, what it waits for, who holds what.
+"""Inspect a measured process from inside: blockers, retention, cycles, locks, unflushed data.
 
-All of it runs in the measured process, in a run of its own, and needs the standard library alone.
+In a run of its own, with the standard library alone.
 """

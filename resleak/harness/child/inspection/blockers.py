@@ -1,4 +1,4 @@
-"""Who keeps a process from going on: its threads, tasks, exit callbacks, and where each stands."""
+"""Find threads, tasks and exit callbacks that block a process, with their call stacks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 
 from resleak.harness.child.inspection import call_stacks
 from resleak.harness.child.inspection.call_stacks import Stack
-from resleak.harness.child.inspection.creation_sites import Births
+from resleak.harness.child.inspection.creation_sites import CreationSites
 
 _THREADING = threading.__file__
 _WORKERS = concurrent.futures.thread.__file__
@@ -30,25 +30,10 @@ _WAITS_FOR_PROCESS = {
 
 @dataclass
 class Holder:
-    """One that may hold up the process.
+    """A thread, task, process or callback that may block the process.
 
-    Attributes
-    ----------
-    what : str
-        ``step``, ``clean-up``, ``thread``, ``executor``, ``task``, ``process``, ``atexit handler``,
-        ``finalizer`` or ``interpreter``.
-    name : str
-        Its name, where it has one.
-    key : str
-        Tells it from all others.
-    stack, made : list
-        Where it stands, and where it was made.
-    holds : bool
-        Whether the process cannot go on before it does.
-    daemon : bool or None
-        Whether the process ends without it; None for what is no thread.
-    thread : int
-        Identifier of the thread that runs it; 0 for what waits and has none.
+    `made` is where it was created, `holds` True if the process cannot continue before it does;
+    `daemon` is None for what is not a thread, and `thread` 0 for what has none.
     """
 
     what: str
@@ -62,22 +47,10 @@ class Holder:
 
 
 class Scene:
-    """What can be seen of the process at one moment.
+    """A snapshot of all threads and tasks of the process."""
 
-    Parameters
-    ----------
-    phase : str
-        Of the run.
-    births : Births
-        Where things were made.
-    task : Task, optional
-        The task that takes the steps and cleans up, if there is an event loop.
-    hidden : set
-        Our own threads (identifiers) and tasks.
-    """
-
-    def __init__(self, phase: str, births: Births, task: Any, hidden: set[Any]) -> None:
-        self.phase, self.births, self.task, self.hidden = phase, births, task, hidden
+    def __init__(self, phase: str, sites: CreationSites, task: Any, hidden: set[Any]) -> None:
+        self.phase, self.sites, self.task, self.hidden = phase, sites, task, hidden
         running = sys._current_frames()
         running.pop(threading.get_ident())  # this very frame: it would hold itself
         self.frames = {i: [*call_stacks.frames(f)] for i, f in running.items() if i not in hidden}
@@ -86,20 +59,20 @@ class Scene:
 
     @property
     def loop_is_idle(self) -> bool:
-        """Whether the event loop waits for something to do."""
+        """True if the event loop waits for something to do."""
         return bool(self.main) and self.main[0].f_code.co_filename.endswith("selectors.py")
 
     def standing(self) -> Stack:
-        """Return where the steps stand: in the main thread, or at what their task waits for."""
+        """Return the stack of the steps: in the main thread, or where their task waits."""
         if self.task is not None and self.loop_is_idle:
             return call_stacks.stack(call_stacks.awaiting(self.task))
         return call_stacks.stack(self.main)
 
     def running(self) -> Stack:
-        """Return what the loop is busy with; nothing if it rests.
+        """Return the stack that keeps the loop busy; empty if it is idle.
 
-        In a loop that never rests, this thread gets its turn only while the loop asks the system
-        for news. What it runs next is then what it ran before.
+        In a loop that never rests, this thread gets its turn only while the loop polls; what it
+        runs next is then what it ran before.
         """
         if self.loop_is_idle:
             for handle in [*getattr(self.task.get_loop(), "_ready", ())]:
@@ -110,7 +83,7 @@ class Scene:
         return call_stacks.stack(self.main)
 
     def holders(self) -> list[Holder]:
-        """Return all that may hold up the process."""
+        """Return everything that may block the process."""
         return [*self._of_main(), *self._processes(), *self._threads(), *self._tasks()]
 
     def _of_main(self) -> Iterator[Holder]:
@@ -121,15 +94,15 @@ class Scene:
             yield self._last_call()
 
     def _last_call(self) -> Holder:
-        """Return the callback, finalizer or whatever else the main thread runs at the end."""
-        what, name, made, stack = "interpreter", "", Stack(), call_stacks.stack(self.main)
+        """Return the callback or finalizer that the main thread runs at the end."""
+        what, name, site, stack = "interpreter", "", Stack(), call_stacks.stack(self.main)
         for frame in self.main:
-            kind, where = self.births.of_callback(frame.f_code)
+            kind, where = self.sites.of_callback(frame.f_code)
             kind = kind or ("finalizer" if frame.f_code.co_name == "__del__" else "")
             if kind:
-                what, name, made = kind, call_stacks.name(frame.f_code), where
+                what, name, site = kind, call_stacks.name(frame.f_code), where
                 break
-        return Holder(what, name, "main", stack, made, holds=True, thread=self.main_id)
+        return Holder(what, name, "main", stack, site, holds=True, thread=self.main_id)
 
     def _main_waits_for_threads(self) -> bool:
         waits = {(_THREADING, "_shutdown"), (_WORKERS, "_python_exit")}
@@ -139,8 +112,8 @@ class Scene:
         for frame in self.main:
             if _place(frame) in _WAITS_FOR_PROCESS:
                 process = frame.f_locals.get("self")
-                made, key = self.births.of(process), f"process {id(process)}"
-                yield Holder("process", "", key, call_stacks.stack(self.main), made, holds=True)
+                site, key = self.sites.of(process), f"process {id(process)}"
+                yield Holder("process", "", key, call_stacks.stack(self.main), site, holds=True)
                 return
 
     def _threads(self) -> Iterator[Holder]:
@@ -155,7 +128,7 @@ class Scene:
         frames = self.frames[ident]
         worker = next((f for f in frames if _place(f) == (_WORKERS, "_worker")), None)
         future = _future(worker) if worker else None
-        if worker and future is None:  # it has nothing to do, and ends when it is told to
+        if worker and future is None:  # it is idle, and ends when its executor does
             return
         must_end = joined or (self.phase == "exit" and not thread.daemon)
         yield Holder(
@@ -163,7 +136,7 @@ class Scene:
             thread.name,
             f"thread {ident}",
             call_stacks.stack(frames),
-            (self.births.of(future) if future else None) or self.births.of(thread),
+            (self.sites.of(future) if future else None) or self.sites.of(thread),
             must_end and not any(map(_joins, frames)),
             thread.daemon,
             ident,
@@ -178,8 +151,8 @@ class Scene:
                 if task is self.task or task in self.hidden:
                     continue
                 stack = call_stacks.stack(call_stacks.awaiting(task))
-                made, key = self.births.of(task), f"task {id(task)}"
-                yield Holder("task", task.get_name(), key, stack, made, holds=cancelled)
+                site, key = self.sites.of(task), f"task {id(task)}"
+                yield Holder("task", task.get_name(), key, stack, site, holds=cancelled)
 
 
 def _place(frame: FrameType) -> tuple[str, str]:
@@ -191,5 +164,5 @@ def _joins(frame: FrameType) -> bool:
 
 
 def _future(worker: FrameType) -> Any:
-    """Return the future that a worker of an executor works for; None while it waits for one."""
+    """Return the future that a worker of an executor runs; None while it is idle."""
     return getattr(worker.f_locals.get("work_item"), "future", None)

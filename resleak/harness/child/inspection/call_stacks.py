@@ -1,4 +1,4 @@
-"""Where code stands, and where what runs was made: call stacks as lists of file, line, function."""
+"""Call stacks of threads and tasks as lists of file, line and function."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DEPTH = 40
 
 
 def is_ours(file: str) -> bool:
-    """Tell whether a file is part of what measures, and not of what is studied."""
+    """Return True for our own files, scenarios excepted."""
     return file.startswith(_OURS) and not file.startswith(_STUDIED)
 
 
@@ -30,14 +30,14 @@ def frames(frame: FrameType | None) -> Iterator[FrameType]:
         frame = frame.f_back
 
 
-def stack(found: Iterable[FrameType]) -> Stack:
-    """Return where frames stand, the innermost first, without our own."""
-    places = [(f.f_code.co_filename, f.f_lineno or 0, name(f.f_code)) for f in found]
+def stack(chain: Iterable[FrameType]) -> Stack:
+    """Return the places of frames, the innermost first, without our own."""
+    places = [(f.f_code.co_filename, f.f_lineno or 0, name(f.f_code)) for f in chain]
     return [place for place in places if not is_ours(place[0])][:_DEPTH]
 
 
 def here(skip: int) -> Stack:
-    """Return the stack of whoever called, `skip` frames up."""
+    """Return the stack of the caller, `skip` frames up."""
     return stack(frames(sys._getframe(skip + 1)))
 
 
@@ -47,17 +47,17 @@ def name(code: CodeType) -> str:
 
 
 def awaiting(task: Any) -> Iterator[FrameType]:
-    """Yield the frames of what a task waits for, the innermost first.
+    """Yield the frames of what a task awaits, the innermost first.
 
-    Where it waits for another task, or for several, the first that is not done is followed.
+    Where it awaits other tasks, the first that is not done is followed.
     """
     return reversed([*_chain(task, set())])
 
 
-def _chain(task: Any, seen: set[int]) -> Iterator[FrameType]:
-    if id(task) in seen:
+def _chain(task: Any, visited: set[int]) -> Iterator[FrameType]:
+    if id(task) in visited:
         return
-    seen.add(id(task))
+    visited.add(id(task))
     coroutine = task.get_coro() if hasattr(task, "get_coro") else None
     frame = None
     while coroutine is not None:
@@ -67,15 +67,15 @@ def _chain(task: Any, seen: set[int]) -> Iterator[FrameType]:
         coroutine = _inner(coroutine)
     pending = [t for t in _awaited(task, frame) if hasattr(t, "get_coro") and not t.done()]
     if pending:
-        yield from _chain(pending[0], seen)
+        yield from _chain(pending[0], visited)
 
 
 def _awaited(task: Any, innermost: FrameType | None) -> list[Any]:
-    """Return what a task waits for: a task, what is gathered, a group, those of `asyncio.wait`."""
+    """Return what a task awaits: a task, gathered ones, a group, those of `asyncio.wait`."""
     if innermost is not None:
-        seen = innermost.f_locals
-        group = getattr(seen.get("self"), "_tasks", ())
-        several = {"_wait": seen.get("fs", ()), "__aexit__": group, "_aexit": group}
+        variables = innermost.f_locals
+        group = getattr(variables.get("self"), "_tasks", ())
+        several = {"_wait": variables.get("fs", ()), "__aexit__": group, "_aexit": group}
         if innermost.f_code.co_name in several:
             return [*several[innermost.f_code.co_name]]
     waits_for = getattr(task, "_fut_waiter", None)
@@ -88,13 +88,13 @@ def _frame_of(awaitable: Any) -> FrameType | None:
 
 
 def _inner(awaitable: Any) -> Any:
-    """Return what a coroutine or generator waits for, if that has a frame as well."""
+    """Return what a coroutine or generator awaits, if that has a frame as well."""
     kinds = ("cr_await", "gi_yieldfrom", "ag_await")
     inner = next((v for v in (getattr(awaitable, k, None) for k in kinds) if v is not None), None)
     if inner is None or _frame_of(inner) is not None:
         return inner
-    # What `asend` and the like return shows its generator to the collector only.
-    return next((found for found in gc.get_referents(inner) if _frame_of(found)), None)
+    # The result of `asend` and the like shows its generator to the collector only.
+    return next((referent for referent in gc.get_referents(inner) if _frame_of(referent)), None)
 
 
 def code_of(function: Any) -> CodeType | None:
@@ -102,5 +102,5 @@ def code_of(function: Any) -> CodeType | None:
     while hasattr(function, "func"):
         function = function.func
     function = getattr(function, "__func__", function)
-    found = getattr(function, "__code__", None)
-    return found if isinstance(found, CodeType) else None
+    code = getattr(function, "__code__", None)
+    return code if isinstance(code, CodeType) else None

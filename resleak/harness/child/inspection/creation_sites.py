@@ -1,4 +1,4 @@
-"""Where threads, tasks, calls in executors, processes and exit callbacks were made."""
+"""Record where threads, tasks, executor calls, processes and exit callbacks are created."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from resleak.harness.child.inspection import call_stacks
 from resleak.harness.child.inspection.call_stacks import Stack
 
 
-class Births:
-    """The stacks that made what may keep a process alive, for as long as that lives."""
+class CreationSites:
+    """Creation stacks of what may keep a process alive, weakly referenced."""
 
     def __init__(self) -> None:
         self._made: weakref.WeakKeyDictionary[Any, Stack] = weakref.WeakKeyDictionary()
         self._callbacks: dict[CodeType, tuple[str, Stack]] = {}
 
-    def of(self, made: Any) -> Stack:
-        """Return the stack that made something; empty if that is not known."""
+    def of(self, thing: Any) -> Stack:
+        """Return the creation stack of an object; empty if unknown."""
         with suppress(TypeError):
-            return self._made.get(made, [])
+            return self._made.get(thing, [])
         return []
 
     def of_callback(self, code: CodeType) -> tuple[str, Stack]:
-        """Return what kind of exit callback runs a code, and where it was registered."""
+        """Return the kind of an exit callback, and where it was registered."""
         return self._callbacks.get(code, ("", []))
 
-    def note(self, made: Any) -> None:
-        """Remember who called the function that calls this."""
+    def note(self, thing: Any) -> None:
+        """Record the caller of the calling function as the creator."""
         with suppress(TypeError):  # cannot be hashed, or not be referred to weakly
-            self._made[made] = call_stacks.here(2)
+            self._made[thing] = call_stacks.here(2)
 
     def record(self) -> None:
-        """Note from now on, by thin wrappers around what makes them."""
+        """Record from now on, by wrappers around the creating calls."""
         self._before(threading.Thread, "start")
         self._before(BaseProcess, "start")
         self._before(subprocess.Popen, "__init__")
@@ -55,9 +55,9 @@ class Births:
         original, note = getattr(owner, name), self.note
 
         @functools.wraps(original)
-        def noted(made: Any, /, *args: Any, **options: Any) -> Any:
-            note(made)
-            return original(made, *args, **options)
+        def noted(thing: Any, /, *args: Any, **options: Any) -> Any:
+            note(thing)
+            return original(thing, *args, **options)
 
         setattr(owner, name, noted)
 
@@ -66,9 +66,9 @@ class Births:
 
         @functools.wraps(original)
         def noted(*args: Any, **options: Any) -> Any:
-            made = original(*args, **options)
-            note(made)
-            return made
+            thing = original(*args, **options)
+            note(thing)
+            return thing
 
         setattr(owner, name, noted)
 

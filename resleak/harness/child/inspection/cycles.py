@@ -1,4 +1,4 @@
-"""What is kept only until the collector runs: which cycles, and what hangs on them."""
+"""Find reference cycles that only the garbage collector frees, and what hangs on them."""
 
 from __future__ import annotations
 
@@ -8,28 +8,17 @@ from typing import Any
 
 from resleak.harness.child.inspection import reference_paths
 
-#: Cycles that are told, and types that are told of each.
+#: Most cycles that are reported, and types of each.
 _TOLD, _KINDS = 12, 6
-#: Garbage beyond this is not looked at: it is of a few kinds all the same.
+#: Most garbage that is examined: more of it is of the same few kinds.
 _MOST = 200_000
 
 
 def collect(steps: int) -> list[dict[str, Any]]:
-    """Collect garbage, and return the cycles it consisted of.
+    """Collect garbage, and return the cycles in it.
 
-    The collector is told to keep what it finds, which is looked at and then let go. Finalizers and
-    the callbacks of weak references run as they would have.
-
-    Parameters
-    ----------
-    steps : int
-        Steps since the collector ran last.
-
-    Returns
-    -------
-    list of dict
-        ``cycle``, ``per_step``, ``objects`` (in one of them), ``holds`` (what hangs on one and can
-        be closed) and ``made_of``; those that hold something to be closed come first.
+    The collector saves what it finds, which is examined and then freed. Finalizers and weak
+    reference callbacks run as they would have.
     """
     before, flags = len(gc.garbage), gc.get_debug()
     gc.set_debug(gc.DEBUG_SAVEALL)
@@ -46,7 +35,7 @@ def collect(steps: int) -> list[dict[str, Any]]:
 def _rows(garbage: list[Any], steps: int) -> list[dict[str, Any]]:
     nodes = {id(one): one for one in garbage}
     edges = {
-        key: [id(held) for held in gc.get_referents(one) if id(held) in nodes]
+        key: [id(referent) for referent in gc.get_referents(one) if id(referent) in nodes]
         for key, one in nodes.items()
     }
     groups: dict[str, list[tuple[list[int], Counter[str]]]] = {}
@@ -64,7 +53,7 @@ def _rows(garbage: list[Any], steps: int) -> list[dict[str, Any]]:
 def _row(
     text: str, group: list[tuple[list[int], Counter[str]]], nodes: dict[int, Any], steps: int
 ) -> dict[str, Any]:
-    closable = sum((held for _, held in group), Counter[str]())
+    closable = sum((count_by_kind for _, count_by_kind in group), Counter[str]())
     kinds = Counter(type(nodes[key]).__qualname__ for component, _ in group for key in component)
     holds = [f"{count / len(group):.3g} {name}" for name, count in closable.most_common(_KINDS)]
     return {
@@ -79,32 +68,32 @@ def _row(
 def _closable(
     component: list[int], edges: dict[int, list[int]], nodes: dict[int, Any]
 ) -> Counter[str]:
-    """Count what can be reached from a cycle and has a method to close it."""
-    seen: set[int] = set()
+    """Count the objects reachable from a cycle that have a method to close them."""
+    visited: set[int] = set()
     for key in component:
-        if key not in seen:
-            _reach(key, edges, seen)
-    kinds = [type(nodes[key]) for key in seen]
+        if key not in visited:
+            _reach(key, edges, visited)
+    kinds = [type(nodes[key]) for key in visited]
     return Counter(of.__qualname__ for of in kinds if callable(getattr(of, "close", None)))
 
 
 def _shortest(
     component: list[int], edges: dict[int, list[int]], nodes: dict[int, Any]
 ) -> list[int]:
-    """Return a shortest way around, from the most telling member back to it."""
+    """Return a shortest way around a cycle, starting at its most telling member."""
     start, inside = min(component, key=lambda key: _rank(nodes[key])), set(component)
     came_from, queue = {start: start}, deque([start])
     while queue:
         at = queue.popleft()
-        for held in edges[at]:
-            if held == start:
+        for referent in edges[at]:
+            if referent == start:
                 way = [at]
                 while way[-1] != start:
                     way.append(came_from[way[-1]])
                 return [*reversed(way), start]
-            if held in inside and held not in came_from:
-                came_from[held] = at
-                queue.append(held)
+            if referent in inside and referent not in came_from:
+                came_from[referent] = at
+                queue.append(referent)
     return [start]
 
 
@@ -116,47 +105,43 @@ def _rank(thing: Any) -> int:
 
 
 def _components(edges: dict[int, list[int]]) -> list[list[int]]:
-    """Return the strongly connected components that have a cycle.
-
-    References
-    ----------
-    Sharir, "A strong-connectivity algorithm and its applications in data flow analysis", Computers
-    and Mathematics with Applications 7 (1981): what reaches the node that a walk left last.
-    """
+    """Return the strongly connected components that have a cycle."""
     backwards: dict[int, list[int]] = {key: [] for key in edges}
-    for key, held in edges.items():
-        for one in held:
+    for key, referents in edges.items():
+        for one in referents:
             backwards[one].append(key)
-    seen: set[int] = set()
-    found = [_reach(key, backwards, seen) for key in reversed(_left(edges)) if key not in seen]
-    return [one for one in found if len(one) > 1 or one[0] in edges[one[0]]]
+    visited: set[int] = set()
+    components = [
+        _reach(key, backwards, visited) for key in reversed(_left(edges)) if key not in visited
+    ]
+    return [one for one in components if len(one) > 1 or one[0] in edges[one[0]]]
 
 
-def _reach(start: int, edges: dict[int, list[int]], seen: set[int]) -> list[int]:
-    found, queue = [start], [start]
-    seen.add(start)
+def _reach(start: int, edges: dict[int, list[int]], visited: set[int]) -> list[int]:
+    reached, queue = [start], [start]
+    visited.add(start)
     while queue:
-        new = [one for one in dict.fromkeys(edges[queue.pop()]) if one not in seen]
-        seen.update(new)
-        found += new
+        new = [one for one in dict.fromkeys(edges[queue.pop()]) if one not in visited]
+        visited.update(new)
+        reached += new
         queue += new
-    return found
+    return reached
 
 
 def _left(edges: dict[int, list[int]]) -> list[int]:
-    """Return all nodes in the order in which a walk in depth leaves them."""
-    left: list[int] = []
-    seen: set[int] = set()
+    """Return all nodes in post-order of a depth-first walk."""
+    order: list[int] = []
+    visited: set[int] = set()
     for root in edges:
-        work = [] if root in seen else [(root, iter(edges[root]))]
-        seen.add(root)
+        work = [] if root in visited else [(root, iter(edges[root]))]
+        visited.add(root)
         while work:
-            at, held = work[-1]
-            new = next((one for one in held if one not in seen), None)
+            at, referents = work[-1]
+            new = next((one for one in referents if one not in visited), None)
             if new is None:
-                left.append(at)
+                order.append(at)
                 work.pop()
             else:
-                seen.add(new)
+                visited.add(new)
                 work.append((new, iter(edges[new])))
-    return left
+    return order

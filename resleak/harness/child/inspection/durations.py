@@ -1,33 +1,22 @@
-"""How long each of several things was seen, in one go and in all."""
+"""Sum up how long each of several states lasted, at a time and in total."""
 
 from __future__ import annotations
 
 from typing import Any
 
-#: Rows that are told; and kept, so that what changes its stack at every look cannot fill memory.
+#: Most rows that are reported, and kept: stacks that change all the time must not fill memory.
 _TOLD, _KEPT = 60, 2000
 _NOTHING = {"seconds": 0.0, "longest_s": 0.0, "cpu_s": 0.0}
 
 
-class Spans:
-    """Counts looks at things by key; each row keeps what was told at the last look."""
+class Durations:
+    """Durations by key; each row keeps the details of the last sample."""
 
     def __init__(self) -> None:
         self._rows: dict[Any, dict[str, Any]] = {}
 
-    def add(self, key: Any, now: float, elapsed_s: float, cpu_s: float, /, **told: Any) -> None:
-        """Add one look.
-
-        Parameters
-        ----------
-        key : hashable
-            What was seen.
-        now, elapsed_s, cpu_s : float
-            When, how long after the look before, and how much processor time it took meanwhile, in
-            seconds.
-        **told
-            Replaces what was told of it before.
-        """
+    def add(self, key: Any, now: float, elapsed_s: float, cpu_s: float, /, **details: Any) -> None:
+        """Add one sample."""
         if key not in self._rows and len(self._rows) >= _KEPT:
             return
         row = self._rows.setdefault(key, {**_NOTHING, "first_s": now})
@@ -36,8 +25,8 @@ class Spans:
         row["seconds"] += elapsed_s
         row["cpu_s"] += cpu_s
         row["longest_s"] = max(row["longest_s"], row["run_s"])
-        row.update(told, last_s=now)
+        row.update(details, last_s=now)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return what was seen longest, in that order."""
+        """Return the longest ones first."""
         return sorted(self._rows.values(), key=lambda row: -float(row["seconds"]))[:_TOLD]

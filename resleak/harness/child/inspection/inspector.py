@@ -1,4 +1,4 @@
-"""A thread that looks at the others, and writes down who holds up the steps and the end."""
+"""A thread that samples all others, and records what blocks the steps and the exit."""
 
 from __future__ import annotations
 
@@ -17,36 +17,31 @@ from typing import Any, NoReturn
 from resleak.captures.raw import PHASES
 from resleak.harness.child.inspection import call_stacks, locks, unflushed
 from resleak.harness.child.inspection.blockers import Scene
-from resleak.harness.child.inspection.creation_sites import Births
-from resleak.harness.child.inspection.durations import Spans
-from resleak.harness.child.inspection.journal import Slate
-from resleak.harness.child.inspection.schedule import Stock
+from resleak.harness.child.inspection.creation_sites import CreationSites
+from resleak.harness.child.inspection.durations import Durations
+from resleak.harness.child.inspection.journal import Journal
+from resleak.harness.child.inspection.schedule import Schedule
 from resleak.harness.child.step_gauges import Meter
 
-#: Seconds between two looks, between two beats of the loop, and after which a beat is late.
+#: Seconds between two samples, between two beats of the loop, and until a beat is late.
 _TICK_S, _BEAT_S, _LATE_S = 0.005, 0.002, 0.004
-#: Seconds between two writings; between two counts of what would be lost; of a step that is long.
+#: Seconds between two writes; between two counts of unflushed data; of a long step.
 _WRITE_S, _COUNT_S, _LONG_S = 0.1, 1.0, 0.5
-#: The most that one look counts for, if the thread that is looked at did not run meanwhile.
+#: Most seconds that a sample counts for, if the sampled thread did not run meanwhile.
 _STARVED_S = 0.02
-#: Share of the time since the last look from which on a thread is sure to have run.
+#: Share of the time since the last sample from which on a thread has surely run.
 _BUSY = 0.1
-#: Kinds of what a step is seen to do; where there is no loop, its processor time tells which.
+#: What a step does in a sample; without a loop, its processor time decides.
 STANDS, RUNS, BLOCKS = "stands", "runs", "blocks the loop"
 
 
 class Inspector(Meter):
-    """Looks at all threads and tasks of this process, two hundred times a second.
+    """Samples all threads and tasks of this process 200 times per second.
 
-    It works from a thread of its own, for the main thread may be what hangs: in a lock, in the
-    interpreter's wait for its threads, in an exit callback. What it has seen is in a file map at
-    any time, so that a kill loses nothing. It cannot look while something holds the interpreter's
-    lock, nor once the interpreter takes itself down: for these there is `faulthandler`.
-
-    Parameters
-    ----------
-    path : Path
-        The file to write to.
+    It has its own thread, for the main thread may hang: in a lock, in the interpreter's wait for
+    its threads, in an exit callback. Results are in a file map at any time, so that a kill loses
+    nothing. It cannot sample while C code holds the GIL, nor during finalization: `faulthandler`
+    covers these.
     """
 
     def __init__(self, path: Path) -> None:
@@ -54,11 +49,11 @@ class Inspector(Meter):
             ctypes.CDLL("libgcc_s.so.1")
         self._driver: Any = None
         self.facts: dict[str, Any] = {}
-        self._slate, self._births = Slate(path), Births()
-        self._births.record()
+        self._journal, self._sites = Journal(path), CreationSites()
+        self._sites.record()
         self._waiting = locks.record()
-        self._stock = Stock(self.facts, self._ours)
-        self._steps, self._ends, self._locks = Spans(), Spans(), Spans()
+        self._schedule = Schedule(self.facts, self._ours)
+        self._steps, self._ends, self._locks = Durations(), Durations(), Durations()
         self._began: float | None = time.monotonic()
         self._beat_due: float | None = None
         self._task: Any = None
@@ -71,7 +66,7 @@ class Inspector(Meter):
         self._note_the_end()
 
     def follow(self, driver: Any) -> None:
-        """Follow a run: its phase, its steps, and what its set-up yielded."""
+        """Follow a run: its phase, its steps and its fixture."""
         self._driver = driver
 
     @property
@@ -80,19 +75,19 @@ class Inspector(Meter):
         return "setup" if self._driver is None else PHASES[self._driver.phase]
 
     def collect(self) -> None:
-        """Collect garbage at a quiet moment, and take stock three times under load."""
+        """Collect garbage between blocks, and take a census at each third of the load."""
         if self.phase == "steady":
             try:
-                self._stock.at(self._driver)
-            except Exception as error:  # no reason to end the run: what holds what stays unknown
+                self._schedule.at(self._driver)
+            except Exception as error:  # the run goes on, without reference chains
                 self.facts["failed"] = type(error).__name__
         gc.collect()
 
     def _ours(self) -> tuple[list[Any], set[int]]:
-        """Return what is part of the measuring, and not of what is measured."""
+        """Return our own objects and threads, which are not studied."""
         driver, hidden = self._driver, self._hidden
-        mine = [self, *vars(self).values(), self._births, *vars(self._births).values()]
-        run = [driver, driver.__dict__, driver.recorder, driver.reporter, driver.spec]
+        mine = [self, *vars(self).values(), self._sites, *vars(self._sites).values()]
+        run = [driver, driver.__dict__, driver.samples, driver.reporter, driver.spec]
         loop = [self._task, self._task.get_coro()] if self._task is not None else []
         heart = [task for task in hidden if not isinstance(task, int)]
         beating = [task.get_coro() for task in heart]
@@ -108,7 +103,7 @@ class Inspector(Meter):
 
     @asynccontextmanager
     async def running(self) -> Any:
-        """Keep the loop's heart beating, if there is a loop, so that a blocked one is seen."""
+        """Keep a heartbeat in the loop, if there is one, to notice when it is blocked."""
         try:
             self._task = asyncio.current_task()
         except RuntimeError:
@@ -131,10 +126,10 @@ class Inspector(Meter):
             self._beat_due = None
 
     def write(self) -> None:
-        """Write down all that was seen."""
+        """Write down the current results."""
         record = {"phase": self.phase, "written_s": time.monotonic(), **self.facts}
         tables = {"ends": self._ends, "steps": self._steps, "locks": self._locks}
-        self._slate.write({**record, **{name: spans.rows() for name, spans in tables.items()}})
+        self._journal.write({**record, **{name: spans.rows() for name, spans in tables.items()}})
 
     def _watch(self) -> None:
         self._hidden.add(threading.get_ident())
@@ -142,13 +137,13 @@ class Inspector(Meter):
         while True:
             time.sleep(_TICK_S)
             now = time.monotonic()
-            with suppress(Exception):  # what is looked at changes meanwhile; there is another look
+            with suppress(Exception):  # threads change meanwhile; there is another sample
                 self._look(now, now - last)
             last = now
 
     def _look(self, now: float, elapsed_s: float) -> None:
         phase = self.phase
-        scene = Scene(phase, self._births, self._task, self._hidden)
+        scene = Scene(phase, self._sites, self._task, self._hidden)
         used = self._used()
         stepping_s = now - (self._began or now)
         if stepping_s > 0 and phase in ("setup", "warmup", "steady"):
@@ -164,7 +159,7 @@ class Inspector(Meter):
         self, scene: Scene, used: dict[int, float], now: float, elapsed_s: float
     ) -> None:
         if scene.phase == "steady" and not self._is_steady:
-            self._is_steady, self._steps = True, Spans()
+            self._is_steady, self._steps = True, Durations()
         cpu_s = used.get(scene.main_id, 0.0)
         if cpu_s < _BUSY * elapsed_s:  # this thread, too, may not have got its turn
             elapsed_s = min(elapsed_s, _STARVED_S)
@@ -173,21 +168,21 @@ class Inspector(Meter):
         kind, stack = (
             (BLOCKS, call_stacks.stack(scene.main)) if late else (STANDS, scene.standing())
         )
-        told = {"kind": kind, "stack": stack, "aside": False}
-        self._steps.add((kind, *stack), now, elapsed_s, cpu_s, **told)
+        details = {"kind": kind, "stack": stack, "aside": False}
+        self._steps.add((kind, *stack), now, elapsed_s, cpu_s, **details)
         if self._task is not None and not late and (stack := scene.running()):
-            told = {"kind": RUNS, "stack": stack, "aside": True}
-            self._steps.add((RUNS, *stack), now, elapsed_s, cpu_s, **told)
+            details = {"kind": RUNS, "stack": stack, "aside": True}
+            self._steps.add((RUNS, *stack), now, elapsed_s, cpu_s, **details)
 
     def _look_at_end(
         self, scene: Scene, used: dict[int, float], now: float, elapsed_s: float
     ) -> None:
         for holder in scene.holders():
             key = (holder.key, holder.what, holder.name, *holder.stack)
-            told = {k: v for k, v in vars(holder).items() if k != "thread"}
+            details = {k: v for k, v in vars(holder).items() if k != "thread"}
             rests = holder.thread == scene.main_id and scene.loop_is_idle
             cpu_s = 0.0 if rests else used.get(holder.thread, 0.0)
-            self._ends.add(key, now, elapsed_s, cpu_s, phase=scene.phase, **told)
+            self._ends.add(key, now, elapsed_s, cpu_s, phase=scene.phase, **details)
         if now - self._counted_s > _COUNT_S:
             self._counted_s = now
             self.facts["lost"] = unflushed.lost()
@@ -198,7 +193,7 @@ class Inspector(Meter):
             if not lock.is_held:
                 continue
             stack = call_stacks.stack(scene.frames.get(ident, []))
-            told = {
+            details = {
                 "thread": names.get(ident, ""),
                 "stack": stack,
                 "holder": names.get(lock.holder, ""),
@@ -206,18 +201,18 @@ class Inspector(Meter):
                 "deadlock": self._closes(ident),
             }
             key = (ident, lock.holder, *stack)
-            self._locks.add(key, now, elapsed_s, 0.0, **told)
+            self._locks.add(key, now, elapsed_s, 0.0, **details)
 
     def _closes(self, ident: int) -> bool:
-        """Tell whether a thread waits for a lock whose holder waits, in the end, for the thread."""
-        seen, at = set[int](), ident
-        while (lock := self._waiting.get(at)) is not None and lock.is_held and at not in seen:
-            seen.add(at)
+        """Return True if a thread is part of a cycle of waiting threads."""
+        visited, at = set[int](), ident
+        while (lock := self._waiting.get(at)) is not None and lock.is_held and at not in visited:
+            visited.add(at)
             at = lock.holder
-        return at == ident and at in seen
+        return at == ident and at in visited
 
     def _used(self) -> dict[int, float]:
-        """Return the processor time of each thread since the last look, in seconds."""
+        """Return the processor time of each thread since the last sample, in seconds."""
         before, self._cpu = self._cpu, {}
         for thread in threading.enumerate():
             self._cpu[thread.ident or 0] = _processor_s(thread.native_id or 0)
@@ -232,8 +227,8 @@ class Inspector(Meter):
 
         def forced(status: int) -> NoReturn:
             thread = threading.current_thread()
-            told = {"thread": thread.name, "daemon": thread.daemon, "stack": call_stacks.here(1)}
-            self.facts.update(ended="force", forced={**told, "made": self._births.of(thread)})
+            details = {"thread": thread.name, "daemon": thread.daemon, "stack": call_stacks.here(1)}
+            self.facts.update(ended="force", forced={**details, "made": self._sites.of(thread)})
             self.facts["lost"] = unflushed.lost()
             self.write()
             leave(status)
@@ -243,12 +238,7 @@ class Inspector(Meter):
 
 
 def _processor_s(native_id: int) -> float:
-    """Return the processor time of a thread in seconds; 0 where the system does not tell.
-
-    References
-    ----------
-    The clock of a thread by its identifier: ``CPUCLOCK_PERTHREAD_MASK`` in Linux.
-    """
+    """Return the processor time of a thread in seconds; 0 where it is unknown."""
     if sys.platform != "linux":
         return 0.0
     try:

@@ -1,4 +1,4 @@
-"""A record that a process writes down again and again, and that outlives a kill at any moment."""
+"""A record that is rewritten many times and survives a kill at any moment."""
 
 from __future__ import annotations
 
@@ -11,16 +11,11 @@ from typing import Any
 from resleak.captures.raw import JOURNAL_HALF, JOURNAL_HEADER
 
 
-class Slate:
+class Journal:
     """A JSON text in a shared file map.
 
-    Writing needs neither a descriptor nor the disk, so that it works after the code under study
-    has used up or closed its descriptors. The two halves take turns: a reader sees one text whole.
-
-    Parameters
-    ----------
-    path : Path
-        The file to map; it is created.
+    Writing needs neither a descriptor nor the disk, so it works after the studied code has used up
+    or closed its descriptors. The two halves alternate: a reader gets one text whole.
     """
 
     def __init__(self, path: Path) -> None:
@@ -31,7 +26,7 @@ class Slate:
         self._half, self._owner = 0, os.getpid()
 
     def write(self, record: Any) -> bool:
-        """Write a record down; False if it is too long, or this is a forked child."""
+        """Write a record; False if it is too long, or this is a forked child."""
         text = json.dumps(record).encode()
         if len(text) > JOURNAL_HALF or os.getpid() != self._owner:
             return False

@@ -1,4 +1,4 @@
-"""Locks that know who holds them and who waits: for a run of its own, where that may cost time."""
+"""Locks that record their holder and the waiting threads, for a run where that may cost time."""
 
 from __future__ import annotations
 
@@ -19,15 +19,7 @@ _DEPTH = 4
 
 
 class KnownLock:
-    """A lock of `threading` that remembers its holder, and the place where it was taken.
-
-    Parameters
-    ----------
-    lock : object
-        The lock itself.
-    waiting : dict of int to KnownLock
-        Shared by all locks: what each thread waits for, by its identifier.
-    """
+    """A lock of `threading` that records its holder and where it was acquired."""
 
     __slots__ = ("__weakref__", "_lock", "_taken", "_waiting", "holder")
 
@@ -37,7 +29,7 @@ class KnownLock:
         self._taken: list[tuple[CodeType, int]] = []
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """Take the lock, as `threading.Lock.acquire`."""
+        """Acquire the lock, as `threading.Lock.acquire`."""
         got: bool = self._lock.acquire(False)
         if not got and blocking:
             got = self._wait(timeout)
@@ -48,7 +40,7 @@ class KnownLock:
     __enter__ = acquire
 
     def release(self) -> None:
-        """Let the lock go."""
+        """Release the lock."""
         self._lock.release()
 
     def __exit__(self, *_error: object) -> None:
@@ -60,13 +52,13 @@ class KnownLock:
 
     @property
     def taken(self) -> Stack:
-        """Where the lock was taken last; the innermost call comes first."""
+        """Where the lock was acquired last, the innermost call first."""
         named = [(code.co_filename, line, call_stacks.name(code)) for code, line in self._taken]
         return [place for place in named if not call_stacks.is_ours(place[0])]
 
     @property
     def is_held(self) -> bool:
-        """Whether somebody holds the lock, as far as can be told without taking it."""
+        """True if the lock is held, as far as is known without acquiring it."""
         locked = getattr(self._lock, "locked", None)
         return bool(locked()) if locked is not None else "count=0" not in repr(self._lock)
 
@@ -85,7 +77,7 @@ class KnownLock:
 
 
 class KnownRLock(KnownLock):
-    """The same of a lock that its holder may take again, with what a condition needs of it."""
+    """A re-entrant lock, with what a condition needs of it."""
 
     __slots__ = ()
 
@@ -95,7 +87,7 @@ class KnownRLock(KnownLock):
 
 
 def record() -> dict[int, KnownLock]:
-    """Let every lock that `threading` makes from now on be known; return who waits for which."""
+    """Replace the locks that `threading` makes; return the awaited lock by thread."""
     waiting: dict[int, KnownLock] = {}
     for name, kind in (("Lock", KnownLock), ("RLock", KnownRLock)):
         setattr(threading, name, _known(kind, getattr(threading, name), waiting))

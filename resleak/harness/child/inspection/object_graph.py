@@ -1,4 +1,4 @@
-"""The graph of all objects that can be reached, walked once from its roots."""
+"""The graph of all reachable objects, walked once from its GC roots."""
 
 from __future__ import annotations
 
@@ -18,27 +18,17 @@ from typing import Any
 from resleak.harness.child.inspection import call_stacks, reference_paths
 from resleak.harness.child.inspection.locks import KnownLock
 
-#: What a root is called, and the object it holds.
+#: Name of a GC root, and the object it references.
 Root = tuple[str, Any]
 #: Types without referents, of which there are many.
 _LEAVES = frozenset({str, bytes, int, float, complex, bool, type(None), bytearray})
 
 
 class Graph:
-    """All objects, each with one that holds it and is as close to a root as can be.
+    """All objects, each with a referrer that is as close to a root as possible.
 
-    One walk forward, breadth first, gives the shortest path to every object at once. To ask who
-    refers to an object, as `gc.get_referrers` does, takes a look at all objects for each step.
-    Weak references hold nothing and are not followed: the collector does not tell of them.
-
-    Parameters
-    ----------
-    roots : iterable of (str, object)
-        Name and object, the most telling first: it is these that win where two are as close.
-    ours : iterable of object
-        What measures. What only that can reach is left out.
-    notes : iterable of object
-        Large notes of ours, which hold nothing but numbers and types.
+    One breadth-first walk gives the shortest path to every object at once; `gc.get_referrers` would
+    scan all objects for each step. Weak references are not followed.
     """
 
     def __init__(
@@ -55,11 +45,11 @@ class Graph:
 
     def path(self, thing: int) -> str:
         """Return the path from a root to an object, given by its `id`."""
-        found = [thing]
-        while (holder := self._holders[found[-1]]) != 0:
-            found.append(holder)
+        chain = [thing]
+        while (holder := self._holders[chain[-1]]) != 0:
+            chain.append(holder)
         return reference_paths.render(
-            self._names[found[-1]], [self.nodes[one] for one in reversed(found)]
+            self._names[chain[-1]], [self.nodes[one] for one in reversed(chain)]
         )
 
     def _walk(self, roots: Iterable[Root]) -> None:
@@ -72,69 +62,65 @@ class Graph:
         hidden.add(id(queue))
         while queue:
             holder = queue.popleft()
-            for held in _held_by(holder):
-                key = id(held)
+            for referent in _held_by(holder):
+                key = id(referent)
                 if key in nodes or key in hidden:
                     continue
-                nodes[key], holders[key] = held, id(holder)
-                if type(held) not in _LEAVES:
-                    queue.append(held)
+                nodes[key], holders[key] = referent, id(holder)
+                if type(referent) not in _LEAVES:
+                    queue.append(referent)
 
     def _walk_the_rest(self, ours: Iterable[Any]) -> None:
-        """Walk from what C code holds: found as the collector does it, by counting references."""
+        """Walk from what C code references, found by counting references."""
         locks = [one for one in self.nodes.values() if isinstance(one, KnownLock)]
-        known = _reach([*ours, *locks], {*self.nodes, *self._hidden}) | {id(locks)}
+        skipped = _reach([*ours, *locks], {*self.nodes, *self._hidden}) | {id(locks)}
         rest = [
-            one for one in gc.get_objects() if id(one) not in self.nodes and id(one) not in known
+            one for one in gc.get_objects() if id(one) not in self.nodes and id(one) not in skipped
         ]
         inside = dict.fromkeys(map(id, rest), 0)
-        hidden = {id(rest), id(inside), id(known)}
+        hidden = {id(rest), id(inside), id(skipped)}
         for one in rest:
-            for held in gc.get_referents(one):
-                if id(held) in inside:
-                    inside[id(held)] += 1
+            for referent in gc.get_referents(one):
+                if id(referent) in inside:
+                    inside[id(referent)] += 1
         # Two more references: the list's, and that of the count itself.
         held_by_c = [one for one in rest if sys.getrefcount(one) - 3 > inside[id(one)]]
-        self._hidden |= hidden | known
+        self._hidden |= hidden | skipped
         self._walk(("C code", one) for one in held_by_c if not _is_empty(one))
 
 
 def _is_empty(thing: Any) -> bool:
-    """Tell whether it is an empty dict: a frame keeps one after its variables were looked at."""
+    """Return True for an empty dict: a frame keeps one after its variables were read."""
     return type(thing) is dict and not thing
 
 
 def _held_by(holder: Any) -> list[Any]:
-    """Return what an object holds."""
-    if isinstance(holder, KnownLock):  # what it notes of its holders is ours
+    """Return what an object references."""
+    if isinstance(holder, KnownLock):  # its records of holders are ours
         return []
     if type(holder) is threading.local:  # the interpreter keeps its contents with each thread
         return [*gc.get_referents(holder), vars(holder)]
     return gc.get_referents(holder)
 
 
-def _reach(things: Iterable[Any], known: set[int]) -> set[int]:
-    """Return the ids of all containers that some things reach, but for those that are known."""
+def _reach(things: Iterable[Any], skipped: set[int]) -> set[int]:
+    """Return the ids of all containers reachable from some objects, known ones excepted."""
     queue = [*things]
-    found = {id(queue), id(known), *map(id, queue)}
+    reached = {id(queue), id(skipped), *map(id, queue)}
     while queue:
-        for held in gc.get_referents(queue.pop()):
-            if type(held) not in _LEAVES and id(held) not in known and id(held) not in found:
-                found.add(id(held))
-                queue.append(held)
-    return found
+        for referent in gc.get_referents(queue.pop()):
+            if (
+                type(referent) not in _LEAVES
+                and id(referent) not in skipped
+                and id(referent) not in reached
+            ):
+                reached.add(id(referent))
+                queue.append(referent)
+    return reached
 
 
 def roots(named: Iterable[Root], hidden: set[int]) -> Iterator[Root]:
-    """Yield what the interpreter and the studied code hold by name.
-
-    Parameters
-    ----------
-    named : iterable of (str, object)
-        What the set-up holds.
-    hidden : set of int
-        Our own threads, by identifier.
-    """
+    """Yield what the interpreter and the studied code reference by name."""
     modules = [module for module in [*sys.modules.values()] if isinstance(module, ModuleType)]
     theirs = [module for module in modules if not _is_ours(module)]
     yield from (("", module) for module in sorted(theirs, key=_is_library))
@@ -156,15 +142,17 @@ def _variables(ident: int, innermost: FrameType) -> Iterator[Root]:
     for frame in call_stacks.frames(innermost):
         if not call_stacks.is_ours(frame.f_code.co_filename):
             where = f"{call_stacks.name(frame.f_code)} in thread {thread!r}"
-            yield from ((f"{name} of {where}", held) for name, held in _variables_of(frame).items())
+            yield from (
+                (f"{name} of {where}", value) for name, value in _variables_of(frame).items()
+            )
 
 
 def _variables_of(frame: FrameType) -> dict[str, Any]:
-    """Return the variables of a frame, without leaving it a copy that keeps them alive."""
-    found = dict(frame.f_locals)
+    """Return the variables of a frame, without leaving a copy that keeps them alive."""
+    variables = dict(frame.f_locals)
     if sys.version_info < (3, 13) and frame.f_code.co_flags & inspect.CO_OPTIMIZED:
         frame.f_locals.clear()
-    return found
+    return variables
 
 
 def _is_ours(module: ModuleType) -> bool:

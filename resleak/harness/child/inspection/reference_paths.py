@@ -1,4 +1,4 @@
-"""How one object holds another, in words: attributes, containers, variables; never a value."""
+"""Describe how one object references another: attributes, containers, variables; never a value."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-#: Attributes by which these hold others, where the collector tells that they do but not how.
+#: Attributes that reference others, of types where the collector names no attribute.
 _HOLD_BY: tuple[tuple[type, tuple[str, ...]], ...] = (
     (types.MethodType, ("__self__", "__func__")),
     (types.FunctionType, ("__defaults__", "__kwdefaults__")),
@@ -20,19 +20,10 @@ _MOST_TOKENS = 14
 
 
 def render(root: str, path: list[Any]) -> str:
-    """Write a path from a root to an object, such as ``cache.PROMPTS → dict → Entry.history``.
+    """Return a path such as ``cache.PROMPTS → dict → Entry.history``.
 
-    Parameters
-    ----------
-    root : str
-        What holds the first object; empty if that is known by its own name, as a module is.
-    path : list
-        Each object is held by the one before it.
-
-    Returns
-    -------
-    str
-        Names of attributes and variables, and types. What repeats itself is told once.
+    Each object is referenced by the one before; `root` is empty where the first has its own name.
+    Repetitions are shown once.
     """
     tokens, at, text = [root] if root else [], 0, kind(path[0])
     while at + 1 < len(path):
@@ -45,7 +36,7 @@ def render(root: str, path: list[Any]) -> str:
 
 
 def kind(thing: Any) -> str:
-    """Return what an object is: a type's name; modules, classes and functions go by their own."""
+    """Return a type's name; modules, classes and functions have their own."""
     if isinstance(thing, types.ModuleType):
         return thing.__name__.removeprefix("_resleak_")
     if isinstance(thing, type):
@@ -56,18 +47,18 @@ def kind(thing: Any) -> str:
 
 
 def _name(path: list[Any]) -> tuple[str, int]:
-    """Return by which name the first object holds a later one, and how far away that is."""
-    holder, held = path[:2]
-    if isinstance(held, dict) and len(path) > 2 and _is_namespace(held, holder):
-        return _key(held, path[2]), 2
-    if isinstance(holder, types.FunctionType) and held is holder.__closure__ and len(path) > 3:
+    """Return the name under which the first object references a later one, and their distance."""
+    holder, target = path[:2]
+    if isinstance(target, dict) and len(path) > 2 and _is_namespace(target, holder):
+        return _key(target, path[2]), 2
+    if isinstance(holder, types.FunctionType) and target is holder.__closure__ and len(path) > 3:
         cells = [id(cell) for cell in holder.__closure__]
         return holder.__code__.co_freevars[cells.index(id(path[2]))], 3
-    return _attribute(holder, held), 1
+    return _attribute(holder, target), 1
 
 
-def _is_namespace(held: dict[Any, Any], holder: Any) -> bool:
-    return isinstance(holder, type) or _namespace(holder) is held
+def _is_namespace(target: dict[Any, Any], holder: Any) -> bool:
+    return isinstance(holder, type) or _namespace(holder) is target
 
 
 def _namespace(thing: Any) -> Any:
@@ -78,15 +69,15 @@ def _namespace(thing: Any) -> Any:
     return None
 
 
-def _key(held_in: Mapping[Any, Any], held: Any) -> str:
-    """Return the name under which a namespace holds an object; what is no identifier stays out."""
-    names = (key for key, value in [*held_in.items()] if value is held)
+def _key(held_in: Mapping[Any, Any], target: Any) -> str:
+    """Return the identifier under which a namespace references an object, or nothing."""
+    names = (key for key, value in [*held_in.items()] if value is target)
     return next((name for name in names if isinstance(name, str) and name.isidentifier()), "")
 
 
-def _attribute(holder: Any, held: Any) -> str:
-    """Return the attribute, or the variable of a frame, by which an object holds another."""
-    return next((name for name, value in _attributes(holder) if value is held), "")
+def _attribute(holder: Any, target: Any) -> str:
+    """Return the attribute, or the frame's variable, that references another object."""
+    return next((name for name, value in _attributes(holder) if value is target), "")
 
 
 def _attributes(holder: Any) -> Iterator[tuple[str, Any]]:
@@ -109,18 +100,18 @@ def _attributes(holder: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _frame_of(holder: Any, name: str) -> Any:
-    """Return a built-in attribute of generators and coroutines; None of anything else."""
+    """Return a built-in attribute of a generator or coroutine, or None."""
     generators = (types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType)
     return getattr(holder, name, None) if isinstance(holder, generators) else None
 
 
 def _once(tokens: list[str]) -> list[str]:
     """Return tokens without repetitions: a chain of a thousand links is one link and dots."""
-    kept: list[str] = []
+    short: list[str] = []
     for token in tokens:
-        if kept[-2:] == [token, token]:
-            kept[-1] = "…"
-        elif kept[-2:] != [token, "…"]:
-            kept.append(token)
+        if short[-2:] == [token, token]:
+            short[-1] = "…"
+        elif short[-2:] != [token, "…"]:
+            short.append(token)
     half = _MOST_TOKENS // 2
-    return kept if len(kept) <= _MOST_TOKENS else [*kept[:half], "…", *kept[-half:]]
+    return short if len(short) <= _MOST_TOKENS else [*short[:half], "…", *short[-half:]]

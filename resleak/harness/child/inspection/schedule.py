@@ -1,4 +1,4 @@
-"""When to take stock: of what has stayed at each third of the load, and of the cycles it makes."""
+"""Schedule the censuses of retained objects and cycles: at each third of the load."""
 
 from __future__ import annotations
 
@@ -15,16 +15,8 @@ _THIRDS = 3
 _GENERATORS = (GeneratorType, AsyncGeneratorType)
 
 
-class Stock:
-    """Takes stock between steps, at moments that the driver of a run chooses.
-
-    Parameters
-    ----------
-    facts : dict
-        Receives ``retention`` and ``cycles``.
-    ours : callable
-        Returns the objects that measure, and our own threads: see `object_graph`.
-    """
+class Schedule:
+    """Takes a census between steps, when the driver of a run allows it."""
 
     def __init__(
         self, facts: dict[str, Any], ours: Callable[[], tuple[list[Any], set[int]]]
@@ -35,8 +27,8 @@ class Stock:
         self._stopped: int | None = None
 
     def at(self, driver: Any) -> None:
-        """Take stock if it is time; the collector must have run, or runs right after."""
-        done = driver.step - driver.spec["warmup"]
+        """Take a census if it is due; the collector must have run, or runs right after."""
+        done = driver.samples.done - driver.spec["warmup"]
         if self._stopped is not None and done > self._stopped:
             self._facts["cycles"] = cycles.collect(done - self._stopped)
             self._stopped = None
@@ -46,16 +38,16 @@ class Stock:
             gc.collect()
             self._thirds = thirds
             ours, threads = self._ours()
-            found = self._retention.mark(done, [*_set_up(driver)], [*ours, self], threads)
-            self._facts.setdefault("retention", []).extend(found)
+            rows = self._retention.mark(done, [*_set_up(driver)], [*ours, self], threads)
+            self._facts.setdefault("retention", []).extend(rows)
             if thirds == 1 and gc.isenabled():
                 gc.disable()
                 self._stopped = done
 
 
 def _set_up(driver: Any) -> Iterator[Root]:
-    """Yield what the set-up yielded, and the set-up itself, whose variables live on."""
-    yield "set-up", driver.world
+    """Yield the fixture, and the set-up's generator, whose variables live on."""
+    yield "set-up", driver.fixture
     code = getattr(driver.scenario.setup_function, "__code__", "")
     generators = [one for one in gc.get_objects() if isinstance(one, _GENERATORS)]
     for one in generators:

@@ -1,4 +1,4 @@
-"""What is lost when a process ends now: bytes that were never flushed, items that nobody took."""
+"""Find data that is lost when a process ends now: unflushed bytes, items left in queues."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ _WRITERS = (io.BufferedWriter, io.BufferedRandom)
 
 
 def lost() -> list[dict[str, Any]]:
-    """Return what is written nowhere yet: kind, name and amount; contents are not looked at."""
-    found: list[dict[str, Any]] = []
+    """Return kind, name and amount of unwritten data; contents are not read."""
+    rows: list[dict[str, Any]] = []
     for thing in gc.get_objects():
         with suppress(ValueError, OSError, AttributeError, RuntimeError):
-            found += _of(thing)
-    return found
+            rows += _of(thing)
+    return rows
 
 
 def _of(thing: Any) -> Iterator[dict[str, Any]]:
     kind = type(thing)
     if issubclass(kind, _WRITERS) and not thing.closed:
-        yield from _told("file", thing.raw, thing.tell() - thing.raw.tell(), "B")
+        yield from _row("file", thing.raw, thing.tell() - thing.raw.tell(), "B")
     elif kind is io.TextIOWrapper and not thing.closed and not thing.readable():
-        yield from _told("file", thing, _pending(thing), "B")
+        yield from _row("file", thing, _pending(thing), "B")
     elif kind in (queue.Queue, asyncio.Queue):  # not the last-in-first-out ones: those are pools
-        yield from _told("queue", kind, thing.qsize(), "items")
+        yield from _row("queue", kind, thing.qsize(), "items")
 
 
-def _told(kind: str, thing: Any, amount: int, unit: str) -> Iterator[dict[str, Any]]:
+def _row(kind: str, thing: Any, amount: int, unit: str) -> Iterator[dict[str, Any]]:
     if amount > 0:
         name = getattr(thing, "name", None) or getattr(thing, "__qualname__", "")
         named = PurePath(name).name if isinstance(name, str) else ""
@@ -41,8 +41,8 @@ def _told(kind: str, thing: Any, amount: int, unit: str) -> Iterator[dict[str, A
 
 
 def _pending(text: io.TextIOWrapper) -> int:
-    """Return the bytes that a text file has not handed on, which only the collector gets to see."""
-    known = {id(text.encoding), id(text.errors)}
-    parts = [part for part in gc.get_referents(text) if id(part) not in known and part != "\n"]
+    """Return the bytes that a text file has not passed on, found by the collector."""
+    ignored = {id(text.encoding), id(text.errors)}
+    parts = [part for part in gc.get_referents(text) if id(part) not in ignored and part != "\n"]
     lists = [part for found in parts if isinstance(found, list) for part in found]
     return sum(len(part) for part in [*parts, *lists] if isinstance(part, (str, bytes)))

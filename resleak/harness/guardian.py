@@ -1,0 +1,177 @@
+"""Start a command and end it with all its descendants, also after a kill of the process that asked.
+
+Run as a script (see `spawn.Guarded`), isolated, with the standard library alone. On Linux it is the
+subreaper of the command: whatever the command starts stays its descendant, in any session.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+#: Seconds that what the command leaves behind may take to end by itself.
+_GRACE_S = 1.0
+#: Seconds for helpers that remove what their owner left behind, once their owner is gone.
+_HELPERS_S = 10.0
+_HELPERS = (b"resource_tracker", b"semaphore_tracker", b"torch_shm_manager")
+_KILL_S, _POLL_S, _PARENT_S = 5.0, 0.02, 1.0
+_SET_PARENT_DEATH_SIGNAL, _SET_CHILD_SUBREAPER = 1, 36
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform != "linux":
+        return
+    with suppress(ImportError, OSError):
+        import ctypes
+
+        ctypes.CDLL(None).prctl(option, value)
+
+
+class Guardian:
+    """The command, its exit code, and what is left of its descendants."""
+
+    def __init__(self, command: list[str], report: int, inherited: Iterable[int]) -> None:
+        self._report = report
+        self._code: int | None = None
+        self._has_proc = os.path.exists("/proc/self/stat")
+        self.pid = self._start(command)
+        for number in inherited:  # else the command's end of a pipe would outlive the command
+            os.close(number)
+        self.tell(f"pid {self.pid}")
+
+    def _start(self, command: list[str]) -> int:
+        problem, failed = os.pipe()
+        me, child = os.getpid(), os.fork()
+        if child:
+            os.close(failed)
+            if number := os.read(problem, 32):
+                self.tell(f"error {number.decode()}")
+                os._exit(1)
+            os.close(problem)
+            return child
+        try:
+            os.setsid()
+            for name in ("SIGPIPE", "SIGXFSZ"):  # which this interpreter ignores
+                signal.signal(getattr(signal, name), signal.SIG_DFL)
+            _prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+            if os.getppid() == me:
+                os.execvp(command[0], command)
+        except OSError as error:
+            os.write(failed, str(error.errno).encode())
+        finally:
+            os._exit(127)
+
+    def tell(self, line: str) -> None:
+        """Write a line to the process that asked, if it is still there."""
+        with suppress(OSError):
+            os.write(self._report, f"{line}\n".encode(errors="replace"))
+
+    def reap(self) -> bool:
+        """Collect ended children; True while the command itself runs."""
+        with suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                if ended[0] == self.pid:
+                    self._code = os.waitstatus_to_exitcode(ended[1])
+                    self.tell(f"exit {self._code}")
+        return self._code is None
+
+    def end(self, patience_s: float) -> None:
+        """End the command, let helpers clean up, then kill what is left."""
+        if self.reap():
+            if patience_s:
+                os.kill(self.pid, signal.SIGTERM)
+                self._until(lambda: not self.reap(), patience_s)
+            if self.reap():
+                os.kill(self.pid, signal.SIGKILL)
+        self._until(lambda: not self._others(), _GRACE_S)
+        self._kill(self._others)
+        self._until(lambda: not self._descendants(), _HELPERS_S)
+        self._kill(self._descendants)
+
+    def _until(self, holds: Callable[[], bool], seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not holds() and time.monotonic() < until:
+            time.sleep(_POLL_S)
+
+    def _kill(self, which: Callable[[], list[int]]) -> None:
+        for pid in which():
+            self.tell(f"left {self._read(pid, 'comm').decode(errors='replace').strip()}")
+
+        def gone() -> bool:
+            for pid in (pids := which()):
+                with suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+            return not pids
+
+        self._until(gone, _KILL_S)  # again and again: they may start others meanwhile
+
+    def _others(self) -> list[int]:
+        """Return the descendants that are not helpers."""
+        named = ((pid, self._read(pid, "cmdline")) for pid in self._descendants())
+        return [pid for pid, line in named if not any(helper in line for helper in _HELPERS)]
+
+    def _descendants(self) -> list[int]:
+        """Return all living descendants; without /proc, the command's group as one number."""
+        self.reap()
+        if not self._has_proc:
+            try:
+                os.killpg(self.pid, 0)
+            except OSError:
+                return []
+            return [-self.pid]
+        parents: dict[int, list[int]] = {}
+        for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+            # After the name, which may hold any character: state and parent.
+            fields = self._read(pid, "stat").rpartition(b")")[2].split()
+            if fields and fields[0] not in (b"Z", b"X"):
+                parents.setdefault(int(fields[1]), []).append(pid)
+        pids = parents.get(os.getpid(), [])
+        for pid in pids:
+            pids.extend(parents.get(pid, ()))
+        return pids
+
+    def _read(self, pid: int, name: str) -> bytes:
+        try:
+            with open(f"/proc/{pid}/{name}", "rb") as file:
+                return file.read()
+        except OSError:
+            return b""
+
+
+def main(
+    life: int, report: int, patience_s: float, inherited: list[int], command: list[str]
+) -> None:
+    """Guard a command until the other end of `life` is closed."""
+    parent = os.getppid()
+    _prctl(_SET_CHILD_SUBREAPER, 1)
+    wake, waker = os.pipe()
+    os.set_blocking(wake, False)
+    os.set_blocking(waker, False)
+    signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+    signals: list[int] = []
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name)
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda number, _frame: signals.append(number))
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    for number in (life, report):
+        os.set_inheritable(number, False)
+    guardian = Guardian(command, report, inherited)
+    ready: list[int] = []
+    while life not in ready and not signals and os.getppid() == parent:
+        guardian.reap()
+        ready = select.select([life, wake], [], [], _PARENT_S)[0]
+        if wake in ready:
+            os.read(wake, 4096)
+    guardian.end(patience_s)
+
+
+if __name__ == "__main__":
+    _life, _report, _patience, _inherited, *_command = sys.argv[1:]
+    _numbers = [int(number) for number in _inherited.split(",") if number]
+    main(int(_life), int(_report), float(_patience), _numbers, _command)

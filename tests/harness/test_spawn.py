@@ -1,0 +1,182 @@
+"""Every process of ours ends with all that it started, and its helpers may clean up first."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+import resleak
+from resleak.captures import load
+from resleak.captures.locks import temporary_folder
+from resleak.errors import CaptureError
+from resleak.harness.runner import capture
+from resleak.harness.spawn import Guarded
+
+SLEEPER = "import time; time.sleep(600)"
+#: Ways to start a process that outlives its parent: in its session, in another one with an empty
+#: environment, as the child of a child that has ended, and deaf to SIGTERM.
+CHILDREN = f"""
+import os, signal, subprocess, sys
+def children(mark):
+    line = [sys.executable, "-c", {SLEEPER!r} + "  # " + mark]
+    subprocess.Popen(line)
+    subprocess.Popen(line, start_new_session=True, env={{}})
+    subprocess.Popen(
+        [sys.executable, "-c", f"import subprocess; subprocess.Popen({{line}}, env={{{{}}}})"],
+        start_new_session=True,
+    ).wait()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    subprocess.Popen(line)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+"""
+
+
+def marked(mark: str) -> list[int]:
+    """Return the processes that sleep under a mark."""
+    processes = psutil.process_iter(["cmdline", "pid"])
+    return [p.info["pid"] for p in processes if (p.info["cmdline"] or [""])[-1].endswith(mark)]
+
+
+def until(holds: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 120
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return holds()
+
+
+def python(code: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-c", textwrap.dedent(code), *arguments]
+
+
+def guarded(code: str, *arguments: str, patience_s: float = 0.0) -> Guarded:
+    return Guarded(python(code, *arguments), stdout=subprocess.DEVNULL, patience_s=patience_s)
+
+
+def test_a_process_reports_its_exit_code() -> None:
+    """The exit code, or the signal, arrives as from any process."""
+    for code, expected in (("raise SystemExit(7)", 7), ("import os; os.kill(os.getpid(), 9)", -9)):
+        process = guarded(code)
+        assert process.wait(60) == process.poll() == expected
+        process.end()
+
+
+def test_a_command_that_cannot_be_started_raises() -> None:
+    """A missing program is an OSError, and leaves no descriptor open."""
+    before = len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else 0
+    with pytest.raises(FileNotFoundError):
+        Guarded(["/no/such/program"], stdout=subprocess.DEVNULL)
+    after = len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else 0
+    assert before == after
+
+
+def test_a_command_is_asked_to_end_first() -> None:
+    """With patience a command may handle SIGTERM and end with its own code."""
+    code = """
+        import signal, sys, time
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))
+        time.sleep(600)
+    """
+    process = guarded(code, patience_s=30.0)
+    time.sleep(0.5)
+    process.end()
+    assert process.poll() in (5, -signal.SIGTERM)  # the latter before it has set its handler
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a subreaper")
+def test_all_descendants_end_with_a_process() -> None:
+    """Children in any session, with any environment and of ended parents end, and are named."""
+    mark = uuid.uuid4().hex
+    process = guarded(f"{CHILDREN}\nchildren({mark!r})")
+    assert process.wait(60) == 0
+    assert len(marked(mark)) == 4
+    process.end()
+    assert not marked(mark)
+    assert len(process.left_behind) == 4
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a subreaper")
+@pytest.mark.parametrize("who", ["capture", "record"])
+def test_all_descendants_end_after_a_kill_of_the_runner(tmp_path: Path, who: str) -> None:
+    """After SIGKILL of the runner neither workload, recorded command nor their children run on."""
+    mark = uuid.uuid4().hex
+    work = tmp_path / "work.py"
+    ready = f"children({mark!r})\nimport time\n"
+    if who == "capture":
+        work.write_text(f"{CHILDREN}\ndef setup():\n children({mark!r})\n"
+                        "def step(i):\n import time; time.sleep(0.05)\n")  # fmt: skip
+        command = ["-m", "resleak", "capture", str(work), "--runs", "1", "--steps", "9000"]
+    else:
+        work.write_text(f"{CHILDREN}\n{ready}time.sleep(600)")
+        command = ["-m", "resleak", "record", "--", sys.executable, str(work)]
+    root = Path(resleak.__file__).parents[1]
+    runner = subprocess.Popen(
+        [sys.executable, *command],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert until(lambda: len(marked(mark)) >= 4)
+    finally:
+        runner.send_signal(signal.SIGKILL)
+        runner.wait()
+    named = str(work)
+
+    def running() -> list[list[str]]:
+        lines = [p.info["cmdline"] or [] for p in psutil.process_iter(["cmdline"])]
+        return [line for line in lines if named in line]
+
+    assert until(lambda: not marked(mark) and not running())
+
+
+def test_helpers_clean_up_after_the_workload(tmp_path: Path) -> None:
+    """Shared memory that a workload forgets is removed by its own tracker, and reported."""
+    work = tmp_path / "work.py"
+    names = tmp_path / "names"
+    work.write_text(
+        textwrap.dedent(f"""
+        from multiprocessing import shared_memory
+        def step(i):
+            block = shared_memory.SharedMemory(create=True, size=4096)
+            block.close()
+            with open({str(names)!r}, "a") as file: print(block.name, file=file)
+        """)
+    )
+    captures = capture(str(work), runs=1, steps=60, stacks=False, out=tmp_path / "out")
+    created = names.read_text().split()
+    shared = Path("/dev/shm")
+    assert len(created) > 60
+    assert not [name for name in created if (shared / name.lstrip("/")).exists()]
+    left = load.load(tmp_path / "out")[0].exit["left_behind"]
+    assert left == [f"{len(created)} leaked shared_memory objects"]
+    assert len(captures) == 1
+
+
+@pytest.mark.parametrize("program", ["/bin/ls", "/bin/false", "/bin/true"])
+def test_a_program_that_is_not_python_is_refused(tmp_path: Path, program: str) -> None:
+    """An interpreter that is none is named in one line."""
+    work = tmp_path / "work.py"
+    work.write_text("def step(i): pass")
+    with pytest.raises(CaptureError, match="is not a Python interpreter that works here"):
+        capture(str(work), python=program, out=tmp_path / "out")
+
+
+def test_an_unusable_temporary_folder_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no temporary folder can be made, the error names the place and what to do."""
+    monkeypatch.setattr("tempfile.tempdir", "/proc")
+    with (
+        pytest.raises(CaptureError, match=r"cannot write temporary files to /proc.*set TMPDIR"),
+        temporary_folder(),
+    ):
+        pass
