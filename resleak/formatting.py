@@ -11,6 +11,9 @@ from html import escape
 _LINE = "1px solid rgba(127, 127, 127, 0.22)"
 _CELL = f"padding:3px 12px 3px 0;border-bottom:{_LINE};text-align:left;vertical-align:top"
 _TABLE = "border-collapse:collapse;margin:0.4em 0"
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*([smhd]?)", re.ASCII)
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_LONGEST_S = 10 * 365 * 86400.0
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB")
 #: From so many seconds on a span is told in a unit of so many seconds.
 _SPANS = (
@@ -144,16 +147,10 @@ def duration(seconds: float) -> str:
 
 
 def seconds(text: str) -> float:
-    """Read a span of time such as ``90``, ``90s``, ``15m`` or ``2h``.
-
-    Raises
-    ------
-    ValueError
-        If it is none, or not above 0.
-    """
-    size = {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(text[-1:], 0)
-    value = float(text[:-1]) * size if size else float(text)
-    if not 0 < value < math.inf:
+    """Return the seconds of a duration such as ``90``, ``15m`` or ``2h``, or raise ValueError."""
+    match = _DURATION.fullmatch(text.strip())
+    value = float(match[1]) * _SECONDS[match[2]] if match else 0.0
+    if not 0 < value <= _LONGEST_S:
         raise ValueError(text)
     return value
 

@@ -1,4 +1,4 @@
-"""Calling what people wrote: sync or async, generator or not, with as much as it takes."""
+"""Call user functions: sync or async, generator or not, with as many arguments as they take."""
 
 from __future__ import annotations
 
@@ -13,22 +13,7 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 
 
 def fitted(function: Callable[..., Any], offered: int, *, defaults: bool = True) -> Any:
-    """Return a function that may be given more arguments than the original takes.
-
-    Parameters
-    ----------
-    function : callable
-        As people wrote it.
-    offered : int
-        How many arguments it will be called with.
-    defaults : bool
-        Whether arguments that have a default are given, too.
-
-    Raises
-    ------
-    ScenarioError
-        If it needs more arguments than there are.
-    """
+    """Return a function that may be called with more arguments than the original takes."""
     count = _taken(function, offered, defaults)
     if count == offered:
         return function
@@ -38,7 +23,7 @@ def fitted(function: Callable[..., Any], offered: int, *, defaults: bool = True)
 def _taken(function: Callable[..., Any], offered: int, defaults: bool) -> int:
     try:
         parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):  # one written in C need not tell
+    except (TypeError, ValueError):  # written in C, it may have no signature
         return min(1, offered)
     if any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters):
         return offered
@@ -53,12 +38,12 @@ def _taken(function: Callable[..., Any], offered: int, defaults: bool) -> int:
 
 
 def is_async(function: object) -> bool:
-    """Tell whether a function needs an event loop."""
+    """Return True if a function needs an event loop."""
     return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
 
 async def entered(stack: AsyncExitStack, setup: Callable[..., Any], *given: object) -> Any:
-    """Run a set-up and return what it yields or returns; a generator goes on as `stack` closes."""
+    """Run a set-up and return its fixture; a generator continues when `stack` closes."""
     call = fitted(setup, len(given))
     if inspect.isasyncgenfunction(setup):
         return await stack.enter_async_context(asynccontextmanager(call)(*given))
@@ -68,5 +53,5 @@ async def entered(stack: AsyncExitStack, setup: Callable[..., Any], *given: obje
 
 
 async def result(value: Any) -> Any:
-    """Return a value, waiting for it if it has to be waited for."""
+    """Return a value, awaited if it is awaitable."""
     return await value if inspect.isawaitable(value) else value

@@ -1,4 +1,4 @@
-"""Find scenarios: the folder is the registry, and any other Python file can be one too."""
+"""Find and load scenarios: the folder is the registry, and any Python file can be one."""
 
 from __future__ import annotations
 
@@ -18,54 +18,25 @@ ROOT = Path(__file__).parents[1] / "scenarios"
 
 
 def paths(root: Path = ROOT) -> dict[str, Path]:
-    """Return the scenario files below a folder, by name (``system/scenario``).
-
-    Parameters
-    ----------
-    root : Path
-        A folder of systems, each a folder of files. Names of files and folders that start with
-        ``_`` are helpers.
-
-    Returns
-    -------
-    dict of str to Path
-        Sorted by name.
-    """
+    """Return the scenario files below a folder, by name (``system/scenario``)."""
     files = root.glob("[!_]*/[!_]*.py")
     return {f"{path.parent.name}/{path.stem}": path for path in sorted(files)}
 
 
 def scan(root: Path = ROOT) -> list[Scenario]:
-    """Load every scenario below a folder.
-
-    Raises
-    ------
-    ScenarioError
-        If a file is malformed; the message has its path and what is missing.
-    """
+    """Load every scenario below a folder."""
     return [load(path) for path in paths(root).values()]
 
 
 def locate(name: str, root: Path = ROOT) -> Path:
-    """Return the file of a scenario's name, or of a path to any Python file.
-
-    Parameters
-    ----------
-    name : str
-        ``arc/auth_cache``, its unambiguous last part, or a path that ends in ``.py``.
-
-    Raises
-    ------
-    ScenarioError
-        If there is none; the message names the closest ones.
-    """
+    """Return the file of a scenario's name, or of a path to any Python file."""
     if name.endswith(".py"):
         return _existing(Path(name))
-    known = paths(root)
-    matches = [key for key in known if name in (key, key.split("/")[-1])]
+    files = paths(root)
+    matches = [key for key in files if name in (key, key.split("/")[-1])]
     if len(matches) == 1:
-        return known[matches[0]]
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+        return files[matches[0]]
+    close = difflib.get_close_matches(name, files, n=3, cutoff=0.4)
     hint = f"did you mean {', '.join(close)}?" if close else "`resleak list` names them all"
     raise ScenarioError(f"there is no scenario {name!r}; {hint}")
 
@@ -78,20 +49,17 @@ def find(name: str, root: Path = ROOT) -> Scenario:
 def load(path: Path) -> Scenario:
     """Load one file as a scenario.
 
-    A file declares a `Scenario` at its top level, or simply a function ``step(i)`` with, if
-    wanted, ``setup()``, ``teardown()`` and ``gauges()`` (which returns numbers by name). All may
-    take what the set-up yields or returns, too: ``step(i, world)``, ``gauges(world)``.
-
-    Raises
-    ------
-    ScenarioError
-        If the file cannot be imported or declares neither.
+    A file declares a `Scenario`, or a function ``step(i)`` with, optionally, ``setup()``,
+    ``teardown()`` and ``gauges()`` (numbers by name). All may take the fixture that the set-up
+    yields or returns.
     """
     module = _import(path)
-    found = _declared(module)
-    if len(found) > 1:
-        raise ScenarioError(f"{path}: declares {len(found)} scenarios; one file is one scenario")
-    scenario = found[0] if found else _from_functions(module, path)
+    scenarios = _declared(module)
+    if len(scenarios) > 1:
+        raise ScenarioError(
+            f"{path}: declares {len(scenarios)} scenarios; one file is one scenario"
+        )
+    scenario = scenarios[0] if scenarios else _from_functions(module, path)
     _name(scenario, module, path)
     _check(scenario, path)
     scenario.variants = dict(sorted(scenario.variants.items(), key=_rank))
@@ -99,16 +67,19 @@ def load(path: Path) -> Scenario:
 
 
 def _rank(item: tuple[str, object]) -> tuple[int, int]:
-    """Order variants as a story is told, whatever the order of their decorators."""
+    """Order variants as leaky, proposed, fixed, others."""
     kinds = ("leaky", "proposed", "fixed")
     name = item[0]
     return next((i for i, kind in enumerate(kinds) if name.startswith(kind)), 3), len(name)
 
 
 def _existing(path: Path) -> Path:
-    if not path.is_file():
-        raise ScenarioError(f"there is no file {path}; give a path to a Python file with step(i)")
-    return path.resolve()
+    try:
+        if path.is_file():
+            return path.resolve()
+    except OSError as error:
+        raise ScenarioError(f"{str(path)[:60]!r} cannot be used: {error.strerror}") from None
+    raise ScenarioError(f"there is no file {path}; give a path to a Python file with step(i)")
 
 
 def _import(path: Path) -> ModuleType:
@@ -124,13 +95,7 @@ def _import(path: Path) -> ModuleType:
 
 @contextmanager
 def importing(what: str) -> Iterator[None]:
-    """Say of whatever goes wrong in the block that something cannot be imported.
-
-    Raises
-    ------
-    ScenarioError
-        With the name of what was imported and, if a package is missing, what to do.
-    """
+    """Turn any error of the block into a ScenarioError that names the import."""
     try:
         yield
     except ScenarioError as error:

@@ -19,16 +19,16 @@ class Gauge:
     what : str
         One line for people.
     kind : {"level", "counter", "measure", "fact"}
-        A level is judged for growth; a counter only ever rises and is held against limits only; a
-        measure belongs to its step alone (its duration, its size) and is held against limits and
+        A level is judged for growth; a counter only rises and is checked against limits only; a
+        measure belongs to its step alone (its duration, its size) and is checked against limits and
         sweeps; a fact is one number per run, measured after the load.
     family : {"handles", "memory", "resident", "objects", "own"}
         Decides the default rule of judgement: handles and own gauges count from the second one,
         resident memory from its `rise`, for it comes in pages and arenas.
     floor : float
-        Smallest rate, in units per step, that counts as growth.
+        Noise floor: smallest rate, in units per step, that counts as growth.
     rise : float
-        Smallest rise, in units, that is worth calling a climb at all.
+        Smallest total rise, in units, that counts as growth.
     """
 
     name: str
@@ -40,8 +40,8 @@ class Gauge:
     rise: float = 3.0
 
 
-#: The gauges of every run, by name. Handles count from the first one kept; memory floors are what
-#: a do-nothing process was seen to stay under (docs/decisions/0003-verdict-rule.md).
+#: The gauges of every run, by name. Resources count from the first one retained; memory floors are
+#: those of a process that does nothing (docs/decisions/0003-verdict-rule.md).
 BUILTIN = {
     gauge.name: gauge
     for gauge in (
@@ -91,7 +91,7 @@ def missing(present: set[str]) -> list[str]:
         "blocks": "read in the runs with Python's own allocator",
         "native": "read in the runs with Python's own allocator, with psutil 7.2 or later",
         "fds": "this system does not count descriptors per process",
-        "uss": "this system does not tell private memory apart",
+        "uss": "this system does not count private memory",
     }
     absent = [name for name in BUILTIN if name not in present]
     return [f"{name}: {why.get(name, 'not read in this run')}" for name in absent]

@@ -1,4 +1,4 @@
-"""Tests as the steps of a run: one pytest session, its items run again and again."""
+"""Tests as steps: one pytest session whose items run repeatedly."""
 
 from __future__ import annotations
 
@@ -21,22 +21,7 @@ _PLAIN = ("-q", "-s", "-o", "addopts=", "-p", "no:xdist", "-p", "no:cacheprovide
 
 
 def within_session(target: str, then: Callable[[Scenario], T]) -> T:
-    """Collect tests and hand them on as a scenario, each step of which runs all of them once.
-
-    Parameters
-    ----------
-    target : str
-        A pytest node id.
-    then : callable
-        Called with the scenario while the session is open.
-
-    Raises
-    ------
-    MissingPackageError
-        If this interpreter has no pytest.
-    ScenarioError
-        If nothing can be collected.
-    """
+    """Collect tests and pass them on as a scenario, each step of which runs all of them."""
     pytest = _pytest()
     os.environ.pop("PYTEST_ADDOPTS", None)
     session = _Session(target, then)
@@ -49,14 +34,14 @@ def _pytest() -> Any:
     try:
         import pytest
     except ImportError:
-        found = "has none"
+        version = "has none"
     else:
         if pytest.version_tuple[:2] >= _OLDEST:
             return pytest
-        found = f"has {pytest.__version__}"
+        version = f"has {pytest.__version__}"
     oldest = ".".join(map(str, _OLDEST))
     raise MissingPackageError(
-        f"a test as a workload needs pytest {oldest} or later, and its interpreter {found}: "
+        f"a test as a workload needs pytest {oldest} or later, and its interpreter {version}: "
         f"{sys.executable} -m pip install 'pytest>={oldest}'"
     )
 
@@ -104,12 +89,12 @@ class _Session:
 
     def _scenario(self, session: Any) -> Scenario:
         items = list(session.items)
-        made = Scenario()
-        made.variant("workload")(lambda _step: self._run(session, items))
-        made.doc = inspect.getdoc(getattr(items[0], "obj", None)) or ""
-        made.title = made.doc.split("\n")[0] or _short(self._target)
-        made.path = str(items[0].path)
-        return made
+        scenario = Scenario()
+        scenario.variant("workload")(lambda _step: self._run(session, items))
+        scenario.doc = inspect.getdoc(getattr(items[0], "obj", None)) or ""
+        scenario.title = scenario.doc.split("\n")[0] or _short(self._target)
+        scenario.path = str(items[0].path)
+        return scenario
 
     def _run(self, session: Any, items: list[Any]) -> None:
         for item, following in zip(items, [*items[1:], items[0]]):  # noqa: B905 (Python 3.9)
@@ -130,10 +115,10 @@ class _Session:
         return True
 
     def _forget(self, session: Any) -> None:
-        """Drop what pytest keeps of each test that ran until the session ends.
+        """Drop what pytest keeps of each test until the session ends.
 
-        It notes on each shared fixture that the fixture of a test depended on it, on each open
-        node that a fixture was used, and each warning.
+        Shared fixtures note dependent ones, open nodes note each use of a fixture; warnings
+        accumulate.
         """
         for shared in self._shared:
             shared._finalizers[:] = _of_open_fixtures(shared._finalizers)
@@ -180,5 +165,5 @@ def _short(target: str) -> str:
 
 def _last_line(text: str) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
-    told = [line[1:].strip() for line in lines if line.startswith("E ")]
-    return (told or lines or [""])[-1].strip()
+    errors = [line[1:].strip() for line in lines if line.startswith("E ")]
+    return (errors or lines or [""])[-1].strip()

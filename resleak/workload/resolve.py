@@ -1,4 +1,4 @@
-"""What can be repeated: a scenario, any Python file, a test, or a function of a module."""
+"""Resolve a workload: a scenario, any Python file, a test, or a function of a module."""
 
 from __future__ import annotations
 
@@ -17,27 +17,16 @@ from resleak.workload import calling, catalog, pytest_items
 from resleak.workload.scenario import Scenario
 
 _FUNCTION = re.compile(r"(?P<module>[^\W\d]\w*(\.\w+)*):(?P<name>[^\W\d]\w*(\.\w+)*)")
+_LONGEST_NAME = 4096
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Workload:
-    """Something to repeat, found but not imported: that is left to a measured process.
+    """A workload that is located but not imported: the measured process does that.
 
-    Attributes
-    ----------
-    kind : {"file", "test", "function"}
-        How it is loaded.
-    target : str
-        The file, the pytest node id, or ``package.module:function``.
-    name : str
-        The name of its captures.
-    file : Path
-        The file under study; for a function the folder it is imported from, until it is known.
-    root : Path
-        The folder that files are named relative to.
-    folders : tuple of Path
-        What is put in front of the module search path.
+    `kind` is ``file``, ``test`` or ``function``; `folders` go in front of the module search path;
+    files are named relative to `root`.
     """
 
     kind: str
@@ -48,7 +37,7 @@ class Workload:
     folders: tuple[Path, ...]
 
     def spec(self) -> dict[str, Any]:
-        """Return what a child process must know to load it."""
+        """Return what a child process needs to load it."""
         return {
             "workload": self.kind,
             "target": self.target,
@@ -60,22 +49,10 @@ class Workload:
 
 
 def find(text: str, root: Path | None = None) -> Workload:
-    """Find what a person names.
-
-    Parameters
-    ----------
-    text : str
-        A scenario's name, a path that ends in ``.py``, a pytest node id
-        (``tests/test_api.py::test_upload``), or ``package.module:function``.
-    root : Path, optional
-        The folder that tests and modules are found from; the working folder by default.
-
-    Raises
-    ------
-    ScenarioError
-        If there is no such scenario or file.
-    """
-    here = (root or Path()).resolve()
+    """Return the workload of a name, path, pytest node id or ``module:function``."""
+    if not text.isprintable() or len(text) > _LONGEST_NAME:
+        raise ScenarioError(f"{text[:60]!r} is not a name or path of a workload")
+    here = absolute(root or Path())
     if "::" in text:
         return _test(text, here)
     if match := _FUNCTION.fullmatch(text):
@@ -87,21 +64,19 @@ def find(text: str, root: Path | None = None) -> Workload:
     return Workload("file", str(file), _name(file), file, file.parent, (file.parent,))
 
 
+def absolute(path: Path | str) -> Path:
+    """Return a path with links resolved; raise ScenarioError if the working folder is gone."""
+    try:
+        return Path(path).resolve()
+    except FileNotFoundError:
+        raise ScenarioError("the working folder was deleted; change to another one") from None
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ScenarioError(f"{str(path)[:60]!r} cannot be used: {reason}") from None
+
+
 def load(spec: dict[str, Any], then: Callable[[Scenario], T]) -> T:
-    """Load a workload in the process that measures it, and hand it on as a scenario.
-
-    Parameters
-    ----------
-    spec : dict
-        Of `Workload.spec`.
-    then : callable
-        Called with the scenario; for a test, within its session.
-
-    Raises
-    ------
-    ScenarioError
-        If it cannot be imported, or is not what it was named as.
-    """
+    """Load a workload in the measured process, and pass it on as a scenario."""
     if spec["workload"] == "test":
         return pytest_items.within_session(spec["target"], then)
     if spec["workload"] == "function":
@@ -110,14 +85,14 @@ def load(spec: dict[str, Any], then: Callable[[Scenario], T]) -> T:
 
 
 def _name(file: Path) -> str:
-    """Return a file's name: with its folder, if that is one system of a catalog."""
+    """Return a file's name, with its folder if that is one system of a catalog."""
     in_a_system = file.parent.parent.name == "scenarios"
     return f"{file.parent.name}/{file.stem}" if in_a_system else file.stem
 
 
 def _test(text: str, here: Path) -> Workload:
     path, _, rest = text.partition("::")
-    file = (here / path).resolve()
+    file = absolute(here / path)
     if not file.is_file():
         raise ScenarioError(f"there is no file {path}; give a node id as pytest prints it")
     name = re.sub(r"[^\w.=,\[\]-]+", "-", f"{file.stem}.{rest.replace('::', '.')}")
@@ -144,7 +119,7 @@ def _from_function(target: str) -> Scenario:
 
 
 def _step_of(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a step that calls a function with the step's number, if it needs an argument."""
+    """Return a step that passes the step's number if the function needs an argument."""
     call = calling.fitted(function, 1, defaults=False)
 
     async def waits(number: int, _world: object) -> None:

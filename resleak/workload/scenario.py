@@ -1,7 +1,7 @@
 """What a scenario file declares: gauges, variants, limits, and the claim under test.
 
-This module is all that a scenario file imports from the package, also in the interpreter of a
-measured process. It therefore uses nothing but the standard library.
+All that a scenario file imports from the package, also in the measured process: standard library
+only.
 """
 
 from __future__ import annotations
@@ -25,11 +25,7 @@ FixOutcome = Literal["holds", "insufficient", "harmful"]
 VERDICTS = ("leak", "deferred", "inconclusive", "plateau", "flat")
 OUTCOMES = ("reproduced", "partly", "not reproduced")
 FIX_OUTCOMES = ("holds", "insufficient", "harmful")
-_PLAIN: tuple[str, ...] = (
-    *("name", "system", "title", "doc", "seed", "claim", "symptoms", "outcome", "fix", "control"),
-    *("steps", "warmup", "block", "params", "deadline_s", "exit_deadline_s", "rlimits", "extra"),
-    *("stacks", "soak"),
-)
+_LONGEST_NAME = 100
 #: A symptom besides a gauge's verdict: a broken limit, a process that does not end by itself, a
 #: cost that grows with what it is spent on.
 BROKEN, HANGS, SCALES = "broken", "hangs", "scales"
@@ -54,7 +50,7 @@ class Limit:
         machine that others use too, the median step of a run is a property of the code; the
         longest one is not.
     source : str
-        Where the limit comes from: a seed's budget, a promise of the interface.
+        Where the limit comes from: a budget in the source document, a promise of the interface.
     """
 
     gauge: str
@@ -97,24 +93,11 @@ class Limit:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A cost that must not grow with what it is spent on, such as memory with rows.
+    """A cost that must not grow with its size, such as memory with rows.
 
-    Each step takes another value of `over`, so that every run walks through all of them. The
-    exponent is the slope of the cost over the size, both as logarithms: 1 where the cost is
-    proportional, 0 where it does not depend on it.
-
-    Parameters
-    ----------
-    gauge : str
-        The cost: a measure.
-    over : str
-        The size: a measure of the scenario's own that gives the step's value.
-    at_most : float
-        The largest exponent that does not count as growth.
-    floor : float
-        Costs below it count as equal to it, in the unit of the cost.
-    source : str
-        Where the expectation comes from.
+    Each step takes another value of the measure `over`, so that every run covers all of them. The
+    exponent is the slope of the cost over the size, both as logarithms: 1 where they are
+    proportional, 0 where they are independent. Costs below `floor` count as equal to it.
     """
 
     gauge: str
@@ -126,7 +109,7 @@ class Sweep:
 
 @dataclass
 class Run:
-    """What a measured process hands to the set-up (and, without a set-up, to the step).
+    """Argument of the set-up (and, without a set-up, of the step).
 
     Attributes
     ----------
@@ -156,19 +139,9 @@ class Run:
 class Variant:
     """One way to do the work: `leaky`, `proposed`, `fixed`, or another name.
 
-    Parameters
-    ----------
-    step : callable
-        Does one repetition; called with the step's number and what the set-up yielded.
-    expect : mapping of str to str
-        Declared symptoms: gauge name to verdict, limit's gauge to ``"broken"``, sweep's gauge to
-        ``"scales"``, or ``"run"`` to ``"hangs"``. What is not named is expected clean.
-    close : callable, optional
-        Called with what the set-up yielded when the load ends, before the tear-down.
-    params : mapping, optional
-        Parameters that differ for this variant.
-    what : str
-        One line for people: the first line of the step's docstring.
+    `expect` maps a gauge to a verdict, a limit's gauge to ``"broken"``, a sweep's gauge to
+    ``"scales"``, or ``"run"`` to ``"hangs"``; everything else is expected clean. `close` is called
+    with the fixture when the load ends; `params` are those that differ for this variant.
     """
 
     name: str
@@ -179,31 +152,32 @@ class Variant:
     what: str = ""
 
 
+@dataclass(repr=False, eq=False)
 class Scenario:
-    """One claim about one leak, with its faulty and its cured variants.
+    """One claim about one leak, with its buggy and its fixed variants.
 
     Parameters
     ----------
     seed : str
-        Seed document and section, such as ``"003#1"``; empty for a control or a user's own file.
+        Source document and section, such as ``"003#1"``; empty for a control or a user's own file.
     claim : str
         The claim in one sentence.
     symptoms : mapping of str to str
-        What the claim says of `leaky`: gauge to verdict, limit's gauge to ``"broken"``, sweep's
+        Claimed symptoms of `leaky`: gauge to verdict, limit's gauge to ``"broken"``, sweep's
         gauge to ``"scales"``, ``"run"`` to ``"hangs"``. Empty for a null control.
     outcome : {"reproduced", "partly", "not reproduced"}
-        What was measured of the claim when the file was written.
+        Result of measuring the claim when the file was written.
     fix : {"holds", "insufficient", "harmful"}
-        What was measured of the seed's own fix: `proposed` where there is one, else `fixed`.
+        Result of measuring the source document's fix: `proposed` if there is one, else `fixed`.
     gauges : iterable of str
         The built-in gauges and measures that are evidence here. Measures (``step_s``, ``lag_s``,
         ``step_peak``) are read only where gauges, limits or sweeps name them.
     control : str
         A gauge that must stay flat in every variant.
     limits : iterable of Limit
-        What must hold in every run.
+        Limits that must hold in every run.
     sweeps : iterable of Sweep
-        Which costs must not grow with what.
+        Costs that must not grow with a size.
     steps, warmup, block : int
         Measured steps, steps before them, and steps between two collections.
     params : mapping
@@ -211,13 +185,13 @@ class Scenario:
     soak : mapping
         Parameters of the ``soak`` profile, where they differ: the sizes of a long and heavy run.
     deadline_s, exit_deadline_s : float
-        How long the set-up or a single step and, after the load, the end of the process may take.
+        Seconds for the set-up or a single step, and for the process to end after the load.
     rlimits : mapping of str to int
         Resource limits of the process by their name in `resource` (``{"RLIMIT_NOFILE": 256}``).
     requires : iterable of str
         Import names of optional packages; `extra` is the extra that brings them.
     stacks : bool
-        Whether a second run under the memory profiler makes sense.
+        True if a second run under the memory profiler makes sense.
 
     Raises
     ------
@@ -225,45 +199,42 @@ class Scenario:
         If a value is not one of those listed.
     """
 
-    def __init__(
-        self,
-        *,
-        seed: str = "",
-        claim: str = "",
-        symptoms: Mapping[str, str] | None = None,
-        outcome: Outcome | None = None,
-        fix: FixOutcome | None = None,
-        gauges: Iterable[str] = (),
-        control: str = "threads",
-        limits: Iterable[Limit] = (),
-        sweeps: Iterable[Sweep] = (),
-        steps: int = 240,
-        warmup: int = 60,
-        block: int = 10,
-        params: Mapping[str, Any] | None = None,
-        soak: Mapping[str, Any] | None = None,
-        deadline_s: float = 60.0,
-        exit_deadline_s: float = 10.0,
-        rlimits: Mapping[str, int] | None = None,
-        requires: Iterable[str] = (),
-        extra: str = "",
-        stacks: bool = True,
-    ) -> None:
-        _check_choice("outcome", outcome, OUTCOMES)
-        _check_choice("fix", fix, FIX_OUTCOMES)
-        if bool(claim) != (outcome is not None):
+    seed: str = ""
+    claim: str = ""
+    symptoms: Mapping[str, str] = field(default_factory=dict)
+    outcome: Outcome | None = None
+    fix: FixOutcome | None = None
+    gauges: Iterable[str] = ()
+    control: str = "threads"
+    limits: Iterable[Limit] = ()
+    sweeps: Iterable[Sweep] = ()
+    steps: int = 240
+    warmup: int = 60
+    block: int = 10
+    params: Mapping[str, Any] = field(default_factory=dict)
+    soak: Mapping[str, Any] = field(default_factory=dict)
+    deadline_s: float = 60.0
+    exit_deadline_s: float = 10.0
+    rlimits: Mapping[str, int] = field(default_factory=dict)
+    requires: Iterable[str] = ()
+    extra: str = ""
+    stacks: bool = True
+    # The catalog fills these from the file's place and docstring.
+    name: str = field(default="", init=False)
+    system: str = field(default="", init=False)
+    title: str = field(default="", init=False)
+    doc: str = field(default="", init=False)
+
+    def __post_init__(self) -> None:
+        _check_choice("outcome", self.outcome, OUTCOMES)
+        _check_choice("fix", self.fix, FIX_OUTCOMES)
+        if bool(self.claim) != (self.outcome is not None):
             raise ScenarioError("a claim needs an outcome, and an outcome a claim")
-        self.seed, self.claim, self.outcome, self.fix = seed, claim, outcome, fix
-        self.symptoms = dict(symptoms or {})
-        self.gauges, self.control = tuple(gauges), control
-        self.limits, self.sweeps = tuple(limits), tuple(sweeps)
-        self.steps, self.warmup, self.block = steps, warmup, block
-        self.params, self.soak = dict(params or {}), dict(soak or {})
+        for name in ("gauges", "limits", "sweeps", "requires"):
+            setattr(self, name, list(getattr(self, name)))
         if unknown := self.soak.keys() - self.params.keys():
             raise ScenarioError(f"soak names no parameter: {', '.join(sorted(unknown))}")
-        self.deadline_s, self.exit_deadline_s = deadline_s, exit_deadline_s
-        self.rlimits = dict(rlimits or {})
-        self.requires, self.extra, self.stacks = tuple(requires), extra, stacks
+        self.path = ""
         self.variants: dict[str, Variant] = {}
         self.own_gauges: dict[str, tuple[Gauge, Callable[..., float]]] = {}
         self.facts: dict[str, Gauge] = {}
@@ -271,17 +242,15 @@ class Scenario:
         self.audit_function: Callable[..., Mapping[str, float]] | None = None
         #: Returns numbers by name, each of which becomes an own gauge once all is set up.
         self.gauges_function: Callable[..., Mapping[str, float]] | None = None
-        # The catalog fills these from the file's place and docstring.
-        self.name = self.system = self.title = self.doc = self.path = ""
 
     def __repr__(self) -> str:
-        told = self._told()
-        return formatting.table_text(f"{self.name or 'scenario'}: {self.title}", told)
+        rows = self._rows()
+        return formatting.table_text(f"{self.name or 'scenario'}: {self.title}", rows)
 
     def _repr_html_(self) -> str:
-        return formatting.table_html(f"{self.name or 'scenario'}: {self.title}", (), self._told())
+        return formatting.table_html(f"{self.name or 'scenario'}: {self.title}", (), self._rows())
 
-    def _told(self) -> list[tuple[str, str]]:
+    def _rows(self) -> list[tuple[str, str]]:
         claim = f"{self.seed}: {self.claim} ({self.outcome})" if self.claim else "none: a control"
         rows = [("claim", claim), *([("its fix", str(self.fix))] if self.fix else [])]
         for variant in self.variants.values():
@@ -305,6 +274,7 @@ class Scenario:
 
         def add(step: Callable[..., Any]) -> Callable[..., Any]:
             key = name or step.__name__
+            check_name("variant", key)
             if key in self.variants:
                 raise ScenarioError(f"the variant {key!r} is declared twice")
             what = (inspect.getdoc(step) or "").split("\n")[0]
@@ -314,7 +284,7 @@ class Scenario:
         return add
 
     def setup(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Declare the generator that makes what the steps use: set-up, ``yield``, tear-down."""
+        """Declare the generator that makes the fixture: set-up, ``yield``, tear-down."""
         self.setup_function = function
         return function
 
@@ -334,7 +304,7 @@ class Scenario:
     def audit(
         self, **units: str
     ) -> Callable[[Callable[..., Mapping[str, float]]], Callable[..., Mapping[str, float]]]:
-        """Declare what is counted once the process has ended, as ``fact=unit`` pairs.
+        """Declare facts to count after the process has ended, as ``fact=unit`` pairs.
 
         The function runs in a fresh process with the `Run` and the last values of the
         scenario's own gauges, and returns one number per fact.
@@ -354,15 +324,12 @@ class Scenario:
         return {*self.gauges, *limited, *(sweep.gauge for sweep in self.sweeps)}
 
     def describe(self) -> dict[str, Any]:
-        """Return all that a runner and a stored capture must know, as plain JSON values."""
-        own = [asdict(gauge) for gauge, _ in self.own_gauges.values()]
+        """Return all that a runner and a stored capture need, as plain JSON values."""
+        own = [*(gauge for gauge, _ in self.own_gauges.values()), *self.facts.values()]
         return {
-            **{key: getattr(self, key) for key in _PLAIN},
-            **{key: list(getattr(self, key)) for key in ("gauges", "requires")},
+            **asdict(self),
             "audit": self.audit_function is not None,
-            "limits": [asdict(limit) for limit in self.limits],
-            "sweeps": [asdict(sweep) for sweep in self.sweeps],
-            "own_gauges": own + [asdict(gauge) for gauge in self.facts.values()],
+            "own_gauges": [asdict(gauge) for gauge in own],
             "variants": {
                 v.name: {"what": v.what, "expect": dict(v.expect), "params": dict(v.params)}
                 for v in self.variants.values()
@@ -387,11 +354,19 @@ def scenario(step: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """
 
     def make(function: Callable[..., Any]) -> Scenario:
-        made = Scenario(**options)
-        made.variant("workload")(function)
-        return made
+        declared = Scenario(**options)
+        declared.variant("workload")(function)
+        return declared
 
     return make if step is None else make(step)
+
+
+def check_name(kind: str, name: str) -> None:
+    """Raise ScenarioError unless a name can stand in a path, a table and a terminal."""
+    if not name.strip() or not name.isprintable() or len(name) > _LONGEST_NAME:
+        raise ScenarioError(
+            f"{name[:40]!r} is not a name for a {kind}: use up to {_LONGEST_NAME} printable letters"
+        )
 
 
 def _check_choice(name: str, value: str | None, choices: tuple[str, ...]) -> None:
