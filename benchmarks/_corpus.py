@@ -6,14 +6,14 @@ import hashlib
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from resleak.captures import storage
 from resleak.harness.measurement import measure
-from resleak.harness.plan import Plan, jobs, plan
+from resleak.harness.plan import CaptureOptions, Plan, jobs, plan
 from resleak.workload import catalog
 
 HERE = Path(__file__).parent
@@ -131,8 +131,8 @@ def folder(one: Workload, kept: Path = KEPT) -> Path:
 
 def missing(one: Workload, runs: int, kept: Path = KEPT) -> Iterator[Any]:
     """Yield the missing runs of a workload."""
-    planned = Plan(**{**vars(_planned(one.file)), "out": folder(one, kept)})
-    for job in jobs(planned, None, runs, SEEDS[one.half], one.params):
+    options = CaptureOptions(runs=runs, seed=SEEDS[one.half], params=one.params, steps=STEPS)
+    for job in jobs(replace(_planned(one.file), out=folder(one, kept), options=options)):
         if job.instrument == "gauges" and not (job.folder / storage.MANIFEST).exists():
             yield job
 
@@ -151,7 +151,7 @@ def _loaded(file: Path) -> Any:
 
 @cache
 def _planned(file: Path) -> Plan:
-    return plan(str(file), None, Path(), STEPS, "quick")
+    return plan(str(file), CaptureOptions(steps=STEPS))
 
 
 def _digest(text: str) -> str:

@@ -18,7 +18,7 @@ import _verdicts as verdicts
 import pandas as pd
 
 from resleak.captures import frames, load, storage
-from resleak.harness.plan import Plan, jobs, plan
+from resleak.harness.plan import CaptureOptions, jobs, plan
 from resleak.workload.gauges import BUILTIN
 
 #: Workloads that only churn, and one that does nothing.
@@ -81,9 +81,11 @@ class Null:
 
     def missing(self) -> Iterator[Any]:
         """Yield the missing runs."""
-        made = plan(str(self.work.file), None, Path(), WINDOWS * STEPS, "quick")
-        here = Plan(**{**vars(made), "out": self.folder})
-        for job in jobs(here, None, AFTER + TWINS - 1, _SEED, self.work.params):
+        options = CaptureOptions(
+            runs=AFTER + TWINS - 1, seed=_SEED, params=self.work.params, steps=WINDOWS * STEPS,
+            out=self.folder,
+        )  # fmt: skip
+        for job in jobs(plan(str(self.work.file), options)):
             if job.instrument == "gauges" and not (job.folder / storage.MANIFEST).exists():
                 yield job
 

@@ -22,7 +22,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from resleak.analysis import stacks
 from resleak.captures import load, storage
 from resleak.harness import spawn
 from resleak.harness.measurement import measure
-from resleak.harness.plan import Plan, jobs, plan
+from resleak.harness.plan import CaptureOptions, Plan, jobs, plan
 
 HERE = Path(__file__).parent
 WORKLOADS = HERE / "attribution"
@@ -143,15 +143,15 @@ def _resleak(case: Case, captures: Path | None) -> list[tuple[str, int]]:
 
 def _capture(case: Case, out: Path) -> None:
     """Capture under the memory profiler only: the ranking does not use the gauges."""
-    planned = Plan(**{**vars(_planned(case.kind)), "out": out})
-    for job in jobs(planned, None, 1, case.seed, case.params):
+    options = CaptureOptions(runs=1, seed=case.seed, params=case.params)
+    for job in jobs(replace(_planned(case.kind), out=out, options=options)):
         if job.instrument == "memray":
             measure(job, lambda *_: None, threading.Event())
 
 
 @cache
 def _planned(kind: str) -> Plan:
-    return plan(str(WORKLOADS / f"{kind}.py"), None, Path(), None, "quick")
+    return plan(str(WORKLOADS / f"{kind}.py"), CaptureOptions())
 
 
 def _peer(case: Case, tool: str) -> list[tuple[str, int]]:

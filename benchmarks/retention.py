@@ -21,7 +21,7 @@ from typing import Any
 from resleak.captures.frames import Capture
 from resleak.harness.child.inspection.object_graph import Graph
 from resleak.harness.measurement import measure
-from resleak.harness.plan import jobs, plan
+from resleak.harness.plan import CaptureOptions, jobs, plan
 
 HEAD = '''"""{name}."""
 import asyncio, atexit, collections, contextvars, enum, functools, gc, logging, queue, sys
@@ -195,7 +195,7 @@ def path_of(name: str, folder: Path) -> str:
     code, _ = CASES[name]
     file = folder / f"{name.replace(' ', '_')}.py"
     file.write_text(HEAD.format(name=name) + code + TAIL)
-    every = jobs(plan(str(file), None, folder / "captures", None, "quick"), None, 1, 1, {})
+    every = jobs(plan(str(file), CaptureOptions(runs=1, seed=1, out=folder / "captures")))
     (job,) = (job for job in every if job.instrument == "forensics")
     capture = Capture(measure(job, lambda *_: None, threading.Event()))
     table = capture.table("retention")

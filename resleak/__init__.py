@@ -11,6 +11,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "CaptureOptions": "harness.plan",
     "Gauge": "workload.gauges",
     "Limit": "workload.scenario",
     "Run": "workload.scenario",

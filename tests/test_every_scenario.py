@@ -12,7 +12,7 @@ from resleak.analysis import verdicts
 from resleak.analysis.verdicts import ScenarioVerdict
 from resleak.captures import load
 from resleak.harness.measurement import measure
-from resleak.harness.plan import jobs, plan
+from resleak.harness.plan import CaptureOptions, jobs, plan
 from resleak.workload import catalog
 from resleak.workload.gauges import BUILTIN, MEASURES
 from resleak.workload.scenario import BROKEN, HANGS, SCALES, Scenario
@@ -35,8 +35,8 @@ def readable(scenario: Scenario) -> set[str]:
 
 def measured(name: str, out: Path) -> ScenarioVerdict:
     """Run all variants, with the gauges alone, and judge them."""
-    what = plan(name, None, out, None, "quick")
-    todo = [job for job in jobs(what, None, RUNS, 1, {}) if job.instrument == "gauges"]
+    what = plan(name, CaptureOptions(runs=RUNS, seed=1, out=out))
+    todo = [job for job in jobs(what) if job.instrument == "gauges"]
     stop = threading.Event()
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda job: measure(job, lambda *_: None, stop), todo))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from resleak.captures.storage import folders, read_manifest, write_json
 from resleak.errors import ResleakError, ScenarioError
 from resleak.experiments import environments, revisions
 from resleak.experiments.investigate import Investigation, investigate, investigated
+from resleak.harness.plan import CaptureOptions
 from resleak.workload import resolve
 
 _LEAKS, _CLEAN, _UNDECIDED, _BROKEN = "leaks", "clean", "undecided", "cannot run"
@@ -99,29 +100,20 @@ class Bisected:
 class Bench:
     """Measures one release or revision after another, and keeps what it measured.
 
-    Parameters
-    ----------
-    measure : callable
-        Given a name and the options of `resleak.investigate`, investigates the workload there.
-    out : Path
-        Where the captures go; those that are there, of the same settings, are not made again.
-    steps, runs : int
-        As for `resleak.investigate`; doubled once where they do not decide.
-    tell : callable
-        Called with each `Tried`.
+    `measure` investigates the workload at a name with options. Captures of the same settings that
+    are in `out` are not made again; steps and runs are doubled once where they do not decide.
     """
 
-    measure: Callable[..., Investigation]
+    measure: Callable[[str, CaptureOptions], Investigation]
     out: Path
-    steps: int | None
-    runs: int
+    options: CaptureOptions
     tell: Callable[[Tried], None]
     gauges: set[str] = field(default_factory=set)
     tried: list[Tried] = field(default_factory=list)
 
     def end(self, name: str) -> Investigation:
         """Measure one of the two ends, which must be possible."""
-        return self._measured(name, self.steps, self.runs)
+        return self._measured(name, self.options)
 
     def note(self, name: str, found: Investigation) -> bool | None:
         """Keep what was found of one, and say whether it leaks; None if that is not decided."""
@@ -133,20 +125,23 @@ class Bench:
     def line(self, name: str) -> str:
         """Measure one as it was decided, with what names lines, and return what it names.
 
-        Those captures lie apart: what decided stays as it is, for who searches again.
+        Those captures lie apart: the ones that decided stay as they are, for the next search.
         """
-        decided = _kept(self.out / name, self.steps, self.runs) or ()
-        runs = sum(one.instrument == "gauges" for one in decided) or self.runs
-        steps = decided[0].manifest.steps if decided else self.steps
-        return self._measured(name, steps, runs, self.out / "lines", lines=True).blamed()
+        options = self.options
+        if decided := _kept(self.out / name, options):
+            runs = sum(one.instrument == "gauges" for one in decided)
+            options = replace(options, runs=runs, steps=decided[0].manifest.steps)
+        options = replace(options, stacks=True)
+        return self._measured(name, options, self.out / "lines").blamed()
 
     def ask(self, name: str) -> bool | None:
         """Measure one, again and for longer if that does not decide."""
         try:
-            found = self._measured(name, self.steps, self.runs)
+            found = self._measured(name, self.options)
             if self._leaks(found) is None:
                 steps = 2 * found.captures[0].manifest.steps
-                found = self._measured(name, steps, 2 * self.runs)
+                runs = 2 * self.options.run_count
+                found = self._measured(name, replace(self.options, steps=steps, runs=runs))
         except ResleakError as error:
             self._add(Tried(name, _BROKEN, str(error)))
             return None
@@ -157,13 +152,13 @@ class Bench:
         self.tell(tried)
 
     def _measured(
-        self, name: str, steps: int | None, runs: int, out: Path | None = None, lines: bool = False
+        self, name: str, options: CaptureOptions, out: Path | None = None
     ) -> Investigation:
         out = out or self.out.parent
-        kept = _kept(out / self.out.name / name, steps, runs)
+        kept = _kept(out / self.out.name / name, options)
         if kept is not None:
             return investigated(kept)
-        return self.measure(name, steps=steps, runs=runs, label=name, out=out, lines=lines)
+        return self.measure(name, replace(options, label=name, out=out))
 
     def _leaks(self, found: Investigation) -> bool | None:
         if found.leaking() & self.gauges:
@@ -204,57 +199,28 @@ def bisect_releases(
     package: str,
     good: str,
     bad: str,
+    options: CaptureOptions | None = None,
     *,
     beside: Iterable[str] = (),
-    python: str | None = None,
-    steps: int | None = None,
-    runs: int = 3,
-    seed: int = 0,
-    out: Path | str = "captures",
     tell: Callable[[Tried], None] = lambda _: None,
+    **changes: Any,
 ) -> Bisected:
     """Find the first release of a package in which a workload leaks, or no longer does.
 
-    Parameters
-    ----------
-    workload : str
-        As for `resleak.investigate`.
-    package, good, bad : str
-        The package, a release that does not leak, and one that does. If the good one is the
-        later one, the first release with the cure is searched for.
-    beside : iterable of str
-        What else the workload needs, as for pip.
-    python : str, optional
-        The interpreter that the environments are made of.
-    steps, runs, seed : int
-        As for `resleak.investigate`.
-    out : Path
-        In it a folder ``bisected`` keeps the captures of each release; called again with the same
-        settings, it goes on where it was.
-    tell : callable
-        Called with each `Tried`.
-
-    Returns
-    -------
-    Bisected
-
-    Raises
-    ------
-    ScenarioError
-        If a release does not exist, the good one leaks, or the bad one does not.
-    CaptureError
-        If one of the two ends cannot be measured.
+    If the good release is the later one, the first release with the fix is searched for. `beside`
+    is what else the workload needs, as for pip. In the folder ``out`` of the options, ``bisected``
+    keeps the captures of each release: called again with the same settings, it goes on from there.
     """
+    options = replace(options or CaptureOptions(), stacks=False, **changes)
+    python, others = options.python, list(beside)
     names, cured = _between(environments.releases(package, python), package, good, bad)
-    others = list(beside)
 
-    def measure(name: str, **options: Any) -> Investigation:
+    def measure(name: str, options: CaptureOptions) -> Investigation:
         interpreter = environments.make([f"{package}=={name}", *others], python)
-        return investigate(workload, python=str(interpreter), seed=seed, **options)
+        return investigate(workload, options, python=str(interpreter))
 
-    folder = Path(out) / "bisected" / package
-    settings = {"package": package, "beside": others, "seed": seed, "python": python}
-    bench = _bench(workload, measure, folder, settings, steps, runs, tell)
+    settings = {"package": package, "beside": others}
+    bench = _bench(workload, measure, Path("bisected", package), settings, options, tell)
     return _bisected(names, bench, cured)
 
 
@@ -262,51 +228,26 @@ def bisect_revisions(
     workload: str,
     good: str,
     bad: str,
+    options: CaptureOptions | None = None,
     *,
-    python: str | None = None,
-    steps: int | None = None,
-    runs: int = 3,
-    seed: int = 0,
-    out: Path | str = "captures",
     tell: Callable[[Tried], None] = lambda _: None,
+    **changes: Any,
 ) -> Bisected:
-    """Find the first revision of the repository a workload lies in at which it leaks.
+    """Find the first revision of a workload's repository at which it leaks, or no longer does.
 
     Each revision is checked out into a temporary folder of its own; the workload's file is taken
     from the present tree, the code that it imports from the revision. Nothing is built: code that
     has to be compiled first is out of reach.
-
-    Parameters
-    ----------
-    workload : str
-        As for `resleak.investigate`.
-    good, bad : str
-        A revision that does not leak, and a later one that does.
-    python, steps, runs, seed, out, tell
-        As for `bisect_releases`.
-
-    Returns
-    -------
-    Bisected
-
-    Raises
-    ------
-    ScenarioError
-        If it lies in no repository, there is no such revision, or the ends are not as named.
-    CaptureError
-        If one of the two ends cannot be measured.
     """
+    options = replace(options or CaptureOptions(), stacks=False, **changes)
     past = revisions.History.of(workload)
     names, cured = past.between(good, bad)
 
-    def measure(name: str, **options: Any) -> Investigation:
+    def measure(name: str, options: CaptureOptions) -> Investigation:
         with past.checked_out(name) as work:
-            return investigate(work, python=python, seed=seed, **options)
+            return investigate(work, options)
 
-    folder = Path(out) / "bisected" / "git"
-    bench = _bench(
-        workload, measure, folder, {"git": True, "seed": seed, "python": python}, steps, runs, tell
-    )
+    bench = _bench(workload, measure, Path("bisected", "git"), {"git": True}, options, tell)
     return _bisected(names, bench, cured)
 
 
@@ -346,26 +287,26 @@ def _between(known: list[str], package: str, good: str, bad: str) -> tuple[list[
 
 def _bench(
     workload: str,
-    measure: Callable[..., Investigation],
-    folder: Path,
+    measure: Callable[[str, CaptureOptions], Investigation],
+    below: Path,
     settings: dict[str, Any],
-    steps: int | None,
-    runs: int,
+    options: CaptureOptions,
     tell: Callable[[Tried], None],
 ) -> Bench:
     """Prepare a bench; captures that were made with other settings do not count."""
     work = resolve.find(workload)
-    place = folder / work.name
+    place = Path(options.out) / below / work.name
     file = place / "bisection.json"
-    settings = {**settings, "target": work.target, "steps": steps, "runs": runs}
     content = work.file.read_bytes() if work.file.is_file() else b""
+    settings = {**settings, "target": work.target, "runs": options.run_count}
+    settings |= {name: getattr(options, name) for name in ("seed", "python", "steps")}
     settings["digest"] = hashlib.sha256(content).hexdigest()
     if not _has_settings(file, settings):
         for variant in [*place.iterdir()] if place.is_dir() else []:
             storage.retire(variant, "")  # captures only; anything else stays
         place.mkdir(parents=True, exist_ok=True)
         write_json(file, settings)
-    return Bench(measure, place, steps, runs, tell)
+    return Bench(measure, place, options, tell)
 
 
 def _has_settings(file: Path, settings: dict[str, Any]) -> bool:
@@ -375,12 +316,13 @@ def _has_settings(file: Path, settings: dict[str, Any]) -> bool:
         return False
 
 
-def _kept(folder: Path, steps: int | None, runs: int) -> Captures | None:
+def _kept(folder: Path, options: CaptureOptions) -> Captures | None:
     """Return the captures of an earlier call, if there are as many and as long, or more."""
     manifests = {path: read_manifest(path) for path in folders(folder)}
     whole = {path: one for path, one in manifests.items() if one.is_complete}
     measured = [one for one in whole.values() if one.instrument == "gauges"]
-    if len(measured) < runs or any(one.steps < (steps or 0) for one in measured):
+    too_short = any(one.steps < (options.steps or 0) for one in measured)
+    if len(measured) < options.run_count or too_short:
         return None
     return Captures(Capture(path) for path in sorted(whole))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from resleak.analysis.comparison import Comparison
 from resleak.errors import ScenarioError
 from resleak.experiments import environments
 from resleak.experiments.investigate import Investigation, investigate
+from resleak.harness.plan import CaptureOptions
 
 SIDES = ("before", "after")
 
@@ -88,25 +89,20 @@ def interpreters(pythons: list[str], requirements: list[str]) -> tuple[str, str]
     raise ScenarioError("give two environments, before and after: --python twice, or --with twice")
 
 
-def compare_environments(workload: str, pythons: tuple[str, str], **options: Any) -> Compared:
-    """Measure a workload with two interpreters, judge both, and compare.
+def compare_environments(
+    workload: str,
+    pythons: tuple[str, str],
+    options: CaptureOptions | None = None,
+    **changes: Any,
+) -> Compared:
+    """Measure a workload with two interpreters, before and after, judge both, and compare.
 
-    Parameters
-    ----------
-    workload : str
-        As for `resleak.investigate`.
-    pythons : tuple of str
-        The interpreters, before and after.
-    **options
-        As for `resleak.investigate`; ``out`` is the folder in which ``compared`` is made.
-
-    Returns
-    -------
-    Compared
+    In the folder ``out`` of the options, ``compared`` gets the captures.
     """
-    out = Path(options.pop("out", "captures")) / "compared"
+    options = replace(options or CaptureOptions(), **changes)
+    options = replace(options, out=Path(options.out) / "compared")
     before, after = (
-        investigate(workload, python=python, out=out, label=label, **options)
+        investigate(workload, options, python=python, label=label)
         for python, label in zip(pythons, SIDES, strict=True)
     )
     return Compared(before, after, comparison.compare(before.captures, after.captures))

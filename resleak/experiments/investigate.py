@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import html
 import sys
-import threading
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 from resleak.captures.frames import Capture, Captures
 from resleak.errors import ScenarioError
 from resleak.harness import runner
-from resleak.harness.runner import Progress
+from resleak.harness.plan import CaptureOptions
 from resleak.workload.resolve import Workload
 from resleak.workload.scenario import HANGS
 
@@ -148,17 +147,10 @@ class Investigation:
 
 def investigate(
     workload: str | Workload | Path,
+    options: CaptureOptions | None = None,
     *,
-    python: str | None = None,
-    steps: int | None = None,
-    runs: int | None = None,
-    seed: int = 0,
-    out: Path | str = "captures",
-    deadline_s: float | None = None,
-    label: str = "",
-    lines: bool = True,
-    progress: Progress | None = None,
-    stop: threading.Event | None = None,
+    lines: bool | None = None,
+    **changes: Any,
 ) -> Investigation:
     """Measure a workload in fresh processes, judge it, and find the line that grows.
 
@@ -167,24 +159,12 @@ def investigate(
     workload : str or Path
         A Python file with ``step(i)``, a pytest node id (``tests/test_api.py::test_upload``),
         ``package.module:function``, or a scenario with a single variant.
-    python : str, optional
-        The interpreter to measure with; it needs psutil, and memray for the line.
-    steps, runs : int, optional
-        Measured steps a run (240 unless the file says otherwise), and runs (3).
-    seed : int
-        Seed of the first run; the others count up from it.
-    out : Path
-        Folder for the captures.
-    deadline_s : float, optional
-        The longest that the set-up or a single step may take before it counts as hanging (60).
-    label : str
-        Store the captures under this name, rather than as ``workload``.
-    lines : bool
-        Whether to run it under the instruments that name lines, too.
-    progress : callable, optional
-        Called with a label, the steps done and the steps there are.
-    stop : threading.Event, optional
-        Ends everything when set.
+    options : CaptureOptions, optional
+        How it is measured.
+    lines : bool, optional
+        Also run it under the instruments that name lines; True by default.
+    **changes
+        Fields of `resleak.harness.plan.CaptureOptions`, such as ``steps=500`` or ``python=...``.
 
     Returns
     -------
@@ -199,14 +179,14 @@ def investigate(
     MissingPackageError
         If the interpreter lacks psutil.
     """
+    options = replace(options or CaptureOptions(), **changes)
+    if lines is not None:
+        options = replace(options, stacks=lines)
     what = workload if isinstance(workload, Workload) else str(workload)
-    folders = runner.capture(
-        what, python=python, steps=steps, runs=runs, seed=seed, out=out, label=label,
-        deadline_s=deadline_s, progress=progress, stop=stop, stacks=lines,
-    )  # fmt: skip
+    folders = runner.capture(what, options)
     found = investigated(Captures(Capture(folder) for folder in folders))
-    if lines and "memray" not in found.captures[0].manifest.versions.packages:
-        which = python or sys.executable
+    if options.stacks and "memray" not in found.captures[0].manifest.versions.packages:
+        which = options.python or sys.executable
         warnings.warn(f"no line: {which} lacks memray; pip install it there", stacklevel=2)
     return found
 

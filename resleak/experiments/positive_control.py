@@ -13,6 +13,7 @@ from resleak.captures import load
 from resleak.captures.frames import Captures
 from resleak.captures.locks import temporary_folder
 from resleak.harness import runner
+from resleak.harness.plan import CaptureOptions
 
 #: The gauge that counts every byte a planted leak takes.
 GAUGE = "heap"
@@ -82,20 +83,12 @@ def _heap(variant: VariantVerdict) -> dict[str, Any]:
 
 
 def _planted(scenario: str, runs: Captures, rate: float) -> Control:
-    name = runs[0].variant
+    name, first = runs[0].variant, runs[0].manifest
     with temporary_folder() as folder:
-        runner.capture(scenario, **_as_before(runs), out=folder, plant=rate)
+        options = CaptureOptions(
+            variants=[name], runs=len(runs), steps=first.steps, seed=first.seed,
+            params=first.params, stacks=False, out=folder, plant=rate,
+        )  # fmt: skip
+        runner.capture(scenario, options)
         found = _heap(verdicts.judge(load.load(folder)).variants[name])
     return Control(name, rate, *(found[key] for key in ("verdict", "per_step", "low", "high")))
-
-
-def _as_before(runs: Captures) -> dict[str, Any]:
-    first = runs[0].manifest
-    return {
-        "variants": [runs[0].variant],
-        "runs": len(runs),
-        "steps": first.steps,
-        "seed": first.seed,
-        "params": first.params,
-        "stacks": False,
-    }

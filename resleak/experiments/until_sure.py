@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from resleak.analysis.verdicts import VariantVerdict
 from resleak.captures import load
 from resleak.captures.frames import Captures
 from resleak.harness import runner
+from resleak.harness.plan import CaptureOptions
 from resleak.harness.spawn import describe
 from resleak.workload import resolve
 
@@ -62,34 +63,20 @@ class Outcome:
 
 def capture_until_sure(
     scenario: str,
+    options: CaptureOptions | None = None,
     *,
     budget_s: float,
-    out: Path,
     on_look: OnLook = lambda *_: None,
-    **options: Any,
+    **changes: Any,
 ) -> Outcome:
     """Capture a scenario, with the gauges alone, until each of its variants is decided.
 
-    Parameters
-    ----------
-    scenario : str
-        A name or a file.
-    budget_s : float
-        Seconds that looks beyond the declared steps may take: one that would not end by then is
-        not begun.
-    out : Path
-        Folder of the captures; those of the last look at each variant stay.
-    on_look : callable, optional
-        Called at the begin of each look.
-    **options
-        Of `resleak.harness.runner.capture`, but for its runs and steps.
-
-    Returns
-    -------
-    Outcome
+    `budget_s` limits the looks beyond the declared steps: one that would not end by then is not
+    begun. The captures of the last look at each variant stay. Runs and steps are chosen here.
     """
-    declared = describe(resolve.find(scenario), options.get("python"))["scenario"]
-    todo = list(options.pop("variants", None) or declared["variants"])
+    options = replace(options or CaptureOptions(), stacks=False, **changes)
+    declared = describe(resolve.find(scenario), options.python)["scenario"]
+    todo = list(options.variants or declared["variants"])
     began, outcome, per_step = time.monotonic(), Outcome(), 0.0
     for look in LOOKS:
         steps = declared["steps"] * look.factor
@@ -97,9 +84,9 @@ def capture_until_sure(
         if not todo or (look.factor > 1 and outcome.spent_s + per_step * work > budget_s):
             break
         on_look(steps, look.runs, todo)
-        how = {"steps": steps, "runs": look.runs, "stacks": False, "out": out, **options}
-        runner.capture(scenario, variants=todo, **how)
-        outcome.note(load.load(out / declared["name"]), dict.fromkeys(todo, steps))
+        runner.capture(scenario, replace(options, variants=todo, steps=steps, runs=look.runs))
+        captures = load.load(Path(options.out) / declared["name"])
+        outcome.note(captures, dict.fromkeys(todo, steps))
         spent = time.monotonic() - began
         per_step, outcome.spent_s = (spent - outcome.spent_s) / work, spent
         todo = list(outcome.undecided)

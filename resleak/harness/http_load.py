@@ -1,4 +1,4 @@
-"""A simple load: one request after another to one address, counted."""
+"""A simple HTTP load: GET one URL repeatedly and count the responses."""
 
 from __future__ import annotations
 
@@ -12,18 +12,7 @@ _TIMEOUT_S, _RETRY_S = 10.0, 0.1
 
 
 class UrlLoad:
-    """Requests an address in a thread of its own, over one connection, until it is stopped.
-
-    Parameters
-    ----------
-    url : str
-        What to GET.
-
-    Attributes
-    ----------
-    requests, failures : int
-        Answers so far, and how many of them were errors (status 400 and above).
-    """
+    """Requests a URL over one connection in a thread, until stopped."""
 
     def __init__(self, url: str) -> None:
         try:
@@ -34,10 +23,10 @@ class UrlLoad:
             ) from None
         try:
             scheme = httpx.URL(url).scheme
-        except httpx.InvalidURL:
+        except (httpx.InvalidURL, ValueError):
             scheme = ""
         if scheme not in ("http", "https"):
-            raise ProcessError(f"{url!r} is not an address; write http://127.0.0.1:8000/path")
+            raise ProcessError(f"{url[:60]!r} is not an address; write http://127.0.0.1:8000/path")
         self.url, self.requests, self.failures = url, 0, 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, args=(httpx,), daemon=True)
@@ -56,7 +45,7 @@ class UrlLoad:
         self._thread.join(2 * _TIMEOUT_S)
 
     def count(self) -> float:
-        """Return how many requests were answered."""
+        """Return the number of responses."""
         return float(self.requests)
 
     def _work(self, httpx: Any) -> None:

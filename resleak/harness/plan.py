@@ -1,10 +1,11 @@
-"""What a capture will run: profiles, parameters, and one job for each run of each variant."""
+"""Plan a capture: its options, its parameters, and one job for each run of each variant."""
 
 from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,16 @@ from resleak.harness.spawn import describe
 from resleak.workload import resolve
 from resleak.workload.resolve import Workload
 
+#: Called with a label, the steps done, and the steps there are.
+Progress = Callable[[str, int, int], None]
+#: More steps than this would fill gigabytes with rows.
+_MOST_STEPS, _MOST_RUNS, _MOST_PARALLEL = 1_000_000, 1_000, 64
+_LONGEST_DEADLINE_S = 7 * 86400.0
+
 
 @dataclass(frozen=True)
 class Profile:
-    """How much is run: replicated runs, and the factor on the scenario's steps."""
+    """Replicated runs, and the factor on the scenario's steps."""
 
     runs: int
     steps: int
@@ -31,18 +38,108 @@ PROFILES = {"quick": Profile(3, 1), "full": Profile(5, 1), "soak": Profile(5, 20
 
 
 @dataclass(frozen=True)
+class CaptureOptions:
+    """Options of a capture, and of every experiment that captures.
+
+    Parameters
+    ----------
+    variants : iterable of str, optional
+        The variants to run; all by default.
+    runs, steps : int, optional
+        Override the profile's number of runs and the scenario's number of steps.
+    seed : int
+        Seed of the first run; the others count up from it.
+    profile : {"quick", "full", "soak"}
+        3 runs, 5 runs, or 5 runs of 20 times the steps.
+    params : mapping, optional
+        Parameters of the scenario to override; strings are converted to the default's type.
+    python : str, optional
+        Interpreter to measure with; it needs psutil, and memray for stacks.
+    stacks : bool
+        Also run under the instruments that name lines, where scenario and system allow it.
+    instruments : collection of str, optional
+        Only runs with these: ``gauges``, ``memray``, ``handles``, ``forensics``.
+    out : Path
+        Folder for the captures; earlier ones of the same variants are replaced at the end.
+    progress : callable, optional
+        Called with a label, the steps done and the steps there are.
+    parallel : int
+        Runs at a time.
+    stop : threading.Event, optional
+        Ends everything when set, as an interrupt does.
+    plant : float
+        Bytes per step to leak in addition, as a positive control.
+    label : str
+        Name of the stored captures; the variant's name by default.
+    deadline_s : float, optional
+        Seconds that the set-up or a step may take; 60 unless the scenario says otherwise.
+
+    Raises
+    ------
+    ScenarioError
+        If a value is out of range.
+    """
+
+    variants: Iterable[str] | None = None
+    runs: int | None = None
+    steps: int | None = None
+    seed: int = 0
+    profile: str = "quick"
+    params: Mapping[str, Any] | None = None
+    python: str | None = None
+    stacks: bool = True
+    instruments: Collection[str] | None = None
+    out: Path | str = "captures"
+    progress: Progress | None = None
+    parallel: int = 2
+    stop: threading.Event | None = None
+    plant: float = 0.0
+    label: str = ""
+    deadline_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.profile not in PROFILES:
+            names = ", ".join(PROFILES)
+            raise ScenarioError(f"there is no profile {self.profile!r}; choose {names}")
+        _check_range("steps", self.steps, 1, _MOST_STEPS)
+        _check_range("runs", self.runs, 0, _MOST_RUNS)
+        _check_range("parallel", self.parallel, 1, _MOST_PARALLEL)
+        _check_range("plant", self.plant, 0, 1e9)
+        _check_range("deadline_s", self.deadline_s, 1e-3, _LONGEST_DEADLINE_S)
+
+    @property
+    def run_count(self) -> int:
+        """Replicates per variant."""
+        return PROFILES[self.profile].runs if self.runs is None else self.runs
+
+    def measured_steps(self, declared: Mapping[str, Any]) -> int:
+        """Return the measured steps of each run of a declared scenario."""
+        return int(self.steps or declared["steps"] * PROFILES[self.profile].steps)
+
+    def warmup_steps(self, declared: Mapping[str, Any]) -> int:
+        """Return the steps before the measured ones."""
+        return min(int(declared["warmup"]), self.measured_steps(declared))
+
+
+def _check_range(name: str, value: float | None, least: float, most: float) -> None:
+    if value is None:
+        return
+    if value > most:  # not shown: it may have thousands of digits
+        raise ScenarioError(f"{name} must be at most {most:,.0f}")
+    if not value >= least:  # NaN is not, either
+        raise ScenarioError(f"{name} must be at least {least:g}, not {value}")
+
+
+@dataclass(frozen=True)
 class Plan:
-    """What all runs of one capture share."""
+    """The facts that all runs of one capture share."""
 
     work: Workload
     about: Mapping[str, Any]
+    options: CaptureOptions
     python: str
     out: Path
-    steps: int
     session: str
-    presets: Mapping[str, Any]
-    label: str = ""
-    plant: float = 0.0
 
     @property
     def scenario(self) -> Mapping[str, Any]:
@@ -51,14 +148,19 @@ class Plan:
         return declared
 
     @property
-    def block(self) -> int:
-        """Steps between two collections; fewer when there are few steps."""
-        return max(1, min(int(self.scenario["block"]), self.steps // 12))
+    def steps(self) -> int:
+        """Measured steps of each run."""
+        return self.options.measured_steps(self.scenario)
 
     @property
     def warmup(self) -> int:
         """Steps before the measured ones."""
-        return min(int(self.scenario["warmup"]), self.steps)
+        return self.options.warmup_steps(self.scenario)
+
+    @property
+    def block(self) -> int:
+        """Steps between two collections; fewer when there are few steps."""
+        return max(1, min(int(self.scenario["block"]), self.steps // 12))
 
 
 @dataclass(frozen=True)
@@ -74,7 +176,7 @@ class Job:
 
     @property
     def allocator(self) -> str:
-        """What PYTHONMALLOC is set to: every other run with the gauges counts bytes, not blocks."""
+        """Value of PYTHONMALLOC: every other run with the gauges counts bytes, not blocks."""
         return "malloc" if self.instrument == "gauges" and self.run % 2 else "pymalloc"
 
     @property
@@ -90,75 +192,40 @@ class Job:
 
     @property
     def called(self) -> str:
-        """The variant's name in the capture: its own, unless the plan gives it another."""
-        return self.plan.label or self.variant
+        """The variant's name in the capture: its own, unless the options give it another."""
+        return self.plan.options.label or self.variant
 
 
-def plan(
-    scenario: str | Workload,
-    python: str | None,
-    out: Path,
-    steps: int | None,
-    profile: str,
-    *,
-    label: str = "",
-    deadline_s: float | None = None,
-) -> Plan:
-    """Find the workload and check that it can run as asked.
-
-    Raises
-    ------
-    PlatformError
-        On Windows.
-    ScenarioError
-        If the scenario or the profile is unknown, or the steps make no sense.
-    MissingPackageError
-        If a package is not installed that the scenario, or every measured process, needs.
-    """
+def plan(scenario: str | Workload, options: CaptureOptions) -> Plan:
+    """Find the workload and check that it can run with these options."""
     if sys.platform == "win32":
         raise PlatformError("capturing needs Linux or macOS; stored captures open on Windows too")
-    if profile not in PROFILES:
-        raise ScenarioError(f"there is no profile {profile!r}; choose {', '.join(PROFILES)}")
-    if steps is not None and steps < 1:
-        raise ScenarioError(f"steps must be at least 1, not {steps}")
     work = scenario if isinstance(scenario, Workload) else resolve.find(scenario)
+    python = options.python or sys.executable
     about = describe(work, python)
     declared = about["scenario"]
-    _check_packages(declared, about, python or sys.executable)
-    if label and len(declared["variants"]) > 1:
+    _check_packages(declared, about, python)
+    if options.label and len(declared["variants"]) > 1:
         names = ", ".join(declared["variants"])
         raise ScenarioError(f"{work.name} has several variants ({names}); this takes a single one")
-    if deadline_s is not None:
-        declared["deadline_s"] = deadline_s
-    count = steps or declared["steps"] * PROFILES[profile].steps
-    presets = declared["soak"] if profile == "soak" else {}
-    return Plan(
-        work, about, python or sys.executable, out.resolve(), count, session(), presets, label
-    )
+    if options.deadline_s is not None:
+        declared["deadline_s"] = options.deadline_s
+    _check_range("steps", options.measured_steps(declared), 1, _MOST_STEPS)
+    return Plan(work, about, options, python, resolve.absolute(options.out), session())
 
 
-def jobs(
-    of: Plan, variants: Iterable[str] | None, runs: int, seed: int, params: Mapping[str, Any]
-) -> Iterable[Job]:
-    """Return one job for each run of each variant, and more that name lines.
-
-    One that is inspected, one with memray where it makes sense, and one that follows handles where
-    the system tells of them.
-
-    Raises
-    ------
-    ScenarioError
-        If a variant or a parameter is unknown.
-    """
-    known = of.scenario["variants"]
-    for variant in variants or known:
-        if variant not in known:
+def jobs(of: Plan) -> Iterable[Job]:
+    """Yield the runs with gauges of each variant, and one with each instrument that names lines."""
+    options, declared = of.options, of.scenario["variants"]
+    presets = of.scenario["soak"] if options.profile == "soak" else {}
+    for variant in options.variants or declared:
+        if variant not in declared:
             name = of.scenario["name"]
-            raise ScenarioError(f"{name} has no variant {variant!r}; it has: {', '.join(known)}")
-        final = parameters(of.scenario, variant, {**of.presets, **params})
+            raise ScenarioError(f"{name} has no variant {variant!r}; it has: {', '.join(declared)}")
+        final = parameters(of.scenario, variant, {**presets, **(options.params or {})})
         for instrument in filter(lambda one: _applies(one, of), INSTRUMENTS.values()):
-            for run in range(1, (runs if instrument.is_replicated else 1) + 1):
-                yield Job(of, variant, instrument.name, run, seed + run - 1, final)
+            for run in range(1, (options.run_count if instrument.is_replicated else 1) + 1):
+                yield Job(of, variant, instrument.name, run, options.seed + run - 1, final)
 
 
 def _applies(instrument: Instrument, of: Plan) -> bool:
@@ -170,19 +237,13 @@ def _applies(instrument: Instrument, of: Plan) -> bool:
 def parameters(
     declared: Mapping[str, Any], variant: str, overrides: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the parameters of one run: the scenario's, the variant's, then the overrides.
-
-    Raises
-    ------
-    ScenarioError
-        If an override names no parameter, or its value cannot be converted.
-    """
+    """Return the parameters of one run: the scenario's, the variant's, then the overrides."""
     final = {**declared["params"], **declared["variants"][variant]["params"]}
     for key, value in overrides.items():
         if key not in final:
-            known = ", ".join(sorted(final)) or "none"
-            raise ScenarioError(f"{declared['name']} has no parameter {key!r}; it has: {known}")
-        final[key] = _converted(final[key], value, key)
+            names = ", ".join(sorted(final)) or "none"
+            raise ScenarioError(f"{declared['name']} has no parameter {key!r}; it has: {names}")
+        final[key] = parameter(key, final[key], value)
     return final
 
 
@@ -190,20 +251,39 @@ _TAKES = {
     bool: "true or false",
     list: "a list such as [1, 2]",
     tuple: "a list such as [1, 2]",
+    type(None): "a number, or None",
 }
 
 
-def _converted(default: Any, value: Any, key: str) -> Any:
-    if not isinstance(value, str) or isinstance(default, str) or default is None:
-        return value
+def parameter(name: str, default: Any, value: Any) -> Any:
+    """Return a parameter's value, converted from text to the type of its default."""
     kind = type(default)
+    if not isinstance(value, str):
+        return value
     try:
+        value.encode()  # text that is not Unicode cannot be stored
+        if isinstance(default, str):
+            return value
+        if kind is bool:
+            return {"true": True, "false": False}[value.lower()]
+        if default is None:
+            return _literal_or_text(value)
         if kind in (list, tuple):
-            return kind(ast.literal_eval(value))
-        return {"true": True, "false": False}[value.lower()] if kind is bool else kind(value)
-    except (ValueError, KeyError, SyntaxError, TypeError):
+            items = ast.literal_eval(value)
+            if not isinstance(items, (list, tuple)):
+                raise ValueError(value)
+            return kind(items)
+        return kind(value)
+    except (ValueError, KeyError, SyntaxError, TypeError, MemoryError, RecursionError):
         takes = _TAKES.get(kind, f"a value of type {kind.__name__}")
-        raise ScenarioError(f"the parameter {key} takes {takes}, not {value!r}") from None
+        raise ScenarioError(f"the parameter {name} takes {takes}, not {value!r}") from None
+
+
+def _literal_or_text(value: str) -> Any:
+    try:
+        return ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return value
 
 
 def _check_packages(declared: Mapping[str, Any], about: Mapping[str, Any], python: str) -> None:

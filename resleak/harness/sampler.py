@@ -1,4 +1,4 @@
-"""Read one process and its children from outside, again and again, and keep it as captures."""
+"""Sample a process and its children from outside, and store the readings as captures."""
 
 from __future__ import annotations
 
@@ -36,13 +36,7 @@ _NAN = float("nan")
 
 
 class Curve:
-    """The readings of one process, or of several added up.
-
-    Parameters
-    ----------
-    view : Outside, optional
-        The process; None for several.
-    """
+    """The readings of one process, or of several added up."""
 
     def __init__(self, view: process_gauges.Outside | None = None) -> None:
         self.view, self._values = view, array("d")
@@ -72,30 +66,11 @@ class Curve:
 
 @dataclass
 class Observer:
-    """A process that is watched, with all its children.
+    """Samples a process with all its children.
 
-    Parameters
-    ----------
-    root : Outside
-        The process.
-    name : str
-        What the captures are called.
-    title : str
-        A line for people.
-    every_s : float
-        Seconds between two readings; more where reading costs too much.
-    steps : callable, optional
-        Returns the steps done so far; without it, steps are seconds.
-    per : str
-        What the steps are.
-
-    Attributes
-    ----------
-    phase : str
-        ``warmup``, ``steady`` or ``settle`` (the load has stopped); only what is read in the second
-        is judged.
-    exit : Exit
-        How the process ended, as a manifest has it.
+    Without `steps`, steps are seconds. `phase` is ``warmup``, ``steady`` or ``settle`` (the load
+    has stopped); only steady readings are judged. `exit` is the manifest's record of the process's
+    end.
     """
 
     root: process_gauges.Outside
@@ -135,7 +110,7 @@ class Observer:
             self._began[phase] = round(self.elapsed_s, 4)
 
     def read(self) -> bool:
-        """Read every process once; return whether the first of them still runs."""
+        """Read every process once; return False once the first one has ended."""
         if not self.root.alive:
             self.exit = replace(self.exit, status="exited", phase="exit")
             return False
@@ -152,26 +127,26 @@ class Observer:
         return True
 
     def _look_for_children(self) -> int:
-        found = self.root.offspring()
-        for view in found:
+        views = self.root.offspring()
+        for view in views:
             if view.pid not in self._children:
                 self._children[view.pid] = Curve(view)
-        return len(found)
+        return len(views)
 
     def _keep(
         self, look: Callable[[process_gauges.Outside], dict[str, float]], counted: dict[str, float]
     ) -> None:
         at = self.elapsed_s
         place = (at, self.steps() if self.steps else at, float(PHASES.index(self.phase)))
-        found = []
+        readings = []
         for curve in [self._one, *self._children.values()]:
             assert curve.view is not None
             if reading := look(curve.view):
-                found.append(reading | (counted if curve is self._one else {}))
-                curve.add(place, found[-1])
+                readings.append(reading | (counted if curve is self._one else {}))
+                curve.add(place, readings[-1])
             elif curve is not self._one:
                 self._part_with(curve)
-        self._sum.add(place, _added_up(found))
+        self._sum.add(place, _added_up(readings))
 
     def _part_with(self, child: Curve) -> None:
         assert child.view is not None
@@ -181,7 +156,7 @@ class Observer:
             self._short_lived += 1
 
     def curves(self) -> dict[str, Curve]:
-        """Return the curves worth judging by name; with children the sum of all comes first."""
+        """Return the curves worth judging by name; with children their sum comes first."""
         children = [*self._ended, *self._children.values()]
         if not children and not self._short_lived:
             return {ONE: self._one}
@@ -190,7 +165,7 @@ class Observer:
         return {ALL: self._sum, ONE: self._one, **apart}
 
     def manifest(self, variant: str, curves: Mapping[str, Curve]) -> Manifest:
-        """Return what a capture of one curve says of itself."""
+        """Return the manifest of one curve's capture."""
         what = {name: curve.what for name, curve in curves.items()}
         return Manifest(
             scenario=described(self.name, self.title, what),
@@ -211,13 +186,7 @@ class Observer:
             yield Phase(name, start, end)
 
     def write(self, out: Path) -> Path:
-        """Store a capture for each curve, in the place of earlier ones of the same name.
-
-        Returns
-        -------
-        Path
-            The folder above them.
-        """
+        """Store a capture for each curve; return the folder above them."""
         curves, folder = self.curves(), inside(out, self.name)
         for variant, curve in curves.items():
             with storage.writing(inside(folder, variant, "gauges-01")) as partial:

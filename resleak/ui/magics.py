@@ -19,6 +19,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from resleak.errors import CaptureError, ResleakError, ScenarioError
 from resleak.experiments.in_process import CAUTIONS, Measured, measure
 from resleak.experiments.investigate import Investigation, investigate
+from resleak.harness.plan import CaptureOptions
 from resleak.workload.resolve import Workload
 
 #: A whole cell as the step: it runs in one namespace again and again, its lines are the cell's.
@@ -86,7 +87,7 @@ def _fresh(options: argparse.Namespace, cell: str, place: Path) -> Investigation
     out = options.out or place / "captures"
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        found = investigate(work, steps=options.steps, runs=options.runs, out=out)
+        found = investigate(work, CaptureOptions(steps=options.steps, runs=options.runs, out=out))
     for warning in told:
         print(f"resleak: {warning.message}")
     return found

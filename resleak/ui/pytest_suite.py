@@ -18,6 +18,7 @@ from resleak.experiments.investigate import Investigation, investigated
 from resleak.figures.sentences import code
 from resleak.formatting import markdown_text
 from resleak.harness import runner
+from resleak.harness.plan import CaptureOptions
 from resleak.workload.gauges import BUILTIN
 
 _STEPS, _RUNS = 200, 3
@@ -94,23 +95,24 @@ class Suite:
         """
         steps, runs, lines, allowed = _read(options)
         target, out = f"{self._root / nodeid}", self._folder / _CAPTURES
-        made = runner.capture(target, steps=steps, runs=runs, stacks=False, out=out)
+        how = CaptureOptions(steps=steps, runs=runs, stacks=False, out=out)
+        made = runner.capture(target, how)
         found = investigated(frames.Captures(map(frames.Capture, made)))
         limits = held.hold(found.variant, allowed)
         limits = replace(limits, broken=(*limits.broken, *self._worse(found.captures)))
-        line = self._line(target, steps, found) if limits.broken and lines else ""
+        line = self._line(target, how, found) if limits.broken and lines else ""
         checked = Checked(nodeid, steps, runs, limits, line, found.judgement.to_dict())
         self._checked.append(checked)
         return checked
 
-    def _line(self, target: str, steps: int, found: Investigation) -> str:
+    def _line(self, target: str, options: CaptureOptions, found: Investigation) -> str:
         """Return where what leaks comes from: it takes more runs, each with one instrument."""
         leaks = {row["gauge"] for row in found.rows() if row["verdict"] == "leak"}
         with_ = [name for name, gauges in _EXPLAINED.items() if leaks & gauges]
         if not with_:
             return ""
-        out = self._folder / "lines"
-        made = runner.capture(target, steps=steps, runs=0, instruments=with_, out=out)
+        options = replace(options, runs=0, stacks=True, instruments=with_)
+        made = runner.capture(target, options, out=self._folder / "lines")
         told = investigated(frames.Captures([*found.captures, *map(frames.Capture, made)]))
         opened = [f"{r['gauge']}: opened in {r['origin']}" for r in told.rows() if r["origin"]]
         memory = [told.line] if len(told.variant.sites) else []

@@ -12,6 +12,7 @@ from resleak.errors import ScenarioError
 from resleak.experiments import environments
 from resleak.experiments.bisect import _bench
 from resleak.experiments.revisions import History
+from resleak.harness.plan import CaptureOptions
 
 WORK = "def step(i):\n    pass\n"
 
@@ -131,5 +132,5 @@ def test_a_folder_of_someone_else_is_not_removed(tmp_path):
     place = tmp_path / "out" / "work"
     place.mkdir(parents=True)
     (place / "mine").write_text("precious")
-    _bench(str(work), print, tmp_path / "out", {}, None, 3, print)
+    _bench(str(work), print, Path(), {}, CaptureOptions(out=tmp_path / "out"), print)
     assert (place / "mine").read_text() == "precious"

@@ -68,11 +68,11 @@ def test_it_does_not_stop_before_what_fills_is_full(outcome: until_sure.Outcome)
     assert found["fixed"] == "flat"
 
 
-@pytest.mark.parametrize("budget", ["5", "m", "five minutes"])
+@pytest.mark.parametrize("budget", ["-5s", "m", "five minutes", "nans", "1e999s"])
 def test_a_budget_is_a_time(budget: str, file: Path) -> None:
-    """What is no time is told in one line."""
+    """A budget that is not a duration is refused in one line."""
     told = CliRunner().invoke(app, ["capture", str(file), "--until-sure", "--budget", budget])
-    assert "is no time; write 90s, 5m or 1h" in str(told.exception)
+    assert "is not a duration; write 90, 90s, 15m or 2h" in str(told.exception)
 
 
 def test_runs_and_steps_are_its_own_choice(file: Path) -> None:

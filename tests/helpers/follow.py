@@ -8,15 +8,16 @@ from pathlib import Path
 
 from resleak.captures import frames, load
 from resleak.harness.measurement import measure
-from resleak.harness.plan import jobs, plan
+from resleak.harness.plan import CaptureOptions, jobs, plan
 
 
 def followed(
     scenario: str, out: Path, variant: str | None = None, steps: int = 12
 ) -> frames.Captures:
     """Return the capture of one variant, or of all, with handles followed."""
-    what = plan(scenario, None, out, steps, "quick")
-    for job in jobs(what, [variant] if variant else None, 1, 0, {}):
+    variants = [variant] if variant else None
+    options = CaptureOptions(variants=variants, runs=1, steps=steps, out=out)
+    for job in jobs(plan(scenario, options)):
         if job.instrument == "handles":
             measure(job, lambda *_: None, threading.Event())
     return load.load(out)

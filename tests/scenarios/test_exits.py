@@ -13,7 +13,7 @@ from helpers import ends
 from resleak.analysis.inspection import Culprits, inspected
 from resleak.captures import load
 from resleak.harness.measurement import measure
-from resleak.harness.plan import Plan, jobs, plan
+from resleak.harness.plan import CaptureOptions, Plan, jobs, plan
 from resleak.workload import catalog
 from resleak.workload.scenario import BROKEN, HANGS
 
@@ -48,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     todo = [
         job
         for name, variant in CASES
-        for job in jobs(short(name, out), [variant], 1, 1, {})
+        for job in jobs(short(name, variant, out))
         if job.instrument == "forensics"
     ]
     with ThreadPoolExecutor(4) as pool:
@@ -60,9 +60,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 _STEPS = {"arc/wal_blocking": 900}
 
 
-def short(name: str, out: Path) -> Plan:
+def short(name: str, variant: str, out: Path) -> Plan:
     steps = _STEPS.get(name, min(40, catalog.find(name).steps))
-    return plan(name, None, out, steps, "quick")
+    return plan(name, CaptureOptions(variants=[variant], runs=1, seed=1, steps=steps, out=out))
 
 
 def told(folder: Path, name: str, variant: str) -> str:
@@ -93,7 +93,8 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Cul
     def end(name: str) -> tuple[Path, Culprits]:
         file = root / f"{name.replace(' ', '_')}.py"
         file.write_text(ends.source(name))
-        every = jobs(plan(str(file), None, root / "captures", None, "quick"), None, 1, 1, {})
+        options = CaptureOptions(runs=1, seed=1, out=root / "captures")
+        every = jobs(plan(str(file), options))
         (job,) = (job for job in every if job.instrument == "forensics")
         return file, inspected(load.load(measure(job, lambda *_: None, stop)))
 

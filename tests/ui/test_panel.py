@@ -241,7 +241,7 @@ def test_another_scenario_brings_its_own_form(panel):
     names = [widget.description for widget in panel.form.params.children]
     assert names == ["writes", "max_entries", "ttl_s", "prune_s", "reload"]
     panel.form.params.children[0].value = 10**9
-    assert panel.form.chosen().params == {"writes": 200}
+    assert panel.form.chosen().options.params == {"writes": 200}
 
 
 def test_without_a_kernel_the_panel_is_text(panel):

@@ -177,9 +177,12 @@ def test_memray_names_the_line(cli):
     [
         (("--", "no-such-program"), "cannot start no-such-program: No such file or directory"),
         (("--memray", "--", "ls"), "--memray needs a command of the form `python FILE ...`"),
-        (("--load-url", "nowhere", "--", "sleep", "9"), "'nowhere' is no address"),
+        (("--load-url", "nowhere", "--", "sleep", "9"), "'nowhere' is not a URL"),
         (("--load", "no-such-load", "--", "sleep", "0.5"), "cannot start no-such-load"),
-        (("--for", "ever", "--", "sleep", "9"), "'ever' is no time; write 90, 90s, 15m or 2h"),
+        (
+            ("--for", "ever", "--", "sleep", "9"),
+            "'ever' is not a duration",
+        ),
         (("--budgets", "none.toml", "--", "sleep", "9"), "cannot read the budgets in none.toml"),
     ],
 )

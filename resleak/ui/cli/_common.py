@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,7 @@ from resleak.ui.cli import console
 
 if TYPE_CHECKING:
     from resleak.captures.frames import Captures
+    from resleak.harness.plan import CaptureOptions
     from resleak.workload.resolve import Workload
 
 OK, NOT_AS_DECLARED, CANNOT = 0, 1, 2
@@ -33,12 +34,12 @@ class Panel(StrEnum):
     NOTEBOOKS = "Notebooks and reports"
 
 
-def run_capture(scenario: str, out: Path, **options: Any) -> list[Path]:
+def run_capture(scenario: str, options: CaptureOptions) -> list[Path]:
     """Capture with a progress bar on standard error."""
     from resleak.harness import runner
 
     with console.progress() as progress:
-        return runner.capture(scenario, out=out, progress=progress, **options)
+        return runner.capture(scenario, options, progress=progress)
 
 
 def captures_of(what: str, out: Path) -> Captures:
@@ -58,7 +59,9 @@ def captures_of(what: str, out: Path) -> Captures:
 def capture_first(what: str, out: Path) -> None:
     """Capture, and say that it had to be done."""
     console.say(f"nothing is stored for {what} in {shown(out)}: capturing it first")
-    run_capture(what, out)
+    from resleak.harness.plan import CaptureOptions
+
+    run_capture(what, CaptureOptions(out=out))
 
 
 def locate(what: str) -> Workload:

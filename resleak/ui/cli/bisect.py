@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -45,17 +45,17 @@ def bisect(
 ) -> None:
     """Find the release, or the revision, that brought a leak, or its cure."""
     from resleak.experiments import bisect as bisection
+    from resleak.harness.plan import CaptureOptions
 
-    options: dict[str, Any] = {
-        **{"python": str(python) if python else None, "steps": steps, "runs": runs},
-        **{"seed": seed, "out": out, "tell": _tell},
-    }
+    options = CaptureOptions(
+        python=str(python) if python else None, steps=steps, runs=runs, seed=seed, out=out
+    )
     if git is not None and package is None:
         good_end, bad_end = _ends(git)
-        found = bisection.bisect_revisions(workload, good_end, bad_end, **options)
+        found = bisection.bisect_revisions(workload, good_end, bad_end, options, tell=_tell)
     elif package and good and bad and git is None:
         found = bisection.bisect_releases(
-            workload, package, good, bad, beside=beside or (), **options
+            workload, package, good, bad, options, beside=beside or (), tell=_tell
         )
     else:
         raise ScenarioError("give --package, --good and --bad, or --git GOOD..BAD")

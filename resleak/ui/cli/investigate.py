@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +23,7 @@ from resleak.ui.cli._own import show_investigation
 
 if TYPE_CHECKING:
     from resleak.experiments.investigate import Investigation
+    from resleak.harness.plan import CaptureOptions
 
 PANEL = Panel.OWN
 FIRST = True
@@ -63,12 +64,14 @@ def investigate(
 ) -> None:
     """Find out whether your own code leaks, how fast, and in which line."""
     from resleak.experiments import investigate as investigation
+    from resleak.harness.plan import CaptureOptions
 
+    options = CaptureOptions(
+        python=str(python) if python else None, steps=steps, runs=runs, seed=seed,
+        deadline_s=deadline, out=out,
+    )  # fmt: skip
     with console.progress() as progress:
-        found = investigation.investigate(
-            workload, python=str(python) if python else None, steps=steps, runs=runs, seed=seed,
-            deadline_s=deadline, out=out, progress=progress,
-        )  # fmt: skip
+        found = investigation.investigate(workload, options, progress=progress)
     console.out_json(found.to_dict()) if as_json else show_investigation(found)
     if report is not None:
         console.say(f"written: {shown(_report(found, workload, report, out))}")
@@ -94,7 +97,7 @@ def compare_environments(
     pythons: list[str],
     requirements: list[str],
     as_json: bool,
-    options: dict[str, Any],
+    options: CaptureOptions,
 ) -> None:
     """Measure a workload before and after, and say whether the leak is new, gone or in both."""
     from resleak.experiments import compare_environments as versions
@@ -104,7 +107,7 @@ def compare_environments(
     with console.working("making the environments"):
         both = versions.interpreters(pythons, requirements)
     with console.progress() as progress:
-        compared = versions.compare_environments(what[0], both, progress=progress, **options)
+        compared = versions.compare_environments(what[0], both, options, progress=progress)
     if as_json:
         console.out_json(compared.to_dict())
         return

@@ -121,7 +121,9 @@ def compare(
 ) -> None:
     """Compare two variants, the same one before and after a change, or two environments."""
     if python or packages:
-        options = {"steps": steps, "runs": runs, "seed": seed, "out": out}
+        from resleak.harness.plan import CaptureOptions
+
+        options = CaptureOptions(steps=steps, runs=runs, seed=seed, out=out)
         compare_environments(what, python or [], packages or [], as_json, options)
         return
     margins = _numbers(key_values(margin))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,6 +21,7 @@ from resleak.ui.cli.watch import BudgetFile, Every, For, Name, StopOn, follow
 if TYPE_CHECKING:
     from resleak.harness.http_load import UrlLoad
     from resleak.harness.sampler import Observer
+    from resleak.harness.spawn import Guarded
 
 PANEL = Panel.OWN
 app = typer.Typer()
@@ -39,7 +39,7 @@ class _Course:
     observer: Observer
     warmup_s: float | None
     settle_s: float
-    load: subprocess.Popen[bytes] | None
+    load: Guarded | None
     settles: float = field(default=float("inf"))
 
     def over(self) -> bool:
@@ -156,9 +156,7 @@ def _url_load(url: str | None) -> UrlLoad | None:
     return UrlLoad(url)
 
 
-def _start_load(
-    stack: ExitStack, load: list[str], process: subprocess.Popen[bytes]
-) -> subprocess.Popen[bytes]:
+def _start_load(stack: ExitStack, load: list[str], process: Guarded) -> Guarded:
     """Start the load once the command listens, or soon after if it never does."""
     from resleak.harness import command as commands
     from resleak.harness import process_gauges

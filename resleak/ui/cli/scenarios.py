@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +23,9 @@ from resleak.ui.cli._common import (
     seconds,
     shown,
 )
+
+if TYPE_CHECKING:
+    from resleak.harness.plan import CaptureOptions
 
 PANEL = Panel.SCENARIOS
 app = typer.Typer()
@@ -70,43 +73,29 @@ def capture(
     ] = None,
 ) -> None:
     """Run a scenario's variants in fresh processes and store what they leave behind."""
+    from resleak.harness.plan import CaptureOptions
+
+    options = CaptureOptions(
+        variants=variant, runs=runs, steps=steps, seed=seed, profile=profile,
+        params=key_values(settings), python=str(python) if python else None, out=out,
+    )  # fmt: skip
     if until_sure:
         if runs or steps:
             raise ScenarioError("--until-sure chooses runs and steps itself: leave them out")
-        options = {"variants": variant, "seed": seed, "params": key_values(settings)}
-        _until_sure(scenario, out, budget or _BUDGET_S, python, options)
+        _until_sure(scenario, options, budget or _BUDGET_S)
         return
-    folders = run_capture(
-        scenario,
-        out,
-        variants=variant,
-        runs=runs,
-        steps=steps,
-        seed=seed,
-        profile=profile,
-        params=key_values(settings),
-        python=str(python) if python else None,
-    )
+    folders = run_capture(scenario, options)
     for folder in sorted({folder.parent for folder in folders}):
         console.out(shown(folder))
 
 
-def _until_sure(
-    scenario: str, out: Path, budget_s: float, python: Path | None, options: dict[str, Any]
-) -> None:
+def _until_sure(scenario: str, options: CaptureOptions, budget_s: float) -> None:
     from resleak.experiments import until_sure as sequential
 
     def on_look(steps: int, runs: int, names: list[str]) -> None:
         console.say(f"{runs} runs of {steps} steps: {', '.join(names)}")
 
-    found = sequential.capture_until_sure(
-        scenario,
-        budget_s=budget_s,
-        out=out,
-        on_look=on_look,
-        python=str(python) if python else None,
-        **options,
-    )
+    found = sequential.capture_until_sure(scenario, options, budget_s=budget_s, on_look=on_look)
     for name, steps in found.steps.items():
         decided = f"{found.verdicts[name]}, decided in {steps} steps"
         told = found.undecided.get(name)

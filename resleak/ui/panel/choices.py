@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
 from resleak.errors import ScenarioError
 from resleak.formatting import command
-from resleak.harness.plan import PROFILES
+from resleak.harness.plan import CaptureOptions, parameter
 from resleak.harness.spawn import describe
 from resleak.workload import catalog, resolve
 from resleak.workload.scenario import BROKEN, HANGS, SCALES
@@ -95,25 +94,8 @@ class Field:
     high: float = 0.0
 
     def read(self, value: Any) -> Any:
-        """Return the value as a run takes it.
-
-        Raises
-        ------
-        ScenarioError
-            If it is no value of this kind.
-        """
-        if self.kind != "value":
-            return value
-        try:
-            found = ast.literal_eval(str(value))
-        except (ValueError, SyntaxError):
-            raise ScenarioError(f"{self.name} takes {self._takes()}, not {value!r}") from None
-        if isinstance(self.default, (list, tuple)) and not isinstance(found, (list, tuple)):
-            raise ScenarioError(f"{self.name} takes {self._takes()}, not {value!r}")
-        return type(self.default)(found) if isinstance(self.default, (list, tuple)) else found
-
-    def _takes(self) -> str:
-        return "a list such as [1, 2]" if self.default is not None else "a number, or None"
+        """Return the value as a run takes it; raise ScenarioError if it is of another kind."""
+        return parameter(self.name, self.default, value)
 
 
 def fields(of: Declared) -> list[Field]:
@@ -134,79 +116,35 @@ def _field(name: str, default: Any, soak: Any) -> Field:
 
 @dataclass
 class Choice:
-    """What to run: a scenario, its variants, how much of it, with which parameters.
-
-    Parameters
-    ----------
-    declared : dict
-        What the scenario's file declares.
-    source : str
-        Its name, or the path of its file.
-    variants : list of str
-        Which of them; at least one.
-    profile : str
-        One of `resleak.harness.plan.PROFILES`.
-    runs, steps : int, optional
-        Instead of the profile's.
-    stacks : bool
-        Whether to run once more under the memory profiler.
-    params : dict
-        Parameters that differ from what is declared.
-    """
+    """A scenario to run: what its file declares, its name or path, and how it is measured."""
 
     declared: Declared
     source: str
-    variants: list[str]
-    profile: str = "quick"
-    runs: int | None = None
-    steps: int | None = None
-    stacks: bool = True
-    params: dict[str, Any] = field(default_factory=dict)
+    options: CaptureOptions
 
     @classmethod
     def of(cls, name: str) -> Choice:
-        """Return what is run if nothing else is chosen.
-
-        Raises
-        ------
-        ScenarioError
-            If there is no such scenario.
-        """
+        """Return what is run if nothing else is chosen."""
         found = declared(name)
         source = name if name.endswith(".py") else found["name"]
-        return cls(found, source, list(found["variants"]))
+        return cls(found, source, CaptureOptions(variants=list(found["variants"])))
 
     @property
-    def warmup(self) -> int:
-        """Steps of each run before the measured ones."""
-        return int(min(self.declared["warmup"], self.measured))
-
-    @property
-    def measured(self) -> int:
-        """Measured steps of each run."""
-        return int(self.steps or self.declared["steps"] * PROFILES[self.profile].steps)
-
-    def options(self) -> dict[str, Any]:
-        """Return the arguments of `resleak.capture`, but for where and how to report.
-
-        Raises
-        ------
-        ScenarioError
-            If no variant is chosen.
-        """
-        if not self.variants:
+    def variants(self) -> list[str]:
+        """The chosen variants; raise ScenarioError if there is none."""
+        if not (variants := list(self.options.variants or ())):
             raise ScenarioError("no variant is chosen: choose at least one")
-        names = ("variants", "runs", "steps", "profile", "params", "stacks")
-        return {"scenario": self.source} | {name: getattr(self, name) for name in names}
+        return variants
 
     @property
     def command(self) -> str:
         """The same on the command line."""
-        words = ["resleak", "capture", self.source, "--profile", self.profile]
+        options = self.options
+        words = ["resleak", "capture", self.source, "--profile", options.profile]
         chosen = self.variants if set(self.variants) != set(self.declared["variants"]) else []
-        options = [("--variant", name) for name in chosen]
-        options += [
-            (f"--{name}", getattr(self, name)) for name in ("runs", "steps") if getattr(self, name)
-        ]
-        options += [("--set", f"{key}={value}") for key, value in self.params.items()]
-        return command(*words, *(word for option in options for word in option))
+        words += [word for name in chosen for word in ("--variant", name)]
+        for name in ("runs", "steps"):
+            words += [f"--{name}", str(amount)] if (amount := getattr(options, name)) else []
+        for key, value in (options.params or {}).items():
+            words += ["--set", f"{key}={value}"]
+        return command(*words)

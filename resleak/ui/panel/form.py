@@ -9,7 +9,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from resleak.figures.sentences import Prose
-from resleak.harness.plan import PROFILES
+from resleak.harness.plan import PROFILES, CaptureOptions
 from resleak.ui.panel import choices
 from resleak.ui.panel.choices import Choice, Declared, Field
 from resleak.ui.panel.results import output
@@ -81,16 +81,15 @@ class Form(widgets.VBox):  # type: ignore[misc]
         values = {field: field.read(widget.value) for field, widget in settings}
         profile = PROFILES[self.profile.value]
         usual = declared["steps"] * profile.steps
-        return Choice(
-            declared,
-            self._choice.source,
-            [box.description for box in self.variants.children if box.value],
-            self.profile.value,
-            None if self.runs.value == profile.runs else self.runs.value,
-            None if self.steps.value == usual else self.steps.value,
-            self.stacks.value and declared["stacks"],
-            {field.name: value for field, value in values.items() if value != field.default},
+        options = CaptureOptions(
+            variants=[box.description for box in self.variants.children if box.value],
+            profile=self.profile.value,
+            runs=None if self.runs.value == profile.runs else self.runs.value,
+            steps=None if self.steps.value == usual else self.steps.value,
+            stacks=self.stacks.value and declared["stacks"],
+            params={field.name: v for field, v in values.items() if v != field.default},
         )
+        return Choice(declared, self._choice.source, options)
 
     def lock(self, busy: bool) -> None:
         """Let nothing be changed while something runs."""

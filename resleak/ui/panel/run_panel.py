@@ -85,7 +85,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]
             return
         try:
             choice = self.form.chosen()
-            choice.options()
+            _ = choice.variants  # at least one
         except ResleakError as error:
             self._told.value = line(str(error), alert=True)
             return
@@ -137,8 +137,9 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         self._bar.max, self._bar.value = max(status.total, 1), status.done
         self._told.value = line(str(status))
         choice = session.choice
-        steps = choice.warmup + choice.measured
-        drawn = sketch(rows, session.live.shown, verdicts, steps=steps, warmup=choice.warmup)
+        warmup = choice.options.warmup_steps(choice.declared)
+        steps = warmup + choice.options.measured_steps(choice.declared)
+        drawn = sketch(rows, session.live.shown, verdicts, steps=steps, warmup=warmup)
         self._curves.value = drawn.html
 
     def _end(self, session: Session, verdicts: pd.DataFrame) -> None:
@@ -160,7 +161,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]
 
     def _in_words(self) -> str:
         choice = self.form.chosen()
-        return f"{choice.source}, {', '.join(choice.variants)}. {self.status}"
+        return f"{choice.source}, {', '.join(choice.options.variants or ())}. {self.status}"
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         """Return the widget and, for pages without a kernel, what it would have run."""

@@ -7,7 +7,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -131,8 +131,10 @@ class Session:
 
     def _run(self) -> None:
         try:
-            options = self.choice.options()
-            capture(**options, out=self.folder, progress=self._progress, stop=self._stop)
+            options = replace(
+                self.choice.options, out=self.folder, progress=self._progress, stop=self._stop
+            )
+            capture(self.choice.source, options)
         except KeyboardInterrupt:  # what a capture that was stopped ends with
             self._ended("stopped")
         except ResleakError as error:
