@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
-from resleak.captures import storage
+from resleak.captures import tables
 from resleak.captures.frames import Captures, gauges_of, traces
 from resleak.captures.names import safe_name
 from resleak.errors import ShareError
@@ -27,7 +27,7 @@ def parquet(captures: Captures, target: Path) -> None:
     """Write all readings as one table, with the unit of each column in its field's metadata."""
     frame = traces(captures)
     columns = {str(name): frame[name].to_numpy() for name in frame.columns}
-    storage.write_table(target, columns, frame.attrs["units"])
+    tables.write_table(target, columns, frame.attrs["units"])
 
 
 def csv(captures: Captures, target: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from resleak.captures import storage
+from resleak.captures import tables
 from resleak.captures.decode.process import Process, gathered, levels, summed
 from resleak.captures.decode.snapshots import MARKS, Begun, Known, begun
 from resleak.errors import StoreError
@@ -46,7 +46,7 @@ class Tables:
     def write(self, folder: Path) -> None:
         """Write each table to a file."""
         for name, columns in self.columns.items():
-            storage.write_table(folder / f"{name}.parquet", columns, _UNITS)
+            tables.write_table(folder / f"{name}.parquet", columns, _UNITS)
 
 
 def extract(

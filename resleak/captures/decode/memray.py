@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from resleak.captures import storage
+from resleak.captures import tables
 from resleak.captures.decode import memray_file
 from resleak.captures.decode.replay import ALLOCATORS, Changes, Replay
 from resleak.captures.decode.trie import Trie, names
@@ -207,7 +207,7 @@ def _write(
         "temporary": {"node": of_temporary, **_amounts(read.temporary)},
     }
     for name, columns in written.items():
-        storage.write_table(folder / f"{name}.parquet", columns, _UNITS)
+        tables.write_table(folder / f"{name}.parquet", columns, _UNITS)
 
 
 def _amounts(rows: np.ndarray) -> dict[str, np.ndarray]:
