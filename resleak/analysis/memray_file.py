@@ -66,7 +66,7 @@ class Recording:
 
     @property
     def integrity(self) -> list[dict[str, Any]]:
-        """What is known of each process's capture: `resleak.captures.decode.process.Facts`."""
+        """What is known of each process's capture: `resleak.captures.decode.any_program.Facts`."""
         return [dict(facts) for facts in self._told["processes"]]
 
     @property

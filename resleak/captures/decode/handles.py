@@ -109,7 +109,7 @@ def extract(
     node_of = _entered(trie, named, read.nodes)
     read.opened = [row for row in read.opened if row[3] not in node_of or node_of[row[3]] >= 0]
     nodes = [node_of.get(row[3], trie.no_stack) for row in read.opened]
-    stacks, numbers = trie.columns(np.array(nodes, dtype=np.int64))
+    stacks, numbers = trie.used(np.array(nodes, dtype=np.int64))
     columns_of = {
         "stacks": stacks,
         "handles": _handles(read, numbers, _Targets(root, work)),
