@@ -21,8 +21,8 @@ _MIB = 1024.0**2
 _PSRECORD = ("# Elapsed time", "elapsed_time,cpu,mem_real")
 _MPROF = ("CMDLINE", "MEM ", "FUNC ", "CHLD ")
 _SEPARATORS = str.maketrans(",", " ")
-#: Largest log, bytes: ten readings per second for a day; and most children in one.
-_BYTES, _CHILDREN = 32 << 20, 100
+#: Largest log, bytes and lines: ten readings per second for a day; and most children in one.
+_BYTES, _LINES, _CHILDREN = 64 << 20, 1 << 20, 100
 #: Seconds and bytes in turn, by process.
 Readings = dict[str, "array[float]"]
 
@@ -45,7 +45,10 @@ def read(path: Path) -> Captures:
     StoreError
         If it is neither, or a line of it is damaged.
     """
-    lines = io.TextIOWrapper(io.BytesIO(untrusted.content(path, _BYTES)), errors="replace")
+    content = untrusted.content(path, _BYTES)
+    if content.count(b"\n") + content.count(b"\r") > _LINES:
+        raise StoreError(f"{path.name} has more than {_LINES:,} lines; read a part of it")
+    lines = io.TextIOWrapper(io.BytesIO(content), errors="replace")
     numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
     number, first = next(numbered, (1, ""))
     if first.startswith(_PSRECORD):

@@ -327,7 +327,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "sparse.html": sparse_tar,
     "wide.html": lambda: "\U0001f600".encode() * (15 << 20),
     "children.dat": lambda: b"MEM 1 1\n" + b"".join(b"CHLD %d 1 1\n" % n for n in range(300_000)),
-    "lines.dat": lambda: b"MEM 1 1\n" * (4 << 20),
+    "lines.dat": lambda: b"MEM 1 1\n" * (1 << 20),
     "long.dat": lambda: b"CMDLINE " + b"x" * (30 << 20),
     "list/manifest.json": lambda: b"[" + b"[]," * (1_300_000) + b"[]]",
     "zeros/manifest.json": lambda: b"0" * (4 << 20),
