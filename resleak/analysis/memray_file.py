@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import secrets
 import tempfile
@@ -17,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from resleak import formatting
 from resleak.analysis.memray_warnings import cautions
 from resleak.analysis.stacks import words
-from resleak.captures import storage
+from resleak.captures import storage, tables, untrusted
 from resleak.captures.decode import launch
+from resleak.captures.files import write_json
 from resleak.errors import CaptureError, StoreError
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Version of the kept tables; those of any other are made anew.
 SCHEMA = 2
+#: Largest file beside the tables, bytes.
+_SIDE_BYTES = 16 << 20
 _FACTS, _SUFFIX = "recording.json", ".resleak"
 #: Read from the file when they are first asked for.
 _LATER = {"peak", "temporary"}
@@ -64,7 +66,7 @@ class Recording:
 
     @property
     def integrity(self) -> list[dict[str, Any]]:
-        """What is known of each process's capture: `resleak.captures.decode.process.Facts`."""
+        """What is known of each process's capture: `resleak.captures.decode.any_program.Facts`."""
         return [dict(facts) for facts in self._told["processes"]]
 
     @property
@@ -98,7 +100,7 @@ class Recording:
             self._read_everything()
         if name == "temporary" and self.integrity[0]["aggregated"]:
             raise StoreError(f"{self.path.name} has sums only: nothing is known of what was freed")
-        return storage.read_frame(self._folder / f"{name}.parquet")
+        return tables.read_frame(self._folder / f"{name}.parquet")
 
     @cached_property
     def snapshots(self) -> pd.DataFrame:
@@ -317,7 +319,7 @@ def _keep(
                 told = launch.any_program(files, partial, everything=everything, answers=computed)
                 told |= {"schema": SCHEMA, "files": stamps, "everything": everything}
                 told |= {"elsewhere": folder.parent != files[0].parent}
-                storage.write_json(partial / _FACTS, told)
+                write_json(partial / _FACTS, told)
         except CaptureError as error:
             failed = error
             continue
@@ -349,8 +351,8 @@ def _read_facts(folder: Path) -> dict[str, Any]:
 
 def _read(folder: Path, name: str) -> dict[str, Any]:
     try:
-        told = json.loads((folder / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        told = untrusted.parsed(untrusted.content(folder / name, _SIDE_BYTES))
+    except (StoreError, ValueError) as error:
         raise StoreError(f"{folder.name} has no tables that can be read") from error
     if not isinstance(told, dict):
         raise StoreError(f"{folder.name} has no tables that can be read")

@@ -23,7 +23,7 @@ def cautions(facts: Mapping[str, Any]) -> list[str]:
     Parameters
     ----------
     facts : mapping
-        The fields of `resleak.captures.decode.process.Facts`.
+        The fields of `resleak.captures.decode.any_program.Facts`.
 
     Returns
     -------

@@ -1,15 +1,15 @@
-"""A run's gauges in the formats of other tools: Parquet, CSV, and what Prometheus takes in."""
+"""Write captures in the formats of other tools: gauges here, call stacks by their own writers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
-from resleak.captures import storage
+from resleak.captures import tables
 from resleak.captures.frames import Captures, gauges_of, traces
 from resleak.captures.names import safe_name
 from resleak.errors import ShareError
@@ -27,7 +27,7 @@ def parquet(captures: Captures, target: Path) -> None:
     """Write all readings as one table, with the unit of each column in its field's metadata."""
     frame = traces(captures)
     columns = {str(name): frame[name].to_numpy() for name in frame.columns}
-    storage.write_table(target, columns, frame.attrs["units"])
+    tables.write_table(target, columns, frame.attrs["units"])
 
 
 def csv(captures: Captures, target: Path) -> None:
@@ -43,7 +43,7 @@ def csv(captures: Captures, target: Path) -> None:
 def prometheus(captures: Captures, target: Path) -> None:
     """Write all readings in the OpenMetrics text format, with their times.
 
-    ``promtool tsdb create-blocks-from openmetrics FILE`` takes it in.
+    ``promtool tsdb create-blocks-from openmetrics FILE`` imports it.
 
     References
     ----------
@@ -52,15 +52,16 @@ def prometheus(captures: Captures, target: Path) -> None:
     from prometheus_client import CollectorRegistry
     from prometheus_client.openmetrics import exposition
 
-    registry, written = CollectorRegistry(), cast(Any, exposition)
+    registry, untyped = CollectorRegistry(), cast(Any, exposition)
     registry.register(_Readings(captures))
-    target.write_bytes(written.generate_latest(registry))
+    target.write_bytes(untyped.generate_latest(registry))
 
 
-FORMATS: dict[str, tuple[Callable[[Captures, Path], None], str]] = {
-    "parquet": (parquet, ".parquet"),
-    "csv": (csv, ".csv"),
-    "prometheus": (prometheus, ".prom"),
+#: Formats of gauges by name: the suffix of their files, and what writes one.
+FORMATS: dict[str, tuple[str, Callable[[Captures, Path], None]]] = {
+    "parquet": (".parquet", parquet),
+    "csv": (".csv", csv),
+    "prometheus": (".prom", prometheus),
 }
 
 
@@ -70,13 +71,13 @@ def write(captures: Captures, kind: str, file: Path | None = None, name: str = "
     Parameters
     ----------
     captures : Captures
-        Runs with gauges; the others are passed over.
+        Runs with gauges; others are skipped.
     kind : {"parquet", "csv", "prometheus"}
         The format.
     file : Path, optional
-        Where to; by default a file in this folder that ends as its format's files do.
+        Target; by default a file in the working folder with the format's suffix.
     name : str
-        What the file is called by default.
+        Name of the file by default.
 
     Returns
     -------
@@ -85,22 +86,35 @@ def write(captures: Captures, kind: str, file: Path | None = None, name: str = "
     Raises
     ------
     ShareError
-        If it cannot be written.
+        If there is no such format, or the file cannot be written.
     StoreError
         If none of the captures has gauges.
     """
-    export, ending = FORMATS[kind]
-    target = file or Path(safe_name(name + ending))
+    return write_as(FORMATS, kind, captures, file, name)
+
+
+def write_as(
+    formats: Mapping[str, tuple[str, Callable[[Any, Path], object]]],
+    kind: str,
+    value: Any,
+    file: Path | None,
+    name: str,
+) -> Path:
+    """Write a value in one of several formats, and return the file."""
+    if kind not in formats:
+        raise ShareError(f"there is no format {kind!r}; choose {', '.join(formats)}")
+    suffix, writer = formats[kind]
+    target = file or Path(safe_name(name + suffix))
     try:
-        export(captures, target)
+        writer(value, target)
     except OSError as error:
-        told = error.strerror or error  # pandas says it in words of its own
-        raise ShareError(f"cannot write {target}: {told}; choose another file") from None
+        reason = error.strerror or error  # pandas has words of its own
+        raise ShareError(f"cannot write {target}: {reason}; choose another file") from None
     return target
 
 
 class _Readings:
-    """What prometheus-client asks for metrics: one for each gauge, with a sample a reading."""
+    """What prometheus-client asks for metrics: one for each gauge, with a sample per reading."""
 
     def __init__(self, captures: Captures) -> None:
         self._captures = captures.select(instrument="gauges")
@@ -109,12 +123,12 @@ class _Readings:
         from prometheus_client.core import GaugeMetricFamily
 
         frame = traces(self._captures)
-        known, units = gauges_of(self._captures), frame.attrs["units"]
+        gauges, units = gauges_of(self._captures), frame.attrs["units"]
         frame["at"] = frame["t_s"] + self._started(frame)
-        for gauge in [name for name in frame.columns if name in known]:
+        for gauge in [name for name in frame.columns if name in gauges]:
             unit = _UNITS.get(units.get(gauge, ""), "")
             family = GaugeMetricFamily(
-                f"resleak_{gauge}", known[gauge].what or gauge, labels=_LABELS, unit=unit
+                f"resleak_{gauge}", gauges[gauge].what or gauge, labels=_LABELS, unit=unit
             )
             read = frame[frame[gauge].notna()].drop_duplicates([*_LABELS, "at"], keep="last")
             for *labels, at, value in read[[*_LABELS, "at", gauge]].itertuples(index=False):
@@ -122,7 +136,7 @@ class _Readings:
             yield family
 
     def _started(self, frame: pd.DataFrame) -> pd.Series:
-        """Return when the run of each row began, in seconds of the epoch; 0 where nobody knows."""
+        """Return when the run of each row began, in seconds of the epoch; 0 if unknown."""
         began = {
             (c.variant, c.run): datetime.fromisoformat(c.manifest.started).timestamp()
             for c in self._captures

@@ -10,7 +10,7 @@ from typing import overload
 import pandas as pd
 
 from resleak import formatting
-from resleak.captures import storage
+from resleak.captures import storage, tables
 from resleak.captures.manifest import Exit, Manifest
 from resleak.captures.raw import INSTRUMENTS
 from resleak.errors import StoreError
@@ -134,15 +134,11 @@ class Capture:
         StoreError
             If the table is missing, damaged, or lacks columns that this version reads.
         """
-        table = storage.read_frame(self.path / f"{name}.parquet")
-        lacking = [
-            column
-            for column in INSTRUMENTS[self.instrument].tables.get(name, ())
-            if column not in table.columns
-        ]
-        if lacking:
+        table = tables.read_frame(self.path / f"{name}.parquet")
+        expected = INSTRUMENTS[self.instrument].tables.get(name, ())
+        if wrong := tables.check_columns(table, name, expected):
             where = f"{self.path.name}/{name}.parquet of {self.scenario} {self.variant}"
-            raise StoreError(f"{where} has no {', '.join(lacking)}; capture the variant again")
+            raise StoreError(f"{where} {wrong}; capture the variant again")
         return table
 
     @cached_property

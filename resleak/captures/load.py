@@ -30,25 +30,33 @@ def load(path: Path | str) -> Captures:
     StoreError
         If there is no complete capture.
     """
-    found, problems = [], []
+    captures, problems = [], []
     path = Path(path)
-    if path.is_file() and path.suffix != ".html":
-        return profiler_logs.read(path)
-    for folder in storage.folders(report_archive.unpack(path) if path.is_file() else path):
+    try:
+        if path.is_file() and path.suffix != ".html":
+            return profiler_logs.read(path)
+        folders = storage.folders(report_archive.unpack(path) if path.is_file() else path)
+    except (OSError, ValueError) as error:  # a name too long, a folder that cannot be read
+        reason = getattr(error, "strerror", None) or error
+        raise StoreError(f"{str(path)[:100]!r} cannot be read: {reason}") from None
+    for folder in folders:
         try:
             capture = Capture(folder)
         except StoreError as error:
             problems.append(str(error))
             continue
-        found.append(capture) if capture.complete else problems.append(f"{folder} is incomplete")
-    if not found:
+        if capture.complete:
+            captures.append(capture)
+        else:
+            problems.append(f"{folder} is incomplete")
+    if not captures:
         reason = problems[0] if problems else "`resleak capture NAME --out DIR` makes some"
         raise StoreError(f"there is no complete capture in {path}: {reason}")
     for problem in problems:
         warnings.warn(f"left out: {problem}", stacklevel=2)
     order = list(INSTRUMENTS)
-    found.sort(key=lambda c: (c.scenario, _place(c), order.index(c.instrument), c.run))
-    return Captures(found)
+    captures.sort(key=lambda c: (c.scenario, _place(c), order.index(c.instrument), c.run))
+    return Captures(captures)
 
 
 def _place(capture: Capture) -> int:

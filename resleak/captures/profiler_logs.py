@@ -1,14 +1,17 @@
-"""Logs of other recorders, read as captures: those of mprof and of psrecord."""
+"""Logs of mprof and psrecord, read as captures."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
+import io
+import math
+from array import array
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from resleak.captures import untrusted
 from resleak.captures.frames import Capture, Captures
 from resleak.captures.manifest import Declared, Manifest, described
 from resleak.errors import StoreError
@@ -18,7 +21,10 @@ _MIB = 1024.0**2
 _PSRECORD = ("# Elapsed time", "elapsed_time,cpu,mem_real")
 _MPROF = ("CMDLINE", "MEM ", "FUNC ", "CHLD ")
 _SEPARATORS = str.maketrans(",", " ")
-Rows = dict[str, list[tuple[float, float]]]
+#: Largest log, bytes and lines: ten readings per second for a day; and most children in one.
+_BYTES, _LINES, _CHILDREN = 64 << 20, 1 << 20, 100
+#: Seconds and bytes in turn, by process.
+Readings = dict[str, "array[float]"]
 
 
 def read(path: Path) -> Captures:
@@ -39,74 +45,90 @@ def read(path: Path) -> Captures:
     StoreError
         If it is neither, or a line of it is damaged.
     """
-    lines = _lines(path)
-    first = next((line for line in lines if line.strip()), "")
+    content = untrusted.content(path, _BYTES)
+    if content.count(b"\n") + content.count(b"\r") > _LINES:
+        raise StoreError(f"{path.name} has more than {_LINES:,} lines; read a part of it")
+    lines = io.TextIOWrapper(io.BytesIO(content), errors="replace")
+    numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
+    number, first = next(numbered, (1, ""))
     if first.startswith(_PSRECORD):
-        rows, recorder = _psrecord(path, lines), "psrecord"
+        readings, recorder = _psrecord(path, numbered), "psrecord"
     elif first.startswith(_MPROF):
-        rows, recorder = _mprof(path, lines), "mprof"
+        readings, recorder = _mprof(path, number, first, numbered), "mprof"
     else:
         raise StoreError(
             f"{path.name} is no log of mprof or psrecord, and no folder of captures; a file that "
             "memray wrote opens with `resleak open`"
         )
-    if not any(rows.values()):
+    if not readings["process"]:
         raise StoreError(f"{path.name} has no readings: {recorder} ended before the first one")
-    told = described(path.stem, f"{path.name}, recorded by {recorder}", dict.fromkeys(rows, ""))
-    return Captures(_capture(told, name, found) for name, found in rows.items())
+    title = f"{path.name}, recorded by {recorder}"
+    declared = described(path.stem, title, dict.fromkeys(readings, ""))
+    return Captures(_capture(declared, name, values) for name, values in readings.items())
 
 
-def _lines(path: Path) -> list[str]:
+def _mprof(path: Path, number: int, line: str, rest: Iterator[tuple[int, str]]) -> Readings:
+    """Return the readings of mprof, whose first line is followed by the rest of the command."""
+    readings: Readings = {"process": array("d")}
+    if line.startswith("CMDLINE"):  # a command may have several lines, also such as "MEM"
+        for number, line in rest:  # noqa: B007 - the loop below goes on from here
+            kind, *words = line.split()
+            if kind == "FUNC" or (kind == "MEM" and len(words) == 2 and _reading(words)):
+                break
+        else:
+            return readings
+    while line:
+        kind, *words = line.split()
+        if kind in ("MEM", "CHLD"):
+            name = "process" if kind == "MEM" else f"child-{_number(words[:1]) + 1}"
+            reading = _reading(words[:2] if kind == "MEM" else words[1:3])
+            if reading is None or len(readings) > _CHILDREN:
+                raise _damaged(path, number)
+            readings.setdefault(name, array("d")).extend(reading)
+        number, line = next(rest, (0, ""))
+    return readings
+
+
+def _psrecord(path: Path, rest: Iterator[tuple[int, str]]) -> Readings:
+    readings: Readings = {"process": array("d")}
+    for number, line in rest:
+        words = line.translate(_SEPARATORS).split()
+        reading = _reading([*words[2:3], *words[:1]])
+        if reading is None:
+            raise _damaged(path, number)
+        readings["process"].extend(reading)
+    return readings
+
+
+def _reading(words: list[str]) -> tuple[float, float] | None:
+    """Return seconds and bytes of two words, mebibytes first; None if they are none."""
     try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError:
-        return []
-    except OSError as error:
-        raise StoreError(f"cannot read {path.name}: {error.strerror}") from None
+        mebibytes, seconds = (float(word) for word in words)
+    except ValueError:
+        return None
+    is_possible = math.isfinite(seconds) and 0 <= mebibytes < 2**40
+    return (seconds, mebibytes * _MIB) if is_possible else None
 
 
-def _mprof(path: Path, lines: Iterable[str]) -> Rows:
-    rows: Rows = defaultdict(list)
-    rows["process"] = []
-    for number, line in enumerate(lines, start=1):
-        kind, *words = line.split()[:1] + line.split()[1:]
-        if kind == "MEM":
-            rows["process"].append(_reading(path, number, words[1:2], words[:1]))
-        elif kind == "CHLD":
-            name = f"child-{int(words[0]) + 1}" if words and words[0].isdecimal() else "child"
-            rows[name].append(_reading(path, number, words[2:3], words[1:2]))
-    return dict(rows)
+def _number(words: list[str]) -> int:
+    return int(words[0]) if words and words[0].isdecimal() and len(words[0]) < 10 else 0
 
 
-def _psrecord(path: Path, lines: Iterable[str]) -> Rows:
-    found = [
-        _reading(path, number, words[:1], words[2:3])
-        for number, line in enumerate(lines, start=1)
-        if not line.startswith(_PSRECORD) and (words := line.translate(_SEPARATORS).split())
-    ]
-    return {"process": found}
+def _damaged(path: Path, number: int) -> StoreError:
+    return StoreError(f"line {number} of {path.name} is damaged: it has no reading")
 
 
-def _reading(
-    path: Path, number: int, second: list[str], mebibytes: list[str]
-) -> tuple[float, float]:
-    try:
-        return float(second[0]), float(mebibytes[0]) * _MIB
-    except (ValueError, IndexError):
-        raise StoreError(f"line {number} of {path.name} is damaged: it has no reading") from None
-
-
-def _capture(declared: Declared, name: str, rows: list[tuple[float, float]]) -> Capture:
-    t_s, rss = np.array(rows).T
+def _capture(declared: Declared, name: str, values: array[float]) -> Capture:
+    t_s, rss = np.array(values).reshape(-1, 2).T
     trace = pd.DataFrame(
         {
             "t_s": t_s - t_s[0],
             "step": t_s - t_s[0],
-            "block": np.arange(len(rows)),
+            "block": np.arange(len(t_s)),
             "phase": "steady",
             "moment": "reading",
             "rss": rss,
         }
     )
     trace.attrs["units"] = {"t_s": "s", "step": "s", "rss": "B"}
-    return Capture.live(Manifest(scenario=declared, variant=name, per="s", steps=len(rows)), trace)
+    return Capture.live(Manifest(scenario=declared, variant=name, per="s", steps=len(t_s)), trace)

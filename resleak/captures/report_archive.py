@@ -16,17 +16,19 @@ from html import escape
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from resleak.captures import storage
+from resleak.captures import storage, tables, untrusted
 from resleak.captures.raw import INSTRUMENTS
 from resleak.errors import StoreError
 
 TYPE = "application/x-xz"
-_BLOCK = re.compile(rf'<script type="{re.escape(TYPE)}">([A-Za-z0-9+/=]*)</script>')
+_BLOCK = re.compile(rf'<script type="{re.escape(TYPE)}">([A-Za-z0-9+/=]*)</script>'.encode())
 #: Characters of base64 in a report: what a case file needs, and still under a megabyte in all.
 MOST_TEXT = 230_000
-#: Of a report that somebody sent: bytes of the file and of what comes out of it, files, values.
-_MOST_FILE, _MOST_BYTES, _MOST_FILES, _MOST_VALUES = 64 << 20, 512 << 20, 5_000, 100_000_000
-_MEMORY = 128 << 20
+#: Of a report that somebody sent: bytes of the file, of the archive in it, and of what comes out
+#: of that; its streams, files and values.
+_MOST_FILE, _MOST_PACKED, _MOST_BYTES = 64 << 20, 4 << 20, 64 << 20
+_MOST_STREAMS, _MOST_FILES, _MOST_VALUES = 256, 5_000, 16_000_000
+_MEMORY = 64 << 20
 #: What we write; a dictionary could make a table of gigabytes of a few bytes.
 _ENCODINGS = {"PLAIN", "RLE"}
 _NAME = re.compile(r"(?:[\w][\w.+-]*/){2,8}(?:manifest\.json|[a-z_]+\.parquet)", re.ASCII)
@@ -83,20 +85,14 @@ def unpack(report: Path) -> Path:
     StoreError
         If it is no report, has no captures, or they are damaged or too large.
     """
-    try:
-        if report.stat().st_size > _MOST_FILE:
-            raise StoreError(f"{report} is larger than any report ({_MOST_FILE >> 20} MiB)")
-        text = report.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise StoreError(f"{report} cannot be read: {error.strerror or error}") from None
-    found = _BLOCK.findall(text)
+    found = _BLOCK.findall(untrusted.content(report, _MOST_FILE))
     if len(found) != 1:
         raise StoreError(f"{report} is no report with captures in it: `resleak share` writes one")
     return Path(_taken_out(found[0], report.name).name)
 
 
 @cache
-def _taken_out(text: str, name: str) -> tempfile.TemporaryDirectory[str]:
+def _taken_out(text: bytes, name: str) -> tempfile.TemporaryDirectory[str]:
     place = tempfile.TemporaryDirectory(prefix="resleak-report-", ignore_cleanup_errors=True)
     try:
         for path, content in _members(_expanded(base64.b64decode(text, validate=True))):
@@ -113,7 +109,11 @@ def _taken_out(text: str, name: str) -> tempfile.TemporaryDirectory[str]:
 def _expanded(packed: bytes) -> bytes:
     """Return what several xz streams hold, one after the other; never more than is allowed."""
     made, left = bytearray(), packed
-    while left:
+    if len(packed) > _MOST_PACKED:
+        raise ValueError(f"more than {_MOST_PACKED >> 20} MiB")
+    for _ in range(_MOST_STREAMS):
+        if not left:
+            return bytes(made)
         one = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MEMORY)
         made += one.decompress(left, max_length=_MOST_BYTES - len(made) + 1)
         if len(made) > _MOST_BYTES:
@@ -121,26 +121,25 @@ def _expanded(packed: bytes) -> bytes:
         if not one.eof:
             raise ValueError("cut off")
         left = one.unused_data
-    return bytes(made)
+    raise ValueError(f"more than {_MOST_STREAMS} parts")
 
 
 def _members(archive: bytes) -> Iterator[tuple[PurePosixPath, bytes]]:
     with tarfile.open(fileobj=io.BytesIO(archive), mode="r:", ignore_zeros=True) as tar:
+        size = values = 0
         for number, member in enumerate(tar):
-            file = tar.extractfile(member) if member.isreg() else None
-            if file is None or number >= _MOST_FILES or not _NAME.fullmatch(member.name):
+            size += member.size  # that of a sparse file may be anything
+            is_ours = member.isreg() and not member.issparse() and _NAME.fullmatch(member.name)
+            file = tar.extractfile(member) if is_ours and number < _MOST_FILES else None
+            if file is None or size > _MOST_BYTES:
                 raise ValueError(f"{member.name[:60]!r} has no place in a capture")
             content = file.read()
             if member.name.endswith(".parquet"):
-                _check_table(content)
+                more, encodings = tables.outline(content)
+                values += more
+                if values > _MOST_VALUES or not encodings <= _ENCODINGS:
+                    raise ValueError("a table in it is not as we write them")
             yield PurePosixPath(member.name), content
-
-
-def _check_table(content: bytes) -> None:
-    """Refuse a table that would become larger than its bytes."""
-    rows, columns, encodings = storage.outline(content)
-    if rows * columns > _MOST_VALUES or not encodings <= _ENCODINGS:
-        raise ValueError("a table in it is not as we write them")
 
 
 def _grouped(folders: Iterable[Path]) -> list[list[Path]]:
@@ -185,7 +184,7 @@ def _files(folder: Path, clean: Callable[[str], str]) -> Iterator[tuple[str, byt
     text = json.dumps(_cleaned(replace(manifest, env={}).to_json(), clean), ensure_ascii=False)
     yield f"{inside}/{storage.MANIFEST}", text.encode()
     for path in sorted(folder.glob("*.parquet")):
-        yield f"{inside}/{path.name}", storage.uncompressed(path, clean)
+        yield f"{inside}/{path.name}", tables.uncompressed(path, clean)
 
 
 def _cleaned(value: Any, clean: Callable[[str], str]) -> Any:

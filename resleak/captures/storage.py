@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import errno
-import json
-import math
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from resleak.captures import untrusted
+from resleak.captures.files import write_json
 from resleak.captures.locks import locked
 from resleak.captures.manifest import Manifest
 from resleak.errors import CaptureError, StoreError
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-    import pyarrow as pa
 
 MANIFEST = "manifest.json"
 _INCOMPLETE, _REPLACED = ".incomplete", ".replaced"
@@ -111,151 +104,6 @@ def refuse_foreign(folder: Path, is_ours: Callable[[Path, Path], bool] = is_capt
     if folder.is_symlink() or not folder.is_dir() or not (empty or is_ours(folder, folder)):
         message = f"{folder} is not an earlier capture of the same variant, so it is left alone"
         raise CaptureError(f"{message}; choose another --out or --name")
-
-
-@contextmanager
-def atomic(path: Path) -> Iterator[Path]:
-    """Yield a new name beside a file, and let it take the file's place when the block ends well."""
-    temporary = path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}.tmp")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON so that a reader sees the whole of it or the file as it was before."""
-    text = json.dumps(to_json(value), indent=1, ensure_ascii=False) + "\n"
-    with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors="replace")
-
-
-def to_json(value: Any) -> Any:
-    """Return a value as JSON can hold it: numbers of numpy as Python's, NaN as None."""
-    if isinstance(value, Mapping):
-        return {str(key): to_json(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [to_json(item) for item in value]
-    if hasattr(value, "item"):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def write_table(
-    path: Path, columns: Mapping[str, np.ndarray | pa.Array], units: Mapping[str, str]
-) -> None:
-    """Write a Parquet file with the unit of each column in its field's metadata.
-
-    Parameters
-    ----------
-    path : Path
-        The file, written under another name first.
-    columns : mapping of str to array, shape (rows,)
-        The columns in order.
-    units : mapping of str to str
-        Unit by column; a column without one gets an empty unit.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    arrays = {name: pa.array(values) for name, values in columns.items()}
-    fields = [
-        pa.field(name, array.type, metadata={b"unit": units.get(name, "").encode()})
-        for name, array in arrays.items()
-    ]
-    table = pa.Table.from_arrays(list(arrays.values()), schema=pa.schema(fields))
-    with atomic(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
-
-
-def read_table(path: Path) -> pa.Table:
-    """Read a Parquet file of a capture.
-
-    Raises
-    ------
-    StoreError
-        If the file is missing or damaged.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return pq.read_table(path, memory_map=False)
-    except FileNotFoundError:
-        raise StoreError(f"{path} is missing; capture the variant again") from None
-    except (pa.ArrowException, OSError) as error:
-        raise StoreError(f"{path} is damaged ({error}); capture the variant again") from error
-
-
-def read_frame(path: Path) -> pd.DataFrame:
-    """Read a table as a dataframe, with the unit of each column in ``.attrs["units"]``.
-
-    Raises
-    ------
-    StoreError
-        As `read_table`.
-    """
-    table = read_table(path)
-    frame: pd.DataFrame = table.to_pandas()
-    frame.attrs["units"] = {
-        field.name: (field.metadata or {}).get(b"unit", b"").decode() for field in table.schema
-    }
-    return frame
-
-
-def uncompressed(path: Path, clean: Callable[[str], str]) -> bytes:
-    """Return a table as an uncompressed Parquet file, with every text in it passed through `clean`.
-
-    Raises
-    ------
-    StoreError
-        As `read_table`.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    table = read_table(path)
-    columns, fields = [], []
-    for field, column in zip(table.schema, table.columns, strict=True):
-        if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
-            column = _each(column, clean)
-        unit = (field.metadata or {}).get(b"unit", b"").decode()
-        columns.append(column)
-        fields.append(pa.field(clean(field.name), field.type, metadata={"unit": clean(unit)}))
-    table = pa.table(columns, schema=pa.schema(fields))  # no other metadata
-    buffer = pa.BufferOutputStream()
-    pq.write_table(table, buffer, compression="none", use_dictionary=False, write_statistics=False)
-    return bytes(buffer.getvalue())
-
-
-def _each(column: pa.ChunkedArray, change: Callable[[str], str]) -> pa.Array:
-    """Return a column of text with each different text changed once."""
-    import pyarrow as pa
-
-    coded = column.combine_chunks().dictionary_encode()
-    texts = [None if text is None else change(text) for text in coded.dictionary.to_pylist()]
-    known = pa.array(texts, type=coded.dictionary.type)
-    return pa.DictionaryArray.from_arrays(coded.indices, known).dictionary_decode()
-
-
-def outline(content: bytes) -> tuple[int, int, set[str]]:
-    """Return rows, columns and encodings of a Parquet file, without reading its values.
-
-    Raises
-    ------
-    ValueError
-        If it is none.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    told = pq.ParquetFile(pa.BufferReader(content)).metadata
-    chunks = [told.row_group(g).column(c) for g in range(told.num_row_groups)
-              for c in range(told.num_columns)]  # fmt: skip
-    encodings = {encoding for chunk in chunks for encoding in chunk.encodings}
-    return told.num_rows, told.num_columns, encodings
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -27,18 +27,26 @@ def content(path: Path, limit: int) -> bytes:
     try:
         # Opening a pipe would wait for a writer; a device has no end.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-        with open(descriptor, "rb") as file:
+        try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise StoreError(f"{path} is not a regular file")
-            data = file.read(limit + 1)
+                raise StoreError(f"{_shown(path)} is not a regular file")
+            with open(descriptor, "rb", closefd=False) as file:
+                data = file.read(limit + 1)
+        finally:
+            os.close(descriptor)
     except FileNotFoundError:
-        raise StoreError(f"{path} is missing") from None
+        raise StoreError(f"{_shown(path)} is missing") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise StoreError(f"{path} cannot be read: {reason}") from None
+        raise StoreError(f"{_shown(path)} cannot be read: {reason}") from None
     if len(data) > limit:
-        raise StoreError(f"{path} is larger than {limit >> 20} MiB")
+        raise StoreError(f"{_shown(path)} is larger than {limit >> 20} MiB")
     return data
+
+
+def _shown(path: Path) -> str:
+    text = str(path)
+    return text if len(text) <= 300 and text.isprintable() else repr(text[:300])
 
 
 def parsed(text: bytes) -> Any:

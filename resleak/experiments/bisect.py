@@ -11,8 +11,9 @@ from typing import Any
 
 from resleak import formatting
 from resleak.captures import storage
+from resleak.captures.files import write_json
 from resleak.captures.frames import Capture, Captures
-from resleak.captures.storage import folders, read_manifest, write_json
+from resleak.captures.storage import folders, read_manifest
 from resleak.errors import ResleakError, ScenarioError
 from resleak.experiments import environments, revisions
 from resleak.experiments.investigate import Investigation, investigate, investigated

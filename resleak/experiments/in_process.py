@@ -16,7 +16,7 @@ import pandas as pd
 from resleak import formatting
 from resleak.analysis import verdicts
 from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
-from resleak.captures import raw, storage
+from resleak.captures import raw, storage, tables
 from resleak.captures.decode import trace as assemble
 from resleak.captures.frames import Capture, Captures
 from resleak.captures.locks import temporary_folder
@@ -149,7 +149,7 @@ class Measured:
         """Store it as a capture, for `resleak.load` and `resleak.compare`."""
         folder = inside(Path(out), self.name, _VARIANT, "gauges-01")
         with storage.writing(folder) as partial:
-            storage.write_table(partial / "trace.parquet", self._columns, self._units)
+            tables.write_table(partial / "trace.parquet", self._columns, self._units)
             storage.write_manifest(partial, self.capture.manifest)
         return folder
 

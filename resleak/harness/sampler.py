@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from resleak.captures import storage
+from resleak.captures import storage, tables
 from resleak.captures.manifest import Exit, Manifest, Phase, described, now, session
 from resleak.captures.names import inside
 from resleak.harness import process_gauges
@@ -190,7 +190,7 @@ class Observer:
         curves, folder = self.curves(), inside(out, self.name)
         for variant, curve in curves.items():
             with storage.writing(inside(folder, variant, "gauges-01")) as partial:
-                storage.write_table(partial / "trace.parquet", curve.columns(), _UNITS)
+                tables.write_table(partial / "trace.parquet", curve.columns(), _UNITS)
                 storage.write_manifest(partial, self.manifest(variant, curves))
         for earlier in folder.iterdir():
             storage.retire(earlier, self.session)

@@ -12,7 +12,7 @@ from typing import Any
 
 from resleak.analysis import comparison, held, verdicts
 from resleak.analysis.held import Held
-from resleak.captures import frames, load, storage
+from resleak.captures import files, frames, load, storage
 from resleak.errors import BudgetError, StoreError
 from resleak.experiments.investigate import Investigation, investigated
 from resleak.figures.sentences import code
@@ -141,7 +141,7 @@ class Suite:
         elif self._checked:
             rows = [_row(one) for one in self._checked]
             name = "-".join(filter(None, ("report", os.environ.get("PYTEST_XDIST_WORKER"))))
-            storage.write_json(self._out / f"{name}.json", verdicts.plain(rows))
+            files.write_json(self._out / f"{name}.json", verdicts.plain(rows))
             text = _markdown(self._checked)
             (self._out / f"{name}.md").write_text(text, encoding="utf-8")
 

@@ -18,7 +18,7 @@ import resleak
 from resleak import figures
 from resleak.analysis import memray_file
 from resleak.analysis.memray_file import Recording, open_memray
-from resleak.captures import storage
+from resleak.captures import files
 from resleak.errors import StoreError
 from resleak.report.answers import ANSWERS
 
@@ -120,7 +120,7 @@ def test_a_file_that_changed_is_read_again(tmp_path: Path, plain: Path, opened: 
     open_memray(copy)
     assert told.stat().st_mtime_ns != stamp
     stamp = told.stat().st_mtime_ns
-    storage.write_json(told, json.loads(told.read_text()) | {"schema": -1})
+    files.write_json(told, json.loads(told.read_text()) | {"schema": -1})
     open_memray(copy)
     assert json.loads(told.read_text())["schema"] == memray_file.SCHEMA
 

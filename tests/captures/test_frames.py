@@ -9,7 +9,7 @@ import pytest
 from helpers import captures
 from helpers import traces as made
 
-from resleak.captures import frames, load, storage
+from resleak.captures import frames, load, storage, tables
 from resleak.errors import StoreError
 
 
@@ -114,6 +114,6 @@ def test_a_table_without_its_columns_is_told(root: Path) -> None:
     """A table of another version, or of somebody else's making, is refused by what it lacks."""
     path = first(root) / "trace.parquet"
     columns = load.load(first(root))[0].trace.drop(columns="moment")
-    storage.write_table(path, {name: columns[name].to_numpy() for name in columns}, {})
+    tables.write_table(path, {name: columns[name].to_numpy() for name in columns}, {})
     with pytest.raises(StoreError, match=r"trace\.parquet of made/up fixed has no moment"):
         load.load(first(root))[0].table("trace")

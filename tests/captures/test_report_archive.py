@@ -20,7 +20,7 @@ from bs4 import BeautifulSoup
 
 import resleak
 from resleak import figures
-from resleak.captures import load, report_archive, storage
+from resleak.captures import load, report_archive, storage, tables
 from resleak.errors import StoreError
 from resleak.report import collect, html_page, summary
 from resleak.report.redact import Redactor
@@ -160,7 +160,7 @@ def hostile(stored, tmp_path_factory) -> Path:
         told["scenario"] |= {"name": HARM, "title": TURNED + HARM, "doc": HARM, "claim": HARM}
         (found / "manifest.json").write_text(json.dumps(told))
         for path in found.glob("stacks.parquet"):
-            table = storage.read_table(path)
+            table = tables.read_table(path)
             names = pa.array([HARM + TURNED + LONG] * len(table))
             for column in ("function", "file"):
                 at = table.schema.get_field_index(column)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from helpers import captures, traces
 
-from resleak.captures import locks, names, storage
+from resleak.captures import files, locks, names, storage
 from resleak.captures.frames import Capture
 from resleak.errors import CaptureError, StoreError
 from resleak.harness import runner
@@ -35,7 +35,7 @@ def content(root: Path) -> dict[str, bytes]:
 
 def fail_while_writing(folder: Path) -> None:
     with storage.writing(folder) as partial:
-        storage.write_json(partial / storage.MANIFEST, {})
+        files.write_json(partial / storage.MANIFEST, {})
         raise RuntimeError
 
 
@@ -299,7 +299,7 @@ def test_full_disk_is_told_and_cleaned_up(tmp_path: Path) -> None:
 def test_json_is_replaced_at_once(tmp_path: Path) -> None:
     """Writing over a file leaves no temporary file behind."""
     path = tmp_path / "a.json"
-    storage.write_json(path, {"a": 1})
-    storage.write_json(path, {"a": 2, "b": float("nan")})
+    files.write_json(path, {"a": 1})
+    files.write_json(path, {"a": 2, "b": float("nan")})
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
     assert json.loads(path.read_text()) == {"a": 2, "b": None}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from resleak.captures import storage
+from resleak.captures import storage, tables
 from resleak.captures.manifest import Declared, Exit, Manifest, Phase, Versions
 from resleak.workload.scenario import Scenario
 
@@ -46,8 +46,9 @@ def write(
     for run, rows in trace.groupby("run"):
         folder = root / made.name / variant / f"gauges-{run:02d}"
         with storage.writing(folder) as partial:
+            rows = rows.drop(columns=["scenario", "variant", "run"])
             columns = {str(name): rows[name].to_numpy() for name in rows.columns}
-            storage.write_table(partial / "trace.parquet", columns, {"fds": "descriptors"})
+            tables.write_table(partial / "trace.parquet", columns, {"fds": "descriptors"})
             manifest = Manifest(
                 session="made up",
                 scenario=Declared.parse(made.describe()),

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from resleak.captures import storage
+from resleak.captures import tables as stored_tables
 
 
 @dataclass
@@ -24,7 +24,9 @@ class Tables:
 
 def read(folder: Path) -> Tables:
     wanted = ("stacks", "live", "marks")
-    return Tables({n: storage.read_table(folder / f"{n}.parquet").to_pandas() for n in wanted})
+    return Tables(
+        {n: stored_tables.read_table(folder / f"{n}.parquet").to_pandas() for n in wanted}
+    )
 
 
 def made_up(curves: dict[str, np.ndarray], file: str = "app.py") -> Tables:

@@ -10,6 +10,7 @@ import gzip
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,7 @@ import numpy as np
 from resleak.analysis.stacks.allocation_sites import FRAME
 from resleak.analysis.stacks.profiles import Profile
 from resleak.analysis.stacks.wire import Strings, message, number, packed, pair
-from resleak.captures.names import safe_name
-from resleak.errors import ShareError
+from resleak.captures.export import write_as
 from resleak.formatting import plain_text
 
 _SPEEDSCOPE = "https://www.speedscope.app/file-format-schema.json"
@@ -150,11 +150,11 @@ def _code(frames: list[_Frame], strings: Strings) -> list[bytes]:
     return parts
 
 
-#: Each format by name: what writes it, and how its files end.
-FORMATS: dict[str, tuple[Callable[[Profile, str], bytes], str]] = {
-    "speedscope": (speedscope, ".speedscope.json"),
-    "collapsed": (collapsed, ".collapsed.txt"),
-    "pprof": (pprof, ".pb.gz"),
+#: Formats of stacks by name: the suffix of their files, and what makes one.
+FORMATS: dict[str, tuple[str, Callable[[Profile, str], bytes]]] = {
+    "speedscope": (".speedscope.json", speedscope),
+    "collapsed": (".collapsed.txt", collapsed),
+    "pprof": (".pb.gz", pprof),
 }
 
 
@@ -182,15 +182,16 @@ def write(profile: Profile, kind: str, file: Path | None = None, name: str = "gr
     ShareError
         If there is no such format, or the file cannot be written.
     """
-    if kind not in FORMATS:
-        raise ShareError(f"there is no format {kind!r}; choose {', '.join(FORMATS)}")
-    export, ending = FORMATS[kind]
-    target = file or Path(safe_name(name + ending))
-    try:
-        target.write_bytes(export(profile, name))
-    except OSError as error:
-        raise ShareError(f"cannot write {target}: {error.strerror}; choose another file") from None
-    return target
+    formats: dict[str, tuple[str, Callable[[Profile, Path], object]]] = {
+        key: (suffix, partial(_write, make, name)) for key, (suffix, make) in FORMATS.items()
+    }
+    return write_as(formats, kind, profile, file, name)
+
+
+def _write(
+    make: Callable[[Profile, str], bytes], name: str, profile: Profile, target: Path
+) -> None:
+    target.write_bytes(make(profile, name))
 
 
 def _grown(profile: Profile) -> tuple[list[_Frame], list[_Stack]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from resleak.captures import source_paths, storage
+from resleak.captures import source_paths, tables
 from resleak.captures.decode.trie import Frame, Names, Trie, names
 from resleak.errors import StoreError
 
@@ -109,14 +109,14 @@ def extract(
     node_of = _entered(trie, named, read.nodes)
     read.opened = [row for row in read.opened if row[3] not in node_of or node_of[row[3]] >= 0]
     nodes = [node_of.get(row[3], trie.no_stack) for row in read.opened]
-    stacks, numbers = trie.columns(np.array(nodes, dtype=np.int64))
-    tables = {
+    stacks, numbers = trie.used(np.array(nodes, dtype=np.int64))
+    columns_of = {
         "stacks": stacks,
         "handles": _handles(read, numbers, _Targets(root, work)),
         "marks": _marks(read),
     }
-    for name, columns in tables.items():
-        storage.write_table(folder / f"{name}.parquet", columns, _UNITS)
+    for name, columns in columns_of.items():
+        tables.write_table(folder / f"{name}.parquet", columns, _UNITS)
 
 
 def _lines(census: Path) -> Iterator[dict[str, Any]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from resleak.captures import source_paths, storage
+from resleak.captures import source_paths, tables
 from resleak.captures.manifest import Ending
 from resleak.captures.raw import JOURNAL_HALF, JOURNAL_HEADER
 
@@ -84,7 +84,7 @@ def write(folder: Path, project: Path, status: str) -> Ending:
         **{name: record.get(name, []) for name in ("lost", "retention", "cycles")},
     }
     for name, found in rows.items():
-        storage.write_table(folder / f"{name}.parquet", _columns(_TABLES[name], found), _UNITS)
+        tables.write_table(folder / f"{name}.parquet", _columns(_TABLES[name], found), _UNITS)
     return _ending(record, named)
 
 

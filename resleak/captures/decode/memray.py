@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from resleak.captures import storage
+from resleak.captures import tables
 from resleak.captures.decode import memray_file
 from resleak.captures.decode.replay import ALLOCATORS, Changes, Replay
 from resleak.captures.decode.trie import Trie, names
@@ -193,7 +193,7 @@ def _write(
     of = np.repeat(np.arange(len(found)), [len(part) for part in changes])
     owners = np.array(read.replay.owners, dtype=np.int64).reshape(-1, 3)[rows[:, 0]]
     parts = [owners[:, 0], read.peak[:, 0], read.temporary[:, 0]]
-    stacks, nodes = trie.columns(np.concatenate(parts))
+    stacks, nodes = trie.used(np.concatenate(parts))
     of_live, of_peak, of_temporary = np.split(nodes, np.cumsum([len(part) for part in parts])[:-1])
     marks = _marks([mark for mark, _ in found], [int(part[:, 1].sum()) for part in changes])
     live = {name: marks[name][of] for name in ("mark", "step", "phase")}
@@ -207,7 +207,7 @@ def _write(
         "temporary": {"node": of_temporary, **_amounts(read.temporary)},
     }
     for name, columns in written.items():
-        storage.write_table(folder / f"{name}.parquet", columns, _UNITS)
+        tables.write_table(folder / f"{name}.parquet", columns, _UNITS)
 
 
 def _amounts(rows: np.ndarray) -> dict[str, np.ndarray]:

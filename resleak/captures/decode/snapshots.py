@@ -1,30 +1,39 @@
-"""What is read of a capture's records, in whatever process: when blocks were live, and of whom.
+"""Follow the blocks of a memray file of any program: when they were live, and whose they were.
 
-Neither this nor what it imports loads numpy: a process of its own follows the blocks, and begins
-before that is there.
+Nothing here loads numpy before all records are read: a process that is forked for this begins
+before numpy is there.
 """
 
 from __future__ import annotations
 
+import resource
+import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from resleak.captures.decode import memray_file, parallel_read
-from resleak.captures.decode.expand import PythonStacks
-from resleak.captures.decode.nodes import Nodes
 from resleak.captures.decode.replay import ALLOCATORS
+from resleak.captures.decode.trie import NATIVE, Frame, Nodes, native
 
 if TYPE_CHECKING:
     import numpy as np
 
-#: Of more snapshots than about twice this some are no marks: a drawing needs no more windows.
+#: Beyond about twice as many snapshots, only some become marks: a drawing needs no more windows.
 MARKS = 16
+#: Snapshot at which a block went that is still live.
 NEVER = -1
+#: Native stacks are looked up for the largest records, up to this share of the bytes,
+_ENOUGH = 0.999
+#: for at most so many records,
+_MOST = 20_000
+#: and as long as symbols take less memory than this: each set of libraries has its own.
+_SYMBOLS_BYTES = 640 * 1024**2
 
 
 class Owners:
@@ -34,14 +43,14 @@ class Owners:
         self._numbers: dict[tuple[str, str], int] = {}
 
     def number(self, thread: str, allocator: int) -> int:
-        """Return the number of one, the same each time."""
-        # A damaged capture may hold numbers that mean nothing.
+        """Return the number of an owner, the same each time."""
+        # A damaged file may hold numbers that mean nothing.
         key = thread, ALLOCATORS.get(allocator, f"unknown {allocator}")
         return self._numbers.setdefault(key, len(self._numbers))
 
     def columns(self, numbers: np.ndarray) -> dict[str, np.ndarray]:
         """Return the columns ``thread`` and ``allocator``."""
-        import numpy as np  # who only numbers them does without
+        import numpy as np
 
         both = np.array([*self._numbers, ("", "")], dtype=object)[numbers]
         return {"thread": both[:, 0], "allocator": both[:, 1]}
@@ -49,164 +58,52 @@ class Owners:
 
 @dataclass(frozen=True)
 class Known:
-    """What captures have in common: their stacks, and who allocated."""
+    """What several files have in common: their stacks, and who allocated."""
 
     nodes: Nodes = field(default_factory=Nodes)
     owners: Owners = field(default_factory=Owners)
+
+
+def _empty() -> array[int]:
+    return array("q")
 
 
 @dataclass(frozen=True)
 class Spans:
     """When the blocks of each record were live.
 
-    Attributes
-    ----------
-    came, went, bytes, blocks : array of int, shape (spans,)
-        For each time of coming and going: the snapshot before which it came, the one before which
-        it went or -1, how much.
-    counts : array of int, shape (records,)
-        How many spans each record has; they follow each other.
-    owners, stacks : array of int, shape (records,)
-        Who allocated, and memray's number of the stack.
+    Of each span `came` is the snapshot before which it came, `went` the one before which it went
+    or `NEVER`, with its bytes and blocks. `counts` has the number of spans of each record, which
+    follow each other; `owners` who allocated, and `stacks` memray's number of the stack.
     """
 
-    came: array[int] = field(default_factory=lambda: array("q"))
-    went: array[int] = field(default_factory=lambda: array("q"))
-    bytes: array[int] = field(default_factory=lambda: array("q"))
-    blocks: array[int] = field(default_factory=lambda: array("q"))
-    counts: array[int] = field(default_factory=lambda: array("q"))
-    owners: array[int] = field(default_factory=lambda: array("q"))
-    stacks: array[int] = field(default_factory=lambda: array("q"))
+    came: array[int] = field(default_factory=_empty)
+    went: array[int] = field(default_factory=_empty)
+    bytes: array[int] = field(default_factory=_empty)
+    blocks: array[int] = field(default_factory=_empty)
+    counts: array[int] = field(default_factory=_empty)
+    owners: array[int] = field(default_factory=_empty)
+    stacks: array[int] = field(default_factory=_empty)
 
+    def add(self, record: Any, owner: int, *, aggregated: bool) -> None:
+        """Append a record of memray with its intervals."""
+        intervals = [_left(record)] if aggregated else record.intervals
+        self.owners.append(owner)
+        self.stacks.append(record.stack_id)
+        self.counts.append(len(intervals))
+        self.came.extend([one.allocated_before_snapshot for one in intervals])
+        went = [one.deallocated_before_snapshot for one in intervals]
+        self.went.extend([NEVER if gone is None else gone for gone in went])
+        self.bytes.extend([one.n_bytes for one in intervals])
+        self.blocks.extend([one.n_allocations for one in intervals])
 
-@dataclass(frozen=True)
-class Followed:
-    """What is read of a capture's records, in whatever process.
+    def rows(self) -> np.ndarray:
+        """Return record, snapshot of coming, of going, bytes and blocks of each span."""
+        import numpy as np
 
-    Attributes
-    ----------
-    spans : Spans
-        When the blocks were live.
-    numbers : sequence of int, shape (records,)
-        The node of each record.
-    tables : dict of str to list of tuple of int
-        ``peak`` and ``temporary``: node, bytes, blocks.
-    known : Known
-        What was entered.
-    without : set of int
-        memray's numbers of stacks without a frame.
-    looked_up, with_source : float or None
-        As those of `Facts`.
-    """
-
-    spans: Spans
-    numbers: Sequence[int]
-    tables: dict[str, list[tuple[int, int, int]]]
-    known: Known
-    without: set[int]
-    looked_up: float | None
-    with_source: float | None
-
-
-#: A capture's header, and what reads it to its end.
-Begun = tuple[memray_file.Header, Callable[[], tuple[parallel_read.Overview, Followed]]]
-
-
-@contextmanager
-def begun(capture: Path, known: Known, *, everything: bool, several: bool) -> Iterator[Begun]:
-    """Begin to read a capture, and yield its header, and what reads it to its end.
-
-    Parameters
-    ----------
-    capture : Path
-        A file that memray wrote.
-    known : Known
-        The stacks, and who allocated, of captures read before; it is used up.
-    everything : bool
-        Read the high-water mark and what was temporary, too: each another pass over the file.
-    several : bool
-        Put the process above its stacks.
-
-    Raises
-    ------
-    StoreError
-        If the file cannot be read.
-    """
-    header = memray_file.header(capture)
-
-    def followed(records: Iterable[Any]) -> Followed:
-        return follow(capture, header, records, known, several=several, everything=everything)
-
-    with parallel_read.begun(capture, header, MARKS, followed) as read:
-        yield header, read
-
-
-def follow(
-    capture: Path,
-    header: memray_file.Header,
-    records: Iterable[Any],
-    known: Known,
-    *,
-    several: bool,
-    everything: bool,
-) -> Followed:
-    """Follow the blocks of a capture.
-
-    Parameters
-    ----------
-    capture : Path
-        The file.
-    header : Header
-        Of this file.
-    records : iterable
-        memray's temporal ones; of a file that has only sums, what was left.
-    known : Known
-        Where stacks, and who allocated, are entered.
-    several : bool
-        Put the process above its stacks.
-    everything : bool
-        Read the high-water mark and what was temporary, too.
-    """
-    top = ((f"process {header.pid}", "", 0),) if several else ()
-    stacks = _kind(header)(known.nodes, top, header.main)
-    spans = _spans(records, header, known.owners, stacks)
-    numbers = stacks.numbers(spans)
-    tables = _tables(capture, header, stacks) if everything else {}
-    judged = stacks.looked_up, stacks.with_source
-    return Followed(spans, numbers, tables, known, stacks.without, *judged)
-
-
-def _kind(header: memray_file.Header) -> type[PythonStacks]:
-    if not header.native:
-        return PythonStacks
-    from resleak.captures.decode.hybrid import HybridStacks
-
-    return HybridStacks
-
-
-def _spans(
-    records: Iterable[Any], header: memray_file.Header, owners: Owners, stacks: PythonStacks
-) -> Spans:
-    found = Spans()
-    threads: dict[int, str] = {}
-    for record in records:
-        tid = record.tid
-        if tid not in threads:
-            other = "main" if tid == header.main else f"thread {len(threads)}"
-            threads[tid] = record.thread_name or other
-        found.owners.append(owners.number(threads[tid], record.allocator))
-        found.stacks.append(record.stack_id)
-        spans = [_left(record)] if header.aggregated else record.intervals
-        found.counts.append(len(spans))
-        found.came.extend([span.allocated_before_snapshot for span in spans])
-        went = [span.deallocated_before_snapshot for span in spans]
-        found.went.extend([NEVER if gone is None else gone for gone in went])
-        found.bytes.extend([span.n_bytes for span in spans])
-        found.blocks.extend([span.n_allocations for span in spans])
-        if not header.aggregated:
-            record.intervals = ()
-        stacks.enter(record)
-    return found
+        of = np.repeat(np.arange(len(self.counts)), self.counts)
+        columns = (self.came, self.went, self.bytes, self.blocks)
+        return np.column_stack([of, *(np.array(column, dtype=np.int64) for column in columns)])
 
 
 def _left(record: Any) -> Any:
@@ -219,14 +116,219 @@ def _left(record: Any) -> Any:
     )
 
 
+def changes(spans: np.ndarray, last: int = 2**62) -> np.ndarray:
+    """Return mark, record, bytes and blocks of each coming and going; mark 0 is the start."""
+    import numpy as np
+
+    came = np.column_stack([spans[:, 1] + 1, spans[:, 0], spans[:, 3:]])
+    gone = spans[spans[:, 2] != NEVER]
+    went = np.column_stack([gone[:, 2] + 1, gone[:, 0], -gone[:, 3:]])
+    rows = np.concatenate([came, went])
+    rows[:, 0] = np.clip(rows[:, 0], 0, last)
+    return rows
+
+
+def largest(rows: np.ndarray, records: int) -> np.ndarray:
+    """Return the most bytes that each record had at any mark."""
+    import numpy as np
+
+    most = np.zeros(records)
+    ordered = rows[np.argsort(rows[:, 1] * (rows[:, 0].max(initial=0) + 1) + rows[:, 0])]
+    if len(ordered):
+        level = np.cumsum(ordered[:, 2])
+        first = np.flatnonzero(np.r_[True, ordered[1:, 1] != ordered[:-1, 1]])
+        before = np.r_[0, level[first[1:] - 1]]
+        most[ordered[first, 1]] = np.maximum.reduceat(level, first) - before
+    return most
+
+
+class PythonStacks:
+    """Enters the Python stacks of records as nodes, each stack once.
+
+    `top` is put above each stack; memray cuts off those of the `main` thread where tracking began.
+    Afterwards `without` has memray's numbers of stacks without a frame. With native stacks,
+    `looked_up` is the share of the bytes whose native frames were looked up, and `with_source` the
+    share of these frames that has a source file.
+    """
+
+    looked_up: float | None = None
+    with_source: float | None = None
+
+    def __init__(self, nodes: Nodes, top: tuple[Frame, ...], main: int) -> None:
+        self._nodes, self._top, self._main = nodes, top, main
+        self._known: dict[tuple[int, ...], int] = {}
+        self._of: list[int] = []
+        self.without: set[int] = set()
+
+    def enter(self, record: Any) -> None:
+        """Take note of the next record."""
+        self._of.append(self.node(record))
+
+    def numbers(self, spans: Spans) -> Sequence[int]:
+        """Return the node of each record entered, given when its blocks were live."""
+        return self._of
+
+    def node(self, record: Any) -> int:
+        """Return the node of a record; only the first record with a stack is asked for it."""
+        key = record.stack_id, record.tid == self._main
+        node = self._known.get(key)
+        if node is None:
+            node = self._known[key] = self._add(record, ())
+        return node
+
+    def _add(self, record: Any, below: tuple[Frame, ...]) -> int:
+        stack = record.stack_trace()
+        if not stack:
+            self.without.add(record.stack_id)
+        return self._nodes.add([*below, *stack, *self._top])
+
+
+class HybridStacks(PythonStacks):
+    """Enters Python stacks with the native frames below the innermost line of Python.
+
+    Those between two lines of Python are the interpreter's, with few exceptions; without them, the
+    same calls have the same nodes whether or not their native frames were looked up.
+
+    Reading the symbols of libraries takes the time and memory, and memray reads them anew whenever
+    the program loads another library. So records are looked up by such generations, the largest
+    first, and no more of them than there is memory for.
+    """
+
+    def __init__(self, nodes: Nodes, top: tuple[Frame, ...], main: int) -> None:
+        super().__init__(nodes, top, main)
+        self._records: list[Any] = []
+        self._frames = self._with_source = 0
+
+    def enter(self, record: Any) -> None:
+        """Take note of the next record, and keep it."""
+        self._records.append(record)
+
+    def numbers(self, spans: Spans) -> Sequence[int]:
+        """Return the node of each record entered, given when its blocks were live."""
+        weights = largest(changes(spans.rows()), len(spans.owners))
+        most, covered = _resident_bytes() + _SYMBOLS_BYTES, 0.0
+        for number in self._order(weights):
+            if _resident_bytes() > most:
+                break
+            self._look_up(self._records[number])
+            covered += weights[number]
+        self.looked_up = covered / max(float(weights.sum()), 1.0)
+        self.with_source = self._with_source / max(self._frames, 1)
+        while self._records:  # memray's records keep the stacks that were read from them
+            self._of.append(self.node(self._records.pop()))
+        return self._of[::-1]
+
+    def node(self, record: Any) -> int:
+        """Return the node of a record, with one native frame for those not looked up."""
+        key = _native_key(record)
+        node = self._known.get(key)
+        if node is None:
+            node = self._known[key] = self._add(record, (NATIVE,))
+        return node
+
+    def _order(self, weights: np.ndarray) -> list[int]:
+        """Return the records to look up, in the order in which their symbols are worth it."""
+        import numpy as np
+
+        order = np.argsort(-weights, kind="stable")
+        share = np.cumsum(weights[order]) / max(float(weights.sum()), 1.0)
+        wanted = order[: min(int(np.searchsorted(share, _ENOUGH)) + 1, _MOST)]
+        loaded = np.array([self._records[n].native_segment_generation for n in wanted], np.int64)
+        of = np.unique(loaded, return_inverse=True)[1]
+        worth = np.bincount(of, weights=weights[wanted], minlength=1)
+        first = np.argsort(-worth[of], kind="stable") if len(of) else of
+        return [int(number) for number in wanted[first]]
+
+    def _look_up(self, record: Any) -> None:
+        python = set(record.stack_trace())
+        inner = takewhile(lambda frame: frame not in python, record.hybrid_stack_trace())
+        below = [native(frame) for frame in inner]
+        self._with_source += sum(has_source for _, has_source in below)
+        self._frames += len(below)
+        frames = tuple(frame for frame, _ in below)
+        self._known[_native_key(record)] = self._add(record, frames)
+
+
+def _native_key(record: Any) -> tuple[int, ...]:
+    return record.stack_id, record.native_stack_id, record.native_segment_generation
+
+
+def _resident_bytes() -> int:
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What is read of a file's records, in whatever process.
+
+    `numbers` has the node of each record; `tables` the tables ``peak`` and ``temporary`` as node,
+    bytes and blocks; the last three are as in `PythonStacks`.
+    """
+
+    spans: Spans
+    numbers: Sequence[int]
+    tables: dict[str, list[tuple[int, int, int]]]
+    known: Known
+    without: set[int]
+    looked_up: float | None
+    with_source: float | None
+
+
+#: A file's header, and the function that reads it to its end.
+Begun = tuple[memray_file.Header, Callable[[], tuple[parallel_read.Overview, Followed]]]
+
+
+@contextmanager
+def begun(capture: Path, known: Known, *, everything: bool, several: bool) -> Iterator[Begun]:
+    """Begin to read a file, and yield its header, and what reads it to its end.
+
+    `known` has what other files had in common with it, and is used up. With `everything` the
+    high-water mark and what was temporary are read too, in a pass each; with `several` the process
+    is put above its stacks. Raises StoreError if the file cannot be read.
+    """
+    header = memray_file.header(capture)
+
+    def follow(records: Iterable[Any]) -> Followed:
+        top = ((f"process {header.pid}", "", 0),) if several else ()
+        kind = HybridStacks if header.native else PythonStacks
+        stacks = kind(known.nodes, top, header.main)
+        spans = _spans(records, header, known.owners, stacks)
+        numbers = stacks.numbers(spans)
+        tables = _tables(capture, header, stacks) if everything else {}
+        shares = stacks.looked_up, stacks.with_source
+        return Followed(spans, numbers, tables, known, stacks.without, *shares)
+
+    with parallel_read.begun(capture, header, MARKS, follow) as read:
+        yield header, read
+
+
+def _spans(
+    records: Iterable[Any], header: memray_file.Header, owners: Owners, stacks: PythonStacks
+) -> Spans:
+    spans = Spans()
+    threads: dict[int, str] = {}
+    for record in records:
+        tid = record.tid
+        if tid not in threads:
+            other = "main" if tid == header.main else f"thread {len(threads)}"
+            threads[tid] = record.thread_name or other
+        owner = owners.number(threads[tid], record.allocator)
+        spans.add(record, owner, aggregated=header.aggregated)
+        if not header.aggregated:
+            record.intervals = ()
+        stacks.enter(record)
+    return spans
+
+
 def _tables(
     capture: Path, header: memray_file.Header, stacks: PythonStacks
 ) -> dict[str, list[tuple[int, int, int]]]:
     with memray_file.reading(capture) as reader:
-        found = {"peak": reader.get_high_watermark_allocation_records(merge_threads=True)}
+        records = {"peak": reader.get_high_watermark_allocation_records(merge_threads=True)}
         if not header.aggregated:
-            found["temporary"] = reader.get_temporary_allocation_records(merge_threads=True)
+            records["temporary"] = reader.get_temporary_allocation_records(merge_threads=True)
         return {
-            name: [(stacks.node(r), r.size, r.n_allocations) for r in records]
-            for name, records in found.items()
+            name: [(stacks.node(r), r.size, r.n_allocations) for r in rows]
+            for name, rows in records.items()
         }

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from resleak.captures import raw, storage
+from resleak.captures import raw, tables
 from resleak.captures.manifest import Mark, Phase
 from resleak.captures.raw import ProcessOutcome
 from resleak.workload import gauges
@@ -161,6 +161,6 @@ def _nan(length: int) -> np.ndarray:
 def write_trace(folder: Path, outcome: ProcessOutcome, own: list[Gauge]) -> set[str]:
     """Write ``trace.parquet`` and return the names of the gauges that were read."""
     columns, units = trace(folder, outcome, own)
-    storage.write_table(folder / "trace.parquet", columns, units)
+    tables.write_table(folder / "trace.parquet", columns, units)
     index = {"t_s", "step", "block", "phase", "moment"}
     return {n for n, v in columns.items() if n not in index and not np.isnan(v).all()}

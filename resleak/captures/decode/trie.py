@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
+from itertools import compress, count
+from operator import ne
+from os.path import basename, commonpath, dirname
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,21 +17,105 @@ if TYPE_CHECKING:
     import numpy as np
 
 Frame = tuple[str, str, int]
-#: The names under which a file appears, and whether it is studied; None for our own harness.
+#: The names under which a file appears, and if it is studied; None for our own harness.
 Names = Callable[[str], tuple[str, bool] | None]
 #: Functions of the two nodes that stand for no code of the scenario's.
 NO_STACK, HARNESS = "<no Python stack>", "<resleak>"
+_NATIVE, _UNKNOWN = "<native>", "<unknown>"
+#: The frame that stands for native frames that were not looked up.
+NATIVE: Frame = (_NATIVE, _NATIVE, 0)
+_HOME = re.compile(r"^(?:/(?:home|Users)/[^/]+|/root)(?=/)")
+_LIBRARY = ("<stdlib>", "<site-packages>", "<frozen ", _NATIVE)
+_TYPED = ("<ipython-input", "<stdin>", "<console>")
+
+
+class Nodes:
+    """Nodes in the order of their appearance, so that a parent comes before its children.
+
+    Neighbours in the order of memray's records share most of their callers: only the frames in
+    which a stack differs from the one before are looked up.
+    """
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[int, Frame], int] = {}
+        self._last: list[Frame] = []
+        self._path: list[int] = []
+
+    def add(self, stack: list[Frame]) -> int:
+        """Return the node of a stack, given with its leaf first; the list is taken over."""
+        stack = stack or [(NO_STACK, "", 0)]
+        stack.reverse()
+        differs = map(ne, stack, self._last)
+        shared = next(compress(count(), differs), min(len(stack), len(self._last)))
+        numbers, path = self._numbers, self._path
+        del path[shared:]
+        node = path[-1] if path else -1
+        for frame in stack[shared:]:
+            node = numbers.setdefault((node, frame), len(numbers))
+            path.append(node)
+        self._last = stack
+        return path[-1]
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """Return the table of all nodes, their files named and judged by what they are."""
+        named = program_names({file for _, (_, file, _) in self._numbers})
+        return self._table(named, {file: _is_own(name) for file, name in named.items()})
+
+    def _table(self, named: dict[str, str], studied: dict[str, bool]) -> dict[str, np.ndarray]:
+        import numpy as np  # a process that only enters stacks does without
+
+        parents, frames = zip(*self._numbers, strict=True) if self._numbers else ((), ())
+        return {
+            "node": np.arange(len(frames), dtype=np.int32),
+            "parent": np.array(parents, dtype=np.int32),
+            "function": np.array([function for function, _, _ in frames], dtype=object),
+            "file": np.array([named.get(file, file) for _, file, _ in frames], dtype=object),
+            "line": np.array([line for _, _, line in frames], dtype=np.int32),
+            "studied": np.array([studied.get(file, False) for _, file, _ in frames], dtype=bool),
+        }
+
+
+class Trie(Nodes):
+    """Nodes of a measured process: files as `names` names them, without the harness's frames."""
+
+    def __init__(self, names: Names) -> None:
+        super().__init__()
+        self._names = names
+        self._studied: dict[str, bool] = {}
+        #: The node of allocations without a stack.
+        self.no_stack = super().add([])
+
+    def add(self, stack: Sequence[Frame]) -> int:
+        """Return the node of a stack, given with its leaf first."""
+        frames: list[Frame] = []
+        for function, file, line in stack:
+            if named := self._names(file):
+                self._studied.setdefault(*named)
+                frames.append((function, named[0], line))
+        return super().add(frames or ([(HARNESS, "", 0)] if stack else []))
+
+    def used(self, nodes: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Return the table of these nodes and their ancestors, and the nodes' numbers in it."""
+        import numpy as np
+
+        table = self._table({}, self._studied)
+        parents, keep = table["parent"], np.zeros(len(self._numbers), dtype=bool)
+        keep[nodes] = True
+        for node in range(len(keep) - 1, -1, -1):
+            if keep[node] and parents[node] >= 0:
+                keep[parents[node]] = True
+        number = np.cumsum(keep, dtype=np.int32) - np.int32(1)
+        table = {name: column[keep] for name, column in table.items()}
+        above = table["parent"]
+        table |= {"node": number[keep], "parent": np.where(above < 0, np.int32(-1), number[above])}
+        return table, number[nodes]
 
 
 def names(studied: Iterable[Path], root: Path | None = None) -> Names:
-    """Return the function that names a file and tells whether it is studied.
+    """Return the function that names a file and says if it is studied.
 
-    Parameters
-    ----------
-    studied : iterable of Path
-        Files, or folders of files, under study.
-    root : Path, optional
-        A folder whose files are named relative to it.
+    `studied` are files, or folders of files, under study; files below `root` are named relative
+    to it.
     """
     own = {form for path in studied for form in (str(path.absolute()), str(path.resolve()))}
     folders = tuple(f"{path}/" for path in own)
@@ -43,73 +131,38 @@ def names(studied: Iterable[Path], root: Path | None = None) -> Names:
     return named
 
 
-class Trie:
-    """Nodes in the order of their appearance, so that a parent comes before its children.
+def program_names(files: Iterable[str]) -> dict[str, str]:
+    """Return a name for each file of any program: short, distinct, without a home folder.
 
-    Parameters
-    ----------
-    names : callable
-        As `names` returns it.
+    A library's file is named by its package; any other relative to the longest folder that all
+    of them share, with a home folder written as ``~``.
+
+    Examples
+    --------
+    >>> list(program_names(["/home/ada/app/main.py", "/home/ada/app/lib/db.py"]).values())
+    ['main.py', 'lib/db.py']
     """
+    named = {file: place(file) if file else "" for file in files}
+    own = {
+        file: _HOME.sub("/~", file)
+        for file, name in named.items()
+        if file[:1] == "/" and not name.startswith(_LIBRARY)
+    }
+    if own:
+        shared = commonpath([dirname(file) for file in own.values()]).rstrip("/") + "/"
+        named |= {file: homeless.removeprefix(shared) for file, homeless in own.items()}
+    relative = [f for f in named if f and f[0] not in "/<" and ".." not in f]
+    return named | {file: file for file in relative if not named[file].startswith(_LIBRARY)}
 
-    def __init__(self, names: Names) -> None:
-        self._names = names
-        self._nodes: dict[tuple[int, str, str, int], int] = {}
-        self._studied: list[bool] = []
-        #: The node of allocations without a stack.
-        self.no_stack = self._node(-1, (NO_STACK, "", 0), False)
 
-    def add(self, stack: Sequence[Frame]) -> int:
-        """Return the node of a stack, given with its leaf first, without the harness's frames."""
-        if not stack:
-            return self.no_stack
-        node = -1
-        for function, file, line in reversed(stack):
-            named = self._names(file)
-            if named is not None:
-                node = self._node(node, (function, named[0], line), named[1])
-        return node if node >= 0 else self._node(-1, (HARNESS, "", 0), False)
+def native(frame: Frame) -> tuple[Frame, bool]:
+    """Return a native frame under a name of its own, and True if its source is known."""
+    function, file, line = frame
+    known = bool(file) and file != _UNKNOWN
+    return (function, f"{_NATIVE}/{basename(file)}" if known else _NATIVE, line), known
 
-    def columns(self, used: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Return the table of the nodes that are used, and their ancestors.
 
-        Parameters
-        ----------
-        used : array of int, shape (rows,)
-            Nodes, any number of times.
-
-        Returns
-        -------
-        columns : dict of str to array, shape (kept,)
-            ``node``, ``parent``, ``function``, ``file``, ``line``, ``studied``.
-        renumbered : array of int32, shape (rows,)
-            `used` in the numbers of the table.
-        """
-        keys = list(self._nodes)
-        import numpy as np  # who only enters stacks does without
-
-        parents = np.array([key[0] for key in keys], dtype=np.int32)
-        keep = np.zeros(len(keys), dtype=bool)
-        keep[used] = True
-        for node in range(len(keys) - 1, -1, -1):
-            if keep[node] and parents[node] >= 0:
-                keep[parents[node]] = True
-        number = np.cumsum(keep, dtype=np.int32) - np.int32(1)
-        kept = np.flatnonzero(keep)
-        columns = {
-            "node": number[kept],
-            "parent": np.where(parents[kept] < 0, np.int32(-1), number[parents[kept]]),
-            "function": np.array([keys[i][1] for i in kept], dtype=object),
-            "file": np.array([keys[i][2] for i in kept], dtype=object),
-            "line": np.array([keys[i][3] for i in kept], dtype=np.int32),
-            "studied": np.array(self._studied, dtype=bool)[kept],
-        }
-        return columns, number[used]
-
-    def _node(self, parent: int, frame: Frame, studied: bool) -> int:
-        key = (parent, *frame)
-        node = self._nodes.get(key)
-        if node is None:
-            node = self._nodes[key] = len(self._nodes)
-            self._studied.append(studied)
-        return node
+def _is_own(name: str) -> bool:
+    # What libraries compile from text is named <string> and the like; cells are a person's own.
+    is_library = name.startswith(_LIBRARY)
+    return not is_library and (name[:1] not in ("", "<") or name.startswith(_TYPED))

@@ -17,7 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from resleak.captures import storage
+from resleak.captures import files
 from resleak.captures.decode import memray_file
 from resleak.errors import ResleakError
 
@@ -76,7 +76,7 @@ def _any_program(job: Job) -> dict[str, Any]:
     with ThreadPoolExecutor(1) as beside:
         written = beside.submit(tables.write, folder)
         for name, answer in answers.items():
-            storage.write_json(folder / f"{name}.json", answer(tables))
+            files.write_json(folder / f"{name}.json", answer(tables))
         written.result()
     return tables.facts
 

@@ -81,13 +81,13 @@ def export(
 
 def _export_gauges(what: str, kind: str, file: Path | None) -> Path:
     from resleak.analysis.stacks import export as exports
-    from resleak.captures import export as curves
+    from resleak.captures import export as gauges
 
-    if kind not in curves.FORMATS:
-        known = ", ".join((*exports.FORMATS, *curves.FORMATS))
+    if kind not in gauges.FORMATS:
+        known = ", ".join((*exports.FORMATS, *gauges.FORMATS))
         raise ShareError(f"there is no format {kind!r}; choose {known}")
-    found = load(what)
-    return curves.write(found, kind, file, found[0].scenario.replace("/", "-"))
+    captures = load(what)
+    return gauges.write(captures, kind, file, captures[0].scenario.replace("/", "-"))
 
 
 def _to_export(what: str) -> tuple[Sequence[Tables], str]:

@@ -224,7 +224,7 @@ def test_the_harness_is_no_part_of_a_stack() -> None:
     ours = ("drive", str(package / "child.py"), 10)
     step = ("step", str(package / "scenarios" / "arc" / "auth_cache.py"), 5)
     ends = [trie.add(stack) for stack in ([step, ours, ours], [ours], [])]
-    columns, used = trie.columns(np.array(ends))
+    columns, used = trie.used(np.array(ends))
     assert list(columns["function"][used]) == ["step", HARNESS, NO_STACK]
     assert list(columns["parent"][used]) == [-1, -1, -1]
     assert list(columns["file"][used]) == ["resleak/scenarios/arc/auth_cache.py", "", ""]

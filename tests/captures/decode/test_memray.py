@@ -17,7 +17,8 @@ import pytest
 from helpers import tables
 
 from resleak.analysis import stacks
-from resleak.captures import isolated, storage
+from resleak.captures import isolated
+from resleak.captures import tables as stored_tables
 from resleak.captures.decode import launch
 from resleak.captures.manifest import Mark
 from resleak.errors import StoreError
@@ -120,15 +121,15 @@ def leaky_tables(leaky: Made, tmp_path_factory: pytest.TempPathFactory) -> Read:
 def test_what_is_live_adds_up_to_the_heap_at_each_mark(leaky_tables: Read) -> None:
     """The changes of all stacks together are the live bytes that each mark reports."""
     folder = leaky_tables[1]
-    live = storage.read_table(folder / "live.parquet").to_pandas()
-    marks = storage.read_table(folder / "marks.parquet").to_pandas()
+    live = stored_tables.read_table(folder / "live.parquet").to_pandas()
+    marks = stored_tables.read_table(folder / "marks.parquet").to_pandas()
     summed = live.groupby("mark")["bytes"].sum().reindex(marks["mark"], fill_value=0).cumsum()
     assert summed.tolist() == marks["heap_bytes"].tolist()
 
 
 def test_threads_and_allocators_have_names(leaky_tables: Read) -> None:
     """Each change tells the thread and the function of the allocator it came from."""
-    live = storage.read_table(leaky_tables[1] / "live.parquet").to_pandas()
+    live = stored_tables.read_table(leaky_tables[1] / "live.parquet").to_pandas()
     assert set(live["thread"]) == {"main"}
     assert {"pymalloc_malloc", "pymalloc_realloc"} <= set(live["allocator"])
 
@@ -137,14 +138,14 @@ def test_the_peak_is_that_of_memray(leaky: Made, leaky_tables: Read) -> None:
     """The stacks at the high-water mark add up to the peak that memray reports."""
     import memray
 
-    peak = storage.read_table(leaky_tables[1] / "peak.parquet").to_pandas()
+    peak = stored_tables.read_table(leaky_tables[1] / "peak.parquet").to_pandas()
     with memray.FileReader(leaky.path) as capture:
         assert peak["bytes"].sum() == capture.metadata.peak_memory
 
 
 def test_what_lives_for_a_moment_is_temporary(leaky_tables: Read) -> None:
     """What each step takes and gives back at once is counted once for each step."""
-    temporary = storage.read_table(leaky_tables[1] / "temporary.parquet").to_pandas()
+    temporary = stored_tables.read_table(leaky_tables[1] / "temporary.parquet").to_pandas()
     function = leaky_tables[0].table("stacks")["function"].to_numpy()[temporary["node"]]
     assert temporary["count"][function == "flash"].tolist() == [WARMUP + STEPS]
 
@@ -201,7 +202,7 @@ def test_no_path_of_this_machine_is_stored(leaky: Made, leaky_tables: Read) -> N
 
 def test_columns_carry_units(leaky_tables: Read) -> None:
     """The schema says that bytes are bytes and counts are blocks."""
-    schema = storage.read_table(leaky_tables[1] / "live.parquet").schema
+    schema = stored_tables.read_table(leaky_tables[1] / "live.parquet").schema
     units = {f.name: f.metadata[b"unit"].decode() for f in schema if f.name in ("bytes", "count")}
     assert units == {"bytes": "B", "count": "blocks"}
 

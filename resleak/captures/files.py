@@ -1,0 +1,42 @@
+"""Files that a reader sees whole or as they were before."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a new name beside a file, and let it take the file's place when the block ends well."""
+    temporary = path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write plain values as JSON."""
+    text = json.dumps(to_json(value), indent=1, ensure_ascii=False) + "\n"
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="replace")
+
+
+def to_json(value: Any) -> Any:
+    """Return a value as JSON can hold it: numbers of numpy as Python's, NaN as None."""
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_json(item) for item in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
