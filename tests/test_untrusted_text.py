@@ -11,6 +11,7 @@ from markdown_it import MarkdownIt
 
 from resleak import formatting
 from resleak.captures import export, frames
+from resleak.captures.manifest import Manifest, described
 from resleak.report.summary import Finding, markdown
 
 EVIL = "a\x1b]52;c;aGk=\x07b\x9b2J\u202ec\u2066d\rz\ud800e\u200b"
@@ -88,13 +89,10 @@ def test_a_command_is_quoted():
 
 def test_a_table_of_csv_has_no_formula(tmp_path):
     """Names of scenarios, variants and gauges are text in an exported CSV, numbers numbers."""
-    manifest = {
-        "scenario": {"name": "=1+1", "variants": {"@x": {}}, "own_gauges": []},
-        "variant": "@x", "instrument": "gauges", "run": 1,
-    }  # fmt: skip
+    run = Manifest(scenario=described("=1+1", "", {"@x": ""}), variant="@x")
     trace = pd.DataFrame({"t_s": [0.5], "step": [-1], "phase": ["steady"], "=g": [-2.0]})
     trace.attrs["units"] = {"=g": "B"}
-    export.csv(frames.Captures([frames.Capture.live(manifest, trace)]), tmp_path / "x.csv")
+    export.csv(frames.Captures([frames.Capture.live(run, trace)]), tmp_path / "x.csv")
     head, row = (tmp_path / "x.csv").read_text().splitlines()
     assert head == "scenario,variant,run,t_s,step,phase,'=g [B]"
     assert row == "'=1+1,'@x,1,0.5,-1,steady,-2.0"

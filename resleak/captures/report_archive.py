@@ -190,7 +190,7 @@ def _files(folder: Path, clean: Callable[[str], str]) -> Iterator[tuple[str, byt
 def _cleaned(value: Any, clean: Callable[[str], str]) -> Any:
     if isinstance(value, str):
         return clean(value)
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return [_cleaned(item, clean) for item in value]
     if isinstance(value, dict):
         return {clean(str(key)): _cleaned(item, clean) for key, item in value.items()}

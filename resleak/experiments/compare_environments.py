@@ -1,4 +1,4 @@
-"""One workload in two environments: whether the leak is new, gone or in both."""
+"""Compare one workload in two environments: the leak is new, gone, in both or in neither."""
 
 from __future__ import annotations
 
@@ -18,15 +18,7 @@ SIDES = ("before", "after")
 
 @dataclass(frozen=True)
 class Compared:
-    """What became of a workload in two environments.
-
-    Attributes
-    ----------
-    before, after : Investigation
-        Both judged, each by itself.
-    comparison : Comparison
-        Gauge by gauge, as `resleak.compare` gives it.
-    """
+    """A workload in two environments, judged and compared."""
 
     before: Investigation
     after: Investigation
@@ -42,7 +34,7 @@ class Compared:
             for name in leaks & side.undecided()
         }
         if unsure:
-            return f"it is not decided: {_named(unsure)} is inconclusive on one side; run longer"
+            return f"undecided: {_named(unsure)} is inconclusive on one side; run longer"
         if old and new:
             more = f", and in after also {_named(new - old)}" if new - old else ""
             less = f", and in before also {_named(old - new)}" if old - new else ""
@@ -64,20 +56,7 @@ class Compared:
 
 
 def interpreters(pythons: list[str], requirements: list[str]) -> tuple[str, str]:
-    """Return two interpreters: both given, or of two environments that are made.
-
-    Parameters
-    ----------
-    pythons : list of str
-        Two interpreters; or one, or none, that the environments are made of.
-    requirements : list of str
-        What to install before and after; several packages in one are separated by spaces.
-
-    Raises
-    ------
-    ScenarioError
-        If they do not make two.
-    """
+    """Return two given interpreters, or those of two environments with these requirements."""
     if len(pythons) == 2 and not requirements:
         return pythons[0], pythons[1]
     if len(requirements) == 2 and len(pythons) < 2:

@@ -1,4 +1,4 @@
-"""What a process can run into: the limits that the system sets it, and how much of them is used.
+"""Limits that the operating system sets a process, and how much of them is used.
 
 References
 ----------
@@ -15,9 +15,9 @@ from resleak.analysis.forecast import Ceiling
 from resleak.harness import process_gauges
 
 _MEMORY, _THREADS = ("uss", "rss"), ("threads",)
-#: Version 1 writes "no limit" as the largest number of whole pages.
+#: cgroup v1 writes "no limit" as the largest number of whole pages, in bytes.
 _NO_LIMIT = 2.0**62
-#: Limit, use, and the pages of files in it, which the system takes back when it needs them.
+#: Files of the limit and the use, and the reclaimable part of the use in memory.stat.
 _MEMORY_FILES = (
     ("memory.max", "memory.current", "inactive_file"),
     ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
@@ -25,17 +25,7 @@ _MEMORY_FILES = (
 
 
 def own(process: process_gauges.Outside) -> list[Ceiling]:
-    """Return the limits that hold for one process alone: its descriptors.
-
-    Parameters
-    ----------
-    process : Outside
-        Whose limits.
-
-    Returns
-    -------
-    list of Ceiling
-    """
+    """Return the limits of one process alone: its file descriptors."""
     limit, used = process.rlimit("RLIMIT_NOFILE"), process.quick().get("fds")
     if limit is None or used is None:
         return []
@@ -43,19 +33,9 @@ def own(process: process_gauges.Outside) -> list[Ceiling]:
 
 
 def shared(process: process_gauges.Outside, root: Path = Path("/")) -> list[Ceiling]:
-    """Return the limits that a process shares with others: threads and memory.
+    """Return the limits that a process shares: threads and memory, of each control group.
 
-    Parameters
-    ----------
-    process : Outside
-        Whose limits.
-    root : Path
-        Where ``proc`` and ``sys`` are.
-
-    Returns
-    -------
-    list of Ceiling
-        Of nested control groups each that has a limit.
+    `root` contains ``proc`` and ``sys``.
     """
     return [*_threads(process, root), *_groups(process.pid, root), _machine_memory()]
 
@@ -85,7 +65,7 @@ def _groups(pid: int, root: Path) -> Iterator[Ceiling]:
 
 
 def _upwards(top: Path, path: str) -> Iterator[Path]:
-    """Return a group's folder and those above it; seen from a container, there is the top only."""
+    """Yield a control group's folder and those above it; a container has only the top."""
     folder = top / path.strip("/")
     while folder != top:
         yield folder

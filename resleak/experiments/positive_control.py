@@ -1,4 +1,4 @@
-"""The positive control: plant a leak of the smallest size that was promised, and look for it."""
+"""Positive control: plant a leak as large as the detection limit, and detect it."""
 
 from __future__ import annotations
 
@@ -21,23 +21,14 @@ GAUGE = "heap"
 
 @dataclass(frozen=True)
 class Control:
-    """What became of a planted leak.
-
-    Attributes
-    ----------
-    variant : str
-        Where it was planted.
-    planted : float
-        Bytes a step: what the verdict on the variant gave as the smallest leak it would have seen.
-    verdict : str
-        Of the heap, with the leak in it.
-    per_step, low, high : float
-        The rate that was found, and its 95 % interval.
-    """
+    """The result of a planted leak."""
 
     variant: str
+    #: Bytes per step: the detection limit of the variant.
     planted: float
+    #: Of the heap.
     verdict: str
+    #: The measured rate and its 95 % confidence interval, in bytes per step.
     per_step: float
     low: float
     high: float
@@ -54,22 +45,7 @@ class Control:
 
 
 def check(scenario: str, captures: Captures, judgement: ScenarioVerdict) -> Iterator[Control]:
-    """Plant a leak into every variant whose heap is flat, and judge it again.
-
-    Parameters
-    ----------
-    scenario : str
-        Its name or file.
-    captures : Captures
-        The runs the judgement rests on: as many are made again, of as many steps.
-    judgement : ScenarioVerdict
-        What was found in them.
-
-    Yields
-    ------
-    Control
-        One a variant with a flat heap.
-    """
+    """Plant a leak into every variant whose heap is flat, and judge as many runs again."""
     for name, variant in judgement.variants.items():
         heap = _heap(variant)
         if heap and heap["verdict"] in ("flat", "plateau"):

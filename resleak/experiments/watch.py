@@ -1,4 +1,4 @@
-"""Watch a process while it runs: what is known of it, again and again, until it is enough."""
+"""Watch a running process: sample it, and judge the samples again and again."""
 
 from __future__ import annotations
 
@@ -17,36 +17,27 @@ from resleak.experiments import os_limits
 from resleak.harness.sampler import ALL, Curve, Observer
 from resleak.harness.throttle import Ration
 
-#: Of a core, for judging what was read so far.
+#: Share of a core for judging.
 _JUDGING_SHARE = 0.0015
-#: Readings before the first look, and how many times more before the next one is early.
+#: Readings before the first look, and their factor from look to look.
 _FIRST, _MORE = 12, 1.5
-#: What can end a watch.
+#: Events that can end a watch.
 BREACHES = ("leak", "budget")
 
 
 @dataclass(frozen=True)
 class Look:
-    """What was known of a watched process at one time.
+    """The verdicts on a watched process at one time."""
 
-    Attributes
-    ----------
-    t_s : float
-        Seconds since the watch began.
-    readings : int
-        How often the process had been read.
-    judgement : ScenarioVerdict
-        As `resleak.judge` gives it; its variants are the processes.
-    forecasts : dict of str to list of Forecast
-        What will run out, by process, for proven leaks only.
-    budgets : DataFrame
-        As `resleak.analysis.budgets.check` gives them.
-    """
-
+    #: Seconds since the watch began.
     t_s: float
+    #: Number of readings of the process.
     readings: int
+    #: Its variants are the processes.
     judgement: ScenarioVerdict
+    #: Limits that proven leaks will reach, by process.
     forecasts: dict[str, list[Forecast]]
+    #: As `budgets.check` returns them.
     budgets: pd.DataFrame
 
     @property
@@ -58,12 +49,12 @@ class Look:
 
     @property
     def overspent(self) -> set[tuple[str, str]]:
-        """The processes and budgets that do not hold."""
+        """The processes and budgets that are exceeded."""
         over = self.budgets[~self.budgets["holds"].astype(bool)]
         return set(zip(over["variant"], over["budget"], strict=True))
 
     def breach(self, before: Look | None, stop_on: Collection[str]) -> str:
-        """Return what ends the watch: a breach that stood at the look before, too, or nothing."""
+        """Return the breach that this look and the one before have in common, or nothing."""
         for name, found in (("leak", "leaks"), ("budget", "overspent")):
             if name in stop_on and before and getattr(self, found) & getattr(before, found):
                 return name
@@ -84,26 +75,15 @@ class Look:
 
 @dataclass
 class Watch:
-    """A watch over one process and its children, and how it ends.
-
-    Parameters
-    ----------
-    observer : Observer
-        What is watched.
-    for_s : float, optional
-        Seconds after which it ends; without it, when the process does.
-    stop_on : collection of str
-        Which of `BREACHES` end it.
-    limits : Budgets
-        Of `resleak.analysis.budgets.read`.
-    enough : callable
-        Called after each reading; tells whether it is over.
-    """
+    """A watch over one process and its children."""
 
     observer: Observer
+    #: Time limit in seconds; without one the watch ends with the process.
     for_s: float | None = None
+    #: Those of `BREACHES` that end the watch.
     stop_on: Collection[str] = ()
     limits: budgets.Budgets = field(default_factory=budgets.read)
+    #: Called after each reading; returns whether to end the watch.
     enough: Callable[[], bool] = lambda: False
 
     def __post_init__(self) -> None:
@@ -112,14 +92,9 @@ class Watch:
         self.breach = ""
 
     def run(self, on_look: Callable[[Look], None], on_reading: Callable[[], None]) -> None:
-        """Read and judge until the process ends, the time is up, or a breach stands.
+        """Read and judge until the process ends, the time is up, or a breach is confirmed.
 
-        Parameters
-        ----------
-        on_look : callable
-            Called with what is known, at first often, later about twice a minute.
-        on_reading : callable
-            Called after each reading.
+        Looks are frequent at first, and later about two per minute.
         """
         statistics.load()
         due = time.monotonic()
@@ -143,7 +118,7 @@ class Watch:
         return early or (readings > _FIRST and self.looks.due)
 
     def look(self) -> Look:
-        """Judge what was read so far."""
+        """Judge the readings so far."""
         before, curves = self.last, self.observer.curves()
         captures = Captures(self._captures(curves))
         judgement = verdicts.judge(captures)
@@ -167,7 +142,7 @@ class Watch:
     def _forecasts(
         self, judgement: ScenarioVerdict, curves: dict[str, Curve]
     ) -> Iterable[tuple[str, list[Forecast]]]:
-        """Yield the forecasts by process; what is shared runs out by what all of them take."""
+        """Yield forecasts by process; shared limits are forecast for all processes together."""
         if judgement.per != "s":
             return
         everyone = ALL if ALL in curves else next(iter(curves))

@@ -116,7 +116,7 @@ class Redactor:
         """Return nested lists and dicts with every string in them redacted."""
         if isinstance(value, str):
             return self.text(value)
-        if isinstance(value, list):
+        if isinstance(value, (list, tuple)):
             return [self.tree(item) for item in value]
         if isinstance(value, dict):
             return type(value)((self.text(str(k)), self._item(k, v)) for k, v in value.items())

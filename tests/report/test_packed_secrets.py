@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
     stored = next((Path(__file__).parents[2] / "data/captures/control").rglob("gauges-01"))
     manifest = json.loads((stored / "manifest.json").read_text())
     scenario = manifest["scenario"]
-    own = {"name": GAUGE, "unit": f"{PRIVATE}s", "kind": "count", "family": "own"}
+    own = {"name": GAUGE, "unit": f"{PRIVATE}s", "kind": "level"}
     template = scenario["own_gauges"][0] if scenario["own_gauges"] else {}
     scenario |= {"name": PRIVATE, "own_gauges": [template | own], "gauges": [GAUGE]}
     scenario["variants"] = {PRIVATE: {"what": PRIVATE, "expect": {GAUGE: "leak"}}}
@@ -48,9 +48,9 @@ def test_names_units_and_cells_are_redacted_and_still_fit(folder, tmp_path):
     report = tmp_path / "report.html"
     report.write_text(f"<html>{report_archive.script(text)}</html>")
     (capture,) = load.load(report)
-    (gauge,) = capture.manifest["scenario"]["own_gauges"]
-    assert gauge["name"] in capture.trace.columns
-    assert capture.manifest["scenario"]["gauges"] == [gauge["name"]]
-    assert capture.trace.attrs["units"][gauge["name"]] == gauge["unit"] == "[env MYSQL_PWD]s"
-    assert capture.variant in capture.manifest["scenario"]["variants"]
+    (gauge,) = capture.manifest.scenario.own_gauges
+    assert gauge.name in capture.trace.columns
+    assert list(capture.manifest.scenario.gauges) == [gauge.name]
+    assert capture.trace.attrs["units"][gauge.name] == gauge.unit == "[env MYSQL_PWD]s"
+    assert capture.variant in capture.manifest.scenario.variants
     assert redactor.counts["environment value"] > 3

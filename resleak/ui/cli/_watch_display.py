@@ -1,4 +1,4 @@
-"""What a watch looks like while it goes on: a table that fills, or a line for each change."""
+"""Show a running watch: a live table, a line per change, or JSON lines."""
 
 from __future__ import annotations
 
@@ -19,36 +19,28 @@ if TYPE_CHECKING:
 
     from resleak.experiments.watch import Look
 
-#: Verdicts that are news whenever they come or go.
+#: Verdicts whose changes are printed.
 _NOTABLE = ("leak", "deferred", "plateau")
-#: Of a core, for drawing on a terminal.
+#: Share of a core for drawing on a terminal.
 _DRAWING_SHARE = 0.001
 
 
 class Ticker(Protocol):
-    """Shows a watch as it goes on."""
+    """A display of a running watch."""
 
     def look(self, look: Look) -> None:
-        """Show what is known now."""
+        """Show the latest verdicts."""
 
     def tick(self, elapsed_s: float, readings: int) -> None:
-        """Show that it still goes on."""
+        """Show the elapsed time."""
 
     def end(self, look: Look | None, told: str) -> None:
-        """Show what was found in the end, and why it ended."""
+        """Show the last verdicts, and why the watch ended."""
 
 
 @contextmanager
 def ticker(title: str, *, as_json: bool) -> Iterator[Ticker]:
-    """Yield what shows a watch: JSON lines, a live table on a terminal, or plain lines.
-
-    Parameters
-    ----------
-    title : str
-        What is watched.
-    as_json : bool
-        One JSON object a line, for programs.
-    """
+    """Yield a display: JSON lines, a live table on a terminal, or plain lines."""
     from rich.live import Live
 
     screen = console.paper()
@@ -62,14 +54,14 @@ def ticker(title: str, *, as_json: bool) -> Iterator[Ticker]:
 
 
 class Lines:
-    """One JSON object a look; the last one says why it ended."""
+    """One JSON object per look; the last one says why the watch ended."""
 
     def look(self, look: Look) -> None:
-        """Print what is known as one line."""
+        """Print the look as one line."""
         console.out_json(look.to_dict(), indent=None)
 
     def tick(self, elapsed_s: float, readings: int) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def end(self, look: Look | None, told: str) -> None:
         """Print the last line."""
@@ -78,7 +70,7 @@ class Lines:
 
 
 class Changes:
-    """A line for each verdict that changed, each limit that will be reached, each budget."""
+    """One line per changed verdict, limit to be reached, and exceeded budget."""
 
     def __init__(self, title: str) -> None:
         self._verdicts: dict[tuple[str, str], str] = {}
@@ -86,7 +78,7 @@ class Changes:
         console.out(title)
 
     def look(self, look: Look) -> None:
-        """Print what was not said before."""
+        """Print what changed."""
         for line in [*self._changed(look), *self._new(look)]:
             console.out(f"{formatting.duration(look.t_s):>8}  {line}")
 
@@ -105,7 +97,7 @@ class Changes:
                 yield line
 
     def tick(self, elapsed_s: float, readings: int) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def end(self, look: Look | None, told: str) -> None:
         """Print the table and why it ended."""
@@ -115,19 +107,19 @@ class Changes:
 
 
 class Screen:
-    """A table that fills while one looks at it."""
+    """A live table."""
 
     def __init__(self, title: str, live: Live) -> None:
         self._title, self._live, self._drawing = title, live, Ration(_DRAWING_SHARE)
         self._last: Look | None = None
 
     def look(self, look: Look) -> None:
-        """Draw what is known now."""
+        """Draw the table."""
         self._last = look
         self._draw(look.t_s, look.readings)
 
     def tick(self, elapsed_s: float, readings: int) -> None:
-        """Draw the clock, when drawing has been paid for."""
+        """Draw the clock, if the share of a core allows it."""
         if self._drawing.due:
             self._draw(elapsed_s, readings)
 
@@ -144,7 +136,7 @@ class Screen:
 
 
 def page(title: str, look: Look | None, status: str) -> Group:
-    """Return what a terminal shows: the table, what follows from it, and how far it is."""
+    """Return the table, its consequences and the status line."""
     from rich.console import Group
 
     lines = [line for _, line in _consequences(look)] if look else []
@@ -153,7 +145,7 @@ def page(title: str, look: Look | None, status: str) -> Group:
 
 
 def _consequences(look: Look) -> Iterator[tuple[str, str]]:
-    """Yield each limit that will be reached and each budget that does not hold, with a key."""
+    """Yield limits to be reached and exceeded budgets, each with a key."""
     for who, found in look.forecasts.items():
         for one in found:
             yield f"{who} {one.gauge} {one.ceiling}", f"{who}: {one}"
@@ -166,7 +158,7 @@ def _consequences(look: Look) -> Iterator[tuple[str, str]]:
 
 
 def _rows(look: Look) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the gauges of the first process, and of the others those that do something."""
+    """Yield the gauges of the first process, and the notable ones of the others."""
     for number, (who, variant) in enumerate(look.judgement.variants.items()):
         for row in verdicts.records(variant.gauges):
             if number == 0 or row["verdict"] in _NOTABLE:
@@ -197,12 +189,12 @@ def _scaled(row: Mapping[str, Any], key: str, per: str) -> str:
 
 
 def _bare(value: float, row: Mapping[str, Any]) -> str:
-    """Write a number without its unit, which its row names once; bytes are scaled and need it."""
+    """Return a number; only bytes, which are scaled, with their unit."""
     return formatting.amount(value, row["unit"] if row["unit"] == "B" else "")
 
 
 def _per(per: str) -> list[tuple[float, str]]:
-    """Return by how much a rate is multiplied, and per what it then is, the main one first."""
+    """Return factors of a rate and the units of time or work they lead to."""
     return [(3600.0, "h"), (1.0, "s")] if per == "s" else [(1.0, per)]
 
 
@@ -210,7 +202,7 @@ def _table(look: Look) -> Table:
     per = look.judgement.per
     rates = [f"per {name}" for _, name in _per(per)]
     table = console.table_of(
-        "process", "gauge", "verdict", "now", *rates, "95 % interval", "smallest seen"
+        "process", "gauge", "verdict", "now", *rates, "95 % CI", "detection limit"
     )
     for who, row in _rows(look):
         table.add_row(

@@ -1,4 +1,4 @@
-"""What the command line looks like: tables on standard output, progress on standard error."""
+"""Print tables to standard output, and progress and messages to standard error."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from resleak.analysis.comparison import Comparison
     from resleak.analysis.memray_file import Recording
     from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
+    from resleak.experiments.investigate import Investigation
 
-#: Characters a line has where nobody says how wide the paper is.
+#: Characters per line where there is no terminal.
 _WIDTH = 200
 _SITES = 3
 _COLOURS = {
@@ -80,7 +81,7 @@ def say(message: str) -> None:
         print("resleak:", " ".join(plain_text(message).split()), file=sys.stderr, flush=True)
 
 
-def out(*lines: str | Table) -> None:
+def out(*lines: str | Table | Text) -> None:
     """Write lines and tables to standard output."""
     for line in lines:
         if isinstance(line, str):
@@ -98,23 +99,12 @@ def out_json(value: Any, indent: int | None = 1) -> None:
 
 @contextmanager
 def progress(unit: str = "steps") -> Iterator[Callable[[str, int, int], None]]:
-    """Show a progress bar with the time left while the block runs, if anyone can see it.
-
-    Parameters
-    ----------
-    unit : str
-        What is counted.
-
-    Yields
-    ------
-    callable
-        Takes a label, the steps done and the steps there are.
-    """
+    """Show a progress bar on a terminal; yield a function of a label, the steps done and in all."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn(f"{{task.completed:.0f}}/{{task.total:.0f}} {unit}"),
         TimeRemainingColumn(),
@@ -123,24 +113,25 @@ def progress(unit: str = "steps") -> Iterator[Callable[[str, int, int], None]]:
     with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
         task = bar.add_task("starting", total=1)
         yield lambda label, done, total: bar.update(
-            task, description=label, completed=done, total=total
+            task, description=plain_text(label), completed=done, total=total
         )
 
 
 @contextmanager
 def working(what: str) -> Iterator[None]:
-    """Say what goes on while the block runs, if anyone can see it."""
+    """Show a message on a terminal while the block runs."""
     if not sys.stderr.isatty():
         yield
         return
     from rich.console import Console
+    from rich.text import Text
 
-    with Console(stderr=True).status(what):
+    with Console(stderr=True).status(Text(plain_text(what))):
         yield
 
 
 def show_scenarios(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print one line a scenario."""
+    """Print one line per scenario."""
     table = table_of("scenario", "variants", "title")
     for row in rows:
         table.add_row(row["name"], ", ".join(row["variants"]), row["title"])
@@ -148,7 +139,7 @@ def show_scenarios(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def show_claims(findings: pd.DataFrame) -> None:
-    """Print one line a claim, and how many came out how."""
+    """Print one line per claim, and the number of claims by outcome."""
     from resleak.analysis.claims_table import GLYPHS, summary
 
     table = table_of("seed", "scenario", "outcome", "key figure", "fix", "its figure")
@@ -162,23 +153,40 @@ def show_claims(findings: pd.DataFrame) -> None:
             f"{GLYPHS.get(fix, '?')} {fix}" if fix else "",
             row["fix_figure"]["text"] if row["fix_figure"] else "",
         )
-    out(table)
-    out(summary(findings))
+    out(table, summary(findings))
 
 
 def show_judgement(judgement: ScenarioVerdict) -> None:
-    """Print the verdicts with their numbers, the lines that grow, and claim and fix."""
-    out(f"{judgement.scenario['name']}: {judgement.scenario['title']}")
-    out(_verdicts(judgement))
+    """Print the verdicts with their numbers, the growing lines, and claim and fix."""
+    out(f"{judgement.scenario['name']}: {judgement.scenario['title']}", _verdicts(judgement))
     for variant in judgement.variants.values():
-        for line in _remarks(variant):
-            out(f"  {variant.name}: {line}")
-    for line in _outcomes(judgement):
-        out(line)
+        out(*(f"  {variant.name}: {line}" for line in _remarks(variant)))
+    out(*_outcomes(judgement))
+
+
+def show_investigation(investigation: Investigation) -> None:
+    """Print the verdict, the gauges that show something, the line, and what to do next."""
+    from rich.text import Text
+
+    manifests = [one.manifest for one in investigation.captures.select(instrument="gauges")]
+    runs = f"{len(manifests)} runs of {manifests[0].steps} steps"
+    headline = f"{investigation.name}: {investigation.verdict} ({runs})"
+    out(Text(plain_text(headline), style="bold"))
+    table = table_of("gauge", "verdict", "rate", "95 % CI", "detection limit", "why")
+    for row in investigation.rows():
+        rate, limit = (
+            fmt.rate(row[key], row["unit"]) for key in ("per_step", "smallest_detectable")
+        )
+        word = coloured(row["verdict"])
+        table.add_row(row["gauge"], word, rate, interval(row), limit, row["reason"])
+    if table.row_count:
+        out(table)
+    lines = (investigation.line, *investigation.quiet(), *investigation.next_steps())
+    out(*filter(None, lines))
 
 
 def show_budgets(budgets: pd.DataFrame) -> None:
-    """Print the budgets that are overspent, one line each."""
+    """Print one line per exceeded budget."""
     for row in budgets[~budgets["holds"].astype(bool)].to_dict(orient="records"):
         allowed, measured = (fmt.amount(row[k], row["unit"]) for k in ("allowed", "measured"))
         what = f"{row['budget']}: {row['gauge']} {measured}, allowed {allowed}"
@@ -186,7 +194,7 @@ def show_budgets(budgets: pd.DataFrame) -> None:
 
 
 def show_comparison(comparison: Comparison) -> None:
-    """Print both rates, their difference and the verdicts, one line a gauge, and certificates."""
+    """Print rates, differences and verdicts, one line per gauge, and the certificates."""
     table = table_of("gauge", comparison.before, comparison.after, "difference, 95 %", "verdicts")
     for row in comparison.frame.to_dict(orient="records"):
         unit = row["unit"]
@@ -199,17 +207,14 @@ def show_comparison(comparison: Comparison) -> None:
             f"{row['verdict_before']} → {row['verdict_after']}{fixed}",
         )
     out(table)
-    for row in comparison.frame[comparison.frame["certificate"] != ""].to_dict(orient="records"):
-        out(row["sentence"])
+    out(*comparison.frame.loc[comparison.frame["certificate"] != "", "sentence"])
 
 
 def show_recording(recording: Recording, top: int) -> None:
-    """Print what to know of a capture, the line that holds on to most, and the lines that grew."""
+    """Print a recording's limitations, its summary, and the lines that grew."""
     per = recording.per
-    for sentence in recording.warnings:
-        out(f"! {sentence}")
-    out(recording.summary)
-    table = table_of(f"per {per}", "share", "95 % interval", "function", "file")
+    out(*(f"! {sentence}" for sentence in recording.warnings), recording.summary)
+    table = table_of(f"per {per}", "share", "95 % CI", "function", "file")
     for row in recording.grown[:top]:
         table.add_row(
             fmt.rate(row["bytes_per_step"], "B", per),
@@ -224,7 +229,7 @@ def show_recording(recording: Recording, top: int) -> None:
 
 def _verdicts(judgement: ScenarioVerdict) -> Table:
     table = table_of(
-        "variant", "gauge", "verdict", "rate", "95 % interval", "smallest seen", "peak", "end"
+        "variant", "gauge", "verdict", "rate", "95 % CI", "detection limit", "peak", "end"
     )
     for variant in judgement.variants.values():
         for row, per in map(judgement.readable, _shown_rows(variant)):
@@ -244,7 +249,7 @@ def _verdicts(judgement: ScenarioVerdict) -> Table:
 
 
 def _shown_rows(variant: VariantVerdict) -> list[dict[Any, Any]]:
-    """Return the gauges that are evidence here, and those that show something anyway."""
+    """Return the gauges that are evidence, and those with symptoms."""
     shown = variant.evidence | set(variant.symptoms)
     rows = variant.gauges.to_dict(orient="records")
     return [row for row in rows if row["gauge"] in shown]
@@ -273,7 +278,7 @@ def _remarks(variant: VariantVerdict) -> Iterator[str]:
 
 
 def _opened(origin: Mapping[Hashable, Any]) -> str:
-    """Say what share of what leaks was opened where."""
+    """Say where a share of the leaked resources was opened."""
     share = f"{fmt.number(origin['per_step'])}/step ({fmt.share(origin['share'])})"
     where = f"{origin['file']}:{origin['line']} {origin['function']}"
     return f"{share} opened at {where}" if origin["file"] else f"{share} opened without Python"
@@ -291,13 +296,13 @@ def _outcomes(judgement: ScenarioVerdict) -> Iterator[str]:
 
 
 def interval(row: Mapping[Any, Any]) -> str:
-    """Write the interval of a judged gauge; a unit that does not scale stands elsewhere."""
+    """Return a confidence interval, without a unit that the rate already has."""
     low, high = (fmt.amount(row[end], _scaled(row["unit"])) for end in ("low", "high"))
     return f"[{low}, {high}]"
 
 
 def _scaled(unit: str) -> str:
-    """Return the unit if numbers are scaled by it; the others are named once in their row."""
+    """Return the unit if numbers are scaled by it."""
     return unit if unit == "B" else ""
 
 
@@ -323,7 +328,7 @@ def table_of(*columns: str) -> Table:
 
 
 def paper() -> Console:
-    """Return standard output as rich writes on it: as wide as the terminal, or as needed."""
+    """Return standard output for rich, as wide as the terminal, or else wide."""
     from rich.console import Console
 
     screen = Console(highlight=False, markup=False)

@@ -19,7 +19,6 @@ from resleak.ui.cli._common import (
     find_notebook,
     shown,
 )
-from resleak.ui.cli._own import show_investigation
 
 if TYPE_CHECKING:
     from resleak.experiments.investigate import Investigation
@@ -72,7 +71,7 @@ def investigate(
     )  # fmt: skip
     with console.progress() as progress:
         found = investigation.investigate(workload, options, progress=progress)
-    console.out_json(found.to_dict()) if as_json else show_investigation(found)
+    console.out_json(found.to_dict()) if as_json else console.show_investigation(found)
     if report is not None:
         console.say(f"written: {shown(_report(found, workload, report, out))}")
     raise typer.Exit(OK if found.judgement.ok else NOT_AS_DECLARED)

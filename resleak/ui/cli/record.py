@@ -64,20 +64,28 @@ def record(
     ],
     load: Annotated[
         str | None,
-        typer.Option(metavar="CMD", help="Start this beside it; when it ends, so does all."),
+        typer.Option(
+            metavar="CMD", help="Run this load generator alongside; stop everything when it exits."
+        ),
     ] = None,
     load_url: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Request this again and again; rates are per request."),
+        typer.Option(metavar="URL", help="Request this repeatedly; rates are per request."),
     ] = None,
     warmup: Annotated[
-        str, typer.Option(metavar="S|signal", help="Do not judge the first S, or before SIGUSR1.")
+        str, typer.Option(metavar="S|signal", help="Ignore the first S, or all until SIGUSR1.")
     ] = "",
     settle: Annotated[
         float | None,
-        typer.Option(metavar="S", parser=seconds, help="Read on once the load has ended."),
+        typer.Option(
+            metavar="S",
+            parser=seconds,
+            help="Cool-down: continue sampling after the load has ended.",
+        ),
     ] = None,
-    memray: Annotated[bool, typer.Option("--memray", help="Find the lines, too.")] = False,
+    memray: Annotated[
+        bool, typer.Option("--memray", help="Also find the allocating lines.")
+    ] = False,
     name: Name = "",
     every: Every = 1.0,
     duration: For = None,
@@ -86,7 +94,7 @@ def record(
     stop_on: StopOn = None,
     as_json: AsJson = False,
 ) -> None:
-    """Start a command, watch it and each process it starts, and end it in good order.
+    """Start a command, watch it and its child processes, and stop it cleanly.
 
     Ends with the command, with its load, after --for, at a breach, or with Ctrl-C. SIGUSR1 to
     resleak ends the warm-up.

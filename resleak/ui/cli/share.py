@@ -1,4 +1,4 @@
-"""Share a notebook as one file, and open JupyterLab."""
+"""Export a notebook as one file, and open JupyterLab."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ app = typer.Typer()
 
 
 class Kind(StrEnum):
-    """What a report can be written as."""
+    """Formats of a report."""
 
     HTML = "html"
     MARKDOWN = "md"
@@ -57,7 +57,7 @@ def share(
         bool, typer.Option("--source", help="Keep the source lines that tracebacks quote.")
     ] = False,
 ) -> None:
-    """Write one file that opens offline and tells nothing private."""
+    """Export one self-contained file, with private data redacted."""
     from resleak.report import share as sharing
 
     parameters = {key: _literal(value) for key, value in key_values(parameter).items()}
@@ -85,7 +85,7 @@ def _target(file: Path | None, kind: Kind | None, name: str) -> Path:
 def _investigated(
     what: str, project: Path, parameters: dict[str, Any]
 ) -> tuple[str, dict[str, Any]]:
-    """Return a name, and parameters of the notebook for any scenario: of captures, or of a name."""
+    """Return the title and the parameters of a report on captures or a scenario."""
     folder = Path(what)
     if folder.is_dir() and (found := load(folder)):
         names = list(dict.fromkeys(capture.scenario for capture in found))
@@ -108,7 +108,7 @@ def lab() -> None:
 
 
 def lab_command(notebook: Path) -> list[str]:
-    """Return what starts JupyterLab, for this machine alone, on a notebook of a project."""
+    """Return the command for JupyterLab on a notebook, reachable from this machine only."""
     command = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1"]
     command += [f"--ServerApp.root_dir={notebook.parent.parent}"]
     command += [f"--LabApp.default_url=/lab/tree/notebooks/{notebook.name}"]
@@ -118,7 +118,7 @@ def lab_command(notebook: Path) -> list[str]:
 
 
 def _where_captured(what: str, project: Path) -> str:
-    """Return the folder that holds captures of a scenario: here, the repository's, or new ones."""
+    """Return the folder with captures of a scenario; capture it if there are none."""
     here, kept = Path("captures"), project / "data" / "captures"
     name = locate(what).name
     found = next((folder for folder in (here, kept) if is_stored(name, folder)), None)
@@ -128,7 +128,7 @@ def _where_captured(what: str, project: Path) -> str:
 
 
 def _literal(text: str) -> Any:
-    """Read a notebook's parameter as a Python literal, and as text if it is none."""
+    """Return a parameter as a Python literal, or else as text."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):

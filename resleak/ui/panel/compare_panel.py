@@ -20,15 +20,7 @@ from resleak.ui.panel.results import RUNS, Results, line, style
 
 
 class Picker(widgets.VBox):  # type: ignore[misc]
-    """One of the two sides: found by searching, with all its runs or one of them.
-
-    Parameters
-    ----------
-    title : str
-        ``Before`` or ``After``.
-    query : str
-        What is searched for first.
-    """
+    """A search for one of the two sides, with all its runs or one of them."""
 
     def __init__(self, title: str, query: str) -> None:
         self._shelf = Shelf([], [])
@@ -100,7 +92,7 @@ class Comparing(widgets.VBox):  # type: ignore[misc]
         self.reload()
 
     def reload(self) -> None:
-        """Look again at what is in the folders."""
+        """Search the folders again."""
         ran = [RUNS] if Path(RUNS).is_dir() else []
         found = shelf(*self.folders, *ran)
         self.before.offer(found)
@@ -109,12 +101,12 @@ class Comparing(widgets.VBox):  # type: ignore[misc]
         self._told.value = line(" ".join(told))
 
     def add(self, folder: str) -> None:
-        """Offer the captures of one more folder too, or without one look again at all of them."""
+        """Offer the captures of one more folder; without one, search all folders again."""
         self.folders = list(dict.fromkeys([*self.folders, *([folder] if folder else [])]))
         self.reload()
 
     def compare(self) -> Comparison | None:
-        """Compare what is chosen, as the button does; None if one side is missing."""
+        """Compare the two sides, as the button does; None if one is missing."""
         old, new = self.before.side(), self.after.side()
         if old is None or new is None:
             self._told.value = line("Choose a capture on each side first.", alert=True)
@@ -143,7 +135,7 @@ class Comparing(widgets.VBox):  # type: ignore[misc]
         return f"Comparing: {self.before.side()} → {self.after.side()}"
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
-        """Return the widget and, for pages without a kernel, what is chosen."""
+        """Return the widget and, for pages without a kernel, the choice."""
         live: dict[str, Any] = super()._repr_mimebundle_(**options) or {}
         told = (
             f"In JupyterLab a panel stands here, in which any two captures can be chosen: {self!r}"
@@ -152,7 +144,7 @@ class Comparing(widgets.VBox):  # type: ignore[misc]
 
 
 def _names(old: Side, new: Side) -> list[str]:
-    """Return what to call the two: more than their names only where these are the same."""
+    """Return names of both sides, with as much detail as tells them apart."""
     sides = (old, new)
     called = [side.name for side in sides]
     for more in (lambda side: side.made, _runs, lambda side: side.where):

@@ -1,4 +1,4 @@
-"""What runs have recorded so far, read while they go on."""
+"""Read the recordings of runs that are still going on."""
 
 from __future__ import annotations
 
@@ -21,15 +21,7 @@ _MOST_SHOWN = 4
 
 
 class Live:
-    """The readings of one capture's runs, those that go on and those that have ended.
-
-    Parameters
-    ----------
-    root : Path
-        Where the capture writes.
-    declared : dict
-        What the scenario declares.
-    """
+    """The readings of a capture's runs below `root`, both running and ended."""
 
     def __init__(self, root: Path, declared: Mapping[str, Any]) -> None:
         self.declared = declared
@@ -39,13 +31,13 @@ class Live:
 
     @property
     def gauges(self) -> dict[str, Gauge]:
-        """All gauges that there can be readings of."""
+        """All gauges that may have readings."""
         own = {one["name"]: Gauge(**one) for one in self.declared["own_gauges"]}
         return {**BUILTIN, **MEASURES, **own}
 
     @property
     def shown(self) -> dict[str, Gauge]:
-        """The gauges that are evidence here, and the control: what a small screen has room for."""
+        """The few gauges to draw: the evidence and the control."""
         declared, known = self.declared, self.gauges
         own = [one["name"] for one in declared["own_gauges"] if one["kind"] != "fact"]
         usual = ["heap", "fds"] if not declared["gauges"] and not own else []
@@ -54,7 +46,7 @@ class Live:
         return {n: known[n] for n in dict.fromkeys([*names, declared["control"]]) if n in known}
 
     def read(self) -> pd.DataFrame:
-        """Return all rows there are, as `resleak.traces` does; empty before the first reading."""
+        """Return all rows so far, as `resleak.traces` does."""
         for key, folder in self._runs():
             if key not in self._ended:
                 self._update(key, folder)
@@ -69,7 +61,7 @@ class Live:
         return joined
 
     def judge(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Return the verdicts on what is there; early ones say that more steps are needed."""
+        """Return the verdicts on these rows; early ones ask for more steps."""
         return growth.judge(rows, self.gauges) if len(rows) else pd.DataFrame()
 
     def _place(self, item: tuple[tuple[str, int], pd.DataFrame]) -> tuple[int, int]:
@@ -107,14 +99,6 @@ def _going_on(folder: Path) -> pd.DataFrame:
 
 
 def stored(root: Path, *, whole: bool = True) -> frames.Captures:
-    """Return the captures below a folder; those that were stopped too, if asked for.
-
-    Parameters
-    ----------
-    root : Path
-        The folder; it need not exist.
-    whole : bool
-        Leave out what was stopped.
-    """
+    """Return the captures below a folder; with `whole`, only the complete ones."""
     found = [frames.Capture(folder) for folder in storage.folders(root)]
     return frames.Captures(one for one in found if one.complete or not whole)

@@ -1,4 +1,4 @@
-"""Where a panel shows what was found: one view at a time, made when it is first asked for."""
+"""Result views of a panel, each computed when it is first shown."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import ipywidgets as widgets
 
 from resleak.errors import ResleakError
 
-#: Where panels capture to, seen from the folder of notebooks.
+#: Captures of panels, relative to the folder of notebooks.
 RUNS = "../captures"
-#: Returns what a view shows.
+#: Returns the contents of a view.
 Make = Callable[[], Iterable[object]]
 _STYLE = """
 .resleak-panel .widget-label { text-align: left; justify-content: flex-start; }
@@ -39,15 +39,12 @@ def line(message: str, *, alert: bool = False) -> str:
 
 
 def style() -> Any:
-    """Return what makes the widgets of a panel line up, and text readable."""
+    """Return the style sheet of a panel."""
     return widgets.HTML(f"<style>{_STYLE}</style>", layout={"display": "none"})
 
 
 class Results(widgets.VBox):  # type: ignore[misc]
-    """Named views behind a row of buttons.
-
-    What cannot be made says why in its place.
-    """
+    """Named views behind a row of buttons; a view that fails shows its error."""
 
     def __init__(self) -> None:
         self._views: dict[str, Make] = {}

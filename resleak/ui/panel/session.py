@@ -1,4 +1,4 @@
-"""One run of a scenario from the panel: started, followed, stopped, judged; no widget in it."""
+"""One run of a scenario from the panel, without widgets: start, follow, stop, judge."""
 
 from __future__ import annotations
 
@@ -22,30 +22,21 @@ from resleak.ui.panel.choices import Choice
 from resleak.ui.panel.live_trace import Live, stored
 
 State = Literal["ready", "running", "stopping", "done", "stopped", "failed"]
-#: Before this share is done, nothing is said of the time left.
+#: Share of the steps before which the time left is not estimated.
 _TOO_EARLY = 0.03
 
 
 @dataclass(frozen=True)
 class Status:
-    """Where a session is.
-
-    Attributes
-    ----------
-    state : str
-        ``ready``, ``running``, ``stopping``, ``done``, ``stopped`` or ``failed``.
-    done, total : int
-        Steps over all runs.
-    left_s : float, optional
-        Seconds that the rest will take, as far as one can tell.
-    error : str
-        One line, if it failed.
-    """
+    """The progress of a session."""
 
     state: State = "ready"
+    #: Steps over all runs.
     done: int = 0
     total: int = 0
+    #: Estimated seconds until the end.
     left_s: float | None = None
+    #: One line, if the session failed.
     error: str = ""
 
     @property
@@ -67,14 +58,9 @@ class Status:
 
 
 class Session:
-    """One run of what was chosen, in child processes, followed from a thread.
+    """A run of a choice in child processes, followed from a thread.
 
-    Parameters
-    ----------
-    choice : Choice
-        What to run.
-    root : Path
-        Folder for captures; the session makes one of its own in it, named by the time.
+    Its captures go to a folder of their own below `root`, named by the time.
     """
 
     def __init__(self, choice: Choice, root: Path) -> None:
@@ -87,46 +73,46 @@ class Session:
 
     @property
     def status(self) -> Status:
-        """Where it is now."""
+        """The progress."""
         with self._lock:
             return self._status
 
     def start(self) -> None:
-        """Begin; returns at once."""
+        """Start the run and return at once."""
         self._began = time.monotonic()
         self._set(Status("running"))
         _at_exit(self)
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask for the end: all processes are killed, what they recorded is kept."""
+        """Kill all processes; their recordings are kept."""
         if self.status.busy:
             self._set(Status("stopping", self.status.done, self.status.total))
             self._stop.set()
 
     def wait(self, timeout_s: float | None = None) -> Status:
-        """Wait for the end and return how it ended."""
+        """Wait for the end and return the last status."""
         self._thread.join(timeout_s)
         return self.status
 
     def readings(self) -> Iterator[Status]:
-        """Yield the status until nothing runs any more, the last one included."""
+        """Yield the status until the end, including the last one."""
         while (now := self.status).busy:
             yield now
             self._thread.join(0.15)
         yield now
 
     def captures(self) -> Captures:
-        """Return what was captured whole."""
+        """Return the complete captures."""
         return stored(self.folder)
 
     def judgement(self) -> ScenarioVerdict | None:
-        """Return all that is found of the whole captures; None if there is not one with gauges."""
+        """Return the verdict on the complete captures; None without gauges."""
         whole = self.captures()
         return judge(whole) if len(whole.select(instrument="gauges")) else None
 
     def verdicts(self) -> pd.DataFrame:
-        """Return the verdicts on all readings, of stopped runs too."""
+        """Return the verdicts on all readings, including those of stopped runs."""
         return self.live.judge(self.live.read())
 
     def _run(self) -> None:
@@ -162,7 +148,7 @@ class Session:
 
 
 def _at_exit(session: Session) -> None:
-    """Stop a session when the interpreter ends, which else waits for it: a pool is joined first."""
+    """Stop a session when the interpreter ends."""
     alive = weakref.ref(session)
 
     def stop() -> None:
