@@ -16,10 +16,14 @@ ARGS ?=
 FRESH := $(CURDIR)/build/captures
 REPORTS := build/reports
 
-# The environment is .venv alone, whatever the shell carries along.
-unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+# tests/conftest.py says which tests a worker takes.
+TESTS := $(BIN)/python -m pytest -n 2
 
-.PHONY: help setup lab report test test-browser browser capture claims share site images plotly bench clean
+# The environment is .venv alone, whatever the shell carries along. Without compiled files on the
+# disk each of the many processes that the tests start would compile the package anew.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
+
+.PHONY: help setup lab report test test-all lint test-browser browser capture claims share site images plotly bench clean
 .DELETE_ON_ERROR:
 
 # pip knows dependency groups from 25.1 on. Without uv's own pin, which may be why uv failed.
@@ -66,11 +70,16 @@ endif
 fresh = $(BIN)/resleak capture '$(1)' $(ARGS) --out '$(FRESH)' \
   && { $(BIN)/resleak judge '$(1)' --out '$(FRESH)' || test $$? -eq 1; }
 
-test: setup browser ## Check style and types, run the tests
+test: lint ## Check style and types, run the tests; scenarios again only where their code changed
+	$(TESTS) -m 'not nightly'
+
+test-all: lint ## The same with every scenario, every kind of notebook and all of JupyterLab
+	$(TESTS)
+
+lint: setup browser # Style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict resleak
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 test-browser: setup browser ## Run the tests that need a browser, and fail without one
 	RESLEAK_REQUIRE_BROWSER=1 $(BIN)/python -m pytest -m browser

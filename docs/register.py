@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pandas as pd
+
 from resleak import figures
 from resleak.analysis import claims_table
 
@@ -22,16 +24,15 @@ prints its tables.
 """
 
 
-def register() -> str:
+def register(table: pd.DataFrame) -> str:
     """Return the register as Markdown: the result in one line, then one table per system."""
     cases = claims_table.cases(ROOT / "notebooks")
-    table = claims_table.stored(ROOT / "data" / "captures")
     links = {system: f"../notebooks/{name}" for system, name in cases.items()}
     return figures.claims_markdown(table, links) + "\n"
 
 
 if __name__ == "__main__":
-    text = register()
+    text = register(claims_table.stored(ROOT / "data" / "captures"))
     PAGE.write_text(HEAD + text, encoding="utf-8")
     result = text.partition("\n")[0] + "\n"
     readme = README.read_text(encoding="utf-8")

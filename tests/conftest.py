@@ -8,13 +8,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+#: Files whose tests share no fixture: any worker takes the next one.
+TEST_BY_TEST = {"test_every_notebook", "test_every_scenario", "test_opens"}
+#: Files that keep a worker busy for more than about 20 s, longest first.
+LONGEST = ("test_cli",)
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 #: Of a browser in a container that must look up nobody: not a host, not its own updates.
 _FLAGS = (
@@ -69,8 +73,30 @@ def project() -> Path:
     return Path(__file__).parent.parent
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hand out a file at a time, for its fixtures, and of some files a test at a time.
+
+    Not with ``--dist loadgroup``, which does nothing under pytest 9.2 (pytest-xdist issue 1386).
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return nodeid if Path(file).stem in TEST_BY_TEST else file
+
+    config.option.loadscopereorder = False
+    return ByFile(config, log)
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests in one process, for their fixtures; scenarios fill up what is left."""
-    for item in items:
-        if item.path.stem != "test_every_scenario":
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+    """Put long files first and single tests last, so that all workers end together."""
+    places = {stem: place for place, stem in enumerate(LONGEST)}
+    items.sort(
+        key=lambda item: (
+            item.path.stem in TEST_BY_TEST,
+            places.get(item.path.stem, len(places)),
+        )
+    )

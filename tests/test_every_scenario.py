@@ -7,18 +7,20 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from helpers import stored
 
-from resleak.analysis import verdicts
+from resleak.analysis import stacks, verdicts
 from resleak.analysis.verdicts import ScenarioVerdict
 from resleak.captures import load
 from resleak.harness.measurement import measure
 from resleak.harness.plan import CaptureOptions, jobs, plan
+from resleak.harness.runner import capture
 from resleak.workload import catalog
 from resleak.workload.gauges import BUILTIN, MEASURES
 from resleak.workload.scenario import BROKEN, HANGS, SCALES, Scenario
 
 NAMES = sorted(catalog.paths())
-CLAIMS = [name for name in NAMES if catalog.find(name).claim]
+CLAIMS = [name for name in NAMES if stored.scenario(name).claim]
 CONTROLS = [name for name in NAMES if name not in CLAIMS]
 #: As in the quick profile: bytes and blocks are counted in alternate runs.
 RUNS = 3
@@ -53,7 +55,7 @@ def explain(judged: ScenarioVerdict) -> str:
 @pytest.mark.parametrize("name", NAMES)
 def test_says_what_goes_wrong(name: str) -> None:
     """A file opens with its finding in one sentence, explains it, and says what each step does."""
-    scenario = catalog.find(name)
+    scenario = stored.scenario(name)
     title, _, body = scenario.doc.partition("\n\n")
     assert title == scenario.title
     assert title.endswith(".")
@@ -64,7 +66,7 @@ def test_says_what_goes_wrong(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_names_only_what_can_be_read(name: str) -> None:
     """Every gauge a file names is built in, its own, or limited, with a word that can apply."""
-    scenario = catalog.find(name)
+    scenario = stored.scenario(name)
     expected = [variant.expect for variant in scenario.variants.values()]
     for declared in (scenario.symptoms, *expected):
         assert set(declared) <= readable(scenario)
@@ -77,14 +79,14 @@ def test_names_only_what_can_be_read(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_control_gauge_is_clean(name: str) -> None:
     """Nothing is expected of the gauge that is the control."""
-    scenario = catalog.find(name)
+    scenario = stored.scenario(name)
     assert all(scenario.control not in v.expect for v in scenario.variants.values())
 
 
 @pytest.mark.parametrize("name", CLAIMS)
 def test_claim_has_both_sides(name: str) -> None:
     """A claim has its seed, its outcome, a leaky variant that is judged, and a fixed clean one."""
-    scenario = catalog.find(name)
+    scenario = stored.scenario(name)
     assert scenario.seed
     assert scenario.symptoms
     assert scenario.fix
@@ -100,15 +102,28 @@ def test_claim_has_both_sides(name: str) -> None:
 @pytest.mark.parametrize("name", CONTROLS)
 def test_null_control_expects_nothing(name: str) -> None:
     """A file without a claim has one variant, and expects no leak of it."""
-    scenario = catalog.find(name)
+    scenario = stored.scenario(name)
     assert list(scenario.variants) == ["control"]
     assert not scenario.variants["control"].expect
     assert scenario.gauges
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=stored.marks(name)) for name in NAMES])
 def test_comes_out_as_declared(name: str, tmp_path: Path) -> None:
     """The leak is found where it is, nothing is found where it is not, and claim and fix hold."""
     judged = measured(name, tmp_path)
     assert judged.ok, explain(judged)
+
+
+@pytest.mark.slow
+def test_memray_names_the_line_of_the_stored_capture(tmp_path: Path) -> None:
+    """Run again, a leak of memory has the function, the file and the rate that are stored."""
+    capture("arc/auth_cache", variants=["leaky"], instruments={"memray"}, out=tmp_path)
+    folders = (stored.CAPTURES, tmp_path)
+    before, after = (
+        stacks.sites(load.load(folder / "arc/auth_cache/leaky").select(instrument="memray")).iloc[0]
+        for folder in folders
+    )
+    assert (after["file"], after["function"]) == (before["file"], before["function"])
+    assert after["bytes_per_step"] == pytest.approx(before["bytes_per_step"], rel=0.05)

@@ -1,20 +1,38 @@
-"""The register of claims in docs/ and its result in the README are what the captures say."""
+"""The stored captures, judged today, are what their scenarios, the register and the README say."""
 
 from __future__ import annotations
 
 import runpy
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from helpers import stored
+
+from resleak.analysis import claims_table
+from resleak.workload import catalog
 
 ROOT = Path(__file__).parent.parent
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
-def test_the_register_is_what_the_captures_say() -> None:
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    """Judge all stored captures."""
+    return claims_table.stored(stored.CAPTURES)
+
+
+def test_every_scenario_is_stored_and_comes_out_as_declared(table: pd.DataFrame) -> None:
+    """Each scenario has captures whose verdicts, limits, claim and fix are as declared."""
+    assert sorted(table["scenario"]) == sorted(catalog.paths())
+    assert list(table.loc[~table["ok"], "scenario"]) == []
+
+
+def test_the_register_is_what_the_captures_say(table: pd.DataFrame) -> None:
     """Every outcome and figure is judged from data/captures, and the README has the result."""
     script = runpy.run_path(str(ROOT / "docs" / "register.py"))
-    register = script["register"]()
+    register = script["register"](table)
     assert script["PAGE"].read_text(encoding="utf-8") == script["HEAD"] + register
     (result,) = script["RESULT"].findall((ROOT / "README.md").read_text(encoding="utf-8"))
     assert result.splitlines() == register.splitlines()[:1]

@@ -16,7 +16,8 @@ _HELPERS = "resleak.scenarios."
 def digest(path: Path, root: Path = catalog.ROOT) -> str:
     """Return 12 hex digits for a file and the helpers below `root` that it imports.
 
-    Comments, docstrings, imports of this package and the version of Python do not count.
+    Comments, docstrings, the texts of claims and limits, imports of this package, and the version
+    of Python do not count.
     """
     shapes: dict[Path, Any] = {}
     todo = [path]
@@ -58,9 +59,9 @@ def _shape(node: Any) -> Any:
 
 
 def _is_ignored(node: Any) -> bool:
-    """Return whether a statement is text, such as a docstring, or imports this package."""
+    """Return whether a statement or an argument is only text, or imports this package."""
     match node:
-        case ast.Expr(ast.Constant()):
+        case ast.Expr(ast.Constant()) | ast.keyword("claim" | "seed" | "source", ast.Constant()):
             return True
         case ast.ImportFrom(module=str(name)) | ast.Import(names=[ast.alias(name), *_]):
             return name.split(".")[0] == "resleak"

@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from helpers import ends
+from helpers import ends, stored
 
 from resleak.analysis.inspection import Culprits, inspected
 from resleak.captures import load
+from resleak.captures.frames import Captures
 from resleak.harness.measurement import measure
 from resleak.harness.plan import CaptureOptions, Plan, jobs, plan
 from resleak.workload import catalog
@@ -29,7 +30,7 @@ _COUNTED = [
 CASES = _COUNTED + [
     (name, variant.name)
     for name in sorted(catalog.paths())
-    for variant in catalog.find(name).variants.values()
+    for variant in stored.scenario(name).variants.values()
     if _TIMES & set(variant.expect) or HANGS in variant.expect.values()
 ]
 
@@ -41,35 +42,19 @@ def guilty_lines(file: Path) -> set[str]:
     return {f"{file.name}:{number}" for number in marked}
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Inspect all of them, several at a time: most of it is waiting for a deadline."""
-    out, stop = tmp_path_factory.mktemp("captures"), threading.Event()
-    todo = [
-        job
-        for name, variant in CASES
-        for job in jobs(short(name, variant, out))
-        if job.instrument == "forensics"
-    ]
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda job: measure(job, lambda *_: None, stop), todo))
-    return out
-
-
 #: Where the disk is waited for, so often that a quick one is seen to be waited for, too.
 _STEPS = {"arc/wal_blocking": 900}
 
 
 def short(name: str, variant: str, out: Path) -> Plan:
-    steps = _STEPS.get(name, min(40, catalog.find(name).steps))
+    steps = _STEPS.get(name, min(40, stored.scenario(name).steps))
     return plan(name, CaptureOptions(variants=[variant], runs=1, seed=1, steps=steps, out=out))
 
 
-def told(folder: Path, name: str, variant: str) -> str:
-    """Return what is said of the symptoms that the file declares."""
-    declared = catalog.find(name).variants[variant].expect
-    symptoms = {gauge: {w.strip() for w in words.split(",")} for gauge, words in declared.items()}
-    return " ".join(inspected(load.load(folder / name / variant)).sentences(symptoms))
+def inspect(of: Plan) -> Captures:
+    """Run a variant under the inspector, and return its capture."""
+    (job,) = (job for job in jobs(of) if job.instrument == "forensics")
+    return load.load(measure(job, lambda *_: None, threading.Event()))
 
 
 def test_there_are_exits_and_stalls() -> None:
@@ -77,26 +62,29 @@ def test_there_are_exits_and_stalls() -> None:
     assert len(CASES) > 12
 
 
-@pytest.mark.parametrize(("name", "variant"), CASES)
-def test_the_guilty_line_is_named(folder: Path, name: str, variant: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "variant"), [pytest.param(*case, marks=stored.marks(case[0])) for case in CASES]
+)
+def test_the_guilty_line_is_named(name: str, variant: str, tmp_path: Path) -> None:
     """The sentence about a variant that hangs or stalls has a line that its file marks."""
-    marked = guilty_lines(catalog.locate(name))
-    said = told(folder, name, variant)
-    assert marked & set(re.findall(r"\w+\.py:\d+", said)), said or "nothing was said"
+    expect = stored.scenario(name).variants[variant].expect
+    symptoms = {gauge: {w.strip() for w in words.split(",")} for gauge, words in expect.items()}
+    captures = inspect(short(name, variant, tmp_path))
+    sentences = " ".join(inspected(captures).sentences(symptoms))
+    lines = set(re.findall(r"\w+\.py:\d+", sentences))
+    assert guilty_lines(catalog.locate(name)) & lines, sentences or "nothing was said"
 
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Culprits]]:
     """Inspect one small program for each way not to end, several at a time."""
-    root, stop = tmp_path_factory.mktemp("ends"), threading.Event()
+    root = tmp_path_factory.mktemp("ends")
 
     def end(name: str) -> tuple[Path, Culprits]:
         file = root / f"{name.replace(' ', '_')}.py"
         file.write_text(ends.source(name))
         options = CaptureOptions(runs=1, seed=1, out=root / "captures")
-        every = jobs(plan(str(file), options))
-        (job,) = (job for job in every if job.instrument == "forensics")
-        return file, inspected(load.load(measure(job, lambda *_: None, stop)))
+        return file, inspected(inspect(plan(str(file), options)))
 
     with ThreadPoolExecutor(4) as pool:
         return dict(zip(ends.ENDS, pool.map(end, ends.ENDS), strict=True))

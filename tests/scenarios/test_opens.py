@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from helpers import stored
 from helpers.follow import followed, lines
 
 from resleak.analysis import handle_origins
@@ -31,7 +32,7 @@ def judged(scenario: Scenario, variant: Variant) -> pd.DataFrame:
 
 
 def leaking(name: str) -> list[tuple[str, pd.DataFrame]]:
-    scenario = catalog.find(name)
+    scenario = stored.scenario(name)
     every = [(v.name, judged(scenario, v)) for v in scenario.variants.values()]
     return [(variant, gauges) for variant, gauges in every if len(gauges)]
 
@@ -39,13 +40,15 @@ def leaking(name: str) -> list[tuple[str, pd.DataFrame]]:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_scenario_whose_handles_leak_marks_the_line(name: str) -> None:
     """A file has a marked line if, and only if, it declares that handles leak."""
-    assert bool(lines(catalog.find(name).path, MARK)) == bool(leaking(name))
+    assert bool(lines(stored.scenario(name).path, MARK)) == bool(leaking(name))
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if leaking(name)])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=stored.marks(name)) for name in NAMES if leaking(name)]
+)
 def test_the_guilty_line_is_named(name: str, tmp_path: Path) -> None:
     """What its variants accuse together are the marked lines, all of them and no others."""
-    for package in catalog.find(name).requires:
+    for package in stored.scenario(name).requires:
         pytest.importorskip(package)
     accused: set[int] = set()
     for variant, gauges in leaking(name):
@@ -54,4 +57,4 @@ def test_the_guilty_line_is_named(name: str, tmp_path: Path) -> None:
         assert set(origins["file"]) == {f"resleak/scenarios/{name}.py"}
         assert set(gauges["gauge"]) - {"connections"} <= set(origins["gauge"])
         accused |= set(origins["line"])
-    assert accused == lines(catalog.find(name).path, MARK)
+    assert accused == lines(stored.scenario(name).path, MARK)

@@ -12,7 +12,7 @@ from resleak.workload.digest import digest
 CODE = '''"""A title."""
 from resleak.declare import Scenario
 from resleak.scenarios import _helper
-scenario = Scenario(steps=10)
+scenario = Scenario(steps=10, claim="it leaks")
 
 @scenario.variant()
 def leaky(step, world):
@@ -36,13 +36,14 @@ def root(tmp_path: Path) -> Path:
     [
         ("A title.", "Another title."),
         ("Keep one.", "Retain one.\n\n    On purpose.\n    "),
+        ("it leaks", "it grows"),
         ("# opens", "# opens the descriptor"),
         ("from resleak.declare import Scenario", "from resleak import Scenario"),
         ("    world.append(", "    world.append(\n        "),
     ],
 )
 def test_words_do_not_count(root: Path, old: str, new: str) -> None:
-    """Docstrings, comments, imports of the package and layout leave the digest as it is."""
+    """Docstrings, comments, claims, imports of the package and layout leave the digest as it is."""
     file = root / "sys" / "case.py"
     before = digest(file, root)
     file.write_text(CODE.replace(old, new))

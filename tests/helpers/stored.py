@@ -1,0 +1,46 @@
+"""The stored captures, and which of their scenarios are run again on a push."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from resleak.workload import catalog
+from resleak.workload.digest import digest
+from resleak.workload.scenario import Scenario
+
+CAPTURES = Path(__file__).parents[2] / "data" / "captures"
+#: Run on every push: at least one of each system, and together every built-in gauge and verdict,
+#: every kind of limit, a scaling cost, an audit, a hang, and a line for each instrument to name.
+ALWAYS = {
+    "arc/auth_cache",
+    "arc/decompression_bomb",
+    "arc/pool_deadlock",
+    "arc/wal_blocking",
+    "control/do_nothing",
+    "embedder/cleanup_incomplete",
+    "load_shedding/keepalive_sockets",
+    "pl_drivers/last_lines",
+    "sse_streaming/queue_monitoring",
+}
+
+
+@cache
+def is_current(name: str) -> bool:
+    """Return whether all stored captures of a scenario were made with today's code."""
+    manifests = [json.loads(file.read_bytes()) for file in (CAPTURES / name).rglob("manifest.json")]
+    return {manifest.get("digest") for manifest in manifests} == {digest(catalog.paths()[name])}
+
+
+@cache
+def scenario(name: str) -> Scenario:
+    """Return a scenario of the catalogue, imported once."""
+    return catalog.find(name)
+
+
+def marks(name: str) -> list[pytest.MarkDecorator]:
+    """Return the marks of a test that runs a scenario: most of them can wait for the night."""
+    return [pytest.mark.nightly] if name not in ALWAYS and is_current(name) else []
