@@ -231,7 +231,7 @@ def covered(rows: pd.DataFrame) -> list[bool]:
 def smallest(rows: pd.DataFrame, gauge: str = "heap") -> np.ndarray:
     """Return the smallest leak each clean variant would have shown in a gauge, in its unit."""
     mine = rows[(rows["tool"] == "resleak") & (rows["look"] == SCORED) & ~rows["leaks"]]
-    found = [one[gauge]["smallest_detectable"] for one in mine["gauges"] if gauge in one]
+    found = [one[gauge]["detection_limit"] for one in mine["gauges"] if gauge in one]
     return np.array(found, dtype=float)
 
 

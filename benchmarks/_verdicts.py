@@ -77,7 +77,7 @@ def _certificate(captures: frames.Captures, variant: str, told: dict[str, Any]) 
 
 def certified(gauge: Gauge, before: pd.DataFrame, after: pd.DataFrame) -> dict[str, Any]:
     """Return the certificate of paired replicates for one gauge."""
-    found = comparison.certificate(gauge, before, after, twins=True)
+    found = comparison.certificate(gauge, before, after, paired=True)
     numbers = {"p": found.p, "bound": found.bound, "margin": found.margin, "needs": found.needs}
     told = {key: float(f"{number:.4g}") for key, number in numbers.items()}
     return {"lower": bool(found.p < ALPHA), "answer": found.answer, "gauge": gauge.name, **told}
@@ -92,17 +92,17 @@ def upto(trace: pd.DataFrame, steps: int) -> pd.DataFrame:
 def verdict(trace: pd.DataFrame, runs: frames.Captures) -> dict[str, Any]:
     """Judge one variant like a file that names no gauges: all of them count."""
     judged = growth.judge(trace, frames.gauges_of(runs))
-    words = set(judged["verdict"])
+    words = {one.verdict for one in judged}
     word = next((word for word in _WORST_FIRST if word in words), "inconclusive")
-    numbers = ["verdict", "per_step", "low", "high", "smallest_detectable", "reason"]
-    found = judged.set_index("gauge")[numbers].to_dict(orient="index")
-    return {"verdict": word, "gauges": {str(k): _short(v) for k, v in found.items()}}
+    numbers = ["verdict", "per_step", "low", "high", "detection_limit", "reason"]
+    found = {one.gauge: {name: getattr(one, name) for name in numbers} for one in judged}
+    return {"verdict": word, "gauges": {name: _short(row) for name, row in found.items()}}
 
 
 def _short(numbers: dict[Any, Any]) -> dict[str, Any]:
     """Round the stored numbers; for clean gauges store only the detection limit."""
     clean = numbers["verdict"] in ("flat", "plateau")
-    kept = ("verdict", "smallest_detectable") if clean else tuple(numbers)
+    kept = ("verdict", "detection_limit") if clean else tuple(numbers)
     return {
         key: float(f"{numbers[key]:.4g}") if isinstance(numbers[key], float) else numbers[key]
         for key in kept

@@ -103,7 +103,7 @@ def called(curve: made.Curve, times: int) -> int:
         growth.judge(made.trace(curve, gauge="bytes", runs=5, seed=7 * n), {"bytes": made.BYTES})
         for n in range(times)
     ]
-    return sum(one["verdict"].iloc[0] == "leak" for one in found)
+    return sum(one[0].is_leak for one in found)
 
 
 def told(hits: int, of: int) -> str:

@@ -37,8 +37,8 @@ def main() -> None:
         capture("control/do_nothing", runs=5, steps=1000, stacks=False, out=folder)
         captures = load.load(folder)
         judged = growth.judge(frames.traces(captures), frames.gauges_of(captures))
-    for row_of in judged[judged["unit"] == "B"].to_dict(orient="records"):
-        print(f"{row_of['gauge']}: {row_of['per_step']:.3f} B/step over 1 000 steps of nothing")
+    for one in (one for one in judged if one.unit == "B"):
+        print(f"{one.gauge}: {one.per_step:.3f} B/step over 1 000 steps of nothing")
 
 
 def _cost_s(read: Callable[[], object]) -> float:

@@ -27,6 +27,7 @@ from resleak.captures import load
 from resleak.harness.runner import capture
 from resleak.workload import catalog
 from resleak.workload.digest import digest
+from resleak.workload.verdict_words import CLEAN
 
 RESULTS = Path(__file__).parent / "results" / "repeat.jsonl"
 #: Far enough apart that no two repetitions share a run's seed.
@@ -78,15 +79,15 @@ def _repeat(name: str, repetition: int) -> dict[str, Any]:
             v: {k: sorted(w) for k, w in one.symptoms.items()} for v, one in judged.variants.items()
         },
         "unclear": [
-            f"{variant} {row['gauge']} {row['verdict']}: {row['reason']}"
-            for variant, one in judged.variants.items()
-            for row in one.gauges[one.gauges["gauge"].isin(one.evidence)].to_dict(orient="records")
-            if row["verdict"] not in ("flat", "plateau")
+            f"{gauge.variant} {gauge.gauge} {gauge.verdict}: {gauge.reason}"
+            for one in judged.variants.values()
+            for gauge in one.gauges
+            if gauge.gauge in one.evidence and gauge.verdict not in CLEAN
         ],
         "worst": {
-            f"{variant} {row['limit']}": row["worst"]
+            f"{variant} {limit.limit}": limit.worst
             for variant, one in judged.variants.items()
-            for row in one.limits.to_dict(orient="records")
+            for limit in one.limits
         },
     }
 

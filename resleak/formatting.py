@@ -1,27 +1,31 @@
-"""Format numbers, durations and small tables, the same way everywhere."""
+"""Numbers, durations and small tables, written the same way everywhere."""
 
 from __future__ import annotations
 
 import math
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 
+LEFT, RIGHT = "text-align:left;", "text-align:right;white-space:nowrap;"
+SMALL = "font-size:0.87em;opacity:0.8;"
 _LINE = "1px solid rgba(127, 127, 127, 0.22)"
-_CELL = f"padding:3px 12px 3px 0;border-bottom:{_LINE};text-align:left;vertical-align:top"
-_TABLE = "border-collapse:collapse;margin:0.4em 0"
+_CELL = f"padding:4px 10px;border-bottom:{_LINE};vertical-align:top;"
+_TABLE = "border-collapse:collapse;font-variant-numeric:tabular-nums;margin:0.4em 0;"
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*([smhd]?)", re.ASCII)
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _LONGEST_S = 10 * 365 * 86400.0
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB")
-#: From so many seconds on a span is told in a unit of so many seconds.
+#: Smallest span in a unit, seconds in the unit, and its name.
 _SPANS = (
     (365 * 86400, 365.25 * 86400, "years"),
     (2 * 86400, 86400, "days"),
     (3600, 3600, "h"),
     (60, 60, "min"),
 )
+
 
 #: Control characters other than newline and tab, and those that reorder or hide text.
 _UNSAFE = re.compile(
@@ -68,25 +72,15 @@ def command(*words: object) -> str:
 
 
 def amount(value: float, unit: str = "") -> str:
-    """Write a number with its unit, with three significant digits.
+    """Write a number with its unit, with three significant digits; NaN is an en dash.
 
-    Parameters
-    ----------
-    value : float
-        The number; NaN is written as an en dash.
-    unit : str
-        ``B`` is scaled to KiB, MiB and so on, also in ``B/h``; any other unit is appended.
+    ``B`` is scaled to KiB, MiB and so on, also in ``B/h``; any other unit is appended, in the
+    singular after one.
 
-    Returns
-    -------
-    str
-
-    Examples
-    --------
     >>> amount(3_145_728, "B")
     '3 MiB'
     >>> amount(1.0, "descriptors")
-    '1 descriptors'
+    '1 descriptor'
     """
     if value is None or math.isnan(value):
         return "–"
@@ -94,23 +88,20 @@ def amount(value: float, unit: str = "") -> str:
         return _bytes(value)
     if unit.startswith("B/"):
         return _bytes(value) + unit[1:]
-    return f"{number(value)} {unit}".rstrip()
+    text = number(value)
+    return f"{text} {_singular(unit) if text == '1' else unit}".rstrip()
+
+
+def _singular(unit: str) -> str:
+    noun, slash, per = unit.partition("/")
+    for ending, one in (("ies", "y"), ("sses", "ss"), ("ches", "ch"), ("s", "")):
+        if len(noun) > 2 and noun.endswith(ending):
+            return noun.removesuffix(ending) + one + slash + per
+    return unit
 
 
 def rate(value: float, unit: str = "", per: str = "step") -> str:
-    """Write a rate, such as ``412 B/step``.
-
-    Parameters
-    ----------
-    value : float
-        Units per step.
-    unit, per : str
-        The unit, and what it is counted by.
-
-    Returns
-    -------
-    str
-    """
+    """Write a rate, such as ``412 B/step``."""
     return f"{amount(value, unit)}/{per}" if not math.isnan(value) else "–"
 
 
@@ -131,10 +122,8 @@ def number(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write a span of time in the unit that people would use, such as ``2.5 h``; ∞ as never.
+    """Write a span of time in a readable unit, such as ``2.5 h``; infinity is never.
 
-    Examples
-    --------
     >>> duration(90)
     '1.5 min'
     """
@@ -156,7 +145,7 @@ def seconds(text: str) -> float:
 
 
 def several(per: str) -> str:
-    """Return what a rate is counted by in the plural: ``steps``, ``seconds``, ``requests``."""
+    """Return the plural of a step's unit: ``steps``, ``seconds``, ``requests``."""
     return "seconds" if per == "s" else f"{per}s"
 
 
@@ -174,42 +163,100 @@ def _bytes(value: float) -> str:
     return f"{number(size)} {_BINARY[step]}"
 
 
-def table_html(
-    title: str, head: Sequence[str], rows: Iterable[Sequence[object]], below: str = ""
-) -> str:
-    """Return a table with a title as HTML; everything in it is shown as text.
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a table: its text and, where that is not enough, its safe markup and style."""
 
-    Parameters
-    ----------
-    title, below : str
-        What stands above and below; nothing if empty.
-    head : sequence of str
-        Names of the columns; empty for a table without.
-    rows : iterable of sequences
-        The cells, first the one that names its row.
+    text: str
+    html: str = ""
+    style: str = LEFT
+    rows: int = 1
+    columns: int = 1
+    tone: str = ""
+
+    @property
+    def line(self) -> str:
+        """Its text on one line, control characters shown."""
+        return " ".join(plain_text(str(self.text)).split())
+
+    def render(self, tag: str = "td") -> str:
+        """Return the cell as HTML."""
+        span = f' rowspan="{self.rows}"' if self.rows > 1 else ""
+        span += f' colspan="{self.columns}"' if self.columns > 1 else ""
+        return f'<{tag}{span} style="{_CELL}{self.style}">{self.html or escape(self.line)}</{tag}>'
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows for people, as HTML, text or Markdown; everything but a cell's `html` is escaped.
+
+    `rows` are sequences of text and `Cell`; an empty one is a break between groups. Without `head`
+    the first cell names its row.
     """
-    top = "".join(f'<th style="{_CELL}">{escape(name)}</th>' for name in head)
-    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
-    above = f"<p><b>{escape(title)}</b></p>" if title else ""
-    note = f'<p style="font-size:0.87em;opacity:0.8">{escape(below)}</p>' if below else ""
-    header = f"<thead><tr>{top}</tr></thead>" if head else ""
-    return f'{above}<table style="{_TABLE}">{header}<tbody>{body}</tbody></table>{note}'
+
+    head: Sequence[object]
+    rows: Sequence[Sequence[object]]
+    title: str = ""
+    note: str = ""
+
+    def cells(self) -> list[list[Cell]]:
+        """Return all rows but the breaks, each of cells."""
+        return [[cell(value) for value in row] for row in self.rows if row]
+
+    def html(self) -> str:
+        """Return title, table and note as HTML with inline styles."""
+        top = "".join(cell(name).render("th") for name in self.head)
+        body = "".join(f"<tr>{''.join(c.render() for c in row)}</tr>" for row in self.cells())
+        title = f"<p><b>{escape(self.title)}</b></p>" if self.title else ""
+        header = f"<thead><tr>{top}</tr></thead>" if self.head else ""
+        table = f'<table style="{_TABLE}">{header}<tbody>{body}</tbody></table>'
+        return f"{title}{table}{note(self.note) if self.note else ''}"
+
+    def text(self) -> str:
+        """Return title, head, rows and note as lines in columns."""
+        head = [[cell(name) for name in self.head]] if self.head else []
+        lines = [[one.line for one in row] for row in [*head, *self.cells()]]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        rows = (
+            "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True))
+            for line in lines
+        )
+        indent = "  " if self.title else ""
+        parts = (self.title, *(f"{indent}{row}".rstrip() for row in rows), self.note)
+        return "\n".join(part for part in parts if part)
+
+    def markdown(self) -> str:
+        """Return head and rows as a Markdown table."""
+        lines = [[cell(name).line for name in self.head], ["---"] * len(self.head)]
+        lines += [[one.line for one in row] for row in self.cells()]
+        return "\n".join(
+            f"| {' | '.join(markdown_text(text, cell=True) for text in line)} |" for line in lines
+        )
 
 
-def table_text(title: str, rows: Iterable[Sequence[object]]) -> str:
-    """Return a title and its rows as lines of text, in columns."""
-    cells = [[_one_line(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in cells
-    )
-    return "\n".join([title, *(f"  {line}" for line in lines)])
+class Shown:
+    """Shows itself as its table, in a notebook and in a terminal."""
+
+    def _table(self) -> Table:
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return self._table().text()
+
+    def _repr_html_(self) -> str:
+        return self._table().html()
 
 
-def _cell(value: object) -> str:
-    return f'<td style="{_CELL}">{escape(_one_line(value))}</td>'
+def cell(value: object) -> Cell:
+    """Return a cell of plain text."""
+    return value if isinstance(value, Cell) else Cell(str(value))
 
 
-def _one_line(value: object) -> str:
-    return " ".join(plain_text(str(value)).split())
+def right(value: object) -> Cell:
+    """Return a cell of a number already written out."""
+    return Cell(str(value), style=RIGHT)
+
+
+def note(sentence: str) -> str:
+    """Return a remark below a table as HTML."""
+    return f'<p style="{SMALL}margin:0.3em 0 0.8em">{escape(sentence)}</p>'

@@ -17,7 +17,8 @@ from resleak.harness.plan import CaptureOptions, jobs, plan
 from resleak.harness.runner import capture
 from resleak.workload import catalog
 from resleak.workload.gauges import BUILTIN, MEASURES
-from resleak.workload.scenario import BROKEN, HANGS, SCALES, Scenario
+from resleak.workload.scenario import Scenario
+from resleak.workload.verdict_words import BROKEN, HANGS, SCALES
 
 NAMES = sorted(catalog.paths())
 CLAIMS = [name for name in NAMES if stored.scenario(name).claim]
@@ -48,7 +49,7 @@ def measured(name: str, out: Path) -> ScenarioVerdict:
 def explain(judged: ScenarioVerdict) -> str:
     frame = judged.frame[["variant", "gauge", "verdict", "per_step", "low", "high", "reason"]]
     unclear = frame[~frame["verdict"].isin(["flat", "plateau"])]
-    held = [t.to_string() for v in judged.variants.values() for t in (v.limits, v.sweeps)]
+    held = [t.frame.to_string() for v in judged.variants.values() for t in (v.limits, v.scaling)]
     return "\n".join([str(judged), str(judged.claim), unclear.to_string(), *held])
 
 

@@ -1,67 +1,56 @@
-"""Budgets: limits that people set, held against rates that have already been shown to be real.
+"""Budgets: limits that people set, checked against growth rates that are proven to be real.
 
 A budget never finds a leak. Where a leak is proven it says what the leak costs; where none is, it
-says what the smallest one that could have been seen would cost.
+says what a leak of the detection limit would cost. An allowance is a budget per step, with a third
+answer: a rate whose interval spans it is inconclusive.
 """
 
 from __future__ import annotations
 
+import math
+import os
+import re
+import stat
 import tomllib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 
 from resleak import formatting
-from resleak.analysis import limits
+from resleak.analysis import limits, wording
+from resleak.analysis.gauge_verdict import GaugeVerdict
+from resleak.analysis.rows import Rows, names_of
 from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 from resleak.captures.frames import Capture, Captures
 from resleak.errors import BudgetError
+from resleak.workload.gauges import BUILTIN
 from resleak.workload.scenario import Limit
+from resleak.workload.verdict_words import UNDECIDED
 
-#: Largest file of budgets that is read, in bytes.
-_MAX_BYTES = 1 << 20
-SEEDS = Path(__file__).with_name("budgets.toml")
+#: The budgets of the source documents.
+BUILTIN_FILE = Path(__file__).with_name("budgets.toml")
 _KINDS = ("per_hour", "per_step", "at_most", "spread")
-_COLUMNS = [
-    "variant",
-    "budget",
-    "gauge",
-    "allowed",
-    "measured",
-    "high",
-    "unit",
-    "holds",
-    "told",
-    "source",
-]
+_RATE = re.compile(
+    r"\s*(?P<number>[\d.]{1,40})\s*(?P<unit>[^\d/\s]{0,20})\s*(/\s*step)?\s*", re.ASCII
+)
+_BYTES = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+#: A file of budgets comes from anyone: most bytes, and most characters of a name in it.
+_MAX_BYTES, _MAX_NAME = 64 * 1024, 200
+
+Outcome = Literal["holds", "broken", "inconclusive"]
 
 
 @dataclass(frozen=True)
 class Budget:
-    """One limit.
+    """One limit; exactly one of `per_hour`, `per_step`, `at_most` and `spread` is given.
 
-    Parameters
-    ----------
-    name : str
-        What it is called.
-    gauges : tuple of str
-        What it limits: gauges, or ``cleanup_s``, ``exit_s``, ``cpu_share``.
-    per_hour, per_step : float, optional
-        Largest proven growth, in the gauge's unit.
-    at_most : float, optional
-        Largest reading of any run.
-    spread : float, optional
-        Highest reading over the lowest one after the warm-up, minus one.
-    lasting_s : float
-        Seconds of load before `at_most` means anything; shorter runs say nothing about it.
-    source : str
-        Where it is from.
-    systems : tuple of str
-        Scenarios of which systems it concerns; all if empty.
+    `gauges` are gauges, or ``cleanup_s``, ``exit_s``, ``cpu_share``. `per_hour` and `per_step` are
+    the largest proven growth in the gauge's unit, `at_most` the largest reading of any run,
+    `spread` the highest steady reading / the lowest one, minus one. `at_most` is checked in runs
+    with at least `lasting_s` seconds of load. `systems` are those it concerns; all if empty.
     """
 
     name: str
@@ -75,201 +64,306 @@ class Budget:
     systems: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for text in (self.name, self.source, *self.gauges, *self.systems):
+            if not isinstance(text, str) or not text.isprintable() or len(text) > _MAX_NAME:
+                raise BudgetError(f"a budget has {_brief(text)} where a short text must be")
         given = [kind for kind in _KINDS if getattr(self, kind) is not None]
         if len(given) != 1 or not self.gauges:
             raise BudgetError(
                 f"the budget {self.name!r} needs gauges and exactly one of {', '.join(_KINDS)}"
             )
-        if not isinstance(getattr(self, given[0]), int | float):
-            raise BudgetError(f"the budget {self.name!r}: {given[0]} must be a number")
+        for field in (*given, "lasting_s"):
+            _number(getattr(self, field), f"the budget {self.name!r}: {field}")
 
 
 @dataclass(frozen=True)
 class Budgets:
-    """All limits, and how many steps an hour of work has."""
+    """All budgets, and how many steps an hour of work has."""
 
     steps_per_hour: float
     budgets: tuple[Budget, ...]
 
 
+@dataclass(frozen=True)
+class BudgetCheck:
+    """One budget of one gauge of one variant; `told` says it in words.
+
+    `measured` is per hour, per step, or as read; `high` is the upper end of its 95 % CI.
+    """
+
+    variant: str
+    budget: str
+    gauge: str
+    allowed: float
+    measured: float
+    high: float
+    unit: str
+    holds: bool
+    told: str
+    source: str
+
+    @property
+    def text(self) -> str:
+        """Gauge, reading and allowance in words."""
+        measured, allowed = (
+            formatting.amount(value, self.unit) for value in (self.measured, self.allowed)
+        )
+        return f"{self.gauge} {measured}, allowed {allowed}"
+
+
+@dataclass(frozen=True)
+class AllowanceCheck:
+    """The allowances of one variant in words with their numbers, by outcome."""
+
+    broken: tuple[str, ...] = ()
+    undecided: tuple[str, ...] = ()
+    within: tuple[str, ...] = ()
+
+    @property
+    def outcome(self) -> Outcome:
+        """The worst that applies."""
+        if self.broken:
+            return "broken"
+        return "inconclusive" if self.undecided else "holds"
+
+
 def read(file: Path | str | None = None) -> Budgets:
-    """Read the seeds' budgets, and a person's own on top of them.
+    """Read the built-in budgets, and a TOML file of the same form on top of them.
 
-    Parameters
-    ----------
-    file : Path, optional
-        A TOML file like ``resleak/budgets.toml``.
-
-    Returns
-    -------
-    Budgets
-
-    Raises
-    ------
-    BudgetError
-        If the file cannot be read, or a budget in it makes no sense.
+    Raises `BudgetError` if the file cannot be read or a budget in it is invalid.
     """
-    ours, own = _parsed(SEEDS), _parsed(Path(file)) if file else {}
-    tables = {**ours["budget"], **own.get("budget", {})}
-    made = [_budget(name, table) for name, table in tables.items() if not table.get("off")]
-    steps = own.get("steps_per_hour", ours["steps_per_hour"])
-    if not isinstance(steps, int | float) or steps <= 0:
+    base, own = _parse(BUILTIN_FILE), _parse(Path(file)) if file is not None else {}
+    tables = {**base["budget"], **_table(own.get("budget", {}), "budget")}
+    budgets = []
+    for name, table in tables.items():
+        budget = _budget(name, _table(table, f"budget.{_brief(name)}"))
+        budgets += [budget] if budget else []
+    steps = _number(own.get("steps_per_hour", base["steps_per_hour"]), "steps_per_hour")
+    if steps <= 0:
         raise BudgetError(f"steps_per_hour must be a number above 0, not {steps!r}")
-    return Budgets(float(steps), tuple(made))
+    return Budgets(steps, tuple(budgets))
 
 
-def check(judgement: ScenarioVerdict, captures: Captures, budgets: Budgets) -> pd.DataFrame:
-    """Hold every budget that concerns a scenario against each of its variants.
-
-    Parameters
-    ----------
-    judgement : ScenarioVerdict
-        Of `resleak.judge`.
-    captures : Captures
-        What was judged.
-    budgets : Budgets
-        Of `read`.
-
-    Returns
-    -------
-    DataFrame
-        One row a variant, budget and gauge that was measured: ``variant budget gauge allowed
-        measured high unit holds told source``. `measured` is per hour, per step, or as read;
-        `high` is the upper end of its 95 % interval; `told` says it in words.
-    """
-    system = str(judgement.scenario["system"])
-    hour = (3600.0 if judgement.per == "s" else budgets.steps_per_hour, judgement.per)
-    concerned = [b for b in budgets.budgets if not b.systems or system in b.systems]
-    rows = [
-        {"variant": variant.name, "budget": budget.name, **row, "source": budget.source}
-        for variant in judgement.variants.values()
-        for budget in concerned
-        for row in _held(budget, variant, _runs(captures, variant.name), hour)
-        if budget.per_step is None or judgement.per != "s"
+def check(judgement: ScenarioVerdict, captures: Captures, budgets: Budgets) -> Rows[BudgetCheck]:
+    """Check every budget that concerns a scenario in each of its variants."""
+    system, per = str(judgement.scenario["system"]), judgement.per
+    steps_per_hour = 3600.0 if per == "s" else budgets.steps_per_hour
+    concerned = [
+        budget
+        for budget in budgets.budgets
+        if (not budget.systems or system in budget.systems)
+        and (budget.per_step is None or per != "s")
     ]
-    return pd.DataFrame(rows, columns=_COLUMNS)
+    rows: list[BudgetCheck] = []
+    for variant in judgement.variants.values():
+        runs = list(captures.select(variant=variant.name, instrument="gauges"))
+        for budget in concerned:
+            rows += _check_one(budget, variant, runs, steps_per_hour)
+    return Rows(BudgetCheck, rows)
 
 
-def _held(
-    budget: Budget, variant: VariantVerdict, runs: list[Capture], hour: tuple[float, str]
-) -> Iterator[dict[str, Any]]:
+def allowance(gauge: str, text: float | str) -> Budget:
+    """Return what a built-in gauge may grow by, such as ``0``, ``"16 B/step"`` or ``"1.5 KiB"``.
+
+    Raises `BudgetError` if there is no such gauge, or the text is no rate in its unit.
+    """
+    if gauge not in BUILTIN:
+        known = ", ".join(BUILTIN)
+        raise BudgetError(f"there is no gauge {_brief(gauge)}; there are: {known}")
+    unit = BUILTIN[gauge].unit
+    match = _RATE.fullmatch(str(text)[:100])
+    sizes = _BYTES if unit == "B" else {unit: 1}
+    if match is None or match["unit"] not in ("", *sizes) or not _is_number(match["number"]):
+        raise BudgetError(f"{gauge}={_brief(text)} is no rate; write 0 or '16 {unit}/step'")
+    per_step = float(match["number"]) * sizes.get(match["unit"], 1)
+    return Budget(gauge, (gauge,), per_step=per_step)
+
+
+def check_allowances(variant: VariantVerdict, allowances: Iterable[Budget]) -> AllowanceCheck:
+    """Check what each gauge may grow by; without allowances, no gauge may grow.
+
+    With 0, a gauge must neither leak nor be deferred. Above 0, the whole 95 % CI of its rate must
+    lie at or below the allowance.
+    """
+    allowed = {b.gauges[0]: b.per_step or 0.0 for b in allowances}
+    allowed = allowed or {one.gauge: 0.0 for one in variant.gauges}
+    texts: dict[Outcome, list[str]] = {"broken": [], "inconclusive": [], "holds": []}
+    for gauge, per_step in allowed.items():
+        verdict = variant.gauge(gauge)
+        if verdict is None:
+            texts["inconclusive"].append(f"{gauge} was not read")
+        else:
+            outcome, text = _check_allowance(verdict, per_step)
+            texts[outcome].append(text)
+    if "run" in variant.symptoms:
+        texts["broken"].append("the process does not end by itself")
+    return AllowanceCheck(*(tuple(lines) for lines in texts.values()))
+
+
+def _check_allowance(verdict: GaugeVerdict, per_step: float) -> tuple[Outcome, str]:
+    allowed = formatting.rate(per_step, verdict.unit) if per_step else "none"
+    rate = f"{verdict.gauge} {verdict.verdict} {wording.rate_with_interval(verdict)}"
+    text = f"{rate}, allowed {allowed}"
+    if verdict.is_gc_deferred or verdict.verdict == "deferred":
+        return "broken", f"{text}; {wording.deferred(verdict)}"
+    if verdict.verdict == UNDECIDED:
+        return "inconclusive", f"{verdict.gauge}: {verdict.reason}"
+    if verdict.is_leak and verdict.low > per_step:
+        return "broken", text
+    if per_step and verdict.high > per_step:
+        return "inconclusive", f"{text}: more runs or steps would decide"
+    limit = wording.detection_limit(verdict)
+    return "holds", f"{verdict.gauge} {verdict.verdict}, detection limit {limit}"
+
+
+def _check_one(
+    budget: Budget, variant: VariantVerdict, runs: list[Capture], steps_per_hour: float
+) -> Iterator[BudgetCheck]:
     for gauge in budget.gauges:
         if budget.at_most is not None:
-            yield from _reading(gauge, budget.at_most, [r for r in runs if _long_enough(r, budget)])
+            unit = "s" if gauge.endswith("_s") else ""
+            long = [run for run in runs if _load_s(run) >= budget.lasting_s]
+            yield from _worst(budget, variant, gauge, [_reading(run, gauge) for run in long], unit)
         elif budget.spread is not None:
-            yield from _spread(gauge, budget.spread, runs)
-        else:
-            yield from _growth(gauge, budget, variant, hour)
+            yield from _worst(budget, variant, gauge, [_spread(run, gauge) for run in runs], "")
+        elif (verdict := variant.gauge(gauge)) is not None:
+            yield _growth(budget, verdict, steps_per_hour)
 
 
-def _growth(
-    gauge: str, budget: Budget, variant: VariantVerdict, hour: tuple[float, str]
-) -> Iterator[dict[str, Any]]:
-    hourly = budget.per_hour is not None
-    allowed = budget.per_hour if budget.per_hour is not None else budget.per_step
-    steps, kind = hour
-    factor, per = (steps, "h") if hourly else (1.0, kind)
-    for row in variant.gauges[variant.gauges["gauge"] == gauge].to_dict(orient="records"):
-        unit, proven = f"{row['unit']}/{per}", row["verdict"] == "leak"
-        rate, high = (factor * row[key] if proven else 0.0 for key in ("per_step", "high"))
-        seen = factor * row["smallest_detectable"]
-        told = (
-            ""
-            if proven
-            else f"no proven growth; {formatting.amount(seen, unit)} would have been seen"
+def _growth(budget: Budget, verdict: GaugeVerdict, steps_per_hour: float) -> BudgetCheck:
+    is_hourly = budget.per_hour is not None
+    allowed = (budget.per_hour if is_hourly else budget.per_step) or 0.0
+    scaled = verdict.scaled(steps_per_hour, "h") if is_hourly else verdict
+    unit = f"{scaled.unit}/{scaled.per}"
+    rate, high = (scaled.per_step, scaled.high) if verdict.is_leak else (0.0, 0.0)
+    if not verdict.is_leak:
+        text = (
+            f"no proven growth; detection limit {formatting.amount(scaled.detection_limit, unit)}"
         )
-        if hourly and proven and row["per_step"] > 0:
-            told = f"used up by {allowed / row['per_step']:,.0f} {formatting.several(kind)} an hour"
-        yield _row(gauge, allowed, rate, high, unit, told)
-
-
-def _reading(gauge: str, allowed: float, runs: list[Capture]) -> Iterator[dict[str, Any]]:
-    found = [value for run in runs if not np.isnan(value := _of_run(run, gauge))]
-    if found:
-        unit = "s" if gauge.endswith("_s") else ""
-        yield _row(gauge, allowed, max(found), max(found), unit, f"worst of {len(found)} runs")
-
-
-def _long_enough(run: Capture, budget: Budget) -> bool:
-    lasted = [p.end_s - p.start_s for p in run.manifest.phases if p.name == "steady"]
-    return float(sum(lasted)) >= budget.lasting_s
-
-
-def _spread(gauge: str, allowed: float, runs: list[Capture]) -> Iterator[dict[str, Any]]:
-    found = [_variation(_steady(run, gauge)) for run in runs]
-    known = [value for value in found if not np.isnan(value)]
-    if known:
-        yield _row(gauge, allowed, max(known), max(known), "", f"worst of {len(known)} runs")
-
-
-def _row(
-    gauge: str, allowed: float | None, measured: float, high: float, unit: str, told: str
-) -> dict[str, Any]:
-    numbers = {"allowed": allowed, "measured": measured, "high": high, "unit": unit}
-    return {"gauge": gauge, **numbers, "holds": bool(measured <= (allowed or 0)), "told": told}
-
-
-def _of_run(run: Capture, gauge: str) -> float:
-    """Return a run's one number for a gauge: a time, a share of a core, or the highest reading."""
-    if gauge == "cpu_share":
-        found = limits.readings(Limit("cpu_s", per_second=1), run)
+    elif is_hourly and verdict.per_step > 0:
+        steps = formatting.several(verdict.per)
+        text = f"limit reached at {allowed / verdict.per_step:,.0f} {steps} per hour"
     else:
-        found = limits.readings(Limit(gauge, at_most=0), run)
-    return float(np.nanmax(found)) if np.isfinite(found).any() else np.nan
+        text = ""
+    return BudgetCheck(
+        verdict.variant, budget.name, verdict.gauge, allowed, rate, high, unit,
+        bool(rate <= allowed), text, budget.source,
+    )  # fmt: skip
 
 
-def _steady(run: Capture, gauge: str) -> np.ndarray:
+def _worst(
+    budget: Budget, variant: VariantVerdict, gauge: str, values: list[float], unit: str
+) -> Iterator[BudgetCheck]:
+    known = [value for value in values if not math.isnan(value)]
+    if known:
+        allowed = (budget.at_most if budget.at_most is not None else budget.spread) or 0.0
+        worst, text = max(known), f"worst of {len(known)} runs"
+        yield BudgetCheck(
+            variant.name, budget.name, gauge, allowed, worst, worst, unit,
+            bool(worst <= allowed), text, budget.source,
+        )  # fmt: skip
+
+
+def _load_s(run: Capture) -> float:
+    """Return the seconds of the steady state."""
+    phases = [phase for phase in run.manifest.phases if phase.name == "steady"]
+    return float(sum(phase.end_s - phase.start_s for phase in phases))
+
+
+def _reading(run: Capture, gauge: str) -> float:
+    """Return a run's number for a gauge: a time, a share of a core, or the highest reading."""
+    is_share = gauge == "cpu_share"
+    limit = Limit("cpu_s", per_second=1) if is_share else Limit(gauge, at_most=0)
+    values = limits.readings(limit, run)
+    return float(np.nanmax(values)) if np.isfinite(values).any() else math.nan
+
+
+def _spread(run: Capture, gauge: str) -> float:
+    """Return the highest steady reading / the lowest one, minus one."""
     trace = run.trace
     if gauge not in trace:
-        return np.empty(0)
+        return math.nan
     rows = trace[(trace["phase"] == "steady") & trace[gauge].notna()]
-    return rows[gauge].to_numpy(dtype=float)
+    values = rows[gauge].to_numpy(dtype=float)
+    return float(values.max() / values.min() - 1) if len(values) and values.min() > 0 else math.nan
 
 
-def _variation(values: np.ndarray) -> float:
-    return float(values.max() / values.min() - 1) if len(values) and values.min() > 0 else np.nan
-
-
-def _runs(captures: Captures, variant: str) -> list[Capture]:
-    return list(captures.select(variant=variant, instrument="gauges"))
-
-
-def _parsed(file: Path) -> dict[str, Any]:
+def _parse(file: Path) -> dict[str, Any]:
+    name = _brief(file.name, quote="")
     try:
-        if file.exists() and not file.is_file():
-            raise BudgetError(f"{file.name} is not a regular file; write budgets to a TOML file")
-        with file.open("rb") as stream:
-            content = stream.read(_MAX_BYTES + 1)
-        if len(content) > _MAX_BYTES:
-            raise BudgetError(f"{file.name} is larger than {_MAX_BYTES >> 20} MiB; shorten it")
-        found = tomllib.loads(content.decode())
+        content = tomllib.loads(_content(file, name).decode("utf-8"))
     except OSError as error:
-        raise BudgetError(f"cannot read the budgets in {file.name}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise BudgetError(f"{file.name} is no TOML: {error}") from None
-    unknown = sorted(set(found) - {"steps_per_hour", "budget"})
-    if unknown:
-        raise BudgetError(
-            f"{file.name} has {', '.join(unknown)}; it may have steps_per_hour, budget"
-        )
-    return found
+        raise BudgetError(f"cannot read the budgets in {name}: {error.strerror}") from None
+    except RecursionError:
+        raise BudgetError(f"{name} is no TOML: it is nested too deeply") from None
+    except ValueError as error:  # no TOML, no UTF-8, a number of thousands of digits
+        raise BudgetError(f"{name} is no TOML: {_brief(error, quote='')}") from None
+    if unknown := sorted(set(content) - {"steps_per_hour", "budget"}):
+        names = _brief(", ".join(unknown), quote="")
+        raise BudgetError(f"{name} has {names}; it may have steps_per_hour, budget")
+    return content
 
 
-def _budget(name: str, table: dict[str, Any]) -> Budget:
-    known = {field.name for field in fields(Budget)} - {"name"}
-    unknown = sorted(set(table) - known - {"off"})
-    if unknown:
-        raise BudgetError(
-            f"the budget {name!r} has {', '.join(unknown)}; it may have {_listed(known)}"
-        )
+def _content(file: Path, name: str) -> bytes:
+    """Return the bytes of a regular file of at most 64 KiB; a pipe is never waited for."""
+    descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise BudgetError(f"{name} is not a regular file; give a TOML file")
+        with open(descriptor, "rb", closefd=False) as stream:
+            content = stream.read(_MAX_BYTES + 1)
+    finally:
+        os.close(descriptor)
+    if len(content) > _MAX_BYTES:
+        raise BudgetError(f"{name} is larger than {_MAX_BYTES // 1024} KiB; is it a budget file?")
+    return content
+
+
+def _table(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise BudgetError(f"{where} must be a table, not {_brief(value)}")
+    return value
+
+
+def _budget(name: str, table: Mapping[str, Any]) -> Budget | None:
+    """Return one budget of a file; None if it is switched off."""
+    known = {*names_of(Budget)} - {"name"}
+    if unknown := sorted(set(table) - known - {"off"}):
+        names = _brief(", ".join(unknown), quote="")
+        allowed = ", ".join(sorted(known))
+        raise BudgetError(f"the budget {_brief(name)} has {names}; it may have {allowed}")
+    if table.get("off"):
+        return None
     values: dict[str, Any] = {key: value for key, value in table.items() if key != "off"}
-    values |= {key: _names(values.get(key, [])) for key in ("gauges", "systems")}
+    for key in ("gauges", "systems"):
+        value = values.get(key, [])
+        if not isinstance(value, (str, list)):
+            raise BudgetError(f"the budget {_brief(name)}: {key} must be a list of names")
+        values[key] = (value,) if isinstance(value, str) else tuple(value)
     return Budget(name=name, **values)
 
 
-def _names(value: Any) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(map(str, value))
+def _number(value: Any, what: str) -> float:
+    try:
+        if not isinstance(value, bool) and isinstance(value, (int, float)) and math.isfinite(value):
+            return float(value)
+    except OverflowError:  # hexadecimal numbers may have any length
+        pass
+    raise BudgetError(f"{what} must be a number, not {_brief(value)}")
 
 
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names))
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _brief(value: object, quote: str = "'") -> str:
+    """Return what an error quotes of a file: one printable line of at most 60 characters."""
+    try:
+        text = str(value)
+    except (ValueError, RecursionError):  # too long a number, or nested too deeply
+        text = type(value).__name__
+    text = text if len(text) <= 60 else f"{text[:59]}…"
+    return f"{quote}{''.join(c if c.isprintable() else '?' for c in text)}{quote}"

@@ -1,4 +1,4 @@
-"""All claims in one table: what became of each, by which number, and what became of its fix."""
+"""The table of claims: each with its outcome, the number it rests on, and its fix."""
 
 from __future__ import annotations
 
@@ -13,46 +13,26 @@ import numpy as np
 import pandas as pd
 
 from resleak import formatting
-from resleak.analysis import handle_origins, verdicts
+from resleak.analysis import handle_origins, rows, verdicts, wording
+from resleak.analysis.gauge_verdict import GaugeVerdict
+from resleak.analysis.limits import LimitVerdict
 from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 from resleak.captures import frames, load
 from resleak.captures.frames import Captures
 from resleak.errors import StoreError
-from resleak.workload.scenario import BROKEN, HANGS
+from resleak.workload.verdict_words import BROKEN, CLEAN, GLYPHS, HANGS
 
-#: A glyph for each outcome, so that a column can be read down at a glance, without colour too.
-GLYPHS = {
-    "reproduced": "●",
-    "partly": "◐",
-    "not reproduced": "○",
-    "holds": "✓",
-    "insufficient": "△",
-    "harmful": "✗",
-    "flat": "✓",
-    "plateau": "✓",
-}
-#: Called before each scenario with its name, how many are done, and how many there are.
+#: Called before each scenario with its name, the number done and the total.
 Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Figure:
-    """The number that an answer rests on.
+class KeyFigure:
+    """The number that an outcome rests on, with its 95 % CI; NaN where there is none.
 
-    Attributes
-    ----------
-    gauge : str
-        What was read.
-    kind : str
-        ``rate`` (per step), ``held`` (between collections), ``peak``, ``worst`` (the reading
-        closest to breaking a limit), ``exponent`` (of a cost over a size), ``exit`` (seconds) or
-        ``none``.
-    value, low, high : float
-        The number and its 95 % interval; NaN where there is none.
-    unit : str
-        Of the number.
-    text : str
-        All of it in words.
+    `kind` is ``rate`` (per step), ``held`` (between collections), ``peak``, ``worst`` (the reading
+    closest to breaking a limit), ``exponent`` (of a cost over a size), ``exit`` (seconds) or
+    ``none``; `text` is all of it in words.
     """
 
     gauge: str
@@ -65,44 +45,28 @@ class Figure:
 
 
 def findings(captures: Captures, progress: Progress = lambda *_: None) -> pd.DataFrame:
-    """Judge every scenario and sum each up in a row.
+    """Judge every scenario; return one row each, in the order of the source documents.
 
-    Parameters
-    ----------
-    captures : Captures
-        Of any number of scenarios, as `resleak.load` gives them.
-    progress : callable, optional
-        Called with a scenario's name, the number done and the number there is.
-
-    Returns
-    -------
-    DataFrame
-        One row a scenario: ``scenario system title seed claim outcome figure origin fix_variant fix
-        fix_figure ok``, in the order of the seeds. `figure` and `fix_figure` are dictionaries with
-        the attributes of `Figure`; `origin` is the line that opened what leaks, if it is a handle;
-        for a control, `outcome` is its verdict. A scenario with a damaged capture is left out,
-        with a warning.
-
-    Raises
-    ------
-    StoreError
-        If none is left.
+    Columns: ``scenario system title seed claim outcome figure origin fix_variant fix fix_figure
+    ok``. `figure` and `fix_figure` are dictionaries with the attributes of `KeyFigure`; for a
+    control, `outcome` is its verdict. A scenario with a damaged capture is left out with a warning;
+    `StoreError` if none is left.
     """
     measured = captures.select(instrument="gauges")
-    names = sorted(dict.fromkeys(c.scenario for c in measured), key=_place_of(measured))
+    names = sorted(dict.fromkeys(c.scenario for c in measured), key=_source_order(measured))
     needed = Captures(c for c in captures if c.instrument != "memray")
-    rows, problems = [], []
+    table, problems = [], []
     for done, name in enumerate(names):
         progress(name, done, len(names))
         try:
-            rows.append(finding(verdicts.judge(needed.select(scenario=name))))
+            table.append(claim_row(verdicts.judge(needed.select(scenario=name))))
         except StoreError as error:
             problems.append(f"left out: {name}: {error}")
-    if problems and not rows:
+    if problems and not table:
         raise StoreError(problems[0])
     for problem in problems:
         warnings.warn(problem, stacklevel=2)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(table)
 
 
 def stored(folder: Path | str, progress: Progress = lambda *_: None) -> pd.DataFrame:
@@ -111,49 +75,47 @@ def stored(folder: Path | str, progress: Progress = lambda *_: None) -> pd.DataF
 
 
 def summary(findings: pd.DataFrame) -> str:
-    """Say in two sentences how many claims were reproduced and how many fixes hold."""
-    of_claims = findings[findings["claim"] != ""]
+    """Return how many claims were reproduced and how many fixes hold, in two sentences."""
+    claims = findings[findings["claim"] != ""]
     controls = findings[findings["claim"] == ""]
-    clean = int(controls["outcome"].isin(["flat", "plateau"]).sum())
-    told = [
-        f"Of {len(of_claims)} claims {_listed(of_claims['outcome'])}.",
-        f"Of their fixes {_listed(of_claims['fix'])}.",
+    clean = int(controls["outcome"].isin(CLEAN).sum())
+    sentences = [
+        f"Of {len(claims)} claims {_counts(claims['outcome'])}.",
+        f"Of their fixes {_counts(claims['fix'])}.",
     ]
-    told += [f"Of {len(controls)} null controls {clean} came out clean."] if len(controls) else []
+    if len(controls):
+        sentences.append(f"Of {len(controls)} null controls {clean} came out clean.")
     differs = [str(name) for name in findings.loc[~findings["ok"], "scenario"]]
-    told += [f"Not as declared: {', '.join(differs)}."] if differs else []
-    return " ".join(told)
+    sentences += [f"Not as declared: {', '.join(differs)}."] if differs else []
+    return " ".join(sentences)
 
 
-def _listed(outcomes: pd.Series) -> str:
-    counted = outcomes.value_counts()
-    parts = [_told(int(counted[key]), key) for key in GLYPHS if key in counted]
-    rest = [f"{count} {name}" for name, count in counted.items() if name not in GLYPHS]
-    *most, last = [*parts, *rest] or ["none"]
-    return f"{', '.join(most)} and {last}" if most else last
-
-
-def _told(count: int, outcome: str) -> str:
-    one, many = {
+def _counts(outcomes: pd.Series) -> str:
+    phrases = {
         "holds": ("holds", "hold"),
         "insufficient": ("is insufficient", "are insufficient"),
         "harmful": ("is harmful", "are harmful"),
-    }.get(outcome, (outcome, outcome))
-    return f"{count} {one if count == 1 else many}"
+    }
+    counts = outcomes.value_counts()
+    words = [word for word in GLYPHS if word in counts]
+    words += [str(word) for word in counts.index if word not in GLYPHS]
+    parts = [f"{counts[w]} {phrases.get(w, (w, w))[int(counts[w] != 1)]}" for w in words]
+    *most, last = parts or ["none"]
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def plain(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows of `findings` as plain values for JSON; NaN becomes None."""
-    return [verdicts.plain(row) for row in table.to_dict(orient="records")]
+    return [rows.plain(row) for row in table.to_dict(orient="records")]
 
 
-def finding(judgement: ScenarioVerdict) -> dict[str, Any]:
-    """Sum one scenario up in a row of `findings`."""
+def claim_row(judgement: ScenarioVerdict) -> dict[str, Any]:
+    """Return the row of one scenario in `findings`."""
     scenario, claim = judgement.scenario, judgement.claim
     first = next(iter(judgement.variants.values()))
     leaky, fix = judgement.variants.get("leaky", first), claim["fix"]
-    cure = judgement.variants.get(fix["variant"] or "")
-    gauge = _telling(scenario, leaky)
+    fixed = judgement.variants.get(fix["variant"] or "")
+    gauge = _key_gauge(scenario, leaky)
     return {
         "scenario": scenario["name"],
         "system": scenario["system"],
@@ -161,50 +123,43 @@ def finding(judgement: ScenarioVerdict) -> dict[str, Any]:
         "seed": scenario["seed"],
         "claim": scenario["claim"],
         "outcome": claim["measured"] or first.verdict,
-        "figure": asdict(figure(leaky, gauge)),
-        "origin": handle_origins.named(leaky.origins).get(gauge, ""),
+        "figure": asdict(key_figure(leaky, gauge)),
+        "origin": handle_origins.first_places(leaky.origins).get(gauge, ""),
         "fix_variant": (fix["variant"] or "") if claim["text"] else "",
         "fix": fix["measured"] or "",
-        "fix_figure": asdict(figure(cure, *_of_fix(cure, leaky, gauge))) if cure else None,
+        "fix_figure": asdict(key_figure(fixed, *_of_fix(fixed, leaky, gauge))) if fixed else None,
         "ok": judgement.ok,
     }
 
 
-def figure(variant: VariantVerdict, gauge: str, word: str = "") -> Figure:
-    """Return the number by which one gauge of one variant is judged.
+def key_figure(variant: VariantVerdict, gauge: str, word: str = "") -> KeyFigure:
+    """Return the number by which a gauge, a limit's or sweep's gauge, or ``run`` is judged.
 
-    Parameters
-    ----------
-    variant : VariantVerdict
-        Of ``resleak.judge(…).variants``.
-    gauge : str
-        A gauge, a limit's or a sweep's gauge, or ``run``.
-    word : str
-        Which of several verdicts on a gauge to quote; a leak can also wait for the collector.
+    `word` is which verdict to quote of a gauge that has two: a leak can also be deferred.
     """
     if gauge == "run":
         return _ending(variant)
-    sweeps = variant.sweeps[variant.sweeps["gauge"] == gauge]
-    if len(sweeps):
-        return _scaling(sweeps.iloc[0])
-    limits = variant.limits[variant.limits["gauge"] == gauge]
-    rows = variant.gauges[variant.gauges["gauge"] == gauge]
-    broken = BROKEN in variant.symptoms.get(gauge, ())
-    if len(limits) and (broken or not len(rows)):
-        worst = limits.sort_values("holds", key=lambda held: held.eq(True)).iloc[0]
-        return _worst(worst)
-    return _growth(rows.iloc[0], word) if len(rows) else Figure(gauge)
+    for cost in variant.scaling:
+        if cost.gauge == gauge:
+            text = f"{gauge} ∝ {cost.over}^{wording.exponent(cost)}"
+            return KeyFigure(gauge, "exponent", cost.exponent, cost.low, cost.high, "", text)
+    verdict = variant.gauge(gauge)
+    limits = [limit for limit in variant.limits if limit.gauge == gauge]
+    is_broken = BROKEN in variant.symptoms.get(gauge, ())
+    if limits and (is_broken or verdict is None):
+        return _worst(min(limits, key=lambda limit: limit.holds is True))
+    return _growth(verdict, word) if verdict else KeyFigure(gauge)
 
 
-def _telling(scenario: Mapping[str, Any], leaky: VariantVerdict) -> str:
-    """Return the gauge to quote: what the claim names first, and shows if any of it does."""
+def _key_gauge(scenario: Mapping[str, Any], leaky: VariantVerdict) -> str:
+    """Return the gauge to quote: the first that the claim names and that shows it."""
     claimed = list(scenario["symptoms"])
     shown = [name for name in claimed if name in leaky.symptoms]
     return next(iter([*shown, *claimed, *scenario["gauges"]]), "run")
 
 
 def _of_fix(fix: VariantVerdict, leaky: VariantVerdict, gauge: str) -> tuple[str, str]:
-    """Return gauge and verdict to quote of a fix: what is new and wrong, else what was wrong."""
+    """Return gauge and verdict to quote of a fix: a new symptom, else one that remains."""
     wrong = {name: words for name, words in fix.symptoms.items() if name in fix.evidence}
     for name, words in wrong.items():
         for word in sorted(words - leaky.symptoms.get(name, set())):
@@ -212,64 +167,40 @@ def _of_fix(fix: VariantVerdict, leaky: VariantVerdict, gauge: str) -> tuple[str
     return (gauge if gauge in wrong else next(iter(wrong), gauge)), ""
 
 
-def _ending(variant: VariantVerdict) -> Figure:
-    hangs = HANGS in variant.symptoms.get("run", ())
+def _ending(variant: VariantVerdict) -> KeyFigure:
     seconds = [one["exit_s"] for one in variant.exits if one["exit_s"] is not None]
     longest = max(seconds, default=np.nan)
-    stuck = {one["phase"] for one in variant.exits if one["status"] != "exited"}
-    where = "at exit" if stuck & {"teardown", "exit"} else "under load"
-    text = f"hangs {where}" if hangs else f"ends {formatting.amount(longest, 's')} after its load"
-    return Figure("run", "exit", longest, unit="s", text=text)
+    text = f"ends {formatting.amount(longest, 's')} after its load"
+    if HANGS in variant.symptoms.get("run", ()):
+        stuck = {one["phase"] for one in variant.exits if one["status"] != "exited"}
+        text = f"hangs {'at exit' if stuck & {'teardown', 'exit'} else 'under load'}"
+    return KeyFigure("run", "exit", longest, unit="s", text=text)
 
 
-def _scaling(row: pd.Series) -> Figure:
-    low, high = float(row["low"]), float(row["high"])
-    power = formatting.number(float(row["exponent"]))
-    text = f"{row['gauge']} ∝ {row['over']}^{power} {formatting.interval(low, high)}"
-    return Figure(str(row["gauge"]), "exponent", float(row["exponent"]), low, high, "", text)
-
-
-def _worst(row: pd.Series) -> Figure:
-    gauge, worst, unit = str(row["gauge"]), float(row["worst"]), str(row["unit"])
-    scaled = unit if unit in ("B", "s") else ""
-    measured, bound = (formatting.amount(float(row[key]), scaled) for key in ("worst", "allowed"))
-    # "lag_s ≤ 0.05 in 50% of steps": how the bound is meant, without the bound itself.
-    sign, _, meant = str(row["limit"]).partition(" ")[2].partition(" ")
-    _, _, meant = meant.partition(" ")
-    plain = {"always": "", "at the end": ""}.get(meant, f" {meant}")
+def _worst(limit: LimitVerdict) -> KeyFigure:
+    scaled = limit.unit if limit.unit in ("B", "s") else ""
+    measured, bound = (formatting.amount(n, scaled) for n in (limit.worst, limit.allowed))
+    # "lag_s ≤ 0.05 in 50% of steps": sign and meaning of the bound, without its number.
+    _, sign, _, *meaning = limit.limit.split(" ")
+    meant = " ".join(meaning)
+    meant = "" if meant in ("always", "at the end") else f" {meant}"
     allowed = f"{sign} {bound}" if sign != "=" else bound
-    text = f"{gauge} {measured}, allowed {allowed}{plain}"
-    return Figure(gauge, "worst", worst, unit=unit, text=text)
+    text = f"{limit.gauge} {measured}, allowed {allowed}{meant}"
+    return KeyFigure(limit.gauge, "worst", limit.worst, unit=limit.unit, text=text)
 
 
-def _growth(row: pd.Series, word: str) -> Figure:
-    gauge, unit, verdict = str(row["gauge"]), str(row["unit"]), word or str(row["verdict"])
-    rate, low, high = (float(row[key]) for key in ("per_step", "low", "high"))
-    if verdict == "leak":
-        text = f"{gauge} {formatting.rate(rate, unit)} {_bounds(low, high, unit)}"
-        return Figure(gauge, "rate", rate, low, high, unit, text)
-    if verdict == "deferred":
-        held = float(row["held_between_collections"])
-        text = f"{gauge}: {formatting.amount(held, unit)} wait for the collector"
-        return Figure(gauge, "held", held, unit=unit, text=text)
-    if verdict == "plateau":
-        peak = float(row["peak"])
-        return Figure(
-            gauge, "peak", peak, unit=unit, text=f"{gauge} ≤ {formatting.amount(peak, unit)}"
-        )
-    smallest = formatting.rate(float(row["smallest_detectable"]), unit)
-    seen = f", none above {smallest}" if verdict == "flat" else ""
-    return Figure(gauge, "rate", rate, low, high, unit, f"{gauge} {verdict}{seen}")
+def _growth(verdict: GaugeVerdict, word: str) -> KeyFigure:
+    gauge, unit, text = verdict.gauge, verdict.unit, wording.short(verdict, word)
+    word = word or verdict.verdict
+    if word == "deferred":
+        return KeyFigure(gauge, "held", verdict.held_between_collections, unit=unit, text=text)
+    if word == "plateau":
+        return KeyFigure(gauge, "peak", verdict.peak, unit=unit, text=text)
+    return KeyFigure(gauge, "rate", verdict.per_step, verdict.low, verdict.high, unit, text)
 
 
-def _bounds(low: float, high: float, unit: str) -> str:
-    if unit != "B":
-        return formatting.interval(low, high)
-    return f"[{formatting.amount(low, unit)}, {formatting.amount(high, unit)}]"
-
-
-def _place_of(captures: Iterable[frames.Capture]) -> Callable[[str], tuple[Any, ...]]:
-    """Return a key that puts scenarios in the order of the seeds; those without one come last."""
+def _source_order(captures: Iterable[frames.Capture]) -> Callable[[str], tuple[Any, ...]]:
+    """Return a sort key by source document and number; scenarios without one come last."""
     seeds = {c.scenario: c.manifest.scenario.seed for c in captures}
 
     def key(name: str) -> tuple[Any, ...]:
@@ -282,12 +213,5 @@ def _place_of(captures: Iterable[frames.Capture]) -> Callable[[str], tuple[Any, 
 
 
 def cases(notebooks: Path) -> dict[str, str]:
-    """Return the name of each system's case file, such as ``23_arc.ipynb``, by system.
-
-    Parameters
-    ----------
-    notebooks : Path
-        The folder of the notebooks; case files are numbered from 20 to 29.
-    """
-    found = sorted(notebooks.glob("2?_*.ipynb"))
-    return {path.stem.partition("_")[2]: path.name for path in found}
+    """Return the case file of each system, such as ``23_arc.ipynb``; they are numbered 20 to 29."""
+    return {path.stem.partition("_")[2]: path.name for path in sorted(notebooks.glob("2?_*.ipynb"))}

@@ -1,8 +1,7 @@
-"""Before against after: which gauges changed, by how much, and what that certifies."""
+"""Before against after: which gauges changed, by how much, and whether a fix is certified."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +9,65 @@ from typing import Any
 import pandas as pd
 
 from resleak import formatting
-from resleak.analysis import growth
+from resleak.analysis import growth, wording
 from resleak.analysis.equivalence import ALPHA, Certificate, certify
+from resleak.analysis.gauge_verdict import GaugeVerdict, by_gauge
+from resleak.analysis.rows import Rows, plain
 from resleak.captures.frames import Captures, gauges_of, traces
 from resleak.errors import StoreError
 from resleak.workload.gauges import Gauge
+from resleak.workload.verdict_words import VERDICTS, Verdict
+
+_NAN = float("nan")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GaugeComparison:
+    """One gauge before and after.
+
+    Attributes
+    ----------
+    before, after, difference, low, high : float
+        Growth rates, their difference and its bounds, in `unit` per step.
+    p, bound, margin : float
+        As of `Certificate`.
+    lower, equivalent : bool
+        True if the rate is significantly lower, and if the rest is certainly within the margin.
+    certificate : str
+        The certificate's answer; empty for a gauge that did not leak before.
+    """
+
+    gauge: str
+    unit: str
+    per: str = "step"
+    before: float
+    after: float
+    difference: float
+    low: float
+    high: float
+    p: float = _NAN
+    lower: bool
+    bound: float = _NAN
+    equivalent: bool
+    margin: float
+    certificate: str
+    verdict_before: Verdict
+    verdict_after: Verdict
+    sentence: str = ""
+
+    @property
+    def words(self) -> str:
+        """Both verdicts."""
+        return f"{self.verdict_before} → {self.verdict_after}"
+
+    @property
+    def severity(self) -> int:
+        """Rank of the worse verdict, 0 for the worst."""
+        return min(VERDICTS.index(word) for word in (self.verdict_before, self.verdict_after))
+
+    def rate(self, value: float) -> str:
+        """Write a rate of this gauge."""
+        return formatting.rate(value, self.unit, self.per)
 
 
 @dataclass(frozen=True, repr=False)
@@ -25,37 +78,41 @@ class Comparison:
     ----------
     before, after : str
         Names of the two.
+    rows : tuple of GaugeComparison
+        One per gauge.
     frame : DataFrame
-        One row a gauge: ``gauge unit per before after difference low high p lower bound
-        equivalent margin certificate verdict_before verdict_after sentence``. `low` and `high`
-        bound the difference of the rates; `p`, `bound` and `margin` are those of
-        `Certificate`, and `certificate` its answer, empty for what did not
-        leak before; `equivalent` says that what is left is surely within the margin.
+        The same as a table.
     """
 
     before: str
     after: str
-    frame: pd.DataFrame
+    rows: Rows[GaugeComparison]
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row per gauge."""
+        return self.rows.frame
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; NaN becomes None."""
-        rows = self.frame.set_index("gauge").to_dict(orient="index")
-        gauges = {
-            name: {key: None if _is_nan(value) else value for key, value in row.items()}
-            for name, row in rows.items()
-        }
+        gauges = {row.gauge: plain(row) for row in self.rows}
+        for row in gauges.values():
+            del row["gauge"]
         return {"before": self.before, "after": self.after, "gauges": gauges}
 
     def __str__(self) -> str:
-        return "\n".join(self.frame["sentence"])
+        return "\n".join(row.sentence for row in self.rows)
 
     def __repr__(self) -> str:
         return f"{self.before} → {self.after}\n{self}"
 
     def _repr_html_(self) -> str:
         head = ("gauge", self.before, self.after, "verdicts", "certified")
-        rows = [_cells(row) for row in self.frame.to_dict(orient="records")]
-        return formatting.table_html(f"{self.before} → {self.after}", head, rows)
+        rows = [
+            (row.gauge, row.rate(row.before), row.rate(row.after), row.words, _certified(row))
+            for row in self.rows
+        ]
+        return formatting.Table(head, rows, f"{self.before} → {self.after}").html()
 
 
 def compare(
@@ -68,8 +125,8 @@ def compare(
     before, after : Captures
         Replicated runs of each; the same number of steps compares best.
     margins : mapping of str to float, optional
-        What counts as nothing, in units per step, by gauge; else the gauge's floor over the steps
-        that were run.
+        Equivalence margin in units per step, by gauge; by default the gauge's noise floor over the
+        steps that were run.
 
     Returns
     -------
@@ -82,31 +139,27 @@ def compare(
     """
     gauges = gauges_of([*before, *after])
     old, new = (traces(side.select(instrument="gauges")) for side in (before, after))
-    _check_one_variant(before, after)
-    judged = [growth.judge(side, gauges).set_index("gauge") for side in (old, new)]
-    common = [name for name in judged[0].index if name in judged[1].index]
+    for side in (before, after):
+        if len(side.variants) != 1:
+            names = ", ".join(side.variants)
+            raise StoreError(f"one side has {len(side.variants)} variants ({names}); give one")
+    verdicts = [by_gauge(growth.judge(side, gauges)) for side in (old, new)]
+    common = [name for name in verdicts[0] if name in verdicts[1]]
     if not common:
         raise StoreError("these captures have no gauge in common; compare runs of one scenario")
     if unknown := set(margins or ()) - set(common):
         raise StoreError(f"no gauge {', '.join(sorted(unknown))} here; known: {', '.join(common)}")
-    twins = _seeds(before) == _seeds(after)
+    paired = _seeds(before) == _seeds(after)
     rows = [
-        _row(
-            gauges[name],
-            judged[0].loc[name],
-            judged[1].loc[name],
-            certificate(gauges[name], old, new, (margins or {}).get(name), twins=twins),
+        _compare_gauge(
+            verdicts[0][name],
+            verdicts[1][name],
+            certificate(gauges[name], old, new, (margins or {}).get(name), paired=paired),
         )
         for name in common
     ]
-    return Comparison(_label(before), _label(after), pd.DataFrame(rows))
-
-
-def _check_one_variant(*sides: Captures) -> None:
-    for side in sides:
-        names = side.variants
-        if len(names) != 1:
-            raise StoreError(f"one side holds {len(names)} variants ({', '.join(names)}); give one")
+    old_name, new_name = (f"{side[0].scenario} {side[0].variant}" for side in (before, after))
+    return Comparison(old_name, new_name, Rows(GaugeComparison, rows))
 
 
 def certificate(
@@ -115,75 +168,58 @@ def certificate(
     after: pd.DataFrame,
     margin: float | None = None,
     *,
-    twins: bool,
+    paired: bool,
 ) -> Certificate:
-    """Certify what the runs of two variants say of one gauge.
+    """Certify one gauge from the traces of two variants.
 
-    Parameters
-    ----------
-    gauge : Gauge
-        What to compare.
-    before, after : DataFrame
-        Traces of one variant each.
-    margin : float, optional
-        What counts as nothing, in the gauge's unit per step; else its floor.
-    twins : bool
-        Whether runs of one number have the same seed on both sides.
+    `margin` defaults to the gauge's noise floor; `paired` says that runs of one number have the
+    same seed on both sides.
     """
-    old, new = (growth.run_rates(side, gauge.name) for side in (before, after))
-    changes = growth.paired_rates(before, after, gauge.name) if twins else None
-    return certify(old, new, growth.floor(gauge, after) if margin is None else margin, changes)
+    old, new = (growth.replicate_slopes(side, gauge.name) for side in (before, after))
+    differences = growth.paired_slope_differences(before, after, gauge.name) if paired else None
+    margin = growth.noise_floor(gauge, after) if margin is None else margin
+    return certify(old, new, margin, differences)
+
+
+def faster_leaks(comparison: Comparison) -> list[str]:
+    """Return one sentence for each gauge that leaks, and faster than before."""
+    return [
+        f"{row.gauge} was {row.rate(row.before)} and is {row.rate(row.after)}"
+        for row in comparison.rows
+        if row.verdict_after == "leak" and row.low > 0
+    ]
 
 
 def _seeds(side: Captures) -> dict[int, Any]:
     return {c.run: c.manifest.seed for c in side if c.instrument == "gauges"}
 
 
-def _row(gauge: Gauge, old: pd.Series, new: pd.Series, certified: Certificate) -> dict[str, Any]:
-    leaked = old["verdict"] == "leak"
-    row = {
-        "gauge": gauge.name,
-        "unit": gauge.unit,
-        "per": str(new["per"]),
-        "before": float(old["per_step"]),
-        "after": float(new["per_step"]),
-        "difference": float(new["per_step"] - old["per_step"]),
-        "low": float(new["low"] - old["high"]),
-        "high": float(new["high"] - old["low"]),
-        "p": certified.p,
-        "lower": certified.p < ALPHA,
-        "bound": certified.bound,
-        "equivalent": certified.bound < certified.margin,
-        "margin": certified.margin,
-        "certificate": certified.answer if leaked else "",
-        "verdict_before": old["verdict"],
-        "verdict_after": new["verdict"],
-    }
-    return {**row, "sentence": _sentence(row, certified)}
+def _compare_gauge(
+    old: GaugeVerdict, new: GaugeVerdict, certificate: Certificate
+) -> GaugeComparison:
+    words = certificate.sentence(old.unit) if old.is_leak else f"{old.verdict} → {new.verdict}"
+    return GaugeComparison(
+        gauge=old.gauge,
+        unit=old.unit,
+        per=new.per,
+        before=old.per_step,
+        after=new.per_step,
+        difference=new.per_step - old.per_step,
+        low=new.low - old.high,
+        high=new.high - old.low,
+        p=certificate.p,
+        lower=certificate.p < ALPHA,
+        bound=certificate.bound,
+        equivalent=certificate.bound < certificate.margin,
+        margin=certificate.margin,
+        certificate=certificate.answer if old.is_leak else "",
+        verdict_before=old.verdict,
+        verdict_after=new.verdict,
+        sentence=f"{old.gauge}: {wording.rate(old)} → {wording.rate(new)}; {words}",
+    )
 
 
-def _sentence(row: dict[str, Any], certified: Certificate) -> str:
-    change = f"{_rate(row, 'before')} → {_rate(row, 'after')}"
-    words = f"{row['verdict_before']} → {row['verdict_after']}"
-    told = certified.sentence(row["unit"]) if row["certificate"] else words
-    return f"{row['gauge']}: {change}; {told}"
-
-
-def _rate(row: dict[Any, Any], key: str) -> str:
-    return formatting.rate(row[key], row["unit"], row["per"])
-
-
-def _cells(row: dict[Any, Any]) -> tuple[str, ...]:
-    rates = (_rate(row, side) for side in ("before", "after"))
-    words = f"{row['verdict_before']} → {row['verdict_after']}"
-    margin = _rate(row, "margin")
-    sure = f"after: within ±{margin}" if row["equivalent"] else "lower" if row["lower"] else ""
-    return (row["gauge"], *rates, words, sure)
-
-
-def _label(side: Captures) -> str:
-    return f"{side[0].scenario} {side[0].variant}"
-
-
-def _is_nan(value: Any) -> bool:
-    return isinstance(value, float) and math.isnan(value)
+def _certified(row: GaugeComparison) -> str:
+    if row.equivalent:
+        return f"after: within ±{row.rate(row.margin)}"
+    return "lower" if row.lower else ""

@@ -1,29 +1,22 @@
-"""When a limit will be reached, from a rate that has been shown to be real: numbers only."""
+"""Forecasts: when a proven leak reaches a limit of the system."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from resleak import formatting
+from resleak.analysis.gauge_verdict import GaugeVerdict
+from resleak.analysis.rows import plain
 
 
 @dataclass(frozen=True)
 class Ceiling:
-    """A limit that the system sets, and how much of it is used.
+    """A limit of the system, such as ``RLIMIT_NOFILE``, and how much of it is used.
 
-    Parameters
-    ----------
-    name : str
-        What people call it, such as ``RLIMIT_NOFILE``.
-    gauges : tuple of str
-        The gauges whose growth uses it up, the best evidence first.
-    limit, used : float
-        In `unit`; `used` counts everyone who shares the limit.
-    unit : str
-        The gauges' unit.
+    `gauges` use it up, the best evidence first; `used` counts everyone who shares the limit.
     """
 
     name: str
@@ -34,22 +27,15 @@ class Ceiling:
 
     @property
     def room(self) -> float:
-        """What is left of it."""
+        """The part that is not used."""
         return max(0.0, self.limit - self.used)
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """How long a limit lasts at a rate, and at both ends of the rate's interval.
+    """Seconds until a gauge reaches a limit, at its rate and at both ends of the rate's CI.
 
-    Attributes
-    ----------
-    gauge, ceiling, unit : str
-        What grows, and the name and the unit of what it grows against.
-    limit, used : float
-        As of the ceiling.
-    soonest_s, expected_s, latest_s : float
-        Seconds from now; infinity where the rate is not above 0.
+    Infinity where the rate is not above 0.
     """
 
     gauge: str
@@ -67,61 +53,31 @@ class Forecast:
         return f"{self.gauge} reaches {limit} in {formatting.duration(self.expected_s)} {span}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON; what never comes is None."""
-        return {k: None if v == math.inf else v for k, v in asdict(self).items()}
+        """Return plain values for JSON; infinity becomes None."""
+        return dict(plain(self))
 
 
 def forecast(ceiling: Ceiling, gauge: str, per_second: float, low: float, high: float) -> Forecast:
-    """Divide what is left of a limit by a rate and by both ends of its interval.
+    """Divide the remaining room by a rate per second and both ends of its 95 % CI.
 
-    Parameters
-    ----------
-    ceiling : Ceiling
-        The limit.
-    gauge : str
-        What grows.
-    per_second, low, high : float
-        Its rate with its 95 % interval, in the ceiling's unit per second.
-
-    Returns
-    -------
-    Forecast
-
-    Examples
-    --------
     >>> nofile = Ceiling("RLIMIT_NOFILE", ("fds",), 1024, 424, "descriptors")
     >>> forecast(nofile, "fds", 2.0, 1.0, 4.0).expected_s
     300.0
     """
-    soonest, expected, latest = (_lasts(ceiling.room, rate) for rate in (high, per_second, low))
-    known = (ceiling.name, ceiling.limit, ceiling.used, ceiling.unit)
-    return Forecast(gauge, *known, soonest, expected, latest)
+    soonest, expected, latest = (
+        ceiling.room / rate if rate > 0 else math.inf for rate in (high, per_second, low)
+    )
+    return Forecast(
+        gauge, ceiling.name, ceiling.limit, ceiling.used, ceiling.unit, soonest, expected, latest
+    )
 
 
-def forecasts(rows: Iterable[Mapping[str, Any]], ceilings: Iterable[Ceiling]) -> list[Forecast]:
-    """Forecast every limit that a proven leak uses up, the next one first.
-
-    Parameters
-    ----------
-    rows : iterable of mapping
-        ``gauge verdict per_step low high`` as `growth.judge` gives them, of a trace whose
-        steps are seconds. What is not a leak runs into nothing.
-    ceilings : iterable of Ceiling
-        The limits there are.
-
-    Returns
-    -------
-    list of Forecast
-        One for each limit at most.
-    """
-    leaks = {row["gauge"]: row for row in rows if row["verdict"] == "leak"}
-    found = [
-        forecast(ceiling, gauge, *(leaks[gauge][key] for key in ("per_step", "low", "high")))
+def forecasts(gauges: Iterable[GaugeVerdict], ceilings: Iterable[Ceiling]) -> list[Forecast]:
+    """Return when proven leaks reach each limit, the soonest first; steps must be seconds."""
+    leaks = {one.gauge: one for one in gauges if one.is_leak}
+    reached = [
+        forecast(ceiling, leak.gauge, leak.per_step, leak.low, leak.high)
         for ceiling in ceilings
-        for gauge in [name for name in ceiling.gauges if name in leaks][:1]
+        for leak in [leaks[name] for name in ceiling.gauges if name in leaks][:1]
     ]
-    return sorted(found, key=lambda one: one.expected_s)
-
-
-def _lasts(room: float, rate: float) -> float:
-    return room / rate if rate > 0 else math.inf
+    return sorted(reached, key=lambda one: one.expected_s)

@@ -1,21 +1,24 @@
-"""Who opened it: descriptors, threads and the like that a run created, by the stack that did."""
+"""Origins of descriptors, threads and other resources, by the call stack that created them."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
+from resleak.analysis.gauge_verdict import GaugeVerdict
+from resleak.analysis.rows import Rows
 from resleak.analysis.stacks import Profile, profile, sites
 from resleak.analysis.stacks.allocation_sites import FRAME, site_of
 from resleak.captures.frames import Capture
+from resleak.workload.verdict_words import SYMPTOMS
 
-#: What is no descriptor.
+#: Kinds that are not descriptors.
 _OTHERS = ("thread", "process", "task", "connection", "executor", "temporary")
-#: By the unit of a gauge: which kinds of handles it counts, and what they are called.
+#: Kinds of resources that a gauge counts, by its unit; None for every kind of descriptor.
 _KINDS = {
     "descriptors": None,
     "sockets": ("socket",),
@@ -26,10 +29,10 @@ _KINDS = {
     "executors": ("executor",),
     "temporary files": ("temporary",),
 }
-#: Units of handles, in which `held` and `growth` count.
+#: Units in which `held` and `growth` count.
 UNITS = tuple(_KINDS)
-#: A line that opened less of what grew is not worth naming beside the others.
-_LEAST_SHARE = 0.1
+#: Smallest share of the growth for a line to be named.
+_MIN_SHARE = 0.1
 _COLUMNS = [
     *("handle", "kind", "target", "deleted", *FRAME, "thread", "created_step", "created_phase"),
     *("closed_step", "closed_phase", "by_collection"),
@@ -37,21 +40,12 @@ _COLUMNS = [
 
 
 def table(captures: Iterable[Capture]) -> pd.DataFrame:
-    """List what was created and not given back at once.
+    """List the resources that were created and not released at once, one row each.
 
-    Parameters
-    ----------
-    captures : iterable of Capture
-        Those that do not follow handles are passed over.
-
-    Returns
-    -------
-    DataFrame
-        One row a handle: ``variant``, ``handle``, ``kind``, ``target``, ``deleted``, the site's
-        ``function``, ``file`` and ``line`` (see `resleak.sites`), ``thread``,
-        ``created_step``, ``created_phase``, ``closed_step`` (NaN if it stayed), ``closed_phase``,
-        ``by_collection`` (whether it was the garbage collector that closed it), ``open`` (at the
-        last look) and ``age`` in steps.
+    Columns: ``variant handle kind target deleted``, the site's ``function file line`` (see
+    `resleak.sites`), ``thread created_step created_phase closed_step`` (NaN if never closed)
+    ``closed_phase by_collection`` (closed by the garbage collector) ``open`` (at the last sample)
+    and ``age`` in steps.
     """
     rows = [_listed(c).assign(variant=c.variant) for c in captures if c.instrument == "handles"]
     if not rows:
@@ -72,14 +66,9 @@ def _listed(capture: Capture) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Held:
-    """The handles of one capture as changes of what is live, for all that reads stacks.
+    """The resources of one capture as allocations, for everything that reads stacks.
 
-    Attributes
-    ----------
-    capture : Capture
-        One that follows handles.
-    unit : str
-        Which of them: one of `UNITS`.
+    `unit` is one of `UNITS`; bytes count resources.
     """
 
     capture: Capture
@@ -92,7 +81,7 @@ class Held:
 
     @property
     def per(self) -> str:
-        """What the capture's steps are."""
+        """Unit of the capture's steps."""
         return self.capture.per
 
     def table(self, name: str) -> pd.DataFrame:
@@ -104,11 +93,8 @@ class Held:
         handles = self.capture.table("handles")
         lasting = handles["first_mark"].ge(0) & handles["first_mark"].ne(handles["gone_mark"])
         handles = handles[_is(handles["kind"], self.unit) & lasting]
-        left = handles[handles["gone_mark"] >= 0]
-        changes = [
-            (handles, "first_mark", 1),
-            (left, "gone_mark", -1),
-        ]
+        closed = handles[handles["gone_mark"] >= 0]
+        changes = [(handles, "first_mark", 1), (closed, "gone_mark", -1)]
         rows = [_changes(part, part[mark], by) for part, mark, by in changes]
         return pd.concat(rows).merge(self.capture.table("marks"), on="mark")
 
@@ -119,130 +105,90 @@ def _changes(handles: pd.DataFrame, marks: pd.Series, by: int) -> pd.DataFrame:
 
 
 def held(captures: Iterable[Capture], unit: str = "descriptors") -> list[Held]:
-    """Return the handles of captures in the form in which stacks are read.
+    """Return captures with resources as allocations, for `resleak.profile`, `sites` and filters.
 
-    Parameters
-    ----------
-    captures : iterable of Capture
-        Those that do not follow handles are passed over.
-    unit : str
-        One of `UNITS`.
-
-    Returns
-    -------
-    list of Held
-        For `resleak.profile`, `sites`, `only` and `difference`, where bytes count handles
-        and filters take their kind for the allocator.
+    Bytes count resources, and filters take their kind for the allocator.
     """
     return [Held(capture, unit) for capture in captures if capture.instrument == "handles"]
 
 
 def growth(captures: Iterable[Capture], unit: str = "descriptors") -> Profile:
-    """Return what grew, for `resleak.figures.flamegraph` with the same `unit`.
-
-    Parameters
-    ----------
-    captures : iterable of Capture
-        Replicates of one variant.
-    unit : str
-        One of `UNITS`.
-
-    Returns
-    -------
-    Profile
-    """
+    """Return the growth of one variant, for `resleak.figures.flamegraph` with the same `unit`."""
     return profile(held(captures, unit))
 
 
 def waiting(captures: Iterable[Capture], unit: str = "descriptors") -> pd.DataFrame:
-    """Rank the lines whose handles waited for the garbage collector.
+    """Rank the lines whose resources were closed only by the garbage collector.
 
-    Parameters
-    ----------
-    captures : iterable of Capture
-        Replicates of one variant.
-    unit : str
-        One of `UNITS`.
-
-    Returns
-    -------
-    DataFrame
-        ``function``, ``file``, ``line``, ``per_step`` (created in the steady part, and closed by a
-        collection) and ``share``.
+    Columns: ``function file line per_step`` (created in the steady state) and ``share``.
     """
-    found = [_waited(capture, unit) for capture in captures if capture.instrument == "handles"]
-    rows = pd.concat(found) if found else pd.DataFrame(columns=[*FRAME, "per_step"])
-    sums = rows.groupby(FRAME)[["per_step"]].sum() / max(len(found), 1)
+    parts = [_deferred(capture, unit) for capture in captures if capture.instrument == "handles"]
+    rows = pd.concat(parts) if parts else pd.DataFrame(columns=[*FRAME, "per_step"])
+    sums = rows.groupby(FRAME)[["per_step"]].sum() / max(len(parts), 1)
     ranked = sums.sort_values("per_step", ascending=False, kind="stable").reset_index()
     return ranked.assign(share=ranked["per_step"] / (ranked["per_step"].sum() or 1.0))
 
 
-def _waited(capture: Capture, unit: str) -> pd.DataFrame:
+def _deferred(capture: Capture, unit: str) -> pd.DataFrame:
     listed = _listed(capture)
     steady = listed["created_phase"].eq("steady") & listed["by_collection"]
     rows = listed[steady & _is(listed["kind"], unit)]
     return rows[FRAME].assign(per_step=1.0 / capture.manifest.steps)
 
 
-def origins(captures: Iterable[Capture], gauges: pd.DataFrame) -> pd.DataFrame:
-    """Name the line that opened what leaks, or what waits for the collector.
+@dataclass(frozen=True)
+class Origin:
+    """A line that opened what leaks or is deferred, with its share of the gauge's growth.
 
-    Parameters
-    ----------
-    captures : iterable of Capture
-        Replicates of one variant.
-    gauges : DataFrame
-        What was judged of its gauges: ``gauge``, ``unit``, ``verdict``.
+    `file` is empty if no stack is known; `per_step` counts resources.
+    """
 
-    Returns
-    -------
-    DataFrame
-        For each gauge that counts handles and leaks or is deferred, the lines that opened a tenth
-        or more of what grew or waited: ``gauge``, ``function``, ``file``, ``line``, ``per_step``,
-        ``share``, the largest first. Where no stack is known, ``file`` is empty.
+    gauge: str
+    function: str
+    file: str
+    line: int
+    per_step: float
+    share: float
+
+    @property
+    def place(self) -> str:
+        """``FILE:LINE in FUNCTION``; empty if unknown."""
+        return f"{self.file}:{self.line} in {self.function}" if self.file else ""
+
+
+def origins(captures: Iterable[Capture], gauges: Iterable[GaugeVerdict]) -> Rows[Origin]:
+    """Return the lines that opened what leaks or is deferred, the largest share first.
+
+    For each gauge of resources, the lines with a tenth or more of its growth.
     """
     followed = [capture for capture in captures if capture.instrument == "handles"]
-    found = [
-        _ranked(followed, row).assign(gauge=row["gauge"])
-        for row in gauges.to_dict(orient="records")
-        if followed and row["unit"] in _KINDS and row["verdict"] in ("leak", "deferred")
-    ]
-    columns = ["gauge", *FRAME, "per_step", "share"]
-    return pd.concat(found, ignore_index=True)[columns] if found else pd.DataFrame(columns=columns)
+    return Rows(Origin, (origin for one in gauges for origin in _origins(followed, one)))
 
 
-def leading(gauges: pd.DataFrame) -> str:
-    """Return the unit of the first gauge that counts handles and leaks or waits, for `growth`.
-
-    Parameters
-    ----------
-    gauges : DataFrame
-        What was judged of one variant's gauges: ``unit``, ``verdict``.
-    """
-    wrong = gauges["verdict"].isin(["leak", "deferred"]) & gauges["unit"].isin(UNITS)
-    return str(next(iter(gauges.loc[wrong, "unit"]), UNITS[0]))
-
-
-def named(origins: pd.DataFrame) -> dict[str, str]:
-    """Return the first line of each gauge in words: ``FILE:LINE in FUNCTION``, if it is known."""
-    known = origins[origins["file"] != ""].drop_duplicates("gauge")
-    return {
-        str(row["gauge"]): f"{row['file']}:{row['line']} in {row['function']}"
-        for row in known.to_dict(orient="records")
-    }
-
-
-def _ranked(captures: list[Capture], row: Mapping[Hashable, object]) -> pd.DataFrame:
-    unit = str(row["unit"])
-    if row["verdict"] == "deferred":
-        ranked = waiting(captures, unit)
+def _origins(captures: list[Capture], verdict: GaugeVerdict) -> Iterator[Origin]:
+    if not captures or verdict.unit not in _KINDS or verdict.verdict not in SYMPTOMS:
+        return
+    if verdict.verdict == "deferred":
+        ranked = waiting(captures, verdict.unit)
     else:
-        ranked = sites(held(captures, unit)).rename(columns={"bytes_per_step": "per_step"})
-    return ranked[ranked["share"] >= _LEAST_SHARE]
+        ranked = sites(held(captures, verdict.unit)).rename(columns={"bytes_per_step": "per_step"})
+    named = ranked.loc[ranked["share"] >= _MIN_SHARE, [*FRAME, "per_step", "share"]]
+    for row in named.itertuples(index=False, name=None):
+        yield Origin(verdict.gauge, *row)
+
+
+def leading(gauges: Iterable[GaugeVerdict]) -> str:
+    """Return the unit of the first gauge of resources that leaks or is deferred, for `growth`."""
+    units = (one.unit for one in gauges if one.verdict in SYMPTOMS and one.unit in UNITS)
+    return next(units, UNITS[0])
+
+
+def first_places(origins: Iterable[Origin]) -> dict[str, str]:
+    """Return the first known place of each gauge, ``FILE:LINE in FUNCTION``."""
+    return {one.gauge: one.place for one in reversed(list(origins)) if one.place}
 
 
 def _is(kinds: pd.Series, unit: str) -> np.ndarray:
     wanted = _KINDS[unit]
-    chosen = ~kinds.isin(_OTHERS) if wanted is None else kinds.isin(wanted)
-    mask: np.ndarray = chosen.to_numpy(dtype=bool)
-    return mask
+    is_one = ~kinds.isin(_OTHERS) if wanted is None else kinds.isin(wanted)
+    return np.asarray(is_one, dtype=bool)

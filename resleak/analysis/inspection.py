@@ -1,4 +1,4 @@
-"""Who is to blame, in words: what keeps a process alive, blocks its steps, holds what it leaks."""
+"""Explain symptoms: what keeps a process alive, blocks its steps, and retains what it leaks."""
 
 from __future__ import annotations
 
@@ -11,31 +11,26 @@ import pandas as pd
 from resleak import formatting
 from resleak.captures.frames import Capture, Captures
 from resleak.errors import StoreError
-from resleak.workload.scenario import BROKEN, HANGS
+from resleak.workload.verdict_words import BROKEN, HANGS
 
 #: Tables of a run with the instrument ``forensics``; see ``data/README.md`` for their columns.
 TABLES = ("exit", "stalls", "locks", "lost", "retention", "cycles")
-#: Share of the steps' time from which on a line that blocks the loop, or runs, is named.
-_BLOCKS, _RUNS = 0.2, 0.5
-_NEVER_RESTS = 0.9
-#: Seconds below which a line was seen too seldom to be blamed: twenty looks.
-_SEEN_S = 0.1
-#: How many are named in one sentence.
-_NAMED = 3
+#: Smallest share of the steps' time for a line that blocks the event loop, or runs, to be named.
+_MIN_BLOCKING, _MIN_RUNNING, _NEVER_RESTS = 0.2, 0.5, 0.9
+#: Seconds below which a line was sampled too seldom to be named: twenty samples.
+_MIN_SAMPLED_S = 0.1
+#: Most items in one sentence.
+_MOST = 3
 _VERBS = {"runs": ("runs", "run"), "waits": ("waits", "wait")}
 _MADE = {
-    "thread": "started",
-    "executor": "submitted",
-    "task": "made",
-    "process": "started",
-    "atexit handler": "registered",
-    "finalizer": "registered",
+    **{"thread": "started", "executor": "submitted", "task": "created", "process": "started"},
+    **{"atexit handler": "registered", "finalizer": "registered"},
 }
 
 
 @dataclass
 class Culprits:
-    """What the inspection of one variant found.
+    """The inspection of one variant.
 
     Attributes
     ----------
@@ -58,143 +53,98 @@ class Culprits:
     cycles: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def sentences(self, symptoms: Mapping[str, set[str]], *, timed: bool = True) -> list[str]:
-        """Say who is to blame for each symptom, as far as the inspection shows it.
+        """Return the cause of each symptom, as far as the inspection shows it.
 
-        Parameters
-        ----------
-        symptoms : mapping of str to set of str
-            Gauge, or ``run``, to what is wrong with it.
-        timed : bool
-            Whether a limit of time is broken. If not, that something waits explains nothing; that
-            it never rests may.
-
-        Returns
-        -------
-        list of str
-            Empty without symptoms.
+        `timed` says that a limit of time is broken. Otherwise waiting explains nothing; never
+        resting may.
         """
         words = set().union(*symptoms.values())
-        told: list[str] = []
-        if not symptoms:
-            return told
-        told += self._deadlock()
-        if HANGS in words:
-            told += self._hangs()
+        causes = [*self._deadlock()] if symptoms else []
+        if HANGS in words and not causes:
+            causes += self._hang()
         if BROKEN in words:
-            told += [*self._slow_end(symptoms), *self._forced(), *self._stall(symptoms, timed)]
+            causes += [*self._slow_end(symptoms), *self._forced_end()]
+            causes += self._stall(symptoms, timed)
         if "leak" in words:
-            told += self._held()
+            for row in _rows(self.retention, 1):
+                rate = f"{formatting.number(row.per_step)} {row.type} per step"
+                causes.append(f"retains {rate}: {row.path}")
         if "deferred" in words:
-            told += self._cycle()
-        return told
+            for row in _rows(self.cycles, 1):
+                holds = f", with {row.holds}" if row.holds else ""
+                rate = f"{formatting.number(row.per_step)} per step"
+                causes.append(f"reference cycle, {rate}: {row.cycle}{holds}")
+        return causes
 
-    def _hangs(self) -> Iterator[str]:
-        if self._has_deadlock:
-            return
+    def _hang(self) -> Iterator[str]:
+        blockers = self._blockers(self._holding) or "the cause is unknown"
         if self.status == "hung":
-            yield f"does not end: {self._holders()}{self._losses()}"
+            yield f"does not end: {blockers}{self._losses()}"
         elif self.status == "deadline":
-            yield f"does not get on: {self._holders()}"
+            yield f"does not get on: {blockers}"
 
     @property
     def _holding(self) -> pd.DataFrame:
         return self.exit[self.exit["holds"]] if len(self.exit) else self.exit
 
-    def _holders(self) -> str:
-        return self._told(self._holding) or "what holds it could not be seen"
-
-    def _told(self, held: pd.DataFrame) -> str:
-        if not len(held):
-            return ""
-        groups = held.groupby(["what", "at"], sort=False)
-        told = [self._holder(group.iloc[0], len(group)) for _, group in groups]
-        return "; ".join(told[:_NAMED])
-
-    def _holder(self, row: pd.Series, count: int) -> str:
-        made = f", {_MADE[row['what']]} at {row['made_at']}" if row["made_at"] else ""
-        if row["what"] == "process":
-            return f"{_name(row, count)}{made}"
-        return f"{_name(row, count)}{made}{', ' if made else ' '}{_standing(row, count)}"
+    def _blockers(self, rows: pd.DataFrame) -> str:
+        groups = rows.groupby(["what", "at"], sort=False) if len(rows) else ()
+        return "; ".join([_blocker(group.iloc[0], len(group)) for _, group in groups][:_MOST])
 
     def _slow_end(self, symptoms: Mapping[str, set[str]]) -> Iterator[str]:
-        if not {"exit_s", "cleanup_s"} & set(symptoms) or self.status == "hung":
-            return
-        held = self._holding
-        if len(held):
-            row = held.sort_values("seconds", ascending=False).iloc[0]
+        rows = self._holding
+        if {"exit_s", "cleanup_s"} & set(symptoms) and self.status != "hung" and len(rows):
+            row = rows.sort_values("seconds", ascending=False).iloc[0]
             seconds = formatting.amount(float(row["seconds"]), "s")
-            yield f"ends late: for {seconds} {self._holder(row, 1)}"
+            yield f"ends late: for {seconds} {_blocker(row, 1)}"
 
-    def _forced(self) -> Iterator[str]:
+    def _forced_end(self) -> Iterator[str]:
         if self.ending.get("by") != "force":
             return
         made = f", started at {self.ending['made_at']}" if self.ending["made_at"] else ""
+        rows = self._holding
+        others = self._blockers(rows[rows["name"].ne(self.ending["thread"])])
+        rest = f"; it cuts off {others}" if others else ""
         by = f"thread {self.ending['thread']!r}{made}"
-        others = self._holding[self._holding["name"].ne(self.ending["thread"])]
-        rest = f"; it cuts off {self._told(others)}" if len(others) else ""
         yield f"ends by force: os._exit in {by}{rest}{self._losses()}"
 
     def _losses(self) -> str:
-        told = [
-            f"{_amount(row)} in a {row['kind']} ({row['name']})"
-            for row in self.lost.head(_NAMED).to_dict(orient="records")
-        ]
-        return f"; lost with it: {', '.join(told)}" if told else ""
-
-    @property
-    def _has_deadlock(self) -> bool:
-        return bool(len(self.locks)) and bool(self.locks["deadlock"].any())
+        amounts = []
+        for row in _rows(self.lost, _MOST):
+            unit = "B" if row.unit == "B" else ""
+            amount = formatting.amount(float(row.amount), unit) + ("" if unit else f" {row.unit}")
+            amounts.append(f"{amount} in a {row.kind} ({row.name})")
+        return f"; lost with it: {', '.join(amounts)}" if amounts else ""
 
     def _deadlock(self) -> Iterator[str]:
-        if not self._has_deadlock:
-            return
-        rows = self.locks[self.locks["deadlock"]].drop_duplicates(["at", "taken_at"])
-        told = [
-            f"thread {row['thread']!r} waits at {row['at']} for the lock that"
-            f" {row['holder']!r} took at {row['taken_at']}"
-            for row in rows.head(_NAMED).to_dict(orient="records")
-        ]
-        yield f"deadlock: {'; '.join(told)}"
+        rows = self.locks[self.locks["deadlock"]] if len(self.locks) else self.locks
+        if len(rows):
+            yield "deadlock: " + "; ".join(
+                f"thread {row.thread!r} waits at {row.at} for the lock that"
+                f" {row.holder!r} took at {row.taken_at}"
+                for row in _rows(rows.drop_duplicates(["at", "taken_at"]), _MOST)
+            )
 
     def _stall(self, symptoms: Mapping[str, set[str]], timed: bool) -> Iterator[str]:
         if self.stalls.empty:
             return
-        named = ~self.stalls["at"].str.match("<stdlib>|$")
-        rows = self.stalls[named & self.stalls["seconds"].gt(_SEEN_S)]
-        blocks = rows[rows["kind"].eq("blocks the loop") & rows["share"].gt(_BLOCKS)]
-        runs = rows[rows["kind"].eq("runs") & rows["share"].gt(_RUNS if timed else _NEVER_RESTS)]
+        is_named = ~self.stalls["at"].str.match("<stdlib>|$")
+        rows = self.stalls[is_named & self.stalls["seconds"].gt(_MIN_SAMPLED_S)]
+        least = _MIN_RUNNING if timed else _NEVER_RESTS
+        blocks = rows[rows["kind"].eq("blocks the loop") & rows["share"].gt(_MIN_BLOCKING)]
+        runs = rows[rows["kind"].eq("runs") & rows["share"].gt(least)]
         slow = rows[rows["kind"].ne("runs")] if "step_s" in symptoms else rows[:0]
-        telling = (blocks, runs, slow) if timed else (runs,)
-        chosen = next((found for found in telling if len(found)), None)
-        if chosen is None:
-            return
-        row = chosen.iloc[0]
-        time = f"{formatting.share(row['share'])} of the time of its steps"
-        longest = formatting.amount(float(row["longest_s"]), "s")
-        loop = f", in the loop at {row['loop']}" if row["loop"] else ""
-        within = f" ({row['waits_in']})" if row["waits_in"] else ""
-        yield f"{row['kind']} {time} at {row['at']}{within}{loop}, {longest} at a time"
-
-    def _held(self) -> Iterator[str]:
-        for row in self.retention.head(1).to_dict(orient="records"):
-            rate = f"{formatting.number(row['per_step'])} {row['type']} per step"
-            yield f"holds {rate}: {row['path']}"
-
-    def _cycle(self) -> Iterator[str]:
-        for row in self.cycles.head(1).to_dict(orient="records"):
-            holds = f", with {row['holds']}" if row["holds"] else ""
-            rate = f"{formatting.number(row['per_step'])} per step"
-            yield f"waits for the collector, {rate}: the cycle {row['cycle']}{holds}"
+        candidates = (blocks, runs, slow) if timed else (runs,)
+        for row in _rows(next((part for part in candidates if len(part)), rows[:0]), 1):
+            time = f"{formatting.share(row.share)} of the time of its steps"
+            longest = formatting.amount(float(row.longest_s), "s")
+            loop = f", in the loop at {row.loop}" if row.loop else ""
+            within = f" ({row.waits_in})" if row.waits_in else ""
+            yield f"{row.kind} {time} at {row.at}{within}{loop}, {longest} at a time"
 
 
 def inspected(captures: Captures) -> Culprits:
-    """Read what the inspection of one variant found; empty if it was not inspected.
-
-    Parameters
-    ----------
-    captures : Captures
-        All runs of one variant.
-    """
+    """Return the inspection of one variant; empty if it was not inspected."""
     runs = captures.select(instrument="forensics")
     if not len(runs):
         return Culprits()
@@ -210,6 +160,18 @@ def _table(run: Capture, name: str) -> pd.DataFrame:
         return pd.DataFrame()
 
 
+def _rows(table: pd.DataFrame, most: int) -> Iterator[Any]:
+    yield from table.head(most).itertuples()
+
+
+def _blocker(row: pd.Series, count: int) -> str:
+    made = f", {_MADE[row['what']]} at {row['made_at']}" if row["made_at"] else ""
+    name = f"{_name(row, count)}{made}"
+    if row["what"] == "process":
+        return name
+    return f"{name}{', ' if made else ' '}{_standing(row, count)}"
+
+
 def _name(row: pd.Series, count: int) -> str:
     if row["what"] == "executor":
         return "a call in an executor" if count == 1 else f"{count} calls in an executor"
@@ -221,11 +183,6 @@ def _name(row: pd.Series, count: int) -> str:
     name = f" {row['name']!r}" if row["name"] else ""
     article = "" if name else "a "
     return f"{article}{row['what']}{name}{daemon}"
-
-
-def _amount(row: Mapping[Any, Any]) -> str:
-    amount = formatting.amount(float(row["amount"]), "B" if row["unit"] == "B" else "")
-    return amount if row["unit"] == "B" else f"{amount} {row['unit']}"
 
 
 def _standing(row: pd.Series, count: int) -> str:

@@ -1,49 +1,62 @@
-"""Hold the limits a scenario declares against what was measured."""
+"""Check the limits that a scenario declares."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from resleak.analysis.rows import Rows
 from resleak.captures.frames import Capture, gauges_of
 from resleak.workload.scenario import Limit
 
-_COLUMNS = ["gauge", "limit", "holds", "worst", "allowed", "unit", "source"]
 _SECONDS = ("exit_s", "cleanup_s", "cpu_s")
 
 
-def check(captures: Iterable[Capture]) -> pd.DataFrame:
-    """Hold every declared limit against every run of one variant.
+@dataclass(frozen=True, kw_only=True)
+class LimitVerdict:
+    """One declared limit over all runs of a variant.
 
-    Parameters
-    ----------
-    captures : iterable of Capture
-        The runs of one variant with the gauges.
-
-    Returns
-    -------
-    DataFrame
-        One row a limit: ``gauge limit holds worst allowed unit source``. `holds` is None where
-        nothing was measured; `worst` is the reading that comes closest to breaking it, over all
-        runs, and `allowed` the bound, both in `unit`.
+    `holds` is None if nothing was measured; `worst` is the reading that comes closest to breaking
+    it, `allowed` the bound, both in `unit`.
     """
+
+    gauge: str
+    limit: str
+    holds: bool | None
+    worst: float
+    allowed: float
+    unit: str = ""
+    source: str = ""
+
+    @property
+    def is_broken(self) -> bool:
+        """True if a reading broke the limit."""
+        return self.holds is False
+
+
+def check(captures: Iterable[Capture]) -> Rows[LimitVerdict]:
+    """Check every declared limit over all runs of one variant."""
     runs = [c for c in captures if c.instrument == "gauges"]
     limits = [limit for c in runs[:1] for limit in c.manifest.scenario.limits]
-    rows = [_check_one(limit, runs) for limit in limits]
-    return pd.DataFrame(rows, columns=_COLUMNS)
+    return Rows(LimitVerdict, (_check_one(limit, runs) for limit in limits))
 
 
-def _check_one(limit: Limit, runs: list[Capture]) -> dict[str, Any]:
-    found = np.concatenate([readings(limit, run) for run in runs])
-    found = found[~np.isnan(found)]
-    worst = _worst(limit, found) if len(found) else np.nan
-    holds = _holds(limit, worst) if len(found) else None
-    named = {"gauge": limit.gauge, "limit": limit.text(), "source": limit.source}
-    bound = {"allowed": limit.allowed, "unit": unit(limit, runs)}
-    return {**named, "holds": holds, "worst": worst, **bound}
+def _check_one(limit: Limit, runs: list[Capture]) -> LimitVerdict:
+    values = np.concatenate([readings(limit, run) for run in runs])
+    values = values[~np.isnan(values)]
+    worst = _worst(limit, values) if len(values) else np.nan
+    return LimitVerdict(
+        gauge=limit.gauge,
+        limit=limit.text(),
+        holds=_holds(limit, worst) if len(values) else None,
+        worst=worst,
+        allowed=limit.allowed,
+        unit=unit(limit, runs),
+        source=limit.source,
+    )
 
 
 def unit(limit: Limit, runs: list[Capture]) -> str:
@@ -55,21 +68,10 @@ def unit(limit: Limit, runs: list[Capture]) -> str:
 
 
 def readings(limit: Limit, run: Capture, whole: bool = False) -> np.ndarray:
-    """Return the readings of one run that a limit speaks of.
+    """Return the readings of one run that a limit is about, shape (readings,).
 
-    Parameters
-    ----------
-    limit : Limit
-        The limit.
-    run : Capture
-        A run with the gauges.
-    whole : bool
-        All of them, also where the limit is on a quantile.
-
-    Returns
-    -------
-    array, shape (readings,)
-        Empty if there are none; a single one for a rate, a time, a fact or a last reading.
+    A single one for a rate, a time, a fact or a last reading. With `whole`, all of them also where
+    the limit is on a quantile.
     """
     facts = {**run.manifest.facts, **_times(run)}
     if limit.gauge in facts:
@@ -88,7 +90,7 @@ def readings(limit: Limit, run: Capture, whole: bool = False) -> np.ndarray:
 
 
 def measures(run: Capture) -> set[str]:
-    """Return the names of the gauges that belong to single steps."""
+    """Return the names of the gauges that are measured per step."""
     return {name for name, gauge in gauges_of([run]).items() if gauge.kind == "measure"}
 
 

@@ -1,7 +1,8 @@
-"""A memray capture of any program, opened: tables that are read once and kept beside the file."""
+"""Open a memray capture of any program: tables that are read once and kept beside the file."""
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import secrets
@@ -14,8 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resleak import formatting
+from resleak.analysis import wording
 from resleak.analysis.memray_warnings import cautions
-from resleak.analysis.stacks import words
+from resleak.analysis.rows import Rows, plain
+from resleak.analysis.stacks.site import Site
 from resleak.captures import storage, tables, untrusted
 from resleak.captures.decode import launch
 from resleak.captures.files import write_json
@@ -24,7 +27,7 @@ from resleak.errors import CaptureError, StoreError
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Version of the kept tables; those of any other are made anew.
+#: Version of the kept tables; others are read again.
 SCHEMA = 2
 #: Largest file beside the tables, bytes.
 _SIDE_BYTES = 16 << 20
@@ -62,26 +65,26 @@ class Recording:
 
     def __init__(self, path: Path, folder: Path) -> None:
         self.path, self._folder = path, folder
-        self._told = _read_facts(folder)
+        self._facts = _read_facts(folder)
 
     @property
     def integrity(self) -> list[dict[str, Any]]:
-        """What is known of each process's capture: `resleak.captures.decode.any_program.Facts`."""
-        return [dict(facts) for facts in self._told["processes"]]
+        """The facts of each process's capture: `resleak.captures.decode.any_program.Facts`."""
+        return [dict(facts) for facts in self._facts["processes"]]
 
     @property
     def warnings(self) -> list[str]:
-        """What to know before believing the tables, in sentences."""
-        told = [sentence for facts in self.integrity for sentence in cautions(facts)]
-        told += [f"left out: {sentence}" for sentence in self._told["left_out"]]
+        """The file's limitations, in sentences."""
+        sentences = [sentence for facts in self.integrity for sentence in cautions(facts)]
+        sentences += [f"left out: {sentence}" for sentence in self._facts["left_out"]]
         if len(self.integrity) > 1:
-            told.append(
-                f"{len(self.integrity)} processes are added up; what one still held when it ended "
-                "counts as kept"
+            sentences.append(
+                f"{len(self.integrity)} processes are added up; what one had not freed when it "
+                "ended counts as retained"
             )
-        if self._told.get("elsewhere"):
-            told.append("its folder cannot be written: the tables are kept in a cache folder")
-        return told
+        if self._facts.get("elsewhere"):
+            sentences.append("its folder cannot be written: tables are kept in a cache folder")
+        return sentences
 
     def table(self, name: str) -> pd.DataFrame:
         """Read one table.
@@ -96,7 +99,7 @@ class Recording:
         StoreError
             If there is no such table, or the file is needed for it and cannot be read.
         """
-        if name in _LATER and not self._told["everything"]:
+        if name in _LATER and not self._facts["everything"]:
             self._read_everything()
         if name == "temporary" and self.integrity[0]["aggregated"]:
             raise StoreError(f"{self.path.name} has sums only: nothing is known of what was freed")
@@ -104,7 +107,7 @@ class Recording:
 
     @cached_property
     def snapshots(self) -> pd.DataFrame:
-        """What was allocated and resident when memray looked: process, t_s, heap and rss bytes."""
+        """Memray's own samples: process, t_s, heap and rss bytes."""
         return self.table("snapshots")
 
     @cached_property
@@ -114,7 +117,7 @@ class Recording:
 
     @cached_property
     def frames(self) -> pd.DataFrame:
-        """What was left at the end, by the innermost frame: function, file, line, bytes, count."""
+        """Memory left at the end by innermost frame: function, file, line, bytes, count."""
         left = self.table("live").groupby("node")[["bytes", "count"]].sum()
         frame = ["function", "file", "line"]
         summed = self.stacks[frame].join(left, how="inner").groupby(frame, as_index=False).sum()
@@ -130,16 +133,14 @@ class Recording:
         return table
 
     @cached_property
-    def rows(self) -> list[dict[str, Any]]:
-        """The same as `sites`, one mapping for each line."""
+    def rows(self) -> Rows[Site]:
+        """The same as `sites`, as typed rows."""
         columns = self._ranking["columns"]
-        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        values = zip(*columns.values(), strict=True)
+        return Rows(Site, (Site(**dict(zip(columns, row, strict=True))) for row in values))
 
     def answer(self, name: str, function: str) -> dict[str, Any]:
-        """Return what a function (``module:name``) computes from the tables.
-
-        It is at hand if it was among the `answers` of `open_memray`.
-        """
+        """Return what a function (``module:name``) computes from the tables, kept or now."""
         if (self._folder / f"{name}.json").is_file():
             return _read(self._folder, f"{name}.json")
         module, _, called = function.partition(":")
@@ -151,36 +152,34 @@ class Recording:
 
     @property
     def summary(self) -> str:
-        """The line that holds on to most, in a sentence."""
+        """The line that retains most, in a sentence."""
         if not self.rows:
             return "Nothing that was allocated is left."
-        if any(row["low"] > 0 for row in self.rows):
-            told = words.told(self.rows, self.per)
-            return told[:1].upper() + told[1:]
+        if any(site.low > 0 for site in self.rows):
+            sentence = wording.largest_site(self.rows, self.per)
+            return sentence[:1].upper() + sentence[1:]
         first = self.rows[0]
-        where = f"{first['file']}:{first['line']}" if first["file"] else "an unknown place"
-        rate = formatting.rate(first["bytes_per_step"], "B", self.per)
-        share = formatting.share(first["share"])
+        rate = formatting.rate(first.bytes_per_step, "B", self.per)
+        share = formatting.share(first.share)
         return (
             f"No line grows over the whole time. Most of what is left, {share}, was allocated in "
-            f"{first['function']} at {where}: {rate} on average."
+            f"{first.function} at {first.place or 'an unknown place'}: {rate} on average."
         )
 
     @property
-    def grown(self) -> list[dict[str, Any]]:
-        """Of `rows`, those that hold more at the end than at the beginning."""
-        return [row for row in self.rows if row["bytes_per_step"] > 0]
+    def grown(self) -> Rows[Site]:
+        """Those of `rows` that retain more at the end than at the beginning."""
+        return Rows(Site, (site for site in self.rows if site.bytes_per_step > 0))
 
     def to_dict(self, top: int = 10) -> dict[str, Any]:
         """Return summary, warnings, integrity and the first sites, ready for JSON."""
-        known = [{k: None if v != v else v for k, v in row.items()} for row in self.grown[:top]]
         return {
             "file": self.path.name,
             "per": self.per,
             "summary": self.summary,
             "warnings": self.warnings,
             "integrity": self.integrity,
-            "sites": known,
+            "sites": plain(self.grown[:top]),
         }
 
     def __repr__(self) -> str:
@@ -188,10 +187,10 @@ class Recording:
         return f"<Recording {self.path.name}: {', '.join(self._size())}{more}>"
 
     def _repr_html_(self) -> str:
-        told = "".join(f"<li>{escape(sentence)}</li>" for sentence in self.warnings)
+        items = "".join(f"<li>{escape(sentence)}</li>" for sentence in self.warnings)
         size = ", ".join(map(escape, self._size()))
         return f"<p><b>{escape(self.path.name)}</b>: {size}</p><p>{escape(self.summary)}</p>" + (
-            f"<ul>{told}</ul>" if told else ""
+            f"<ul>{items}</ul>" if items else ""
         )
 
     def _size(self) -> Iterator[str]:
@@ -206,9 +205,9 @@ class Recording:
     def _read_everything(self) -> None:
         if not self.path.is_file():
             raise StoreError(f"{self.path.name} is gone, and this was not yet read from it")
-        files = [self.path.with_name(name) for name, *_ in self._told["files"]]
+        files = [self.path.with_name(name) for name, *_ in self._facts["files"]]
         self._folder = _keep([self._folder], files, everything=True)
-        self._told = _read_facts(self._folder)
+        self._facts = _read_facts(self._folder)
 
 
 def open_memray(
@@ -220,17 +219,17 @@ def open_memray(
 ) -> Recording:
     """Open a file that memray wrote, of any program.
 
-    It is read by a process of its own, which a damaged file may take with it, and never asked for
-    source lines. The tables are kept in a folder ``FILE.resleak`` beside it, or in the user's
-    cache folder if there cannot be one; they open at once the next time, also without the file.
+    A disposable process decodes it, so that a damaged file is only an error. The tables are kept in
+    a folder ``FILE.resleak`` beside it, or else in the user's cache folder; they open at once the
+    next time, also without the file.
 
     Parameters
     ----------
     path : Path
         The file; memray's ``.bin``.
     children : bool
-        Read the files of forked children, ``FILE.<pid>``, too: a node for each process comes to
-        stand above its stacks.
+        Read the files of forked children, ``FILE.<pid>``, too: a node for each process stands
+        above its stacks.
     fresh : bool
         Read the file even if its tables are there.
     answers : mapping of str to str, optional
@@ -246,9 +245,9 @@ def open_memray(
         If the file is missing, damaged, not of memray, or of another version of it.
     """
     file = Path(path)
-    found = _children(file)
-    files = [file, *(found if children else [])]
-    places = _places(file, alone=bool(found) and not children)
+    forked = _children(file)
+    files = [file, *(forked if children else [])]
+    places = _places(file, alone=bool(forked) and not children)
     kept = None if fresh else _kept(places, files)
     if kept is None:
         _check(file)
@@ -264,17 +263,12 @@ def begin(file: Path, *, fresh: bool = False, answers: Mapping[str, str]) -> Non
 
 
 def _children(file: Path) -> list[Path]:
-    beside = file.parent.glob(f"{_literal(file.name)}.*") if file.parent.is_dir() else []
+    beside = file.parent.glob(f"{glob.escape(file.name)}.*") if file.parent.is_dir() else []
     return sorted(f for f in beside if f.suffix[1:].isdecimal() and f.is_file())
 
 
-def _literal(name: str) -> str:
-    """Write a name so that a pattern takes it for itself."""
-    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
-
-
 def _check(file: Path) -> None:
-    """Refuse what is no file: opening a pipe would wait for ever."""
+    """Refuse what is not a file: opening a pipe would wait forever."""
     if not os.path.exists(file):  # what cannot be a name is no file either
         raise StoreError(f"{file.name} is missing: there is no such file")
     if not file.is_file():
@@ -286,10 +280,10 @@ def _kept(places: Sequence[Path], files: Sequence[Path]) -> Path | None:
     """Return the folder with the tables of these files as they are, if there is one."""
     for folder in places:
         try:
-            told = _read_facts(folder)
+            facts = _read_facts(folder)
         except StoreError:
             continue
-        if not files[0].exists() or told["files"] == _stamps(files):
+        if not files[0].exists() or facts["files"] == _stamps(files):
             return folder
     return None
 
@@ -309,17 +303,17 @@ def _keep(
     everything: bool = False,
     answers: Mapping[str, str] | None = None,
 ) -> Path:
-    """Have the files read and return the folder with their tables."""
+    """Decode the files and return the folder with their tables."""
     last = Path(tempfile.gettempdir(), f"resleak-{secrets.token_hex(8)}", places[0].name)
     for folder in (*places, last):
         try:
             with storage.writing(folder, _is_ours) as partial:
                 stamps = _stamps(files)
                 computed = {**_SITES, **(answers or {})}
-                told = launch.any_program(files, partial, everything=everything, answers=computed)
-                told |= {"schema": SCHEMA, "files": stamps, "everything": everything}
-                told |= {"elsewhere": folder.parent != files[0].parent}
-                write_json(partial / _FACTS, told)
+                facts = launch.any_program(files, partial, everything=everything, answers=computed)
+                facts |= {"schema": SCHEMA, "files": stamps, "everything": everything}
+                facts |= {"elsewhere": folder.parent != files[0].parent}
+                write_json(partial / _FACTS, facts)
         except CaptureError as error:
             failed = error
             continue
@@ -343,17 +337,17 @@ def _stamps(files: Sequence[Path]) -> list[list[Any]]:
 
 
 def _read_facts(folder: Path) -> dict[str, Any]:
-    told = _read(folder, _FACTS)
-    if told.get("schema") != SCHEMA:
+    facts = _read(folder, _FACTS)
+    if facts.get("schema") != SCHEMA:
         raise StoreError(f"{folder.name} is of another version")
-    return told
+    return facts
 
 
 def _read(folder: Path, name: str) -> dict[str, Any]:
     try:
-        told = untrusted.parsed(untrusted.content(folder / name, _SIDE_BYTES))
-    except (StoreError, ValueError) as error:
-        raise StoreError(f"{folder.name} has no tables that can be read") from error
-    if not isinstance(told, dict):
-        raise StoreError(f"{folder.name} has no tables that can be read")
-    return told
+        content = untrusted.parsed(untrusted.content(folder / name, _SIDE_BYTES))
+    except (StoreError, ValueError):
+        content = None
+    if not isinstance(content, dict):
+        raise StoreError(f"{folder.name} has no readable tables")
+    return content

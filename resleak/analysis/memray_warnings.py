@@ -1,4 +1,4 @@
-"""What a memray capture cannot answer, and what is wrong with it, in sentences."""
+"""Limitations and damage of a memray capture, in sentences."""
 
 from __future__ import annotations
 
@@ -18,20 +18,9 @@ _SILENCE_S, _SILENCE_SHARE = 1.0, 0.1
 
 
 def cautions(facts: Mapping[str, Any]) -> list[str]:
-    """Say what should be known about one capture before its tables are believed.
-
-    Parameters
-    ----------
-    facts : mapping
-        The fields of `resleak.captures.decode.any_program.Facts`.
-
-    Returns
-    -------
-    list of str
-        Sentences; none if all is well.
-    """
-    told = [*_extent(facts), *_damage(facts), *_stacks(facts), *_memory(facts)]
-    return [f"{facts['name']}: {sentence}" for sentence in told]
+    """Return the limitations of one capture, from the facts that its decoder counted."""
+    sentences = [*_extent(facts), *_damage(facts), *_stacks(facts), *_memory(facts)]
+    return [f"{facts['name']}: {sentence}" for sentence in sentences]
 
 
 def _extent(facts: Mapping[str, Any]) -> Iterator[str]:

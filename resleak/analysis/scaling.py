@@ -1,27 +1,31 @@
-"""Hold costs that must not grow with what they are spent on against what was measured."""
+"""Check costs that must not grow with the size of the work."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from resleak.analysis import statistics
+from resleak.analysis.rows import Rows
 from resleak.captures.frames import Capture
 from resleak.workload.scenario import Sweep
+from resleak.workload.verdict_words import SCALES, UNDECIDED
 
 #: Fewest different sizes that make a curve.
 FEWEST_SIZES = 4
 #: Resamplings of the runs and of each size's steps.
 _RESAMPLED = 1000
-_COLUMNS = ["gauge", "over", "verdict", "exponent", "low", "high", "at_most", "smallest", "largest"]
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """The exponent of a cost over a size with its 95 % interval, and the cost at both ends."""
+    """The exponent of a cost over a size, with its 95 % CI.
+
+    The verdict is ``scales``, ``flat`` or ``inconclusive``; `at_most` is the largest exponent that
+    does not count as growth, `smallest` and `largest` are the costs at both ends of the sizes.
+    """
 
     gauge: str
     over: str
@@ -34,25 +38,11 @@ class Scaling:
     largest: float
 
 
-def check(captures: Iterable[Capture]) -> pd.DataFrame:
-    """Judge every declared sweep over all runs of one variant.
-
-    Parameters
-    ----------
-    captures : iterable of Capture
-        The runs of one variant with the gauges.
-
-    Returns
-    -------
-    DataFrame
-        One row a sweep: ``gauge over verdict exponent low high at_most smallest largest``. The
-        verdict is ``scales``, ``flat`` or ``inconclusive``; `smallest` and `largest` are the costs
-        at the smallest and the largest size.
-    """
+def check(captures: Iterable[Capture]) -> Rows[Scaling]:
+    """Judge every declared sweep over all runs of one variant."""
     runs = [c for c in captures if c.instrument == "gauges"]
     declared = [sweep for c in runs[:1] for sweep in c.manifest.scenario.sweeps]
-    rows = [asdict(judge(sweep, [points(sweep, run) for run in runs])) for sweep in declared]
-    return pd.DataFrame(rows, columns=_COLUMNS)
+    return Rows(Scaling, (judge(sweep, [points(sweep, run) for run in runs]) for sweep in declared))
 
 
 def points(sweep: Sweep, run: Capture) -> np.ndarray:
@@ -61,56 +51,32 @@ def points(sweep: Sweep, run: Capture) -> np.ndarray:
     if not {sweep.over, sweep.gauge} <= set(trace.columns):
         return np.empty((0, 2))
     steps = trace[(trace["phase"] == "steady") & (trace["moment"] == "step")]
-    found = steps[[sweep.over, sweep.gauge]].dropna().to_numpy(dtype=float)
-    return found[found[:, 0] > 0]
+    pairs = steps[[sweep.over, sweep.gauge]].dropna().to_numpy(dtype=float)
+    return pairs[pairs[:, 0] > 0]
 
 
 def judge(sweep: Sweep, runs: list[np.ndarray]) -> Scaling:
-    """Judge one sweep.
+    """Judge one sweep from sizes and costs of each run, shape (steps, 2).
 
-    Parameters
-    ----------
-    sweep : Sweep
-        What must not grow, and with what.
-    runs : list of array, shape (steps, 2)
-        Size and cost of each step, a list item a run.
-
-    Returns
-    -------
-    Scaling
-        ``scales`` if the whole interval of the exponent is above the sweep's `at_most`, ``flat``
-        if it is below.
-
-    Notes
-    -----
-    The exponent is the Theil-Sen slope through the median cost at each size, both as logarithms;
-    the interval resamples runs, and steps within each size.
+    It scales if the whole CI of the exponent is above the sweep's `at_most`, and is flat if it is
+    below. The exponent is the Theil-Sen slope through the median cost at each size, both as
+    logarithms; the CI resamples runs, and steps within each size.
     """
     runs = [run for run in runs if len(run)]
-    sizes = _sizes(runs)
+    each = [set(run[:, 0]) for run in runs]
+    sizes = np.array(sorted(set.intersection(*each))) if each else np.empty(0)
     if len(sizes) < FEWEST_SIZES:
         nan = np.nan
-        return _scaling(sweep, "inconclusive", (nan, nan, nan), (nan, nan))
+        return Scaling(sweep.gauge, sweep.over, UNDECIDED, nan, nan, nan, sweep.at_most, nan, nan)
     by_run = np.array([[np.median(run[run[:, 0] == s, 1]) for s in sizes] for run in runs])
     costs = np.median(by_run, axis=0)
     exponent = float(_exponents(sweep, sizes, costs[None])[0])
-    drawn = _exponents(sweep, sizes, _resampled(runs, sizes))
-    low, high = (float(q) for q in np.quantile(drawn, [0.025, 0.975]))
-    verdict = "scales" if low > sweep.at_most else "flat" if high < sweep.at_most else ""
-    found = (exponent, min(low, exponent), max(high, exponent))
-    return _scaling(sweep, verdict or "inconclusive", found, (float(costs[0]), float(costs[-1])))
-
-
-def _sizes(runs: list[np.ndarray]) -> np.ndarray:
-    """Return the sizes that every run has taken."""
-    each = [set(run[:, 0]) for run in runs]
-    return np.array(sorted(set.intersection(*each))) if each else np.empty(0)
-
-
-def _scaling(
-    sweep: Sweep, verdict: str, found: tuple[float, float, float], ends: tuple[float, float]
-) -> Scaling:
-    return Scaling(sweep.gauge, sweep.over, verdict, *found, sweep.at_most, *ends)
+    resampled = _exponents(sweep, sizes, _resampled(runs, sizes))
+    low, high = (float(q) for q in np.quantile(resampled, [0.025, 0.975]))
+    verdict = SCALES if low > sweep.at_most else "flat" if high < sweep.at_most else UNDECIDED
+    low, high = min(low, exponent), max(high, exponent)
+    ends = float(costs[0]), float(costs[-1])
+    return Scaling(sweep.gauge, sweep.over, verdict, exponent, low, high, sweep.at_most, *ends)
 
 
 def _exponents(sweep: Sweep, sizes: np.ndarray, costs: np.ndarray) -> np.ndarray:

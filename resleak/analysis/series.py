@@ -1,4 +1,4 @@
-"""What the verdict on a gauge rests on, taken from the traces of replicated runs."""
+"""Per-gauge time series, extracted from the traces of replicated runs."""
 
 from __future__ import annotations
 
@@ -19,21 +19,10 @@ _MEMORY = {one.name for one in BUILTIN.values() if one.family in ("memory", "obj
 class Series:
     """One gauge of one variant in all its runs.
 
-    Attributes
-    ----------
-    steady : list of array, shape (points, 2)
-        Step and value after each collection of the steady part, a list item a run; of a count the
-        lowest until the next collection.
-    steps : list of array, shape (steps, 2)
-        Step and value of each step of the second half of the warm-up and of the steady part.
-    start, settled : float
-        Median first reading of all, and median last reading after the load had stopped.
-    drop : float
-        Median fall at a collection, over the steady blocks of all runs.
-    peak, at_end : float
-        Highest reading of all runs, and the median last one.
-    per : str
-        What steps are: ``step``, ``s`` or ``request``.
+    `steady` has step and value after each collection of the steady state, per run (of a count the
+    lowest value until the next collection); `steps` those of each step of the second half of the
+    warm-up and of the steady state. `start` and `settled` are the median first reading and the
+    median last one after the load; `drop` the median drop at a collection.
     """
 
     steady: Runs
@@ -47,15 +36,7 @@ class Series:
 
 
 class Readings:
-    """One variant's trace as plain arrays, taken apart once and asked for each gauge.
-
-    Parameters
-    ----------
-    trace : DataFrame
-        The runs of one variant.
-    per : str
-        What their steps are.
-    """
+    """One variant's trace as plain arrays, split once for all gauges; `per` is a step's unit."""
 
     def __init__(self, trace: pd.DataFrame, per: str = "step") -> None:
         self._trace, self.per = trace, per
@@ -66,21 +47,17 @@ class Readings:
         phase, moment = trace["phase"].to_numpy(object), trace["moment"].to_numpy(object)
         self.steady, self.settle = phase == "steady", phase == "settle"
         self.before = moment == "before_collect"
-        # A process that is watched from outside is read as it is: nothing collects for it.
+        # A process that is watched from outside does not collect garbage for its readings.
         self.after = (moment == "after_collect") | (moment == "reading")
         self.stepped = moment == "step"
 
     def has(self, gauge: str) -> bool:
-        """Tell whether there is any reading of a gauge."""
+        """Return whether there is any reading of a gauge."""
         return gauge in self._trace and bool(self._trace[gauge].notna().any())
 
-    def values(self, gauge: str) -> np.ndarray:
-        """Return all readings of a gauge, NaN where it was not read."""
-        return self._trace[gauge].to_numpy(dtype=float)
-
     def series(self, gauge: str) -> Series:
-        """Take what the verdict on one gauge rests on."""
-        values = self.values(gauge)
+        """Return the time series of one gauge."""
+        values = self._trace[gauge].to_numpy(dtype=float)
         after = self.after & ~np.isnan(values)
         by_run = [after & (self.run == run) for run in self.runs]
         steady = [self._points(values, rows, gauge not in _MEMORY) for rows in by_run]
@@ -96,10 +73,10 @@ class Readings:
         )
 
     def _points(self, values: np.ndarray, after: np.ndarray, lowest: bool) -> np.ndarray:
-        """Return the reading after each steady collection of a run, or the lowest up to the next.
+        """Return the reading after each steady collection of a run, or the lowest until the next.
 
-        A count swings with the load, and its low readings less than any one of them; of memory
-        the low ones are those of what was freed just before.
+        Counts swing with the load, their low readings least. Low readings of memory only show
+        what was freed just before.
         """
         at = np.flatnonzero(after & self.steady)
         last = np.append(np.diff(self.step[at]) != 0, True)[: len(at)]
@@ -115,10 +92,7 @@ class Readings:
 
 
 def _each_step(readings: Readings, values: np.ndarray) -> Runs:
-    """Return the readings of single steps of each run, without the first half of the warm-up.
-
-    What is read at collections only, from outside, gives its readings there.
-    """
+    """Return each run's readings per step, or else per collection, after half the warm-up."""
     first = np.max(readings.step[~readings.steady & readings.stepped], initial=0) / 2
     known = ~np.isnan(values) & (readings.step > first) & ~readings.settle
     rows = known & readings.stepped
@@ -128,10 +102,10 @@ def _each_step(readings: Readings, values: np.ndarray) -> Runs:
 
 
 def _drop(readings: Readings, values: np.ndarray) -> float:
-    """Return the median fall at a collection, as far as it had piled up over the block's steps.
+    """Return the median drop at a collection, as far as it accumulated over the block's steps.
 
-    What is there after the first step already, and gone a moment later, waits for something else:
-    a thread that was joined is still counted until the system has let go of it.
+    What is there after the first step already waits for something else: the system still counts a
+    joined thread for a moment.
     """
     first, before, after = (
         _by_block(readings, values, rows)
@@ -139,9 +113,9 @@ def _drop(readings: Readings, values: np.ndarray) -> float:
     )
     falls = (before - after).dropna()
     size = float(readings.stepped.sum() / max(1, readings.after.sum()))
-    if size > 1.5:  # in a block of one step nothing can be seen to pile up
-        piled_up = (before - first) * size / (size - 1)
-        falls = falls.clip(upper=piled_up.reindex(falls.index).fillna(0.0))
+    if size > 1.5:  # in a block of one step nothing accumulates
+        accumulated = (before - first) * size / (size - 1)
+        falls = falls.clip(upper=accumulated.reindex(falls.index).fillna(0.0))
     return float(falls.median()) if len(falls) else 0.0
 
 
@@ -154,5 +128,5 @@ def _by_block(readings: Readings, values: np.ndarray, rows: np.ndarray) -> pd.Se
 
 
 def _median(values: Iterable[np.ndarray]) -> float:
-    found = np.concatenate(list(values))
-    return float(np.median(found)) if len(found) else np.nan
+    joined = np.concatenate(list(values))
+    return float(np.median(joined)) if len(joined) else np.nan

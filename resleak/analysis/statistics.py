@@ -1,7 +1,7 @@
-"""Rates of growth with their uncertainty: the libraries' statistics, applied to replicated runs.
+"""Growth-rate estimates with confidence intervals over replicated runs.
 
-Every function takes ``runs``, a list of arrays of shape (points, 2): step and value of one gauge in
-one run, one point for each collection.
+``runs`` is a list of arrays of shape (points, 2): step and value of one gauge in one run, one point
+per collection.
 """
 
 from __future__ import annotations
@@ -12,36 +12,31 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from resleak.analysis import intervals
+
 Points = NDArray[np.float64]
 Runs = list[Points]
 
-#: Fewest points a rate is computed from.
-FEWEST = 6
-_MOST = 40
-_RESAMPLES = 400
-_BLOCK = 3
-#: From so many runs on, what they differ by is known well enough.
+#: Fewest points of a rate, and most points that a curve is thinned to.
+FEWEST, _MOST = 6, 40
+#: Block bootstrap of residuals: resamples, and points per block.
+_RESAMPLES, _BLOCK = 400, 3
+#: Runs from which on their scatter is known well enough; of fewer, halves count.
 _ENOUGH_RUNS = 3
-#: What a single line misses, as a share of the whole rise, for a split to be considered.
-_BEND = 0.01
-#: From so large a difference on the information criterion counts as very strong evidence.
-_MARGIN = 10.0
-#: What fills has bent when its last slope is less than this share of its first.
-_BENT = 0.6
+#: Smallest RMS residual of one line, as a share of the whole rise, to look for a changepoint.
+_MIN_RESIDUAL = 0.01
+#: Difference of the Bayesian information criterion that is very strong evidence.
+MIN_BIC_DIFFERENCE = 10.0
+#: Slope ratio (last / first) below which a filling curve has bent.
+_MAX_SLOPE_RATIO = 0.6
 
 
 @dataclass(frozen=True)
 class Rate:
-    """A rate with its 95 % interval, in units per step.
+    """A growth rate with its 95 % CI, in units per step.
 
-    Attributes
-    ----------
-    value, low, high : float
-        Estimate and interval.
-    p : float
-        One-sided probability of so steady a climb if there were none.
-    freedom : int
-        Degrees of freedom of the interval.
+    `p` is the one-sided probability of such a trend by chance, `freedom` the degrees of freedom of
+    the interval.
     """
 
     value: float
@@ -52,30 +47,29 @@ class Rate:
 
     @property
     def half_width(self) -> float:
-        """Half the width of the interval."""
+        """Half the width of the CI."""
         return (self.high - self.low) / 2
 
-    def above(self, floor: float) -> float:
-        """Return the one-sided probability of such a rate if the true one were only `floor`."""
-        from scipy import stats
+    def p_above(self, floor: float) -> float:
+        """Return the one-sided p-value of the rate being above `floor`."""
+        from scipy.special import stdtr
 
         if self.half_width == 0:
             return 0.0 if self.value > floor else 1.0
-        error = self.half_width / stats.t.ppf(0.975, self.freedom)
-        return float(stats.t.sf((self.value - floor) / error, self.freedom))
+        error = self.half_width / intervals.student_quantile(self.freedom, 0.975)
+        return float(stdtr(self.freedom, (floor - self.value) / error))
 
 
 def load() -> None:
-    """Import what the statistics need, so that the first verdict comes as fast as the others."""
+    """Import the libraries ahead of time, so that the first verdict is as fast as the others."""
     import ruptures  # noqa: F401
     from scipy import stats  # noqa: F401
 
 
 def thin(points: Points, most: int = _MOST) -> Points:
-    """Keep at most `most` points: the lowest of each group of neighbours.
+    """Return at most `most` points: the lowest of each group of neighbours.
 
-    A collector's saw-tooth and a batch that waits for its flush show in the high points, what
-    stays for good shows in the low ones.
+    Garbage and unflushed batches show in the high points, retained values in the low ones.
     """
     if len(points) <= most:
         return points
@@ -84,18 +78,8 @@ def thin(points: Points, most: int = _MOST) -> Points:
 
 
 def warmup_end(runs: Runs) -> float:
-    """Return the step at which the steady part begins.
+    """Return the step at which the steady state begins: the changepoint of the mean curve.
 
-    The mean curve is split where two straight lines explain it far better than one and differ in
-    slope. At least `FEWEST` points are left after the split.
-
-    Returns
-    -------
-    float
-        The step of the first point that counts; the first of all if no split is warranted.
-
-    References
-    ----------
     Truong, Oudre, Vayatis: Selective review of offline change point detection methods (2020), the
     linear model. Barrett et al.: Virtual machine warmup blows hot and cold (2017), on why a
     fixed number of dropped steps is wrong.
@@ -111,73 +95,40 @@ def warmup_end(runs: Runs) -> float:
     split = search.predict(n_bkps=1)[0]
     one = search.cost.error(0, len(x))
     two = search.cost.error(0, split) + search.cost.error(split, len(x))
-    worthwhile = one > _BEND**2 * len(x) and two < one / 4 and _differ(x, y, split)
-    return float(x[min(split, len(x) - FEWEST)]) if worthwhile else float(x[0])
-
-
-def _differ(x: Points, y: Points, split: int) -> bool:
-    """Tell whether the parts and the whole differ in slope by more than a third."""
-    parts = (slice(split), slice(split, None), slice(None))
-    slopes = [_slope(np.column_stack([x[part], y[part]])) for part in parts]
-    return min(slopes) < 2 / 3 * max(slopes)
+    is_better = one > _MIN_RESIDUAL**2 * len(x) and two < one / 4
+    if is_better:  # the slopes of both parts and of the whole must differ by more than a third
+        parts = (slice(split), slice(split, None), slice(None))
+        slopes = [_slope(np.column_stack([x[part], y[part]])) for part in parts]
+        is_better = min(slopes) < 2 / 3 * max(slopes)
+    return float(x[min(split, len(x) - FEWEST)]) if is_better else float(x[0])
 
 
 def rate(runs: Runs, seed: int = 0) -> Rate:
-    """Estimate the rate common to replicated runs.
+    """Return the growth rate of replicated runs of at least `FEWEST` points.
 
-    The estimate is the mean of the runs' Theil-Sen slopes. Half its interval is the larger of what
-    the runs differ by (Student's interval; with fewer than three runs, of the halves of each) and
-    of what the mean curve scatters by (blocks of its residuals resampled), for runs may all
-    scatter alike; of a gauge that rests most of the time it is at least one of its jumps. The
-    runs' Kendall tests are joined by Stouffer's method.
+    It is the mean of the Theil-Sen slopes. Half the CI is the largest of: Student's over the runs
+    (over their halves, if there are fewer than three); a block bootstrap of the mean curve's
+    residuals, since runs may all scatter alike; and one jump, for a gauge that rests most of the
+    time. `p` joins the runs' Kendall tests by Stouffer's method.
 
-    Parameters
-    ----------
-    runs : list of array, shape (points, 2)
-        At least `FEWEST` points each.
-    seed : int
-        Seed of the resampling.
-
-    Returns
-    -------
-    Rate
-
-    References
-    ----------
     Sen: Estimates of the regression coefficient based on Kendall's tau (1968). Kuensch: The
     jackknife and the bootstrap for general stationary observations (1989).
     """
-    found = slopes(runs)
-    value = float(np.mean(found))
+    value = float(np.mean(slopes(runs)))
     sample = replicates(runs)
-    scatter = _scatter(np.column_stack(_mean_curve(runs)), seed)
-    half = max(student(sample), scatter, _jump(runs))
+    scatter = _bootstrap_half_width(np.column_stack(_mean_curve(runs)), seed)
+    half = max(intervals.mean_half_width(sample), scatter, _jump(runs))
     return Rate(value, value - half, value + half, climb_p(runs), max(1, len(sample) - 1))
 
 
 def replicates(runs: Runs) -> NDArray[np.float64]:
-    """Return the rates whose scatter counts: of the runs or, of fewer than three, of their halves.
-
-    Returns
-    -------
-    array, shape (runs,) or (2 runs,)
-    """
+    """Return the slopes of the runs, or of their halves if there are fewer than three."""
     enough = len(runs) >= _ENOUGH_RUNS
     return slopes(runs if enough else [half for run in runs for half in halves(run)])
 
 
-def student(sample: NDArray[np.float64]) -> float:
-    """Return half of Student's 95 % interval of the mean of a sample; infinity of a single one."""
-    from scipy import stats
-
-    n = len(sample)
-    if n < 2:
-        return np.inf
-    return float(stats.t.ppf(0.975, n - 1) * np.std(sample, ddof=1) / np.sqrt(n))
-
-
 def halves(points: Points) -> tuple[Points, Points]:
-    """Return the first and the second half of a run; the point between belongs to both."""
+    """Return both halves of a run; the middle point belongs to both."""
     middle = len(points) // 2 + 1
     return points[:middle], points[middle - 1 :]
 
@@ -188,53 +139,49 @@ def slopes(runs: Runs) -> NDArray[np.float64]:
 
 
 def climb_p(runs: Runs) -> float:
-    """Return the one-sided probability of so steady a climb if there were none."""
+    """Return the one-sided p-value of an upward trend."""
     from scipy import stats
 
-    found = [_kendall_p(points) for points in runs]
-    clipped = np.clip(found, 1e-15, 1 - 1e-15)
+    clipped = np.clip([_kendall_p(points) for points in runs], 1e-15, 1 - 1e-15)
     return float(stats.combine_pvalues(clipped, method="stouffer").pvalue)
 
 
 def fading(runs: Runs) -> float:
-    """Return the rate of the second half over that of the first, for the median run.
+    """Return the rate of the second half / that of the first, for the median run.
 
-    A leak keeps up with the number of steps (about 1), a cache that fills fades (towards 0). One
-    that starts late gives more than 1; infinity if the first half does not climb at all.
+    About 1 for a leak, towards 0 for a cache that fills, more than 1 for one that starts late;
+    infinity if the first half does not grow.
     """
-    return float(np.median([_fading(points) for points in runs]))
+    ratios = []
+    for first, second in ((_slope(a), _slope(b)) for a, b in map(halves, runs)):
+        ratios.append(second / first if first > 0 else np.inf if second > 0 else 1.0)
+    return float(np.median(ratios))
 
 
 def saturates(runs: Runs) -> bool:
-    """Tell whether a curve that levels off explains the mean curve, and nothing else does better.
+    """Return whether a saturating exponential, and nothing beside it, explains the mean curve.
 
-    By the Bayesian information criterion, by a margin of 10: the curve is better than a straight
-    line, has bent noticeably by the last step, and is not made better by a climb beside it, as that
-    of a leak during a warm-up would be.
+    By the Bayesian information criterion it must beat a straight line and not be improved by one
+    beside it (a leak during a warm-up), and it must have bent by the last step.
 
-    References
-    ----------
     Kass, Raftery: Bayes factors (1995), on the margin of 10.
     """
     x, y = _mean_curve(runs)
     if np.ptp(y) == 0 or len(x) < 2 * FEWEST:
         return False
     t, v = (x - x[0]) / np.ptp(x), (y - y[0]) / np.ptp(y)
-    filling, tau = _best_bend(t, v)
-    leaking_too, _ = _best_bend(t, v, t)
-    bent = np.exp(-1 / tau) < _BENT
+    filling, tau = fit_saturation(t, v)
+    filling_and_leaking, _ = fit_saturation(t, v, t)
     return bool(
-        bent
-        and _gain(_squares(v, t), filling, len(t)) > _MARGIN
-        and _gain(filling, leaking_too, len(t)) <= _MARGIN
+        np.exp(-1 / tau) < _MAX_SLOPE_RATIO
+        and bic_difference(residual_ss(v, t), filling, len(t)) > MIN_BIC_DIFFERENCE
+        and bic_difference(filling, filling_and_leaking, len(t)) <= MIN_BIC_DIFFERENCE
     )
 
 
 def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Adjust probabilities for the number of gauges looked at.
+    """Return p-values adjusted for the number of gauges.
 
-    References
-    ----------
     Holm: A simple sequentially rejective multiple test procedure (1979).
     """
     order = np.argsort(p)
@@ -254,13 +201,6 @@ def _slope(points: Points) -> float:
     return float(theil_sen(points[:, 0], points[None, :, 1])[0])
 
 
-def _fading(points: Points) -> float:
-    first, second = (_slope(half) for half in halves(points))
-    if first <= 0:
-        return np.inf if second > 0 else 1.0
-    return second / first
-
-
 def _kendall_p(points: Points) -> float:
     if np.ptp(points[:, 1]) == 0:
         return 1.0
@@ -272,8 +212,8 @@ def _kendall_p(points: Points) -> float:
     return 1.0 if np.isnan(p) else float(p)
 
 
-def _scatter(points: Points, seed: int) -> float:
-    """Return half the 95 % interval of a curve's slope, from blocks of its residuals."""
+def _bootstrap_half_width(points: Points, seed: int) -> float:
+    """Return half the 95 % CI of a curve's slope, from resampled blocks of its residuals."""
     x, y = points[:, 0], points[:, 1]
     residuals = y - _slope(points) * x
     residuals = residuals - np.median(residuals)
@@ -287,7 +227,7 @@ def _scatter(points: Points, seed: int) -> float:
 
 
 def _jump(runs: Runs) -> float:
-    """Return what one jump would change the rate by, if the gauge rests most of the time."""
+    """Return the rate of one jump over the run, if the gauge rests most of the time."""
     rises = np.concatenate([np.diff(points[:, 1]) for points in runs])
     rare = 0 < np.count_nonzero(rises) < len(rises) / 2
     span = min(np.ptp(points[:, 0]) for points in runs)
@@ -301,27 +241,27 @@ def theil_sen(x: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.f
     return np.asarray(np.median(slopes, axis=1))
 
 
-def _best_bend(t: Points, values: Points, *beside: Points) -> tuple[float, float]:
-    """Fit ``1 - exp(-t / tau)``, and shapes beside it: the squares that are left, and tau."""
+def fit_saturation(t: Points, values: Points, *beside: Points) -> tuple[float, float]:
+    """Fit ``1 - exp(-t / tau)`` and the shapes beside it; return the residual sum and tau."""
     from scipy.optimize import minimize_scalar
 
-    def left(log_tau: float) -> float:
-        return _squares(values, 1 - np.exp(-t / np.exp(log_tau)), *beside)
+    def residual(log_tau: float) -> float:
+        return residual_ss(values, 1 - np.exp(-t / np.exp(log_tau)), *beside)
 
     grid = np.log(np.geomspace(0.03, 2.0, 24))
-    at = int(np.argmin([left(log_tau) for log_tau in grid]))
-    bounds = grid[max(0, at - 1)], grid[min(len(grid) - 1, at + 1)]
-    found = minimize_scalar(left, bounds=bounds, method="bounded", options={"xatol": 1e-6})
-    return float(found.fun), float(np.exp(found.x))
+    best = int(np.argmin([residual(log_tau) for log_tau in grid]))
+    bounds = grid[max(0, best - 1)], grid[min(len(grid) - 1, best + 1)]
+    fit = minimize_scalar(residual, bounds=bounds, method="bounded", options={"xatol": 1e-6})
+    return float(fit.fun), float(np.exp(fit.x))
 
 
-def _gain(simple: float, better: float, points: int) -> float:
-    """Return by how much a fit with one parameter more is to be preferred."""
+def bic_difference(simple: float, better: float, points: int) -> float:
+    """Return by how much the BIC prefers a fit with one more parameter."""
     return float(points * np.log((simple + 1e-12) / (better + 1e-12)) - np.log(points))
 
 
-def _squares(values: Points, *shapes: Points) -> float:
-    """Return the squares that are left of a fit by shapes of which none falls."""
+def residual_ss(values: Points, *shapes: Points) -> float:
+    """Return the residual sum of squares of a fit by shapes, none of which may fall."""
     from scipy.optimize import nnls
 
     design = np.column_stack([shape - shape.mean() for shape in shapes])

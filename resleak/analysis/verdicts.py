@@ -1,10 +1,9 @@
-"""Join all the evidence of one scenario: a verdict a variant, and what became of claim and fix."""
+"""Join all evidence of one scenario: a verdict per variant, and the outcome of claim and fix."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, cast
 
@@ -19,15 +18,19 @@ from resleak.analysis import (
     limits,
     scaling,
     stacks,
+    wording,
 )
+from resleak.analysis.gauge_verdict import GaugeVerdict, by_gauge
+from resleak.analysis.handle_origins import Origin
 from resleak.analysis.inspection import Culprits, inspected
+from resleak.analysis.limits import LimitVerdict
+from resleak.analysis.rows import Rows, plain
+from resleak.analysis.scaling import Scaling
+from resleak.analysis.stacks.site import Site
 from resleak.captures.frames import Captures, gauges_of, traces
 from resleak.errors import StoreError
-from resleak.workload.scenario import BROKEN, HANGS, SCALES
+from resleak.workload.verdict_words import BROKEN, CLEAN, HANGS, ORDER, SCALES, UNDECIDED
 
-#: From worst to best; the first that applies is the variant's verdict.
-ORDER = ("leak", HANGS, BROKEN, SCALES, "deferred", "inconclusive", "plateau", "flat")
-_UNDECIDED = "inconclusive"
 _STOPPED = ("hung", "deadline", "memory")
 _SITES = 10
 
@@ -36,38 +39,37 @@ Symptoms = dict[str, set[str]]
 
 
 @dataclass(repr=False)
-class VariantVerdict:
-    """All that was found of one variant.
+class VariantVerdict(formatting.Shown):
+    """The verdict on one variant, with its evidence.
 
     Attributes
     ----------
     name, verdict : str
-        The verdict is the worst that applies, in the order of `ORDER`.
-    gauges : DataFrame
-        As `growth.judge` gives them, with ``origin``: where what leaks was opened, if it
-        is a handle and that is known.
-    limits : DataFrame
-        As `resleak.analysis.limits.check` gives them.
-    sweeps : DataFrame
-        As `resleak.analysis.scaling.check` gives them.
-    sites : DataFrame
-        As `resleak.sites` gives them; empty without a memory profile.
-    origins : DataFrame
-        As `handle_origins.origins` gives them; empty where no handles were followed.
+        The verdict is the worst word that applies.
+    gauges : tuple of GaugeVerdict
+        One per gauge; as all of these tuples, it has the attribute ``frame``.
+    limits : tuple of LimitVerdict
+        One per declared limit.
+    scaling : tuple of Scaling
+        One per declared sweep.
+    sites : tuple of Site
+        The rows of `resleak.sites`; empty without a memory profile.
+    origins : tuple of Origin
+        Lines that opened what leaks; empty where no resources were followed.
     exits : list of dict
         How each run ended.
     culprits : Culprits
-        Who keeps it alive, blocks it and holds what it leaks; empty if it was not inspected.
+        What keeps it alive, blocks it and retains what it leaks; empty if it was not inspected.
     symptoms : dict of str to set of str
         What is wrong with it: empty for a clean variant.
     """
 
     name: str
-    gauges: pd.DataFrame
-    limits: pd.DataFrame
-    sweeps: pd.DataFrame
-    sites: pd.DataFrame
-    origins: pd.DataFrame
+    gauges: Rows[GaugeVerdict]
+    limits: Rows[LimitVerdict]
+    scaling: Rows[Scaling]
+    sites: Rows[Site]
+    origins: Rows[Origin]
     exits: list[dict[str, Any]]
     evidence: set[str]
     expect: Mapping[str, str] = field(default_factory=dict)
@@ -76,47 +78,51 @@ class VariantVerdict:
     @cached_property
     def symptoms(self) -> Symptoms:
         """Gauge, limit's gauge or ``run`` to what is wrong with it."""
-        found: Symptoms = {}
-        for row in records(self.gauges):
-            found.setdefault(row["gauge"], set()).update(_words(row))
-        for row in records(self.limits[self.limits["holds"].eq(False)]):
-            found.setdefault(row["gauge"], set()).add(BROKEN)
-        for name in self.sweeps.loc[self.sweeps["verdict"] == SCALES, "gauge"]:
-            found.setdefault(name, set()).add(SCALES)
+        words: Symptoms = {}
+        for gauge in self.gauges:
+            words.setdefault(gauge.gauge, set()).update(gauge.symptoms)
+        for limit in self.broken_limits:
+            words.setdefault(limit.gauge, set()).add(BROKEN)
+        for cost in self.scaling:
+            words.setdefault(cost.gauge, set()).update({cost.verdict} & {SCALES})
         if any(one["status"] in _STOPPED for one in self.exits):
-            found["run"] = {HANGS}
-        return {name: words for name, words in found.items() if words}
+            words["run"] = {HANGS}
+        return {name: wrong for name, wrong in words.items() if wrong}
 
     @property
+    def broken_limits(self) -> list[LimitVerdict]:
+        """The limits that a run broke."""
+        return [limit for limit in self.limits if limit.is_broken]
+
+    @cached_property
     def because(self) -> list[str]:
-        """Who is to blame for the symptoms, one sentence each."""
-        broken = self.limits[self.limits["holds"].eq(False)]
-        timed = bool(broken["unit"].eq("s").any())
-        return self.culprits.sentences(self.symptoms, timed=timed)
+        """The causes of the symptoms, one sentence each."""
+        is_timed = any(limit.unit == "s" for limit in self.broken_limits)
+        return self.culprits.sentences(self.symptoms, timed=is_timed)
 
-    @property
+    @cached_property
     def undecided(self) -> set[str]:
         """The gauges that are evidence here and came out inconclusive."""
-        tables = (self.gauges, self.sweeps)
-        named = {name for t in tables for name in t.loc[t["verdict"] == _UNDECIDED, "gauge"]}
-        return named & self.evidence
+        names = {one.gauge for one in self.gauges if one.verdict == UNDECIDED}
+        names |= {one.gauge for one in self.scaling if one.verdict == UNDECIDED}
+        return names & self.evidence
 
-    @property
+    @cached_property
     def verdict(self) -> str:
         """The worst word that applies."""
         words = set().union(*self.symptoms.values())
-        words |= {_UNDECIDED} if self.undecided else set()
-        clean = set(self.gauges["verdict"]) & {"plateau", "flat"}
-        return next((word for word in ORDER if word in words | clean), _UNDECIDED)
+        words |= {UNDECIDED} if self.undecided else set()
+        words |= CLEAN & {one.verdict for one in self.gauges}
+        return next((word for word in ORDER if word in words), UNDECIDED)
 
     @cached_property
     def diagnoses(self) -> list[diagnosis.Diagnosis]:
-        """Of what kind the growth is, leaks first."""
+        """The kinds of growth, leaks first."""
         return diagnosis.classify(self.gauges)
 
     @property
     def as_declared(self) -> bool:
-        """Whether what was measured is what the scenario's file declares."""
+        """True if the scenario's file declares what was measured."""
         declared = _parsed(self.expect)
         if not declared:
             return not self.symptoms and not self.undecided
@@ -125,43 +131,39 @@ class VariantVerdict:
 
     @property
     def agrees(self) -> str:
-        """Whether that is what the scenario's file declares, in words."""
+        """The same in words."""
         return "as declared" if self.as_declared else "differs from what is declared"
 
-    def __repr__(self) -> str:
-        return formatting.table_text(f"{self.name}: {self.verdict}, {self.agrees}", self._told())
+    def gauge(self, name: str) -> GaugeVerdict | None:
+        """Return the verdict on one gauge; None if it was not read."""
+        return by_gauge(self.gauges).get(name)
 
-    def _repr_html_(self) -> str:
-        head = ("gauge", "verdict", "per step", "smallest detectable")
-        return formatting.table_html(
-            f"{self.name}: {self.verdict}, {self.agrees}", head, self._told()
-        )
-
-    def _told(self) -> list[tuple[str, ...]]:
-        return [
+    def _table(self) -> formatting.Table:
+        head = ("gauge", "verdict", "growth rate", "95 % CI", "detection limit")
+        rows = [
             (
-                row["gauge"],
-                row["verdict"],
-                formatting.rate(row["per_step"], row["unit"]),
-                formatting.rate(row["smallest_detectable"], row["unit"]),
+                *(one.gauge, one.verdict, wording.rate(one), wording.interval(one)),
+                wording.detection_limit(one),
             )
-            for row in records(self.gauges)
+            for one in self.gauges
         ]
+        return formatting.Table(head, rows, f"{self.name}: {self.verdict}, {self.agrees}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; NaN becomes None."""
-        columns = [c for c in self.gauges.columns if c not in ("variant", "gauge")]
-        gauges = self.gauges.set_index("gauge")[columns].to_dict(orient="index")
+        gauges = {one.gauge: plain(one) for one in self.gauges}
+        for row in gauges.values():
+            del row["variant"], row["gauge"]
         answer = {
             "verdict": self.verdict,
             "as_declared": self.as_declared,
             "symptoms": {name: sorted(words) for name, words in self.symptoms.items()},
-            "diagnoses": [one.to_dict() for one in self.diagnoses],
+            "diagnoses": self.diagnoses,
             "gauges": gauges,
-            "limits": records(self.limits),
-            "sweeps": records(self.sweeps),
-            "sites": records(self.sites.head(_SITES)),
-            "origins": records(self.origins),
+            "limits": self.limits,
+            "sweeps": self.scaling,
+            "sites": self.sites[:_SITES],
+            "origins": self.origins,
             "exit": self.exits,
             "because": self.because,
         }
@@ -170,7 +172,7 @@ class VariantVerdict:
 
 @dataclass(repr=False)
 class ScenarioVerdict:
-    """What was found of one scenario.
+    """The verdicts on one scenario.
 
     Attributes
     ----------
@@ -179,7 +181,7 @@ class ScenarioVerdict:
     variants : dict of str to VariantVerdict
         In the declared order.
     per : str
-        What the steps of its rates are: ``step``, ``s`` or ``request``.
+        Unit of a step of its rates: ``step``, ``s`` or ``request``.
     """
 
     scenario: Mapping[str, Any]
@@ -187,13 +189,18 @@ class ScenarioVerdict:
     per: str = "step"
 
     @property
-    def frame(self) -> pd.DataFrame:
-        """The verdicts, one row a variant and gauge."""
-        return pd.concat([v.gauges for v in self.variants.values()], ignore_index=True)
+    def gauges(self) -> Rows[GaugeVerdict]:
+        """The verdicts on all gauges of all variants."""
+        return Rows(GaugeVerdict, (one for v in self.variants.values() for one in v.gauges))
 
     @property
+    def frame(self) -> pd.DataFrame:
+        """The same as a table, one row per variant and gauge."""
+        return self.gauges.frame
+
+    @cached_property
     def claim(self) -> dict[str, Any]:
-        """The claim with its declared and measured outcome, and the same of the seed's fix."""
+        """The claim with its declared and measured outcome, and the same for its fix."""
         fix = "proposed" if "proposed" in self.variants else "fixed"
         return {
             "seed": self.scenario["seed"],
@@ -209,13 +216,13 @@ class ScenarioVerdict:
 
     @property
     def declares(self) -> bool:
-        """Whether the file says beforehand what comes out; a file of steps alone does not."""
+        """True if the file declares an expected outcome; a file of steps alone does not."""
         expected = any(variant.expect for variant in self.variants.values())
         return bool(self.scenario["system"] or self.scenario["claim"] or expected)
 
     @property
     def ok(self) -> bool:
-        """Whether every variant, the claim and the fix came out as the file declares."""
+        """True if every variant, the claim and the fix came out as the file declares."""
         claim, fix = self.claim, self.claim["fix"]
         outcomes = claim["declared"] == claim["measured"] and fix["declared"] == fix["measured"]
         return all(v.as_declared for v in self.variants.values()) and outcomes
@@ -226,9 +233,8 @@ class ScenarioVerdict:
         if leaky is None or not claimed:
             return None
         if leaky.undecided & set(claimed):
-            return _UNDECIDED
-        shown = [words <= leaky.symptoms.get(name, set()) for name, words in claimed.items()]
-        if all(shown):
+            return UNDECIDED
+        if all(words <= leaky.symptoms.get(name, set()) for name, words in claimed.items()):
             return "reproduced"
         return "partly" if any(name in leaky.symptoms for name in claimed) else "not reproduced"
 
@@ -237,10 +243,10 @@ class ScenarioVerdict:
         if leaky is None or fix is None or self.scenario["fix"] is None:
             return None
         if fix.undecided:
-            return _UNDECIDED
+            return UNDECIDED
         if not fix.symptoms:
             return "holds"
-        return "harmful" if _worse(fix, leaky) else "insufficient"
+        return "harmful" if _is_worse(fix, leaky) else "insufficient"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -254,32 +260,24 @@ class ScenarioVerdict:
         }
 
     def sentence(self, variant: str) -> str:
-        """Say in one sentence what was found of a variant, with its number."""
-        judged, told = self.variants[variant], "; ".join(self._measured(variant))
-        found = f"{variant}: {judged.verdict}" + (f" ({told})" if told else "")
-        return "; ".join([found, *judged.because])
+        """Return the verdict on a variant with its numbers, in one sentence."""
+        one, numbers = self.variants[variant], "; ".join(self._measured(variant))
+        verdict = f"{variant}: {one.verdict}" + (f" ({numbers})" if numbers else "")
+        return "; ".join([verdict, *one.because])
 
     def why(self, variant: str) -> str:
-        """Say what a variant's verdict rests on, with its numbers; empty if nothing is wrong."""
+        """Return the numbers and causes of a variant's symptoms; empty if there are none."""
         return "; ".join([*self._measured(variant), *self.variants[variant].because])
 
     def _measured(self, variant: str) -> list[str]:
-        judged = self.variants[variant]
-        told = [
-            f"{row['gauge']} leak {formatting.rate(row['per_step'], row['unit'], per)}"
-            f" {formatting.interval(row['low'], row['high'])}"
-            + (f", opened at {row['origin']}" if row["origin"] else "")
-            for row, per in map(self.readable, records(judged.gauges))
-            if row["verdict"] == "leak" and row["gauge"] in judged.evidence
+        one = self.variants[variant]
+        leaks = [
+            wording.short(gauge.readable) + (f", opened at {gauge.origin}" if gauge.origin else "")
+            for gauge in one.gauges
+            if gauge.is_leak and gauge.gauge in one.evidence
         ]
-        others = [f"{k} {' and '.join(sorted(v - {'leak'}))}" for k, v in judged.symptoms.items()]
-        return told + [one for one in others if not one.endswith(" ")]
-
-    def readable(self, row: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-        """Return a gauge's row with its rates as people say them, and per what: hours for time."""
-        if self.per != "s":
-            return dict(row), self.per
-        return {**row, **{key: 3600 * row[key] for key in growth.RATES}}, "h"
+        others = {name: sorted(words - {"leak"}) for name, words in one.symptoms.items()}
+        return leaks + [f"{name} {' and '.join(words)}" for name, words in others.items() if words]
 
     def __str__(self) -> str:
         return "\n".join(self.sentence(name) for name in self.variants)
@@ -290,7 +288,7 @@ class ScenarioVerdict:
     def _repr_html_(self) -> str:
         rows = [(name, v.verdict, self.why(name), v.agrees) for name, v in self.variants.items()]
         head = ("variant", "verdict", "measured", "declared")
-        return formatting.table_html(self._title, head, rows, self._outcome())
+        return formatting.Table(head, rows, self._title, self._outcome()).html()
 
     @property
     def _title(self) -> str:
@@ -298,9 +296,9 @@ class ScenarioVerdict:
 
     def _outcome(self) -> str:
         claim, fix = self.claim, self.claim["fix"]
-        told = [f"Claim: {claim['measured']}."] if claim["measured"] else []
-        told += [f"Its fix, {fix['variant']}: {fix['measured']}."] if fix["measured"] else []
-        return " ".join(told)
+        sentences = [f"Claim: {claim['measured']}."] if claim["measured"] else []
+        sentences += [f"Its fix, {fix['variant']}: {fix['measured']}."] if fix["measured"] else []
+        return " ".join(sentences)
 
 
 def judge(captures: Captures, control: Captures | None = None) -> ScenarioVerdict:
@@ -311,7 +309,7 @@ def judge(captures: Captures, control: Captures | None = None) -> ScenarioVerdic
     captures : Captures
         All runs of its variants, with the gauges and, if there are any, with memray.
     control : Captures, optional
-        Runs of ``control/do_nothing`` on the same machine: what they show is no leak.
+        Runs of ``control/do_nothing`` on the same machine: they raise the noise floors.
 
     Returns
     -------
@@ -333,81 +331,66 @@ def judge(captures: Captures, control: Captures | None = None) -> ScenarioVerdic
     gauges = gauges_of(measured)
     if control is not None:
         gauges = growth.calibrated(gauges, traces(control))
-    frame = growth.judge(traces(measured), gauges)
+    verdicts = growth.judge(traces(measured), gauges)
     scenario = captures[0].manifest.scenario.to_json()
-    judged = {
-        name: _judge_variant(captures.select(variant=name), frame) for name in measured.variants
+    evidence = _evidence(scenario, verdicts)
+    variants = {
+        name: _judge_variant(
+            captures.select(variant=name),
+            [one for one in verdicts if one.variant == name],
+            evidence,
+        )
+        for name in measured.variants
     }
-    return ScenarioVerdict(scenario, judged, measured[0].per)
+    return ScenarioVerdict(scenario, variants, measured[0].per)
 
 
-def _judge_variant(captures: Captures, frame: pd.DataFrame) -> VariantVerdict:
+def _judge_variant(
+    captures: Captures, gauges: list[GaugeVerdict], evidence: set[str]
+) -> VariantVerdict:
     measured, profiled = captures.select(instrument="gauges"), captures.select(instrument="memray")
     scenario, name = measured[0].manifest.scenario.to_json(), measured[0].variant
-    gauges = frame[frame["variant"] == name].reset_index(drop=True)
     origins = handle_origins.origins(captures, gauges)
-    named = handle_origins.named(origins)
+    places = handle_origins.first_places(origins)
+    placed = (replace(one, origin=places.get(one.gauge, "")) for one in gauges)
     return VariantVerdict(
         name=name,
-        gauges=gauges.assign(origin=[named.get(gauge, "") for gauge in gauges["gauge"]]),
+        gauges=Rows(GaugeVerdict, placed),
         limits=limits.check(measured),
-        sweeps=scaling.check(measured),
-        sites=stacks.sites(profiled) if profiled else pd.DataFrame(),
+        scaling=scaling.check(measured),
+        sites=Rows.of(Site, stacks.sites(profiled) if profiled else ()),
         origins=origins,
         exits=[c.exit.to_json() for c in measured],
-        evidence=_evidence(scenario, frame),
+        evidence=evidence,
         expect=scenario["variants"].get(name, {}).get("expect", {}),
         culprits=inspected(captures),
     )
 
 
-def _evidence(scenario: Mapping[str, Any], frame: pd.DataFrame) -> set[str]:
-    """Return what decides here; for a file that names no gauges, all of them."""
+def _evidence(scenario: Mapping[str, Any], verdicts: Rows[GaugeVerdict]) -> set[str]:
+    """Return the gauges that decide here; for a file that names no gauges, all of them."""
     if not scenario["gauges"] and not scenario["claim"]:
-        return {*frame["gauge"], "run"}
+        return {*(one.gauge for one in verdicts), "run"}
     own = {gauge["name"] for gauge in scenario["own_gauges"]}
-    held = {one["gauge"] for one in [*scenario["limits"], *scenario["sweeps"]]}
-    return {*scenario["gauges"], scenario["control"], "run"} | own | held
-
-
-def _words(row: Mapping[str, Any]) -> set[str]:
-    """Return what a gauge's row says is wrong; a leak can also wait for the collector."""
-    words = {row["verdict"]} & {"leak", "deferred"}
-    return words | {"deferred"} if words and growth.waits(row) else words
+    limited = {one["gauge"] for one in [*scenario["limits"], *scenario["sweeps"]]}
+    return {*scenario["gauges"], scenario["control"], "run"} | own | limited
 
 
 def _parsed(declared: Mapping[str, str]) -> Symptoms:
     return {name: {w.strip() for w in words.split(",")} for name, words in declared.items()}
 
 
-def _worse(fix: VariantVerdict, leaky: VariantVerdict) -> bool:
-    """Tell whether a fix shows something that was not there before, or more of what was."""
+def _is_worse(fix: VariantVerdict, leaky: VariantVerdict) -> bool:
+    """Return whether a fix has a new symptom, leaks faster, or breaks a limit by half more."""
     relevant = {k: v for k, v in fix.symptoms.items() if k in fix.evidence}
-    new = any(words - leaky.symptoms.get(name, set()) for name, words in relevant.items())
-    after, before = ({r["gauge"]: r for r in records(v.gauges)} for v in (fix, leaky))
-    grown = [name for name in relevant if name in after and name in before]
-    faster = any(after[name]["low"] > 1.1 * before[name]["high"] for name in grown)
-    return new or faster or _breaks_more(fix.limits, leaky.limits)
-
-
-def _breaks_more(after: pd.DataFrame, before: pd.DataFrame) -> bool:
-    """Tell whether a limit that was broken before is broken by half as much again."""
-    was, now = (t[t["holds"].eq(False)].set_index("limit")["worst"].abs() for t in (before, after))
-    both = was.index.intersection(now.index)
-    return bool((now[both] > 1.5 * was[both]).any())
-
-
-def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return a table's rows, each by its columns' names."""
-    return [{str(k): v for k, v in row.items()} for row in frame.to_dict(orient="records")]
-
-
-def plain(value: Any) -> Any:
-    """Return a value as JSON can hold it; what is not finite becomes None."""
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if hasattr(value, "item"):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if any(words - leaky.symptoms.get(name, set()) for name, words in relevant.items()):
+        return True
+    for name in relevant:
+        after, before = fix.gauge(name), leaky.gauge(name)
+        if after and before and after.low > 1.1 * before.high:
+            return True
+    worst = {limit.limit: abs(limit.worst) for limit in leaky.broken_limits}
+    return any(
+        limit.limit in worst and abs(limit.worst) > 1.5 * worst[limit.limit]
+        for limit in fix.broken_limits
+    )

@@ -53,10 +53,10 @@ class Capture:
         return made
 
     def __repr__(self) -> str:
-        return formatting.table_text(f"capture: {self._name}", self._told())
+        return formatting.Table((), self._told(), f"capture: {self._name}").text()
 
     def _repr_html_(self) -> str:
-        return formatting.table_html(f"capture: {self._name}", (), self._told())
+        return formatting.Table((), self._told(), f"capture: {self._name}").html()
 
     @property
     def _name(self) -> str:
@@ -176,12 +176,12 @@ class Captures(Sequence[Capture]):
         return self._captures[index]
 
     def __repr__(self) -> str:
-        return formatting.table_text(f"{len(self)} captures", [_HEAD, *self._told()[:_MOST_ROWS]])
+        return formatting.Table(_HEAD, self._told()[:_MOST_ROWS], f"{len(self)} captures").text()
 
     def _repr_html_(self) -> str:
         rows = self._told()
         more = f"and {len(rows) - _MOST_ROWS} variants more" if len(rows) > _MOST_ROWS else ""
-        return formatting.table_html(f"{len(self)} captures", _HEAD, rows[:_MOST_ROWS], more)
+        return formatting.Table(_HEAD, rows[:_MOST_ROWS], f"{len(self)} captures", more).html()
 
     def _told(self) -> list[tuple[object, ...]]:
         """Return a row for each variant: what ran, how often, how it ended."""

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from resleak import formatting
+from resleak.analysis import wording
 from resleak.captures import storage
 from resleak.captures.files import write_json
 from resleak.captures.frames import Capture, Captures
@@ -329,8 +329,4 @@ def _kept(folder: Path, options: CaptureOptions) -> Captures | None:
 
 
 def _evidence(found: Investigation, gauges: set[str]) -> str:
-    rows = [row for row in found.all_rows() if row["gauge"] in gauges]
-    return ", ".join(
-        f"{row['gauge']} {row['verdict']} {formatting.rate(row['per_step'], row['unit'])}"
-        for row in rows
-    )
+    return ", ".join(wording.short(one) for one in found.variant.gauges if one.gauge in gauges)

@@ -5,28 +5,25 @@ from __future__ import annotations
 import html
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from resleak import formatting
-from resleak.analysis import budgets, stacks, verdicts
+from resleak.analysis import budgets, stacks, verdicts, wording
+from resleak.analysis.gauge_verdict import GaugeVerdict
+from resleak.analysis.rows import plain
+from resleak.analysis.stacks.allocation_sites import site_rows
 from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 from resleak.captures.frames import Capture, Captures
 from resleak.errors import ScenarioError
 from resleak.harness import runner
 from resleak.harness.plan import CaptureOptions
+from resleak.workload.gauges import LIVE_MEMORY
 from resleak.workload.resolve import Workload
-from resleak.workload.scenario import HANGS
+from resleak.workload.verdict_words import CLEAN, HANGS, ORDER, UNDECIDED
 
-_MEMORY = {"blocks", "objects", "heap", "native", "rss", "uss"}
-_HANDLES = {
-    "fds": "descriptors",
-    "sockets": "sockets",
-    "threads": "threads",
-    "children": "child processes",
-}
+_MEMORY = ("memory", "objects", "resident")
 
 
 @dataclass(frozen=True)
@@ -58,17 +55,18 @@ class Investigation:
     @property
     def line(self) -> str:
         """The line that holds on to most, with its share; empty unless memory leaks."""
-        if not self.leaking() & _MEMORY:
+        leaks = self.leaking()
+        if not any(one.family in _MEMORY for one in self.variant.gauges if one.gauge in leaks):
             return ""
-        told = stacks.in_words(self.variant.sites)
+        sentence = wording.largest_site(self.variant.sites, "step")
         inner = self._called()
-        return f"{told} It was allocated in {inner}." if inner else told
+        return f"{sentence} It was allocated in {inner}." if inner else sentence
 
     def blamed(self) -> str:
         """Return the line, and where descriptors, threads and the like that stay are opened."""
         leaks = self.leaking()
-        rows = [row for row in self.all_rows() if row["gauge"] in leaks and row.get("origin")]
-        opened = [f"{row['gauge']}: opened at {row['origin']}." for row in rows]
+        gauges = [one for one in self.variant.gauges if one.gauge in leaks and one.origin]
+        opened = [f"{one.gauge}: opened at {one.origin}." for one in gauges]
         return " ".join(filter(None, [self.line, *opened]))
 
     @property
@@ -78,31 +76,29 @@ class Investigation:
 
     def leaking(self) -> set[str]:
         """Return the gauges that leak; those of resident memory only if no others do."""
-        rows = [row for row in self.all_rows() if row["verdict"] == "leak"]
-        exact = {row["gauge"] for row in rows if row["family"] != "resident"}
-        return exact or {row["gauge"] for row in rows}
+        leaks = [one for one in self.variant.gauges if one.is_leak]
+        return {one.gauge for one in leaks if one.family != "resident"} or {
+            one.gauge for one in leaks
+        }
 
     def undecided(self) -> set[str]:
         """Return the gauges that came out inconclusive."""
-        return {row["gauge"] for row in self.all_rows() if row["verdict"] == "inconclusive"}
+        return {one.gauge for one in self.variant.gauges if one.verdict == UNDECIDED}
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[GaugeVerdict]:
         """Return the gauges that show something or are undecided, worst first."""
-        order = verdicts.ORDER.index
-        silent = ("flat", "plateau", *(("inconclusive",) if self.verdict == HANGS else ()))
-        shown = [row for row in self.all_rows() if row["verdict"] not in silent]
-        return sorted(shown, key=lambda row: order(row["verdict"]))
+        silent = CLEAN | {UNDECIDED} if self.verdict == HANGS else CLEAN
+        shown = [one for one in self.variant.gauges if one.verdict not in silent]
+        return sorted(shown, key=lambda one: ORDER.index(one.verdict))
 
     def quiet(self) -> list[str]:
-        """Say which gauges show nothing, and the smallest leak that was to be seen in each."""
-        told = []
-        for word in ("plateau", "flat"):
-            rows = [row for row in self.all_rows() if row["verdict"] == word]
-            each = (
-                f"{r['gauge']} {formatting.rate(r['smallest_detectable'], r['unit'])}" for r in rows
-            )
-            told += [f"{word}, with no leak above: {', '.join(each)}"] if rows else []
-        return told
+        """Return the gauges that show nothing, with their detection limits, by verdict."""
+        lines = []
+        for word in (word for word in ORDER if word in CLEAN):
+            gauges = [one for one in self.variant.gauges if one.verdict == word]
+            limits = ", ".join(f"{one.gauge} {wording.detection_limit(one)}" for one in gauges)
+            lines += [f"{word}, with detection limits: {limits}"] if gauges else []
+        return lines
 
     def next_steps(self) -> list[str]:
         """Say what to do about it, a sentence for each thing."""
@@ -111,12 +107,11 @@ class Investigation:
     def to_dict(self) -> dict[str, Any]:
         """Return what ``resleak judge --json`` prints, with one variant."""
         held = budgets.check(self.judgement, self.captures, budgets.read(None))
-        rows = verdicts.plain(held.to_dict(orient="records"))
-        return {**self.judgement.to_dict(), "budgets": rows}
+        return {**self.judgement.to_dict(), "budgets": plain(held)}
 
     def __str__(self) -> str:
         told = [f"{self.name}: {self.verdict}"]
-        told += [f"{row['gauge']}: {_found(row)}" for row in self.rows()]
+        told += map(wording.sentence, self.rows())
         return "\n".join(filter(None, [*told, self.line, *self.quiet(), *self.next_steps()]))
 
     def _repr_html_(self) -> str:
@@ -124,25 +119,16 @@ class Investigation:
         items = "".join(f"<li>{html.escape(one)}</li>" for one in others if one)
         return f"<p><b>{html.escape(first)}</b></p><ul>{items}</ul>"
 
-    def all_rows(self) -> list[dict[str, Any]]:
-        """Return all gauges, as `resleak.analysis.growth.judge` gives them."""
-        records = self.variant.gauges.to_dict(orient="records")
-        return [{str(key): value for key, value in row.items()} for row in records]
-
     def _called(self) -> str:
         """Name the innermost frame outside the interpreter, where that is not the line itself."""
-        sites = self.variant.sites
-        if not len(sites) or not sites["low"].iloc[0] > 0 or not sites["file"].iloc[0]:
+        site = next(iter(self.variant.sites), None)
+        if site is None or not site.low > 0 or not site.file:
             return ""
-        inner = stacks.package_sites(self.captures)
-        inner = inner[(inner["low"] > 0) & (inner["file"] != "")]
-        if not len(inner):
+        inner = site_rows(stacks.package_sites(self.captures))
+        first = next((one for one in inner if one.low > 0 and one.file), None)
+        if first is None or first.file.startswith("<stdlib>") or first.place == site.place:
             return ""
-        first = inner.iloc[0]
-        if first["file"].startswith("<stdlib>"):
-            return ""
-        same = (first["file"], first["line"]) == (sites["file"].iloc[0], sites["line"].iloc[0])
-        return "" if same else f"{first['file']}:{first['line']} in {first['function']}"
+        return f"{first.place} in {first.function}"
 
 
 def investigate(
@@ -205,30 +191,27 @@ def investigated(captures: Captures) -> Investigation:
     return Investigation(verdicts.judge(captures), captures)
 
 
-def _found(row: Mapping[str, Any]) -> str:
-    rate = formatting.rate(row["per_step"], row["unit"])
-    low, high = (formatting.amount(row[end], row["unit"]) for end in ("low", "high"))
-    return f"{row['verdict']}, {rate}, 95 % [{low}, {high}], {row['reason']}"
-
-
 def _advice(found: Investigation) -> Iterator[str]:
-    words = {row["gauge"]: row["verdict"] for row in found.rows()}
-    leaks = {gauge for gauge, word in words.items() if word == "leak"}
+    leaks = {one.gauge for one in found.rows() if one.is_leak}
     if found.verdict == HANGS:
         yield _stopped(found)
     yield from (str(one) for one in found.variant.diagnoses if not one.leak)
     yield from found.variant.because
-    origins = {row["gauge"]: row.get("origin") for row in found.all_rows()}
-    for gauge in sorted(leaks & set(_HANDLES)):
-        where = f"is opened at {origins[gauge]}" if origins[gauge] else "opens them"
-        yield f"{_HANDLES[gauge]} stay: find what {where}, and close it on every path."
-    if leaks & {"rss", "uss"} and not leaks & {"heap", "native", "blocks"}:
-        yield "Resident memory climbs, live blocks do not: fragmentation, or memory mapped outside."
-    if "inconclusive" in words.values() and not leaks:
+    handles = [one for one in found.rows() if one.is_leak and one.family == "handles"]
+    for one in sorted(handles, key=lambda one: one.gauge):
+        where = f"; opened at {one.origin}" if one.origin else ""
+        yield f"{one.gauge}: {wording.rate(one)} never released{where}. Release it on every path."
+    if leaks and not leaks & set(LIVE_MEMORY) and _resident(found):
+        yield "Resident memory grows, live blocks do not: fragmentation, or memory mapped outside."
+    if not leaks and any(one.verdict == UNDECIDED for one in found.rows()):
         steps = 2 * found.captures[0].manifest.steps
         yield f"Not decided: run longer, with --steps {steps}, or more often, with --runs 5."
     if found.judgement.ok:
         yield "If it still grows in service, this step does not do what the service does."
+
+
+def _resident(found: Investigation) -> bool:
+    return any(one.is_leak and one.family == "resident" for one in found.rows())
 
 
 def _stopped(found: Investigation) -> str:

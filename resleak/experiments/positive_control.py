@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from resleak import formatting
 from resleak.analysis import verdicts
-from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
+from resleak.analysis.verdicts import ScenarioVerdict
 from resleak.captures import load
 from resleak.captures.frames import Captures
 from resleak.captures.locks import temporary_folder
 from resleak.harness import runner
 from resleak.harness.plan import CaptureOptions
+from resleak.workload.verdict_words import CLEAN
 
 #: The gauge that counts every byte a planted leak takes.
 GAUGE = "heap"
@@ -47,15 +47,10 @@ class Control:
 def check(scenario: str, captures: Captures, judgement: ScenarioVerdict) -> Iterator[Control]:
     """Plant a leak into every variant whose heap is flat, and judge as many runs again."""
     for name, variant in judgement.variants.items():
-        heap = _heap(variant)
-        if heap and heap["verdict"] in ("flat", "plateau"):
+        heap = variant.gauge(GAUGE)
+        if heap and heap.verdict in CLEAN:
             runs = captures.select(variant=name, instrument="gauges")
-            yield _planted(scenario, runs, heap["smallest_detectable"])
-
-
-def _heap(variant: VariantVerdict) -> dict[str, Any]:
-    rows = variant.gauges[variant.gauges["gauge"] == GAUGE].to_dict(orient="records")
-    return {str(key): value for row in rows for key, value in row.items()}
+            yield _planted(scenario, runs, heap.detection_limit)
 
 
 def _planted(scenario: str, runs: Captures, rate: float) -> Control:
@@ -66,5 +61,6 @@ def _planted(scenario: str, runs: Captures, rate: float) -> Control:
             params=first.params, stacks=False, out=folder, plant=rate,
         )  # fmt: skip
         runner.capture(scenario, options)
-        found = _heap(verdicts.judge(load.load(folder)).variants[name])
-    return Control(name, rate, *(found[key] for key in ("verdict", "per_step", "low", "high")))
+        heap = verdicts.judge(load.load(folder)).variants[name].gauge(GAUGE)
+    assert heap is not None
+    return Control(name, rate, heap.verdict, heap.per_step, heap.low, heap.high)

@@ -95,5 +95,5 @@ def capture_until_sure(
 
 def _open(variant: VariantVerdict) -> str:
     """Say what is undecided, and what it would take."""
-    rows = variant.gauges[variant.gauges["gauge"].isin(variant.undecided)]
-    return "; ".join(f"{row.gauge} {row.reason}" for row in rows.itertuples())
+    undecided = (one for one in variant.gauges if one.gauge in variant.undecided)
+    return "; ".join(f"{one.gauge} {one.reason}" for one in undecided)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from resleak.analysis import budgets, statistics, verdicts
 from resleak.analysis.forecast import Forecast, forecasts
+from resleak.analysis.rows import Rows, plain
 from resleak.analysis.verdicts import ScenarioVerdict
 from resleak.captures.frames import Capture, Captures
 from resleak.experiments import os_limits
@@ -38,20 +39,17 @@ class Look:
     #: Limits that proven leaks will reach, by process.
     forecasts: dict[str, list[Forecast]]
     #: As `budgets.check` returns them.
-    budgets: pd.DataFrame
+    budgets: Rows[budgets.BudgetCheck]
 
     @property
     def leaks(self) -> set[tuple[str, str]]:
         """The processes and gauges with a proven leak."""
-        frame = self.judgement.frame
-        found = frame[frame["verdict"] == "leak"]
-        return set(zip(found["variant"], found["gauge"], strict=True))
+        return {(one.variant, one.gauge) for one in self.judgement.gauges if one.is_leak}
 
     @property
     def overspent(self) -> set[tuple[str, str]]:
         """The processes and budgets that are exceeded."""
-        over = self.budgets[~self.budgets["holds"].astype(bool)]
-        return set(zip(over["variant"], over["budget"], strict=True))
+        return {(row.variant, row.budget) for row in self.budgets if not row.holds}
 
     def breach(self, before: Look | None, stop_on: Collection[str]) -> str:
         """Return the breach that this look and the one before have in common, or nothing."""
@@ -69,7 +67,7 @@ class Look:
             "per": told["per"],
             "processes": told["variants"],
             "forecasts": {k: [f.to_dict() for f in v] for k, v in self.forecasts.items()},
-            "budgets": verdicts.plain(verdicts.records(self.budgets)),
+            "budgets": plain(self.budgets),
         }
 
 
@@ -150,5 +148,5 @@ class Watch:
             known = os_limits.own(curve.view) if curve.view and curve.view.alive else []
             if variant == everyone:
                 known += os_limits.shared(self.observer.root)
-            if found := forecasts(verdicts.records(judgement.variants[variant].gauges), known):
+            if found := forecasts(judgement.variants[variant].gauges, known):
                 yield variant, found

@@ -1,4 +1,4 @@
-"""What became of the claims and fixes of each system, as bars."""
+"""Outcomes of the claims and fixes of each system, as bars."""
 
 from __future__ import annotations
 
@@ -7,22 +7,10 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from resleak.analysis.claims_table import GLYPHS
+from resleak.figures.claim_tables import with_glyph
 from resleak.figures.plotly_theme import template
-from resleak.figures.style import GRID
-from resleak.workload.scenario import FIX_OUTCOMES, OUTCOMES
-
-_UNDECIDED = "inconclusive"
-#: Colour and, for those who cannot tell it, a pattern.
-_LOOKS = {
-    "reproduced": ("#0072B2", ""),
-    "partly": ("#56B4E9", "/"),
-    "not reproduced": ("#8C8C8C", "."),
-    "holds": ("#009E73", ""),
-    "insufficient": ("#E69F00", "/"),
-    "harmful": ("#D55E00", "x"),
-    _UNDECIDED: ("#CC79A7", "-"),
-}
+from resleak.figures.style import GRID, WORDS
+from resleak.workload.verdict_words import FIX_OUTCOMES, OUTCOMES, UNDECIDED
 
 
 def outcomes_chart(findings: pd.DataFrame) -> go.Figure:
@@ -36,17 +24,17 @@ def outcomes_chart(findings: pd.DataFrame) -> go.Figure:
     Returns
     -------
     plotly.graph_objects.Figure
-        Two bars a system, one of claims and one of fixes, each split by outcome; the numbers
+        Two bars per system, one of claims and one of fixes, each split by outcome; the numbers
         stand in the bars.
     """
-    of_claims = findings[findings["claim"] != ""]
-    systems = list(of_claims["system"].unique())
+    claims = findings[findings["claim"] != ""]
+    systems = list(claims["system"].unique())
     figure = go.Figure()
     for column, words in (("outcome", OUTCOMES), ("fix", FIX_OUTCOMES)):
-        for word in (*words, _UNDECIDED):
-            found = of_claims[of_claims[column] == word].groupby("system").size()
-            if len(found):
-                figure.add_trace(_bar(column, word, systems, found.reindex(systems).fillna(0)))
+        for word in (*words, UNDECIDED):
+            counts = claims[claims[column] == word].groupby("system").size()
+            if len(counts):
+                figure.add_trace(_bar(column, word, systems, counts.reindex(systems).fillna(0)))
     figure.update_layout(
         template=template(),
         barmode="stack",
@@ -68,13 +56,13 @@ def _over(shape: str) -> dict[str, Any]:
 
 def _bar(column: str, word: str, systems: list[str], counts: pd.Series) -> go.Bar:
     row = "claims" if column == "outcome" else "fixes"
-    colour, pattern = _LOOKS[word]
+    look = WORDS[word]
     return go.Bar(
         y=[systems, [row] * len(systems)],
         x=counts.to_numpy(),
-        name=f"{GLYPHS.get(word, '?')} {word}",
+        name=with_glyph(word),
         orientation="h",
-        marker={"color": colour, "pattern": _over(pattern)},
+        marker={"color": look.colour, "pattern": _over(look.pattern)},
         textfont={"color": "white", "size": 13},
         text=[f"{n:.0f}" if n else "" for n in counts],
         textposition="inside",

@@ -1,68 +1,56 @@
-"""Who opened what leaks: a sentence and a table for descriptors, threads and the like."""
+"""Origins of leaking resources: a sentence and a table of the lines that opened them."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from resleak import formatting
-from resleak.figures.html_table import Table, note, right, table, text
+from resleak.figures.html_table import Table, heads, table
 from resleak.figures.sentences import Prose, code
+from resleak.formatting import note, right
 
 if TYPE_CHECKING:
+    from resleak.analysis.handle_origins import Origin
     from resleak.analysis.verdicts import VariantVerdict
 
-_NOTHING = "No handles leak or wait here that were followed to where they were opened."
+_NOTHING = "No followed resource leaks or is deferred here."
 
 
 def opened(variant: VariantVerdict) -> Prose:
-    """Name the line that opened what leaks, for each gauge that counts handles.
-
-    Parameters
-    ----------
-    variant : VariantVerdict
-        Of ``resleak.judge(…).variants``.
-    """
-    origins = variant.origins
-    if origins.empty:
-        return Prose(f"{code(variant.name)}: {_NOTHING.lower()}")
-    verdicts = variant.gauges.set_index("gauge")["verdict"]
-    told = [
-        f"{code(gauge)} {verdicts[gauge]}, {_lines(rows.to_dict(orient='records'))}"
-        for gauge, rows in origins.groupby("gauge", sort=False)
-    ]
-    return Prose(f"{code(variant.name)}: {'; '.join(told)}.")
+    """Name the lines that opened what leaks, for each gauge of resources."""
+    by_gauge: dict[str, list[Origin]] = {}
+    for origin in variant.origins:
+        by_gauge.setdefault(origin.gauge, []).append(origin)
+    lines = []
+    for name, origins in by_gauge.items():
+        verdict = variant.gauge(name)
+        rate = formatting.number(sum(origin.per_step for origin in origins))
+        places = " and ".join(_place(origin, len(origins) > 1) for origin in origins)
+        word = verdict.verdict if verdict else ""
+        lines.append(f"{code(name)} {word}, {rate} per step, opened at {places}")
+    if not lines:
+        return Prose(f"{code(variant.name)}: {_NOTHING[0].lower()}{_NOTHING[1:]}")
+    return Prose(f"{code(variant.name)}: {'; '.join(lines)}.")
 
 
 def openings_table(variant: VariantVerdict) -> Table:
-    """Show which lines opened what leaks, the largest share of each gauge first.
-
-    Parameters
-    ----------
-    variant : VariantVerdict
-        Of ``resleak.judge(…).variants``.
-    """
-    if variant.origins.empty:
-        return Table(note(_NOTHING), variant.origins)
-    heads = [text(head) for head in ("gauge", "opened in", "file and line")]
-    heads += [text(head, "text-align:right;") for head in ("per step", "share")]
-    rows = variant.origins.to_dict(orient="records")
-    return Table(table(heads, map(_cells, rows)), variant.origins)
-
-
-def _lines(rows: list[dict[Hashable, Any]]) -> str:
-    rate = formatting.number(sum(row["per_step"] for row in rows))
-    places = [_line(row, len(rows) > 1) for row in rows]
-    return f"{rate} per step, opened at {' and '.join(places)}"
+    """Show which lines opened what leaks, the largest share of each gauge first."""
+    origins = variant.origins
+    if not origins:
+        return Table(note(_NOTHING), origins.frame)
+    head = heads("gauge", "opened in", "file and line", numbers=("per step", "share"))
+    body = [
+        (
+            *(one.gauge, one.function, f"{one.file}:{one.line}" if one.file else "unknown"),
+            right(formatting.number(one.per_step)),
+            right(formatting.share(one.share)),
+        )
+        for one in origins
+    ]
+    return Table(table(head, body), origins.frame)
 
 
-def _line(row: Mapping[Hashable, Any], shared: bool) -> str:
-    place = code(f"{row['file']}:{row['line']}")
-    known = f"{place} in {code(row['function'])}" if row["file"] else "a place that is not known"
-    return f"{known} ({formatting.share(row['share'])})" if shared else known
-
-
-def _cells(row: dict[Hashable, Any]) -> list[Any]:
-    where = f"{row['file']}:{row['line']}" if row["file"] else "not known"
-    numbers = [right(formatting.number(row["per_step"])), right(formatting.share(row["share"]))]
-    return [text(row["gauge"]), text(row["function"]), text(where), *numbers]
+def _place(origin: Origin, is_shared: bool) -> str:
+    place = code(f"{origin.file}:{origin.line}")
+    known = f"{place} in {code(origin.function)}" if origin.file else "an unknown place"
+    return f"{known} ({formatting.share(origin.share)})" if is_shared else known

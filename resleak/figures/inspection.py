@@ -1,4 +1,4 @@
-"""Who is to blame: sentences, who held up the end and for how long, and what holds what stays."""
+"""Causes from the inspection: sentences, what delays the end, and what retains memory."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from resleak import formatting
-from resleak.figures.html_table import Cell, Table, note, right, table, text
+from resleak.figures.html_table import Table, heads, markup, table
 from resleak.figures.style import GRID, INK, VARIANTS, order
+from resleak.formatting import LEFT, Cell, note, right
 
 if TYPE_CHECKING:
     from resleak.analysis.verdicts import ScenarioVerdict
@@ -21,38 +22,24 @@ _CODE = "font-family:ui-monospace,monospace;font-size:0.92em;overflow-wrap:anywh
 
 
 def culprits_table(judgement: ScenarioVerdict) -> Table:
-    """Show who is to blame for what is wrong with each variant.
-
-    Parameters
-    ----------
-    judgement : ScenarioVerdict
-        Of `resleak.judge`, on captures with the instrument ``forensics``.
+    """Show the causes of each variant's symptoms.
 
     Returns
     -------
     Table
-        One row a sentence: ``variant because``.
+        One row per sentence: ``variant because``.
     """
     variants = judgement.variants
-    told = [(name, s) for name in order(list(variants)) for s in variants[name].because]
-    frame = pd.DataFrame(told, columns=["variant", "because"])
-    if not told:
-        return Table(note("Nobody was seen to hold on to anything, or to hold anything up."), frame)
-    return Table(table([text("variant"), text("because")], _sentences(told)), frame)
-
-
-def _sentences(told: list[tuple[str, str]]) -> Iterator[list[Cell]]:
-    for name, sentence in told:
-        yield [text(name), Cell(escape(sentence), "text-align:left;overflow-wrap:anywhere;")]
+    rows = [(name, s) for name in order(list(variants)) for s in variants[name].because]
+    frame = pd.DataFrame(rows, columns=["variant", "because"])
+    if not rows:
+        return Table(note("No retaining reference and no blocking call was found."), frame)
+    body = [(name, Cell(text, style=LEFT + "overflow-wrap:anywhere;")) for name, text in rows]
+    return Table(table(heads("variant", "because"), body), frame)
 
 
 def end_timeline(judgement: ScenarioVerdict) -> Table:
-    """Show who was there when the process was to end, from when to when, and who held it up.
-
-    Parameters
-    ----------
-    judgement : ScenarioVerdict
-        Of `resleak.judge`, on captures with the instrument ``forensics``.
+    """Show what was alive when the process was to end, from when to when, and what delayed it.
 
     Returns
     -------
@@ -65,7 +52,7 @@ def end_timeline(judgement: ScenarioVerdict) -> Table:
     if not tables:
         return Table(note(_NOT_INSPECTED if _unseen(judgement) else "All end at once."), _none())
     frame = pd.concat([t.assign(variant=name) for name, t in tables.items()], ignore_index=True)
-    head = [text(name) for name in ("variant", "who", "held it up", "", "stands at", "made at")]
+    head = heads("variant", "who", "delays by", "", "stands at", "made at")
     body = [row for name, rows in tables.items() for row in _end_rows(name, rows)]
     columns = ["variant", "what", "name", "daemon", "holds", "state", "seconds", "at", "made_at"]
     return Table(table(head, body), frame[columns])
@@ -84,17 +71,17 @@ def _place(row: dict[Any, Any], column: str = "at") -> Cell:
     place = str(row[column])
     named = place if place.startswith("<") else place.rpartition("/")[2]
     within = f"{row['waits_in']}, " if column == "at" and row["waits_in"] else ""
-    return Cell(f'<span title="{escape(place)}">{escape(within + named)}</span>', _CODE)
+    return markup(f'<span title="{escape(place)}">{escape(within + named)}</span>', _CODE)
 
 
 def _end_rows(variant: str, rows: pd.DataFrame) -> Iterator[list[Cell]]:
     begin, end = float(rows["first_s"].min()), float(rows["last_s"].max())
     for row in rows.to_dict(orient="records"):
         yield [
-            text(variant),
-            text(f"{row['what']} {row['name']}".strip()),
+            Cell(variant),
+            Cell(f"{row['what']} {row['name']}".strip()),
             right(formatting.amount(row["seconds"], "s") if row["holds"] else "no"),
-            Cell(_bar(row, begin, max(end - begin, 1e-9))),
+            markup(_bar(row, begin, max(end - begin, 1e-9))),
             _place(row),
             _place(row, "made_at"),
         ]
@@ -110,27 +97,27 @@ def _bar(row: dict[Any, Any], begin: float, whole: float) -> str:
 
 
 def holders_table(judgement: ScenarioVerdict, variant: str = "leaky") -> Table:
-    """Show the shortest paths from what the program holds by name to what has stayed, as a tree.
+    """Show the shortest reference chains from named objects to what is retained, as a tree.
 
     Parameters
     ----------
     judgement : ScenarioVerdict
         Of `resleak.judge`, on captures with the instrument ``forensics``.
     variant : str
-        Whose.
+        Its name.
 
     Returns
     -------
     Table
-        What a path shares with the one above is not repeated. ``per step`` is the growth of the
-        type at its end, ``share`` that of the samples of the type that hang on this path.
+        What a chain shares with the one above is not repeated. ``per step`` is the growth of the
+        type at its end, ``share`` the share of the type's samples with this chain.
     """
-    found = judgement.variants[variant].culprits
-    rows = found.retention
+    culprits = judgement.variants[variant].culprits
+    rows = culprits.retention
     if not len(rows):
-        told = "Nothing that stays was found." if found.status else _NOT_INSPECTED
-        return Table(note(told), pd.DataFrame(columns=["path", "type", "per_step", "share"]))
-    head = [text("held by"), text("per step", "text-align:right;"), text("share")]
+        message = "No retained object was found." if culprits.status else _NOT_INSPECTED
+        return Table(note(message), pd.DataFrame(columns=["path", "type", "per_step", "share"]))
+    head = [*heads("held by", numbers=("per step",)), Cell("share")]
     return Table(table(head, _tree(rows)), rows)
 
 
@@ -140,38 +127,33 @@ def _tree(rows: pd.DataFrame) -> Iterator[list[Cell]]:
         tokens = row["path"].split(" → ")
         same = [one == other for one, other in zip(above, tokens[:-1], strict=False)]
         shared = [*same, False].index(False)
-        path = escape(" → ".join(tokens[shared:]))
+        path = " → ".join(tokens[shared:])
         indent = f"padding-left:{10 + 16 * shared}px;{_CODE}"
         rate = f"{formatting.number(row['per_step'])} {row['type']}"
-        yield [Cell(path, indent), right(rate), right(formatting.share(row["share"]))]
+        yield [Cell(path, style=indent), right(rate), right(formatting.share(row["share"]))]
         above = tokens
 
 
 def stalls_table(judgement: ScenarioVerdict) -> Table:
-    """Show at which lines the time of the steps goes by, and what that does to others.
-
-    Parameters
-    ----------
-    judgement : ScenarioVerdict
-        Of `resleak.judge`, on captures with the instrument ``forensics``.
+    """Show the lines where steps spend their time, and what that blocks.
 
     Returns
     -------
     Table
-        ``variant kind share longest_s at waits_in loop``, of each variant the longest first.
+        ``variant kind share longest_s at waits_in loop``, the longest of each variant first.
     """
     tables = {name: v.culprits.stalls for name, v in judgement.variants.items()}
-    found = [tables[n].assign(variant=n) for n in order(list(tables)) if len(tables[n])]
+    parts = [tables[n].assign(variant=n) for n in order(list(tables)) if len(tables[n])]
     columns = ["variant", "kind", "share", "longest_s", "at", "waits_in", "loop"]
-    if not found:
-        told = _NOT_INSPECTED if _unseen(judgement) else "No step took long enough to be seen."
-        return Table(note(told), pd.DataFrame(columns=columns))
-    frame = pd.concat(found, ignore_index=True)[columns]
-    head = [text(name) for name in ("variant", "what it does", "share", "longest", "at")]
+    if not parts:
+        message = _NOT_INSPECTED if _unseen(judgement) else "No step took long enough to be seen."
+        return Table(note(message), pd.DataFrame(columns=columns))
+    frame = pd.concat(parts, ignore_index=True)[columns]
+    head = heads("variant", "what it does", "share", "longest", "at")
     body = [
         [
-            text(row["variant"]),
-            text(row["kind"]),
+            Cell(row["variant"]),
+            Cell(row["kind"]),
             right(formatting.share(row["share"])),
             right(formatting.amount(row["longest_s"], "s")),
             _place(row),

@@ -1,4 +1,4 @@
-"""Figures of the evidence besides growth: readings against their limits, costs over their sizes."""
+"""Figures of evidence besides growth: readings against limits, costs over sizes."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from resleak import formatting
-from resleak.analysis import limits as judge
+from resleak.analysis import limits, wording
 from resleak.analysis import scaling as sweeps
 from resleak.captures.frames import Captures, gauges_of
-from resleak.figures.plotly_theme import empty, template
+from resleak.figures.plotly_theme import empty, plain, template, titled
 from resleak.figures.style import INK, Mark, marks, order
-from resleak.figures.timeline_words import plain
 from resleak.workload.scenario import Limit, Sweep
 
 #: Pixels of a variant's row, of what stands above a limit's rows, and below all.
@@ -28,7 +26,7 @@ _PANEL = 320
 
 
 def evidence(captures: Captures) -> list[go.Figure]:
-    """Return the figures of what a scenario declares besides growth: limits, sweeps, or neither.
+    """Return the figures of a scenario's limits and sweeps, if it declares any.
 
     Parameters
     ----------
@@ -40,7 +38,7 @@ def evidence(captures: Captures) -> list[go.Figure]:
 
 
 def limits_chart(captures: Captures, title: str = "") -> go.Figure:
-    """Draw, for every limit, the readings it speaks of in each variant, and the limit itself.
+    """Draw every limit with the readings that it is about, by variant.
 
     Parameters
     ----------
@@ -52,27 +50,29 @@ def limits_chart(captures: Captures, title: str = "") -> go.Figure:
     Returns
     -------
     plotly.graph_objects.Figure
-        A part for each limit: dots are single readings, one a run; a bar spans the middle 90 % of
-        many, with the median and the extremes marked. The dashed line is the limit.
+        A part for each limit: dots are single readings, one per run; a bar spans the middle 90 % of
+        many, with median and extremes marked. The dashed line is the limit.
     """
-    bounds = _declared(captures, "limits")
-    parts = [(bound, _readings(bound, captures)) for bound in bounds]
-    drawn = [(bound, found) for bound, found in parts if found]
+    declared = _declared(captures, "limits")
+    parts = [(limit, _readings(limit, captures)) for limit in declared]
+    drawn = [(limit, readings) for limit, readings in parts if readings]
     if not drawn:
         return empty("No limit of this scenario has readings.")
     names = order(captures.variants)
-    heights = [_ROW * len(found) + _HEAD for _, found in drawn]
+    heights = [_ROW * len(readings) + _HEAD for _, readings in drawn]
     figure = make_subplots(rows=len(drawn), row_heights=heights, vertical_spacing=0)
-    for number, (bound, found) in enumerate(drawn, 1):
-        figure.add_traces(list(_strips(bound, found, marks(names), captures)), number, 1)
-        _scale(figure, bound, found, number, heights[number - 1])
-    told = "dots: one reading a run; bars: the middle 90 % of many, with lowest, median and highest"
-    _frame(figure, title or f"{captures[0].scenario}: limits", told, sum(heights) + 84)
+    for number, (limit, readings) in enumerate(drawn, 1):
+        figure.add_traces(list(_strips(limit, readings, marks(names), captures)), number, 1)
+        _scale(figure, limit, readings, number, heights[number - 1])
+    subtitle = (
+        "dots: one reading per run; bars: the middle 90 % of many, with lowest, median and highest"
+    )
+    _frame(figure, title or f"{captures[0].scenario}: limits", subtitle, sum(heights) + 84)
     return figure
 
 
 def scaling(captures: Captures, title: str = "") -> go.Figure:
-    """Draw each cost that must not grow, and what else was measured, over the size of the work.
+    """Draw each cost that must not grow, and other measures, over the size of the work.
 
     Parameters
     ----------
@@ -102,9 +102,11 @@ def scaling(captures: Captures, title: str = "") -> go.Figure:
             lines = _curve(sweep, runs, name, looks[name], judged=sweep in declared)
             figure.add_traces(list(lines), number, 1)
         _size_axes(figure, sweep, gauges_of(captures)[sweep.gauge].unit, sweep in declared, number)
-    told = "dots: steps; lines: medians; an exponent of 1 is proportional, one of 0 does not depend"
+    subtitle = (
+        "dots: steps; lines: medians; an exponent of 1 is proportional, one of 0 does not depend"
+    )
     height = _PANEL * len(drawn) + 80
-    _frame(figure, title or f"{captures[0].scenario}: what the cost depends on", told, height)
+    _frame(figure, title or f"{captures[0].scenario}: what the cost depends on", subtitle, height)
     figure.update_layout(showlegend=True)
     return figure
 
@@ -127,85 +129,57 @@ def _declared(captures: Captures, what: str) -> list[Any]:
     return list(getattr(measured[0].manifest.scenario, what)) if measured else []
 
 
-def _readings(bound: Limit, captures: Captures) -> dict[str, np.ndarray]:
-    found = {}
+def _readings(limit: Limit, captures: Captures) -> dict[str, np.ndarray]:
+    """Return the readings that a limit is about, by variant with any."""
+    readings = {}
     for name in order(captures.variants):
         runs = captures.select(variant=name, instrument="gauges")
-        each = [judge.readings(bound, run, whole=True) for run in runs]
+        each = [limits.readings(limit, run, whole=True) for run in runs]
         values = np.concatenate(each) if each else np.empty(0)
-        found[name] = values[~np.isnan(values)]
-    return {name: values for name, values in found.items() if len(values)}
+        readings[name] = values[~np.isnan(values)]
+    return {name: values for name, values in readings.items() if len(values)}
 
 
 def _strips(
-    bound: Limit, found: dict[str, np.ndarray], looks: dict[str, Mark], captures: Captures
+    limit: Limit, readings: dict[str, np.ndarray], looks: dict[str, Mark], captures: Captures
 ) -> Iterator[go.Scatter]:
-    unit = judge.unit(bound, list(captures.select(instrument="gauges")))
-    unit += " per second" if bound.per_second is not None else ""
-    for name, values in found.items():
+    unit = limits.unit(limit, list(captures.select(instrument="gauges")))
+    unit += " per second" if limit.per_second is not None else ""
+    for name, values in readings.items():
         if len(values) > _FEW:
-            yield _bar(name, values, looks[name])
+            bar = {"color": looks[name].fill(0.55), "width": 10}
+            style = {"mode": "lines", "line": bar, "hoverinfo": "skip", "showlegend": False}
+            yield go.Scatter(x=np.quantile(values, [0.05, 0.95]), y=[name, name], **style)
             values = np.quantile(values, [0.0, 0.5, 1.0])
-        yield go.Scatter(
-            x=values,
-            y=[name] * len(values),
-            mode="markers",
-            marker={"color": looks[name].colour, "size": 8, "line": {"width": 1, "color": INK}},
-            hovertemplate=f"{plain(name)}: %{{x:.4~g}} {plain(unit)}<extra></extra>",
-            showlegend=False,
-        )
-
-
-def _bar(name: str, values: np.ndarray, mark: Mark) -> go.Scatter:
-    return go.Scatter(
-        x=np.quantile(values, [0.05, 0.95]),
-        y=[name, name],
-        mode="lines",
-        line={"color": mark.fill(0.55), "width": 10},
-        hoverinfo="skip",
-        showlegend=False,
-    )
+        dots = {"color": looks[name].colour, "size": 8, "line": {"width": 1, "color": INK}}
+        hover = f"{plain(name)}: %{{x:.4~g}} {plain(unit)}<extra></extra>"
+        style = {"mode": "markers", "marker": dots, "showlegend": False}
+        yield go.Scatter(x=values, y=[name] * len(values), hovertemplate=hover, **style)
 
 
 def _scale(
-    figure: go.Figure, bound: Limit, found: dict[str, np.ndarray], number: int, height: int
+    figure: go.Figure, limit: Limit, readings: dict[str, np.ndarray], number: int, height: int
 ) -> None:
-    allowed = bound.allowed
-    everything = np.append(np.concatenate(list(found.values())), allowed)
-    wide = everything.min() > 0 and everything.max() / everything.min() > _WIDE
+    everything = np.append(np.concatenate(list(readings.values())), limit.allowed)
+    is_wide = everything.min() > 0 and everything.max() / everything.min() > _WIDE
     axis = str(number) if number > 1 else ""
-    inner = len(found) * _ROW / height
-    top = figure.layout[f"yaxis{axis}"].domain
+    bottom, top = figure.layout[f"yaxis{axis}"].domain
+    inner = len(readings) * _ROW / height * 0.86
     figure.layout[f"yaxis{axis}"].update(
-        domain=[top[0], top[0] + (top[1] - top[0]) * inner * 0.86],
+        domain=[bottom, bottom + (top - bottom) * inner],
         autorange="reversed",
         type="category",
         showgrid=False,
     )
-    figure.layout[f"xaxis{axis}"].update(
-        type="log" if wide else "linear", dtick=1 if wide else None, nticks=6, zeroline=False
-    )
-    figure.add_shape(
-        type="line",
-        xref=f"x{axis}",
-        yref=f"y{axis} domain",
-        x0=allowed,
-        x1=allowed,
-        y0=0,
-        y1=1,
-        line={"color": INK, "dash": "dash", "width": 1.5},
-    )
-    figure.add_annotation(
-        text=f"<b>{plain(bound.text())}</b>"
-        + (f"  <i>{plain(bound.source)}</i>" if bound.source else ""),
-        xref=f"x{axis} domain",
-        yref=f"y{axis} domain",
-        x=0,
-        y=1,
-        xanchor="left",
-        yanchor="bottom",
-        showarrow=False,
-    )
+    kind = {"type": "log", "dtick": 1} if is_wide else {"type": "linear"}
+    figure.layout[f"xaxis{axis}"].update(nticks=6, zeroline=False, **kind)
+    line = {"color": INK, "dash": "dash", "width": 1.5}
+    place = {"x0": limit.allowed, "x1": limit.allowed, "y0": 0, "y1": 1, "xref": f"x{axis}"}
+    figure.add_shape(type="line", yref=f"y{axis} domain", line=line, **place)
+    source = f"  <i>{plain(limit.source)}</i>" if limit.source else ""
+    place = {"x": 0, "y": 1, "xref": f"x{axis} domain", "yref": f"y{axis} domain"}
+    style = {"xanchor": "left", "yanchor": "bottom", "showarrow": False}
+    figure.add_annotation(text=f"<b>{plain(limit.text())}</b>{source}", **place, **style)
 
 
 def _curve(
@@ -217,41 +191,22 @@ def _curve(
         return
     costs = np.maximum(points[:, 1], max(sweep.floor, np.finfo(float).tiny if judged else -np.inf))
     middle = pd.Series(costs).groupby(points[:, 0]).median()
-    found = sweeps.judge(sweep, each)
-    power = f"{formatting.number(found.exponent)} {formatting.interval(found.low, found.high)}"
-    yield go.Scatter(
-        x=points[:, 0],
-        y=costs,
-        mode="markers",
-        marker={"color": mark.fill(0.45), "size": 5},
-        hoverinfo="skip",
-        showlegend=False,
-        legendgroup=name,
-    )
-    yield go.Scatter(
-        x=middle.index.to_numpy(),
-        y=middle.to_numpy(),
-        mode="lines",
-        line={"color": mark.colour, "dash": mark.dash, "width": 2},
-        name=f"{plain(name)}: exponent {power}",
-        legendgroup=name,
-        showlegend=judged,
-        hovertemplate=f"%{{x:.4~g}} {plain(sweep.over)}: %{{y:.4~g}}<extra>{plain(name)}</extra>",
-    )
+    power = wording.exponent(sweeps.judge(sweep, each))
+    dots = {"mode": "markers", "marker": {"color": mark.fill(0.45), "size": 5}}
+    style = {"hoverinfo": "skip", "showlegend": False, "legendgroup": name}
+    yield go.Scatter(x=points[:, 0], y=costs, **dots, **style)
+    hover = f"%{{x:.4~g}} {plain(sweep.over)}: %{{y:.4~g}}<extra>{plain(name)}</extra>"
+    line = {"color": mark.colour, "dash": mark.dash, "width": 2}
+    style = {"mode": "lines", "line": line, "legendgroup": name, "hovertemplate": hover}
+    style |= {"name": f"{plain(name)}: exponent {power}", "showlegend": judged}
+    yield go.Scatter(x=middle.index.to_numpy(), y=middle.to_numpy(), **style)
 
 
-def _frame(figure: go.Figure, title: str, told: str, height: int) -> None:
+def _frame(figure: go.Figure, title: str, subtitle: str, height: int) -> None:
     figure.update_layout(
         template=template(),
         height=height,
-        title={
-            "text": plain(title),
-            "subtitle": {"text": told, "font": {"size": 12}},
-            "yref": "container",
-            "y": 1,
-            "yanchor": "top",
-            "pad": {"t": 10},
-        },
+        title=titled(title, subtitle),
         margin={"t": 84, "b": _BOTTOM, "l": 150, "r": 16},
         legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0},
     )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from resleak import formatting
-from resleak.figures import timeline_curves
+from resleak.analysis import wording
+from resleak.analysis.gauge_verdict import GaugeVerdict
+from resleak.analysis.rows import Rows
 from resleak.figures.style import GRID, SHADE, Mark, marks, order
+from resleak.figures.timeline_rows import LOADED, thin
 from resleak.workload.gauges import Gauge
 
 #: Of a curve's box, which is stretched to its place: no text stands in it.
@@ -27,17 +29,7 @@ _NOTHING = "No reading yet."
 
 @dataclass(frozen=True)
 class Sketch:
-    """Growth curves for a page that shows SVG, with their last readings as text.
-
-    Parameters
-    ----------
-    html : str
-        Safe to show as it stands.
-    text : str
-        The same in words.
-    points : int
-        How many readings are drawn.
-    """
+    """Growth curves as safe HTML with SVG, the same in words, and the number of points drawn."""
 
     html: str = field(repr=False)
     text: str
@@ -53,36 +45,25 @@ class Sketch:
 def sketch(
     traces: pd.DataFrame,
     gauges: Mapping[str, Gauge],
-    verdicts: pd.DataFrame | None = None,
+    verdicts: pd.DataFrame | Iterable[GaugeVerdict] = (),
     *,
     steps: int = 0,
     warmup: int = 0,
 ) -> Sketch:
-    """Draw one small curve a gauge, one line a run, in the colour of its variant.
+    """Draw one small curve per gauge, one line per run, in the colour of its variant.
 
-    Parameters
-    ----------
-    traces : DataFrame
-        Rows of `resleak.traces`, of runs that have ended or not.
-    gauges : mapping of str to Gauge
-        What to draw, in this order; one without a reading keeps its place.
-    verdicts : DataFrame, optional
-        The growth table; the words stand above each curve.
-    steps, warmup : int
-        Steps of a whole run and of its warm-up, which is shaded; the x-axis goes to the last.
-
-    Returns
-    -------
-    Sketch
+    Runs may still go on; a gauge without a reading keeps its place. `steps` and `warmup` are those
+    of a whole run: the x-axis goes to the last, the warm-up is shaded.
     """
     names = order(list(traces["variant"].unique())) if len(traces) else []
     last = max(steps, int(traces["step"].max()) if len(traces) else 0, 1)
-    rows = traces[traces["phase"].isin(timeline_curves.LOADED)] if len(traces) else traces
-    parts = [_part(rows, gauge, verdicts, names, last, warmup) for gauge in gauges.values()]
-    told = "\n".join(part.text for part in parts) or _NOTHING
+    rows = traces[traces["phase"].isin(LOADED)] if len(traces) else traces
+    judged = Rows.of(GaugeVerdict, verdicts)
+    parts = [_part(rows, gauge, judged, names, last, warmup) for gauge in gauges.values()]
+    text = "\n".join(part.text for part in parts) or _NOTHING
     body = "".join(part.html for part in parts) or f'<p style="{_SMALL}">{_NOTHING}</p>'
     points = sum(part.points for part in parts)
-    return Sketch(f'{_legend(names)}<div style="{_GRIDS}">{body}</div>', told, points)
+    return Sketch(f'{_legend(names)}<div style="{_GRIDS}">{body}</div>', text, points)
 
 
 def _legend(names: Sequence[str]) -> str:
@@ -101,7 +82,7 @@ def _key(mark: Mark) -> str:
 def _part(
     rows: pd.DataFrame,
     gauge: Gauge,
-    verdicts: pd.DataFrame | None,
+    verdicts: Rows[GaugeVerdict],
     names: Sequence[str],
     last: int,
     warmup: int,
@@ -112,17 +93,17 @@ def _part(
     for variant, x, y in lines:
         place = _points(x / last, (y - low) / (high - low))
         drawn.append(f'<polyline points="{place}" {_stroke(looks[variant], 1.6)}/>')
-    told = _told(lines, gauge, verdicts)
-    head = f'<b>{escape(gauge.name)}</b> <span style="{_SMALL}">{escape(told)}</span>'
+    status = _status(lines, gauge, verdicts)
+    head = f'<b>{escape(gauge.name)}</b> <span style="{_SMALL}">{escape(status)}</span>'
     top, bottom = (formatting.amount(v, gauge.unit) if lines else "" for v in (high, low))
     scale = f'<div style="{_SMALL};display:flex;justify-content:space-between">'
     ends = f"{scale}<span>{escape(bottom)}</span><span>step {formatting.number(last)}</span></div>"
-    label = escape(f"{gauge.name} {told}", quote=True)
+    label = escape(f"{gauge.name} {status}", quote=True)
     svg = _svg("".join(drawn), warmup / last, label)
     above = f'{scale}<span style="white-space:nowrap">{escape(top) or "&#160;"}</span></div>'
     named = f'<div style="min-height:1.5em">{head}</div>'
     html = f'<div style="min-width:0">{named}{above}{svg}{ends}</div>'
-    return Sketch(html, f"{gauge.name}: {told}", sum(len(x) for _, x, _ in lines))
+    return Sketch(html, f"{gauge.name}: {status}", sum(len(x) for _, x, _ in lines))
 
 
 def _lines(rows: pd.DataFrame, gauge: str) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
@@ -130,10 +111,10 @@ def _lines(rows: pd.DataFrame, gauge: str) -> Iterator[tuple[str, np.ndarray, np
     read = rows[rows[gauge].notna()]
     for (variant, _), part in read.groupby(["variant", "run"], sort=False):
         for moment in ("step", "after_collect", "sample"):
-            found = part[part["moment"] == moment]
-            if len(found):
-                x, y = (found[name].to_numpy(dtype=float) for name in ("step", gauge))
-                yield str(variant), *timeline_curves.thin(x, y, _MOST)
+            of_moment = part[part["moment"] == moment]
+            if len(of_moment):
+                x, y = (of_moment[name].to_numpy(dtype=float) for name in ("step", gauge))
+                yield str(variant), *thin(x, y, _MOST)
                 break
 
 
@@ -168,21 +149,10 @@ def _svg(drawn: str, shaded: float, label: str) -> str:
     return f'<svg role="img" aria-label="{label}" {box} style="{style}">{warm}{drawn}</svg>'
 
 
-def _told(
-    lines: Sequence[tuple[str, np.ndarray, np.ndarray]],
-    gauge: Gauge,
-    verdicts: pd.DataFrame | None,
+def _status(
+    lines: Sequence[tuple[str, np.ndarray, np.ndarray]], gauge: Gauge, verdicts: Rows[GaugeVerdict]
 ) -> str:
-    """Say the last reading of each variant, and the verdict where there is one."""
-    known = verdicts is not None and len(verdicts)
-    rows = verdicts[verdicts["gauge"] == gauge.name].to_dict("records") if known else []  # type: ignore[index]
-    words = {str(row["variant"]): _word(row) for row in rows}
+    """Return the last reading of each variant, or its verdict where there is one."""
+    labels = {one.variant: wording.label(one) for one in verdicts if one.gauge == gauge.name}
     last = {variant: formatting.amount(y[-1], gauge.unit) for variant, _, y in lines}
-    told = [f"{name} {words.get(name, value)}" for name, value in last.items()]
-    return " · ".join(told) or "…"
-
-
-def _word(row: Mapping[Any, Any]) -> str:
-    if row["verdict"] != "leak":
-        return str(row["verdict"])
-    return f"leak {formatting.rate(float(row['per_step']), str(row['unit']))}"
+    return " · ".join(f"{name} {labels.get(name, now)}" for name, now in last.items()) or "…"

@@ -1,30 +1,39 @@
-"""What became of a claim, of its fix, of each variant and of the limits: declared, measured."""
+"""Tables of outcomes: claim, fix, variants, limits and budgets, declared and measured."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Iterable, Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from resleak import formatting
-from resleak.figures.html_table import SMALL, Cell, Table, note, right, swatch, table, text
+from resleak.analysis.budgets import BudgetCheck
+from resleak.analysis.limits import LimitVerdict
+from resleak.analysis.rows import Rows
+from resleak.figures.html_table import (
+    Table,
+    below,
+    folded,
+    heads,
+    markup,
+    swatch,
+    table,
+    variant_cell,
+)
 from resleak.figures.style import order
+from resleak.formatting import LEFT, SMALL, Cell, note, right
 
 if TYPE_CHECKING:
     from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 
-_HEAD = [text("what"), text("declared"), text("measured"), text("")]
+_COLUMNS = ["what", "declared", "measured", "same", "variant"]
+_SOURCE = LEFT + SMALL
 
 
 def outcome_table(judgement: ScenarioVerdict) -> Table:
-    """Show claim, fix and variants, each as its file declares it and as it was measured.
-
-    Parameters
-    ----------
-    judgement : ScenarioVerdict
-        Of `resleak.judge`.
+    """Show claim, fix and variants, each as declared and as measured.
 
     Returns
     -------
@@ -32,65 +41,52 @@ def outcome_table(judgement: ScenarioVerdict) -> Table:
         One row each for the claim and its fix, where there are any, and for every variant.
     """
     claim, names = judgement.claim, order(list(judgement.variants))
-    rows = [_claim(claim), _fix(claim["fix"])]
-    rows += [_variant(judgement.variants[name], judgement.declares) for name in names]
-    frame = pd.DataFrame([row for row in rows if row])
-    body = [_cells(row, names) for row in frame.to_dict("records")]
-    return Table(table(_HEAD, body), frame)
+    fix, rows = claim["fix"], []
+    if claim["text"]:
+        what = f"claim {claim['seed']}: {claim['text']}".replace(" :", ":")
+        same = claim["declared"] == claim["measured"]
+        rows.append((what, claim["declared"], claim["measured"], same, ""))
+    if fix["declared"]:
+        same = fix["declared"] == fix["measured"]
+        rows.append((f"the fix, {fix['variant']}", fix["declared"], fix["measured"], same, ""))
+    for name in names:
+        variant = judgement.variants[name]
+        declared = ", ".join(f"{gauge} {words}" for gauge, words in variant.expect.items())
+        measured = ", ".join(f"{k} {' and '.join(sorted(w))}" for k, w in _counted(variant).items())
+        is_declared = variant.as_declared if judgement.declares else None
+        said = (declared or "clean") if judgement.declares else "nothing"
+        rows.append((name, said, measured or "clean", is_declared, name))
+    head = heads("what", "declared", "measured", "")
+    body = [_outcome_cells(*row, names=names) for row in rows]
+    return Table(table(head, body), pd.DataFrame(rows, columns=_COLUMNS))
 
 
-def _claim(claim: Mapping[str, Any]) -> dict[str, Any] | None:
-    if not claim["text"]:
-        return None
-    told = f"claim {claim['seed']}: {claim['text']}" if claim["seed"] else f"claim: {claim['text']}"
-    return _row(told, claim["declared"], claim["measured"], claim["declared"] == claim["measured"])
-
-
-def _fix(fix: Mapping[str, Any]) -> dict[str, Any] | None:
-    if not fix["declared"]:
-        return None
-    same = fix["declared"] == fix["measured"]
-    return _row(f"the fix, {fix['variant']}", fix["declared"], fix["measured"], same)
-
-
-def _variant(variant: VariantVerdict, declares: bool) -> dict[str, Any]:
-    declared = ", ".join(f"{name} {words}" for name, words in variant.expect.items())
-    found = ", ".join(f"{k} {' and '.join(sorted(w))}" for k, w in _counted(variant).items())
-    said = (declared or "clean") if declares else "nothing"
-    row = _row(variant.name, said, found or "clean", variant.as_declared if declares else None)
-    return {**row, "variant": variant.name}
+def _outcome_cells(
+    what: str,
+    declared: object,
+    measured: object,
+    same: bool | None,
+    variant: str,
+    names: list[str],
+) -> list[Cell]:
+    agreed = {True: "as declared", False: "<b>differs</b>", None: ""}[same]
+    return [
+        markup((swatch(variant, names) if variant else "") + escape(what)),
+        Cell(str(declared or "none")),
+        markup(f"<b>{escape(str(measured or 'none'))}</b>"),
+        markup(f'<span style="{SMALL}white-space:nowrap">{agreed}</span>'),
+    ]
 
 
 def _counted(variant: VariantVerdict) -> dict[str, set[str]]:
-    """Return the symptoms that decide: those of what is evidence here, or declared."""
+    """Return the symptoms that decide: those of evidence, or declared ones."""
     deciding = variant.evidence | set(variant.expect)
-    found = {name: words for name, words in variant.symptoms.items() if name in deciding}
-    return found or {name: {"inconclusive"} for name in variant.undecided}
-
-
-def _row(what: str, declared: object, measured: object, same: bool | None) -> dict[str, Any]:
-    told = {"declared": str(declared or "none"), "measured": str(measured or "none"), "same": same}
-    return {"what": what, **told, "variant": ""}
-
-
-def _cells(row: dict[Hashable, Any], names: list[str]) -> list[Cell]:
-    mark = swatch(str(row["variant"]), names) if row["variant"] else ""
-    agreed = {True: "as declared", False: "<b>differs</b>", None: ""}[row["same"]]
-    return [
-        Cell(mark + escape(str(row["what"]))),
-        text(row["declared"]),
-        Cell(f"<b>{escape(str(row['measured']))}</b>"),
-        Cell(f'<span style="{SMALL}white-space:nowrap">{agreed}</span>'),
-    ]
+    symptoms = {name: words for name, words in variant.symptoms.items() if name in deciding}
+    return symptoms or {name: {"inconclusive"} for name in variant.undecided}
 
 
 def limits_table(judgement: ScenarioVerdict) -> Table:
     """Show every declared limit and, by variant, the reading that came closest to breaking it.
-
-    Parameters
-    ----------
-    judgement : ScenarioVerdict
-        Of `resleak.judge`.
 
     Returns
     -------
@@ -98,69 +94,65 @@ def limits_table(judgement: ScenarioVerdict) -> Table:
         Says so in words where no limit is declared.
     """
     names = order(list(judgement.variants))
-    parts = [judgement.variants[name].limits.assign(variant=name) for name in names]
-    frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-    if frame.empty:
+    rows = [(name, limit) for name in names for limit in judgement.variants[name].limits]
+    limits = Rows(LimitVerdict, (limit for _, limit in rows))
+    frame = limits.frame.assign(variant=[name for name, _ in rows])
+    if not rows:
         return Table(note("No limit is declared."), frame)
-    head = [text("variant"), text("limit"), text(""), right("worst reading"), text("from")]
-    body = [_limit_cells(row, names) for row in frame.to_dict("records")]
+    head = [*heads("variant", "limit", ""), right("worst reading"), Cell("from")]
+    words = {True: "holds", False: "<b>broken</b>", None: "not measured"}
+    body = [
+        [
+            variant_cell(name, names),
+            Cell(limit.limit),
+            markup(words[limit.holds]),
+            right(formatting.number(limit.worst)),
+            Cell(limit.source, style=_SOURCE),
+        ]
+        for name, limit in rows
+    ]
     return Table(table(head, body), frame)
 
 
-def _limit_cells(row: dict[Hashable, Any], names: list[str]) -> list[Cell]:
-    name = str(row["variant"])
-    words = {True: "holds", False: "<b>broken</b>"}
-    return [
-        Cell(swatch(name, names) + escape(name), "white-space:nowrap;text-align:left;"),
-        text(row["limit"]),
-        Cell(words.get(row["holds"], "not measured")),
-        right(formatting.number(float(row["worst"]))),
-        text(row["source"], f"text-align:left;{SMALL}"),
-    ]
-
-
-def budget_table(budgets: pd.DataFrame) -> Table:
+def budget_table(budgets: pd.DataFrame | Iterable[BudgetCheck]) -> Table:
     """Show what each variant takes of each budget.
 
     Parameters
     ----------
-    budgets : DataFrame
+    budgets : DataFrame or iterable of BudgetCheck
         Of `resleak.analysis.budgets.check`.
 
     Returns
     -------
     Table
-        What is over its budget; what is within is folded away.
+        What exceeds its budget; what is within is folded away.
     """
-    if budgets.empty:
-        return Table(note("No budget concerns what was measured here."), budgets)
-    names = order(list(budgets["variant"].unique()))
-    held = budgets["holds"].astype(bool)
-    parts = [_budgets(budgets[~held], names)] if not held.all() else []
-    if held.any():
-        within = (
-            f"{budgets['variant'][held].nunique()} variants, {held.sum()} readings within budget"
-        )
-        summary = f'<summary style="cursor:pointer">{within}</summary>'
-        parts.append(f"<details>{summary}{_budgets(budgets[held], names)}</details>")
-    return Table("".join(parts), budgets)
+    rows = Rows.of(BudgetCheck, budgets)
+    if not rows:
+        return Table(note("No budget concerns what was measured here."), rows.frame)
+    names = order(list(dict.fromkeys(row.variant for row in rows)))
+    over, within = ([row for row in rows if row.holds == holds] for holds in (False, True))
+    parts = [_budgets(over, names)] if over else []
+    if within:
+        count = len({row.variant for row in within})
+        summary = f"{count} variants, {len(within)} readings within budget"
+        parts.append(folded(summary, _budgets(within, names)))
+    return Table("".join(parts), rows.frame)
 
 
-def _budgets(rows: pd.DataFrame, names: list[str]) -> str:
-    heads = ("budget", "gauge", "variant")
-    head = [*map(text, heads), right("measured"), right("allowed"), text(""), text("from")]
-    return table(head, [_budget_cells(row, names) for row in rows.to_dict("records")])
+def _budgets(rows: Sequence[BudgetCheck], names: list[str]) -> str:
+    head = [*heads("budget", "gauge", "variant"), right("measured"), right("allowed")]
+    return table([*head, *heads("", "from")], [_budget_cells(row, names) for row in rows])
 
 
-def _budget_cells(row: dict[Hashable, Any], names: list[str]) -> list[Cell]:
-    unit, name = str(row["unit"]), str(row["variant"])
-    told = f'<div style="{SMALL}">{escape(str(row["told"]))}</div>' if row["told"] else ""
+def _budget_cells(row: BudgetCheck, names: list[str]) -> list[Cell]:
+    measured, allowed = (formatting.amount(n, row.unit) for n in (row.measured, row.allowed))
     return [
-        text(row["budget"]),
-        text(row["gauge"]),
-        Cell(swatch(name, names) + escape(name), "white-space:nowrap;text-align:left;"),
-        right(formatting.amount(float(row["measured"]), unit)),
-        right(formatting.amount(float(row["allowed"]), unit)),
-        Cell(("holds" if row["holds"] else "<b>over</b>") + told),
-        text(row["source"], f"text-align:left;{SMALL}"),
+        Cell(row.budget),
+        Cell(row.gauge),
+        variant_cell(row.variant, names),
+        right(measured),
+        right(allowed),
+        markup(("holds" if row.holds else "<b>over</b>") + below(row.told)),
+        Cell(row.source, style=_SOURCE),
     ]

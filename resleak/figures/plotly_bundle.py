@@ -1,4 +1,4 @@
-"""plotly.js for a page that works without a network: the small build where it will do."""
+"""plotly.js for pages without a network: the small build where it suffices."""
 
 from __future__ import annotations
 
@@ -6,24 +6,15 @@ import gzip
 from collections.abc import Iterable
 from importlib.resources import files
 
-#: What the basic build of plotly.js draws; a trace without a type is a scatter.
+#: Trace types of the basic build of plotly.js; a trace without a type is a scatter.
 BASIC = frozenset({"bar", "pie", "scatter"})
 _NAME = "plotly-basic-{version}.min.js.gz"
 
 
 def plotlyjs(kinds: Iterable[str]) -> bytes:
-    """Return a build of plotly.js that draws these kinds of traces, compressed with gzip.
+    """Return a gzipped build of plotly.js that draws these trace types.
 
-    Parameters
-    ----------
-    kinds : iterable of str
-        Such as ``scatter`` or ``icicle``.
-
-    Returns
-    -------
-    bytes
-        The basic build (0.4 MB) if it draws them and is of the version that plotly has; else the
-        whole (1.5 MB).
+    The basic build (0.4 MB) if it does and is of plotly's version; else the whole (1.5 MB).
     """
     from plotly.offline import get_plotlyjs, get_plotlyjs_version
 

@@ -1,6 +1,8 @@
-"""The look as plotly has it: a template, and what its renderers are told."""
+"""The look in plotly: a template, titles, and settings of its renderers."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import plotly.graph_objects as go
 import plotly.io as pio
@@ -40,6 +42,19 @@ def template() -> go.layout.Template:
     )
 
 
+def titled(title: str, subtitle: str) -> dict[str, Any]:
+    """Return the layout of a title with a subtitle, at the top of a figure."""
+    return {
+        **{"text": plain(title), "subtitle": {"text": plain(subtitle), "font": {"size": 12}}},
+        **{"yref": "container", "y": 1, "yanchor": "top", "pad": {"t": 10}},
+    }
+
+
+def plain(text: object) -> str:
+    """Return text that plotly shows as it stands, without reading its small HTML into it."""
+    return str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
 def empty(reason: str) -> go.Figure:
     """Return a figure that says in words why there is nothing to draw."""
     figure = go.Figure(layout={"template": template(), "height": 120})
@@ -50,13 +65,13 @@ def empty(reason: str) -> go.Figure:
 
 
 def use() -> None:
-    """Make the template and the config this session's defaults, for figures of one's own too."""
+    """Make template and config this session's defaults, for a user's own figures too."""
     pio.templates["resleak"] = template()
     pio.templates.default = "resleak"
     quiet()
 
 
 def quiet() -> None:
-    """Take the upload button and the logo out of what notebooks show."""
+    """Remove the upload button and the logo from figures in notebooks."""
     for name in ("plotly_mimetype", "notebook", "browser"):
         pio.renderers[name].config = {**(pio.renderers[name].config or {}), **CONFIG}

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from resleak import formatting
+from resleak.analysis import wording
 from resleak.analysis.stacks import in_words
-from resleak.analysis.verdicts import ORDER
-from resleak.figures.html_table import bounds
 from resleak.figures.style import order
-from resleak.workload.scenario import BROKEN, HANGS, SCALES
+from resleak.workload.verdict_words import BROKEN, CLEAN, HANGS, ORDER, SCALES
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from resleak.analysis.gauge_verdict import GaugeVerdict
     from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 
 _BOLD, _CODE = re.compile(r"\*\*(.+?)\*\*"), re.compile(r"`(.+?)`")
@@ -46,117 +45,80 @@ class Prose:
 
 
 def about(judgement: ScenarioVerdict) -> Prose:
-    """Say what the scenario's file says of itself: title, where the claim is from, the rest.
-
-    Parameters
-    ----------
-    judgement : ScenarioVerdict
-        Of `resleak.judge`.
-    """
+    """Return what the scenario's file says: title, claim with its source, description."""
     scenario = judgement.scenario
-    source = f"Seed {scenario['seed']}: “{scenario['claim']}”" if scenario["claim"] else ""
+    claim = f"Source {scenario['seed']}: “{scenario['claim']}”" if scenario["claim"] else ""
     title = f"**{scenario['title']}**" if scenario["title"] not in ("", scenario["name"]) else ""
     _, _, rest = scenario["doc"].partition("\n")
-    told = "\n\n".join(part for part in (title, source, rest.strip()) if part)
-    return Prose(_without_tags(told))
-
-
-def _without_tags(markdown: str) -> str:
-    """Return Markdown in which a tag is text; in code it is text anyway."""
-    return re.sub(r"(`[^`]*`)|<(?=[a-zA-Z/!?])", lambda m: m[1] or "\\<", markdown)
+    text = "\n\n".join(part for part in (title, claim, rest.strip()) if part)
+    # A tag is shown as text; in code it is text anyway.
+    return Prose(re.sub(r"(`[^`]*`)|<(?=[a-zA-Z/!?])", lambda m: m[1] or "\\<", text))
 
 
 def answer(judgement: ScenarioVerdict) -> Prose:
-    """Say in two sentences whether it leaks, how fast, and what the cure does.
-
-    Parameters
-    ----------
-    judgement : ScenarioVerdict
-        Of `resleak.judge`.
-    """
+    """Say whether it leaks, how fast, and what the fix does."""
     names = order(list(judgement.variants))
-    first, gauge = judgement.variants[names[0]], _telling(judgement.variants[names[0]])
-    cure = judgement.variants["fixed"] if "fixed" in names[1:] else None
-    told = [_found(first, gauge), *([_found(cure, gauge)] if cure else [])]
-    clean = first if not first.symptoms else cure
+    first = judgement.variants[names[0]]
+    gauge = _key_gauge(first)
+    fixed = judgement.variants["fixed"] if "fixed" in names[1:] else None
+    sentences = [_verdict(first, gauge), *([_verdict(fixed, gauge)] if fixed else [])]
+    clean = first if not first.symptoms else fixed
     if gauge and clean is not None and not clean.symptoms:
-        told.append(_seen(clean, gauge))
+        one = _gauge(clean, gauge)
+        limit = wording.detection_limit(one)
+        sentences.append(f"The detection limit of `{one.gauge}` is {limit}.")
     others = [judgement.variants[name] for name in names if name not in (first.name, "fixed")]
     if others:
         verdicts = ", ".join(f"`{other.name}` {other.verdict}" for other in others)
-        told.append(f"The other variants: {verdicts}.")
-    return Prose(" ".join(told))
+        sentences.append(f"The other variants: {verdicts}.")
+    return Prose(" ".join(sentences))
 
 
 def worst(judgement: ScenarioVerdict) -> str:
-    """Return the name of the variant with the worst verdict, the first of several.
-
-    Parameters
-    ----------
-    judgement : ScenarioVerdict
-        Of `resleak.judge`.
-    """
+    """Return the name of the variant with the worst verdict, the first of several."""
     names = order(list(judgement.variants))
     return min(names, key=lambda name: ORDER.index(judgement.variants[name].verdict))
 
 
 def expectation(judgement: ScenarioVerdict) -> Prose:
-    """Say what the file declares of each variant, and name the control.
-
-    Parameters
-    ----------
-    judgement : ScenarioVerdict
-        Of `resleak.judge`.
-    """
+    """Say what the file declares of each variant, and name the control."""
     if not judgement.declares:
         return Prose("Nothing is declared beforehand: every gauge counts, and must stay flat.")
-    told = [
+    declared = "; ".join(
         f"`{name}`: " + (", ".join(f"`{k}` {w}" for k, w in variant.expect.items()) or "clean")
         for name, variant in judgement.variants.items()
-    ]
+    )
     control = f"The control is `{judgement.scenario['control']}`: it must stay flat in all of them."
-    return Prose(f"Declared beforehand: {'; '.join(told)}. {control}")
+    return Prose(f"Declared beforehand: {declared}. {control}")
 
 
 def kinds(judgement: ScenarioVerdict) -> Prose:
-    """Say of what kind the growth of each variant is, and what to look at next.
-
-    Parameters
-    ----------
-    judgement : ScenarioVerdict
-        Of `resleak.judge`.
-    """
-    told = [
+    """List the kinds of growth of each variant, and what to look at next."""
+    lines = [
         f"- {code(name)}: {one}"
         for name, variant in judgement.variants.items()
         for one in variant.diagnoses
     ]
-    return Prose("\n".join(told) or "Nothing grows.")
+    return Prose("\n".join(lines) or "Nothing grows.")
 
 
 def guilty(variant: VariantVerdict) -> Prose:
-    """Name the line that makes a variant grow, with its rate and its share.
-
-    Parameters
-    ----------
-    variant : VariantVerdict
-        Of ``resleak.judge(…).variants``.
-    """
-    return Prose(f"{code(variant.name)}: {accused(variant.sites)}")
+    """Name the line that makes a variant grow, with its rate and its share."""
+    return Prose(f"{code(variant.name)}: {wording.largest_site(variant.sites, 'step', code)}")
 
 
 def accused(sites: pd.DataFrame) -> Prose:
-    """Name the first line of a ranking: its rate, what it surely is, and its share of all growth.
+    """Name the first line of a ranking: its rate, lower bound and share of the growth.
 
     Parameters
     ----------
     sites : DataFrame
-        As `resleak.sites` returns it. Rates are per ``.attrs["per"]``, a step unless told.
+        As `resleak.sites` returns it; rates are per ``.attrs["per"]``, else per step.
 
     Returns
     -------
     Prose
-        A sentence; another if more of what grew has no line one could look at.
+        A sentence; another if more of the growth has no line.
     """
     return Prose(in_words(sites, code))
 
@@ -167,95 +129,58 @@ def code(text: object) -> str:
 
 
 def ends(judgement: ScenarioVerdict) -> Prose:
-    """Say at which level each variant ended, in the gauge that tells most.
-
-    Parameters
-    ----------
-    judgement : ScenarioVerdict
-        Of `resleak.judge`.
-    """
+    """Say where each variant ended, in the key gauge."""
     names = order(list(judgement.variants))
-    gauge = _telling(judgement.variants[names[0]])
+    gauge = _key_gauge(judgement.variants[names[0]])
     if not gauge:
         return Prose("No gauge was read: the runs ended before their first step.")
-    told = [_end(judgement.variants[name], gauge) for name in names]
-    return Prose(f"`{gauge}` ended: {'; '.join(told)}.")
+    parts = []
+    for name in names:
+        one = _gauge(judgement.variants[name], gauge)
+        end, peak = (formatting.amount(value, one.unit) for value in (one.at_end, one.peak))
+        parts.append(f"`{name}` at {end} (peak {peak})")
+    return Prose(f"`{gauge}` ended: {'; '.join(parts)}.")
 
 
-def _end(variant: VariantVerdict, gauge: str) -> str:
-    row = _row(variant, gauge)
-    end, peak = (formatting.amount(row[key], str(row["unit"])) for key in ("at_end", "peak"))
-    return f"`{variant.name}` at {end} (peak {peak})"
-
-
-def _telling(variant: VariantVerdict) -> str:
+def _key_gauge(variant: VariantVerdict) -> str:
     """Return the gauge that the verdict rests on: evidence before the rest."""
-    rows = variant.gauges
-    if rows.empty:
-        return ""
-    if variant.verdict in set(rows["verdict"]):
-        rows = rows[rows["verdict"] == variant.verdict]
-    evident = rows[rows["gauge"].isin(variant.evidence)]
-    return str((evident if len(evident) else rows)["gauge"].iloc[0])
+    deciding = [one for one in variant.gauges if one.verdict == variant.verdict]
+    ranked = sorted(deciding or variant.gauges, key=lambda one: one.gauge not in variant.evidence)
+    return ranked[0].gauge if ranked else ""
 
 
-def _row(variant: VariantVerdict, gauge: str) -> dict[Hashable, Any]:
-    rows = variant.gauges.to_dict("records")
-    return next((row for row in rows if row["gauge"] == gauge), rows[0])
+def _gauge(variant: VariantVerdict, name: str) -> GaugeVerdict:
+    return variant.gauge(name) or variant.gauges[0]
 
 
-def _found(variant: VariantVerdict, gauge: str) -> str:
+def _verdict(variant: VariantVerdict, gauge: str) -> str:
     name = f"`{variant.name}`"
     if variant.verdict == HANGS:
         return f"**{name} hangs**: its process did not end by itself."
     if variant.verdict == BROKEN:
-        limit = variant.limits[variant.limits["holds"].eq(False)].iloc[0]
-        worst = formatting.number(float(limit["worst"]))
-        return f"**{name} breaks a limit**: {limit['limit']}, but the worst reading is {worst}."
+        limit = variant.broken_limits[0]
+        worst = formatting.number(limit.worst)
+        return f"**{name} breaks a limit**: {limit.limit}, but the worst reading is {worst}."
     if variant.verdict == SCALES:
-        return _scaled(name, variant)
+        cost = next(one for one in variant.scaling if one.verdict == SCALES)
+        return (
+            f"**{name} does not scale**: `{cost.gauge}` grows with `{cost.over}` to the power of "
+            f"{wording.exponent(cost)} (95 % CI)."
+        )
     if not gauge:
         return f"**{name} is undecided**: no gauge was read."
-    if variant.verdict in ("flat", "plateau"):
-        return f"**{name} does not leak**: `{gauge}` is {_row(variant, gauge)['verdict']}."
-    return _grown(name, _row(variant, _telling(variant)))
-
-
-def _scaled(name: str, variant: VariantVerdict) -> str:
-    row = variant.sweeps[variant.sweeps["verdict"] == SCALES].iloc[0]
-    power, between = (
-        formatting.number(row["exponent"]),
-        formatting.interval(row["low"], row["high"]),
-    )
-    return (
-        f"**{name} does not scale**: `{row['gauge']}` grows with `{row['over']}` to the power of "
-        f"{power}, 95 % interval {between}."
-    )
-
-
-def _grown(name: str, row: Mapping[Hashable, Any]) -> str:
-    gauge, unit = f"`{row['gauge']}`", str(row["unit"])
-    if row["verdict"] == "leak":
-        between = bounds(row["low"], row["high"], unit)
-        rate = formatting.rate(row["per_step"], unit, row["per"])
-        return f"**{name} leaks**: {gauge} grows by {rate}, 95 % interval {between}."
-    if row["verdict"] == "deferred":
-        held = formatting.amount(row["held_between_collections"], unit)
-        return f"**{name} holds on for a while**: {held} in {gauge} wait for each collection."
-    return f"**{name} is undecided**: {gauge}: {row['reason']}."
-
-
-def _seen(variant: VariantVerdict, gauge: str) -> str:
-    row = _row(variant, gauge)
-    smallest = formatting.rate(row["smallest_detectable"], str(row["unit"]), str(row["per"]))
-    return f"A leak of {smallest} in `{row['gauge']}` would have been seen."
+    if variant.verdict in CLEAN:
+        return f"**{name} does not leak**: `{gauge}` is {_gauge(variant, gauge).verdict}."
+    one = _gauge(variant, _key_gauge(variant))
+    if one.is_leak:
+        rate, interval = wording.rate(one), wording.interval(one)
+        return f"**{name} leaks**: `{one.gauge}` grows by {rate}, 95 % CI {interval}."
+    if one.verdict == "deferred":
+        return f"**{name} frees late**: `{one.gauge}`: {wording.deferred(one)}."
+    return f"**{name} is undecided**: `{one.gauge}`: {one.reason}."
 
 
 def inline(markdown: str) -> str:
     """Return a sentence with ``code`` and ``**bold**`` as HTML; all else in it is text."""
-    text = _CODE.sub(_as_code, escape(markdown))
+    text = _CODE.sub(lambda m: f"<code>{m[1].replace('*', '&#42;')}</code>", escape(markdown))
     return _BOLD.sub(r"<b>\1</b>", text)
-
-
-def _as_code(found: re.Match[str]) -> str:
-    return f"<code>{found[1].replace('*', '&#42;')}</code>"

@@ -23,7 +23,7 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-se
 
 @dataclass(frozen=True)
 class Mark:
-    """How one variant is drawn everywhere: a colour and, for those who cannot tell it, a dash."""
+    """How one variant is drawn everywhere: a colour and, without colour vision, a dash."""
 
     colour: str
     dash: str
@@ -61,28 +61,50 @@ FRAMES = {
     "least": "#FCEBDC",
 }
 LETTERS = "#111111"
+
+
+@dataclass(frozen=True)
+class WordStyle:
+    """How a verdict word or an outcome is drawn: colour, bar pattern, font weight, terminal style.
+
+    A word that asks for something is heavier; the word itself says which.
+    """
+
+    colour: str = "inherit"
+    pattern: str = ""
+    weight: int = 600
+    terminal: str = ""
+
+
+#: The one table of colours of words.
+WORDS = {
+    "leak": WordStyle(weight=700, terminal="bold red"),
+    "hangs": WordStyle(terminal="bold red"),
+    "broken": WordStyle(terminal="bold red"),
+    "scales": WordStyle(terminal="bold red"),
+    "deferred": WordStyle(weight=700, terminal="magenta"),
+    "inconclusive": WordStyle("#CC79A7", "-"),
+    "plateau": WordStyle(weight=400),
+    "flat": WordStyle(weight=400),
+    "reproduced": WordStyle("#0072B2"),
+    "partly": WordStyle("#56B4E9", "/"),
+    "not reproduced": WordStyle("#8C8C8C", "."),
+    "holds": WordStyle("#009E73", weight=400),
+    "insufficient": WordStyle("#B8860B", "/"),
+    "harmful": WordStyle("#D55E00", "x"),
+}
 #: Light enough for black letters, and apart from each other: the largest modules, then the rest.
 MODULES = ("#E69F00", "#56B4E9", "#2FB792", "#F0E442", "#D79BBB", "#8FA8F0", "#C3A06B")
 
 
 def marks(variants: list[str]) -> dict[str, Mark]:
-    """Return a mark for each variant: its own for the usual three, others in turn.
-
-    Parameters
-    ----------
-    variants : list of str
-        Names in the order of drawing.
-
-    Returns
-    -------
-    dict of str to Mark
-    """
+    """Return a mark for each variant, in drawing order: its own for the usual three."""
     rest = [name for name in variants if name not in VARIANTS]
     spare = {name: OTHERS[i % len(OTHERS)] for i, name in enumerate(rest)}
     return {name: VARIANTS.get(name) or spare[name] for name in variants}
 
 
 def order(variants: list[str]) -> list[str]:
-    """Return the names as people read them: the fault, the proposal, the cure, then the rest."""
+    """Return the names in reading order: leaky, proposed, fixed, then the rest."""
     usual = [name for name in VARIANTS if name in variants]
     return usual + [name for name in variants if name not in VARIANTS]

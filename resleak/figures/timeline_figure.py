@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,12 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from resleak.figures import timeline_curves
-from resleak.figures.plotly_theme import empty, template
+from resleak.analysis.gauge_verdict import GaugeVerdict
+from resleak.analysis.rows import Rows
+from resleak.figures import timeline_rows
+from resleak.figures.plotly_theme import empty, plain, template, titled
 from resleak.figures.style import INK, SHADE, Mark, marks, order
-from resleak.figures.timeline_curves import Axis
-from resleak.figures.timeline_rows import Row, asked, left_out, moving, rows_of
-from resleak.figures.timeline_words import plain, runs, scenarios, verdict_lines
+from resleak.figures.timeline_rows import Axis, Phase, Row, is_by_name, thin
 
 #: Pixels: a row's plot, what stands above and below all rows, and a line of text.
 ROW, TOP, BOTTOM, LINE = 150, 84, 56, 17
@@ -25,6 +25,7 @@ ROW, TOP, BOTTOM, LINE = 150, 84, 56, 17
 _APART = 0.02
 _MOST_MARKERS = 150
 _LEGEND_WIDTH = 500
+_TRIANGLE = {"symbol": "triangle-down-open", "size": 8}
 _HOVER = {"step": "step %{x}", "t_s": "%{x:.3f} s"}
 _LABELS = {"step": "step", "t_s": "time since the load began, s"}
 
@@ -32,7 +33,7 @@ _LABELS = {"step": "step", "t_s": "time since the load began, s"}
 def timeline(
     traces: pd.DataFrame,
     gauges: object = None,
-    verdicts: pd.DataFrame | None = None,
+    verdicts: pd.DataFrame | Iterable[GaugeVerdict] | None = None,
     x: Axis = "step",
     *,
     only_moving: bool = True,
@@ -40,172 +41,146 @@ def timeline(
 ) -> go.Figure:
     """Draw the growth curves of all gauges, one row each, on one shared x-axis.
 
-    A line is the median over the runs of a variant, the band about it their range. Triangles are
-    readings after a garbage collection, where they lie off the line, and after the load ended.
-
     Parameters
     ----------
     traces : DataFrame
-        Rows of `resleak.traces`: ``variant``, ``run``, ``step``, ``t_s``, ``phase``, ``moment``
-        and one column for each gauge.
+        Rows of `resleak.traces`.
     gauges : mapping of str to Gauge, or iterable of str or Gauge, optional
-        What to draw. A mapping says what is known of each gauge; of these, and without it of all
-        in the trace, those that moved are drawn. Names are drawn in the order given, moved or not.
-    verdicts : DataFrame, optional
-        The growth table of `resleak.judge`; written above each row, worst gauge first.
+        A mapping describes the gauges; of these, and without it of all in the trace, those that
+        moved are drawn. Names are drawn in the order given, moved or not.
+    verdicts : DataFrame or iterable of GaugeVerdict, optional
+        ``resleak.judge(…).frame``; written above each row, worst gauge first.
     x : {"step", "t_s"}
-        The x-axis: steps, or seconds since the load began.
+        Steps, or seconds since the load began.
     only_moving : bool
-        Leave out gauges that stayed within the smallest rise worth calling a climb; the caption
-        names them. Without effect on names that were asked for.
+        Leave out gauges that stayed within their smallest rise of note; the caption names them.
     title : str
         Default: the name of the scenario.
 
     Returns
     -------
     plotly.graph_objects.Figure
-        Its height follows from the number of rows; no series has more than 2 000 points.
+        Lines are medians over the runs of a variant, bands their range. Triangles are readings
+        after a garbage collection, where they lie off the line, and after the load ended. No
+        series has more than 2 000 points.
     """
-    traces = timeline_curves.since_load(traces) if x == "t_s" else traces
-    rows = rows_of(traces, gauges, verdicts, x)
+    traces = timeline_rows.since_load(traces) if x == "t_s" else traces
+    judged = Rows.of(GaugeVerdict, () if verdicts is None else verdicts)
+    rows = timeline_rows.rows_of(traces, gauges, judged, x)
     if not rows:
         return empty("No readings: the trace holds no gauge with a value under load.")
-    drawn = moving(rows, verdicts) if only_moving and not asked(gauges) else rows
-    looks = _looks(traces, verdicts)
-    heads = [_head(row, verdicts, looks) for row in drawn]
-    head = LINE * max(map(len, heads)) + 16
-    inner = len(drawn) * (ROW + head) - head
-    figure = make_subplots(
-        rows=len(drawn), shared_xaxes=True, vertical_spacing=head / inner if len(drawn) > 1 else 0
-    )
-    phases, told = timeline_curves.phases(traces, x), set[str]()
-    rest = next(((p.start + p.end) / 2 for p in phases if p.name == "settled"), math.nan)
-    for number, row in enumerate(drawn, 1):
-        figure.add_traces(list(_lines(row, looks, rest, told)), number, 1)
-        _axis(figure, row, number)
-        _write_head(figure, heads[number - 1], number)
-    _mark_phases(figure, phases)
-    _frame(figure, title or scenarios(traces), runs(traces), head + _above(list(looks)), inner)
-    figure.update_xaxes(title_text=_LABELS[x], row=len(drawn), col=1)
-    figure.update_xaxes(unifiedhovertitle={"text": _HOVER[x]})
-    _caption(figure, left_out(rows, drawn))
+    is_chosen = only_moving and not is_by_name(gauges)
+    drawn = timeline_rows.moving(rows, judged) if is_chosen else rows
+    figure = _drawn(traces, drawn, judged, x, title)
+    _caption(figure, timeline_rows.left_out(rows, drawn))
     return figure
 
 
-def _looks(traces: pd.DataFrame, verdicts: pd.DataFrame | None) -> dict[str, Mark]:
+def _drawn(
+    traces: pd.DataFrame, rows: list[Row], verdicts: Rows[GaugeVerdict], x: Axis, title: str
+) -> go.Figure:
+    looks = _looks(traces, verdicts)
+    heads = [_head(row, verdicts, looks) for row in rows]
+    head = LINE * max(map(len, heads)) + 16
+    inner = len(rows) * (ROW + head) - head
+    spacing = head / inner if len(rows) > 1 else 0
+    figure = make_subplots(rows=len(rows), shared_xaxes=True, vertical_spacing=spacing)
+    phases, in_legend = timeline_rows.phases(traces, x), set[str]()
+    rest = next(((p.start + p.end) / 2 for p in phases if p.name == "settled"), math.nan)
+    for number, row in enumerate(rows, 1):
+        figure.add_traces(list(_lines(row, looks, rest, in_legend)), number, 1)
+        _axis(figure, row, number)
+        _write_head(figure, heads[number - 1], number)
+    _mark_phases(figure, phases)
+    title = title or timeline_rows.scenarios(traces)
+    _frame(figure, title, timeline_rows.runs(traces), head + _above(list(looks)), inner)
+    figure.update_xaxes(title_text=_LABELS[x], row=len(rows), col=1)
+    figure.update_xaxes(unifiedhovertitle={"text": _HOVER[x]})
+    return figure
+
+
+def _looks(traces: pd.DataFrame, verdicts: Rows[GaugeVerdict]) -> dict[str, Mark]:
     """Return a mark for each variant drawn, the one it has among all that were judged."""
     drawn = order(list(traces["variant"].unique()))
-    judged = [] if verdicts is None else order(list(verdicts["variant"].unique()))
+    judged = order(list(dict.fromkeys(one.variant for one in verdicts)))
     looks = marks(list(dict.fromkeys([*judged, *drawn])))
     return {name: looks[name] for name in drawn}
 
 
-def _lines(row: Row, looks: dict[str, Mark], rest: float, told: set[str]) -> Iterator[go.Scatter]:
-    """Yield what one row draws.
-
-    `rest` is where readings after the load stand; `told` has the variants in the legend already.
-    """
+def _lines(
+    row: Row, looks: dict[str, Mark], rest: float, in_legend: set[str]
+) -> Iterator[go.Scatter]:
+    """Yield the traces of one row; `rest` is where readings after the load stand."""
     for name in (n for n in looks if n in row.curves):
         yield from _band(row, name, looks[name])
-        yield _line(row, name, looks[name], name not in told)
+        yield _line(row, name, looks[name], name not in in_legend)
         yield from _after(row, name, looks[name], rest)
-    if not told:
+    if not in_legend:
         yield _key()
-    told.update(row.curves)
+    in_legend.update(row.curves)
+
+
+def _scatter(row: Row, variant: str, x: Any, y: Any, **style: Any) -> go.Scatter:
+    style = {"name": variant, "legendgroup": variant, "showlegend": False, **style}
+    return go.Scatter(x=x, y=y / row.scale, **style)
 
 
 def _line(row: Row, name: str, mark: Mark, in_legend: bool) -> go.Scatter:
-    x, y = timeline_curves.thin(row.curves[name].x, row.curves[name].middle)
-    return go.Scatter(
-        x=x,
-        y=y / row.scale,
-        name=name,
-        legendgroup=name,
-        showlegend=in_legend,
-        mode="lines" if np.isfinite(y).sum() > 1 else "markers",
-        line={"color": mark.colour, "dash": mark.dash, "width": 2},
-        marker={"color": mark.colour},
-        hovertemplate=f"%{{y:.5~g}} {row.unit}",
-    )
+    x, y = thin(row.curves[name].x, row.curves[name].middle)
+    mode = "lines" if np.isfinite(y).sum() > 1 else "markers"
+    line = {"color": mark.colour, "dash": mark.dash, "width": 2}
+    style = {"mode": mode, "line": line, "marker": {"color": mark.colour}}
+    hover = f"%{{y:.5~g}} {plain(row.unit)}"
+    return _scatter(row, name, x, y, showlegend=in_legend, hovertemplate=hover, **style)
 
 
 def _band(row: Row, name: str, mark: Mark) -> Iterator[go.Scatter]:
     curve = row.curves[name]
     if np.array_equal(curve.low, curve.high):
         return
+    style = {"line": {"width": 0, "color": mark.colour}, "fillcolor": mark.fill()}
+    style |= {"name": f"{name}, range", "mode": "lines", "hoverinfo": "skip"}
     for edge, fill in ((curve.low, None), (curve.high, "tonexty")):
-        x, y = timeline_curves.thin(curve.x, edge)
-        yield go.Scatter(
-            x=x,
-            y=y / row.scale,
-            name=f"{name}, range",
-            legendgroup=name,
-            showlegend=False,
-            mode="lines",
-            line={"width": 0, "color": mark.colour},
-            fill=fill,
-            fillcolor=mark.fill(),
-            hoverinfo="skip",
-        )
+        yield _scatter(row, name, *thin(curve.x, edge), fill=fill, **style)
 
 
 def _after(row: Row, name: str, mark: Mark, rest: float) -> Iterator[go.Scatter]:
-    """Yield markers for what was left after collections, and once the load had ended."""
-    curve, gauge = row.curves[name], row.gauge.name
-    left, end = row.medians.collected(name, gauge), row.medians.settled(name, gauge)
-    on_curve = np.interp(left.x, curve.x, curve.middle)
-    apart = np.abs(left.middle - on_curve) > _APART * max(row.span, row.gauge.rise)
-    x, y = timeline_curves.thin(left.x[apart], left.middle[apart], _MOST_MARKERS)
-    if not len(x) and not len(end):
-        return
-    yield go.Scatter(
-        x=np.append(x, [rest] * len(end)),
-        y=np.append(y, end.middle) / row.scale,
-        name=f"{name}, collected",
-        legendgroup=name,
-        showlegend=False,
-        mode="markers",
-        marker={
-            "symbol": "triangle-down-open",
-            "size": 8,
-            "color": mark.colour,
-            "line": {"width": 1.6},
-        },
-        hovertemplate=f"%{{y:.5~g}} {row.unit}",
-    )
+    """Yield markers of readings after collections, and after the load had ended."""
+    curve, left, end = row.curves[name], row.collected.get(name), row.settled.get(name)
+    x, y = np.empty(0), np.empty(0)
+    if left is not None:
+        least = _APART * max(row.highest - row.lowest, row.gauge.rise)
+        apart = np.abs(left.middle - np.interp(left.x, curve.x, curve.middle)) > least
+        x, y = thin(left.x[apart], left.middle[apart], _MOST_MARKERS)
+    after = end.middle if end is not None else np.empty(0)
+    if len(x) or len(after):
+        marker = {**_TRIANGLE, "color": mark.colour, "line": {"width": 1.6}}
+        style = {"mode": "markers", "marker": marker, "name": f"{name}, collected"}
+        x, y = np.append(x, [rest] * len(after)), np.append(y, after)
+        hover = f"%{{y:.5~g}} {plain(row.unit)}"
+        yield _scatter(row, name, x, y, hovertemplate=hover, **style)
 
 
 def _key() -> go.Scatter:
-    """Return an entry of the legend for the triangles, which belong to every variant."""
-    return go.Scatter(
-        x=[None],
-        y=[None],
-        mode="markers",
-        name="after a collection",
-        legendrank=2000,
-        marker={"symbol": "triangle-down-open", "size": 8, "color": INK},
-        hoverinfo="skip",
-    )
+    """Return the legend's entry for the triangles, which belong to every variant."""
+    marker = {**_TRIANGLE, "color": INK}
+    named = {"name": "after a collection", "legendrank": 2000, "hoverinfo": "skip"}
+    return go.Scatter(x=[None], y=[None], mode="markers", marker=marker, **named)
 
 
 def _axis(figure: go.Figure, row: Row, number: int) -> None:
-    # A level gauge must look level: the axis spans at least the smallest rise worth a word.
+    # A flat gauge must look flat: the axis spans at least the smallest rise of note.
     middle, least = (row.highest + row.lowest) / 2, row.gauge.rise / 2
-    figure.update_yaxes(
-        title_text=row.unit,
-        nticks=5,
-        zeroline=False,
-        autorangeoptions={"include": [(middle - least) / row.scale, (middle + least) / row.scale]},
-        row=number,
-        col=1,
-    )
+    include = [(middle - least) / row.scale, (middle + least) / row.scale]
+    axis = {"title_text": plain(row.unit), "nticks": 5, "zeroline": False}
+    figure.update_yaxes(**axis, autorangeoptions={"include": include}, row=number, col=1)
 
 
-def _head(row: Row, verdicts: pd.DataFrame | None, looks: dict[str, Mark]) -> list[str]:
-    """Return the lines above a row: what the gauge is, and what was judged of it."""
+def _head(row: Row, verdicts: Rows[GaugeVerdict], looks: dict[str, Mark]) -> list[str]:
+    """Return the lines above a row: the gauge, and its verdicts."""
     what = f"  {row.gauge.what}" if row.gauge.what else ""
     title = f"<b>{plain(row.gauge.name)}</b>{plain(what)}"
-    return [title, *verdict_lines(row.gauge.name, verdicts, looks)]
+    return [title, *timeline_rows.verdict_lines(row.gauge.name, verdicts, looks)]
 
 
 def _write_head(figure: go.Figure, lines: list[str], number: int) -> None:
@@ -217,74 +192,36 @@ def _write_head(figure: go.Figure, lines: list[str], number: int) -> None:
 
 
 def _write(figure: go.Figure, lines: list[str], name: str, **place: Any) -> None:
-    figure.add_annotation(
-        text="<br>".join(lines),
-        x=0,
-        xanchor="left",
-        align="left",
-        showarrow=False,
-        name=name,
-        **place,
-    )
+    style = {"x": 0, "xanchor": "left", "align": "left", "showarrow": False, "name": name}
+    figure.add_annotation(text="<br>".join(lines), **style, **place)
 
 
-def _mark_phases(figure: go.Figure, phases: list[timeline_curves.Phase]) -> None:
+def _mark_phases(figure: go.Figure, phases: list[Phase]) -> None:
     for phase in phases:
         if phase.name != "steady":
-            figure.add_shape(
-                type="rect",
-                xref="x",
-                yref="paper",
-                x0=phase.start,
-                x1=phase.end,
-                y0=0,
-                y1=1,
-                fillcolor=SHADE,
-                line_width=0,
-                layer="below",
-                name=phase.name,
-            )
-        figure.add_annotation(
-            text=f"<i>{phase.name}</i>",
-            x=(phase.start + phase.end) / 2,
-            y=1,
-            xref="x",
-            yref="paper",
-            yanchor="bottom",
-            showarrow=False,
-            font={"size": 11},
-            name="phase",
-        )
+            box = {"x0": phase.start, "x1": phase.end, "y0": 0, "y1": 1, "name": phase.name}
+            look = {"fillcolor": SHADE, "line_width": 0, "layer": "below"}
+            figure.add_shape(type="rect", xref="x", yref="paper", **box, **look)
+        place = {"x": (phase.start + phase.end) / 2, "y": 1, "xref": "x", "yref": "paper"}
+        look = {"yanchor": "bottom", "showarrow": False, "font": {"size": 11}, "name": "phase"}
+        figure.add_annotation(text=f"<i>{phase.name}</i>", **place, **look)
 
 
 def _above(names: list[str]) -> int:
     """Return the height above the first row's head, for a legend that breaks on a narrow page."""
-    wide = sum(55 + 7 * len(name) for name in (*names, "after a collection"))
-    return TOP + 20 * (wide // _LEGEND_WIDTH)
+    width = sum(55 + 7 * len(name) for name in (*names, "after a collection"))
+    return TOP + 20 * (width // _LEGEND_WIDTH)
 
 
 def _frame(figure: go.Figure, title: str, runs: str, top: int, inner: int) -> None:
     height = top + inner + BOTTOM
+    legend = {"orientation": "h", "yref": "container", "yanchor": "top", "x": 0, "itemwidth": 40}
     figure.update_layout(
         template=template(),
         height=height,
         margin={"t": top, "b": BOTTOM, "l": 70, "r": 16},
-        title={
-            "text": plain(title),
-            "subtitle": {"text": runs, "font": {"size": 12}},
-            "yref": "container",
-            "y": 1,
-            "yanchor": "top",
-            "pad": {"t": 10},
-        },
-        legend={
-            "orientation": "h",
-            "yref": "container",
-            "y": 1 - 54 / height,
-            "yanchor": "top",
-            "x": 0,
-            "itemwidth": 40,
-        },
+        title=titled(title, runs),
+        legend={**legend, "y": 1 - 54 / height},
         hovermode="x unified",
     )
     figure.update_xaxes(showgrid=False, zeroline=False)
@@ -292,9 +229,8 @@ def _frame(figure: go.Figure, title: str, runs: str, top: int, inner: int) -> No
 
 def _caption(figure: go.Figure, text: str) -> None:
     lines = [plain(line) for line in textwrap.wrap(text, 115)]
-    if not lines:
-        return
-    figure.layout.height += LINE * len(lines)
-    figure.layout.margin.b += LINE * len(lines)
-    place = {"xref": "paper", "yref": "paper", "y": 0, "yanchor": "top", "yshift": -BOTTOM + 8}
-    _write(figure, lines, "caption", font={"size": 11}, **place)
+    if lines:
+        figure.layout.height += LINE * len(lines)
+        figure.layout.margin.b += LINE * len(lines)
+        place = {"xref": "paper", "yref": "paper", "y": 0, "yanchor": "top", "yshift": -BOTTOM + 8}
+        _write(figure, lines, "caption", font={"size": 11}, **place)

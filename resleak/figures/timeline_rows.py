@@ -1,33 +1,56 @@
-"""The rows of a timeline: one gauge each, with its curves, its scale and its rank."""
+"""The rows of a timeline: per gauge its curves over the runs, its scale, and its verdicts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from resleak import formatting
-from resleak.figures.timeline_curves import Axis, Curve, Medians, choose
-from resleak.workload.gauges import Gauge
-from resleak.workload.scenario import VERDICTS
+from resleak.analysis import wording
+from resleak.analysis.gauge_verdict import GaugeVerdict
+from resleak.figures.plotly_theme import plain
+from resleak.figures.style import Mark
+from resleak.workload.gauges import BUILTIN, CONTEXT, Gauge
+from resleak.workload.verdict_words import VERDICTS
+
+Axis = Literal["step", "t_s"]
+Floats = NDArray[np.float64]
+
+#: Columns of a trace that are not gauges.
+INDEX = frozenset({"t_s", "step", "block", "phase", "moment", "scenario", "variant", "run"})
+LOADED = ("warmup", "steady")
+#: Width of the slot of settled readings, which have no step, as a share of the last step.
+SLOT = 0.05
+#: Moments at which a gauge is read under load, the best for a curve first.
+_MOMENTS = ("step", "after_collect", "reading", "sample")
+#: Characters that fit in a line above a row, in a notebook of the usual width.
+_LINE = 105
+
+
+class Curve(NamedTuple):
+    """One gauge of one variant: the median over the runs, and their range."""
+
+    x: Floats
+    low: Floats
+    middle: Floats
+    high: Floats
 
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """One gauge: its curves, and its scale from the gauge's unit to the axis's."""
+    """One gauge: by variant its curve under load, its readings after collections and at the end."""
 
     gauge: Gauge
     curves: dict[str, Curve]
-    medians: Medians
+    collected: dict[str, Curve]
+    settled: dict[str, Curve]
     unit: str
     scale: float
-
-    @property
-    def span(self) -> float:
-        """Highest minus lowest value of any run."""
-        return self.highest - self.lowest
 
     @property
     def lowest(self) -> float:
@@ -40,69 +63,206 @@ class Row:
         return float(max(curve.high.max() for curve in self.curves.values()))
 
     @property
-    def moves(self) -> bool:
-        """Whether any variant rose by what is worth calling a climb."""
-        return self.span >= self.gauge.rise
+    def is_moving(self) -> bool:
+        """True if it rose by more than the gauge's smallest rise worth mentioning."""
+        return self.highest - self.lowest >= self.gauge.rise
 
 
-def asked(gauges: object) -> bool:
-    """Tell whether gauges were asked for by name, rather than described or left open."""
+class Phase(NamedTuple):
+    """A stretch of the x-axis with its name."""
+
+    name: str
+    start: float
+    end: float
+
+
+def is_by_name(gauges: object) -> bool:
+    """Return whether gauges are listed by name, rather than described or left open."""
     return gauges is not None and not isinstance(gauges, Mapping)
 
 
 def rows_of(
-    traces: pd.DataFrame, gauges: object, verdicts: pd.DataFrame | None, x: Axis
+    traces: pd.DataFrame, gauges: object, verdicts: Iterable[GaugeVerdict], axis: Axis
 ) -> list[Row]:
-    """Return a row for each gauge with readings under load, in the order of drawing."""
-    chosen, names = choose(traces, gauges), [str(v) for v in traces["variant"].unique()]
+    """Return a row for each gauge with readings under load, in drawing order."""
+    chosen = _chosen(traces, gauges)
     if not chosen:
         return []
-    medians, rows = Medians(traces, chosen, x), []
+    names = [str(name) for name in traces["variant"].unique()]
+    reduced = _reduced(traces, list(chosen), axis)
+    units = {one.gauge: one.unit for one in verdicts}
+    rows = []
     for name, gauge in chosen.items():
-        found = {variant: medians.load(variant, name) for variant in names}
-        curves = {variant: curve for variant, curve in found.items() if len(curve)}
-        if curves:
-            highest = max(float(np.abs(curve.high).max()) for curve in curves.values())
-            rows.append(Row(gauge, curves, medians, *_unit(gauge, highest, verdicts)))
-    worst = {} if asked(gauges) else _severity(verdicts)
+        of_gauge = {v: _curves(reduced, v, name) for v in names}
+        under_load = {
+            variant: next((curves[m] for m in _MOMENTS if m in curves), None)
+            for variant, curves in of_gauge.items()
+        }
+        drawn = {variant: curve for variant, curve in under_load.items() if curve is not None}
+        if drawn:
+            collected, settled = (
+                {v: of_gauge[v][moment] for v in drawn if moment in of_gauge[v]}
+                for moment in ("after_collect", "settled")
+            )
+            highest = max(float(np.abs(curve.high).max()) for curve in drawn.values())
+            scale = _scale(gauge.unit or units.get(name, ""), highest)
+            rows.append(Row(gauge, drawn, collected, settled, *scale))
+    worst = {} if is_by_name(gauges) else _severity(verdicts)
     return sorted(rows, key=lambda row: worst.get(row.gauge.name, 0))
 
 
-def _unit(gauge: Gauge, highest: float, verdicts: pd.DataFrame | None) -> tuple[str, float]:
-    unit = gauge.unit
-    if not unit and verdicts is not None:
-        unit = next(iter(verdicts.loc[verdicts["gauge"] == gauge.name, "unit"]), "")
+def _chosen(traces: pd.DataFrame, gauges: object) -> dict[str, Gauge]:
+    """Return the gauges to draw that have readings: those given, or all of the trace."""
+    units = traces.attrs.get("units", {})
+    if isinstance(gauges, Mapping):
+        wanted = dict(gauges)
+    else:
+        given = gauges if isinstance(gauges, Iterable) else traces.columns.astype(str)
+        named = [
+            g if isinstance(g, Gauge) else BUILTIN.get(str(g)) or Gauge(str(g), units.get(g, ""))
+            for g in given
+            if gauges is not None or (g not in INDEX and g not in CONTEXT)
+        ]
+        wanted = {gauge.name: gauge for gauge in named}
+    return {k: g for k, g in wanted.items() if k in traces and traces[k].notna().any()}
+
+
+def _reduced(traces: pd.DataFrame, gauges: list[str], axis: Axis) -> pd.DataFrame:
+    """Return lowest, median and highest run, by variant, moment and step.
+
+    The last reading after the load is the moment ``settled``.
+    """
+    wanted = dict.fromkeys(["variant", "run", "step", axis, "phase", "moment", *gauges])
+    rows = pd.DataFrame({name: traces[name] for name in wanted})  # without its attributes
+    after = rows[(rows["phase"] == "settle") & (rows["moment"] == "after_collect")]
+    settled = after.groupby(["variant", "run"], as_index=False).last().assign(moment="settled")
+    joined = pd.concat([rows[rows["phase"].isin(LOADED)], settled])
+    groups = joined.groupby(["variant", "moment", "step"])
+    reduced = groups[gauges].agg(["min", "median", "max"])
+    # Assigned by position: with "step" the axis is also what is grouped by.
+    reduced[("x", "")] = groups[axis].median().to_numpy(dtype="float64")
+    return reduced
+
+
+def _curves(reduced: pd.DataFrame, variant: str, gauge: str) -> dict[str, Curve]:
+    """Return the curves of one gauge of one variant by moment, those with readings."""
+    curves = {}
+    for moment in (*_MOMENTS, "settled"):
+        if (variant, moment) in reduced.index:
+            part: pd.DataFrame = reduced.loc[(variant, moment), :]
+            part = part[part[(gauge, "median")].notna()]
+            columns = [("x", ""), *((gauge, name) for name in ("min", "median", "max"))]
+            if len(part):
+                curves[moment] = Curve(*(part[c].to_numpy(dtype="float64") for c in columns))
+    return curves
+
+
+def _scale(unit: str, highest: float) -> tuple[str, float]:
+    """Return the unit of an axis and what to divide values by: bytes get a binary prefix."""
     if unit != "B":
         return unit, 1.0
     power = min(int(np.log2(max(highest, 1.0)) // 10), 4)
     return ("B", "KiB", "MiB", "GiB", "TiB")[power], 1024.0**power
 
 
-def _severity(verdicts: pd.DataFrame | None) -> dict[str, int]:
-    """Return a rank for each gauge: that of its worst verdict in any variant."""
-    if verdicts is None:
-        return {}
-    ranks = verdicts["verdict"].map({word: rank for rank, word in enumerate(VERDICTS)})
-    return dict(ranks.groupby(verdicts["gauge"]).min())
+def _severity(verdicts: Iterable[GaugeVerdict]) -> dict[str, int]:
+    """Return the rank of each gauge's worst verdict, 0 for a leak."""
+    ranks: dict[str, int] = {}
+    for one in verdicts:
+        rank = VERDICTS.index(one.verdict)
+        ranks[one.gauge] = min(ranks.get(one.gauge, rank), rank)
+    return ranks
 
 
-def moving(rows: list[Row], verdicts: pd.DataFrame | None) -> list[Row]:
+def moving(rows: list[Row], verdicts: Iterable[GaugeVerdict]) -> list[Row]:
     """Return the rows that moved, or were judged to; all of them if none did."""
-    worst, level = _severity(verdicts), VERDICTS.index("flat")
-    chosen = [r for r in rows if r.moves or worst.get(r.gauge.name, level) < level]
-    return chosen or rows
+    worst, flat = _severity(verdicts), VERDICTS.index("flat")
+    some = [row for row in rows if row.is_moving or worst.get(row.gauge.name, flat) < flat]
+    return some or rows
 
 
 def left_out(rows: list[Row], drawn: list[Row]) -> str:
-    """Return a sentence that names the gauges not drawn, with their values."""
+    """Return a sentence that names the gauges that are not drawn, with their values."""
     absent = [row for row in rows if row not in drawn]
     if not absent:
-        return "" if any(row.moves for row in rows) else "No gauge moved enough to call it a climb."
-    told = ", ".join(f"{row.gauge.name} {_level(row)}" for row in absent)
-    return f"Not drawn, as they moved less than the smallest rise worth a word: {told}."
+        is_moving = any(row.is_moving for row in rows)
+        return "" if is_moving else "No gauge moved enough to call it growth."
+    values = []
+    for row in absent:
+        low, high = (wording.bare(value, row.gauge.unit) for value in (row.lowest, row.highest))
+        values.append(f"{row.gauge.name} at {low}" + ("" if low == high else f" to {high}"))
+    return f"Not drawn, as they moved less than the smallest rise of note: {', '.join(values)}."
 
 
-def _level(row: Row) -> str:
-    unit = row.gauge.unit if row.gauge.unit == "B" else ""
-    low, high = (formatting.amount(value, unit) for value in (row.lowest, row.highest))
-    return f"at {low}" if low == high else f"at {low} to {high}"
+def verdict_lines(
+    gauge: str, verdicts: Iterable[GaugeVerdict], looks: Mapping[str, Mark]
+) -> list[str]:
+    """Return each variant's verdict on one gauge, in as many lines as that takes."""
+    by_variant = {one.variant: one for one in verdicts if one.gauge == gauge}
+    lines, room = [""], _LINE
+    for name in (n for n in looks if n in by_variant):
+        word, _, rate = wording.label(by_variant[name]).partition(" ")
+        width = len(name) + len(word) + len(rate) + 7
+        room -= width
+        if room < 0 and lines[-1]:
+            lines.append("")
+            room = _LINE - width
+        swatch = f'<span style="color:{looks[name].colour}">■</span>'
+        lines[-1] += f"{swatch} {plain(name)}: <b>{word}</b> {plain(rate)}&#160;&#160; "
+    return [line for line in lines if line]
+
+
+def scenarios(traces: pd.DataFrame) -> str:
+    """Return the names of the scenarios in a trace."""
+    return ", ".join(sorted(map(str, traces["scenario"].unique()))) if "scenario" in traces else ""
+
+
+def runs(traces: pd.DataFrame) -> str:
+    """Return how many runs there are, and the meaning of lines and bands."""
+    counts = traces.groupby("variant")["run"].nunique()
+    low, high = counts.min(), counts.max()
+    if high == 1:
+        return "one run of each variant"
+    count = f"{low}" if low == high else f"{low} to {high}"
+    return f"{count} runs of each variant: line = median, band = lowest to highest"
+
+
+def thin(x: Floats, y: Floats, most: int = 2000) -> tuple[Floats, Floats]:
+    """Return at most `most` points that keep ends and extremes, in the order given."""
+    if len(x) <= most:
+        return x, y
+    edges = np.linspace(0, len(y), max(most // 2 - 1, 1) + 1).astype(int)
+    extremes = [(a + y[a:b].argmin(), a + y[a:b].argmax()) for a, b in pairwise(edges) if b > a]
+    keep = np.unique(np.append(np.array(extremes), (0, len(y) - 1)))
+    return x[keep], y[keep]
+
+
+def since_load(traces: pd.DataFrame) -> pd.DataFrame:
+    """Return the trace with ``t_s`` counted from the start of each run's load."""
+    loaded = traces[traces["phase"].isin(LOADED)]
+    start = loaded.groupby(["variant", "run"])["t_s"].min().rename("start")
+    starts = traces[["variant", "run"]].join(start, on=["variant", "run"])["start"]
+    return traces.assign(t_s=traces["t_s"] - starts)
+
+
+def phases(traces: pd.DataFrame, axis: Axis = "step") -> list[Phase]:
+    """Return where warm-up, steady state and settling lie on the x-axis.
+
+    Over time the variants differ: the warm-up ends where it ends for the median one, the steady
+    state where it ends for the last.
+    """
+    loaded = traces.loc[traces["phase"].isin(LOADED), ["variant", "run", "phase", axis]]
+    if loaded.empty:
+        return []
+    ends = loaded.groupby(["phase", "variant", "run"])[axis].max()
+    ends = ends.groupby(level=["phase", "variant"]).median()
+    present, last, left = set(loaded["phase"]), float(ends.max()), 0.0
+    stretches = []
+    if "warmup" in present:
+        left = float(ends["warmup"].median())
+        stretches.append(Phase("warm-up", 0.0, left))
+    if "steady" in present:
+        stretches.append(Phase("steady", left, last))
+    if (traces["phase"] == "settle").any():
+        stretches.append(Phase("settled", last, last * (1 + SLOT)))
+    return stretches

@@ -23,8 +23,8 @@ ALL, ONE, CHILD = "all", "process", "child"
 PHASES = ("warmup", "steady", "settle")
 _INDEX = ("t_s", "step", "phase")
 _GAUGES = (
-    *("rss", "threads", "cpu_s", "ctx_voluntary", "ctx_involuntary", "fds"),
-    *("uss", "sockets", "sockets_established", "sockets_close_wait", "sockets_listen", "children"),
+    *(name for name, gauge in gauges.BUILTIN.items() if gauge.family in ("handles", "resident")),
+    *gauges.CONTEXT,
 )
 #: Of a core, for what costs more the larger a process is, and the more of them there are.
 _QUICK_SHARE, _FULL_SHARE, _FAMILY_SHARE = 0.0015, 0.0005, 0.001

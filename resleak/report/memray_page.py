@@ -23,7 +23,7 @@ def write(recording: Recording, out: Path | str, *, top: int = 10) -> Path:
     title, script = escape(redactor.text(recording.path.name)), page.script()
     warnings = "".join(f"<li>{escape(sentence)}</li>" for sentence in recording.warnings)
     warnings = f"<p>Limitations:</p><ul>{warnings}</ul>" if warnings else ""
-    sites = html_table.note("No line holds more at the end than at the beginning.")
+    sites = formatting.note("No line holds more at the end than at the beginning.")
     if recording.grown:
         sites = html_table.sites_html(recording.grown, top, recording.per)
     parts = {

@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from resleak import formatting
 from resleak.formatting import markdown_text, plain_text
+from resleak.workload.verdict_words import GOOD
 
 if TYPE_CHECKING:
     from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
-
-_NO_PROFILE = ("no memory profile", "no line holds on")
-#: Verdicts that ask for nothing.
-_GOOD = {"flat", "plateau", "holds", "not reproduced", "fixed"}
 
 
 @dataclass(frozen=True)
@@ -56,16 +53,17 @@ def finding(judgement: ScenarioVerdict) -> Finding:
 
 def _line(judgement: ScenarioVerdict) -> str:
     """Name the lines that open or allocate what is retained."""
-    from resleak.figures import accused, worst
+    from resleak.analysis import wording
+    from resleak.figures import worst
     from resleak.figures.sentences import code
 
     variant = judgement.variants[worst(judgement)]
-    rows = variant.gauges.to_dict("records") if "origin" in variant.gauges else []
-    opened = [
-        f"{code(row['gauge'])} opened at {_place(row['origin'])}." for row in rows if row["origin"]
+    told = [
+        f"{code(one.gauge)} opened at {_place(one.origin)}." for one in variant.gauges if one.origin
     ]
-    allocated = str(accused(variant.sites))
-    told = [*opened, *([] if allocated.startswith(_NO_PROFILE) else [allocated])]
+    allocated = wording.largest_site(variant.sites, "step", code)
+    if not allocated.startswith((wording.NO_PROFILE, wording.NO_LINE)):
+        told.append(allocated)
     return f"{code(variant.name)}: {' '.join(told)}" if told else ""
 
 
@@ -135,7 +133,7 @@ def _block(finding: Finding) -> str:
 
 
 def _kind(word: str) -> str:
-    return "good" if any(word.endswith(f" {good}") or word == good for good in _GOOD) else "bad"
+    return "good" if any(word.endswith(f" {good}") or word == good for good in GOOD) else "bad"
 
 
 def _told(finding: Finding) -> Iterator[tuple[str, str]]:

@@ -10,24 +10,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from resleak.analysis import comparison, held, verdicts
-from resleak.analysis.held import Held
+from resleak import formatting
+from resleak.analysis import budgets, comparison
+from resleak.analysis.budgets import AllowanceCheck, Budget
+from resleak.analysis.rows import plain
 from resleak.captures import files, frames, load, storage
 from resleak.errors import BudgetError, StoreError
 from resleak.experiments.investigate import Investigation, investigated
 from resleak.figures.sentences import code
-from resleak.formatting import markdown_text
 from resleak.harness import runner
 from resleak.harness.plan import CaptureOptions
 from resleak.workload.gauges import BUILTIN
 
 _STEPS, _RUNS = 200, 3
 _CAPTURES = "captures"
-#: Which gauges an instrument can explain.
-_EXPLAINED = {
-    "memray": {name for name, gauge in BUILTIN.items() if gauge.family in ("memory", "objects")},
-    "handles": {name for name, gauge in BUILTIN.items() if gauge.family == "handles"},
-}
 _SIGNS = {"holds": "✓", "broken": "✗", "inconclusive": "?"}
 
 
@@ -38,7 +34,7 @@ class Checked:
     nodeid: str
     steps: int
     runs: int
-    held: Held
+    held: AllowanceCheck
     line: str
     judgement: Mapping[str, Any]
 
@@ -51,7 +47,7 @@ class Checked:
 
     def summary(self) -> str:
         """Return one line for a summary."""
-        first = (*self.held.broken, *self.held.undecided, *self.held.held)[:1]
+        first = (*self.held.broken, *self.held.undecided, *self.held.within)[:1]
         return f"{_SIGNS[self.held.outcome]} {self.nodeid}: {self.held.outcome}, {first[0]}"
 
 
@@ -98,7 +94,7 @@ class Suite:
         how = CaptureOptions(steps=steps, runs=runs, stacks=False, out=out)
         made = runner.capture(target, how)
         found = investigated(frames.Captures(map(frames.Capture, made)))
-        limits = held.hold(found.variant, allowed)
+        limits = budgets.check_allowances(found.variant, allowed)
         limits = replace(limits, broken=(*limits.broken, *self._worse(found.captures)))
         line = self._line(target, how, found) if limits.broken and lines else ""
         checked = Checked(nodeid, steps, runs, limits, line, found.judgement.to_dict())
@@ -107,14 +103,14 @@ class Suite:
 
     def _line(self, target: str, options: CaptureOptions, found: Investigation) -> str:
         """Return where what leaks comes from: it takes more runs, each with one instrument."""
-        leaks = {row["gauge"] for row in found.rows() if row["verdict"] == "leak"}
-        with_ = [name for name, gauges in _EXPLAINED.items() if leaks & gauges]
+        leaks = [BUILTIN[one.gauge] for one in found.rows() if one.is_leak and one.gauge in BUILTIN]
+        with_ = sorted({gauge.explained_by for gauge in leaks} - {""}, reverse=True)
         if not with_:
             return ""
         options = replace(options, runs=0, stacks=True, instruments=with_)
         made = runner.capture(target, options, out=self._folder / "lines")
         told = investigated(frames.Captures([*found.captures, *map(frames.Capture, made)]))
-        opened = [f"{r['gauge']}: opened in {r['origin']}" for r in told.rows() if r["origin"]]
+        opened = [f"{one.gauge}: opened in {one.origin}" for one in told.rows() if one.origin]
         memory = [told.line] if len(told.variant.sites) else []
         return "\n".join([*opened, *memory])
 
@@ -127,7 +123,7 @@ class Suite:
         folder = next((place for place in places if storage.folders(place)), None)
         if folder is not None:
             compared = comparison.compare(load.load(folder), captures)
-            yield from (f"{one} (the baseline)" for one in held.worse(compared))
+            yield from (f"{one} (the baseline)" for one in comparison.faster_leaks(compared))
 
     def summary(self) -> list[str]:
         """Return a line for each test."""
@@ -141,12 +137,12 @@ class Suite:
         elif self._checked:
             rows = [_row(one) for one in self._checked]
             name = "-".join(filter(None, ("report", os.environ.get("PYTEST_XDIST_WORKER"))))
-            files.write_json(self._out / f"{name}.json", verdicts.plain(rows))
+            files.write_json(self._out / f"{name}.json", plain(rows))
             text = _markdown(self._checked)
             (self._out / f"{name}.md").write_text(text, encoding="utf-8")
 
 
-def _read(options: Mapping[str, Any]) -> tuple[int, int, bool, dict[str, float]]:
+def _read(options: Mapping[str, Any]) -> tuple[int, int, bool, list[Budget]]:
     rest = dict(options)
     steps, runs = (
         rest.pop(name, default) for name, default in (("steps", _STEPS), ("runs", _RUNS))
@@ -155,7 +151,7 @@ def _read(options: Mapping[str, Any]) -> tuple[int, int, bool, dict[str, float]]
     for name, value in (("steps", steps), ("runs", runs)):
         if type(value) is not int or value < 1:
             raise BudgetError(f"{name}={value!r} is no number of {name}")
-    return steps, runs, bool(lines), {k: held.allowed_rate(k, v) for k, v in rest.items()}
+    return steps, runs, bool(lines), [budgets.allowance(k, v) for k, v in rest.items()]
 
 
 def _row(one: Checked) -> dict[str, Any]:
@@ -174,7 +170,6 @@ def _markdown(checked: list[Checked]) -> str:
     rows = []
     for one in checked:
         outcome = f"{_SIGNS[one.held.outcome]} {one.held.outcome}"
-        reasons = "; ".join([*one.held.broken, *one.held.undecided, one.line])
-        cells = (code(one.nodeid), outcome, reasons)
-        rows.append(f"| {' | '.join(markdown_text(cell, cell=True) for cell in cells)} |")
-    return "\n".join(["| test | outcome | what |", "|---|---|---|", *rows, ""])
+        reasons = "; ".join([*one.held.broken, *one.held.undecided, *one.line.splitlines()])
+        rows.append((code(one.nodeid), outcome, reasons))
+    return formatting.Table(("test", "outcome", "what"), rows).markdown() + "\n"

@@ -39,6 +39,26 @@ class Gauge:
     floor: float = 0.004
     rise: float = 3.0
 
+    @property
+    def is_counted(self) -> bool:
+        """True for counts of handles or entries, of which every single one matters."""
+        return self.family in COUNTED
+
+    @property
+    def min_rise(self) -> float:
+        """Smallest rise over a whole run that counts, in units."""
+        return {"handles": 2.0, "own": 2.0, "resident": self.rise}.get(self.family, 0.0)
+
+    @property
+    def explained_by(self) -> str:
+        """The instrument that names the lines behind this gauge; empty if none does."""
+        instruments = {"handles": "handles", "memory": "memray", "objects": "memray"}
+        return instruments.get(self.family, "")
+
+
+COUNTED = ("handles", "own")
+#: Gauges of live memory: together they count every allocated block.
+LIVE_MEMORY = ("heap", "native", "blocks")
 
 #: The gauges of every run, by name. Resources count from the first one retained; memory floors are
 #: those of a process that does nothing (docs/decisions/0003-verdict-rule.md).

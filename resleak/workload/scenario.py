@@ -12,23 +12,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Any
 
 from resleak import formatting
 from resleak.errors import ScenarioError
 from resleak.workload.gauges import Gauge, Kind
+from resleak.workload.verdict_words import FIX_OUTCOMES, OUTCOMES, FixOutcome, Outcome
 
-Verdict = Literal["leak", "plateau", "deferred", "flat", "inconclusive"]
-Outcome = Literal["reproduced", "partly", "not reproduced"]
-FixOutcome = Literal["holds", "insufficient", "harmful"]
-
-VERDICTS = ("leak", "deferred", "inconclusive", "plateau", "flat")
-OUTCOMES = ("reproduced", "partly", "not reproduced")
-FIX_OUTCOMES = ("holds", "insufficient", "harmful")
 _LONGEST_NAME = 100
-#: A symptom besides a gauge's verdict: a broken limit, a process that does not end by itself, a
-#: cost that grows with what it is spent on.
-BROKEN, HANGS, SCALES = "broken", "hangs", "scales"
 
 
 @dataclass(frozen=True)
@@ -153,7 +144,7 @@ class Variant:
 
 
 @dataclass(repr=False, eq=False)
-class Scenario:
+class Scenario(formatting.Shown):
     """One claim about one leak, with its buggy and its fixed variants.
 
     Parameters
@@ -243,14 +234,7 @@ class Scenario:
         #: Returns numbers by name, each of which becomes an own gauge once all is set up.
         self.gauges_function: Callable[..., Mapping[str, float]] | None = None
 
-    def __repr__(self) -> str:
-        rows = self._rows()
-        return formatting.table_text(f"{self.name or 'scenario'}: {self.title}", rows)
-
-    def _repr_html_(self) -> str:
-        return formatting.table_html(f"{self.name or 'scenario'}: {self.title}", (), self._rows())
-
-    def _rows(self) -> list[tuple[str, str]]:
+    def _table(self) -> formatting.Table:
         claim = f"{self.seed}: {self.claim} ({self.outcome})" if self.claim else "none: a control"
         rows = [("claim", claim), *([("its fix", str(self.fix))] if self.fix else [])]
         for variant in self.variants.values():
@@ -260,7 +244,8 @@ class Scenario:
         rows.append(("control", f"{self.control} stays flat"))
         rows += [("limit", limit.text()) for limit in self.limits]
         rows += [("parameter", f"{name} = {value!r}") for name, value in self.params.items()]
-        return [*rows, ("steps", f"{self.steps} after {self.warmup} to warm up")]
+        rows.append(("steps", f"{self.steps} after {self.warmup} to warm up"))
+        return formatting.Table((), rows, f"{self.name or 'scenario'}: {self.title}")
 
     def variant(
         self,

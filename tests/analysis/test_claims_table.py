@@ -48,9 +48,9 @@ def test_a_leak_and_its_cure(tmp_path: Path) -> None:
         "holds",
         "fixed",
     )
-    assert found["figure"]["text"] == "fds 2 descriptors/step [2, 2]"
+    assert found["figure"]["text"] == "fds leak 2 descriptors/step [2, 2]"
     assert (found["figure"]["value"], found["figure"]["unit"]) == (2.0, "descriptors")
-    assert found["fix_figure"]["text"].startswith("fds flat, none above")
+    assert found["fix_figure"]["text"].startswith("fds flat, detection limit 0.0")
 
 
 def test_a_damaged_capture_costs_its_own_row_only(tmp_path: Path) -> None:
@@ -72,7 +72,10 @@ def test_what_is_new_in_a_harmful_fix_is_quoted(tmp_path: Path) -> None:
     write(tmp_path, declared, leaky=LEAK, proposed=both, fixed=FLAT)
     found = row(tmp_path)
     assert found["fix"] == "harmful"
-    assert found["fix_figure"]["text"] == "fds: 10 descriptors wait for the collector"
+    assert (
+        found["fix_figure"]["text"]
+        == "fds deferred, 10 descriptors freed only by the garbage collector"
+    )
 
 
 def test_a_claim_that_shows_otherwise_is_partly_right(tmp_path: Path) -> None:
@@ -169,8 +172,9 @@ def test_the_register_is_shown_by_system_and_escaped(register: pd.DataFrame) -> 
     assert "&lt;b&gt;bold" in html
     lines = figures.claims_markdown(register).splitlines()
     assert sum(line.startswith("| 9 |") for line in lines) == 0
-    assert "| #9 | `a` | ● reproduced | fds 2 descriptors/step [2, 2] | ✓ holds |" in "\n".join(
-        lines
+    assert (
+        "| #9 | `a` | ● reproduced | fds leak 2 descriptors/step [2, 2] | ✓ holds |"
+        in "\n".join(lines)
     )
     assert all(line.count("|") == 7 for line in lines if line.startswith("| "))
 

@@ -73,7 +73,7 @@ def test_a_certificate_needs_runs(tmp_path: Path) -> None:
         made.trace(made.flat, gauge="fds", runs=1),
     )
     assert row["certificate"] == "refused"
-    assert "3 a side are enough" in row["sentence"]
+    assert "3 per side are enough" in row["sentence"]
 
 
 def test_a_margin_of_ones_own_is_held(tmp_path: Path) -> None:

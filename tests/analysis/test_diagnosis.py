@@ -55,7 +55,9 @@ def test_resident_memory_that_nothing_accounts_for_is_said_to_be_no_leak() -> No
     (found,) = diagnosed(rss=made.plateau(30 * MIB, 100))
     assert not found.leak
     assert "rss grew by 27 MiB more than the heap" in found.sentence
-    assert "nothing leaks: live memory is flat (none above 10 B/step in heap)" in found.sentence
+    assert (
+        "nothing leaks: live memory is flat (detection limit of heap 10 B/step)" in found.sentence
+    )
 
 
 def test_a_heap_that_grew_explains_its_resident_memory() -> None:

@@ -34,7 +34,7 @@ def test_twins_without_a_change_are_hardly_ever_called_lower() -> None:
     """Asked twice, of the rates and of the differences, no more than one case in a hundred is."""
     rng = np.random.default_rng(11)
     pairs = [(rng.normal(0, 10, 5), rng.normal(0, 10, 5)) for _ in range(CASES)]
-    found = [certify(old, new, 50.0, changes=new - old).p < ALPHA for old, new in pairs]
+    found = [certify(old, new, 50.0, paired=new - old).p < ALPHA for old, new in pairs]
     assert sum(found) <= 18  # of 1000; P < 1 % at 1 %
 
 
@@ -44,8 +44,8 @@ def test_twins_show_what_the_noise_that_they_share_hides() -> None:
         made.trace(made.ramp(rate, noise=50_000), gauge="heap", steps=120, runs=5)
         for rate in (100.0, 0.0)
     ]
-    old, new = (growth.run_rates(side, "heap") for side in sides)
-    changes = growth.paired_rates(*sides, "heap")
+    old, new = (growth.replicate_slopes(side, "heap") for side in sides)
+    changes = growth.paired_slope_differences(*sides, "heap")
     assert changes == pytest.approx([-100.0] * 5)
     assert certify(old, new, 8.0).answer == "not fixed"
     assert certify(old, new, 8.0, changes).answer == "lower"
@@ -54,7 +54,7 @@ def test_twins_show_what_the_noise_that_they_share_hides() -> None:
 def test_runs_that_are_no_twins_are_compared_without() -> None:
     """Of runs with other steps there is no difference to take, and nothing changes."""
     long, short = (made.trace(made.ramp(1.0), steps=steps) for steps in (240, 120))
-    assert growth.paired_rates(long, short, "count").size == 0
+    assert growth.paired_slope_differences(long, short, "count").size == 0
     rates = np.array([1.0, 2.0, 3.0])
     assert certify(rates, rates, 8.0, np.empty(0)) == certify(rates, rates, 8.0)
 
@@ -69,7 +69,7 @@ def test_traces_of_120_steps_are_enough() -> None:
     sides = []
     for curve in (made.ramp(200.0, noise=300.0), made.noise(300.0)):
         trace = made.trace(curve, gauge="bytes", steps=120, runs=5)
-        sides.append(growth.run_rates(trace, "bytes"))
+        sides.append(growth.replicate_slopes(trace, "bytes"))
     assert certify(*sides, 30.0).answer == "fixed"
 
 
@@ -92,7 +92,7 @@ def test_a_refusal_says_what_would_do() -> None:
     undecided = certify(before, near, 3.0)
     assert undecided.answer == "lower"
     assert 3 < undecided.needs < 10
-    assert "runs a side would decide" in undecided.sentence("B")
+    assert "runs per side would decide" in undecided.sentence("B")
     assert certify(before, far, 3.0).needs == 0
 
 

@@ -7,12 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from helpers import traces
 
 from resleak.analysis import growth
 from resleak.analysis.forecast import Ceiling, forecast, forecasts
+from resleak.analysis.gauge_verdict import GaugeVerdict
+from resleak.analysis.rows import Rows
 from resleak.experiments import os_limits
 from resleak.harness.process_gauges import Outside
 from resleak.workload.gauges import BUILTIN
@@ -21,7 +22,7 @@ NOFILE = Ceiling("RLIMIT_NOFILE", ("fds",), 1024, 424, "descriptors")
 MEMORY = Ceiling("memory.max", ("uss", "rss"), 2e9, 1e9, "B")
 
 
-def watched(curve: traces.Curve) -> pd.DataFrame:
+def watched(curve: traces.Curve) -> Rows[GaugeVerdict]:
     """Return the verdicts on a process's descriptors that was read once a second."""
     trace = traces.trace(curve, gauge="fds", runs=1)
     trace = trace[trace["moment"] == "step"].assign(moment="reading")
@@ -29,9 +30,8 @@ def watched(curve: traces.Curve) -> pd.DataFrame:
     return growth.judge(trace, BUILTIN)
 
 
-def told(frame: pd.DataFrame) -> list[float]:
-    found = forecasts(frame.to_dict(orient="records"), [MEMORY, NOFILE])  # type: ignore[arg-type]
-    return [one.expected_s for one in found]
+def told(gauges: Rows[GaugeVerdict]) -> list[float]:
+    return [one.expected_s for one in forecasts(gauges, [MEMORY, NOFILE])]
 
 
 def test_a_steady_leak_reaches_its_limit_when_it_must() -> None:
@@ -67,8 +67,10 @@ def test_a_limit_that_is_passed_is_reached_now() -> None:
 
 def test_each_limit_takes_the_best_evidence_for_it() -> None:
     """Of two gauges that use one limit up, the first one that leaks is told, once."""
-    leak = {"verdict": "leak", "per_step": 1e6, "low": 1e6, "high": 1e6}
-    rows = [{"gauge": name, **leak} for name in ("rss", "uss")]
+    rows = [
+        GaugeVerdict(gauge=name, verdict="leak", per_step=1e6, low=1e6, high=1e6)
+        for name in ("rss", "uss")
+    ]
     assert [(f.gauge, f.expected_s) for f in forecasts(rows, [MEMORY])] == [("uss", 1000.0)]
 
 

@@ -10,11 +10,12 @@ import pytest
 from helpers import traces as made
 
 from resleak.analysis import growth
+from resleak.analysis.gauge_verdict import GaugeVerdict, by_gauge
 from resleak.workload.gauges import BUILTIN, Gauge
 
 
-def verdict(trace: pd.DataFrame, gauge: Gauge = made.COUNT) -> pd.Series:
-    return growth.judge(trace, {gauge.name: gauge}).iloc[0]
+def verdict(trace: pd.DataFrame, gauge: Gauge = made.COUNT) -> GaugeVerdict:
+    return growth.judge(trace, {gauge.name: gauge})[0]
 
 
 LEAKS = {
@@ -37,51 +38,51 @@ CLEAN = {
 @pytest.mark.parametrize("curve", LEAKS.values(), ids=LEAKS)
 def test_leak_is_found(curve: made.Curve) -> None:
     """What climbs and is held is a leak, whether it climbs at each step or now and then."""
-    assert verdict(made.trace(curve))["verdict"] == "leak"
+    assert verdict(made.trace(curve)).verdict == "leak"
 
 
 @pytest.mark.parametrize(("curve", "expected"), CLEAN.values(), ids=CLEAN)
 def test_clean_is_not_called_a_leak(curve: made.Curve, expected: str) -> None:
     """What is flat, or climbed and is flat since, is told as such."""
-    assert verdict(made.trace(curve))["verdict"] == expected
+    assert verdict(made.trace(curve)).verdict == expected
 
 
 @pytest.mark.parametrize("tau", [60, 120, 200])
 def test_still_filling_is_inconclusive(tau: float) -> None:
     """A cache that still fills at the end cannot be told from a leak, and is not called one."""
     judged = verdict(made.trace(made.filling(3000, tau)))
-    assert judged["verdict"] == "inconclusive"
-    assert "more steps" in judged["reason"]
+    assert judged.verdict == "inconclusive"
+    assert "more steps" in judged.reason
 
 
 def test_filling_is_bounded_given_enough_steps() -> None:
     """The same cache is bounded once the run is long enough to see its end."""
     trace = made.trace(made.filling(3000, 60), steps=1200)
-    assert verdict(trace)["verdict"] == "plateau"
+    assert verdict(trace).verdict == "plateau"
 
 
 def test_saw_tooth_is_deferred() -> None:
     """What piles up between collections and falls at each is deferred, with the height told."""
     judged = verdict(made.trace(made.flat, waiting=1.0))
-    assert judged["verdict"] == "deferred"
-    assert judged["held_between_collections"] == made.BLOCK
+    assert judged.verdict == "deferred"
+    assert judged.held_between_collections == made.BLOCK
 
 
 def test_leak_beside_a_saw_tooth_is_a_leak() -> None:
     """A leak is not hidden by what waits for the collector beside it."""
     judged = verdict(made.trace(made.ramp(1.0), waiting=1.0))
-    assert judged["verdict"] == "leak"
-    assert growth.waits(judged.to_dict())
+    assert judged.verdict == "leak"
+    assert judged.is_gc_deferred
 
 
 def test_backlog_that_drains_is_deferred() -> None:
     """What climbs under load and is gone once the load stops is not lost."""
-    assert verdict(made.trace(made.ramp(1.0), drains=True))["verdict"] == "deferred"
+    assert verdict(made.trace(made.ramp(1.0), drains=True)).verdict == "deferred"
 
 
 def test_begin_of_a_climb_is_not_called_level() -> None:
     """What begins to climb in the last blocks is inconclusive, never level."""
-    assert verdict(made.trace(made.from_step(265)))["verdict"] == "inconclusive"
+    assert verdict(made.trace(made.from_step(265))).verdict == "inconclusive"
 
 
 def one_jump(at: np.ndarray, _rng: np.random.Generator) -> np.ndarray:
@@ -98,7 +99,7 @@ def doubling(at: np.ndarray, _rng: np.random.Generator) -> np.ndarray:
 def test_a_step_up_in_capacity_is_not_a_leak(curve: made.Curve) -> None:
     """A list or a dict that makes room now and then is not called a leak for that alone."""
     judged = verdict(made.trace(curve, gauge="bytes"), made.BYTES)
-    assert judged["verdict"] != "leak"
+    assert judged.verdict != "leak"
 
 
 def now_and_then(sizes: list[float], at_steps: list[int]) -> made.Curve:
@@ -128,7 +129,7 @@ def test_jumps_are_a_leak_if_they_go_on_as_they_were(
 ) -> None:
     """Two jumps of one size, as far apart as from the ends, are a leak; all others are a doubt."""
     judged = verdict(made.trace(now_and_then(sizes, at_steps), gauge="bytes"), made.BYTES)
-    assert (judged["verdict"] == "leak") == leaks
+    assert (judged.verdict == "leak") == leaks
 
 
 def test_a_climb_beside_a_jump_is_a_leak() -> None:
@@ -137,7 +138,7 @@ def test_a_climb_beside_a_jump_is_a_leak() -> None:
     def curve(at: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return 1e6 + 1e5 * (at > 150) + 40.0 * at
 
-    assert verdict(made.trace(curve, gauge="bytes"), made.BYTES)["verdict"] == "leak"
+    assert verdict(made.trace(curve, gauge="bytes"), made.BYTES).verdict == "leak"
 
 
 def swinging(at: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -148,8 +149,8 @@ def swinging(at: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def test_a_leak_under_a_swinging_load_is_found() -> None:
     """What is lost shows in the lowest readings, and the rate is the true one."""
     judged = verdict(made.trace(swinging, runs=5))
-    assert judged["verdict"] == "leak"
-    assert judged["low"] <= 1 / 17 <= judged["high"]
+    assert judged.verdict == "leak"
+    assert judged.low <= 1 / 17 <= judged.high
 
 
 def test_what_fills_by_chance_is_not_a_leak_when_it_is_nearly_full() -> None:
@@ -161,15 +162,15 @@ def test_what_fills_by_chance_is_not_a_leak_when_it_is_nearly_full() -> None:
 
         return curve
 
-    judged = [verdict(made.trace(filling(rate), runs=5))["verdict"] for rate in (0.0, 1.0)]
+    judged = [verdict(made.trace(filling(rate), runs=5)).verdict for rate in (0.0, 1.0)]
     assert judged == ["inconclusive", "leak"]
 
 
 def test_too_few_collections_is_inconclusive() -> None:
     """A run of a few blocks decides nothing and says what it takes."""
     judged = verdict(made.trace(made.every(3), steps=30))
-    assert judged["verdict"] == "inconclusive"
-    assert "run more steps" in judged["reason"]
+    assert judged.verdict == "inconclusive"
+    assert "run more steps" in judged.reason
 
 
 def test_run_stopped_before_its_first_collection_is_inconclusive() -> None:
@@ -177,45 +178,45 @@ def test_run_stopped_before_its_first_collection_is_inconclusive() -> None:
     trace = made.trace(made.ramp(1.0))
     hung = trace[trace["step"] < 5]
     judged = verdict(hung)
-    assert judged["verdict"] == "inconclusive"
-    assert judged["peak"] == 104
+    assert judged.verdict == "inconclusive"
+    assert judged.peak == 104
 
 
 @pytest.mark.parametrize("per_step", [1.0, 0.25, 17.0])
 def test_rate_of_an_exact_gauge_is_exact(per_step: float) -> None:
     """Without noise the rate is exact and its interval has no width."""
     judged = verdict(made.trace(made.ramp(per_step)))
-    assert judged["per_step"] == pytest.approx(per_step)
-    assert judged["low"] == pytest.approx(judged["high"])
+    assert judged.per_step == pytest.approx(per_step)
+    assert judged.low == pytest.approx(judged.high)
 
 
 def test_interval_covers_the_true_rate() -> None:
     """The 95 % interval of a noisy rate covers the truth in at least 90 of 100 seeds."""
     curve = made.ramp(400.0, noise=5000.0)
     found = [verdict(made.trace(curve, gauge="bytes", seed=10 * s), made.BYTES) for s in range(100)]
-    assert sum(one["low"] <= 400 <= one["high"] for one in found) >= 90
+    assert sum(one.low <= 400 <= one.high for one in found) >= 90
 
 
 @pytest.mark.parametrize("curve", [made.noise(4096), made.walk(200)], ids=["noise", "walk"])
 def test_noise_is_never_a_leak(curve: made.Curve) -> None:
     """Scatter and aimless wandering are not called a leak in any of 50 seeds."""
     found = [verdict(made.trace(curve, gauge="bytes", seed=10 * s), made.BYTES) for s in range(50)]
-    assert [one["verdict"] for one in found].count("leak") == 0
+    assert [one.verdict for one in found].count("leak") == 0
 
 
-def test_smallest_detectable_leak_is_true() -> None:
+def test_a_leak_of_the_detection_limit_is_found() -> None:
     """A leak of twice the size that a level run says it could have seen is found."""
     quiet = verdict(made.trace(made.noise(300), gauge="bytes"), made.BYTES)
-    size = 2 * quiet["smallest_detectable"]
+    size = 2 * quiet.detection_limit
     leaking = made.trace(made.ramp(size, noise=300), gauge="bytes")
-    assert quiet["verdict"] == "flat"
-    assert verdict(leaking, made.BYTES)["verdict"] == "leak"
+    assert quiet.verdict == "flat"
+    assert verdict(leaking, made.BYTES).verdict == "leak"
 
 
 def test_noisier_runs_promise_less() -> None:
-    """The smallest detectable leak grows with the noise."""
+    """The detection limit grows with the noise."""
     sizes = [
-        verdict(made.trace(made.noise(n), gauge="bytes"), made.BYTES)["smallest_detectable"]
+        verdict(made.trace(made.noise(n), gauge="bytes"), made.BYTES).detection_limit
         for n in (0, 1000, 10_000)
     ]
     assert sizes == sorted(sizes)
@@ -225,24 +226,24 @@ def test_noisier_runs_promise_less() -> None:
 def test_floor_decides_what_counts() -> None:
     """A climb below the floor is flat: eight bytes a step are not sixteen."""
     trace = made.trace(made.ramp(8.0), gauge="bytes")
-    assert verdict(trace, made.BYTES)["verdict"] == "flat"
+    assert verdict(trace, made.BYTES).verdict == "flat"
 
 
 def test_many_gauges_raise_the_bar() -> None:
     """A marginal climb that counts alone does not stand as one of forty gauges."""
     marginal = made.trace(made.every(100), runs=1)
-    p = verdict(marginal)["p"]
+    p = verdict(marginal).p
     names = [f"gauge{i}" for i in range(40)]
     many = marginal.assign(**dict.fromkeys(names, marginal["count"]))
     judged = growth.judge(many, {name: Gauge(name, "entries") for name in names})
-    assert judged["p"].iloc[0] == pytest.approx(min(1.0, 40 * p))
+    assert judged[0].p == pytest.approx(min(1.0, 40 * p))
 
 
 def test_variants_are_judged_apart() -> None:
     """One table holds a row for each variant and gauge."""
     both = pd.concat([made.trace(made.ramp(1)), made.trace(made.flat, variant="fixed")])
     judged = growth.judge(both, {"count": made.COUNT})
-    assert dict(zip(judged["variant"], judged["verdict"], strict=True)) == {
+    assert {one.variant: one.verdict for one in judged} == {
         "leaky": "leak",
         "fixed": "flat",
     }
@@ -252,34 +253,34 @@ def test_gauge_that_was_never_read_has_no_row() -> None:
     """A gauge without a reading gets no verdict at all."""
     trace = made.trace(made.flat).assign(other=np.nan)
     judged = growth.judge(trace, {"other": Gauge("other", "x"), "absent": Gauge("absent", "x")})
-    assert judged.empty
+    assert not judged
 
 
 def test_counters_are_not_judged_for_growth() -> None:
     """A counter only ever rises: it is held against limits, not called a leak."""
     judged = growth.judge(made.trace(made.ramp(1)), {"count": Gauge("count", "x", kind="counter")})
-    assert judged.empty
+    assert not judged
 
 
-def heap_and(blocks: made.Curve, native: made.Curve) -> pd.Series:
+def heap_and(blocks: made.Curve, native: made.Curve) -> GaugeVerdict:
     """Return the verdict on a heap that climbs, beside the two gauges that can explain it."""
     curves = {"heap": made.ramp(130.0), "blocks": blocks, "native": native}
     traces = [made.trace(curve, gauge=name) for name, curve in curves.items()]
     joined = traces[0].assign(blocks=traces[1]["blocks"], native=traces[2]["native"])
     judged = growth.judge(joined, {name: BUILTIN[name] for name in curves})
-    return judged.set_index("gauge").loc["heap"]
+    return by_gauge(judged)["heap"]
 
 
 def test_rounding_of_the_allocator_is_not_a_leak() -> None:
     """A heap that climbs while blocks and native bytes are flat only rounds its blocks up."""
     judged = heap_and(made.flat, made.flat)
-    assert judged["verdict"] == "plateau"
-    assert "rounding" in judged["reason"]
+    assert judged.verdict == "plateau"
+    assert "rounding" in judged.reason
 
 
 def test_heap_is_no_surer_than_what_it_is_made_of() -> None:
     """A heap that climbs while the blocks may still be filling is undecided too."""
-    assert heap_and(made.filling(3000, 120), made.flat)["verdict"] == "inconclusive"
+    assert heap_and(made.filling(3000, 120), made.flat).verdict == "inconclusive"
 
 
 @pytest.mark.parametrize(
@@ -289,16 +290,16 @@ def test_heap_is_no_surer_than_what_it_is_made_of() -> None:
 )
 def test_heap_that_is_corroborated_stays_a_leak(blocks: made.Curve, native: made.Curve) -> None:
     """Either the blocks or the native bytes climbing along make it a leak."""
-    assert heap_and(blocks, native)["verdict"] == "leak"
+    assert heap_and(blocks, native).verdict == "leak"
 
 
 @pytest.mark.parametrize(("per_step", "verdict"), [(8_000, "leak"), (2_000, "flat")])
 def test_resident_memory_counts_from_a_mebibyte(per_step: float, verdict: str) -> None:
     """Pages that come to less than 1 MiB over the whole run are no leak, and it says so."""
     trace = made.trace(made.ramp(per_step), gauge="uss")
-    judged = growth.judge(trace, {"uss": BUILTIN["uss"]}).iloc[0]
-    assert judged["smallest_detectable"] >= 1024**2 / 240
-    assert (judged["verdict"] == "leak") == (verdict == "leak")
+    judged = growth.judge(trace, {"uss": BUILTIN["uss"]})[0]
+    assert judged.detection_limit >= 1024**2 / 240
+    assert (judged.verdict == "leak") == (verdict == "leak")
 
 
 @pytest.mark.parametrize("first", [0, 1], ids=["at once", "from the second step on"])
@@ -308,8 +309,8 @@ def test_what_is_gone_a_moment_later_does_not_wait_for_the_collector(first: int)
     lagging = 2 * trace["moment"].isin(["step", "before_collect"])
     lagging -= first * ((trace["moment"] == "step") & (trace["step"] % made.BLOCK == 1))
     judged = growth.judge(trace.assign(count=trace["count"] + lagging), {"count": made.COUNT})
-    assert judged.loc[0, "verdict"] in ("flat", "plateau")
-    assert judged.loc[0, "held_between_collections"] < 2
+    assert judged[0].verdict in ("flat", "plateau")
+    assert judged[0].held_between_collections < 2
 
 
 def few(curve: made.Curve, steps: int = 3, **how: Any) -> pd.DataFrame:
@@ -320,8 +321,8 @@ def few(curve: made.Curve, steps: int = 3, **how: Any) -> pd.DataFrame:
 def test_what_climbs_at_every_step_is_a_leak_after_three() -> None:
     """A count that rose at each step of warm-up and run alike needs three measured steps."""
     judged = verdict(few(made.ramp(1.0)))
-    assert judged["verdict"] == "leak"
-    assert judged["per_step"] == 1.0
+    assert judged.verdict == "leak"
+    assert judged.per_step == 1.0
 
 
 @pytest.mark.parametrize(
@@ -337,17 +338,17 @@ def test_what_climbs_at_every_step_is_a_leak_after_three() -> None:
 )
 def test_three_steps_decide_nothing_else(trace: pd.DataFrame) -> None:
     """Three steps call nothing a leak that rested once, or is gone once the load stops."""
-    assert verdict(trace)["verdict"] == "inconclusive"
+    assert verdict(trace).verdict == "inconclusive"
 
 
 def test_three_steps_decide_nothing_about_bytes() -> None:
     """Memory is never judged by three steps: it comes in capacities."""
-    assert verdict(few(made.ramp(100.0), gauge="bytes"), made.BYTES)["verdict"] == "inconclusive"
+    assert verdict(few(made.ramp(100.0), gauge="bytes"), made.BYTES).verdict == "inconclusive"
 
 
 def test_a_count_that_rises_now_and_then_and_never_falls_is_a_leak() -> None:
     """One in a hundred steps is enough, if it goes on in the second half of each run."""
-    assert verdict(made.trace(made.every(100), runs=5))["verdict"] == "leak"
+    assert verdict(made.trace(made.every(100), runs=5)).verdict == "leak"
 
 
 @pytest.mark.parametrize(
@@ -358,7 +359,7 @@ def test_a_count_that_rises_now_and_then_and_never_falls_is_a_leak() -> None:
 def test_a_count_that_stops_or_falls_is_not(curve: made.Curve) -> None:
     """What no longer rises in the second half, or ever falls, is not called a leak for that."""
     counted = lambda at, rng: np.floor(curve(at, rng))  # noqa: E731
-    assert verdict(made.trace(counted, runs=5))["verdict"] != "leak"
+    assert verdict(made.trace(counted, runs=5)).verdict != "leak"
 
 
 @pytest.mark.parametrize(("heap", "expected"), [(made.flat, "plateau"), (made.ramp(90.0), "leak")])
@@ -367,7 +368,7 @@ def test_a_doubt_about_pages_is_settled_by_live_memory(heap: made.Curve, expecte
     pages = made.trace(made.filling(60e6, 120), gauge="rss")
     both = pages.assign(heap=made.trace(heap, gauge="heap")["heap"])
     judged = growth.judge(both, {name: BUILTIN[name] for name in ("heap", "rss")})
-    found = judged.set_index("gauge")["verdict"]
+    found = {one.gauge: one.verdict for one in judged}
     assert found["rss"] == ("plateau" if expected == "plateau" else "inconclusive")
     assert found["heap"] == ("flat" if expected == "plateau" else "leak")
 

@@ -10,6 +10,8 @@ import pytest
 
 from resleak import figures
 from resleak.analysis import claims_table, handle_origins, verdicts
+from resleak.analysis.handle_origins import Origin
+from resleak.analysis.rows import Rows
 from resleak.analysis.stacks import difference, joined, where
 from resleak.analysis.verdicts import ScenarioVerdict
 from resleak.captures import frames, load
@@ -42,12 +44,12 @@ def test_a_leak_has_its_origin_and_what_is_level_has_none(judged: ScenarioVerdic
 
 def test_sentence_and_json_name_the_line(judged: ScenarioVerdict) -> None:
     """The verdict in words, as JSON and in the table of all claims says where it was opened."""
-    assert f"fds leak 1 descriptors/step [1, 1], opened at {LEAKY}" in judged.sentence("leaky")
+    assert f"fds leak 1 descriptor/step [1, 1], opened at {LEAKY}" in judged.sentence("leaky")
     told = judged.to_dict()["variants"]
     assert told["leaky"]["gauges"]["fds"]["origin"] == LEAKY
     assert [one["line"] for one in told["leaky"]["origins"]] == [94]
     assert told["fixed"]["origins"] == []
-    assert claims_table.finding(judged)["origin"] == LEAKY
+    assert claims_table.claim_row(judged)["origin"] == LEAKY
     short = LEAKY.rpartition("/")[2]
     assert f"opened at {short}" in figures.verdict_table(judged.frame).html
 
@@ -57,24 +59,26 @@ def test_prose_names_the_line_or_says_that_there_is_none(judged: ScenarioVerdict
     place, function = LEAKY.split(" in ")
     said = f"`leaky`: `fds` leak, 1 per step, opened at `{place}` in `{function}`."
     assert figures.opened(judged.variants["leaky"]).text == said
-    assert "no handles leak" in figures.opened(judged.variants["fixed"]).text
-    assert "No handles leak" in figures.openings_table(judged.variants["fixed"]).html
+    assert "no followed resource leaks" in figures.opened(judged.variants["fixed"]).text
+    assert "No followed resource leaks" in figures.openings_table(judged.variants["fixed"]).html
 
 
 def test_names_of_others_are_escaped(judged: ScenarioVerdict) -> None:
     """A function's name from someone else's capture is text, not markup."""
-    origins = judged.variants["leaky"].origins.assign(function="<script>", file="`a`.py")
-    shown = replace(judged.variants["leaky"], origins=origins)
+    (origin,) = judged.variants["leaky"].origins
+    named = replace(origin, function="<script>", file="`a`.py")
+    shown = replace(judged.variants["leaky"], origins=Rows(Origin, [named]))
     assert "<script>" not in figures.openings_table(shown).html
     assert "`'a'.py:94`" in figures.opened(shown).text
 
 
 def test_where_no_stack_is_known_it_says_so(judged: ScenarioVerdict) -> None:
     """What a library opened by itself has no line, and none is made up."""
-    unknown = judged.variants["leaky"].origins.assign(function="<no Python stack>", file="", line=0)
+    (origin,) = judged.variants["leaky"].origins
+    unknown = Rows(Origin, [replace(origin, function="<no Python stack>", file="", line=0)])
     shown = replace(judged.variants["leaky"], origins=unknown)
-    assert "opened at a place that is not known" in figures.opened(shown).text
-    assert handle_origins.named(unknown) == {}
+    assert "opened at an unknown place" in figures.opened(shown).text
+    assert handle_origins.first_places(unknown) == {}
 
 
 def test_the_flame_graph_counts_descriptors(captures: frames.Captures) -> None:
@@ -98,7 +102,7 @@ def test_filters_choose_by_kind(captures: frames.Captures) -> None:
 
     held = handle_origins.held(captures.select(variant="leaky"))
     assert sites(only(held, where(allocator="sqlite3")))["line"].tolist() == [94]
-    assert not len(sites(only(held, where(allocator="socket"))))
+    assert sites(only(held, where(allocator="socket"))).empty
 
 
 def test_ages_grow_from_the_step_of_creation(captures: frames.Captures) -> None:

@@ -68,7 +68,7 @@ def test_what_was_not_inspected_says_nothing(project: Path) -> None:
 def test_what_could_not_be_seen_is_said() -> None:
     """A process that hangs and told nothing of itself is no reason to blame anybody."""
     blank = Culprits(status="hung")
-    assert blank.sentences(HANGS) == ["does not end: what holds it could not be seen"]
+    assert blank.sentences(HANGS) == ["does not end: the cause is unknown"]
 
 
 def test_names_are_escaped(worker: ScenarioVerdict) -> None:

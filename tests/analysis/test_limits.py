@@ -17,10 +17,10 @@ from resleak.errors import ScenarioError
 from resleak.workload.scenario import Limit
 
 
-def held(root: Path, limit: Limit, trace: pd.DataFrame, **end: Any) -> pd.Series:
+def held(root: Path, limit: Limit, trace: pd.DataFrame, **end: Any) -> limits.LimitVerdict:
     scenario = captures.scenario(limits=[limit])
     captures.write(root, scenario, "leaky", trace, **end)
-    return limits.check(load.load(root)).iloc[0]
+    return limits.check(load.load(root))[0]
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def held(root: Path, limit: Limit, trace: pd.DataFrame, **end: Any) -> pd.Series
 def test_limit_on_a_ramp_from_100_to_400(tmp_path: Path, limit: Limit, holds: bool) -> None:
     """Each kind of limit holds just up to its bound."""
     trace = made.trace(made.ramp(1.0), gauge="fds")
-    assert held(tmp_path, limit, trace)["holds"] == holds
+    assert held(tmp_path, limit, trace).holds == holds
 
 
 def test_one_bad_run_breaks_a_limit(tmp_path: Path) -> None:
@@ -48,21 +48,21 @@ def test_one_bad_run_breaks_a_limit(tmp_path: Path) -> None:
     trace = made.trace(made.flat, gauge="fds")
     trace.loc[(trace["run"] == 2) & (trace["step"] == 100), "fds"] = -1
     found = held(tmp_path, Limit("fds", at_least=0), trace)
-    assert (found["holds"], found["worst"]) == (False, -1)
+    assert (found.holds, found.worst) == (False, -1)
 
 
 def test_exit_time_is_a_gauge(tmp_path: Path) -> None:
     """The seconds that a process took to end are held against a limit like any gauge."""
     trace = made.trace(made.flat, gauge="fds")
     found = held(tmp_path, Limit("exit_s", at_most=2), trace, exit_s=3.5)
-    assert (found["holds"], found["worst"]) == (False, 3.5)
+    assert (found.holds, found.worst) == (False, 3.5)
 
 
 def test_time_to_clean_up_is_a_gauge(tmp_path: Path) -> None:
     """The seconds of the tear-down are held against a limit like any gauge."""
     trace = made.trace(made.flat, gauge="fds")
     found = held(tmp_path, Limit("cleanup_s", at_most=2), trace, cleanup_s=2.5)
-    assert (found["holds"], found["worst"]) == (False, pytest.approx(2.5))
+    assert (found.holds, found.worst) == (False, pytest.approx(2.5))
 
 
 @pytest.mark.parametrize(
@@ -79,13 +79,13 @@ def test_time_to_clean_up_is_a_gauge(tmp_path: Path) -> None:
 def test_limit_on_a_share_of_the_steps(tmp_path: Path, limit: Limit, holds: bool) -> None:
     """Of a measure that is slow in every tenth step, the quantile asked for is what counts."""
     trace = made.trace(lambda at, _: np.where(at % 10 == 5, 0.5, 0.01), gauge="lag_s")
-    assert held(tmp_path, limit, trace)["holds"] == holds
+    assert held(tmp_path, limit, trace).holds == holds
 
 
 def test_a_measure_is_held_against_its_limit_after_the_warm_up(tmp_path: Path) -> None:
     """What the first steps cost, when all is imported and filled, breaks no limit."""
     slow_start = made.trace(lambda at, _: np.where(at <= made.WARMUP, 9.0, 0.01), gauge="step_s")
-    assert held(tmp_path, Limit("step_s", at_most=0.1), slow_start)["holds"]
+    assert held(tmp_path, Limit("step_s", at_most=0.1), slow_start).holds
 
 
 @pytest.mark.parametrize("wrong", [{"quantile": 1.0}, {"quantile": 0.5, "at_most": None}])
@@ -98,4 +98,4 @@ def test_a_quantile_that_means_nothing_is_refused(wrong: dict[str, Any]) -> None
 def test_what_was_not_measured_neither_holds_nor_breaks(tmp_path: Path) -> None:
     """A limit on a gauge without readings has no answer."""
     found = held(tmp_path, Limit("absent", at_most=2), made.trace(made.flat, gauge="fds"))
-    assert found["holds"] is None
+    assert found.holds is None

@@ -69,9 +69,9 @@ def test_the_text_is_for_reading(everything, kind):
 
 def test_the_numbers_stand_in_the_text(everything):
     """Rates and verdicts, runs and outcomes are there without asking further."""
-    assert "leaky: leak (fds leak 1 descriptors/step" in repr(everything["judgement"])
+    assert "leaky: leak (fds leak 1 descriptor/step" in repr(everything["judgement"])
     assert "Claim: reproduced. Its fix, fixed: holds." in repr(everything["judgement"])
-    assert "1 descriptors/step → 0 descriptors/step" in repr(everything["comparison"])
+    assert "1 descriptor/step → 0 descriptors/step" in repr(everything["comparison"])
     assert "made/up   leaky    3" in repr(everything["captures"])
 
 

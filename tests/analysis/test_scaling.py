@@ -86,5 +86,5 @@ def test_a_sweep_is_a_symptom(tmp_path: Path) -> None:
     assert judged.claim["measured"] == "reproduced"
     assert judged.claim["fix"]["measured"] == "holds"
     assert judged.variants["leaky"].verdict == "scales"
-    assert judged.variants["leaky"].sweeps.loc[0, "exponent"] == pytest.approx(1.0)
+    assert judged.variants["leaky"].scaling[0].exponent == pytest.approx(1.0)
     assert judged.to_dict()["variants"]["fixed"]["sweeps"][0]["verdict"] == "flat"

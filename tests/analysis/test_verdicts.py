@@ -95,7 +95,7 @@ def test_fix_that_breaks_a_limit_is_harmful(tmp_path: Path) -> None:
     found = verdicts.judge(load.load(tmp_path))
     assert found.claim["fix"]["measured"] == "harmful"
     assert found.variants["proposed"].verdict == "broken"
-    assert found.variants["proposed"].limits.loc[0, "worst"] == 12
+    assert found.variants["proposed"].limits[0].worst == 12
 
 
 def test_fixed_is_the_fix_where_nothing_was_proposed(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_json_has_what_is_promised(tmp_path: Path) -> None:
     """The JSON of a judgement is plain, and has rate, interval and smallest leak by gauge."""
     found = json.loads(json.dumps(judged(tmp_path, leak(), leak(2)).to_dict(), allow_nan=False))
     fds = found["variants"]["leaky"]["gauges"]["fds"]
-    keys = {"verdict", "per_step", "low", "high", "unit", "smallest_detectable", "peak", "at_end"}
+    keys = {"verdict", "per_step", "low", "high", "unit", "detection_limit", "peak", "at_end"}
     assert keys <= set(fds)
     assert (fds["verdict"], fds["per_step"], fds["unit"]) == ("leak", 1.0, "descriptors")
     assert found["claim"]["fix"] == {
@@ -149,7 +149,7 @@ def test_json_has_what_is_promised(tmp_path: Path) -> None:
 
 def test_sentence_has_the_number(tmp_path: Path) -> None:
     """The sentence about a leak has its rate, unit and interval."""
-    assert "fds leak 1 descriptors/step [1, 1]" in judged(tmp_path, leak()).sentence("leaky")
+    assert "fds leak 1 descriptor/step [1, 1]" in judged(tmp_path, leak()).sentence("leaky")
 
 
 def test_scenarios_are_judged_one_at_a_time(tmp_path: Path) -> None:

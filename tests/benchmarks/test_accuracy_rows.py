@@ -15,7 +15,7 @@ from resleak.errors import StoreError
 
 def row(workload: str, variant: str, verdict: str, **more: Any) -> dict[str, Any]:
     """Return a row of resleak at the look that is scored."""
-    gauges = {"heap": {"verdict": verdict, "low": 9.0, "high": 11.0, "smallest_detectable": 12.0}}
+    gauges = {"heap": {"verdict": verdict, "low": 9.0, "high": 11.0, "detection_limit": 12.0}}
     if verdict in ("leak", "inconclusive"):
         gauges["heap"]["reason"] = "climbs"
     named = {"workload": workload, "variant": variant, "half": "published", "tool": "resleak"}

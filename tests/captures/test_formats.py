@@ -45,8 +45,8 @@ def test_logs_of_other_recorders_are_judged(tmp_path, log, per_s, verdict):
     """Resident memory of a log leaks at the rate that was written into it, or is flat."""
     (tmp_path / "log.dat").write_text(log(per_s))
     judged = resleak.judge(resleak.load(tmp_path / "log.dat"))
-    rss = judged.variants["process"].gauges.iloc[0]
-    assert (judged.per, rss["gauge"], rss["verdict"]) == ("s", "rss", verdict)
+    rss = judged.variants["process"].gauges[0]
+    assert (judged.per, rss.gauge, rss.verdict) == ("s", "rss", verdict)
     assert rss["per_step"] == pytest.approx(per_s * MIB, rel=0.01)
 
 

@@ -64,10 +64,10 @@ def test_an_investigation_has_verdict_line_and_advice(leaky: Investigation) -> N
     """What leaks is named with its rate, the line with its share, and what to do next."""
     assert (leaky.verdict, leaky.judgement.ok) == ("leak", False)
     assert leaky.leaking() >= {"fds", "heap"}
-    assert "from work.py:7 in step, 99.9 % of what grew." in leaky.line
-    assert "descriptors stay: find what is opened at work.py:8 in step, and close" in str(leaky)
-    assert "fds: leak, 1 descriptors/step, 95 % [1 descriptors, 1 descriptors]" in str(leaky)
-    assert "flat, with no leak above: threads 0.0333 threads/step" in str(leaky)
+    assert "from work.py:7 in step, 99.9 % of the growth." in leaky.line
+    assert "1 descriptor/step never released; opened at work.py:8 in step." in str(leaky)
+    assert "fds: leak, 1 descriptor/step, 95 % CI [1, 1], detection limit 0.0" in str(leaky)
+    assert "flat, with detection limits: threads 0.0333 threads/step" in str(leaky)
     assert "<li>" in leaky._repr_html_()
 
 

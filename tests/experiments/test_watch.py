@@ -128,7 +128,7 @@ def test_the_forecast_is_room_over_rate(leaky):
     soon = {who: found[0] for who, found in look.forecasts.items() if who != "all"}
     assert {one.ceiling for one in soon.values()} == {"RLIMIT_NOFILE"}
     assert soon["process"].expected_s < soon["child-1"].expected_s
-    rate = look.judgement.variants["process"].gauges.set_index("gauge").loc["fds", "per_step"]
+    rate = look.judgement.variants["process"].gauge("fds").per_step
     room = soon["process"].limit - soon["process"].used
     assert soon["process"].expected_s == pytest.approx(room / rate)
 

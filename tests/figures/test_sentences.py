@@ -11,6 +11,7 @@ from helpers import traces as made
 
 from resleak import figures
 from resleak.analysis import verdicts
+from resleak.analysis.stacks.site import Site
 from resleak.captures import load
 from resleak.workload.scenario import Limit, Sweep
 
@@ -28,11 +29,11 @@ def test_the_answer_names_leak_and_cure_with_their_numbers(tmp_path):
     judgement = judged(tmp_path, {"leaky": made.ramp(1.0), "fixed": made.flat})
     text = figures.answer(judgement).text
     assert text.startswith(
-        "**`leaky` leaks**: `fds` grows by 1 descriptors/step, 95 % interval [1, 1]. "
+        "**`leaky` leaks**: `fds` grows by 1 descriptor/step, 95 % CI [1, 1]. "
         "**`fixed` does not leak**: `fds` is flat."
     )
-    smallest = judgement.variants["fixed"].gauges.set_index("gauge").loc["fds"]
-    assert f"A leak of {smallest['smallest_detectable']:.3g} descriptors/step" in text
+    limit = judgement.variants["fixed"].gauge("fds").detection_limit
+    assert f"The detection limit of `fds` is {limit:.3g} descriptors/step." in text
 
 
 def test_the_answer_mentions_the_other_variants(tmp_path):
@@ -45,8 +46,9 @@ def test_the_answer_mentions_the_other_variants(tmp_path):
 def test_a_clean_variant_alone_says_what_would_have_been_seen(tmp_path):
     """Where nothing leaks, the smallest leak that would have shown stands in the answer."""
     text = figures.answer(judged(tmp_path, {"leaky": made.flat})).text
-    assert text.startswith("**`leaky` does not leak**: `fds` is flat. A leak of 0.0")
-    assert text.endswith("in `fds` would have been seen.")
+    start = "**`leaky` does not leak**: `fds` is flat. The detection limit of `fds` is 0.0"
+    assert text.startswith(start)
+    assert text.endswith(" descriptors/step.")
 
 
 def test_a_broken_limit_is_the_answer(tmp_path):
@@ -62,7 +64,7 @@ def test_a_cost_that_grows_is_the_answer(tmp_path):
     trace = made.trace(lambda at, _: 2.0 ** (at % 5), gauge="cost", variant="leaky")
     captures.write(tmp_path, scenario, "leaky", trace.assign(rows=2.0 ** (trace["step"] % 5)))
     text = figures.answer(verdicts.judge(load.load(tmp_path))).text
-    assert "`cost` grows with `rows` to the power of 1, 95 % interval [1, 1]." in text
+    assert "`cost` grows with `rows` to the power of 1 [1, 1] (95 % CI)." in text
 
 
 def test_nothing_read_is_told(tmp_path):
@@ -80,7 +82,7 @@ def test_a_wait_for_the_collector_is_told_as_such(tmp_path):
     trace = made.trace(made.flat, gauge="fds", waiting=2.0, variant="leaky")
     captures.write(tmp_path, scenario, "leaky", trace)
     text = figures.answer(verdicts.judge(load.load(tmp_path))).text
-    assert "**`leaky` holds on for a while**: 20 descriptors in `fds` wait" in text
+    assert "**`leaky` frees late**: `fds`: 20 descriptors freed only by the" in text
 
 
 def test_too_short_a_run_is_undecided(tmp_path):
@@ -121,17 +123,17 @@ SITE = {"function": "keep", "file": "a.py", "line": 7, "bytes_per_step": 100.0, 
 @pytest.mark.parametrize(
     ("low", "told"),
     [
-        (90.0, "100 B per step, at least 90 B, from `a.py:7` in `keep`, 75 % of what grew."),
-        (100.0, "100 B per step from `a.py:7` in `keep`, 75 % of what grew."),
-        (-1.0, "no line holds on to more memory with each step."),
-        (float("nan"), "no line holds on to more memory with each step."),
+        (90.0, "100 B per step, at least 90 B, from `a.py:7` in `keep`, 75 % of the growth."),
+        (100.0, "100 B per step from `a.py:7` in `keep`, 75 % of the growth."),
+        (-1.0, "no line retains more memory with each step."),
+        (float("nan"), "no line retains more memory with each step."),
         (None, "no memory profile."),
     ],
 )
 def test_the_guilty_line_is_named_only_if_it_surely_grows(tmp_path, low, told):
     """A line is accused only if the lower end of its interval grows, and a profile was taken."""
     variant = judged(tmp_path, {"leaky": made.flat}).variants["leaky"]
-    variant.sites = pd.DataFrame([] if low is None else [{**SITE, "low": low}])
+    variant.sites = [] if low is None else [Site(**{**SITE, "low": low})]
     assert figures.guilty(variant).text == f"`leaky`: {told}"
 
 
@@ -141,7 +143,7 @@ def test_the_guilty_line_is_told_per_second_where_seconds_are_counted():
     sites.attrs["per"] = "s"
     assert figures.accused(sites).text.startswith("100 B per second, at least 90 B, from `a.py:7`")
     told = figures.accused(sites.assign(low=0.0)).text
-    assert told == "no line holds on to more memory with each second."
+    assert told == "no line retains more memory with each second."
 
 
 def test_growth_without_a_line_is_told_beside_the_line():
@@ -149,12 +151,12 @@ def test_growth_without_a_line_is_told_beside_the_line():
     nameless = {"function": "<no Python stack>", "file": "", "line": 0, "bytes_per_step": 900.0}
     rows = [{**SITE, "share": 0.1, "low": 90.0}, {**nameless, "share": 0.9, "low": 880.0}]
     assert figures.accused(pd.DataFrame(rows)).text == (
-        "100 B per step, at least 90 B, from `a.py:7` in `keep`, 10 % of what grew. "
-        "90 % of what grew is `<no Python stack>`, and has no line."
+        "100 B per step, at least 90 B, from `a.py:7` in `keep`, 10 % of the growth. "
+        "90 % of the growth is `<no Python stack>`, which has no line."
     )
     assert figures.accused(pd.DataFrame(rows[1:])).text == (
-        "no line holds on to more memory with each step. "
-        "90 % of what grew is `<no Python stack>`, and has no line."
+        "no line retains more memory with each step. "
+        "90 % of the growth is `<no Python stack>`, which has no line."
     )
 
 
@@ -170,7 +172,9 @@ def test_what_the_file_says_is_shown_once(tmp_path):
         tmp_path, {"leaky": made.flat}, seed="000#1", claim="it leaks", outcome="not reproduced"
     )
     judgement.scenario = {**judgement.scenario, "doc": "Made up.\n\nIn detail."}
-    assert figures.about(judgement).text == ("**Made up.**\n\nSeed 000#1: “it leaks”\n\nIn detail.")
+    assert figures.about(judgement).text == (
+        "**Made up.**\n\nSource 000#1: “it leaks”\n\nIn detail."
+    )
 
 
 def test_prose_is_markdown_and_text(tmp_path):

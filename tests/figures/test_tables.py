@@ -11,7 +11,8 @@ from helpers import traces as made
 
 from resleak import figures
 from resleak.analysis import budgets, verdicts
-from resleak.analysis.comparison import Comparison
+from resleak.analysis.comparison import Comparison, GaugeComparison
+from resleak.analysis.rows import Rows
 from resleak.captures import load
 from resleak.workload.scenario import Limit, Sweep
 
@@ -25,7 +26,7 @@ def growth_rows(**changes: object) -> Mapping[str, object]:
         "low": 0.9,
         "high": 1.1,
         "unit": "descriptors",
-        "smallest_detectable": 0.02,
+        "detection_limit": 0.02,
         "peak": 308.0,
         "at_end": 300.0,
         "reason": "climbs",
@@ -40,7 +41,7 @@ def cells(table: figures.Table) -> list[list[str]]:
 
 
 def test_the_verdict_table_has_every_number():
-    """A row tells verdict, rate, interval, smallest detectable, peak and end, with their units."""
+    """A row tells verdict, rate, interval, detection limit, peak and end, with their units."""
     table = figures.verdict_table(pd.DataFrame([growth_rows()]))
     assert cells(table) == [
         ["fds descriptors", "■ leaky", "leak", "1", "[0.9, 1.1]", "0.02", "308", "300"]
@@ -132,7 +133,7 @@ def test_sites_beyond_the_top_are_summed():
 
 
 def comparison(**changes: object) -> Comparison:
-    row = {
+    row: dict[str, object] = {
         "gauge": "fds",
         "unit": "descriptors",
         "before": 1.0,
@@ -147,7 +148,9 @@ def comparison(**changes: object) -> Comparison:
         "verdict_before": "leak",
         "verdict_after": "flat",
     }
-    return Comparison("leaky", "fixed", pd.DataFrame([{**row, **changes}]))
+    return Comparison(
+        "leaky", "fixed", Rows(GaugeComparison, [GaugeComparison(**{**row, **changes})])
+    )
 
 
 def test_the_difference_shows_both_rates_and_the_certificate():
@@ -259,8 +262,8 @@ def test_budgets_that_hold_are_folded_away(tmp_path):
     """What is over its budget stands out, with what it is allowed; the rest is one line."""
     found = with_lags(tmp_path)
     rows = budgets.check(verdicts.judge(found), found, budgets.read())
-    over = rows.assign(holds=rows["budget"] != "exit")
+    over = rows.frame.assign(holds=rows.frame["budget"] != "exit")
     html = figures.budget_table(over).html
     assert html.index("<b>over</b>") < html.index("<details>") < html.index(">holds")
     assert "2 variants, 2 readings within budget" in html
-    assert "No budget" in figures.budget_table(rows.iloc[:0]).html
+    assert "No budget" in figures.budget_table([]).html

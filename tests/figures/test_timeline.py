@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from resleak import figures
 from resleak.analysis import growth
-from resleak.figures import plotly_theme, style, timeline_curves
+from resleak.figures import plotly_theme, style, timeline_rows
 from resleak.workload.gauges import Gauge
 
 GAUGES = {"count": made.COUNT, "bytes": made.BYTES}
@@ -109,7 +109,7 @@ def test_when_nothing_moves_all_is_drawn_and_said():
     """A null control shows its level gauges instead of an empty page."""
     figure = figures.timeline(traces(control=made.trace(made.flat)), GAUGES)
     assert np.array_equal(np.unique(lines(figure)["control"].y), [100.0])
-    assert notes(figure, "caption") == ["No gauge moved enough to call it a climb."]
+    assert notes(figure, "caption") == ["No gauge moved enough to call it growth."]
 
 
 def test_without_readings_the_figure_says_so(climbing):
@@ -153,7 +153,7 @@ def test_verdicts_stand_above_the_rows_worst_first(climbing):
     figure = figures.timeline(both, GAUGES, growth.judge(both, GAUGES), only_moving=False)
     first, second = notes(figure, "head")
     assert first.startswith("<b>count</b>")
-    assert "leaky: <b>leak</b> 1 entries/step" in first
+    assert "leaky: <b>leak</b> 1 entry/step" in first
     assert "fixed: <b>flat</b>" in first
     assert second.count("<b>flat</b>") == 2
 
@@ -201,7 +201,7 @@ def test_thinning_keeps_ends_and_extremes(values, most):
     """Thinned points are points of the curve, in order, with its ends and its extremes."""
     y = np.array(values)
     x = np.arange(len(y), dtype=float)
-    few_x, few_y = timeline_curves.thin(x, y, most)
+    few_x, few_y = timeline_rows.thin(x, y, most)
     assert len(few_x) <= most or len(y) <= most
     assert np.all(np.diff(few_x) > 0)
     assert np.array_equal(y[few_x.astype(int)], few_y)

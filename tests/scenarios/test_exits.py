@@ -16,7 +16,7 @@ from resleak.captures.frames import Captures
 from resleak.harness.measurement import measure
 from resleak.harness.plan import CaptureOptions, Plan, jobs, plan
 from resleak.workload import catalog
-from resleak.workload.scenario import BROKEN, HANGS
+from resleak.workload.verdict_words import BROKEN, HANGS
 
 #: What a declaration says of time: how long a step, the loop's lag or the end may take.
 _TIMES = {"run", "exit_s", "cleanup_s", "lag_s", "step_s"}

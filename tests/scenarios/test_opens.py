@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from helpers import stored
 from helpers.follow import followed, lines
 
 from resleak.analysis import handle_origins
+from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.workload import catalog
 from resleak.workload.gauges import BUILTIN
 from resleak.workload.scenario import Scenario, Variant
@@ -18,23 +18,22 @@ MARK = "# opens"
 NAMES = sorted(catalog.paths())
 
 
-def judged(scenario: Scenario, variant: Variant) -> pd.DataFrame:
+def judged(scenario: Scenario, variant: Variant) -> list[GaugeVerdict]:
     """Return what is declared of the gauges that count handles, as if it had been judged."""
     own = {name: gauge for name, (gauge, _) in scenario.own_gauges.items()}
-    rows = [
-        {"gauge": name, "unit": gauge.unit, "verdict": word}
+    return [
+        GaugeVerdict(gauge=name, unit=gauge.unit, verdict=word)
         for name, told in variant.expect.items()
         if (gauge := {**BUILTIN, **own}.get(name)) is not None
         and gauge.unit in handle_origins.UNITS
         and (word := told.split(",")[0]) in ("leak", "deferred")
     ]
-    return pd.DataFrame(rows, columns=["gauge", "unit", "verdict"])
 
 
-def leaking(name: str) -> list[tuple[str, pd.DataFrame]]:
+def leaking(name: str) -> list[tuple[str, list[GaugeVerdict]]]:
     scenario = stored.scenario(name)
     every = [(v.name, judged(scenario, v)) for v in scenario.variants.values()]
-    return [(variant, gauges) for variant, gauges in every if len(gauges)]
+    return [(variant, gauges) for variant, gauges in every if gauges]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -54,7 +53,8 @@ def test_the_guilty_line_is_named(name: str, tmp_path: Path) -> None:
     for variant, gauges in leaking(name):
         captures = followed(name, tmp_path / variant, variant)
         origins = handle_origins.origins(captures, gauges)
-        assert set(origins["file"]) == {f"resleak/scenarios/{name}.py"}
-        assert set(gauges["gauge"]) - {"connections"} <= set(origins["gauge"])
-        accused |= set(origins["line"])
+        assert {one.file for one in origins} == {f"resleak/scenarios/{name}.py"}
+        counted = {one.gauge for one in gauges} - {"connections"}
+        assert counted <= {one.gauge for one in origins}
+        accused |= {one.line for one in origins}
     assert accused == lines(stored.scenario(name).path, MARK)

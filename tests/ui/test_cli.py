@@ -28,7 +28,7 @@ from resleak.workload import catalog
 
 COMMANDS = ("list", "capture", "judge", "claims", "compare", "share", "export", "lab")
 GAUGES = {"fds", "threads", "sockets", "children", "rss", "uss", "heap", "blocks", "objects"}
-NUMBERS = {"verdict", "per_step", "low", "high", "unit", "smallest_detectable", "peak", "at_end"}
+NUMBERS = {"verdict", "per_step", "low", "high", "unit", "detection_limit", "peak", "at_end"}
 SITE = {"function", "file", "line", "bytes_per_step", "share"}
 
 LEAKS_FDS = """

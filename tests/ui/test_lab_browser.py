@@ -89,7 +89,7 @@ def test_a_run_ends_with_a_verdict_and_a_flame_graph(panels):
     panels.seen(".resleak-panel >> text=leaks")
     panels.press(".resleak-panel button:has-text('Memory')")
     panels.seen(".resleak-panel .resleak-flame canvas")
-    panels.seen(".resleak-panel >> text=of what grew")
+    panels.seen(".resleak-panel >> text=of the growth")
     told = panels.book.locator(".resleak-panel").first.inner_text()
     assert "from resleak/scenarios/arc/auth_cache.py:59 in verify" in told
 

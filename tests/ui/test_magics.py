@@ -32,9 +32,9 @@ opened.append(os.open(os.devnull, os.O_RDONLY))
 CELLS = [
     "%load_ext resleak",
     LEAKS,
-    "assert _.verdict == 'leak' and 'fds: leak, 1 descriptors/step' in str(_), str(_)",
+    "assert _.verdict == 'leak' and 'fds: leak, 1 descriptor/step' in str(_), str(_)",
     CLOSES,
-    "assert _.variant.gauges.set_index('gauge').loc['fds', 'verdict'] == 'flat'",
+    "assert _.variant.gauge('fds').verdict == 'flat'",
     "import os\nopened = []",
     HERE,
     "assert _.verdict == 'leak' and len(opened) == 75 and 'fds leak' in str(_)",
@@ -102,7 +102,7 @@ def test_measure_without_repetition_proves_nothing():
     with resleak.measure("once") as once:
         one = os.open(os.devnull, os.O_RDONLY)
     os.close(one)
-    assert "fds 1 descriptors" in str(once)
+    assert "fds 1 descriptor" in str(once)
     with pytest.raises(ScenarioError, match="was not repeated"):
         _ = once.verdict
 

@@ -159,7 +159,12 @@ def test_a_stopped_session_keeps_what_it_has(files, tmp_path):
     assert len(kept) > 20
     assert len(list(tmp_path.rglob("trace.parquet"))) == 2
     assert session.judgement() is None
-    assert set(session.verdicts()["verdict"]) <= {"inconclusive", "leak", "flat", "plateau"}
+    assert {one.verdict for one in session.verdicts()} <= {
+        "inconclusive",
+        "leak",
+        "flat",
+        "plateau",
+    }
 
 
 def test_points_and_the_time_left_come_while_it_runs(files, tmp_path):
@@ -280,7 +285,7 @@ def test_two_captures_are_compared(stored):
     panel = Comparing(stored, before="leaky", after="fixed")
     button(panel, "Compare").click()
     assert "made/up leaky → made/up fixed" in panel._told.value
-    assert "fds: 1 descriptors/step" in shown(panel)
+    assert "fds: 1 descriptor/step" in shown(panel)
     panel.before.runs.value = 1
     assert panel.before.side().runs == [1]
 

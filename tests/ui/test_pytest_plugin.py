@@ -127,7 +127,7 @@ def test_each_outcome_is_what_pytest_knows(first):
 
 def test_a_failure_has_the_rate_and_the_line(first):
     """It says which gauges leak, how fast, in which interval, and the line memory grows from."""
-    assert "fds leak 1 descriptors/step [1, 1], allowed none" in first
+    assert "fds leak 1 descriptor/step [1, 1], allowed none" in first
     interval = r"\[(2\.9\d|3) KiB, 3(\.0\d)? KiB\]"
     assert re.search(f"heap leak 3 KiB/step {interval}, allowed 16 B/step", first)
     assert "fds: opened in test_it.py:16 in test_leaks" in first

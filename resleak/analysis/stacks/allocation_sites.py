@@ -1,39 +1,36 @@
-"""Which lines hold on to more memory after each step: net live bytes between steady marks."""
+"""Allocation sites: lines whose live memory grows between steady marks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from resleak.analysis import wording
+from resleak.analysis.intervals import student_quantile
+from resleak.analysis.rows import Rows
 from resleak.analysis.stacks.columns import Columns, column, numbered, rows, sums, taken, tested
+from resleak.analysis.stacks.site import Site
 from resleak.captures.decode.trie import HARNESS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-#: What tells one frame, and so one site, from another.
+#: Identity of a frame, and so of a site.
 FRAME = ["function", "file", "line"]
 _LEAF = ["leaf_function", "leaf_file", "leaf_line"]
 _NUMBERS = ["bytes_per_step", "low", "high", "count_per_step", "share"]
 _PACKAGE = "<site-packages>"
 _LIBRARY = ("<stdlib>", _PACKAGE, "<frozen ", "<native>")
-#: The steady part is laid out in this many windows, fewer if there are fewer blocks, and again in
-#: so many others: what comes and goes in the time of one window does not in that of the other.
+#: Windows of the steady state, at most, in two layouts: a cache with the period of the one does not
+#: have that of the other.
 WINDOWS = (8, 7)
-_CONFIDENCE = 0.95
-#: Student's quantiles at that confidence for 1 degree of freedom, 2, 3 ...: one capture needs no
-#: more, and scipy, which has the others, loads slowly.
-_STUDENT = (
-    *(6.313751514675037, 2.9199855803537242, 2.3533634348018233, 2.1318467863266495),
-    *(2.0150483733330233, 1.9431802805153042, 1.8945786050900062),
-)
 
 
 class Tables(Protocol):
-    """What is used of a `resleak.captures.frames.Capture`."""
+    """The part of a `resleak.captures.frames.Capture` that is used."""
 
     @property
     def instrument(self) -> str: ...  # noqa: D102
@@ -42,18 +39,11 @@ class Tables(Protocol):
 
 @dataclass(frozen=True)
 class Growth:
-    """What changed in one capture over the steady part.
+    """The changes of one capture over the steady state.
 
-    Attributes
-    ----------
-    stacks : table
-        The capture's stacks.
-    live : dict of str to array, shape (changes,)
-        ``mark``, ``node``, ``bytes``, ``count`` of each change.
-    layouts : tuple of (array, array)
-        The marks, and their steps, between which windows lie; for each of `WINDOWS`.
-    per_step, count_per_step : array, shape (stacks,)
-        Bytes and blocks per step over the whole.
+    `live` has ``mark``, ``node``, ``bytes`` and ``count`` of each change; `layouts` the marks and
+    their steps at the edges of the windows; `per_step` and `count_per_step` bytes and blocks per
+    stack.
     """
 
     stacks: Columns
@@ -67,44 +57,64 @@ def sites(captures: Iterable[Tables]) -> pd.DataFrame:
     """Rank the lines whose live memory grows with each step.
 
     A site is the innermost studied frame of a stack, or else the innermost frame outside the
-    libraries, or else the leaf. What counts is live(last) - live(first) between the steady marks,
-    not what is left at the end. The steady part is looked at in windows: `low` is the smaller of
-    Student's lower bound for the mean of the windows, which is never below the smallest window, and
-    their lower quartile. The bound holds back a cache that churns, whose windows contradict each
-    other; the quartile one that fills up, which stands still in later windows. Both are taken for 8
-    and for 7 windows, and the smaller counts: a cache that is emptied once a window, and seems to
-    grow in each, does so for one of the two only.
+    libraries, or else the leaf. The rate is live(last) - live(first) between steady marks. `low`
+    is the smaller of Student's lower bound for the mean of the windows, never below the smallest
+    window, and of their lower quartile: the bound holds back a cache that churns, the quartile one
+    that fills up. Both are taken for 8 and for 7 windows, and the smaller counts, because a cache
+    that is emptied once per window seems to grow in one of the two only.
 
     Parameters
     ----------
     captures : iterable of Capture
         Replicates of one variant; those without stacks, or with less than two steady marks, are
-        passed over.
+        skipped.
 
     Returns
     -------
     DataFrame
         Columns ``function``, ``file``, ``line``, ``bytes_per_step``, ``low``, ``high``,
         ``count_per_step``, ``share`` (of all growth, 0 to 1) and, for the innermost frame that
-        grew most, ``leaf_function``, ``leaf_file``, ``leaf_line``. First lines with `low` above
-        zero, by `low`; then ``<no Python stack>``, if its is; then the others, by
+        grew most, ``leaf_function``, ``leaf_file``, ``leaf_line``. Lines with `low` above zero come
+        first, by `low`; then ``<no Python stack>``, if its is; then the others, by
         `bytes_per_step`; last ``<resleak>``, what only the harness allocated. Rates are per second
-        if ``.attrs["per"]`` is ``s``. In ``.attrs["captures"]``, from how many captures; without
-        any the table is empty and says nothing.
+        if ``.attrs["per"]`` is ``s``; ``.attrs["captures"]`` is the number of captures.
 
     Notes
     -----
-    Memory belongs to the stack that first took it. The interpreter keeps floats, and other small
-    objects, in free lists, so that one line may keep what was allocated by another; and a bounded
-    store that was filled during the set-up and is renewed by the steps shows as growth of one line
-    and shrinking of another.
+    Memory belongs to the stack that first allocated it. Free lists of the interpreter can make one
+    line retain what another allocated; a bounded store that is filled by the set-up and renewed by
+    the steps shows as growth of one line and shrinking of another.
     """
     chosen = list(captures)
-    found = growths(chosen)
-    table = framed(ranking(found))
-    table.attrs["captures"] = len(found)
+    grown = growths(chosen)
+    table = framed(ranking(grown))
+    table.attrs["captures"] = len(grown)
     table.attrs["per"] = next((str(getattr(one, "per", "step")) for one in chosen), "step")
     return table
+
+
+def site_rows(sites: pd.DataFrame | Iterable[Site]) -> Rows[Site]:
+    """Return a ranking as typed rows."""
+    return Rows.of(Site, sites)
+
+
+def in_words(sites: pd.DataFrame, name: Callable[[str], str] = str) -> str:
+    """Name the first line of a ranking: its rate, lower bound and share of the growth.
+
+    Parameters
+    ----------
+    sites : DataFrame
+        As `resleak.sites` returns it; rates are per ``.attrs["per"]``, else per step.
+    name : callable
+        Marks a name as one, or escapes it: functions and files may come from someone else.
+
+    Returns
+    -------
+    str
+        ``N bytes per step from FILE:LINE in FUNCTION, x % of the growth.``, or that no line grows;
+        and a second sentence if more of the growth has no line.
+    """
+    return wording.largest_site(site_rows(sites), str(sites.attrs.get("per", "step")), name)
 
 
 def package_sites(captures: Iterable[Tables]) -> pd.DataFrame:
@@ -121,8 +131,9 @@ def package_sites(captures: Iterable[Tables]) -> pd.DataFrame:
         As `sites` returns it. Where that names the line of the code under study, this one names
         the line of the package that it calls.
     """
-    found = [replace(one, stacks=_package_stacks(one.stacks)) for one in growths(captures)]
-    return framed(ranking(found))
+    return framed(
+        ranking([replace(one, stacks=_package_stacks(one.stacks)) for one in growths(captures)])
+    )
 
 
 def _package_stacks(stacks: Columns) -> dict[str, np.ndarray]:
@@ -143,16 +154,16 @@ def framed(ranked: Columns) -> pd.DataFrame:
     return pd.DataFrame({n: pd.Series(ranked[n], dtype=types.get(n, "float")) for n in names})
 
 
-def ranking(found: Sequence[Growth]) -> dict[str, np.ndarray]:
-    """Return the columns of `sites`, for growth that was read before."""
+def ranking(grown: Sequence[Growth]) -> dict[str, np.ndarray]:
+    """Return the columns of `sites` for the growth of captures."""
     known: dict[tuple[str, str, int], int] = {}
-    sites = [_sites(growth.stacks, known) for growth in found]
+    sites = [_sites(growth.stacks, known) for growth in grown]
     if not known:
         return {name: np.empty(0, dtype=object) for name in [*FRAME, *_NUMBERS, *_LEAF]}
     layouts = range(len(WINDOWS))
-    bounds = [_bounds(_windows(found, sites, len(known), layout)) for layout in layouts]
-    per_step = _means([growth.per_step for growth in found], sites, len(known))
-    count_per_step = _means([growth.count_per_step for growth in found], sites, len(known))
+    bounds = [_bounds(_windows(grown, sites, len(known), layout)) for layout in layouts]
+    per_step = _means([growth.per_step for growth in grown], sites, len(known))
+    count_per_step = _means([growth.count_per_step for growth in grown], sites, len(known))
     lines = zip(*known, strict=True)
     table = {
         **{name: np.array(c, dtype=object) for name, c in zip(FRAME, lines, strict=True)},
@@ -161,22 +172,22 @@ def ranking(found: Sequence[Growth]) -> dict[str, np.ndarray]:
         "high": np.maximum.reduce([high for _, high in bounds]),
         "count_per_step": count_per_step,
         "share": _shares(per_step),
-        **_leaves(found, sites, len(known)),
+        **_leaves(grown, sites, len(known)),
     }
     return _ranked(taken(table, table, (per_step != 0) | (count_per_step != 0)))
 
 
 def answer(tables: Tables) -> dict[str, Any]:
     """Return the columns of `sites` of one opened file, ready for JSON."""
-    found = growths([tables])
-    columns = {name: values.tolist() for name, values in ranking(found).items()}
-    return {"captures": len(found), "columns": columns}
+    grown = growths([tables])
+    columns = {name: values.tolist() for name, values in ranking(grown).items()}
+    return {"captures": len(grown), "columns": columns}
 
 
 def growths(captures: Iterable[Tables]) -> list[Growth]:
-    """Read what grew in each capture that has stacks and at least two steady marks."""
-    found = (_growth(capture) for capture in captures if capture.instrument == "memray")
-    return [growth for growth in found if growth is not None]
+    """Return the growth of each capture that has stacks and at least two steady marks."""
+    grown = (_growth(capture) for capture in captures if capture.instrument == "memray")
+    return [growth for growth in grown if growth is not None]
 
 
 def site_of(stacks: Columns) -> np.ndarray:
@@ -189,17 +200,17 @@ def site_of(stacks: Columns) -> np.ndarray:
 
 
 def is_library(file: str) -> bool:
-    """Tell whether a file, as captures name it, belongs to the interpreter or a package."""
+    """Return whether a file, as captures name it, belongs to the interpreter or a package."""
     return file.startswith(_LIBRARY)
 
 
 def nearest(parents: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Return, for each node, itself or its nearest ancestor that is wanted, or -1."""
-    # Each turn doubles how far up a node has looked, so that deep recursion takes few.
-    found = np.where(wanted, np.arange(len(parents)), parents)
-    while len(todo := np.flatnonzero((found >= 0) & ~wanted[found])):
-        found[todo] = found[found[todo]]
-    return found
+    # Each turn doubles the distance, so that deep recursion takes few turns.
+    near = np.where(wanted, np.arange(len(parents)), parents)
+    while len(todo := np.flatnonzero((near >= 0) & ~wanted[near])):
+        near[todo] = near[near[todo]]
+    return near
 
 
 def _growth(capture: Tables) -> Growth | None:
@@ -241,11 +252,11 @@ def _means(values: Sequence[np.ndarray], sites: Sequence[np.ndarray], size: int)
 
 
 def _windows(
-    found: Sequence[Growth], sites: Sequence[np.ndarray], size: int, layout: int
+    grown: Sequence[Growth], sites: Sequence[np.ndarray], size: int, layout: int
 ) -> np.ndarray:
     """Return bytes per step in the windows of all captures, shape (sites, windows)."""
     parts = []
-    for growth, of in zip(found, sites, strict=True):
+    for growth, of in zip(grown, sites, strict=True):
         marks, steps = growth.layouts[layout]
         window = np.searchsorted(marks, growth.live["mark"]) - 1
         cells = of[growth.live["node"]] * (len(steps) - 1) + window
@@ -255,17 +266,17 @@ def _windows(
 
 
 def _leaves(
-    found: Sequence[Growth], sites: Sequence[np.ndarray], size: int
+    grown: Sequence[Growth], sites: Sequence[np.ndarray], size: int
 ) -> dict[str, np.ndarray]:
     """Return, for each site, the innermost frame whose stacks grew most."""
-    frames = sorted({frame for growth in found for frame in rows(growth.stacks, FRAME)})
+    frames = sorted({frame for growth in grown for frame in rows(growth.stacks, FRAME)})
     number = {frame: n for n, frame in enumerate(frames)}
     pairs = []
-    for growth, of in zip(found, sites, strict=True):
+    for growth, of in zip(grown, sites, strict=True):
         leaf = np.array([number[frame] for frame in rows(growth.stacks, FRAME)], dtype=np.int64)
         pairs.append(of * len(frames) + leaf)
     pair, of_pair = np.unique(np.concatenate(pairs), return_inverse=True)
-    grew = sums(of_pair, np.concatenate([growth.per_step for growth in found]), len(pair))
+    grew = sums(of_pair, np.concatenate([growth.per_step for growth in grown]), len(pair))
     site, leaf = np.divmod(pair, len(frames))
     order = np.lexsort((leaf, -grew, site))
     largest = leaf[order[np.searchsorted(site[order], np.arange(size))]]
@@ -274,25 +285,17 @@ def _leaves(
 
 
 def _bounds(windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return bounds of the growth that lasts, for one row a site and one column a window."""
+    """Return bounds of lasting growth; one row per site, one column per window."""
     count = windows.shape[1]
     if count < 2:
         unknown = np.full(len(windows), np.nan)
         return unknown, unknown
     mean, deviation = windows.mean(axis=1), windows.std(axis=1, ddof=1)
-    reach = _student(count - 1) * deviation / np.sqrt(count)
+    reach = student_quantile(count - 1, 0.95) * deviation / np.sqrt(count)
     least, lower, upper, most = np.quantile(windows, [0, 0.25, 0.75, 1], axis=1)
-    # What grows by leaps, but grows in every window, is not held back by its largest leap.
+    # A site that grows in every window is not held back by its largest leap.
     low, high = np.maximum(mean - reach, least), np.minimum(mean + reach, most)
     return np.minimum(low, lower), np.maximum(high, upper)
-
-
-def _student(freedom: int) -> float:
-    if freedom <= len(_STUDENT):
-        return _STUDENT[freedom - 1]
-    from scipy.special import stdtrit
-
-    return float(stdtrit(freedom, _CONFIDENCE))
 
 
 def _shares(per_step: np.ndarray) -> np.ndarray:
@@ -303,9 +306,8 @@ def _shares(per_step: np.ndarray) -> np.ndarray:
 
 def _ranked(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     lasts = np.maximum(np.nan_to_num(table["low"]), 0.0)
-    # A line comes before what has none, such as the start of a thread. The harness keeps nothing of
-    # its own, but is entered as the caller for what a step leaves in free lists and frames: it
-    # comes last.
+    # A line comes before a stack without one, such as the start of a thread. The harness retains
+    # nothing itself, but is the caller of what a step leaves in free lists: it comes last.
     nameless = table["file"] == ""
     ours = nameless & (table["function"] == HARNESS)
     tier = np.select([ours, lasts == 0, nameless], [3, 2, 1], 0)

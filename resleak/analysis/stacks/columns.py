@@ -20,13 +20,13 @@ def column(table: Columns, name: str, kind: Any = None) -> np.ndarray:
 
 
 def rows(table: Columns, names: Iterable[str], at: np.ndarray | None = None) -> list[Any]:
-    """Return some columns of all rows, or of those asked for, as tuples."""
+    """Return some columns of all rows, or of those at some places, as tuples."""
     columns = (column(table, name) for name in names)
     return list(zip(*((c if at is None else c[at]).tolist() for c in columns), strict=True))
 
 
 def taken(table: Columns, names: Iterable[str], at: np.ndarray) -> dict[str, np.ndarray]:
-    """Return some columns of the rows that are asked for, by number or by mask."""
+    """Return some columns of some rows, by number or by mask."""
     return {name: column(table, name)[at] for name in names}
 
 
@@ -38,8 +38,8 @@ def numbered(values: Iterable[Hashable], known: dict[Any, int] | None = None) ->
 
 def tested(values: Sequence[Any], test: Callable[[Any], bool]) -> np.ndarray:
     """Test each distinct value once: there are few, and many rows."""
-    found = {value: test(value) for value in set(values)}
-    return np.array([found[value] for value in values], dtype=bool)
+    results = {value: test(value) for value in set(values)}
+    return np.array([results[value] for value in values], dtype=bool)
 
 
 def sums(of: np.ndarray, values: np.ndarray, size: int) -> np.ndarray:

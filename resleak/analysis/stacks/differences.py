@@ -1,4 +1,4 @@
-"""Two profiles over the same frames: what is new, what is gone, what grew or shrank."""
+"""Differences of two profiles over the same frames: new, gone, grown and shrunk sites."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
 
+from resleak.analysis.intervals import welch_half_widths
 from resleak.analysis.stacks.allocation_sites import FRAME, site_of
 from resleak.analysis.stacks.matching import Matching
 from resleak.analysis.stacks.profiles import Profile
@@ -17,16 +17,15 @@ _RESULT = [
     *("state", "before_bytes_per_step", "after_bytes_per_step", "change", "low", "high"),
     *("before_count_per_step", "after_count_per_step"),
 ]
-_CONFIDENCE = 0.95
 
 
 def joined(before: Profile, after: Profile) -> tuple[Profile, Profile]:
-    """Put two profiles over the same frames.
+    """Return two profiles over the same frames.
 
     Frames are joined from the root down, by function, file and line. Code that only moved is
-    joined too: what has no partner of the same line is paired with a frame of the same function
-    and file below the same frame, between the same lines that stayed; in the order of their lines
-    if there are as many on both sides, else the nearest first, and not at all if it is a draw.
+    joined too: a frame without a partner of the same line is paired with one of the same function
+    and file below the same frame, between the same unmoved lines; in the order of their lines if
+    there are as many on both sides, else the nearest first, and not at all if there are several.
 
     Parameters
     ----------
@@ -45,11 +44,11 @@ def joined(before: Profile, after: Profile) -> tuple[Profile, Profile]:
         If one counts by step and the other by second, or nothing is known of one.
     """
     if not before.captures or not after.captures:
-        told = "has no stacks of two steady marks: capture it under the memory profiler"
-        raise StoreError(f"the one {'after' if before.captures else 'before'} {told}")
+        message = "has no stacks of two steady marks: capture it under the memory profiler"
+        raise StoreError(f"the one {'after' if before.captures else 'before'} {message}")
     if before.per != after.per:
-        told = f"one counts by {before.per}, the other by {after.per}: capture both the same way"
-        raise StoreError(f"these two cannot be compared: {told}")
+        units = f"one counts by {before.per}, the other by {after.per}: capture both the same way"
+        raise StoreError(f"these two cannot be compared: {units}")
     matching = Matching(before.frames, after.frames)
     pairs = list(matching.pairs())
     frames = matching.frames(pairs)
@@ -69,16 +68,15 @@ def difference(before: Profile, after: Profile) -> pd.DataFrame:
     -------
     DataFrame
         Columns ``function``, ``file``, ``line``, ``state``, ``before_bytes_per_step``,
-        ``after_bytes_per_step``, ``change``, ``low``, ``high`` (where the change lies, in bytes
-        per step, as far as the windows tell), ``before_count_per_step`` and
-        ``after_count_per_step``; per second if the profiles are. The largest change first.
-        ``state`` is ``new`` or ``gone`` if memory of the site changed on one side only, ``same``
-        if `low` to `high` holds zero, else ``grew`` or ``shrank``.
+        ``after_bytes_per_step``, ``change``, ``low``, ``high`` (its 95 % CI),
+        ``before_count_per_step`` and ``after_count_per_step``; per second if the profiles are. The
+        largest change first. ``state`` is ``new`` or ``gone`` if memory of the site changed on one
+        side only, ``same`` if the CI includes zero, else ``grew`` or ``shrank``.
 
     Notes
     -----
-    The interval is Welch's, at 95 %, over the windows of both. A cache that churns has windows that
-    contradict each other, so its change is told from none only if it is large.
+    The CI is Welch's over the windows of both. A cache that churns has contradicting windows, so
+    its change is significant only if it is large.
 
     References
     ----------
@@ -90,7 +88,7 @@ def difference(before: Profile, after: Profile) -> pd.DataFrame:
     old, new = (side.whole.reindex(index) for side in sides)
     table = old.fillna(0.0).add_prefix("before_").join(new.fillna(0.0).add_prefix("after_"))
     change = table["after_bytes_per_step"] - table["before_bytes_per_step"]
-    reach = _reach(*(side.windows(index) for side in sides))
+    reach = welch_half_widths(*(side.windows(index) for side in sides))
     table = table.assign(change=change, low=change - reach, high=change + reach)
     table["state"] = _states(table)
     table.loc[old["count_per_step"].isna(), "state"] = "new"
@@ -127,21 +125,8 @@ class _Side:
         return whole.to_numpy(dtype=float) / self._steps
 
 
-def _reach(old: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """Return half of Welch's interval for the difference of two means, for one row a site."""
-    counts = np.array([[old.shape[1]], [new.shape[1]]])
-    if counts.min() < 2:
-        return np.full(len(old), np.nan)
-    parts = np.array([side.var(axis=1, ddof=1) for side in (old, new)]) / counts
-    spread = parts.sum(axis=0)
-    with np.errstate(invalid="ignore"):  # neither side varies: the change is known
-        freedom = np.nan_to_num(spread**2 / (parts**2 / (counts - 1)).sum(axis=0), nan=1.0)
-    reach: np.ndarray = stdtrit(freedom, (1 + _CONFIDENCE) / 2) * np.sqrt(spread)
-    return reach
-
-
 def _states(table: pd.DataFrame) -> np.ndarray:
-    """Tell growing from shrinking; without windows to judge by, as the change says."""
+    """Return ``grew``, ``shrank`` or ``same``, by the CI or else by the change alone."""
     known = table["low"].notna()
     rounding = 1e-9 * table[["before_bytes_per_step", "after_bytes_per_step"]].abs().max(axis=1)
     grew = np.where(known, table["low"], table["change"]) > rounding

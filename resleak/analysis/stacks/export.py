@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,6 @@ import numpy as np
 
 from resleak.analysis.stacks.allocation_sites import FRAME
 from resleak.analysis.stacks.profiles import Profile
-from resleak.analysis.stacks.wire import Strings, message, number, packed, pair
 from resleak.captures.export import write_as
 from resleak.formatting import plain_text
 
@@ -37,22 +36,8 @@ class _Stack:
 
 
 def speedscope(profile: Profile, name: str = "growth") -> bytes:
-    """Return a profile as a file of speedscope: bytes, and beside them blocks.
+    """Return a profile as a speedscope file: bytes, and beside them blocks.
 
-    Parameters
-    ----------
-    profile : Profile
-        As `resleak.profile` returns it.
-    name : str
-        What the viewer shows as its title.
-
-    Returns
-    -------
-    bytes
-        JSON in UTF-8, for a file that ends in ``.speedscope.json``.
-
-    References
-    ----------
     https://github.com/jlfwong/speedscope/wiki/Importing-from-custom-sources
     """
     frames, stacks = _grown(profile)
@@ -74,24 +59,10 @@ def speedscope(profile: Profile, name: str = "growth") -> bytes:
 
 
 def collapsed(profile: Profile, name: str = "") -> bytes:
-    """Return a profile as collapsed stacks: a line for each, with whole bytes per step.
+    """Return a profile as collapsed stacks: one line each, with whole bytes per step.
 
-    Parameters
-    ----------
-    profile : Profile
-        As `resleak.profile` returns it.
-    name : str
-        Not told: the format has no place for it.
-
-    Returns
-    -------
-    bytes
-        Text in UTF-8. Stacks that grew by less than half a byte per step are left out. Semicolons
-        in names, which separate frames here, are written as commas.
-
-    References
-    ----------
-    https://github.com/brendangregg/FlameGraph#2-fold-stacks
+    The format has no place for `name`, and semicolons in names, which separate frames here, become
+    commas. https://github.com/brendangregg/FlameGraph#2-fold-stacks
     """
     frames, stacks = _grown(profile)
     names = [_on_one_line(frame) for frame in frames]
@@ -100,53 +71,39 @@ def collapsed(profile: Profile, name: str = "") -> bytes:
 
 
 def pprof(profile: Profile, name: str = "growth") -> bytes:
-    """Return a profile as one of pprof: whole bytes per step, and blocks per thousand steps.
+    """Return a gzipped pprof profile: whole bytes per step, and blocks per thousand steps.
 
-    Parameters
-    ----------
-    profile : Profile
-        As `resleak.profile` returns it.
-    name : str
-        Kept as a comment.
-
-    Returns
-    -------
-    bytes
-        A ``perftools.profiles.Profile``, gzipped, for a file that ends in ``.pb.gz``. The same
-        profile gives the same bytes.
-
-    References
-    ----------
+    The same profile gives the same bytes; `name` becomes a comment.
     https://github.com/google/pprof/blob/main/proto/README.md
     """
     frames, stacks = _grown(profile)
-    strings = Strings()
+    strings = _Strings()
     many = f"{_STEPS}_{profile.per.replace('step', 'steps')}"
     types = {f"blocks_per_{many}": "count", f"bytes_per_{profile.per}": "bytes"}
-    parts = [message(1, pair(strings[kind], strings[unit])) for kind, unit in types.items()]
-    parts += [message(2, _sample(stack)) for stack in stacks]
+    parts = [_message(1, _pair(strings[kind], strings[unit])) for kind, unit in types.items()]
+    parts += [_message(2, _sample(stack)) for stack in stacks]
     parts += _code(frames, strings)
-    about = [number(13, strings[name]), number(14, strings[list(types)[-1]])]
-    table = [message(6, text.encode(errors="replace")) for text in strings.texts]
+    about = [_number(13, strings[name]), _number(14, strings[list(types)[-1]])]
+    table = [_message(6, text.encode(errors="replace")) for text in strings.texts]
     return gzip.compress(b"".join([*parts, *table, *about]), mtime=0)
 
 
 def _sample(stack: _Stack) -> bytes:
     # A location is a frame, and its identifier one more than the frame's place.
     leaf_first = [place + 1 for place in reversed(stack.frames)]
-    return packed(1, leaf_first) + packed(2, [round(stack.count * _STEPS), round(stack.bytes)])
+    return _packed(1, leaf_first) + _packed(2, [round(stack.count * _STEPS), round(stack.bytes)])
 
 
-def _code(frames: list[_Frame], strings: Strings) -> list[bytes]:
+def _code(frames: list[_Frame], strings: _Strings) -> list[bytes]:
     """Return the locations and functions of a pprof file."""
     functions = {code: n for n, code in enumerate(dict.fromkeys(f[:2] for f in frames), 1)}
     parts = [
-        message(4, number(1, place) + message(4, pair(functions[function, file], line)))
+        _message(4, _number(1, place) + _message(4, _pair(functions[function, file], line)))
         for place, (function, file, line) in enumerate(frames, 1)
     ]
     for (function, file), identifier in functions.items():
         values = (identifier, strings[function], strings[function], strings[file])
-        parts.append(message(5, b"".join(number(*field) for field in enumerate(values, 1))))
+        parts.append(_message(5, b"".join(_number(*field) for field in enumerate(values, 1))))
     return parts
 
 
@@ -159,28 +116,9 @@ FORMATS: dict[str, tuple[str, Callable[[Profile, str], bytes]]] = {
 
 
 def write(profile: Profile, kind: str, file: Path | None = None, name: str = "growth") -> Path:
-    """Write a profile as a file for another viewer.
+    """Write a profile for another viewer, by default to a file called `name`; return the file.
 
-    Parameters
-    ----------
-    profile : Profile
-        As `resleak.profile` returns it.
-    kind : {"speedscope", "collapsed", "pprof"}
-        The format.
-    file : Path, optional
-        Where to; by default a file in this folder that ends as its format's files do.
-    name : str
-        What it is called in the file, and the file itself by default.
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Raises
-    ------
-    ShareError
-        If there is no such format, or the file cannot be written.
+    Raises `ShareError` if there is no such format, or the file cannot be written.
     """
     formats: dict[str, tuple[str, Callable[[Profile, Path], object]]] = {
         key: (suffix, partial(_write, make, name)) for key, (suffix, make) in FORMATS.items()
@@ -242,3 +180,53 @@ def _on_one_line(frame: _Frame) -> str:
     function, file, line = frame
     text = f"{function} ({file}:{line})" if file else function
     return " ".join(plain_text(text.replace(";", ",")).split())
+
+
+# Protocol Buffers' wire format, of which a profile needs whole numbers and lengths only.
+
+
+class _Strings:
+    """The string table of a pprof file, whose first is empty."""
+
+    def __init__(self) -> None:
+        self._places = {"": 0}
+
+    def __getitem__(self, text: str) -> int:
+        """Return the place of a text, which is entered if it is new."""
+        return self._places.setdefault(text, len(self._places))
+
+    @property
+    def texts(self) -> Iterable[str]:
+        """All of them, in order."""
+        return self._places
+
+
+def _varint(value: int) -> bytes:
+    return bytes(_septets(value & (1 << 64) - 1))
+
+
+def _septets(value: int) -> Iterator[int]:
+    while value > 127:
+        yield value & 127 | 128
+        value >>= 7
+    yield value
+
+
+def _number(field: int, value: int) -> bytes:
+    """Return a field that is a whole number; a negative one as its 64 bits."""
+    return _varint(field << 3) + _varint(value)
+
+
+def _message(field: int, content: bytes) -> bytes:
+    """Return a field that is a message, a text, or bytes."""
+    return _varint(field << 3 | 2) + _varint(len(content)) + content
+
+
+def _packed(field: int, values: Iterable[int]) -> bytes:
+    """Return a field that is a list of whole numbers."""
+    return _message(field, b"".join(map(_varint, values)))
+
+
+def _pair(first: int, second: int) -> bytes:
+    """Return a message of two whole numbers, its fields 1 and 2."""
+    return _number(1, first) + _number(2, second)

@@ -1,7 +1,7 @@
-"""Which of the memory to look at: by code, by thread, by allocator, by how long it stays.
+"""Filters of memory by code, thread, allocator and age.
 
-A filter is asked of the changes of one capture and answers with a mask. Filters are joined with
-``&``, ``|`` and ``~``, and go wherever captures are read::
+A filter maps the changes of one capture to a mask. Filters are joined with ``&``, ``|`` and ``~``,
+and go wherever captures are read::
 
     mine = where(module="app/*", thread="worker*") & alive(100)
     profile(captures, keep=mine)
@@ -22,18 +22,18 @@ from resleak.analysis.stacks.allocation_sites import Tables, is_library, nearest
 from resleak.errors import StoreError
 
 _Test = Callable[[pd.DataFrame, pd.DataFrame], np.ndarray]
-#: Who holds memory, as far as a capture tells.
+#: Identity of what holds memory, as far as a capture has it.
 _HOLDER = ["node", "thread", "allocator"]
 
 
 @dataclass(frozen=True)
 class Filter:
-    """A question to the changes of one capture.
+    """A condition on the changes of one capture.
 
     Parameters
     ----------
     name : str
-        The question in words.
+        The condition in words.
     test : callable
         Given `live` and `stacks`, returns a mask of shape (rows of live,).
     """
@@ -42,7 +42,7 @@ class Filter:
     test: _Test
 
     def __call__(self, live: pd.DataFrame, stacks: pd.DataFrame) -> np.ndarray:
-        """Return which rows of `live` are meant."""
+        """Return the mask of the rows of `live`."""
         return self.test(live, stacks)
 
     def __and__(self, other: Filter) -> Filter:
@@ -70,8 +70,8 @@ def where(
 ) -> Filter:
     """Keep what was allocated by certain code, threads or allocators.
 
-    What is said of code must hold for one frame of the stack, whether it allocated itself or called
-    what did; ``where(function="f") & where(function="g")`` asks for a stack that has both.
+    All conditions on code must hold for one frame of the stack, wherever it stands;
+    ``where(function="f") & where(function="g")`` keeps stacks that have both.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def where(
     Returns
     -------
     Filter
-        Raises `StoreError` for captures that do not tell threads or allocators, if asked for them.
+        Raises `StoreError` for captures without threads or allocators, if these are given.
     """
     tests: list[_Test] = [
         _among(column, pattern)
@@ -94,18 +94,18 @@ def where(
         if pattern is not None
     ]
     code = {"module": module, "function": function}
-    asked = {key: value for key, value in code.items() if value is not None}
-    asked |= {key: "only" for key, on in (("studied", studied), ("project", project)) if on}
-    if asked:
-        tests.append(lambda live, stacks: _through(stacks, asked)[live["node"].to_numpy()])
+    wanted = {key: value for key, value in code.items() if value is not None}
+    wanted |= {key: "only" for key, on in (("studied", studied), ("project", project)) if on}
+    if wanted:
+        tests.append(lambda live, stacks: _through(stacks, wanted)[live["node"].to_numpy()])
     others = {"thread": thread, "allocator": allocator}
-    words = asked | {key: value for key, value in others.items() if value is not None}
+    words = wanted | {key: value for key, value in others.items() if value is not None}
     name = " and ".join(f"{key} {value}" for key, value in words.items()) or "everything"
     return Filter(name, lambda live, stacks: _all(tests, live, stacks))
 
 
 def growing() -> Filter:
-    """Keep the stacks that hold more at the end than at the beginning."""
+    """Keep the stacks that retain more at the end than at the beginning."""
     return Filter(
         "growing",
         lambda live, _: live["bytes"].groupby(_holder(live)).transform("sum").to_numpy() > 0,
@@ -113,7 +113,7 @@ def growing() -> Filter:
 
 
 def alive(at_least: float) -> Filter:
-    """Keep the stacks that hold on to what they took, for so long.
+    """Keep the stacks that retain their memory for a time.
 
     Parameters
     ----------
@@ -123,34 +123,34 @@ def alive(at_least: float) -> Filter:
     Returns
     -------
     Filter
-        A stack is kept if it holds more than at the beginning, and did so at every mark of the last
-        `at_least` steps: what it took before is still there, or was replaced by as much. A capture
-        follows sums, not single blocks, so that these two cannot be told apart.
+        A stack is kept if it retained more than at the beginning at every mark of the last
+        `at_least` steps: memory from before is still there, or was replaced by as much. Captures
+        have sums, not single blocks, so that the two look alike.
     """
     return Filter(f"alive for {at_least:g}", lambda live, _: _stays(live, at_least))
 
 
 def only(captures: Iterable[Tables], keep: Filter) -> list[Tables]:
-    """Return captures whose growth is only what a filter keeps.
+    """Return captures with only the growth that a filter keeps.
 
     Parameters
     ----------
     captures : iterable of Capture
-        Those without stacks are passed over.
+        Those without stacks are skipped.
     keep : Filter
         As `where`, `growing` and `alive` return it.
 
     Returns
     -------
     list of Tables
-        For `sites`, `tree`, `profile`, or another `only`. Their ``live`` has the steady part alone.
+        For `sites`, `profile`, or another `only`. Their ``live`` has the steady state alone.
     """
     return [Kept(capture, keep) for capture in captures if capture.instrument == "memray"]
 
 
 @dataclass(frozen=True)
 class Kept:
-    """A capture, of which a filter keeps a part; its other tables are what they were."""
+    """A capture whose ``live`` is filtered; its other tables are unchanged."""
 
     capture: Tables
     keep: Filter
@@ -162,19 +162,19 @@ class Kept:
 
     @property
     def per(self) -> str:
-        """What the capture counts: steps or seconds."""
+        """Unit of the capture's steps."""
         return str(getattr(self.capture, "per", "step"))
 
     def table(self, name: str) -> pd.DataFrame:
         """Return a table; of ``live``, the rows that are kept."""
-        found: pd.DataFrame = self.capture.table(name)
+        table: pd.DataFrame = self.capture.table(name)
         if name != "live":
-            return found
+            return table
         marks = self.capture.table("marks")
         steady = marks.loc[marks["phase"] == "steady", "mark"]
-        live = found[(found["mark"] > steady.min()) & (found["mark"] <= steady.max())]
-        kept: pd.DataFrame = live[self.keep(live, self.capture.table("stacks"))]
-        return kept
+        live = table[(table["mark"] > steady.min()) & (table["mark"] <= steady.max())]
+        filtered: pd.DataFrame = live[self.keep(live, self.capture.table("stacks"))]
+        return filtered
 
 
 def _all(tests: list[_Test], live: pd.DataFrame, stacks: pd.DataFrame) -> np.ndarray:
@@ -187,22 +187,22 @@ def _all(tests: list[_Test], live: pd.DataFrame, stacks: pd.DataFrame) -> np.nda
 def _among(column: str, pattern: str) -> _Test:
     def test(live: pd.DataFrame, _: pd.DataFrame) -> np.ndarray:
         if column not in live.columns:
-            told = f"this capture does not tell one {column} from another"
-            raise StoreError(f"{told}: it is older than this version; capture the variant again")
+            message = f"this capture has no {column}s: it is older than this version"
+            raise StoreError(f"{message}; capture the variant again")
         return _like(live[column], pattern)
 
     return test
 
 
-def _through(stacks: pd.DataFrame, asked: dict[str, str]) -> np.ndarray:
-    """Tell of each stack whether one of its frames is all that is asked."""
+def _through(stacks: pd.DataFrame, wanted: dict[str, str]) -> np.ndarray:
+    """Return for each stack whether one of its frames meets all conditions."""
     mask = np.ones(len(stacks), dtype=bool)
     for column, name in (("file", "module"), ("function", "function")):
-        if name in asked:
-            mask &= _like(stacks[column], asked[name])
-    if "studied" in asked:
+        if name in wanted:
+            mask &= _like(stacks[column], wanted[name])
+    if "studied" in wanted:
         mask &= stacks["studied"].to_numpy(dtype=bool)
-    if "project" in asked:
+    if "project" in wanted:
         mask &= (stacks["file"] != "").to_numpy()
         mask &= ~stacks["file"].map(is_library).to_numpy(dtype=bool)
     return nearest(stacks["parent"].to_numpy(), mask) >= 0
@@ -210,8 +210,8 @@ def _through(stacks: pd.DataFrame, asked: dict[str, str]) -> np.ndarray:
 
 def _like(values: pd.Series, pattern: str) -> np.ndarray:
     """Match each distinct value once: there are few, and many rows."""
-    found = {value for value in values.unique() if fnmatchcase(value, pattern)}
-    return values.isin(found).to_numpy(dtype=bool)
+    matching = {value for value in values.unique() if fnmatchcase(value, pattern)}
+    return values.isin(matching).to_numpy(dtype=bool)
 
 
 def _holder(live: pd.DataFrame) -> pd.Series:
@@ -220,13 +220,13 @@ def _holder(live: pd.DataFrame) -> pd.Series:
 
 
 def _stays(live: pd.DataFrame, at_least: float) -> np.ndarray:
-    """Tell of each row whether its holder never fell back, late enough, to where it began."""
+    """Return for each row whether its holder stayed above its start for so long."""
     ordered = live.sort_values("mark", kind="stable")
     holder = _holder(ordered)
-    held = ordered["bytes"].groupby(holder).cumsum()
+    total = ordered["bytes"].groupby(holder).cumsum()
     late = (ordered["step"] > ordered["step"].max() - at_least).to_numpy()
-    before = held.where(~late).groupby(holder).last()
-    least = held.where(late).groupby(holder).min()
-    # Not mentioned before, it held nothing new; not mentioned late, it held what it did before.
+    before = total.where(~late).groupby(holder).last()
+    least = total.where(late).groupby(holder).min()
+    # Without changes before, it retained nothing new; without late ones, as much as before.
     lasts = pd.concat([before.fillna(0.0), least.fillna(np.inf)], axis=1).min(axis=1) > 0
     return _holder(live).map(lasts).to_numpy(dtype=bool)

@@ -1,4 +1,4 @@
-"""Which frames of two profiles are the same code, though its lines may have moved."""
+"""Match the frames of two profiles, also where lines of code have moved."""
 
 from __future__ import annotations
 
@@ -15,21 +15,15 @@ from resleak.analysis.stacks.allocation_sites import FRAME
 _COLUMNS = [*("node", "parent"), *FRAME, "studied", "depth"]
 _Key = tuple[str, str, int]
 _Code = tuple[str, str]
-#: In the place of a node: there is none on that side.
+#: Instead of a node: there is none on that side.
 NONE = -1
-#: So many pairs of lines of one function are looked at, and no more.
+#: Most pairs of lines of one function that are compared.
 _MOST = 10_000
 
 
 @dataclass
 class Matching:
-    """The frames of two profiles, matched from the root down.
-
-    Parameters
-    ----------
-    before, after : DataFrame
-        Frames of a `Profile`.
-    """
+    """The frames of two profiles, matched from the root down."""
 
     before: pd.DataFrame
     after: pd.DataFrame
@@ -62,7 +56,7 @@ class Matching:
         return frames.assign(node=np.arange(len(frames)), parent=parents, line=lines)[_COLUMNS]
 
     def _lines(self, pairs: list[tuple[int, int, int]]) -> list[int]:
-        """Return the lines to show: `after`'s, also of what is gone, if its code is known there."""
+        """Return the lines of `after`, also for removed frames whose code is known there."""
         old_keys, new_keys = self._keys
         moved: dict[_Key, set[int]] = defaultdict(set)
         for old, new, _ in pairs:
@@ -75,7 +69,7 @@ class Matching:
         ]
 
     def _matched(self, old: int, new: int) -> list[tuple[int, int]]:
-        """Pair what lies below two frames; below one that is alone, everything is alone."""
+        """Pair the children of two frames; without a partner, all its children have none."""
         olds = self._below[0].get(old, []) if old >= 0 or new < 0 else []
         news = self._below[1].get(new, []) if new >= 0 or old < 0 else []
         partner = self._partners(olds, news)
@@ -105,22 +99,22 @@ def _children(parents: list[int]) -> dict[int, list[int]]:
 
 def _lines(keys: Iterable[_Key]) -> dict[_Code, list[int]]:
     """Return, for each function and file, its lines in order."""
-    found: dict[_Code, list[int]] = defaultdict(list)
+    lines: dict[_Code, list[int]] = defaultdict(list)
     for function, file, line in keys:
-        found[function, file].append(line)
-    return {code: sorted(lines) for code, lines in found.items()}
+        lines[function, file].append(line)
+    return {code: sorted(each) for code, each in lines.items()}
 
 
 def _by_code(
     keys: list[_Key], stays: dict[_Code, list[int]], nodes: Iterable[int]
 ) -> dict[tuple[_Code, int], dict[int, int]]:
-    """Return nodes by line, for each part of a function between two lines that stay."""
-    found: dict[tuple[_Code, int], dict[int, int]] = defaultdict(dict)
+    """Return nodes by line, for each part of a function between two unmoved lines."""
+    parts: dict[tuple[_Code, int], dict[int, int]] = defaultdict(dict)
     for node in nodes:
         function, file, line = keys[node]
         part = bisect(stays.get((function, file), []), line)
-        found[(function, file), part][line] = node
-    return found
+        parts[(function, file), part][line] = node
+    return parts
 
 
 def _moved_lines(olds: dict[int, int], news: dict[int, int]) -> dict[int, int]:
@@ -133,7 +127,7 @@ def _moved_lines(olds: dict[int, int], news: dict[int, int]) -> dict[int, int]:
 
 
 def _nearest(olds: list[int], news: list[int]) -> Iterator[tuple[int, int]]:
-    """Yield the nearest pair of lines, then those before it and after it, but never a draw."""
+    """Yield the nearest pair of lines, then those before and after it, if it is unique."""
     if not 0 < len(olds) * len(news) <= _MOST:
         return
     near = min(abs(old - new) for old in olds for new in news)

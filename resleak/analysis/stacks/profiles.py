@@ -1,47 +1,47 @@
-"""What a flamegraph draws: call stacks, and by how much each grew from moment to moment."""
+"""Profiles: the call stacks of replicated captures, and the growth of each by window."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from resleak import formatting
-from resleak.analysis.stacks.allocation_sites import Tables
-from resleak.analysis.stacks.columns import Columns, column, sums, taken
-from resleak.analysis.stacks.merging import merged
+from resleak.analysis.stacks.allocation_sites import FRAME, Tables
+from resleak.analysis.stacks.columns import Columns, column, rows, sums, taken
 
 if TYPE_CHECKING:
     import pandas as pd
 
-#: More windows than this cannot be told apart where a person drags over them.
+#: Most windows that a person can tell apart when dragging over them.
 WINDOWS = 64
 #: Chooses rows of `live`, given that table and `stacks`, both DataFrames: a mask, shape (rows,).
 Keep = Callable[[Any, Any], np.ndarray]
+_TYPES = {"node": np.int64, "parent": np.int64, "line": np.int64, "studied": bool}
 
 
 @dataclass(frozen=True, repr=False)
-class Profile:
+class Profile(formatting.Shown):
     """Call stacks and their growth, the mean of replicated captures.
 
     Attributes
     ----------
     frames : DataFrame
-        One row a node, in pre-order: what is below a node follows it directly. Columns ``node``
+        One row per node, in pre-order: children follow their node directly. Columns ``node``
         (0 to rows - 1), ``parent`` (-1 at the top), ``function``, ``file``, ``line``, ``studied``,
         ``depth``.
     edges : array, shape (windows + 1,)
-        The moments between which growth is known, in steps or in seconds, ascending. Empty if
-        there are less than two.
+        The edges of the windows, in steps or in seconds, ascending. Empty if there are less than
+        two.
     changes : DataFrame
-        Columns ``window`` (0 to windows - 1), ``node``, ``bytes``, ``count``: the net change,
-        within the window, of what was allocated by stacks that end at the node.
+        Columns ``window`` (0 to windows - 1), ``node``, ``bytes``, ``count``: the net change within
+        the window of memory allocated by stacks that end at the node.
     per : {"step", "s"}
-        What `edges` count, and rates are per.
+        Unit of `edges` and rates.
     captures : int
-        From how many captures this is; from none, nothing is known.
+        Number of captures.
     """
 
     frames: pd.DataFrame
@@ -50,28 +50,24 @@ class Profile:
     per: str
     captures: int
 
-    def __repr__(self) -> str:
-        return formatting.table_text(f"profile of {self.captures} captures", self._told())
-
-    def _repr_html_(self) -> str:
-        return formatting.table_html(f"profile of {self.captures} captures", (), self._told())
-
-    def _told(self) -> list[tuple[str, str]]:
+    def _table(self) -> formatting.Table:
+        title = f"profile of {self.captures} captures"
         if len(self.edges) < 2:
-            return [("growth", "not known: less than two marks")]
+            return formatting.Table((), [("growth", "not known: less than two marks")], title)
         first, last = self.edges[0], self.edges[-1]
         rate = self.changes["bytes"].sum() / (last - first)
-        return [
+        lines = [
             ("growth", formatting.rate(float(rate), "B", self.per)),
             ("frames", str(len(self.frames))),
             ("windows", f"{len(self.edges) - 1}, from {self.per} {first:g} to {last:g}"),
             ("draw it", "figures.flamegraph(…)"),
         ]
+        return formatting.Table((), lines, title)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A `Profile` whose tables are columns, as what draws it needs them."""
+    """A `Profile` whose tables are columns, as drawing it needs them."""
 
     frames: dict[str, np.ndarray]
     edges: np.ndarray
@@ -90,15 +86,15 @@ class _Part:
 
 
 def profile(captures: Iterable[Tables], keep: Keep | None = None) -> Profile:
-    """Return the stacks of replicated captures and what they grew by in each window.
+    """Return the stacks of replicated captures and their growth in each window.
 
     Parameters
     ----------
     captures : iterable of Capture
         Replicates of one variant. Those without stacks, or with less than two steady marks, are
-        passed over.
+        skipped.
     keep : callable, optional
-        Which changes to look at; see `resleak.analysis.stacks.where`.
+        Which changes count; see `resleak.analysis.stacks.where`.
 
     Returns
     -------
@@ -107,13 +103,14 @@ def profile(captures: Iterable[Tables], keep: Keep | None = None) -> Profile:
     """
     import pandas as pd
 
-    found = layout(captures, keep)
-    frames = pd.DataFrame(found.frames).astype({"function": "str", "file": "str"})
-    return Profile(frames, found.edges, pd.DataFrame(found.changes), found.per, found.captures)
+    columns = layout(captures, keep)
+    frames = pd.DataFrame(columns.frames).astype({"function": "str", "file": "str"})
+    changes = pd.DataFrame(columns.changes)
+    return Profile(frames, columns.edges, changes, columns.per, columns.captures)
 
 
 def layout(captures: Iterable[Tables], keep: Keep | None = None) -> Layout:
-    """Return what `profile` does, for captures whose tables need not be data frames."""
+    """Return the same as `profile` as columns; tables need not be data frames."""
     chosen = list(captures)
     per = next((str(getattr(capture, "per", "step")) for capture in chosen), "step")
     parts = [part for part in (_part(capture, keep) for capture in chosen) if part is not None]
@@ -153,8 +150,8 @@ def _moved(
     """Return the changes by window, with the nodes of the merged stacks."""
     window = np.searchsorted(edges, live["step"].astype(float)) - 1
     columns = {**live, "window": window, "node": nodes[live["node"]]}
-    seen = (window >= 0) & (window < len(edges) - 1)
-    return taken(columns, ("window", "node", "bytes", "count"), seen)
+    is_inside = (window >= 0) & (window < len(edges) - 1)
+    return taken(columns, ("window", "node", "bytes", "count"), is_inside)
 
 
 def _summed(moved: list[dict[str, np.ndarray]], size: int) -> dict[str, np.ndarray]:
@@ -172,14 +169,14 @@ def _summed(moved: list[dict[str, np.ndarray]], size: int) -> dict[str, np.ndarr
 def _in_preorder(
     frames: dict[str, np.ndarray], changes: dict[str, np.ndarray], edges: np.ndarray
 ) -> tuple[dict[str, np.ndarray], np.ndarray, dict[str, np.ndarray]]:
-    """Drop the stacks without changes, and number the others so that a subtree is a range."""
+    """Drop stacks without changes, and number the others so that a subtree is a range."""
     parents = frames["parent"]
     used = np.zeros(len(parents), dtype=np.int64)
     used[changes["node"]] = 1
     sizes = _sizes(parents, used)
     places = _places(parents, sizes)
-    kept = np.flatnonzero(sizes)
-    order = kept[np.argsort(places[kept])]
+    changed = np.flatnonzero(sizes)
+    order = changed[np.argsort(places[changed])]
     above = parents[order]
     table = taken(frames, frames, order)
     table |= {"node": np.arange(len(order)), "parent": np.where(above >= 0, places[above], -1)}
@@ -210,3 +207,50 @@ def _places(parents: np.ndarray, sizes: np.ndarray) -> np.ndarray:
             top += size
         free[node] = places[node] + 1
     return np.array(places, dtype=np.int64)
+
+
+def merged(stacks: Sequence[Columns]) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
+    """Join several tables of stacks; return the joined one and the nodes there of each.
+
+    The joined table has ``node parent function file line studied depth``.
+    """
+    if len(stacks) == 1:  # as it is: nothing to look up
+        joined = {n: column(stacks[0], n) for n in ("node", "parent", *FRAME, "studied")}
+        nodes = [np.arange(len(joined["node"]))]
+    else:
+        joined, nodes = _looked_up(stacks)
+    typed = {name: values.astype(_TYPES.get(name, object)) for name, values in joined.items()}
+    return typed | {"depth": _depths(typed["parent"])}, nodes
+
+
+def _looked_up(stacks: Sequence[Columns]) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
+    numbers: dict[tuple[Any, ...], int] = {}
+    studied: list[bool] = []
+    nodes = [np.array(list(_entered(s, numbers, studied)), dtype=np.int64) for s in stacks]
+    columns = list(zip(*numbers, strict=True)) or [()] * (1 + len(FRAME))
+    joined = {
+        name: np.array(values, dtype=object)
+        for name, values in zip(("parent", *FRAME), columns, strict=True)
+    }
+    number = np.arange(len(numbers))
+    return {"node": number, **joined, "studied": np.array(studied, dtype=bool)}, nodes
+
+
+def _entered(
+    stacks: Columns, numbers: dict[tuple[Any, ...], int], studied: list[bool]
+) -> Iterator[int]:
+    places: list[int] = []
+    for parent, *frame, is_studied in rows(stacks, ("parent", *FRAME, "studied")):
+        key = (places[parent] if parent >= 0 else -1, *frame)
+        if key not in numbers:
+            numbers[key] = len(numbers)
+            studied.append(is_studied)
+        places.append(numbers[key])
+        yield numbers[key]
+
+
+def _depths(parents: np.ndarray) -> np.ndarray:
+    depths: list[int] = []
+    for parent in parents.tolist():
+        depths.append(depths[parent] + 1 if parent >= 0 else 0)
+    return np.array(depths, dtype=np.int64)

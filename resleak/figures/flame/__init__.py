@@ -1,4 +1,4 @@
-"""The flame graph of growth: which calls hold on to more memory after each step."""
+"""The flame graph of growth: the calls whose retained memory grows with each step."""
 
 from __future__ import annotations
 
@@ -22,23 +22,22 @@ MIME = "application/vnd.resleak.flame+json"
 
 @dataclass(frozen=True)
 class Flame:
-    """A flame graph that can be looked at wherever HTML with scripts is shown.
+    """A flame graph for wherever HTML with scripts is shown.
 
     Parameters
     ----------
     payload : dict
-        Plain JSON: the profile as `encode` returns it, title, unit, and what the table says.
+        Plain JSON: the profile as `encode` returns it, title, unit and table.
     table : DataFrame
-        The lines that keep most, as numbers.
+        The lines that retain most, as numbers.
     """
 
     payload: dict[str, Any] = field(repr=False)
     table: pd.DataFrame = field(repr=False)
 
     def __repr__(self) -> str:
-        """Return the lines that keep most as plain text."""
-        told = str(self.payload["empty"] or self.table.to_string(float_format=formatting.number))
-        return "\n".join(filter(None, (self.payload["title"], told)))
+        text = str(self.payload["empty"] or self.table.to_string(float_format=formatting.number))
+        return "\n".join(filter(None, (self.payload["title"], text)))
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         return {"text/html": page.html(self.payload), MIME: self.payload, "text/plain": repr(self)}
@@ -71,26 +70,26 @@ def flamegraph(
     selection: Mapping[str, Any] | None = None,
     unit: str = "B",
 ) -> Flame:
-    """Draw the stacks that grew: callers above, what they call below, as wide as their growth.
+    """Draw the stacks that grew: callers above callees, as wide as their growth.
 
     Parameters
     ----------
     profile : Profile
         Of `resleak.profile`.
     before : Profile, optional
-        Of the same frames (see `resleak.analysis.stacks.joined`): what changed since then is drawn.
+        Of the same frames (see `resleak.analysis.stacks.joined`): the change since then is drawn.
     title : str, optional
         The figure's title.
     selection : mapping, optional
-        What to show first: ``window``, two steps; ``function``, ``file`` and ``line`` of a frame
-        to zoom into. The ``selection`` of a live flame graph is one.
+        Initial view: ``window``, two steps; ``function``, ``file`` and ``line`` of a frame to zoom
+        into. The ``selection`` of a live flame graph is one.
     unit : str
-        What ``bytes`` of the profile counts; anything but ``B`` is written as it is.
+        Unit of the profile's ``bytes``; anything but ``B`` is not scaled.
 
     Returns
     -------
     Flame
-        Or one that says in words why there is nothing to draw.
+        Or one that says why there is nothing to draw.
 
     Raises
     ------

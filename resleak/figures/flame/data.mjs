@@ -138,9 +138,13 @@ export function numberText(value) {
   return sign + String(Math.round(size)).replace(/\B(?=(\d{3})+$)/g, "\u202f");
 }
 
-/** A number with its unit; bytes are scaled. */
+/** A number with its unit, in the singular after one; bytes are scaled. */
 export function amountText(value, unit) {
-  if (unit !== "B") return `${numberText(value)} ${unit}`;
+  if (unit !== "B") {
+    const text = numberText(value);
+    const one = unit.replace(/ies$|(?<=ss|ch)es$|s$/, (end) => (end === "ies" ? "y" : ""));
+    return `${text} ${text === "1" && unit.length > 2 ? one : unit}`;
+  }
   let [size, step] = [value, 0];
   for (; Math.abs(size) >= 1024 && step < BINARY.length - 1; step++) size /= 1024;
   return `${numberText(size)} ${BINARY[step]}`;

@@ -10,7 +10,7 @@ import numpy as np
 from resleak.analysis.stacks.allocation_sites import is_library
 from resleak.analysis.stacks.columns import column, numbered, rows, tested
 from resleak.analysis.stacks.profiles import Layout, Profile
-from resleak.figures.flame.packing import packed
+from resleak.figures.flame.page import packed
 
 #: The kinds of frames; a file of the import system has `_IMPORTING` added to its kind.
 OTHER, STUDIED, LIBRARY, NO_FILE = range(4)
@@ -24,18 +24,10 @@ Side = Profile | Layout
 
 
 def encode(sides: Sequence[Side]) -> dict[str, Any]:
-    """Return profiles of the same frames as plain JSON: a list of names, and numbers in base64.
+    """Return one profile, or two of the same frames (after, before), as plain JSON.
 
-    Parameters
-    ----------
-    sides : sequence of Profile or Layout
-        One, or two for a difference: after, before.
-
-    Returns
-    -------
-    dict
-        ``strings`` (names as they are, so that they can be redacted), ``bdata`` (the numbers, as
-        `_varints`, compressed), ``size``, ``kinds``, ``sides``: how many of each there are.
+    ``strings`` are names as they are, so that they can be redacted; ``bdata`` the numbers, as
+    `_varints`, compressed; ``size``, ``kinds`` and ``sides`` how many of each there are.
     """
     order, depth = _largest_first(sides)
     which, kinds = _interned(rows(sides[0].frames, _FRAME, order))
@@ -53,7 +45,7 @@ def encode(sides: Sequence[Side]) -> dict[str, Any]:
         "bdata": packed(b"".join(map(_varints, numbers))),
         "size": len(order),
         "kinds": len(kinds),
-        "sides": [told for _, told in changes],
+        "sides": [about for _, about in changes],
     }
 
 
@@ -90,8 +82,8 @@ def _changes(side: Side, place: np.ndarray) -> tuple[list[np.ndarray], dict[str,
     values = [column(changes, name, float)[order] for name in ("bytes", "count")]
     parts = [_parts(value) for value in values]
     whole = [np.rint(v * part).astype(np.int64) for v, part in zip(values, parts, strict=True)]
-    told = {"edges": edges.tolist(), "rows": rows.tolist(), "parts": parts, "per": str(side.per)}
-    return [steps, *map(_signed, whole)], told
+    about = {"edges": edges.tolist(), "rows": rows.tolist(), "parts": parts, "per": str(side.per)}
+    return [steps, *map(_signed, whole)], about
 
 
 def _parts(values: np.ndarray) -> int:

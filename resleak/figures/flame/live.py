@@ -6,8 +6,7 @@ from functools import cache
 from typing import Any
 
 from resleak.errors import MissingPackageError
-from resleak.figures.flame.packing import packed_strings
-from resleak.figures.flame.page import library
+from resleak.figures.flame.page import library, packed_strings
 
 _RENDER = """
 export default {
@@ -40,8 +39,8 @@ def _kind() -> type[Any]:
         import anywidget
         import traitlets
     except ImportError:
-        told = "a live flame graph needs anywidget: pip install 'resleak[live]'"
-        raise MissingPackageError(told) from None
+        message = "a live flame graph needs anywidget: pip install 'resleak[live]'"
+        raise MissingPackageError(message) from None
 
     class LiveFlame(anywidget.AnyWidget):
         _esm = library() + _RENDER

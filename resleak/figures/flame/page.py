@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import re
 from collections.abc import Mapping
@@ -11,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from resleak.figures import style as _style
-from resleak.figures.flame.packing import packed_strings
-from resleak.figures.html_table import note, right, table, text
+from resleak.figures.html_table import table
+from resleak.formatting import cell, note, right
 
 _FOLDER = Path(__file__).parent
 _MODULES = ("data", "model", "trees", "view", "panels", "telling", "figure")
@@ -63,12 +65,11 @@ def _fallback(payload: Mapping[str, Any]) -> str:
     return head + (note(str(empty)) if empty else _table(payload.get("table")))
 
 
-def _table(told: Any) -> str:
-    match told:
+def _table(content: Any) -> str:
+    match content:
         case {"head": [*head], "rows": [*rows]}:
-            cells = [[*map(text, row[:2]), *map(right, row[2:])] for row in map(_listed, rows)]
-            names = [*map(text, head[:2]), *(text(name, "text-align:right;") for name in head[2:])]
-            return table(names, cells)
+            cells = [[*map(cell, row[:2]), *map(right, row[2:])] for row in map(_listed, rows)]
+            return table([*map(cell, head[:2]), *map(right, head[2:])], cells)
     return ""
 
 
@@ -80,3 +81,17 @@ def _safe_json(value: Any) -> str:
     """Return JSON that cannot end the script element it stands in, without NaN."""
     whole = json.loads(json.dumps(value), parse_constant=lambda _: None)
     return json.dumps(whole, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def packed(data: bytes) -> str:
+    """Return bytes compressed and in base64, the same each time."""
+    return base64.b64encode(gzip.compress(data, 9, mtime=0)).decode()
+
+
+def packed_strings(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a payload with its names compressed too, for where nobody has to read them."""
+    if not isinstance(payload.get("strings"), list):
+        return dict(payload)
+    names = json.dumps(payload["strings"], ensure_ascii=False).encode("utf-8", "replace")
+    rest = {key: value for key, value in payload.items() if key != "strings"}
+    return rest | {"packed": packed(names)}

@@ -1,4 +1,4 @@
-"""What a flame graph is drawn from, as plain JSON."""
+"""The payload of a flame graph, as plain JSON."""
 
 from __future__ import annotations
 
@@ -18,15 +18,7 @@ _UNKNOWN = "no capture has stacks of two steady marks: nothing is known of growt
 
 
 def drawing(sides: Sequence[Side], unit: str = "B") -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return the payload of a flame graph, and the table of the lines that keep most.
-
-    Parameters
-    ----------
-    sides : sequence of Profile or Layout
-        One, or two for a difference: after, before.
-    unit : str
-        What is counted.
-    """
+    """Return the payload of one side, or of two (after, before), and the table of its lines."""
     table, per = top.sites(sides), str(sides[0].per)
     payload = {
         **encode(sides),

@@ -1,4 +1,4 @@
-"""The lines that keep most, in words: what stands where no script may run."""
+"""The lines that retain most, as a table for pages where no script may run."""
 
 from __future__ import annotations
 
@@ -16,18 +16,10 @@ _MOST = 10
 
 
 def sites(sides: Sequence[Side]) -> dict[str, np.ndarray]:
-    """Sum net growth by line.
+    """Return net growth by line, at most ten rows, the largest first.
 
-    Parameters
-    ----------
-    sides : sequence of Profile or Layout
-        One, or two for a difference: after, before.
-
-    Returns
-    -------
-    dict of str to array
-        ``function file line per_step share``, the largest first; of two ``after``, ``before`` and
-        ``change``, the largest change first. At most ten rows.
+    ``function file line per_step share``; of two sides (after, before) ``after``, ``before`` and
+    ``change``.
     """
     frames = rows(sides[0].frames, FRAME, site_of(sides[0].frames))
     lines = sorted(set(frames))
@@ -59,10 +51,10 @@ def written(table: dict[str, np.ndarray], unit: str, per: str) -> dict[str, list
     numbers = [name for name in table if name not in FRAME]
     known = {"per_step": f"per {per}", "share": "share of the growth"}
     heads = [known.get(name, f"{name}, per {per}") for name in numbers]
-    told = [[_text(name, value, unit) for value in table[name].tolist()] for name in numbers]
+    texts = [[_text(name, value, unit) for value in table[name].tolist()] for name in numbers]
     named = zip(table["function"], table["file"], table["line"], strict=True)
     places = [[str(function), f"{f}:{n}" if f else ""] for function, f, n in named]
-    cells = [[*place, *row] for place, row in zip(places, zip(*told, strict=True), strict=True)]
+    cells = [[*place, *row] for place, row in zip(places, zip(*texts, strict=True), strict=True)]
     return {"head": ["function", "file and line", *heads], "rows": cells}
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from resleak import formatting
-from resleak.analysis import verdicts
+from resleak.analysis import wording
+from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.formatting import plain_text
 from resleak.harness.throttle import Ration
 from resleak.ui.cli import console
+from resleak.workload.verdict_words import NOTABLE
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
 
     from resleak.experiments.watch import Look
 
-#: Verdicts whose changes are printed.
-_NOTABLE = ("leak", "deferred", "plateau")
 #: Share of a core for drawing on a terminal.
 _DRAWING_SHARE = 0.001
 
@@ -83,12 +83,12 @@ class Changes:
             console.out(f"{formatting.duration(look.t_s):>8}  {line}")
 
     def _changed(self, look: Look) -> Iterator[str]:
-        for who, row in _rows(look):
-            key, verdict = (who, row["gauge"]), row["verdict"]
+        for one in _shown(look):
+            key = (one.variant, one.gauge)
             before = self._verdicts.get(key, "")
-            self._verdicts[key] = verdict
-            if verdict != before and {verdict, before} & set(_NOTABLE):
-                yield _verdict(who, row, look.judgement.per)
+            self._verdicts[key] = one.verdict
+            if one.verdict != before and {one.verdict, before} & NOTABLE:
+                yield _verdict(one)
 
     def _new(self, look: Look) -> Iterator[str]:
         for key, line in _consequences(look):
@@ -149,69 +149,42 @@ def _consequences(look: Look) -> Iterator[tuple[str, str]]:
     for who, found in look.forecasts.items():
         for one in found:
             yield f"{who} {one.gauge} {one.ceiling}", f"{who}: {one}"
-    for row in verdicts.records(look.budgets[~look.budgets["holds"].astype(bool)]):
-        allowed, measured = (
-            formatting.amount(row[k], row["unit"]) for k in ("allowed", "measured")
-        )
-        what = f"{row['gauge']} {measured}, allowed {allowed} ({row['budget']})"
-        yield f"{row['variant']} {row['budget']} {row['gauge']}", f"{row['variant']}: over {what}"
+    for row in (row for row in look.budgets if not row.holds):
+        key = f"{row.variant} {row.budget} {row.gauge}"
+        yield key, f"{row.variant}: over {row.text} ({row.budget})"
 
 
-def _rows(look: Look) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the gauges of the first process, and the notable ones of the others."""
-    for number, (who, variant) in enumerate(look.judgement.variants.items()):
-        for row in verdicts.records(variant.gauges):
-            if number == 0 or row["verdict"] in _NOTABLE:
-                yield who, row
+def _shown(look: Look) -> Iterator[GaugeVerdict]:
+    """Yield the gauges of the first process, and those of the others that do something."""
+    for number, variant in enumerate(look.judgement.variants.values()):
+        for one in variant.gauges:
+            if number == 0 or one.verdict in NOTABLE:
+                yield one
 
 
-def _verdict(who: str, row: Mapping[str, Any], per: str) -> str:
-    now = formatting.amount(row["at_end"], row["unit"])
-    if row["verdict"] != "leak":
-        return f"{who}: {row['gauge']} {row['verdict']} at {now} ({row['reason']})"
-    first, *more = _rates(row, per)
-    also = f" ({', '.join(more)})" if more else ""
-    return f"{who}: {row['gauge']} leak {first} {_interval(row, per)}{also}, now {now}"
-
-
-def _rates(row: Mapping[str, Any], per: str) -> list[str]:
-    return [
-        formatting.rate(factor * row["per_step"], row["unit"], what) for factor, what in _per(per)
-    ]
-
-
-def _interval(row: Mapping[str, Any], per: str) -> str:
-    return f"[{_scaled(row, 'low', per)}, {_scaled(row, 'high', per)}]"
-
-
-def _scaled(row: Mapping[str, Any], key: str, per: str) -> str:
-    return _bare(_per(per)[0][0] * row[key], row)
-
-
-def _bare(value: float, row: Mapping[str, Any]) -> str:
-    """Return a number; only bytes, which are scaled, with their unit."""
-    return formatting.amount(value, row["unit"] if row["unit"] == "B" else "")
-
-
-def _per(per: str) -> list[tuple[float, str]]:
-    """Return factors of a rate and the units of time or work they lead to."""
-    return [(3600.0, "h"), (1.0, "s")] if per == "s" else [(1.0, per)]
+def _verdict(one: GaugeVerdict) -> str:
+    now = formatting.amount(one.at_end, one.unit)
+    if not one.is_leak:
+        return f"{one.variant}: {one.gauge} {one.verdict} at {now} ({one.reason})"
+    also = f" ({wording.rate(one)})" if one.per == "s" else ""
+    return f"{one.variant}: {wording.short(one.readable)}{also}, now {now}"
 
 
 def _table(look: Look) -> Table:
-    per = look.judgement.per
-    rates = [f"per {name}" for _, name in _per(per)]
-    table = console.table_of(
-        "process", "gauge", "verdict", "now", *rates, "95 % CI", "detection limit"
-    )
-    for who, row in _rows(look):
-        table.add_row(
-            who,
-            row["gauge"],
-            console.coloured(row["verdict"]),
-            formatting.amount(row["at_end"], row["unit"]),
-            *(_bare(factor * row["per_step"], row) for factor, _ in _per(per)),
-            _interval(row, per),
-            _scaled(row, "smallest_detectable", per),
+    shown = list(_shown(look))
+    rates = ["per h", "per s"] if look.judgement.per == "s" else [f"per {look.judgement.per}"]
+    rows = []
+    for one in shown:
+        main = one.readable
+        each = (main, one) if len(rates) > 1 else (main,)
+        rows.append(
+            (
+                *(one.variant, one.gauge, console.verdict_cell(one.verdict)),
+                formatting.amount(one.at_end, one.unit),
+                *(wording.bare(rate.per_step, one.unit) for rate in each),
+                wording.interval(main),
+                wording.bare(main.detection_limit, one.unit),
+            )
         )
-    return table
+    head = ("process", "gauge", "verdict", "now", *rates, "95 % CI", "detection limit")
+    return console.rich_table(formatting.Table(head, rows))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from resleak.errors import ScenarioError
+from resleak.formatting import Table
 from resleak.ui.cli import console
 from resleak.ui.cli._common import AsJson, Out, Panel
 from resleak.ui.cli.investigate import Seed, Steps, Work
@@ -74,7 +75,6 @@ def _tell(tried: Tried) -> None:
 
 
 def _show(found: Bisected) -> None:
-    table = console.table_of("tried", "verdict", "evidence")
-    for one in found.tried:
-        table.add_row(one.name, one.verdict, one.evidence)
+    rows = [(one.name, one.verdict, one.evidence) for one in found.tried]
+    table = console.rich_table(Table(("tried", "verdict", "evidence"), rows))
     console.out(table, f"{found.sentence}.", found.line)

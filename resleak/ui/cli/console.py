@@ -6,12 +6,14 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from resleak import formatting as fmt
+from resleak.analysis import wording
 from resleak.errors import OutputError
+from resleak.figures.style import WORDS
 from resleak.formatting import plain_text
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from resleak.analysis.budgets import BudgetCheck
     from resleak.analysis.comparison import Comparison
     from resleak.analysis.memray_file import Recording
     from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
@@ -28,13 +31,6 @@ if TYPE_CHECKING:
 #: Characters per line where there is no terminal.
 _WIDTH = 200
 _SITES = 3
-_COLOURS = {
-    "leak": "bold red",
-    "hangs": "bold red",
-    "broken": "bold red",
-    "scales": "bold red",
-    "deferred": "magenta",
-}
 
 
 class OutputClosedError(OutputError):
@@ -87,7 +83,7 @@ def out(*lines: str | Table | Text) -> None:
         if isinstance(line, str):
             print(plain_text(line), flush=True)
         else:
-            paper().print(line)
+            out(line)
 
 
 def out_json(value: Any, indent: int | None = 1) -> None:
@@ -132,28 +128,29 @@ def working(what: str) -> Iterator[None]:
 
 def show_scenarios(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print one line per scenario."""
-    table = table_of("scenario", "variants", "title")
-    for row in rows:
-        table.add_row(row["name"], ", ".join(row["variants"]), row["title"])
-    out(table)
+    cells = [(row["name"], ", ".join(row["variants"]), row["title"]) for row in rows]
+    out(rich_table(fmt.Table(("scenario", "variants", "title"), cells)))
 
 
 def show_claims(findings: pd.DataFrame) -> None:
     """Print one line per claim, and the number of claims by outcome."""
-    from resleak.analysis.claims_table import GLYPHS, summary
+    from resleak.analysis.claims_table import summary
+    from resleak.figures.claim_tables import with_glyph
 
-    table = table_of("seed", "scenario", "outcome", "key figure", "fix", "its figure")
-    for row in findings.to_dict(orient="records"):
-        outcome, fix = row["outcome"], row["fix"]
-        table.add_row(
+    head = ("source", "scenario", "outcome", "key figure", "fix", "its figure")
+    rows = [
+        (
             row["seed"],
             row["scenario"],
-            f"{GLYPHS.get(outcome, '?')} {outcome}",
+            with_glyph(row["outcome"]),
             row["figure"]["text"],
-            f"{GLYPHS.get(fix, '?')} {fix}" if fix else "",
+            with_glyph(row["fix"]),
             row["fix_figure"]["text"] if row["fix_figure"] else "",
         )
-    out(table, summary(findings))
+        for row in findings.to_dict(orient="records")
+    ]
+    out(rich_table(fmt.Table(head, rows)))
+    out(summary(findings))
 
 
 def show_judgement(judgement: ScenarioVerdict) -> None:
@@ -172,116 +169,103 @@ def show_investigation(investigation: Investigation) -> None:
     runs = f"{len(manifests)} runs of {manifests[0].steps} steps"
     headline = f"{investigation.name}: {investigation.verdict} ({runs})"
     out(Text(plain_text(headline), style="bold"))
-    table = table_of("gauge", "verdict", "rate", "95 % CI", "detection limit", "why")
-    for row in investigation.rows():
-        rate, limit = (
-            fmt.rate(row[key], row["unit"]) for key in ("per_step", "smallest_detectable")
+    head = ("gauge", "verdict", "growth rate", "95 % CI", "detection limit", "reason")
+    rows = [
+        (
+            *(one.gauge, verdict_cell(one.verdict), wording.rate(one), wording.interval(one)),
+            *(wording.detection_limit(one), one.reason),
         )
-        word = coloured(row["verdict"])
-        table.add_row(row["gauge"], word, rate, interval(row), limit, row["reason"])
-    if table.row_count:
-        out(table)
+        for one in investigation.rows()
+    ]
+    if rows:
+        out(rich_table(fmt.Table(head, rows)))
     lines = (investigation.line, *investigation.quiet(), *investigation.next_steps())
     out(*filter(None, lines))
 
 
-def show_budgets(budgets: pd.DataFrame) -> None:
-    """Print one line per exceeded budget."""
-    for row in budgets[~budgets["holds"].astype(bool)].to_dict(orient="records"):
-        allowed, measured = (fmt.amount(row[k], row["unit"]) for k in ("allowed", "measured"))
-        what = f"{row['budget']}: {row['gauge']} {measured}, allowed {allowed}"
-        out(f"{row['variant']}: over budget, {what} ({row['source']})")
+def show_budgets(budgets: Iterable[BudgetCheck]) -> None:
+    """Print the budgets that are overspent, one line each."""
+    for row in (row for row in budgets if not row.holds):
+        out(f"{row.variant}: over budget, {row.budget}: {row.text} ({row.source})")
 
 
 def show_comparison(comparison: Comparison) -> None:
-    """Print rates, differences and verdicts, one line per gauge, and the certificates."""
-    table = table_of("gauge", comparison.before, comparison.after, "difference, 95 %", "verdicts")
-    for row in comparison.frame.to_dict(orient="records"):
-        unit = row["unit"]
-        fixed = f" ({row['certificate']})" if row["certificate"] else ""
-        table.add_row(
-            row["gauge"],
-            fmt.rate(row["before"], unit, row["per"]),
-            fmt.rate(row["after"], unit, row["per"]),
-            f"{fmt.rate(row['difference'], unit, row['per'])} {interval(row)}",
-            f"{row['verdict_before']} → {row['verdict_after']}{fixed}",
+    """Print both rates, their difference and the verdicts, one line a gauge, and certificates."""
+    head = ("gauge", comparison.before, comparison.after, "difference, 95 % CI", "verdicts")
+    rows = [
+        (
+            row.gauge,
+            row.rate(row.before),
+            row.rate(row.after),
+            f"{row.rate(row.difference)} {wording.bounds(row.low, row.high, row.unit)}",
+            row.words + (f" ({row.certificate})" if row.certificate else ""),
         )
-    out(table)
-    out(*comparison.frame.loc[comparison.frame["certificate"] != "", "sentence"])
+        for row in comparison.rows
+    ]
+    out(rich_table(fmt.Table(head, rows)))
+    for row in comparison.rows:
+        if row.certificate:
+            out(row.sentence)
 
 
 def show_recording(recording: Recording, top: int) -> None:
-    """Print a recording's limitations, its summary, and the lines that grew."""
+    """Print a capture's limitations, the line that retains most, and the lines that grew."""
     per = recording.per
-    out(*(f"! {sentence}" for sentence in recording.warnings), recording.summary)
-    table = table_of(f"per {per}", "share", "95 % CI", "function", "file")
-    for row in recording.grown[:top]:
-        table.add_row(
-            fmt.rate(row["bytes_per_step"], "B", per),
-            fmt.share(row["share"]),
-            interval({**row, "unit": "B"}),
-            row["function"],
-            f"{row['file']}:{row['line']}" if row["file"] else "",
+    for sentence in recording.warnings:
+        out(f"! {sentence}")
+    out(recording.summary)
+    rows = [
+        (
+            fmt.rate(site.bytes_per_step, "B", per),
+            fmt.share(site.share),
+            wording.bounds(site.low, site.high, "B"),
+            site.function,
+            site.place,
         )
-    if recording.grown:
-        out(table)
+        for site in recording.grown[:top]
+    ]
+    if rows:
+        head = (f"per {per}", "share", "95 % CI", "function", "file")
+        out(rich_table(fmt.Table(head, rows)))
 
 
 def _verdicts(judgement: ScenarioVerdict) -> Table:
-    table = table_of(
-        "variant", "gauge", "verdict", "rate", "95 % CI", "detection limit", "peak", "end"
+    head = (
+        *("variant", "gauge", "verdict", "growth rate", "95 % CI", "detection limit"),
+        *("peak", "end"),
     )
+    rows: list[Sequence[object]] = []
     for variant in judgement.variants.values():
-        for row, per in map(judgement.readable, _shown_rows(variant)):
-            unit = row["unit"]
-            table.add_row(
-                variant.name,
-                row["gauge"],
-                coloured(row["verdict"]),
-                fmt.rate(row["per_step"], unit, per),
-                interval(row),
-                fmt.rate(row["smallest_detectable"], unit, per),
-                fmt.amount(row["peak"], _scaled(unit)),
-                fmt.amount(row["at_end"], _scaled(unit)),
-            )
-        table.add_section()
-    return table
-
-
-def _shown_rows(variant: VariantVerdict) -> list[dict[Any, Any]]:
-    """Return the gauges that are evidence, and those with symptoms."""
-    shown = variant.evidence | set(variant.symptoms)
-    rows = variant.gauges.to_dict(orient="records")
-    return [row for row in rows if row["gauge"] in shown]
+        shown = variant.evidence | set(variant.symptoms)
+        for one in (one.readable for one in variant.gauges if one.gauge in shown):
+            cells = (verdict_cell(one.verdict), wording.rate(one), wording.interval(one))
+            levels = (wording.bare(value, one.unit) for value in (one.peak, one.at_end))
+            rows.append((variant.name, one.gauge, *cells, wording.detection_limit(one), *levels))
+        rows.append(())
+    return rich_table(fmt.Table(head, rows))
 
 
 def _remarks(variant: VariantVerdict) -> Iterator[str]:
-    for limit in variant.limits.to_dict(orient="records"):
-        if limit["holds"] is False:
-            yield f"broken limit: {limit['limit']}, measured {fmt.number(limit['worst'])}"
-    for sweep in variant.sweeps[variant.sweeps["verdict"] != "flat"].to_dict(orient="records"):
-        power = f"{fmt.number(sweep['exponent'])} {fmt.interval(sweep['low'], sweep['high'])}"
-        yield f"{sweep['gauge']} {sweep['verdict']} with {sweep['over']}: exponent {power}"
+    for limit in variant.broken_limits:
+        yield f"broken limit: {limit.limit}, measured {fmt.number(limit.worst)}"
+    for cost in variant.scaling:
+        if cost.verdict != "flat":
+            power = wording.exponent(cost)
+            yield f"{cost.gauge} {cost.verdict} with {cost.over}: exponent {power}"
     hung = [one for one in variant.exits if one["status"] not in ("exited", "running")]
     if hung:
         yield f"{len(hung)} of {len(variant.exits)} runs did not end by themselves"
     yield from map(str, variant.diagnoses)
     yield from variant.because
-    for origin in variant.origins.to_dict(orient="records"):
-        yield f"{origin['gauge']}: {_opened(origin)}"
-    if "leak" not in set(variant.gauges["verdict"]):
-        return
-    for site in variant.sites.head(_SITES).to_dict(orient="records"):
-        if site["low"] > 0:
-            grown = f"{fmt.rate(site['bytes_per_step'], 'B')} ({fmt.share(site['share'])})"
-            yield f"{grown} from {site['file']}:{site['line']} {site['function']}"
-
-
-def _opened(origin: Mapping[Hashable, Any]) -> str:
-    """Say where a share of the leaked resources was opened."""
-    share = f"{fmt.number(origin['per_step'])}/step ({fmt.share(origin['share'])})"
-    where = f"{origin['file']}:{origin['line']} {origin['function']}"
-    return f"{share} opened at {where}" if origin["file"] else f"{share} opened without Python"
+    for origin in variant.origins:
+        share = f"{fmt.number(origin.per_step)}/step ({fmt.share(origin.share)})"
+        where = f"at {origin.file}:{origin.line} {origin.function}"
+        yield f"{origin.gauge}: {share} opened {where if origin.file else 'without Python'}"
+    if any(one.is_leak for one in variant.gauges):
+        for site in variant.sites[:_SITES]:
+            if site.low > 0:
+                grown = f"{fmt.rate(site.bytes_per_step, 'B')} ({fmt.share(site.share)})"
+                yield f"{grown} from {site.file}:{site.line} {site.function}"
 
 
 def _outcomes(judgement: ScenarioVerdict) -> Iterator[str]:
@@ -295,36 +279,26 @@ def _outcomes(judgement: ScenarioVerdict) -> Iterator[str]:
         yield f"{variant.name}: {variant.verdict}{declared}"
 
 
-def interval(row: Mapping[Any, Any]) -> str:
-    """Return a confidence interval, without a unit that the rate already has."""
-    low, high = (fmt.amount(row[end], _scaled(row["unit"])) for end in ("low", "high"))
-    return f"[{low}, {high}]"
-
-
-def _scaled(unit: str) -> str:
-    """Return the unit if numbers are scaled by it."""
-    return unit if unit == "B" else ""
-
-
-def coloured(verdict: str) -> Text:
+def verdict_cell(verdict: str) -> fmt.Cell:
     """Return a verdict in the colour of its severity."""
-    from rich.text import Text
-
-    return Text(plain_text(verdict), style=_COLOURS.get(verdict, ""))
+    return fmt.Cell(verdict, tone=WORDS[verdict].terminal)
 
 
-def table_of(*columns: str) -> Table:
-    """Return an empty table with these columns; its cells are shown as plain text."""
+def rich_table(table: fmt.Table) -> Table:
+    """Return a table as rich draws it; an empty row ends a section."""
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
-    class PlainTable(Table):
-        def add_row(self, *cells: Any, **options: Any) -> None:
-            plain = (plain_text(cell) if isinstance(cell, str) else cell for cell in cells)
-            super().add_row(*plain, **options)
-
-    names = map(plain_text, columns)
-    return PlainTable(*names, box=box.SIMPLE_HEAD, pad_edge=False)
+    drawn = Table(
+        *(fmt.cell(name).line for name in table.head), box=box.SIMPLE_HEAD, pad_edge=False
+    )
+    for row in table.rows:
+        if row:
+            drawn.add_row(*(Text(one.line, style=one.tone) for one in map(fmt.cell, row)))
+        else:
+            drawn.add_section()
+    return drawn
 
 
 def paper() -> Console:

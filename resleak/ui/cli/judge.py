@@ -52,6 +52,7 @@ def judge(
 ) -> None:
     """Judge stored captures; of a scenario without any, capture first."""
     from resleak.analysis import budgets
+    from resleak.analysis.rows import plain
 
     limits = budgets.read(budget_file)
     captures = captures_of(what, out)
@@ -60,8 +61,7 @@ def judge(
     judgement = verdicts.judge(captures, _control(out))
     held = budgets.check(judgement, captures, limits)
     if as_json:
-        rows = verdicts.plain(held.to_dict(orient="records"))
-        console.out_json({**judgement.to_dict(), "budgets": rows})
+        console.out_json({**judgement.to_dict(), "budgets": plain(held)})
     else:
         console.show_judgement(judgement)
         console.show_budgets(held)

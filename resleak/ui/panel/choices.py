@@ -12,7 +12,7 @@ from resleak.formatting import command
 from resleak.harness.plan import CaptureOptions, parameter
 from resleak.harness.spawn import describe
 from resleak.workload import catalog, resolve
-from resleak.workload.scenario import BROKEN, HANGS, SCALES
+from resleak.workload.verdict_words import BROKEN, HANGS, SCALES
 
 #: A parameter may be set up to so many times what its file declares.
 _AT_MOST = 10

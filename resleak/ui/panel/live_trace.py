@@ -11,6 +11,8 @@ from typing import Any
 import pandas as pd
 
 from resleak.analysis import growth
+from resleak.analysis.gauge_verdict import GaugeVerdict
+from resleak.analysis.rows import Rows
 from resleak.captures import frames, raw, storage
 from resleak.captures.decode import trace
 from resleak.errors import ResleakError
@@ -60,9 +62,9 @@ class Live:
         joined.attrs["units"] = {name: gauge.unit for name, gauge in self.gauges.items()}
         return joined
 
-    def judge(self, rows: pd.DataFrame) -> pd.DataFrame:
+    def judge(self, rows: pd.DataFrame) -> Rows[GaugeVerdict]:
         """Return the verdicts on these rows; early ones ask for more steps."""
-        return growth.judge(rows, self.gauges) if len(rows) else pd.DataFrame()
+        return growth.judge(rows, self.gauges) if len(rows) else Rows(GaugeVerdict)
 
     def _place(self, item: tuple[tuple[str, int], pd.DataFrame]) -> tuple[int, int]:
         (variant, run), _ = item

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ import pandas as pd
 
 from resleak import figures
 from resleak.analysis import handle_origins, stacks
+from resleak.analysis.gauge_verdict import GaugeVerdict
+from resleak.analysis.rows import Rows
 from resleak.analysis.verdicts import ScenarioVerdict
 from resleak.captures import frames
 from resleak.errors import ResleakError
@@ -119,10 +121,10 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         finally:
             self._busy(False)
 
-    def _watch(self, session: Session, judge: Executor) -> pd.DataFrame:
+    def _watch(self, session: Session, judge: Executor) -> Rows[GaugeVerdict]:
         """Draw what is read, and judge it beside, for judging takes longer than drawing."""
-        judging: Future[pd.DataFrame] = judge.submit(pd.DataFrame)
-        verdicts, due = pd.DataFrame(), 0.0
+        judging = judge.submit(Rows, GaugeVerdict)
+        verdicts, due = Rows(GaugeVerdict), 0.0
         for status in session.readings():
             rows = session.live.read()
             if judging.done() and time.monotonic() > due:
@@ -132,7 +134,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         return session.live.judge(rows)
 
     def _show(
-        self, session: Session, status: Status, rows: pd.DataFrame, verdicts: pd.DataFrame
+        self, session: Session, status: Status, rows: pd.DataFrame, verdicts: Rows[GaugeVerdict]
     ) -> None:
         self._bar.max, self._bar.value = max(status.total, 1), status.done
         self._told.value = line(str(status))
@@ -142,7 +144,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         drawn = sketch(rows, session.live.shown, verdicts, steps=steps, warmup=warmup)
         self._curves.value = drawn.html
 
-    def _end(self, session: Session, verdicts: pd.DataFrame) -> None:
+    def _end(self, session: Session, verdicts: Rows[GaugeVerdict]) -> None:
         self.results.offer(_views(session, verdicts))
         self._told.value = line(str(session.status), alert=session.status.state == "failed")
         self._curves.value = ""  # the same curves stand in the results, to be looked at closely
@@ -171,9 +173,9 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         return {**live, "text/plain": repr(self), "text/html": f"{told}<p>{command}</p>"}
 
 
-def _views(session: Session, verdicts: pd.DataFrame) -> Mapping[str, Make]:
+def _views(session: Session, verdicts: Rows[GaugeVerdict]) -> Mapping[str, Make]:
     """Return what there is to see of a session that has ended."""
-    if verdicts.empty:
+    if not verdicts:
         return {}
     judged = session.judgement()
     whole, rows = session.captures(), session.live.read()
@@ -195,8 +197,8 @@ def _views(session: Session, verdicts: pd.DataFrame) -> Mapping[str, Make]:
     return {**views, "Captures": lambda: [whole]}
 
 
-def _verdicts(judged: ScenarioVerdict | None, verdicts: pd.DataFrame) -> Iterable[object]:
-    yield figures.verdict_table(judged.frame if judged else verdicts)
+def _verdicts(judged: ScenarioVerdict | None, verdicts: Rows[GaugeVerdict]) -> Iterable[object]:
+    yield figures.verdict_table(judged.gauges if judged else verdicts)
 
 
 def _memory(judged: ScenarioVerdict, whole: frames.Captures) -> Iterable[object]:

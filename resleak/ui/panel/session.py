@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-import pandas as pd
-
+from resleak.analysis.gauge_verdict import GaugeVerdict
+from resleak.analysis.rows import Rows
 from resleak.analysis.verdicts import ScenarioVerdict, judge
 from resleak.captures.frames import Captures
 from resleak.errors import ResleakError
@@ -111,7 +111,7 @@ class Session:
         whole = self.captures()
         return judge(whole) if len(whole.select(instrument="gauges")) else None
 
-    def verdicts(self) -> pd.DataFrame:
+    def verdicts(self) -> Rows[GaugeVerdict]:
         """Return the verdicts on all readings, including those of stopped runs."""
         return self.live.judge(self.live.read())
 

@@ -12,20 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers.tables import Tables, made_up
-from scipy.special import stdtrit
 
 import resleak
 from resleak.analysis import stacks
-from resleak.analysis.stacks import allocation_sites
 from resleak.captures.decode import replay as ledger
 from resleak.captures.decode.replay import Ledger, Maps, Replay
 from resleak.captures.decode.trie import HARNESS, NO_STACK, Trie, names
-
-
-@pytest.mark.parametrize("freedom", [*range(1, 10), 79])
-def test_bounds_are_students(freedom: int) -> None:
-    """The quantiles that need no scipy are scipy's."""
-    assert allocation_sites._student(freedom) == pytest.approx(stdtrit(freedom, 0.95), rel=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -7,11 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from helpers.follow import followed, lines, written
 
 from resleak.analysis import handle_origins
+from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.analysis.stacks import profile, sites
 from resleak.captures import frames
 
@@ -258,8 +258,10 @@ def test_what_waits_for_the_collector_is_told_apart(tmp_path: Path) -> None:
     waiting = handle_origins.waiting(captures)
     assert set(waiting["line"]) == lines(file, "# waits")
     assert waiting["per_step"].tolist() == [1.0]
-    judged = pd.DataFrame([{"gauge": "fds", "unit": "descriptors", "verdict": "deferred"}])
-    assert handle_origins.origins(captures, judged)["line"].tolist() == waiting["line"].tolist()
+    judged = [GaugeVerdict(gauge="fds", unit="descriptors", verdict="deferred")]
+    assert [one.line for one in handle_origins.origins(captures, judged)] == waiting[
+        "line"
+    ].tolist()
     assert not len(profile(handle_origins.held(captures)).changes)
 
 

@@ -1,0 +1,85 @@
+"""The verdict on one gauge of one variant, with the numbers that it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from resleak.workload.gauges import COUNTED
+from resleak.workload.verdict_words import SYMPTOMS, Verdict
+
+#: Minimum drop per garbage collection, in handles per block, to call a gauge deferred.
+MIN_DROP = 2.0
+_NAN = float("nan")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GaugeVerdict:
+    """The verdict on one gauge, with all that is needed to defend it.
+
+    Attributes
+    ----------
+    verdict : str
+        ``leak``, ``deferred``, ``inconclusive``, ``plateau`` or ``flat``; `reason` is the rule.
+    per_step, low, high : float
+        Growth rate with its 95 % confidence interval, in `unit` per step; `per` is what a step is.
+    detection_limit : float
+        Smallest rate that these runs would have called a leak.
+    start, peak, at_end, held_between_collections : float
+        First, highest and last reading, and median drop at a garbage collection, in `unit`.
+    p : float
+        Probability of such growth by chance, corrected for the number of gauges.
+    origin : str
+        ``FILE:LINE in FUNCTION`` that opened what leaks; empty if unknown.
+    """
+
+    variant: str = ""
+    gauge: str
+    family: str = "own"
+    verdict: Verdict
+    per_step: float = _NAN
+    low: float = _NAN
+    high: float = _NAN
+    unit: str = ""
+    detection_limit: float = _NAN
+    start: float = _NAN
+    peak: float = _NAN
+    at_end: float = _NAN
+    held_between_collections: float = 0.0
+    p: float = _NAN
+    runs: int = 0
+    reason: str = ""
+    per: str = "step"
+    origin: str = ""
+
+    @property
+    def is_leak(self) -> bool:
+        """True if the gauge leaks."""
+        return self.verdict == "leak"
+
+    @property
+    def is_gc_deferred(self) -> bool:
+        """True if counted resources are freed only by the garbage collector, leak or not."""
+        return self.family in COUNTED and self.held_between_collections >= MIN_DROP
+
+    @property
+    def symptoms(self) -> set[str]:
+        """The words for what is wrong; a leak can also be deferred."""
+        words = {str(self.verdict)} & SYMPTOMS
+        return words | {"deferred"} if words and self.is_gc_deferred else words
+
+    @property
+    def readable(self) -> GaugeVerdict:
+        """The same with rates per hour where steps are seconds."""
+        return self.scaled(3600.0, "h") if self.per == "s" else self
+
+    def scaled(self, factor: float, per: str) -> GaugeVerdict:
+        """Return the same with its rates multiplied, and what they are then counted by."""
+        rates = (self.per_step, self.low, self.high, self.detection_limit)
+        per_step, low, high, limit = (factor * rate for rate in rates)
+        return replace(self, per_step=per_step, low=low, high=high, detection_limit=limit, per=per)
+
+
+def by_gauge(verdicts: Iterable[GaugeVerdict]) -> dict[str, GaugeVerdict]:
+    """Return the verdicts on one variant by gauge."""
+    return {verdict.gauge: verdict for verdict in verdicts}

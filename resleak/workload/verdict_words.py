@@ -1,0 +1,35 @@
+"""The verdict words, worst first, and everything that follows from a word except its colour."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+#: What a gauge can be judged to be, worst first.
+Verdict = Literal["leak", "deferred", "inconclusive", "plateau", "flat"]
+#: What a claim and a fix can turn out to be.
+Outcome = Literal["reproduced", "partly", "not reproduced"]
+FixOutcome = Literal["holds", "insufficient", "harmful"]
+
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+OUTCOMES: tuple[str, ...] = get_args(Outcome)
+FIX_OUTCOMES: tuple[str, ...] = get_args(FixOutcome)
+#: Symptoms besides a gauge's verdict: a broken limit, a process that does not end by itself, a
+#: cost that grows with the size of its work.
+BROKEN, HANGS, SCALES = "broken", "hangs", "scales"
+#: Verdicts on a variant, worst first; the first that applies is its verdict.
+ORDER = ("leak", HANGS, BROKEN, SCALES, *VERDICTS[1:])
+UNDECIDED: Verdict = "inconclusive"
+#: Verdicts on a gauge with which nothing is wrong.
+CLEAN: frozenset[str] = frozenset({"plateau", "flat"})
+#: Verdicts on a gauge that are a symptom of its variant.
+SYMPTOMS: frozenset[str] = frozenset({"leak", "deferred"})
+#: Verdicts that a watch reports whenever a gauge enters or leaves them.
+NOTABLE: frozenset[str] = frozenset(VERDICTS) - {"inconclusive", "flat"}
+#: Words in a summary that ask for nothing.
+GOOD = CLEAN | {"holds", "not reproduced", "fixed"}
+#: One glyph per word, so that a column can be read at a glance and without colour.
+GLYPHS = {
+    **dict(zip(OUTCOMES, "●◐○", strict=True)),
+    **dict(zip(FIX_OUTCOMES, "✓△✗", strict=True)),
+    **dict.fromkeys(("plateau", "flat"), "✓"),
+}
