@@ -23,7 +23,7 @@ ALLOWED = {
     "experiments.environments.make": "an environment in our own cache folder",
     "experiments.revisions.History._moved": "the workload's file in a temporary tree",
     "figures.comparison_table._rank": "no file: a column of a frame",
-    "figures.timeline_curves.since_load": "no file: a column of a frame",
+    "figures.timeline_rows.since_load": "no file: a column of a frame",
     "harness.child.inspection.journal.Slate.__init__": "the journal of the run",
     "harness.measurement._leave_only_tables": "the unfinished folder that the run wrote",
     "report.page_parts.write": "the file that the caller names, and a new name beside it",
