@@ -1,4 +1,4 @@
-"""Captures inside a report: packed into text when it is written, taken out with every doubt."""
+"""Captures inside a report: packed when it is written, checked when they are unpacked."""
 
 from __future__ import annotations
 
@@ -35,21 +35,9 @@ _NAME = re.compile(r"(?:[\w][\w.+-]*/){2,8}(?:manifest\.json|[a-z_]+\.parquet)",
 
 
 def pack(folders: Iterable[Path], clean: Callable[[str], str] = str) -> tuple[str, list[Path]]:
-    """Pack captures as base64 of a tar, compressed with xz.
+    """Return captures as base64 of a tar compressed with xz, and those without room in it.
 
-    Parameters
-    ----------
-    folders : iterable of Path
-        Folders of captures; the first ones are those worth most.
-    clean : callable
-        Takes what is private out of a text; every name and every text of a table goes through it.
-
-    Returns
-    -------
-    text : str
-        Empty if there is nothing to pack.
-    left_out : list of Path
-        Those for which there was no room.
+    `clean` redacts a text; every name and every text of a table goes through it.
     """
     packed, left_out, room = b"", [], MOST_TEXT * 3 // 4
     folders = list(folders)
@@ -71,19 +59,7 @@ def script(text: str) -> str:
 def unpack(report: Path) -> Path:
     """Write the captures of a report into a folder that lasts as long as this process.
 
-    Parameters
-    ----------
-    report : Path
-        A report, of anyone: nothing in it is run, and what is not as we write it is refused.
-
-    Returns
-    -------
-    Path
-
-    Raises
-    ------
-    StoreError
-        If it is no report, has no captures, or they are damaged or too large.
+    Raises StoreError for anything that is not as we write it; nothing in it is run.
     """
     found = _BLOCK.findall(untrusted.content(report, _MOST_FILE))
     if len(found) != 1:
