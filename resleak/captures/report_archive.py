@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import base64
 import io
 import json
 import lzma
 import re
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache
 from html import escape
@@ -17,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from resleak.captures import storage, tables, untrusted
+from resleak.captures.locks import temporary_folder
 from resleak.captures.raw import INSTRUMENTS
 from resleak.errors import StoreError
 
@@ -64,22 +66,27 @@ def unpack(report: Path) -> Path:
     found = _BLOCK.findall(untrusted.content(report, _MOST_FILE))
     if len(found) != 1:
         raise StoreError(f"{report} is no report with captures in it: `resleak share` writes one")
-    return Path(_taken_out(found[0], report.name).name)
+    return _unpacked(found[0], report.name)
 
 
 @cache
-def _taken_out(text: bytes, name: str) -> tempfile.TemporaryDirectory[str]:
-    place = tempfile.TemporaryDirectory(prefix="resleak-report-", ignore_cleanup_errors=True)
-    try:
-        for path, content in _members(_expanded(base64.b64decode(text, validate=True))):
-            target = Path(place.name) / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
-    except (ValueError, lzma.LZMAError, EOFError, tarfile.TarError, OSError) as error:
-        place.cleanup()
-        told = f"the captures in {name} are damaged: {error}; ask for the file again"
-        raise StoreError(told) from None
-    return place
+def _unpacked(text: bytes, name: str) -> Path:
+    """Return the folder of an archive's captures; it is removed when this process ends."""
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(temporary_folder())
+            for path, content in _members(_expanded(base64.b64decode(text, validate=True))):
+                target = folder / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content)
+        except OSError as error:
+            message = f"cannot unpack {name}: {error.strerror or error}; free space in TMPDIR"
+            raise StoreError(message) from None
+        except (ValueError, lzma.LZMAError, EOFError, tarfile.TarError) as error:
+            message = f"the captures in {name} are damaged: {error}; ask for the file again"
+            raise StoreError(message) from None
+        atexit.register(stack.pop_all().close)
+    return folder
 
 
 def _expanded(packed: bytes) -> bytes:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resleak.errors import MissingPackageError, StoreError
+from resleak.errors import CaptureError, MissingPackageError, StoreError
 
 _AGAIN = "capture it again"
 #: memray's header up to the times: magic, versions, native, aggregated, records, frames, times.
@@ -102,6 +102,17 @@ def reading(capture: Path, descriptor: int | None = None, **options: Any) -> Ite
 
             told = f"it is of another version of memray than {version('memray')}"
         raise StoreError(f"{capture.name} cannot be read: {told}; {_AGAIN}") from error
+
+
+def refuse_foreign(file: Path) -> None:
+    """Raise CaptureError if there is a file that memray did not write, before it overwrites it."""
+    if not file.exists() and not file.is_symlink():
+        return
+    if file.is_file() and not file.is_symlink():
+        with file.open("rb") as old:
+            if old.read(len(_MAGIC)).startswith((_MAGIC, _LZ4_MAGIC)):
+                return
+    raise CaptureError(f"{file} is not a file of memray, so it is left alone; choose another --out")
 
 
 def limit_memory() -> None:
