@@ -1,4 +1,4 @@
-"""Stored captures as people choose them: the runs of one variant that were made together."""
+"""Stored captures as people choose them: runs of one variant and one session."""
 
 from __future__ import annotations
 
@@ -17,14 +17,9 @@ from resleak.errors import StoreError
 
 @dataclass(frozen=True)
 class Side:
-    """One of two things to compare.
+    """Runs of one variant that were made together, with the gauges and with memray.
 
-    Attributes
-    ----------
-    captures : Captures
-        The runs of one variant that were made together, with the gauges and with memray.
-    where : str
-        The folder in which they were found, as it was named.
+    `where` is the folder above them, as it was named.
     """
 
     captures: Captures
@@ -37,12 +32,12 @@ class Side:
 
     @property
     def runs(self) -> list[int]:
-        """The numbers of its runs with the gauges."""
+        """Numbers of its runs with the gauges."""
         return [one.run for one in self.captures if one.instrument == "gauges"]
 
     @property
     def made(self) -> str:
-        """When the first of them was made, to the minute; empty where nothing is known."""
+        """Time of its first run, to the minute; empty if unknown."""
         begun = min(one.manifest.started for one in self.captures)
         try:
             return f"{datetime.fromisoformat(begun):%Y-%m-%d %H:%M}"
@@ -51,7 +46,7 @@ class Side:
 
     @property
     def versions(self) -> str:
-        """Python, and the revision of what was measured."""
+        """Version of Python, and revision of the measured code."""
         first = self.captures[0].manifest
         python = first.versions.python
         return " ".join(filter(None, (f"Python {python}" if python else "", first.git)))
@@ -72,15 +67,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Shelf:
-    """All there is to choose from.
-
-    Attributes
-    ----------
-    sides : list of Side
-        By scenario and variant, the newest first.
-    problems : list of str
-        One line for each folder that could not be read.
-    """
+    """All there is to choose from: by name, the newest first; a line for each unreadable folder."""
 
     sides: list[Side]
     problems: list[str]
@@ -92,13 +79,7 @@ class Shelf:
 
 
 def shelf(*roots: Path | str) -> Shelf:
-    """Find all that can be compared below some folders.
-
-    Parameters
-    ----------
-    *roots : Path
-        Folders of captures; one that does not exist or has none is a problem, not an error.
-    """
+    """Return all that can be compared below folders; empty ones are reported as problems."""
     sides: dict[Path, list[Side]] = {}
     problems: list[str] = []
     for root in dict.fromkeys(map(Path, roots)):
@@ -122,16 +103,7 @@ def shelf(*roots: Path | str) -> Shelf:
 def joined(before: Captures, after: Captures) -> pd.DataFrame:
     """Return the traces of two sides for one figure, as two variants.
 
-    Parameters
-    ----------
-    before, after : Captures
-        Of one variant each.
-
-    Returns
-    -------
-    DataFrame
-        As `resleak.traces`. Variants keep their names where these differ; else they are called
-        ``before`` and ``after``.
+    They are called ``before`` and ``after`` where their own names are the same.
     """
     both = [traces(side) for side in (before, after)]
     names = [str(side["variant"].iloc[0]) for side in both]

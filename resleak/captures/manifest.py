@@ -161,34 +161,9 @@ class Ending:
 class Manifest:
     """Everything about a run except its tables.
 
-    Attributes
-    ----------
-    scenario : Declared
-        What the scenario's file declares.
-    variant, instrument : str
-        The variant that ran, and one of `resleak.captures.raw.INSTRUMENTS`.
-    run, seed : int
-        Number among the replicates, and the seed of its randomness.
-    status : str
-        ``complete`` or ``incomplete``.
-    session : str
-        Captures of two sessions are never mixed.
-    started : str
-        Time of the start, ISO 8601; empty if unknown.
-    per : str
-        Unit of a step: ``step``, ``s`` (seconds) or ``request``.
-    steps, warmup, block : int
-        Measured steps, steps before them, steps between two collections.
-    phases, marks : tuple
-        Phases of the run, and marks in its stream of allocations.
-    exit : Exit
-        How the process ended.
-    params, env, host, facts : dict
-        Parameters of the run, environment variables set for it, the machine, counted facts.
-    digest : str
-        Digest of the workload's code without texts; empty if unknown.
-    planted_per_step : float
-        Bytes leaked on purpose with each step.
+    `session` tells measurements apart, `started` is ISO 8601, `per` the unit of a step (``step``,
+    ``s`` or ``request``), `planted_per_step` the bytes leaked on purpose per step, `digest` that of
+    the workload's code without texts.
     """
 
     schema: int = SCHEMA

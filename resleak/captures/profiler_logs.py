@@ -28,23 +28,7 @@ Readings = dict[str, "array[float]"]
 
 
 def read(path: Path) -> Captures:
-    """Read a log as captures: one of the process, and one of each child that the log tells apart.
-
-    Parameters
-    ----------
-    path : Path
-        A file that ``mprof run`` or ``psrecord --log`` wrote.
-
-    Returns
-    -------
-    Captures
-        With the gauge ``rss``; steps are seconds.
-
-    Raises
-    ------
-    StoreError
-        If it is neither, or a line of it is damaged.
-    """
+    """Return a log as captures with the gauge ``rss``, per second: the process and each child."""
     content = untrusted.content(path, _BYTES)
     if content.count(b"\n") + content.count(b"\r") > _LINES:
         raise StoreError(f"{path.name} has more than {_LINES:,} lines; read a part of it")

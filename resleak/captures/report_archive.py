@@ -1,15 +1,16 @@
-"""Captures inside a report: packed into text when it is written, taken out with every doubt."""
+"""Captures inside a report: packed when it is written, checked when they are unpacked."""
 
 from __future__ import annotations
 
+import atexit
 import base64
 import io
 import json
 import lzma
 import re
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache
 from html import escape
@@ -17,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from resleak.captures import storage, tables, untrusted
+from resleak.captures.locks import temporary_folder
 from resleak.captures.raw import INSTRUMENTS
 from resleak.errors import StoreError
 
@@ -35,21 +37,9 @@ _NAME = re.compile(r"(?:[\w][\w.+-]*/){2,8}(?:manifest\.json|[a-z_]+\.parquet)",
 
 
 def pack(folders: Iterable[Path], clean: Callable[[str], str] = str) -> tuple[str, list[Path]]:
-    """Pack captures as base64 of a tar, compressed with xz.
+    """Return captures as base64 of a tar compressed with xz, and those without room in it.
 
-    Parameters
-    ----------
-    folders : iterable of Path
-        Folders of captures; the first ones are those worth most.
-    clean : callable
-        Takes what is private out of a text; every name and every text of a table goes through it.
-
-    Returns
-    -------
-    text : str
-        Empty if there is nothing to pack.
-    left_out : list of Path
-        Those for which there was no room.
+    `clean` redacts a text; every name and every text of a table goes through it.
     """
     packed, left_out, room = b"", [], MOST_TEXT * 3 // 4
     folders = list(folders)
@@ -71,39 +61,32 @@ def script(text: str) -> str:
 def unpack(report: Path) -> Path:
     """Write the captures of a report into a folder that lasts as long as this process.
 
-    Parameters
-    ----------
-    report : Path
-        A report, of anyone: nothing in it is run, and what is not as we write it is refused.
-
-    Returns
-    -------
-    Path
-
-    Raises
-    ------
-    StoreError
-        If it is no report, has no captures, or they are damaged or too large.
+    Raises StoreError for anything that is not as we write it; nothing in it is run.
     """
     found = _BLOCK.findall(untrusted.content(report, _MOST_FILE))
     if len(found) != 1:
         raise StoreError(f"{report} is no report with captures in it: `resleak share` writes one")
-    return Path(_taken_out(found[0], report.name).name)
+    return _unpacked(found[0], report.name)
 
 
 @cache
-def _taken_out(text: bytes, name: str) -> tempfile.TemporaryDirectory[str]:
-    place = tempfile.TemporaryDirectory(prefix="resleak-report-", ignore_cleanup_errors=True)
-    try:
-        for path, content in _members(_expanded(base64.b64decode(text, validate=True))):
-            target = Path(place.name) / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
-    except (ValueError, lzma.LZMAError, EOFError, tarfile.TarError, OSError) as error:
-        place.cleanup()
-        told = f"the captures in {name} are damaged: {error}; ask for the file again"
-        raise StoreError(told) from None
-    return place
+def _unpacked(text: bytes, name: str) -> Path:
+    """Return the folder of an archive's captures; it is removed when this process ends."""
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(temporary_folder())
+            for path, content in _members(_expanded(base64.b64decode(text, validate=True))):
+                target = folder / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content)
+        except OSError as error:
+            message = f"cannot unpack {name}: {error.strerror or error}; free space in TMPDIR"
+            raise StoreError(message) from None
+        except (ValueError, lzma.LZMAError, EOFError, tarfile.TarError) as error:
+            message = f"the captures in {name} are damaged: {error}; ask for the file again"
+            raise StoreError(message) from None
+        atexit.register(stack.pop_all().close)
+    return folder
 
 
 def _expanded(packed: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""How a file is named in a capture: by where it belongs, never by a path of this machine."""
+"""Names of source files in captures: by where they belong, without paths of this machine."""
 
 from __future__ import annotations
 
@@ -12,27 +12,10 @@ _ABSOLUTE = re.compile(r"(?<![\w.:/])(?:/[\w.@+~-]+){2,}|[A-Za-z]:\\[^\s\"']+")
 
 
 def place(file: str, project: Path | None = None) -> str:
-    """Name a source file by its place.
+    """Return a file's name by where it belongs; names such as ``<string>`` stay.
 
-    Parameters
-    ----------
-    file : str
-        The file's path as the interpreter gives it; names such as ``<string>`` stay.
-    project : Path, optional
-        A folder whose files are named relative to it.
-
-    Returns
-    -------
-    str
-        ``<site-packages>/httpx/_client.py``, ``<stdlib>/asyncio/queues.py``,
-        ``resleak/scenarios/arc/auth_cache.py``, a path below `project`, or the bare name.
-
-    Examples
-    --------
-    >>> place("/usr/lib/python3/dist-packages/yaml/nodes.py")
-    '<site-packages>/yaml/nodes.py'
-    >>> place("<frozen importlib._bootstrap>")
-    '<frozen importlib._bootstrap>'
+    ``<site-packages>/httpx/_client.py``, ``<stdlib>/asyncio/queues.py``, a path below `project`,
+    or the bare name.
     """
     if file.startswith("<"):
         return file

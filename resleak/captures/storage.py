@@ -35,19 +35,6 @@ def writing(folder: Path, is_ours: Callable[[Path, Path], bool] | None = None) -
     What was there is moved aside, and deleted once the new one is in its place. After an error,
     a folder ``NAME.incomplete-PID-RANDOM`` is left if a manifest was written by then. After a
     kill, a hidden folder of that name is left, which no reader loads and the next run removes.
-
-    Parameters
-    ----------
-    folder : Path
-        Where the capture will be.
-    is_ours : callable, optional
-        Given a folder and the place it belongs to, returns True if it may be replaced; by
-        default, if it is a capture of the scenario and variant that the place is for.
-
-    Raises
-    ------
-    CaptureError
-        If something else is there, the disk is full, or the folder cannot be written.
     """
     is_ours = is_ours or is_capture
     unique = f"{_INCOMPLETE}-{os.getpid()}-{secrets.token_hex(4)}"

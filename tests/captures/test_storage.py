@@ -14,6 +14,7 @@ import pytest
 from helpers import captures, traces
 
 from resleak.captures import files, locks, names, storage
+from resleak.captures.decode import memray_file
 from resleak.captures.frames import Capture
 from resleak.errors import CaptureError, StoreError
 from resleak.harness import runner
@@ -260,6 +261,22 @@ def test_record_refuses_names_that_lead_out(tmp_path: Path, name: str) -> None:
     done = resleak("record", "--name", name, "--", *command, cwd=tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert content(tmp_path) == before
+
+
+def test_memray_overwrites_no_file_of_the_users(tmp_path: Path) -> None:
+    """A file or link in the place of a memray recording is refused; memray's own is not."""
+    file = tmp_path / "memray.bin"
+    memray_file.refuse_foreign(file)
+    file.write_bytes(b"memray\0" + bytes(100))
+    memray_file.refuse_foreign(file)
+    for make in (lambda: file.write_text("mine"), file.mkdir, lambda: file.symlink_to(tmp_path)):
+        file.unlink()
+        make()
+        with pytest.raises(CaptureError, match="left alone"):
+            memray_file.refuse_foreign(file)
+        if file.is_dir() and not file.is_symlink():
+            file.rmdir()
+            file.touch()
 
 
 def test_capture_leaves_the_users_folders_alone(

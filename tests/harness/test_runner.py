@@ -185,7 +185,8 @@ def test_failing_run_keeps_what_it_recorded(tmp_path: Path) -> None:
     """The trace up to the failure is kept in a folder that is marked incomplete."""
     with pytest.raises(CaptureError):
         measure(tmp_path, "def step(i):\n    if i == 50: raise ValueError")
-    (kept,) = (f for f in storage.folders(tmp_path / "out") if ".incomplete-" in f.name)
+    failed = storage.folders(tmp_path / "out")
+    (kept,) = (f for f in failed if f.name.startswith("gauges-01.incomplete-"))
     trace = frames.Capture(kept).trace
     assert trace[trace["moment"] == "step"]["step"].max() == 50
 

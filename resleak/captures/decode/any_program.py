@@ -73,17 +73,9 @@ class Facts:
 class Process:
     """What one process had allocated.
 
-    Attributes
-    ----------
-    snapshots : array of int, shape (snapshots, 3)
-        Milliseconds of the epoch, bytes allocated, bytes resident.
-    t_ms : array of int, shape (marks,)
-        Milliseconds of the epoch. The first mark is the start of tracking, when nothing was
-        tracked yet, the last its end; those between are snapshots.
-    changes : array of int, shape (changes, 5)
-        Mark, node, owner, bytes, blocks.
-    tables : dict of str to array of int, shape (stacks, 3)
-        ``peak`` and ``temporary``: node, bytes, blocks.
+    `snapshots` are milliseconds of the epoch, bytes allocated and resident; `t_ms` the times of the
+    marks, the first and last of which are start and end of tracking; `changes` are mark, node,
+    owner, bytes, blocks; `tables` node, bytes, blocks.
     """
 
     snapshots: np.ndarray
@@ -95,17 +87,11 @@ class Process:
 
 @dataclass(frozen=True)
 class Tables:
-    """What was read of the captures of a program; it stands where a capture does.
+    """Tables of the memray files of a program, used in place of a capture.
 
-    Parameters
-    ----------
-    columns : dict of str to dict of str to array
-        The tables. ``stacks`` are the nodes of the call stacks, below one for each process if there
-        are several; ``live`` is what changed at each mark since the mark before, by stack, thread
-        and allocator; ``marks`` are the marks, and ``snapshots`` those that memray made.
-    facts : dict
-        ``processes``: the `Facts` of each file. ``left_out``: sentences
-        about children that could not be read.
+    ``stacks`` are nodes of call stacks, below one for each process if there are several; ``live``
+    what changed at each mark since the one before, by stack, thread and allocator. The `facts` are
+    ``processes``, the `Facts` of each file, and ``left_out``, sentences about unreadable children.
     """
 
     columns: dict[str, dict[str, np.ndarray]]
@@ -132,25 +118,6 @@ def extract(
     """Read a capture, and those of its forked children.
 
     A damaged file can crash the interpreter: call this in a process that may be lost.
-
-    Parameters
-    ----------
-    captures : sequence of Path
-        Files that memray wrote, the parent's first.
-    everything : bool
-        Read ``peak`` too, what was live at the high-water mark of each process, and ``temporary``,
-        what was released before its thread allocated again.
-    first : Begun, optional
-        The first file, if it has been begun.
-
-    Returns
-    -------
-    Tables
-
-    Raises
-    ------
-    StoreError
-        If the first file cannot be read.
     """
     known = Known()
     processes: list[Process] = []

@@ -1,8 +1,4 @@
-"""Turn the census of a measured process into the tables of a capture folder.
-
-``python -m`` this module exits with 2, and one line on the error stream, if there is no
-census to read.
-"""
+"""Turn the census of resources of a measured process into tables."""
 
 from __future__ import annotations
 
@@ -22,31 +18,11 @@ _NEVER = _OURS = -1
 
 
 class Census:
-    """What was written down, line by line.
+    """What a process wrote down of its resources, line by line.
 
-    Parameters
-    ----------
-    lines : iterable of dict
-        As `resleak.harness.child.handles.census.Census` writes them.
-
-    Attributes
-    ----------
-    nodes : list of (int, str, str, int)
-        Parent, function, file, line of each stack, as the interpreter names them.
-    opened : list of list
-        Handle, kind, target, node, step, phase and thread of each.
-    seen, gone : dict of int to int
-        By handle, the first mark at which it was there, and at which it was there no more.
-    closed : dict of int to (int, int, bool)
-        By handle, steps done and phase when it was gone, and whether a collection had closed it.
-    deleted : set of int
-        Handles of files that were deleted while they were open.
-    marks : list of (int, int, int)
-        Mark, steps done, phase.
-    main : int
-        The main thread.
-    phases : list of str
-        Their names.
+    `nodes` are (parent, function, file, line) of stacks; `opened` are handle, kind, target, node,
+    step, phase and thread; `seen` and `gone` the first mark with and without a handle; `closed`
+    (step, phase, closed by a collection); `marks` (mark, step, phase).
     """
 
     def __init__(self, lines: Iterable[Mapping[str, Any]]) -> None:
@@ -84,25 +60,10 @@ class Census:
 def extract(
     census: Path, folder: Path, studied: Iterable[Path], root: Path | None, work: Path
 ) -> None:
-    """Write ``stacks``, ``handles`` and ``marks``.
+    """Write the tables ``stacks``, ``handles`` and ``marks`` into a folder.
 
-    Parameters
-    ----------
-    census : Path
-        What the process wrote.
-    folder : Path
-        Where the tables go.
-    studied : iterable of Path
-        Files, or folders of files, under study.
-    root : Path, optional
-        A folder whose files are named relative to it.
-    work : Path
-        The folder for temporary files that the process had to itself.
-
-    Raises
-    ------
-    StoreError
-        If there is no census.
+    Files below `studied` are under study, those below `root` are named relative to it; `work` was
+    the temporary folder of the process. Raises StoreError if there is no census.
     """
     read, named = Census(_lines(census)), names(studied, root)
     trie = Trie(named)

@@ -1,4 +1,4 @@
-"""Turn what a process wrote of itself into the tables of a capture: ends, stalls, locks, losses."""
+"""Turn the journal of an inspected process into tables: ends, stalls, locks, losses."""
 
 from __future__ import annotations
 
@@ -59,21 +59,10 @@ _SHORT_S = 0.05
 
 
 def write(folder: Path, project: Path, status: str) -> Ending:
-    """Write the tables of a run that was inspected.
+    """Write the tables of an inspected run, and return how its end came about.
 
-    Parameters
-    ----------
-    folder : Path
-        Where the process left ``forensics.raw`` and ``threads.txt``.
-    project : Path
-        Files below it are named relative to it; the studied code is there.
-    status : str
-        How the process ended: see `resleak.captures.raw.ProcessOutcome`.
-
-    Returns
-    -------
-    Ending
-        By ``itself``, ``force`` or ``a kill``.
+    `folder` has ``forensics.raw`` and ``threads.txt``; `project` has the studied code; `status`
+    says how the process ended.
     """
     record = _journal(folder / "forensics.raw")
     named = _Names(project)
@@ -105,7 +94,7 @@ class _Names:
         self.file: Callable[[str], str] = cache(lambda file: source_paths.place(file, project))
 
     def is_studied(self, site: Site) -> bool:
-        """Tell whether a place is in the studied code, rather than in a library."""
+        """Return True for a place in the studied code, rather than in a library."""
         return not self.file(site[0]).startswith("<") and site[0].startswith(self._below)
 
     def at(self, stack: list[Site]) -> Site | None:
@@ -149,7 +138,7 @@ def _standing(row: Row, named: _Names) -> Row:
 
 
 def _exits(record: Row, named: _Names, status: str, faults: Path) -> Iterator[Row]:
-    """Yield one row for each that was there at the end, in the order of what took longest."""
+    """Yield one row for each thread or task at the end, the longest first."""
     hung = status in ("hung", "deadline", "memory")
     taken_down = hung and (record.get("ended") or not record)
     last = float(record.get("written_s", 0.0)) if hung and not taken_down else None
@@ -164,7 +153,7 @@ def _exits(record: Row, named: _Names, status: str, faults: Path) -> Iterator[Ro
 
 
 def _counts(row: Row, status: str) -> bool:
-    """Tell whether it took a time worth telling; a step did only if it did not end."""
+    """Return True if it took long enough to report; a step, if it was still running."""
     if row["what"] == "step":
         return status in ("deadline", "memory")
     return bool(row["seconds"] >= _SHORT_S)
@@ -196,7 +185,7 @@ def _end(looks: list[Row], named: _Names, last: float | None) -> Row:
 
 
 def _faults(path: Path, named: _Names) -> Iterator[Row]:
-    """Yield what a signal found of a process that could not tell of itself any more."""
+    """Yield the stacks that a signal dumped of a process without a journal."""
     text = path.read_text(errors="replace") if path.exists() else ""
     blocks = re.split(r"\n(?=(?:Current thread|Thread) 0x)", text)
     stacks = [

@@ -62,26 +62,8 @@ def any_program(
 ) -> dict[str, Any]:
     """Decode memray files of a process that we did not run, and of its forked children.
 
-    Parameters
-    ----------
-    captures : sequence of Path
-        The parent's file first.
-    folder : Path
-        Where the tables go.
-    everything : bool
-        Write the tables ``peak`` and ``temporary`` too.
-    answers : mapping of str to str, optional
-        What to compute while the tables are in memory: ``NAME.json`` by ``module:function``.
-
-    Returns
-    -------
-    dict
-        The facts of `any_program.Tables`.
-
-    Raises
-    ------
-    StoreError
-        If the first file cannot be read.
+    The parent's file comes first. `answers` names what to compute while the tables are in memory:
+    ``NAME.json`` by ``module:function``. Returns the facts of `any_program.Tables`.
     """
     job = _any_program(captures, everything, answers)
     return _decode(job, folder, captures[0].name, timeout_s=3600.0)

@@ -32,26 +32,11 @@ _RESERVED_BYTES = 256 * 1024**2
 
 @dataclass(frozen=True)
 class Integrity:
-    """What should be known about a capture before its tables are believed.
+    """How complete and how trustworthy one of our own memray recordings is.
 
-    Attributes
-    ----------
-    records, declared_records : int
-        Records read, and how many the file says it has; 0 if it was never closed.
-    allocations : int
-        Records that are no release.
-    without_stack : float
-        Share of allocations whose Python stack is unknown: native threads, or a profile function
-        that the studied code set.
-    marks, expected_marks : int
-        Marks found in the stream, and marks the run left.
-    mapped_peak_bytes, rss_peak_bytes : int
-        The most that was mapped, and the most that was resident.
-    reserved : bool
-        Whether far more was mapped than resident: an allocator that reserves address space, whose
-        maps say nothing about memory in use.
-    truncated : bool
-        Whether the file ends before the run did.
+    `without_stack` is the share of allocations without a Python stack: native threads, or a profile
+    function of the studied code. `reserved` is True if far more was mapped than resident: an
+    allocator that reserves address space. `truncated` is True if the file ends before the run did.
     """
 
     records: int
@@ -68,16 +53,10 @@ class Integrity:
 
 @dataclass(frozen=True)
 class Tables:
-    """What was read of a capture, before it is written.
+    """What was read of a recording, before it is written.
 
-    Attributes
-    ----------
-    replay : Replay
-        The stream, played to its end.
-    threads : dict of int to str
-        A name for each thread.
-    peak, temporary : array, shape (stacks, 3)
-        Node, bytes and blocks at the high-water mark, and of what was released at once.
+    `peak` and `temporary` are node, bytes and blocks at the high-water mark, and of what was
+    released before its thread allocated again.
     """
 
     replay: Replay
@@ -93,36 +72,12 @@ def extract(
     studied: Iterable[Path],
     root: Path | None = None,
 ) -> dict[str, Any]:
-    """Write the tables of a memray capture.
+    """Write the tables of a recording of ours, and return the fields of `Integrity`.
 
-    ``stacks`` are the nodes of the call stacks; ``live`` is what changed at each mark since the
-    mark before, by stack, thread and allocator; ``marks`` are the marks; ``peak`` is what was live
-    at the high-water mark, and ``temporary`` what was released before its thread allocated again.
-
-    A damaged file can crash the interpreter: call this in a process that may be lost.
-
-    Parameters
-    ----------
-    capture : Path
-        A file that memray wrote in the format ``ALL_ALLOCATIONS``.
-    folder : Path
-        Where the tables go.
-    marks : iterable of dict
-        What the run noted of each mark: ``mark``, ``step``, ``phase``, ``t_s``, ``rss_bytes``.
-    studied : iterable of Path
-        Files, or folders of files, under study.
-    root : Path, optional
-        A folder whose files are named relative to it.
-
-    Returns
-    -------
-    dict
-        The fields of `Integrity`.
-
-    Raises
-    ------
-    StoreError
-        If the file is empty, not of memray, of another version, or ends before its first mark.
+    ``stacks`` are the nodes of the call stacks; ``live`` what changed at each mark since the one
+    before, by stack, thread and allocator; ``peak`` what was live at the high-water mark;
+    ``temporary`` what was released before its thread allocated again. A damaged file can crash the
+    interpreter: call this in a disposable process.
     """
     expected = {int(mark["mark"]): mark for mark in marks}
     header = memray_file.header(capture)

@@ -1,4 +1,4 @@
-"""memray's reader of captures: the one place that knows it, and the files' first bytes."""
+"""memray's file reader, and the header of its files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resleak.errors import MissingPackageError, StoreError
+from resleak.errors import CaptureError, MissingPackageError, StoreError
 
 _AGAIN = "capture it again"
 #: memray's header up to the times: magic, versions, native, aggregated, records, frames, times.
@@ -30,14 +30,14 @@ _MEMORY_BYTES = 8 * 1024**3
 
 @dataclass(frozen=True)
 class Header:
-    """What a capture says of itself.
+    """Header of a memray file.
 
     Attributes
     ----------
     native, aggregated : bool
-        Whether it has native stacks, and whether it was written as ``AGGREGATED_ALLOCATIONS``.
+        True if it has native stacks; if it was written as ``AGGREGATED_ALLOCATIONS``.
     records : int
-        How many records it has, which memray itself does not tell; 0 if it was never closed.
+        Number of records, which memray itself does not report; 0 if it was never closed.
     start_ms, end_ms : int
         When tracking began and ended, in milliseconds of the epoch; they are equal if it was
         never closed.
@@ -55,13 +55,7 @@ class Header:
 
 
 def header(capture: Path) -> Header:
-    """Read the header of a capture, so that what is none is told before memray sees it.
-
-    Raises
-    ------
-    StoreError
-        If the file is missing, unreadable, empty, not of memray, of another version, or cut off.
-    """
+    """Return the header of a file, or raise StoreError before memray sees one that is damaged."""
     start = _start_of(capture)
     if not start:
         raise StoreError(f"{capture.name} is empty: the run was killed early; {_AGAIN}")
@@ -87,23 +81,9 @@ def blank(snapshots: int) -> bytes:
 
 @contextmanager
 def reading(capture: Path, descriptor: int | None = None, **options: Any) -> Iterator[Any]:
-    """Yield memray's ``FileReader`` of a capture; whatever goes wrong in the block is told so.
+    """Yield memray's ``FileReader`` of a file; any error in the block becomes a StoreError.
 
-    Parameters
-    ----------
-    capture : Path
-        A file that memray wrote.
-    descriptor : int, optional
-        What the reader opens, if it is not this file.
-    **options
-        Of ``FileReader``.
-
-    Raises
-    ------
-    MissingPackageError
-        If there is no memray.
-    StoreError
-        If the file, or a part of it that the block asks for, cannot be read.
+    The reader opens `descriptor`, if it is given, instead of the file.
     """
     try:
         import memray
@@ -124,8 +104,19 @@ def reading(capture: Path, descriptor: int | None = None, **options: Any) -> Ite
         raise StoreError(f"{capture.name} cannot be read: {told}; {_AGAIN}") from error
 
 
+def refuse_foreign(file: Path) -> None:
+    """Raise CaptureError if there is a file that memray did not write, before it overwrites it."""
+    if not file.exists() and not file.is_symlink():
+        return
+    if file.is_file() and not file.is_symlink():
+        with file.open("rb") as old:
+            if old.read(len(_MAGIC)).startswith((_MAGIC, _LZ4_MAGIC)):
+                return
+    raise CaptureError(f"{file} is not a file of memray, so it is left alone; choose another --out")
+
+
 def limit_memory() -> None:
-    """Let this process fail rather than take all memory of the machine."""
+    """Limit the address space of this process."""
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     most = _MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(_MEMORY_BYTES, hard)
     with suppress(OSError, ValueError):  # macOS refuses
@@ -133,12 +124,12 @@ def limit_memory() -> None:
 
 
 def without_pandas() -> None:
-    """Let this process do without pandas, which pyarrow would load to look for its types."""
+    """Keep pyarrow from loading pandas, which it would do to look for types."""
     sys.meta_path.insert(0, _Without())
 
 
 def load() -> None:
-    """Load memray, which takes a moment, before there is something to read."""
+    """Load memray, which takes a moment, before there is anything to read."""
     with suppress(ImportError):  # told when there is something to read
         import memray  # noqa: F401
 

@@ -34,20 +34,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Overview:
-    """What memray's first pass over a capture tells.
+    """What memray's first pass over a file counts.
 
-    Attributes
-    ----------
-    records : int
-        How many the file has.
-    peak : int
-        The most bytes that were allocated.
-    python_objects : bool
-        Whether each of Python's objects was recorded.
-    snapshots : list of list of int
-        Of each: milliseconds of the epoch, bytes allocated, bytes resident.
-    stride : int
-        Intervals of records count each so many-th snapshot.
+    `snapshots` are milliseconds of the epoch, bytes allocated and bytes resident; intervals of
+    records count each `stride`-th of them.
     """
 
     records: int
@@ -72,29 +62,11 @@ def overview(reader: Any) -> Overview:
 def begun(
     capture: Path, header: memray_file.Header, most: int, follow: Callable[[Iterable[Any]], T]
 ) -> Iterator[Callable[[], tuple[Overview, T]]]:
-    """Begin to read a capture, and yield what reads it to its end.
+    """Begin to read a file, and yield the function that reads it to its end.
 
-    Parameters
-    ----------
-    capture : Path
-        A file that memray wrote.
-    header : Header
-        Of this file.
-    most : int
-        Of more snapshots than about twice as many, some are passed over.
-    follow : callable
-        Is given memray's temporal records, or of a file that has only sums what was left. May be
-        called in a process that was forked before numpy was loaded.
-
-    Yields
-    ------
-    callable
-        Returns what is known of the capture, and the answer of `follow`.
-
-    Raises
-    ------
-    StoreError
-        If it cannot be read; when what is yielded is called.
+    `follow` is given memray's temporal records, or what was left if the file has only sums; it may
+    be called in a process that was forked before numpy was loaded. Beyond about twice `most`
+    snapshots, some are skipped.
     """
     expected = (header.end_ms - header.start_ms) // USUAL_MS
     stride = max(expected // most, 1)

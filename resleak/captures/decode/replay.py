@@ -66,18 +66,7 @@ class Ledger:
 
 
 class Maps:
-    """Memory maps, which unlike blocks can be given back in parts.
-
-    Parameters
-    ----------
-    ledger : Ledger
-        Where changes are entered.
-
-    Attributes
-    ----------
-    mapped, peak : int
-        Bytes mapped now, and at most.
-    """
+    """Memory maps, which unlike blocks can be given back in parts; changes go to a ledger."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -124,18 +113,9 @@ class Maps:
 
 
 class Blocks:
-    """Blocks of the heap, the young apart: most die before the next mark and change nothing.
+    """Blocks of the heap by address, as (size, owner): `young` since the last mark, and `old`.
 
-    Parameters
-    ----------
-    ledger : Ledger
-        Where changes are entered.
-
-    Attributes
-    ----------
-    young, old : dict
-        Blocks since the last mark, which the stream enters here, and those from before it, as
-        address to (size, owner).
+    Most die before the next mark and change nothing, so the stream enters them here.
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -161,23 +141,8 @@ class Blocks:
 class Replay:
     """An allocation stream, played once, stopping at each mark.
 
-    Parameters
-    ----------
-    trie : Trie
-        Where stacks are entered.
-    page : int
-        Size of a page where the capture was made: mark k maps ``page * (k + 1)`` bytes.
-
-    Attributes
-    ----------
-    records, allocations, without_stack : int
-        Records played; allocations among them; those without a Python stack among these.
-    maps : Maps
-        The memory maps.
-    owners : list of Owner
-        Who allocated, by the number that changes name.
-    threads : dict of int to str
-        Names of the threads that allocated, as far as memray knows them.
+    Mark k maps ``page * (k + 1)`` bytes. Counts records, allocations, and those without a stack;
+    `owners` says who allocated by the number that changes name, `threads` the threads' names.
     """
 
     def __init__(self, trie: Trie, page: int) -> None:

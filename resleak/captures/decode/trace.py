@@ -1,4 +1,4 @@
-"""Turn what a measured process left behind into the tables of a capture."""
+"""Turn the gauges that a run recorded into its trace."""
 
 from __future__ import annotations
 
@@ -23,23 +23,9 @@ _STACK = re.compile(r'File "(?P<file>[^"]+)"')
 def trace(
     folder: Path, outcome: ProcessOutcome, own: list[Gauge]
 ) -> tuple[Columns, dict[str, str]]:
-    """Join the rows written inside the process with the readings from outside.
+    """Return columns in order of time, and units: rows from inside with readings from outside.
 
-    Parameters
-    ----------
-    folder : Path
-        Where the process left ``trace.raw`` and ``columns.json``.
-    outcome : ProcessOutcome
-        What the parent read.
-    own : list of Gauge
-        The scenario's own gauges, for their units.
-
-    Returns
-    -------
-    columns : dict of str to array, shape (rows,)
-        In order of time; NaN where a gauge was not read.
-    units : dict of str to str
-        Unit by column.
+    A gauge that was not read is NaN.
     """
     names, rows = inside_rows(folder)
     samples = _sample_rows(outcome)

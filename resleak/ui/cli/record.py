@@ -100,10 +100,12 @@ def record(
     resleak ends the warm-up.
     """
     from resleak.captures import storage
+    from resleak.captures.decode.memray_file import refuse_foreign
     from resleak.captures.names import inside
 
-    name, file = name or _name(command), out / "memray.bin"
+    name = name or _name(command)
     place = inside(out, name, what="--name")
+    file = place / "memray.bin"
     from resleak.analysis import budgets, statistics
     from resleak.experiments.watch import (
         Watch,  # what is slow to load comes first: the command does not wait
@@ -118,7 +120,7 @@ def record(
     first = None if warmup in ("", "signal") else seconds(warmup)
     statistics.load()
     if memray:
-        out.mkdir(parents=True, exist_ok=True)
+        refuse_foreign(file)
         command = commands.under_memray(command, file)
         console.say("under memray the gauges read more than without: it has a few MiB and a thread")
     with ExitStack() as stack:

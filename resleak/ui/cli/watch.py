@@ -79,6 +79,7 @@ def watch(
     """
     from resleak.analysis import budgets, memray_file, statistics
     from resleak.captures import storage
+    from resleak.captures.decode.memray_file import refuse_foreign
     from resleak.captures.names import inside
     from resleak.harness import memray_attach as attaching
     from resleak.harness import process_gauges
@@ -94,12 +95,15 @@ def watch(
     statistics.load()  # takes seconds, which are not part of --for
     name = name or f"{process.name}-{pid}"
     title = f"{process.name}, process {pid}, watched from outside"
+    place = inside(out, name, what="--name")
+    if attach is not None:
+        refuse_foreign(place / "memray.bin")
     observer = Observer(process, name, title, every)
     watching = Watch(observer, duration, tuple(stop_on or ()), limits)
-    with storage.claimed(inside(out, name, what="--name")):
+    with storage.claimed(place):
         code = follow(watching, out, as_json=as_json)
     if attach is not None:
-        file, duration_s = out / name / "memray.bin", attach
+        file, duration_s = place / "memray.bin", attach
         show_lines(
             lambda: memray_file.open_memray(
                 attaching.attach(process, file, duration_s), fresh=True
