@@ -50,7 +50,7 @@ def build(notebooks: Sequence[Path]) -> list[Entry]:
     for path in notebooks:
         begun = time.monotonic()
         target = share.share(path, SITE / f"{path.stem}.html", links=links)
-        title, lead = html_page.told(share.read(path))
+        title, lead = html_page.title_and_lead(share.read(path))
         took = time.monotonic() - begun
         entries.append(Entry(target.name, title, lead, target.stat().st_size, took))
         console.say(f"{target.name}: {entries[-1].size / 1000:.0f} kB, {took:.0f} s")

@@ -1,4 +1,4 @@
-"""The release, or the revision, that brought a leak or its cure, found by verdicts."""
+"""Find the release or revision that introduced or fixed a leak, by bisection."""
 
 from __future__ import annotations
 
@@ -25,60 +25,40 @@ _LEAKS, _CLEAN, _UNDECIDED, _BROKEN = "leaks", "clean", "undecided", "cannot run
 
 @dataclass(frozen=True)
 class Tried:
-    """One release or revision that was measured.
+    """One release or revision that was measured."""
 
-    Attributes
-    ----------
-    name : str
-        The release, or the short hash of the revision.
-    verdict : str
-        ``leaks``, ``clean``, ``undecided`` or ``cannot run``.
-    evidence : str
-        The rates it rests on, or why it could not be measured.
-    captures : str
-        Where its captures are.
-    """
-
+    #: The release, or the short hash of the revision.
     name: str
+    #: ``leaks``, ``clean``, ``undecided`` or ``cannot run``.
     verdict: str
+    #: The rates of the deciding gauges, or the error.
     evidence: str
+    #: The folder of its captures.
     captures: str = ""
 
 
 @dataclass(frozen=True)
 class Bisected:
-    """What a bisection found.
+    """The result of a bisection."""
 
-    Attributes
-    ----------
-    first : str
-        The first that leaks, as far as could be decided; or, if `cured`, the first that is clean.
-    last : str
-        The last before it that is not so.
-    cured : bool
-        Whether the good end is the later one.
-    between : tuple of str
-        Those between the two that could not be decided; usually none.
-    tried : tuple of Tried
-        All that was measured, in that order.
-    gauges : tuple of str
-        The gauges that decided: those that leak at the bad end and not at the good one.
-    line : str
-        Of the one that leaks next to the change: the line that holds on to most memory, or where
-        what stays is opened.
-    """
-
+    #: The first one with the change: it leaks or, if `cured`, is clean.
     first: str
+    #: The last one before the change.
     last: str
+    #: True if the good end is the later one.
     cured: bool
+    #: Undecided ones between the two; usually none.
     between: tuple[str, ...]
+    #: All that were measured, in this order.
     tried: tuple[Tried, ...]
+    #: The gauges that decided: they leak at the bad end and not at the good one.
     gauges: tuple[str, ...]
+    #: The line that retains most memory, or opens most resources, where it leaks.
     line: str
 
     @property
     def sentence(self) -> str:
-        """Say which one brought the change, or between which two it came."""
+        """The release or revision that made the change."""
         is_so, was_so = ("is clean", "leaks") if self.cured else ("leaks", "is clean")
         if not self.between:
             return f"the first that {is_so} is {self.first}; {self.last} before it {was_so}"
@@ -99,11 +79,7 @@ class Bisected:
 
 @dataclass
 class Bench:
-    """Measures one release or revision after another, and keeps what it measured.
-
-    `measure` investigates the workload at a name with options. Captures of the same settings that
-    are in `out` are not made again; steps and runs are doubled once where they do not decide.
-    """
+    """Measures releases or revisions one by one, and keeps their captures below `out`."""
 
     measure: Callable[[str, CaptureOptions], Investigation]
     out: Path
@@ -117,16 +93,16 @@ class Bench:
         return self._measured(name, self.options)
 
     def note(self, name: str, found: Investigation) -> bool | None:
-        """Keep what was found of one, and say whether it leaks; None if that is not decided."""
+        """Record a result; return True for a leak, None if undecided."""
         leaks = self._leaks(found)
         word = {True: _LEAKS, False: _CLEAN, None: _UNDECIDED}[leaks]
         self._add(Tried(name, word, _evidence(found, self.gauges), str(self.out / name)))
         return leaks
 
     def line(self, name: str) -> str:
-        """Measure one as it was decided, with what names lines, and return what it names.
+        """Measure one again with the instruments that name lines, and return the line.
 
-        Those captures lie apart: the ones that decided stay as they are, for the next search.
+        Its captures have a folder of their own: a later bisection reuses the first ones.
         """
         options = self.options
         if decided := _kept(self.out / name, options):
@@ -136,7 +112,7 @@ class Bench:
         return self._measured(name, options, self.out / "lines").blamed()
 
     def ask(self, name: str) -> bool | None:
-        """Measure one, again and for longer if that does not decide."""
+        """Measure one; if it is undecided, measure again with twice the steps."""
         try:
             found = self._measured(name, self.options)
             if self._leaks(found) is None:
@@ -168,19 +144,9 @@ class Bench:
 
 
 def search(names: Sequence[str], ask: Callable[[str], bool | None]) -> tuple[int, int]:
-    """Find the neighbours between which something changed.
+    """Return the neighbours between which the answer of `ask` changes.
 
-    Parameters
-    ----------
-    names : sequence of str
-        In order of time; the first is known to be as before, the last as after.
-    ask : callable
-        Says of a name whether it is as after; None if it cannot tell: then others are asked.
-
-    Returns
-    -------
-    tuple of int
-        Where the two are. Between them are only names of which it could not be told.
+    None as an answer means undecided: other names are asked instead.
     """
     low, high, unknown = 0, len(names) - 1, set[int]()
     while left := [at for at in range(low + 1, high) if at not in unknown]:
@@ -294,7 +260,7 @@ def _bench(
     options: CaptureOptions,
     tell: Callable[[Tried], None],
 ) -> Bench:
-    """Prepare a bench; captures that were made with other settings do not count."""
+    """Return a bench; captures of other settings are removed."""
     work = resolve.find(workload)
     place = Path(options.out) / below / work.name
     file = place / "bisection.json"
@@ -318,7 +284,7 @@ def _has_settings(file: Path, settings: dict[str, Any]) -> bool:
 
 
 def _kept(folder: Path, options: CaptureOptions) -> Captures | None:
-    """Return the captures of an earlier call, if there are as many and as long, or more."""
+    """Return an earlier call's captures, if they are as many and as long."""
     manifests = {path: read_manifest(path) for path in folders(folder)}
     whole = {path: one for path, one in manifests.items() if one.is_complete}
     measured = [one for one in whole.values() if one.instrument == "gauges"]

@@ -1,4 +1,4 @@
-"""Measure a piece of work within this process: quick and rough, and honest about what it misses."""
+"""Measure a loop within this process: quick, but without replicates or lines."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class Measured:
 
     @cached_property
     def capture(self) -> Capture:
-        """The readings, as a capture has them."""
+        """The readings as a capture."""
         if not self._columns:
             raise ScenarioError(f"{self.name} was not repeated: `for i in m.steps(200): ...`")
         trace = pd.DataFrame(self._columns)
@@ -122,27 +122,27 @@ class Measured:
 
     @cached_property
     def judgement(self) -> ScenarioVerdict:
-        """The verdicts, as `resleak.judge` gives them."""
+        """The verdicts, as `resleak.judge` returns them."""
         return verdicts.judge(Captures([self.capture]))
 
     @property
     def judged(self) -> VariantVerdict:
-        """The verdicts on its one variant."""
+        """The verdict on the only variant."""
         return self.judgement.variants[_VARIANT]
 
     @property
     def verdict(self) -> str:
-        """The worst word that applies."""
+        """The worst verdict."""
         return self.judged.verdict
 
     @property
     def leaks(self) -> bool:
-        """Whether any gauge leaks, or waits for the garbage collector."""
+        """True if any gauge leaks, or is deferred."""
         return bool(self.judged.symptoms)
 
     @property
     def frame(self) -> pd.DataFrame:
-        """One row a gauge."""
+        """One row per gauge."""
         return self.judgement.frame
 
     def save(self, out: Path | str = "captures") -> Path:

@@ -1,4 +1,4 @@
-"""Capture and judge in turns: stop when the answer is certain, or the time is used up."""
+"""Capture and judge in turns until the verdict is certain or the time is up."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from resleak.workload import resolve
 
 @dataclass(frozen=True)
 class Look:
-    """One turn: so many runs, of so many times the steps that the scenario declares."""
+    """A number of runs, and of steps as a multiple of the declared ones."""
 
     factor: int
     runs: int
@@ -54,7 +54,7 @@ class Outcome:
     spent_s: float = 0.0
 
     def note(self, captures: Captures, steps: dict[str, int]) -> None:
-        """Take in what a look showed of its variants."""
+        """Record the verdicts of a look."""
         judged = claims.judge(captures).variants
         self.steps |= steps
         self.verdicts |= {name: judged[name].verdict for name in steps}
@@ -94,6 +94,6 @@ def capture_until_sure(
 
 
 def _open(variant: VariantVerdict) -> str:
-    """Say what is undecided, and what it would take."""
+    """Return what is undecided, and what would decide it."""
     undecided = (one for one in variant.gauges if one.gauge in variant.undecided)
     return "; ".join(f"{one.gauge} {one.reason}" for one in undecided)

@@ -25,6 +25,8 @@ _FOLDER = Path(__file__).parent / "templates" / "report"
 _LIGHT, _DARK = "default", "github-dark"
 _USUAL_HEIGHT, _MAX_HEIGHT = 450, 20_000
 _LIBRARY = "plotly"
+#: Facts of the footer that also belong in an issue.
+_ISSUE_FACTS = ("Measured on", "Packages", "Run again")
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Page:
     def html(self) -> str:
         """Return the page, with each drawing script once and only where it is needed."""
         page, _ = _exporter(self.links).from_notebook_node(
-            self.book, resources=self._resources(self.title or told(self.book)[0])
+            self.book, resources=self._resources(self.title or title_and_lead(self.book)[0])
         )
         return str(page)
 
@@ -66,12 +68,11 @@ class Page:
         """Return the summary as Markdown for an issue."""
         from resleak.figures.sentences import code
 
-        known = dict(self.provenance)
-        made: dict[str, str] = {k: known[k] for k in ("Measured on", "Packages") if k in known}
-        made |= {"Run again": code(known["Run again"])} if "Run again" in known else {}
-        if self.title:
-            return summary.markdown(self.title, "", self.findings, made)
-        return summary.markdown(*told(self.book), self.findings, made)
+        facts = {name: value for name, value in self.provenance if name in _ISSUE_FACTS}
+        if "Run again" in facts:
+            facts["Run again"] = code(facts["Run again"])
+        title, lead = (self.title, "") if self.title else title_and_lead(self.book)
+        return summary.markdown(title, lead, self.findings, facts)
 
     def _resources(self, title: str) -> dict[str, Any]:
         from resleak.figures.style import CONFIG
@@ -146,9 +147,9 @@ def _highlighted(source: str, metadata: Any = None) -> str:
 
 def figure_json(figure: Mapping[str, Any]) -> str:
     """Return the parts of a figure that plotly.js draws, as JSON without NaN."""
-    kept = {key: figure[key] for key in ("data", "layout", "frames") if key in figure}
-    # JSON knows no NaN; browsers refuse the whole text for one.
-    whole = json.loads(json.dumps(kept), parse_constant=lambda _: None)
+    parts = {key: figure[key] for key in ("data", "layout", "frames") if key in figure}
+    # JSON has no NaN: browsers refuse the whole text for one.
+    whole = json.loads(json.dumps(parts), parse_constant=lambda _: None)
     return json.dumps(whole, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -188,7 +189,7 @@ def _base64_only(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9+/=]", "", text)
 
 
-def told(book: Any) -> tuple[str, str]:
+def title_and_lead(book: Any) -> tuple[str, str]:
     """Return a notebook's title and the first paragraph below it."""
     texts = (c.source.strip() for c in book.cells if c.cell_type == "markdown")
     first = next((text for text in texts if text.startswith("# ")), "# Report")

@@ -1,4 +1,4 @@
-"""``%%resleak``: a notebook's cell as a workload, in fresh processes or here."""
+"""``%%resleak``: investigate a notebook's cell, in fresh processes or in the kernel."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _STEPS = 240
 
 
 def register(shell: InteractiveShell) -> None:
-    """Add the magics to a shell: what ``%load_ext resleak`` does."""
+    """Add the magics to a shell, for ``%load_ext resleak``."""
     # Captures are read when their figures are asked for: they stay as long as the kernel does.
     folder = tempfile.TemporaryDirectory(prefix="resleak-")
     places = (Path(folder.name, str(number)) for number in count())

@@ -44,7 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the mark."""
+    """Declare the marker."""
     config.addinivalue_line(
         "markers",
         f"{_MARK}: repeat the test in fresh processes; it fails if a gauge grows by more a step",
@@ -57,7 +57,7 @@ def _measures(config: pytest.Config) -> bool:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put what measures in the place of each marked test."""
+    """Replace each marked test by one that measures it."""
     if not _measures(config):
         return
     for index, item in enumerate(items):
@@ -67,7 +67,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 class LeakItem(pytest.Item):
-    """Stands for a marked test: its fixtures are set up in the measured processes alone."""
+    """Measures a marked test; its fixtures are set up in measured processes only."""
 
     def __init__(self, *, mark: pytest.Mark, **more: Any) -> None:
         super().__init__(**more)
@@ -75,7 +75,7 @@ class LeakItem(pytest.Item):
 
     @classmethod
     def standing_for(cls, item: pytest.Function, mark: pytest.Mark) -> LeakItem:
-        """Return an item of the same name, place and marks as a test."""
+        """Return an item with the name, place and markers of a test."""
         assert item.parent is not None
         made: LeakItem = cls.from_parent(item.parent, name=item.name, mark=mark)
         made.own_markers = list(item.own_markers)
@@ -89,14 +89,14 @@ class LeakItem(pytest.Item):
         if self.mark.args:
             raise pytest.UsageError(f"{self.nodeid}: write {_MARK}")
         checked = suite(self.config).check(self.nodeid, self.mark.kwargs)
-        outcome, undecided = checked.held.outcome, checked.held.undecided
+        outcome, undecided = checked.limits.outcome, checked.limits.undecided
         if outcome == "inconclusive" and not self.config.getoption("resleak_strict"):
             pytest.skip(f"inconclusive: {'; '.join(undecided)}")
         if outcome != "holds":
             raise LeakError(checked.text)
 
     def repr_failure(self, excinfo: Any, style: Any = None) -> Any:
-        """Tell a leak in words: there is nothing to trace."""
+        """Return a leak as a sentence; there is no traceback."""
         from resleak.errors import ResleakError
 
         if isinstance(excinfo.value, (LeakError, ResleakError)):
@@ -104,17 +104,17 @@ class LeakItem(pytest.Item):
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Any, int | None, str]:
-        """Return where the test stands."""
+        """Return the place of the test."""
         file, line, name = self._location  # type: ignore[attr-defined]
         return Path(self.config.rootpath, file), line, name
 
 
 class LeakError(AssertionError):
-    """A test leaks, or could not be decided where it has to be."""
+    """A test leaks, or is inconclusive where that is not allowed."""
 
 
 def suite(config: pytest.Config) -> Suite:
-    """Return what measures the tests of this session."""
+    """Return the suite of this session."""
     if _suite not in config.stash:
         from resleak.ui.pytest_suite import Suite
 
@@ -124,7 +124,7 @@ def suite(config: pytest.Config) -> Suite:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Print one line for each test that was measured."""
+    """Print one line per measured test."""
     if _suite in config.stash:
         terminalreporter.section("resleak")
         for line in config.stash[_suite].summary():
@@ -132,7 +132,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Write the report and leave nothing else behind."""
+    """Write the report and remove temporary captures."""
     if _suite in config.stash:
         config.stash[_suite].close()
 
@@ -151,13 +151,13 @@ def resleak(request: pytest.FixtureRequest) -> Iterator[Measured]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Judge what the fixture measured, once the test itself is through."""
+    """Judge the fixture's measurements after the test."""
     yield
     measured = getattr(item, "funcargs", {}).get("resleak")
     if measured is not None:
-        from resleak.analysis.held import hold
+        from resleak.analysis.budgets import check_allowances
 
-        held = hold(measured.judged, {})
+        checked = check_allowances(measured.judged, [])
         strict = item.config.getoption("resleak_strict")
-        if held.outcome == "broken" or (strict and held.outcome == "inconclusive"):
-            pytest.fail("\n".join([*held.broken, *held.undecided]), pytrace=False)
+        if checked.outcome == "broken" or (strict and checked.outcome == "inconclusive"):
+            pytest.fail("\n".join([*checked.broken, *checked.undecided]), pytrace=False)

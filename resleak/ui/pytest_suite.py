@@ -1,4 +1,4 @@
-"""Measure the marked tests of a pytest session, and keep what a build server should keep."""
+"""Measure the marked tests of a pytest session, and store captures and a report."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SIGNS = {"holds": "✓", "broken": "✗", "inconclusive": "?"}
 
 @dataclass(frozen=True)
 class Checked:
-    """What became of one test."""
+    """The result of one test."""
 
     nodeid: str
     steps: int
@@ -40,7 +40,7 @@ class Checked:
 
     @property
     def text(self) -> str:
-        """What a person reads when it fails."""
+        """The message of a failure."""
         asked = f"seen in {self.runs} runs of {self.steps} steps"
         found = [*self.held.broken, *self.held.undecided, self.line, asked]
         return "\n".join(filter(None, found))
@@ -52,17 +52,7 @@ class Checked:
 
 
 class Suite:
-    """The marked tests of one session.
-
-    Parameters
-    ----------
-    root : Path
-        The folder that node ids are relative to.
-    out : Path, optional
-        Where captures and the report are kept; without it they are removed in the end.
-    baseline : Path, optional
-        What an earlier session kept.
-    """
+    """The marked tests of one session; captures stay in `out`, if there is one."""
 
     def __init__(self, root: Path, out: Path | None, baseline: Path | None) -> None:
         if baseline is not None and not storage.folders(baseline):
@@ -72,23 +62,7 @@ class Suite:
         self._checked: list[Checked] = []
 
     def check(self, nodeid: str, options: Mapping[str, Any]) -> Checked:
-        """Repeat one test in fresh processes, and hold what it takes against its mark.
-
-        Parameters
-        ----------
-        nodeid : str
-            The test.
-        options : mapping
-            The arguments of its mark: ``steps``, ``runs``, ``lines``, and gauges with what they
-            may grow by.
-
-        Raises
-        ------
-        BudgetError
-            If the mark makes no sense.
-        CaptureError, ScenarioError
-            If the test fails when it is repeated.
-        """
+        """Repeat one test in fresh processes, and check its growth against its mark."""
         steps, runs, lines, allowed = _read(options)
         target, out = f"{self._root / nodeid}", self._folder / _CAPTURES
         how = CaptureOptions(steps=steps, runs=runs, stacks=False, out=out)
@@ -102,7 +76,7 @@ class Suite:
         return checked
 
     def _line(self, target: str, options: CaptureOptions, found: Investigation) -> str:
-        """Return where what leaks comes from: it takes more runs, each with one instrument."""
+        """Return the allocating lines; it takes one more run per instrument."""
         leaks = [BUILTIN[one.gauge] for one in found.rows() if one.is_leak and one.gauge in BUILTIN]
         with_ = sorted({gauge.explained_by for gauge in leaks} - {""}, reverse=True)
         if not with_:
@@ -115,7 +89,7 @@ class Suite:
         return "\n".join([*opened, *memory])
 
     def _worse(self, captures: frames.Captures) -> Iterator[str]:
-        """Yield what leaks faster than it did in the baseline, if the test was there then."""
+        """Yield leaks that are faster than in the baseline."""
         name = captures[0].scenario
         places = (
             [self._baseline / part / name for part in (_CAPTURES, "")] if self._baseline else []
@@ -131,7 +105,7 @@ class Suite:
         return [*(one.summary() for one in self._checked), *kept]
 
     def close(self) -> None:
-        """Write the report, or leave nothing."""
+        """Write the report, or remove the captures."""
         if self._out is None:
             shutil.rmtree(self._folder, ignore_errors=True)
         elif self._checked:

@@ -23,7 +23,7 @@ _STACK = re.compile(r'File "(?P<file>[^"]+)"')
 def trace(
     folder: Path, outcome: ProcessOutcome, own: list[Gauge]
 ) -> tuple[Columns, dict[str, str]]:
-    """Return columns in order of time, and units: rows from inside with readings from outside.
+    """Return columns in order of time, and units: rows from inside, readings from outside.
 
     A gauge that was not read is NaN.
     """

@@ -1,4 +1,4 @@
-"""What several commands share: exit codes, options, and finding what is meant."""
+"""Exit codes, options and helpers of several commands."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 class Panel(StrEnum):
-    """The headings of the help, in their order; each module of commands has one."""
+    """Headings of the help, in their order."""
 
     OWN = "Your own code"
     SCENARIOS = "Scenarios"
@@ -43,7 +43,7 @@ def run_capture(scenario: str, options: CaptureOptions) -> list[Path]:
 
 
 def captures_of(what: str, out: Path) -> Captures:
-    """Load the captures of a folder, a log, or a scenario, which is captured if it never was."""
+    """Load captures from a folder, a log or a scenario; capture that if needed."""
     from resleak.captures import storage
 
     path = Path(what)
@@ -57,7 +57,7 @@ def captures_of(what: str, out: Path) -> Captures:
 
 
 def capture_first(what: str, out: Path) -> None:
-    """Capture, and say that it had to be done."""
+    """Capture, and say so."""
     console.say(f"nothing is stored for {what} in {shown(out)}: capturing it first")
     from resleak.harness.plan import CaptureOptions
 
@@ -72,7 +72,7 @@ def locate(what: str) -> Workload:
 
 
 def is_stored(name: str, out: Path) -> bool:
-    """Tell whether a scenario has a complete capture."""
+    """Return True if a scenario has a complete capture."""
     from resleak.captures import storage
     from resleak.captures.names import inside
 
@@ -107,17 +107,17 @@ def seconds(text: str) -> float:
 
 
 def find_notebook(name: str) -> Path:
-    """Return where a notebook of the repository is."""
+    """Return the path of a notebook of the repository."""
     return project(Path("notebooks", name)) / "notebooks" / name
 
 
 def kept_captures() -> Path:
-    """Return the folder of the captures that come with the repository."""
+    """Return the folder of the repository's captures."""
     return project(Path("data", "captures")) / "data" / "captures"
 
 
 def project(part: Path) -> Path:
-    """Return the folder that has a part of the repository: this one, the clone, or the package."""
+    """Return the folder that contains a part of the repository."""
     # A folder of someone else's that is called notebooks comes last: its code would be run.
     for root in (Path(__file__).parents[3], Path(__file__).parents[2], Path()):
         if (root / part).exists():
@@ -126,6 +126,6 @@ def project(part: Path) -> Path:
 
 
 def shown(path: Path) -> str:
-    """Write a path as short as it can be understood from here."""
+    """Return a path relative to the working folder, if it lies below."""
     absolute = path.resolve()
     return str(absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else path)

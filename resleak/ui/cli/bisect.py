@@ -44,7 +44,7 @@ def bisect(
     as_json: AsJson = False,
     out: Out = Path("captures"),
 ) -> None:
-    """Find the release, or the revision, that brought a leak, or its cure."""
+    """Find the release or revision that introduced, or fixed, a leak."""
     from resleak.experiments import bisect as bisection
     from resleak.harness.plan import CaptureOptions
 

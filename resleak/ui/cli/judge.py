@@ -73,12 +73,12 @@ def judge(
 
 
 def _control(out: Path) -> Captures | None:
-    """Return the do-nothing control that was captured beside, if any: it calibrates the floors."""
+    """Return the captures of the do-nothing control, which calibrate the noise floors."""
     return load(out / CONTROL) if is_stored(CONTROL, out) else None
 
 
 def _all_found(what: str, captures: Captures, judgement: ScenarioVerdict) -> bool:
-    """Run the positive control of what was judged, and say on standard error how it went."""
+    """Run the positive control; return True if every planted leak was detected."""
     from resleak.experiments import positive_control as positive
 
     name = what if not Path(what).is_dir() else str(judgement.scenario["name"])
@@ -119,7 +119,7 @@ def compare(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare two variants, the same one before and after a change, or two environments."""
+    """Compare two variants, captures before and after a change, or two environments."""
     if python or packages:
         from resleak.harness.plan import CaptureOptions
 

@@ -31,7 +31,7 @@ def open_file(
     top: Annotated[int, typer.Option(metavar="N", min=1, help="How many lines to show.")] = 10,
     fresh: Annotated[bool, typer.Option(help="Read it again, whatever is kept.")] = False,
 ) -> None:
-    """Open a memray capture of any program: what grew, where, and how far to trust it."""
+    """Open a memray file of any program: what grew, where, and its limitations."""
     from resleak.analysis import memray_file
     from resleak.report.answers import ANSWERS
 
@@ -64,7 +64,7 @@ def export(
     ] = "speedscope",
     file: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Where to write.")] = None,
 ) -> None:
-    """Write the stacks that grew for another viewer, or the gauges for another tool."""
+    """Export growing stacks for another viewer, or gauges for another tool."""
     from resleak.analysis.stacks import export as exports
     from resleak.analysis.stacks import profile
 
@@ -91,7 +91,7 @@ def _export_gauges(what: str, kind: str, file: Path | None) -> Path:
 
 
 def _to_export(what: str) -> tuple[Sequence[Tables], str]:
-    """Return the captures of one variant, or one of any program, and a name for them."""
+    """Return the captures of one variant, or a memray file, with a name."""
     if Path(what).is_file():
         from resleak.analysis import memray_file
 

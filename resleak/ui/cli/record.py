@@ -57,35 +57,34 @@ class _Course:
         return now >= self.settles
 
 
+Load = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CMD", help="Run this load generator alongside; stop everything when it exits."
+    ),
+]
+LoadUrl = Annotated[
+    str | None, typer.Option(metavar="URL", help="Request this repeatedly; rates are per request.")
+]
+Warmup = Annotated[
+    str, typer.Option(metavar="S|signal", help="Ignore the first S, or all until SIGUSR1.")
+]
+Settle = Annotated[
+    float | None,
+    typer.Option(metavar="S", parser=seconds, help="Cool-down: continue sampling after the load."),
+]
+
+
 @app.command()
 def record(
     command: Annotated[
         list[str], typer.Argument(metavar="-- COMMAND ...", help="What to start and to watch.")
     ],
-    load: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CMD", help="Run this load generator alongside; stop everything when it exits."
-        ),
-    ] = None,
-    load_url: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="Request this repeatedly; rates are per request."),
-    ] = None,
-    warmup: Annotated[
-        str, typer.Option(metavar="S|signal", help="Ignore the first S, or all until SIGUSR1.")
-    ] = "",
-    settle: Annotated[
-        float | None,
-        typer.Option(
-            metavar="S",
-            parser=seconds,
-            help="Cool-down: continue sampling after the load has ended.",
-        ),
-    ] = None,
-    memray: Annotated[
-        bool, typer.Option("--memray", help="Also find the allocating lines.")
-    ] = False,
+    load: Load = None,
+    load_url: LoadUrl = None,
+    warmup: Warmup = "",
+    settle: Settle = None,
+    memray: Annotated[bool, typer.Option(help="Also find the allocating lines.")] = False,
     name: Name = "",
     every: Every = 1.0,
     duration: For = None,
@@ -106,10 +105,9 @@ def record(
     name = name or _name(command)
     place = inside(out, name, what="--name")
     file = place / "memray.bin"
+    # Slow imports come before the command starts: it does not wait.
     from resleak.analysis import budgets, statistics
-    from resleak.experiments.watch import (
-        Watch,  # what is slow to load comes first: the command does not wait
-    )
+    from resleak.experiments.watch import Watch
     from resleak.harness import command as commands
     from resleak.harness import process_gauges
     from resleak.harness.sampler import Observer

@@ -1,4 +1,4 @@
-"""Reproduce: list scenarios, capture them, and check every claim."""
+"""List scenarios, capture them, and check every claim."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def capture(
         typer.Option(metavar="5m", parser=seconds, help="Time limit of --until-sure (5m)."),
     ] = None,
 ) -> None:
-    """Run a scenario's variants in fresh processes and store what they leave behind."""
+    """Run a scenario's variants in fresh processes and store the captures."""
     from resleak.harness.plan import CaptureOptions
 
     options = CaptureOptions(
@@ -110,7 +110,7 @@ def claims(
     as_json: AsJson = False,
     markdown: Annotated[bool, typer.Option(help="Print Markdown.")] = False,
 ) -> None:
-    """Judge every claim from stored captures, and print one row for each."""
+    """Judge every claim from stored captures; print one row per claim."""
     captures = load(folder or kept_captures())
     from resleak.analysis import claims_table
 

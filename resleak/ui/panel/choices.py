@@ -1,4 +1,4 @@
-"""What can be chosen in the panel: scenarios by searching, and parameters with their bounds."""
+"""Choices of the panel: scenarios to search, and parameters with bounds."""
 
 from __future__ import annotations
 
@@ -24,18 +24,12 @@ Declared = Mapping[str, Any]
 
 @cache
 def everything() -> tuple[Declared, ...]:
-    """Return what every scenario in the package declares, sorted by name."""
+    """Return the declarations of all scenarios of the package, by name."""
     return tuple(one.describe() for one in catalog.scan())
 
 
 def declared(name: str) -> Declared:
-    """Return what one scenario declares, by its name or by the path of any file of steps.
-
-    Raises
-    ------
-    ScenarioError
-        If there is none, or the file cannot be used.
-    """
+    """Return the declaration of a scenario, by name or file; or raise ScenarioError."""
     found = resolve.find(name)
     ours = next((one for one in everything() if one["name"] == found.name), None)
     if ours is not None and found.file.is_relative_to(catalog.ROOT):
@@ -44,16 +38,7 @@ def declared(name: str) -> Declared:
 
 
 def search(query: str, among: Iterable[Declared] | None = None) -> list[Declared]:
-    """Return the scenarios in which every word occurs, those that have it in their name first.
-
-    Parameters
-    ----------
-    query : str
-        Words, or parts of words, of the name, system, title, claim, seed, gauges, kind of fault
-        (``leak``, ``deferred``, ``broken``, ``hangs``, ``scales``), outcome or fix.
-    among : iterable of dict, optional
-        What scenarios declare; all of the package by default.
-    """
+    """Return the scenarios that contain every word, matches of the name first."""
     words = query.lower().split()
     found = [one for one in among or everything() if all(word in _haystack(one) for word in words)]
     return sorted(found, key=lambda one: not all(word in one["name"] for word in words))
@@ -72,20 +57,7 @@ def _haystack(one: Declared) -> str:
 
 @dataclass(frozen=True)
 class Field:
-    """A parameter that can be set, and within which bounds.
-
-    Parameters
-    ----------
-    name : str
-        The parameter.
-    kind : {"flag", "whole", "real", "text", "value"}
-        A flag is True or False; a whole or real number has bounds; a text is taken as it is; a
-        value is written as a Python literal (a list, or a number where the default is None).
-    default : object
-        What the file declares.
-    low, high : float
-        Bounds of a number.
-    """
+    """A parameter with its kind and its bounds."""
 
     name: str
     kind: Literal["flag", "whole", "real", "text", "value"]
@@ -99,7 +71,7 @@ class Field:
 
 
 def fields(of: Declared) -> list[Field]:
-    """Return the parameters of a scenario, in the order in which they are declared."""
+    """Return the parameters of a scenario in the declared order."""
     return [_field(name, value, of["soak"].get(name)) for name, value in of["params"].items()]
 
 
@@ -124,7 +96,7 @@ class Choice:
 
     @classmethod
     def of(cls, name: str) -> Choice:
-        """Return what is run if nothing else is chosen."""
+        """Return the default choice for a scenario."""
         found = declared(name)
         source = name if name.endswith(".py") else found["name"]
         return cls(found, source, CaptureOptions(variants=list(found["variants"])))
@@ -138,7 +110,7 @@ class Choice:
 
     @property
     def command(self) -> str:
-        """The same on the command line."""
+        """The same choice on the command line."""
         options = self.options
         words = ["resleak", "capture", self.source, "--profile", options.profile]
         chosen = self.variants if set(self.variants) != set(self.declared["variants"]) else []

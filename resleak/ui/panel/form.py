@@ -1,4 +1,4 @@
-"""The form of the panel: which scenario, which variants, how much, with which parameters."""
+"""The form of the panel: scenario, variants, amount and parameters."""
 
 from __future__ import annotations
 
@@ -28,15 +28,7 @@ _MOST_STEPS = 100_000
 
 
 class Form(widgets.VBox):  # type: ignore[misc]
-    """Everything that is chosen before a run.
-
-    Parameters
-    ----------
-    choice : Choice
-        What is chosen first.
-    changed : callable
-        Called when another scenario was chosen.
-    """
+    """Everything that can be chosen before a run."""
 
     def __init__(self, choice: Choice, changed: Callable[[], None]) -> None:
         self._changed, self._choice, self._filling = changed, choice, False
@@ -92,7 +84,7 @@ class Form(widgets.VBox):  # type: ignore[misc]
         return Choice(declared, self._choice.source, options)
 
     def lock(self, busy: bool) -> None:
-        """Let nothing be changed while something runs."""
+        """Disable the form while a run goes on."""
         boxes = [*self.variants.children, *self.params.children, self.search, self.found]
         for widget in [*boxes, self.profile, self.runs, self.steps]:
             widget.disabled = busy
@@ -140,7 +132,7 @@ class Form(widgets.VBox):  # type: ignore[misc]
 
 
 def about(declared: Declared) -> Prose:
-    """Return what a scenario says of itself: title, claim, variants with what is expected, text."""
+    """Return a scenario's title, claim, variants and description."""
     claim = f"Seed {declared['seed']}: “{declared['claim']}”" if declared["claim"] else ""
     variants = "\n".join(_variant(name, one) for name, one in declared["variants"].items())
     doc = declared["doc"].partition("\n")[2].strip()

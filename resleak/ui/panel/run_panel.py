@@ -1,4 +1,4 @@
-"""The panel that runs a scenario: choose, run, watch it grow, stop, read the verdict."""
+"""The panel that runs a scenario: choose, run, follow, stop, read the verdict."""
 
 from __future__ import annotations
 
@@ -73,16 +73,16 @@ class Panel(widgets.VBox):  # type: ignore[misc]
 
     @property
     def status(self) -> Status:
-        """Where the last run is."""
+        """The progress of the last run."""
         return self.session.status if self.session else Status()
 
     @property
     def captures(self) -> frames.Captures:
-        """What the last run captured."""
+        """The captures of the last run."""
         return self.session.captures() if self.session else frames.Captures([])
 
     def start(self) -> None:
-        """Run what is chosen, as the button does."""
+        """Run the choice, as the button does."""
         if self.status.busy:
             return
         try:
@@ -100,7 +100,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         self._follower.start()
 
     def stop(self) -> None:
-        """End what runs, as the button does; what was captured is kept."""
+        """Stop the run, as the button does; its captures stay."""
         if self.session:
             self.session.stop()
 
@@ -122,7 +122,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]
             self._busy(False)
 
     def _watch(self, session: Session, judge: Executor) -> Rows[GaugeVerdict]:
-        """Draw what is read, and judge it beside, for judging takes longer than drawing."""
+        """Draw the readings, and judge them in another thread, which takes longer."""
         judging = judge.submit(Rows, GaugeVerdict)
         verdicts, due = Rows(GaugeVerdict), 0.0
         for status in session.readings():
@@ -166,7 +166,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         return f"{choice.source}, {', '.join(choice.options.variants or ())}. {self.status}"
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
-        """Return the widget and, for pages without a kernel, what it would have run."""
+        """Return the widget and, for pages without a kernel, the choice."""
         live: dict[str, Any] = super()._repr_mimebundle_(**options) or {}
         command = f"<code>{escape(self.form.chosen().command)}</code>"
         told = f"<p>In JupyterLab a panel stands here. {escape(self._in_words())}</p>"
@@ -174,7 +174,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]
 
 
 def _views(session: Session, verdicts: Rows[GaugeVerdict]) -> Mapping[str, Make]:
-    """Return what there is to see of a session that has ended."""
+    """Return the views of a session that has ended."""
     if not verdicts:
         return {}
     judged = session.judgement()
