@@ -89,7 +89,7 @@ class LeakItem(pytest.Item):
         if self.mark.args:
             raise pytest.UsageError(f"{self.nodeid}: write {_MARK}")
         checked = suite(self.config).check(self.nodeid, self.mark.kwargs)
-        outcome, undecided = checked.limits.outcome, checked.limits.undecided
+        outcome, undecided = checked.held.outcome, checked.held.undecided
         if outcome == "inconclusive" and not self.config.getoption("resleak_strict"):
             pytest.skip(f"inconclusive: {'; '.join(undecided)}")
         if outcome != "holds":
