@@ -73,11 +73,13 @@ class Guardian:
 
     def reap(self) -> bool:
         """Collect ended children; True while the command itself runs."""
+        self._has_children = False
         with suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
                 if ended[0] == self.pid:
                     self._code = os.waitstatus_to_exitcode(ended[1])
                     self.tell(f"exit {self._code}")
+            self._has_children = True
         return self._code is None
 
     def end(self, patience_s: float) -> None:
@@ -124,6 +126,8 @@ class Guardian:
             except OSError:
                 return []
             return [-self.pid]
+        if not self._has_children:  # orphans would be ours: no need to search
+            return []
         parents: dict[int, list[int]] = {}
         for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
             # After the name, which may hold any character: state and parent.

@@ -158,8 +158,8 @@ def test_helpers_clean_up_after_the_workload(tmp_path: Path) -> None:
     shared = Path("/dev/shm")
     assert len(created) > 60
     assert not [name for name in created if (shared / name.lstrip("/")).exists()]
-    left = load.load(tmp_path / "out")[0].exit["left_behind"]
-    assert left == [f"{len(created)} leaked shared_memory objects"]
+    left = load.load(tmp_path / "out")[0].exit.left_behind
+    assert left == (f"{len(created)} leaked shared_memory objects",)
     assert len(captures) == 1
 
 
