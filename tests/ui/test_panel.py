@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -14,6 +16,7 @@ from helpers import traces as curves
 from resleak.captures import browse
 from resleak.errors import ScenarioError
 from resleak.figures.live_svg import sketch
+from resleak.harness.plan import CaptureOptions
 from resleak.ui.panel import Comparing, Panel, choices
 from resleak.ui.panel.choices import Choice, Field
 from resleak.ui.panel.session import Session
@@ -53,9 +56,8 @@ def files(tmp_path_factory) -> Path:
 
 def choice(file: Path, **options: object) -> Choice:
     chosen = Choice.of(str(file))
-    for name, value in {"runs": 1, "steps": 120, "stacks": False, **options}.items():
-        setattr(chosen, name, value)
-    return chosen
+    changes: dict[str, Any] = {"runs": 1, "steps": 120, "stacks": False, **options}
+    return replace(chosen, options=replace(chosen.options, **changes))
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +132,8 @@ def test_the_same_can_be_typed():
     """The command line of a choice names what differs from the default, and only that."""
     chosen = Choice.of("arc/auth_cache")
     assert chosen.command == "resleak capture arc/auth_cache --profile quick"
-    chosen.variants, chosen.steps, chosen.params = ["leaky"], 90, {"tokens_per_step": 3}
+    options = CaptureOptions(variants=["leaky"], steps=90, params={"tokens_per_step": 3})
+    chosen = replace(chosen, options=options)
     assert chosen.command.endswith("--variant leaky --steps 90 --set tokens_per_step=3")
 
 

@@ -177,7 +177,7 @@ def test_memray_names_the_line(cli):
     [
         (("--", "no-such-program"), "cannot start no-such-program: No such file or directory"),
         (("--memray", "--", "ls"), "--memray needs a command of the form `python FILE ...`"),
-        (("--load-url", "nowhere", "--", "sleep", "9"), "'nowhere' is not a URL"),
+        (("--load-url", "nowhere", "--", "sleep", "9"), "'nowhere' is not an address"),
         (("--load", "no-such-load", "--", "sleep", "0.5"), "cannot start no-such-load"),
         (
             ("--for", "ever", "--", "sleep", "9"),
