@@ -177,7 +177,7 @@ class Cell:
     @property
     def line(self) -> str:
         """Its text on one line, control characters shown."""
-        return " ".join(plain_text(str(self.text)).split())
+        return plain_text(" ".join(str(self.text).split()))
 
     def render(self, tag: str = "td") -> str:
         """Return the cell as HTML."""

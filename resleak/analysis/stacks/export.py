@@ -179,7 +179,7 @@ def _sampled(
 def _on_one_line(frame: _Frame) -> str:
     function, file, line = frame
     text = f"{function} ({file}:{line})" if file else function
-    return " ".join(plain_text(text.replace(";", ",")).split())
+    return plain_text(" ".join(text.replace(";", ",").split()))
 
 
 # Protocol Buffers' wire format, of which a profile needs whole numbers and lengths only.
