@@ -6,11 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from helpers.leaks import SOURCE, Leak
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -65,6 +67,48 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bare")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     return folder / "bin" / "python"
+
+
+@pytest.fixture(scope="session")
+def leak(tmp_path_factory: pytest.TempPathFactory) -> Leak:
+    """Investigate a leak once, with all instruments, for all tests that only read the result."""
+    from resleak.experiments.investigate import investigate
+
+    folder = tmp_path_factory.mktemp("leak")
+    file, captures = folder / "work.py", folder / "captures"
+    file.write_text(SOURCE)
+    return Leak(file, captures, investigate(str(file), out=captures, runs=2, steps=60))
+
+
+@pytest.fixture
+def leak_here(leak: Leak, tmp_path: Path) -> str:
+    """Copy the leak and its captures to the test's folder, and return the file's name."""
+    shutil.copytree(leak.file.parent, tmp_path, dirs_exist_ok=True)
+    return leak.file.name
+
+
+@pytest.fixture
+def cli(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run resleak in an empty folder, within this process: without its start, which takes 1 s."""
+    from resleak import __main__
+    from resleak.ui import cli
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    monkeypatch.setattr(cli.console, "guard_output", lambda: None)  # it replaces sys.stdout
+    monkeypatch.setattr(cli, "_end_as_after_ctrl_c", lambda *names: None)
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        monkeypatch.setattr(sys, "argv", ["resleak", *map(os.fsdecode, arguments)])
+        with pytest.raises(SystemExit) as end:
+            __main__.main()
+        printed = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, end.value.code, *printed)
+
+    return run
 
 
 @pytest.fixture(scope="session")

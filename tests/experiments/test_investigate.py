@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from helpers.leaks import SOURCE, Leak
 
 import resleak
 from resleak.analysis.comparison import compare
@@ -24,15 +25,6 @@ from resleak.experiments.investigate import Investigation, investigate
 from resleak.ui.cli import app
 
 QUICK = {"runs": 1, "steps": 24, "deadline_s": 5.0}
-LEAKS = """
-    import os
-
-    kept = []
-
-    def step(i):
-        kept.append(bytes(5000))
-        os.open(os.devnull, os.O_RDONLY)
-"""
 
 
 def write(folder: Path, body: str, name: str = "work.py") -> str:
@@ -54,10 +46,9 @@ def told_of(folder: Path, body: str) -> str:
     return line
 
 
-@pytest.fixture(scope="module")
-def leaky(tmp_path_factory: pytest.TempPathFactory) -> Investigation:
-    folder = tmp_path_factory.mktemp("leaky")
-    return investigate(write(folder, LEAKS), out=folder / "out", runs=2, steps=60)
+@pytest.fixture
+def leaky(leak: Leak) -> Investigation:
+    return leak.investigation
 
 
 def test_an_investigation_has_verdict_line_and_advice(leaky: Investigation) -> None:
@@ -262,7 +253,7 @@ def git_lines(top: Path, *arguments: str) -> list[str]:
 
 def test_the_command_prints_and_writes_a_report(project: Path, tmp_path: Path) -> None:
     """`investigate FILE -o REPORT` exits with 1, names the line, and writes one page."""
-    write(tmp_path, LEAKS)
+    write(tmp_path, SOURCE)
     command = [sys.executable, "-m", "resleak", "investigate", "work.py", "-o", "made.html"]
     command += ["--runs", "1", "--steps", "24"]
     env = {**os.environ, "PYTHONPATH": str(project)}

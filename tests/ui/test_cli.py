@@ -1,10 +1,11 @@
-"""The command line as people and programs use it: every test starts it in a process of its own."""
+"""The command line as people and programs use it; in a process of its own where that matters."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from helpers import foreign
 
 import resleak
 from resleak.errors import ShareError
+from resleak.harness.runner import capture
 from resleak.ui.cli import share
 from resleak.workload import catalog
 
@@ -84,8 +86,8 @@ def write(tmp_path: Path) -> Callable[[str, str], str]:
 
 
 @pytest.fixture
-def cli(tmp_path: Path, project: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run resleak in an empty folder."""
+def as_process(tmp_path: Path, project: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run resleak in an empty folder, in a process of its own."""
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -114,9 +116,9 @@ def the_error(result: subprocess.CompletedProcess[str]) -> str:
     return line
 
 
-def test_list_names_every_scenario(cli):
+def test_list_names_every_scenario(as_process):
     """`list --json` prints each scenario's name, title, system and variants, and nothing else."""
-    result = cli("list", "--json")
+    result = as_process("list", "--json")
     rows = json.loads(result.stdout)
     assert (result.returncode, result.stderr) == (0, "")
     assert [row["name"] for row in rows] == list(catalog.paths())
@@ -201,10 +203,10 @@ def test_a_malformed_file_is_named_with_what_it_lacks(cli, write, body, told):
     assert told in line
 
 
-def test_a_plain_file_is_captured_and_judged(cli, write, tmp_path):
+def test_a_plain_file_is_captured_and_judged(as_process, write, tmp_path):
     """`judge FILE` captures first, says so, finds the leak, and judges the same captures again."""
     name = write(LEAKS_FDS, "mine.py")
-    first = cli("judge", name, "--json")
+    first = as_process("judge", name, "--json")
     assert "capturing it first" in first.stderr
     answer = json.loads(first.stdout)
     workload = answer["variants"]["workload"]
@@ -216,37 +218,45 @@ def test_a_plain_file_is_captured_and_judged(cli, write, tmp_path):
     assert set(answer["claim"]) == {"seed", "text", "declared", "measured", "fix"}
     assert first.returncode == 1
 
-    again = cli("judge", str(tmp_path / "captures"), "--json")
+    again = as_process("judge", str(tmp_path / "captures"), "--json")
     assert (json.loads(again.stdout), again.stderr) == (answer, "")
 
 
-def test_the_line_that_grows_is_named(cli, write):
+def test_the_line_that_grows_is_named(cli, leak_here):
     """`judge` ranks the lines that grow, the guilty one first, for people and for programs."""
-    name = write("kept = []\n\ndef step(i):\n    kept.append(bytes(5000))", "grows.py")
-    cli("capture", name, "--runs", "2", "--steps", "100")
-    printed, answer = cli("judge", name), json.loads(cli("judge", name, "--json").stdout)
+    printed, answer = cli("judge", leak_here), json.loads(cli("judge", leak_here, "--json").stdout)
     assert printed.returncode == 1
     assert "workload: leak" in printed.stdout
-    assert "grows.py:4 step" in printed.stdout
+    assert "work.py:7 step" in printed.stdout
     site = answer["variants"]["workload"]["sites"][0]
     assert set(site) >= SITE
-    assert (site["file"], site["line"]) == ("grows.py", 4)
+    assert (site["file"], site["line"]) == ("work.py", 7)
     assert site["bytes_per_step"] == pytest.approx(5033, rel=0.05)
 
 
-def test_a_clean_file_passes(cli, write):
+def test_a_clean_file_passes(cli, write, tmp_path):
     """A file whose steps keep nothing is judged clean, with exit code 0."""
     name = write("def step(i):\n    return bytes(5000)", "clean.py")
-    cli("capture", name, "--runs", "2", "--steps", "200")
+    capture(str(tmp_path / name), out=tmp_path / "captures", runs=2, steps=120, stacks=False)
     result = cli("judge", name, "--json")
     assert json.loads(result.stdout)["ok"]
     assert result.returncode == 0
 
 
-def test_variants_are_compared(cli, write):
+@pytest.fixture(scope="module")
+def both(tmp_path_factory) -> Path:
+    """Capture a scenario of two variants once."""
+    folder = tmp_path_factory.mktemp("both")
+    file = folder / "mine.py"
+    file.write_text(textwrap.dedent(BEFORE_AND_AFTER))
+    capture(str(file), out=folder / "captures", runs=2, stacks=False)
+    return folder
+
+
+def test_variants_are_compared(cli, both, tmp_path):
     """`compare NAME A B` and `compare DIR DIR` tell what the fix changed."""
-    name = write(BEFORE_AND_AFTER, "mine.py")
-    cli("capture", name)
+    name = "mine.py"
+    shutil.copytree(both, tmp_path, dirs_exist_ok=True)
     answer = json.loads(cli("compare", name, "leaky", "fixed", "--json").stdout)
     assert answer["gauges"]["kept"]["lower"]
     assert answer["gauges"]["kept"]["before"] == pytest.approx(1)
@@ -314,10 +324,9 @@ def test_options_reach_the_run(cli, write, tmp_path):
     assert "judged without fixed: not captured" in judged.stderr
 
 
-def test_claims_are_one_row_each(cli, write, tmp_path):
+def test_claims_are_one_row_each(cli, both, tmp_path):
     """`claims` judges all captures in a folder, for people, for programs and for a README."""
-    name = write(BEFORE_AND_AFTER, "mine.py")
-    cli("capture", name, "--runs", "2", "--out", "d")
+    shutil.copytree(both / "captures", tmp_path / "d")
     printed = cli("claims", "d")
     # Not as declared: the heap grows as well, of which the file says nothing.
     assert (printed.returncode, printed.stderr) == (1, "")
@@ -327,16 +336,15 @@ def test_claims_are_one_row_each(cli, write, tmp_path):
     assert "| `mine` |" in cli("claims", "d", "--markdown").stdout
 
 
-def test_budgets_of_ones_own_are_held(cli, write, tmp_path):
+def test_budgets_of_ones_own_are_held(cli, leak_here, tmp_path):
     """`judge --budgets` tells what is over a budget of a file, and refuses one that is none."""
-    name = write(LEAKS_FDS, "mine.py")
     (tmp_path / "my.toml").write_text("[budget.mine]\ngauges = ['fds']\nper_hour = 100\n")
-    judged = cli("judge", name, "--budgets", "my.toml", "--json")
+    judged = cli("judge", leak_here, "--budgets", "my.toml", "--json")
     rows = {row["budget"]: row for row in json.loads(judged.stdout)["budgets"]}
     assert rows["mine"]["holds"] is False
     assert rows["mine"]["measured"] == 3600
     assert rows["descriptors"]["holds"] is True
-    assert "is no TOML" in the_error(cli("judge", name, "--budgets", "mine.py"))
+    assert "is no TOML" in the_error(cli("judge", leak_here, "--budgets", "work.py"))
 
 
 def test_a_notebook_is_shared(cli, tmp_path):
@@ -352,16 +360,14 @@ def test_a_notebook_is_shared(cli, tmp_path):
     assert "b=c has 9" in (tmp_path / "made/nine.html").read_text()
 
 
-def test_a_scenario_is_shared(cli, write, tmp_path):
+def test_a_scenario_is_shared(cli, leak_here, tmp_path):
     """`share NAME` puts the captures of this folder into the notebook for any scenario."""
-    name = write(LEAKS_FDS, "mine.py")
-    cli("capture", name, "--runs", "2", "--steps", "60")
-    result = cli("share", name)
+    result = cli("share", leak_here)
     assert (result.returncode, result.stderr) == (0, "")
-    page = (tmp_path / "mine.html").read_text()
-    assert "SCENARIO = 'mine'" in page
+    page = (tmp_path / "work.html").read_text()
+    assert "SCENARIO = 'work'" in page
     assert "descriptors" in page
-    assert len(resleak.load(tmp_path / "mine.html")) == len(resleak.load(tmp_path / "captures"))
+    assert len(resleak.load(tmp_path / "work.html")) == len(resleak.load(tmp_path / "captures"))
 
 
 def test_a_folder_of_captures_is_shared_as_its_scenario(project):
@@ -404,7 +410,8 @@ def test_an_interrupt_leaves_nothing_running(cli, project, tmp_path, write, sent
 def test_a_hangup_that_the_shell_ignores_is_ignored(cli, project, tmp_path, write):
     """A run under nohup goes on after the terminal is closed."""
     name = write(LEAKS_FDS, "mine.py")
-    command = ["nohup", sys.executable, "-m", "resleak", "capture", name, "--runs", "1"]
+    command = ["nohup", sys.executable, "-m", "resleak", "capture", name]
+    command += ["--runs", "1", "--steps", "60"]
     with started(command, tmp_path, environment(project)) as process:
         until(lambda: steps_were_taken(tmp_path))
         process.send_signal(signal.SIGHUP)

@@ -8,11 +8,12 @@ import re
 import stat
 import subprocess
 import sys
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from resleak.workload import catalog
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -20,7 +21,7 @@ LONG = "x" * 5000
 
 
 @pytest.fixture
-def cli(tmp_path: Path, project: Path) -> Run:
+def as_process(tmp_path: Path, project: Path) -> Run:
     """Run resleak in an empty folder with other settings of the environment."""
 
     def run(
@@ -49,29 +50,6 @@ def refusal(result: subprocess.CompletedProcess[str]) -> str:
     return line
 
 
-@pytest.fixture
-def here(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Run:
-    """Run resleak in an empty folder, within this process: for errors before anything starts."""
-    from resleak import __main__
-    from resleak.ui import cli
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
-    monkeypatch.setattr(cli.console, "guard_output", lambda: None)  # it replaces sys.stdout
-    monkeypatch.setattr(cli, "_end_as_after_ctrl_c", lambda *names: None)
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        monkeypatch.setattr(sys, "argv", ["resleak", *map(os.fsdecode, arguments)])
-        with pytest.raises(SystemExit) as end:
-            __main__.main()
-        printed = capsys.readouterr()
-        return subprocess.CompletedProcess(arguments, end.value.code, *printed)
-
-    return run
-
-
 def test_an_unexpected_error_exits_with_70_and_a_private_traceback(tmp_path, project):
     """A fault of ours ends with 70 and one line that names a file of mode 600."""
     code = (
@@ -95,21 +73,21 @@ def test_an_unexpected_error_exits_with_70_and_a_private_traceback(tmp_path, pro
 
 
 @pytest.mark.parametrize("arguments", [("list",), ("list", "--json"), ("--help",)])
-def test_a_closed_pipe_ends_quietly(cli, arguments):
+def test_a_closed_pipe_ends_quietly(as_process, arguments):
     """Nobody reading the output any more is no error."""
     reader, writer = os.pipe()
     os.close(reader)
-    result = cli(*arguments, stdout=writer)
+    result = as_process(*arguments, stdout=writer)
     os.close(writer)
     assert (result.returncode, result.stderr) == (0, "")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 @pytest.mark.parametrize("arguments", [("list",), ("list", "--json"), ("--help",)])
-def test_a_full_disk_below_the_output_is_said(cli, arguments):
+def test_a_full_disk_below_the_output_is_said(as_process, arguments):
     """An output that cannot be written ends with 2 and the system's reason."""
     with Path("/dev/full").open("w") as full:
-        result = cli(*arguments, stdout=full)
+        result = as_process(*arguments, stdout=full)
     assert refusal(result) == "resleak: cannot write the output: No space left on device"
 
 
@@ -121,11 +99,12 @@ def test_a_full_disk_below_the_output_is_said(cli, arguments):
         {"LC_ALL": "no_SUCH.locale", "LANG": "no_SUCH.locale"},
     ],
 )
-def test_any_encoding_can_be_printed(cli, variables):
+def test_any_encoding_can_be_printed(as_process, variables):
     """Tables and JSON are printed whatever the terminal's encoding is, JSON without a loss."""
-    assert (cli("list", **variables).returncode, cli("list", **variables).stderr) == (0, "")
-    names = [row["title"] for row in json.loads(cli("list", "--json", **variables).stdout)]
-    assert names == [row["title"] for row in json.loads(cli("list", "--json").stdout)]
+    table = as_process("list", **variables)
+    assert (table.returncode, table.stderr) == (0, "")
+    titles = [row["title"] for row in json.loads(as_process("list", "--json", **variables).stdout)]
+    assert titles == [scenario.title for scenario in catalog.scan()]
 
 
 @pytest.mark.parametrize(
@@ -155,17 +134,17 @@ def test_any_encoding_can_be_printed(cli, variables):
         (("judge", "x", "--budgets", LONG), "File name too long"),
     ],
 )
-def test_a_bad_argument_gets_one_line_and_2(here, tmp_path, arguments, words):
+def test_a_bad_argument_gets_one_line_and_2(cli, tmp_path, arguments, words):
     """What cannot be used is refused at once, in one line, without a traceback."""
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "large.toml").write_bytes(b"#" * (2 << 20))
     (tmp_path / "deep.toml").write_text(f"a = {'[' * 9000}")
-    line = refusal(here(*arguments))
+    line = refusal(cli(*arguments))
     assert words in line
     assert "unexpected" not in line
 
 
-def test_a_deleted_working_directory_is_said(cli, tmp_path, project):
+def test_a_deleted_working_directory_is_said(as_process, tmp_path, project):
     """In a folder that was deleted, one line says so."""
     folder = tmp_path / "gone"
     folder.mkdir()
@@ -181,17 +160,17 @@ def test_a_deleted_working_directory_is_said(cli, tmp_path, project):
     assert "was deleted; change to another one" in refusal(result)
 
 
-def test_a_recording_without_a_reading_is_no_success(cli):
+def test_a_recording_without_a_reading_is_no_success(as_process):
     """A command that ends before it could be read exits with 2, and says so."""
-    result = cli("record", "--", "true")
+    result = as_process("record", "--", "true")
     assert result.returncode == 2
     assert "unexpected" not in result.stderr
 
 
-def test_a_short_watch_has_a_reading(cli, tmp_path):
+def test_a_short_watch_has_a_reading(as_process, tmp_path):
     """The time for loading is not part of --for: even a short watch reads and is stored."""
     with subprocess.Popen(["sleep", "60"]) as process:
-        result = cli("watch", str(process.pid), "--for", "0.1s", "--json", "--name", "w")
+        result = as_process("watch", str(process.pid), "--for", "0.1s", "--json", "--name", "w")
         process.kill()
     last = json.loads(result.stdout.splitlines()[-1])
     assert last["readings"] >= 1
@@ -205,7 +184,7 @@ def test_the_help_documents_every_code(cli):
         assert code in words
 
 
-def test_an_escape_sequence_in_a_name_is_shown_not_sent(here):
+def test_an_escape_sequence_in_a_name_is_shown_not_sent(as_process):
     """Names from files and arguments reach the terminal without control characters."""
-    line = refusal(here("open", "evil\x1b]52;c;aGk=\x07\u202e.bin"))
+    line = refusal(as_process("open", "evil\x1b]52;c;aGk=\x07\u202e.bin"))
     assert "evil⟨U+001B⟩]52;c;aGk=⟨U+0007⟩⟨U+202E⟩.bin" in line
