@@ -186,5 +186,5 @@ def test_names_need_no_import() -> None:
     found = resolve.find("package.module:Class.method")
     assert (found.kind, found.name) == ("function", "package.module.Class.method")
     node = resolve.find(f"{Path(__file__)}::TestX::test_y[a/b]")
-    assert (node.kind, node.name) == ("test", "test_workload.TestX.test_y[a-b]")
+    assert (node.kind, node.name) == ("test", "test_resolve.TestX.test_y[a-b]")
     assert sys.modules.get("package") is None
