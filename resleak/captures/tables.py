@@ -104,7 +104,7 @@ def check_columns(frame: pd.DataFrame, name: str, expected: tuple[str, ...]) -> 
         return "has rows without a time or a step"
     if name == "stacks":
         rows = range(len(frame))
-        if frame["node"].tolist() != [*rows] or not frame["parent"].between(-1, rows).all():
+        if frame["node"].tolist() != [*rows] or not frame["parent"].between(-1, len(rows) - 1).all():
             return "has nodes out of order"
         if (frame["parent"] >= frame["node"]).any():
             return "has nodes out of order"

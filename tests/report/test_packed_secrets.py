@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resleak.captures import load, report_archive, storage
+from resleak.captures import frames, load, report_archive, storage
 from resleak.report.redact import Redactor
 
 PRIVATE = "correcthorse"
@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
     manifest |= {"variant": PRIVATE, "scenario": scenario}
     folder.mkdir(parents=True)
     storage.write_json(folder / "manifest.json", manifest)
-    trace = storage.read_frame(stored / "trace.parquet")
+    trace = frames.Capture(stored).trace
     columns = {str(name): trace[name].to_numpy() for name in trace.columns}
     columns[GAUGE] = np.arange(len(trace), dtype=float)
     columns[PRIVATE] = np.array([PRIVATE] * len(trace), dtype=object)

@@ -188,3 +188,19 @@ def test_an_escape_sequence_in_a_name_is_shown_not_sent(as_process):
     """Names from files and arguments reach the terminal without control characters."""
     line = refusal(as_process("open", "evil\x1b]52;c;aGk=\x07\u202e.bin"))
     assert "evil⟨U+001B⟩]52;c;aGk=⟨U+0007⟩⟨U+202E⟩.bin" in line
+
+
+def test_a_table_and_a_line_are_printed_as_plain_text(capsys):
+    """Every way of printing shows control characters, in cells, heads and lines."""
+    from rich.text import Text
+
+    from resleak.formatting import Table
+    from resleak.ui.cli import console
+
+    evil = "a\x1b]52;c;aGk=\x07\u202eb"
+    console.out(evil, console.rich_table(Table((evil,), [(evil,)])), Text("styled"))
+    console.out_json({"x": evil})
+    printed = capsys.readouterr().out
+    assert printed.count("a⟨U+001B⟩]52;c;aGk=⟨U+0007⟩⟨U+202E⟩b") == 3
+    assert "styled" in printed
+    assert printed.replace("\n", "").isprintable()

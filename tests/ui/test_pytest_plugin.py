@@ -172,7 +172,7 @@ def second(first: str, leaking: Project) -> str:
 def test_strict_lets_the_undecided_fail(second):
     """With --resleak-strict what could not be decided fails, and says why."""
     assert outcomes(second)["test_too_short"] == "FAILED"
-    assert "fds: only 5 collections in the steady part; it takes 6: run more steps" in second
+    assert "fds: only 5 collections in the steady state, of the 6 needed: run more steps" in second
 
 
 def test_a_fix_must_stay_fixed(second):

@@ -83,7 +83,7 @@ def out(*lines: str | Table | Text) -> None:
         if isinstance(line, str):
             print(plain_text(line), flush=True)
         else:
-            out(line)
+            paper().print(line)
 
 
 def out_json(value: Any, indent: int | None = 1) -> None:
