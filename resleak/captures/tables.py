@@ -89,6 +89,7 @@ def uncompressed(path: Path, clean: Callable[[str], str]) -> bytes:
 
 def check_columns(frame: pd.DataFrame, name: str, expected: tuple[str, ...]) -> str:
     """Return what is wrong with a table that a reader expects, or an empty text."""
+    import numpy as np
     import pandas as pd
 
     if lacking := [column for column in expected if column not in frame.columns]:
@@ -102,11 +103,9 @@ def check_columns(frame: pd.DataFrame, name: str, expected: tuple[str, ...]) -> 
             return f"has {'numbers' if is_text else 'no numbers'} in {column}"
     if name == "trace" and frame[list(expected[:3])].isna().any(axis=None):
         return "has rows without a time or a step"
-    if name == "stacks":
-        rows = range(len(frame))
-        if frame["node"].tolist() != [*rows] or not frame["parent"].between(-1, len(rows) - 1).all():
-            return "has nodes out of order"
-        if (frame["parent"] >= frame["node"]).any():
+    if name == "stacks":  # a parent comes before its children, or a walk to the root may not end
+        node, parent = frame["node"].to_numpy(), frame["parent"].to_numpy()
+        if (node != np.arange(len(node))).any() or not ((parent >= -1) & (parent < node)).all():
             return "has nodes out of order"
     return ""
 

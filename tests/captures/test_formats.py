@@ -47,7 +47,7 @@ def test_logs_of_other_recorders_are_judged(tmp_path, log, per_s, verdict):
     judged = resleak.judge(resleak.load(tmp_path / "log.dat"))
     rss = judged.variants["process"].gauges[0]
     assert (judged.per, rss.gauge, rss.verdict) == ("s", "rss", verdict)
-    assert rss["per_step"] == pytest.approx(per_s * MIB, rel=0.01)
+    assert rss.per_step == pytest.approx(per_s * MIB, rel=0.01)
 
 
 def test_children_of_a_log_stand_apart(tmp_path):
