@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 #: Files whose tests share no fixture: any worker takes the next one.
-TEST_BY_TEST = {"test_every_notebook", "test_every_scenario", "test_opens"}
+TEST_BY_TEST = {
+    "test_every_notebook",
+    "test_every_scenario",
+    "test_flame_browser",
+    "test_opens",
+}
 #: Files that keep a worker busy for more than about 20 s, longest first.
 LONGEST = ("test_cli",)
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

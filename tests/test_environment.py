@@ -38,6 +38,7 @@ STDLIB = {canonicalize_name(name) for name in sys.stdlib_module_names}
 #: Where the name to import is not the name to install.
 IMPORT_NAMES = {
     **{"bs4": "beautifulsoup4", "google": "protobuf", "rattler": "py-rattler"},
+    "xdist": "pytest-xdist",
     "markdown_it": "markdown-it-py",
     "yaml": "pyyaml",
 }

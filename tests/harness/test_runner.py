@@ -199,7 +199,7 @@ def test_hanging_step_is_a_result(tmp_path: Path) -> None:
         """
         import threading
         from resleak import Scenario
-        scenario = Scenario(stacks=False, deadline_s=1.5)
+        scenario = Scenario(stacks=False, deadline_s=4)
         @scenario.variant()
         def leaky(step, world):
             if step == 40: wait_for_ever()

@@ -1,4 +1,4 @@
-"""JupyterLab itself, in a real browser: the first notebook, the panels, light and dark."""
+"""JupyterLab itself, in a real browser: the first notebook on every push, the panels at night."""
 
 from __future__ import annotations
 
@@ -66,6 +66,7 @@ def test_nothing_of_the_first_notebook_leaves_the_machine(start):
     assert start.complaints == []
 
 
+@pytest.mark.nightly
 def test_a_run_that_is_stopped_keeps_its_curves(panels):
     """Stop midway ends the run; what was read is judged and drawn, and Run can be pressed again."""
     panels.number("runs", 50)
@@ -77,6 +78,7 @@ def test_a_run_that_is_stopped_keeps_its_curves(panels):
     assert panels.book.locator(labs.RUN).is_enabled()
 
 
+@pytest.mark.nightly
 def test_a_run_ends_with_a_verdict_and_a_flame_graph(panels):
     """By keyboard alone: Run draws curves, then says what leaks and which line it is."""
     panels.number("runs", 1)
@@ -94,6 +96,7 @@ def test_a_run_ends_with_a_verdict_and_a_flame_graph(panels):
     assert "from resleak/scenarios/arc/auth_cache.py:59 in verify" in told
 
 
+@pytest.mark.nightly
 def test_searching_narrows_the_list(panels):
     """Typing words leaves the scenarios that have them; choosing one shows its own variants."""
     panels.book.get_by_label("Search").first.fill("deadlock hang")
@@ -106,6 +109,7 @@ def test_searching_narrows_the_list(panels):
     assert panels.book.locator(options).count() < 5
 
 
+@pytest.mark.nightly
 def test_two_captures_are_compared(panels):
     """Compare shows each gauge before and after, and the difference as a flame graph."""
     panels.press(".resleak-panel .jupyter-button:has-text('Compare')")
@@ -116,6 +120,7 @@ def test_two_captures_are_compared(panels):
     assert "arc/auth_cache leaky → arc/auth_cache fixed" in told
 
 
+@pytest.mark.nightly
 def test_nothing_of_the_panels_leaves_the_machine(panels):
     """No request goes elsewhere, and the console has no complaint."""
     assert panels.elsewhere == []

@@ -84,10 +84,10 @@ def test_measure_finds_a_leak_and_its_absence(tmp_path):
     """Within a process the faulty loop leaks exactly one descriptor a step, the other none."""
     kept: list[int] = []
     with resleak.measure("faulty") as faulty:
-        for _ in faulty.steps(60):
+        for _ in faulty.steps(60, block=6):
             kept.append(os.open(os.devnull, os.O_RDONLY))
     with resleak.measure("sound") as sound:
-        for _ in sound.steps(60):
+        for _ in sound.steps(60, block=6):
             os.close(os.open(os.devnull, os.O_RDONLY))
     for one in kept:
         os.close(one)
@@ -110,7 +110,7 @@ def test_measure_without_repetition_proves_nothing():
 def test_a_loop_that_is_left_early_counts_as_far_as_it_came():
     """Steps that were taken before a break are judged; a second loop is refused."""
     with resleak.measure() as measured:
-        for number in measured.steps(60):
+        for number in measured.steps(60, block=6):
             if number == 30:
                 break
         with pytest.raises(ScenarioError, match="measured already"):

@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import fastjsonschema
 import hypothesis
 import hypothesis.strategies as st
-import jsonschema
 import pytest
 from helpers import profiles
 
@@ -138,7 +138,7 @@ def stacks_of(read: Any) -> dict[tuple[tuple[str, str, int], ...], tuple[int, ..
 def test_speedscope_gets_frames_and_weights_of_its_published_form() -> None:
     """The file has speedscope's fields, each stack that grew once, and its rate per step."""
     file = json.loads(speedscope(profiles.made_up(KNOWN), "my run"))
-    jsonschema.validate(file, SCHEMA)
+    fastjsonschema.validate(SCHEMA, file)
     names = [(frame["name"], frame["file"], frame["line"]) for frame in file["shared"]["frames"]]
     bytes_, blocks = file["profiles"]
     stacks = [tuple(names[place] for place in sample) for sample in bytes_["samples"]]
@@ -190,7 +190,7 @@ def test_nothing_grown_is_an_empty_file_of_each_kind() -> None:
     """A profile without growth, or without any window, is valid and without stacks."""
     for empty in (profiles.made_up({}), profiles.made_up({(MAIN,): -5.0}), profile([])):
         file = json.loads(speedscope(empty))
-        jsonschema.validate(file, SCHEMA)
+        fastjsonschema.validate(SCHEMA, file)
         assert file["profiles"][0]["samples"] == []
         assert collapsed(empty) == b""
         assert not parsed(pprof(empty)).sample
@@ -229,7 +229,7 @@ def test_a_stored_leak_is_exported_whole(project: Path) -> None:
     grown = leaky.changes.groupby("node")["bytes"].sum() / (leaky.edges[-1] - leaky.edges[0])
     expected = float(grown[grown > 0].sum())
     file = json.loads(speedscope(leaky))
-    jsonschema.validate(file, SCHEMA)
+    fastjsonschema.validate(SCHEMA, file)
     assert file["profiles"][0]["endValue"] == pytest.approx(expected)
     sizes = [int(line.rpartition(" ")[2]) for line in collapsed(leaky).decode().splitlines()]
     assert sum(sizes) == pytest.approx(expected, abs=0.5 * len(grown))
