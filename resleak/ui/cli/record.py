@@ -102,8 +102,7 @@ def record(
     from resleak.captures.decode.memray_file import refuse_foreign
     from resleak.captures.names import inside
 
-    name = name or _name(command)
-    place = inside(out, name, what="--name")
+    place = inside(out, name or _name(command), what="--name")
     file = place / "memray.bin"
     # Slow imports come before the command starts: it does not wait.
     from resleak.analysis import budgets, statistics
@@ -128,8 +127,8 @@ def record(
         if url_load is not None:
             how |= {"steps": stack.enter_context(url_load).count, "per": "request"}
         beside = _start_load(stack, load_command, process) if load_command else None
-        title = f"{name}, process {process.pid}"
-        observer = Observer(process_gauges.Outside.of(process.pid), name, title, every, **how)
+        title = f"{place.name}, process {process.pid}"
+        observer = Observer(process_gauges.Outside.of(process.pid), place.name, title, every, **how)
         course = _Course(observer, first, settle or 0.0, beside)
         watching = Watch(observer, duration, tuple(stop_on or ()), limits, course.over)
         with _on_signal(lambda: observer.begin("steady")):
