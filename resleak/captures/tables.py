@@ -103,8 +103,8 @@ def check_columns(frame: pd.DataFrame, name: str, expected: tuple[str, ...]) -> 
     if name == "trace" and frame[list(expected[:3])].isna().any(axis=None):
         return "has rows without a time or a step"
     if name == "stacks":
-        rows = range(len(frame))
-        if frame["node"].tolist() != [*rows] or not frame["parent"].between(-1, len(rows) - 1).all():
+        is_numbered = frame["node"].tolist() == [*range(len(frame))]
+        if not is_numbered or not frame["parent"].between(-1, len(frame) - 1).all():
             return "has nodes out of order"
         if (frame["parent"] >= frame["node"]).any():
             return "has nodes out of order"
