@@ -81,8 +81,8 @@ def _execute(book: Any, folder: Path, timeout_s: float | None) -> None:
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-    with temporary_folder() as folder:
-        kernel = _kernel(folder)
+    with temporary_folder() as place:
+        kernel = _kernel(place)
         begun: list[int] = []
         client = NotebookClient(
             book,
@@ -95,7 +95,7 @@ def _execute(book: Any, folder: Path, timeout_s: float | None) -> None:
             on_cell_execute=lambda cell, cell_index: begun.append(cell_index),
         )
         client.owns_km = True  # so that it is shut down, whatever happens
-        work = client.async_execute(cwd=str(folder), env=_environment(str(folder)))
+        work = client.async_execute(cwd=str(folder), env=_environment(str(place)))
         try:
             _run_apart(work, kernel)
         except CellExecutionError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resleak.captures import frames, load, report_archive, storage
+from resleak.captures import frames, load, report_archive, storage, tables
 from resleak.report.redact import Redactor
 
 PRIVATE = "correcthorse"
@@ -19,7 +19,7 @@ GAUGE = f"{PRIVATE}_items"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Return a capture whose names, units and cells all hold a private value."""
+    """Return a capture whose names, units and texts hold a private value."""
     folder = tmp_path / "c" / PRIVATE / "v" / "gauges-01"
     stored = next((Path(__file__).parents[2] / "data/captures/control").rglob("gauges-01"))
     manifest = json.loads((stored / "manifest.json").read_text())
@@ -34,12 +34,11 @@ def folder(tmp_path: Path) -> Path:
     trace = frames.Capture(stored).trace
     columns = {str(name): trace[name].to_numpy() for name in trace.columns}
     columns[GAUGE] = np.arange(len(trace), dtype=float)
-    columns[PRIVATE] = np.array([PRIVATE] * len(trace), dtype=object)
-    storage.write_table(folder / "trace.parquet", columns, {GAUGE: f"{PRIVATE}s"})
+    tables.write_table(folder / "trace.parquet", columns, {GAUGE: f"{PRIVATE}s"})
     return folder
 
 
-def test_names_units_and_cells_are_redacted_and_still_fit(folder, tmp_path):
+def test_names_units_and_texts_are_redacted_and_still_fit(folder, tmp_path):
     """A private value is in no byte of the archive, and its gauge is judged under a new name."""
     redactor = Redactor([], "", "", {"MYSQL_PWD": PRIVATE})
     text, left_out = report_archive.pack([folder], redactor.text)
