@@ -16,7 +16,7 @@ import typer
 
 from resleak.ui.cli import console
 from resleak.ui.cli._common import NOT_AS_DECLARED, AsJson, Out, Panel, seconds
-from resleak.ui.cli.watch import BudgetFile, Every, For, Name, StopOn, follow
+from resleak.ui.cli.watch import BudgetFile, Every, For, Name, StopOn, follow, show_lines
 
 if TYPE_CHECKING:
     from resleak.harness.http_load import UrlLoad
@@ -105,15 +105,14 @@ def record(
     place = inside(out, name or _name(command), what="--name")
     file = place / "memray.bin"
     # Slow imports come before the command starts: it does not wait.
-    from resleak.analysis import budgets, statistics
+    from resleak.analysis import budgets, memray_file, statistics
     from resleak.experiments.watch import Watch
     from resleak.harness import command as commands
     from resleak.harness import process_gauges
     from resleak.harness.sampler import Observer
 
     limits = budgets.read(budget_file)
-    load_command = _split(load)
-    url_load = _url_load(load_url)
+    load_command, url_load = _split(load), _url_load(load_url)
     first = None if warmup in ("", "signal") else seconds(warmup)
     statistics.load()
     if memray:
@@ -127,14 +126,14 @@ def record(
         if url_load is not None:
             how |= {"steps": stack.enter_context(url_load).count, "per": "request"}
         beside = _start_load(stack, load_command, process) if load_command else None
-        title = f"{place.name}, process {process.pid}"
-        observer = Observer(process_gauges.Outside.of(process.pid), place.name, title, every, **how)
+        view, title = process_gauges.Outside.of(process.pid), f"{place.name}, process {process.pid}"
+        observer = Observer(view, place.name, title, every, **how)
         course = _Course(observer, first, settle or 0.0, beside)
         watching = Watch(observer, duration, tuple(stop_on or ()), limits, course.over)
         with _on_signal(lambda: observer.begin("steady")):
             code = follow(watching, out, as_json=as_json, code=process.poll)
     if memray:
-        _show_lines(file, as_json=as_json)
+        show_lines(lambda: memray_file.open_memray(file, fresh=True), as_json=as_json)
     raise typer.Exit(code or (NOT_AS_DECLARED if observer.exit.code else code))
 
 
@@ -184,10 +183,3 @@ def _on_signal(action: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGUSR1, before)
-
-
-def _show_lines(file: Path, *, as_json: bool) -> None:
-    from resleak.analysis import memray_file
-    from resleak.ui.cli.watch import show_lines
-
-    show_lines(lambda: memray_file.open_memray(file, fresh=True), as_json=as_json)
