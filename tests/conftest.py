@@ -25,7 +25,24 @@ TEST_BY_TEST = {
     "test_opens",
 }
 #: Files that keep a worker busy for more than about 20 s, longest first.
-LONGEST = ("test_cli",)
+LONGEST = (
+    "test_cli",
+    "test_investigate",
+    "test_pytest_plugin",
+    "test_magics",
+    "test_runner",
+    "test_watch",
+    "test_record",
+    "test_exits",
+    "test_untrusted",
+    "test_panel",
+    "test_lab_browser",
+    "test_register",
+    "test_share",
+    "test_storage",
+    "test_handles",
+    "test_until_sure",
+)
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 #: Of a browser in a container that must look up nobody: not a host, not its own updates.
 _FLAGS = (
