@@ -168,9 +168,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put long files first and single tests last, so that all workers end together."""
     places = {stem: place for place, stem in enumerate(LONGEST)}
-    items.sort(
-        key=lambda item: (
-            item.path.stem in TEST_BY_TEST,
-            places.get(item.path.stem, len(places)),
-        )
-    )
+
+    def key(item: pytest.Item) -> tuple[bool, bool, int]:
+        is_single = item.path.stem in TEST_BY_TEST
+        is_short = is_single and item.get_closest_marker("slow") is None
+        return is_single, is_short, places.get(item.path.stem, len(places))
+
+    items.sort(key=key)
