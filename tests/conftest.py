@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import warnings
@@ -25,7 +26,24 @@ TEST_BY_TEST = {
     "test_opens",
 }
 #: Files that keep a worker busy for more than about 20 s, longest first.
-LONGEST = ("test_cli",)
+LONGEST = (
+    "test_cli",
+    "test_investigate",
+    "test_pytest_plugin",
+    "test_magics",
+    "test_runner",
+    "test_watch",
+    "test_record",
+    "test_exits",
+    "test_untrusted",
+    "test_panel",
+    "test_lab_browser",
+    "test_register",
+    "test_share",
+    "test_storage",
+    "test_handles",
+    "test_until_sure",
+)
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 #: Of a browser in a container that must look up nobody: not a host, not its own updates.
 _FLAGS = (
@@ -38,6 +56,13 @@ _FLAGS = (
     "--disable-sync",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def heeds_sigint() -> None:
+    """Undo what shells do to background jobs: these ignore SIGINT, and so do all they start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
@@ -143,9 +168,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put long files first and single tests last, so that all workers end together."""
     places = {stem: place for place, stem in enumerate(LONGEST)}
-    items.sort(
-        key=lambda item: (
-            item.path.stem in TEST_BY_TEST,
-            places.get(item.path.stem, len(places)),
-        )
-    )
+
+    def key(item: pytest.Item) -> tuple[bool, bool, int]:
+        is_single = item.path.stem in TEST_BY_TEST
+        is_short = is_single and item.get_closest_marker("slow") is None
+        return is_single, is_short, places.get(item.path.stem, len(places))
+
+    items.sort(key=key)

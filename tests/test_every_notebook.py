@@ -92,6 +92,7 @@ def test_it_ends_with_what_must_be_true(path):
     assert isinstance(last[-1], ast.Assert)
 
 
+@pytest.mark.slow
 @every_notebook
 def test_it_runs_and_draws(path):
     """Executed on the stored captures, every cell succeeds and figures and tables appear."""

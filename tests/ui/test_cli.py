@@ -380,15 +380,6 @@ def test_a_folder_of_captures_is_shared_as_its_scenario(project):
         share._investigated(str(folder), project, {})
 
 
-@pytest.fixture
-def heeds_sigint() -> Iterator[None]:
-    """Undo what shells do to background jobs: these ignore SIGINT, and so do all they start."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("heeds_sigint")
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_leaves_nothing_running(cli, project, tmp_path, write, sent):
     """After Ctrl-C, or a request to end, no process is left, and no capture that loads."""
