@@ -39,6 +39,11 @@ _MAX_RESIZES = 3
 #: Extra detection margin of byte gauges, as a share of the noise floor (allocator size classes).
 _SIZE_CLASS_MARGIN = 0.25
 
+#: Extra detection margin of a single run, as a share of the noise floor.
+_SINGLE_RUN_MARGIN = 0.25
+#: Parts of a single run that must lie above each other.
+_QUARTERS = 4
+
 Judged = tuple[Verdict, str]
 
 
@@ -115,10 +120,14 @@ def _judge_gauge(gauge: Gauge, series: Series) -> GaugeVerdict:
             rate = replace(rate, p=_probability(steady, rate, floor))
         verdict, reason = _verdict(gauge, series, steady, rate, floor, has_even_jumps)
     margin = _SIZE_CLASS_MARGIN * floor if gauge.family == "memory" else 0.0
+    limit = floor + margin + 2 * rate.half_width
+    if len(series.steady) < statistics.ENOUGH_RUNS:
+        # Growth of a single run must also pass the test on chance, which asks for more.
+        limit = (1 + _SINGLE_RUN_MARGIN) * floor + (1 + rate.strictness(ALPHA)) * rate.half_width
     return GaugeVerdict(
         gauge=gauge.name, family=gauge.family, verdict=verdict,
         per_step=rate.value, low=rate.low, high=rate.high, unit=gauge.unit,
-        detection_limit=floor + margin + 2 * rate.half_width,
+        detection_limit=limit,
         start=series.start, peak=series.peak, at_end=series.at_end,
         held_between_collections=series.drop,
         p=rate.p, runs=len(series.steady), reason=reason, per=series.per,
@@ -190,9 +199,23 @@ def _verdict(
         return UNDECIDED, f"starts to grow in the last blocks: {_more_steps(series, steady, 1.0)}"
     if gauge.is_counted and series.drop >= MIN_DROP:
         return "deferred", "grows between garbage collections and falls at each"
-    if max(points[:, 1].max() for points in series.steady) - series.start > gauge.rise:
+    lasting = 0.0 if series.per == "s" else gauge.floor
+    if rate.low > lasting and rate.value <= floor and rate.p < ALPHA:
+        more = _more_steps(series, steady, floor / rate.value - 1)
+        return UNDECIDED, f"grows by less than counts so far: {more}"
+    rise = max(points[:, 1].max() for points in series.steady) - series.start
+    if rise <= gauge.rise:
+        return "flat", "no growth above the noise floor"
+    if _has_stopped(gauge, series, rise):
         return "plateau", "grew, then stopped"
-    return "flat", "no growth above the noise floor"
+    more = _more_steps(series, steady, 2.0)
+    return UNDECIDED, f"grew, and has not certainly stopped: {more}"
+
+
+def _has_stopped(gauge: Gauge, series: Series, rise: float) -> bool:
+    """Return whether the last third of the runs rose by too little to be part of the growth."""
+    thirds = [points[-max(FEWEST, len(points) // 3) :] for points in series.steady]
+    return statistics.rate(thirds).high * _span(thirds) < max(gauge.rise, rise / 4)
 
 
 def _judge_growth(gauge: Gauge, series: Series, steady: Runs, floor: float) -> Judged:
@@ -209,7 +232,22 @@ def _judge_growth(gauge: Gauge, series: Series, steady: Runs, floor: float) -> J
         return UNDECIDED, f"grows like something that fills up: {more}"
     if gauge.is_counted and _retained_share(series, steady) <= MAX_DRAINED_SHARE:
         return "deferred", "grows under load and drains when the load stops"
+    if len(steady) < statistics.ENOUGH_RUNS and not _grows_throughout(series, steady):
+        return UNDECIDED, f"grows, but not throughout: {more}"
     return "leak", "grows steadily and is not released"
+
+
+def _grows_throughout(series: Series, steady: Runs) -> bool:
+    """Return whether each quarter of each run lies above the one before.
+
+    A part of a wave grows too, but not throughout, and it falls before that.
+    """
+    for run, points in zip(series.steady, steady, strict=True):
+        rises = np.diff([np.median(part) for part in np.array_split(points[:, 1], _QUARTERS)])
+        fall = run[0, 1] - run[: len(run) - len(points) + 1, 1].min()
+        if rises.min() < rises.mean() / 3 or fall > rises.sum() / 3:
+            return False
+    return True
 
 
 def _rises_in_both_halves(series: Series) -> bool:

@@ -12,6 +12,8 @@ from resleak.analysis import statistics
 from resleak.analysis.statistics import Runs
 from resleak.workload.gauges import BUILTIN
 
+#: Gauges of bytes: a process without any has ended.
+_BYTES = {one.name for one in BUILTIN.values() if one.family in ("memory", "resident")}
 _MEMORY = {one.name for one in BUILTIN.values() if one.family in ("memory", "objects", "resident")}
 
 
@@ -53,11 +55,16 @@ class Readings:
 
     def has(self, gauge: str) -> bool:
         """Return whether there is any reading of a gauge."""
-        return gauge in self._trace and bool(self._trace[gauge].notna().any())
+        return gauge in self._trace and not np.isnan(self._values(gauge)).all()
+
+    def _values(self, gauge: str) -> np.ndarray:
+        values = self._trace[gauge].to_numpy(dtype=float)
+        # Recorders write zeros once a process has ended: these are no readings of it.
+        return np.where(values == 0, np.nan, values) if gauge in _BYTES else values
 
     def series(self, gauge: str) -> Series:
         """Return the time series of one gauge."""
-        values = self._trace[gauge].to_numpy(dtype=float)
+        values = self._values(gauge)
         after = self.after & ~np.isnan(values)
         by_run = [after & (self.run == run) for run in self.runs]
         steady = [self._points(values, rows, gauge not in _MEMORY) for rows in by_run]

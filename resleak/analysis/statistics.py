@@ -21,12 +21,18 @@ Runs = list[Points]
 FEWEST, _MOST = 6, 40
 #: Block bootstrap of residuals: resamples, and points per block.
 _RESAMPLES, _BLOCK = 400, 3
-#: Runs from which on their scatter is known well enough; of fewer, halves count.
-_ENOUGH_RUNS = 3
+#: Runs from which on their scatter gives the interval; below, their autocorrelation does.
+ENOUGH_RUNS = 3
 #: Smallest RMS residual of one line, as a share of the whole rise, to look for a changepoint.
 _MIN_RESIDUAL = 0.01
 #: Difference of the Bayesian information criterion that is very strong evidence.
 MIN_BIC_DIFFERENCE = 10.0
+#: Bandwidth of the long-run variance of a single run, as a share of its points.
+_BANDWIDTH = 0.3
+#: The 97.5 % quantile at this bandwidth (a cubic fit by its authors), and the degrees of freedom at
+#: which Student's is as large.
+_CRITICAL = 1.96 + 2.9694 * _BANDWIDTH + 0.416 * _BANDWIDTH**2 - 0.5324 * _BANDWIDTH**3
+_FREEDOM = 4.6
 #: Slope ratio (last / first) below which a filling curve has bent.
 _MAX_SLOPE_RATIO = 0.6
 
@@ -43,12 +49,17 @@ class Rate:
     low: float
     high: float
     p: float
-    freedom: int = 1
+    freedom: float = 1
 
     @property
     def half_width(self) -> float:
         """Half the width of the CI."""
         return (self.high - self.low) / 2
+
+    def strictness(self, alpha: float) -> float:
+        """Return how much further the one-sided interval at `alpha` reaches than half this one."""
+        quantile = intervals.student_quantile
+        return float(quantile(self.freedom, 1 - alpha) / quantile(self.freedom, 0.975))
 
     def p_above(self, floor: float) -> float:
         """Return the one-sided p-value of the rate being above `floor`."""
@@ -107,23 +118,53 @@ def rate(runs: Runs, seed: int = 0) -> Rate:
     """Return the growth rate of replicated runs of at least `FEWEST` points.
 
     It is the mean of the Theil-Sen slopes. Half the CI is the largest of: Student's over the runs
-    (over their halves, if there are fewer than three); a block bootstrap of the mean curve's
+    (with fewer than three, `autocorrelated_half_width`); a block bootstrap of the mean curve's
     residuals, since runs may all scatter alike; and one jump, for a gauge that rests most of the
     time. `p` joins the runs' Kendall tests by Stouffer's method.
 
     Sen: Estimates of the regression coefficient based on Kendall's tau (1968). Kuensch: The
     jackknife and the bootstrap for general stationary observations (1989).
     """
-    value = float(np.mean(slopes(runs)))
-    sample = replicates(runs)
+    sample = slopes(runs)
+    value = float(np.mean(sample))
+    if len(runs) < ENOUGH_RUNS:
+        half, freedom = autocorrelated_half_width(runs), _FREEDOM
+    else:
+        half, freedom = intervals.mean_half_width(sample), len(sample) - 1
     scatter = _bootstrap_half_width(np.column_stack(_mean_curve(runs)), seed)
-    half = max(intervals.mean_half_width(sample), scatter, _jump(runs))
-    return Rate(value, value - half, value + half, climb_p(runs), max(1, len(sample) - 1))
+    half = max(half, scatter, _jump(runs))
+    return Rate(value, value - half, value + half, climb_p(runs), freedom)
+
+
+def autocorrelated_half_width(runs: Runs) -> float:
+    """Return half the 95 % CI of the mean slope, from the autocorrelation within each run.
+
+    Least-squares slope with Newey-West errors (Bartlett kernel) whose bandwidth is a fixed share of
+    the points; the critical value allows for that.
+
+    Kiefer, Vogelsang: A new asymptotic theory for heteroskedasticity-autocorrelation robust tests
+    (2005).
+    """
+    variances = [_long_run_variance(points) for points in runs]
+    return float(_CRITICAL * np.sqrt(sum(variances)) / len(runs))
+
+
+def _long_run_variance(points: Points) -> float:
+    """Return the variance of a least-squares slope under autocorrelated errors."""
+    x = points[:, 0] - points[:, 0].mean()
+    y = points[:, 1] - points[:, 1].mean()
+    squares = float(x @ x)
+    scores = x * (y - x * float(x @ y) / squares)
+    reach = max(1, int(np.ceil(_BANDWIDTH * len(x))))
+    total = float(scores @ scores)
+    for lag in range(1, reach):
+        total += 2 * (1 - lag / reach) * float(scores[lag:] @ scores[:-lag])
+    return max(total, 0.0) * len(x) / max(1, len(x) - 2) / squares**2
 
 
 def replicates(runs: Runs) -> NDArray[np.float64]:
     """Return the slopes of the runs, or of their halves if there are fewer than three."""
-    enough = len(runs) >= _ENOUGH_RUNS
+    enough = len(runs) >= ENOUGH_RUNS
     return slopes(runs if enough else [half for run in runs for half in halves(run)])
 
 
