@@ -58,7 +58,7 @@ def test_an_investigation_has_verdict_line_and_advice(leaky: Investigation) -> N
     assert "from work.py:7 in step, 99.9 % of the growth." in leaky.line
     assert "1 descriptor/step never released; opened at work.py:8 in step." in str(leaky)
     assert "fds: leak, 1 descriptor/step, 95 % CI [1, 1], detection limit 0.0" in str(leaky)
-    assert "flat, with detection limits: threads 0.0333 threads/step" in str(leaky)
+    assert "flat, with detection limits: threads 0.0417 threads/step" in str(leaky)
     assert "<li>" in leaky._repr_html_()
 
 
