@@ -76,7 +76,7 @@ def environment(project: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def cli(here: Path, environment: dict[str, str]) -> Run:
+def as_process(here: Path, environment: dict[str, str]) -> Run:
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "resleak", *map(str, arguments)]
         return subprocess.run(
@@ -105,10 +105,10 @@ def last(result: subprocess.CompletedProcess[str]) -> str:
     return str(json.loads(result.stdout.splitlines()[-1])["ended"])
 
 
-def test_rates_are_per_request(cli, here, port):
+def test_rates_are_per_request(as_process, here, port):
     """Under the built-in load a server that forgets one descriptor a request leaks exactly one."""
     url = f"http://127.0.0.1:{port}/"
-    result = cli(*PROVEN, "--load-url", url, "--", sys.executable, "server.py", port)
+    result = as_process(*PROVEN, "--load-url", url, "--", sys.executable, "server.py", port)
     judged = resleak.judge(resleak.load(here / "captures" / "server"))
     row = judged.frame.set_index("gauge").loc["fds"]
     assert (result.returncode, judged.per, row["verdict"]) == (3, "request", "leak")
@@ -116,11 +116,11 @@ def test_rates_are_per_request(cli, here, port):
     assert row["high"] == pytest.approx(1.0, abs=0.05)
 
 
-def test_phases_follow_the_load(cli, here, port):
+def test_phases_follow_the_load(as_process, here, port):
     """Warm-up ends by time, the steady part with the load, and the rest is read as settling."""
     load = f"{sys.executable} load.py {port}"
     options = ("--warmup", "0.5s", "--settle", "1s", "--load", load)
-    result = cli(*QUICK, *options, "--", sys.executable, "server.py", port)
+    result = as_process(*QUICK, *options, "--", sys.executable, "server.py", port)
     (capture,) = resleak.load(here / "captures")
     assert last(result).startswith("the process still runs")
     assert [p.name for p in capture.manifest.phases] == ["warmup", "steady", "settle"]
@@ -129,19 +129,19 @@ def test_phases_follow_the_load(cli, here, port):
     assert settled.nunique() == 1
 
 
-def test_a_worker_that_was_forked_ends_too(cli, here):
+def test_a_worker_that_was_forked_ends_too(as_process, here):
     """Each process has its curve, and neither is left when the recording is over."""
-    result = cli(*PROVEN, "--", sys.executable, "forks.py")
+    result = as_process(*PROVEN, "--", sys.executable, "forks.py")
     assert result.returncode == 3
     captures = resleak.load(here / "captures" / "forks")
     assert captures.variants == ["all", "process", "child-1"]
     assert not runs(int((here / "child").read_text()))
 
 
-def test_the_code_of_the_command_is_told(cli):
+def test_the_code_of_the_command_is_told(as_process):
     """A command that fails by itself is told with its code, and the recording says so, too."""
     code = "import time; time.sleep(2); raise SystemExit(7)"
-    result = cli(*QUICK, "--", sys.executable, "-c", code)
+    result = as_process(*QUICK, "--", sys.executable, "-c", code)
     assert result.returncode == 1
     assert last(result).startswith("the process has ended with code 7")
 
@@ -165,9 +165,9 @@ def test_signals_begin_and_end(here, environment):
     assert not runs(int((here / "child").read_text()))
 
 
-def test_memray_names_the_line(cli):
+def test_memray_names_the_line(as_process):
     """With --memray the line that memory grows from comes with the verdicts."""
-    result = cli(*PROVEN, "--memray", "--", sys.executable, "forks.py")
+    result = as_process(*PROVEN, "--memray", "--", sys.executable, "forks.py")
     found = json.loads(result.stdout.splitlines()[-1])["memray"]
     assert "forks.py:10 in <module>" in found["summary"]
 
