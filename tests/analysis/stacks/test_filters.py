@@ -107,7 +107,7 @@ def test_filtering_parts_add_up_to_the_whole() -> None:
 @pytest.mark.parametrize("column", ["thread", "allocator"])
 def test_an_older_capture_says_that_it_does_not_know(column: str) -> None:
     """Threads and allocators of a capture without them are an error that says what to do."""
-    with pytest.raises(StoreError, match=f"one {column} from another.*capture the variant again"):
+    with pytest.raises(StoreError, match=f"has no {column}s: .*capture the variant again"):
         profile([run(older=True)], keep=where(**{column: "main"}))
     assert len(sites(only([run(older=True)], where(module="app/*") & growing()))) == 1
 
