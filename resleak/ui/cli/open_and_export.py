@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +36,7 @@ def open_file(
     from resleak.analysis import memray_file
     from resleak.report.answers import ANSWERS
 
-    if what.is_dir():
+    if os.path.isdir(what):  # also for names that no file can have
         raise StoreError(f"{what} is a folder; name a file that memray wrote")
     # What prints, and writes the report, is loaded while another process reads.
     modules = ["rich.table", *(["resleak.report.memray_page"] if file is not None else [])]
