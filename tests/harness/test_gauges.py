@@ -97,7 +97,9 @@ def test_what_is_missing_is_told() -> None:
 )
 def test_heap_and_blocks_exclude_each_other(allocator: str, has: set[str]) -> None:
     """All bytes are counted without Python's allocator; with it blocks, and native bytes."""
-    code = "from resleak.harness import process_gauges as gauges; print(*gauges.inside_readers())"
+    code = (
+        "from resleak.harness.child import self_gauges as gauges; print(*gauges.inside_readers())"
+    )
     env = {**os.environ, "PYTHONMALLOC": allocator}
     root = Path(process_gauges.__file__).parents[2]
     command = [sys.executable, "-c", code]
