@@ -14,7 +14,7 @@ when the run begins, so that it does not grow by itself (that is `driver_maps`).
   CPython closes the stream when the last reference goes.
 - `fixed`: `with` closes the stream on every path; the kept errors refer to closed streams.
 
-The document's own code runs in Node, which was tried too (`benchmarks/node_streams.mjs`, version
+The document's own code runs in Node, which was tried too (`last_lines.mjs`, version
 20, 50 calls). An error of the stream itself, the only one for which the code rejects, makes Node
 close the stream: no descriptor stays. If the promise is rejected for another reason and only the
 line reader is closed, all 50 stay. The concern is valid for the pattern, but not for the path that

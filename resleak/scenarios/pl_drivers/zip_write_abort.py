@@ -6,7 +6,7 @@ the last 200 errors are kept; the log is full when the run begins.
 
 - `leaky`, as printed: `pipeTo()` closes its target on every path, so the document's guess is right:
   no descriptor stays. But closing is all it does: each abort leaves half an archive under the
-  archive's own name, 32 kB, for good. Node does the same (`benchmarks/node_streams.mjs`, version
+  archive's own name, 32 kB, for good. Node does the same (`zip_write_abort.mjs`, version
   20, 100 aborts: no additional descriptor, 100 partial files).
 - `leaky_no_pipe` writes chunk by chunk and closes after the last one. Each kept error then also
   holds a descriptor, because the error holds the frame.

@@ -109,8 +109,16 @@ def claims(
     ] = None,
     as_json: AsJson = False,
     markdown: Annotated[bool, typer.Option(help="Print Markdown.")] = False,
+    node: Annotated[
+        bool, typer.Option("--node", help="Run the checks in Node first, and store their results.")
+    ] = False,
 ) -> None:
     """Judge every claim from stored captures; print one row per claim."""
+    if node:
+        from resleak.experiments import node_checks
+
+        with console.progress("checks") as progress:
+            node_checks.run_all(folder or kept_captures(), progress=progress)
     captures = load(folder or kept_captures())
     from resleak.analysis import claims_table
 

@@ -1,0 +1,94 @@
+"""Run the Node checks that stand beside the scenarios, and store what they count."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+from resleak.captures import files, node_results
+from resleak.captures.node_results import NodeResult
+from resleak.errors import CaptureError, PlatformError
+from resleak.harness import spawn
+from resleak.harness.spawn import run_to_end
+from resleak.workload import catalog
+
+#: Seconds for one check; the checks themselves give up after 50.
+_DEADLINE_S = 60.0
+_HEAP_MB = 512
+_OLDEST = 20
+#: Called before each check with its name, how many are done, and how many there are.
+Progress = Callable[[str, int, int], None]
+
+
+def paths(root: Path = catalog.ROOT) -> dict[str, Path]:
+    """Return the checks below a folder of scenarios, by the scenario's name."""
+    files = sorted(root.glob("[!_]*/[!_]*.mjs"))
+    return {f"{path.parent.name}/{path.stem}": path for path in files}
+
+
+def node() -> str:
+    """Return the path of Node.
+
+    Raises
+    ------
+    PlatformError
+        If it is not installed.
+    """
+    if found := shutil.which("node"):
+        return found
+    raise PlatformError(
+        f"there is no `node` on the PATH; install Node {_OLDEST} or read the stored results"
+    )
+
+
+def run(path: Path) -> NodeResult:
+    """Run one check in a process of its own and return its counts.
+
+    Raises
+    ------
+    PlatformError
+        If Node is not installed.
+    CaptureError
+        If the check fails or takes too long.
+    StoreError
+        If it prints anything but its result.
+    """
+    flags = ["--expose-gc", f"--max-old-space-size={_HEAP_MB}"]
+    with tempfile.TemporaryDirectory(prefix="resleak-") as folder:
+        output = Path(folder, "output.txt")
+        # Nothing else of our environment: NODE_OPTIONS would change what is measured.
+        environment = {"PATH": os.environ.get("PATH", os.defpath), "TMPDIR": folder}
+        code = run_to_end([node(), *flags, str(path)], environment, _DEADLINE_S, output)
+        lines = output.read_text(encoding="utf-8", errors="replace").splitlines()
+    if code:
+        reason = lines[-1] if lines else "it printed nothing"
+        raise CaptureError(f"{path.name} {spawn.how_it_ended(code)}: {reason[:200]}")
+    # Warnings of Node share the output; the result is the line that is an object.
+    result = next((line for line in reversed(lines) if line.startswith("{")), "")
+    return node_results.parse(result, path.name)
+
+
+def run_all(
+    out: Path, names: Iterable[str] = (), progress: Progress = lambda *_: None
+) -> dict[str, NodeResult]:
+    """Run the named checks, or all, and store each result in its scenario's folder below `out`.
+
+    Raises
+    ------
+    PlatformError, CaptureError, StoreError
+        As `run`; results stored earlier stay.
+    """
+    node()
+    checks = paths()
+    chosen = {name: checks[name] for name in names or checks}
+    results: dict[str, NodeResult] = {}
+    for done, (name, path) in enumerate(chosen.items()):
+        progress(name, done, len(chosen))
+        results[name] = run(path)
+        (out / name).mkdir(parents=True, exist_ok=True)
+        files.write_json(out / name / node_results.NAME, asdict(results[name]))
+    return results
