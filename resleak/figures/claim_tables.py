@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from resleak import formatting
-from resleak.analysis.claims_table import summary
+from resleak.analysis.claims_table import NOT_RUN, summary
 from resleak.figures.html_table import Table, heads, markup, table
 from resleak.figures.sentences import inline
 from resleak.figures.style import WORDS, WordStyle
@@ -17,7 +17,11 @@ from resleak.formatting import LEFT, SMALL, Cell, note
 from resleak.workload.verdict_words import GLYPHS
 
 _FIGURE = LEFT + "min-width:13em;"
-_HEAD = ("#", "what was claimed", "measured", "its fix")
+_HEAD = ("#", "what was claimed", "measured", "its fix", "condition")
+_MARKDOWN_HEAD = (
+    *("#", "scenario", "language", "code", "outcome", "key figure", "its fix", "its code"),
+    *("figure", "condition", "in Node"),
+)
 
 
 def claims_table(findings: pd.DataFrame, cases: Mapping[str, str] | None = None) -> Table:
@@ -66,12 +70,36 @@ def with_glyph(word: str) -> str:
 def _cells(row: Mapping[Any, Any]) -> list[Cell]:
     name = f'<code title="{escape(str(row["title"]))}">{escape(_name(row))}</code>'
     fix = _outcome(row["fix"]) + f"&#160; {escape(str(row['fix_variant']))}" if row["fix"] else ""
+    where = " · ".join(filter(None, (name, escape(languages(row)), escape(whose(row)))))
+    outcome = _outcome(row["outcome"]) if row["outcome"] else ""
     return [
         Cell(_number(row["seed"]), style=LEFT + SMALL),
-        markup(inline(str(row["claim"] or row["title"])) + _below(name), LEFT + "min-width:16em;"),
-        markup(_outcome(row["outcome"]) + _figure(row["figure"]), _FIGURE),
-        markup(fix + _figure(row["fix_figure"]), _FIGURE),
+        markup(inline(str(row["claim"] or row["title"])) + _below(where), LEFT + "min-width:16em;"),
+        markup(outcome + _figure(row["figure"]) + _below(escape(in_node(row))), _FIGURE),
+        markup(fix + _figure(row["fix_figure"]) + _below(escape(row["fix_origin"])), _FIGURE),
+        markup(inline(str(row["condition"])), LEFT + SMALL + "min-width:13em;"),
     ]
+
+
+def whose(row: Mapping[Any, Any]) -> str:
+    """Return whose code was measured, and whose claim it is if it is not the document's."""
+    claimant = "our finding" if row["claim"] and row["claimed_by"] == "ours" else ""
+    return ", ".join(filter(None, (str(row["origin"]), claimant)))
+
+
+def languages(row: Mapping[Any, Any]) -> str:
+    """Return the system's language, and what ran where that is another one."""
+    if row["language"] in ("", "Python"):
+        return str(row["language"])
+    if row["python"] == NOT_RUN:
+        return f"{row['language']}, run in Node"
+    return f"{row['language']}, ported to Python" + (", checked in Node" if row["node"] else "")
+
+
+def in_node(row: Mapping[Any, Any]) -> str:
+    """Return what a Node check counted, and where the Python port came out otherwise."""
+    python = f"Python: {row['python']}; " if row["python"] not in ("", NOT_RUN) else ""
+    return f"{python}Node: {row['node']}" if row["node"] else ""
 
 
 def _name(row: Mapping[Any, Any]) -> str:
@@ -104,17 +132,21 @@ def _markdown(findings: pd.DataFrame, cases: Mapping[str, str]) -> Iterator[str]
     for system, part in findings.groupby("system", sort=False):
         name, case = str(system), cases.get(str(system), "")
         yield f"\n**[{name}]({case})**\n" if case else f"\n**{name}**\n"
-        head = ("#", "scenario", "outcome", "key figure", "its fix", "figure")
         rows = [_line(row) for row in part.to_dict("records")]
-        yield formatting.Table(head, rows).markdown()
+        yield formatting.Table(_MARKDOWN_HEAD, rows).markdown()
 
 
 def _line(row: Mapping[Any, Any]) -> list[object]:
     return [
         _number(str(row["seed"])),
         f"`{_name(row)}`",
+        languages(row),
+        whose(row),
         with_glyph(str(row["outcome"])),
-        row["figure"]["text"],
+        row["figure"]["text"] if row["figure"] else "",
         with_glyph(str(row["fix"] or "")),
+        row["fix_origin"],
         row["fix_figure"]["text"] if row["fix_figure"] else "",
+        row["condition"],
+        in_node(row).removeprefix("Node: "),
     ]

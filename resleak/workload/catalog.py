@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from resleak.errors import ScenarioError
+from resleak.workload import claim_rules
 from resleak.workload.scenario import Scenario
 
 ROOT = Path(__file__).parents[1] / "scenarios"
@@ -145,3 +146,5 @@ def _check(scenario: Scenario, path: Path) -> None:
         raise ScenarioError(f"{path}: makes a claim but has no variant named 'leaky'")
     if scenario.system and not scenario.doc:
         raise ScenarioError(f"{path}: has no docstring; its first line is the scenario's title")
+    if problem := claim_rules.problem(scenario):
+        raise ScenarioError(f"{path}: {problem}")

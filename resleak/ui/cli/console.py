@@ -133,24 +133,30 @@ def show_scenarios(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def show_claims(findings: pd.DataFrame) -> None:
-    """Print one line per claim, and the number of claims by outcome."""
+    """Print a few lines per claim, and the number of claims by outcome."""
     from resleak.analysis.claims_table import summary
-    from resleak.figures.claim_tables import with_glyph
 
-    head = ("source", "scenario", "outcome", "key figure", "fix", "its figure")
-    rows = [
-        (
-            row["seed"],
-            row["scenario"],
-            with_glyph(row["outcome"]),
-            row["figure"]["text"],
-            with_glyph(row["fix"]),
-            row["fix_figure"]["text"] if row["fix_figure"] else "",
-        )
-        for row in findings.to_dict(orient="records")
-    ]
-    out(rich_table(fmt.Table(head, rows)))
+    for row in findings.to_dict(orient="records"):
+        out(*_claim_lines(row), "")
     out(summary(findings))
+
+
+def _claim_lines(row: Mapping[Any, Any]) -> Iterator[str]:
+    """Yield a row of the register: the claim, what was measured, the fix, the condition."""
+    from resleak.figures.claim_tables import in_node, languages, whose, with_glyph
+
+    about = " · ".join(filter(None, (row["seed"], row["scenario"], languages(row))))
+    yield f"{about}: {row['claim'] or row['title']}"
+    texts = [one["text"] if one else "" for one in (row["figure"], row["fix_figure"])]
+    outcomes = (("", row["outcome"], whose(row)), ("its fix ", row["fix"], row["fix_origin"]))
+    for (what, word, code), text in zip(outcomes, texts, strict=True):
+        if word:
+            from_code = f"[{code}] " if code else ""
+            yield f"  {what}{with_glyph(word)} {from_code}{text}".rstrip()
+    if row["condition"]:
+        yield f"  condition: {row['condition']}"
+    if row["node"]:
+        yield f"  {in_node(row)}"
 
 
 def show_judgement(judgement: ScenarioVerdict) -> None:

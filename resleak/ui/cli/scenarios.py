@@ -17,7 +17,6 @@ from resleak.ui.cli._common import (
     Panel,
     kept_captures,
     key_values,
-    load,
     project,
     run_capture,
     seconds,
@@ -113,17 +112,16 @@ def claims(
         bool, typer.Option("--node", help="Run the checks in Node first, and store their results.")
     ] = False,
 ) -> None:
-    """Judge every claim from stored captures; print one row per claim."""
+    """Judge every claim from stored captures; print whose code ran, and under which condition."""
     if node:
         from resleak.experiments import node_checks
 
         with console.progress("checks") as progress:
             node_checks.run_all(folder or kept_captures(), progress=progress)
-    captures = load(folder or kept_captures())
     from resleak.analysis import claims_table
 
     with console.progress("scenarios") as progress:
-        table = claims_table.findings(captures, progress)
+        table = claims_table.stored(folder or kept_captures(), progress)
     if as_json:
         console.out_json(claims_table.plain(table))
     elif markdown:
