@@ -412,9 +412,12 @@ def test_any_memray_file_is_read_or_refused(tmp_path: Path) -> None:
 
 def outcome(path: Path) -> str:
     """Open a memray file and return what came of it."""
+    begin = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     try:
         capture = open_memray(path)
     except ResleakError as error:
         return str(error)
+    finally:
+        assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - begin < SECONDS
     assert capture.summary
     return "; ".join(capture.warnings)

@@ -104,7 +104,9 @@ def check_columns(frame: pd.DataFrame, name: str, expected: tuple[str, ...]) -> 
             return f"has {'numbers' if is_text else 'no numbers'} in {column}"
     if name == "trace" and frame[list(expected[:3])].isna().any(axis=None):
         return "has rows without a time or a step"
-    if name == "stacks" and expected:  # a parent comes before its children, or a walk to the root may not end
+    if (
+        name == "stacks" and expected
+    ):  # a parent comes before its children, or a walk to the root may not end
         node, parent = frame["node"].to_numpy(), frame["parent"].to_numpy()
         if (node != np.arange(len(node))).any() or not ((parent >= -1) & (parent < node)).all():
             return "has nodes out of order"
