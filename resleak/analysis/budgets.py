@@ -34,7 +34,8 @@ from resleak.workload.verdict_words import UNDECIDED
 BUILTIN_FILE = Path(__file__).with_name("budgets.toml")
 _KINDS = ("per_hour", "per_step", "at_most", "spread")
 _RATE = re.compile(
-    r"\s*(?P<number>\d+\.?\d*|\.\d+)\s*(?P<unit>[^\d./\s]{0,20})\s*(/\s*step)?\s*", re.ASCII
+    r"\s*(?P<number>\d{1,40}(\.\d{0,40})?|\.\d{1,40})\s*(?P<unit>[^\d./\s]{0,20})(\s*/\s*step)?\s*",
+    re.ASCII,
 )
 _BYTES = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 #: A file of budgets comes from anyone: most bytes, and most characters of a name in it.

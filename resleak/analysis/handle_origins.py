@@ -42,10 +42,9 @@ _COLUMNS = [
 def table(captures: Iterable[Capture]) -> pd.DataFrame:
     """List the resources that were created and not released at once, one row each.
 
-    Columns: ``variant handle kind target deleted``, the site's ``function file line`` (see
-    `resleak.sites`), ``thread created_step created_phase closed_step`` (NaN if never closed)
-    ``closed_phase by_collection`` (closed by the garbage collector) ``open`` (at the last sample)
-    and ``age`` in steps.
+    Columns: ``variant handle kind target deleted function file line thread created_step
+    created_phase closed_step`` (NaN if never closed) ``closed_phase by_collection open age`` (in
+    steps).
     """
     rows = [_listed(c).assign(variant=c.variant) for c in captures if c.instrument == "handles"]
     if not rows:
@@ -56,20 +55,15 @@ def table(captures: Iterable[Capture]) -> pd.DataFrame:
 
 def _listed(capture: Capture) -> pd.DataFrame:
     handles, stacks = capture.table("handles"), capture.table("stacks")
-    site = site_of(stacks)[handles["node"].to_numpy()]
-    where = stacks[FRAME].iloc[site].reset_index(drop=True)
-    last = capture.table("marks")["step"].max()
+    where = stacks[FRAME].iloc[site_of(stacks)[handles["node"].to_numpy()]].reset_index(drop=True)
     listed = handles.join(where)[_COLUMNS]
-    until = listed["closed_step"].fillna(last)
+    until = listed["closed_step"].fillna(capture.table("marks")["step"].max())
     return listed.assign(open=listed["closed_step"].isna(), age=until - listed["created_step"])
 
 
 @dataclass(frozen=True)
 class Held:
-    """The resources of one capture as allocations, for everything that reads stacks.
-
-    `unit` is one of `UNITS`; bytes count resources.
-    """
+    """The resources of one capture as allocations, for all that reads stacks; bytes count them."""
 
     capture: Capture
     unit: str
@@ -95,20 +89,17 @@ class Held:
         handles = handles[_is(handles["kind"], self.unit) & lasting]
         closed = handles[handles["gone_mark"] >= 0]
         changes = [(handles, "first_mark", 1), (closed, "gone_mark", -1)]
-        rows = [_changes(part, part[mark], by) for part, mark, by in changes]
+        rows = [
+            part[["node", "thread", mark]]
+            .rename(columns={mark: "mark"})
+            .assign(allocator=part["kind"], bytes=by, count=by)
+            for part, mark, by in changes
+        ]
         return pd.concat(rows).merge(self.capture.table("marks"), on="mark")
 
 
-def _changes(handles: pd.DataFrame, marks: pd.Series, by: int) -> pd.DataFrame:
-    rows = handles[["node", "thread", "kind"]].rename(columns={"kind": "allocator"})
-    return rows.assign(mark=marks, bytes=by, count=by)
-
-
 def held(captures: Iterable[Capture], unit: str = "descriptors") -> list[Held]:
-    """Return captures with resources as allocations, for `resleak.profile`, `sites` and filters.
-
-    Bytes count resources, and filters take their kind for the allocator.
-    """
+    """Return captures with resources as allocations; filters take their kind for the allocator."""
     return [Held(capture, unit) for capture in captures if capture.instrument == "handles"]
 
 
@@ -118,30 +109,23 @@ def growth(captures: Iterable[Capture], unit: str = "descriptors") -> Profile:
 
 
 def waiting(captures: Iterable[Capture], unit: str = "descriptors") -> pd.DataFrame:
-    """Rank the lines whose resources were closed only by the garbage collector.
-
-    Columns: ``function file line per_step`` (created in the steady state) and ``share``.
-    """
-    parts = [_deferred(capture, unit) for capture in captures if capture.instrument == "handles"]
-    rows = pd.concat(parts) if parts else pd.DataFrame(columns=[*FRAME, "per_step"])
-    sums = rows.groupby(FRAME)[["per_step"]].sum() / max(len(parts), 1)
+    """Rank the lines whose resources were closed only by the garbage collector."""
+    parts = []
+    for capture in captures:
+        if capture.instrument == "handles":
+            rows = _listed(capture)
+            rows = rows[rows["created_phase"].eq("steady") & rows["by_collection"]]
+            rows = rows.loc[_is(rows["kind"], unit), FRAME]
+            parts.append(rows.assign(per_step=1.0 / capture.manifest.steps))
+    joined = pd.concat(parts) if parts else pd.DataFrame(columns=[*FRAME, "per_step"])
+    sums = joined.groupby(FRAME)[["per_step"]].sum() / max(len(parts), 1)
     ranked = sums.sort_values("per_step", ascending=False, kind="stable").reset_index()
     return ranked.assign(share=ranked["per_step"] / (ranked["per_step"].sum() or 1.0))
 
 
-def _deferred(capture: Capture, unit: str) -> pd.DataFrame:
-    listed = _listed(capture)
-    steady = listed["created_phase"].eq("steady") & listed["by_collection"]
-    rows = listed[steady & _is(listed["kind"], unit)]
-    return rows[FRAME].assign(per_step=1.0 / capture.manifest.steps)
-
-
 @dataclass(frozen=True)
 class Origin:
-    """A line that opened what leaks or is deferred, with its share of the gauge's growth.
-
-    `file` is empty if no stack is known; `per_step` counts resources.
-    """
+    """A line that opened what leaks or is deferred; `file` is empty if no stack is known."""
 
     gauge: str
     function: str
@@ -157,10 +141,7 @@ class Origin:
 
 
 def origins(captures: Iterable[Capture], gauges: Iterable[GaugeVerdict]) -> Rows[Origin]:
-    """Return the lines that opened what leaks or is deferred, the largest share first.
-
-    For each gauge of resources, the lines with a tenth or more of its growth.
-    """
+    """Return the lines with a tenth or more of the growth of each gauge of resources."""
     followed = [capture for capture in captures if capture.instrument == "handles"]
     return Rows(Origin, (origin for one in gauges for origin in _origins(followed, one)))
 
