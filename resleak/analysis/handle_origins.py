@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ import pandas as pd
 from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.analysis.rows import Rows
 from resleak.analysis.stacks import Profile, profile, sites
-from resleak.analysis.stacks.allocation_sites import FRAME, site_of
+from resleak.analysis.stacks.allocation_sites import FRAME, WithLive, site_of
 from resleak.captures.frames import Capture
 from resleak.workload.verdict_words import SYMPTOMS
 
@@ -61,46 +61,25 @@ def _listed(capture: Capture) -> pd.DataFrame:
     return listed.assign(open=listed["closed_step"].isna(), age=until - listed["created_step"])
 
 
-@dataclass(frozen=True)
-class Held:
-    """The resources of one capture as allocations, for all that reads stacks; bytes count them."""
-
-    capture: Capture
-    unit: str
-
-    @property
-    def instrument(self) -> str:
-        """``memray``: what `profile`, `sites` and filters take for a capture with stacks."""
-        return "memray"
-
-    @property
-    def per(self) -> str:
-        """Unit of the capture's steps."""
-        return self.capture.per
-
-    def table(self, name: str) -> pd.DataFrame:
-        """Return a table: ``stacks``, ``marks``, or ``live``, in which bytes count handles."""
-        return self._live if name == "live" else self.capture.table(name)
-
-    @cached_property
-    def _live(self) -> pd.DataFrame:
-        handles = self.capture.table("handles")
-        lasting = handles["first_mark"].ge(0) & handles["first_mark"].ne(handles["gone_mark"])
-        handles = handles[_is(handles["kind"], self.unit) & lasting]
-        closed = handles[handles["gone_mark"] >= 0]
-        changes = [(handles, "first_mark", 1), (closed, "gone_mark", -1)]
-        rows = [
-            part[["node", "thread", mark]]
-            .rename(columns={mark: "mark"})
-            .assign(allocator=part["kind"], bytes=by, count=by)
-            for part, mark, by in changes
-        ]
-        return pd.concat(rows).merge(self.capture.table("marks"), on="mark")
+def _live(capture: Capture, unit: str) -> pd.DataFrame:
+    """Return the resources of a unit as allocations; bytes count them."""
+    handles = capture.table("handles")
+    lasting = handles["first_mark"].ge(0) & handles["first_mark"].ne(handles["gone_mark"])
+    handles = handles[_is(handles["kind"], unit) & lasting]
+    closed = handles[handles["gone_mark"] >= 0]
+    rows = [
+        part[["node", "thread", mark]]
+        .rename(columns={mark: "mark"})
+        .assign(allocator=part["kind"], bytes=by, count=by)
+        for part, mark, by in ((handles, "first_mark", 1), (closed, "gone_mark", -1))
+    ]
+    return pd.concat(rows).merge(capture.table("marks"), on="mark")
 
 
-def held(captures: Iterable[Capture], unit: str = "descriptors") -> list[Held]:
+def held(captures: Iterable[Capture], unit: str = "descriptors") -> list[WithLive]:
     """Return captures with resources as allocations; filters take their kind for the allocator."""
-    return [Held(capture, unit) for capture in captures if capture.instrument == "handles"]
+    followed = [capture for capture in captures if capture.instrument == "handles"]
+    return [WithLive(capture, partial(_live, capture, unit)) for capture in followed]
 
 
 def growth(captures: Iterable[Capture], unit: str = "descriptors") -> Profile:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from resleak import formatting
 from resleak.analysis import wording
-from resleak.analysis.stacks import in_words
+from resleak.analysis.rows import Rows
+from resleak.analysis.stacks.site import Site
 from resleak.figures.style import order
 from resleak.workload.verdict_words import BROKEN, CLEAN, HANGS, ORDER, SCALES
 
@@ -120,7 +121,8 @@ def accused(sites: pd.DataFrame) -> Prose:
     Prose
         A sentence; another if more of the growth has no line.
     """
-    return Prose(in_words(sites, code))
+    per = str(sites.attrs.get("per", "step"))
+    return Prose(wording.largest_site(Rows.of(Site, sites), per, code))
 
 
 def code(text: object) -> str:
