@@ -12,6 +12,7 @@ import builtins
 import concurrent.futures.thread
 import fcntl
 import functools
+import importlib.util
 import mmap
 import os
 import select
@@ -28,7 +29,6 @@ from typing import Any
 
 from resleak.harness.child.handles import procfs
 from resleak.harness.child.handles.attribution import Binder, Opening
-from resleak.harness.child.handles.import_hook import when_imported
 from resleak.harness.child.handles.origins import Work, context_below
 
 _Function = Callable[..., Any]
@@ -72,7 +72,7 @@ def install(binder: Binder) -> None:
         select.epoll = _epoll(binder)  # type: ignore[misc]
         selectors.EpollSelector._selector_cls = select.epoll  # type: ignore[attr-defined]
     shared = wrap.noting(partial(wrap.descriptors, ""))
-    when_imported(
+    _when_imported(
         {
             "_posixshmem": lambda m: _function(m, "shm_open", shared),
             "sqlite3": lambda m: _function(m, "connect", wrap.sqlite),
@@ -256,6 +256,36 @@ def _native(binder: Binder, kind: str = "") -> _Around:
         return call
 
     return around
+
+
+def _when_imported(changes: dict[str, Callable[[Any], None]]) -> None:
+    """Call a function with a module when it is loaded, or at once if it is."""
+    later = changes.copy()
+    for name in changes.keys() & sys.modules.keys():
+        later.pop(name)(sys.modules[name])
+    sys.meta_path.insert(0, _Finder(later))
+
+
+class _Finder:
+    """Finds no module itself: it changes modules once they are loaded."""
+
+    def __init__(self, changes: dict[str, Callable[[Any], None]]) -> None:
+        self._changes = changes
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        """Return the spec that others find, with a loader that changes the module."""
+        change = self._changes.pop(name, None)
+        spec = importlib.util.find_spec(name) if change else None
+        if change is None or spec is None or spec.loader is None:
+            return None
+        load = spec.loader.exec_module
+
+        def exec_module(module: ModuleType) -> None:
+            load(module)
+            change(module)
+
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
 
 
 def _mmap(binder: Binder) -> type:
