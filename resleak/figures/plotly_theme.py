@@ -64,13 +64,6 @@ def empty(reason: str) -> go.Figure:
     return figure
 
 
-def use() -> None:
-    """Make template and config this session's defaults, for a user's own figures too."""
-    pio.templates["resleak"] = template()
-    pio.templates.default = "resleak"
-    quiet()
-
-
 def quiet() -> None:
     """Remove the upload button and the logo from figures in notebooks."""
     for name in ("plotly_mimetype", "notebook", "browser"):

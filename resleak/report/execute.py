@@ -16,6 +16,7 @@ from typing import Any
 
 from resleak.captures.locks import temporary_folder
 from resleak.errors import ShareError
+from resleak.figures.style import CONFIG
 from resleak.report import collect
 
 #: Longest folder of a socket: its path may have about 107 characters, of which a name takes some.
@@ -69,7 +70,8 @@ def run_here(book: Any, folder: Path) -> collect.Contents:
 def bundle(value: Any) -> dict[str, Any]:
     """Return a value as a notebook shows it, by MIME type."""
     if hasattr(value, "to_plotly_json"):
-        return {"application/vnd.plotly.v1+json": json.loads(value.to_json())}
+        figure = {**json.loads(value.to_json()), "config": CONFIG}
+        return {"application/vnd.plotly.v1+json": figure, "text/plain": "figure"}
     if hasattr(value, "_repr_mimebundle_"):
         return {"text/plain": type(value).__name__, **value._repr_mimebundle_()}
     names = {"text/html": "_repr_html_", "text/markdown": "_repr_markdown_"}
