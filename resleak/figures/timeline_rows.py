@@ -144,9 +144,8 @@ def _curves(reduced: pd.DataFrame, gauge: str) -> dict[str, dict[str, Curve]]:
     columns = [("x", ""), *((gauge, name) for name in ("min", "median", "max"))]
     present = reduced[reduced[(gauge, "median")].notna()]
     for (variant, moment), part in present.groupby(level=["variant", "moment"]):
-        curves[str(moment)][str(variant)] = Curve(
-            *(part[c].to_numpy(dtype="float64") for c in columns)
-        )
+        low_to_high = (part[c].to_numpy(dtype="float64") for c in columns)
+        curves[str(moment)][str(variant)] = Curve(*low_to_high)
     return curves
 
 
