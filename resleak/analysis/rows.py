@@ -14,13 +14,7 @@ T = TypeVar("T")
 
 
 class Rows(tuple[T, ...]):
-    """A tuple of dataclass instances of one kind.
-
-    Attributes
-    ----------
-    frame : DataFrame
-        One row per item, one column per field.
-    """
+    """A tuple of dataclass instances of one kind; `frame` is the same as a DataFrame."""
 
     kind: type[T]
 

@@ -66,7 +66,7 @@ class Look:
             "readings": self.readings,
             "per": told["per"],
             "processes": told["variants"],
-            "forecasts": {k: [f.to_dict() for f in v] for k, v in self.forecasts.items()},
+            "forecasts": plain(self.forecasts),
             "budgets": plain(self.budgets),
         }
 

@@ -23,16 +23,15 @@ GUESSED = ("sqlite3", "map", "directory")
 
 
 class Opening(NamedTuple):
-    """A call that created something: its stack, what and when, and who did it.
-
-    An empty `kind` leaves the kind to the system; `inode` is 0 where `path` identifies the file;
-    `thing` is the object that closes the descriptor.
-    """
+    """A call that created something: its stack, what and when, and who did it."""
 
     node: int
+    #: Empty: the system knows it.
     kind: str
     path: Any
+    #: 0 where `path` identifies the file.
     inode: int
+    #: The object that closes the descriptor.
     thing: weakref.ref[Any] | None
     step: int
     phase: int
@@ -40,11 +39,7 @@ class Opening(NamedTuple):
 
 
 class Binder:
-    """Keeps what was created until the next census.
-
-    It keeps nothing alive: objects are weakly referenced; connections of sqlite3, which allow no
-    weak references, are known by address.
-    """
+    """Keeps what was created until the next census, and none of it alive."""
 
     def __init__(self, calls: Calls, spare: int) -> None:
         self.calls, self._spare = calls, spare
@@ -52,7 +47,7 @@ class Binder:
         self.descriptors: dict[int, Opening] = {}
         self.doubtful: list[Opening] = []
         self.objects: list[tuple[weakref.ref[Any], Opening]] = []
-        self.databases: dict[int, Opening] = {}
+        self.databases: dict[int, Opening] = {}  # by address: they allow no weak references
         self.threads: dict[int, Opening] = {}
         self.processes: dict[int, Opening] = {}
         self.paths: list[tuple[str, Opening]] = []
@@ -90,10 +85,8 @@ class Binder:
     def guessed(self, number: int, opening: Opening) -> None:
         """Note what a library opened during a wrapped call, under its probable number."""
         before = self.descriptors.get(number)
-        contested = (
-            before is not None and before.thread != opening.thread and before.kind == opening.kind
-        )
-        if contested or number == NO_NUMBER:
+        is_contested = before and before.thread != opening.thread and before.kind == opening.kind
+        if is_contested or number == NO_NUMBER:
             self.descriptors.pop(number, None)
             room = _MOST_DOUBTFUL - len(self.doubtful)
             self.doubtful += [one for one in (before, opening) if one is not None][:room]
