@@ -20,9 +20,26 @@ from resleak.workload.resolve import Workload
 
 #: Called with a label, the steps done, and the steps there are.
 Progress = Callable[[str, int, int], None]
+#: Returns whether runs that wait at a look should go on to twice their steps.
+Decide = Callable[["Look"], bool]
 #: More steps than this would fill gigabytes with rows.
 _MOST_STEPS, _MOST_RUNS, _MOST_PARALLEL = 1_000_000, 1_000, 64
 _LONGEST_DEADLINE_S = 7 * 86400.0
+#: A run goes on to at most so many times its planned steps: the rows for them are reserved.
+_MOST_LOOKS = 64
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is known where all replicates of a variant wait.
+
+    `steps` are those measured so far, `load_s` the seconds that the slowest run took for them,
+    `folders` have captures of what was measured so far, and of the instruments that name lines.
+    """
+
+    steps: int
+    load_s: float
+    folders: list[Path]
 
 
 @dataclass(frozen=True)
@@ -73,6 +90,9 @@ class CaptureOptions:
         Name of the stored captures; the variant's name by default.
     deadline_s : float, optional
         Seconds that the set-up or a step may take; 60 unless the scenario says otherwise.
+    decide : callable, optional
+        Called with a `Look` when the replicates of a variant have taken their steps, and again
+        after 2, 4, 8 ... times as many; they go on while it returns True.
 
     Raises
     ------
@@ -96,6 +116,7 @@ class CaptureOptions:
     plant: float = 0.0
     label: str = ""
     deadline_s: float | None = None
+    decide: Decide | None = None
 
     def __post_init__(self) -> None:
         if self.profile not in PROFILES:
@@ -158,6 +179,11 @@ class Plan:
         return self.options.warmup_steps(self.scenario)
 
     @property
+    def most_steps(self) -> int:
+        """Measured steps of a run that always goes on."""
+        return min(self.steps * (_MOST_LOOKS if self.options.decide else 1), _MOST_STEPS)
+
+    @property
     def block(self) -> int:
         """Steps between two collections; fewer when there are few steps."""
         return max(1, min(int(self.scenario["block"]), self.steps // 12))
@@ -178,6 +204,11 @@ class Job:
     def allocator(self) -> str:
         """Value of PYTHONMALLOC: every other run with the gauges counts bytes, not blocks."""
         return "malloc" if self.instrument == "gauges" and self.run % 2 else "pymalloc"
+
+    @property
+    def waits(self) -> bool:
+        """True if it waits at looks for the other replicates, and may go on."""
+        return self.plan.options.decide is not None and INSTRUMENTS[self.instrument].is_replicated
 
     @property
     def label(self) -> str:

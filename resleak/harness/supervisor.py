@@ -34,6 +34,7 @@ class Supervisor:
     `command` gets the two descriptors of the control line and the start time. `deadline_s` holds
     for the set-up and for each step, `exit_deadline_s` for the end of the process after its load,
     `total_s` for the load as a whole; at `memory_bytes` of resident memory the process is stopped.
+    `look` is called where the process waits to hear whether it should go on.
     """
 
     def __init__(
@@ -45,7 +46,9 @@ class Supervisor:
         exit_deadline_s: float,
         total_s: float,
         memory_bytes: int,
+        look: Callable[[ProcessOutcome], bool] = lambda _: False,
     ) -> None:
+        self.look = look
         self.folder, self.memory_bytes, self.total_s = folder, memory_bytes, total_s
         self.steps, self.progress_s, self._loading_s = 0, 0.0, _LOADING_S
         self.deadline_s, self.exit_deadline_s = deadline_s, exit_deadline_s
@@ -123,8 +126,17 @@ class Supervisor:
         else:
             reading = self.outside.full()
             self.outcome.end_of_block[int(words[1])] = {**self._position(), **reading}
+            goes_on = self._wait_for_look() if words[2:] else True
             with suppress(OSError):
-                os.write(self._back, b".")
+                os.write(self._back, b"." if goes_on else b"s")
+
+    def _wait_for_look(self) -> bool:
+        """Return whether to go on; the time it takes to say so counts for no deadline."""
+        began = time.monotonic()
+        goes_on = self.look(self.outcome)
+        self.progress_s = time.monotonic() - self.started
+        self.total_s += time.monotonic() - began
+        return goes_on
 
     def _sample(self) -> int:
         position, reading = self._position(), self.outside.quick()
