@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import math
 import os
 import secrets
 import tempfile
@@ -122,8 +123,9 @@ class Recording:
     @cached_property
     def rows(self) -> Rows[Site]:
         """The same as `sites`, as typed rows."""
-        columns = self._ranking["columns"]
-        values = zip(*columns.values(), strict=True)
+        columns = self._ranking["columns"]  # in JSON, null stands for what is not a number
+        numbers = [[math.nan if v is None else v for v in column] for column in columns.values()]
+        values = zip(*numbers, strict=True)
         return Rows(Site, (Site(**dict(zip(columns, row, strict=True))) for row in values))
 
     def answer(self, name: str, function: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from resleak.captures.frames import Captures
 from resleak.captures.locks import temporary_folder
 from resleak.harness import runner
 from resleak.harness.plan import CaptureOptions
-from resleak.workload.verdict_words import CLEAN
+from resleak.workload.verdict_words import CLEAN, LEAK
 
 #: The gauge that counts every byte a planted leak takes.
 GAUGE = "heap"
@@ -34,14 +34,16 @@ class Control:
     high: float
 
     @property
-    def found(self) -> bool:
-        """Whether the leak was found."""
-        return self.verdict == "leak"
+    def is_detected(self) -> bool:
+        """True if the planted leak was detected."""
+        return self.verdict == LEAK
 
     def __str__(self) -> str:
         planted = f"{formatting.rate(self.planted, 'B')} planted into {self.variant}"
         rate = f"{formatting.rate(self.per_step, 'B')} {formatting.interval(self.low, self.high)}"
-        return f"positive control: {planted}: {'found' if self.found else 'NOT found'}, {rate}"
+        return (
+            f"positive control: {planted}: {'found' if self.is_detected else 'NOT found'}, {rate}"
+        )
 
 
 def check(scenario: str, captures: Captures, judgement: ScenarioVerdict) -> Iterator[Control]:

@@ -12,7 +12,7 @@ from resleak.analysis import wording
 from resleak.analysis.rows import Rows
 from resleak.analysis.stacks.site import Site
 from resleak.figures.style import order
-from resleak.workload.verdict_words import BROKEN, CLEAN, HANGS, ORDER, SCALES
+from resleak.workload.verdict_words import BROKEN, CLEAN, DEFERRED, HANGS, ORDER, SCALES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,20 +25,11 @@ _BOLD, _CODE = re.compile(r"\*\*(.+?)\*\*"), re.compile(r"`(.+?)`")
 
 @dataclass(frozen=True)
 class Prose:
-    """Sentences in Markdown, shown as such by a notebook.
-
-    Parameters
-    ----------
-    text : str
-        Markdown.
-    """
+    """Sentences in Markdown, shown as such by a notebook."""
 
     text: str
 
     def __repr__(self) -> str:
-        return self.text
-
-    def __str__(self) -> str:
         return self.text
 
     def _repr_markdown_(self) -> str:
@@ -111,15 +102,8 @@ def guilty(variant: VariantVerdict) -> Prose:
 def accused(sites: pd.DataFrame) -> Prose:
     """Name the first line of a ranking: its rate, lower bound and share of the growth.
 
-    Parameters
-    ----------
-    sites : DataFrame
-        As `resleak.sites` returns it; rates are per ``.attrs["per"]``, else per step.
-
-    Returns
-    -------
-    Prose
-        A sentence; another if more of the growth has no line.
+    `sites` are those of `resleak.sites`; rates are per ``.attrs["per"]``, else per step. A second
+    sentence follows if more of the growth has no line.
     """
     per = str(sites.attrs.get("per", "step"))
     return Prose(wording.largest_site(Rows.of(Site, sites), per, code))
@@ -177,7 +161,7 @@ def _verdict(variant: VariantVerdict, gauge: str) -> str:
     if one.is_leak:
         rate, interval = wording.rate(one), wording.interval(one)
         return f"**{name} leaks**: `{one.gauge}` grows by {rate}, 95 % CI {interval}."
-    if one.verdict == "deferred":
+    if one.verdict == DEFERRED:
         return f"**{name} frees late**: `{one.gauge}`: {wording.deferred(one)}."
     return f"**{name} is undecided**: `{one.gauge}`: {one.reason}."
 

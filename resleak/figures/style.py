@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-#: No upload button, no advertising; `use` hands it to the notebook's renderer.
+#: No upload button, no advertising.
 CONFIG: dict[str, Any] = {
     "showSendToCloud": False,
     "displaylogo": False,

@@ -26,7 +26,6 @@ ALLOWED = {
     "harness.child.entry": "the file with its job, in the temporary folder of the run",
     "harness.child.inspection.journal.Journal.__init__": "the journal of the run",
     "harness.measurement._leave_only_tables": "the unfinished folder that the run wrote",
-    "report.page_parts.write": "the file that the caller names, and a new name beside it",
     "ui.pytest_suite.Suite.close": "the temporary folder that it made",
 }
 

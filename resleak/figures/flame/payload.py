@@ -13,9 +13,6 @@ from resleak.analysis.stacks.profiles import layout
 from resleak.figures.flame import top
 from resleak.figures.flame.encode import Side, encode
 
-_NOTHING = "nothing grew between the steady marks"
-_UNKNOWN = "no capture has stacks of two steady marks: nothing is known of growth"
-
 
 def drawing(sides: Sequence[Side], unit: str = "B") -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return the payload of one side, or of two (after, before), and the table of its lines."""
@@ -39,10 +36,9 @@ def answer(tables: Tables) -> dict[str, Any]:
 
 def _why_empty(sides: Sequence[Side]) -> str | None:
     if any(len(side.edges) < 2 for side in sides):
-        return _UNKNOWN
-    return None if any(_grew(side) for side in sides) else _NOTHING
-
-
-def _grew(side: Side) -> bool:
-    node, change = column(side.changes, "node", np.int64), column(side.changes, "bytes", float)
-    return bool((sums(node, change, 0) > 0).any())
+        return "no capture has stacks of two steady marks: nothing is known of growth"
+    for side in sides:
+        node = column(side.changes, "node", np.int64)
+        if (sums(node, column(side.changes, "bytes", float), 0) > 0).any():
+            return None
+    return "nothing grew between the steady marks"

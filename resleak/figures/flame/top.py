@@ -28,20 +28,13 @@ def sites(sides: Sequence[Side]) -> dict[str, np.ndarray]:
     columns = zip(*lines, strict=True) if lines else [()] * len(FRAME)
     table = {name: np.array(c, dtype=object) for name, c in zip(FRAME, columns, strict=True)}
     rates = [sums(of, _per_step(side), len(lines)) for side in sides]
-    return _largest(table | _grown(*rates) if len(rates) == 1 else table | _changed(*rates))
-
-
-def _grown(per_step: np.ndarray) -> dict[str, np.ndarray]:
-    grew = np.maximum(per_step, 0.0)
-    return {"per_step": grew, "share": grew / (grew.sum() or 1.0)}
-
-
-def _changed(after: np.ndarray, before: np.ndarray) -> dict[str, np.ndarray]:
-    return {"after": after, "before": before, "change": after - before}
-
-
-def _largest(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    size = np.abs(table["change"] if "change" in table else table["per_step"])
+    if len(rates) == 1:
+        size = growth = np.maximum(rates[0], 0.0)
+        table |= {"per_step": growth, "share": growth / (growth.sum() or 1.0)}
+    else:
+        after, before = rates
+        size = np.abs(after - before)
+        table |= {"after": after, "before": before, "change": after - before}
     order = np.argsort(-size, kind="stable")[:_MOST]
     return taken(table, table, order[size[order] > 0])
 
@@ -49,17 +42,16 @@ def _largest(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def written(table: dict[str, np.ndarray], unit: str, per: str) -> dict[str, list[Any]]:
     """Return a table of `sites` as text: a head and rows."""
     numbers = [name for name in table if name not in FRAME]
-    known = {"per_step": f"per {per}", "share": "share of the growth"}
-    heads = [known.get(name, f"{name}, per {per}") for name in numbers]
-    texts = [[_text(name, value, unit) for value in table[name].tolist()] for name in numbers]
-    named = zip(table["function"], table["file"], table["line"], strict=True)
-    places = [[str(function), f"{f}:{n}" if f else ""] for function, f, n in named]
-    cells = [[*place, *row] for place, row in zip(places, zip(*texts, strict=True), strict=True)]
-    return {"head": ["function", "file and line", *heads], "rows": cells}
-
-
-def _text(name: str, value: float, unit: str) -> str:
-    return formatting.share(value) if name == "share" else formatting.amount(value, unit)
+    usual = {"per_step": f"per {per}", "share": "share of the growth"}
+    heads = [usual.get(name, f"{name}, per {per}") for name in numbers]
+    rows = []
+    for function, file, line, *values in zip(*(table[n] for n in (*FRAME, *numbers)), strict=True):
+        texts = [
+            formatting.share(value) if name == "share" else formatting.amount(value, unit)
+            for name, value in zip(numbers, values, strict=True)
+        ]
+        rows.append([str(function), f"{file}:{line}" if file else "", *texts])
+    return {"head": ["function", "file and line", *heads], "rows": rows}
 
 
 def _per_step(side: Side) -> np.ndarray:

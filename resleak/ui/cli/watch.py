@@ -5,15 +5,28 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from resleak import formatting
+from resleak.captures import storage
+from resleak.captures.names import inside
 from resleak.errors import ProcessError, ResleakError
 from resleak.ui.cli import console
-from resleak.ui.cli._common import NOT_AS_DECLARED, OK, AsJson, Out, Panel, seconds, shown
+from resleak.ui.cli._common import (
+    NOT_AS_DECLARED,
+    OK,
+    AsJson,
+    BudgetFile,
+    Out,
+    Panel,
+    seconds,
+    shown,
+)
+from resleak.workload import verdict_words
 
 if TYPE_CHECKING:
     from resleak.analysis.memray_file import Recording
@@ -22,14 +35,15 @@ if TYPE_CHECKING:
 PANEL = Panel.OWN
 app = typer.Typer()
 
-#: A watch was ended by what it was told to end at.
+#: Exit code of a watch that --stop-on ended.
 BREACH = 3
 
 
-def _breaches(text: str) -> str:
-    if text not in ("leak", "budget"):
-        raise typer.BadParameter(f"{text!r} ends no watch; choose leak or budget")
-    return text
+class Breach(StrEnum):
+    """Events that can end a watch."""
+
+    LEAK = verdict_words.LEAK
+    BUDGET = "budget"
 
 
 Every = Annotated[
@@ -40,14 +54,9 @@ For = Annotated[
     typer.Option("--for", metavar="DURATION", parser=seconds, help="End after 90s, 15m, 2h ..."),
 ]
 Name = Annotated[str, typer.Option("--name", metavar="NAME", help="What the captures are called.")]
-BudgetFile = Annotated[
-    Path | None, typer.Option("--budgets", metavar="FILE", help="Your own budgets, a TOML file.")
-]
 StopOn = Annotated[
-    list[str] | None,
+    list[Breach] | None,
     typer.Option(
-        metavar="leak|budget",
-        parser=_breaches,
         help="End with exit code 3 at a proven leak, or at a budget that does not hold; "
         "repeatable.",
     ),
@@ -78,9 +87,7 @@ def watch(
     kept as captures in any case; `resleak judge DIR` judges them again.
     """
     from resleak.analysis import budgets, memray_file, statistics
-    from resleak.captures import storage
     from resleak.captures.decode.memray_file import refuse_foreign
-    from resleak.captures.names import inside
     from resleak.harness import memray_attach as attaching
     from resleak.harness import process_gauges
 
@@ -104,12 +111,11 @@ def watch(
         code = follow(watching, out, as_json=as_json)
     if attach is not None:
         file, duration_s = place / "memray.bin", attach
-        show_lines(
-            lambda: memray_file.open_memray(
-                attaching.attach(process, file, duration_s), fresh=True
-            ),
-            as_json=as_json,
-        )
+
+        def opened() -> Recording:
+            return memray_file.open_memray(attaching.attach(process, file, duration_s), fresh=True)
+
+        show_lines(opened, as_json=as_json)
     raise typer.Exit(code)
 
 
@@ -118,13 +124,13 @@ def follow(
 ) -> int:
     """Show a watch until it ends, store what was read, and return the exit code.
 
-    What was read is stored after an interrupt, too. `code` tells the exit code of a process that
+    What was read is stored after an interrupt, too. `code` returns the exit code of a process that
     has ended, where that is known.
     """
-    from resleak.ui.cli._watch_display import ticker
+    from resleak.ui.cli._watch_display import display
 
     observer = watching.observer
-    with ticker(observer.title, as_json=as_json) as show:
+    with display(observer.title, as_json=as_json) as show:
         try:
             watching.run(show.look, lambda: show.tick(observer.elapsed_s, observer.readings))
         finally:
@@ -145,8 +151,8 @@ def _ending(watching: Watch, folder: Path) -> str:
     if watching.breach:
         why = f"ended by a breach ({watching.breach})"
     elif observer.exit.status == "exited":
-        known = observer.exit.code
-        why = f"the process has ended{'' if known is None else f' with code {known}'}"
+        code = observer.exit.code
+        why = f"the process has ended{'' if code is None else f' with code {code}'}"
     else:
         why = "the process still runs"
     stored = f"; kept in {shown(folder)}" if observer.readings else ""
@@ -166,11 +172,11 @@ def show_lines(opened: Callable[[], Recording], *, as_json: bool) -> None:
     """Print the lines that a memory profile names; the captures are there also if it has none."""
     try:
         with console.working("memray"):
-            found = opened()
+            recording = opened()
     except ResleakError as error:
         console.say(str(error))
         return
     if as_json:
-        console.out_json({"memray": found.to_dict()}, indent=None)
+        console.out_json({"memray": recording.to_dict()}, indent=None)
     else:
-        console.show_recording(found, 10)
+        console.show_recording(recording, 10)

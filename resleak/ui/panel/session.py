@@ -12,14 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from resleak.analysis.gauge_verdict import GaugeVerdict
-from resleak.analysis.rows import Rows
+from resleak import formatting
 from resleak.analysis.verdicts import ScenarioVerdict, judge
-from resleak.captures.frames import Captures
-from resleak.errors import ResleakError
+from resleak.captures import storage
+from resleak.captures.frames import Capture, Captures
 from resleak.harness.runner import capture
 from resleak.ui.panel.choices import Choice
-from resleak.ui.panel.live_trace import Live, stored
+from resleak.ui.panel.live_trace import Live
+from resleak.ui.panel.results import in_words
 
 State = Literal["ready", "running", "stopping", "done", "stopped", "failed"]
 #: Share of the steps before which the time left is not estimated.
@@ -41,15 +41,17 @@ class Status:
 
     @property
     def busy(self) -> bool:
-        """Whether anything is still running."""
+        """True while anything is still running."""
         return self.state in ("running", "stopping")
 
     def __str__(self) -> str:
         steps = f"{self.done} of {self.total} steps" if self.total else "starting"
-        left = f"{steps}, {_duration(self.left_s)} left" if self.left_s is not None else steps
+        left = ""
+        if self.left_s is not None:
+            left = f", {formatting.duration(max(1, round(self.left_s)))} left"
         return {
             "ready": "Nothing has run yet.",
-            "running": f"Running: {left}.",
+            "running": f"Running: {steps}{left}.",
             "stopping": "Stopping …",
             "done": f"Done: {steps}.",
             "stopped": f"Stopped after {steps}; what was captured is kept.",
@@ -104,16 +106,13 @@ class Session:
 
     def captures(self) -> Captures:
         """Return the complete captures."""
-        return stored(self.folder)
+        captures = map(Capture, storage.folders(self.folder))
+        return Captures(one for one in captures if one.complete)
 
     def judgement(self) -> ScenarioVerdict | None:
         """Return the verdict on the complete captures; None without gauges."""
         whole = self.captures()
         return judge(whole) if len(whole.select(instrument="gauges")) else None
-
-    def verdicts(self) -> Rows[GaugeVerdict]:
-        """Return the verdicts on all readings, including those of stopped runs."""
-        return self.live.judge(self.live.read())
 
     def _run(self) -> None:
         try:
@@ -123,10 +122,8 @@ class Session:
             capture(self.choice.source, options)
         except KeyboardInterrupt:  # what a capture that was stopped ends with
             self._ended("stopped")
-        except ResleakError as error:
-            self._ended("failed", str(error))
         except Exception as error:  # whatever it is, the panel says so and lives on
-            self._ended("failed", f"{type(error).__name__}: {error}")
+            self._ended("failed", in_words(error))
         else:
             self._ended("done")
 
@@ -138,9 +135,8 @@ class Session:
 
     def _ended(self, state: State, error: str = "") -> None:
         now = self.status
-        one_line = " ".join(error.split())
         done = now.total if state == "done" else now.done
-        self._set(Status(state, done, now.total, error=one_line))
+        self._set(Status(state, done, now.total, error=error))
 
     def _set(self, status: Status) -> None:
         with self._lock:
@@ -152,15 +148,8 @@ def _at_exit(session: Session) -> None:
     alive = weakref.ref(session)
 
     def stop() -> None:
-        if found := alive():
-            found.stop()
+        if session := alive():
+            session.stop()
 
     # `atexit` comes too late: it is only asked once the pools of all threads have been joined.
     getattr(threading, "_register_atexit", atexit.register)(stop)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{max(1, round(seconds))} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 10 else f"{minutes} min"
