@@ -7,6 +7,7 @@ import platform
 import subprocess
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,11 +33,11 @@ OnStep = Callable[[str, int], None]
 
 def measure(job: Job, on_step: OnStep, stop: threading.Event) -> Path:
     """Run one job and store its capture."""
-    with (
-        temporary_folder() as workdir,
-        storage.writing(job.folder) as folder,
-    ):
+    with temporary_folder() as workdir, storage.writing(job.folder) as folder:
         _measure(job, folder, workdir, on_step, stop)
+        for path in folder.iterdir():
+            if path.name != storage.MANIFEST and path.suffix != ".parquet":
+                path.unlink()
     return job.folder
 
 
@@ -66,7 +67,6 @@ def _measure(job: Job, folder: Path, workdir: Path, on_step: OnStep, stop: threa
         file = Path(job.plan.about["file"])
         launch.handles(folder / HANDLES, folder, workdir, [file], job.plan.work.root)
     storage.write_manifest(folder, manifest)
-    _leave_only_tables(folder)
 
 
 def _supervisor(job: Job, folder: Path, workdir: Path) -> Supervisor:
@@ -75,21 +75,23 @@ def _supervisor(job: Job, folder: Path, workdir: Path) -> Supervisor:
     more = max(1.0, plan.steps / declared["steps"])
 
     def command(out_fd: int, back_fd: int, started: float) -> list[str]:
-        spec = {
-            **spawn.ground(plan.work, folder, declared["rlimits"]),
+        spec = spawn.ground(plan.work, folder, declared["rlimits"]) | {
             **{"do": "measure", "variant": job.variant, "instrument": job.instrument},
             **{"seed": job.seed, "params": dict(job.params), "workdir": str(workdir)},
             **{"steps": plan.steps, "warmup": plan.warmup, "block": plan.block},
-            "plant": plan.options.plant,
             **{"out_fd": out_fd, "back_fd": back_fd, "started": started},
+            "plant": plan.options.plant,
         }
         return spawn.command(spec, plan.python)
 
-    env = spawn.environment(spawn.presets(job.seed, job.allocator)) | {"TMPDIR": str(workdir)}
-    deadline = declared["deadline_s"] * slow
-    exit_deadline = declared["exit_deadline_s"]
     return Supervisor(
-        command, env, folder, deadline, exit_deadline, _TOTAL_S * slow * more, _MEMORY_BYTES
+        command,
+        spawn.environment(spawn.presets(job.seed, job.allocator)) | {"TMPDIR": str(workdir)},
+        folder,
+        deadline_s=declared["deadline_s"] * slow,
+        exit_deadline_s=declared["exit_deadline_s"],
+        total_s=_TOTAL_S * slow * more,
+        memory_bytes=_MEMORY_BYTES,
     )
 
 
@@ -112,8 +114,7 @@ def _facts(job: Job, folder: Path, workdir: Path) -> dict[str, float | None]:
     if not job.plan.scenario["audit"] or job.instrument != "gauges":
         return {}  # an audit compares with the last readings, and memray's runs have none
     own = [gauge["name"] for gauge in job.plan.scenario["own_gauges"]]
-    spec = {
-        **spawn.ground(job.plan.work, folder, {}),
+    spec = spawn.ground(job.plan.work, folder, {}) | {
         **{"do": "audit", "variant": job.variant, "seed": job.seed},
         **{"params": dict(job.params), "workdir": str(workdir)},
         "last": trace.last_own(folder, own),
@@ -128,6 +129,9 @@ def _manifest(job: Job, outcome: ProcessOutcome, folder: Path, failure: dict[str
     text = threads.read_text(errors="replace") if threads.exists() else ""
     stacks = trace.stacks_of(text, lambda file: source_paths.place(file, project))
     failure = {key: source_paths.redact(str(value), project) for key, value in failure.items()}
+    code = ""
+    with suppress(OSError, SyntaxError, ValueError, RecursionError):
+        code = digest(Path(plan.about["file"]))  # deleted meanwhile, or of a newer interpreter
     return Manifest(
         status="incomplete",
         session=plan.session,
@@ -147,7 +151,7 @@ def _manifest(job: Job, outcome: ProcessOutcome, folder: Path, failure: dict[str
         versions=Versions(*(plan.about[key] for key in ("python", "implementation", "packages"))),
         host=host(),
         git=_revision(project),
-        digest=_digest(Path(plan.about["file"])),
+        digest=code,
         env=spawn.presets(job.seed, job.allocator),
         rlimits={**spawn.RLIMITS, **plan.scenario["rlimits"]},
     )
@@ -155,35 +159,20 @@ def _manifest(job: Job, outcome: ProcessOutcome, folder: Path, failure: dict[str
 
 def host() -> dict[str, Any]:
     """Return the facts of this machine for a manifest, without names."""
-    libc = " ".join(platform.libc_ver())
     return {
         "system": platform.system(),
         "release": platform.release(),
         "machine": platform.machine(),
         "cpus": os.cpu_count(),
-        "memory_bytes": process_gauges.memory_bytes(),
-        "libc": libc.strip(),
+        "memory_bytes": process_gauges.memory()[0],
+        "libc": " ".join(platform.libc_ver()).strip(),
     }
 
 
 def _revision(folder: Path) -> str:
     inert = ["-c", "core.fsmonitor=false"]  # a program that the repository names
     command = ["git", *inert, "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
+    with suppress(OSError, subprocess.TimeoutExpired):
         result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return result.stdout.strip()
-
-
-def _digest(file: Path) -> str:
-    try:
-        return digest(file)
-    except (OSError, SyntaxError, ValueError, RecursionError):
-        return ""  # deleted meanwhile, or in the syntax of a newer interpreter
-
-
-def _leave_only_tables(folder: Path) -> None:
-    for path in folder.iterdir():
-        if path.name != storage.MANIFEST and path.suffix != ".parquet":
-            path.unlink()
+        return result.stdout.strip()
+    return ""

@@ -32,8 +32,8 @@ class Supervisor:
     """One measured process, its control line and its deadlines.
 
     `command` gets the two descriptors of the control line and the start time. `deadline_s` holds
-    for the set-up and for each step, `exit_deadline_s` for the end of the process after its load,
-    `total_s` for the load as a whole; at `memory_bytes` of resident memory the process is stopped.
+    for the set-up and for each step, `exit_deadline_s` from the load to the end of the process,
+    `total_s` for the load; at `memory_bytes` of resident memory the process is stopped.
     """
 
     def __init__(
@@ -76,16 +76,17 @@ class Supervisor:
         try:
             while self.process.poll() is None and not self._over(stop):
                 self._listen()
-                on_step(self._progress(self._sample()))
+                position, reading = self._position(), self.outside.quick()
+                if reading:
+                    self.outcome.samples.append({**position, **reading})
+                steps = int(position["step"])
+                if steps > self.steps:
+                    self.steps, self.progress_s = steps, time.monotonic() - self.started
+                on_step(steps)
             self._listen(0.0)
         finally:
             self._end()
         return self._sum_up()
-
-    def _progress(self, steps: int) -> int:
-        if steps > self.steps:
-            self.steps, self.progress_s = steps, time.monotonic() - self.started
-        return steps
 
     def _over(self, stop: threading.Event) -> bool:
         now = time.monotonic() - self.started
@@ -125,12 +126,6 @@ class Supervisor:
             self.outcome.end_of_block[int(words[1])] = {**self._position(), **reading}
             with suppress(OSError):
                 os.write(self._back, b".")
-
-    def _sample(self) -> int:
-        position, reading = self._position(), self.outside.quick()
-        if reading:
-            self.outcome.samples.append({**position, **reading})
-        return int(position["step"])
 
     def _position(self) -> dict[str, float]:
         now = time.monotonic() - self.started
