@@ -25,7 +25,13 @@ class Outside:
             raise ProcessError(
                 f"process {pid} has ended: what is left of it waits for its parent (a zombie)"
             )
-        if not view._may_be_read():
+        try:
+            is_readable = view._process.num_fds() >= 0
+        except AttributeError:  # this system does not count descriptors
+            is_readable = bool(view.quick())
+        except view._gone:
+            is_readable = False
+        if not is_readable:
             raise ProcessError(
                 f"process {pid} ({view.name}) is not yours: watch it as its user or as root"
             )
@@ -36,14 +42,6 @@ class Outside:
 
         self._process = psutil.Process(pid)
         self._gone = (psutil.Error, OSError)
-
-    def _may_be_read(self) -> bool:
-        try:
-            return int(self._process.num_fds()) >= 0
-        except AttributeError:  # this system does not count descriptors
-            return bool(self.quick())
-        except self._gone:
-            return False
 
     @property
     def pid(self) -> int:

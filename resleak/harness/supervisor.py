@@ -114,18 +114,16 @@ class Supervisor:
                 return
             *lines, self._buffer = (self._buffer + data).split(b"\n")
             for line in lines:
-                self._answer(line.decode().split())
-
-    def _answer(self, words: list[str]) -> None:
-        if words[0] == "ready":
-            self.progress_s, self._loading_s = time.monotonic() - self.started, 0.0
-        elif words[0] == "phase":
-            self.outcome.phases.append((words[1], float(words[2])))
-        else:
-            reading = self.outside.full()
-            self.outcome.end_of_block[int(words[1])] = {**self._position(), **reading}
-            with suppress(OSError):
-                os.write(self._back, b".")
+                word, *values = line.decode().split()
+                if word == "ready":
+                    self.progress_s, self._loading_s = time.monotonic() - self.started, 0.0
+                elif word == "phase":
+                    self.outcome.phases.append((values[0], float(values[1])))
+                else:
+                    reading = self.outside.full()
+                    self.outcome.end_of_block[int(values[0])] = {**self._position(), **reading}
+                    with suppress(OSError):
+                        os.write(self._back, b".")
 
     def _position(self) -> dict[str, float]:
         now = time.monotonic() - self.started
