@@ -16,7 +16,7 @@ from resleak.captures import source_paths, storage
 from resleak.captures.decode import inspection, launch, trace
 from resleak.captures.locks import temporary_folder
 from resleak.captures.manifest import Declared, Exit, Manifest, Versions, now
-from resleak.captures.raw import HANDLES, INSTRUMENTS, ProcessOutcome
+from resleak.captures.raw import INSTRUMENTS, ProcessOutcome
 from resleak.errors import CaptureError
 from resleak.harness import process_gauges, spawn
 from resleak.harness.plan import Job
@@ -59,13 +59,13 @@ def _measure(job: Job, folder: Path, workdir: Path, on_step: OnStep, stop: threa
     storage.write_manifest(folder, manifest)
     _check_finished(job, outcome, failure)
     manifest = replace(manifest, facts=_facts(job, folder, workdir), status="complete")
-    if job.instrument == "memray":
-        file, profile = Path(job.plan.about["file"]), folder / "memray.bin"
-        facts = launch.memray(profile, folder, manifest.marks, [file], job.plan.work.root)
+    instrument = INSTRUMENTS[job.instrument]
+    if instrument.recording:
+        studied, file = Path(job.plan.about["file"]), folder / instrument.recording
+        facts = launch.recording(
+            instrument.decoder, file, folder, manifest.marks, [studied], job.plan.work.root, workdir
+        )
         manifest = replace(manifest, integrity=facts)
-    if job.instrument == "handles":
-        file = Path(job.plan.about["file"])
-        launch.handles(folder / HANDLES, folder, workdir, [file], job.plan.work.root)
     storage.write_manifest(folder, manifest)
 
 
