@@ -100,7 +100,7 @@ class BudgetCheck:
     high: float
     unit: str
     holds: bool
-    told: str
+    note: str
     source: str
 
     @property
