@@ -100,7 +100,7 @@ class BudgetCheck:
     high: float
     unit: str
     holds: bool
-    told: str
+    note: str
     source: str
 
     @property
@@ -214,8 +214,10 @@ def _check_one(
 ) -> Iterator[BudgetCheck]:
     for gauge in budget.gauges:
         if budget.at_most is not None:
-            long = [run for run in runs if _load_s(run) >= budget.lasting_s]
-            values, allowed = [_reading(run, gauge) for run in long], budget.at_most
+            values, allowed = (
+                [_reading(run, gauge, budget.lasting_s) for run in runs],
+                budget.at_most,
+            )
         elif budget.spread is not None:
             values, allowed = [_spread(run, gauge) for run in runs], budget.spread
         else:
@@ -251,14 +253,11 @@ def _growth(budget: Budget, verdict: GaugeVerdict, steps_per_hour: float) -> Bud
     )  # fmt: skip
 
 
-def _load_s(run: Capture) -> float:
-    """Return the seconds of the steady state."""
-    phases = [phase for phase in run.manifest.phases if phase.name == "steady"]
-    return float(sum(phase.end_s - phase.start_s for phase in phases))
-
-
-def _reading(run: Capture, gauge: str) -> float:
-    """Return a run's number for a gauge: a time, a share of a core, or the highest reading."""
+def _reading(run: Capture, gauge: str, lasting_s: float) -> float:
+    """Return a run's time, share of a core, or highest reading; NaN if its load was shorter."""
+    steady = [phase for phase in run.manifest.phases if phase.name == "steady"]
+    if sum(phase.end_s - phase.start_s for phase in steady) < lasting_s:
+        return math.nan
     is_share = gauge == "cpu_share"
     limit = Limit("cpu_s", per_second=1) if is_share else Limit(gauge, at_most=0)
     values = limits.readings(limit, run)

@@ -64,7 +64,10 @@ def certify(
     """
     if min(len(before), len(after)) < FEWEST_RUNS:
         return Certificate("refused", math.nan, math.nan, margin, FEWEST_RUNS)
-    p, bound = lower_p(before, after), abs_bound(after)
+    # The upper bound of the absolute mean rate, by two one-sided tests.
+    quantile = float(student_quantile(len(after) - 1, CONFIDENCE))
+    bound = float(abs(np.mean(after)) + quantile * standard_error(after))
+    p = lower_p(before, after)
     # Of runs with the same seed, shared noise cancels out; other noise is judged better without.
     if paired is not None and len(paired) >= FEWEST_RUNS:
         p = min(1.0, 2 * min(p, decrease_p(paired)))
@@ -101,12 +104,6 @@ def decrease_p(differences: Floats) -> float:
 
 def _is_exact(rates: Floats) -> bool:
     return bool(np.allclose(rates, rates[0], rtol=1e-9, atol=0))
-
-
-def abs_bound(after: Floats) -> float:
-    """Return the 95 % confidence bound of the absolute mean rate (two one-sided tests)."""
-    quantile = float(student_quantile(len(after) - 1, CONFIDENCE))
-    return float(abs(np.mean(after)) + quantile * standard_error(after))
 
 
 def _fewest_runs(present: int, level: float, deviation: float, width: float) -> int:

@@ -127,7 +127,11 @@ def _judge_gauge(gauge: Gauge, series: Series) -> GaugeVerdict:
 
 def _judge_short_run(gauge: Gauge, series: Series) -> tuple[Verdict, str, Rate, float]:
     """Judge a run too short for a rate: only a count that grows at every step is certain."""
-    undecided = (UNDECIDED, _too_short(series), Rate(np.nan, np.nan, np.nan, 1.0), np.nan)
+    count = min((len(points) for points in series.steady), default=0)
+    what = "collections" if series.per == "step" else "readings"
+    more = f"run more {formatting.several(series.per)}"
+    reason = f"only {count} {what} in the steady state, of the {FEWEST} needed: {more}"
+    undecided = (UNDECIDED, reason, Rate(np.nan, np.nan, np.nan, 1.0), np.nan)
     if not gauge.is_counted or not series.steps:
         return undecided
     changes = np.concatenate([np.diff(points, axis=0) for points in series.steps])
@@ -301,13 +305,6 @@ def _retained_share(series: Series, runs: Runs) -> float:
 
 def _more_steps(series: Series, steady: Runs, factor: float) -> str:
     return f"about {factor * _span(steady):.0f} more {formatting.several(series.per)} would decide"
-
-
-def _too_short(series: Series) -> str:
-    count = min((len(points) for points in series.steady), default=0)
-    what = "collections" if series.per == "step" else "readings"
-    more = f"run more {formatting.several(series.per)}"
-    return f"only {count} {what} in the steady state, of the {FEWEST} needed: {more}"
 
 
 def _heap_with_parts(verdicts: list[GaugeVerdict]) -> list[GaugeVerdict]:

@@ -29,7 +29,7 @@ _KINDS = {
     "executors": ("executor",),
     "temporary files": ("temporary",),
 }
-#: Units in which `held` and `growth` count.
+#: Units in which `as_allocations` and `growth` count.
 UNITS = tuple(_KINDS)
 #: Smallest share of the growth for a line to be named.
 _MIN_SHARE = 0.1
@@ -76,7 +76,7 @@ def _live(capture: Capture, unit: str) -> pd.DataFrame:
     return pd.concat(rows).merge(capture.table("marks"), on="mark")
 
 
-def held(captures: Iterable[Capture], unit: str = "descriptors") -> list[WithLive]:
+def as_allocations(captures: Iterable[Capture], unit: str = "descriptors") -> list[WithLive]:
     """Return captures with resources as allocations; filters take their kind for the allocator."""
     followed = [capture for capture in captures if capture.instrument == "handles"]
     return [WithLive(capture, partial(_live, capture, unit)) for capture in followed]
@@ -84,7 +84,7 @@ def held(captures: Iterable[Capture], unit: str = "descriptors") -> list[WithLiv
 
 def growth(captures: Iterable[Capture], unit: str = "descriptors") -> Profile:
     """Return the growth of one variant, for `resleak.figures.flamegraph` with the same `unit`."""
-    return profile(held(captures, unit))
+    return profile(as_allocations(captures, unit))
 
 
 def waiting(captures: Iterable[Capture], unit: str = "descriptors") -> pd.DataFrame:
@@ -131,7 +131,9 @@ def _origins(captures: list[Capture], verdict: GaugeVerdict) -> Iterator[Origin]
     if verdict.verdict == "deferred":
         ranked = waiting(captures, verdict.unit)
     else:
-        ranked = sites(held(captures, verdict.unit)).rename(columns={"bytes_per_step": "per_step"})
+        ranked = sites(as_allocations(captures, verdict.unit)).rename(
+            columns={"bytes_per_step": "per_step"}
+        )
     named = ranked.loc[ranked["share"] >= _MIN_SHARE, [*FRAME, "per_step", "share"]]
     for row in named.itertuples(index=False, name=None):
         yield Origin(verdict.gauge, *row)

@@ -122,7 +122,9 @@ def rate(runs: Runs, seed: int = 0) -> Rate:
     if len(runs) < ENOUGH_RUNS:
         half, freedom = autocorrelated_half_width(runs), _FREEDOM
     else:
-        half, freedom = intervals.mean_half_width(sample), len(sample) - 1
+        freedom = len(sample) - 1
+        quantile = float(intervals.student_quantile(freedom, 0.975))
+        half = quantile * intervals.standard_error(sample)
     # Runs may all scatter alike, and a gauge may rest most of the time.
     scatter = _bootstrap_half_width(np.column_stack(_mean_curve(runs)), seed)
     half = max(half, scatter, _jump(runs))

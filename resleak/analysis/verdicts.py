@@ -48,14 +48,10 @@ class VariantVerdict(formatting.Shown):
         The verdict is the worst word that applies.
     gauges : tuple of GaugeVerdict
         One per gauge; as all of these tuples, it has the attribute ``frame``.
-    limits : tuple of LimitVerdict
-        One per declared limit.
-    scaling : tuple of Scaling
-        One per declared sweep.
-    sites : tuple of Site
-        The rows of `resleak.sites`; empty without a memory profile.
-    origins : tuple of Origin
-        Lines that opened what leaks; empty where no resources were followed.
+    limits, scaling : tuple of LimitVerdict, tuple of Scaling
+        One per declared limit; one per declared sweep.
+    sites, origins : tuple of Site, tuple of Origin
+        The rows of `resleak.sites`; lines that opened what leaks. Empty where not recorded.
     exits : list of dict
         How each run ended.
     culprits : Culprits

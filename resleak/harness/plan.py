@@ -6,13 +6,14 @@ import ast
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from resleak.captures.manifest import session
 from resleak.captures.names import inside
-from resleak.captures.raw import INSTRUMENTS, Instrument
+from resleak.captures.raw import INSTRUMENTS
 from resleak.errors import MissingPackageError, PlatformError, ScenarioError
 from resleak.harness.spawn import describe
 from resleak.workload import resolve
@@ -143,11 +144,9 @@ class CaptureOptions:
 
 
 def _check_range(name: str, value: float | None, least: float, most: float) -> None:
-    if value is None:
-        return
-    if value > most:  # not shown: it may have thousands of digits
+    if value is not None and value > most:  # not shown: it may have thousands of digits
         raise ScenarioError(f"{name} must be at most {most:,.0f}")
-    if not value >= least:  # NaN is not, either
+    if value is not None and not value >= least:  # NaN is not, either
         raise ScenarioError(f"{name} must be at least {least:g}, not {value}")
 
 
@@ -254,15 +253,11 @@ def jobs(of: Plan) -> Iterable[Job]:
             name = of.scenario["name"]
             raise ScenarioError(f"{name} has no variant {variant!r}; it has: {', '.join(declared)}")
         final = parameters(of.scenario, variant, {**presets, **(options.params or {})})
-        for instrument in filter(lambda one: _applies(one, of), INSTRUMENTS.values()):
-            for run in range(1, (options.run_count if instrument.is_replicated else 1) + 1):
-                yield Job(of, variant, instrument.name, run, options.seed + run - 1, final)
-
-
-def _applies(instrument: Instrument, of: Plan) -> bool:
-    """Return True if an instrument can be used here, on this scenario."""
-    profiled = of.scenario["stacks"] and instrument.package in of.about["packages"]
-    return bool(instrument.system in ("", sys.platform) and (profiled or not instrument.package))
+        for instrument in INSTRUMENTS.values():
+            profiled = of.scenario["stacks"] and instrument.package in of.about["packages"]
+            if instrument.system in ("", sys.platform) and (profiled or not instrument.package):
+                for run in range(options.run_count if instrument.is_replicated else 1):
+                    yield Job(of, variant, instrument.name, run + 1, options.seed + run, final)
 
 
 def parameters(
@@ -298,7 +293,9 @@ def parameter(name: str, default: Any, value: Any) -> Any:
         if kind is bool:
             return {"true": True, "false": False}[value.lower()]
         if default is None:
-            return _literal_or_text(value)
+            with suppress(ValueError, SyntaxError):
+                return ast.literal_eval(value)
+            return value
         if kind in (list, tuple):
             items = ast.literal_eval(value)
             if not isinstance(items, (list, tuple)):
@@ -308,13 +305,6 @@ def parameter(name: str, default: Any, value: Any) -> Any:
     except (ValueError, KeyError, SyntaxError, TypeError, MemoryError, RecursionError):
         takes = _TAKES.get(kind, f"a value of type {kind.__name__}")
         raise ScenarioError(f"the parameter {name} takes {takes}, not {value!r}") from None
-
-
-def _literal_or_text(value: str) -> Any:
-    try:
-        return ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        return value
 
 
 def _check_packages(declared: Mapping[str, Any], about: Mapping[str, Any], python: str) -> None:

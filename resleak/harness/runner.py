@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,26 +14,12 @@ from resleak.captures import storage
 from resleak.captures.names import inside
 from resleak.errors import CaptureError, StoreError
 from resleak.harness.looks import Meeting
-from resleak.harness.measurement import measure
-from resleak.harness.plan import CaptureOptions, Decide, Job, Progress, jobs, plan
+from resleak.harness.measurement import OnStep, measure
+from resleak.harness.plan import CaptureOptions, Decide, Job, jobs, plan
 from resleak.workload.resolve import Workload
 
 #: Seconds between two looks at whether a capture is over.
 _PATIENCE_S = 0.2
-
-
-@dataclass
-class _Tally:
-    """Steps done over all runs, for one progress bar."""
-
-    total: int
-    progress: Progress
-    done: dict[str, int] = field(default_factory=dict)
-
-    def __call__(self, label: str, steps: int) -> None:
-        self.done[label] = steps
-        done = sum(self.done.values())
-        self.progress(label, done, max(self.total, done))
 
 
 def capture(
@@ -42,8 +28,7 @@ def capture(
     """Run a scenario's variants in fresh processes and store one capture for each run.
 
     Every variant is run several times with the gauges alone, then once with each instrument that
-    names lines: memray, the census of resources, and the inspection of what keeps the process
-    alive, blocks its steps and retains objects. One instrument per process.
+    names lines: memray, the census of resources, and the inspection. One instrument per process.
 
     Parameters
     ----------
@@ -73,19 +58,24 @@ def capture(
     what = plan(scenario, options)
     chosen = options.instruments if options.stacks else ("gauges",)
     todo = [job for job in jobs(what) if chosen is None or job.instrument in chosen]
-    total = len(todo) * (what.warmup + what.steps)
-    tally = _Tally(total, options.progress or (lambda *_: None))
+    total, done = len(todo) * (what.warmup + what.steps), dict[str, int]()
+
+    def on_step(label: str, steps: int) -> None:
+        done[label] = steps
+        if options.progress:
+            options.progress(label, sum(done.values()), max(total, sum(done.values())))
+
     for job in todo:
         storage.refuse_foreign(job.folder)
     with storage.claimed(inside(what.out, str(what.scenario["name"]))):
-        folders = _run_all(todo, tally, options.parallel, options.stop or threading.Event())
+        folders = _run_all(todo, on_step, options.parallel, options.stop or threading.Event())
         for variant in {job.folder.parent for job in todo}:
             storage.retire(variant, what.session)
     return folders
 
 
-def _run_all(todo: list[Job], tally: _Tally, parallel: int, stop: threading.Event) -> list[Path]:
-    session = _Session(todo, tally, parallel, stop)
+def _run_all(todo: list[Job], on_step: OnStep, parallel: int, stop: threading.Event) -> list[Path]:
+    session = _Session(todo, on_step, parallel, stop)
     with ThreadPoolExecutor(max_workers=len(todo) or 1) as pool:
         try:
             session.begin(pool)
@@ -104,11 +94,11 @@ class _Session:
     """Runs the jobs of a capture in their order, so many at a time."""
 
     def __init__(
-        self, todo: list[Job], tally: _Tally, parallel: int, stop: threading.Event
+        self, todo: list[Job], on_step: OnStep, parallel: int, stop: threading.Event
     ) -> None:
         self.futures: list[Future[Path | None]] = []
         self.missing: list[str] = []
-        self._todo, self._tally, self._stop, self._stuck = todo, tally, stop, set[str]()
+        self._todo, self._on_step, self._stop, self._stuck = todo, on_step, stop, set[str]()
         self._slots, self._all_begun = threading.Semaphore(parallel), threading.Event()
         decides = {job.variant: job.plan.options.decide for job in todo}
         self._meetings = {name: self._meeting(name, one) for name, one in decides.items() if one}
@@ -158,9 +148,9 @@ class _Session:
             return None  # it would only hang again, for longer
         try:
             if meeting:
-                folder = measure(job, self._tally, self._stop, partial(meeting.attend, job.label))
+                folder = measure(job, self._on_step, self._stop, partial(meeting.attend, job.label))
             else:
-                folder = measure(job, self._tally, self._stop)
+                folder = measure(job, self._on_step, self._stop)
         except (CaptureError, StoreError) as error:
             if job.instrument == "gauges":
                 raise

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from resleak.analysis.intervals import student_quantile
-from resleak.analysis.stacks.columns import Columns, column, numbered, rows, sums, taken, tested
+from resleak.analysis.stacks.columns import Columns, column, numbered, rows, subset, sums, tested
 from resleak.captures.decode.trie import HARNESS
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def ranking(grown: Sequence[Growth]) -> dict[str, np.ndarray]:
         "share": growing / (growing.sum() or 1.0),
         **_leaves(grown, sites, size),
     }
-    return _ranked(taken(table, table, (per_step != 0) | (counts != 0)))
+    return _ranked(subset(table, table, (per_step != 0) | (counts != 0)))
 
 
 def answer(tables: Tables) -> dict[str, Any]:
@@ -202,7 +202,7 @@ def _growth(capture: Tables) -> Growth | None:
     stacks, table = capture.table("stacks"), capture.table("live")
     mark = column(table, "mark")
     within = (mark > at[0]) & (mark <= at[-1])
-    live = taken(table, ("mark", "node", "bytes", "count"), within)
+    live = subset(table, ("mark", "node", "bytes", "count"), within)
     size, total = len(column(stacks, "parent")), steps[-1] - steps[0]
     whole, counts = (sums(live["node"], live[name], size) / total for name in ("bytes", "count"))
     edges = tuple((at[places], steps[places]) for places in layouts)
@@ -272,4 +272,4 @@ def _ranked(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     tier = np.select([ours, lasts == 0, nameless], [3, 2, 1], 0)
     keys = [tier, -lasts, -table["bytes_per_step"], *(table[name] for name in FRAME)]
     order = sorted(range(len(lasts)), key=list(zip(*keys, strict=True)).__getitem__)
-    return taken(table, table, np.array(order, dtype=np.int64))
+    return subset(table, table, np.array(order, dtype=np.int64))

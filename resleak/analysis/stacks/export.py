@@ -45,7 +45,12 @@ def speedscope(profile: Profile, name: str = "growth") -> bytes:
         "name": name,
         "exporter": "resleak",
         "activeProfileIndex": 0,
-        "shared": {"frames": [_described(frame) for frame in frames]},
+        "shared": {
+            "frames": [
+                {"name": function, **({"file": file, "line": line} if file else {})}
+                for function, file, line in frames
+            ]
+        },
         "profiles": [
             {
                 "type": "sampled",
@@ -67,7 +72,10 @@ def collapsed(profile: Profile, name: str = "") -> bytes:
     # https://github.com/brendangregg/FlameGraph#2-fold-stacks has no place for a name; semicolons,
     # which separate frames here, become commas.
     frames, stacks = _grown(profile)
-    names = [_on_one_line(frame) for frame in frames]
+    names = []
+    for function, file, line in frames:
+        text = f"{function} ({file}:{line})" if file else function
+        names.append(plain_text(" ".join(text.replace(";", ",").split())))
     rows = ((";".join(names[f] for f in s.frames), round(s.bytes)) for s in stacks)
     return "".join(f"{text} {size}\n" for text, size in rows if size).encode(errors="replace")
 
@@ -81,17 +89,15 @@ def pprof(profile: Profile, name: str = "growth") -> bytes:
     many = f"{_STEPS}_{profile.per.replace('step', 'steps')}"
     types = {f"blocks_per_{many}": "count", f"bytes_per_{profile.per}": "bytes"}
     parts = [_message(1, _pair(strings[kind], strings[unit])) for kind, unit in types.items()]
-    parts += [_message(2, _sample(stack)) for stack in stacks]
+    for stack in stacks:
+        # A location is a frame, and its identifier one more than the frame's place.
+        leaf_first = _packed(1, [place + 1 for place in reversed(stack.frames)])
+        values = _packed(2, [round(stack.count * _STEPS), round(stack.bytes)])
+        parts.append(_message(2, leaf_first + values))
     parts += _code(frames, strings)
     about = [_number(13, strings[name]), _number(14, strings[list(types)[-1]])]
     table = [_message(6, text.encode(errors="replace")) for text in strings]
     return gzip.compress(b"".join([*parts, *table, *about]), mtime=0)
-
-
-def _sample(stack: _Stack) -> bytes:
-    # A location is a frame, and its identifier one more than the frame's place.
-    leaf_first = [place + 1 for place in reversed(stack.frames)]
-    return _packed(1, leaf_first) + _packed(2, [round(stack.count * _STEPS), round(stack.bytes)])
 
 
 def _code(frames: list[_Frame], strings: _Strings) -> list[bytes]:
@@ -143,17 +149,6 @@ def _grown(profile: Profile) -> tuple[list[_Frame], list[_Stack]]:
         frames = [places.setdefault(keys[n], len(places)) for n in reversed(path)]
         stacks.append(_Stack(frames, float(size), max(float(count), 0.0)))
     return list(places), stacks
-
-
-def _described(frame: _Frame) -> dict[str, str | int]:
-    function, file, line = frame
-    return {"name": function, "file": file, "line": line} if file else {"name": function}
-
-
-def _on_one_line(frame: _Frame) -> str:
-    function, file, line = frame
-    text = f"{function} ({file}:{line})" if file else function
-    return plain_text(" ".join(text.replace(";", ",").split()))
 
 
 # Protocol Buffers' wire format, of which a profile needs whole numbers and lengths only.

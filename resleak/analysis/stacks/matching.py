@@ -85,8 +85,8 @@ class Matching:
         same = {old_keys[node]: node for node in olds}
         partner = {n: same[new_keys[n]] for n in news if new_keys[n] in same}
         stays = _lines(new_keys[node] for node in partner)
-        taken = set(partner.values())
-        left = _by_code(old_keys, stays, (node for node in olds if node not in taken))
+        partners = set(partner.values())
+        left = _by_code(old_keys, stays, (node for node in olds if node not in partners))
         free = _by_code(new_keys, stays, (node for node in news if node not in partner))
         for code, new_by_line in free.items():
             old_by_line = left.get(code, {})

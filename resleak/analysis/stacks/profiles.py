@@ -10,7 +10,7 @@ import numpy as np
 
 from resleak import formatting
 from resleak.analysis.stacks.allocation_sites import FRAME, Tables, windows
-from resleak.analysis.stacks.columns import Columns, column, rows, sums, taken
+from resleak.analysis.stacks.columns import Columns, column, rows, subset, sums
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,7 +122,7 @@ def layout(captures: Iterable[Tables], keep: Keep | None = None) -> Layout:
         window = np.searchsorted(edges, part.live["step"].astype(float)) - 1
         columns = {**part.live, "window": window, "node": at[part.live["node"]]}
         is_inside = (window >= 0) & (window < len(edges) - 1)
-        changed.append(taken(columns, _CHANGES, is_inside))
+        changed.append(subset(columns, _CHANGES, is_inside))
     changes = _summed(changed, len(frames["node"]))
     return Layout(*_in_preorder(frames, changes, edges), per, len(parts))
 
@@ -141,7 +141,7 @@ def _part(capture: Tables, keep: Keep | None) -> _Part | None:
     within = (mark > first) & (mark <= last)
     if keep is not None:
         within[within] = keep(table[within], stacks)
-    return _Part(stacks, taken(table, ("step", "node", "bytes", "count"), within), steps)
+    return _Part(stacks, subset(table, ("step", "node", "bytes", "count"), within), steps)
 
 
 def _summed(parts: list[dict[str, np.ndarray]], size: int) -> dict[str, np.ndarray]:
@@ -152,7 +152,7 @@ def _summed(parts: list[dict[str, np.ndarray]], size: int) -> dict[str, np.ndarr
     means = [sums(of, whole[name], len(cell)) / max(len(parts), 1) for name in _CHANGES[2:]]
     window, node = np.divmod(cell, max(size, 1))
     changes = dict(zip(_CHANGES, (window, node, *means), strict=True))
-    return taken(changes, _CHANGES, (means[0] != 0) | (means[1] != 0))
+    return subset(changes, _CHANGES, (means[0] != 0) | (means[1] != 0))
 
 
 def _in_preorder(
@@ -167,7 +167,7 @@ def _in_preorder(
     changed = np.flatnonzero(sizes)
     order = changed[np.argsort(places[changed])]
     above = parents[order]
-    table = taken(frames, frames, order)
+    table = subset(frames, frames, order)
     table |= {"node": np.arange(len(order)), "parent": np.where(above >= 0, places[above], -1)}
     return table, edges, changes | {"node": places[changes["node"]]}
 

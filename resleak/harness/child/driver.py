@@ -95,7 +95,7 @@ class Driver:
         """
         profiler = ExitStack()
         if (memray := self.spec["memray"]) is not None:
-            file = memray.FileDestination(Path(self.spec["folder"], "memray.bin"), overwrite=True)
+            file = memray.FileDestination(Path(self.spec["folder"], raw.MEMRAY), overwrite=True)
             profiler.enter_context(memray.Tracker(destination=file, trace_python_allocators=True))
         self.phase = _SETUP
         self._look(0)

@@ -52,7 +52,7 @@ class Binder:
         self.processes: dict[int, Opening] = {}
         self.paths: list[tuple[str, Opening]] = []
 
-    def made(self, kind: str, inode: int = 0, path: Any = None, skip: int = 2) -> Opening:
+    def opening(self, kind: str, inode: int = 0, path: Any = None, skip: int = 2) -> Opening:
         """Return an opening by the calling thread, now; skip our innermost frames."""
         node = self.calls.here(skip)
         return Opening(node, kind, path, inode, None, self.step, self.phase, get_ident())
@@ -65,13 +65,13 @@ class Binder:
             node, "", path, 0, ref, self.step, self.phase, get_ident()
         )
 
-    def opened(self, number: int, kind: str, skip: int = 4) -> None:
+    def descriptor(self, number: int, kind: str, skip: int = 4) -> None:
         """Note another descriptor that a wrapped call returned."""
-        self.descriptors[number] = self.made(kind, inode=fstat(number).st_ino, skip=skip)
+        self.descriptors[number] = self.opening(kind, inode=fstat(number).st_ino, skip=skip)
 
-    def created(self, kind: str, thing: Any, skip: int = 4) -> None:
+    def instance(self, kind: str, thing: Any, skip: int = 4) -> None:
         """Note an object that a wrapped call returned."""
-        self.objects.append((weakref.ref(thing), self.made(kind, skip=skip)))
+        self.objects.append((weakref.ref(thing), self.opening(kind, skip=skip)))
 
     def next_number(self) -> int:
         """Return the number that the next descriptor will have, or `NO_NUMBER`."""
@@ -82,7 +82,7 @@ class Binder:
         except OSError:  # none is left, or the spare one was closed
             return NO_NUMBER
 
-    def guessed(self, number: int, opening: Opening) -> None:
+    def guess(self, number: int, opening: Opening) -> None:
         """Note what a library opened during a wrapped call, under its probable number."""
         before = self.descriptors.get(number)
         is_contested = before and before.thread != opening.thread and before.kind == opening.kind

@@ -114,7 +114,7 @@ class Census:
         fresh, gone = self._descriptors.look(*self.binder.take())
         self._closed += gone
         for one in fresh:
-            self._descriptors.enter(one, self._enter(one.kind, one.target, one.made, one.node))
+            self._descriptors.enter(one, self._enter(one.kind, one.target, one.opening, one.node))
         self._deleted += self._descriptors.deleted()
 
     def _look_at_objects(self) -> None:

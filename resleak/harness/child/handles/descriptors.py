@@ -26,7 +26,7 @@ class Found(NamedTuple):
     kind: str
     target: str
     node: int
-    made: Opening | None
+    opening: Opening | None
 
 
 class _Known(NamedTuple):

@@ -60,7 +60,7 @@ def install(binder: Binder) -> None:
     _function(tempfile, "_mkstemp_inner", wrap.noting(wrap.temporary))
     _function(tempfile, "mkdtemp", wrap.noting(wrap.temporary))
     _function(_thread, "start_new_thread", wrap.raw_thread)
-    note_socket = wrap.noting(lambda _, new, *_a, **_k: binder.opened(new.fileno(), ""))
+    note_socket = wrap.noting(lambda _, new, *_a, **_k: binder.descriptor(new.fileno(), ""))
     executor = wrap.noting(partial(wrap.instance, "executor"))
     _method(socket.socket, "__init__", note_socket)
     _method(threading.Thread, "start", wrap.noting(wrap.thread))
@@ -137,33 +137,33 @@ class _Wrappers:
 
     def descriptors(self, kind: str, result: Any, *_args: Any, **_options: Any) -> None:
         for number in result if isinstance(result, tuple) else (result,):
-            self._binder.opened(number, kind)
+            self._binder.descriptor(number, kind)
 
     def fcntl(self, result: Any, _fd: Any, command: int, *_args: Any) -> None:
         if command in _DUPLICATING:
-            self._binder.opened(result, "")
+            self._binder.descriptor(result, "")
 
     def process(self, result: Any, *_args: Any, **_options: Any) -> None:
         number, *terminal = result if isinstance(result, tuple) else (result,)
         if number:
-            self._binder.processes[number] = self._binder.made("process", skip=3)
+            self._binder.processes[number] = self._binder.opening("process", skip=3)
             for descriptor in terminal:  # of forkpty
-                self._binder.opened(descriptor, "")
+                self._binder.descriptor(descriptor, "")
 
     def temporary(self, result: Any, *_args: Any, **_options: Any) -> None:
         path = result[1] if isinstance(result, tuple) else result
-        self._binder.paths.append((path, self._binder.made("temporary", skip=3)))
+        self._binder.paths.append((path, self._binder.opening("temporary", skip=3)))
 
     def thread(self, _result: None, thread: threading.Thread) -> None:
         if thread.native_id is not None:
-            self._binder.threads[thread.native_id] = self._binder.made("thread", skip=3)
+            self._binder.threads[thread.native_id] = self._binder.opening("thread", skip=3)
 
     def instance(self, kind: str, _result: None, thing: Any, *_args: Any, **_options: Any) -> None:
-        self._binder.created(kind, thing)
+        self._binder.instance(kind, thing)
 
     def raw_thread(self, real: _Function) -> _Function:
         def call(function: _Function, args: Any, kwargs: Any = {}, /) -> Any:  # noqa: B006
-            opening, begun = self._binder.made("thread"), _thread.allocate_lock()
+            opening, begun = self._binder.opening("thread"), _thread.allocate_lock()
 
             def run(*args: Any, **kwargs: Any) -> None:
                 self._binder.threads[threading.get_native_id()] = opening
@@ -187,7 +187,7 @@ class _Wrappers:
                 kwargs["context"] = context_below(binder.calls.here())
             task = real(self, *args, **kwargs)
             if binder.on:
-                binder.created("task", task, skip=3)
+                binder.instance("task", task, skip=3)
             return task
 
         return call
@@ -210,8 +210,10 @@ class _Wrappers:
             number = binder.next_number() if binder.on else -1
             connection = real(database, *args, **kwargs)
             if binder.on:
-                opening = binder.databases[id(connection)] = binder.made("sqlite3", path=database)
-                binder.guessed(number, opening)
+                opening = binder.databases[id(connection)] = binder.opening(
+                    "sqlite3", path=database
+                )
+                binder.guess(number, opening)
             return connection
 
         return call
@@ -224,7 +226,7 @@ class _Wrappers:
             entries = real(path)
             status = procfs.status_of(path) if binder.on else None
             if status is not None:
-                binder.guessed(number, binder.made("directory", status.st_ino))
+                binder.guess(number, binder.opening("directory", status.st_ino))
             return entries
 
         return call
@@ -234,7 +236,7 @@ def _native(binder: Binder, kind: str = "") -> _Around:
     """Note the descriptors and threads that a native library created during a call."""
 
     def note(before: set[int], running: set[int], openings: dict[int, Opening]) -> None:
-        result = binder.made("", skip=3)
+        result = binder.opening("", skip=3)
         for number, status in procfs.descriptors():
             if number not in before and binder.descriptors.get(number) is openings.get(number):
                 binder.descriptors[number] = result._replace(inode=status.st_ino)
@@ -250,7 +252,7 @@ def _native(binder: Binder, kind: str = "") -> _Around:
             finally:
                 note(before, running, openings)
             if kind and binder.on:
-                binder.created(kind, result, skip=3)
+                binder.instance(kind, result, skip=3)
             return result
 
         return call
@@ -297,7 +299,7 @@ def _mmap(binder: Binder) -> type:
             number = binder.next_number() if binder.on and fileno >= 0 else -1
             result = real.__new__(cls, fileno, *args, **kwargs)
             if number >= 0:
-                binder.guessed(number, binder.made("map", os.fstat(fileno).st_ino))
+                binder.guess(number, binder.opening("map", os.fstat(fileno).st_ino))
             return result
 
     Map.__name__, Map.__qualname__, Map.__module__ = "mmap", "mmap", "mmap"
@@ -318,7 +320,7 @@ def _epoll(binder: Binder) -> Any:
     def make(_cls: type, *args: Any, **kwargs: Any) -> Any:
         result = real(*args, **kwargs)
         if binder.on:
-            binder.opened(result.fileno(), "epoll", skip=3)
+            binder.descriptor(result.fileno(), "epoll", skip=3)
         return result
 
     return Kind("epoll", (), {"__new__": make, "__module__": "select"})
