@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import pandas as pd
 
@@ -57,7 +58,8 @@ def still_filling(captures: Captures, bounded: pd.DataFrame) -> list[Filling]:
     steps = max(run.manifest.steps for run in captures.select(instrument="gauges"))
     more = max(0, steps - inspected[0].manifest.steps)
     columns = [field.name for field in fields(Filling) if field.name != "steps"]
-    rows = (Filling(**row, steps=steps) for row in bounded[columns].to_dict("records"))
+    records: list[dict[str, Any]] = bounded[columns].to_dict("records")  # type: ignore[assignment]
+    rows = (Filling(**row, steps=steps) for row in records)
     grown = (replace(row, size=row.size + more * row.per_step) for row in rows)
     return [row for row in grown if steps < _AFTERWARDS * row.filled_at]
 
