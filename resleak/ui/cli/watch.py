@@ -43,7 +43,7 @@ class Breach(StrEnum):
     """Events that can end a watch."""
 
     LEAK = verdict_words.LEAK
-    BUDGET = "budget"
+    BUDGET = verdict_words.BUDGET
 
 
 Every = Annotated[
