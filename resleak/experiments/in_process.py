@@ -56,7 +56,7 @@ class Measured:
     def steps(
         self, count: int = 200, *, warmup: int | None = None, block: int | None = None
     ) -> Iterator[int]:
-        """Count steps; what the loop's body does is one step.
+        """Yield the number of each step, warm-up included; the loop's body is one step.
 
         Parameters
         ----------
@@ -66,11 +66,6 @@ class Measured:
             Steps before them; a quarter as many by default.
         block : int, optional
             Steps between two collections; a twentieth by default.
-
-        Yields
-        ------
-        int
-            The number of the step, warm-up included.
         """
         if self._columns:
             raise ScenarioError(f"{self.name} was measured already; measure again for more steps")
