@@ -178,13 +178,13 @@ def bisect_releases(
     """
     options = replace(options or CaptureOptions(), stacks=False, **changes)
     python, others = options.python, list(beside)
-    known = environments.releases(package, python)
+    names = environments.releases(package, python)
     for name in (good, bad):
-        if name not in known:
-            some = ", ".join(known[-8:])
+        if name not in names:
+            some = ", ".join(names[-8:])
             raise ScenarioError(f"the index has no release {name} of {package}; it has … {some}")
-    first, last = sorted((known.index(good), known.index(bad)))
-    names, is_fix = known[first : last + 1], known[last] == good
+    first, last = sorted((names.index(good), names.index(bad)))
+    names, is_fix = names[first : last + 1], names[last] == good
 
     def measure(name: str, options: CaptureOptions) -> Investigation:
         interpreter = environments.make([f"{package}=={name}", *others], python)
