@@ -81,7 +81,7 @@ class Comparing(Page):
         row = {"flex_flow": "row wrap", "grid_gap": "6px 22px"}
         pickers = widgets.HBox([self.before, self.after], layout=row)
         more = widgets.HBox([self._compare, self._folder, self._add], layout=row)
-        self.children = [*self.children, pickers, more, self._message, self.results]
+        self._lay_out(pickers, more, self._message, self.results)
         self.reload()
 
     def reload(self) -> None:

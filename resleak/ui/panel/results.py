@@ -86,10 +86,13 @@ class Page(widgets.VBox):  # type: ignore[misc]
     """A panel: its parts, a line with a message, and results; in a page without a kernel, text."""
 
     def __init__(self) -> None:
-        style = widgets.HTML(f"<style>{_STYLE}</style>", layout={"display": "none"})
         self.results, self._message = Results(), widgets.HTML(layout={"flex": "1 1 20em"})
-        super().__init__([style])
+        super().__init__()
         self.add_class("resleak-panel")
+
+    def _lay_out(self, *parts: Any) -> None:
+        style = widgets.HTML(f"<style>{_STYLE}</style>", layout={"display": "none"})
+        self.children = [style, *parts]
 
     def _say(self, message: str, *, alert: bool = False) -> None:
         self._message.value = line(message, alert=alert)

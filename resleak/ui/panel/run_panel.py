@@ -69,7 +69,7 @@ class Panel(Page):
         self._stop.on_click(lambda _: self.stop())
         row = {"align_items": "center", "flex_flow": "row wrap", "grid_gap": "4px 12px"}
         buttons = widgets.HBox([self._run, self._stop, self._bar, self._message], layout=row)
-        self.children = [*self.children, self.form, buttons, self._curves, self.results]
+        self._lay_out(self.form, buttons, self._curves, self.results)
         self._reset()
 
     @property
