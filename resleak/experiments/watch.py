@@ -110,7 +110,10 @@ class Watch:
     def look(self) -> Look:
         """Judge the readings so far."""
         before, curves = self.last, self.observer.curves()
-        captures = Captures(self._captures(curves))
+        captures = Captures(
+            Capture.live(self.observer.manifest(variant, curves), _trace(curve))
+            for variant, curve in curves.items()
+        )
         judgement = verdicts.judge(captures)
         self._last_readings = self.observer.readings
         now = Look(
@@ -122,12 +125,6 @@ class Watch:
         )
         self.breach, self.last = now.breach(before, self.stop_on), now
         return now
-
-    def _captures(self, curves: dict[str, Curve]) -> Iterable[Capture]:
-        for variant, curve in curves.items():
-            trace = pd.DataFrame(curve.columns())
-            trace.attrs["units"] = {}
-            yield Capture.live(self.observer.manifest(variant, curves), trace)
 
     def _forecasts(
         self, judgement: ScenarioVerdict, curves: dict[str, Curve]
@@ -142,3 +139,9 @@ class Watch:
                 ceilings += os_limits.shared(self.observer.root)
             if reached := forecasts(judgement.variants[variant].gauges, ceilings):
                 yield variant, reached
+
+
+def _trace(curve: Curve) -> pd.DataFrame:
+    trace = pd.DataFrame(curve.columns())
+    trace.attrs["units"] = {}
+    return trace

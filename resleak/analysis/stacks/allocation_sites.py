@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from resleak.analysis import wording
 from resleak.analysis.intervals import student_quantile
 from resleak.analysis.rows import Rows
 from resleak.analysis.stacks.columns import Columns, column, numbered, rows, sums, taken, tested
@@ -96,25 +95,6 @@ def sites(captures: Iterable[Tables]) -> pd.DataFrame:
 def site_rows(sites: pd.DataFrame | Iterable[Site]) -> Rows[Site]:
     """Return a ranking as typed rows."""
     return Rows.of(Site, sites)
-
-
-def in_words(sites: pd.DataFrame, name: Callable[[str], str] = str) -> str:
-    """Name the first line of a ranking: its rate, lower bound and share of the growth.
-
-    Parameters
-    ----------
-    sites : DataFrame
-        As `resleak.sites` returns it; rates are per ``.attrs["per"]``, else per step.
-    name : callable
-        Marks a name as one, or escapes it: functions and files may come from someone else.
-
-    Returns
-    -------
-    str
-        ``N bytes per step from FILE:LINE in FUNCTION, x % of the growth.``, or that no line grows;
-        and a second sentence if more of the growth has no line.
-    """
-    return wording.largest_site(site_rows(sites), str(sites.attrs.get("per", "step")), name)
 
 
 def package_sites(captures: Iterable[Tables]) -> pd.DataFrame:
