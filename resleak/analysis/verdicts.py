@@ -48,14 +48,10 @@ class VariantVerdict(formatting.Shown):
         The verdict is the worst word that applies.
     gauges : tuple of GaugeVerdict
         One per gauge; as all of these tuples, it has the attribute ``frame``.
-    limits : tuple of LimitVerdict
-        One per declared limit.
-    scaling : tuple of Scaling
-        One per declared sweep.
-    sites : tuple of Site
-        The rows of `resleak.sites`; empty without a memory profile.
-    origins : tuple of Origin
-        Lines that opened what leaks; empty where no resources were followed.
+    limits, scaling : tuple of LimitVerdict, tuple of Scaling
+        One per declared limit; one per declared sweep.
+    sites, origins : tuple of Site, tuple of Origin
+        The rows of `resleak.sites`; lines that opened what leaks. Empty where not recorded.
     exits : list of dict
         How each run ended.
     culprits : Culprits
@@ -141,11 +137,8 @@ class VariantVerdict(formatting.Shown):
     def _table(self) -> formatting.Table:
         head = ("gauge", "verdict", "growth rate", "95 % CI", "detection limit")
         rows = [
-            (
-                *(one.gauge, one.verdict, wording.rate(one), wording.interval(one)),
-                wording.detection_limit(one),
-            )
-            for one in self.gauges
+            (v.gauge, v.verdict, wording.rate(v), wording.interval(v), wording.detection_limit(v))
+            for v in self.gauges
         ]
         return formatting.Table(head, rows, f"{self.name}: {self.verdict}, {self.agrees}")
 
@@ -167,7 +160,7 @@ class VariantVerdict(formatting.Shown):
             "exit": self.exits,
             "because": self.because,
         }
-        return {key: plain(value) for key, value in answer.items()}
+        return dict(plain(answer))
 
 
 @dataclass(repr=False)
@@ -382,15 +375,14 @@ def _parsed(declared: Mapping[str, str]) -> Symptoms:
 
 def _is_worse(fix: VariantVerdict, leaky: VariantVerdict) -> bool:
     """Return whether a fix has a new symptom, leaks faster, or breaks a limit by half more."""
-    relevant = {k: v for k, v in fix.symptoms.items() if k in fix.evidence}
-    if any(words - leaky.symptoms.get(name, set()) for name, words in relevant.items()):
-        return True
-    for name in relevant:
-        after, before = fix.gauge(name), leaky.gauge(name)
-        if after and before and after.low > 1.1 * before.high:
-            return True
+    for name, words in fix.symptoms.items():
+        if name in fix.evidence:
+            if words - leaky.symptoms.get(name, set()):
+                return True
+            after, before = fix.gauge(name), leaky.gauge(name)
+            if after and before and after.low > 1.1 * before.high:
+                return True
     worst = {limit.limit: abs(limit.worst) for limit in leaky.broken_limits}
     return any(
-        limit.limit in worst and abs(limit.worst) > 1.5 * worst[limit.limit]
-        for limit in fix.broken_limits
+        abs(limit.worst) > 1.5 * worst.get(limit.limit, float("inf")) for limit in fix.broken_limits
     )

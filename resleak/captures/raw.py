@@ -17,6 +17,7 @@ HEADER = 4
 INDEX = 5
 #: File of the handles that a process opened and closed, one JSON object per line.
 HANDLES = "handles.jsonl"
+MEMRAY = "memray.bin"
 #: Header of the inspection journal: which half is valid, and how many bytes of it.
 JOURNAL_HEADER = struct.Struct("<QQ")
 #: Size of each half of the inspection journal, bytes.
@@ -37,6 +38,8 @@ class Instrument:
         Columns that this version reads, by table.
     decoder : str
         Module of `resleak.captures.decode` that makes the tables.
+    recording : str
+        File that a worker decodes once the run has finished; empty if this process decodes it.
     package, system : str
         What it needs: a package in the measured process, a value of `sys.platform`.
     is_replicated : bool
@@ -48,6 +51,7 @@ class Instrument:
     name: str
     tables: Mapping[str, tuple[str, ...]]
     decoder: str
+    recording: str = ""
     package: str = ""
     system: str = ""
     is_replicated: bool = False
@@ -72,6 +76,7 @@ INSTRUMENTS = {
                 "live": (*_MARKS, "node", "thread", "allocator", "bytes", "count"),
             },
             decoder="memray",
+            recording=MEMRAY,
             package="memray",
             slowdown=8.0,  # it slows Python 1.9 to 7 times
         ),
@@ -87,6 +92,7 @@ INSTRUMENTS = {
                 ),
             },
             decoder="handles",
+            recording=HANDLES,
             system="linux",
         ),
         Instrument(

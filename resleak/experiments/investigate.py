@@ -12,8 +12,8 @@ from typing import Any
 
 from resleak.analysis import budgets, stacks, verdicts, wording
 from resleak.analysis.gauge_verdict import GaugeVerdict
-from resleak.analysis.rows import plain
-from resleak.analysis.stacks.allocation_sites import site_rows
+from resleak.analysis.rows import Rows, plain
+from resleak.analysis.stacks.site import Site
 from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 from resleak.captures.frames import Capture, Captures
 from resleak.errors import ScenarioError
@@ -143,7 +143,7 @@ class Investigation:
         site = next(iter(self.variant.sites), None)
         if site is None or not site.low > 0 or not site.file:
             return ""
-        inner = site_rows(stacks.package_sites(self.captures))
+        inner = Rows.of(Site, stacks.package_sites(self.captures))
         first = next((one for one in inner if one.low > 0 and one.file), None)
         if first is None or first.file.startswith("<stdlib>") or first.place == site.place:
             return ""

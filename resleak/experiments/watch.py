@@ -64,7 +64,7 @@ class Look:
             "readings": self.readings,
             "per": judgement["per"],
             "processes": judgement["variants"],
-            "forecasts": {k: [f.to_dict() for f in v] for k, v in self.forecasts.items()},
+            "forecasts": plain(self.forecasts),
             "budgets": plain(self.budgets),
         }
 

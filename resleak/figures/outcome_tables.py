@@ -108,7 +108,7 @@ def _budgets(rows: Sequence[BudgetCheck], names: list[str]) -> str:
         (
             *(row.budget, row.gauge, variant_cell(row.variant, names)),
             *(right(formatting.amount(n, row.unit)) for n in (row.measured, row.allowed)),
-            markup((HOLDS if row.holds else "<b>over</b>") + below(row.told)),
+            markup((HOLDS if row.holds else "<b>over</b>") + below(row.note)),
             Cell(row.source, style=_SOURCE),
         )
         for row in rows

@@ -9,7 +9,7 @@ import numpy as np
 
 from resleak import formatting
 from resleak.analysis.stacks.allocation_sites import FRAME, Tables, site_of
-from resleak.analysis.stacks.columns import column, rows, sums, taken
+from resleak.analysis.stacks.columns import column, rows, subset, sums
 from resleak.analysis.stacks.profiles import layout
 from resleak.figures.flame.encode import Side, encode
 
@@ -68,7 +68,7 @@ def largest(sides: Sequence[Side]) -> dict[str, np.ndarray]:
         size = np.abs(after - before)
         table |= {"after": after, "before": before, "change": after - before}
     order = np.argsort(-size, kind="stable")[:_MOST]
-    return taken(table, table, order[size[order] > 0])
+    return subset(table, table, order[size[order] > 0])
 
 
 def _texts(table: dict[str, np.ndarray], unit: str, per: str) -> dict[str, list[Any]]:

@@ -51,14 +51,17 @@ from resleak.workload.scenario import Scenario
 class Shadows:
     """Files of a workload that have the name of a module which our instruments have loaded.
 
-    The rule: all that our instruments import is loaded before the workload's folders are on the
-    path, and stays what everyone else finds: a file there is neither run by them nor missed. An
-    import statement in the workload's own files gets what ``python FILE`` would give it: its own
-    file, unless a bare interpreter has that module loaded. For a test, loaded modules come first.
+    All that our instruments import is loaded before the workload's folders are on the path, and
+    stays what everyone else finds. An import statement in the workload's own files gets what
+    ``python FILE`` would give it: its own file, unless a bare interpreter has that module loaded.
+    For a test, loaded modules come first.
     """
 
     def __init__(self, folders: list[str]) -> None:
-        files = {name.partition(".")[0] for folder in folders for name in _listed(folder)}
+        files: set[str] = set()
+        for folder in folders:
+            with suppress(OSError):
+                files |= {name.partition(".")[0] for name in os.listdir(folder)}
         ours = {"resleak", "__main__", *_AT_START, *sys.builtin_module_names}
         loaded = {name.partition(".")[0] for name in sys.modules}
         self._names = {name for name in files & loaded - ours if _origin(name) in folders}
@@ -87,13 +90,6 @@ def _taken(top: str) -> dict[str, ModuleType]:
     """Take a module, with its submodules, out of those that are loaded."""
     names = [name for name in sys.modules if name.partition(".")[0] == top]
     return {name: sys.modules.pop(name) for name in names}
-
-
-def _listed(folder: str) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except OSError:
-        return []
 
 
 def _origin(name: str) -> str:
@@ -145,19 +141,9 @@ def _describe(spec: dict[str, Any], scenario: Scenario) -> dict[str, Any]:
 
 
 def _version(package: str) -> str:
-    try:
+    with suppress(importlib.metadata.PackageNotFoundError):
         return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown" if importlib.util.find_spec(package) else ""
-
-
-def _fail(spec: dict[str, Any], error: BaseException) -> None:
-    """Report what went wrong, and where in the studied file."""
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if frame.filename == spec["file"]]
-    kind = "" if isinstance(error, ResleakError) else f"{type(error).__name__}: "
-    traceback.print_exception(type(error), error, error.__traceback__)
-    driver.report_failure(f"{kind}{error}", lines[-1] if lines else None)
+    return "unknown" if importlib.util.find_spec(package) else ""
 
 
 _TASKS = {"measure": driver.measure, "audit": _audit, "describe": _describe}
@@ -180,7 +166,11 @@ def main(spec: dict[str, Any]) -> int:
             text = json.dumps(answer, ensure_ascii=False)
             (folder / "answer.json").write_text(text, encoding="utf-8", errors="replace")
     except BaseException as error:  # sys.exit() in the code under study, too
-        _fail(spec, error)
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if frame.filename == spec["file"]]
+        kind = "" if isinstance(error, ResleakError) else f"{type(error).__name__}: "
+        traceback.print_exception(type(error), error, error.__traceback__)
+        driver.report_failure(f"{kind}{error}", lines[-1] if lines else None)
         return 3
     return 0
 

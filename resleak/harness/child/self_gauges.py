@@ -6,8 +6,8 @@ import gc
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 try:  # once, before a file of the workload's folder could have this name
     import psutil
@@ -18,12 +18,10 @@ Reader = Callable[[], float]
 
 
 def inside_readers() -> dict[str, Reader]:
-    """Return the readers called after each step, cheap and exact ones only.
-
-    With Python's own allocator its blocks are exact, and the C library's bytes are those of native
-    code and of objects over 512 bytes (`native`). Under ``PYTHONMALLOC=malloc`` blocks read 0 and
-    the C library counts every byte (`heap`).
-    """
+    """Return the readers called after each step, cheap and exact ones only."""
+    # With Python's own allocator its blocks are exact, and the C library's bytes are those of
+    # native code and of objects over 512 bytes (`native`). Under ``PYTHONMALLOC=malloc`` blocks
+    # read 0 and the C library counts every byte (`heap`).
     own_allocator = sys.getallocatedblocks() > 0
     readers: dict[str, Reader] = {"blocks": sys.getallocatedblocks} if own_allocator else {}
     if psutil is None:
@@ -42,31 +40,22 @@ def inside_readers() -> dict[str, Reader]:
 
 def _children_here() -> int:
     """Count the descendants of this process; cheap where there are none."""
-    try:
+    with suppress(ChildProcessError):
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return 0
-    return _offspring(os.getpid())
+        return _offspring(os.getpid())
+    return 0
 
 
 def _offspring(pid: int) -> int:
-    """Count the children that Linux lists for each thread of a process.
-
-    psutil scans every process of the machine: too slow after each step.
-    """
-    here, count = Path(f"/proc/{pid}/task"), 0
-    for thread in _unless_ended(os.listdir, here):
-        children = _unless_ended(Path.read_bytes, here / thread / "children").split()
-        count += len(children) + sum(_offspring(int(child)) for child in children)
+    """Count the children that Linux lists for each thread of a process, and theirs."""
+    # psutil scans every process of the machine: too slow after each step.
+    folder, count = Path(f"/proc/{pid}/task"), 0
+    with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+        for thread in os.listdir(folder):
+            with suppress(FileNotFoundError, ProcessLookupError):
+                children = (folder / thread / "children").read_bytes().split()
+                count += len(children) + sum(_offspring(int(child)) for child in children)
     return count
-
-
-def _unless_ended(read: Callable[[Path], Any], path: Path) -> Any:
-    """Return what is read of a process or thread; nothing if it has just ended."""
-    try:
-        return read(path)
-    except (FileNotFoundError, ProcessLookupError):
-        return b""
 
 
 def object_count() -> float:

@@ -29,9 +29,8 @@ _MOST_FRAMES, _MOST_NODES, _MOST_KNOWN = 128, 100_000, 20_000
 class Calls:
     """A tree of callers: a node's parent is its caller, and a stack is the node of its leaf frame.
 
-    At the functions in `entries`, where threads and event loops begin with work from elsewhere, a
-    stack continues with the stack of the code that submitted the work. Frames in `outer` files are
-    left out.
+    At the functions in `entries`, where threads and event loops begin, a stack continues with that
+    of the code that submitted the work. Frames in `outer` files are left out.
     """
 
     def __init__(self, outer: Iterable[str], entries: Mapping[CodeType, Base]) -> None:
@@ -86,11 +85,15 @@ class Calls:
         frames: list[Frame] = []
         base: Base | None = None
         while frame is not None and len(frames) < _MOST_FRAMES:
-            base = self._base(frame)
-            if base is not None:
-                break
             code = frame.f_code
-            self._watch(code)
+            if code.co_filename in self._outer:
+                self._entries[code] = nowhere
+            base = self._entries.get(code)  # says where the stack continues
+            if base is not None:
+                self._stops[id(code) + frame.f_lasti] = base
+                break
+            if id(code) not in self._codes:
+                self._codes[id(code)] = weakref.ref(code, partial(self._forget, id(code)))
             frames.append((code.co_name, code.co_filename, frame.f_lineno or 0))
             frame = frame.f_back
         if len(frames) == _MOST_FRAMES:
@@ -100,20 +103,6 @@ class Calls:
             self._known.clear()
         self._known[places] = node
         return node
-
-    def _base(self, frame: FrameType) -> Base | None:
-        """Return the function that says where a stack continues above this frame, if any."""
-        code = frame.f_code
-        if code.co_filename in self._outer:
-            self._entries[code] = _nowhere
-        base = self._entries.get(code)
-        if base is not None:
-            self._stops[id(code) + frame.f_lasti] = base
-        return base
-
-    def _watch(self, code: CodeType) -> None:
-        if id(code) not in self._codes:
-            self._codes[id(code)] = weakref.ref(code, partial(self._forget, id(code)))
 
     def _forget(self, code: int, _ref: object) -> None:
         self._codes.pop(code, None)
@@ -137,5 +126,6 @@ class Calls:
         return node
 
 
-def _nowhere() -> int:
+def nowhere() -> int:
+    """Return the node of an unknown stack."""
     return UNKNOWN

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from resleak.harness.child.handles import procfs
@@ -25,7 +26,7 @@ class Found(NamedTuple):
     kind: str
     target: str
     node: int
-    made: Opening | None
+    opening: Opening | None
 
 
 class _Known(NamedTuple):
@@ -128,18 +129,12 @@ def _fits(opening: Opening, status: os.stat_result, kind: str, target: str) -> b
     if opening.inode:
         # All descriptors without a file have the same inode.
         return opening.inode == status.st_ino and opening.kind in ("", "map", "sqlite3", kind)
-    return _is_held(opening) and _is_at(opening.path, status, target)
-
-
-def _is_held(opening: Opening) -> bool:
-    """Return True unless the object that closes the descriptor has done so."""
-    if opening.thing is None:  # such as the result of os.open
-        return True
-    thing = opening.thing()
-    try:
-        return thing is not None and not thing.closed
-    except ValueError:  # detached: another object closes it
-        return True
+    if opening.thing is not None:  # the object that closes it; of os.open there is none
+        thing = opening.thing()
+        with suppress(ValueError):  # detached: another object closes it
+            if thing is None or thing.closed:
+                return False
+    return _is_at(opening.path, status, target)
 
 
 def _is_at(path: Any, status: os.stat_result, target: str) -> bool:
@@ -151,9 +146,8 @@ def _is_at(path: Any, status: os.stat_result, target: str) -> bool:
         name = name.removeprefix("file:").partition("?")[0]
     if os.path.abspath(name) == target:
         return True
-    try:
-        there = os.stat(name)
-    except (OSError, ValueError):  # renamed or deleted since, or never there
+    there = procfs.status_of(name)
+    if there is None:  # renamed or deleted since, or never there
         return os.path.basename(name) == os.path.basename(target)
     # A nameless temporary file is opened by naming its folder.
     return os.path.samestat(there, status) or os.path.dirname(target) == os.path.realpath(name)

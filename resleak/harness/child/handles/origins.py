@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextvars import Context, ContextVar, copy_context
 from typing import Any
 
-from resleak.harness.child.handles.call_stacks import UNKNOWN
+from resleak.harness.child.handles.call_stacks import UNKNOWN, nowhere
 
 _given_by_thread: dict[int, int] = {}
 #: Follows tasks and callbacks, which run in the context of their scheduler.
@@ -44,17 +44,9 @@ def context_below(node: int) -> Context:
     return context
 
 
-def _given_to_thread() -> int:
-    return _given_by_thread.get(threading.get_ident(), UNKNOWN)
-
-
-def _nobody() -> int:
-    return UNKNOWN
-
-
 #: Code of the libraries' own machinery, and where the stack above it continues.
 ENTRIES = {
-    Work.__call__.__code__: _given_to_thread,
+    Work.__call__.__code__: lambda: _given_by_thread.get(threading.get_ident(), UNKNOWN),
     asyncio.events.Handle._run.__code__: _given.get,
-    threading.Thread._bootstrap_inner.__code__: _nobody,  # type: ignore[attr-defined]
+    threading.Thread._bootstrap_inner.__code__: nowhere,  # type: ignore[attr-defined]
 }

@@ -18,9 +18,8 @@ from resleak.captures.raw import PHASES
 from resleak.harness.child.inspection import call_stacks, locks, unflushed
 from resleak.harness.child.inspection.blockers import Scene
 from resleak.harness.child.inspection.creation_sites import CreationSites
-from resleak.harness.child.inspection.durations import Durations
 from resleak.harness.child.inspection.journal import Journal
-from resleak.harness.child.inspection.schedule import Schedule
+from resleak.harness.child.inspection.retention import Schedule
 from resleak.harness.child.step_gauges import Meter
 
 #: Seconds between two samples, between two beats of the loop, and until a beat is late.
@@ -33,15 +32,40 @@ _STARVED_S = 0.02
 _BUSY = 0.1
 #: What a step does in a sample; without a loop, its processor time decides.
 STANDS, RUNS, BLOCKS = "stands", "runs", "blocks the loop"
+#: Most rows that are reported, and kept: stacks that change all the time must not fill memory.
+_TOLD, _KEPT = 60, 2000
+_NOTHING = {"seconds": 0.0, "longest_s": 0.0, "cpu_s": 0.0}
+
+
+class Durations:
+    """Durations by key; each row keeps the details of the last sample."""
+
+    def __init__(self) -> None:
+        self._rows: dict[Any, dict[str, Any]] = {}
+
+    def add(self, key: Any, now: float, elapsed_s: float, cpu_s: float, /, **details: Any) -> None:
+        """Add one sample."""
+        if key not in self._rows and len(self._rows) >= _KEPT:
+            return
+        row = self._rows.setdefault(key, {**_NOTHING, "first_s": now})
+        goes_on = now - row.get("last_s", 0.0) <= 1.5 * elapsed_s
+        row["run_s"] = (row["run_s"] if goes_on else 0.0) + elapsed_s
+        row["seconds"] += elapsed_s
+        row["cpu_s"] += cpu_s
+        row["longest_s"] = max(row["longest_s"], row["run_s"])
+        row.update(details, last_s=now)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the longest ones first."""
+        return sorted(self._rows.values(), key=lambda row: -float(row["seconds"]))[:_TOLD]
 
 
 class Inspector(Meter):
     """Samples all threads and tasks of this process 200 times per second.
 
     It has its own thread, for the main thread may hang: in a lock, in the interpreter's wait for
-    its threads, in an exit callback. Results are in a file map at any time, so that a kill loses
-    nothing. It cannot sample while C code holds the GIL, nor during finalization: `faulthandler`
-    covers these.
+    its threads, in an exit callback. It cannot sample while C code holds the GIL, nor during
+    finalization: `faulthandler` covers these.
     """
 
     def __init__(self, path: Path) -> None:
@@ -214,8 +238,10 @@ class Inspector(Meter):
     def _used(self) -> dict[int, float]:
         """Return the processor time of each thread since the last sample, in seconds."""
         before, self._cpu = self._cpu, {}
-        for thread in threading.enumerate():
-            self._cpu[thread.ident or 0] = _processor_s(thread.native_id or 0)
+        for thread in threading.enumerate() if sys.platform == "linux" else ():
+            with suppress(OSError):  # it has ended
+                clock = (~(thread.native_id or 0) << 3) | 6
+                self._cpu[thread.ident or 0] = time.clock_gettime(clock)
         return {ident: at - before.get(ident, at) for ident, at in self._cpu.items()}
 
     def _note_the_end(self) -> None:
@@ -235,13 +261,3 @@ class Inspector(Meter):
 
         atexit.register(ended)
         os._exit = forced
-
-
-def _processor_s(native_id: int) -> float:
-    """Return the processor time of a thread in seconds; 0 where it is unknown."""
-    if sys.platform != "linux":
-        return 0.0
-    try:
-        return time.clock_gettime((~native_id << 3) | 6)
-    except OSError:  # it has ended
-        return 0.0
