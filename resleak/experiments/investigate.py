@@ -17,6 +17,7 @@ from resleak.analysis.stacks.site import Site
 from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 from resleak.captures.frames import Capture, Captures
 from resleak.errors import ScenarioError
+from resleak.experiments import looks
 from resleak.harness import runner
 from resleak.harness.plan import CaptureOptions
 from resleak.workload.gauges import LIVE_MEMORY
@@ -108,7 +109,8 @@ class Investigation:
             yield f"Resident memory grows, live blocks do not: {cause}."
         if not leaks and any(one.verdict == UNDECIDED for one in self.rows()):
             steps = 2 * self.captures[0].manifest.steps
-            yield f"Not decided: run longer, with --steps {steps}, or more often, with --runs 5."
+            fixed = f"fix --steps {steps} --runs 5"
+            yield f"Not decided: allow more time, with --budget 2m, or {fixed}."
         if self.judgement.ok:
             yield "If it still grows in service, this step does not do what the service does."
 
@@ -153,6 +155,8 @@ class Investigation:
 def investigate(
     workload: str | Workload | Path,
     options: CaptureOptions | None = None,
+    *,
+    budget_s: float = looks.BUDGET_S,
     **changes: Any,
 ) -> Investigation:
     """Measure a workload in fresh processes, judge it, and find the line that grows.
@@ -164,6 +168,9 @@ def investigate(
         ``package.module:function``, or a scenario with a single variant.
     options : CaptureOptions, optional
         How it is measured.
+    budget_s : float
+        Without a fixed number of steps it goes on until every gauge is decided, as far as this
+        many seconds allow; 0 for the planned steps alone.
     **changes
         Fields of `resleak.CaptureOptions`, such as ``steps=500`` or ``stacks=False``.
 
@@ -177,6 +184,8 @@ def investigate(
         If the interpreter lacks psutil.
     """
     options = replace(options or CaptureOptions(), **changes)
+    if options.steps is None and options.decide is None and budget_s > 0:
+        options = replace(options, decide=looks.UntilDecided(budget_s))
     what = workload if isinstance(workload, Workload) else str(workload)
     folders = runner.capture(what, options)
     investigation = from_captures(map(Capture, folders))

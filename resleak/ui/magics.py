@@ -47,7 +47,7 @@ def register(shell: InteractiveShell) -> None:
 class _Options(argparse.ArgumentParser):
     def __init__(self) -> None:
         super().__init__(prog="%%resleak", add_help=False)
-        self.add_argument("--steps", type=int, default=_STEPS)
+        self.add_argument("--steps", type=int)
         self.add_argument("--runs", type=int)
         self.add_argument("--here", action="store_true")
         self.add_argument("--name", default="cell")
@@ -102,7 +102,7 @@ def _here(shell: Any, options: argparse.Namespace, cell: str) -> Measured:
     print("\n".join((*CAUTIONS, "what the cell leaves behind stays in this kernel")))
     step = _step(shell, cell)
     with measure(options.name) as measured:
-        for number in measured.steps(options.steps):
+        for number in measured.steps(options.steps or _STEPS):
             step(number)
     if options.out:
         measured.save(options.out)

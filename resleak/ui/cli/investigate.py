@@ -23,6 +23,12 @@ Deadline = Annotated[
     float | None,
     typer.Option("--deadline", metavar="SECONDS", min=0.1, help="The longest a step may take."),
 ]
+Budget = Annotated[
+    str,
+    typer.Option(
+        "--budget", metavar="DURATION", help="Go on until decided, this long at most; see --steps."
+    ),
+]
 Report = Annotated[
     Path | None, typer.Option("-o", metavar="FILE", help="Write a report, one HTML file.")
 ]
@@ -36,6 +42,7 @@ def investigate(
     runs: common.Runs = None,
     seed: common.Seed = 0,
     deadline: Deadline = None,
+    budget: Budget = "30s",
     as_json: common.AsJson = False,
     report: Report = None,
     out: common.Out = Path("captures"),
@@ -47,7 +54,9 @@ def investigate(
         python=python, steps=steps, runs=runs, seed=seed, deadline_s=deadline, out=out
     )
     with console.progress() as progress:
-        investigation = experiment.investigate(workload, options, progress=progress)
+        investigation = experiment.investigate(
+            workload, options, budget_s=common.seconds(budget), progress=progress
+        )
     if as_json:
         console.out_json(investigation.to_dict())
     else:
