@@ -20,7 +20,7 @@ from resleak.errors import ScenarioError
 from resleak.experiments import looks
 from resleak.harness import runner
 from resleak.harness.plan import CaptureOptions
-from resleak.workload.gauges import LIVE_MEMORY
+from resleak.workload.gauges import CURES, LIVE_MEMORY
 from resleak.workload.resolve import Workload
 from resleak.workload.verdict_words import CLEAN, HANGS, ORDER, UNDECIDED
 
@@ -101,8 +101,8 @@ class Investigation:
         resources = [one for one in leaks if one.family == "handles"]
         for one in sorted(resources, key=lambda one: one.gauge):
             where = f"; opened at {one.origin}" if one.origin else ""
-            rate = f"{one.gauge}: {wording.rate(one)} never released{where}"
-            yield f"{rate}. Release it on every path."
+            cure = CURES.get(one.gauge, "Release it on every path.")
+            yield f"{one.gauge}: {wording.rate(one)} never released{where}. {cure}"
         is_live = any(one.gauge in LIVE_MEMORY for one in leaks)
         if not is_live and any(one.family == "resident" for one in leaks):
             cause = "fragmentation, or memory mapped outside"
