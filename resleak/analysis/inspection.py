@@ -15,7 +15,7 @@ from resleak.errors import StoreError
 from resleak.workload.verdict_words import BROKEN, HANGS
 
 #: Tables of a run with the instrument ``forensics``; see ``data/README.md`` for their columns.
-TABLES = ("exit", "stalls", "locks", "lost", "retention", "cycles")
+TABLES = ("exit", "stalls", "locks", "lost", "retention", "bounded", "cycles")
 #: Smallest share of the steps' time for a line that blocks the event loop, or runs, to be named.
 _MIN_BLOCKING, _MIN_RUNNING, _NEVER_RESTS = 0.2, 0.5, 0.9
 #: Seconds below which a line was sampled too seldom to be named: twenty samples.
@@ -44,6 +44,7 @@ class Culprits:
     locks: pd.DataFrame = field(default_factory=pd.DataFrame)
     lost: pd.DataFrame = field(default_factory=pd.DataFrame)
     retention: pd.DataFrame = field(default_factory=pd.DataFrame)
+    bounded: pd.DataFrame = field(default_factory=pd.DataFrame)
     cycles: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def sentences(self, symptoms: Mapping[str, set[str]], *, timed: bool = True) -> list[str]:

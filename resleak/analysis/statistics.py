@@ -82,6 +82,11 @@ def thin(points: Points, most: int = _MOST) -> Points:
         return points
     # Garbage and unflushed batches show in the high points, retained values in the low ones.
     groups = np.array_split(points, most)
+    gaps = np.diff(points[:, 0])
+    if gaps.max() > 1.9 * gaps.min():  # a run that went on has larger blocks later
+        edges = np.linspace(points[0, 0], points[-1, 0], most + 1)[1:-1]
+        groups = np.split(points, np.searchsorted(points[:, 0], edges, side="right"))
+        groups = [group for group in groups if len(group)]
     return np.array([[g[:, 0].mean(), g[:, 1].min()] for g in groups])
 
 

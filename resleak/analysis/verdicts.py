@@ -20,6 +20,7 @@ from resleak.analysis import (
     stacks,
     wording,
 )
+from resleak.analysis.filling import still_filling, without_filling
 from resleak.analysis.gauge_verdict import GaugeVerdict, by_gauge
 from resleak.analysis.handle_origins import Origin
 from resleak.analysis.inspection import Culprits, inspected
@@ -343,6 +344,9 @@ def _judge_variant(
 ) -> VariantVerdict:
     measured, profiled = captures.select(instrument="gauges"), captures.select(instrument="memray")
     scenario, name = measured[0].manifest.scenario.to_json(), measured[0].variant
+    culprits = inspected(captures)
+    if _declares_nothing(scenario):
+        gauges = [*without_filling(gauges, still_filling(captures, culprits.bounded))]
     origins = handle_origins.origins(captures, gauges)
     places = handle_origins.first_places(origins)
     placed = (replace(one, origin=places.get(one.gauge, "")) for one in gauges)
@@ -356,17 +360,21 @@ def _judge_variant(
         exits=[c.exit.to_json() for c in measured],
         evidence=evidence,
         expect=scenario["variants"].get(name, {}).get("expect", {}),
-        culprits=inspected(captures),
+        culprits=culprits,
     )
 
 
 def _evidence(scenario: Mapping[str, Any], verdicts: Rows[GaugeVerdict]) -> set[str]:
     """Return the gauges that decide here; for a file that names no gauges, all of them."""
-    if not scenario["gauges"] and not scenario["claim"]:
+    if _declares_nothing(scenario):
         return {*(one.gauge for one in verdicts), "run"}
     own = {gauge["name"] for gauge in scenario["own_gauges"]}
     limited = {one["gauge"] for one in [*scenario["limits"], *scenario["sweeps"]]}
     return {*scenario["gauges"], scenario["control"], "run"} | own | limited
+
+
+def _declares_nothing(scenario: Mapping[str, Any]) -> bool:
+    return not scenario["gauges"] and not scenario["claim"]
 
 
 def _parsed(declared: Mapping[str, str]) -> Symptoms:

@@ -106,6 +106,7 @@ INSTRUMENTS = {
                 "locks": ("thread", "at", "holder", "taken_at", "deadlock", "seconds"),
                 "lost": ("kind", "name", "amount", "unit"),
                 "retention": ("type", "count", "per_step", "path", "share", "samples"),
+                "bounded": ("path", "size", "bound", "per_step", "entry_bytes", "entry_objects"),
                 "cycles": ("cycle", "per_step", "objects", "holds", "made_of"),
             },
             decoder="inspection",

@@ -17,6 +17,7 @@ from resleak.analysis.stacks.site import Site
 from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 from resleak.captures.frames import Capture, Captures
 from resleak.errors import ScenarioError
+from resleak.experiments import looks
 from resleak.harness import runner
 from resleak.harness.plan import CaptureOptions
 from resleak.workload.gauges import LIVE_MEMORY
@@ -136,6 +137,7 @@ def investigate(
     options: CaptureOptions | None = None,
     *,
     lines: bool | None = None,
+    budget_s: float = looks.BUDGET_S,
     **changes: Any,
 ) -> Investigation:
     """Measure a workload in fresh processes, judge it, and find the line that grows.
@@ -149,6 +151,9 @@ def investigate(
         How it is measured.
     lines : bool, optional
         Also run it under the instruments that name lines; True by default.
+    budget_s : float
+        Without a fixed number of steps it goes on until every gauge is decided, as far as this
+        many seconds allow; 0 for the planned steps alone.
     **changes
         Fields of `resleak.harness.plan.CaptureOptions`, such as ``steps=500`` or ``python=...``.
 
@@ -168,6 +173,8 @@ def investigate(
     options = replace(options or CaptureOptions(), **changes)
     if lines is not None:
         options = replace(options, stacks=lines)
+    if options.steps is None and options.decide is None and budget_s > 0:
+        options = replace(options, decide=looks.UntilDecided(budget_s))
     what = workload if isinstance(workload, Workload) else str(workload)
     folders = runner.capture(what, options)
     found = investigated(Captures(Capture(folder) for folder in folders))
@@ -205,7 +212,7 @@ def _advice(found: Investigation) -> Iterator[str]:
         yield "Resident memory grows, live blocks do not: fragmentation, or memory mapped outside."
     if not leaks and any(one.verdict == UNDECIDED for one in found.rows()):
         steps = 2 * found.captures[0].manifest.steps
-        yield f"Not decided: run longer, with --steps {steps}, or more often, with --runs 5."
+        yield f"Not decided: allow more time, with --budget 2m, or fix --steps {steps} --runs 5."
     if found.judgement.ok:
         yield "If it still grows in service, this step does not do what the service does."
 

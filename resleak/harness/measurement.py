@@ -29,30 +29,65 @@ _MEMORY_BYTES = 4 * 1024**3
 _TOTAL_S = 900.0
 #: Called with a job's label and the steps it has done.
 OnStep = Callable[[str, int], None]
+#: Called where a run waits with a capture of what it measured, its steps, and the seconds of these.
+AtLook = Callable[[Path, int, float], bool]
 
 
-def measure(job: Job, on_step: OnStep, stop: threading.Event) -> Path:
+def measure(
+    job: Job, on_step: OnStep, stop: threading.Event, at_look: AtLook = lambda *_: False
+) -> Path:
     """Run one job and store its capture."""
-    with temporary_folder() as workdir, storage.writing(job.folder) as folder:
-        _measure(job, folder, workdir, on_step, stop)
+    with (
+        temporary_folder() as workdir,
+        temporary_folder() as seen,
+        storage.writing(job.folder) as folder,
+    ):
+
+        def look(outcome: ProcessOutcome) -> bool:
+            last = max(outcome.end_of_block.values(), key=lambda reading: reading["t_s"])
+            manifest = replace(_manifest(job, outcome, folder, {}), status="complete")
+            storage.write_manifest(seen, _with_trace(manifest, job, outcome, folder, seen))
+            load_s = last["t_s"] - (outcome.began("warmup") or 0.0) - supervisor.waited_s
+            return at_look(seen, int(last["step"]) - job.plan.warmup, load_s)
+
+        supervisor = _supervisor(job, folder, workdir, look)
+        _measure(job, folder, workdir, supervisor, lambda steps: on_step(job.label, steps), stop)
         for path in folder.iterdir():
             if path.name != storage.MANIFEST and path.suffix != ".parquet":
                 path.unlink()
     return job.folder
 
 
-def _measure(job: Job, folder: Path, workdir: Path, on_step: OnStep, stop: threading.Event) -> None:
+def _with_trace(
+    manifest: Manifest, job: Job, outcome: ProcessOutcome, folder: Path, target: Path
+) -> Manifest:
+    """Write the trace of a run into a folder, and return the manifest with what is known by it."""
+    own = trace.own_gauges(folder, job.plan.scenario["own_gauges"])
+    present = trace.write_trace(folder, outcome, own, target)
+    _, rows = trace.inside_rows(folder)
+    steps = int(rows[-1, 1]) - job.plan.warmup if len(rows) else 0
+    return replace(
+        manifest,
+        steps=max(steps, job.plan.steps),
+        scenario=replace(manifest.scenario, own_gauges=tuple(own)),
+        missing=tuple(gauges.missing(present)),
+    )
+
+
+def _measure(
+    job: Job,
+    folder: Path,
+    workdir: Path,
+    supervisor: Supervisor,
+    on_step: Callable[[int], None],
+    stop: threading.Event,
+) -> None:
     started = now()
-    outcome = _supervisor(job, folder, workdir).run(lambda steps: on_step(job.label, steps), stop)
+    outcome = supervisor.run(on_step, stop)
     failure = spawn.failure(folder / "output.txt")
     manifest = replace(_manifest(job, outcome, folder, failure), started=started)
     if job.instrument == "gauges":
-        own = trace.own_gauges(folder, job.plan.scenario["own_gauges"])
-        manifest = replace(
-            manifest,
-            scenario=replace(manifest.scenario, own_gauges=tuple(own)),
-            missing=tuple(gauges.missing(trace.write_trace(folder, outcome, own))),
-        )
+        manifest = _with_trace(manifest, job, outcome, folder, folder)
     if job.instrument == "forensics":
         ending = inspection.write(folder, job.plan.work.root, outcome.status)
         manifest = replace(manifest, ending=ending)
@@ -69,7 +104,9 @@ def _measure(job: Job, folder: Path, workdir: Path, on_step: OnStep, stop: threa
     storage.write_manifest(folder, manifest)
 
 
-def _supervisor(job: Job, folder: Path, workdir: Path) -> Supervisor:
+def _supervisor(
+    job: Job, folder: Path, workdir: Path, look: Callable[[ProcessOutcome], bool]
+) -> Supervisor:
     plan, declared = job.plan, job.plan.scenario
     slow = INSTRUMENTS[job.instrument].slowdown
     more = max(1.0, plan.steps / declared["steps"])
@@ -79,6 +116,7 @@ def _supervisor(job: Job, folder: Path, workdir: Path) -> Supervisor:
             **{"do": "measure", "variant": job.variant, "instrument": job.instrument},
             **{"seed": job.seed, "params": dict(job.params), "workdir": str(workdir)},
             **{"steps": plan.steps, "warmup": plan.warmup, "block": plan.block},
+            "most_steps": plan.most_steps if job.waits else plan.steps,
             **{"out_fd": out_fd, "back_fd": back_fd, "started": started},
             "plant": plan.options.plant,
         }
@@ -92,6 +130,7 @@ def _supervisor(job: Job, folder: Path, workdir: Path) -> Supervisor:
         exit_deadline_s=declared["exit_deadline_s"],
         total_s=_TOTAL_S * slow * more,
         memory_bytes=_MEMORY_BYTES,
+        look=look,
     )
 
 

@@ -21,9 +21,26 @@ from resleak.workload.resolve import Workload
 
 #: Called with a label, the steps done, and the steps there are.
 Progress = Callable[[str, int, int], None]
+#: Returns whether runs that wait at a look should go on to twice their steps.
+Decide = Callable[["Look"], bool]
 #: More steps than this would fill gigabytes with rows.
 _MOST_STEPS, _MOST_RUNS, _MOST_PARALLEL = 1_000_000, 1_000, 64
 _LONGEST_DEADLINE_S = 7 * 86400.0
+#: A run goes on to at most so many times its planned steps: the rows for them are reserved.
+_MOST_LOOKS = 64
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is known where all replicates of a variant wait.
+
+    `steps` are those measured so far, `load_s` the seconds that the slowest run took for them,
+    `folders` have captures of what was measured so far, and of the instruments that name lines.
+    """
+
+    steps: int
+    load_s: float
+    folders: list[Path]
 
 
 @dataclass(frozen=True)
@@ -74,6 +91,9 @@ class CaptureOptions:
         Name of the stored captures; the variant's name by default.
     deadline_s : float, optional
         Seconds that the set-up or a step may take; 60 unless the scenario says otherwise.
+    decide : callable, optional
+        Called with a `Look` when the replicates of a variant have taken their steps, and again
+        after 2, 4, 8 ... times as many; they go on while it returns True.
 
     Raises
     ------
@@ -97,6 +117,7 @@ class CaptureOptions:
     plant: float = 0.0
     label: str = ""
     deadline_s: float | None = None
+    decide: Decide | None = None
 
     def __post_init__(self) -> None:
         if self.profile not in PROFILES:
@@ -141,6 +162,8 @@ class Plan:
     out: Path
     session: str
     steps: int
+    #: Measured steps of a run that always goes on.
+    most_steps: int
     warmup: int
     #: Steps between two collections; fewer when there are few steps.
     block: int
@@ -161,6 +184,11 @@ class Job:
     def allocator(self) -> str:
         """Value of PYTHONMALLOC: every other run with the gauges counts bytes, not blocks."""
         return "malloc" if self.instrument == "gauges" and self.run % 2 else "pymalloc"
+
+    @property
+    def waits(self) -> bool:
+        """True if it waits at looks for the other replicates, and may go on."""
+        return self.plan.options.decide is not None and INSTRUMENTS[self.instrument].is_replicated
 
     @property
     def label(self) -> str:
@@ -202,9 +230,19 @@ def plan(scenario: str | Workload, options: CaptureOptions) -> Plan:
         declared["deadline_s"] = options.deadline_s
     steps, warmup = options.measured_steps(declared), options.warmup_steps(declared)
     _check_range("steps", steps, 1, _MOST_STEPS)
-    block = max(1, min(int(declared["block"]), steps // 12))
-    out = resolve.absolute(options.out)
-    return Plan(work, about, declared, options, python, out, session(), steps, warmup, block)
+    return Plan(
+        work,
+        about,
+        declared,
+        options,
+        python,
+        out=resolve.absolute(options.out),
+        session=session(),
+        steps=steps,
+        most_steps=min(steps * (_MOST_LOOKS if options.decide else 1), _MOST_STEPS),
+        warmup=warmup,
+        block=max(1, min(int(declared["block"]), steps // 12)),
+    )
 
 
 def jobs(of: Plan) -> Iterable[Job]:

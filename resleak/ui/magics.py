@@ -70,7 +70,7 @@ def _resleak(
 
 def _options(line: str) -> argparse.Namespace:
     parser = _Options(prog="%%resleak", add_help=False)
-    parser.add_argument("--steps", type=int, default=_STEPS)
+    parser.add_argument("--steps", type=int)
     parser.add_argument("--runs", type=int)
     parser.add_argument("--here", action="store_true")
     parser.add_argument("--name", default="cell")
@@ -97,7 +97,7 @@ def _here(shell: Any, options: argparse.Namespace, cell: str) -> Measured:
     print("\n".join((*CAUTIONS, "what the cell leaves behind stays in this kernel")))
     step = _step(shell, cell)
     with measure(options.name) as measured:
-        for number in measured.steps(options.steps):
+        for number in measured.steps(options.steps or _STEPS):
             step(number)
     if options.out:
         measured.save(options.out)

@@ -41,10 +41,14 @@ class Reporter:
         """Announce a phase."""
         self._write(f"phase {raw.PHASES[index]} {time.monotonic() - self._started}\n")
 
-    def end_of_block(self, block: int) -> None:
-        """Wait until the supervisor has read the outside gauges."""
-        if self._write(f"quiet {block}\n"):
-            os.read(self._back, 1)
+    def end_of_block(self, block: int, *, look: bool) -> bool:
+        """Wait until the supervisor has read the outside gauges; return False if it says stop.
+
+        At a look it waits for the verdict so far, which decides about going on.
+        """
+        if self._write(f"quiet {block}{' look' * look}\n"):
+            return os.read(self._back, 1) == b"."
+        return not look
 
     def _write(self, line: str) -> bool:
         # The code under study may have closed it and opened something else in its place: then
@@ -75,7 +79,7 @@ class Driver:
         self.inspector = spec["inspector"]
         if self.inspector is not None:
             self.inspector.follow(self)
-        self.steps = spec["warmup"] + spec["steps"]
+        self.steps = spec["warmup"] + spec["most_steps"]
         self.plant = planted_leak.Plant(spec["plant"], self.steps) if spec["plant"] else None
 
     @property
@@ -104,7 +108,7 @@ class Driver:
             for meter in self.meters.values():
                 await stack.enter_async_context(meter.running())
             await self._phase(_WARMUP, self.spec["warmup"])
-            await self._phase(_STEADY, self.spec["steps"])
+            await self._phase(_STEADY, self.spec["most_steps"])
             await self._settle()
             profiler.close()
             self._begin(_TEARDOWN)
@@ -147,7 +151,10 @@ class Driver:
         self._begin(phase)
         await self._collect()
         step, fixture, samples = calling.fitted(self.variant.step, 2), self.fixture, self.samples
-        size, in_use, plant = self.spec["block"], tuple(self.meters.values()), self.plant
+        in_use, plant = tuple(self.meters.values()), self.plant
+        # Looks are at the planned steps, and at 2, 4, 8 ... times as many if it goes on.
+        size, look = self.spec["block"], min(steps, self.spec["steps"])
+        due = min(size, look)
         for done in range(1, steps + 1):
             for meter in in_use:
                 meter.before()
@@ -163,11 +170,15 @@ class Driver:
                 plant.grow(samples.done + 1)
             self._look(samples.done + 1)
             samples.step(phase)
-            if done % size == 0 or done == steps:
-                await self._collect()
+            if done == due:
+                if not await self._collect(look=done == look < steps):
+                    break
+                if done == look:
+                    size, look = self.spec["block"] * look // self.spec["steps"], 2 * look
+                due = min(done + size, look, steps)
 
-    async def _collect(self) -> None:
-        """Read before and after a collection, while nothing runs, also from outside."""
+    async def _collect(self, *, look: bool = False) -> bool:
+        """Read before and after a collection, also from outside; return whether to go on."""
         if self.is_async:
             _forget_cancelled_timers()
             for _ in range(3):  # let callbacks that are already due run: closed transports
@@ -175,9 +186,10 @@ class Driver:
         self.samples.collect(self.phase, self._collect_garbage)
         block = self.samples.block - 1
         self._look(self.samples.done, mark=block)
-        self.reporter.end_of_block(block)
+        goes_on = self.reporter.end_of_block(block, look=look)
         if self.spec["instrument"] == "memray":
             recorder.mark(block)
+        return goes_on
 
     def _collect_garbage(self) -> None:
         self._look(self.samples.done, whole=True)

@@ -22,6 +22,7 @@ from resleak.ui.cli._common import (
     Steps,
     Work,
     project,
+    seconds,
     shown,
 )
 
@@ -36,6 +37,12 @@ Deadline = Annotated[
     float | None,
     typer.Option("--deadline", metavar="SECONDS", min=0.1, help="The longest a step may take."),
 ]
+Budget = Annotated[
+    str,
+    typer.Option(
+        "--budget", metavar="DURATION", help="Go on until decided, this long at most; see --steps."
+    ),
+]
 Report = Annotated[
     Path | None, typer.Option("-o", metavar="FILE", help="Write a report, one HTML file.")
 ]
@@ -49,6 +56,7 @@ def investigate(
     runs: Runs = None,
     seed: Seed = 0,
     deadline: Deadline = None,
+    budget: Budget = "30s",
     as_json: AsJson = False,
     report: Report = None,
     out: Out = Path("captures"),
@@ -60,7 +68,9 @@ def investigate(
         python=python, steps=steps, runs=runs, seed=seed, deadline_s=deadline, out=out
     )
     with console.progress() as progress:
-        investigation = experiment.investigate(workload, options, progress=progress)
+        investigation = experiment.investigate(
+            workload, options, budget_s=seconds(budget), progress=progress
+        )
     if as_json:
         console.out_json(investigation.to_dict())
     else:

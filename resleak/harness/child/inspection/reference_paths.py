@@ -49,7 +49,7 @@ def kind(thing: Any) -> str:
 def _name(path: list[Any]) -> tuple[str, int]:
     """Return the name under which the first object references a later one, and their distance."""
     holder, target = path[:2]
-    is_namespace = isinstance(holder, type) or _namespace(holder) is target
+    is_namespace = isinstance(holder, type) or variables_of(holder) is target
     if isinstance(target, dict) and len(path) > 2 and is_namespace:
         names = (key for key, value in [*target.items()] if value is path[2])
         return next((n for n in names if isinstance(n, str) and n.isidentifier()), ""), 2
@@ -59,7 +59,8 @@ def _name(path: list[Any]) -> tuple[str, int]:
     return next((name for name, value in _attributes(holder) if value is target), ""), 1
 
 
-def _namespace(thing: Any) -> Any:
+def variables_of(thing: Any) -> Any:
+    """Return the variables of an object as they are, without calling code of its class."""
     if type(thing) is threading.local:
         return vars(thing)
     with suppress(AttributeError, TypeError):
@@ -68,7 +69,7 @@ def _namespace(thing: Any) -> Any:
 
 
 def _attributes(holder: Any) -> Iterator[tuple[str, Any]]:
-    namespace = _namespace(holder)
+    namespace = variables_of(holder)
     if isinstance(namespace, dict):
         yield from [(k, v) for k, v in namespace.items() if isinstance(k, str) and k.isidentifier()]
     for of in type(holder).__mro__:

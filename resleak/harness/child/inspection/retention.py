@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
 from resleak.harness.child.inspection import cycles, object_graph
+from resleak.harness.child.inspection.bounded import Filling
 from resleak.harness.child.inspection.object_graph import Graph, Root
 
 #: Most types examined, objects of each traced to a root, and paths reported per type.
@@ -29,12 +30,8 @@ class Retention:
         self._first: set[int] = set()
         self._second: dict[int, type] = {}
 
-    def mark(
-        self, step: int, named: Iterable[Root], ours: Iterable[Any], hidden: set[int]
-    ) -> list[dict[str, Any]]:
+    def mark(self, step: int, graph: Graph) -> list[dict[str, Any]]:
         """Count objects at a settled mark; the third one returns the retained ones."""
-        notes = [self, vars(self), *vars(self).values()]
-        graph = Graph(object_graph.roots(named, hidden), ours, notes)
         kinds = {key: type(node) for key, node in graph.nodes.items()}
         self._steps.append(step)
         self._counts.append(Counter(kinds.values()))
@@ -94,7 +91,7 @@ class Schedule:
         self, facts: dict[str, Any], ours: Callable[[], tuple[list[Any], set[int]]]
     ) -> None:
         self._facts, self._ours = facts, ours
-        self._retention, self._thirds = Retention(), 0
+        self._retention, self._filling, self._thirds = Retention(), Filling(), 0
         #: Steps done when the collector was stopped; None while it runs as it likes.
         self._stopped: int | None = None
 
@@ -109,12 +106,20 @@ class Schedule:
         if thirds > self._thirds:
             gc.collect()
             self._thirds = thirds
-            ours, threads = self._ours()
-            rows = self._retention.mark(done, [*_set_up(driver)], [*ours, self], threads)
-            self._facts.setdefault("retention", []).extend(rows)
+            graph = self._graph(driver)
+            self._facts["retention"] = self._retention.mark(done, graph)
+            self._facts["bounded"] = self._filling.mark(done, graph)
             if thirds == 1 and gc.isenabled():
                 gc.disable()
                 self._stopped = done
+
+    def _graph(self, driver: Any) -> Graph:
+        ours, threads = self._ours()
+        notes: list[Any] = [self._retention, self._filling]
+        for one in (self._retention, self._filling):
+            notes += [vars(one), *vars(one).values()]
+        named = [*_set_up(driver)]
+        return Graph(object_graph.roots(named, threads), [*ours, self], notes)
 
 
 def _set_up(driver: Any) -> Iterator[Root]:
