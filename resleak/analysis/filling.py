@@ -1,4 +1,4 @@
-"""Growth that a container with a declared bound explains, and that ends where it is full."""
+"""What leaves growth undecided: containers that are filling, memory that nobody counts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pandas as pd
 
 from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.captures.frames import Captures
+from resleak.workload.gauges import BUILTIN
 from resleak.workload.verdict_words import UNDECIDED
 
 #: Share of a gauge's growth that must be explained; sizes of entries are estimates.
@@ -69,3 +70,15 @@ def without_filling(
             yield replace(verdict, verdict=UNDECIDED, reason=str(largest))
         else:
             yield verdict
+
+
+def unmeasured(measured: Captures) -> Iterator[GaugeVerdict]:
+    """Yield the gauge of native memory as undecided if the allocator does not tell of it."""
+    run = measured[0]
+    if run.manifest.allocator and not any({"heap", "native"} & {*one.trace} for one in measured):
+        gauge = BUILTIN["native"]
+        reason = f"{run.manifest.allocator} does not say how many bytes are in use"
+        yield GaugeVerdict(
+            variant=run.variant, gauge=gauge.name, family=gauge.family, unit=gauge.unit,
+            verdict=UNDECIDED, runs=len(measured), reason=reason,
+        )  # fmt: skip

@@ -20,7 +20,7 @@ from resleak.analysis import (
     stacks,
     wording,
 )
-from resleak.analysis.filling import still_filling, without_filling
+from resleak.analysis.filling import still_filling, unmeasured, without_filling
 from resleak.analysis.gauge_verdict import GaugeVerdict, by_gauge
 from resleak.analysis.handle_origins import Origin
 from resleak.analysis.inspection import Culprits, inspected
@@ -347,6 +347,9 @@ def _judge_variant(
     culprits = inspected(captures)
     if _declares_nothing(scenario):
         gauges = [*without_filling(gauges, still_filling(captures, culprits.bounded))]
+    unknown = [*unmeasured(measured)]
+    gauges = [*gauges, *unknown]
+    evidence = evidence | {one.gauge for one in unknown}
     origins = handle_origins.origins(captures, gauges)
     places = handle_origins.first_places(origins)
     placed = (replace(one, origin=places.get(one.gauge, "")) for one in gauges)

@@ -18,6 +18,8 @@ INDEX = 5
 #: File of the handles that a process opened and closed, one JSON object per line.
 HANDLES = "handles.jsonl"
 MEMRAY = "memray.bin"
+#: File with the name of an allocator that was loaded in place of the C library's.
+ALLOCATOR = "allocator.txt"
 #: Header of the inspection journal: which half is valid, and how many bytes of it.
 JOURNAL_HEADER = struct.Struct("<QQ")
 #: Size of each half of the inspection journal, bytes.

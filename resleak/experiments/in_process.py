@@ -86,8 +86,8 @@ class Measured:
             raise ScenarioError(f"{self.name} was measured already; measure again for more steps")
         warmup = count // 4 if warmup is None else warmup
         block = max(1, count // 20) if block is None else block
-        readers = {**self_gauges.inside_readers(), "objects": self_gauges.object_count}
-        samples = SampleLoop(self._folder, readers, warmup + count, block, self._started)
+        readers, slow = self_gauges.inside_readers(), self_gauges.slow_readers()
+        samples = SampleLoop(self._folder, readers, slow, warmup + count, block, self._started)
         try:
             for number in range(warmup + count):
                 yield number

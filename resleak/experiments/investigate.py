@@ -20,7 +20,7 @@ from resleak.errors import ScenarioError
 from resleak.experiments import looks
 from resleak.harness import runner
 from resleak.harness.plan import CaptureOptions
-from resleak.workload.gauges import LIVE_MEMORY
+from resleak.workload.gauges import CURES, LIVE_MEMORY
 from resleak.workload.resolve import Workload
 from resleak.workload.verdict_words import CLEAN, HANGS, ORDER, UNDECIDED
 
@@ -207,7 +207,8 @@ def _advice(found: Investigation) -> Iterator[str]:
     handles = [one for one in found.rows() if one.is_leak and one.family == "handles"]
     for one in sorted(handles, key=lambda one: one.gauge):
         where = f"; opened at {one.origin}" if one.origin else ""
-        yield f"{one.gauge}: {wording.rate(one)} never released{where}. Release it on every path."
+        cure = CURES.get(one.gauge, "Release it on every path.")
+        yield f"{one.gauge}: {wording.rate(one)} never released{where}. {cure}"
     if leaks and not leaks & set(LIVE_MEMORY) and _resident(found):
         yield "Resident memory grows, live blocks do not: fragmentation, or memory mapped outside."
     if not leaks and any(one.verdict == UNDECIDED for one in found.rows()):

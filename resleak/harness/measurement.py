@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from resleak.captures import source_paths, storage
+from resleak.captures import raw, source_paths, storage
 from resleak.captures.decode import inspection, launch, trace
 from resleak.captures.locks import temporary_folder
 from resleak.captures.manifest import Declared, Exit, Manifest, Versions, now
@@ -65,12 +65,15 @@ def _with_trace(
     own = trace.own_gauges(folder, job.plan.scenario["own_gauges"])
     present = trace.write_trace(folder, outcome, own, target)
     _, rows = trace.inside_rows(folder)
+    note = folder / raw.ALLOCATOR
+    allocator = note.read_text()[:40] if note.exists() else ""
     steps = int(rows[-1, 1]) - job.plan.warmup if len(rows) else 0
     return replace(
         manifest,
         steps=max(steps, job.plan.steps),
         scenario=replace(manifest.scenario, own_gauges=tuple(own)),
-        missing=tuple(gauges.missing(present)),
+        missing=tuple(gauges.missing(present, allocator)),
+        allocator=allocator,
     )
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from contextlib import suppress
 
 from resleak.errors import ProcessError
+from resleak.harness.child.resident import private, resident
 
 
 class Outside:
@@ -72,14 +73,15 @@ class Outside:
         except (*self._gone, AttributeError):
             return False
 
-    def offspring(self) -> list[Outside]:
-        """Return the views of all its living descendants."""
+    def family(self) -> tuple[list[Outside], int]:
+        """Return the views of all its living descendants, and how many nobody waited for."""
         views: list[Outside] = []
         with suppress(*self._gone):
             for child in self._process.children(recursive=True):
                 with suppress(*self._gone):
                     views.append(Outside(child.pid))
-        return [child for child in views if child.alive]
+        living = [child for child in views if child.alive]
+        return living, len(views) - len(living)
 
     def rlimit(self, name: str) -> float | None:
         """Return the soft limit of a resource by its name in `resource`, or None."""
@@ -108,7 +110,7 @@ class Outside:
             with process.oneshot():
                 cpu, switches = process.cpu_times(), process.num_ctx_switches()
                 reading = {
-                    "rss": process.memory_info().rss,
+                    **(resident(self.pid) or {"rss": process.memory_info().rss}),
                     "threads": process.num_threads(),
                     "cpu_s": cpu.user + cpu.system,
                     "ctx_voluntary": switches.voluntary,
@@ -131,7 +133,7 @@ class Outside:
         """Return all gauges; counting children scans every process of the machine."""
         reading, process = self.quick(), self._process
         with suppress(*self._gone):
-            reading["uss"] = process.memory_full_info().uss
+            reading |= private(self.pid) or {"uss": process.memory_full_info().uss}
         with suppress(*self._gone):
             states = Counter(c.status for c in process.net_connections("inet"))
             reading["sockets"] = states.total()
@@ -139,7 +141,9 @@ class Outside:
                 reading[f"sockets_{state.lower()}"] = states[state]
         if children:
             with suppress(*self._gone):
-                reading["children"] = len(process.children(recursive=True))
+                states = Counter(child.status() for child in process.children(recursive=True))
+                reading["zombies"] = states.pop("zombie", 0)
+                reading["children"] = states.total()
         return reading
 
 

@@ -115,8 +115,8 @@ class Observer:
         counted: dict[str, float] = {}
         if self._family.due:
             with self._family.spending():
-                views = self.root.offspring()
-                counted["children"] = len(views)
+                views, zombies = self.root.family()
+                counted |= {"children": len(views), "zombies": zombies}
                 for view in views:
                     if view.pid not in self._children:
                         self._children[view.pid] = Curve(view)

@@ -20,7 +20,7 @@ from typing import Any
 
 from resleak.captures import raw
 from resleak.errors import ScenarioError
-from resleak.harness.child import planted_leak, recorder, self_gauges, step_gauges
+from resleak.harness.child import allocators, planted_leak, recorder, self_gauges, step_gauges
 from resleak.workload import calling, gauges
 from resleak.workload.gauges import Gauge
 from resleak.workload.scenario import Run, Scenario, check_name
@@ -119,17 +119,19 @@ class Driver:
 
     def _sample_loop(self) -> recorder.SampleLoop:
         readers: dict[str, self_gauges.Reader] = {}
+        slow: dict[str, self_gauges.Reader] = {}
         has_gauges = self.spec["instrument"] == "gauges"  # else reading them shows in the stacks
         if has_gauges:
             self.meters = step_gauges.meters(self.scenario.named, self.is_async)
             readers = {**self_gauges.inside_readers(), **self._own_readers()}
             readers |= {name: partial(getattr, m, "value") for name, m in self.meters.items()}
-            readers["objects"] = self_gauges.object_count  # slow: the last one
+            slow = self_gauges.slow_readers()
+            Path(self.spec["folder"], raw.ALLOCATOR).write_text(allocators.name())
         if self.inspector is not None:
             self.meters = {"inspector": self.inspector}
         folder, block, started = (self.spec[name] for name in ("folder", "block", "started"))
         return recorder.SampleLoop(
-            Path(folder), readers, self.steps, block, started, every_step=has_gauges
+            Path(folder), readers, slow, self.steps, block, started, every_step=has_gauges
         )
 
     def _own_readers(self) -> dict[str, Callable[[], float]]:

@@ -44,6 +44,7 @@ if __name__ == "__main__":
 
 from resleak.errors import ResleakError
 from resleak.harness.child import driver, recorder, self_gauges
+from resleak.harness.child.shared_segments import SEGMENTS
 from resleak.workload import resolve
 from resleak.workload.scenario import Scenario
 
@@ -106,6 +107,8 @@ def _load_instruments(spec: dict[str, Any]) -> dict[str, Any]:
     """Load, and start where it must see everything, what the run is measured with."""
     instrument, folder = spec.get("instrument"), Path(spec["folder"])
     loaded: dict[str, Any] = {"memray": None, "inspector": None, "census": None}
+    if instrument == "gauges":
+        SEGMENTS.follow()
     if instrument == "memray":
         loaded["memray"] = importlib.import_module("memray")
     if instrument == "forensics":

@@ -75,17 +75,17 @@ class SampleLoop:
         self,
         folder: Path,
         readers: Mapping[str, Callable[[], float]],
+        slow: Mapping[str, Callable[[], float]],
         steps: int,
         block: int,
         started: float,
         *,
         every_step: bool = True,
     ) -> None:
-        (folder / "columns.json").write_text(json.dumps(list(readers)))
-        # The last reader is slow and read after collections only.
+        (folder / "columns.json").write_text(json.dumps([*readers, *slow]))
         capacity = steps + 2 * (steps // block + 2 + SETTLE_ROUNDS)
-        self._rows = Recorder(folder / "trace.raw", readers, capacity, started)
-        self._every_step = every_step
+        self._rows = Recorder(folder / "trace.raw", {**readers, **slow}, capacity, started)
+        self._every_step, self._slow = every_step, len(slow)
         self.done, self.block = 0, 0
 
     def begin(self, phase: int) -> None:
@@ -97,12 +97,12 @@ class SampleLoop:
         self.done += 1
         self._rows.at(phase, self.done, self.block)
         if self._every_step:
-            self._rows.row(_STEP, 1)
+            self._rows.row(_STEP, self._slow)
 
     def collect(self, phase: int, collect: Callable[[], object] = gc.collect) -> None:
         """Record the end of a block, before and after a collection."""
         self._rows.at(phase, self.done, self.block)
-        self._rows.row(_BEFORE, 1)
+        self._rows.row(_BEFORE, self._slow)
         collect()
         # The cache of type attributes keeps up to 4096 names alive that C code looked up: it fills
         # slowly and looks like a leak.
