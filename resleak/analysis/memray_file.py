@@ -94,21 +94,13 @@ class Recording:
         return tables.read_frame(self._folder / f"{name}.parquet")
 
     @cached_property
-    def snapshots(self) -> pd.DataFrame:
-        """Memray's own samples: process, t_s, heap and rss bytes."""
-        return self.table("snapshots")
-
-    @cached_property
-    def stacks(self) -> pd.DataFrame:
-        """The nodes of the call stacks, a parent before its children."""
-        return self.table("stacks")
-
-    @cached_property
     def frames(self) -> pd.DataFrame:
         """Memory left at the end by innermost frame: function, file, line, bytes, count."""
         left = self.table("live").groupby("node")[["bytes", "count"]].sum()
         frame = ["function", "file", "line"]
-        summed = self.stacks[frame].join(left, how="inner").groupby(frame, as_index=False).sum()
+        summed = (
+            self.table("stacks")[frame].join(left, how="inner").groupby(frame, as_index=False).sum()
+        )
         return summed.sort_values("bytes", ascending=False, ignore_index=True)
 
     @cached_property

@@ -152,40 +152,21 @@ def _check_range(name: str, value: float | None, least: float, most: float) -> N
 
 @dataclass(frozen=True)
 class Plan:
-    """The facts that all runs of one capture share."""
+    """The facts that all runs of one capture share; `scenario` is what its file declares."""
 
     work: Workload
     about: Mapping[str, Any]
+    scenario: Mapping[str, Any]
     options: CaptureOptions
     python: str
     out: Path
     session: str
-
-    @property
-    def scenario(self) -> Mapping[str, Any]:
-        """What the scenario's file declares."""
-        declared: Mapping[str, Any] = self.about["scenario"]
-        return declared
-
-    @property
-    def steps(self) -> int:
-        """Measured steps of each run."""
-        return self.options.measured_steps(self.scenario)
-
-    @property
-    def warmup(self) -> int:
-        """Steps before the measured ones."""
-        return self.options.warmup_steps(self.scenario)
-
-    @property
-    def most_steps(self) -> int:
-        """Measured steps of a run that always goes on."""
-        return min(self.steps * (_MOST_LOOKS if self.options.decide else 1), _MOST_STEPS)
-
-    @property
-    def block(self) -> int:
-        """Steps between two collections; fewer when there are few steps."""
-        return max(1, min(int(self.scenario["block"]), self.steps // 12))
+    steps: int
+    #: Measured steps of a run that always goes on.
+    most_steps: int
+    warmup: int
+    #: Steps between two collections; fewer when there are few steps.
+    block: int
 
 
 @dataclass(frozen=True)
@@ -234,14 +215,34 @@ def plan(scenario: str | Workload, options: CaptureOptions) -> Plan:
     python = options.python or sys.executable
     about = describe(work, python)
     declared = about["scenario"]
-    _check_packages(declared, about, python)
+    if absent := about["absent"]:
+        extra = declared["extra"]
+        install = f"pip install 'resleak[{extra}]'" if extra else f"pip install {' '.join(absent)}"
+        raise MissingPackageError(f"{declared['name']} needs {', '.join(absent)}: {install}")
+    if "psutil" not in about["packages"]:
+        raise MissingPackageError(
+            f"{python} lacks psutil, which reads the gauges: {python} -m pip install psutil memray"
+        )
     if options.label and len(declared["variants"]) > 1:
         names = ", ".join(declared["variants"])
         raise ScenarioError(f"{work.name} has several variants ({names}); this takes a single one")
     if options.deadline_s is not None:
         declared["deadline_s"] = options.deadline_s
-    _check_range("steps", options.measured_steps(declared), 1, _MOST_STEPS)
-    return Plan(work, about, options, python, resolve.absolute(options.out), session())
+    steps, warmup = options.measured_steps(declared), options.warmup_steps(declared)
+    _check_range("steps", steps, 1, _MOST_STEPS)
+    return Plan(
+        work,
+        about,
+        declared,
+        options,
+        python,
+        out=resolve.absolute(options.out),
+        session=session(),
+        steps=steps,
+        most_steps=min(steps * (_MOST_LOOKS if options.decide else 1), _MOST_STEPS),
+        warmup=warmup,
+        block=max(1, min(int(declared["block"]), steps // 12)),
+    )
 
 
 def jobs(of: Plan) -> Iterable[Job]:
@@ -305,14 +306,3 @@ def parameter(name: str, default: Any, value: Any) -> Any:
     except (ValueError, KeyError, SyntaxError, TypeError, MemoryError, RecursionError):
         takes = _TAKES.get(kind, f"a value of type {kind.__name__}")
         raise ScenarioError(f"the parameter {name} takes {takes}, not {value!r}") from None
-
-
-def _check_packages(declared: Mapping[str, Any], about: Mapping[str, Any], python: str) -> None:
-    if absent := about["absent"]:
-        extra = declared["extra"]
-        install = f"pip install 'resleak[{extra}]'" if extra else f"pip install {' '.join(absent)}"
-        raise MissingPackageError(f"{declared['name']} needs {', '.join(absent)}: {install}")
-    if "psutil" not in about["packages"]:
-        raise MissingPackageError(
-            f"{python} lacks psutil, which reads the gauges: {python} -m pip install psutil memray"
-        )

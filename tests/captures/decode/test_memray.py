@@ -258,7 +258,8 @@ def test_a_missing_file_and_a_slow_read_are_errors(leaky: Made, tmp_path: Path) 
 def test_the_command_exits_with_two(tmp_path: Path) -> None:
     """Run by itself, the reader writes one line on the error stream and exits with 2."""
     (tmp_path / "memray.bin").touch()
-    job = {"decoder": "memray", "capture": "memray.bin", "marks": [], "studied": [], "root": None}
+    job = {"decoder": "memray", "capture": "memray.bin", "marks": [], "studied": []}
+    job |= {"root": None, "work": None}
     result = subprocess.run(
         isolated.command("resleak.captures.decode.worker"),
         cwd=tmp_path,

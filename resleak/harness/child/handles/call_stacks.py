@@ -1,17 +1,22 @@
 """Call stacks as numbers, looked up in microseconds and without keeping frames alive.
 
 A known stack is recognised by the addresses of its instructions. They are forgotten when a code
-object is freed, for its address may be reused; names and lines stay.
+object is freed, for its address may be reused; names and lines stay. Stacks of threads and event
+loops continue at the call that submitted their work.
 """
 
 from __future__ import annotations
 
+import asyncio.events
 import sys
+import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping
+from contextvars import Context, ContextVar, copy_context
 from functools import partial
 from itertools import repeat, takewhile
 from types import CodeType, FrameType
+from typing import Any
 
 #: Function, file and line of a caller.
 Frame = tuple[str, str, int]
@@ -24,6 +29,9 @@ DEEPER: Frame = ("<deeper callers>", "", 0)
 SEVERAL: Frame = ("<several callers>", "", 0)
 #: More frames, and more stacks, than this are not followed.
 _MOST_FRAMES, _MOST_NODES, _MOST_KNOWN = 128, 100_000, 20_000
+_given_by_thread: dict[int, int] = {}
+#: Follows tasks and callbacks, which run in the context of their scheduler.
+_given: ContextVar[int] = ContextVar("resleak_given", default=UNKNOWN)
 
 
 class Calls:
@@ -129,3 +137,40 @@ class Calls:
 def nowhere() -> int:
     """Return the node of an unknown stack."""
     return UNKNOWN
+
+
+class Work:
+    """A function for a thread of a pool."""
+
+    __slots__ = ("_function", "_node")
+
+    def __init__(self, function: Callable[..., Any], node: int) -> None:
+        self._function, self._node = function, node
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function."""
+        me = threading.get_ident()
+        before = _given_by_thread.get(me, UNKNOWN)
+        _given_by_thread[me] = self._node
+        try:
+            return self._function(*args, **kwargs)
+        finally:
+            if before == UNKNOWN:
+                del _given_by_thread[me]
+            else:
+                _given_by_thread[me] = before
+
+
+def context_below(node: int) -> Context:
+    """Return a copy of the current context for a task created by this stack."""
+    context = copy_context()
+    context.run(_given.set, node)
+    return context
+
+
+#: Code of the libraries' own machinery, and where the stack above it continues.
+ENTRIES = {
+    Work.__call__.__code__: lambda: _given_by_thread.get(threading.get_ident(), UNKNOWN),
+    asyncio.events.Handle._run.__code__: _given.get,
+    threading.Thread._bootstrap_inner.__code__: nowhere,  # type: ignore[attr-defined]
+}

@@ -16,7 +16,7 @@ from typing import Any
 from resleak.harness.child.handles import procfs
 from resleak.harness.child.handles.attribution import Binder, Opening
 from resleak.harness.child.handles.call_stacks import UNKNOWN
-from resleak.harness.child.handles.descriptors import Descriptors
+from resleak.harness.child.handles.descriptors import Descriptors, Found
 
 
 class Log:
@@ -111,11 +111,12 @@ class Census:
         return self._handles - 1
 
     def _look_at_descriptors(self) -> None:
-        fresh, gone = self._descriptors.look(*self.binder.take())
-        self._closed += gone
-        for one in fresh:
-            self._descriptors.enter(one, self._enter(one.kind, one.target, one.opening, one.node))
-        self._deleted += self._descriptors.deleted()
+        def enter(one: Found) -> int:
+            return self._enter(one.kind, one.target, one.opening, one.node)
+
+        closed, deleted = self._descriptors.look(*self.binder.take(), enter)
+        self._closed += closed
+        self._deleted += deleted
 
     def _look_at_objects(self) -> None:
         new, self.binder.objects = self.binder.objects, []
@@ -186,10 +187,9 @@ def _open_databases() -> set[int]:
     changes: Callable[[Any], int] = kind.total_changes.__get__
 
     def is_open(thing: Any) -> bool:
-        try:
+        with suppress(closed):
             changes(thing)
-        except closed:
-            return False
-        return True
+            return True
+        return False
 
     return {id(t) for t in gc.get_objects() if issubclass(type(t), kind) and is_open(t)}

@@ -29,7 +29,7 @@ from typing import Any
 
 from resleak.harness.child.handles import procfs
 from resleak.harness.child.handles.attribution import Binder, Opening
-from resleak.harness.child.handles.origins import Work, context_below
+from resleak.harness.child.handles.call_stacks import Work, context_below
 
 _Function = Callable[..., Any]
 _Around = Callable[[_Function], _Function]

@@ -47,10 +47,13 @@ class Holder:
 
 
 class Scene:
-    """A snapshot of all threads and tasks of the process."""
+    """A snapshot of all threads and tasks; `used` is the processor time of each thread."""
 
-    def __init__(self, phase: str, sites: CreationSites, task: Any, hidden: set[Any]) -> None:
+    def __init__(
+        self, phase: str, sites: CreationSites, task: Any, hidden: set[Any], used: dict[int, float]
+    ) -> None:
         self.phase, self.sites, self.task, self.hidden = phase, sites, task, hidden
+        self.used = used
         running = sys._current_frames()
         running.pop(threading.get_ident())  # this very frame: it would hold itself
         self.frames = {i: [*call_stacks.frames(f)] for i, f in running.items() if i not in hidden}

@@ -167,45 +167,41 @@ class Inspector(Meter):
 
     def _look(self, now: float, elapsed_s: float) -> None:
         phase = self.phase
-        scene = Scene(phase, self._sites, self._task, self._hidden)
-        used = self._used()
+        scene = Scene(phase, self._sites, self._task, self._hidden, self._used())
         stepping_s = now - (self._began or now)
         if stepping_s > 0 and phase in ("setup", "warmup", "steady"):
-            self._look_at_step(scene, used, now, elapsed_s)
+            self._look_at_step(scene, now, elapsed_s)
         if phase in ("teardown", "exit") or stepping_s > _LONG_S:
-            self._look_at_end(scene, used, now, elapsed_s)
+            self._look_at_end(scene, now, elapsed_s)
         self._look_at_locks(scene, now, elapsed_s)
         if now - self._written_s > _WRITE_S:
             self._written_s = now
             self.write()
 
-    def _look_at_step(
-        self, scene: Scene, used: dict[int, float], now: float, elapsed_s: float
-    ) -> None:
+    def _look_at_step(self, scene: Scene, now: float, elapsed_s: float) -> None:
         if scene.phase == "steady" and not self._is_steady:
             self._is_steady, self._steps = True, Durations()
-        cpu_s = used.get(scene.main_id, 0.0)
+        cpu_s = scene.used.get(scene.main_id, 0.0)
         if cpu_s < _BUSY * elapsed_s:  # this thread, too, may not have got its turn
             elapsed_s = min(elapsed_s, _STARVED_S)
         due = self._beat_due
         late = due is not None and now - due > _LATE_S and not scene.loop_is_idle
-        kind, stack = (
-            (BLOCKS, call_stacks.stack(scene.main)) if late else (STANDS, scene.standing())
-        )
-        details = {"kind": kind, "stack": stack, "aside": False}
-        self._steps.add((kind, *stack), now, elapsed_s, cpu_s, **details)
+        kind, stack = BLOCKS, call_stacks.stack(scene.main)
+        if not late:
+            kind, stack = STANDS, scene.standing()
+        looks = [(kind, stack, False)]
         if self._task is not None and not late and (stack := scene.running()):
-            details = {"kind": RUNS, "stack": stack, "aside": True}
-            self._steps.add((RUNS, *stack), now, elapsed_s, cpu_s, **details)
+            looks.append((RUNS, stack, True))
+        for kind, stack, aside in looks:
+            details = {"kind": kind, "stack": stack, "aside": aside}
+            self._steps.add((kind, *stack), now, elapsed_s, cpu_s, **details)
 
-    def _look_at_end(
-        self, scene: Scene, used: dict[int, float], now: float, elapsed_s: float
-    ) -> None:
+    def _look_at_end(self, scene: Scene, now: float, elapsed_s: float) -> None:
         for holder in scene.holders():
             key = (holder.key, holder.what, holder.name, *holder.stack)
             details = {k: v for k, v in vars(holder).items() if k != "thread"}
             rests = holder.thread == scene.main_id and scene.loop_is_idle
-            cpu_s = 0.0 if rests else used.get(holder.thread, 0.0)
+            cpu_s = 0.0 if rests else scene.used.get(holder.thread, 0.0)
             self._ends.add(key, now, elapsed_s, cpu_s, phase=scene.phase, **details)
         if now - self._counted_s > _COUNT_S:
             self._counted_s = now
