@@ -24,11 +24,13 @@ from resleak.workload.resolve import Workload
 
 #: A whole cell as the step: it runs in one namespace again and again, its lines are the cell's.
 _WHOLE = """\
-_code = compile({source!r}, __file__, "exec")
+import ast
+
+_code = compile({source!r}, __file__, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
 def step(_number):
-    exec(_code, globals())
+    return eval(_code, globals())
 """
 _STEPS = 240
 
@@ -121,12 +123,13 @@ def _step(shell: Any, cell: str) -> Callable[[int], Any]:
 
 def _compiled(cell: str) -> types.CodeType:
     try:
-        return compile(cell, "<cell>", "exec")
+        code: types.CodeType = compile(cell, "<cell>", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     except SyntaxError as error:
         raise ScenarioError(
             f"line {error.lineno} of the cell is no Python ({error.msg}); a fresh process knows "
             "neither magics nor shell commands"
         ) from None
+    return code
 
 
 def _defines_step(cell: str) -> bool:
