@@ -8,6 +8,7 @@ LAB_SETTINGS := $(VENV)/share/jupyter/lab/settings
 # make report [NAME=system/scenario]: without a name, the case in the README.
 NAME ?=
 SCENARIOS ?= arc/sqlite_connections arc/auth_cache arc/health_check
+INPUTS ?= 10000
 NOTEBOOK ?= notebooks/23_arc.ipynb
 # make capture [NAME=…] [OUT=…] [ARGS='--profile full --seed 7']
 OUT ?= data/captures
@@ -23,7 +24,7 @@ TESTS := $(BIN)/python -m pytest -n 2
 # disk each of the many processes that the tests start would compile the package anew.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup lab report test test-all lint test-browser browser capture claims share site images plotly bench clean
+.PHONY: help setup lab report test test-all fuzz lint test-browser browser capture claims share site images plotly bench clean
 .DELETE_ON_ERROR:
 
 # pip knows dependency groups from 25.1 on. Without uv's own pin, which may be why uv failed.
@@ -75,6 +76,9 @@ test: lint ## Check style and types, run the tests; scenarios again only where t
 
 test-all: lint ## The same with every scenario, every kind of notebook and all of JupyterLab
 	$(TESTS)
+
+fuzz: setup ## Open 10,000 damaged and hostile files, other ones each time [INPUTS=…]
+	RESLEAK_FUZZ=$(INPUTS) $(BIN)/python -m pytest -n 2 --dist load tests/test_fuzz.py
 
 lint: setup browser # Style and types
 	$(BIN)/ruff check .

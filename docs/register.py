@@ -41,12 +41,12 @@ Nothing in these can be measured on one machine, or the document says too little
   here: files open at deletion are counted instead); step 7, to verify the clean-up (no code).
 - **load_shedding**: `ab -n 50000 -c 50 -t 300` (the counter is wrong from two requests on, and no
   load makes it right); "heap correlates with load" (`heap_share` shows that the measure cannot).
-- **arc**: 10 000 operations (`--steps 5000` runs them), 48 hours of staging (`resleak watch`), 1 000
-  clients for 5 minutes (`write_rate` with `--profile soak`). Alerts on pool
-  exhaustion, "database is locked" and failed creations, error rate +10 %, response time +50 %: they
-  need a deployed service and its baseline. Evictions, upload timeouts and health failures are
-  budgets, with gauges in `cache_size_estimate`, `storage_timeout` and `health_check`. One pull
-  request or several: nothing to measure.
+- **arc**: 10 000 operations (`--steps 5000` runs them), 48 hours of staging (`resleak watch`),
+  1 000 clients for 5 minutes (`write_rate` with `--profile soak`). Alerts on pool exhaustion,
+  "database is locked" and failed creations, error rate +10 %, response time +50 %: they need a
+  deployed service and its baseline. Evictions, upload timeouts and health failures are budgets,
+  with gauges in `cache_size_estimate`, `storage_timeout` and `health_check`. One pull request or
+  several: nothing to measure.
 - **sse_streaming**: `curl --limit-rate` (the queue is measured without a network); "disconnected
   but not removed" (no code); `SlowClientError` (never defined); `atexit` alone (closes only the
   synchronous client, as printed); Redis or Kafka (other systems).

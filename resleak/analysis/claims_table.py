@@ -33,9 +33,8 @@ Progress = Callable[[str, int, int], None]
 class KeyFigure:
     """The number that an outcome rests on, with its 95 % CI; NaN where there is none.
 
-    `kind` is ``rate`` (per step), ``held`` (between collections), ``peak``, ``worst`` (the reading
-    closest to breaking a limit), ``exponent`` (of a cost over a size), ``exit`` (seconds) or
-    ``none``; `text` is all of it in words.
+    `kind` is ``rate``, ``held`` (between collections), ``peak``, ``worst`` (reading of a limit),
+    ``exponent`` (of a cost), ``exit`` (seconds) or ``none``; `text` is all of it in words.
     """
 
     gauge: str
@@ -138,7 +137,10 @@ def claim_row(judgement: ScenarioVerdict) -> dict[str, Any]:
     leaky, fix = judgement.variants.get("leaky", first), claim["fix"]
     has_fix = bool(claim["text"] and scenario["fix"] and fix["variant"])
     fixed = judgement.variants.get(fix["variant"]) if has_fix else None
-    gauge = _key_gauge(scenario, leaky)
+    # The first gauge that the claim names and that shows it.
+    claimed = list(scenario["symptoms"])
+    shown = [name for name in claimed if name in leaky.symptoms]
+    gauge = next(iter([*shown, *claimed, *scenario["gauges"]]), "run")
     origins = {name: one["origin"] for name, one in scenario["variants"].items()}
     outcome = claim["measured"] or ("" if claim["text"] else first.verdict)
     return {
@@ -191,10 +193,7 @@ def _node_row(name: str, check: NodeResult) -> dict[str, Any]:
 
 
 def key_figure(variant: VariantVerdict, gauge: str, word: str = "") -> KeyFigure:
-    """Return the number by which a gauge, a limit's or sweep's gauge, or ``run`` is judged.
-
-    `word` is which verdict to quote of a gauge that has two: a leak can also be deferred.
-    """
+    """Return the number by which a gauge, a limit's or sweep's gauge, or ``run`` is judged."""
     if gauge == "run":
         return _ending(variant)
     for cost in variant.scaling:
@@ -207,13 +206,6 @@ def key_figure(variant: VariantVerdict, gauge: str, word: str = "") -> KeyFigure
     if limits and (is_broken or verdict is None):
         return _worst(min(limits, key=lambda limit: limit.holds is True))
     return _growth(verdict, word) if verdict else KeyFigure(gauge)
-
-
-def _key_gauge(scenario: Mapping[str, Any], leaky: VariantVerdict) -> str:
-    """Return the gauge to quote: the first that the claim names and that shows it."""
-    claimed = list(scenario["symptoms"])
-    shown = [name for name in claimed if name in leaky.symptoms]
-    return next(iter([*shown, *claimed, *scenario["gauges"]]), "run")
 
 
 def _of_fix(fix: VariantVerdict, leaky: VariantVerdict, gauge: str) -> tuple[str, str]:

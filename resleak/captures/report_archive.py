@@ -19,6 +19,7 @@ from typing import Any
 
 from resleak.captures import storage, tables, untrusted
 from resleak.captures.locks import temporary_folder
+from resleak.captures.parquet_outline import outline
 from resleak.captures.raw import INSTRUMENTS
 from resleak.errors import StoreError
 
@@ -32,7 +33,7 @@ _MOST_FILE, _MOST_PACKED, _MOST_BYTES = 64 << 20, 4 << 20, 64 << 20
 _MOST_STREAMS, _MOST_FILES, _MOST_VALUES = 256, 5_000, 16_000_000
 _MEMORY = 64 << 20
 #: What we write; a dictionary could make a table of gigabytes of a few bytes.
-_ENCODINGS = {"PLAIN", "RLE"}
+_ENCODINGS, _CODECS = {"PLAIN", "RLE"}, {"none"}
 _NAME = re.compile(r"(?:[\w][\w.+-]*/){2,8}(?:manifest\.json|[a-z_]+\.parquet)", re.ASCII)
 
 
@@ -118,9 +119,10 @@ def _members(archive: bytes) -> Iterator[tuple[PurePosixPath, bytes]]:
                 raise ValueError(f"{member.name[:60]!r} has no place in a capture")
             content = file.read()
             if member.name.endswith(".parquet"):
-                more, encodings = tables.outline(content)
-                values += more
-                if values > _MOST_VALUES or not encodings <= _ENCODINGS:
+                about = outline(content)
+                values += about.rows * about.columns
+                as_ours = about.encodings <= _ENCODINGS and about.codecs <= _CODECS
+                if values > _MOST_VALUES or not as_ours:
                     raise ValueError("a table in it is not as we write them")
             yield PurePosixPath(member.name), content
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from resleak.captures import untrusted
 from resleak.captures.files import atomic
+from resleak.captures.parquet_outline import Outline, outline
 from resleak.errors import StoreError
 
 if TYPE_CHECKING:
@@ -103,24 +104,13 @@ def check_columns(frame: pd.DataFrame, name: str, expected: tuple[str, ...]) -> 
             return f"has {'numbers' if is_text else 'no numbers'} in {column}"
     if name == "trace" and frame[list(expected[:3])].isna().any(axis=None):
         return "has rows without a time or a step"
-    if name == "stacks":  # a parent comes before its children, or a walk to the root may not end
+    if (
+        name == "stacks" and expected
+    ):  # a parent comes before its children, or a walk to the root may not end
         node, parent = frame["node"].to_numpy(), frame["parent"].to_numpy()
         if (node != np.arange(len(node))).any() or not ((parent >= -1) & (parent < node)).all():
             return "has nodes out of order"
     return ""
-
-
-def outline(content: bytes) -> tuple[int, set[str]]:
-    """Return the number of values and the encodings of a Parquet file, or raise ValueError."""
-    import pyarrow as pa
-
-    try:
-        about = _opened(pa.BufferReader(content)).metadata
-    except Exception as error:  # whatever pyarrow makes of damage
-        raise ValueError(str(error).split("\n")[0]) from None
-    groups = [about.row_group(g) for g in range(about.num_row_groups)]
-    chunks = [group.column(c) for group in groups for c in range(about.num_columns)]
-    return about.num_rows * about.num_columns, {one for c in chunks for one in c.encodings}
 
 
 @contextmanager
@@ -139,10 +129,11 @@ def _decoded(data: bytes) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    _check_size(outline(data))
     source = pa.BufferReader(data)
-    file = _opened(source)
-    _check_size(file)
-    texts = [field.name for field in file.schema_arrow if _is_text(field.type)]
+    schema = _opened(source).schema_arrow
+    _check_types(schema)
+    texts = [field.name for field in schema if _is_text(field.type)]
     # A few bytes can stand for a long text in every row: texts are decoded once, then counted.
     file = _opened(source, read_dictionary=texts)
     table = file.read(use_threads=False)
@@ -178,16 +169,18 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _check_size(file: pq.ParquetFile) -> None:
-    """Raise ValueError for a table that would be too large, or has columns of other kinds."""
+def _check_size(about: Outline) -> None:
+    """Raise ValueError for a table that would be too large once it is decoded."""
+    if about.columns > COLUMNS or about.rows * about.columns > VALUES:
+        raise ValueError(f"it is too large: {about.rows} rows of {about.columns} columns")
+    if about.decoded_bytes > BYTES:
+        raise ValueError(f"it is too large: more than {BYTES >> 20} MiB")
+
+
+def _check_types(schema: pa.Schema) -> None:
+    """Raise ValueError for a table with columns that no capture has."""
     import pyarrow as pa
 
-    about, schema = file.metadata, file.schema_arrow
-    if about.num_columns > COLUMNS or about.num_rows * about.num_columns > VALUES:
-        raise ValueError(f"it is too large: {about.num_rows} rows of {about.num_columns} columns")
-    groups = [about.row_group(number) for number in range(about.num_row_groups)]
-    if sum(group.total_byte_size for group in groups) > BYTES:
-        raise ValueError(f"it is too large: more than {BYTES >> 20} MiB")
     if len(set(schema.names)) < len(schema.names):
         raise ValueError("two of its columns have the same name")
     kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import inspect
 import re
@@ -18,6 +19,8 @@ from resleak.workload.scenario import Scenario
 
 _FUNCTION = re.compile(r"(?P<module>[^\W\d]\w*(\.\w+)*):(?P<name>[^\W\d]\w*(\.\w+)*)")
 _LONGEST_NAME = 4096
+#: Longest name of a test, bytes in UTF-8: a parameter's value can be of any length.
+_NAME_BYTES = 100
 T = TypeVar("T")
 
 
@@ -96,7 +99,16 @@ def _test(text: str, here: Path) -> Workload:
     if not file.is_file():
         raise ScenarioError(f"there is no file {path}; give a node id as pytest prints it")
     name = re.sub(r"[^\w.=,\[\]-]+", "-", f"{file.stem}.{rest.replace('::', '.')}")
-    return Workload("test", f"{file}::{rest}", name, file, here, (here,))
+    return Workload("test", f"{file}::{rest}", _shortened(name), file, here, (here,))
+
+
+def _shortened(name: str) -> str:
+    """Return a name that can be a folder's: the end of a long one is replaced by a digest."""
+    encoded = name.encode(errors="replace")
+    if len(encoded) <= _NAME_BYTES:
+        return name
+    start = encoded[: _NAME_BYTES - 9].decode(errors="ignore")
+    return f"{start}-{hashlib.sha256(encoded).hexdigest()[:8]}"
 
 
 def _from_function(target: str) -> Scenario:

@@ -84,7 +84,7 @@ def test_the_heap_is_memrays_at_every_snapshot(plain: Path, opened: Recording) -
     with memray.FileReader(plain) as reader:
         heap = [snapshot.heap for snapshot in reader.get_memory_snapshots()]
     marks = opened.table("marks")
-    assert opened.snapshots["heap_bytes"].tolist() == heap
+    assert opened.table("snapshots")["heap_bytes"].tolist() == heap
     inner = marks["heap_bytes"].iloc[1:-1].tolist()
     assert inner == heap[:: -(-len(heap) // len(inner))]
     assert len(inner) > 8
@@ -94,7 +94,7 @@ def test_the_heap_is_memrays_at_every_snapshot(plain: Path, opened: Recording) -
 
 def test_what_is_stored_tells_no_home(plain: Path, opened: Recording) -> None:
     """No file is named by an absolute path, and the folder's name is nowhere in the tables."""
-    assert not opened.stacks["file"].str.contains(r"^/|/home/|/tmp/").any()
+    assert not opened.table("stacks")["file"].str.contains(r"^/|/home/|/tmp/").any()
     for file in plain.with_name("some.bin.resleak").iterdir():
         assert str(plain.parent).encode() not in file.read_bytes()
 

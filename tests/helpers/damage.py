@@ -11,7 +11,9 @@ from pathlib import Path
 _LZ4 = b"\x04\x22\x4d\x18"
 
 
-def damaged(folder: Path, raw: Path, packed: Path, count: int) -> Iterator[tuple[str, Path]]:
+def damaged(
+    folder: Path, raw: Path, packed: Path, count: int, seed: int = 0
+) -> Iterator[tuple[str, Path]]:
     """Make files to open, `count` of them, and yield each with what was done to it.
 
     A few are no captures at all; of the others half are cut off, half have bytes flipped, and
@@ -27,7 +29,7 @@ def damaged(folder: Path, raw: Path, packed: Path, count: int) -> Iterator[tuple
             path.write_bytes(whole[:cut])
             yield f"cut at {cut}", path
         else:
-            path.write_bytes(_flipped(whole, number))
+            path.write_bytes(_flipped(whole, seed + number))
             yield "flipped", path
 
 

@@ -188,3 +188,13 @@ def test_names_need_no_import() -> None:
     node = resolve.find(f"{Path(__file__)}::TestX::test_y[a/b]")
     assert (node.kind, node.name) == ("test", "test_resolve.TestX.test_y[a-b]")
     assert sys.modules.get("package") is None
+
+
+def test_a_long_test_id_can_name_a_folder(tests: Path) -> None:
+    """Ids that differ only at their end, beyond the longest name, get different short names."""
+    first, second = (
+        resolve.find(f"test_api.py::test_a[{'x' * 300}{end}]", tests).name for end in "ab"
+    )
+    assert len(first) == len(second) == 100
+    assert first != second
+    assert first.startswith("test_api.test_a[xxx")
