@@ -14,7 +14,7 @@ from resleak.report import summary
     [
         (
             "arc/sqlite_connections",
-            ["deferred", "claim partly", "proposed harmful"],
+            ["leak", "claim partly", "proposed harmful"],
             "resleak/scenarios/arc/sqlite_connections.py:",
             "Do not take `proposed`: it does harm of its own. `fixed` is clean: take it.",
         ),
