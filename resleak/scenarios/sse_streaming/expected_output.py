@@ -66,7 +66,7 @@ class Script:
         for number in range(self.params.calls):
             client = self.get_client(f"http://example{number}.com:8000")
             if number < self.params.requests:
-                await client.get(f"{self.address}/100")
+                await client.get(f"{self.address}/100")  # opens
         self.left_open += max(0, self.connections() - initial)
 
 
