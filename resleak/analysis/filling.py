@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import pandas as pd
 
@@ -14,14 +15,17 @@ from resleak.workload.verdict_words import UNDECIDED
 
 #: Share of a gauge's growth that must be explained; sizes of entries are estimates.
 _ENOUGH = 0.5
+#: Steps in all, relative to those until a container is full, that show that nothing else grows.
+_AFTERWARDS = 1.5
 
 
 @dataclass(frozen=True)
 class Filling:
-    """A container that was not full when the measurement ended.
+    """A container that was not full when the measurement ended, or not for long enough.
 
     `size` and `bound` are entries, `per_step` entries per step, `entry_bytes` and `entry_objects`
-    what one holds, `path` the reference chain that leads to it.
+    what one holds, `path` the reference chain that leads to it;
+    `steps` were measured.
     """
 
     path: str
@@ -30,28 +34,34 @@ class Filling:
     per_step: float
     entry_bytes: float
     entry_objects: float
+    steps: int = 0
 
     @property
-    def steps_left(self) -> float:
-        """Steps until it is full, at the rate so far."""
-        return (self.bound - self.size) / self.per_step
+    def filled_at(self) -> float:
+        """Step at which it is full, at the rate so far."""
+        return self.steps + (self.bound - self.size) / self.per_step
 
     def __str__(self) -> str:
-        left = f"full after about {self.steps_left:,.0f} more steps"
-        return f"filling: {self.size:,.0f} of {self.bound:,} in {self.path}, {left}"
+        where = f"{self.bound:,} in {self.path}"
+        if self.size < self.bound:
+            left = f"{self.filled_at - self.steps:,.0f} more steps"
+            return f"filling: {self.size:,.0f} of {where}, full after about {left}"
+        more = f"{_AFTERWARDS * self.filled_at - self.steps:,.0f} more steps would decide"
+        return f"filled {where} after about {self.filled_at:,.0f} steps: {more}"
 
 
 def still_filling(captures: Captures, bounded: pd.DataFrame) -> list[Filling]:
-    """Return the containers that are not full after the steps of the gauges' runs."""
+    """Return the containers that explain growth in the runs with the gauges."""
     inspected = captures.select(instrument="forensics")
     if bounded.empty or not inspected:
         return []
-    measured = max(run.manifest.steps for run in captures.select(instrument="gauges"))
-    more = measured - inspected[0].manifest.steps
-    columns = [field.name for field in fields(Filling)]
-    rows = (Filling(*row) for row in bounded[columns].itertuples(index=False))
-    grown = (replace(row, size=row.size + max(0, more) * row.per_step) for row in rows)
-    return [row for row in grown if row.size < row.bound]
+    steps = max(run.manifest.steps for run in captures.select(instrument="gauges"))
+    more = max(0, steps - inspected[0].manifest.steps)
+    columns = [field.name for field in fields(Filling) if field.name != "steps"]
+    records: list[dict[str, Any]] = bounded[columns].to_dict("records")  # type: ignore[assignment]
+    rows = (Filling(**row, steps=steps) for row in records)
+    grown = (replace(row, size=row.size + more * row.per_step) for row in rows)
+    return [row for row in grown if steps < _AFTERWARDS * row.filled_at]
 
 
 def without_filling(

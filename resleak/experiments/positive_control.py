@@ -50,19 +50,16 @@ def check(scenario: str, captures: Captures, judgement: ScenarioVerdict) -> Iter
     """Plant a leak into every variant whose heap is flat, and judge as many runs again."""
     for name, variant in judgement.variants.items():
         heap = variant.gauge(GAUGE)
-        if heap and heap.verdict in CLEAN:
-            runs = captures.select(variant=name, instrument="gauges")
-            yield _planted(scenario, runs, heap.detection_limit)
-
-
-def _planted(scenario: str, runs: Captures, rate: float) -> Control:
-    name, first = runs[0].variant, runs[0].manifest
-    with temporary_folder() as folder:
-        options = CaptureOptions(
-            variants=[name], runs=len(runs), steps=first.steps, seed=first.seed,
-            params=first.params, stacks=False, out=folder, plant=rate,
-        )  # fmt: skip
-        runner.capture(scenario, options)
-        heap = verdicts.judge(load.load(folder)).variants[name].gauge(GAUGE)
-    assert heap is not None
-    return Control(name, rate, heap.verdict, heap.per_step, heap.low, heap.high)
+        if heap is None or heap.verdict not in CLEAN:
+            continue
+        runs = captures.select(variant=name, instrument="gauges")
+        first, limit = runs[0].manifest, heap.detection_limit
+        with temporary_folder() as folder:
+            options = CaptureOptions(
+                variants=[name], runs=len(runs), steps=first.steps, seed=first.seed,
+                params=first.params, stacks=False, out=folder, plant=limit,
+            )  # fmt: skip
+            runner.capture(scenario, options)
+            heap = verdicts.judge(load.load(folder)).variants[name].gauge(GAUGE)
+        assert heap is not None
+        yield Control(name, limit, heap.verdict, heap.per_step, heap.low, heap.high)

@@ -17,13 +17,12 @@ from resleak.captures.frames import Capture, Captures
 from resleak.experiments import os_limits
 from resleak.harness.sampler import ALL, Curve, Observer
 from resleak.harness.throttle import Ration
+from resleak.workload.verdict_words import BUDGET, LEAK
 
 #: Share of a core for judging.
 _JUDGING_SHARE = 0.0015
 #: Readings before the first look, and their factor from look to look.
 _FIRST, _MORE = 12, 1.5
-#: Events that can end a watch.
-BREACHES = ("leak", "budget")
 
 
 @dataclass(frozen=True)
@@ -53,19 +52,18 @@ class Look:
 
     def breach(self, before: Look | None, stop_on: Collection[str]) -> str:
         """Return the breach that this look and the one before have in common, or nothing."""
-        for name, found in (("leak", "leaks"), ("budget", "overspent")):
-            if name in stop_on and before and getattr(self, found) & getattr(before, found):
-                return name
-        return ""
+        if before and LEAK in stop_on and self.leaks & before.leaks:
+            return LEAK
+        return BUDGET if before and BUDGET in stop_on and self.overspent & before.overspent else ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        told = self.judgement.to_dict()
+        judgement = self.judgement.to_dict()
         return {
             "t_s": round(self.t_s, 1),
             "readings": self.readings,
-            "per": told["per"],
-            "processes": told["variants"],
+            "per": judgement["per"],
+            "processes": judgement["variants"],
             "forecasts": plain(self.forecasts),
             "budgets": plain(self.budgets),
         }
@@ -78,7 +76,7 @@ class Watch:
     observer: Observer
     #: Time limit in seconds; without one the watch ends with the process.
     for_s: float | None = None
-    #: Those of `BREACHES` that end the watch.
+    #: The breaches that end the watch: `LEAK`, `BUDGET`.
     stop_on: Collection[str] = ()
     limits: budgets.Budgets = field(default_factory=budgets.read)
     #: Called after each reading; returns whether to end the watch.
@@ -98,27 +96,24 @@ class Watch:
         due = time.monotonic()
         while self.observer.read():
             on_reading()
-            if self._look_is_due():
+            readings = self.observer.readings
+            is_early = readings >= max(_FIRST, _MORE * self._last_readings)
+            if is_early or (readings > _FIRST and self.looks.due):
                 with self.looks.spending():
                     on_look(self.look())
-            if self._over():
+            is_late = self.for_s is not None and self.observer.elapsed_s >= self.for_s
+            if is_late or self.breach or self.enough():
                 break
             due = max(due + self.observer.every_s, now := time.monotonic())
             time.sleep(due - now)
 
-    def _over(self) -> bool:
-        timed_out = self.for_s is not None and self.observer.elapsed_s >= self.for_s
-        return timed_out or bool(self.breach) or self.enough()
-
-    def _look_is_due(self) -> bool:
-        readings = self.observer.readings
-        early = readings >= max(_FIRST, _MORE * self._last_readings)
-        return early or (readings > _FIRST and self.looks.due)
-
     def look(self) -> Look:
         """Judge the readings so far."""
         before, curves = self.last, self.observer.curves()
-        captures = Captures(self._captures(curves))
+        captures = Captures(
+            Capture.live(self.observer.manifest(variant, curves), _trace(curve))
+            for variant, curve in curves.items()
+        )
         judgement = verdicts.judge(captures)
         self._last_readings = self.observer.readings
         now = Look(
@@ -131,12 +126,6 @@ class Watch:
         self.breach, self.last = now.breach(before, self.stop_on), now
         return now
 
-    def _captures(self, curves: dict[str, Curve]) -> Iterable[Capture]:
-        for variant, curve in curves.items():
-            trace = pd.DataFrame(curve.columns())
-            trace.attrs["units"] = {}
-            yield Capture.live(self.observer.manifest(variant, curves), trace)
-
     def _forecasts(
         self, judgement: ScenarioVerdict, curves: dict[str, Curve]
     ) -> Iterable[tuple[str, list[Forecast]]]:
@@ -145,8 +134,14 @@ class Watch:
             return
         everyone = ALL if ALL in curves else next(iter(curves))
         for variant, curve in curves.items():
-            known = os_limits.own(curve.view) if curve.view and curve.view.alive else []
+            ceilings = os_limits.own(curve.view) if curve.view and curve.view.alive else []
             if variant == everyone:
-                known += os_limits.shared(self.observer.root)
-            if found := forecasts(judgement.variants[variant].gauges, known):
-                yield variant, found
+                ceilings += os_limits.shared(self.observer.root)
+            if reached := forecasts(judgement.variants[variant].gauges, ceilings):
+                yield variant, reached
+
+
+def _trace(curve: Curve) -> pd.DataFrame:
+    trace = pd.DataFrame(curve.columns())
+    trace.attrs["units"] = {}
+    return trace

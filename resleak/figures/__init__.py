@@ -18,7 +18,7 @@ _NAMES = {
     "limits_and_scaling": "evidence limits_chart scaling",
     "outcome_tables": "budget_table limits_table outcome_table",
     "plotly_theme": "quiet",
-    "sentences": "Prose about accused answer ends expectation guilty kinds worst",
+    "sentences": "Prose about answer ends expectation guilty kinds worst",
     "timeline_figure": "timeline",
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}

@@ -12,7 +12,7 @@ from resleak import formatting
 from resleak.analysis.claims_table import summary
 from resleak.figures.html_table import Table, below, markup, table
 from resleak.figures.sentences import inline
-from resleak.figures.style import WORDS, WordStyle
+from resleak.figures.style import word_style
 from resleak.formatting import LEFT, SMALL, Cell, note
 from resleak.workload.verdict_words import GLYPHS
 
@@ -95,7 +95,7 @@ def _number(seed: str) -> str:
 
 
 def _outcome(word: str) -> str:
-    look = WORDS.get(word, WordStyle())
+    look = word_style(word)
     glyph = f'<span style="color:{look.colour}">{GLYPHS.get(word, "?")}</span>'
     style = f"white-space:nowrap;font-weight:{look.weight}"
     return f'<span style="{style}">{glyph} {escape(word)}</span>'

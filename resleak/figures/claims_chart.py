@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from resleak.figures.claim_tables import with_glyph
 from resleak.figures.plotly_theme import template
-from resleak.figures.style import GRID, WORDS
+from resleak.figures.style import GRID, word_style
 from resleak.workload.verdict_words import FIX_OUTCOMES, OUTCOMES, UNDECIDED
 
 
@@ -40,7 +40,7 @@ def outcomes_chart(findings: pd.DataFrame) -> go.Figure:
 
 def _bar(column: str, word: str, systems: list[str], counts: pd.Series) -> go.Bar:
     row = "claims" if column == "outcome" else "fixes"
-    look = WORDS[word]
+    look = word_style(word)
     # A light pattern lies over the colour and leaves the number legible.
     light = {"fgcolor": "rgba(255, 255, 255, 0.35)", "solidity": 0.12, "size": 9}
     pattern = {"shape": look.pattern, "fillmode": "overlay", **light}

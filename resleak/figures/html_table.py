@@ -13,7 +13,7 @@ from resleak.analysis import wording
 from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.analysis.rows import Rows
 from resleak.analysis.stacks.site import Site
-from resleak.figures.style import VARIANTS, WORDS, marks, order
+from resleak.figures.style import VARIANTS, marks, order, word_style
 from resleak.formatting import LEFT, RIGHT, SMALL, Cell, note, right
 from resleak.workload.verdict_words import CLEAN, DEFERRED, UNDECIDED, VERDICTS
 
@@ -106,11 +106,8 @@ def verdict_table(
     names = order(list(dict.fromkeys(one.variant for one in verdicts)))
     ranks = worst_ranks(verdicts)
     gauges = sorted(ranks, key=lambda gauge: ranks[gauge])
-
-    def place(one: GaugeVerdict) -> tuple[int, int]:
-        return gauges.index(one.gauge), names.index(one.variant)
-
-    ranked = Rows(GaugeVerdict, sorted(verdicts, key=place))
+    by_variant = sorted(verdicts, key=lambda one: names.index(one.variant))
+    ranked = Rows(GaugeVerdict, sorted(by_variant, key=lambda one: gauges.index(one.gauge)))
     wrong = {one.gauge for one in ranked if one.verdict not in CLEAN or all_rows}
     shown = [one for one in ranked if one.gauge in wrong]
     clean = [one for one in ranked if one.gauge not in wrong]
@@ -144,7 +141,7 @@ def _verdicts(verdicts: list[GaugeVerdict], names: list[str]) -> str:
 
 
 def _verdict_cells(one: GaugeVerdict, names: list[str]) -> list[Cell]:
-    weight = WORDS[one.verdict].weight
+    weight = word_style(one.verdict).weight
     word = f'<span style="font-weight:{weight}">{escape(one.verdict)}</span>'
     reason = one.reason if one.verdict in (DEFERRED, UNDECIDED) else ""
     origin = f"opened at {one.origin.rpartition('/')[2]}" if one.origin else ""
@@ -153,7 +150,7 @@ def _verdict_cells(one: GaugeVerdict, names: list[str]) -> list[Cell]:
         for value in (one.per_step, one.detection_limit, one.peak, one.at_end)
     )
     return [
-        markup(swatch(one.variant, names) + escape(one.variant)),
+        variant_cell(one.variant, names),
         markup(word + below(reason) + below(origin), f"{LEFT}min-width:11em;{_BREAKS};"),
         *(rate, right(wording.interval(one)), limit, peak, end),
     ]

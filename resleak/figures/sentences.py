@@ -9,14 +9,10 @@ from typing import TYPE_CHECKING
 
 from resleak import formatting
 from resleak.analysis import wording
-from resleak.analysis.rows import Rows
-from resleak.analysis.stacks.site import Site
 from resleak.figures.style import order
 from resleak.workload.verdict_words import BROKEN, CLEAN, DEFERRED, HANGS, ORDER, SCALES
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from resleak.analysis.gauge_verdict import GaugeVerdict
     from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 
@@ -97,16 +93,6 @@ def kinds(judgement: ScenarioVerdict) -> Prose:
 def guilty(variant: VariantVerdict) -> Prose:
     """Name the line that makes a variant grow, with its rate and its share."""
     return Prose(f"{code(variant.name)}: {wording.largest_site(variant.sites, 'step', code)}")
-
-
-def accused(sites: pd.DataFrame) -> Prose:
-    """Name the first line of a ranking: its rate, lower bound and share of the growth.
-
-    `sites` are those of `resleak.sites`; rates are per ``.attrs["per"]``, else per step. A second
-    sentence follows if more of the growth has no line.
-    """
-    per = str(sites.attrs.get("per", "step"))
-    return Prose(wording.largest_site(Rows.of(Site, sites), per, code))
 
 
 def code(text: object) -> str:

@@ -164,9 +164,9 @@ def moving(rows: list[Row], verdicts: Iterable[GaugeVerdict]) -> list[Row]:
     return some or rows
 
 
-def left_out(rows: list[Row], drawn: list[Row]) -> str:
+def left_out(rows: list[Row], shown: list[Row]) -> str:
     """Return a sentence that names the gauges that are not drawn, with their values."""
-    absent = [row for row in rows if row not in drawn]
+    absent = [row for row in rows if row not in shown]
     if not absent:
         is_moving = any(row.is_moving for row in rows)
         return "" if is_moving else "No gauge moved enough to call it growth."

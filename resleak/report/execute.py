@@ -97,7 +97,12 @@ def _execute(book: Any, folder: Path, timeout_s: float | None) -> None:
             on_cell_execute=lambda cell, cell_index: started.append(cell_index),
         )
         client.owns_km = True  # so that it is shut down, whatever happens
-        work = client.async_execute(cwd=str(folder), env=_environment(str(place)))
+        # This package, and none of the user's settings.
+        package = str(Path(__file__).resolve().parents[2])
+        paths = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+        settings = {"IPYTHONDIR": str(place), "PLOTLY_RENDERER": "plotly_mimetype"}
+        environment = {**os.environ, **settings, "PYTHONPATH": paths}
+        work = client.async_execute(cwd=str(folder), env=environment)
         try:
             _run_apart(work, kernel)
         except CellExecutionError as error:
@@ -145,18 +150,6 @@ def _kernel(place: Path) -> Any:
     )
     manager.kernel_spec.argv[1:1] = ["-P"]
     return manager
-
-
-def _environment(place: str) -> dict[str, str]:
-    """Return the kernel's environment, with this package and without the user's settings."""
-    package = str(Path(__file__).resolve().parents[2])
-    folders = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(folders),
-        "IPYTHONDIR": place,
-        "PLOTLY_RENDERER": "plotly_mimetype",
-    }
 
 
 def _failing_cell(book: Any, started: list[int], line: str = "") -> str:

@@ -28,6 +28,8 @@ _PLOTLY = "application/vnd.plotly.v1+json"
 FLAME = "application/vnd.resleak.flame+json"
 _FOLDER = Path(__file__).parent / "templates" / "report"
 _LIGHT, _DARK = "default", "github-dark"
+#: Escape sequences of a terminal.
+_ESCAPES = re.compile(r"\x1b\[.*?[@-~]")
 _USUAL_HEIGHT, _MAX_HEIGHT = 450, 20_000
 #: Facts of the footer that also belong in an issue.
 _ISSUE_FACTS = ("Measured on", "Packages", "Run again")
@@ -53,27 +55,22 @@ class Page:
 
     def html(self) -> str:
         """Return the page, with each drawing script once and only where it is needed."""
-        from nbconvert import HTMLExporter  # takes longer than all that a page of outputs needs
-
-        exporter: Any = HTMLExporter(  # type: ignore[no-untyped-call]
-            template_name="report",
-            extra_template_basedirs=[str(_FOLDER.parent)],
-            exclude_anchor_links=True,
-            filters=_filters(self.links),
-        )
-        resources = self._resources(self.title or title_and_lead(self.book)[0])
-        page, _ = exporter.from_notebook_node(self.book, resources=resources)
-        return str(page)
-
-    def plain_html(self) -> str:
-        """Return the page in a tenth of the time; the text of Markdown cells is HTML here."""
         from jinja2 import Environment, FileSystemLoader
 
         environment = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True)
-        unchanged = {"markdown2html": str, "strip_ansi": str, "highlight_code": _highlighted}
-        environment.filters |= _filters(self.links) | unchanged
+        environment.filters |= {
+            "clean": lambda html: clean(html, self.links),
+            "markdown": _markdown,
+            "highlight": _highlight,
+            "flame": flame.place,
+            "figure_label": _figure_label,
+            "figure_height": _figure_height,
+            "base64_only": lambda text: re.sub(r"[^A-Za-z0-9+/=]", "", text),
+            "plain": lambda text: _ESCAPES.sub("", text),
+        }
         page = environment.get_template("index.html.j2")
-        return page.render(nb=self.book, resources=self._resources(self.title))
+        title = self.title or title_and_lead(self.book)[0]
+        return page.render(cells=self.book.cells, report=self._parts(title))
 
     def markdown(self) -> str:
         """Return the summary as Markdown for an issue."""
@@ -83,7 +80,7 @@ class Page:
         title, lead = (self.title, "") if self.title else title_and_lead(self.book)
         return summary.markdown(title, lead, self.findings, facts)
 
-    def _resources(self, title: str) -> dict[str, Any]:
+    def _parts(self, title: str) -> dict[str, Any]:
         outputs = [out for c in self.book.cells for out in c.get("outputs", [])]
         plots = [out["data"][_PLOTLY] for out in outputs if _PLOTLY in out.get("data", {})]
         scripts = [(_FOLDER / "page.js").read_text(encoding="utf-8")]
@@ -97,28 +94,36 @@ class Page:
             packed = [("figures", gzip.compress(figures.encode(), mtime=0)), ("plotly", library)]
             allowed.append(gzip.decompress(library).decode())
         return {
-            "report": {
-                "title": title,
-                "retitled": bool(self.title),
-                "alone": self.alone,
-                "style": _style(),
-                "scripts": scripts,
-                "packed": [(name, base64.b64encode(data).decode()) for name, data in packed],
-                "config": json.dumps(CONFIG) if plots else "",
-                "policy": page_parts.policy(allowed),
-                "provenance": self.provenance,
-                "brief": summary.html(self.findings),
-                "markdown": self.markdown() if self.findings else "",
-                "archive": report_archive.script(self.archive),
-            }
+            "title": title,
+            "retitled": bool(self.title),
+            "alone": self.alone,
+            "style": _style(),
+            "scripts": scripts,
+            "packed": [(name, base64.b64encode(data).decode()) for name, data in packed],
+            "config": json.dumps(CONFIG) if plots else "",
+            "policy": page_parts.policy(allowed),
+            "provenance": self.provenance,
+            "brief": summary.html(self.findings),
+            "markdown": self.markdown() if self.findings else "",
+            "archive": report_archive.script(self.archive),
         }
 
 
-def _highlighted(source: str, metadata: Any = None) -> str:
-    from pygments import highlight  # type: ignore[import-untyped]
-    from pygments.lexers.python import PythonLexer  # type: ignore[import-untyped]
+def _markdown(source: str, attachments: Any) -> str:
+    # Loading nbconvert takes longer than all that a page of outputs needs.
+    from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
-    return str(highlight(source, PythonLexer(), HtmlFormatter()))
+    renderer = IPythonRenderer(
+        escape=False, attachments=attachments or {}, exclude_anchor_links=True
+    )
+    return str(MarkdownWithMath(renderer=renderer).render(source))
+
+
+def _highlight(source: str) -> str:
+    from pygments import highlight  # type: ignore[import-untyped]
+    from pygments.lexers import get_lexer_by_name  # type: ignore[import-untyped]
+
+    return str(highlight(source, get_lexer_by_name("ipython3"), HtmlFormatter()))
 
 
 def figure_json(figure: Mapping[str, Any]) -> str:
@@ -174,13 +179,3 @@ def _style() -> str:
         for name in (_LIGHT, _DARK)
     )
     return f"{own}\n{light}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n"
-
-
-def _filters(links: Mapping[str, str] | None) -> dict[str, Any]:
-    return {
-        "clean": lambda html: clean(html, links),
-        "flame": flame.place,
-        "figure_label": _figure_label,
-        "figure_height": _figure_height,
-        "base64_only": lambda text: re.sub(r"[^A-Za-z0-9+/=]", "", text),
-    }

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from resleak.report import secrets
+from resleak.report.secrets import Rule
 
 #: Names of users and hosts that are too common to identify anyone.
 _COMMON = {"root", "user", "admin", "nobody", "localhost", "localhost.localdomain"}
@@ -49,8 +50,6 @@ _CONTROLS = re.compile(
 )
 _TAG = re.compile(r"""(<(?:[^<>"']|"[^"]*"|'[^']*')*>)""")
 _ATTRIBUTE = re.compile(r"""(?<==)"([^"]*)\"""")
-
-Rule = tuple[str, re.Pattern[str], str]
 
 
 class Redactor:

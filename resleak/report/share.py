@@ -41,42 +41,18 @@ def share(
 
     A page contains everything, including the captures that the notebook names, for
     `resleak.load`; its policy forbids other scripts and all requests. Paths, names of the user and
-    host, values of environment variables, tokens and source lines are redacted and counted.
+    host, values of environment variables, tokens and, without `source`, source lines in tracebacks
+    are redacted and counted.
 
-    Parameters
-    ----------
-    notebook : Path
-        The ``.ipynb`` file; it is not changed. Its folder is the working folder of its cells.
-    out : Path
-        The file to write: a page (``.html``), a summary with pictures beside it (``.md``), or
-        paper (``.pdf``). An earlier one is replaced only once the new one is complete.
-    parameters : mapping of str to bool, int, float, str, None, list or dict, optional
-        Override the values that the cell tagged ``parameters`` assigns.
-    execute : bool
-        Run the cells in a fresh kernel; else show the outputs stored in the file.
-    timeout_s : float, optional
-        Time limit of a cell.
-    title : str
-        Title of the report; the notebook's own by default.
-    again : str
-        The command that makes the report again, if it was not made by ``resleak share``.
-    links : mapping of str to str, optional
-        Addresses of links to other files; a link without one becomes text.
-    source : bool
-        Keep the source lines in tracebacks.
+    `out` is a page (``.html``), a summary with pictures beside it (``.md``), or paper (``.pdf``);
+    an earlier one is replaced only once the new one is complete. `parameters` override the plain
+    values that the cell tagged ``parameters`` assigns. Without `execute` the stored outputs are
+    shown. `timeout_s` limits each cell. `title` replaces the notebook's own, `again` the command
+    that makes the report again. `links` has the addresses of links to other files; a link without
+    one becomes text.
 
-    Returns
-    -------
-    Path
-        The report.
-
-    Raises
-    ------
-    ShareError
-        If the notebook cannot be read, lacks a parameter or fails in a cell, or the report cannot
-        be written.
-    MissingPackageError
-        If the format needs Chromium, and there is none.
+    ShareError if the notebook cannot be read, lacks a parameter or fails in a cell, or the report
+    cannot be written; MissingPackageError if the format needs Chromium, and there is none.
     """
     if parameters and not execute:
         raise ShareError("parameters need the notebook to be executed; leave out execute=False")

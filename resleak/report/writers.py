@@ -114,7 +114,7 @@ def _write_markdown(target: Path, page: Any, chromium: str) -> None:
     for number, (label, cell) in enumerate(figures, 1):
         name = f"{target.stem}-{number}.png"
         alone = html_page.Page(SimpleNamespace(cells=[cell]), title=label, alone=True)
-        page_parts.write(target.with_name(name), png(alone.plain_html(), chromium))
+        page_parts.write(target.with_name(name), png(alone.html(), chromium))
         text = markdown_text(label).replace("[", "\\[").replace("]", "\\]")
         blocks.append(f"![{text}]({quote(name)})\n")
     page_parts.write(target, "\n".join(blocks))

@@ -7,9 +7,10 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 
 from resleak.errors import ScenarioError
 from resleak.workload.scenario import Scenario
@@ -26,6 +27,10 @@ def paths(root: Path = ROOT) -> dict[str, Path]:
 def scan(root: Path = ROOT) -> list[Scenario]:
     """Load every scenario below a folder."""
     return [load(path) for path in paths(root).values()]
+
+
+#: Code of the files that were imported: an extension may borrow a constant of it.
+_CODE: list[CodeType] = []
 
 
 def locate(name: str, root: Path = ROOT) -> Path:
@@ -82,14 +87,33 @@ def load(path: Path) -> Scenario:
 
 
 def _import(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"_resleak_{path.stem}", path)
-    if spec is None or spec.loader is None:
+    name = _module_name(path)
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or not isinstance(spec.loader, SourceFileLoader):
         raise ScenarioError(f"{path}: is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[module.__name__] = module
     with importing(str(path)):
-        spec.loader.exec_module(module)
+        code = spec.loader.get_code(name)
+        assert code is not None
+        _CODE.append(code)
+        exec(code, vars(module))
     return module
+
+
+def _module_name(path: Path) -> str:
+    """Return the name by which an import finds a file, as its worker processes will; else ours."""
+    stem = path.stem
+    if (
+        stem.isidentifier()
+        and stem not in sys.modules
+        and path.resolve().parent.parent != ROOT.resolve()
+    ):
+        with suppress(ImportError, ValueError):
+            spec = importlib.util.find_spec(stem)
+            if spec and spec.origin and Path(spec.origin).resolve() == path.resolve():
+                return stem
+    return f"_resleak_{stem}"
 
 
 @contextmanager
@@ -113,6 +137,10 @@ def _from_functions(module: ModuleType, path: Path) -> Scenario:
     if not callable(step):
         raise ScenarioError(
             f"{path}: declares no scenario; it needs step(i), or scenario = Scenario(...)"
+        )
+    if inspect.isgeneratorfunction(step) or inspect.isasyncgenfunction(step):
+        raise ScenarioError(
+            f"{path}: step(i) has a yield, so a call runs nothing of it; write a plain function"
         )
     scenario = Scenario()
     scenario.variant("workload", close=getattr(module, "teardown", None))(step)

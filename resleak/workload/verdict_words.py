@@ -22,6 +22,8 @@ HOLDS: FixOutcome = "holds"
 #: Symptoms besides a gauge's verdict: a broken limit, a process that does not end by itself, a
 #: cost that grows with the size of its work.
 BROKEN, HANGS, SCALES = "broken", "hangs", "scales"
+#: Besides `LEAK` an event that can end a watch.
+BUDGET = "budget"
 #: Verdicts on a variant, worst first; the first that applies is its verdict.
 ORDER = (LEAK, HANGS, BROKEN, SCALES, *VERDICTS[1:])
 #: Verdicts on a gauge with which nothing is wrong.

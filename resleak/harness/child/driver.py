@@ -10,7 +10,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import asdict
 from functools import partial
@@ -72,6 +72,7 @@ class Driver:
         self.run = run_of(spec)
         self.reporter = Reporter(spec["out_fd"], spec["back_fd"], spec["started"])
         self.fixture: Any = None
+        self.loop: asyncio.Runner | None = None
         self.pid = os.getpid()
         self.phase = 0
         self.samples: recorder.SampleLoop
@@ -162,7 +163,7 @@ class Driver:
                 meter.before()
             result = step(samples.done, fixture)
             if inspect.isawaitable(result):
-                await result
+                await (result if self.is_async else self._waited(result))
             if os.getpid() != self.pid:  # a copy of this process: both would go on as if alone
                 report_failure("the step forked, and its child came back: end it with os._exit()")
                 os.killpg(0, signal.SIGKILL)
@@ -178,6 +179,11 @@ class Driver:
                 if done == look:
                     size, look = self.spec["block"] * look // self.spec["steps"], 2 * look
                 due = min(done + size, look, steps)
+
+    async def _waited(self, result: Awaitable[Any]) -> None:
+        """Await what a plain function returned: its event loop is made when first needed."""
+        self.loop = self.loop or asyncio.Runner()
+        self.loop.run(calling.result(result))
 
     async def _collect(self, *, look: bool = False) -> bool:
         """Read before and after a collection, also from outside; return whether to go on."""

@@ -161,6 +161,9 @@ def main(spec: dict[str, Any]) -> int:
     try:
         spec |= _load_instruments(spec)
         sys.path[:0] = spec["import_from"]
+        sys.argv[:] = [spec["file"]]
+        # Worker processes must not run this script: they import the workload by its name.
+        vars(sys.modules["__main__"]).pop("__file__", None)
         Shadows([] if spec["workload"] == "test" else spec["import_from"])
         if spec["do"] == "measure":
             os.write(spec["out_fd"], b"ready\n")  # from now on, time is the workload's

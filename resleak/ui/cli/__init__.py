@@ -52,12 +52,16 @@ def _commands() -> Iterator[CommandInfo]:
 app.registered_commands = list(_commands())
 
 
+def _end_as_after_ctrl_c(*names: str) -> None:
+    """Let these signals end a run in good order, unless the shell has it ignore them (nohup)."""
+    for number in (getattr(signal, name) for name in names if hasattr(signal, name)):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
+
+
 def main() -> int:
     """Run the command line and return its exit code; unexpected errors are raised."""
-    for name in ("SIGTERM", "SIGHUP"):  # end a run in good order, unless nohup ignores them
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler)
+    _end_as_after_ctrl_c("SIGTERM", "SIGHUP")
     console.guard_output()
     warnings.showwarning = lambda message, *_args, **_more: console.say(str(message))
     try:

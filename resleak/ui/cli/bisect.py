@@ -10,19 +10,19 @@ import typer
 from resleak.errors import ScenarioError
 from resleak.formatting import Table
 from resleak.harness.plan import CaptureOptions
+from resleak.ui.cli import _common as common
 from resleak.ui.cli import console
-from resleak.ui.cli._common import AsJson, Out, Panel, Python, Seed, Steps, Work
 
 if TYPE_CHECKING:
     from resleak.experiments.bisect import Tried
 
-PANEL = Panel.OWN
+PANEL = common.Panel.OWN
 app = typer.Typer()
 
 
 @app.command()
 def bisect(
-    workload: Work,
+    workload: common.Work,
     package: Annotated[
         str | None, typer.Option(metavar="NAME", help="The package whose releases are tried.")
     ] = None,
@@ -35,12 +35,12 @@ def bisect(
         list[str] | None,
         typer.Option("--with", metavar="REQUIREMENT", help="What else to install; repeatable."),
     ] = None,
-    python: Python = None,
-    steps: Steps = None,
+    python: common.Python = None,
+    steps: common.Steps = None,
     runs: Annotated[int, typer.Option(metavar="R", min=1, help="Runs of each.")] = 3,
-    seed: Seed = 0,
-    as_json: AsJson = False,
-    out: Out = Path("captures"),
+    seed: common.Seed = 0,
+    as_json: common.AsJson = False,
+    out: common.Out = Path("captures"),
 ) -> None:
     """Find the release or revision that introduced, or fixed, a leak."""
     from resleak.experiments import bisect

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from resleak import formatting as fmt
 from resleak.analysis import wording
 from resleak.errors import OutputError
-from resleak.figures.style import WORDS
+from resleak.figures.style import word_style
 from resleak.formatting import plain_text
 from resleak.workload.verdict_words import CLEAN
 
@@ -240,7 +240,7 @@ def _verdict_cells(one: GaugeVerdict) -> tuple[object, ...]:
 
 def verdict_cell(verdict: str) -> fmt.Cell:
     """Return a verdict in the colour of its severity."""
-    return fmt.Cell(verdict, tone=WORDS[verdict].terminal)
+    return fmt.Cell(verdict, tone=word_style(verdict).terminal)
 
 
 def rich_table(table: fmt.Table) -> RichTable:

@@ -9,27 +9,13 @@ import typer
 
 from resleak import formatting
 from resleak.harness.plan import CaptureOptions
+from resleak.ui.cli import _common as common
 from resleak.ui.cli import console
-from resleak.ui.cli._common import (
-    NOT_AS_DECLARED,
-    OK,
-    AsJson,
-    Out,
-    Panel,
-    Python,
-    Runs,
-    Seed,
-    Steps,
-    Work,
-    project,
-    seconds,
-    shown,
-)
 
 if TYPE_CHECKING:
     from resleak.experiments.investigate import Investigation
 
-PANEL = Panel.OWN
+PANEL = common.Panel.OWN
 FIRST = True
 app = typer.Typer()
 
@@ -50,16 +36,16 @@ Report = Annotated[
 
 @app.command()
 def investigate(
-    workload: Work,
-    python: Python = None,
-    steps: Steps = None,
-    runs: Runs = None,
-    seed: Seed = 0,
+    workload: common.Work,
+    python: common.Python = None,
+    steps: common.Steps = None,
+    runs: common.Runs = None,
+    seed: common.Seed = 0,
     deadline: Deadline = None,
     budget: Budget = "30s",
-    as_json: AsJson = False,
+    as_json: common.AsJson = False,
     report: Report = None,
-    out: Out = Path("captures"),
+    out: common.Out = Path("captures"),
 ) -> None:
     """Find out whether your own code leaks, how fast, and in which line."""
     from resleak.experiments import investigate as experiment
@@ -69,15 +55,15 @@ def investigate(
     )
     with console.progress() as progress:
         investigation = experiment.investigate(
-            workload, options, budget_s=seconds(budget), progress=progress
+            workload, options, budget_s=common.seconds(budget), progress=progress
         )
     if as_json:
         console.out_json(investigation.to_dict())
     else:
         console.show_investigation(investigation)
     if report is not None:
-        console.say(f"written: {shown(_report(investigation, workload, report, out))}")
-    raise typer.Exit(OK if investigation.judgement.ok else NOT_AS_DECLARED)
+        console.say(f"written: {common.shown(_report(investigation, workload, report, out))}")
+    raise typer.Exit(common.OK if investigation.judgement.ok else common.NOT_AS_DECLARED)
 
 
 def _report(investigation: Investigation, workload: str, target: Path, out: Path) -> Path:
@@ -86,7 +72,7 @@ def _report(investigation: Investigation, workload: str, target: Path, out: Path
 
     again = formatting.command("resleak", "investigate", workload, "-o", target.name)
     parameters = {"SCENARIO": investigation.name, "CAPTURES": str(out.resolve())}
-    template = project("notebooks", "10_investigate.ipynb")
+    template = common.project("notebooks", "10_investigate.ipynb")
     judged = known_verdicts.known(investigation.captures, investigation.judgement)
     with console.working("writing the report"), judged:
         return share.share_captures(

@@ -12,28 +12,14 @@ import typer
 from resleak.analysis.rows import plain
 from resleak.errors import ScenarioError, StoreError
 from resleak.harness.plan import CaptureOptions
+from resleak.ui.cli import _common as common
 from resleak.ui.cli import console
-from resleak.ui.cli._common import (
-    NOT_AS_DECLARED,
-    OK,
-    AsJson,
-    BudgetFile,
-    Out,
-    Panel,
-    Runs,
-    Seed,
-    Steps,
-    captures_of,
-    is_stored,
-    key_values,
-    load,
-)
 
 if TYPE_CHECKING:
     from resleak.analysis.verdicts import ScenarioVerdict
     from resleak.captures.frames import Captures
 
-PANEL = Panel.VERDICTS
+PANEL = common.Panel.VERDICTS
 #: The scenario whose runs calibrate the noise floors of a machine.
 CONTROL = "control/do_nothing"
 app = typer.Typer()
@@ -44,9 +30,9 @@ def judge(
     what: Annotated[
         str, typer.Argument(metavar="NAME|FILE|DIR", help="A scenario, a file, or captures.")
     ],
-    out: Out = Path("captures"),
-    as_json: AsJson = False,
-    budget_file: BudgetFile = None,
+    out: common.Out = Path("captures"),
+    as_json: common.AsJson = False,
+    budget_file: common.BudgetFile = None,
     positive_control: Annotated[
         bool,
         typer.Option("--positive-control", help="Plant the smallest leak, and look for it."),
@@ -56,10 +42,10 @@ def judge(
     from resleak.analysis import budgets
 
     limits = budgets.read(budget_file)
-    captures = captures_of(what, out)
+    captures = common.captures_of(what, out)
     from resleak.analysis import verdicts
 
-    control = load(out / CONTROL) if is_stored(CONTROL, out) else None
+    control = common.load(out / CONTROL) if common.is_stored(CONTROL, out) else None
     judgement = verdicts.judge(captures, control)
     checks = budgets.check(judgement, captures, limits)
     if as_json:
@@ -70,7 +56,7 @@ def judge(
     missing = set(judgement.scenario["variants"]) - set(judgement.variants)
     if missing:
         console.say(f"judged without {', '.join(sorted(missing))}: not captured")
-    raise typer.Exit(OK if judgement.ok and is_sensitive else NOT_AS_DECLARED)
+    raise typer.Exit(common.OK if judgement.ok and is_sensitive else common.NOT_AS_DECLARED)
 
 
 def _detects_planted(what: str, captures: Captures, judgement: ScenarioVerdict) -> bool:
@@ -105,22 +91,22 @@ def compare(
         list[str] | None,
         typer.Option("--with", metavar="REQUIREMENT", help="What to install before, and after."),
     ] = None,
-    steps: Steps = None,
-    runs: Runs = None,
-    seed: Seed = 0,
-    out: Out = Path("captures"),
+    steps: common.Steps = None,
+    runs: common.Runs = None,
+    seed: common.Seed = 0,
+    out: common.Out = Path("captures"),
     margin: Annotated[
         list[str] | None,
         typer.Option(metavar="GAUGE=RATE", help="What counts as nothing per step; repeatable."),
     ] = None,
-    as_json: AsJson = False,
+    as_json: common.AsJson = False,
 ) -> None:
     """Compare two variants, captures before and after a change, or two environments."""
     if python or packages:
         options = CaptureOptions(steps=steps, runs=runs, seed=seed, out=out)
         _environments(what, python or [], packages or [], as_json, options)
         return
-    margins = _margins(key_values(margin))
+    margins = _margins(common.key_values(margin))
     before, after = _two_sides(what, out)
     from resleak.analysis import comparison
 
@@ -140,10 +126,10 @@ def _margins(texts: Mapping[str, str]) -> dict[str, float]:
 
 def _two_sides(what: list[str], out: Path) -> tuple[Captures, Captures]:
     if len(what) == 2:
-        return load(what[0]), load(what[1])
+        return common.load(what[0]), common.load(what[1])
     if len(what) != 3:
         raise StoreError("compare takes two folders of captures, or a scenario and two variants")
-    captures = captures_of(what[0], out)
+    captures = common.captures_of(what[0], out)
     for name in what[1:]:
         if name not in captures.variants:
             names = ", ".join(captures.variants)

@@ -13,13 +13,13 @@ import typer
 from typer.core import TyperCommand
 
 from resleak.errors import ShareError, StoreError
+from resleak.ui.cli import _common as common
 from resleak.ui.cli import console
-from resleak.ui.cli._common import AsJson, Panel, load, shown
 
 if TYPE_CHECKING:
     from resleak.analysis.stacks.allocation_sites import Tables
 
-PANEL = Panel.STACKS
+PANEL = common.Panel.STACKS
 app = typer.Typer()
 
 
@@ -29,7 +29,7 @@ def open_file(
     file: Annotated[
         Path | None, typer.Option("-o", metavar="OUT", help="Write an HTML report, too.")
     ] = None,
-    as_json: AsJson = False,
+    as_json: common.AsJson = False,
     top: Annotated[int, typer.Option(metavar="N", min=1, help="How many lines to show.")] = 10,
     fresh: Annotated[bool, typer.Option(help="Read it again, whatever is kept.")] = False,
 ) -> None:
@@ -48,7 +48,7 @@ def open_file(
     if file is not None:
         from resleak.report import memray_page
 
-        console.say(f"written: {shown(memray_page.write(recording, file, top=top))}")
+        console.say(f"written: {common.shown(memray_page.write(recording, file, top=top))}")
 
 
 class _Export(TyperCommand):
@@ -75,9 +75,9 @@ def export(
     from resleak.captures import export as gauges
 
     if kind in gauges.FORMATS:
-        captures = load(what)
+        captures = common.load(what)
         name = captures[0].scenario.replace("/", "-")
-        console.out(shown(gauges.write(captures, kind, file, name)))
+        console.out(common.shown(gauges.write(captures, kind, file, name)))
         return
     if kind not in exports.FORMATS:
         names = ", ".join(name for names in _formats() for name in names)
@@ -86,7 +86,7 @@ def export(
     profile = stacks.profile(tables)
     if not profile.captures:
         raise StoreError(f"{what} has no stacks of two steady marks: capture it with memray")
-    console.out(shown(exports.write(profile, kind, file, name)))
+    console.out(common.shown(exports.write(profile, kind, file, name)))
 
 
 def _formats() -> tuple[list[str], list[str]]:
@@ -102,7 +102,7 @@ def _to_export(what: str) -> tuple[Sequence[Tables], str]:
         from resleak.analysis import memray_file
 
         return [memray_file.open_memray(what)], Path(what).stem
-    captures = load(what)
+    captures = common.load(what)
     names = list(dict.fromkeys(f"{c.scenario} {c.variant}" for c in captures))
     if len(names) > 1:
         raise StoreError(f"{what} has {', '.join(names)}: name the folder of one of them")

@@ -17,15 +17,15 @@ import typer
 
 from resleak.captures import storage
 from resleak.captures.names import inside
+from resleak.ui.cli import _common as common
 from resleak.ui.cli import console
-from resleak.ui.cli._common import NOT_AS_DECLARED, AsJson, BudgetFile, Out, Panel, seconds
 from resleak.ui.cli.watch import Every, For, Name, StopOn, follow, show_lines
 
 if TYPE_CHECKING:
     from resleak.harness.sampler import Observer
     from resleak.harness.spawn import Guarded
 
-PANEL = Panel.OWN
+PANEL = common.Panel.OWN
 app = typer.Typer()
 
 #: How long a load waits for the command to listen.
@@ -70,7 +70,9 @@ Warmup = Annotated[
 ]
 Settle = Annotated[
     float | None,
-    typer.Option(metavar="S", parser=seconds, help="Cool-down: continue sampling after the load."),
+    typer.Option(
+        metavar="S", parser=common.seconds, help="Cool-down: continue sampling after the load."
+    ),
 ]
 
 
@@ -87,10 +89,10 @@ def record(
     name: Name = "",
     every: Every = 1.0,
     duration: For = None,
-    out: Out = Path("captures"),
-    budget_file: BudgetFile = None,
+    out: common.Out = Path("captures"),
+    budget_file: common.BudgetFile = None,
     stop_on: StopOn = None,
-    as_json: AsJson = False,
+    as_json: common.AsJson = False,
 ) -> None:
     """Start a command, watch it and its child processes, and stop it cleanly.
 
@@ -102,7 +104,7 @@ def record(
     place = inside(out, name or _name(command), what="--name")
     file = place / "memray.bin"
     # Slow imports come before the command starts: it does not wait.
-    from resleak.analysis import budgets, memray_file, statistics
+    from resleak.analysis import budgets, statistics
     from resleak.experiments.watch import Watch
     from resleak.harness import command as commands
     from resleak.harness import http_load, process_gauges
@@ -111,7 +113,7 @@ def record(
     limits = budgets.read(budget_file)
     load_command = _split(load)
     url_load = http_load.UrlLoad(load_url) if load_url is not None else None
-    first = None if warmup in ("", "signal") else seconds(warmup)
+    first = None if warmup in ("", "signal") else common.seconds(warmup)
     statistics.load()
     if memray:
         refuse_foreign(file)
@@ -131,8 +133,8 @@ def record(
         with _on_signal(lambda: observer.begin("steady")):
             code = follow(watching, out, as_json=as_json, code=process.poll)
     if memray:
-        show_lines(lambda: memray_file.open_memray(file, fresh=True), as_json=as_json)
-    raise typer.Exit(code or (NOT_AS_DECLARED if observer.exit.code else code))
+        show_lines(lambda: file, as_json)
+    raise typer.Exit(code or (common.NOT_AS_DECLARED if observer.exit.code else code))
 
 
 def _name(command: list[str]) -> str:

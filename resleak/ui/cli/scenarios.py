@@ -10,34 +10,18 @@ import typer
 from resleak.errors import ScenarioError
 from resleak.formatting import Table
 from resleak.harness.plan import CaptureOptions
+from resleak.ui.cli import _common as common
 from resleak.ui.cli import console
-from resleak.ui.cli._common import (
-    NOT_AS_DECLARED,
-    OK,
-    AsJson,
-    Out,
-    Panel,
-    Python,
-    Runs,
-    Seed,
-    Steps,
-    key_values,
-    load,
-    project,
-    run_capture,
-    seconds,
-    shown,
-)
 from resleak.workload.verdict_words import UNDECIDED
 
-PANEL = Panel.SCENARIOS
+PANEL = common.Panel.SCENARIOS
 app = typer.Typer()
 #: Time limit of --until-sure, in seconds.
 _BUDGET_S = 300.0
 
 
 @app.command("list")
-def list_scenarios(as_json: AsJson = False) -> None:
+def list_scenarios(as_json: common.AsJson = False) -> None:
     """List the scenarios that come with the package."""
     from resleak.workload import catalog
 
@@ -60,37 +44,37 @@ def capture(
     variant: Annotated[
         list[str] | None, typer.Option(metavar="V", help="Only this variant; repeatable.")
     ] = None,
-    runs: Runs = None,
-    steps: Steps = None,
-    seed: Seed = 0,
+    runs: common.Runs = None,
+    steps: common.Steps = None,
+    seed: common.Seed = 0,
     profile: Annotated[str, typer.Option(metavar="quick|full|soak", help="How much.")] = "quick",
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override a parameter; repeatable."),
     ] = None,
-    python: Python = None,
-    out: Out = Path("captures"),
+    python: common.Python = None,
+    out: common.Out = Path("captures"),
     until_sure: Annotated[
         bool,
         typer.Option("--until-sure", help="Gauges alone, with more steps until it is decided."),
     ] = False,
     budget: Annotated[
         float | None,
-        typer.Option(metavar="5m", parser=seconds, help="Time limit of --until-sure (5m)."),
+        typer.Option(metavar="5m", parser=common.seconds, help="Time limit of --until-sure (5m)."),
     ] = None,
 ) -> None:
     """Run a scenario's variants in fresh processes and store the captures."""
     options = CaptureOptions(
         variants=variant, runs=runs, steps=steps, seed=seed, profile=profile,
-        params=key_values(settings), python=python, out=out,
+        params=common.key_values(settings), python=python, out=out,
     )  # fmt: skip
     if until_sure:
         if runs or steps:
             raise ScenarioError("--until-sure chooses runs and steps itself: leave them out")
         _until_sure(scenario, options, budget or _BUDGET_S)
         return
-    folders = run_capture(scenario, options)
-    console.out(*(shown(folder) for folder in sorted({folder.parent for folder in folders})))
+    folders = common.run_capture(scenario, options)
+    console.out(*(common.shown(folder) for folder in sorted({folder.parent for folder in folders})))
 
 
 def _until_sure(scenario: str, options: CaptureOptions, budget_s: float) -> None:
@@ -112,20 +96,20 @@ def claims(
     folder: Annotated[
         Path | None, typer.Argument(metavar="DIR", help="Captures; the repository's by default.")
     ] = None,
-    as_json: AsJson = False,
+    as_json: common.AsJson = False,
     markdown: Annotated[bool, typer.Option(help="Print Markdown.")] = False,
     node: Annotated[
         bool, typer.Option("--node", help="Run the checks in Node first, and store their results.")
     ] = False,
 ) -> None:
     """Judge every claim from stored captures; print one row per claim."""
-    folder = folder or project("data", "captures")
+    folder = folder or common.project("data", "captures")
     if node:
         from resleak.experiments import node_checks
 
         with console.progress("checks") as progress:
             node_checks.run_all(folder, progress=progress)
-    captures = load(folder)
+    captures = common.load(folder)
     from resleak.analysis import claims_table
 
     with console.progress("scenarios") as progress:
@@ -135,8 +119,8 @@ def claims(
     elif markdown:
         from resleak.figures import claims_markdown
 
-        cases = claims_table.cases(project("notebooks"))
+        cases = claims_table.cases(common.project("notebooks"))
         console.out(claims_markdown(findings, {k: f"notebooks/{v}" for k, v in cases.items()}))
     else:
         console.show_claims(findings)
-    raise typer.Exit(OK if findings["ok"].all() else NOT_AS_DECLARED)
+    raise typer.Exit(common.OK if findings["ok"].all() else common.NOT_AS_DECLARED)

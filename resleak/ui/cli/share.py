@@ -13,19 +13,11 @@ import typer
 
 from resleak.captures.names import safe_name
 from resleak.errors import ShareError
+from resleak.ui.cli import _common as common
 from resleak.ui.cli import console
-from resleak.ui.cli._common import (
-    Panel,
-    capture_first,
-    is_stored,
-    key_values,
-    load,
-    project,
-    shown,
-)
 from resleak.workload import resolve
 
-PANEL = Panel.NOTEBOOKS
+PANEL = common.Panel.NOTEBOOKS
 app = typer.Typer()
 
 
@@ -60,16 +52,16 @@ def share(
     """Export one self-contained file, with private data redacted."""
     from resleak.report import share as sharing
 
-    parameters = {key: _literal(value) for key, value in key_values(parameter).items()}
+    parameters = {key: _literal(value) for key, value in common.key_values(parameter).items()}
     notebook, title = Path(what), ""
     if notebook.suffix != ".ipynb":
-        notebook = project("notebooks", "10_investigate.ipynb")
+        notebook = common.project("notebooks", "10_investigate.ipynb")
         title, parameters = _investigated(what, notebook.parent.parent, parameters)
     target = _target(file, kind, title.replace("/", "-") or Path(what).stem)
     write = sharing.share_captures if title else sharing.share
     with console.working(f"executing {notebook.name}"):
         report = write(notebook, target, parameters, title=title, source=source)
-    console.out(shown(report))
+    console.out(common.shown(report))
 
 
 def _target(file: Path | None, kind: Kind | None, name: str) -> Path:
@@ -82,12 +74,10 @@ def _target(file: Path | None, kind: Kind | None, name: str) -> Path:
     return file.with_suffix(f".{kind}")
 
 
-def _investigated(
-    what: str, project: Path, parameters: dict[str, Any]
-) -> tuple[str, dict[str, Any]]:
+def _investigated(what: str, root: Path, parameters: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return the title and the parameters of a report on captures or a scenario."""
     folder = Path(what)
-    if folder.is_dir() and (captures := load(folder)):
+    if folder.is_dir() and (captures := common.load(folder)):
         names = list(dict.fromkeys(capture.scenario for capture in captures))
         if len(names) > 1:
             raise ShareError(f"{what} has {', '.join(names)}: name the folder of one of them")
@@ -95,10 +85,10 @@ def _investigated(
         return names[0], {"SCENARIO": place.name, "CAPTURES": str(place.parent), **parameters}
     name = resolve.find(what).name
     if "CAPTURES" not in parameters:
-        here, ours = Path("captures"), project / "data" / "captures"
-        stored = next((folder for folder in (here, ours) if is_stored(name, folder)), None)
+        here, ours = Path("captures"), root / "data" / "captures"
+        stored = next((folder for folder in (here, ours) if common.is_stored(name, folder)), None)
         if stored is None:
-            capture_first(what, here)
+            common.capture_first(what, here)
         parameters["CAPTURES"] = str((stored or here).resolve())
     return name, {"SCENARIO": name, **parameters}
 
@@ -106,7 +96,7 @@ def _investigated(
 @app.command()
 def lab() -> None:
     """Open JupyterLab on the first notebook."""
-    command = lab_command(project("notebooks", "00_start_here.ipynb").resolve())
+    command = lab_command(common.project("notebooks", "00_start_here.ipynb").resolve())
     sys.stdout.flush()
     os.execv(command[0], command)
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,24 +16,14 @@ from resleak import formatting
 from resleak.captures import storage
 from resleak.captures.names import inside
 from resleak.errors import ProcessError, ResleakError
+from resleak.ui.cli import _common as common
 from resleak.ui.cli import console
-from resleak.ui.cli._common import (
-    NOT_AS_DECLARED,
-    OK,
-    AsJson,
-    BudgetFile,
-    Out,
-    Panel,
-    seconds,
-    shown,
-)
 from resleak.workload import verdict_words
 
 if TYPE_CHECKING:
-    from resleak.analysis.memray_file import Recording
     from resleak.experiments.watch import Watch
 
-PANEL = Panel.OWN
+PANEL = common.Panel.OWN
 app = typer.Typer()
 
 #: Exit code of a watch that --stop-on ended.
@@ -43,7 +34,7 @@ class Breach(StrEnum):
     """Events that can end a watch."""
 
     LEAK = verdict_words.LEAK
-    BUDGET = "budget"
+    BUDGET = verdict_words.BUDGET
 
 
 Every = Annotated[
@@ -51,7 +42,9 @@ Every = Annotated[
 ]
 For = Annotated[
     float | None,
-    typer.Option("--for", metavar="DURATION", parser=seconds, help="End after 90s, 15m, 2h ..."),
+    typer.Option(
+        "--for", metavar="DURATION", parser=common.seconds, help="End after 90s, 15m, 2h ..."
+    ),
 ]
 Name = Annotated[str, typer.Option("--name", metavar="NAME", help="What the captures are called.")]
 StopOn = Annotated[
@@ -69,8 +62,8 @@ def watch(
     every: Every = 1.0,
     duration: For = None,
     name: Name = "",
-    out: Out = Path("captures"),
-    budget_file: BudgetFile = None,
+    out: common.Out = Path("captures"),
+    budget_file: common.BudgetFile = None,
     stop_on: StopOn = None,
     attach: Annotated[
         int | None,
@@ -79,14 +72,14 @@ def watch(
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Attach without asking.")] = False,
-    as_json: AsJson = False,
+    as_json: common.AsJson = False,
 ) -> None:
     """Watch a running process from outside: verdicts, and when its limits will be reached.
 
     Ends with the process, after --for, at a breach (exit code 3), or with Ctrl-C. What was read is
     kept as captures in any case; `resleak judge DIR` judges them again.
     """
-    from resleak.analysis import budgets, memray_file, statistics
+    from resleak.analysis import budgets, statistics
     from resleak.captures.decode.memray_file import refuse_foreign
     from resleak.harness import memray_attach as attaching
     from resleak.harness import process_gauges
@@ -110,12 +103,7 @@ def watch(
     with storage.claimed(place):
         code = follow(watching, out, as_json=as_json)
     if attach is not None:
-        file, duration_s = place / "memray.bin", attach
-
-        def opened() -> Recording:
-            return memray_file.open_memray(attaching.attach(process, file, duration_s), fresh=True)
-
-        show_lines(opened, as_json=as_json)
+        show_lines(partial(attaching.attach, process, place / "memray.bin", attach), as_json)
     raise typer.Exit(code)
 
 
@@ -142,7 +130,7 @@ def follow(
         raise ProcessError(f"process {observer.root.pid} ended, or refused, before any reading")
     if watching.breach:
         return BREACH
-    return NOT_AS_DECLARED if last and (last.leaks or last.overspent) else OK
+    return common.NOT_AS_DECLARED if last and (last.leaks or last.overspent) else common.OK
 
 
 def _ending(watching: Watch, folder: Path) -> str:
@@ -155,7 +143,7 @@ def _ending(watching: Watch, folder: Path) -> str:
         why = f"the process has ended{'' if code is None else f' with code {code}'}"
     else:
         why = "the process still runs"
-    stored = f"; kept in {shown(folder)}" if observer.readings else ""
+    stored = f"; kept in {common.shown(folder)}" if observer.readings else ""
     return f"{why}, after {lasted}{stored}"
 
 
@@ -165,14 +153,16 @@ def _agreed(consequences: str, yes: bool) -> None:
     elif not sys.stdin.isatty():
         raise ProcessError(f"{consequences}; add --yes if you want that")
     elif not typer.confirm(f"{consequences}. Go on?", err=True):
-        raise typer.Exit(OK)
+        raise typer.Exit(common.OK)
 
 
-def show_lines(opened: Callable[[], Recording], *, as_json: bool) -> None:
+def show_lines(profile: Callable[[], Path], as_json: bool) -> None:
     """Print the lines that a memory profile names; the captures are there also if it has none."""
+    from resleak.analysis import memray_file
+
     try:
         with console.working("memray"):
-            recording = opened()
+            recording = memray_file.open_memray(profile(), fresh=True)
     except ResleakError as error:
         console.say(str(error))
         return

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from html import escape
 from pathlib import Path
-from typing import Any
 
 import ipywidgets as widgets
 
@@ -15,7 +13,7 @@ from resleak.analysis import growth, stacks
 from resleak.analysis.comparison import Comparison, compare
 from resleak.captures import frames
 from resleak.captures.browse import Shelf, Side, joined, shelf
-from resleak.ui.panel.results import RUNS, Results, in_words, line, style
+from resleak.ui.panel.results import RUNS, Page, in_words
 
 _AUTO = {"width": "auto"}
 
@@ -57,7 +55,7 @@ class Picker(widgets.VBox):  # type: ignore[misc]
         self.runs.value = 0
 
 
-class Comparing(widgets.VBox):  # type: ignore[misc]
+class Comparing(Page):
     """Choose any two captures and see what changed.
 
     Parameters
@@ -69,6 +67,7 @@ class Comparing(widgets.VBox):  # type: ignore[misc]
     """
 
     def __init__(self, *folders: Path | str, before: str = "", after: str = "") -> None:
+        super().__init__()
         self.folders = list(folders)
         self.before, self.after = Picker("Before", before), Picker("After", after)
         self._folder = widgets.Text(
@@ -77,15 +76,12 @@ class Comparing(widgets.VBox):  # type: ignore[misc]
         )  # fmt: skip
         self._add = widgets.Button(description="Add folder", icon="folder-open")
         self._compare = widgets.Button(description="Compare", button_style="primary")
-        self._message = widgets.HTML(layout=_AUTO)
-        self.results = Results()
         self._add.on_click(lambda _: self._guarded(lambda: self.add(self._folder.value.strip())))
         self._compare.on_click(lambda _: self._guarded(self.compare))
         row = {"flex_flow": "row wrap", "grid_gap": "6px 22px"}
         pickers = widgets.HBox([self.before, self.after], layout=row)
         more = widgets.HBox([self._compare, self._folder, self._add], layout=row)
-        super().__init__([style(), pickers, more, self._message, self.results])
-        self.add_class("resleak-panel")
+        self._lay_out(pickers, more, self._message, self.results)
         self.reload()
 
     def reload(self) -> None:
@@ -95,7 +91,7 @@ class Comparing(widgets.VBox):  # type: ignore[misc]
         self.before.offer(captures)
         self.after.offer(captures)
         sentences = [f"{len(captures.sides)} to choose from.", *captures.problems[:1]]
-        self._message.value = line(" ".join(sentences))
+        self._say(" ".join(sentences))
 
     def add(self, folder: str) -> None:
         """Offer the captures of one more folder; without one, search all folders again."""
@@ -106,11 +102,11 @@ class Comparing(widgets.VBox):  # type: ignore[misc]
         """Compare the two sides, as the button does; None if one is missing."""
         old, new = self.before.side(), self.after.side()
         if old is None or new is None:
-            self._message.value = line("Choose a capture on each side first.", alert=True)
+            self._say("Choose a capture on each side first.", alert=True)
             return None
         before, after = _names(old, new)
         comparison = replace(compare(old.captures, new.captures), before=before, after=after)
-        self._message.value = line(f"{before} → {after}")
+        self._say(f"{before} → {after}")
         self.results.offer(
             {
                 "Gauges": lambda: [figures.difference(comparison)],
@@ -124,16 +120,10 @@ class Comparing(widgets.VBox):  # type: ignore[misc]
         try:
             act()
         except Exception as error:  # a capture of someone else's may be anything
-            self._message.value = line(in_words(error), alert=True)
+            self._say(in_words(error), alert=True)
 
     def __repr__(self) -> str:
         return f"Comparing: {self.before.side()} → {self.after.side()}"
-
-    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
-        """Return the widget and, for pages without a kernel, the choice."""
-        live: dict[str, Any] = super()._repr_mimebundle_(**options) or {}
-        text = f"In JupyterLab this is a panel to choose any two captures. {self!r}"
-        return {**live, "text/plain": repr(self), "text/html": f"<p>{escape(text)}</p>"}
 
 
 def _names(old: Side, new: Side) -> list[str]:

@@ -36,11 +36,6 @@ def in_words(error: Exception) -> str:
     return message if isinstance(error, ResleakError) else f"{type(error).__name__}: {message}"
 
 
-def style() -> Any:
-    """Return the style sheet of a panel."""
-    return widgets.HTML(f"<style>{_STYLE}</style>", layout={"display": "none"})
-
-
 def output(data: dict[str, Any]) -> dict[str, Any]:
     """Return data by MIME type as an `Output` widget holds it."""
     return {"output_type": "display_data", "data": data, "metadata": {}}
@@ -85,3 +80,31 @@ class Results(widgets.VBox):  # type: ignore[misc]
                 contents = [{"text/plain": message, "text/html": line(message)}]
             self._outputs[name] = tuple(map(output, contents))
         self._place.outputs = self._outputs.get(name, ())
+
+
+class Page(widgets.VBox):  # type: ignore[misc]
+    """A panel: its parts, a line with a message, and results; in a page without a kernel, text."""
+
+    def __init__(self) -> None:
+        self.results, self._message = Results(), widgets.HTML(layout={"flex": "1 1 20em"})
+        super().__init__()
+        self.add_class("resleak-panel")
+
+    def _lay_out(self, *parts: Any) -> None:
+        style = widgets.HTML(f"<style>{_STYLE}</style>", layout={"display": "none"})
+        self.children = [style, *parts]
+
+    def _say(self, message: str, *, alert: bool = False) -> None:
+        self._message.value = line(message, alert=alert)
+
+    def _command(self) -> str:
+        """Return the same choice on the command line, if there is one."""
+        return ""
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        """Return the widget and, for pages without a kernel, the choice."""
+        live: dict[str, Any] = super()._repr_mimebundle_(**options) or {}
+        html = f"<p>In JupyterLab this is a panel. {escape(repr(self))}</p>"
+        if command := self._command():
+            html += f"<p><code>{escape(command)}</code></p>"
+        return {**live, "text/plain": repr(self), "text/html": html}

@@ -7,9 +7,7 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
-from html import escape
 from pathlib import Path
-from typing import Any
 
 import ipywidgets as widgets
 import pandas as pd
@@ -24,7 +22,7 @@ from resleak.errors import ResleakError
 from resleak.figures.live_svg import sketch
 from resleak.ui.panel.choices import Choice
 from resleak.ui.panel.form import Form
-from resleak.ui.panel.results import RUNS, Results, View, in_words, line, style
+from resleak.ui.panel.results import RUNS, Page, View, in_words
 from resleak.ui.panel.session import Session, Status
 
 #: Seconds between two verdicts while it runs; a curve is drawn more often.
@@ -32,7 +30,7 @@ _JUDGE_S = 1.0
 _FIRST = "arc/auth_cache"
 
 
-class Panel(widgets.VBox):  # type: ignore[misc]
+class Panel(Page):
     """Choose a scenario, run it, watch it grow, and read the verdict.
 
     Nothing runs until **Run** is pressed, and then in processes of its own. In a page that has no
@@ -52,6 +50,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]
     """
 
     def __init__(self, scenario: str = _FIRST, out: Path | str = RUNS) -> None:
+        super().__init__()
         self.out = Path(out)
         self.session: Session | None = None
         self._follower: threading.Thread | None = None
@@ -64,16 +63,13 @@ class Panel(widgets.VBox):  # type: ignore[misc]
             description="Stop", icon="stop", disabled=True,
             tooltip="End all processes and keep what was captured",
         )  # fmt: skip
-        self._message = widgets.HTML(layout={"flex": "1 1 20em"})
         self._curves = widgets.HTML(layout={"width": "auto"})
-        self.results = Results()
         self.form = Form(Choice.of(scenario), self._reset)
         self._run.on_click(lambda _: self.start())
         self._stop.on_click(lambda _: self.stop())
         row = {"align_items": "center", "flex_flow": "row wrap", "grid_gap": "4px 12px"}
         buttons = widgets.HBox([self._run, self._stop, self._bar, self._message], layout=row)
-        super().__init__([style(), self.form, buttons, self._curves, self.results])
-        self.add_class("resleak-panel")
+        self._lay_out(self.form, buttons, self._curves, self.results)
         self._reset()
 
     @property
@@ -156,9 +152,6 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         self._curves.value = ""
         self.results.offer({})
 
-    def _say(self, message: str, *, alert: bool = False) -> None:
-        self._message.value = line(message, alert=alert)
-
     def _lock(self, busy: bool) -> None:
         self._run.disabled, self._stop.disabled = busy, not busy
         self.form.lock(busy)
@@ -167,12 +160,8 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         choice = self.form.chosen()
         return f"Panel: {choice.source}, {', '.join(choice.options.variants or ())}. {self.status}"
 
-    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
-        """Return the widget and, for pages without a kernel, the choice."""
-        live: dict[str, Any] = super()._repr_mimebundle_(**options) or {}
-        text = f"<p>In JupyterLab this is a panel. {escape(repr(self))}</p>"
-        html = f"{text}<p><code>{escape(self.form.chosen().command)}</code></p>"
-        return {**live, "text/plain": repr(self), "text/html": html}
+    def _command(self) -> str:
+        return self.form.chosen().command
 
 
 def _views(session: Session, verdicts: Rows[GaugeVerdict]) -> dict[str, View]:

@@ -46,9 +46,7 @@ class Status:
 
     def __str__(self) -> str:
         steps = f"{self.done} of {self.total} steps" if self.total else "starting"
-        left = ""
-        if self.left_s is not None:
-            left = f", {formatting.duration(max(1, round(self.left_s)))} left"
+        left = f", {formatting.duration(round(self.left_s))} left" if self.left_s else ""
         return {
             "ready": "Nothing has run yet.",
             "running": f"Running: {steps}{left}.",
@@ -69,27 +67,22 @@ class Session:
         self.choice = choice
         self.folder = root / f"{datetime.now(UTC):%Y-%m-%d-%H%M%S-%f}"
         self.live = Live(self.folder, choice.declared)
-        self._stop, self._began, self._lock = threading.Event(), 0.0, threading.Lock()
-        self._status = Status()
+        self._stop, self._began = threading.Event(), 0.0
+        #: The progress; replaced as a whole, so that threads need no lock.
+        self.status = Status()
         self._thread = threading.Thread(target=self._run, name="resleak-panel", daemon=True)
-
-    @property
-    def status(self) -> Status:
-        """The progress."""
-        with self._lock:
-            return self._status
 
     def start(self) -> None:
         """Start the run and return at once."""
         self._began = time.monotonic()
-        self._set(Status("running"))
+        self.status = Status("running")
         _at_exit(self)
         self._thread.start()
 
     def stop(self) -> None:
         """Kill all processes; their recordings are kept."""
         if self.status.busy:
-            self._set(Status("stopping", self.status.done, self.status.total))
+            self.status = Status("stopping", self.status.done, self.status.total)
             self._stop.set()
 
     def wait(self, timeout_s: float | None = None) -> Status:
@@ -131,16 +124,12 @@ class Session:
         if self.status.state == "running":
             share, took = done / max(total, 1), time.monotonic() - self._began
             left = took * (1 - share) / share if share > _TOO_EARLY else None
-            self._set(Status("running", done, total, left))
+            self.status = Status("running", done, total, left)
 
     def _ended(self, state: State, error: str = "") -> None:
         now = self.status
         done = now.total if state == "done" else now.done
-        self._set(Status(state, done, now.total, error=error))
-
-    def _set(self, status: Status) -> None:
-        with self._lock:
-            self._status = status
+        self.status = Status(state, done, now.total, error=error)
 
 
 def _at_exit(session: Session) -> None:
