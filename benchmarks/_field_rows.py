@@ -116,7 +116,8 @@ def coverage(rows: pd.DataFrame) -> pd.DataFrame:
     covers = (mine["low"] <= mine["rate"]) & (mine["rate"] <= mine["high"])
     last, called = mine["look"] == 1, mine["leaks"].astype(bool) & (mine["verdict"] == LEAK)
     parts = {
-        "all looks": covers.notna(), "last look": last, "last look, no growth": last & ~mine["leaks"],
+        "all looks": covers.notna(), "last look": last,
+        "last look, no growth": last & ~mine["leaks"].astype(bool),
         "last look, leaks found": last & called,
     }  # fmt: skip
     return pd.DataFrame(

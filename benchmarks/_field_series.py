@@ -149,8 +149,8 @@ def _age(t: np.ndarray, every: float) -> np.ndarray:
 
 def _saw(rng: Generator, t: np.ndarray, height: float, period: float) -> np.ndarray:
     """Return a saw-tooth whose teeth differ in length and in height."""
-    values, begun = np.empty(len(t)), 0.0
-    length, top = period, height
+    values, length, top = np.empty(len(t)), period, height
+    begun = -rng.uniform(0, period)
     for number, second in enumerate(t):
         if second >= begun + length:
             begun, length = second, period * rng.uniform(0.7, 1.3)
@@ -268,8 +268,9 @@ def _leaks() -> Iterator[Series]:
     yield Series("faster", "leak, pace", make(_faster, seconds=HOUR, rate=30), 30)
     yield Series("wave_short", "leak, wave", make(_waving, seconds=90, every=1, rate=576, height=1,
                                                   period=75, sd=0.02), 576, True)  # fmt: skip
-    yield Series("wave_ten_minutes", "leak, wave", make(_waving, seconds=600, every=1, rate=576,
-                                                        height=1, period=250), 576, True)  # fmt: skip
+    yield Series("wave_ten_minutes", "leak, wave", make(_waving, seconds=600, every=1, height=1,
+                                                        rate=576, period=250),
+                 576, True)  # fmt: skip
     yield Series("wave_day", "leak, wave", make(_waving, seconds=3 * DAY, every=60, rate=3,
                                                 height=8, period=DAY), 3, True)  # fmt: skip
     yield Series("wave_day_high", "leak, wave", make(_waving, seconds=3 * DAY, every=60, rate=2,
@@ -289,7 +290,8 @@ def _leaks() -> Iterator[Series]:
                                                        warm=80, tau=1500), 15)  # fmt: skip
     yield Series("gaps", "leak, recorder", make(_gaps, rate=15), 15, True)
     yield Series("final_zero", "leak, recorder", make(_steady, seconds=300, every=1, rate=60,
-                                                      sd=0.05), 60, True, "mprof", True)  # fmt: skip
+                                                      sd=0.05),
+                 60, True, "mprof", True)  # fmt: skip
     yield Series("jumps", "leak, jumps", make(_in_jumps, rate=60, seconds=1800, jump=1.0), 60)
     yield Series("jumps_large", "leak, jumps", make(_in_jumps, rate=40, seconds=6 * HOUR, jump=8),
                  40)  # fmt: skip

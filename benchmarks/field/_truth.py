@@ -3,9 +3,9 @@
     PYTHON benchmarks/field/_truth.py FILE [--steps 20000] [--seconds 20]
 
 Only the standard library and /proc are asked: objects and blocks of the interpreter, bytes of
-malloc, descriptors, threads, zombies, maps, anonymous pages, pending tasks, files in /dev/shm and in
-the folder of temporary files. Each line has the counts after so many steps, the last one the growth
-per step over its second half.
+malloc, descriptors, threads, zombies, maps, anonymous pages, pending tasks, files in /dev/shm and
+in the folder of temporary files. Each line has the counts after so many steps, the last one the
+growth per step over its second half.
 """
 
 from __future__ import annotations
@@ -24,18 +24,8 @@ import threading
 import time
 from pathlib import Path
 
-_FIELDS = [
-    "arena",
-    "ordblks",
-    "smblks",
-    "hblks",
-    "hblkhd",
-    "usmblks",
-    "fsmblks",
-    "uordblks",
-    "fordblks",
-    "keepcost",
-]
+_FIELDS = ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks",
+           "fordblks", "keepcost")  # fmt: skip
 
 
 class _Malloc(ctypes.Structure):
@@ -50,37 +40,40 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["TMPDIR"] = tempfile.tempdir = folder
-        rows = asyncio.run(counted(options.file, options.steps, options.seconds))
+        rows = counted(options.file, options.steps, options.seconds)
         print(json.dumps(per_step(rows)), flush=True)
     for name in set(os.listdir("/dev/shm")) - SHM_BEFORE:
         Path("/dev/shm", name).unlink(missing_ok=True)
     os._exit(0)  # leaked threads would keep the process alive
 
 
-async def counted(file: str, steps: int, seconds: float) -> list[dict[str, float]]:
+def counted(file: str, steps: int, seconds: float) -> list[dict[str, float]]:
     """Return the counts after 50 steps, after a quarter more, and so on."""
     sys.path.insert(0, str(Path(file).parent))
     work = runpy.run_path(file)
     step, arguments = work["step"], []
     if "setup" in work:
-        world = await awaited(work["setup"]())
-        takes = len(inspect.signature(step).parameters)
-        arguments = [world] if takes > 1 else []
+        world = result(work["setup"]())
+        arguments = [world] if len(inspect.signature(step).parameters) > 1 else []
     rows, at, until = [], 50, time.monotonic() + seconds
     for number in range(steps):
-        if number == at or number == steps - 1:
+        if number == at:
             rows.append({"steps": number, **counts()})
             print(json.dumps(rows[-1]), flush=True)
             at = int(at * 1.25)
         if time.monotonic() > until:
             break
-        await awaited(step(number, *arguments))
+        result(step(number, *arguments))
     rows.append({"steps": number, **counts()})
     return rows
 
 
-async def awaited(result):
-    return await result if inspect.isawaitable(result) else result
+def result(value):
+    return LOOP.run_until_complete(awaited(value)) if inspect.isawaitable(value) else value
+
+
+async def awaited(value):
+    return await value
 
 
 def counts() -> dict[str, float]:
@@ -89,7 +82,6 @@ def counts() -> dict[str, float]:
     libc = ctypes.CDLL(None)
     libc.mallinfo2.restype = _Malloc
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     used = libc.mallinfo2()
     return {
         "objects": len(gc.get_objects()),
@@ -101,7 +93,7 @@ def counts() -> dict[str, float]:
         "threads": threading.active_count(),
         "zombies": zombies(),
         "maps": len(Path("/proc/self/maps").read_text().splitlines()),
-        "tasks": len(tasks),
+        "tasks": len(asyncio.all_tasks(LOOP)),
         "shm": len(set(os.listdir("/dev/shm")) - SHM_BEFORE),
         "tempfiles": sum(len(names) + len(files) for _, names, files in os.walk(tempfile.tempdir)),
     }
@@ -130,6 +122,8 @@ def per_step(rows: list[dict[str, float]]) -> dict[str, float]:
 
 
 SHM_BEFORE = set(os.listdir("/dev/shm"))
+LOOP = asyncio.new_event_loop()
+asyncio.set_event_loop(LOOP)
 
 if __name__ == "__main__":
     main()

@@ -5,7 +5,7 @@ Environment: current
 Packages: babel 2.12.1
 Kind: bounded
 Full: 1024
-Truth: TODO
+Truth: grows until about step 1,024, and no further until step 12,000
 """
 
 from datetime import datetime

@@ -5,7 +5,7 @@ Environment: older
 Packages: babel 2.11.0
 Kind: leaky
 Rates: objects 1, blocks 4
-Truth: TODO
+Truth: counted from step 6,565 to 12,000; also per step: malloc 39 B, anonymous 364 B
 """
 
 from datetime import datetime

@@ -3,8 +3,8 @@
 Source: jedbjorn/subfloor#956, after the kind of IdentityPython/pysaml2#318
 Environment: plain
 Kind: leaky
-Rates: zombies 1
-Truth: TODO
+Rates: zombies 1, objects 3, blocks 7
+Truth: counted from step 1,722 to 3,591; also per step: malloc 369 B, anonymous 958 B
 """
 
 import subprocess

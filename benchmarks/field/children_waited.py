@@ -3,7 +3,7 @@
 Source: jedbjorn/subfloor#956 (its fix)
 Environment: plain
 Kind: clean
-Truth: TODO
+Truth: no count grows from step 2,152 to 3,992
 """
 
 import subprocess

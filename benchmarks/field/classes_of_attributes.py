@@ -4,7 +4,7 @@ Source: python-attrs/attrs#828
 Environment: current
 Packages: attrs
 Kind: clean
-Truth: TODO
+Truth: no count grows from step 3,362 to 7,228
 """
 
 import attrs

@@ -4,8 +4,8 @@ Source: pallets/flask#2402
 Environment: current
 Packages: jinja2
 Kind: leaky
-Rates: objects 30
-Truth: TODO
+Rates: objects 6, blocks 22
+Truth: counted from step 3,362 to 6,741; also per step: malloc 815 B, anonymous 2,760 B
 """
 
 from jinja2 import Environment

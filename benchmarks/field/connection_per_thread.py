@@ -3,8 +3,8 @@
 Source: r-spade/ormah#83, openai/openai-agents-python#5090
 Environment: plain
 Kind: leaky
-Rates: fds 1
-Truth: TODO
+Rates: fds 1, objects 11
+Truth: counted from step 6,565 to 12,000; also per step: malloc 105,629 B, anonymous 103,347 B
 """
 
 import sqlite3

@@ -4,7 +4,7 @@ Source: ijl/orjson#89
 Environment: current
 Packages: orjson
 Kind: clean
-Truth: TODO
+Truth: no count grows from step 6,565 to 12,000
 """
 
 import orjson

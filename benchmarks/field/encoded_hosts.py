@@ -5,7 +5,7 @@ Environment: current
 Packages: yarl
 Kind: bounded
 Full: 512
-Truth: TODO
+Truth: grows until about step 512, and no further until step 12,000
 """
 
 from yarl import URL

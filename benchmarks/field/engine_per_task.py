@@ -4,8 +4,8 @@ Source: facundoolano/feedi#52, milwil-2/climb-elo#183
 Environment: current
 Packages: sqlalchemy
 Kind: leaky
-Rates: fds 1
-Truth: TODO
+Rates: fds 1, objects 119
+Truth: counted from step 1,103 to 2,152; also per step: malloc 24,033 B, anonymous 41,183 B
 """
 
 import tempfile

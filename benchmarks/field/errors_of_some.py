@@ -3,8 +3,8 @@
 Source: dapper91/pydantic-xml#222 (its kind), after BerriAI/litellm#5559
 Environment: plain
 Kind: leaky
-Rates: objects 0.5
-Truth: TODO
+Rates: objects 0.7, blocks 1.11
+Truth: counted from step 6,565 to 12,000; also per step: anonymous 112 B
 """
 
 last_errors = []

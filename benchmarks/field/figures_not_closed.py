@@ -4,8 +4,8 @@ Source: matplotlib/matplotlib#23701
 Environment: current
 Packages: matplotlib
 Kind: leaky
-Rates: objects 2300
-Truth: TODO
+Rates: objects 1403, blocks 2517
+Truth: counted from step 77 to 145; also per step: malloc 77,578 B, anonymous 248,109 B
 """
 
 import matplotlib

@@ -3,8 +3,8 @@
 Source: malariagen/malariagen-data-python#949
 Environment: plain
 Kind: leaky
-Rates: fds 1
-Truth: TODO
+Rates: fds 1, objects 9
+Truth: counted from step 6,565 to 12,000; also per step: malloc 4,229 B, anonymous 6,161 B
 """
 
 import logging

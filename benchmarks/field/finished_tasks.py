@@ -3,8 +3,8 @@
 Source: letta-ai/letta#2823, BerriAI/litellm#7737
 Environment: plain
 Kind: leaky
-Rates: objects 2, blocks 3
-Truth: TODO
+Rates: objects 4, blocks 8
+Truth: counted from step 3,362 to 6,506; also per step: malloc 253 B, anonymous 1,092 B
 """
 
 import asyncio

@@ -4,8 +4,8 @@ Source: boto/boto3#2176
 Environment: current
 Packages: boto3, botocore
 Kind: leaky
-Rates: objects 10
-Truth: TODO
+Rates: objects 25, blocks 38
+Truth: counted from step 6,565 to 12,000; also per step: malloc 71 B, anonymous 3,522 B
 """
 
 import boto3

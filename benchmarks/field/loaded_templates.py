@@ -5,7 +5,7 @@ Environment: current
 Packages: jinja2
 Kind: bounded
 Full: 400
-Truth: TODO
+Truth: grows until about step 400, and no further until step 7,976
 """
 
 from jinja2 import Environment, FunctionLoader

@@ -4,8 +4,8 @@ Source: Delgan/loguru#240, Delgan/loguru#848
 Environment: current
 Packages: loguru
 Kind: leaky
-Rates: fds 1
-Truth: TODO
+Rates: fds 1, objects 22
+Truth: counted from step 291 to 569; also per step: malloc 4,359 B, anonymous 13,968 B
 """
 
 import tempfile

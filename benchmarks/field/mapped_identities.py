@@ -4,7 +4,7 @@ Source: sqlalchemy/sqlalchemy#4560
 Environment: current
 Packages: sqlalchemy
 Kind: clean
-Truth: TODO
+Truth: no count grows from step 1,378 to 2,803
 """
 
 from sqlalchemy import create_engine, select

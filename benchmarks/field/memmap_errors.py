@@ -4,8 +4,8 @@ Source: KempnerForge#55
 Environment: current
 Packages: numpy
 Kind: leaky
-Rates: fds 2, maps 2, objects 15
-Truth: TODO
+Rates: fds 2, maps 2, objects 20
+Truth: counted from step 3,362 to 6,565; also per step: malloc 75 B, anonymous 3,918 B
 """
 
 import tempfile

@@ -3,8 +3,8 @@
 Source: Javidjms/influxable#31
 Environment: plain
 Kind: leaky
-Rates: objects 1, blocks 5
-Truth: TODO
+Rates: objects 2, blocks 4
+Truth: counted from step 6,565 to 12,000; also per step: malloc 55 B, anonymous 302 B
 """
 
 from functools import cache
@@ -14,7 +14,7 @@ class Query:
     def __init__(self, text):
         self.text = text
 
-    @cache
+    @cache  # noqa: B019 - this is the leak
     def answer(self):
         return len(self.text)
 

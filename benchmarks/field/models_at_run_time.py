@@ -4,7 +4,7 @@ Source: pydantic/pydantic#11958
 Environment: current
 Packages: pydantic
 Kind: clean
-Truth: TODO
+Truth: no count grows from step 4,202 to 7,880
 """
 
 from pydantic import create_model

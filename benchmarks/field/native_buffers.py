@@ -4,7 +4,7 @@ Source: ultrajson/ultrajson#549 (its kind: a buffer of C that an error path forg
 Environment: plain
 Kind: leaky
 Rates: malloc 416
-Truth: TODO
+Truth: counted from step 6,565 to 12,000; also per step: anonymous 443 B
 """
 
 import ctypes

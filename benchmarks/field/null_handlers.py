@@ -3,8 +3,8 @@
 Source: PaddleHQ/paddle-python-sdk#144
 Environment: plain
 Kind: leaky
-Rates: objects 1
-Truth: TODO
+Rates: objects 3, blocks 4
+Truth: counted from step 6,565 to 12,000; also per step: malloc 20 B, anonymous 369 B
 """
 
 import logging

@@ -4,8 +4,8 @@ Source: python-cachier/cachier#24, gorakhargosh/watchdog#846
 Environment: current
 Packages: watchdog
 Kind: leaky
-Rates: threads 2, fds 3
-Truth: TODO
+Rates: threads 3, fds 3
+Truth: 3 threads, 3 descriptors per step, until the limit of 128 inotify instances per user
 """
 
 import tempfile
@@ -18,9 +18,9 @@ observers = []
 
 
 def step(i):
-    observer = Observer()
-    observer.schedule(FileSystemEventHandler(), FOLDER.name)
     try:
+        observer = Observer()
+        observer.schedule(FileSystemEventHandler(), FOLDER.name)
         observer.start()
     except OSError:  # the limit of inotify instances per user
         return

@@ -4,8 +4,8 @@ Source: RDFLib/rdflib#739
 Environment: current
 Packages: rdflib
 Kind: leaky
-Rates: objects 1, blocks 8
-Truth: TODO
+Rates: objects 2, blocks 5
+Truth: counted from step 6,565 to 12,000; also per step: malloc 38 B, anonymous 360 B
 """
 
 from rdflib import Graph

@@ -4,8 +4,8 @@ Source: pydantic/pydantic#8397
 Environment: older
 Packages: pydantic 2.5.2
 Kind: leaky
-Rates: objects 10
-Truth: TODO
+Rates: malloc 7601.09
+Truth: counted from step 5,252 to 9,689; also per step: anonymous 7,602 B
 """
 
 from pydantic import BaseModel, TypeAdapter

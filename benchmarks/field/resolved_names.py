@@ -5,7 +5,7 @@ Environment: current
 Packages: dnspython, cachetools
 Kind: bounded
 Full: 1000
-Truth: TODO
+Truth: grows until about step 1,000, and no further until step 12,000
 """
 
 import dns.name

@@ -4,8 +4,8 @@ Source: psf/requests#5002, lexiforest/curl_cffi#665
 Environment: current
 Packages: requests
 Kind: leaky
-Rates: fds 1
-Truth: TODO
+Rates: fds 1, objects 57
+Truth: counted from step 566 to 1,103; also per step: malloc 1,907 B, anonymous 14,431 B
 """
 
 import socket

@@ -3,7 +3,7 @@
 Source: luizalabs/shared-memory-dict#55 (its fix)
 Environment: plain
 Kind: clean
-Truth: TODO
+Truth: no count grows from step 6,565 to 12,000
 """
 
 from multiprocessing import shared_memory

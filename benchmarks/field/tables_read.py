@@ -4,7 +4,7 @@ Source: pandas-dev/pandas#21353, pandas-dev/pandas#51667
 Environment: current
 Packages: pandas
 Kind: clean
-Truth: TODO
+Truth: no count grows from step 566 to 1,103
 """
 
 import io

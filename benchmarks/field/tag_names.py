@@ -4,8 +4,8 @@ Source: truenas/middleware#6897, weblyzard/inscriptis#65
 Environment: current
 Packages: lxml
 Kind: leaky
-Rates: malloc 100
-Truth: TODO
+Rates: malloc 772
+Truth: counted from step 6,565 to 12,000; also per step: anonymous 1,169 B
 """
 
 from lxml import etree

@@ -3,7 +3,7 @@
 Source: deepchem/deepchem#563
 Environment: plain
 Kind: clean
-Truth: TODO
+Truth: no count grows from step 2,152 to 4,449
 """
 
 import tempfile

@@ -3,8 +3,8 @@
 Source: mcdonc/klangk#2662, erdogant/undouble#4
 Environment: plain
 Kind: leaky
-Rates: tempfiles 1
-Truth: TODO
+Rates: tempfiles 2
+Truth: counted from step 6,565 to 12,000; also per step: anonymous 75 B
 """
 
 import tempfile

@@ -4,7 +4,7 @@ Source: firestar5683/StarPilot#175 (its fix)
 Environment: plain
 Kind: bounded
 Full: 1000
-Truth: TODO
+Truth: grows until about step 1,000, and no further until step 12,000
 """
 
 from collections import OrderedDict

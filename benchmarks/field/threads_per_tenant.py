@@ -3,8 +3,8 @@
 Source: topoteretes/cognee#4328
 Environment: plain
 Kind: leaky
-Rates: threads 1, fds 1
-Truth: TODO
+Rates: threads 1, fds 1, objects 46
+Truth: counted from step 1,378 to 2,993; also per step: malloc 113,983 B, anonymous 135,977 B
 """
 
 import sqlite3

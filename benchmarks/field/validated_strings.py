@@ -4,8 +4,8 @@ Source: pydantic/pydantic#12059 (the cache of strings of its core)
 Environment: current
 Packages: pydantic
 Kind: bounded
-Full: 8000
-Truth: TODO
+Full: 3000
+Truth: grows until about step 3,000, and no further until step 12,000
 """
 
 from pydantic import BaseModel
