@@ -116,8 +116,8 @@ def _measure_work(
     """Run each workload under each tool, one at a time; return the new rows."""
     console = Console(stderr=True)
     package, have, new = work.package_code(), {row["key"] for row in known}, []
-    for tool, ask in work.TOOLS.items():
-        for one in work.all_work(names):
+    for one in work.all_work(names):
+        for tool, ask in work.TOOLS.items():
             judged_by = package if tool == "resleak" else _NO_CODE
             key = f"{one.name} {tool} {one.code} {judged_by}"
             if key in have or not on():

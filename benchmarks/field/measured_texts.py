@@ -5,7 +5,7 @@ Environment: current
 Packages: matplotlib
 Kind: bounded
 Full: 4096
-Truth: grows until about step 4,096, and no further until step 2,873
+Truth: grows until about step 4,096, and no further until step 12,000
 """
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -5,7 +5,7 @@ Environment: current
 Packages: sqlalchemy
 Kind: bounded
 Full: 750
-Truth: grows until about step 750, and no further until step 7,276
+Truth: 500 to 750 entries in turn; at equal length, no type of object grew in 2,000 steps
 """
 
 from sqlalchemy import create_engine, literal, select

@@ -5,7 +5,7 @@ Environment: current
 Packages: sympy
 Kind: bounded
 Full: 1000
-Truth: grows until about step 1,000, and no further until step 1,623
+Truth: grows until about step 1,000, and no further until step 12,000
 """
 
 import sympy
