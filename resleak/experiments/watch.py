@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from resleak import formatting
 from resleak.analysis import budgets, statistics, verdicts
 from resleak.analysis.forecast import Forecast, forecasts
 from resleak.analysis.rows import Rows, plain
@@ -86,6 +87,7 @@ class Watch:
         self.looks, self._last_readings = Ration(_JUDGING_SHARE), 0
         self.last: Look | None = None
         self.breach = ""
+        self._proven: dict[tuple[str, str], Look] = {}
 
     def run(self, on_look: Callable[[Look], None], on_reading: Callable[[], None]) -> None:
         """Read and judge until the process ends, the time is up, or a breach is confirmed.
@@ -124,7 +126,22 @@ class Watch:
             budgets.check(judgement, captures, self.limits),
         )
         self.breach, self.last = now.breach(before, self.stop_on), now
+        self._proven = dict.fromkeys(now.leaks, now) | self._proven
         return now
+
+    @property
+    def withdrawn(self) -> list[str]:
+        """Leaks that were proven at a look, and are not at the last one, a sentence each."""
+        lost = {key: look for key, look in self._proven.items() if key not in self._now_leaking}
+        return [
+            f"{variant}: {gauge} was proven to leak after {formatting.duration(look.t_s)}, "
+            "and is not by all readings together"
+            for (variant, gauge), look in lost.items()
+        ]
+
+    @property
+    def _now_leaking(self) -> set[tuple[str, str]]:
+        return self.last.leaks if self.last else set()
 
     def _forecasts(
         self, judgement: ScenarioVerdict, curves: dict[str, Curve]

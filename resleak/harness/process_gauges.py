@@ -108,6 +108,8 @@ class Outside:
         process = self._process
         try:
             with process.oneshot():
+                if process.status() == "zombie":
+                    return {}
                 cpu, switches = process.cpu_times(), process.num_ctx_switches()
                 reading = {
                     **(resident(self.pid) or {"rss": process.memory_info().rss}),

@@ -31,6 +31,8 @@ _QUICK_SHARE, _FULL_SHARE, _FAMILY_SHARE = 0.0015, 0.0005, 0.001
 #: A child with fewer readings shows no curve: it counts in the sum alone.
 _FEWEST = 6
 _MOST_CHILDREN = 32
+#: Seconds that a process may take to end its children before it ends itself.
+_ENDING_S = 15.0
 _UNITS = {gauge.name: gauge.unit for gauge in gauges.BUILTIN.values()} | gauges.CONTEXT
 _NAN = float("nan")
 
@@ -49,6 +51,12 @@ class Curve:
         """Append a reading with its second, its step and its phase."""
         self._values.extend(place)
         self._values.extend(reading.get(name, _NAN) for name in _GAUGES)
+
+    def cut(self, t_s: float) -> None:
+        """Drop the readings from a second on."""
+        width = len(_INDEX) + len(_GAUGES)
+        rows = next((i for i in range(len(self)) if self._values[i * width] >= t_s), len(self))
+        del self._values[rows * width :]
 
     def columns(self) -> dict[str, np.ndarray]:
         """Return the columns of a trace, shape (readings,) each."""
@@ -88,7 +96,7 @@ class Observer:
         self._sum, self._one = Curve(), Curve(self.root)
         self._children: dict[int, Curve] = {}
         self._ended: list[Curve] = []
-        self._short_lived = 0
+        self._short_lived, self._losses = 0, list[float]()
         self._began = {self.phase: 0.0}
 
     @property
@@ -111,6 +119,9 @@ class Observer:
         """Read every process once; return False once the first one has ended."""
         if not self.root.alive:
             self.exit = replace(self.exit, status="exited", phase="exit")
+            # While a family ends one by one, its sum is no reading of it.
+            last = [at for at in self._losses if self.elapsed_s - at < _ENDING_S]
+            self._sum.cut(min(last, default=self.elapsed_s))
             return False
         counted: dict[str, float] = {}
         if self._family.due:
@@ -145,6 +156,7 @@ class Observer:
                     self._short_lived += 1
                 else:
                     self._ended.append(curve)
+                    self._losses.append(at)
         names = {name for reading in readings for name in reading}
         total = {name: sum(reading.get(name, 0.0) for reading in readings) for name in names}
         self._sum.add(place, total)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -168,8 +169,15 @@ def _table(look: Look) -> Table:
                 *(one.variant, one.gauge, console.verdict_cell(one.verdict)),
                 formatting.amount(one.at_end, one.unit),
                 *(wording.bare(rate.per_step, one.unit) for rate in each),
-                *(wording.interval(main), wording.bare(main.detection_limit, one.unit)),
+                *_interval(main),
             )
         )
     head = ("process", "gauge", "verdict", "now", *rates, "95 % CI", "detection limit")
     return Table(head, rows)
+
+
+def _interval(one: GaugeVerdict) -> tuple[str, str]:
+    """Return interval and detection limit, or why there are none yet."""
+    if math.isnan(one.low):
+        return one.reason.partition(":")[0], ""
+    return wording.interval(one), wording.bare(one.detection_limit, one.unit)

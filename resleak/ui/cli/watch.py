@@ -125,12 +125,13 @@ def follow(
             observer.exit = replace(observer.exit, code=code())
             folder = observer.write(out) if observer.readings else out
             last = watching.look() if observer.readings else None
-            show.end(last, _ending(watching, folder))
+            show.end(last, "\n".join([*watching.withdrawn, _ending(watching, folder)]))
     if not observer.readings:
         raise ProcessError(f"process {observer.root.pid} ended, or refused, before any reading")
     if watching.breach:
         return BREACH
-    return common.NOT_AS_DECLARED if last and (last.leaks or last.overspent) else common.OK
+    is_leak = last and (last.leaks or last.overspent or watching.withdrawn)
+    return common.NOT_AS_DECLARED if is_leak else common.OK
 
 
 def _ending(watching: Watch, folder: Path) -> str:
