@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import _corpus as corpus
-from _accuracy import SCORED
+from _accuracy_rows import SCORED
 
 from resleak.analysis import verdicts
 from resleak.analysis.verdicts import VariantVerdict

@@ -11,8 +11,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -24,7 +22,6 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 FOLDER = HERE / "field"
 _PSLEAK = FOLDER / "_psleak.py"
-_SHM = Path("/dev/shm")
 #: Longest run of the default command, and of psleak.
 _DEADLINE_S, _PEER_DEADLINE_S = 400, 90
 _HEADER = re.compile(r"^(Source|Environment|Packages|Kind|Rates|Full|Truth): (.+)$", re.M)
@@ -162,7 +159,7 @@ def _ran(
 ) -> tuple[subprocess.CompletedProcess[str] | None, dict[str, float]]:
     """Run a command in a folder of its own; nothing that it leaves behind is kept."""
     began, used = time.monotonic(), _cpu_s()
-    with _cleaned_up() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         try:
             done = subprocess.run(
                 command, env={**os.environ, "TMPDIR": str(folder), **env}, cwd=folder,
@@ -173,16 +170,6 @@ def _ran(
             done = None
     spent = {"seconds": time.monotonic() - began, "cpu_s": _cpu_s() - used}
     return done, {name: round(value, 2) for name, value in spent.items()}
-
-
-@contextmanager
-def _cleaned_up() -> Iterator[Path]:
-    """Yield a temporary folder; remove it, and the shared memory that appeared meanwhile."""
-    before = set(_SHM.glob("psm_*"))
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
-    for block in set(_SHM.glob("psm_*")) - before:
-        block.unlink(missing_ok=True)
 
 
 def _cpu_s() -> float:

@@ -72,7 +72,7 @@ def index(entries: Sequence[Entry], claims: pd.DataFrame, cases: Mapping[str, st
     ]
     made = [("Reports", f"{len(entries)}, {sum(e.size for e in entries) / 1e6:.1f} MB")]
     book = SimpleNamespace(cells=cells)
-    return html_page.Page(book, made + page_parts.written_with(), _TITLE, links=links).plain_html()
+    return html_page.Page(book, made + page_parts.written_with(), _TITLE, links=links).html()
 
 
 def _listed(entry: Entry) -> str:

@@ -42,8 +42,6 @@ def main() -> None:
         os.environ["TMPDIR"] = tempfile.tempdir = folder
         rows = counted(options.file, options.steps, options.seconds)
         print(json.dumps(per_step(rows)), flush=True)
-    for name in set(os.listdir("/dev/shm")) - SHM_BEFORE:
-        Path("/dev/shm", name).unlink(missing_ok=True)
     os._exit(0)  # leaked threads would keep the process alive
 
 

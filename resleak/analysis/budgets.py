@@ -8,11 +8,11 @@ answer: a rate whose interval spans it is inconclusive.
 from __future__ import annotations
 
 import math
-import os
 import re
 import stat
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -34,7 +34,8 @@ from resleak.workload.verdict_words import UNDECIDED
 BUILTIN_FILE = Path(__file__).with_name("budgets.toml")
 _KINDS = ("per_hour", "per_step", "at_most", "spread")
 _RATE = re.compile(
-    r"\s*(?P<number>[\d.]{1,40})\s*(?P<unit>[^\d/\s]{0,20})\s*(/\s*step)?\s*", re.ASCII
+    r"\s*(?P<number>\d{1,40}(\.\d{0,40})?|\.\d{1,40})\s*(?P<unit>[^\d./\s]{0,20})(\s*/\s*step)?\s*",
+    re.ASCII,
 )
 _BYTES = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 #: A file of budgets comes from anyone: most bytes, and most characters of a name in it.
@@ -48,9 +49,9 @@ class Budget:
     """One limit; exactly one of `per_hour`, `per_step`, `at_most` and `spread` is given.
 
     `gauges` are gauges, or ``cleanup_s``, ``exit_s``, ``cpu_share``. `per_hour` and `per_step` are
-    the largest proven growth in the gauge's unit, `at_most` the largest reading of any run,
-    `spread` the highest steady reading / the lowest one, minus one. `at_most` is checked in runs
-    with at least `lasting_s` seconds of load. `systems` are those it concerns; all if empty.
+    the largest proven growth, `at_most` the largest reading of any run with at least `lasting_s`
+    seconds of load, `spread` the highest steady reading / the lowest one, minus one. `systems` are
+    those it concerns; all if empty.
     """
 
     name: str
@@ -86,7 +87,7 @@ class Budgets:
 
 @dataclass(frozen=True)
 class BudgetCheck:
-    """One budget of one gauge of one variant; `told` says it in words.
+    """One budget of one gauge of one variant.
 
     `measured` is per hour, per step, or as read; `high` is the upper end of its 95 % CI.
     """
@@ -99,7 +100,7 @@ class BudgetCheck:
     high: float
     unit: str
     holds: bool
-    told: str
+    note: str
     source: str
 
     @property
@@ -128,10 +129,7 @@ class AllowanceCheck:
 
 
 def read(file: Path | str | None = None) -> Budgets:
-    """Read the built-in budgets, and a TOML file of the same form on top of them.
-
-    Raises `BudgetError` if the file cannot be read or a budget in it is invalid.
-    """
+    """Read the built-in budgets, and a TOML file of the same form on top of them."""
     base, own = _parse(BUILTIN_FILE), _parse(Path(file)) if file is not None else {}
     tables = {**base["budget"], **_table(own.get("budget", {}), "budget")}
     budgets = []
@@ -163,28 +161,21 @@ def check(judgement: ScenarioVerdict, captures: Captures, budgets: Budgets) -> R
 
 
 def allowance(gauge: str, text: float | str) -> Budget:
-    """Return what a built-in gauge may grow by, such as ``0``, ``"16 B/step"`` or ``"1.5 KiB"``.
-
-    Raises `BudgetError` if there is no such gauge, or the text is no rate in its unit.
-    """
+    """Return what a built-in gauge may grow by, such as ``0``, ``"16 B/step"`` or ``"1.5 KiB"``."""
     if gauge not in BUILTIN:
         known = ", ".join(BUILTIN)
         raise BudgetError(f"there is no gauge {_brief(gauge)}; there are: {known}")
     unit = BUILTIN[gauge].unit
     match = _RATE.fullmatch(str(text)[:100])
     sizes = _BYTES if unit == "B" else {unit: 1}
-    if match is None or match["unit"] not in ("", *sizes) or not _is_number(match["number"]):
+    if match is None or match["unit"] not in ("", *sizes):
         raise BudgetError(f"{gauge}={_brief(text)} is no rate; write 0 or '16 {unit}/step'")
     per_step = float(match["number"]) * sizes.get(match["unit"], 1)
     return Budget(gauge, (gauge,), per_step=per_step)
 
 
 def check_allowances(variant: VariantVerdict, allowances: Iterable[Budget]) -> AllowanceCheck:
-    """Check what each gauge may grow by; without allowances, no gauge may grow.
-
-    With 0, a gauge must neither leak nor be deferred. Above 0, the whole 95 % CI of its rate must
-    lie at or below the allowance.
-    """
+    """Check what each gauge may grow by; without allowances, no gauge may grow."""
     allowed = {b.gauges[0]: b.per_step or 0.0 for b in allowances}
     allowed = allowed or {one.gauge: 0.0 for one in variant.gauges}
     texts: dict[Outcome, list[str]] = {"broken": [], "inconclusive": [], "holds": []}
@@ -201,6 +192,8 @@ def check_allowances(variant: VariantVerdict, allowances: Iterable[Budget]) -> A
 
 
 def _check_allowance(verdict: GaugeVerdict, per_step: float) -> tuple[Outcome, str]:
+    # With 0, a gauge must neither leak nor be deferred. Above 0, the whole 95 % CI of its rate must
+    # lie at or below the allowance.
     allowed = formatting.rate(per_step, verdict.unit) if per_step else "none"
     rate = f"{verdict.gauge} {verdict.verdict} {wording.rate_with_interval(verdict)}"
     text = f"{rate}, allowed {allowed}"
@@ -221,13 +214,23 @@ def _check_one(
 ) -> Iterator[BudgetCheck]:
     for gauge in budget.gauges:
         if budget.at_most is not None:
-            unit = "s" if gauge.endswith("_s") else ""
-            long = [run for run in runs if _load_s(run) >= budget.lasting_s]
-            yield from _worst(budget, variant, gauge, [_reading(run, gauge) for run in long], unit)
+            values, allowed = (
+                [_reading(run, gauge, budget.lasting_s) for run in runs],
+                budget.at_most,
+            )
         elif budget.spread is not None:
-            yield from _worst(budget, variant, gauge, [_spread(run, gauge) for run in runs], "")
-        elif (verdict := variant.gauge(gauge)) is not None:
-            yield _growth(budget, verdict, steps_per_hour)
+            values, allowed = [_spread(run, gauge) for run in runs], budget.spread
+        else:
+            verdict = variant.gauge(gauge)
+            yield from [_growth(budget, verdict, steps_per_hour)] if verdict else []
+            continue
+        if known := [value for value in values if not math.isnan(value)]:
+            worst, text = max(known), f"worst of {len(known)} runs"
+            unit = "s" if budget.at_most is not None and gauge.endswith("_s") else ""
+            yield BudgetCheck(
+                variant.name, budget.name, gauge, allowed, worst, worst, unit,
+                bool(worst <= allowed), text, budget.source,
+            )  # fmt: skip
 
 
 def _growth(budget: Budget, verdict: GaugeVerdict, steps_per_hour: float) -> BudgetCheck:
@@ -237,9 +240,8 @@ def _growth(budget: Budget, verdict: GaugeVerdict, steps_per_hour: float) -> Bud
     unit = f"{scaled.unit}/{scaled.per}"
     rate, high = (scaled.per_step, scaled.high) if verdict.is_leak else (0.0, 0.0)
     if not verdict.is_leak:
-        text = (
-            f"no proven growth; detection limit {formatting.amount(scaled.detection_limit, unit)}"
-        )
+        limit = formatting.amount(scaled.detection_limit, unit)
+        text = f"no proven growth; detection limit {limit}"
     elif is_hourly and verdict.per_step > 0:
         steps = formatting.several(verdict.per)
         text = f"limit reached at {allowed / verdict.per_step:,.0f} {steps} per hour"
@@ -251,27 +253,11 @@ def _growth(budget: Budget, verdict: GaugeVerdict, steps_per_hour: float) -> Bud
     )  # fmt: skip
 
 
-def _worst(
-    budget: Budget, variant: VariantVerdict, gauge: str, values: list[float], unit: str
-) -> Iterator[BudgetCheck]:
-    known = [value for value in values if not math.isnan(value)]
-    if known:
-        allowed = (budget.at_most if budget.at_most is not None else budget.spread) or 0.0
-        worst, text = max(known), f"worst of {len(known)} runs"
-        yield BudgetCheck(
-            variant.name, budget.name, gauge, allowed, worst, worst, unit,
-            bool(worst <= allowed), text, budget.source,
-        )  # fmt: skip
-
-
-def _load_s(run: Capture) -> float:
-    """Return the seconds of the steady state."""
-    phases = [phase for phase in run.manifest.phases if phase.name == "steady"]
-    return float(sum(phase.end_s - phase.start_s for phase in phases))
-
-
-def _reading(run: Capture, gauge: str) -> float:
-    """Return a run's number for a gauge: a time, a share of a core, or the highest reading."""
+def _reading(run: Capture, gauge: str, lasting_s: float) -> float:
+    """Return a run's time, share of a core, or highest reading; NaN if its load was shorter."""
+    steady = [phase for phase in run.manifest.phases if phase.name == "steady"]
+    if sum(phase.end_s - phase.start_s for phase in steady) < lasting_s:
+        return math.nan
     is_share = gauge == "cpu_share"
     limit = Limit("cpu_s", per_second=1) if is_share else Limit(gauge, at_most=0)
     values = limits.readings(limit, run)
@@ -305,15 +291,10 @@ def _parse(file: Path) -> dict[str, Any]:
 
 
 def _content(file: Path, name: str) -> bytes:
-    """Return the bytes of a regular file of at most 64 KiB; a pipe is never waited for."""
-    descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise BudgetError(f"{name} is not a regular file; give a TOML file")
-        with open(descriptor, "rb", closefd=False) as stream:
-            content = stream.read(_MAX_BYTES + 1)
-    finally:
-        os.close(descriptor)
+    if not stat.S_ISREG(file.stat().st_mode):  # a pipe would be waited for
+        raise BudgetError(f"{name} is not a regular file; give a TOML file")
+    with file.open("rb") as stream:
+        content = stream.read(_MAX_BYTES + 1)
     if len(content) > _MAX_BYTES:
         raise BudgetError(f"{name} is larger than {_MAX_BYTES // 1024} KiB; is it a budget file?")
     return content
@@ -344,19 +325,10 @@ def _budget(name: str, table: Mapping[str, Any]) -> Budget | None:
 
 
 def _number(value: Any, what: str) -> float:
-    try:
+    with suppress(OverflowError):  # hexadecimal numbers may have any length
         if not isinstance(value, bool) and isinstance(value, (int, float)) and math.isfinite(value):
             return float(value)
-    except OverflowError:  # hexadecimal numbers may have any length
-        pass
     raise BudgetError(f"{what} must be a number, not {_brief(value)}")
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False
 
 
 def _brief(value: object, quote: str = "'") -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,8 @@ Progress = Callable[[str, int, int], None]
 class KeyFigure:
     """The number that an outcome rests on, with its 95 % CI; NaN where there is none.
 
-    `kind` is ``rate`` (per step), ``held`` (between collections), ``peak``, ``worst`` (the reading
-    closest to breaking a limit), ``exponent`` (of a cost over a size), ``exit`` (seconds) or
-    ``none``; `text` is all of it in words.
+    `kind` is ``rate``, ``held`` (between collections), ``peak``, ``worst`` (reading of a limit),
+    ``exponent`` (of a cost), ``exit`` (seconds) or ``none``; `text` is all of it in words.
     """
 
     gauge: str
@@ -47,10 +46,8 @@ class KeyFigure:
 def findings(captures: Captures, progress: Progress = lambda *_: None) -> pd.DataFrame:
     """Judge every scenario; return one row each, in the order of the source documents.
 
-    Columns: ``scenario system title seed claim outcome figure origin fix_variant fix fix_figure
-    ok``. `figure` and `fix_figure` are dictionaries with the attributes of `KeyFigure`; for a
-    control, `outcome` is its verdict. A scenario with a damaged capture is left out with a warning;
-    `StoreError` if none is left.
+    `figure` and `fix_figure` are dictionaries with the attributes of `KeyFigure`. A scenario with a
+    damaged capture is left out with a warning; `StoreError` if none is left.
     """
     measured = captures.select(instrument="gauges")
     names = sorted(dict.fromkeys(c.scenario for c in measured), key=_source_order(measured))
@@ -115,7 +112,10 @@ def claim_row(judgement: ScenarioVerdict) -> dict[str, Any]:
     first = next(iter(judgement.variants.values()))
     leaky, fix = judgement.variants.get("leaky", first), claim["fix"]
     fixed = judgement.variants.get(fix["variant"] or "")
-    gauge = _key_gauge(scenario, leaky)
+    # The first gauge that the claim names and that shows it.
+    claimed = list(scenario["symptoms"])
+    shown = [name for name in claimed if name in leaky.symptoms]
+    gauge = next(iter([*shown, *claimed, *scenario["gauges"]]), "run")
     return {
         "scenario": scenario["name"],
         "system": scenario["system"],
@@ -133,10 +133,7 @@ def claim_row(judgement: ScenarioVerdict) -> dict[str, Any]:
 
 
 def key_figure(variant: VariantVerdict, gauge: str, word: str = "") -> KeyFigure:
-    """Return the number by which a gauge, a limit's or sweep's gauge, or ``run`` is judged.
-
-    `word` is which verdict to quote of a gauge that has two: a leak can also be deferred.
-    """
+    """Return the number by which a gauge, a limit's or sweep's gauge, or ``run`` is judged."""
     if gauge == "run":
         return _ending(variant)
     for cost in variant.scaling:
@@ -149,13 +146,6 @@ def key_figure(variant: VariantVerdict, gauge: str, word: str = "") -> KeyFigure
     if limits and (is_broken or verdict is None):
         return _worst(min(limits, key=lambda limit: limit.holds is True))
     return _growth(verdict, word) if verdict else KeyFigure(gauge)
-
-
-def _key_gauge(scenario: Mapping[str, Any], leaky: VariantVerdict) -> str:
-    """Return the gauge to quote: the first that the claim names and that shows it."""
-    claimed = list(scenario["symptoms"])
-    shown = [name for name in claimed if name in leaky.symptoms]
-    return next(iter([*shown, *claimed, *scenario["gauges"]]), "run")
 
 
 def _of_fix(fix: VariantVerdict, leaky: VariantVerdict, gauge: str) -> tuple[str, str]:

@@ -25,16 +25,8 @@ _NAN = float("nan")
 class GaugeComparison:
     """One gauge before and after.
 
-    Attributes
-    ----------
-    before, after, difference, low, high : float
-        Growth rates, their difference and its bounds, in `unit` per step.
-    p, bound, margin : float
-        As of `Certificate`.
-    lower, equivalent : bool
-        True if the rate is significantly lower, and if the rest is certainly within the margin.
-    certificate : str
-        The certificate's answer; empty for a gauge that did not leak before.
+    `low` and `high` bound the difference, in `unit` per step; `p`, `bound` and `margin` are those
+    of the `Certificate`, whose answer is empty for a gauge that did not leak before.
     """
 
     gauge: str
@@ -64,6 +56,13 @@ class GaugeComparison:
     def severity(self) -> int:
         """Rank of the worse verdict, 0 for the worst."""
         return min(VERDICTS.index(word) for word in (self.verdict_before, self.verdict_after))
+
+    @property
+    def certified(self) -> str:
+        """What is certain of the rate, in words."""
+        if self.equivalent:
+            return f"after: within ±{self.rate(self.margin)}"
+        return "lower" if self.lower else ""
 
     def rate(self, value: float) -> str:
         """Write a rate of this gauge."""
@@ -109,7 +108,7 @@ class Comparison:
     def _repr_html_(self) -> str:
         head = ("gauge", self.before, self.after, "verdicts", "certified")
         rows = [
-            (row.gauge, row.rate(row.before), row.rate(row.after), row.words, _certified(row))
+            (row.gauge, row.rate(row.before), row.rate(row.after), row.words, row.certified)
             for row in self.rows
         ]
         return formatting.Table(head, rows, f"{self.before} → {self.after}").html()
@@ -170,11 +169,7 @@ def certificate(
     *,
     paired: bool,
 ) -> Certificate:
-    """Certify one gauge from the traces of two variants.
-
-    `margin` defaults to the gauge's noise floor; `paired` says that runs of one number have the
-    same seed on both sides.
-    """
+    """Certify one gauge from traces; `paired`: runs of one number have the same seed."""
     old, new = (growth.replicate_slopes(side, gauge.name) for side in (before, after))
     differences = growth.paired_slope_differences(before, after, gauge.name) if paired else None
     margin = growth.noise_floor(gauge, after) if margin is None else margin
@@ -217,9 +212,3 @@ def _compare_gauge(
         verdict_after=new.verdict,
         sentence=f"{old.gauge}: {wording.rate(old)} → {wording.rate(new)}; {words}",
     )
-
-
-def _certified(row: GaugeComparison) -> str:
-    if row.equivalent:
-        return f"after: within ±{row.rate(row.margin)}"
-    return "lower" if row.lower else ""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from resleak import formatting as fmt
 from resleak.analysis import wording
 from resleak.analysis.gauge_verdict import GaugeVerdict, by_gauge
-from resleak.analysis.rows import plain
 from resleak.workload.gauges import BUILTIN, LIVE_MEMORY
 from resleak.workload.verdict_words import CLEAN
 
@@ -29,19 +28,8 @@ _NEXT = {
 class Diagnosis:
     """One kind of growth that a variant shows.
 
-    Attributes
-    ----------
-    kind : str
-        ``objects``, ``native``, ``handles``, ``kept by the program``, ``cycles``, ``backlog``,
-        ``mapped memory`` or ``retention``.
-    leak : bool
-        False for retention, cycles and a backlog.
-    evidence : tuple of str
-        The gauges it rests on.
-    sentence : str
-        The finding, with its numbers.
-    look : str
-        What to look at next.
+    `leak` is False for retention, cycles and a backlog; `evidence` are the gauges it rests on,
+    `look` is what to look at next.
     """
 
     kind: str
@@ -50,100 +38,25 @@ class Diagnosis:
     sentence: str
     look: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return dict(plain(self))
-
     def __str__(self) -> str:
         return f"{self.sentence}. Look at {self.look}."
 
 
 Verdicts = dict[str, GaugeVerdict]
-Found = Iterator[Diagnosis]
 
 
 def classify(gauges: Iterable[GaugeVerdict]) -> list[Diagnosis]:
-    """Return the kinds of growth of one variant, leaks first.
-
-    glibc manual, `mallinfo2` and `malloc_trim`, on memory that was freed and is kept. memray's
-    issue 565, on resident memory that grows while no allocation does.
-    """
+    """Return the kinds of growth of one variant, leaks first."""
     verdicts = by_gauge(gauges)
-    rules = (_objects, _native, _handles, _own, _mapped, _cycles, _backlog, _retention)
-    diagnoses = [one for rule in rules for one in rule(verdicts)]
-    return sorted(diagnoses, key=lambda one: not one.leak)
+    return [*_leaks(verdicts), *_others(verdicts)]
 
 
 def _diagnosis(kind: str, evidence: Iterable[str], sentence: str, leak: bool = True) -> Diagnosis:
     return Diagnosis(kind, leak, tuple(evidence), sentence, _NEXT[kind])
 
 
-def _leaking(verdicts: Verdicts, is_meant: Callable[[GaugeVerdict], bool]) -> list[str]:
-    return [name for name, one in verdicts.items() if one.is_leak and is_meant(one)]
-
-
 def _rates(verdicts: Verdicts, names: Iterable[str]) -> str:
     return ", ".join(f"{name} {wording.rate(verdicts[name])}" for name in names)
-
-
-def _objects(verdicts: Verdicts) -> Found:
-    counted = _leaking(verdicts, lambda one: one.family == "objects")
-    if counted:
-        names = counted + _leaking(verdicts, lambda one: one.gauge == "heap")
-        yield _diagnosis("objects", names, f"Python objects stay: {_rates(verdicts, names)}")
-
-
-def _native(verdicts: Verdicts) -> Found:
-    blocks = verdicts["blocks"].verdict if "blocks" in verdicts else None
-    names = _leaking(verdicts, lambda one: one.family == "memory")
-    memory = _rates(verdicts, names)
-    if "native" in names and blocks in CLEAN:
-        objects = f"no Python object comes with it, or one larger than 512 B (blocks {blocks})"
-        yield _diagnosis("native", names, f"native memory stays: {memory}; {objects}")
-    elif names and blocks is None:
-        yield _diagnosis("native", names, f"memory stays: {memory}; its blocks were not counted")
-
-
-def _handles(verdicts: Verdicts) -> Found:
-    names = _leaking(verdicts, lambda one: one.family == "handles")
-    if names:
-        yield _diagnosis("handles", names, f"resources stay open: {_rates(verdicts, names)}")
-
-
-def _own(verdicts: Verdicts) -> Found:
-    names = _leaking(verdicts, lambda one: one.family == "own")
-    if names:
-        rates = _rates(verdicts, names)
-        yield _diagnosis("kept by the program", names, f"the program keeps more: {rates}")
-
-
-def _cycles(verdicts: Verdicts) -> Found:
-    # No gauge of memory is judged to be deferred: many objects that fall at each collection count.
-    names = [
-        name
-        for name, one in verdicts.items()
-        if one.is_gc_deferred
-        or (one.family == "memory" and one.held_between_collections > BUILTIN["heap"].rise)
-    ]
-    if names:
-        amounts = ", ".join(
-            f"{fmt.amount(verdicts[name].held_between_collections, verdicts[name].unit)} of {name}"
-            for name in names
-        )
-        sentence = f"freed only by the garbage collector: {amounts} at a time"
-        yield _diagnosis("cycles", names, sentence, leak=False)
-
-
-def _backlog(verdicts: Verdicts) -> Found:
-    names = [
-        name
-        for name, one in verdicts.items()
-        if one.verdict == "deferred" and not one.is_gc_deferred
-    ]
-    if names:
-        rates = _rates(verdicts, names)
-        sentence = f"a backlog that drains when the load stops: {rates} until then"
-        yield _diagnosis("backlog", names, sentence, leak=False)
 
 
 def _live(verdicts: Verdicts) -> GaugeVerdict | None:
@@ -151,21 +64,61 @@ def _live(verdicts: Verdicts) -> GaugeVerdict | None:
     return verdicts.get("heap") or verdicts.get("native")
 
 
-def _mapped(verdicts: Verdicts) -> Found:
-    """Diagnose resident memory that grows beyond the heap; threads explain it by their stacks."""
-    live, threads = _live(verdicts), verdicts.get("threads")
-    if live is None or (threads and threads.is_leak):
-        return
-    beyond = 2 * max(0.0, live.high) + BUILTIN["rss"].floor
-    names = _leaking(verdicts, lambda one: one.family == "resident" and one.low > beyond)
-    if names:
-        names.append(live.gauge)
+def _leaks(verdicts: Verdicts) -> Iterator[Diagnosis]:
+    by_family: dict[str, list[str]] = defaultdict(list)
+    for name, verdict in verdicts.items():
+        if verdict.is_leak:
+            by_family[verdict.family].append(name)
+    memory = by_family["memory"]
+    if names := by_family["objects"]:
+        names = names + [name for name in memory if name == "heap"]
+        yield _diagnosis("objects", names, f"Python objects stay: {_rates(verdicts, names)}")
+    blocks = verdicts["blocks"].verdict if "blocks" in verdicts else None
+    if "native" in memory and blocks in CLEAN:
+        objects = f"no Python object comes with it, or one larger than 512 B (blocks {blocks})"
+        stays = f"native memory stays: {_rates(verdicts, memory)}; {objects}"
+        yield _diagnosis("native", memory, stays)
+    elif memory and blocks is None:
+        stays = f"memory stays: {_rates(verdicts, memory)}; its blocks were not counted"
+        yield _diagnosis("native", memory, stays)
+    if names := by_family["handles"]:
+        yield _diagnosis("handles", names, f"resources stay open: {_rates(verdicts, names)}")
+    if names := by_family["own"]:
         rates = _rates(verdicts, names)
-        sentence = f"memory stays that the heap does not account for: {rates}"
-        yield _diagnosis("mapped memory", names, sentence)
+        yield _diagnosis("kept by the program", names, f"the program keeps more: {rates}")
+    # Resident memory that grows beyond the heap, as in memray's issue 565.
+    live, threads = _live(verdicts), verdicts.get("threads")
+    if live is not None and not (threads and threads.is_leak):  # threads have stacks
+        beyond = 2 * max(0.0, live.high) + BUILTIN["rss"].floor
+        if names := [name for name in by_family["resident"] if verdicts[name].low > beyond]:
+            names.append(live.gauge)
+            rates = _rates(verdicts, names)
+            stays = f"memory stays that the heap does not account for: {rates}"
+            yield _diagnosis("mapped memory", names, stays)
 
 
-def _retention(verdicts: Verdicts) -> Found:
+def _others(verdicts: Verdicts) -> Iterator[Diagnosis]:
+    # No gauge of memory is judged to be deferred: many objects that fall at each collection count.
+    amounts = {
+        name: fmt.amount(one.held_between_collections, one.unit)
+        for name, one in verdicts.items()
+        if one.is_gc_deferred
+        or (one.family == "memory" and one.held_between_collections > BUILTIN["heap"].rise)
+    }
+    if amounts:
+        listed = ", ".join(f"{amount} of {name}" for name, amount in amounts.items())
+        sentence = f"freed only by the garbage collector: {listed} at a time"
+        yield _diagnosis("cycles", amounts, sentence, leak=False)
+    draining = [
+        name
+        for name, one in verdicts.items()
+        if one.verdict == "deferred" and not one.is_gc_deferred
+    ]
+    if draining:
+        rates = _rates(verdicts, draining)
+        sentence = f"a backlog that drains when the load stops: {rates} until then"
+        yield _diagnosis("backlog", draining, sentence, leak=False)
+    # Freed memory that the C library keeps: see `malloc_trim` in glibc's manual.
     known = [name for name in LIVE_MEMORY if name in verdicts]
     live = _live(verdicts)
     if live is None or any(verdicts[name].verdict not in CLEAN for name in known):

@@ -30,10 +30,9 @@ _MOST_RUNS = 100
 class Certificate:
     """How certain a fix is.
 
-    ``fixed``: lower than before, and within the equivalence margin. ``lower``: lower, but the rest
-    may exceed the margin. ``refused``: too few runs. `p` is the one-sided p-value of a lower rate,
-    `bound` the upper 95 % confidence bound of the remaining rate, `needs` the runs per side that
-    would decide if they scatter like these (0 if none would).
+    ``fixed``: lower, and within the equivalence margin. ``lower``: the rest may exceed the margin.
+    `p` is the one-sided p-value of a lower rate, `bound` the upper 95 % confidence bound of the
+    remaining rate, `needs` the runs per side that would decide (0 if none would).
     """
 
     answer: Answer
@@ -60,21 +59,28 @@ def certify(
 ) -> Certificate:
     """Compare replicate slopes before and after a change, in units per step.
 
-    `paired` are the slopes of the differences of runs with the same seed: shared noise cancels
-    out there, other noise is judged better without. The smaller p-value counts, doubled.
-
     Welch: The generalization of "Student's" problem when several different population variances
     are involved (1947). Schuirmann: A comparison of the two one-sided tests procedure (1987).
     """
     if min(len(before), len(after)) < FEWEST_RUNS:
         return Certificate("refused", math.nan, math.nan, margin, FEWEST_RUNS)
-    p, bound = lower_p(before, after), abs_bound(after)
+    # The upper bound of the absolute mean rate, by two one-sided tests.
+    quantile = float(student_quantile(len(after) - 1, CONFIDENCE))
+    bound = float(abs(np.mean(after)) + quantile * standard_error(after))
+    p = lower_p(before, after)
+    # Of runs with the same seed, shared noise cancels out; other noise is judged better without.
     if paired is not None and len(paired) >= FEWEST_RUNS:
         p = min(1.0, 2 * min(p, decrease_p(paired)))
     if p >= ALPHA:
-        return Certificate("not fixed", p, bound, margin, _runs_for_difference(before, after))
+        deviation = math.hypot(np.std(before, ddof=1), np.std(after, ddof=1))
+        difference = float(np.mean(before) - np.mean(after))
+        present = max(len(before), len(after))
+        needs = _fewest_runs(present, 1 - ALPHA, deviation, difference)
+        return Certificate("not fixed", p, bound, margin, needs)
     if bound >= margin:
-        return Certificate("lower", p, bound, margin, _runs_for_bound(after, margin))
+        room = float(margin - abs(np.mean(after)))
+        needs = _fewest_runs(len(after), CONFIDENCE, float(np.std(after, ddof=1)), room)
+        return Certificate("lower", p, bound, margin, needs)
     return Certificate("fixed", p, bound, margin)
 
 
@@ -100,27 +106,8 @@ def _is_exact(rates: Floats) -> bool:
     return bool(np.allclose(rates, rates[0], rtol=1e-9, atol=0))
 
 
-def abs_bound(after: Floats) -> float:
-    """Return the 95 % confidence bound of the absolute mean rate (two one-sided tests)."""
-    quantile = float(student_quantile(len(after) - 1, CONFIDENCE))
-    return float(abs(np.mean(after)) + quantile * standard_error(after))
-
-
-def _runs_for_bound(after: Floats, margin: float) -> int:
-    """Return how many runs bring the bound below the margin; 0 if none do."""
-    room, deviation = margin - abs(np.mean(after)), np.std(after, ddof=1)
-    return _fewest_runs(len(after), CONFIDENCE, float(deviation), float(room))
-
-
-def _runs_for_difference(before: Floats, after: Floats) -> int:
-    """Return how many runs per side make the present difference significant; 0 if none do."""
-    difference = float(np.mean(before) - np.mean(after))
-    deviation = math.hypot(np.std(before, ddof=1), np.std(after, ddof=1))
-    return _fewest_runs(max(len(before), len(after)), 1 - ALPHA, deviation, difference)
-
-
 def _fewest_runs(present: int, level: float, deviation: float, width: float) -> int:
-    """Return the fewest runs, above the present number, whose half CI is below a width."""
+    """Return the fewest runs above the present number with half a CI below a width; or 0."""
     counts = np.arange(present + 1, _MOST_RUNS + 1)
     enough = student_quantile(counts - 1, level) * deviation / np.sqrt(counts) < width
     return int(next(iter(counts[enough]), 0))

@@ -5,19 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from resleak import formatting
 from resleak.analysis.gauge_verdict import GaugeVerdict
-from resleak.analysis.rows import plain
 
 
 @dataclass(frozen=True)
 class Ceiling:
-    """A limit of the system, such as ``RLIMIT_NOFILE``, and how much of it is used.
-
-    `gauges` use it up, the best evidence first; `used` counts everyone who shares the limit.
-    """
+    """A limit of the system; `gauges` use it up, `used` counts everyone who shares it."""
 
     name: str
     gauges: tuple[str, ...]
@@ -33,10 +28,7 @@ class Ceiling:
 
 @dataclass(frozen=True)
 class Forecast:
-    """Seconds until a gauge reaches a limit, at its rate and at both ends of the rate's CI.
-
-    Infinity where the rate is not above 0.
-    """
+    """Seconds until a gauge reaches a limit, at its rate and at both ends of the rate's CI."""
 
     gauge: str
     ceiling: str
@@ -52,24 +44,11 @@ class Forecast:
         span = f"[{formatting.duration(self.soonest_s)}, {formatting.duration(self.latest_s)}]"
         return f"{self.gauge} reaches {limit} in {formatting.duration(self.expected_s)} {span}"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON; infinity becomes None."""
-        return dict(plain(self))
-
 
 def forecast(ceiling: Ceiling, gauge: str, per_second: float, low: float, high: float) -> Forecast:
-    """Divide the remaining room by a rate per second and both ends of its 95 % CI.
-
-    >>> nofile = Ceiling("RLIMIT_NOFILE", ("fds",), 1024, 424, "descriptors")
-    >>> forecast(nofile, "fds", 2.0, 1.0, 4.0).expected_s
-    300.0
-    """
-    soonest, expected, latest = (
-        ceiling.room / rate if rate > 0 else math.inf for rate in (high, per_second, low)
-    )
-    return Forecast(
-        gauge, ceiling.name, ceiling.limit, ceiling.used, ceiling.unit, soonest, expected, latest
-    )
+    """Divide the remaining room by a rate per second and both ends of its 95 % CI."""
+    times = (ceiling.room / rate if rate > 0 else math.inf for rate in (high, per_second, low))
+    return Forecast(gauge, ceiling.name, ceiling.limit, ceiling.used, ceiling.unit, *times)
 
 
 def forecasts(gauges: Iterable[GaugeVerdict], ceilings: Iterable[Ceiling]) -> list[Forecast]:

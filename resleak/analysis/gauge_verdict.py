@@ -21,10 +21,9 @@ class GaugeVerdict:
     ----------
     verdict : str
         ``leak``, ``deferred``, ``inconclusive``, ``plateau`` or ``flat``; `reason` is the rule.
-    per_step, low, high : float
-        Growth rate with its 95 % confidence interval, in `unit` per step; `per` is what a step is.
-    detection_limit : float
-        Smallest rate that these runs would have called a leak.
+    per_step, low, high, detection_limit : float
+        Growth rate with its 95 % CI, and the smallest rate that would have been called a leak, in
+        `unit` per step; `per` is what a step is.
     start, peak, at_end, held_between_collections : float
         First, highest and last reading, and median drop at a garbage collection, in `unit`.
     p : float

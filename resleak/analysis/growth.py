@@ -48,10 +48,7 @@ Judged = tuple[Verdict, str]
 
 
 def judge(traces: pd.DataFrame, gauges: Mapping[str, Gauge]) -> Rows[GaugeVerdict]:
-    """Judge every gauge of every variant; counters and facts are skipped.
-
-    `traces` is as `resleak.traces` returns it, with the unit of a step in ``.attrs["per"]``.
-    """
+    """Judge every gauge of every variant in a frame of `resleak.traces`; counters are skipped."""
     levels = [gauge for gauge in gauges.values() if gauge.kind == "level"]
     verdicts: list[GaugeVerdict] = []
     for variant, trace in traces.groupby("variant", sort=False):
@@ -75,10 +72,7 @@ def calibrated(gauges: Mapping[str, Gauge], control: pd.DataFrame) -> dict[str, 
 
 
 def replicate_slopes(trace: pd.DataFrame, gauge: str) -> np.ndarray:
-    """Return the steady-state slope of each run of one variant, shape (runs,).
-
-    With fewer than three runs, of the halves of each: shape (2 runs,).
-    """
+    """Return the steady slope of each run, or of both halves of fewer than three runs."""
     steady = _steady_state(
         [points for points in Readings(trace).series(gauge).steady if len(points) >= FEWEST]
     )
@@ -86,11 +80,8 @@ def replicate_slopes(trace: pd.DataFrame, gauge: str) -> np.ndarray:
 
 
 def paired_slope_differences(before: pd.DataFrame, after: pd.DataFrame, gauge: str) -> np.ndarray:
-    """Return the slope of the difference of each pair of runs with the same seed.
-
-    Noise that both runs share cancels out. Shape as of `replicate_slopes`; empty if the runs
-    cannot be paired.
-    """
+    """Return the slope of the difference of each pair of runs with the same seed."""
+    # Noise that both runs share cancels out. Empty if the runs cannot be paired.
     sides = [Readings(side).series(gauge).steady for side in (before, after)]
     if [run[:, 0].tolist() for run in sides[0]] != [run[:, 0].tolist() for run in sides[1]]:
         return np.empty(0)
@@ -135,15 +126,18 @@ def _judge_gauge(gauge: Gauge, series: Series) -> GaugeVerdict:
 
 
 def _judge_short_run(gauge: Gauge, series: Series) -> tuple[Verdict, str, Rate, float]:
-    """Judge a run too short for a rate: only a count that grows at every step is certain.
-
-    A pool would have to be larger than half the warm-up to look like that.
-    """
-    undecided = (UNDECIDED, _too_short(series), Rate(np.nan, np.nan, np.nan, 1.0), np.nan)
+    """Judge a run too short for a rate: only a count that grows at every step is certain."""
+    count = min((len(points) for points in series.steady), default=0)
+    what = "collections" if series.per == "step" else "readings"
+    more = f"run more {formatting.several(series.per)}"
+    reason = f"only {count} {what} in the steady state, of the {FEWEST} needed: {more}"
+    undecided = (UNDECIDED, reason, Rate(np.nan, np.nan, np.nan, 1.0), np.nan)
     if not gauge.is_counted or not series.steps:
         return undecided
-    differences = [np.diff(points, axis=0) for points in series.steps]
-    rises = np.concatenate([part[:, 1] / part[:, 0] for part in map(_moved, differences)])
+    changes = np.concatenate([np.diff(points, axis=0) for points in series.steps])
+    changes = changes[changes[:, 0] > 0]  # between readings of different steps
+    rises = changes[:, 1] / changes[:, 0]
+    # A pool would have to be larger than half the warm-up to look like that.
     certain = len(rises) >= _MIN_RISES * len(series.steps) and bool((rises >= 1).all())
     if not certain or _retained_share(series, series.steps) <= MAX_DRAINED_SHARE:
         return undecided
@@ -154,11 +148,6 @@ def _judge_short_run(gauge: Gauge, series: Series) -> tuple[Verdict, str, Rate, 
         f"a pool of more than {steps} would look the same"
     )
     return "leak", reason, rate, 0.0
-
-
-def _moved(differences: np.ndarray) -> np.ndarray:
-    """Return the differences of readings at different steps."""
-    return differences[differences[:, 0] > 0]
 
 
 def _steady_state(runs: Runs) -> Runs:
@@ -206,24 +195,22 @@ def _verdict(
     rise = max(points[:, 1].max() for points in series.steady) - series.start
     if rise <= gauge.rise:
         return "flat", "no growth above the noise floor"
-    if _has_stopped(gauge, series, rise):
+    thirds = [points[-max(FEWEST, len(points) // 3) :] for points in series.steady]
+    if statistics.rate(thirds).high * _span(thirds) < max(gauge.rise, rise / 4):
         return "plateau", "grew, then stopped"
     more = _more_steps(series, steady, 2.0)
     return UNDECIDED, f"grew, and has not certainly stopped: {more}"
 
 
-def _has_stopped(gauge: Gauge, series: Series, rise: float) -> bool:
-    """Return whether the last third of the runs rose by too little to be part of the growth."""
-    thirds = [points[-max(FEWEST, len(points) // 3) :] for points in series.steady]
-    return statistics.rate(thirds).high * _span(thirds) < max(gauge.rise, rise / 4)
-
-
 def _judge_growth(gauge: Gauge, series: Series, steady: Runs, floor: float) -> Judged:
     """Tell a leak from significant growth that is none."""
     more = _more_steps(series, steady, 2.0)
-    is_late = 3 * len(steady[0]) < len(series.steady[0])
-    if is_late and not _grew_before(series, steady, floor):
-        return UNDECIDED, f"started to grow late in the run: {more}"
+    if 3 * len(steady[0]) < len(series.steady[0]):  # late; the part before may grow as certainly
+        pairs = zip(series.steady, steady, strict=True)
+        early = [run[: len(run) - len(rest)] for run, rest in pairs]
+        rate = statistics.rate(early)
+        if rate.low <= floor or _probability(early, rate, floor) >= ALPHA:
+            return UNDECIDED, f"started to grow late in the run: {more}"
     if _has_few_jumps(gauge, series, floor):
         return UNDECIDED, f"grows in a few unequal jumps: {more}"
     if statistics.fading(steady) < MIN_RATE_RATIO:
@@ -238,10 +225,8 @@ def _judge_growth(gauge: Gauge, series: Series, steady: Runs, floor: float) -> J
 
 
 def _grows_throughout(series: Series, steady: Runs) -> bool:
-    """Return whether each quarter of each run lies above the one before.
-
-    A part of a wave grows too, but not throughout, and it falls before that.
-    """
+    """Return whether each quarter of each run lies above the one before."""
+    # A part of a wave grows too, but not throughout, and it falls before that.
     for run, points in zip(series.steady, steady, strict=True):
         rises = np.diff([np.median(part) for part in np.array_split(points[:, 1], _QUARTERS)])
         fall = run[0, 1] - run[: len(run) - len(points) + 1, 1].min()
@@ -259,18 +244,15 @@ def _rises_in_both_halves(series: Series) -> bool:
 
 
 def _has_even_jumps(gauge: Gauge, series: Series) -> bool:
-    """Return whether each run rests except for jumps of one size, over its whole length.
-
-    A growing hash table jumps too, but by more each time and ever more seldom. Resident memory
-    jumps whenever the allocator asks for more.
-    """
-    if gauge.family == "resident":
+    """Return whether each run rests except for jumps of one size, over its whole length."""
+    if gauge.family == "resident":  # it jumps whenever the allocator asks for more
         return False
     min_rise = max(gauge.rise, 2.0)
     for points in series.steady:
         at, sizes, rest = _jumps(points, 0.5)
         if not 2 <= len(at) <= len(points) / 4 or sizes.sum() < min_rise:
             return False
+        # A growing hash table jumps too, but by more each time and ever more seldom.
         is_even = sizes.min() > _EVEN * sizes.max()
         rests = np.abs(rest).sum() < (1 - _EVEN) * sizes.sum()
         longest = np.diff(at).max() / _EVEN
@@ -297,20 +279,11 @@ def _jumps(points: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray, np
 
 
 def _probability(runs: Runs, rate: Rate, floor: float) -> float:
-    """Return the probability of such growth by chance.
-
-    Noisy series must also exceed the noise floor: Kendall's test is anti-conservative under
-    autocorrelation. Series that never fall need not.
-    """
+    """Return the probability of such growth by chance."""
+    # Noisy series must also exceed the noise floor: Kendall's test is anti-conservative under
+    # autocorrelation. Series that never fall need not.
     falls = any((np.diff(points[:, 1]) < 0).any() for points in runs)
     return max(rate.p, rate.p_above(floor)) if falls else rate.p
-
-
-def _grew_before(series: Series, steady: Runs, floor: float) -> bool:
-    """Return whether the part before the steady state grew as certainly as the part after it."""
-    early = [run[: len(run) - len(rest)] for run, rest in zip(series.steady, steady, strict=True)]
-    rate = statistics.rate(early)
-    return rate.low > floor and _probability(early, rate, floor) < ALPHA
 
 
 def _starts_to_grow(steady: Runs, floor: float) -> bool:
@@ -334,19 +307,10 @@ def _more_steps(series: Series, steady: Runs, factor: float) -> str:
     return f"about {factor * _span(steady):.0f} more {formatting.several(series.per)} would decide"
 
 
-def _too_short(series: Series) -> str:
-    count = min((len(points) for points in series.steady), default=0)
-    what = "collections" if series.per == "step" else "readings"
-    more = f"run more {formatting.several(series.per)}"
-    return f"only {count} {what} in the steady state, of the {FEWEST} needed: {more}"
-
-
 def _heap_with_parts(verdicts: list[GaugeVerdict]) -> list[GaugeVerdict]:
-    """Withdraw growth of the heap that neither blocks nor native bytes share.
-
-    Together these two count all that can leak. The rest is rounding: up to 32 bytes per live
-    block when the C library reuses larger ones, and the number of live blocks is flat.
-    """
+    """Withdraw growth of the heap that neither blocks nor native bytes share."""
+    # These two count all that can leak. The rest is rounding: up to 32 bytes per live block when
+    # the C library reuses larger ones, and the number of live blocks is flat.
     words = {one.gauge: one.verdict for one in verdicts}
     parts = {words.get("blocks", "leak"), words.get("native", "leak")}
     if "leak" in parts or words.get("heap") not in ("leak", UNDECIDED):

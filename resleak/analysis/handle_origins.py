@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ import pandas as pd
 from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.analysis.rows import Rows
 from resleak.analysis.stacks import Profile, profile, sites
-from resleak.analysis.stacks.allocation_sites import FRAME, site_of
+from resleak.analysis.stacks.allocation_sites import FRAME, WithLive, site_of
 from resleak.captures.frames import Capture
 from resleak.workload.verdict_words import SYMPTOMS
 
@@ -29,7 +29,7 @@ _KINDS = {
     "executors": ("executor",),
     "temporary files": ("temporary",),
 }
-#: Units in which `held` and `growth` count.
+#: Units in which `as_allocations` and `growth` count.
 UNITS = tuple(_KINDS)
 #: Smallest share of the growth for a line to be named.
 _MIN_SHARE = 0.1
@@ -42,10 +42,9 @@ _COLUMNS = [
 def table(captures: Iterable[Capture]) -> pd.DataFrame:
     """List the resources that were created and not released at once, one row each.
 
-    Columns: ``variant handle kind target deleted``, the site's ``function file line`` (see
-    `resleak.sites`), ``thread created_step created_phase closed_step`` (NaN if never closed)
-    ``closed_phase by_collection`` (closed by the garbage collector) ``open`` (at the last sample)
-    and ``age`` in steps.
+    Columns: ``variant handle kind target deleted function file line thread created_step
+    created_phase closed_step`` (NaN if never closed) ``closed_phase by_collection open age`` (in
+    steps).
     """
     rows = [_listed(c).assign(variant=c.variant) for c in captures if c.instrument == "handles"]
     if not rows:
@@ -56,92 +55,56 @@ def table(captures: Iterable[Capture]) -> pd.DataFrame:
 
 def _listed(capture: Capture) -> pd.DataFrame:
     handles, stacks = capture.table("handles"), capture.table("stacks")
-    site = site_of(stacks)[handles["node"].to_numpy()]
-    where = stacks[FRAME].iloc[site].reset_index(drop=True)
-    last = capture.table("marks")["step"].max()
+    where = stacks[FRAME].iloc[site_of(stacks)[handles["node"].to_numpy()]].reset_index(drop=True)
     listed = handles.join(where)[_COLUMNS]
-    until = listed["closed_step"].fillna(last)
+    until = listed["closed_step"].fillna(capture.table("marks")["step"].max())
     return listed.assign(open=listed["closed_step"].isna(), age=until - listed["created_step"])
 
 
-@dataclass(frozen=True)
-class Held:
-    """The resources of one capture as allocations, for everything that reads stacks.
-
-    `unit` is one of `UNITS`; bytes count resources.
-    """
-
-    capture: Capture
-    unit: str
-
-    @property
-    def instrument(self) -> str:
-        """``memray``: what `profile`, `sites` and filters take for a capture with stacks."""
-        return "memray"
-
-    @property
-    def per(self) -> str:
-        """Unit of the capture's steps."""
-        return self.capture.per
-
-    def table(self, name: str) -> pd.DataFrame:
-        """Return a table: ``stacks``, ``marks``, or ``live``, in which bytes count handles."""
-        return self._live if name == "live" else self.capture.table(name)
-
-    @cached_property
-    def _live(self) -> pd.DataFrame:
-        handles = self.capture.table("handles")
-        lasting = handles["first_mark"].ge(0) & handles["first_mark"].ne(handles["gone_mark"])
-        handles = handles[_is(handles["kind"], self.unit) & lasting]
-        closed = handles[handles["gone_mark"] >= 0]
-        changes = [(handles, "first_mark", 1), (closed, "gone_mark", -1)]
-        rows = [_changes(part, part[mark], by) for part, mark, by in changes]
-        return pd.concat(rows).merge(self.capture.table("marks"), on="mark")
+def _live(capture: Capture, unit: str) -> pd.DataFrame:
+    """Return the resources of a unit as allocations; bytes count them."""
+    handles = capture.table("handles")
+    lasting = handles["first_mark"].ge(0) & handles["first_mark"].ne(handles["gone_mark"])
+    handles = handles[_is(handles["kind"], unit) & lasting]
+    closed = handles[handles["gone_mark"] >= 0]
+    rows = [
+        part[["node", "thread", mark]]
+        .rename(columns={mark: "mark"})
+        .assign(allocator=part["kind"], bytes=by, count=by)
+        for part, mark, by in ((handles, "first_mark", 1), (closed, "gone_mark", -1))
+    ]
+    return pd.concat(rows).merge(capture.table("marks"), on="mark")
 
 
-def _changes(handles: pd.DataFrame, marks: pd.Series, by: int) -> pd.DataFrame:
-    rows = handles[["node", "thread", "kind"]].rename(columns={"kind": "allocator"})
-    return rows.assign(mark=marks, bytes=by, count=by)
-
-
-def held(captures: Iterable[Capture], unit: str = "descriptors") -> list[Held]:
-    """Return captures with resources as allocations, for `resleak.profile`, `sites` and filters.
-
-    Bytes count resources, and filters take their kind for the allocator.
-    """
-    return [Held(capture, unit) for capture in captures if capture.instrument == "handles"]
+def as_allocations(captures: Iterable[Capture], unit: str = "descriptors") -> list[WithLive]:
+    """Return captures with resources as allocations; filters take their kind for the allocator."""
+    followed = [capture for capture in captures if capture.instrument == "handles"]
+    return [WithLive(capture, partial(_live, capture, unit)) for capture in followed]
 
 
 def growth(captures: Iterable[Capture], unit: str = "descriptors") -> Profile:
     """Return the growth of one variant, for `resleak.figures.flamegraph` with the same `unit`."""
-    return profile(held(captures, unit))
+    return profile(as_allocations(captures, unit))
 
 
 def waiting(captures: Iterable[Capture], unit: str = "descriptors") -> pd.DataFrame:
-    """Rank the lines whose resources were closed only by the garbage collector.
-
-    Columns: ``function file line per_step`` (created in the steady state) and ``share``.
-    """
-    parts = [_deferred(capture, unit) for capture in captures if capture.instrument == "handles"]
-    rows = pd.concat(parts) if parts else pd.DataFrame(columns=[*FRAME, "per_step"])
-    sums = rows.groupby(FRAME)[["per_step"]].sum() / max(len(parts), 1)
+    """Rank the lines whose resources were closed only by the garbage collector."""
+    parts = []
+    for capture in captures:
+        if capture.instrument == "handles":
+            rows = _listed(capture)
+            rows = rows[rows["created_phase"].eq("steady") & rows["by_collection"]]
+            rows = rows.loc[_is(rows["kind"], unit), FRAME]
+            parts.append(rows.assign(per_step=1.0 / capture.manifest.steps))
+    joined = pd.concat(parts) if parts else pd.DataFrame(columns=[*FRAME, "per_step"])
+    sums = joined.groupby(FRAME)[["per_step"]].sum() / max(len(parts), 1)
     ranked = sums.sort_values("per_step", ascending=False, kind="stable").reset_index()
     return ranked.assign(share=ranked["per_step"] / (ranked["per_step"].sum() or 1.0))
 
 
-def _deferred(capture: Capture, unit: str) -> pd.DataFrame:
-    listed = _listed(capture)
-    steady = listed["created_phase"].eq("steady") & listed["by_collection"]
-    rows = listed[steady & _is(listed["kind"], unit)]
-    return rows[FRAME].assign(per_step=1.0 / capture.manifest.steps)
-
-
 @dataclass(frozen=True)
 class Origin:
-    """A line that opened what leaks or is deferred, with its share of the gauge's growth.
-
-    `file` is empty if no stack is known; `per_step` counts resources.
-    """
+    """A line that opened what leaks or is deferred; `file` is empty if no stack is known."""
 
     gauge: str
     function: str
@@ -157,10 +120,7 @@ class Origin:
 
 
 def origins(captures: Iterable[Capture], gauges: Iterable[GaugeVerdict]) -> Rows[Origin]:
-    """Return the lines that opened what leaks or is deferred, the largest share first.
-
-    For each gauge of resources, the lines with a tenth or more of its growth.
-    """
+    """Return the lines with a tenth or more of the growth of each gauge of resources."""
     followed = [capture for capture in captures if capture.instrument == "handles"]
     return Rows(Origin, (origin for one in gauges for origin in _origins(followed, one)))
 
@@ -171,7 +131,9 @@ def _origins(captures: list[Capture], verdict: GaugeVerdict) -> Iterator[Origin]
     if verdict.verdict == "deferred":
         ranked = waiting(captures, verdict.unit)
     else:
-        ranked = sites(held(captures, verdict.unit)).rename(columns={"bytes_per_step": "per_step"})
+        ranked = sites(as_allocations(captures, verdict.unit)).rename(
+            columns={"bytes_per_step": "per_step"}
+        )
     named = ranked.loc[ranked["share"] >= _MIN_SHARE, [*FRAME, "per_step", "share"]]
     for row in named.itertuples(index=False, name=None):
         yield Origin(verdict.gauge, *row)

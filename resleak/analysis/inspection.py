@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pandas as pd
 
 from resleak import formatting
-from resleak.captures.frames import Capture, Captures
+from resleak.captures.frames import Captures
 from resleak.errors import StoreError
 from resleak.workload.verdict_words import BROKEN, HANGS
 
 #: Tables of a run with the instrument ``forensics``; see ``data/README.md`` for their columns.
-TABLES = ("exit", "stalls", "locks", "lost", "retention", "cycles")
+TABLES = ("exit", "stalls", "locks", "lost", "retention", "bounded", "cycles")
 #: Smallest share of the steps' time for a line that blocks the event loop, or runs, to be named.
 _MIN_BLOCKING, _MIN_RUNNING, _NEVER_RESTS = 0.2, 0.5, 0.9
 #: Seconds below which a line was sampled too seldom to be named: twenty samples.
@@ -30,17 +31,10 @@ _MADE = {
 
 @dataclass
 class Culprits:
-    """The inspection of one variant.
+    """The inspection of one variant; ``data/README.md`` describes its tables.
 
-    Attributes
-    ----------
-    status : str
-        How the inspected run ended: see `resleak.captures.frames.Capture.exit`.
-    ending : dict
-        ``by`` (``itself``, ``force`` or ``a kill``), and of a forced end its ``thread``, ``at`` and
-        ``made_at``.
-    exit, stalls, locks, lost, retention, cycles : DataFrame
-        As ``data/README.md`` describes them.
+    `status` is how the inspected run ended; `ending` has ``by`` (``itself``, ``force`` or
+    ``a kill``), and of a forced end its ``thread``, ``at`` and ``made_at``.
     """
 
     status: str = ""
@@ -50,21 +44,21 @@ class Culprits:
     locks: pd.DataFrame = field(default_factory=pd.DataFrame)
     lost: pd.DataFrame = field(default_factory=pd.DataFrame)
     retention: pd.DataFrame = field(default_factory=pd.DataFrame)
+    bounded: pd.DataFrame = field(default_factory=pd.DataFrame)
     cycles: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def sentences(self, symptoms: Mapping[str, set[str]], *, timed: bool = True) -> list[str]:
-        """Return the cause of each symptom, as far as the inspection shows it.
-
-        `timed` says that a limit of time is broken. Otherwise waiting explains nothing; never
-        resting may.
-        """
+        """Return the cause of each symptom, as far as the inspection shows it."""
         words = set().union(*symptoms.values())
         causes = [*self._deadlock()] if symptoms else []
         if HANGS in words and not causes:
-            causes += self._hang()
+            blockers = self._blockers(self._holding) or "the cause is unknown"
+            if self.status == "hung":
+                causes.append(f"does not end: {blockers}{self._losses()}")
+            elif self.status == "deadline":
+                causes.append(f"does not get on: {blockers}")
         if BROKEN in words:
-            causes += [*self._slow_end(symptoms), *self._forced_end()]
-            causes += self._stall(symptoms, timed)
+            causes += [*self._late_end(symptoms), *self._stall(symptoms, timed)]
         if "leak" in words:
             for row in _rows(self.retention, 1):
                 rate = f"{formatting.number(row.per_step)} {row.type} per step"
@@ -76,13 +70,6 @@ class Culprits:
                 causes.append(f"reference cycle, {rate}: {row.cycle}{holds}")
         return causes
 
-    def _hang(self) -> Iterator[str]:
-        blockers = self._blockers(self._holding) or "the cause is unknown"
-        if self.status == "hung":
-            yield f"does not end: {blockers}{self._losses()}"
-        elif self.status == "deadline":
-            yield f"does not get on: {blockers}"
-
     @property
     def _holding(self) -> pd.DataFrame:
         return self.exit[self.exit["holds"]] if len(self.exit) else self.exit
@@ -91,22 +78,19 @@ class Culprits:
         groups = rows.groupby(["what", "at"], sort=False) if len(rows) else ()
         return "; ".join([_blocker(group.iloc[0], len(group)) for _, group in groups][:_MOST])
 
-    def _slow_end(self, symptoms: Mapping[str, set[str]]) -> Iterator[str]:
+    def _late_end(self, symptoms: Mapping[str, set[str]]) -> Iterator[str]:
+        """Say what delays the end of the process, or what a forced end cuts off."""
         rows = self._holding
         if {"exit_s", "cleanup_s"} & set(symptoms) and self.status != "hung" and len(rows):
             row = rows.sort_values("seconds", ascending=False).iloc[0]
             seconds = formatting.amount(float(row["seconds"]), "s")
             yield f"ends late: for {seconds} {_blocker(row, 1)}"
-
-    def _forced_end(self) -> Iterator[str]:
-        if self.ending.get("by") != "force":
-            return
-        made = f", started at {self.ending['made_at']}" if self.ending["made_at"] else ""
-        rows = self._holding
-        others = self._blockers(rows[rows["name"].ne(self.ending["thread"])])
-        rest = f"; it cuts off {others}" if others else ""
-        by = f"thread {self.ending['thread']!r}{made}"
-        yield f"ends by force: os._exit in {by}{rest}{self._losses()}"
+        if self.ending.get("by") == "force":
+            made = f", started at {self.ending['made_at']}" if self.ending["made_at"] else ""
+            others = self._blockers(rows[rows["name"].ne(self.ending["thread"])])
+            rest = f"; it cuts off {others}" if others else ""
+            by = f"thread {self.ending['thread']!r}{made}"
+            yield f"ends by force: os._exit in {by}{rest}{self._losses()}"
 
     def _losses(self) -> str:
         amounts = []
@@ -126,6 +110,7 @@ class Culprits:
             )
 
     def _stall(self, symptoms: Mapping[str, set[str]], timed: bool) -> Iterator[str]:
+        # Where no limit of time is broken, waiting explains nothing; never resting may.
         if self.stalls.empty:
             return
         is_named = ~self.stalls["at"].str.match("<stdlib>|$")
@@ -145,19 +130,13 @@ class Culprits:
 
 def inspected(captures: Captures) -> Culprits:
     """Return the inspection of one variant; empty if it was not inspected."""
-    runs = captures.select(instrument="forensics")
-    if not len(runs):
-        return Culprits()
-    run = runs[0]
-    tables = {name: _table(run, name) for name in TABLES}
-    return Culprits(run.exit.status, asdict(run.manifest.ending), **tables)
-
-
-def _table(run: Capture, name: str) -> pd.DataFrame:
-    try:
-        return run.table(name)
-    except StoreError:
-        return pd.DataFrame()
+    tables = {}
+    for run in captures.select(instrument="forensics")[:1]:
+        for name in TABLES:
+            with suppress(StoreError):
+                tables[name] = run.table(name)
+        return Culprits(run.exit.status, asdict(run.manifest.ending), **tables)
+    return Culprits()
 
 
 def _rows(table: pd.DataFrame, most: int) -> Iterator[Any]:
@@ -165,11 +144,17 @@ def _rows(table: pd.DataFrame, most: int) -> Iterator[Any]:
 
 
 def _blocker(row: pd.Series, count: int) -> str:
+    """Say who blocks, where it was created, and where it stands."""
     made = f", {_MADE[row['what']]} at {row['made_at']}" if row["made_at"] else ""
     name = f"{_name(row, count)}{made}"
     if row["what"] == "process":
         return name
-    return f"{name}{', ' if made else ' '}{_standing(row, count)}"
+    separator = ", " if made else " "
+    if row["loop"]:
+        return f"{name}{separator}spins in the loop at {row['loop']}, at {row['at']}"
+    verb = _VERBS.get(row["state"], ("is", "are"))[count > 1]
+    within = f" in {row['waits_in']}" if row["waits_in"] else ""
+    return f"{name}{separator}{verb}{within} at {row['at']}"
 
 
 def _name(row: pd.Series, count: int) -> str:
@@ -183,11 +168,3 @@ def _name(row: pd.Series, count: int) -> str:
     name = f" {row['name']!r}" if row["name"] else ""
     article = "" if name else "a "
     return f"{article}{row['what']}{name}{daemon}"
-
-
-def _standing(row: pd.Series, count: int) -> str:
-    if row["loop"]:
-        return f"spins in the loop at {row['loop']}, at {row['at']}"
-    verb = _VERBS.get(row["state"], ("is", "are"))
-    within = f" in {row['waits_in']}" if row["waits_in"] else ""
-    return f"{verb[count > 1]}{within} at {row['at']}"

@@ -30,13 +30,6 @@ def standard_error(sample: Floats) -> float:
     return float(np.std(sample, ddof=1) / np.sqrt(len(sample)))
 
 
-def mean_half_width(sample: Floats) -> float:
-    """Return half of Student's 95 % CI of a sample's mean; infinity for a single value."""
-    if len(sample) < 2:
-        return np.inf
-    return float(student_quantile(len(sample) - 1, 0.975)) * standard_error(sample)
-
-
 def welch_half_widths(old: Floats, new: Floats) -> Floats:
     """Return half of Welch's 95 % CI of the difference of two means, for each row."""
     counts = np.array([[old.shape[1]], [new.shape[1]]])

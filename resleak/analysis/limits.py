@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from resleak.analysis.rows import Rows
 from resleak.captures.frames import Capture, gauges_of
@@ -17,11 +16,7 @@ _SECONDS = ("exit_s", "cleanup_s", "cpu_s")
 
 @dataclass(frozen=True, kw_only=True)
 class LimitVerdict:
-    """One declared limit over all runs of a variant.
-
-    `holds` is None if nothing was measured; `worst` is the reading that comes closest to breaking
-    it, `allowed` the bound, both in `unit`.
-    """
+    """One declared limit over all runs of a variant; `holds` is None if nothing was measured."""
 
     gauge: str
     limit: str
@@ -47,11 +42,11 @@ def check(captures: Iterable[Capture]) -> Rows[LimitVerdict]:
 def _check_one(limit: Limit, runs: list[Capture]) -> LimitVerdict:
     values = np.concatenate([readings(limit, run) for run in runs])
     values = values[~np.isnan(values)]
-    worst = _worst(limit, values) if len(values) else np.nan
+    worst, holds = _worst(limit, values) if len(values) else (np.nan, None)
     return LimitVerdict(
         gauge=limit.gauge,
         limit=limit.text(),
-        holds=_holds(limit, worst) if len(values) else None,
+        holds=holds,
         worst=worst,
         allowed=limit.allowed,
         unit=unit(limit, runs),
@@ -68,24 +63,28 @@ def unit(limit: Limit, runs: list[Capture]) -> str:
 
 
 def readings(limit: Limit, run: Capture, whole: bool = False) -> np.ndarray:
-    """Return the readings of one run that a limit is about, shape (readings,).
-
-    A single one for a rate, a time, a fact or a last reading. With `whole`, all of them also where
-    the limit is on a quantile.
-    """
-    facts = {**run.manifest.facts, **_times(run)}
+    """Return the readings of one run that a limit is about, shape (readings,)."""
+    # A single one for a rate, a time, a fact or a last reading. With `whole`, all of them also
+    # where the limit is on a quantile.
+    lasted = {p.name: p.end_s - p.start_s for p in run.manifest.phases}
+    times = {"exit_s": run.exit.exit_s, "cleanup_s": lasted.get("teardown")}
+    facts: dict[str, float | None] = {**run.manifest.facts, **times}
     if limit.gauge in facts:
-        return _array(facts[limit.gauge])
+        return np.array([facts[limit.gauge]], dtype=float)  # None becomes NaN
     if limit.gauge not in run.trace:
         return np.empty(0)
     rows = run.trace[run.trace[limit.gauge].notna()]
     if limit.per_second is not None:
-        return _array(_per_second(rows, limit.gauge))
+        steady = rows.loc[rows["phase"] == "steady", [limit.gauge, "t_s"]].to_numpy(dtype=float)
+        if len(steady) < 2:
+            return np.array([np.nan])
+        rise, seconds = steady[-1] - steady[0]
+        return np.array([rise / seconds])
     if limit.gauge in measures(run):
         rows = rows[(rows["phase"] == "steady") & (rows["moment"] == "step")]
     values = rows[limit.gauge].to_numpy(dtype=float)
     if limit.quantile is not None and len(values) and not whole:
-        return _array(float(np.quantile(values, limit.quantile)))
+        return np.array([np.quantile(values, limit.quantile)])
     return values[-1:] if limit.at_end is not None else values
 
 
@@ -94,35 +93,11 @@ def measures(run: Capture) -> set[str]:
     return {name for name, gauge in gauges_of([run]).items() if gauge.kind == "measure"}
 
 
-def _times(run: Capture) -> dict[str, float | None]:
-    lasted = {p.name: p.end_s - p.start_s for p in run.manifest.phases}
-    return {"exit_s": run.exit.exit_s, "cleanup_s": lasted.get("teardown")}
-
-
-def _array(value: float | None) -> np.ndarray:
-    return np.array([np.nan if value is None else value], dtype=float)
-
-
-def _per_second(rows: pd.DataFrame, gauge: str) -> float:
-    steady = rows[rows["phase"] == "steady"]
-    if len(steady) < 2:
-        return np.nan
-    ends = steady.iloc[[0, -1]]
-    return float(np.diff(ends[gauge])[0] / np.diff(ends["t_s"])[0])
-
-
-def _worst(limit: Limit, readings: np.ndarray) -> float:
+def _worst(limit: Limit, values: np.ndarray) -> tuple[float, bool]:
+    """Return the reading that comes closest to breaking a limit, and whether the limit holds."""
     if limit.at_least is not None:
-        return float(readings.min())
+        return float(values.min()), bool(values.min() >= limit.at_least)
     if limit.at_end is not None:
-        return float(readings[np.argmax(np.abs(readings - limit.at_end))])
-    return float(readings.max())
-
-
-def _holds(limit: Limit, worst: float) -> bool:
-    if limit.at_least is not None:
-        return worst >= limit.at_least
-    if limit.at_end is not None:
-        return worst == limit.at_end
-    most = limit.at_most if limit.at_most is not None else limit.per_second
-    return most is None or worst <= most
+        worst = float(values[np.argmax(np.abs(values - limit.at_end))])
+        return worst, worst == limit.at_end
+    return float(values.max()), bool(values.max() <= limit.allowed)

@@ -9,6 +9,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from html import escape
 from importlib import import_module
@@ -44,17 +45,10 @@ class Recording:
 
     It can stand wherever a capture with stacks is wanted, as in ``resleak.sites([recording])``.
 
-    Parameters
-    ----------
-    path : Path
-        The file that memray wrote.
-    folder : Path
-        Where its tables are.
-
     Attributes
     ----------
     path : Path
-        The file; it may be gone.
+        The file that memray wrote; it may be gone.
     instrument : str
         ``memray``.
     per : str
@@ -88,17 +82,10 @@ class Recording:
         return sentences
 
     def table(self, name: str) -> pd.DataFrame:
-        """Read one table.
+        """Read ``stacks``, ``live``, ``marks``, ``snapshots``, ``peak`` or ``temporary``.
 
-        Parameters
-        ----------
-        name : {"stacks", "live", "marks", "snapshots", "peak", "temporary"}
-            The last two are read from the file when they are first asked for.
-
-        Raises
-        ------
-        StoreError
-            If there is no such table, or the file is needed for it and cannot be read.
+        The last two are read from the file when they are first asked for. Raises `StoreError` if
+        there is no such table, or the file is needed for it and cannot be read.
         """
         if name in _LATER and not self._facts["everything"]:
             self._read_everything()
@@ -107,21 +94,13 @@ class Recording:
         return tables.read_frame(self._folder / f"{name}.parquet")
 
     @cached_property
-    def snapshots(self) -> pd.DataFrame:
-        """Memray's own samples: process, t_s, heap and rss bytes."""
-        return self.table("snapshots")
-
-    @cached_property
-    def stacks(self) -> pd.DataFrame:
-        """The nodes of the call stacks, a parent before its children."""
-        return self.table("stacks")
-
-    @cached_property
     def frames(self) -> pd.DataFrame:
         """Memory left at the end by innermost frame: function, file, line, bytes, count."""
         left = self.table("live").groupby("node")[["bytes", "count"]].sum()
         frame = ["function", "file", "line"]
-        summed = self.stacks[frame].join(left, how="inner").groupby(frame, as_index=False).sum()
+        summed = (
+            self.table("stacks")[frame].join(left, how="inner").groupby(frame, as_index=False).sum()
+        )
         return summed.sort_values("bytes", ascending=False, ignore_index=True)
 
     @cached_property
@@ -162,10 +141,10 @@ class Recording:
             return sentence[:1].upper() + sentence[1:]
         first = self.rows[0]
         rate = formatting.rate(first.bytes_per_step, "B", self.per)
-        share = formatting.share(first.share)
         return (
-            f"No line grows over the whole time. Most of what is left, {share}, was allocated in "
-            f"{first.function} at {first.place or 'an unknown place'}: {rate} on average."
+            f"No line grows over the whole time. Most of what is left, "
+            f"{formatting.share(first.share)}, was allocated in {first.function} at "
+            f"{first.place or 'an unknown place'}: {rate} on average."
         )
 
     @property
@@ -190,10 +169,9 @@ class Recording:
 
     def _repr_html_(self) -> str:
         items = "".join(f"<li>{escape(sentence)}</li>" for sentence in self.warnings)
-        size = ", ".join(map(escape, self._size()))
-        return f"<p><b>{escape(self.path.name)}</b>: {size}</p><p>{escape(self.summary)}</p>" + (
-            f"<ul>{items}</ul>" if items else ""
-        )
+        size, name = escape(", ".join(self._size())), escape(self.path.name)
+        more = f"<ul>{items}</ul>" if items else ""
+        return f"<p><b>{name}</b>: {size}</p><p>{escape(self.summary)}</p>{more}"
 
     def _size(self) -> Iterator[str]:
         facts = self.integrity
@@ -208,7 +186,7 @@ class Recording:
         if not self.path.is_file():
             raise StoreError(f"{self.path.name} is gone, and this was not yet read from it")
         files = [self.path.with_name(name) for name, *_ in self._facts["files"]]
-        self._folder = _keep([self._folder], files, everything=True)
+        self._folder = _store([self._folder], files, everything=True)
         self._facts = _read_facts(self._folder)
 
 
@@ -230,8 +208,7 @@ def open_memray(
     path : Path
         The file; memray's ``.bin``.
     children : bool
-        Read the files of forked children, ``FILE.<pid>``, too: a node for each process stands
-        above its stacks.
+        Read the files of forked children, ``FILE.<pid>``, too, below a node for each process.
     fresh : bool
         Read the file even if its tables are there.
     answers : mapping of str to str, optional
@@ -250,17 +227,22 @@ def open_memray(
     forked = _children(file)
     files = [file, *(forked if children else [])]
     places = _places(file, alone=bool(forked) and not children)
-    kept = None if fresh else _kept(places, files)
-    if kept is None:
-        _check(file)
-        kept = _keep(places, files, answers=answers)
-    return Recording(file, kept)
+    folder = None if fresh else _stored(places, files)
+    if folder is None:
+        # Opening a pipe would wait forever. What cannot be a name is no file either.
+        if not os.path.exists(file):
+            raise StoreError(f"{file.name} is missing: there is no such file")
+        if not file.is_file():
+            what = "a folder" if file.is_dir() else "no regular file"
+            raise StoreError(f"{file.name} is {what}; give the file that memray wrote")
+        folder = _store(places, files, answers=answers)
+    return Recording(file, folder)
 
 
 def begin(file: Path, *, fresh: bool = False, answers: Mapping[str, str]) -> None:
     """Begin to read a file as `open_memray` will, if that is going to read it."""
     files = [file, *_children(file)]
-    if fresh or _kept(_places(file, alone=False), files) is None:
+    if fresh or _stored(_places(file, alone=False), files) is None:
         launch.begin(files, answers={**_SITES, **answers})
 
 
@@ -269,24 +251,13 @@ def _children(file: Path) -> list[Path]:
     return sorted(f for f in beside if f.suffix[1:].isdecimal() and f.is_file())
 
 
-def _check(file: Path) -> None:
-    """Refuse what is not a file: opening a pipe would wait forever."""
-    if not os.path.exists(file):  # what cannot be a name is no file either
-        raise StoreError(f"{file.name} is missing: there is no such file")
-    if not file.is_file():
-        what = "a folder" if file.is_dir() else "no regular file"
-        raise StoreError(f"{file.name} is {what}; give the file that memray wrote")
-
-
-def _kept(places: Sequence[Path], files: Sequence[Path]) -> Path | None:
+def _stored(places: Sequence[Path], files: Sequence[Path]) -> Path | None:
     """Return the folder with the tables of these files as they are, if there is one."""
     for folder in places:
-        try:
+        with suppress(StoreError):
             facts = _read_facts(folder)
-        except StoreError:
-            continue
-        if not files[0].exists() or facts["files"] == _stamps(files):
-            return folder
+            if not files[0].exists() or facts["files"] == _stamps(files):
+                return folder
     return None
 
 
@@ -298,7 +269,7 @@ def _places(file: Path, *, alone: bool) -> list[Path]:
     return [file.with_name(name), cache / "resleak" / f"{digest}-{name}"]
 
 
-def _keep(
+def _store(
     places: Sequence[Path],
     files: Sequence[Path],
     *,
@@ -325,10 +296,9 @@ def _keep(
 
 def _is_ours(folder: Path, _place: Path) -> bool:
     """Return True if a folder holds the tables of a memray file, of any version."""
-    try:
+    with suppress(StoreError):
         return isinstance(_read(folder, _FACTS).get("schema"), int)
-    except StoreError:
-        return False
+    return False
 
 
 def _stamps(files: Sequence[Path]) -> list[list[Any]]:
@@ -346,10 +316,8 @@ def _read_facts(folder: Path) -> dict[str, Any]:
 
 
 def _read(folder: Path, name: str) -> dict[str, Any]:
-    try:
+    with suppress(StoreError, ValueError):
         content = untrusted.parsed(untrusted.content(folder / name, _SIDE_BYTES))
-    except (StoreError, ValueError):
-        content = None
-    if not isinstance(content, dict):
-        raise StoreError(f"{folder.name} has no readable tables")
-    return content
+        if isinstance(content, dict):
+            return content
+    raise StoreError(f"{folder.name} has no readable tables")

@@ -19,21 +19,19 @@ _SILENCE_S, _SILENCE_SHARE = 1.0, 0.1
 
 def cautions(facts: Mapping[str, Any]) -> list[str]:
     """Return the limitations of one capture, from the facts that its decoder counted."""
-    sentences = [*_extent(facts), *_damage(facts), *_stacks(facts), *_memory(facts)]
+    sentences = [*_damage(facts), *_stacks(facts), *_memory(facts)]
     return [f"{facts['name']}: {sentence}" for sentence in sentences]
 
 
-def _extent(facts: Mapping[str, Any]) -> Iterator[str]:
+def _damage(facts: Mapping[str, Any]) -> Iterator[str]:
     if facts["aggregated"]:
         yield (
             "it was written as AGGREGATED_ALLOCATIONS, which has sums only: it tells what was left "
             "at the end and what was live at the peak, but neither growth over time nor temporary "
             "allocations; rates are what was left, divided by the time it ran"
         )
-
-
-def _damage(facts: Mapping[str, Any]) -> Iterator[str]:
     read, declared = facts["records"], facts["declared_records"]
+    silence_s = facts["duration_s"] - facts["last_snapshot_s"]
     if not facts["aggregated"] and not declared:
         yield (
             "it was never closed, so the program was killed or still runs: what is here ends at "
@@ -42,7 +40,7 @@ def _damage(facts: Mapping[str, Any]) -> Iterator[str]:
     elif not facts["aggregated"] and read != declared:
         part = fmt.share(read / declared)
         yield f"it is cut off: it has {part} of the {fmt.number(declared)} records it had"
-    elif _is_silent(facts):
+    elif silence_s > max(_SILENCE_S, _SILENCE_SHARE * facts["duration_s"]):
         yield (
             f"memray last looked at {fmt.amount(facts['last_snapshot_s'], 's')} of "
             f"{fmt.amount(facts['duration_s'], 's')}: what came after has no times, or is missing"
@@ -50,11 +48,6 @@ def _damage(facts: Mapping[str, Any]) -> Iterator[str]:
     if facts["heap_off_bytes"]:
         off = fmt.amount(facts["heap_off_bytes"], "B")
         yield f"its changes and its totals differ by up to {off}: it is damaged, or was misread"
-
-
-def _is_silent(facts: Mapping[str, Any]) -> bool:
-    silence = facts["duration_s"] - facts["last_snapshot_s"]
-    return bool(silence > max(_SILENCE_S, _SILENCE_SHARE * facts["duration_s"]))
 
 
 def _stacks(facts: Mapping[str, Any]) -> Iterator[str]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from resleak.captures.files import to_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,13 +15,7 @@ T = TypeVar("T")
 
 
 class Rows(tuple[T, ...]):
-    """A tuple of dataclass instances of one kind.
-
-    Attributes
-    ----------
-    frame : DataFrame
-        One row per item, one column per field.
-    """
+    """A tuple of dataclass instances of one kind; `frame` is the same as a DataFrame."""
 
     kind: type[T]
 
@@ -61,14 +56,5 @@ def names_of(kind: type) -> list[str]:
     return [field.name for field in fields(kind)]
 
 
-def plain(value: Any) -> Any:
-    """Return a value as JSON can hold it; what is not finite becomes None."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {name: plain(getattr(value, name)) for name in names_of(type(value))}
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if hasattr(value, "item"):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+#: Returns a value as JSON can hold it: a dataclass as a mapping; what is not finite becomes None.
+plain = to_json

@@ -21,10 +21,9 @@ _RESAMPLED = 1000
 
 @dataclass(frozen=True)
 class Scaling:
-    """The exponent of a cost over a size, with its 95 % CI.
+    """The exponent of a cost over a size, with its 95 % CI: ``scales``, ``flat``, ``inconclusive``.
 
-    The verdict is ``scales``, ``flat`` or ``inconclusive``; `at_most` is the largest exponent that
-    does not count as growth, `smallest` and `largest` are the costs at both ends of the sizes.
+    `smallest` and `largest` are the costs at both ends of the sizes.
     """
 
     gauge: str
@@ -56,12 +55,10 @@ def points(sweep: Sweep, run: Capture) -> np.ndarray:
 
 
 def judge(sweep: Sweep, runs: list[np.ndarray]) -> Scaling:
-    """Judge one sweep from sizes and costs of each run, shape (steps, 2).
-
-    It scales if the whole CI of the exponent is above the sweep's `at_most`, and is flat if it is
-    below. The exponent is the Theil-Sen slope through the median cost at each size, both as
-    logarithms; the CI resamples runs, and steps within each size.
-    """
+    """Judge one sweep from sizes and costs of each run, shape (steps, 2)."""
+    # It scales if the whole CI of the exponent is above `at_most`, and is flat if it is below. The
+    # exponent is the Theil-Sen slope through the median cost at each size, both as logarithms; the
+    # CI resamples runs, and steps within each size.
     runs = [run for run in runs if len(run)]
     each = [set(run[:, 0]) for run in runs]
     sizes = np.array(sorted(set.intersection(*each))) if each else np.empty(0)

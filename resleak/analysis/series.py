@@ -22,9 +22,8 @@ class Series:
     """One gauge of one variant in all its runs.
 
     `steady` has step and value after each collection of the steady state, per run (of a count the
-    lowest value until the next collection); `steps` those of each step of the second half of the
-    warm-up and of the steady state. `start` and `settled` are the median first reading and the
-    median last one after the load; `drop` the median drop at a collection.
+    lowest value until the next collection); `steps` those of each step from half the warm-up on;
+    `settled` is the median last reading after the load, `drop` the median drop at a collection.
     """
 
     steady: Runs
@@ -80,11 +79,9 @@ class Readings:
         )
 
     def _points(self, values: np.ndarray, after: np.ndarray, lowest: bool) -> np.ndarray:
-        """Return the reading after each steady collection of a run, or the lowest until the next.
-
-        Counts swing with the load, their low readings least. Low readings of memory only show
-        what was freed just before.
-        """
+        """Return the reading after each steady collection of a run, or the lowest till the next."""
+        # Counts swing with the load, their low readings least. Low readings of memory only show
+        # what was freed just before.
         at = np.flatnonzero(after & self.steady)
         last = np.append(np.diff(self.step[at]) != 0, True)[: len(at)]
         at = at[last]
@@ -109,11 +106,9 @@ def _each_step(readings: Readings, values: np.ndarray) -> Runs:
 
 
 def _drop(readings: Readings, values: np.ndarray) -> float:
-    """Return the median drop at a collection, as far as it accumulated over the block's steps.
-
-    What is there after the first step already waits for something else: the system still counts a
-    joined thread for a moment.
-    """
+    """Return the median drop at a collection, as far as it accumulated over the block's steps."""
+    # What is there after the first step already waits for something else: the system still counts a
+    # joined thread for a moment.
     first, before, after = (
         _by_block(readings, values, rows)
         for rows in (readings.stepped, readings.before, readings.after)

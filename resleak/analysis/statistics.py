@@ -41,8 +41,7 @@ _MAX_SLOPE_RATIO = 0.6
 class Rate:
     """A growth rate with its 95 % CI, in units per step.
 
-    `p` is the one-sided probability of such a trend by chance, `freedom` the degrees of freedom of
-    the interval.
+    `p` is the one-sided probability of such a trend by chance.
     """
 
     value: float
@@ -78,23 +77,24 @@ def load() -> None:
 
 
 def thin(points: Points, most: int = _MOST) -> Points:
-    """Return at most `most` points: the lowest of each group of neighbours.
-
-    Garbage and unflushed batches show in the high points, retained values in the low ones.
-    """
+    """Return at most `most` points: the lowest of each group of neighbours."""
     if len(points) <= most:
         return points
+    # Garbage and unflushed batches show in the high points, retained values in the low ones.
     groups = np.array_split(points, most)
+    gaps = np.diff(points[:, 0])
+    if gaps.max() > 1.9 * gaps.min():  # a run that went on has larger blocks later
+        edges = np.linspace(points[0, 0], points[-1, 0], most + 1)[1:-1]
+        groups = np.split(points, np.searchsorted(points[:, 0], edges, side="right"))
+        groups = [group for group in groups if len(group)]
     return np.array([[g[:, 0].mean(), g[:, 1].min()] for g in groups])
 
 
 def warmup_end(runs: Runs) -> float:
-    """Return the step at which the steady state begins: the changepoint of the mean curve.
-
-    Truong, Oudre, Vayatis: Selective review of offline change point detection methods (2020), the
-    linear model. Barrett et al.: Virtual machine warmup blows hot and cold (2017), on why a
-    fixed number of dropped steps is wrong.
-    """
+    """Return the step at which the steady state begins: the changepoint of the mean curve."""
+    # Truong, Oudre, Vayatis: Selective review of offline change point detection methods (2020), the
+    # linear model. Barrett et al.: Virtual machine warmup blows hot and cold (2017), on why a fixed
+    # number of dropped steps is wrong.
     x, y = _mean_curve(runs)
     if len(x) < 2 * FEWEST or np.ptp(y) == 0:
         return float(x[0])
@@ -115,51 +115,39 @@ def warmup_end(runs: Runs) -> float:
 
 
 def rate(runs: Runs, seed: int = 0) -> Rate:
-    """Return the growth rate of replicated runs of at least `FEWEST` points.
-
-    It is the mean of the Theil-Sen slopes. Half the CI is the largest of: Student's over the runs
-    (with fewer than three, `autocorrelated_half_width`); a block bootstrap of the mean curve's
-    residuals, since runs may all scatter alike; and one jump, for a gauge that rests most of the
-    time. `p` joins the runs' Kendall tests by Stouffer's method.
-
-    Sen: Estimates of the regression coefficient based on Kendall's tau (1968). Kuensch: The
-    jackknife and the bootstrap for general stationary observations (1989).
-    """
+    """Return the mean of the Theil-Sen slopes of runs of at least `FEWEST` points."""
+    # Sen: Estimates of the regression coefficient based on Kendall's tau (1968).
     sample = slopes(runs)
     value = float(np.mean(sample))
     if len(runs) < ENOUGH_RUNS:
         half, freedom = autocorrelated_half_width(runs), _FREEDOM
     else:
-        half, freedom = intervals.mean_half_width(sample), len(sample) - 1
+        freedom = len(sample) - 1
+        quantile = float(intervals.student_quantile(freedom, 0.975))
+        half = quantile * intervals.standard_error(sample)
+    # Runs may all scatter alike, and a gauge may rest most of the time.
     scatter = _bootstrap_half_width(np.column_stack(_mean_curve(runs)), seed)
     half = max(half, scatter, _jump(runs))
     return Rate(value, value - half, value + half, climb_p(runs), freedom)
 
 
 def autocorrelated_half_width(runs: Runs) -> float:
-    """Return half the 95 % CI of the mean slope, from the autocorrelation within each run.
-
-    Least-squares slope with Newey-West errors (Bartlett kernel) whose bandwidth is a fixed share of
-    the points; the critical value allows for that.
-
-    Kiefer, Vogelsang: A new asymptotic theory for heteroskedasticity-autocorrelation robust tests
-    (2005).
-    """
-    variances = [_long_run_variance(points) for points in runs]
-    return float(_CRITICAL * np.sqrt(sum(variances)) / len(runs))
-
-
-def _long_run_variance(points: Points) -> float:
-    """Return the variance of a least-squares slope under autocorrelated errors."""
-    x = points[:, 0] - points[:, 0].mean()
-    y = points[:, 1] - points[:, 1].mean()
-    squares = float(x @ x)
-    scores = x * (y - x * float(x @ y) / squares)
-    reach = max(1, int(np.ceil(_BANDWIDTH * len(x))))
-    total = float(scores @ scores)
-    for lag in range(1, reach):
-        total += 2 * (1 - lag / reach) * float(scores[lag:] @ scores[:-lag])
-    return max(total, 0.0) * len(x) / max(1, len(x) - 2) / squares**2
+    """Return half the 95 % CI of the mean slope, from the autocorrelation within each run."""
+    # Least-squares slopes with Newey-West errors (Bartlett kernel), whose bandwidth is a fixed
+    # share of the points. Kiefer, Vogelsang: A new asymptotic theory for
+    # heteroskedasticity-autocorrelation robust tests (2005).
+    variance = 0.0
+    for points in runs:
+        x = points[:, 0] - points[:, 0].mean()
+        y = points[:, 1] - points[:, 1].mean()
+        squares = float(x @ x)
+        scores = x * (y - x * float(x @ y) / squares)
+        reach = max(1, int(np.ceil(_BANDWIDTH * len(x))))
+        total = float(scores @ scores)
+        for lag in range(1, reach):
+            total += 2 * (1 - lag / reach) * float(scores[lag:] @ scores[:-lag])
+        variance += max(total, 0.0) * len(x) / max(1, len(x) - 2) / squares**2
+    return float(_CRITICAL * np.sqrt(variance) / len(runs))
 
 
 def replicates(runs: Runs) -> NDArray[np.float64]:
@@ -180,19 +168,23 @@ def slopes(runs: Runs) -> NDArray[np.float64]:
 
 
 def climb_p(runs: Runs) -> float:
-    """Return the one-sided p-value of an upward trend."""
+    """Return the one-sided p-value of an upward trend: Kendall's tests, joined by Stouffer."""
     from scipy import stats
 
-    clipped = np.clip([_kendall_p(points) for points in runs], 1e-15, 1 - 1e-15)
+    p = []
+    for points in runs:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            test = stats.kendalltau(points[:, 0], points[:, 1], alternative="greater")
+        p.append(float(np.nan_to_num(test.pvalue, nan=1.0)))  # of a constant there is none
+    clipped = np.clip(p, 1e-15, 1 - 1e-15)
     return float(stats.combine_pvalues(clipped, method="stouffer").pvalue)
 
 
 def fading(runs: Runs) -> float:
-    """Return the rate of the second half / that of the first, for the median run.
-
-    About 1 for a leak, towards 0 for a cache that fills, more than 1 for one that starts late;
-    infinity if the first half does not grow.
-    """
+    """Return the rate of the second half / that of the first, for the median run."""
+    # About 1 for a leak, towards 0 for a cache that fills; infinity if the first half does not
+    # grow.
     ratios = []
     for first, second in ((_slope(a), _slope(b)) for a, b in map(halves, runs)):
         ratios.append(second / first if first > 0 else np.inf if second > 0 else 1.0)
@@ -200,13 +192,10 @@ def fading(runs: Runs) -> float:
 
 
 def saturates(runs: Runs) -> bool:
-    """Return whether a saturating exponential, and nothing beside it, explains the mean curve.
-
-    By the Bayesian information criterion it must beat a straight line and not be improved by one
-    beside it (a leak during a warm-up), and it must have bent by the last step.
-
-    Kass, Raftery: Bayes factors (1995), on the margin of 10.
-    """
+    """Return whether a saturating exponential, and nothing beside it, explains the mean curve."""
+    # By the Bayesian information criterion it must beat a straight line and not be improved by one
+    # beside it (a leak during a warm-up), and it must have bent by the last step. Kass, Raftery:
+    # Bayes factors (1995), on the margin of 10.
     x, y = _mean_curve(runs)
     if np.ptp(y) == 0 or len(x) < 2 * FEWEST:
         return False
@@ -221,10 +210,8 @@ def saturates(runs: Runs) -> bool:
 
 
 def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return p-values adjusted for the number of gauges.
-
-    Holm: A simple sequentially rejective multiple test procedure (1979).
-    """
+    """Return p-values adjusted for the number of gauges."""
+    # Holm: A simple sequentially rejective multiple test procedure (1979).
     order = np.argsort(p)
     factors = len(p) - np.arange(len(p))
     adjusted = np.empty_like(p)
@@ -242,19 +229,9 @@ def _slope(points: Points) -> float:
     return float(theil_sen(points[:, 0], points[None, :, 1])[0])
 
 
-def _kendall_p(points: Points) -> float:
-    if np.ptp(points[:, 1]) == 0:
-        return 1.0
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        from scipy import stats
-
-        p = stats.kendalltau(points[:, 0], points[:, 1], alternative="greater").pvalue
-    return 1.0 if np.isnan(p) else float(p)
-
-
 def _bootstrap_half_width(points: Points, seed: int) -> float:
     """Return half the 95 % CI of a curve's slope, from resampled blocks of its residuals."""
+    # Kuensch: The jackknife and the bootstrap for general stationary observations (1989).
     x, y = points[:, 0], points[:, 1]
     residuals = y - _slope(points) * x
     residuals = residuals - np.median(residuals)

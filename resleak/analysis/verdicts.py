@@ -20,6 +20,7 @@ from resleak.analysis import (
     stacks,
     wording,
 )
+from resleak.analysis.filling import still_filling, unmeasured, without_filling
 from resleak.analysis.gauge_verdict import GaugeVerdict, by_gauge
 from resleak.analysis.handle_origins import Origin
 from resleak.analysis.inspection import Culprits, inspected
@@ -48,14 +49,10 @@ class VariantVerdict(formatting.Shown):
         The verdict is the worst word that applies.
     gauges : tuple of GaugeVerdict
         One per gauge; as all of these tuples, it has the attribute ``frame``.
-    limits : tuple of LimitVerdict
-        One per declared limit.
-    scaling : tuple of Scaling
-        One per declared sweep.
-    sites : tuple of Site
-        The rows of `resleak.sites`; empty without a memory profile.
-    origins : tuple of Origin
-        Lines that opened what leaks; empty where no resources were followed.
+    limits, scaling : tuple of LimitVerdict, tuple of Scaling
+        One per declared limit; one per declared sweep.
+    sites, origins : tuple of Site, tuple of Origin
+        The rows of `resleak.sites`; lines that opened what leaks. Empty where not recorded.
     exits : list of dict
         How each run ended.
     culprits : Culprits
@@ -141,11 +138,8 @@ class VariantVerdict(formatting.Shown):
     def _table(self) -> formatting.Table:
         head = ("gauge", "verdict", "growth rate", "95 % CI", "detection limit")
         rows = [
-            (
-                *(one.gauge, one.verdict, wording.rate(one), wording.interval(one)),
-                wording.detection_limit(one),
-            )
-            for one in self.gauges
+            (v.gauge, v.verdict, wording.rate(v), wording.interval(v), wording.detection_limit(v))
+            for v in self.gauges
         ]
         return formatting.Table(head, rows, f"{self.name}: {self.verdict}, {self.agrees}")
 
@@ -167,7 +161,7 @@ class VariantVerdict(formatting.Shown):
             "exit": self.exits,
             "because": self.because,
         }
-        return {key: plain(value) for key, value in answer.items()}
+        return dict(plain(answer))
 
 
 @dataclass(repr=False)
@@ -350,6 +344,12 @@ def _judge_variant(
 ) -> VariantVerdict:
     measured, profiled = captures.select(instrument="gauges"), captures.select(instrument="memray")
     scenario, name = measured[0].manifest.scenario.to_json(), measured[0].variant
+    culprits = inspected(captures)
+    if _declares_nothing(scenario):
+        gauges = [*without_filling(gauges, still_filling(captures, culprits.bounded))]
+    unknown = [*unmeasured(measured)]
+    gauges = [*gauges, *unknown]
+    evidence = evidence | {one.gauge for one in unknown}
     origins = handle_origins.origins(captures, gauges)
     places = handle_origins.first_places(origins)
     placed = (replace(one, origin=places.get(one.gauge, "")) for one in gauges)
@@ -363,17 +363,21 @@ def _judge_variant(
         exits=[c.exit.to_json() for c in measured],
         evidence=evidence,
         expect=scenario["variants"].get(name, {}).get("expect", {}),
-        culprits=inspected(captures),
+        culprits=culprits,
     )
 
 
 def _evidence(scenario: Mapping[str, Any], verdicts: Rows[GaugeVerdict]) -> set[str]:
     """Return the gauges that decide here; for a file that names no gauges, all of them."""
-    if not scenario["gauges"] and not scenario["claim"]:
+    if _declares_nothing(scenario):
         return {*(one.gauge for one in verdicts), "run"}
     own = {gauge["name"] for gauge in scenario["own_gauges"]}
     limited = {one["gauge"] for one in [*scenario["limits"], *scenario["sweeps"]]}
     return {*scenario["gauges"], scenario["control"], "run"} | own | limited
+
+
+def _declares_nothing(scenario: Mapping[str, Any]) -> bool:
+    return not scenario["gauges"] and not scenario["claim"]
 
 
 def _parsed(declared: Mapping[str, str]) -> Symptoms:
@@ -382,15 +386,14 @@ def _parsed(declared: Mapping[str, str]) -> Symptoms:
 
 def _is_worse(fix: VariantVerdict, leaky: VariantVerdict) -> bool:
     """Return whether a fix has a new symptom, leaks faster, or breaks a limit by half more."""
-    relevant = {k: v for k, v in fix.symptoms.items() if k in fix.evidence}
-    if any(words - leaky.symptoms.get(name, set()) for name, words in relevant.items()):
-        return True
-    for name in relevant:
-        after, before = fix.gauge(name), leaky.gauge(name)
-        if after and before and after.low > 1.1 * before.high:
-            return True
+    for name, words in fix.symptoms.items():
+        if name in fix.evidence:
+            if words - leaky.symptoms.get(name, set()):
+                return True
+            after, before = fix.gauge(name), leaky.gauge(name)
+            if after and before and after.low > 1.1 * before.high:
+                return True
     worst = {limit.limit: abs(limit.worst) for limit in leaky.broken_limits}
     return any(
-        limit.limit in worst and abs(limit.worst) > 1.5 * worst[limit.limit]
-        for limit in fix.broken_limits
+        abs(limit.worst) > 1.5 * worst.get(limit.limit, float("inf")) for limit in fix.broken_limits
     )

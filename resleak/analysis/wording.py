@@ -55,10 +55,7 @@ def label(verdict: GaugeVerdict) -> str:
 
 
 def short(verdict: GaugeVerdict, word: str = "") -> str:
-    """Write gauge and verdict with the number that it rests on.
-
-    `word` is which verdict to quote of a gauge that has two: a leak can also be deferred.
-    """
+    """Write gauge and verdict with their number; `word` is which of two verdicts to quote."""
     word = word or verdict.verdict
     number = {
         "leak": f" {rate_with_interval(verdict)}",
@@ -90,11 +87,8 @@ def exponent(scaling: Scaling) -> str:
 
 
 def largest_site(sites: Sequence[Site], per: str, name: Callable[[str], str] = str) -> str:
-    """Name the first site of a ranking: its rate, lower bound, place and share of the growth.
-
-    A second sentence follows if more of the growth has no line. `name` marks a name as one, or
-    escapes it: functions and files may come from someone else.
-    """
+    """Name the first site of a ranking: its rate, lower bound, place and share of the growth."""
+    # `name` marks a name as one, or escapes it: functions and files may come from someone else.
     if not sites:
         return NO_PROFILE
     per = {"s": "second"}.get(per, "step")

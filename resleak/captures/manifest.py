@@ -15,7 +15,7 @@ from resleak.workload.scenario import Limit, Scenario, Sweep
 #: Version of the layout of captures; a reader refuses any other.
 SCHEMA = 1
 #: Keys that only some manifests have: they are written where they say something.
-_OPTIONAL = ("planted_per_step", "ending", "integrity")
+_OPTIONAL = ("planted_per_step", "ending", "integrity", "allocator")
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ class Manifest:
 
     `session` tells measurements apart, `started` is ISO 8601, `per` the unit of a step (``step``,
     ``s`` or ``request``), `planted_per_step` the bytes leaked on purpose per step, `digest` that of
-    the workload's code without texts.
+    the workload's code without texts, `allocator` what was loaded in place of the C library's.
     """
 
     schema: int = SCHEMA
@@ -191,6 +191,7 @@ class Manifest:
     env: dict[str, str] = field(default_factory=dict)
     rlimits: dict[str, int] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
+    allocator: str = ""
     facts: dict[str, float | None] = field(default_factory=dict)
     ending: Ending = field(default_factory=Ending)
     integrity: dict[str, Any] = field(default_factory=dict)
@@ -211,7 +212,7 @@ class Manifest:
     def to_json(self) -> dict[str, Any]:
         """Return plain values, as `parse` takes them."""
         value = asdict(self) | {"exit": self.exit.to_json()}
-        empty = {name for name in _OPTIONAL if getattr(self, name) in ({}, 0.0, Ending())}
+        empty = {name for name in _OPTIONAL if getattr(self, name) in ({}, 0.0, "", Ending())}
         return {name: item for name, item in value.items() if name not in empty}
 
     @property

@@ -36,41 +36,55 @@ def read(path: Path) -> Captures:
     numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
     number, first = next(numbered, (1, ""))
     if first.startswith(_PSRECORD):
-        readings, recorder = _psrecord(path, numbered), "psrecord"
+        sections, recorder = [_psrecord(path, numbered)], "psrecord"
     elif first.startswith(_MPROF):
-        readings, recorder = _mprof(path, number, first, numbered), "mprof"
+        sections, recorder = _mprof(path, number, first, numbered), "mprof"
     else:
         raise StoreError(
             f"{path.name} is no log of mprof or psrecord, and no folder of captures; a file that "
             "memray wrote opens with `resleak open`"
         )
-    if not readings["process"]:
+    runs = [readings for readings in sections if readings["process"]]
+    if not runs:
         raise StoreError(f"{path.name} has no readings: {recorder} ended before the first one")
     title = f"{path.name}, recorded by {recorder}"
-    declared = described(path.stem, title, dict.fromkeys(readings, ""))
-    return Captures(_capture(declared, name, values) for name, values in readings.items())
+    names = {name: "" for readings in runs for name in readings}
+    declared = described(path.stem, title, names)
+    return Captures(
+        _capture(declared, name, run, readings[name])
+        for name in names
+        for run, readings in enumerate(runs, 1)
+        if name in readings
+    )
 
 
-def _mprof(path: Path, number: int, line: str, rest: Iterator[tuple[int, str]]) -> Readings:
-    """Return the readings of mprof, whose first line is followed by the rest of the command."""
-    readings: Readings = {"process": array("d")}
-    if line.startswith("CMDLINE"):  # a command may have several lines, also such as "MEM"
-        for number, line in rest:  # noqa: B007 - the loop below goes on from here
-            kind, *words = line.split()
-            if kind == "FUNC" or (kind == "MEM" and len(words) == 2 and _reading(words)):
-                break
-        else:
-            return readings
+def _mprof(path: Path, number: int, line: str, rest: Iterator[tuple[int, str]]) -> list[Readings]:
+    """Return the readings of each run in a log of mprof; a run begins with its command."""
+    runs: list[Readings] = []
     while line:
         kind, *words = line.split()
+        if kind == "CMDLINE":
+            runs.append({"process": array("d")})
+            number, line = _after_command(rest)
+            continue
         if kind in ("MEM", "CHLD"):
+            runs = runs or [{"process": array("d")}]
             name = "process" if kind == "MEM" else f"child-{_number(words[:1]) + 1}"
             reading = _reading(words[:2] if kind == "MEM" else words[1:3])
-            if reading is None or len(readings) > _CHILDREN:
+            if reading is None or sum(map(len, runs)) > _CHILDREN:
                 raise _damaged(path, number)
-            readings.setdefault(name, array("d")).extend(reading)
+            runs[-1].setdefault(name, array("d")).extend(reading)
         number, line = next(rest, (0, ""))
-    return readings
+    return runs
+
+
+def _after_command(rest: Iterator[tuple[int, str]]) -> tuple[int, str]:
+    """Return the first line after a command, which may have several, also such as "MEM"."""
+    for number, line in rest:
+        kind, *words = line.split()
+        if kind in ("FUNC", "CMDLINE") or (kind == "MEM" and len(words) == 2 and _reading(words)):
+            return number, line
+    return 0, ""
 
 
 def _psrecord(path: Path, rest: Iterator[tuple[int, str]]) -> Readings:
@@ -102,7 +116,7 @@ def _damaged(path: Path, number: int) -> StoreError:
     return StoreError(f"line {number} of {path.name} is damaged: it has no reading")
 
 
-def _capture(declared: Declared, name: str, values: array[float]) -> Capture:
+def _capture(declared: Declared, name: str, run: int, values: array[float]) -> Capture:
     t_s, rss = np.array(values).reshape(-1, 2).T
     trace = pd.DataFrame(
         {
@@ -115,4 +129,5 @@ def _capture(declared: Declared, name: str, values: array[float]) -> Capture:
         }
     )
     trace.attrs["units"] = {"t_s": "s", "step": "s", "rss": "B"}
-    return Capture.live(Manifest(scenario=declared, variant=name, per="s", steps=len(t_s)), trace)
+    manifest = Manifest(scenario=declared, variant=name, run=run, per="s", steps=len(t_s))
+    return Capture.live(manifest, trace)

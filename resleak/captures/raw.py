@@ -17,6 +17,9 @@ HEADER = 4
 INDEX = 5
 #: File of the handles that a process opened and closed, one JSON object per line.
 HANDLES = "handles.jsonl"
+MEMRAY = "memray.bin"
+#: File with the name of an allocator that was loaded in place of the C library's.
+ALLOCATOR = "allocator.txt"
 #: Header of the inspection journal: which half is valid, and how many bytes of it.
 JOURNAL_HEADER = struct.Struct("<QQ")
 #: Size of each half of the inspection journal, bytes.
@@ -37,6 +40,8 @@ class Instrument:
         Columns that this version reads, by table.
     decoder : str
         Module of `resleak.captures.decode` that makes the tables.
+    recording : str
+        File that a worker decodes once the run has finished; empty if this process decodes it.
     package, system : str
         What it needs: a package in the measured process, a value of `sys.platform`.
     is_replicated : bool
@@ -48,6 +53,7 @@ class Instrument:
     name: str
     tables: Mapping[str, tuple[str, ...]]
     decoder: str
+    recording: str = ""
     package: str = ""
     system: str = ""
     is_replicated: bool = False
@@ -72,6 +78,7 @@ INSTRUMENTS = {
                 "live": (*_MARKS, "node", "thread", "allocator", "bytes", "count"),
             },
             decoder="memray",
+            recording=MEMRAY,
             package="memray",
             slowdown=8.0,  # it slows Python 1.9 to 7 times
         ),
@@ -87,6 +94,7 @@ INSTRUMENTS = {
                 ),
             },
             decoder="handles",
+            recording=HANDLES,
             system="linux",
         ),
         Instrument(
@@ -100,6 +108,7 @@ INSTRUMENTS = {
                 "locks": ("thread", "at", "holder", "taken_at", "deadlock", "seconds"),
                 "lost": ("kind", "name", "amount", "unit"),
                 "retention": ("type", "count", "per_step", "path", "share", "samples"),
+                "bounded": ("path", "size", "bound", "per_step", "entry_bytes", "entry_objects"),
                 "cycles": ("cycle", "per_step", "objects", "holds", "made_of"),
             },
             decoder="inspection",

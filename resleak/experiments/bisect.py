@@ -13,10 +13,10 @@ from resleak.analysis import wording
 from resleak.captures import storage
 from resleak.captures.files import write_json
 from resleak.captures.frames import Capture, Captures
-from resleak.captures.storage import folders, read_manifest
+from resleak.captures.storage import folders
 from resleak.errors import ResleakError, ScenarioError
 from resleak.experiments import environments, revisions
-from resleak.experiments.investigate import Investigation, investigate, investigated
+from resleak.experiments.investigate import Investigation, from_captures, investigate
 from resleak.harness.plan import CaptureOptions
 from resleak.workload import resolve
 
@@ -41,12 +41,12 @@ class Tried:
 class Bisected:
     """The result of a bisection."""
 
-    #: The first one with the change: it leaks or, if `cured`, is clean.
+    #: The first one with the change: it leaks or, if `fixed`, is clean.
     first: str
     #: The last one before the change.
     last: str
     #: True if the good end is the later one.
-    cured: bool
+    fixed: bool
     #: Undecided ones between the two; usually none.
     between: tuple[str, ...]
     #: All that were measured, in this order.
@@ -59,7 +59,7 @@ class Bisected:
     @property
     def sentence(self) -> str:
         """The release or revision that made the change."""
-        is_so, was_so = ("is clean", "leaks") if self.cured else ("leaks", "is clean")
+        is_so, was_so = ("is clean", "leaks") if self.fixed else ("leaks", "is clean")
         if not self.between:
             return f"the first that {is_so} is {self.first}; {self.last} before it {was_so}"
         unsure = ", ".join(self.between)
@@ -88,15 +88,23 @@ class Bench:
     gauges: set[str] = field(default_factory=set)
     tried: list[Tried] = field(default_factory=list)
 
-    def end(self, name: str) -> Investigation:
-        """Measure one of the two ends, which must be possible."""
-        return self._measured(name, self.options)
+    def measured(
+        self, name: str, options: CaptureOptions, out: Path | None = None
+    ) -> Investigation:
+        """Measure one, or judge its captures of an earlier call if they suffice."""
+        out = out or self.out.parent
+        captures = _earlier(out / self.out.name / name, options)
+        if captures is not None:
+            return from_captures(captures)
+        return self.measure(name, replace(options, label=name, out=out))
 
-    def note(self, name: str, found: Investigation) -> bool | None:
+    def note(self, name: str, investigation: Investigation) -> bool | None:
         """Record a result; return True for a leak, None if undecided."""
-        leaks = self._leaks(found)
+        leaks = self._leaks(investigation)
         word = {True: _LEAKS, False: _CLEAN, None: _UNDECIDED}[leaks]
-        self._add(Tried(name, word, _evidence(found, self.gauges), str(self.out / name)))
+        deciding = (one for one in investigation.variant.gauges if one.gauge in self.gauges)
+        evidence = ", ".join(map(wording.short, deciding))
+        self._add(Tried(name, word, evidence, str(self.out / name)))
         return leaks
 
     def line(self, name: str) -> str:
@@ -105,42 +113,32 @@ class Bench:
         Its captures have a folder of their own: a later bisection reuses the first ones.
         """
         options = self.options
-        if decided := _kept(self.out / name, options):
-            runs = sum(one.instrument == "gauges" for one in decided)
-            options = replace(options, runs=runs, steps=decided[0].manifest.steps)
-        options = replace(options, stacks=True)
-        return self._measured(name, options, self.out / "lines").blamed()
+        if captures := _earlier(self.out / name, options):
+            runs = sum(one.instrument == "gauges" for one in captures)
+            options = replace(options, runs=runs, steps=captures[0].manifest.steps)
+        return self.measured(name, replace(options, stacks=True), self.out / "lines").blamed()
 
     def ask(self, name: str) -> bool | None:
         """Measure one; if it is undecided, measure again with twice the steps."""
         try:
-            found = self._measured(name, self.options)
-            if self._leaks(found) is None:
-                steps = 2 * found.captures[0].manifest.steps
+            result = self.measured(name, self.options)
+            if self._leaks(result) is None:
+                steps = 2 * result.captures[0].manifest.steps
                 runs = 2 * self.options.run_count
-                found = self._measured(name, replace(self.options, steps=steps, runs=runs))
+                result = self.measured(name, replace(self.options, steps=steps, runs=runs))
         except ResleakError as error:
             self._add(Tried(name, _BROKEN, str(error)))
             return None
-        return self.note(name, found)
+        return self.note(name, result)
 
     def _add(self, tried: Tried) -> None:
         self.tried.append(tried)
         self.tell(tried)
 
-    def _measured(
-        self, name: str, options: CaptureOptions, out: Path | None = None
-    ) -> Investigation:
-        out = out or self.out.parent
-        kept = _kept(out / self.out.name / name, options)
-        if kept is not None:
-            return investigated(kept)
-        return self.measure(name, replace(options, label=name, out=out))
-
-    def _leaks(self, found: Investigation) -> bool | None:
-        if found.leaking() & self.gauges:
+    def _leaks(self, investigation: Investigation) -> bool | None:
+        if investigation.leaking() & self.gauges:
             return True
-        return None if found.undecided() & self.gauges else False
+        return None if investigation.undecided() & self.gauges else False
 
 
 def search(names: Sequence[str], ask: Callable[[str], bool | None]) -> tuple[int, int]:
@@ -180,7 +178,13 @@ def bisect_releases(
     """
     options = replace(options or CaptureOptions(), stacks=False, **changes)
     python, others = options.python, list(beside)
-    names, cured = _between(environments.releases(package, python), package, good, bad)
+    names = environments.releases(package, python)
+    for name in (good, bad):
+        if name not in names:
+            some = ", ".join(names[-8:])
+            raise ScenarioError(f"the index has no release {name} of {package}; it has … {some}")
+    first, last = sorted((names.index(good), names.index(bad)))
+    names, is_fix = names[first : last + 1], names[last] == good
 
     def measure(name: str, options: CaptureOptions) -> Investigation:
         interpreter = environments.make([f"{package}=={name}", *others], python)
@@ -188,7 +192,7 @@ def bisect_releases(
 
     settings = {"package": package, "beside": others}
     bench = _bench(workload, measure, Path("bisected", package), settings, options, tell)
-    return _bisected(names, bench, cured)
+    return _bisected(names, bench, is_fix)
 
 
 def bisect_revisions(
@@ -208,19 +212,19 @@ def bisect_revisions(
     """
     options = replace(options or CaptureOptions(), stacks=False, **changes)
     past = revisions.History.of(workload)
-    names, cured = past.between(good, bad)
+    names, is_fix = past.between(good, bad)
 
     def measure(name: str, options: CaptureOptions) -> Investigation:
         with past.checked_out(name) as work:
             return investigate(work, options)
 
     bench = _bench(workload, measure, Path("bisected", "git"), {"git": True}, options, tell)
-    return _bisected(names, bench, cured)
+    return _bisected(names, bench, is_fix)
 
 
-def _bisected(names: Sequence[str], bench: Bench, cured: bool) -> Bisected:
-    ends = names[::-1] if cured else names
-    good, bad = bench.end(ends[0]), bench.end(ends[-1])
+def _bisected(names: Sequence[str], bench: Bench, is_fix: bool) -> Bisected:
+    ends = names[::-1] if is_fix else names
+    good, bad = (bench.measured(name, bench.options) for name in (ends[0], ends[-1]))
     bench.gauges = bad.leaking() - good.leaking()
     if not bad.leaking():
         raise ScenarioError(
@@ -229,27 +233,18 @@ def _bisected(names: Sequence[str], bench: Bench, cured: bool) -> Bisected:
     if not bench.gauges:
         shared = ", ".join(sorted(good.leaking()))
         raise ScenarioError(f"{ends[0]} leaks as well ({shared}); choose another one as good")
-    for name, found in ((ends[0], good), (ends[-1], bad)):
-        bench.note(name, found)
-    low, high = search(names, lambda name: _changed(bench.ask(name), cured))
-    leaky = names[low] if cured else names[high]
+    for name, investigation in ((ends[0], good), (ends[-1], bad)):
+        bench.note(name, investigation)
+
+    def changed(name: str) -> bool | None:
+        leaks = bench.ask(name)
+        return None if leaks is None else leaks is not is_fix
+
+    low, high = search(names, changed)
     return Bisected(
-        names[high], names[low], cured, tuple(names[low + 1 : high]), tuple(bench.tried),
-        tuple(sorted(bench.gauges)), bench.line(leaky),
+        names[high], names[low], is_fix, tuple(names[low + 1 : high]), tuple(bench.tried),
+        tuple(sorted(bench.gauges)), bench.line(names[low] if is_fix else names[high]),
     )  # fmt: skip
-
-
-def _changed(leaks: bool | None, cured: bool) -> bool | None:
-    return leaks if leaks is None else leaks is not cured
-
-
-def _between(known: list[str], package: str, good: str, bad: str) -> tuple[list[str], bool]:
-    for name in (good, bad):
-        if name not in known:
-            some = ", ".join(known[-8:])
-            raise ScenarioError(f"the index has no release {name} of {package}; it has … {some}")
-    first, last = sorted((known.index(good), known.index(bad)))
-    return known[first : last + 1], known[last] == good
 
 
 def _bench(
@@ -268,7 +263,11 @@ def _bench(
     settings = {**settings, "target": work.target, "runs": options.run_count}
     settings |= {name: getattr(options, name) for name in ("seed", "python", "steps")}
     settings["digest"] = hashlib.sha256(content).hexdigest()
-    if not _has_settings(file, settings):
+    try:
+        earlier = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        earlier = None
+    if earlier != settings:
         for variant in [*place.iterdir()] if place.is_dir() else []:
             storage.retire(variant, "")  # captures only; anything else stays
         place.mkdir(parents=True, exist_ok=True)
@@ -276,23 +275,9 @@ def _bench(
     return Bench(measure, place, options, tell)
 
 
-def _has_settings(file: Path, settings: dict[str, Any]) -> bool:
-    try:
-        return bool(json.loads(file.read_text(encoding="utf-8")) == settings)
-    except (OSError, ValueError, RecursionError):
-        return False
-
-
-def _kept(folder: Path, options: CaptureOptions) -> Captures | None:
+def _earlier(folder: Path, options: CaptureOptions) -> Captures | None:
     """Return an earlier call's captures, if they are as many and as long."""
-    manifests = {path: read_manifest(path) for path in folders(folder)}
-    whole = {path: one for path, one in manifests.items() if one.is_complete}
-    measured = [one for one in whole.values() if one.instrument == "gauges"]
-    too_short = any(one.steps < (options.steps or 0) for one in measured)
-    if len(measured) < options.run_count or too_short:
-        return None
-    return Captures(Capture(path) for path in sorted(whole))
-
-
-def _evidence(found: Investigation, gauges: set[str]) -> str:
-    return ", ".join(wording.short(one) for one in found.variant.gauges if one.gauge in gauges)
+    captures = [one for one in map(Capture, folders(folder)) if one.complete]
+    gauges = [one.manifest.steps for one in captures if one.instrument == "gauges"]
+    is_short = any(steps < (options.steps or 0) for steps in gauges)
+    return None if is_short or len(gauges) < options.run_count else Captures(captures)

@@ -29,15 +29,6 @@ def make(requirements: Sequence[str], python: str | None = None) -> Path:
     """Return the interpreter of an environment with these requirements; make it if needed.
 
     It also has psutil and memray: the versions in use here if they fit, else others, or no memray.
-
-    Raises
-    ------
-    ScenarioError
-        If a requirement is not one of PEP 508, such as ``httpx==0.27``.
-    MissingPackageError
-        If uv is not installed.
-    CaptureError
-        If a requirement cannot be installed.
     """
     for text in requirements:
         _check(text)
@@ -88,16 +79,14 @@ def _check(text: str) -> Requirement:
 
 
 def _install(interpreter: Path, requirements: Sequence[str]) -> None:
-    problem: CaptureError | None = None
-    for names in _MEASURING:
-        for beside in ([*map(_pinned, names)], [*names]):
-            command = ["pip", "install", "--quiet", f"--python={interpreter}", "--"]
-            try:
-                return _uv([*command, *beside, *requirements], " ".join(requirements))
-            except CaptureError as error:
-                problem = problem or error
-    assert problem is not None
-    raise problem
+    command = ["pip", "install", "--quiet", f"--python={interpreter}", "--"]
+    problems = []
+    for beside in (pins for names in _MEASURING for pins in (map(_pinned, names), names)):
+        try:
+            return _uv([*command, *beside, *requirements], " ".join(requirements))
+        except CaptureError as error:
+            problems.append(error)
+    raise problems[0]
 
 
 def _pinned(name: str) -> str:

@@ -27,7 +27,7 @@ from resleak.errors import ScenarioError
 from resleak.harness.child import self_gauges
 from resleak.harness.child.recorder import SETTLE_ROUNDS, SampleLoop
 from resleak.harness.measurement import host
-from resleak.workload import gauges
+from resleak.workload.gauges import BUILTIN, missing
 
 #: What no measurement within one process can do.
 CAUTIONS = (
@@ -43,17 +43,7 @@ _VARIANT = "here"
 class Measured:
     """A piece of work in this process; made by `measure`.
 
-    Parameters
-    ----------
-    name : str
-        What it is called.
-    folder : Path
-        Where its readings are kept while it is measured.
-
-    Attributes
-    ----------
-    before, after : dict of str to float
-        The gauges at both ends of the block.
+    `before` and `after` are the gauges at both ends of the block.
     """
 
     def __init__(self, name: str, folder: Path) -> None:
@@ -66,7 +56,7 @@ class Measured:
     def steps(
         self, count: int = 200, *, warmup: int | None = None, block: int | None = None
     ) -> Iterator[int]:
-        """Count steps; what the loop's body does is one step.
+        """Yield the number of each step, warm-up included; the loop's body is one step.
 
         Parameters
         ----------
@@ -76,18 +66,13 @@ class Measured:
             Steps before them; a quarter as many by default.
         block : int, optional
             Steps between two collections; a twentieth by default.
-
-        Yields
-        ------
-        int
-            The number of the step, warm-up included.
         """
         if self._columns:
             raise ScenarioError(f"{self.name} was measured already; measure again for more steps")
         warmup = count // 4 if warmup is None else warmup
         block = max(1, count // 20) if block is None else block
-        readers = {**self_gauges.inside_readers(), "objects": self_gauges.object_count}
-        samples = SampleLoop(self._folder, readers, warmup + count, block, self._started)
+        readers, slow = self_gauges.inside_readers(), self_gauges.slow_readers()
+        samples = SampleLoop(self._folder, readers, slow, warmup + count, block, self._started)
         try:
             for number in range(warmup + count):
                 yield number
@@ -116,7 +101,7 @@ class Measured:
             started=self._began,
             steps=len(trace),
             host=host(),
-            missing=tuple(gauges.missing(set(self._columns))),
+            missing=tuple(missing(set(self._columns))),
         )
         return Capture.live(manifest, trace)
 
@@ -156,12 +141,12 @@ class Measured:
     def __str__(self) -> str:
         if self._columns:
             return "\n".join([self.judgement.sentence(_VARIANT), *CAUTIONS])
-        changes = [
-            f"{name} {formatting.amount(self.after.get(name, value) - value, unit)}"
-            for name, (value, unit) in _with_units(self.before).items()
-        ]
-        told = ", ".join(changes)
-        return f"{self.name}, once: {told}; one time proves nothing: `for i in m.steps(200): ...`"
+        changes = ", ".join(
+            f"{name} {formatting.amount(self.after.get(name, value) - value, BUILTIN[name].unit)}"
+            for name, value in self.before.items()
+        )
+        again = "one time proves nothing: `for i in m.steps(200): ...`"
+        return f"{self.name}, once: {changes}; {again}"
 
     def _repr_html_(self) -> str:
         return "".join(f"<p>{html.escape(line)}</p>" for line in str(self).splitlines())
@@ -183,15 +168,11 @@ def measure(name: str = "work") -> Iterator[Measured]:
         ``m.frame`` and ``print(m)`` tell. Without repetition only the difference is known.
     """
     with temporary_folder() as folder:
-        made = Measured(name, folder)
-        yield made
-        made.after = _readings()
+        measured = Measured(name, folder)
+        yield measured
+        measured.after = _readings()
 
 
 def _readings() -> dict[str, float]:
     gc.collect()
     return {name: read() for name, read in self_gauges.inside_readers().items()}
-
-
-def _with_units(reading: dict[str, float]) -> dict[str, tuple[float, str]]:
-    return {name: (value, gauges.BUILTIN[name].unit) for name, value in reading.items()}

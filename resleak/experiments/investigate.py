@@ -5,21 +5,22 @@ from __future__ import annotations
 import html
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from resleak.analysis import budgets, stacks, verdicts, wording
 from resleak.analysis.gauge_verdict import GaugeVerdict
-from resleak.analysis.rows import plain
-from resleak.analysis.stacks.allocation_sites import site_rows
+from resleak.analysis.rows import Rows, plain
+from resleak.analysis.stacks.site import Site
 from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 from resleak.captures.frames import Capture, Captures
 from resleak.errors import ScenarioError
+from resleak.experiments import looks
 from resleak.harness import runner
 from resleak.harness.plan import CaptureOptions
-from resleak.workload.gauges import LIVE_MEMORY
+from resleak.workload.gauges import CURES, LIVE_MEMORY
 from resleak.workload.resolve import Workload
 from resleak.workload.verdict_words import CLEAN, HANGS, ORDER, UNDECIDED
 
@@ -28,15 +29,7 @@ _MEMORY = ("memory", "objects", "resident")
 
 @dataclass(frozen=True)
 class Investigation:
-    """What became of one workload.
-
-    Attributes
-    ----------
-    judgement : ScenarioVerdict
-        As `resleak.judge` gives it, with one variant.
-    captures : Captures
-        The runs it rests on.
-    """
+    """The verdict on one workload, as `resleak.judge` gives it, and the runs that it rests on."""
 
     judgement: ScenarioVerdict
     captures: Captures
@@ -54,12 +47,12 @@ class Investigation:
 
     @property
     def line(self) -> str:
-        """The line that holds on to most, with its share; empty unless memory leaks."""
+        """The line that retains most memory, with its share; empty unless memory leaks."""
         leaks = self.leaking()
         if not any(one.family in _MEMORY for one in self.variant.gauges if one.gauge in leaks):
             return ""
         sentence = wording.largest_site(self.variant.sites, "step")
-        inner = self._called()
+        inner = self._innermost()
         return f"{sentence} It was allocated in {inner}." if inner else sentence
 
     def blamed(self) -> str:
@@ -76,10 +69,8 @@ class Investigation:
 
     def leaking(self) -> set[str]:
         """Return the gauges that leak; those of resident memory only if no others do."""
-        leaks = [one for one in self.variant.gauges if one.is_leak]
-        return {one.gauge for one in leaks if one.family != "resident"} or {
-            one.gauge for one in leaks
-        }
+        families = {one.gauge: one.family for one in self.variant.gauges if one.is_leak}
+        return {name for name, family in families.items() if family != "resident"} or set(families)
 
     def undecided(self) -> set[str]:
         """Return the gauges that came out inconclusive."""
@@ -100,31 +91,61 @@ class Investigation:
             lines += [f"{word}, with detection limits: {limits}"] if gauges else []
         return lines
 
-    def next_steps(self) -> list[str]:
-        """Say what to do about it, a sentence for each thing."""
-        return list(_advice(self))
+    def next_steps(self) -> Iterator[str]:
+        """Yield what to do about it, a sentence for each thing."""
+        leaks = [one for one in self.rows() if one.is_leak]
+        if self.verdict == HANGS:
+            yield self._interruption()
+        yield from (str(one) for one in self.variant.diagnoses if not one.leak)
+        yield from self.variant.because
+        resources = [one for one in leaks if one.family == "handles"]
+        for one in sorted(resources, key=lambda one: one.gauge):
+            where = f"; opened at {one.origin}" if one.origin else ""
+            cure = CURES.get(one.gauge, "Release it on every path.")
+            yield f"{one.gauge}: {wording.rate(one)} never released{where}. {cure}"
+        is_live = any(one.gauge in LIVE_MEMORY for one in leaks)
+        if not is_live and any(one.family == "resident" for one in leaks):
+            cause = "fragmentation, or memory mapped outside"
+            yield f"Resident memory grows, live blocks do not: {cause}."
+        if not leaks and any(one.verdict == UNDECIDED for one in self.rows()):
+            steps = 2 * self.captures[0].manifest.steps
+            fixed = f"fix --steps {steps} --runs 5"
+            yield f"Not decided: allow more time, with --budget 2m, or {fixed}."
+        if self.judgement.ok:
+            yield "If it still grows in service, this step does not do what the service does."
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``resleak judge --json`` prints, with one variant."""
-        held = budgets.check(self.judgement, self.captures, budgets.read(None))
-        return {**self.judgement.to_dict(), "budgets": plain(held)}
+        checks = budgets.check(self.judgement, self.captures, budgets.read(None))
+        return {**self.judgement.to_dict(), "budgets": plain(checks)}
 
     def __str__(self) -> str:
-        told = [f"{self.name}: {self.verdict}"]
-        told += map(wording.sentence, self.rows())
-        return "\n".join(filter(None, [*told, self.line, *self.quiet(), *self.next_steps()]))
+        lines = [f"{self.name}: {self.verdict}", *map(wording.sentence, self.rows())]
+        return "\n".join(filter(None, [*lines, self.line, *self.quiet(), *self.next_steps()]))
 
     def _repr_html_(self) -> str:
         first, *others = str(self).splitlines()
         items = "".join(f"<li>{html.escape(one)}</li>" for one in others if one)
         return f"<p><b>{html.escape(first)}</b></p><ul>{items}</ul>"
 
-    def _called(self) -> str:
+    def _interruption(self) -> str:
+        """Say how a run was ended, and where its first thread stood."""
+        one = next(one for one in self.variant.exits if one["status"] != "exited")
+        why = {
+            "deadline": f"in {one['phase']}, a step took longer than its deadline (--deadline)",
+            "memory": f"in {one['phase']}, it went over the limit of memory",
+            "hung": "it did not end by itself when its steps were done",
+        }
+        lines = [line.strip() for stack in one["stacks"] for line in stack.splitlines()]
+        place = next((f"; it stood at {line}" for line in lines if line.startswith("File ")), "")
+        return f"A run was ended: {why.get(one['status'], one['status'])}{place}."
+
+    def _innermost(self) -> str:
         """Name the innermost frame outside the interpreter, where that is not the line itself."""
         site = next(iter(self.variant.sites), None)
         if site is None or not site.low > 0 or not site.file:
             return ""
-        inner = site_rows(stacks.package_sites(self.captures))
+        inner = Rows.of(Site, stacks.package_sites(self.captures))
         first = next((one for one in inner if one.low > 0 and one.file), None)
         if first is None or first.file.startswith("<stdlib>") or first.place == site.place:
             return ""
@@ -135,7 +156,7 @@ def investigate(
     workload: str | Workload | Path,
     options: CaptureOptions | None = None,
     *,
-    lines: bool | None = None,
+    budget_s: float = looks.BUDGET_S,
     **changes: Any,
 ) -> Investigation:
     """Measure a workload in fresh processes, judge it, and find the line that grows.
@@ -147,14 +168,11 @@ def investigate(
         ``package.module:function``, or a scenario with a single variant.
     options : CaptureOptions, optional
         How it is measured.
-    lines : bool, optional
-        Also run it under the instruments that name lines; True by default.
+    budget_s : float
+        Without a fixed number of steps it goes on until every gauge is decided, as far as this
+        many seconds allow; 0 for the planned steps alone.
     **changes
-        Fields of `resleak.harness.plan.CaptureOptions`, such as ``steps=500`` or ``python=...``.
-
-    Returns
-    -------
-    Investigation
+        Fields of `resleak.CaptureOptions`, such as ``steps=500`` or ``stacks=False``.
 
     Raises
     ------
@@ -166,62 +184,22 @@ def investigate(
         If the interpreter lacks psutil.
     """
     options = replace(options or CaptureOptions(), **changes)
-    if lines is not None:
-        options = replace(options, stacks=lines)
+    if options.steps is None and options.decide is None and budget_s > 0:
+        options = replace(options, decide=looks.UntilDecided(budget_s))
     what = workload if isinstance(workload, Workload) else str(workload)
     folders = runner.capture(what, options)
-    found = investigated(Captures(Capture(folder) for folder in folders))
-    if options.stacks and "memray" not in found.captures[0].manifest.versions.packages:
+    investigation = from_captures(map(Capture, folders))
+    first = investigation.captures[0].manifest
+    if options.stacks and "memray" not in first.versions.packages:
         which = options.python or sys.executable
         warnings.warn(f"no line: {which} lacks memray; pip install it there", stacklevel=2)
-    return found
+    return investigation
 
 
-def investigated(captures: Captures) -> Investigation:
-    """Judge stored captures of a workload.
-
-    Raises
-    ------
-    ScenarioError
-        If they are of several variants.
-    """
+def from_captures(runs: Iterable[Capture]) -> Investigation:
+    """Judge stored captures of a workload; ScenarioError if they are of several variants."""
+    captures = Captures(runs)
     if len(captures.variants) != 1:
         names = ", ".join(captures.variants)
         raise ScenarioError(f"investigate takes one variant, and these are {names}: use `judge`")
     return Investigation(verdicts.judge(captures), captures)
-
-
-def _advice(found: Investigation) -> Iterator[str]:
-    leaks = {one.gauge for one in found.rows() if one.is_leak}
-    if found.verdict == HANGS:
-        yield _stopped(found)
-    yield from (str(one) for one in found.variant.diagnoses if not one.leak)
-    yield from found.variant.because
-    handles = [one for one in found.rows() if one.is_leak and one.family == "handles"]
-    for one in sorted(handles, key=lambda one: one.gauge):
-        where = f"; opened at {one.origin}" if one.origin else ""
-        yield f"{one.gauge}: {wording.rate(one)} never released{where}. Release it on every path."
-    if leaks and not leaks & set(LIVE_MEMORY) and _resident(found):
-        yield "Resident memory grows, live blocks do not: fragmentation, or memory mapped outside."
-    if not leaks and any(one.verdict == UNDECIDED for one in found.rows()):
-        steps = 2 * found.captures[0].manifest.steps
-        yield f"Not decided: run longer, with --steps {steps}, or more often, with --runs 5."
-    if found.judgement.ok:
-        yield "If it still grows in service, this step does not do what the service does."
-
-
-def _resident(found: Investigation) -> bool:
-    return any(one.is_leak and one.family == "resident" for one in found.rows())
-
-
-def _stopped(found: Investigation) -> str:
-    """Say how a run was ended, and where its first thread stood."""
-    one = next(one for one in found.variant.exits if one["status"] != "exited")
-    why = {
-        "deadline": f"in {one['phase']}, a step took longer than its deadline (--deadline)",
-        "memory": f"in {one['phase']}, it went over the limit of memory",
-        "hung": "it did not end by itself when its steps were done",
-    }
-    lines = [line.strip() for stack in one["stacks"] for line in stack.splitlines()]
-    place = next((f"; it stood at {line}" for line in lines if line.startswith("File ")), "")
-    return f"A run was ended: {why.get(one['status'], one['status'])}{place}."

@@ -31,15 +31,9 @@ def paths(root: Path = catalog.ROOT) -> dict[str, Path]:
 
 
 def node() -> str:
-    """Return the path of Node.
-
-    Raises
-    ------
-    PlatformError
-        If it is not installed.
-    """
-    if found := shutil.which("node"):
-        return found
+    """Return the path of Node, or raise PlatformError."""
+    if path := shutil.which("node"):
+        return path
     raise PlatformError(
         f"there is no `node` on the PATH; install Node {_OLDEST} or read the stored results"
     )
@@ -48,14 +42,7 @@ def node() -> str:
 def run(path: Path) -> NodeResult:
     """Run one check in a process of its own and return its counts.
 
-    Raises
-    ------
-    PlatformError
-        If Node is not installed.
-    CaptureError
-        If the check fails or takes too long.
-    StoreError
-        If it prints anything but its result.
+    CaptureError if it fails or takes too long, StoreError if it prints anything but its result.
     """
     flags = ["--expose-gc", f"--max-old-space-size={_HEAP_MB}"]
     with tempfile.TemporaryDirectory(prefix="resleak-") as folder:
@@ -75,13 +62,7 @@ def run(path: Path) -> NodeResult:
 def run_all(
     out: Path, names: Iterable[str] = (), progress: Progress = lambda *_: None
 ) -> dict[str, NodeResult]:
-    """Run the named checks, or all, and store each result in its scenario's folder below `out`.
-
-    Raises
-    ------
-    PlatformError, CaptureError, StoreError
-        As `run`; results stored earlier stay.
-    """
+    """Run the named checks, or all, and store each result in its scenario's folder below `out`."""
     node()
     checks = paths()
     chosen = {name: checks[name] for name in names or checks}

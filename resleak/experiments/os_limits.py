@@ -37,7 +37,9 @@ def shared(process: process_gauges.Outside, root: Path = Path("/")) -> list[Ceil
 
     `root` contains ``proc`` and ``sys``.
     """
-    return [*_threads(process, root), *_groups(process.pid, root), _machine_memory()]
+    total, used = process_gauges.memory()
+    machine = Ceiling("the machine's memory", _MEMORY, total, used, "B")
+    return [*_threads(process, root), *_groups(process.pid, root), machine]
 
 
 def _threads(process: process_gauges.Outside, root: Path) -> Iterator[Ceiling]:
@@ -50,36 +52,25 @@ def _threads(process: process_gauges.Outside, root: Path) -> Iterator[Ceiling]:
         yield Ceiling("threads-max", _THREADS, most, float(running[0].split("/")[1]), "threads")
 
 
-def _machine_memory() -> Ceiling:
-    total, used = process_gauges.memory()
-    return Ceiling("the machine's memory", _MEMORY, total, used, "B")
-
-
 def _groups(pid: int, root: Path) -> Iterator[Ceiling]:
     for line in _text(root / f"proc/{pid}/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         for name in controllers.split(",") if controllers else ("",):
             top = root / "sys/fs/cgroup" / name
-            for folder in _upwards(top, path):
+            folder = top / path.strip("/")
+            while folder != top:  # in a container there is only the top
                 yield from _limits_of(folder)
-
-
-def _upwards(top: Path, path: str) -> Iterator[Path]:
-    """Yield a control group's folder and those above it; a container has only the top."""
-    folder = top / path.strip("/")
-    while folder != top:
-        yield folder
-        folder = folder.parent
-    yield top
+                folder = folder.parent
+            yield from _limits_of(top)
 
 
 def _limits_of(folder: Path) -> Iterator[Ceiling]:
-    for limit_file, used_file, files in _MEMORY_FILES:
+    for limit_file, used_file, reclaimable in _MEMORY_FILES:
         limit, used = _number(folder / limit_file), _number(folder / used_file)
         if limit is not None and used is not None and limit < _NO_LIMIT:
-            known = dict(map(str.split, _text(folder / "memory.stat").splitlines()))
-            held = used - float(known.get(files, 0))
-            yield Ceiling(f"the control group's {limit_file}", _MEMORY, limit, held, "B")
+            statistics = dict(map(str.split, _text(folder / "memory.stat").splitlines()))
+            used -= float(statistics.get(reclaimable, 0))
+            yield Ceiling(f"the control group's {limit_file}", _MEMORY, limit, used, "B")
     limit, used = _number(folder / "pids.max"), _number(folder / "pids.current")
     if limit is not None and used is not None:
         yield Ceiling("the control group's pids.max", _THREADS, limit, used, "threads")

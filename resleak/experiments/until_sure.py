@@ -8,57 +8,43 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from resleak.analysis import verdicts as claims
-from resleak.analysis.verdicts import VariantVerdict
+from resleak.analysis import verdicts
+from resleak.analysis.verdicts import ScenarioVerdict
 from resleak.captures import load
-from resleak.captures.frames import Captures
 from resleak.harness import runner
 from resleak.harness.plan import CaptureOptions
 from resleak.harness.spawn import describe
 from resleak.workload import resolve
 
-
-@dataclass(frozen=True)
-class Look:
-    """A number of runs, and of steps as a multiple of the declared ones."""
-
-    factor: int
-    runs: int
-
-
-#: The declared steps come first: fewer show no bend in what only fills (docs/decisions/0019).
-LOOKS = (Look(1, 3), Look(2, 5), Look(4, 5), Look(8, 5), Look(16, 5), Look(32, 5))
+#: Steps of each look, as a multiple of the declared ones, and its runs. The declared steps come
+#: first: fewer show no changepoint in what only fills (docs/decisions/0019).
+LOOKS = ((1, 3), (2, 5), (4, 5), (8, 5), (16, 5), (32, 5))
 #: Called at the begin of each look with its steps, its runs and the variants in it.
 OnLook = Callable[[int, int, list[str]], None]
 
 
 @dataclass
 class Outcome:
-    """How far it came.
+    """The last look at each variant; each mapping is by variant."""
 
-    Attributes
-    ----------
-    steps : dict of str to int
-        Steady steps of the last look at each variant.
-    verdicts : dict of str to str
-        What the last look at each variant showed.
-    undecided : dict of str to str
-        What is open still, and what it would take, by variant.
-    spent_s : float
-        Seconds it took.
-    """
-
+    #: Steady steps.
     steps: dict[str, int] = field(default_factory=dict)
     verdicts: dict[str, str] = field(default_factory=dict)
+    #: Undecided gauges, and what would decide them.
     undecided: dict[str, str] = field(default_factory=dict)
+    #: Seconds it took.
     spent_s: float = 0.0
 
-    def note(self, captures: Captures, steps: dict[str, int]) -> None:
+    def note(self, judgement: ScenarioVerdict, names: list[str], steps: int) -> None:
         """Record the verdicts of a look."""
-        judged = claims.judge(captures).variants
-        self.steps |= steps
-        self.verdicts |= {name: judged[name].verdict for name in steps}
-        self.undecided = {name: _open(judged[name]) for name in steps if judged[name].undecided}
+        self.steps |= dict.fromkeys(names, steps)
+        self.undecided = {}
+        for name in names:
+            variant = judgement.variants[name]
+            self.verdicts[name] = variant.verdict
+            undecided = (one for one in variant.gauges if one.gauge in variant.undecided)
+            if reasons := [f"{one.gauge} {one.reason}" for one in undecided]:
+                self.undecided[name] = "; ".join(reasons)
 
 
 def capture_until_sure(
@@ -78,22 +64,16 @@ def capture_until_sure(
     declared = describe(resolve.find(scenario), options.python)["scenario"]
     todo = list(options.variants or declared["variants"])
     began, outcome, per_step = time.monotonic(), Outcome(), 0.0
-    for look in LOOKS:
-        steps = declared["steps"] * look.factor
-        work = steps * look.runs * len(todo)
-        if not todo or (look.factor > 1 and outcome.spent_s + per_step * work > budget_s):
+    for factor, runs in LOOKS:
+        steps = declared["steps"] * factor
+        work = steps * runs * len(todo)
+        if not todo or (factor > 1 and outcome.spent_s + per_step * work > budget_s):
             break
-        on_look(steps, look.runs, todo)
-        runner.capture(scenario, replace(options, variants=todo, steps=steps, runs=look.runs))
+        on_look(steps, runs, todo)
+        runner.capture(scenario, replace(options, variants=todo, steps=steps, runs=runs))
         captures = load.load(Path(options.out) / declared["name"])
-        outcome.note(captures, dict.fromkeys(todo, steps))
+        outcome.note(verdicts.judge(captures), todo, steps)
         spent = time.monotonic() - began
         per_step, outcome.spent_s = (spent - outcome.spent_s) / work, spent
         todo = list(outcome.undecided)
     return outcome
-
-
-def _open(variant: VariantVerdict) -> str:
-    """Return what is undecided, and what would decide it."""
-    undecided = (one for one in variant.gauges if one.gauge in variant.undecided)
-    return "; ".join(f"{one.gauge} {one.reason}" for one in undecided)

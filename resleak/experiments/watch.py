@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from resleak import formatting
 from resleak.analysis import budgets, statistics, verdicts
 from resleak.analysis.forecast import Forecast, forecasts
 from resleak.analysis.rows import Rows, plain
@@ -17,13 +18,12 @@ from resleak.captures.frames import Capture, Captures
 from resleak.experiments import os_limits
 from resleak.harness.sampler import ALL, Curve, Observer
 from resleak.harness.throttle import Ration
+from resleak.workload.verdict_words import BUDGET, LEAK
 
 #: Share of a core for judging.
 _JUDGING_SHARE = 0.0015
 #: Readings before the first look, and their factor from look to look.
 _FIRST, _MORE = 12, 1.5
-#: Events that can end a watch.
-BREACHES = ("leak", "budget")
 
 
 @dataclass(frozen=True)
@@ -53,20 +53,19 @@ class Look:
 
     def breach(self, before: Look | None, stop_on: Collection[str]) -> str:
         """Return the breach that this look and the one before have in common, or nothing."""
-        for name, found in (("leak", "leaks"), ("budget", "overspent")):
-            if name in stop_on and before and getattr(self, found) & getattr(before, found):
-                return name
-        return ""
+        if before and LEAK in stop_on and self.leaks & before.leaks:
+            return LEAK
+        return BUDGET if before and BUDGET in stop_on and self.overspent & before.overspent else ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        told = self.judgement.to_dict()
+        judgement = self.judgement.to_dict()
         return {
             "t_s": round(self.t_s, 1),
             "readings": self.readings,
-            "per": told["per"],
-            "processes": told["variants"],
-            "forecasts": {k: [f.to_dict() for f in v] for k, v in self.forecasts.items()},
+            "per": judgement["per"],
+            "processes": judgement["variants"],
+            "forecasts": plain(self.forecasts),
             "budgets": plain(self.budgets),
         }
 
@@ -78,7 +77,7 @@ class Watch:
     observer: Observer
     #: Time limit in seconds; without one the watch ends with the process.
     for_s: float | None = None
-    #: Those of `BREACHES` that end the watch.
+    #: The breaches that end the watch: `LEAK`, `BUDGET`.
     stop_on: Collection[str] = ()
     limits: budgets.Budgets = field(default_factory=budgets.read)
     #: Called after each reading; returns whether to end the watch.
@@ -88,6 +87,7 @@ class Watch:
         self.looks, self._last_readings = Ration(_JUDGING_SHARE), 0
         self.last: Look | None = None
         self.breach = ""
+        self._proven: dict[tuple[str, str], Look] = {}
 
     def run(self, on_look: Callable[[Look], None], on_reading: Callable[[], None]) -> None:
         """Read and judge until the process ends, the time is up, or a breach is confirmed.
@@ -98,27 +98,24 @@ class Watch:
         due = time.monotonic()
         while self.observer.read():
             on_reading()
-            if self._look_is_due():
+            readings = self.observer.readings
+            is_early = readings >= max(_FIRST, _MORE * self._last_readings)
+            if is_early or (readings > _FIRST and self.looks.due):
                 with self.looks.spending():
                     on_look(self.look())
-            if self._over():
+            is_late = self.for_s is not None and self.observer.elapsed_s >= self.for_s
+            if is_late or self.breach or self.enough():
                 break
             due = max(due + self.observer.every_s, now := time.monotonic())
             time.sleep(due - now)
 
-    def _over(self) -> bool:
-        timed_out = self.for_s is not None and self.observer.elapsed_s >= self.for_s
-        return timed_out or bool(self.breach) or self.enough()
-
-    def _look_is_due(self) -> bool:
-        readings = self.observer.readings
-        early = readings >= max(_FIRST, _MORE * self._last_readings)
-        return early or (readings > _FIRST and self.looks.due)
-
     def look(self) -> Look:
         """Judge the readings so far."""
         before, curves = self.last, self.observer.curves()
-        captures = Captures(self._captures(curves))
+        captures = Captures(
+            Capture.live(self.observer.manifest(variant, curves), _trace(curve))
+            for variant, curve in curves.items()
+        )
         judgement = verdicts.judge(captures)
         self._last_readings = self.observer.readings
         now = Look(
@@ -129,13 +126,22 @@ class Watch:
             budgets.check(judgement, captures, self.limits),
         )
         self.breach, self.last = now.breach(before, self.stop_on), now
+        self._proven = dict.fromkeys(now.leaks, now) | self._proven
         return now
 
-    def _captures(self, curves: dict[str, Curve]) -> Iterable[Capture]:
-        for variant, curve in curves.items():
-            trace = pd.DataFrame(curve.columns())
-            trace.attrs["units"] = {}
-            yield Capture.live(self.observer.manifest(variant, curves), trace)
+    @property
+    def withdrawn(self) -> list[str]:
+        """Leaks that were proven at a look, and are not at the last one, a sentence each."""
+        lost = {key: look for key, look in self._proven.items() if key not in self._now_leaking}
+        return [
+            f"{variant}: {gauge} was proven to leak after {formatting.duration(look.t_s)}, "
+            "and is not by all readings together"
+            for (variant, gauge), look in lost.items()
+        ]
+
+    @property
+    def _now_leaking(self) -> set[tuple[str, str]]:
+        return self.last.leaks if self.last else set()
 
     def _forecasts(
         self, judgement: ScenarioVerdict, curves: dict[str, Curve]
@@ -145,8 +151,14 @@ class Watch:
             return
         everyone = ALL if ALL in curves else next(iter(curves))
         for variant, curve in curves.items():
-            known = os_limits.own(curve.view) if curve.view and curve.view.alive else []
+            ceilings = os_limits.own(curve.view) if curve.view and curve.view.alive else []
             if variant == everyone:
-                known += os_limits.shared(self.observer.root)
-            if found := forecasts(judgement.variants[variant].gauges, known):
-                yield variant, found
+                ceilings += os_limits.shared(self.observer.root)
+            if reached := forecasts(judgement.variants[variant].gauges, ceilings):
+                yield variant, reached
+
+
+def _trace(curve: Curve) -> pd.DataFrame:
+    trace = pd.DataFrame(curve.columns())
+    trace.attrs["units"] = {}
+    return trace

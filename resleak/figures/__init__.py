@@ -14,11 +14,11 @@ _NAMES = {
     "flame": "Flame flamegraph",
     "handle_origins": "opened openings_table",
     "html_table": "Table sites_table verdict_table",
-    "inspection": "culprits_table end_timeline holders_table stalls_table",
+    "inspection": "culprits_table end_timeline holders_table",
     "limits_and_scaling": "evidence limits_chart scaling",
     "outcome_tables": "budget_table limits_table outcome_table",
-    "plotly_theme": "quiet use",
-    "sentences": "Prose about accused answer ends expectation guilty kinds worst",
+    "plotly_theme": "quiet",
+    "sentences": "Prose about answer ends expectation guilty kinds worst",
     "timeline_figure": "timeline",
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
@@ -10,18 +10,19 @@ import pandas as pd
 
 from resleak import formatting
 from resleak.analysis.claims_table import summary
-from resleak.figures.html_table import Table, heads, markup, table
+from resleak.figures.html_table import Table, below, markup, table
 from resleak.figures.sentences import inline
-from resleak.figures.style import WORDS, WordStyle
+from resleak.figures.style import word_style
 from resleak.formatting import LEFT, SMALL, Cell, note
 from resleak.workload.verdict_words import GLYPHS
 
+#: Heads of what `cells` returns.
+HEAD = ("outcome", "key figure", "its fix", "figure")
 _FIGURE = LEFT + "min-width:13em;"
-_HEAD = ("#", "what was claimed", "measured", "its fix")
 
 
 def claims_table(findings: pd.DataFrame, cases: Mapping[str, str] | None = None) -> Table:
-    """Show the outcome of every claim and of every fix.
+    """Show the outcome of every claim and of every fix, by system; a summary stands below.
 
     Parameters
     ----------
@@ -29,33 +30,38 @@ def claims_table(findings: pd.DataFrame, cases: Mapping[str, str] | None = None)
         Of `resleak.analysis.claims_table.findings`.
     cases : mapping of str to str, optional
         Where the case file of each system is, to link there.
-
-    Returns
-    -------
-    Table
-        A part for each system, in the order of the source documents; a summary stands below.
     """
     if findings.empty:
         return Table(note("There are no captures to judge."), findings)
+    head = ("#", "what was claimed", "measured", "its fix")
     body: list[list[Cell]] = []
     for system, part in findings.groupby("system", sort=False):
         name, case = escape(str(system)), (cases or {}).get(str(system), "")
         name = f'<a href="{escape(case)}">{name}</a>' if case else name
         style = LEFT + "padding-top:14px;"
-        body.append([Cell("", f"<b>{name}</b>", style, columns=len(_HEAD))])
-        body += [_cells(row) for row in part.to_dict("records")]
-    return Table(table(heads(*_HEAD), body) + note(summary(findings)), findings)
+        body.append([Cell("", f"<b>{name}</b>", style, columns=len(head))])
+        body += map(_html_cells, part.to_dict("records"))
+    return Table(table(head, body) + note(summary(findings)), findings)
 
 
 def claims_markdown(findings: pd.DataFrame, cases: Mapping[str, str] | None = None) -> str:
-    """Return the table of claims as Markdown, for a README or an issue.
+    """Return the table of claims as Markdown; the parameters are those of `claims_table`."""
+    blocks = [summary(findings)]
+    for system, part in findings.groupby("system", sort=False):
+        name, case = str(system), (cases or {}).get(str(system), "")
+        blocks.append(f"\n**[{name}]({case})**\n" if case else f"\n**{name}**\n")
+        rows = [
+            (_number(row["seed"]), f"`{_name(row)}`", *cells(row))
+            for row in part.to_dict("records")
+        ]
+        blocks.append(formatting.Table(("#", "scenario", *HEAD), rows).markdown())
+    return "\n".join(blocks)
 
-    Parameters
-    ----------
-    findings, cases
-        As for `claims_table`.
-    """
-    return "\n".join(_markdown(findings, cases or {}))
+
+def cells(row: Mapping[Any, Any]) -> tuple[str, ...]:
+    """Return outcome and key figure of a claim, and of its fix, as text."""
+    fix = row["fix_figure"]["text"] if row["fix_figure"] else ""
+    return with_glyph(row["outcome"]), row["figure"]["text"], with_glyph(row["fix"]), fix
 
 
 def with_glyph(word: str) -> str:
@@ -63,14 +69,18 @@ def with_glyph(word: str) -> str:
     return f"{GLYPHS.get(word, '?')} {word}" if word else ""
 
 
-def _cells(row: Mapping[Any, Any]) -> list[Cell]:
+def _html_cells(row: Mapping[Any, Any]) -> list[Cell]:
     name = f'<code title="{escape(str(row["title"]))}">{escape(_name(row))}</code>'
+    claim = f'{inline(str(row["claim"] or row["title"]))}<div style="{SMALL}">{name}</div>'
     fix = _outcome(row["fix"]) + f"&#160; {escape(str(row['fix_variant']))}" if row["fix"] else ""
+    figure, fix_figure = (
+        below(one["text"]) if one else "" for one in (row["figure"], row["fix_figure"])
+    )
     return [
         Cell(_number(row["seed"]), style=LEFT + SMALL),
-        markup(inline(str(row["claim"] or row["title"])) + _below(name), LEFT + "min-width:16em;"),
-        markup(_outcome(row["outcome"]) + _figure(row["figure"]), _FIGURE),
-        markup(fix + _figure(row["fix_figure"]), _FIGURE),
+        markup(claim, LEFT + "min-width:16em;"),
+        markup(_outcome(row["outcome"]) + figure, _FIGURE),
+        markup(fix + fix_figure, _FIGURE),
     ]
 
 
@@ -85,36 +95,7 @@ def _number(seed: str) -> str:
 
 
 def _outcome(word: str) -> str:
-    look = WORDS.get(word, WordStyle())
+    look = word_style(word)
     glyph = f'<span style="color:{look.colour}">{GLYPHS.get(word, "?")}</span>'
     style = f"white-space:nowrap;font-weight:{look.weight}"
     return f'<span style="{style}">{glyph} {escape(word)}</span>'
-
-
-def _figure(figure: Mapping[str, Any] | None) -> str:
-    return _below(escape(str(figure["text"]))) if figure else ""
-
-
-def _below(html: str) -> str:
-    return f'<div style="{SMALL}">{html}</div>'
-
-
-def _markdown(findings: pd.DataFrame, cases: Mapping[str, str]) -> Iterator[str]:
-    yield summary(findings)
-    for system, part in findings.groupby("system", sort=False):
-        name, case = str(system), cases.get(str(system), "")
-        yield f"\n**[{name}]({case})**\n" if case else f"\n**{name}**\n"
-        head = ("#", "scenario", "outcome", "key figure", "its fix", "figure")
-        rows = [_line(row) for row in part.to_dict("records")]
-        yield formatting.Table(head, rows).markdown()
-
-
-def _line(row: Mapping[Any, Any]) -> list[object]:
-    return [
-        _number(str(row["seed"])),
-        f"`{_name(row)}`",
-        with_glyph(str(row["outcome"])),
-        row["figure"]["text"],
-        with_glyph(str(row["fix"] or "")),
-        row["fix_figure"]["text"] if row["fix_figure"] else "",
-    ]

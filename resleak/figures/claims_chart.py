@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 import plotly.graph_objects as go
 
 from resleak.figures.claim_tables import with_glyph
 from resleak.figures.plotly_theme import template
-from resleak.figures.style import GRID, WORDS
+from resleak.figures.style import GRID, word_style
 from resleak.workload.verdict_words import FIX_OUTCOMES, OUTCOMES, UNDECIDED
 
 
 def outcomes_chart(findings: pd.DataFrame) -> go.Figure:
     """Draw how many claims of each system were reproduced, and how many of their fixes hold.
 
-    Parameters
-    ----------
-    findings : DataFrame
-        Of `resleak.analysis.claims_table.findings`.
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
-        Two bars per system, one of claims and one of fixes, each split by outcome; the numbers
-        stand in the bars.
+    `findings` are those of `resleak.analysis.claims_table.findings`. Two bars per system, one of
+    claims and one of fixes, are each split by outcome; the numbers stand in the bars.
     """
     claims = findings[findings["claim"] != ""]
     systems = list(claims["system"].unique())
@@ -48,21 +38,18 @@ def outcomes_chart(findings: pd.DataFrame) -> go.Figure:
     return figure
 
 
-def _over(shape: str) -> dict[str, Any]:
-    """Return a light pattern that lies over the colour and leaves the number legible."""
-    light = {"fgcolor": "rgba(255, 255, 255, 0.35)", "solidity": 0.12, "size": 9}
-    return {"shape": shape, "fillmode": "overlay", **light}
-
-
 def _bar(column: str, word: str, systems: list[str], counts: pd.Series) -> go.Bar:
     row = "claims" if column == "outcome" else "fixes"
-    look = WORDS[word]
+    look = word_style(word)
+    # A light pattern lies over the colour and leaves the number legible.
+    light = {"fgcolor": "rgba(255, 255, 255, 0.35)", "solidity": 0.12, "size": 9}
+    pattern = {"shape": look.pattern, "fillmode": "overlay", **light}
     return go.Bar(
         y=[systems, [row] * len(systems)],
         x=counts.to_numpy(),
         name=with_glyph(word),
         orientation="h",
-        marker={"color": look.colour, "pattern": _over(look.pattern)},
+        marker={"color": look.colour, "pattern": pattern},
         textfont={"color": "white", "size": 13},
         text=[f"{n:.0f}" if n else "" for n in counts],
         textposition="inside",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from resleak.analysis import wording
 from resleak.analysis.rows import Rows
-from resleak.figures.html_table import Table, below, gauge_cell, heads, markup, table
+from resleak.figures.html_table import Table, below, gauge_cell, markup, numbers, table
 from resleak.formatting import RIGHT, Cell, note
 
 if TYPE_CHECKING:
@@ -17,18 +17,15 @@ if TYPE_CHECKING:
 def difference(comparison: Comparison) -> Table:
     """Show what changed between two variants, or between one variant's runs at two times.
 
-    Returns
-    -------
-    Table
-        The gauge with the worst verdict first. The last column says what the runs certify:
-        "not significant" is not "fixed".
+    The gauge with the worst verdict comes first. The last column says what the runs certify: "not
+    significant" is not "fixed".
     """
     rows = comparison.rows
     if not rows:
         return Table(note("The two have no gauge in common."), rows.frame)
     ranked = Rows(rows.kind, sorted(rows, key=lambda row: row.severity))
-    numbers = (comparison.before, comparison.after, "difference per step, interval")
-    head = [*heads("gauge", numbers=numbers), Cell("what that certifies")]
+    rates = numbers(comparison.before, comparison.after, "difference per step, interval")
+    head = ("gauge", *rates, "what that certifies")
     return Table(table(head, map(_cells, ranked)), ranked.frame)
 
 

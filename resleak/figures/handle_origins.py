@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from resleak import formatting
-from resleak.figures.html_table import Table, heads, table
+from resleak.figures.html_table import Table, numbers, table
 from resleak.figures.sentences import Prose, code
 from resleak.formatting import note, right
 
@@ -18,19 +18,16 @@ _NOTHING = "No followed resource leaks or is deferred here."
 
 def opened(variant: VariantVerdict) -> Prose:
     """Name the lines that opened what leaks, for each gauge of resources."""
-    by_gauge: dict[str, list[Origin]] = {}
-    for origin in variant.origins:
-        by_gauge.setdefault(origin.gauge, []).append(origin)
-    lines = []
-    for name, origins in by_gauge.items():
+    parts = []
+    for name in dict.fromkeys(origin.gauge for origin in variant.origins):
+        origins = [origin for origin in variant.origins if origin.gauge == name]
         verdict = variant.gauge(name)
         rate = formatting.number(sum(origin.per_step for origin in origins))
         places = " and ".join(_place(origin, len(origins) > 1) for origin in origins)
         word = verdict.verdict if verdict else ""
-        lines.append(f"{code(name)} {word}, {rate} per step, opened at {places}")
-    if not lines:
-        return Prose(f"{code(variant.name)}: {_NOTHING[0].lower()}{_NOTHING[1:]}")
-    return Prose(f"{code(variant.name)}: {'; '.join(lines)}.")
+        parts.append(f"{code(name)} {word}, {rate} per step, opened at {places}")
+    message = f"{'; '.join(parts)}." if parts else f"{_NOTHING[0].lower()}{_NOTHING[1:]}"
+    return Prose(f"{code(variant.name)}: {message}")
 
 
 def openings_table(variant: VariantVerdict) -> Table:
@@ -38,7 +35,7 @@ def openings_table(variant: VariantVerdict) -> Table:
     origins = variant.origins
     if not origins:
         return Table(note(_NOTHING), origins.frame)
-    head = heads("gauge", "opened in", "file and line", numbers=("per step", "share"))
+    head = ("gauge", "opened in", "file and line", *numbers("per step", "share"))
     body = [
         (
             *(one.gauge, one.function, f"{one.file}:{one.line}" if one.file else "unknown"),
@@ -52,5 +49,5 @@ def openings_table(variant: VariantVerdict) -> Table:
 
 def _place(origin: Origin, is_shared: bool) -> str:
     place = code(f"{origin.file}:{origin.line}")
-    known = f"{place} in {code(origin.function)}" if origin.file else "an unknown place"
-    return f"{known} ({formatting.share(origin.share)})" if is_shared else known
+    where = f"{place} in {code(origin.function)}" if origin.file else "an unknown place"
+    return f"{where} ({formatting.share(origin.share)})" if is_shared else where

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from resleak import formatting
@@ -12,9 +13,9 @@ from resleak.analysis import wording
 from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.analysis.rows import Rows
 from resleak.analysis.stacks.site import Site
-from resleak.figures.style import WORDS, marks, order
+from resleak.figures.style import VARIANTS, marks, order, word_style
 from resleak.formatting import LEFT, RIGHT, SMALL, Cell, note, right
-from resleak.workload.verdict_words import CLEAN, VERDICTS
+from resleak.workload.verdict_words import CLEAN, DEFERRED, UNDECIDED, VERDICTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,9 +55,9 @@ def markup(html: str, style: str = LEFT) -> Cell:
     return Cell("", html, style)
 
 
-def heads(*names: str, numbers: Iterable[str] = ()) -> list[Cell]:
-    """Return column heads, those of numbers on the right."""
-    return [*(Cell(name) for name in names), *(Cell(n, style="text-align:right;") for n in numbers)]
+def numbers(*heads: str) -> list[Cell]:
+    """Return the heads of columns of numbers."""
+    return [Cell(head, style="text-align:right;") for head in heads]
 
 
 def folded(summary: str, html: str, *, is_open: bool = False) -> str:
@@ -77,8 +78,7 @@ def variant_cell(name: str, names: list[str]) -> Cell:
 
 def swatch(variant: str, names: list[str]) -> str:
     """Return the variant's colour as a small square."""
-    colour = marks(names)[variant].colour
-    return f'<span style="color:{colour}">■</span>&#160;'
+    return f'<span style="color:{marks(names)[variant].colour}">■</span>&#160;'
 
 
 def gauge_cell(name: str, unit: str, rows: int = 1) -> Cell:
@@ -90,7 +90,7 @@ def gauge_cell(name: str, unit: str, rows: int = 1) -> Cell:
 def verdict_table(
     growth: pd.DataFrame | Iterable[GaugeVerdict], *, all_rows: bool = False
 ) -> Table:
-    """Show the verdict on each gauge in each variant, with its numbers.
+    """Show the verdict on each gauge in each variant, with its numbers; the worst gauge first.
 
     Parameters
     ----------
@@ -98,75 +98,62 @@ def verdict_table(
         ``resleak.judge(…).frame``, or some of its rows.
     all_rows : bool
         Show gauges that are clean in every variant too, instead of folding them away.
-
-    Returns
-    -------
-    Table
-        Worst gauge first; within a gauge the variants in the usual order.
     """
     verdicts = Rows.of(GaugeVerdict, growth)
     if not verdicts:
         text = "Nothing was judged: the captures hold no gauge with readings."
         return Table(note(text), verdicts.frame)
     names = order(list(dict.fromkeys(one.variant for one in verdicts)))
-    ranked = _ranked(verdicts, names)
+    ranks = worst_ranks(verdicts)
+    gauges = sorted(ranks, key=lambda gauge: ranks[gauge])
+    by_variant = sorted(verdicts, key=lambda one: names.index(one.variant))
+    ranked = Rows(GaugeVerdict, sorted(by_variant, key=lambda one: gauges.index(one.gauge)))
     wrong = {one.gauge for one in ranked if one.verdict not in CLEAN or all_rows}
     shown = [one for one in ranked if one.gauge in wrong]
     clean = [one for one in ranked if one.gauge not in wrong]
     parts = [_verdicts(shown, names)] if shown else []
     if clean:
-        gauges = ", ".join(dict.fromkeys(one.gauge for one in clean))
-        summary = f"flat or plateau in every variant: {gauges}"
+        quiet = ", ".join(dict.fromkeys(one.gauge for one in clean))
+        summary = f"flat or plateau in every variant: {quiet}"
         parts.append(folded(summary, _verdicts(clean, names), is_open=not shown))
     return Table("".join(parts), ranked.frame)
 
 
-def _ranked(verdicts: Rows[GaugeVerdict], names: list[str]) -> Rows[GaugeVerdict]:
-    """Return the verdicts by gauge, the worst first, and by variant."""
-    worst: dict[str, int] = {}
+def worst_ranks(verdicts: Iterable[GaugeVerdict]) -> dict[str, int]:
+    """Return the rank of each gauge's worst verdict, 0 for a leak."""
+    ranks: dict[str, int] = {}
     for one in verdicts:
         rank = VERDICTS.index(one.verdict)
-        worst[one.gauge] = min(worst.get(one.gauge, rank), rank)
-    first = list(worst)
-
-    def key(one: GaugeVerdict) -> tuple[int, int, int]:
-        return worst[one.gauge], first.index(one.gauge), names.index(one.variant)
-
-    return Rows(GaugeVerdict, sorted(verdicts, key=key))
+        ranks[one.gauge] = min(ranks.get(one.gauge, rank), rank)
+    return ranks
 
 
 def _verdicts(verdicts: list[GaugeVerdict], names: list[str]) -> str:
-    numbers = (f"per {verdicts[0].per}", "95 % interval", "detection limit", "peak", "at the end")
-    by_gauge: dict[str, list[GaugeVerdict]] = {}
-    for one in verdicts:
-        by_gauge.setdefault(one.gauge, []).append(one)
-    body: list[list[Cell]] = []
-    for gauge, part in by_gauge.items():
-        lines = [_verdict_cells(one, names) for one in part]
-        first = gauge_cell(gauge, part[0].unit, len(part))
-        body += [[first, *lines[0]], *lines[1:]]
-    return table(heads("gauge", "variant", "verdict", numbers=numbers), body)
+    body = []
+    for gauge, group in groupby(verdicts, key=lambda one: one.gauge):
+        part = list(group)
+        for number, one in enumerate(part):
+            first = [gauge_cell(gauge, one.unit, len(part))] if number == 0 else []
+            body.append([*first, *_verdict_cells(one, names)])
+    per = f"per {verdicts[0].per}"
+    heads = numbers(per, "95 % interval", "detection limit", "peak", "at the end")
+    return table(["gauge", "variant", "verdict", *heads], body)
 
 
 def _verdict_cells(one: GaugeVerdict, names: list[str]) -> list[Cell]:
-    def number(value: float) -> Cell:
-        return right(wording.bare(value, one.unit))
-
-    return [
-        markup(swatch(one.variant, names) + escape(one.variant)),
-        _word(one),
-        number(one.per_step),
-        right(wording.interval(one)),
-        *map(number, (one.detection_limit, one.peak, one.at_end)),
-    ]
-
-
-def _word(one: GaugeVerdict) -> Cell:
-    weight = WORDS[one.verdict].weight
+    weight = word_style(one.verdict).weight
     word = f'<span style="font-weight:{weight}">{escape(one.verdict)}</span>'
-    reason = one.reason if one.verdict in ("deferred", "inconclusive") else ""
+    reason = one.reason if one.verdict in (DEFERRED, UNDECIDED) else ""
     origin = f"opened at {one.origin.rpartition('/')[2]}" if one.origin else ""
-    return markup(word + below(reason) + below(origin), f"{LEFT}min-width:11em;{_BREAKS};")
+    rate, limit, peak, end = (
+        right(wording.bare(value, one.unit))
+        for value in (one.per_step, one.detection_limit, one.peak, one.at_end)
+    )
+    return [
+        variant_cell(one.variant, names),
+        markup(word + below(reason) + below(origin), f"{LEFT}min-width:11em;{_BREAKS};"),
+        *(rate, right(wording.interval(one)), limit, peak, end),
+    ]
 
 
 def sites_table(sites: pd.DataFrame | Iterable[Site], *, top: int = 10, per: str = "step") -> Table:
@@ -180,10 +167,6 @@ def sites_table(sites: pd.DataFrame | Iterable[Site], *, top: int = 10, per: str
         Rows to show; the note says what the others add up to.
     per : str
         Unit of a step: ``step``, or ``s`` in a recording of another program.
-
-    Returns
-    -------
-    Table
     """
     rows = Rows.of(Site, sites)
     if not rows:
@@ -196,7 +179,7 @@ def sites_table(sites: pd.DataFrame | Iterable[Site], *, top: int = 10, per: str
 
 def sites_html(grown: Sequence[Site], top: int, per: str) -> str:
     """Return the table of sites that grew, the largest first, as HTML."""
-    head = [*heads("function", "file"), right(f"per {per}"), Cell("share of the growth")]
+    head = ("function", "file", right(f"per {per}"), "share of the growth")
     rest = grown[top:]
     total = formatting.amount(sum(site.bytes_per_step for site in rest), "B")
     more = note(f"{len(rest)} more sites add up to {total} per {per}.") if rest else ""
@@ -207,16 +190,12 @@ def _site_cells(site: Site) -> list[Cell]:
     is_bounded = site.low == site.low or site.high == site.high
     interval = wording.bounds(site.low, site.high, "B") if is_bounded else ""
     place = f'<code style="{_BREAKS}">{escape(site.place)}</code>' if site.place else ""
+    width = 100 * min(max(site.share if site.share == site.share else 0.0, 0.0), 1.0)
+    colour = VARIANTS["leaky"].fill(0.35)
+    bar = f"linear-gradient(to right, {colour} {width:.1f}%, transparent {width:.1f}%)"
     return [
         markup(f"<code>{escape(site.function)}</code>"),
         markup(place, LEFT + _WIDE),
         markup(escape(formatting.amount(site.bytes_per_step, "B")) + below(interval), RIGHT),
-        Cell(formatting.share(site.share), style=LEFT + _bar(site.share)),
+        Cell(formatting.share(site.share), style=f"{LEFT}min-width:9em;background:{bar};"),
     ]
-
-
-def _bar(share: float) -> str:
-    width = 100 * min(max(share if share == share else 0.0, 0.0), 1.0)
-    colour = marks(["leaky"])["leaky"].fill(0.35)
-    gradient = f"linear-gradient(to right, {colour} {width:.1f}%, transparent {width:.1f}%)"
-    return f"min-width:9em;background:{gradient};"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from resleak import formatting
-from resleak.figures.html_table import Table, heads, markup, table
+from resleak.figures.html_table import Table, markup, numbers, table
 from resleak.figures.style import GRID, INK, VARIANTS, order
 from resleak.formatting import LEFT, Cell, note, right
 
@@ -22,56 +22,40 @@ _CODE = "font-family:ui-monospace,monospace;font-size:0.92em;overflow-wrap:anywh
 
 
 def culprits_table(judgement: ScenarioVerdict) -> Table:
-    """Show the causes of each variant's symptoms.
-
-    Returns
-    -------
-    Table
-        One row per sentence: ``variant because``.
-    """
+    """Show the causes of each variant's symptoms, one sentence per row."""
     variants = judgement.variants
     rows = [(name, s) for name in order(list(variants)) for s in variants[name].because]
     frame = pd.DataFrame(rows, columns=["variant", "because"])
     if not rows:
         return Table(note("No retaining reference and no blocking call was found."), frame)
     body = [(name, Cell(text, style=LEFT + "overflow-wrap:anywhere;")) for name, text in rows]
-    return Table(table(heads("variant", "because"), body), frame)
+    return Table(table(("variant", "because"), body), frame)
 
 
 def end_timeline(judgement: ScenarioVerdict) -> Table:
     """Show what was alive when the process was to end, from when to when, and what delayed it.
 
-    Returns
-    -------
-    Table
-        One row for each thread, task, callback or clean-up; the bars of one variant share their
-        scale, which begins with the first of them.
+    One row for each thread, task, callback or clean-up; the bars of one variant share their scale,
+    which begins with the first of them.
     """
     tables = {name: v.culprits.exit for name, v in judgement.variants.items()}
     tables = {name: tables[name] for name in order(list(tables)) if len(tables[name])}
-    if not tables:
-        return Table(note(_NOT_INSPECTED if _unseen(judgement) else "All end at once."), _none())
-    frame = pd.concat([t.assign(variant=name) for name, t in tables.items()], ignore_index=True)
-    head = heads("variant", "who", "delays by", "", "stands at", "made at")
-    body = [row for name, rows in tables.items() for row in _end_rows(name, rows)]
     columns = ["variant", "what", "name", "daemon", "holds", "state", "seconds", "at", "made_at"]
+    if not tables:
+        is_inspected = any(variant.culprits.status for variant in judgement.variants.values())
+        message = "All end at once." if is_inspected else _NOT_INSPECTED
+        return Table(note(message), pd.DataFrame(columns=columns))
+    frame = pd.concat([t.assign(variant=name) for name, t in tables.items()], ignore_index=True)
+    head = ("variant", "who", "delays by", "", "stands at", "made at")
+    body = [row for name, rows in tables.items() for row in _end_rows(name, rows)]
     return Table(table(head, body), frame[columns])
 
 
-def _unseen(judgement: ScenarioVerdict) -> bool:
-    return not any(variant.culprits.status for variant in judgement.variants.values())
-
-
-def _none() -> pd.DataFrame:
-    return pd.DataFrame(columns=["variant", "what", "name", "seconds"])
-
-
-def _place(row: dict[Any, Any], column: str = "at") -> Cell:
+def _place(place: str, waits_in: str = "") -> Cell:
     """Return a cell with a line, its file without its folders, and what the line has called."""
-    place = str(row[column])
-    named = place if place.startswith("<") else place.rpartition("/")[2]
-    within = f"{row['waits_in']}, " if column == "at" and row["waits_in"] else ""
-    return markup(f'<span title="{escape(place)}">{escape(within + named)}</span>', _CODE)
+    name = place if place.startswith("<") else place.rpartition("/")[2]
+    text = f"{waits_in}, {name}" if waits_in else name
+    return markup(f'<span title="{escape(place)}">{escape(text)}</span>', _CODE)
 
 
 def _end_rows(variant: str, rows: pd.DataFrame) -> Iterator[list[Cell]]:
@@ -82,8 +66,8 @@ def _end_rows(variant: str, rows: pd.DataFrame) -> Iterator[list[Cell]]:
             Cell(f"{row['what']} {row['name']}".strip()),
             right(formatting.amount(row["seconds"], "s") if row["holds"] else "no"),
             markup(_bar(row, begin, max(end - begin, 1e-9))),
-            _place(row),
-            _place(row, "made_at"),
+            _place(row["at"], row["waits_in"]),
+            _place(row["made_at"]),
         ]
 
 
@@ -99,25 +83,16 @@ def _bar(row: dict[Any, Any], begin: float, whole: float) -> str:
 def holders_table(judgement: ScenarioVerdict, variant: str = "leaky") -> Table:
     """Show the shortest reference chains from named objects to what is retained, as a tree.
 
-    Parameters
-    ----------
-    judgement : ScenarioVerdict
-        Of `resleak.judge`, on captures with the instrument ``forensics``.
-    variant : str
-        Its name.
-
-    Returns
-    -------
-    Table
-        What a chain shares with the one above is not repeated. ``per step`` is the growth of the
-        type at its end, ``share`` the share of the type's samples with this chain.
+    The captures need the instrument ``forensics``. What a chain shares with the one above is not
+    repeated. ``per step`` is the growth of the type at its end, ``share`` the share of the type's
+    samples with this chain.
     """
     culprits = judgement.variants[variant].culprits
     rows = culprits.retention
     if not len(rows):
         message = "No retained object was found." if culprits.status else _NOT_INSPECTED
         return Table(note(message), pd.DataFrame(columns=["path", "type", "per_step", "share"]))
-    head = [*heads("held by", numbers=("per step",)), Cell("share")]
+    head = ("held by", *numbers("per step"), "share")
     return Table(table(head, _tree(rows)), rows)
 
 
@@ -132,32 +107,3 @@ def _tree(rows: pd.DataFrame) -> Iterator[list[Cell]]:
         rate = f"{formatting.number(row['per_step'])} {row['type']}"
         yield [Cell(path, style=indent), right(rate), right(formatting.share(row["share"]))]
         above = tokens
-
-
-def stalls_table(judgement: ScenarioVerdict) -> Table:
-    """Show the lines where steps spend their time, and what that blocks.
-
-    Returns
-    -------
-    Table
-        ``variant kind share longest_s at waits_in loop``, the longest of each variant first.
-    """
-    tables = {name: v.culprits.stalls for name, v in judgement.variants.items()}
-    parts = [tables[n].assign(variant=n) for n in order(list(tables)) if len(tables[n])]
-    columns = ["variant", "kind", "share", "longest_s", "at", "waits_in", "loop"]
-    if not parts:
-        message = _NOT_INSPECTED if _unseen(judgement) else "No step took long enough to be seen."
-        return Table(note(message), pd.DataFrame(columns=columns))
-    frame = pd.concat(parts, ignore_index=True)[columns]
-    head = heads("variant", "what it does", "share", "longest", "at")
-    body = [
-        [
-            Cell(row["variant"]),
-            Cell(row["kind"]),
-            right(formatting.share(row["share"])),
-            right(formatting.amount(row["longest_s"], "s")),
-            _place(row),
-        ]
-        for row in frame.to_dict(orient="records")
-    ]
-    return Table(table(head, body), frame)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from resleak.analysis import limits, wording
-from resleak.analysis import scaling as sweeps
-from resleak.captures.frames import Captures, gauges_of
+from resleak.analysis import scaling as costs
+from resleak.captures.frames import Capture, Captures, gauges_of
 from resleak.figures.plotly_theme import empty, plain, template, titled
 from resleak.figures.style import INK, Mark, marks, order
 from resleak.workload.scenario import Limit, Sweep
@@ -26,43 +26,26 @@ _PANEL = 320
 
 
 def evidence(captures: Captures) -> list[go.Figure]:
-    """Return the figures of a scenario's limits and sweeps, if it declares any.
-
-    Parameters
-    ----------
-    captures : Captures
-        The runs of one scenario.
-    """
-    drawn = {"limits": limits_chart, "sweeps": scaling}
-    return [draw(captures) for what, draw in drawn.items() if _declared(captures, what)]
+    """Return the figures of a scenario's limits and sweeps, if it declares any."""
+    figures = {"limits": limits_chart, "sweeps": scaling}
+    return [draw(captures) for what, draw in figures.items() if _declared(captures, what)]
 
 
 def limits_chart(captures: Captures, title: str = "") -> go.Figure:
-    """Draw every limit with the readings that it is about, by variant.
+    """Draw every limit of one scenario with the readings that it is about, by variant.
 
-    Parameters
-    ----------
-    captures : Captures
-        The runs of one scenario.
-    title : str
-        Default: the scenario's name.
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
-        A part for each limit: dots are single readings, one per run; a bar spans the middle 90 % of
-        many, with median and extremes marked. The dashed line is the limit.
+    Dots are single readings, one per run; a bar spans the middle 90 % of many, with median and
+    extremes marked. The dashed line is the limit. `title` is the scenario's name by default.
     """
-    declared = _declared(captures, "limits")
-    parts = [(limit, _readings(limit, captures)) for limit in declared]
-    drawn = [(limit, readings) for limit, readings in parts if readings]
-    if not drawn:
+    parts = [(limit, _readings(limit, captures)) for limit in _declared(captures, "limits")]
+    parts = [(limit, readings) for limit, readings in parts if readings]
+    if not parts:
         return empty("No limit of this scenario has readings.")
-    names = order(captures.variants)
-    heights = [_ROW * len(readings) + _HEAD for _, readings in drawn]
-    figure = make_subplots(rows=len(drawn), row_heights=heights, vertical_spacing=0)
-    for number, (limit, readings) in enumerate(drawn, 1):
-        figure.add_traces(list(_strips(limit, readings, marks(names), captures)), number, 1)
+    looks = marks(order(captures.variants))
+    heights = [_ROW * len(readings) + _HEAD for _, readings in parts]
+    figure = make_subplots(rows=len(parts), row_heights=heights, vertical_spacing=0)
+    for number, (limit, readings) in enumerate(parts, 1):
+        figure.add_traces(list(_strips(limit, readings, looks, captures)), number, 1)
         _scale(figure, limit, readings, number, heights[number - 1])
     subtitle = (
         "dots: one reading per run; bars: the middle 90 % of many, with lowest, median and highest"
@@ -72,56 +55,39 @@ def limits_chart(captures: Captures, title: str = "") -> go.Figure:
 
 
 def scaling(captures: Captures, title: str = "") -> go.Figure:
-    """Draw each cost that must not grow, and other measures, over the size of the work.
+    """Draw each cost of one scenario that must not grow, and its other measures, over a size.
 
-    Parameters
-    ----------
-    captures : Captures
-        The runs of one scenario.
-    title : str
-        Default: the scenario's name.
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
-        A part for each sweep, both axes logarithmic, with the exponents in the legend, and one for
-        each other measure of the scenario's own: dots are steps, lines join the medians.
+    A part for each sweep, both axes logarithmic, with the exponents in the legend, and one for each
+    other measure of the scenario's own, over the size of the first sweep: dots are steps, lines
+    join the medians. `title` is the scenario's name by default.
     """
     declared = _declared(captures, "sweeps")
     if not declared:
         return empty("This scenario declares no sweep.")
-    drawn = declared + _others(captures, declared)
-    titles = [plain(f"{sweep.gauge} over {sweep.over}") for sweep in drawn]
+    own = [g.name for g in _declared(captures, "own_gauges") if g.kind == "measure"]
+    swept = {name for sweep in declared for name in (sweep.gauge, sweep.over)}
+    sweeps = declared + [Sweep(name, declared[0].over) for name in own if name not in swept]
+    titles = [plain(f"{sweep.gauge} over {sweep.over}") for sweep in sweeps]
     figure = make_subplots(
-        rows=len(drawn), subplot_titles=titles, vertical_spacing=0.28 / len(drawn)
+        rows=len(sweeps), subplot_titles=titles, vertical_spacing=0.28 / len(sweeps)
     )
     looks = marks(order(captures.variants))
-    for number, sweep in enumerate(drawn, 1):
-        for name in order(captures.variants):
+    for number, sweep in enumerate(sweeps, 1):
+        for name, mark in looks.items():
             runs = list(captures.select(variant=name, instrument="gauges"))
-            lines = _curve(sweep, runs, name, looks[name], judged=sweep in declared)
+            lines = _curve(sweep, runs, name, mark, judged=sweep in declared)
             figure.add_traces(list(lines), number, 1)
-        _size_axes(figure, sweep, gauges_of(captures)[sweep.gauge].unit, sweep in declared, number)
+        place = {"row": number, "col": 1}
+        figure.update_xaxes(type="log", title_text=plain(sweep.over), **place)
+        kind, unit = "log" if sweep in declared else "linear", gauges_of(captures)[sweep.gauge].unit
+        figure.update_yaxes(type=kind, title_text=plain(unit), **place)
     subtitle = (
         "dots: steps; lines: medians; an exponent of 1 is proportional, one of 0 does not depend"
     )
-    height = _PANEL * len(drawn) + 80
+    height = _PANEL * len(sweeps) + 80
     _frame(figure, title or f"{captures[0].scenario}: what the cost depends on", subtitle, height)
     figure.update_layout(showlegend=True)
     return figure
-
-
-def _others(captures: Captures, declared: list[Sweep]) -> list[Sweep]:
-    """Return the scenario's other measures, to be drawn over the size of the first sweep."""
-    own = [g.name for g in _declared(captures, "own_gauges") if g.kind == "measure"]
-    taken = {name for sweep in declared for name in (sweep.gauge, sweep.over)}
-    return [Sweep(name, declared[0].over) for name in own if name not in taken]
-
-
-def _size_axes(figure: go.Figure, sweep: Sweep, unit: str, judged: bool, number: int) -> None:
-    figure.update_xaxes(type="log", title_text=plain(sweep.over), row=number, col=1)
-    kind = "log" if judged else "linear"
-    figure.update_yaxes(type=kind, title_text=plain(unit), row=number, col=1)
 
 
 def _declared(captures: Captures, what: str) -> list[Any]:
@@ -135,7 +101,7 @@ def _readings(limit: Limit, captures: Captures) -> dict[str, np.ndarray]:
     for name in order(captures.variants):
         runs = captures.select(variant=name, instrument="gauges")
         each = [limits.readings(limit, run, whole=True) for run in runs]
-        values = np.concatenate(each) if each else np.empty(0)
+        values = np.concatenate([np.empty(0), *each])
         readings[name] = values[~np.isnan(values)]
     return {name: values for name, values in readings.items() if len(values)}
 
@@ -147,9 +113,11 @@ def _strips(
     unit += " per second" if limit.per_second is not None else ""
     for name, values in readings.items():
         if len(values) > _FEW:
-            bar = {"color": looks[name].fill(0.55), "width": 10}
-            style = {"mode": "lines", "line": bar, "hoverinfo": "skip", "showlegend": False}
-            yield go.Scatter(x=np.quantile(values, [0.05, 0.95]), y=[name, name], **style)
+            line = {"color": looks[name].fill(0.55), "width": 10}
+            x = np.quantile(values, [0.05, 0.95])
+            yield go.Scatter(
+                x=x, y=[name, name], mode="lines", line=line, hoverinfo="skip", showlegend=False
+            )
             values = np.quantile(values, [0.0, 0.5, 1.0])
         dots = {"color": looks[name].colour, "size": 8, "line": {"width": 1, "color": INK}}
         hover = f"{plain(name)}: %{{x:.4~g}} {plain(unit)}<extra></extra>"
@@ -160,22 +128,20 @@ def _strips(
 def _scale(
     figure: go.Figure, limit: Limit, readings: dict[str, np.ndarray], number: int, height: int
 ) -> None:
+    """Lay out one limit: its axes, its dashed line, and its text above the rows of variants."""
     everything = np.append(np.concatenate(list(readings.values())), limit.allowed)
     is_wide = everything.min() > 0 and everything.max() / everything.min() > _WIDE
     axis = str(number) if number > 1 else ""
     bottom, top = figure.layout[f"yaxis{axis}"].domain
     inner = len(readings) * _ROW / height * 0.86
+    domain = [bottom, bottom + (top - bottom) * inner]
     figure.layout[f"yaxis{axis}"].update(
-        domain=[bottom, bottom + (top - bottom) * inner],
-        autorange="reversed",
-        type="category",
-        showgrid=False,
+        domain=domain, autorange="reversed", type="category", showgrid=False
     )
     kind = {"type": "log", "dtick": 1} if is_wide else {"type": "linear"}
     figure.layout[f"xaxis{axis}"].update(nticks=6, zeroline=False, **kind)
     line = {"color": INK, "dash": "dash", "width": 1.5}
-    place = {"x0": limit.allowed, "x1": limit.allowed, "y0": 0, "y1": 1, "xref": f"x{axis}"}
-    figure.add_shape(type="line", yref=f"y{axis} domain", line=line, **place)
+    figure.add_vline(limit.allowed, row=number, col=1, line=line)
     source = f"  <i>{plain(limit.source)}</i>" if limit.source else ""
     place = {"x": 0, "y": 1, "xref": f"x{axis} domain", "yref": f"y{axis} domain"}
     style = {"xanchor": "left", "yanchor": "bottom", "showarrow": False}
@@ -183,18 +149,18 @@ def _scale(
 
 
 def _curve(
-    sweep: Sweep, runs: Iterable[Any], name: str, mark: Mark, *, judged: bool
+    sweep: Sweep, runs: list[Capture], name: str, mark: Mark, *, judged: bool
 ) -> Iterator[go.Scatter]:
-    each = [sweeps.points(sweep, run) for run in runs]
-    points = np.concatenate(each) if each else np.empty((0, 2))
+    each = [costs.points(sweep, run) for run in runs]
+    points = np.concatenate([np.empty((0, 2)), *each])
     if not len(points):
         return
-    costs = np.maximum(points[:, 1], max(sweep.floor, np.finfo(float).tiny if judged else -np.inf))
-    middle = pd.Series(costs).groupby(points[:, 0]).median()
-    power = wording.exponent(sweeps.judge(sweep, each))
+    y = np.maximum(points[:, 1], max(sweep.floor, np.finfo(float).tiny if judged else -np.inf))
+    middle = pd.Series(y).groupby(points[:, 0]).median()
+    power = wording.exponent(costs.judge(sweep, each))
     dots = {"mode": "markers", "marker": {"color": mark.fill(0.45), "size": 5}}
     style = {"hoverinfo": "skip", "showlegend": False, "legendgroup": name}
-    yield go.Scatter(x=points[:, 0], y=costs, **dots, **style)
+    yield go.Scatter(x=points[:, 0], y=y, **dots, **style)
     hover = f"%{{x:.4~g}} {plain(sweep.over)}: %{{y:.4~g}}<extra>{plain(name)}</extra>"
     line = {"color": mark.colour, "dash": mark.dash, "width": 2}
     style = {"mode": "lines", "line": line, "legendgroup": name, "hovertemplate": hover}

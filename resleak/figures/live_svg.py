@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from html import escape
 
@@ -29,7 +29,7 @@ _NOTHING = "No reading yet."
 
 @dataclass(frozen=True)
 class Sketch:
-    """Growth curves as safe HTML with SVG, the same in words, and the number of points drawn."""
+    """Growth curves as safe HTML with SVG, the same in words, and the number of points."""
 
     html: str = field(repr=False)
     text: str
@@ -55,54 +55,56 @@ def sketch(
     Runs may still go on; a gauge without a reading keeps its place. `steps` and `warmup` are those
     of a whole run: the x-axis goes to the last, the warm-up is shaded.
     """
-    names = order(list(traces["variant"].unique())) if len(traces) else []
+    looks = marks(order(list(traces["variant"].unique())) if len(traces) else [])
     last = max(steps, int(traces["step"].max()) if len(traces) else 0, 1)
     rows = traces[traces["phase"].isin(LOADED)] if len(traces) else traces
     judged = Rows.of(GaugeVerdict, verdicts)
-    parts = [_part(rows, gauge, judged, names, last, warmup) for gauge in gauges.values()]
+    parts = [_part(rows, gauge, judged, looks, last, warmup) for gauge in gauges.values()]
     text = "\n".join(part.text for part in parts) or _NOTHING
     body = "".join(part.html for part in parts) or f'<p style="{_SMALL}">{_NOTHING}</p>'
-    points = sum(part.points for part in parts)
-    return Sketch(f'{_legend(names)}<div style="{_GRIDS}">{body}</div>', text, points)
-
-
-def _legend(names: Sequence[str]) -> str:
     keys = "".join(
-        f'<span style="margin-right:16px;white-space:nowrap">{_key(mark)} {escape(name)}</span>'
-        for name, mark in marks(list(names)).items()
+        '<span style="margin-right:16px;white-space:nowrap">'
+        '<svg width="22" height="10" aria-hidden="true"><line x1="0" y1="5" x2="22" y2="5" '
+        f"{_stroke(mark, 2.5)}/></svg> {escape(name)}</span>"
+        for name, mark in looks.items()
     )
-    return f'<div style="min-height:1.5em;margin:4px 0">{keys}</div>'
-
-
-def _key(mark: Mark) -> str:
-    line = f'<line x1="0" y1="5" x2="22" y2="5" {_stroke(mark, 2.5)}/>'
-    return f'<svg width="22" height="10" aria-hidden="true">{line}</svg>'
+    legend = f'<div style="min-height:1.5em;margin:4px 0">{keys}</div>'
+    points = sum(part.points for part in parts)
+    return Sketch(f'{legend}<div style="{_GRIDS}">{body}</div>', text, points)
 
 
 def _part(
     rows: pd.DataFrame,
     gauge: Gauge,
     verdicts: Rows[GaugeVerdict],
-    names: Sequence[str],
+    looks: Mapping[str, Mark],
     last: int,
     warmup: int,
 ) -> Sketch:
     lines = list(_lines(rows, gauge.name)) if gauge.name in rows else []
-    low, high = _range(lines, gauge)
-    looks, drawn = marks(list(names)), []
+    values = np.concatenate([y for _, _, y in lines]) if lines else np.zeros(1)
+    low = float(values.min())
+    # The axis spans at least the smallest rise of note: a flat gauge looks flat.
+    high = max(float(values.max()), low + gauge.rise, low + 1e-9)
+    curves = ""
     for variant, x, y in lines:
-        place = _points(x / last, (y - low) / (high - low))
-        drawn.append(f'<polyline points="{place}" {_stroke(looks[variant], 1.6)}/>')
-    status = _status(lines, gauge, verdicts)
-    head = f'<b>{escape(gauge.name)}</b> <span style="{_SMALL}">{escape(status)}</span>'
+        pairs = zip(_WIDTH * x / last, _HEIGHT * (high - y) / (high - low), strict=True)
+        place = " ".join(f"{a:.1f},{b:.1f}" for a, b in pairs)
+        curves += f'<polyline points="{place}" {_stroke(looks[variant], 1.6)}/>'
+    # The last reading of each variant, or its verdict where there is one.
+    labels = {one.variant: wording.label(one) for one in verdicts if one.gauge == gauge.name}
+    now = {variant: formatting.amount(y[-1], gauge.unit) for variant, _, y in lines}
+    status = " · ".join(f"{name} {labels.get(name, text)}" for name, text in now.items()) or "…"
     top, bottom = (formatting.amount(v, gauge.unit) if lines else "" for v in (high, low))
     scale = f'<div style="{_SMALL};display:flex;justify-content:space-between">'
-    ends = f"{scale}<span>{escape(bottom)}</span><span>step {formatting.number(last)}</span></div>"
-    label = escape(f"{gauge.name} {status}", quote=True)
-    svg = _svg("".join(drawn), warmup / last, label)
-    above = f'{scale}<span style="white-space:nowrap">{escape(top) or "&#160;"}</span></div>'
-    named = f'<div style="min-height:1.5em">{head}</div>'
-    html = f'<div style="min-width:0">{named}{above}{svg}{ends}</div>'
+    html = (
+        f'<div style="min-width:0"><div style="min-height:1.5em"><b>{escape(gauge.name)}</b> '
+        f'<span style="{_SMALL}">{escape(status)}</span></div>'
+        f'{scale}<span style="white-space:nowrap">{escape(top) or "&#160;"}</span></div>'
+        f"{_svg(curves, warmup / last, f'{gauge.name} {status}')}"
+        f"{scale}<span>{escape(bottom)}</span><span>step {formatting.number(last)}</span></div>"
+        "</div>"
+    )
     return Sketch(html, f"{gauge.name}: {status}", sum(len(x) for _, x, _ in lines))
 
 
@@ -118,20 +120,6 @@ def _lines(rows: pd.DataFrame, gauge: str) -> Iterator[tuple[str, np.ndarray, np
                 break
 
 
-def _range(
-    lines: Sequence[tuple[str, np.ndarray, np.ndarray]], gauge: Gauge
-) -> tuple[float, float]:
-    """Return what the y-axis spans: never less than what is worth calling a climb."""
-    values = np.concatenate([y for _, _, y in lines]) if lines else np.zeros(1)
-    low, high = float(values.min()), float(values.max())
-    return low, max(high, low + gauge.rise, low + 1e-9)
-
-
-def _points(x: np.ndarray, y: np.ndarray) -> str:
-    pairs = zip(_WIDTH * x, _HEIGHT * (1 - y), strict=True)
-    return " ".join(f"{a:.1f},{b:.1f}" for a, b in pairs)
-
-
 def _stroke(mark: Mark, width: float) -> str:
     dash = {"dashdot": "8,3,2,3", "longdash": "12,4", "longdashdot": "12,4,2,4"}
     pattern = dash.get(mark.dash, "" if mark.dash == "solid" else mark.dash.replace("px", ""))
@@ -142,17 +130,9 @@ def _stroke(mark: Mark, width: float) -> str:
     )
 
 
-def _svg(drawn: str, shaded: float, label: str) -> str:
+def _svg(curves: str, shaded: float, label: str) -> str:
     box = f'viewBox="0 -4 {_WIDTH} {_HEIGHT + 8}" preserveAspectRatio="none"'
     style = f"display:block;width:100%;height:{_HEIGHT}px;border-bottom:1px solid {GRID}"
     warm = f'<rect y="-4" width="{_WIDTH * shaded:.1f}" height="{_HEIGHT + 8}" fill="{SHADE}"/>'
-    return f'<svg role="img" aria-label="{label}" {box} style="{style}">{warm}{drawn}</svg>'
-
-
-def _status(
-    lines: Sequence[tuple[str, np.ndarray, np.ndarray]], gauge: Gauge, verdicts: Rows[GaugeVerdict]
-) -> str:
-    """Return the last reading of each variant, or its verdict where there is one."""
-    labels = {one.variant: wording.label(one) for one in verdicts if one.gauge == gauge.name}
-    last = {variant: formatting.amount(y[-1], gauge.unit) for variant, _, y in lines}
-    return " · ".join(f"{name} {labels.get(name, now)}" for name, now in last.items()) or "…"
+    label = escape(label, quote=True)
+    return f'<svg role="img" aria-label="{label}" {box} style="{style}">{warm}{curves}</svg>'

@@ -44,10 +44,9 @@ def template() -> go.layout.Template:
 
 def titled(title: str, subtitle: str) -> dict[str, Any]:
     """Return the layout of a title with a subtitle, at the top of a figure."""
-    return {
-        **{"text": plain(title), "subtitle": {"text": plain(subtitle), "font": {"size": 12}}},
-        **{"yref": "container", "y": 1, "yanchor": "top", "pad": {"t": 10}},
-    }
+    below = {"text": plain(subtitle), "font": {"size": 12}}
+    place = {"yref": "container", "y": 1, "yanchor": "top", "pad": {"t": 10}}
+    return {"text": plain(title), "subtitle": below, **place}
 
 
 def plain(text: object) -> str:
@@ -57,18 +56,10 @@ def plain(text: object) -> str:
 
 def empty(reason: str) -> go.Figure:
     """Return a figure that says in words why there is nothing to draw."""
+    hidden = {"visible": False}
     figure = go.Figure(layout={"template": template(), "height": 120})
-    figure.add_annotation(text=reason, showarrow=False, font={"size": 14})
-    figure.update_xaxes(visible=False)
-    figure.update_yaxes(visible=False)
-    return figure
-
-
-def use() -> None:
-    """Make template and config this session's defaults, for a user's own figures too."""
-    pio.templates["resleak"] = template()
-    pio.templates.default = "resleak"
-    quiet()
+    figure.update_layout(xaxis=hidden, yaxis=hidden)
+    return figure.add_annotation(text=reason, showarrow=False, font={"size": 14})
 
 
 def quiet() -> None:

@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING
 
 from resleak import formatting
 from resleak.analysis import wording
-from resleak.analysis.stacks import in_words
 from resleak.figures.style import order
-from resleak.workload.verdict_words import BROKEN, CLEAN, HANGS, ORDER, SCALES
+from resleak.workload.verdict_words import BROKEN, CLEAN, DEFERRED, HANGS, ORDER, SCALES
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from resleak.analysis.gauge_verdict import GaugeVerdict
     from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 
@@ -24,20 +21,11 @@ _BOLD, _CODE = re.compile(r"\*\*(.+?)\*\*"), re.compile(r"`(.+?)`")
 
 @dataclass(frozen=True)
 class Prose:
-    """Sentences in Markdown, shown as such by a notebook.
-
-    Parameters
-    ----------
-    text : str
-        Markdown.
-    """
+    """Sentences in Markdown, shown as such by a notebook."""
 
     text: str
 
     def __repr__(self) -> str:
-        return self.text
-
-    def __str__(self) -> str:
         return self.text
 
     def _repr_markdown_(self) -> str:
@@ -107,22 +95,6 @@ def guilty(variant: VariantVerdict) -> Prose:
     return Prose(f"{code(variant.name)}: {wording.largest_site(variant.sites, 'step', code)}")
 
 
-def accused(sites: pd.DataFrame) -> Prose:
-    """Name the first line of a ranking: its rate, lower bound and share of the growth.
-
-    Parameters
-    ----------
-    sites : DataFrame
-        As `resleak.sites` returns it; rates are per ``.attrs["per"]``, else per step.
-
-    Returns
-    -------
-    Prose
-        A sentence; another if more of the growth has no line.
-    """
-    return Prose(in_words(sites, code))
-
-
 def code(text: object) -> str:
     """Write a name, which may come from someone else's capture, as code in Markdown."""
     return "`" + " ".join(str(text).replace("`", "'").split()) + "`"
@@ -175,7 +147,7 @@ def _verdict(variant: VariantVerdict, gauge: str) -> str:
     if one.is_leak:
         rate, interval = wording.rate(one), wording.interval(one)
         return f"**{name} leaks**: `{one.gauge}` grows by {rate}, 95 % CI {interval}."
-    if one.verdict == "deferred":
+    if one.verdict == DEFERRED:
         return f"**{name} frees late**: `{one.gauge}`: {wording.deferred(one)}."
     return f"**{name} is undecided**: `{one.gauge}`: {one.reason}."
 

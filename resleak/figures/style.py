@@ -5,7 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-#: No upload button, no advertising; `use` hands it to the notebook's renderer.
+from resleak.workload.verdict_words import (
+    BROKEN,
+    CLEAN,
+    DEFERRED,
+    HANGS,
+    HOLDS,
+    LEAK,
+    NOT_REPRODUCED,
+    SCALES,
+    UNDECIDED,
+)
+
+#: No upload button, no advertising.
 CONFIG: dict[str, Any] = {
     "showSendToCloud": False,
     "displaylogo": False,
@@ -76,23 +88,27 @@ class WordStyle:
     terminal: str = ""
 
 
-#: The one table of colours of words.
+#: The one table of colours of words; a word that is not in it is drawn as plain text.
 WORDS = {
-    "leak": WordStyle(weight=700, terminal="bold red"),
-    "hangs": WordStyle(terminal="bold red"),
-    "broken": WordStyle(terminal="bold red"),
-    "scales": WordStyle(terminal="bold red"),
-    "deferred": WordStyle(weight=700, terminal="magenta"),
-    "inconclusive": WordStyle("#CC79A7", "-"),
-    "plateau": WordStyle(weight=400),
-    "flat": WordStyle(weight=400),
+    LEAK: WordStyle(weight=700, terminal="bold red"),
+    **dict.fromkeys((HANGS, BROKEN, SCALES), WordStyle(terminal="bold red")),
+    DEFERRED: WordStyle(weight=700, terminal="magenta"),
+    UNDECIDED: WordStyle("#CC79A7", "-"),
+    **dict.fromkeys(CLEAN, WordStyle(weight=400)),
     "reproduced": WordStyle("#0072B2"),
     "partly": WordStyle("#56B4E9", "/"),
-    "not reproduced": WordStyle("#8C8C8C", "."),
-    "holds": WordStyle("#009E73", weight=400),
+    NOT_REPRODUCED: WordStyle("#8C8C8C", "."),
+    HOLDS: WordStyle("#009E73", weight=400),
     "insufficient": WordStyle("#B8860B", "/"),
     "harmful": WordStyle("#D55E00", "x"),
 }
+
+
+def word_style(word: str) -> WordStyle:
+    """Return how a verdict word or an outcome is drawn; one without a row as plain text."""
+    return WORDS.get(word, WordStyle())
+
+
 #: Light enough for black letters, and apart from each other: the largest modules, then the rest.
 MODULES = ("#E69F00", "#56B4E9", "#2FB792", "#F0E442", "#D79BBB", "#8FA8F0", "#C3A06B")
 

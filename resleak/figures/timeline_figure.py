@@ -17,7 +17,7 @@ from resleak.analysis.rows import Rows
 from resleak.figures import timeline_rows
 from resleak.figures.plotly_theme import empty, plain, template, titled
 from resleak.figures.style import INK, SHADE, Mark, marks, order
-from resleak.figures.timeline_rows import Axis, Phase, Row, is_by_name, thin
+from resleak.figures.timeline_rows import Axis, Floats, Phase, Row, is_by_name, thin
 
 #: Pixels: a row's plot, what stands above and below all rows, and a line of text.
 ROW, TOP, BOTTOM, LINE = 150, 84, 56, 17
@@ -25,6 +25,7 @@ ROW, TOP, BOTTOM, LINE = 150, 84, 56, 17
 _APART = 0.02
 _MOST_MARKERS = 150
 _LEGEND_WIDTH = 500
+_COLLECTED = "after a collection"
 _TRIANGLE = {"symbol": "triangle-down-open", "size": 8}
 _HOVER = {"step": "step %{x}", "t_s": "%{x:.3f} s"}
 _LABELS = {"step": "step", "t_s": "time since the load began, s"}
@@ -70,13 +71,18 @@ def timeline(
     if not rows:
         return empty("No readings: the trace holds no gauge with a value under load.")
     is_chosen = only_moving and not is_by_name(gauges)
-    drawn = timeline_rows.moving(rows, judged) if is_chosen else rows
-    figure = _drawn(traces, drawn, judged, x, title)
-    _caption(figure, timeline_rows.left_out(rows, drawn))
+    moving = timeline_rows.moving(rows, judged) if is_chosen else rows
+    figure = _draw(traces, moving, judged, x, title)
+    caption = [plain(line) for line in textwrap.wrap(timeline_rows.left_out(rows, moving), 115)]
+    if caption:
+        figure.layout.height += LINE * len(caption)
+        figure.layout.margin.b += LINE * len(caption)
+        place = {"xref": "paper", "yref": "paper", "y": 0, "yanchor": "top", "yshift": -BOTTOM + 8}
+        _write(figure, caption, "caption", font={"size": 11}, **place)
     return figure
 
 
-def _drawn(
+def _draw(
     traces: pd.DataFrame, rows: list[Row], verdicts: Rows[GaugeVerdict], x: Axis, title: str
 ) -> go.Figure:
     looks = _looks(traces, verdicts)
@@ -89,22 +95,40 @@ def _drawn(
     rest = next(((p.start + p.end) / 2 for p in phases if p.name == "settled"), math.nan)
     for number, row in enumerate(rows, 1):
         figure.add_traces(list(_lines(row, looks, rest, in_legend)), number, 1)
-        _axis(figure, row, number)
-        _write_head(figure, heads[number - 1], number)
+        # A flat gauge must look flat: the axis spans at least the smallest rise of note.
+        middle, least = (row.highest + row.lowest) / 2, row.gauge.rise / 2
+        include = [(middle - least) / row.scale, (middle + least) / row.scale]
+        style = {"title_text": plain(row.unit), "nticks": 5, "zeroline": False}
+        figure.update_yaxes(**style, autorangeoptions={"include": include}, row=number, col=1)
+        axis = str(number) if number > 1 else ""
+        place = {"xref": f"x{axis} domain", "yref": f"y{axis} domain", "y": 1, "yanchor": "bottom"}
+        # Above the first row stand the names of the phases.
+        _write(figure, heads[number - 1], "head", yshift=LINE if number == 1 else 2, **place)
     _mark_phases(figure, phases)
-    title = title or timeline_rows.scenarios(traces)
-    _frame(figure, title, timeline_rows.runs(traces), head + _above(list(looks)), inner)
+    # A legend breaks on a narrow page.
+    width = sum(55 + 7 * len(name) for name in (*looks, _COLLECTED))
+    top = head + TOP + 20 * (width // _LEGEND_WIDTH)
+    height = top + inner + BOTTOM
+    legend = {"orientation": "h", "yref": "container", "yanchor": "top", "x": 0, "itemwidth": 40}
+    figure.update_layout(
+        template=template(),
+        height=height,
+        margin={"t": top, "b": BOTTOM, "l": 70, "r": 16},
+        title=titled(title or timeline_rows.scenarios(traces), timeline_rows.runs(traces)),
+        legend={**legend, "y": 1 - 54 / height},
+        hovermode="x unified",
+    )
+    figure.update_xaxes(showgrid=False, zeroline=False, unifiedhovertitle={"text": _HOVER[x]})
     figure.update_xaxes(title_text=_LABELS[x], row=len(rows), col=1)
-    figure.update_xaxes(unifiedhovertitle={"text": _HOVER[x]})
     return figure
 
 
 def _looks(traces: pd.DataFrame, verdicts: Rows[GaugeVerdict]) -> dict[str, Mark]:
-    """Return a mark for each variant drawn, the one it has among all that were judged."""
-    drawn = order(list(traces["variant"].unique()))
+    """Return a mark for each variant in the trace, the one it has among all that were judged."""
+    present = order(list(traces["variant"].unique()))
     judged = order(list(dict.fromkeys(one.variant for one in verdicts)))
-    looks = marks(list(dict.fromkeys([*judged, *drawn])))
-    return {name: looks[name] for name in drawn}
+    looks = marks(list(dict.fromkeys([*judged, *present])))
+    return {name: looks[name] for name in present}
 
 
 def _lines(
@@ -112,11 +136,30 @@ def _lines(
 ) -> Iterator[go.Scatter]:
     """Yield the traces of one row; `rest` is where readings after the load stand."""
     for name in (n for n in looks if n in row.curves):
-        yield from _band(row, name, looks[name])
-        yield _line(row, name, looks[name], name not in in_legend)
-        yield from _after(row, name, looks[name], rest)
-    if not in_legend:
-        yield _key()
+        curve, mark = row.curves[name], looks[name]
+        style: dict[str, Any]
+        hover = f"%{{y:.5~g}} {plain(row.unit)}"
+        if not np.array_equal(curve.low, curve.high):
+            style = {"name": f"{name}, range", "mode": "lines", "hoverinfo": "skip"}
+            style |= {"line": {"width": 0, "color": mark.colour}, "fillcolor": mark.fill()}
+            for edge, fill in ((curve.low, None), (curve.high, "tonexty")):
+                yield _scatter(row, name, *thin(curve.x, edge), fill=fill, **style)
+        x, y = thin(curve.x, curve.middle)
+        style = {"mode": "lines" if np.isfinite(y).sum() > 1 else "markers"}
+        style |= {"line": {"color": mark.colour, "dash": mark.dash, "width": 2}}
+        style |= {"marker": {"color": mark.colour}, "showlegend": name not in in_legend}
+        yield _scatter(row, name, x, y, hovertemplate=hover, **style)
+        x, y = _collected(row, name, rest)
+        if len(x):
+            marker = {**_TRIANGLE, "color": mark.colour, "line": {"width": 1.6}}
+            style = {"mode": "markers", "marker": marker, "name": f"{name}, collected"}
+            yield _scatter(row, name, x, y, hovertemplate=hover, **style)
+    if not in_legend:  # the entry for the triangles, which belong to every variant
+        marker = {**_TRIANGLE, "color": INK}
+        yield go.Scatter(
+            x=[None], y=[None], mode="markers", marker=marker, name=_COLLECTED, legendrank=2000,
+            hoverinfo="skip",
+        )  # fmt: skip
     in_legend.update(row.curves)
 
 
@@ -125,55 +168,16 @@ def _scatter(row: Row, variant: str, x: Any, y: Any, **style: Any) -> go.Scatter
     return go.Scatter(x=x, y=y / row.scale, **style)
 
 
-def _line(row: Row, name: str, mark: Mark, in_legend: bool) -> go.Scatter:
-    x, y = thin(row.curves[name].x, row.curves[name].middle)
-    mode = "lines" if np.isfinite(y).sum() > 1 else "markers"
-    line = {"color": mark.colour, "dash": mark.dash, "width": 2}
-    style = {"mode": mode, "line": line, "marker": {"color": mark.colour}}
-    hover = f"%{{y:.5~g}} {plain(row.unit)}"
-    return _scatter(row, name, x, y, showlegend=in_legend, hovertemplate=hover, **style)
-
-
-def _band(row: Row, name: str, mark: Mark) -> Iterator[go.Scatter]:
-    curve = row.curves[name]
-    if np.array_equal(curve.low, curve.high):
-        return
-    style = {"line": {"width": 0, "color": mark.colour}, "fillcolor": mark.fill()}
-    style |= {"name": f"{name}, range", "mode": "lines", "hoverinfo": "skip"}
-    for edge, fill in ((curve.low, None), (curve.high, "tonexty")):
-        yield _scatter(row, name, *thin(curve.x, edge), fill=fill, **style)
-
-
-def _after(row: Row, name: str, mark: Mark, rest: float) -> Iterator[go.Scatter]:
-    """Yield markers of readings after collections, and after the load had ended."""
-    curve, left, end = row.curves[name], row.collected.get(name), row.settled.get(name)
+def _collected(row: Row, name: str, rest: float) -> tuple[Floats, Floats]:
+    """Return readings after collections that lie off the curve, and those after the load."""
+    curve, collected, settled = row.curves[name], row.collected.get(name), row.settled.get(name)
     x, y = np.empty(0), np.empty(0)
-    if left is not None:
+    if collected is not None:
         least = _APART * max(row.highest - row.lowest, row.gauge.rise)
-        apart = np.abs(left.middle - np.interp(left.x, curve.x, curve.middle)) > least
-        x, y = thin(left.x[apart], left.middle[apart], _MOST_MARKERS)
-    after = end.middle if end is not None else np.empty(0)
-    if len(x) or len(after):
-        marker = {**_TRIANGLE, "color": mark.colour, "line": {"width": 1.6}}
-        style = {"mode": "markers", "marker": marker, "name": f"{name}, collected"}
-        x, y = np.append(x, [rest] * len(after)), np.append(y, after)
-        hover = f"%{{y:.5~g}} {plain(row.unit)}"
-        yield _scatter(row, name, x, y, hovertemplate=hover, **style)
-
-
-def _key() -> go.Scatter:
-    """Return the legend's entry for the triangles, which belong to every variant."""
-    marker = {**_TRIANGLE, "color": INK}
-    named = {"name": "after a collection", "legendrank": 2000, "hoverinfo": "skip"}
-    return go.Scatter(x=[None], y=[None], mode="markers", marker=marker, **named)
-
-
-def _axis(figure: go.Figure, row: Row, number: int) -> None:
-    # A flat gauge must look flat: the axis spans at least the smallest rise of note.
-    middle, least = (row.highest + row.lowest) / 2, row.gauge.rise / 2
-    include = [(middle - least) / row.scale, (middle + least) / row.scale]
-    axis = {"title_text": plain(row.unit), "nticks": 5, "zeroline": False}
-    figure.update_yaxes(**axis, autorangeoptions={"include": include}, row=number, col=1)
+        apart = np.abs(collected.middle - np.interp(collected.x, curve.x, curve.middle)) > least
+        x, y = thin(collected.x[apart], collected.middle[apart], _MOST_MARKERS)
+    after = settled.middle if settled is not None else np.empty(0)
+    return np.append(x, [rest] * len(after)), np.append(y, after)
 
 
 def _head(row: Row, verdicts: Rows[GaugeVerdict], looks: dict[str, Mark]) -> list[str]:
@@ -181,14 +185,6 @@ def _head(row: Row, verdicts: Rows[GaugeVerdict], looks: dict[str, Mark]) -> lis
     what = f"  {row.gauge.what}" if row.gauge.what else ""
     title = f"<b>{plain(row.gauge.name)}</b>{plain(what)}"
     return [title, *timeline_rows.verdict_lines(row.gauge.name, verdicts, looks)]
-
-
-def _write_head(figure: go.Figure, lines: list[str], number: int) -> None:
-    axis = str(number) if number > 1 else ""
-    # Above the first row stand the names of the phases.
-    shift = LINE if number == 1 else 2
-    place = {"xref": f"x{axis} domain", "yref": f"y{axis} domain", "y": 1, "yanchor": "bottom"}
-    _write(figure, lines, "head", yshift=shift, **place)
 
 
 def _write(figure: go.Figure, lines: list[str], name: str, **place: Any) -> None:
@@ -205,32 +201,3 @@ def _mark_phases(figure: go.Figure, phases: list[Phase]) -> None:
         place = {"x": (phase.start + phase.end) / 2, "y": 1, "xref": "x", "yref": "paper"}
         look = {"yanchor": "bottom", "showarrow": False, "font": {"size": 11}, "name": "phase"}
         figure.add_annotation(text=f"<i>{phase.name}</i>", **place, **look)
-
-
-def _above(names: list[str]) -> int:
-    """Return the height above the first row's head, for a legend that breaks on a narrow page."""
-    width = sum(55 + 7 * len(name) for name in (*names, "after a collection"))
-    return TOP + 20 * (width // _LEGEND_WIDTH)
-
-
-def _frame(figure: go.Figure, title: str, runs: str, top: int, inner: int) -> None:
-    height = top + inner + BOTTOM
-    legend = {"orientation": "h", "yref": "container", "yanchor": "top", "x": 0, "itemwidth": 40}
-    figure.update_layout(
-        template=template(),
-        height=height,
-        margin={"t": top, "b": BOTTOM, "l": 70, "r": 16},
-        title=titled(title, runs),
-        legend={**legend, "y": 1 - 54 / height},
-        hovermode="x unified",
-    )
-    figure.update_xaxes(showgrid=False, zeroline=False)
-
-
-def _caption(figure: go.Figure, text: str) -> None:
-    lines = [plain(line) for line in textwrap.wrap(text, 115)]
-    if lines:
-        figure.layout.height += LINE * len(lines)
-        figure.layout.margin.b += LINE * len(lines)
-        place = {"xref": "paper", "yref": "paper", "y": 0, "yanchor": "top", "yshift": -BOTTOM + 8}
-        _write(figure, lines, "caption", font={"size": 11}, **place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,10 +14,11 @@ from numpy.typing import NDArray
 
 from resleak.analysis import wording
 from resleak.analysis.gauge_verdict import GaugeVerdict
+from resleak.figures.html_table import worst_ranks
 from resleak.figures.plotly_theme import plain
 from resleak.figures.style import Mark
 from resleak.workload.gauges import BUILTIN, CONTEXT, Gauge
-from resleak.workload.verdict_words import VERDICTS
+from resleak.workload.verdict_words import FLAT, VERDICTS
 
 Axis = Literal["step", "t_s"]
 Floats = NDArray[np.float64]
@@ -88,26 +90,19 @@ def rows_of(
     chosen = _chosen(traces, gauges)
     if not chosen:
         return []
-    names = [str(name) for name in traces["variant"].unique()]
     reduced = _reduced(traces, list(chosen), axis)
     units = {one.gauge: one.unit for one in verdicts}
     rows = []
     for name, gauge in chosen.items():
-        of_gauge = {v: _curves(reduced, v, name) for v in names}
-        under_load = {
-            variant: next((curves[m] for m in _MOMENTS if m in curves), None)
-            for variant, curves in of_gauge.items()
-        }
-        drawn = {variant: curve for variant, curve in under_load.items() if curve is not None}
-        if drawn:
-            collected, settled = (
-                {v: of_gauge[v][moment] for v in drawn if moment in of_gauge[v]}
-                for moment in ("after_collect", "settled")
-            )
-            highest = max(float(np.abs(curve.high).max()) for curve in drawn.values())
+        curves = _curves(reduced, name)
+        under_load: dict[str, Curve] = {}
+        for moment in _MOMENTS:
+            under_load = {**curves[moment], **under_load}
+        if under_load:
+            highest = max(float(np.abs(curve.high).max()) for curve in under_load.values())
             scale = _scale(gauge.unit or units.get(name, ""), highest)
-            rows.append(Row(gauge, drawn, collected, settled, *scale))
-    worst = {} if is_by_name(gauges) else _severity(verdicts)
+            rows.append(Row(gauge, under_load, curves["after_collect"], curves["settled"], *scale))
+    worst = {} if is_by_name(gauges) else worst_ranks(verdicts)
     return sorted(rows, key=lambda row: worst.get(row.gauge.name, 0))
 
 
@@ -117,11 +112,10 @@ def _chosen(traces: pd.DataFrame, gauges: object) -> dict[str, Gauge]:
     if isinstance(gauges, Mapping):
         wanted = dict(gauges)
     else:
-        given = gauges if isinstance(gauges, Iterable) else traces.columns.astype(str)
+        names = [str(n) for n in traces.columns if n not in INDEX and n not in CONTEXT]
         named = [
             g if isinstance(g, Gauge) else BUILTIN.get(str(g)) or Gauge(str(g), units.get(g, ""))
-            for g in given
-            if gauges is not None or (g not in INDEX and g not in CONTEXT)
+            for g in (gauges if isinstance(gauges, Iterable) else names)
         ]
         wanted = {gauge.name: gauge for gauge in named}
     return {k: g for k, g in wanted.items() if k in traces and traces[k].notna().any()}
@@ -144,16 +138,14 @@ def _reduced(traces: pd.DataFrame, gauges: list[str], axis: Axis) -> pd.DataFram
     return reduced
 
 
-def _curves(reduced: pd.DataFrame, variant: str, gauge: str) -> dict[str, Curve]:
-    """Return the curves of one gauge of one variant by moment, those with readings."""
-    curves = {}
-    for moment in (*_MOMENTS, "settled"):
-        if (variant, moment) in reduced.index:
-            part: pd.DataFrame = reduced.loc[(variant, moment), :]
-            part = part[part[(gauge, "median")].notna()]
-            columns = [("x", ""), *((gauge, name) for name in ("min", "median", "max"))]
-            if len(part):
-                curves[moment] = Curve(*(part[c].to_numpy(dtype="float64") for c in columns))
+def _curves(reduced: pd.DataFrame, gauge: str) -> dict[str, dict[str, Curve]]:
+    """Return the curves of one gauge by moment and variant, those with readings."""
+    curves: dict[str, dict[str, Curve]] = defaultdict(dict)
+    columns = [("x", ""), *((gauge, name) for name in ("min", "median", "max"))]
+    present = reduced[reduced[(gauge, "median")].notna()]
+    for (variant, moment), part in present.groupby(level=["variant", "moment"]):
+        low_to_high = (part[c].to_numpy(dtype="float64") for c in columns)
+        curves[str(moment)][str(variant)] = Curve(*low_to_high)
     return curves
 
 
@@ -165,25 +157,16 @@ def _scale(unit: str, highest: float) -> tuple[str, float]:
     return ("B", "KiB", "MiB", "GiB", "TiB")[power], 1024.0**power
 
 
-def _severity(verdicts: Iterable[GaugeVerdict]) -> dict[str, int]:
-    """Return the rank of each gauge's worst verdict, 0 for a leak."""
-    ranks: dict[str, int] = {}
-    for one in verdicts:
-        rank = VERDICTS.index(one.verdict)
-        ranks[one.gauge] = min(ranks.get(one.gauge, rank), rank)
-    return ranks
-
-
 def moving(rows: list[Row], verdicts: Iterable[GaugeVerdict]) -> list[Row]:
     """Return the rows that moved, or were judged to; all of them if none did."""
-    worst, flat = _severity(verdicts), VERDICTS.index("flat")
+    worst, flat = worst_ranks(verdicts), VERDICTS.index(FLAT)
     some = [row for row in rows if row.is_moving or worst.get(row.gauge.name, flat) < flat]
     return some or rows
 
 
-def left_out(rows: list[Row], drawn: list[Row]) -> str:
+def left_out(rows: list[Row], shown: list[Row]) -> str:
     """Return a sentence that names the gauges that are not drawn, with their values."""
-    absent = [row for row in rows if row not in drawn]
+    absent = [row for row in rows if row not in shown]
     if not absent:
         is_moving = any(row.is_moving for row in rows)
         return "" if is_moving else "No gauge moved enough to call it growth."

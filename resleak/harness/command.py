@@ -22,11 +22,8 @@ _MEMRAY = (
 
 @contextmanager
 def running(command: Sequence[str]) -> Iterator[Guarded]:
-    """Run a command in its own session; at the end of the block nothing of it is left.
-
-    What it prints goes to standard error. Raise ProcessError if it cannot be started.
-    """
-    try:
+    """Run a command in its own session; at the end of the block nothing of it is left."""
+    try:  # what it prints goes to standard error
         process = Guarded(command, stdout=2, patience_s=_PATIENCE_S)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error

@@ -7,15 +7,16 @@ import platform
 import subprocess
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from resleak.captures import source_paths, storage
+from resleak.captures import raw, source_paths, storage
 from resleak.captures.decode import inspection, launch, trace
 from resleak.captures.locks import temporary_folder
 from resleak.captures.manifest import Declared, Exit, Manifest, Versions, now
-from resleak.captures.raw import HANDLES, INSTRUMENTS, ProcessOutcome
+from resleak.captures.raw import INSTRUMENTS, ProcessOutcome
 from resleak.errors import CaptureError
 from resleak.harness import process_gauges, spawn
 from resleak.harness.plan import Job
@@ -28,68 +29,111 @@ _MEMORY_BYTES = 4 * 1024**3
 _TOTAL_S = 900.0
 #: Called with a job's label and the steps it has done.
 OnStep = Callable[[str, int], None]
+#: Called where a run waits with a capture of what it measured, its steps, and the seconds of these.
+AtLook = Callable[[Path, int, float], bool]
 
 
-def measure(job: Job, on_step: OnStep, stop: threading.Event) -> Path:
+def measure(
+    job: Job, on_step: OnStep, stop: threading.Event, at_look: AtLook = lambda *_: False
+) -> Path:
     """Run one job and store its capture."""
     with (
         temporary_folder() as workdir,
+        temporary_folder() as seen,
         storage.writing(job.folder) as folder,
     ):
-        _measure(job, folder, workdir, on_step, stop)
+
+        def look(outcome: ProcessOutcome) -> bool:
+            last = max(outcome.end_of_block.values(), key=lambda reading: reading["t_s"])
+            manifest = replace(_manifest(job, outcome, folder, {}), status="complete")
+            storage.write_manifest(seen, _with_trace(manifest, job, outcome, folder, seen))
+            load_s = last["t_s"] - (outcome.began("warmup") or 0.0) - supervisor.waited_s
+            return at_look(seen, int(last["step"]) - job.plan.warmup, load_s)
+
+        supervisor = _supervisor(job, folder, workdir, look)
+        _measure(job, folder, workdir, supervisor, lambda steps: on_step(job.label, steps), stop)
+        for path in folder.iterdir():
+            if path.name != storage.MANIFEST and path.suffix != ".parquet":
+                path.unlink()
     return job.folder
 
 
-def _measure(job: Job, folder: Path, workdir: Path, on_step: OnStep, stop: threading.Event) -> None:
+def _with_trace(
+    manifest: Manifest, job: Job, outcome: ProcessOutcome, folder: Path, target: Path
+) -> Manifest:
+    """Write the trace of a run into a folder, and return the manifest with what is known by it."""
+    own = trace.own_gauges(folder, job.plan.scenario["own_gauges"])
+    present = trace.write_trace(folder, outcome, own, target)
+    _, rows = trace.inside_rows(folder)
+    note = folder / raw.ALLOCATOR
+    allocator = note.read_text()[:40] if note.exists() else ""
+    steps = int(rows[-1, 1]) - job.plan.warmup if len(rows) else 0
+    return replace(
+        manifest,
+        steps=max(steps, job.plan.steps),
+        scenario=replace(manifest.scenario, own_gauges=tuple(own)),
+        missing=tuple(gauges.missing(present, allocator)),
+        allocator=allocator,
+    )
+
+
+def _measure(
+    job: Job,
+    folder: Path,
+    workdir: Path,
+    supervisor: Supervisor,
+    on_step: Callable[[int], None],
+    stop: threading.Event,
+) -> None:
     started = now()
-    outcome = _supervisor(job, folder, workdir).run(lambda steps: on_step(job.label, steps), stop)
+    outcome = supervisor.run(on_step, stop)
     failure = spawn.failure(folder / "output.txt")
     manifest = replace(_manifest(job, outcome, folder, failure), started=started)
     if job.instrument == "gauges":
-        own = trace.own_gauges(folder, job.plan.scenario["own_gauges"])
-        manifest = replace(
-            manifest,
-            scenario=replace(manifest.scenario, own_gauges=tuple(own)),
-            missing=tuple(gauges.missing(trace.write_trace(folder, outcome, own))),
-        )
+        manifest = _with_trace(manifest, job, outcome, folder, folder)
     if job.instrument == "forensics":
         ending = inspection.write(folder, job.plan.work.root, outcome.status)
         manifest = replace(manifest, ending=ending)
     storage.write_manifest(folder, manifest)
     _check_finished(job, outcome, failure)
     manifest = replace(manifest, facts=_facts(job, folder, workdir), status="complete")
-    if job.instrument == "memray":
-        file, profile = Path(job.plan.about["file"]), folder / "memray.bin"
-        facts = launch.memray(profile, folder, manifest.marks, [file], job.plan.work.root)
+    instrument = INSTRUMENTS[job.instrument]
+    if instrument.recording:
+        studied, file = Path(job.plan.about["file"]), folder / instrument.recording
+        facts = launch.recording(
+            instrument.decoder, file, folder, manifest.marks, [studied], job.plan.work.root, workdir
+        )
         manifest = replace(manifest, integrity=facts)
-    if job.instrument == "handles":
-        file = Path(job.plan.about["file"])
-        launch.handles(folder / HANDLES, folder, workdir, [file], job.plan.work.root)
     storage.write_manifest(folder, manifest)
-    _leave_only_tables(folder)
 
 
-def _supervisor(job: Job, folder: Path, workdir: Path) -> Supervisor:
+def _supervisor(
+    job: Job, folder: Path, workdir: Path, look: Callable[[ProcessOutcome], bool]
+) -> Supervisor:
     plan, declared = job.plan, job.plan.scenario
     slow = INSTRUMENTS[job.instrument].slowdown
     more = max(1.0, plan.steps / declared["steps"])
 
     def command(out_fd: int, back_fd: int, started: float) -> list[str]:
-        spec = {
-            **spawn.ground(plan.work, folder, declared["rlimits"]),
+        spec = spawn.ground(plan.work, folder, declared["rlimits"]) | {
             **{"do": "measure", "variant": job.variant, "instrument": job.instrument},
             **{"seed": job.seed, "params": dict(job.params), "workdir": str(workdir)},
             **{"steps": plan.steps, "warmup": plan.warmup, "block": plan.block},
-            "plant": plan.options.plant,
+            "most_steps": plan.most_steps if job.waits else plan.steps,
             **{"out_fd": out_fd, "back_fd": back_fd, "started": started},
+            "plant": plan.options.plant,
         }
         return spawn.command(spec, plan.python)
 
-    env = spawn.environment(spawn.presets(job.seed, job.allocator)) | {"TMPDIR": str(workdir)}
-    deadline = declared["deadline_s"] * slow
-    exit_deadline = declared["exit_deadline_s"]
     return Supervisor(
-        command, env, folder, deadline, exit_deadline, _TOTAL_S * slow * more, _MEMORY_BYTES
+        command,
+        spawn.environment(spawn.presets(job.seed, job.allocator)) | {"TMPDIR": str(workdir)},
+        folder,
+        deadline_s=declared["deadline_s"] * slow,
+        exit_deadline_s=declared["exit_deadline_s"],
+        total_s=_TOTAL_S * slow * more,
+        memory_bytes=_MEMORY_BYTES,
+        look=look,
     )
 
 
@@ -112,8 +156,7 @@ def _facts(job: Job, folder: Path, workdir: Path) -> dict[str, float | None]:
     if not job.plan.scenario["audit"] or job.instrument != "gauges":
         return {}  # an audit compares with the last readings, and memray's runs have none
     own = [gauge["name"] for gauge in job.plan.scenario["own_gauges"]]
-    spec = {
-        **spawn.ground(job.plan.work, folder, {}),
+    spec = spawn.ground(job.plan.work, folder, {}) | {
         **{"do": "audit", "variant": job.variant, "seed": job.seed},
         **{"params": dict(job.params), "workdir": str(workdir)},
         "last": trace.last_own(folder, own),
@@ -128,6 +171,9 @@ def _manifest(job: Job, outcome: ProcessOutcome, folder: Path, failure: dict[str
     text = threads.read_text(errors="replace") if threads.exists() else ""
     stacks = trace.stacks_of(text, lambda file: source_paths.place(file, project))
     failure = {key: source_paths.redact(str(value), project) for key, value in failure.items()}
+    code = ""
+    with suppress(OSError, SyntaxError, ValueError, RecursionError):
+        code = digest(Path(plan.about["file"]))  # deleted meanwhile, or of a newer interpreter
     return Manifest(
         status="incomplete",
         session=plan.session,
@@ -147,7 +193,7 @@ def _manifest(job: Job, outcome: ProcessOutcome, folder: Path, failure: dict[str
         versions=Versions(*(plan.about[key] for key in ("python", "implementation", "packages"))),
         host=host(),
         git=_revision(project),
-        digest=_digest(Path(plan.about["file"])),
+        digest=code,
         env=spawn.presets(job.seed, job.allocator),
         rlimits={**spawn.RLIMITS, **plan.scenario["rlimits"]},
     )
@@ -155,35 +201,20 @@ def _manifest(job: Job, outcome: ProcessOutcome, folder: Path, failure: dict[str
 
 def host() -> dict[str, Any]:
     """Return the facts of this machine for a manifest, without names."""
-    libc = " ".join(platform.libc_ver())
     return {
         "system": platform.system(),
         "release": platform.release(),
         "machine": platform.machine(),
         "cpus": os.cpu_count(),
-        "memory_bytes": process_gauges.memory_bytes(),
-        "libc": libc.strip(),
+        "memory_bytes": process_gauges.memory()[0],
+        "libc": " ".join(platform.libc_ver()).strip(),
     }
 
 
 def _revision(folder: Path) -> str:
     inert = ["-c", "core.fsmonitor=false"]  # a program that the repository names
     command = ["git", *inert, "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
+    with suppress(OSError, subprocess.TimeoutExpired):
         result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return result.stdout.strip()
-
-
-def _digest(file: Path) -> str:
-    try:
-        return digest(file)
-    except (OSError, SyntaxError, ValueError, RecursionError):
-        return ""  # deleted meanwhile, or in the syntax of a newer interpreter
-
-
-def _leave_only_tables(folder: Path) -> None:
-    for path in folder.iterdir():
-        if path.name != storage.MANIFEST and path.suffix != ".parquet":
-            path.unlink()
+        return result.stdout.strip()
+    return ""

@@ -58,22 +58,17 @@ def attach(process: process_gauges.Outside, file: Path, seconds: int) -> Path:
             command, capture_output=True, text=True, check=False, timeout=_PATIENCE_S
         )
     except subprocess.TimeoutExpired:
-        raise ProcessError(
-            f"memray did not attach within {formatting.duration(_PATIENCE_S)}"
-        ) from None
+        patience = formatting.duration(_PATIENCE_S)
+        raise ProcessError(f"memray did not attach within {patience}") from None
     if result.returncode:
         lines = [line for line in (result.stdout + result.stderr).splitlines() if line.strip()]
         raise ProcessError(f"memray did not attach: {lines[-1] if lines else 'it did not say why'}")
-    _wait(process, file, seconds)
-    return file
-
-
-def _wait(process: process_gauges.Outside, file: Path, seconds: int) -> None:
-    """Wait until the time is up and the file no longer grows, or the process ends."""
+    # Until the time is up and the file no longer grows, or the process ends.
     until, size = time.monotonic() + seconds, -1
     while process.alive and (time.monotonic() < until or size != _size(file)):
         size = _size(file)
         time.sleep(_POLL_S)
+    return file
 
 
 def _size(file: Path) -> int:

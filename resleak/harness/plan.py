@@ -6,13 +6,14 @@ import ast
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from resleak.captures.manifest import session
 from resleak.captures.names import inside
-from resleak.captures.raw import INSTRUMENTS, Instrument
+from resleak.captures.raw import INSTRUMENTS
 from resleak.errors import MissingPackageError, PlatformError, ScenarioError
 from resleak.harness.spawn import describe
 from resleak.workload import resolve
@@ -20,9 +21,26 @@ from resleak.workload.resolve import Workload
 
 #: Called with a label, the steps done, and the steps there are.
 Progress = Callable[[str, int, int], None]
+#: Returns whether runs that wait at a look should go on to twice their steps.
+Decide = Callable[["Look"], bool]
 #: More steps than this would fill gigabytes with rows.
 _MOST_STEPS, _MOST_RUNS, _MOST_PARALLEL = 1_000_000, 1_000, 64
 _LONGEST_DEADLINE_S = 7 * 86400.0
+#: A run goes on to at most so many times its planned steps: the rows for them are reserved.
+_MOST_LOOKS = 64
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is known where all replicates of a variant wait.
+
+    `steps` are those measured so far, `load_s` the seconds that the slowest run took for them,
+    `folders` have captures of what was measured so far, and of the instruments that name lines.
+    """
+
+    steps: int
+    load_s: float
+    folders: list[Path]
 
 
 @dataclass(frozen=True)
@@ -73,6 +91,9 @@ class CaptureOptions:
         Name of the stored captures; the variant's name by default.
     deadline_s : float, optional
         Seconds that the set-up or a step may take; 60 unless the scenario says otherwise.
+    decide : callable, optional
+        Called with a `Look` when the replicates of a variant have taken their steps, and again
+        after 2, 4, 8 ... times as many; they go on while it returns True.
 
     Raises
     ------
@@ -96,6 +117,7 @@ class CaptureOptions:
     plant: float = 0.0
     label: str = ""
     deadline_s: float | None = None
+    decide: Decide | None = None
 
     def __post_init__(self) -> None:
         if self.profile not in PROFILES:
@@ -122,45 +144,29 @@ class CaptureOptions:
 
 
 def _check_range(name: str, value: float | None, least: float, most: float) -> None:
-    if value is None:
-        return
-    if value > most:  # not shown: it may have thousands of digits
+    if value is not None and value > most:  # not shown: it may have thousands of digits
         raise ScenarioError(f"{name} must be at most {most:,.0f}")
-    if not value >= least:  # NaN is not, either
+    if value is not None and not value >= least:  # NaN is not, either
         raise ScenarioError(f"{name} must be at least {least:g}, not {value}")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The facts that all runs of one capture share."""
+    """The facts that all runs of one capture share; `scenario` is what its file declares."""
 
     work: Workload
     about: Mapping[str, Any]
+    scenario: Mapping[str, Any]
     options: CaptureOptions
     python: str
     out: Path
     session: str
-
-    @property
-    def scenario(self) -> Mapping[str, Any]:
-        """What the scenario's file declares."""
-        declared: Mapping[str, Any] = self.about["scenario"]
-        return declared
-
-    @property
-    def steps(self) -> int:
-        """Measured steps of each run."""
-        return self.options.measured_steps(self.scenario)
-
-    @property
-    def warmup(self) -> int:
-        """Steps before the measured ones."""
-        return self.options.warmup_steps(self.scenario)
-
-    @property
-    def block(self) -> int:
-        """Steps between two collections; fewer when there are few steps."""
-        return max(1, min(int(self.scenario["block"]), self.steps // 12))
+    steps: int
+    #: Measured steps of a run that always goes on.
+    most_steps: int
+    warmup: int
+    #: Steps between two collections; fewer when there are few steps.
+    block: int
 
 
 @dataclass(frozen=True)
@@ -178,6 +184,11 @@ class Job:
     def allocator(self) -> str:
         """Value of PYTHONMALLOC: every other run with the gauges counts bytes, not blocks."""
         return "malloc" if self.instrument == "gauges" and self.run % 2 else "pymalloc"
+
+    @property
+    def waits(self) -> bool:
+        """True if it waits at looks for the other replicates, and may go on."""
+        return self.plan.options.decide is not None and INSTRUMENTS[self.instrument].is_replicated
 
     @property
     def label(self) -> str:
@@ -204,14 +215,34 @@ def plan(scenario: str | Workload, options: CaptureOptions) -> Plan:
     python = options.python or sys.executable
     about = describe(work, python)
     declared = about["scenario"]
-    _check_packages(declared, about, python)
+    if absent := about["absent"]:
+        extra = declared["extra"]
+        install = f"pip install 'resleak[{extra}]'" if extra else f"pip install {' '.join(absent)}"
+        raise MissingPackageError(f"{declared['name']} needs {', '.join(absent)}: {install}")
+    if "psutil" not in about["packages"]:
+        raise MissingPackageError(
+            f"{python} lacks psutil, which reads the gauges: {python} -m pip install psutil memray"
+        )
     if options.label and len(declared["variants"]) > 1:
         names = ", ".join(declared["variants"])
         raise ScenarioError(f"{work.name} has several variants ({names}); this takes a single one")
     if options.deadline_s is not None:
         declared["deadline_s"] = options.deadline_s
-    _check_range("steps", options.measured_steps(declared), 1, _MOST_STEPS)
-    return Plan(work, about, options, python, resolve.absolute(options.out), session())
+    steps, warmup = options.measured_steps(declared), options.warmup_steps(declared)
+    _check_range("steps", steps, 1, _MOST_STEPS)
+    return Plan(
+        work,
+        about,
+        declared,
+        options,
+        python,
+        out=resolve.absolute(options.out),
+        session=session(),
+        steps=steps,
+        most_steps=min(steps * (_MOST_LOOKS if options.decide else 1), _MOST_STEPS),
+        warmup=warmup,
+        block=max(1, min(int(declared["block"]), steps // 12)),
+    )
 
 
 def jobs(of: Plan) -> Iterable[Job]:
@@ -223,15 +254,11 @@ def jobs(of: Plan) -> Iterable[Job]:
             name = of.scenario["name"]
             raise ScenarioError(f"{name} has no variant {variant!r}; it has: {', '.join(declared)}")
         final = parameters(of.scenario, variant, {**presets, **(options.params or {})})
-        for instrument in filter(lambda one: _applies(one, of), INSTRUMENTS.values()):
-            for run in range(1, (options.run_count if instrument.is_replicated else 1) + 1):
-                yield Job(of, variant, instrument.name, run, options.seed + run - 1, final)
-
-
-def _applies(instrument: Instrument, of: Plan) -> bool:
-    """Return True if an instrument can be used here, on this scenario."""
-    profiled = of.scenario["stacks"] and instrument.package in of.about["packages"]
-    return bool(instrument.system in ("", sys.platform) and (profiled or not instrument.package))
+        for instrument in INSTRUMENTS.values():
+            profiled = of.scenario["stacks"] and instrument.package in of.about["packages"]
+            if instrument.system in ("", sys.platform) and (profiled or not instrument.package):
+                for run in range(options.run_count if instrument.is_replicated else 1):
+                    yield Job(of, variant, instrument.name, run + 1, options.seed + run, final)
 
 
 def parameters(
@@ -267,7 +294,9 @@ def parameter(name: str, default: Any, value: Any) -> Any:
         if kind is bool:
             return {"true": True, "false": False}[value.lower()]
         if default is None:
-            return _literal_or_text(value)
+            with suppress(ValueError, SyntaxError):
+                return ast.literal_eval(value)
+            return value
         if kind in (list, tuple):
             items = ast.literal_eval(value)
             if not isinstance(items, (list, tuple)):
@@ -277,21 +306,3 @@ def parameter(name: str, default: Any, value: Any) -> Any:
     except (ValueError, KeyError, SyntaxError, TypeError, MemoryError, RecursionError):
         takes = _TAKES.get(kind, f"a value of type {kind.__name__}")
         raise ScenarioError(f"the parameter {name} takes {takes}, not {value!r}") from None
-
-
-def _literal_or_text(value: str) -> Any:
-    try:
-        return ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        return value
-
-
-def _check_packages(declared: Mapping[str, Any], about: Mapping[str, Any], python: str) -> None:
-    if absent := about["absent"]:
-        extra = declared["extra"]
-        install = f"pip install 'resleak[{extra}]'" if extra else f"pip install {' '.join(absent)}"
-        raise MissingPackageError(f"{declared['name']} needs {', '.join(absent)}: {install}")
-    if "psutil" not in about["packages"]:
-        raise MissingPackageError(
-            f"{python} lacks psutil, which reads the gauges: {python} -m pip install psutil memray"
-        )

@@ -1,19 +1,13 @@
-"""Read the gauges of a process from outside, with psutil.
-
-A gauge that the platform lacks is left out.
-"""
+"""Read the gauges of a process from outside, with psutil, as far as the platform has them."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from resleak.errors import ProcessError
-
-if TYPE_CHECKING:
-    import psutil
+from resleak.harness.child.resident import private, resident
 
 
 class Outside:
@@ -32,7 +26,13 @@ class Outside:
             raise ProcessError(
                 f"process {pid} has ended: what is left of it waits for its parent (a zombie)"
             )
-        if not view._may_be_read():
+        try:
+            is_readable = view._process.num_fds() >= 0
+        except AttributeError:  # this system does not count descriptors
+            is_readable = bool(view.quick())
+        except view._gone:
+            is_readable = False
+        if not is_readable:
             raise ProcessError(
                 f"process {pid} ({view.name}) is not yours: watch it as its user or as root"
             )
@@ -43,14 +43,6 @@ class Outside:
 
         self._process = psutil.Process(pid)
         self._gone = (psutil.Error, OSError)
-
-    def _may_be_read(self) -> bool:
-        try:
-            return int(self._process.num_fds()) >= 0
-        except AttributeError:  # this system does not count descriptors
-            return bool(self.quick())
-        except self._gone:
-            return False
 
     @property
     def pid(self) -> int:
@@ -81,14 +73,15 @@ class Outside:
         except (*self._gone, AttributeError):
             return False
 
-    def offspring(self) -> list[Outside]:
-        """Return the views of all its living descendants."""
+    def family(self) -> tuple[list[Outside], int]:
+        """Return the views of all its living descendants, and how many nobody waited for."""
         views: list[Outside] = []
         with suppress(*self._gone):
             for child in self._process.children(recursive=True):
                 with suppress(*self._gone):
                     views.append(Outside(child.pid))
-        return [child for child in views if child.alive]
+        living = [child for child in views if child.alive]
+        return living, len(views) - len(living)
 
     def rlimit(self, name: str) -> float | None:
         """Return the soft limit of a resource by its name in `resource`, or None."""
@@ -106,76 +99,54 @@ class Outside:
         import psutil
 
         mine = self._process.uids().real
-        fields = psutil.process_iter(["uids", "num_threads"])
-        return sum(
-            one.info["num_threads"] or 0
-            for one in fields
-            if one.info["uids"] and one.info["uids"].real == mine
-        )
+        others = [one.info for one in psutil.process_iter(["uids", "num_threads"])]
+        theirs = [one for one in others if one["uids"] and one["uids"].real == mine]
+        return sum(one["num_threads"] or 0 for one in theirs)
 
     def quick(self) -> dict[str, float]:
         """Return the gauges cheap enough for 10 readings per second; empty after its end."""
+        process = self._process
         try:
-            with self._process.oneshot():
-                return _quick(self._process)
+            with process.oneshot():
+                if process.status() == "zombie":
+                    return {}
+                cpu, switches = process.cpu_times(), process.num_ctx_switches()
+                reading = {
+                    **(resident(self.pid) or {"rss": process.memory_info().rss}),
+                    "threads": process.num_threads(),
+                    "cpu_s": cpu.user + cpu.system,
+                    "ctx_voluntary": switches.voluntary,
+                    "ctx_involuntary": switches.involuntary,
+                }
+                if hasattr(process, "num_fds"):
+                    reading["fds"] = self._open_files()
+                return reading
         except self._gone:
             return {}
 
+    def _open_files(self) -> int:
+        """Return the number of descriptors; Linux 6.2 and later need no list for it."""
+        with suppress(OSError):
+            if counted := os.stat(f"/proc/{self.pid}/fd").st_size:
+                return counted
+        return int(self._process.num_fds())
+
     def full(self, *, children: bool = True) -> dict[str, float]:
         """Return all gauges; counting children scans every process of the machine."""
-        reading = self.quick()
-        for read in (_uss, _sockets, *((_children,) if children else ())):
-            try:
-                reading.update(read(self._process))
-            except self._gone:
-                continue
+        reading, process = self.quick(), self._process
+        with suppress(*self._gone):
+            reading |= private(self.pid) or {"uss": process.memory_full_info().uss}
+        with suppress(*self._gone):
+            states = Counter(c.status for c in process.net_connections("inet"))
+            reading["sockets"] = states.total()
+            for state in ("ESTABLISHED", "CLOSE_WAIT", "LISTEN"):
+                reading[f"sockets_{state.lower()}"] = states[state]
+        if children:
+            with suppress(*self._gone):
+                states = Counter(child.status() for child in process.children(recursive=True))
+                reading["zombies"] = states.pop("zombie", 0)
+                reading["children"] = states.total()
         return reading
-
-
-def _quick(process: psutil.Process) -> dict[str, float]:
-    cpu, switches = process.cpu_times(), process.num_ctx_switches()
-    reading = {
-        "rss": process.memory_info().rss,
-        "threads": process.num_threads(),
-        "cpu_s": cpu.user + cpu.system,
-        "ctx_voluntary": switches.voluntary,
-        "ctx_involuntary": switches.involuntary,
-    }
-    if hasattr(process, "num_fds"):
-        reading["fds"] = _open_files(process)
-    return reading
-
-
-def _open_files(process: psutil.Process) -> int:
-    """Return the number of descriptors; Linux 6.2 and later need no list for it."""
-    try:
-        counted = os.stat(f"/proc/{process.pid}/fd").st_size
-    except OSError:
-        counted = 0
-    return counted or int(process.num_fds())
-
-
-def _uss(process: psutil.Process) -> dict[str, float]:
-    return {"uss": process.memory_full_info().uss}
-
-
-def _sockets(process: psutil.Process) -> dict[str, float]:
-    states = Counter(c.status for c in process.net_connections("inet"))
-    return {
-        "sockets": states.total(),
-        "sockets_established": states["ESTABLISHED"],
-        "sockets_close_wait": states["CLOSE_WAIT"],
-        "sockets_listen": states["LISTEN"],
-    }
-
-
-def _children(process: psutil.Process) -> dict[str, float]:
-    return {"children": len(process.children(recursive=True))}
-
-
-def memory_bytes() -> int:
-    """Return the memory of this machine in bytes."""
-    return memory()[0]
 
 
 def memory() -> tuple[int, int]:

@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import threading
 import warnings
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from resleak.captures import storage
 from resleak.captures.names import inside
 from resleak.errors import CaptureError, StoreError
-from resleak.harness.measurement import measure
-from resleak.harness.plan import CaptureOptions, Job, Progress, jobs, plan
+from resleak.harness.looks import Meeting
+from resleak.harness.measurement import OnStep, measure
+from resleak.harness.plan import CaptureOptions, Decide, Job, jobs, plan
 from resleak.workload.resolve import Workload
 
-
-@dataclass
-class _Tally:
-    """Steps done over all runs, for one progress bar."""
-
-    total: int
-    progress: Progress
-    done: dict[str, int] = field(default_factory=dict)
-
-    def __call__(self, label: str, steps: int) -> None:
-        self.done[label] = steps
-        self.progress(label, sum(self.done.values()), self.total)
+#: Seconds between two looks at whether a capture is over.
+_PATIENCE_S = 0.2
 
 
 def capture(
@@ -36,8 +28,7 @@ def capture(
     """Run a scenario's variants in fresh processes and store one capture for each run.
 
     Every variant is run several times with the gauges alone, then once with each instrument that
-    names lines: memray, the census of resources, and the inspection of what keeps the process
-    alive, blocks its steps and retains objects. One instrument per process.
+    names lines: memray, the census of resources, and the inspection. One instrument per process.
 
     Parameters
     ----------
@@ -67,47 +58,104 @@ def capture(
     what = plan(scenario, options)
     chosen = options.instruments if options.stacks else ("gauges",)
     todo = [job for job in jobs(what) if chosen is None or job.instrument in chosen]
-    total = len(todo) * (what.warmup + what.steps)
-    tally = _Tally(total, options.progress or (lambda *_: None))
+    total, done = len(todo) * (what.warmup + what.steps), dict[str, int]()
+
+    def on_step(label: str, steps: int) -> None:
+        done[label] = steps
+        if options.progress:
+            options.progress(label, sum(done.values()), max(total, sum(done.values())))
+
     for job in todo:
         storage.refuse_foreign(job.folder)
     with storage.claimed(inside(what.out, str(what.scenario["name"]))):
-        folders = _run_all(todo, tally, options.parallel, options.stop or threading.Event())
+        folders = _run_all(todo, on_step, options.parallel, options.stop or threading.Event())
         for variant in {job.folder.parent for job in todo}:
             storage.retire(variant, what.session)
     return folders
 
 
-def _run_all(todo: list[Job], tally: _Tally, parallel: int, stop: threading.Event) -> list[Path]:
-    stuck: set[str] = set()
-    missing: list[str] = []
-    with ThreadPoolExecutor(max_workers=parallel) as pool:
-        futures = [pool.submit(_run, job, tally, stop, stuck, missing) for job in todo]
+def _run_all(todo: list[Job], on_step: OnStep, parallel: int, stop: threading.Event) -> list[Path]:
+    session = _Session(todo, on_step, parallel, stop)
+    with ThreadPoolExecutor(max_workers=len(todo) or 1) as pool:
         try:
-            for future in wait(futures, return_when=FIRST_EXCEPTION).done:
+            session.begin(pool)
+            for future in wait(session.futures, return_when=FIRST_EXCEPTION).done:
                 future.result()
-            folders = [folder for future in futures if (folder := future.result())]
+            folders = [folder for future in session.futures if (folder := future.result())]
         finally:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
-    for message in missing:
+    for message in session.missing:
         warnings.warn(message, stacklevel=3)
     return folders
 
 
-def _run(
-    job: Job, tally: _Tally, stop: threading.Event, stuck: set[str], missing: list[str]
-) -> Path | None:
-    """Run one job; a failure under another instrument than the gauges costs no verdict."""
-    if job.variant in stuck and job.instrument not in ("gauges", "forensics"):
-        return None  # it would only hang again, for longer
-    try:
-        folder = measure(job, tally, stop)
-    except (CaptureError, StoreError) as error:
-        if job.instrument == "gauges":
-            raise
-        missing.append(f"without {job.instrument}: {error}")
-        return None
-    if storage.read_manifest(folder).exit.status == "deadline":
-        stuck.add(job.variant)
-    return folder
+class _Session:
+    """Runs the jobs of a capture in their order, so many at a time."""
+
+    def __init__(
+        self, todo: list[Job], on_step: OnStep, parallel: int, stop: threading.Event
+    ) -> None:
+        self.futures: list[Future[Path | None]] = []
+        self.missing: list[str] = []
+        self._todo, self._on_step, self._stop, self._stuck = todo, on_step, stop, set[str]()
+        self._slots, self._all_begun = threading.Semaphore(parallel), threading.Event()
+        decides = {job.variant: job.plan.options.decide for job in todo}
+        self._meetings = {name: self._meeting(name, one) for name, one in decides.items() if one}
+
+    def _meeting(self, variant: str, decide: Decide) -> Meeting:
+        labels = {job.label for job in self._todo if job.waits and job.variant == variant}
+        return Meeting(labels, decide, lambda: self._others(variant), self._slots, self._stop)
+
+    def begin(self, pool: ThreadPoolExecutor) -> None:
+        """Start each job as soon as it may run, until one fails."""
+        for job in self._todo:
+            while not self._slots.acquire(timeout=_PATIENCE_S):
+                if self._is_over():
+                    return
+            if self._is_over():
+                return
+            self.futures.append(pool.submit(self._run, job))
+        self._all_begun.set()
+
+    def _is_over(self) -> bool:
+        failed = any(future.done() and future.exception() for future in self.futures)
+        return failed or self._stop.is_set()
+
+    def _others(self, variant: str) -> list[Path]:
+        """Wait for the instruments that name lines, and return their captures."""
+        while not self._all_begun.wait(_PATIENCE_S):
+            if self._is_over():
+                return []
+        both = zip(self._todo, self.futures, strict=True)
+        futures = [future for job, future in both if job.variant == variant and not job.waits]
+        return [folder for future in futures if (folder := future.result())]
+
+    def _run(self, job: Job) -> Path | None:
+        """Run one job; a failure under another instrument than the gauges costs no verdict."""
+        meeting = self._meetings.get(job.variant) if job.waits else None
+        folder = None
+        try:
+            folder = self._measured(job, meeting)
+            return folder
+        finally:
+            self._slots.release()
+            if meeting:
+                meeting.leave(job.label, folder)
+
+    def _measured(self, job: Job, meeting: Meeting | None) -> Path | None:
+        if job.variant in self._stuck and job.instrument not in ("gauges", "forensics"):
+            return None  # it would only hang again, for longer
+        try:
+            if meeting:
+                folder = measure(job, self._on_step, self._stop, partial(meeting.attend, job.label))
+            else:
+                folder = measure(job, self._on_step, self._stop)
+        except (CaptureError, StoreError) as error:
+            if job.instrument == "gauges":
+                raise
+            self.missing.append(f"without {job.instrument}: {error}")
+            return None
+        if storage.read_manifest(folder).exit.status == "deadline":
+            self._stuck.add(job.variant)
+        return folder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -31,6 +31,8 @@ _QUICK_SHARE, _FULL_SHARE, _FAMILY_SHARE = 0.0015, 0.0005, 0.001
 #: A child with fewer readings shows no curve: it counts in the sum alone.
 _FEWEST = 6
 _MOST_CHILDREN = 32
+#: Seconds that a process may take to end its children before it ends itself.
+_ENDING_S = 15.0
 _UNITS = {gauge.name: gauge.unit for gauge in gauges.BUILTIN.values()} | gauges.CONTEXT
 _NAN = float("nan")
 
@@ -50,6 +52,12 @@ class Curve:
         self._values.extend(place)
         self._values.extend(reading.get(name, _NAN) for name in _GAUGES)
 
+    def cut(self, t_s: float) -> None:
+        """Drop the readings from a second on."""
+        width = len(_INDEX) + len(_GAUGES)
+        rows = next((i for i in range(len(self)) if self._values[i * width] >= t_s), len(self))
+        del self._values[rows * width :]
+
     def columns(self) -> dict[str, np.ndarray]:
         """Return the columns of a trace, shape (readings,) each."""
         rows = np.array(self._values).reshape(-1, len(_INDEX) + len(_GAUGES))
@@ -66,11 +74,9 @@ class Curve:
 
 @dataclass
 class Observer:
-    """Samples a process with all its children.
+    """Samples a process with all its children; without `steps`, steps are seconds.
 
-    Without `steps`, steps are seconds. `phase` is ``warmup``, ``steady`` or ``settle`` (the load
-    has stopped); only steady readings are judged. `exit` is the manifest's record of the process's
-    end.
+    `phase` is ``warmup``, ``steady`` or ``settle`` (the load has stopped).
     """
 
     root: process_gauges.Outside
@@ -90,7 +96,7 @@ class Observer:
         self._sum, self._one = Curve(), Curve(self.root)
         self._children: dict[int, Curve] = {}
         self._ended: list[Curve] = []
-        self._short_lived = 0
+        self._short_lived, self._losses = 0, list[float]()
         self._began = {self.phase: 0.0}
 
     @property
@@ -113,11 +119,18 @@ class Observer:
         """Read every process once; return False once the first one has ended."""
         if not self.root.alive:
             self.exit = replace(self.exit, status="exited", phase="exit")
+            # While a family ends one by one, its sum is no reading of it.
+            last = [at for at in self._losses if self.elapsed_s - at < _ENDING_S]
+            self._sum.cut(min(last, default=self.elapsed_s))
             return False
         counted: dict[str, float] = {}
         if self._family.due:
             with self._family.spending():
-                counted["children"] = self._look_for_children()
+                views, zombies = self.root.family()
+                counted |= {"children": len(views), "zombies": zombies}
+                for view in views:
+                    if view.pid not in self._children:
+                        self._children[view.pid] = Curve(view)
         if self._full.due:
             with self._full.spending():
                 self._keep(lambda view: view.full(children=False), counted)
@@ -125,13 +138,6 @@ class Observer:
             with self._quick.spending():
                 self._keep(process_gauges.Outside.quick, counted)
         return True
-
-    def _look_for_children(self) -> int:
-        views = self.root.offspring()
-        for view in views:
-            if view.pid not in self._children:
-                self._children[view.pid] = Curve(view)
-        return len(views)
 
     def _keep(
         self, look: Callable[[process_gauges.Outside], dict[str, float]], counted: dict[str, float]
@@ -145,15 +151,15 @@ class Observer:
                 readings.append(reading | (counted if curve is self._one else {}))
                 curve.add(place, readings[-1])
             elif curve is not self._one:
-                self._part_with(curve)
-        self._sum.add(place, _added_up(readings))
-
-    def _part_with(self, child: Curve) -> None:
-        assert child.view is not None
-        self._ended.append(self._children.pop(child.view.pid))
-        if len(child) < _FEWEST:  # of many that live for a moment only their sum is kept
-            self._ended.pop()
-            self._short_lived += 1
+                del self._children[curve.view.pid]
+                if len(curve) < _FEWEST:  # of many that live for a moment only their sum is kept
+                    self._short_lived += 1
+                else:
+                    self._ended.append(curve)
+                    self._losses.append(at)
+        names = {name for reading in readings for name in reading}
+        total = {name: sum(reading.get(name, 0.0) for reading in readings) for name in names}
+        self._sum.add(place, total)
 
     def curves(self) -> dict[str, Curve]:
         """Return the curves worth judging by name; with children their sum comes first."""
@@ -167,6 +173,8 @@ class Observer:
     def manifest(self, variant: str, curves: Mapping[str, Curve]) -> Manifest:
         """Return the manifest of one curve's capture."""
         what = {name: curve.what for name, curve in curves.items()}
+        ends = [*list(self._began.values())[1:], round(self.elapsed_s, 4)]
+        began = zip(self._began.items(), ends, strict=True)
         return Manifest(
             scenario=described(self.name, self.title, what),
             variant=variant,
@@ -175,15 +183,10 @@ class Observer:
             host=host(),
             per=self.per,
             steps=len(curves[variant]),
-            phases=tuple(self._phases()),
+            phases=tuple(Phase(name, start, end) for (name, start), end in began),
             exit=self.exit,
             missing=tuple(gauges.missing(set(curves[variant].columns()))),
         )
-
-    def _phases(self) -> Iterator[Phase]:
-        ends = [*list(self._began.values())[1:], round(self.elapsed_s, 4)]
-        for (name, start), end in zip(self._began.items(), ends, strict=True):
-            yield Phase(name, start, end)
 
     def write(self, out: Path) -> Path:
         """Store a capture for each curve; return the folder above them."""
@@ -195,11 +198,3 @@ class Observer:
         for earlier in folder.iterdir():
             storage.retire(earlier, self.session)
         return folder
-
-
-def _added_up(readings: Iterable[Mapping[str, float]]) -> dict[str, float]:
-    total: dict[str, float] = {}
-    for reading in readings:
-        for name, value in reading.items():
-            total[name] = total.get(name, 0.0) + value
-    return total

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,13 +22,10 @@ from resleak.workload.resolve import Workload
 _GUARDIAN = Path(__file__).with_name("guardian.py")
 _CHILD = Path(__file__).with_name("child") / "entry.py"
 _DEADLINE_S = 60.0
-_GIB = 1024**3
 #: Limits of every measured process; a scenario may lower them.
 RLIMITS = {
-    "RLIMIT_CORE": 0,
-    "RLIMIT_NOFILE": 4096,
-    "RLIMIT_FSIZE": 4 * _GIB,
-    "RLIMIT_DATA": 8 * _GIB,
+    **{"RLIMIT_CORE": 0, "RLIMIT_NOFILE": 4096},
+    **{"RLIMIT_FSIZE": 4 * 1024**3, "RLIMIT_DATA": 8 * 1024**3},
 }
 #: Reduce noise of the memory gauges, as measured.
 PRESETS = {
@@ -37,10 +35,7 @@ PRESETS = {
 
 
 class Guarded:
-    """A process under `guardian`: all its descendants end with it, or when this process dies.
-
-    `left_behind` names the descendants that had to be killed after the end of the process.
-    """
+    """A process under `guardian`: all its descendants end with it, or when this process dies."""
 
     def __init__(
         self,
@@ -56,6 +51,7 @@ class Guarded:
         self._report, report = os.pipe()
         self.pid = self._errno = 0
         self.returncode: int | None = None
+        #: The descendants that had to be killed after the end of the process.
         self.left_behind: list[str] = []
         self._buffer, self._told_all = b"", False
         guard = [str(_GUARDIAN), str(life), str(report), str(patience_s)]
@@ -152,10 +148,8 @@ def presets(seed: int, allocator: str = "pymalloc") -> dict[str, str]:
 
 
 def environment(chosen: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a measured process: ours with changes.
-
-    RESLEAK_MEASURED makes a marked test run as a plain test there.
-    """
+    """Return the environment of a measured process: ours with changes."""
+    # RESLEAK_MEASURED makes a marked test run as a plain test there.
     return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "RESLEAK_MEASURED": "1", **chosen}
 
 
@@ -184,20 +178,18 @@ def ask(spec: dict[str, Any], python: str, error: type[Exception]) -> Any:
     except (OSError, ValueError) as problem:
         reason = getattr(problem, "strerror", None) or problem
         raise CaptureError(f"cannot start {python}: {reason}; check --python") from None
+    audited = f"{Path(spec['file']).stem}: the audit failed: "
+    subject = "" if spec["do"] == "describe" else audited
     if message := failure(output).get("error"):
-        raise error(f"{_subject(spec)}{message}")
+        raise error(f"{subject}{message}")
     if code == -signal.SIGKILL:
-        raise error(
-            f"{_subject(spec)}loading it took longer than {_DEADLINE_S:g} s, or it was killed"
-        )
-    try:
+        raise error(f"{subject}loading it took longer than {_DEADLINE_S:g} s, or it was killed")
+    with suppress(OSError, ValueError):
         if code == 0:
             return json.loads(answer.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        pass
     if (folder / f"{spec['do']}.json").exists():  # the first thing that a child does is remove it
         raise CaptureError(f"{python} is not a Python interpreter that works here; check --python")
-    raise error(f"{_subject(spec)}the process that loads it {how_it_ended(code)}")
+    raise error(f"{subject}the process that loads it {how_it_ended(code)}")
 
 
 def how_it_ended(code: int) -> str:
@@ -208,27 +200,20 @@ def how_it_ended(code: int) -> str:
     return f"was ended by {names.get(-code, 'a signal')} (code {code})"
 
 
-def _subject(spec: Mapping[str, Any]) -> str:
-    return "" if spec["do"] == "describe" else f"{Path(spec['file']).stem}: the audit failed: "
-
-
 def tail(output: Path) -> str:
     """Return the last 64 KiB that a child printed."""
-    try:
-        with output.open("rb") as file:
-            file.seek(max(0, output.stat().st_size - 65536))
-            return file.read().decode(errors="replace")
-    except OSError:
-        return ""
+    with suppress(OSError), output.open("rb") as file:
+        file.seek(max(0, output.stat().st_size - 65536))
+        return file.read().decode(errors="replace")
+    return ""
 
 
 def failure(output: Path) -> dict[str, Any]:
     """Return a child's report of its own failure, or an empty dict."""
     reports = [line for line in tail(output).splitlines() if line.startswith(FAILURE)]
-    try:
+    with suppress(ValueError):  # the workload prints the same word
         return dict(json.loads(reports[-1].removeprefix(FAILURE))) if reports else {}
-    except ValueError:  # the workload prints the same word
-        return {}
+    return {}
 
 
 def describe(what: Workload, python: str | None = None) -> dict[str, Any]:

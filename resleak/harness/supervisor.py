@@ -32,8 +32,9 @@ class Supervisor:
     """One measured process, its control line and its deadlines.
 
     `command` gets the two descriptors of the control line and the start time. `deadline_s` holds
-    for the set-up and for each step, `exit_deadline_s` for the end of the process after its load,
-    `total_s` for the load as a whole; at `memory_bytes` of resident memory the process is stopped.
+    for the set-up and for each step, `exit_deadline_s` from the load to the end of the process,
+    `total_s` for the load; at `memory_bytes` of resident memory the process is stopped.
+    `look` is called where the process waits to hear whether it should go on.
     """
 
     def __init__(
@@ -45,7 +46,9 @@ class Supervisor:
         exit_deadline_s: float,
         total_s: float,
         memory_bytes: int,
+        look: Callable[[ProcessOutcome], bool] = lambda _: False,
     ) -> None:
+        self.look, self.waited_s = look, 0.0
         self.folder, self.memory_bytes, self.total_s = folder, memory_bytes, total_s
         self.steps, self.progress_s, self._loading_s = 0, 0.0, _LOADING_S
         self.deadline_s, self.exit_deadline_s = deadline_s, exit_deadline_s
@@ -76,16 +79,17 @@ class Supervisor:
         try:
             while self.process.poll() is None and not self._over(stop):
                 self._listen()
-                on_step(self._progress(self._sample()))
+                position, reading = self._position(), self.outside.quick()
+                if reading:
+                    self.outcome.samples.append({**position, **reading})
+                steps = int(position["step"])
+                if steps > self.steps:
+                    self.steps, self.progress_s = steps, time.monotonic() - self.started
+                on_step(steps)
             self._listen(0.0)
         finally:
             self._end()
         return self._sum_up()
-
-    def _progress(self, steps: int) -> int:
-        if steps > self.steps:
-            self.steps, self.progress_s = steps, time.monotonic() - self.started
-        return steps
 
     def _over(self, stop: threading.Event) -> bool:
         now = time.monotonic() - self.started
@@ -95,7 +99,10 @@ class Supervisor:
             "hung": stopping is not None and now > stopping + self.exit_deadline_s,
             # A slow machine makes progress all the same; what hangs does not.
             "deadline": stopping is None
-            and (now > self.progress_s + self.deadline_s + self._loading_s or now > self.total_s),
+            and (
+                now > self.progress_s + self.deadline_s + self._loading_s
+                or now > self.total_s + self.waited_s
+            ),
             "memory": bool(samples) and samples[-1].get("rss", 0) > self.memory_bytes,
         }
         reason = next((name for name, holds in reasons.items() if holds), "")
@@ -113,24 +120,25 @@ class Supervisor:
                 return
             *lines, self._buffer = (self._buffer + data).split(b"\n")
             for line in lines:
-                self._answer(line.decode().split())
+                word, *values = line.decode().split()
+                if word == "ready":
+                    self.progress_s, self._loading_s = time.monotonic() - self.started, 0.0
+                elif word == "phase":
+                    self.outcome.phases.append((values[0], float(values[1])))
+                else:
+                    reading = self.outside.full()
+                    self.outcome.end_of_block[int(values[0])] = {**self._position(), **reading}
+                    goes_on = self._wait_for_look() if values[1:] else True
+                    with suppress(OSError):
+                        os.write(self._back, b"." if goes_on else b"s")
 
-    def _answer(self, words: list[str]) -> None:
-        if words[0] == "ready":
-            self.progress_s, self._loading_s = time.monotonic() - self.started, 0.0
-        elif words[0] == "phase":
-            self.outcome.phases.append((words[1], float(words[2])))
-        else:
-            reading = self.outside.full()
-            self.outcome.end_of_block[int(words[1])] = {**self._position(), **reading}
-            with suppress(OSError):
-                os.write(self._back, b".")
-
-    def _sample(self) -> int:
-        position, reading = self._position(), self.outside.quick()
-        if reading:
-            self.outcome.samples.append({**position, **reading})
-        return int(position["step"])
+    def _wait_for_look(self) -> bool:
+        """Return whether to go on; the time it takes to say so counts for no deadline."""
+        began = time.monotonic()
+        goes_on = self.look(self.outcome)
+        self.progress_s = time.monotonic() - self.started
+        self.waited_s += time.monotonic() - began
+        return goes_on
 
     def _position(self) -> dict[str, float]:
         now = time.monotonic() - self.started

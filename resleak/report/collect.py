@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from resleak import formatting
@@ -75,29 +74,21 @@ def gather(variables: Mapping[str, Any]) -> Contents:
     groups.append(Captures(value for value in values if isinstance(value, Capture)))
     folders = list(dict.fromkeys(c.path.resolve() for group in groups for c in group))
     findings = [finding(verdict) for verdict in verdicts.values()]
-    redactor = Redactor.here()
+    redactor, facts = Redactor.here(), []
     try:
         archive, left_out = report_archive.pack(folders, redactor.text)
-        facts = [*_hosts(folders), *_inside(len(folders), len(left_out))]
+        manifests = [storage.read_manifest(folder) for folder in folders]
     except (ResleakError, OSError):  # the notebook may have removed what it loaded
         return Contents(findings, facts=[("Data", "the captures were gone")])
+    if manifests:
+        facts.append(("Measured on", "; ".join(dict.fromkeys(map(_host, manifests)))))
+        if days := sorted({manifest.started[:10] for manifest in manifests} - {""}):
+            facts.append(("Measured", " to ".join(dict.fromkeys((days[0], days[-1])))))
+        count = len(folders) - len(left_out)
+        no_room = f"; {len(left_out)} had no room" if left_out else ""
+        use = "for resleak.load with the name of this file"
+        facts.append(("Data inside", f"{count} captures, {use}{no_room}"))
     return Contents(findings, archive, facts, dict(redactor.counts))
-
-
-def _inside(captures: int, left_out: int) -> list[tuple[str, str]]:
-    if not captures:
-        return []
-    message = f"{captures - left_out} captures, for resleak.load with the name of this file"
-    return [("Data inside", message + (f"; {left_out} had no room" if left_out else ""))]
-
-
-def _hosts(folders: Iterable[Path]) -> list[tuple[str, str]]:
-    """Return when, and on which machines, captures were measured."""
-    manifests = [storage.read_manifest(folder) for folder in folders]
-    hosts = dict.fromkeys(_host(manifest) for manifest in manifests)
-    days = sorted({manifest.started[:10] for manifest in manifests} - {""})
-    facts = [("Measured on", "; ".join(hosts))] if hosts else []
-    return facts + ([("Measured", " to ".join(dict.fromkeys((days[0], days[-1]))))] if days else [])
 
 
 def _host(manifest: Manifest) -> str:

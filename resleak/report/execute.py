@@ -9,13 +9,14 @@ import os
 import re
 import signal
 from collections.abc import Coroutine
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import chdir, suppress
 from pathlib import Path
 from typing import Any
 
 from resleak.captures.locks import temporary_folder
 from resleak.errors import ShareError
+from resleak.figures.style import CONFIG
 from resleak.report import collect
 
 #: Longest folder of a socket: its path may have about 107 characters, of which a name takes some.
@@ -50,7 +51,7 @@ def run_here(book: Any, folder: Path) -> collect.Contents:
     variables: dict[str, Any] = {"__name__": "__main__"}
     for cell in (cell for cell in book.cells if cell.cell_type == "code"):
         values: list[Any] = []
-        variables["display"] = lambda *shown, into=values: into.extend(shown)
+        variables["display"] = lambda *objects, into=values: into.extend(objects)
         tree = ast.parse(cell.source)
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
         with chdir(folder):
@@ -69,12 +70,13 @@ def run_here(book: Any, folder: Path) -> collect.Contents:
 def bundle(value: Any) -> dict[str, Any]:
     """Return a value as a notebook shows it, by MIME type."""
     if hasattr(value, "to_plotly_json"):
-        return {"application/vnd.plotly.v1+json": json.loads(value.to_json())}
+        figure = {**json.loads(value.to_json()), "config": CONFIG}
+        return {"application/vnd.plotly.v1+json": figure, "text/plain": "figure"}
     if hasattr(value, "_repr_mimebundle_"):
         return {"text/plain": type(value).__name__, **value._repr_mimebundle_()}
     names = {"text/html": "_repr_html_", "text/markdown": "_repr_markdown_"}
-    shown = {kind: getattr(value, name)() for kind, name in names.items() if hasattr(value, name)}
-    return {**shown, "text/plain": repr(value)}
+    rich = {kind: getattr(value, name)() for kind, name in names.items() if hasattr(value, name)}
+    return {**rich, "text/plain": repr(value)}
 
 
 def _execute(book: Any, folder: Path, timeout_s: float | None) -> None:
@@ -83,7 +85,7 @@ def _execute(book: Any, folder: Path, timeout_s: float | None) -> None:
 
     with temporary_folder() as place:
         kernel = _kernel(place)
-        begun: list[int] = []
+        started: list[int] = []
         client = NotebookClient(
             book,
             km=kernel,
@@ -92,22 +94,27 @@ def _execute(book: Any, folder: Path, timeout_s: float | None) -> None:
                 f"--ext={collect.__name__}",
                 "--InteractiveShellApp.ignore_cwd=True",  # the extension adds it at the end
             ],
-            on_cell_execute=lambda cell, cell_index: begun.append(cell_index),
+            on_cell_execute=lambda cell, cell_index: started.append(cell_index),
         )
         client.owns_km = True  # so that it is shut down, whatever happens
-        work = client.async_execute(cwd=str(folder), env=_environment(str(place)))
+        # This package, and none of the user's settings.
+        package = str(Path(__file__).resolve().parents[2])
+        paths = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+        settings = {"IPYTHONDIR": str(place), "PLOTLY_RENDERER": "plotly_mimetype"}
+        environment = {**os.environ, **settings, "PYTHONPATH": paths}
+        work = client.async_execute(cwd=str(folder), env=environment)
         try:
             _run_apart(work, kernel)
         except CellExecutionError as error:
             message = ": ".join(filter(None, (error.ename, first_line(error.evalue))))
             line = _ARROW.search(_COLOUR.sub("", error.traceback))
-            where = _failing_cell(book, begun, line[1].strip() if line else "")
+            where = _failing_cell(book, started, line[1].strip() if line else "")
             raise ShareError(f"{where} failed: {message}") from None
         except CellTimeoutError:
-            where = _failing_cell(book, begun)
+            where = _failing_cell(book, started)
             raise ShareError(f"{where} took longer than {timeout_s:g} s") from None
         except DeadKernelError:
-            raise ShareError(f"the kernel died in {_failing_cell(book, begun)}") from None
+            raise ShareError(f"the kernel died in {_failing_cell(book, started)}") from None
         except OSError as error:
             raise ShareError(f"cannot start a kernel: {error.strerror or error}") from None
 
@@ -115,22 +122,18 @@ def _execute(book: Any, folder: Path, timeout_s: float | None) -> None:
 def _run_apart(work: Coroutine[Any, Any, Any], kernel: Any) -> None:
     """Run in a thread with its own event loop, so that an interrupt arrives only here."""
     with ThreadPoolExecutor(1) as pool:
-        done = pool.submit(asyncio.run, work)
+        end = pool.submit(asyncio.run, work)
         try:
-            done.result()
+            end.result()
         except KeyboardInterrupt:
-            _stop(kernel, done)
+            # The kernel is in a session of its own: interrupt its cell, then kill it.
+            for number in (signal.SIGINT, getattr(signal, "SIGKILL", signal.SIGTERM)):
+                pid = getattr(kernel.provisioner, "pid", None)
+                if pid is not None and not end.done():
+                    with suppress(OSError):
+                        os.kill(pid, number)
+                wait([end], timeout=_GRACE_S)
             raise
-
-
-def _stop(kernel: Any, done: Future[None]) -> None:
-    """Interrupt the kernel's cell, then kill it; it is in a session of its own."""
-    for number in (signal.SIGINT, getattr(signal, "SIGKILL", signal.SIGTERM)):
-        pid = getattr(kernel.provisioner, "pid", None)
-        if pid is not None and not done.done():
-            with suppress(OSError):
-                os.kill(pid, number)
-        wait([done], timeout=_GRACE_S)
 
 
 def _kernel(place: Path) -> Any:
@@ -149,22 +152,10 @@ def _kernel(place: Path) -> Any:
     return manager
 
 
-def _environment(place: str) -> dict[str, str]:
-    """Return the kernel's environment, with this package and without the user's settings."""
-    package = str(Path(__file__).resolve().parents[2])
-    folders = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(folders),
-        "IPYTHONDIR": place,
-        "PLOTLY_RENDERER": "plotly_mimetype",
-    }
-
-
-def _failing_cell(book: Any, begun: list[int], line: str = "") -> str:
-    """Name the last cell that was begun: its number among the code cells and a line of it."""
+def _failing_cell(book: Any, started: list[int], line: str = "") -> str:
+    """Name the last cell that was started: its number among the code cells and a line of it."""
     code = [index for index, cell in enumerate(book.cells) if cell.cell_type == "code"]
-    last = begun[-1] if begun else code[0]
+    last = started[-1] if started else code[0]
     text = line or first_line(book.cells[last].source)
     # The last cell is END, which is not part of the notebook.
     return f"code cell {code.index(last) + 1} of {len(code) - 1} ({text})"

@@ -6,7 +6,7 @@ import base64
 import gzip
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,11 @@ from typing import Any
 from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
 
 from resleak.captures import report_archive
+from resleak.captures.files import to_json
+from resleak.figures.flame import page as flame
+from resleak.figures.plotly_bundle import plotlyjs
+from resleak.figures.sentences import code
+from resleak.figures.style import CONFIG
 from resleak.report import page_parts, summary
 from resleak.report.sanitize import clean
 from resleak.report.summary import Finding
@@ -23,8 +28,9 @@ _PLOTLY = "application/vnd.plotly.v1+json"
 FLAME = "application/vnd.resleak.flame+json"
 _FOLDER = Path(__file__).parent / "templates" / "report"
 _LIGHT, _DARK = "default", "github-dark"
+#: Escape sequences of a terminal.
+_ESCAPES = re.compile(r"\x1b\[.*?[@-~]")
 _USUAL_HEIGHT, _MAX_HEIGHT = 450, 20_000
-_LIBRARY = "plotly"
 #: Facts of the footer that also belong in an issue.
 _ISSUE_FACTS = ("Measured on", "Packages", "Run again")
 
@@ -49,108 +55,81 @@ class Page:
 
     def html(self) -> str:
         """Return the page, with each drawing script once and only where it is needed."""
-        page, _ = _exporter(self.links).from_notebook_node(
-            self.book, resources=self._resources(self.title or title_and_lead(self.book)[0])
-        )
-        return str(page)
-
-    def plain_html(self) -> str:
-        """Return the page in a tenth of the time; the text of Markdown cells is HTML here."""
         from jinja2 import Environment, FileSystemLoader
 
         environment = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True)
-        unchanged = {"markdown2html": str, "strip_ansi": str, "highlight_code": _highlighted}
-        environment.filters |= _filters(self.links) | unchanged
+        environment.filters |= {
+            "clean": lambda html: clean(html, self.links),
+            "markdown": _markdown,
+            "highlight": _highlight,
+            "flame": flame.place,
+            "figure_label": _figure_label,
+            "figure_height": _figure_height,
+            "base64_only": lambda text: re.sub(r"[^A-Za-z0-9+/=]", "", text),
+            "plain": lambda text: _ESCAPES.sub("", text),
+        }
         page = environment.get_template("index.html.j2")
-        return page.render(nb=self.book, resources=self._resources(self.title))
+        title = self.title or title_and_lead(self.book)[0]
+        return page.render(cells=self.book.cells, report=self._parts(title))
 
     def markdown(self) -> str:
         """Return the summary as Markdown for an issue."""
-        from resleak.figures.sentences import code
-
         facts = {name: value for name, value in self.provenance if name in _ISSUE_FACTS}
         if "Run again" in facts:
             facts["Run again"] = code(facts["Run again"])
         title, lead = (self.title, "") if self.title else title_and_lead(self.book)
         return summary.markdown(title, lead, self.findings, facts)
 
-    def _resources(self, title: str) -> dict[str, Any]:
-        from resleak.figures.style import CONFIG
-
+    def _parts(self, title: str) -> dict[str, Any]:
         outputs = [out for c in self.book.cells for out in c.get("outputs", [])]
-        kinds = {kind for out in outputs for kind in out.get("data", {})}
         plots = [out["data"][_PLOTLY] for out in outputs if _PLOTLY in out.get("data", {})]
-        scripts, packed = _scripts(kinds), _packed(plots)
+        scripts = [(_FOLDER / "page.js").read_text(encoding="utf-8")]
+        if any(FLAME in out.get("data", {}) for out in outputs):
+            scripts.append(flame.script())
+        packed, allowed = [], [*scripts]
+        if plots:  # figures and their library, compressed to a fifth
+            kinds = {str(trace.get("type", "scatter")) for plot in plots for trace in plot["data"]}
+            library = plotlyjs(kinds)
+            figures = f"[{','.join(map(figure_json, plots))}]"
+            packed = [("figures", gzip.compress(figures.encode(), mtime=0)), ("plotly", library)]
+            allowed.append(gzip.decompress(library).decode())
         return {
-            "report": {
-                "title": title,
-                "retitled": bool(self.title),
-                "alone": self.alone,
-                "style": _style(),
-                "scripts": scripts,
-                "packed": [(name, base64.b64encode(zipped).decode()) for name, zipped in packed],
-                "config": json.dumps(CONFIG) if plots else "",
-                "policy": page_parts.policy([*scripts, *_libraries(packed)]),
-                "provenance": self.provenance,
-                "brief": summary.html(self.findings),
-                "markdown": self.markdown() if self.findings else "",
-                "archive": report_archive.script(self.archive),
-            }
+            "title": title,
+            "retitled": bool(self.title),
+            "alone": self.alone,
+            "style": _style(),
+            "scripts": scripts,
+            "packed": [(name, base64.b64encode(data).decode()) for name, data in packed],
+            "config": json.dumps(CONFIG) if plots else "",
+            "policy": page_parts.policy(allowed),
+            "provenance": self.provenance,
+            "brief": summary.html(self.findings),
+            "markdown": self.markdown() if self.findings else "",
+            "archive": report_archive.script(self.archive),
         }
 
 
-def _scripts(drawn: set[str]) -> list[str]:
-    from resleak.figures.flame import page
+def _markdown(source: str, attachments: Any) -> str:
+    # Loading nbconvert takes longer than all that a page of outputs needs.
+    from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
-    boot = (_FOLDER / "page.js").read_text(encoding="utf-8")
-    return [boot] + ([page.script()] if FLAME in drawn else [])
-
-
-def _packed(plots: Sequence[Mapping[str, Any]]) -> list[tuple[str, bytes]]:
-    """Return figures and their library, compressed to a fifth."""
-    from resleak.figures.plotly_bundle import plotlyjs
-
-    if not plots:
-        return []
-    figures = f"[{','.join(map(figure_json, plots))}]"
-    kinds = {str(trace.get("type", "scatter")) for plot in plots for trace in plot["data"]}
-    return [("figures", gzip.compress(figures.encode(), mtime=0)), (_LIBRARY, plotlyjs(kinds))]
-
-
-def _libraries(packed: Iterable[tuple[str, bytes]]) -> list[str]:
-    return [gzip.decompress(zipped).decode() for name, zipped in packed if name == _LIBRARY]
-
-
-def _flame(payload: Any) -> str:
-    from resleak.figures.flame import page
-
-    return page.place(payload)
-
-
-def _exporter(links: Mapping[str, str] | None) -> Any:
-    from nbconvert import HTMLExporter  # takes longer than all that a page of outputs needs
-
-    return HTMLExporter(  # type: ignore[no-untyped-call]
-        template_name="report",
-        extra_template_basedirs=[str(_FOLDER.parent)],
-        exclude_anchor_links=True,
-        filters=_filters(links),
+    renderer = IPythonRenderer(
+        escape=False, attachments=attachments or {}, exclude_anchor_links=True
     )
+    return str(MarkdownWithMath(renderer=renderer).render(source))
 
 
-def _highlighted(source: str, metadata: Any = None) -> str:
+def _highlight(source: str) -> str:
     from pygments import highlight  # type: ignore[import-untyped]
-    from pygments.lexers.python import PythonLexer  # type: ignore[import-untyped]
+    from pygments.lexers import get_lexer_by_name  # type: ignore[import-untyped]
 
-    return str(highlight(source, PythonLexer(), HtmlFormatter()))
+    return str(highlight(source, get_lexer_by_name("ipython3"), HtmlFormatter()))
 
 
 def figure_json(figure: Mapping[str, Any]) -> str:
     """Return the parts of a figure that plotly.js draws, as JSON without NaN."""
     parts = {key: figure[key] for key in ("data", "layout", "frames") if key in figure}
-    # JSON has no NaN: browsers refuse the whole text for one.
-    whole = json.loads(json.dumps(parts), parse_constant=lambda _: None)
-    return json.dumps(whole, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(to_json(parts), ensure_ascii=False, separators=(",", ":"))
 
 
 def label(data: Mapping[str, Any]) -> str:
@@ -185,10 +164,6 @@ def _figure_height(figure: Mapping[str, Any]) -> int:
     return int(height) if is_number else _USUAL_HEIGHT
 
 
-def _base64_only(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9+/=]", "", text)
-
-
 def title_and_lead(book: Any) -> tuple[str, str]:
     """Return a notebook's title and the first paragraph below it."""
     texts = (c.source.strip() for c in book.cells if c.cell_type == "markdown")
@@ -204,13 +179,3 @@ def _style() -> str:
         for name in (_LIGHT, _DARK)
     )
     return f"{own}\n{light}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n"
-
-
-def _filters(links: Mapping[str, str] | None) -> dict[str, Any]:
-    return {
-        "clean": lambda html: clean(html, links),
-        "flame": _flame,
-        "figure_label": _figure_label,
-        "figure_height": _figure_height,
-        "base64_only": _base64_only,
-    }

@@ -37,6 +37,7 @@ def write(recording: Recording, out: Path | str, *, top: int = 10) -> Path:
         "flame": page.place(redactor.tree(recording.answer("drawing", ANSWERS["drawing"]))),
         "script": script,
     }
+    # Last: by then the redactor has counted what it replaced in the other parts.
     parts["provenance"] = _provenance(recording, target, redactor)
     template = Template((_TEMPLATES / "opened" / "index.html").read_text(encoding="utf-8"))
     page_parts.write(target, template.substitute(parts))

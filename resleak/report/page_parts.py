@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import importlib.metadata
-import os
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from resleak.captures.files import atomic
 from resleak.errors import ShareError
 
 _PACKAGES = ("resleak", "numpy", "pandas", "plotly", "scipy", "memray", "psutil", "pyarrow")
@@ -30,29 +30,24 @@ def policy(scripts: Sequence[str]) -> str:
 def written_with() -> list[tuple[str, str]]:
     """Return the time, and the versions that a report is written with."""
     system = f"{platform.python_implementation()} {platform.python_version()}, {platform.system()}"
+    versions = []
+    for package in _PACKAGES:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            versions.append(f"{package} {importlib.metadata.version(package)}")
     return [
         ("Written", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"),
         ("Python", system),
-        ("Packages", ", ".join(_versions())),
+        ("Packages", ", ".join(versions)),
     ]
-
-
-def _versions() -> Iterator[str]:
-    for package in _PACKAGES:
-        with suppress(importlib.metadata.PackageNotFoundError):
-            yield f"{package} {importlib.metadata.version(package)}"
 
 
 def write(target: Path, content: str | bytes) -> None:
     """Write a file completely or not at all; raise ShareError if it cannot be written."""
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content.encode() if isinstance(content, str) else content)
-        partial.replace(target)
+        with atomic(target) as temporary:
+            temporary.write_bytes(content.encode() if isinstance(content, str) else content)
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
         reason = error.strerror or error
         message = f"cannot write {target}: {reason}; choose another place with -o"
         raise ShareError(message) from None

@@ -10,11 +10,13 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
 from resleak.report import secrets
+from resleak.report.secrets import Rule
 
 #: Names of users and hosts that are too common to identify anyone.
 _COMMON = {"root", "user", "admin", "nobody", "localhost", "localhost.localdomain"}
@@ -49,8 +51,6 @@ _CONTROLS = re.compile(
 _TAG = re.compile(r"""(<(?:[^<>"']|"[^"]*"|'[^']*')*>)""")
 _ATTRIBUTE = re.compile(r"""(?<==)"([^"]*)\"""")
 
-Rule = tuple[str, re.Pattern[str], str]
-
 
 class Redactor:
     """Replaces private data in text, and counts the replacements by kind in `counts`.
@@ -83,7 +83,10 @@ class Redactor:
     def here(cls, *, source: bool = False) -> Redactor:
         """Return a redactor for this machine, this user and this process's environment."""
         homes = [Path.home(), Path.cwd(), Path(sys.prefix), Path(tempfile.gettempdir())]
-        return cls(map(str, homes), _user(), socket.gethostname(), os.environ, source=source)
+        user = ""
+        with suppress(OSError, KeyError, ImportError):  # no such user in this container
+            user = getpass.getuser()
+        return cls(map(str, homes), user, socket.gethostname(), os.environ, source=source)
 
     def text(self, text: str) -> str:
         """Return text with everything private replaced."""
@@ -131,13 +134,6 @@ class Redactor:
         """Return the number of replacements of each kind, in words."""
         parts = [f"{n} {kind}{'s' if n != 1 else ''}" for kind, n in self.counts.items() if n]
         return ", ".join(parts) or "nothing"
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):  # no such user in this container
-        return ""
 
 
 def _environment_rules(environment: Mapping[str, str]) -> Iterator[Rule]:

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,42 +41,18 @@ def share(
 
     A page contains everything, including the captures that the notebook names, for
     `resleak.load`; its policy forbids other scripts and all requests. Paths, names of the user and
-    host, values of environment variables, tokens and source lines are redacted and counted.
+    host, values of environment variables, tokens and, without `source`, source lines in tracebacks
+    are redacted and counted.
 
-    Parameters
-    ----------
-    notebook : Path
-        The ``.ipynb`` file; it is not changed. Its folder is the working folder of its cells.
-    out : Path
-        The file to write: a page (``.html``), a summary with pictures beside it (``.md``), or
-        paper (``.pdf``). An earlier one is replaced only once the new one is complete.
-    parameters : mapping of str to bool, int, float, str, None, list or dict, optional
-        Override the values that the cell tagged ``parameters`` assigns.
-    execute : bool
-        Run the cells in a fresh kernel; else show the outputs stored in the file.
-    timeout_s : float, optional
-        Time limit of a cell.
-    title : str
-        Title of the report; the notebook's own by default.
-    again : str
-        The command that makes the report again, if it was not made by ``resleak share``.
-    links : mapping of str to str, optional
-        Addresses of links to other files; a link without one becomes text.
-    source : bool
-        Keep the source lines in tracebacks.
+    `out` is a page (``.html``), a summary with pictures beside it (``.md``), or paper (``.pdf``);
+    an earlier one is replaced only once the new one is complete. `parameters` override the plain
+    values that the cell tagged ``parameters`` assigns. Without `execute` the stored outputs are
+    shown. `timeout_s` limits each cell. `title` replaces the notebook's own, `again` the command
+    that makes the report again. `links` has the addresses of links to other files; a link without
+    one becomes text.
 
-    Returns
-    -------
-    Path
-        The report.
-
-    Raises
-    ------
-    ShareError
-        If the notebook cannot be read, lacks a parameter or fails in a cell, or the report cannot
-        be written.
-    MissingPackageError
-        If the format needs Chromium, and there is none.
+    ShareError if the notebook cannot be read, lacks a parameter or fails in a cell, or the report
+    cannot be written; MissingPackageError if the format needs Chromium, and there is none.
     """
     if parameters and not execute:
         raise ShareError("parameters need the notebook to be executed; leave out execute=False")
@@ -92,46 +69,44 @@ def share_captures(
     return report.write(run_here(report.book, report.folder))
 
 
+@dataclass
 class _Report:
     """A notebook on its way to a file."""
 
-    def __init__(
-        self,
-        notebook: Path,
-        target: Path,
-        parameters: Mapping[str, Any],
-        title: str = "",
-        again: str = "",
-        source: bool = False,
-    ) -> None:
+    notebook: Path
+    target: Path
+    parameters: Mapping[str, Any]
+    title: str = ""
+    again: str = ""
+    source: bool = False
+
+    def __post_init__(self) -> None:
         from resleak.report import writers
 
-        self._draw = writers.writer(target)
-        self._notebook, self._target, self._title = notebook, target, title
-        self._again, self._source = again, source
-        self.folder, self.book = notebook.resolve().parent, read(notebook)
+        self.draw = writers.writer(self.target)
+        self.folder, self.book = self.notebook.resolve().parent, read(self.notebook)
         self.book.cells = [cell for cell in self.book.cells if _LAB not in _tags(cell)]
-        inject(self.book, parameters)
+        inject(self.book, self.parameters)
 
     def write(self, contents: Contents, links: Mapping[str, str] | None = None) -> Path:
         """Redact the notebook and its contents, and write both."""
         from resleak.report import html_page, sanitize
 
-        redactor = Redactor.here(source=self._source)
+        redactor = Redactor.here(source=self.source)
         facts = [*_provenance(self), *contents.facts]
         for cell in self.book.cells:
             for data in (output.get("data", {}) for output in cell.get("outputs", [])):
                 html_page.drop_damaged_figure(data)
-                if "text/html" in data:  # sanitized first: only then is text told from markup
+                if "text/html" in data:  # sanitized first: only then text is known from markup
                     data["text/html"] = sanitize.clean(data["text/html"], links)
         book = redactor.tree(self.book)
         facts = [(name, redactor.text(value)) for name, value in facts]
         findings = [Finding(**redactor.tree(one.to_dict())) for one in contents.findings]
-        title = redactor.text(self._title)
+        title = redactor.text(self.title)
         redactor.counts.update(contents.replaced)
         facts.append(("Replaced before writing", redactor.summary()))
-        self._draw(html_page.Page(book, facts, title, findings, contents.archive, links))
-        return self._target
+        self.draw(html_page.Page(book, facts, title, findings, contents.archive, links))
+        return self.target
 
 
 def read(path: Path) -> Any:
@@ -224,14 +199,16 @@ def _provenance(report: _Report) -> list[tuple[str, str]]:
     given = _values(cell for cell in report.book.cells if "injected-parameters" in _tags(cell))
     values = _values(cell for cell in report.book.cells if "parameters" in _tags(cell)) | given
     # A report with a title is one of a scenario, which is found again by its name.
-    known = ("SCENARIO", "CAPTURES") if report._title else ()
-    options = [word for k, v in given.items() if k not in known for word in ("-p", f"{k}={v}")]
-    what = report._title or _relative(report._notebook)
-    command = formatting.command("resleak", "share", what, *options, "-o", report._target.name)
+    implied = ("SCENARIO", "CAPTURES") if report.title else ()
+    options = [word for k, v in given.items() if k not in implied for word in ("-p", f"{k}={v}")]
+    path = report.notebook.resolve()
+    is_below = path.is_relative_to(Path.cwd())
+    what = report.title or str(path.relative_to(Path.cwd()) if is_below else path.name)
+    command = formatting.command("resleak", "share", what, *options, "-o", report.target.name)
     return [
-        ("Notebook", report._notebook.name),
+        ("Notebook", report.notebook.name),
         ("Parameters", ", ".join(f"{k} = {v!r}" for k, v in values.items()) or "none"),
-        ("Run again", report._again or command),
+        ("Run again", report.again or command),
         *page_parts.written_with(),
     ]
 
@@ -244,10 +221,3 @@ def _values(cells: Iterable[Any]) -> dict[str, Any]:
             with suppress(ValueError, TypeError, RecursionError, MemoryError):
                 values[name] = ast.literal_eval(expression)
     return values
-
-
-def _relative(path: Path) -> str:
-    """Return a path relative to the working folder; only the name, if it is elsewhere."""
-    with suppress(ValueError):
-        return str(path.resolve().relative_to(Path.cwd()))
-    return path.name

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -34,12 +34,8 @@ _HEIGHT = re.compile(r'<html[^>]* data-height="(\d+)"')
 def writer(target: Path) -> Callable[[Any], None]:
     """Return a function that writes a page in the format of a file name.
 
-    Raises
-    ------
-    ShareError
-        If there is no such format.
-    MissingPackageError
-        If the format needs Chromium, and there is none.
+    ShareError if there is no such format; MissingPackageError if it needs Chromium, and there is
+    none.
     """
     match target.suffix.lower():
         case ".html" | ".htm":
@@ -65,31 +61,29 @@ def browser() -> str:
 def pdf(html: str, chromium: str) -> bytes:
     """Return a page as PDF."""
     with temporary_folder() as folder:
-        place = str(folder)
-        target = Path(place) / "page.pdf"
-        _run(chromium, place, html, f"--print-to-pdf={target}", "--no-pdf-header-footer")
+        target = folder / "page.pdf"
+        _run(chromium, folder, html, f"--print-to-pdf={target}", "--no-pdf-header-footer")
         return _content(target)
 
 
 def png(html: str, chromium: str, width: int = _WIDTH) -> bytes:
     """Return a picture of a page on a light background, as high as the page."""
     with temporary_folder() as folder:
-        place = str(folder)
-        document = _run(chromium, place, html, "--dump-dom", f"--window-size={width},800")
+        document = _run(chromium, folder, html, "--dump-dom", f"--window-size={width},800")
         height = _HEIGHT.search(document)
         if height is None:
             raise ShareError("Chromium did not draw the page; try again, or share it as HTML")
-        target = Path(place) / "page.png"
+        target = folder / "page.png"
         size = f"--window-size={width},{int(height[1])}"
         sharp = f"--force-device-scale-factor={_SHARPNESS}"
-        _run(chromium, place, html, size, sharp, f"--screenshot={target}")
+        _run(chromium, folder, html, size, sharp, f"--screenshot={target}")
         return _content(target)
 
 
-def _run(chromium: str, place: str, html: str, *arguments: str) -> str:
-    page = Path(place) / "page.html"
+def _run(chromium: str, folder: Path, html: str, *arguments: str) -> str:
+    page = folder / "page.html"
     page.write_text(html, encoding="utf-8")
-    command = [chromium, *_FLAGS, *arguments, f"--user-data-dir={place}/profile", page.as_uri()]
+    command = [chromium, *_FLAGS, *arguments, f"--user-data-dir={folder}/profile", page.as_uri()]
     if hasattr(os, "geteuid") and os.geteuid() == 0:  # a container: there is no other user
         command.insert(1, "--no-sandbox")
     try:
@@ -111,19 +105,16 @@ def _write_markdown(target: Path, page: Any, chromium: str) -> None:
     from resleak.report import html_page
 
     blocks = [page.markdown()]
-    for number, (label, cell) in enumerate(_figures(page), 1):
+    figures = [
+        (label, cell | {"outputs": [output]})
+        for cell in page.book.cells
+        for output in cell.get("outputs", [])
+        if (label := html_page.label(output.get("data", {})))
+    ]
+    for number, (label, cell) in enumerate(figures, 1):
         name = f"{target.stem}-{number}.png"
         alone = html_page.Page(SimpleNamespace(cells=[cell]), title=label, alone=True)
-        page_parts.write(target.with_name(name), png(alone.plain_html(), chromium))
+        page_parts.write(target.with_name(name), png(alone.html(), chromium))
         text = markdown_text(label).replace("[", "\\[").replace("]", "\\]")
         blocks.append(f"![{text}]({quote(name)})\n")
     page_parts.write(target, "\n".join(blocks))
-
-
-def _figures(page: Any) -> Iterator[tuple[str, Any]]:
-    from resleak.report import html_page
-
-    for cell in page.book.cells:
-        for output in cell.get("outputs", []):
-            if label := html_page.label(output.get("data", {})):
-                yield label, cell | {"outputs": [output]}

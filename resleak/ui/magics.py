@@ -24,11 +24,13 @@ from resleak.workload.resolve import Workload
 
 #: A whole cell as the step: it runs in one namespace again and again, its lines are the cell's.
 _WHOLE = """\
-_code = compile({source!r}, __file__, "exec")
+import ast
+
+_code = compile({source!r}, __file__, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
 def step(_number):
-    exec(_code, globals())
+    return eval(_code, globals())
 """
 _STEPS = 240
 
@@ -45,6 +47,14 @@ def register(shell: InteractiveShell) -> None:
 
 
 class _Options(argparse.ArgumentParser):
+    def __init__(self) -> None:
+        super().__init__(prog="%%resleak", add_help=False)
+        self.add_argument("--steps", type=int)
+        self.add_argument("--runs", type=int)
+        self.add_argument("--here", action="store_true")
+        self.add_argument("--name", default="cell")
+        self.add_argument("--out", type=Path)
+
     def error(self, message: str) -> NoReturn:
         raise ScenarioError(f"{message}; {' '.join(self.format_usage().split())}")
 
@@ -59,23 +69,19 @@ def _resleak(
     nothing of the notebook's variables; with ``--here`` the cell is repeated in this kernel.
     """
     try:
-        options = _options(line)
+        options = _Options().parse_args(shlex.split(line))
         if options.here:
             return _here(shell, options, cell)
         return _fresh(options, cell, next(places))
     except ResleakError as error:
-        print(f"resleak: {_hint(error)}")
+        hint = ""
+        if isinstance(error, CaptureError) and "NameError" in str(error):
+            hint = (
+                "; a fresh process has none of the notebook's variables: define it in the cell, or "
+                "measure with --here"
+            )
+        print(f"resleak: {error}{hint}")
         return None
-
-
-def _options(line: str) -> argparse.Namespace:
-    parser = _Options(prog="%%resleak", add_help=False)
-    parser.add_argument("--steps", type=int, default=_STEPS)
-    parser.add_argument("--runs", type=int)
-    parser.add_argument("--here", action="store_true")
-    parser.add_argument("--name", default="cell")
-    parser.add_argument("--out", type=Path)
-    return parser.parse_args(shlex.split(line))
 
 
 def _fresh(options: argparse.Namespace, cell: str, place: Path) -> Investigation:
@@ -85,19 +91,20 @@ def _fresh(options: argparse.Namespace, cell: str, place: Path) -> Investigation
     file.write_text(cell if _defines_step(cell) else _WHOLE.format(source=cell), "utf-8")
     work = Workload("file", str(file), options.name, file, place, (place, Path.cwd()))
     out = options.out or place / "captures"
-    with warnings.catch_warnings(record=True) as told:
+    how = CaptureOptions(steps=options.steps, runs=options.runs, out=out)
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        found = investigate(work, CaptureOptions(steps=options.steps, runs=options.runs, out=out))
-    for warning in told:
+        investigation = investigate(work, how)
+    for warning in caught:
         print(f"resleak: {warning.message}")
-    return found
+    return investigation
 
 
 def _here(shell: Any, options: argparse.Namespace, cell: str) -> Measured:
     print("\n".join((*CAUTIONS, "what the cell leaves behind stays in this kernel")))
     step = _step(shell, cell)
     with measure(options.name) as measured:
-        for number in measured.steps(options.steps):
+        for number in measured.steps(options.steps or _STEPS):
             step(number)
     if options.out:
         measured.save(options.out)
@@ -116,23 +123,15 @@ def _step(shell: Any, cell: str) -> Callable[[int], Any]:
 
 def _compiled(cell: str) -> types.CodeType:
     try:
-        return compile(cell, "<cell>", "exec")
+        code: types.CodeType = compile(cell, "<cell>", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     except SyntaxError as error:
         raise ScenarioError(
             f"line {error.lineno} of the cell is no Python ({error.msg}); a fresh process knows "
             "neither magics nor shell commands"
         ) from None
+    return code
 
 
 def _defines_step(cell: str) -> bool:
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     return any(isinstance(node, functions) and node.name == "step" for node in ast.parse(cell).body)
-
-
-def _hint(error: ResleakError) -> str:
-    if isinstance(error, CaptureError) and "NameError" in str(error):
-        return (
-            f"{error}; a fresh process has none of the notebook's variables: define it in the "
-            "cell, or measure with --here"
-        )
-    return str(error)

@@ -26,21 +26,18 @@ _suite = pytest.StashKey["Suite"]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options."""
     group = parser.getgroup("resleak", "tests that must not leak")
-    group.addoption(
-        "--resleak-out", metavar="DIR", type=Path, help="Keep captures and a report there."
-    )
-    group.addoption(
-        "--resleak-baseline",
-        metavar="DIR",
-        type=Path,
-        help="Compare with captures kept by --resleak-out: a fix must stay fixed.",
-    )
-    group.addoption(
-        "--resleak-strict", action="store_true", help="Let what could not be decided fail."
-    )
-    group.addoption(
-        "--resleak-skip", action="store_true", help="Run marked tests once, without measuring."
-    )
+    folders = {
+        "out": "Keep captures and a report there.",
+        "baseline": "Compare with captures kept by --resleak-out: a fix must stay fixed.",
+    }
+    for name, text in folders.items():
+        group.addoption(f"--resleak-{name}", metavar="DIR", type=Path, help=text)
+    flags = {
+        "strict": "Let inconclusive tests fail.",
+        "skip": "Run marked tests once, without measuring.",
+    }
+    for name, text in flags.items():
+        group.addoption(f"--resleak-{name}", action="store_true", help=text)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -51,14 +48,10 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
-def _measures(config: pytest.Config) -> bool:
-    return not (config.getoption("resleak_skip") or os.environ.get(_MEASURED))
-
-
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Replace each marked test by one that measures it."""
-    if not _measures(config):
+    if config.getoption("resleak_skip") or os.environ.get(_MEASURED):
         return
     for index, item in enumerate(items):
         mark = item.get_closest_marker("resleak")
@@ -77,23 +70,25 @@ class LeakItem(pytest.Item):
     def standing_for(cls, item: pytest.Function, mark: pytest.Mark) -> LeakItem:
         """Return an item with the name, place and markers of a test."""
         assert item.parent is not None
-        made: LeakItem = cls.from_parent(item.parent, name=item.name, mark=mark)
-        made.own_markers = list(item.own_markers)
-        made.keywords.update(item.keywords)
-        made.obj = item.obj  # type: ignore[attr-defined]
-        made._location = item.location  # type: ignore[attr-defined]
-        return made
+        new: LeakItem = cls.from_parent(item.parent, name=item.name, mark=mark)
+        new.own_markers = list(item.own_markers)
+        new.keywords.update(item.keywords)
+        new.obj = item.obj  # type: ignore[attr-defined]
+        new._location = item.location  # type: ignore[attr-defined]
+        return new
 
     def runtest(self) -> None:
         """Measure and judge the test."""
         if self.mark.args:
             raise pytest.UsageError(f"{self.nodeid}: write {_MARK}")
-        checked = suite(self.config).check(self.nodeid, self.mark.kwargs)
-        outcome, undecided = checked.held.outcome, checked.held.undecided
-        if outcome == "inconclusive" and not self.config.getoption("resleak_strict"):
-            pytest.skip(f"inconclusive: {'; '.join(undecided)}")
-        if outcome != "holds":
-            raise LeakError(checked.text)
+        from resleak.workload.verdict_words import HOLDS, UNDECIDED
+
+        result = suite(self.config).check(self.nodeid, self.mark.kwargs)
+        outcome = result.check.outcome
+        if outcome == UNDECIDED and not self.config.getoption("resleak_strict"):
+            pytest.skip(f"{UNDECIDED}: {'; '.join(result.check.undecided)}")
+        if outcome != HOLDS:
+            raise LeakError(result.text)
 
     def repr_failure(self, excinfo: Any, style: Any = None) -> Any:
         """Return a leak as a sentence; there is no traceback."""
@@ -157,7 +152,7 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     if measured is not None:
         from resleak.analysis.budgets import check_allowances
 
-        checked = check_allowances(measured.judged, [])
-        strict = item.config.getoption("resleak_strict")
-        if checked.outcome == "broken" or (strict and checked.outcome == "inconclusive"):
-            pytest.fail("\n".join([*checked.broken, *checked.undecided]), pytrace=False)
+        check = check_allowances(measured.judged, [])
+        is_strict = item.config.getoption("resleak_strict")
+        if check.broken or (is_strict and check.undecided):
+            pytest.fail("\n".join([*check.broken, *check.undecided]), pytrace=False)

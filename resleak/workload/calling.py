@@ -15,9 +15,7 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 def fitted(function: Callable[..., Any], offered: int, *, defaults: bool = True) -> Any:
     """Return a function that may be called with more arguments than the original takes."""
     count = _taken(function, offered, defaults)
-    if count == offered:
-        return function
-    return lambda *given: function(*given[:count])
+    return function if count == offered else lambda *given: function(*given[:count])
 
 
 def _taken(function: Callable[..., Any], offered: int, defaults: bool) -> int:

@@ -7,9 +7,10 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 
 from resleak.errors import ScenarioError
 from resleak.workload.scenario import Scenario
@@ -28,10 +29,20 @@ def scan(root: Path = ROOT) -> list[Scenario]:
     return [load(path) for path in paths(root).values()]
 
 
+#: Code of the files that were imported: an extension may borrow a constant of it.
+_CODE: list[CodeType] = []
+
+
 def locate(name: str, root: Path = ROOT) -> Path:
     """Return the file of a scenario's name, or of a path to any Python file."""
     if name.endswith(".py"):
-        return _existing(Path(name))
+        path = Path(name)
+        try:
+            if path.is_file():
+                return path.resolve()
+        except OSError as error:
+            raise ScenarioError(f"{name[:60]!r} cannot be used: {error.strerror}") from None
+        raise ScenarioError(f"there is no file {path}; give a path to a Python file with step(i)")
     files = paths(root)
     matches = [key for key in files if name in (key, key.split("/")[-1])]
     if len(matches) == 1:
@@ -47,50 +58,62 @@ def find(name: str, root: Path = ROOT) -> Scenario:
 
 
 def load(path: Path) -> Scenario:
-    """Load one file as a scenario.
-
-    A file declares a `Scenario`, or a function ``step(i)`` with, optionally, ``setup()``,
-    ``teardown()`` and ``gauges()`` (numbers by name). All may take the fixture that the set-up
-    yields or returns.
-    """
+    """Load one file as a scenario."""
+    # It declares a `Scenario`, or a function ``step(i)`` with, optionally, ``setup()``,
+    # ``teardown()`` and ``gauges()``, all of which may take what the set-up yields or returns.
     module = _import(path)
-    scenarios = _declared(module)
+    scenarios = {id(value): value for value in vars(module).values() if isinstance(value, Scenario)}
     if len(scenarios) > 1:
         raise ScenarioError(
             f"{path}: declares {len(scenarios)} scenarios; one file is one scenario"
         )
-    scenario = scenarios[0] if scenarios else _from_functions(module, path)
+    scenario = next(iter(scenarios.values())) if scenarios else _from_functions(module, path)
     _name(scenario, module, path)
-    _check(scenario, path)
-    scenario.variants = dict(sorted(scenario.variants.items(), key=_rank))
+    if not scenario.variants:
+        raise ScenarioError(f"{path}: has no variant; decorate a function with @scenario.variant()")
+    if scenario.claim and "leaky" not in scenario.variants:
+        raise ScenarioError(f"{path}: makes a claim but has no variant named 'leaky'")
+    if scenario.system and not scenario.doc:
+        raise ScenarioError(f"{path}: has no docstring; its first line is the scenario's title")
+
+    def rank(name: str) -> tuple[int, int]:
+        kinds = ("leaky", "proposed", "fixed")
+        return next((i for i, kind in enumerate(kinds) if name.startswith(kind)), 3), len(name)
+
+    scenario.variants = {
+        name: scenario.variants[name] for name in sorted(scenario.variants, key=rank)
+    }
     return scenario
 
 
-def _rank(item: tuple[str, object]) -> tuple[int, int]:
-    """Order variants as leaky, proposed, fixed, others."""
-    kinds = ("leaky", "proposed", "fixed")
-    name = item[0]
-    return next((i for i, kind in enumerate(kinds) if name.startswith(kind)), 3), len(name)
-
-
-def _existing(path: Path) -> Path:
-    try:
-        if path.is_file():
-            return path.resolve()
-    except OSError as error:
-        raise ScenarioError(f"{str(path)[:60]!r} cannot be used: {error.strerror}") from None
-    raise ScenarioError(f"there is no file {path}; give a path to a Python file with step(i)")
-
-
 def _import(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"_resleak_{path.stem}", path)
-    if spec is None or spec.loader is None:
+    name = _module_name(path)
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or not isinstance(spec.loader, SourceFileLoader):
         raise ScenarioError(f"{path}: is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[module.__name__] = module
     with importing(str(path)):
-        spec.loader.exec_module(module)
+        code = spec.loader.get_code(name)
+        assert code is not None
+        _CODE.append(code)
+        exec(code, vars(module))
     return module
+
+
+def _module_name(path: Path) -> str:
+    """Return the name by which an import finds a file, as its worker processes will; else ours."""
+    stem = path.stem
+    if (
+        stem.isidentifier()
+        and stem not in sys.modules
+        and path.resolve().parent.parent != ROOT.resolve()
+    ):
+        with suppress(ImportError, ValueError):
+            spec = importlib.util.find_spec(stem)
+            if spec and spec.origin and Path(spec.origin).resolve() == path.resolve():
+                return stem
+    return f"_resleak_{stem}"
 
 
 @contextmanager
@@ -102,18 +125,11 @@ def importing(what: str) -> Iterator[None]:
         raise ScenarioError(f"{what}: {error}") from None
     except ModuleNotFoundError as error:
         hint = f"install it for {sys.executable}, or choose another interpreter with --python"
-        raise ScenarioError(
-            f"{what}: cannot be imported: ModuleNotFoundError: {error}; {hint}"
-        ) from error
+        reason = f"ModuleNotFoundError: {error}; {hint}"
+        raise ScenarioError(f"{what}: cannot be imported: {reason}") from error
     except (Exception, SystemExit) as error:
-        raise ScenarioError(
-            f"{what}: cannot be imported: {type(error).__name__}: {error}"
-        ) from error
-
-
-def _declared(module: ModuleType) -> list[Scenario]:
-    unique = {id(value): value for value in vars(module).values() if isinstance(value, Scenario)}
-    return list(unique.values())
+        reason = f"{type(error).__name__}: {error}"
+        raise ScenarioError(f"{what}: cannot be imported: {reason}") from error
 
 
 def _from_functions(module: ModuleType, path: Path) -> Scenario:
@@ -121,6 +137,10 @@ def _from_functions(module: ModuleType, path: Path) -> Scenario:
     if not callable(step):
         raise ScenarioError(
             f"{path}: declares no scenario; it needs step(i), or scenario = Scenario(...)"
+        )
+    if inspect.isgeneratorfunction(step) or inspect.isasyncgenfunction(step):
+        raise ScenarioError(
+            f"{path}: step(i) has a yield, so a call runs nothing of it; write a plain function"
         )
     scenario = Scenario()
     scenario.variant("workload", close=getattr(module, "teardown", None))(step)
@@ -136,12 +156,3 @@ def _name(scenario: Scenario, module: ModuleType, path: Path) -> None:
     scenario.doc = inspect.cleandoc(module.__doc__ or "")
     scenario.title = scenario.doc.split("\n")[0] or path.stem
     scenario.path = str(path)
-
-
-def _check(scenario: Scenario, path: Path) -> None:
-    if not scenario.variants:
-        raise ScenarioError(f"{path}: has no variant; decorate a function with @scenario.variant()")
-    if scenario.claim and "leaky" not in scenario.variants:
-        raise ScenarioError(f"{path}: makes a claim but has no variant named 'leaky'")
-    if scenario.system and not scenario.doc:
-        raise ScenarioError(f"{path}: has no docstring; its first line is the scenario's title")

@@ -14,11 +14,9 @@ _HELPERS = "resleak.scenarios."
 
 
 def digest(path: Path, root: Path = catalog.ROOT) -> str:
-    """Return 12 hex digits for a file and the helpers below `root` that it imports.
-
-    Comments, docstrings, the texts of claims and limits, imports of this package, and the version
-    of Python do not count.
-    """
+    """Return 12 hex digits for a file and the helpers below `root` that it imports."""
+    # Comments, docstrings, the texts of claims and limits, imports of this package, and the version
+    # of Python do not count.
     shapes: dict[Path, Any] = {}
     todo = [path]
     while todo:

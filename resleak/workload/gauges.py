@@ -22,7 +22,7 @@ class Gauge:
         A level is judged for growth; a counter only rises and is checked against limits only; a
         measure belongs to its step alone (its duration, its size) and is checked against limits and
         sweeps; a fact is one number per run, measured after the load.
-    family : {"handles", "memory", "resident", "objects", "own"}
+    family : {"handles", "memory", "maps", "resident", "objects", "own"}
         Decides the default rule of judgement: handles and own gauges count from the second one,
         resident memory from its `rise`, for it comes in pages and arenas.
     floor : float
@@ -35,7 +35,7 @@ class Gauge:
     unit: str
     what: str = ""
     kind: Kind = "level"
-    family: Literal["handles", "memory", "resident", "objects", "own"] = "own"
+    family: Literal["handles", "memory", "maps", "resident", "objects", "own"] = "own"
     floor: float = 0.004
     rise: float = 3.0
 
@@ -47,7 +47,8 @@ class Gauge:
     @property
     def min_rise(self) -> float:
         """Smallest rise over a whole run that counts, in units."""
-        return {"handles": 2.0, "own": 2.0, "resident": self.rise}.get(self.family, 0.0)
+        rises = {"handles": 2.0, "own": 2.0, "maps": self.rise, "resident": self.rise}
+        return rises.get(self.family, 0.0)
 
     @property
     def explained_by(self) -> str:
@@ -68,7 +69,10 @@ BUILTIN = {
         Gauge("fds", "descriptors", "open file descriptors", family="handles"),
         Gauge("threads", "threads", "threads, those of native libraries too", family="handles"),
         Gauge("sockets", "sockets", "internet sockets in any state", family="handles"),
-        Gauge("children", "processes", "child processes, recursively", family="handles"),
+        Gauge("children", "processes", "child processes that run, recursively", family="handles"),
+        Gauge("zombies", "processes", "child processes that nobody waited for", family="handles"),
+        Gauge("tasks", "tasks", "asyncio tasks that are not done", family="handles"),
+        Gauge("shm", "segments", "shared-memory segments with a name", family="handles"),
         Gauge("blocks", "blocks", "memory blocks of Python's allocator", family="objects",
               floor=0.05, rise=500),
         Gauge("objects", "objects", "objects the garbage collector tracks", family="objects",
@@ -77,8 +81,10 @@ BUILTIN = {
               floor=8, rise=64 * 1024),
         Gauge("native", "B", "bytes of native code and of large objects alone", family="memory",
               floor=8, rise=64 * 1024),
-        Gauge("rss", "B", "resident memory", family="resident", floor=1024, rise=1024**2),
-        Gauge("uss", "B", "memory that would be freed if the process ended", family="resident",
+        Gauge("maps", "maps", "memory maps", family="maps", floor=0.05, rise=16),
+        Gauge("rss", "B", "resident memory without pages of files", family="resident",
+              floor=1024, rise=1024**2),
+        Gauge("uss", "B", "the same without what others share of it", family="resident",
               floor=1024, rise=1024**2),
     )
 }  # fmt: skip
@@ -93,8 +99,18 @@ MEASURES = {
     )
 }
 
+#: What to do about each thing that is never released, where closing it is not the cure.
+CURES = {
+    "threads": "Stop and join it.",
+    "children": "End it, and wait for it.",
+    "zombies": "Nobody waited for it: call wait() or communicate().",
+    "tasks": "Await it, or cancel it and await it.",
+    "shm": "Call unlink() where it is no longer needed.",
+}
+
 #: Read by the parent for context; never judged for growth.
 CONTEXT = {
+    "rss_file": "B",
     "cpu_s": "s",
     "ctx_voluntary": "switches",
     "ctx_involuntary": "switches",
@@ -104,14 +120,17 @@ CONTEXT = {
 }
 
 
-def missing(present: set[str]) -> list[str]:
+def missing(present: set[str], allocator: str = "") -> list[str]:
     """Return one line for each built-in gauge that a run could not read, and why."""
     why = {
+        **dict.fromkeys(("tasks", "shm", "maps"), "only the process itself counts them"),
         "heap": "read in the runs under PYTHONMALLOC=malloc, with psutil 7.2 or later",
         "blocks": "read in the runs with Python's own allocator",
         "native": "read in the runs with Python's own allocator, with psutil 7.2 or later",
         "fds": "this system does not count descriptors per process",
         "uss": "this system does not count private memory",
     }
+    if allocator and not present & {"heap", "native"}:
+        why |= dict.fromkeys(("heap", "native"), f"{allocator} does not say what is in use")
     absent = [name for name in BUILTIN if name not in present]
     return [f"{name}: {why.get(name, 'not read in this run')}" for name in absent]

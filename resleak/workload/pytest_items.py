@@ -6,7 +6,7 @@ import copy
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -115,15 +115,16 @@ class _Session:
         return True
 
     def _forget(self, session: Any) -> None:
-        """Drop what pytest keeps of each test until the session ends.
-
-        Shared fixtures note dependent ones, open nodes note each use of a fixture; warnings
-        accumulate.
-        """
+        """Drop what pytest keeps of each test until the session ends."""
+        # Shared fixtures note dependent ones, open nodes note each use of a fixture; warnings
+        # accumulate.
         for shared in self._shared:
-            shared._finalizers[:] = _of_open_fixtures(shared._finalizers)
+            shared._finalizers[:] = [
+                one for one in shared._finalizers if getattr(_owner(one), "scope", "") != "function"
+            ]
         for finalizers, _ in session._setupstate.stack.values():
-            finalizers[:] = _once_each(finalizers)
+            by_fixture = {id(_owner(one) or one): one for one in reversed(finalizers)}
+            finalizers[:] = reversed(list(by_fixture.values()))
         reporter = session.config.pluginmanager.get_plugin("terminalreporter")
         getattr(reporter, "stats", {}).clear()
         history = getattr(session.config.hook.pytest_warning_recorded, "_call_history", None)
@@ -142,15 +143,6 @@ def _as_collected(item: Any) -> Any:
         vars(fresh).pop("_obj", None)
     fresh._request = False  # pytest makes a new one for an item that runs again
     return fresh
-
-
-def _of_open_fixtures(finalizers: Iterable[Any]) -> list[Any]:
-    return [one for one in finalizers if getattr(_owner(one), "scope", "") != "function"]
-
-
-def _once_each(finalizers: Iterable[Any]) -> list[Any]:
-    """Return the first finalizer of each fixture; every use of it adds one more."""
-    return list({id(_owner(one) or one): one for one in reversed(list(finalizers))}.values())[::-1]
 
 
 def _owner(finalizer: Any) -> Any:

@@ -10,6 +10,7 @@ import inspect
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,8 @@ from resleak.workload.gauges import Gauge, Kind
 from resleak.workload.verdict_words import FIX_OUTCOMES, OUTCOMES, FixOutcome, Outcome
 
 _LONGEST_NAME = 100
+_Step = Callable[..., Any]
+_Audit = Callable[..., Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -37,9 +40,8 @@ class Limit:
         counter), ``cleanup_s`` (seconds of the tear-down) or ``exit_s`` (seconds from the end of
         the load to the end of the process, tear-down included).
     quantile : float, optional
-        Share of the steady readings for which `at_most` must hold, such as 0.5 or 0.95. On a
-        machine that others use too, the median step of a run is a property of the code; the
-        longest one is not.
+        Share of the steady readings for which `at_most` must hold, such as 0.5 or 0.95. The median
+        step of a run is a property of the code; the longest one is not.
     source : str
         Where the limit comes from: a budget in the source document, a promise of the interface.
     """
@@ -65,15 +67,13 @@ class Limit:
 
     def text(self) -> str:
         """Return the limit as a short sentence, such as ``active >= 0 always``."""
-        share = f"in {self.quantile:.0%} of steps" if self.quantile is not None else "always"
         allowed = formatting.number(self.allowed)
         if self.at_least is not None:
             return f"{self.gauge} ≥ {allowed} always"
-        if self.at_most is not None:
-            return f"{self.gauge} ≤ {allowed} {share}"
         if self.at_end is not None:
             return f"{self.gauge} = {allowed} at the end"
-        return f"{self.gauge} ≤ {allowed} per second"
+        share = f"in {self.quantile:.0%} of steps" if self.quantile is not None else "always"
+        return f"{self.gauge} ≤ {allowed} {'per second' if self.at_most is None else share}"
 
     @property
     def allowed(self) -> float:
@@ -86,9 +86,9 @@ class Limit:
 class Sweep:
     """A cost that must not grow with its size, such as memory with rows.
 
-    Each step takes another value of the measure `over`, so that every run covers all of them. The
-    exponent is the slope of the cost over the size, both as logarithms: 1 where they are
-    proportional, 0 where they are independent. Costs below `floor` count as equal to it.
+    Each step takes another value of the measure `over`. The exponent is the slope of the cost over
+    the size, both as logarithms: 1 where they are proportional, 0 where they are independent. Costs
+    below `floor` count as equal to it.
     """
 
     gauge: str
@@ -230,7 +230,7 @@ class Scenario(formatting.Shown):
         self.own_gauges: dict[str, tuple[Gauge, Callable[..., float]]] = {}
         self.facts: dict[str, Gauge] = {}
         self.setup_function: Callable[..., Any] | None = None
-        self.audit_function: Callable[..., Mapping[str, float]] | None = None
+        self.audit_function: _Audit | None = None
         #: Returns numbers by name, each of which becomes an own gauge once all is set up.
         self.gauges_function: Callable[..., Mapping[str, float]] | None = None
 
@@ -254,10 +254,10 @@ class Scenario(formatting.Shown):
         expect: Mapping[str, str] | None = None,
         close: Callable[..., Any] | None = None,
         **params: Any,
-    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    ) -> Callable[[_Step], _Step]:
         """Declare the decorated function as a variant; may be stacked under several names."""
 
-        def add(step: Callable[..., Any]) -> Callable[..., Any]:
+        def add(step: _Step) -> _Step:
             key = name or step.__name__
             check_name("variant", key)
             if key in self.variants:
@@ -286,16 +286,14 @@ class Scenario(formatting.Shown):
 
         return add
 
-    def audit(
-        self, **units: str
-    ) -> Callable[[Callable[..., Mapping[str, float]]], Callable[..., Mapping[str, float]]]:
+    def audit(self, **units: str) -> Callable[[_Audit], _Audit]:
         """Declare facts to count after the process has ended, as ``fact=unit`` pairs.
 
         The function runs in a fresh process with the `Run` and the last values of the
         scenario's own gauges, and returns one number per fact.
         """
 
-        def add(function: Callable[..., Mapping[str, float]]) -> Callable[..., Mapping[str, float]]:
+        def add(function: _Audit) -> _Audit:
             self.facts = {name: Gauge(name, unit, kind="fact") for name, unit in units.items()}
             self.audit_function = function
             return function
@@ -322,7 +320,7 @@ class Scenario(formatting.Shown):
         }
 
 
-def scenario(step: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+def scenario(step: _Step | None = None, /, **options: Any) -> Any:
     """Make a scenario of one step function: ``@scenario`` or ``@scenario(steps=500)``.
 
     Parameters
@@ -337,13 +335,11 @@ def scenario(step: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     Scenario
         With the single variant ``workload``.
     """
-
-    def make(function: Callable[..., Any]) -> Scenario:
-        declared = Scenario(**options)
-        declared.variant("workload")(function)
-        return declared
-
-    return make if step is None else make(step)
+    if step is None:
+        return partial(scenario, **options)
+    declared = Scenario(**options)
+    declared.variant("workload")(step)
+    return declared
 
 
 def check_name(kind: str, name: str) -> None:

@@ -13,23 +13,30 @@ FixOutcome = Literal["holds", "insufficient", "harmful"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 OUTCOMES: tuple[str, ...] = get_args(Outcome)
 FIX_OUTCOMES: tuple[str, ...] = get_args(FixOutcome)
+LEAK: Verdict = "leak"
+DEFERRED: Verdict = "deferred"
+FLAT: Verdict = "flat"
+UNDECIDED: Verdict = "inconclusive"
+NOT_REPRODUCED: Outcome = "not reproduced"
+HOLDS: FixOutcome = "holds"
 #: Symptoms besides a gauge's verdict: a broken limit, a process that does not end by itself, a
 #: cost that grows with the size of its work.
 BROKEN, HANGS, SCALES = "broken", "hangs", "scales"
+#: Besides `LEAK` an event that can end a watch.
+BUDGET = "budget"
 #: Verdicts on a variant, worst first; the first that applies is its verdict.
-ORDER = ("leak", HANGS, BROKEN, SCALES, *VERDICTS[1:])
-UNDECIDED: Verdict = "inconclusive"
+ORDER = (LEAK, HANGS, BROKEN, SCALES, *VERDICTS[1:])
 #: Verdicts on a gauge with which nothing is wrong.
-CLEAN: frozenset[str] = frozenset({"plateau", "flat"})
+CLEAN: frozenset[str] = frozenset({"plateau", FLAT})
 #: Verdicts on a gauge that are a symptom of its variant.
-SYMPTOMS: frozenset[str] = frozenset({"leak", "deferred"})
+SYMPTOMS: frozenset[str] = frozenset({LEAK, DEFERRED})
 #: Verdicts that a watch reports whenever a gauge enters or leaves them.
-NOTABLE: frozenset[str] = frozenset(VERDICTS) - {"inconclusive", "flat"}
+NOTABLE: frozenset[str] = frozenset(VERDICTS) - {UNDECIDED, FLAT}
 #: Words in a summary that ask for nothing.
-GOOD = CLEAN | {"holds", "not reproduced", "fixed"}
+GOOD = CLEAN | {HOLDS, NOT_REPRODUCED, "fixed"}
 #: One glyph per word, so that a column can be read at a glance and without colour.
 GLYPHS = {
     **dict(zip(OUTCOMES, "●◐○", strict=True)),
     **dict(zip(FIX_OUTCOMES, "✓△✗", strict=True)),
-    **dict.fromkeys(("plateau", "flat"), "✓"),
+    **dict.fromkeys(CLEAN, "✓"),
 }

@@ -52,7 +52,7 @@ def test_a_proven_rate_is_held_against_the_budget(
     row = held(tmp_path, heap(per_step)).loc[("memory-growth", "heap")]
     assert row["holds"] == holds
     assert row["measured"] == pytest.approx(3600 * per_step)
-    assert row["told"] == f"limit reached at {10e6 / per_step:,.0f} steps per hour"
+    assert row["note"] == f"limit reached at {10e6 / per_step:,.0f} steps per hour"
 
 
 def test_what_is_not_proven_costs_nothing(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_what_is_not_proven_costs_nothing(tmp_path: Path) -> None:
     rows = held(tmp_path, made.trace(made.filling(5e6, 20), gauge="heap"))
     row = rows.loc[("memory-growth", "heap")]
     assert (row["measured"], row["holds"]) == (0, True)
-    assert "detection limit" in row["told"]
+    assert "detection limit" in row["note"]
 
 
 def test_descriptors_have_a_budget_by_step(tmp_path: Path) -> None:

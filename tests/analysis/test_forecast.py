@@ -13,7 +13,7 @@ from helpers import traces
 from resleak.analysis import growth
 from resleak.analysis.forecast import Ceiling, forecast, forecasts
 from resleak.analysis.gauge_verdict import GaugeVerdict
-from resleak.analysis.rows import Rows
+from resleak.analysis.rows import Rows, plain
 from resleak.experiments import os_limits
 from resleak.harness.process_gauges import Outside
 from resleak.workload.gauges import BUILTIN
@@ -55,7 +55,7 @@ def test_a_rate_that_may_be_nothing_may_never_get_there() -> None:
     """Where the interval reaches zero, the latest moment is never: infinity, and None in JSON."""
     one = forecast(NOFILE, "fds", 2.0, -1.0, 4.0)
     assert one.latest_s == math.inf
-    assert one.to_dict()["latest_s"] is None
+    assert plain(one)["latest_s"] is None
     assert str(one).endswith("in 5 min [2.5 min, never]")
 
 

@@ -100,9 +100,9 @@ def test_filters_choose_by_kind(captures: frames.Captures) -> None:
     """A filter takes the kind of a handle for its allocator."""
     from resleak.analysis.stacks import only, sites
 
-    held = handle_origins.held(captures.select(variant="leaky"))
-    assert sites(only(held, where(allocator="sqlite3")))["line"].tolist() == [94]
-    assert sites(only(held, where(allocator="socket"))).empty
+    allocations = handle_origins.as_allocations(captures.select(variant="leaky"))
+    assert sites(only(allocations, where(allocator="sqlite3")))["line"].tolist() == [94]
+    assert sites(only(allocations, where(allocator="socket"))).empty
 
 
 def test_ages_grow_from_the_step_of_creation(captures: frames.Captures) -> None:

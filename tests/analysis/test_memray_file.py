@@ -84,7 +84,7 @@ def test_the_heap_is_memrays_at_every_snapshot(plain: Path, opened: Recording) -
     with memray.FileReader(plain) as reader:
         heap = [snapshot.heap for snapshot in reader.get_memory_snapshots()]
     marks = opened.table("marks")
-    assert opened.snapshots["heap_bytes"].tolist() == heap
+    assert opened.table("snapshots")["heap_bytes"].tolist() == heap
     inner = marks["heap_bytes"].iloc[1:-1].tolist()
     assert inner == heap[:: -(-len(heap) // len(inner))]
     assert len(inner) > 8
@@ -94,7 +94,7 @@ def test_the_heap_is_memrays_at_every_snapshot(plain: Path, opened: Recording) -
 
 def test_what_is_stored_tells_no_home(plain: Path, opened: Recording) -> None:
     """No file is named by an absolute path, and the folder's name is nowhere in the tables."""
-    assert not opened.stacks["file"].str.contains(r"^/|/home/|/tmp/").any()
+    assert not opened.table("stacks")["file"].str.contains(r"^/|/home/|/tmp/").any()
     for file in plain.with_name("some.bin.resleak").iterdir():
         assert str(plain.parent).encode() not in file.read_bytes()
 
@@ -154,7 +154,7 @@ def test_threads_are_told_apart(tmp_path: Path) -> None:
     """Each thread's share of the leak has its name."""
     found = open_memray(foreign.record(tmp_path, kind="threads", seconds=0.3))
     live = found.table("live")
-    kept = live[live["node"].isin(found.stacks.query("function == 'keep'")["node"])]
+    kept = live[live["node"].isin(found.table("stacks").query("function == 'keep'")["node"])]
     by_thread = kept.groupby("thread")["bytes"].sum()
     assert {"worker 0", "worker 1", "worker 2"} <= set(by_thread[by_thread > 10_000].index)
 
@@ -164,10 +164,10 @@ def test_forked_children_are_merged_when_they_are_there(tmp_path: Path) -> None:
     capture = foreign.record(tmp_path, kind="fork", follow_fork=True, seconds=0.4)
     (tmp_path / "some.bin.note").write_text("no process")
     both, alone = open_memray(capture), open_memray(capture, children=False)
-    tops = both.stacks[both.stacks["parent"] < 0]["function"]
+    tops = both.table("stacks")[both.table("stacks")["parent"] < 0]["function"]
     assert tops.str.fullmatch(r"process \d+").all()
     assert len(tops) == 2
-    assert not alone.stacks["function"].str.startswith("process ").any()
+    assert not alone.table("stacks")["function"].str.startswith("process ").any()
     one, two = (found.frames.set_index("function").loc["keep", "bytes"] for found in (alone, both))
     assert two > 1.5 * one
     assert both.sites.iloc[0]["function"] == "keep"
@@ -203,12 +203,12 @@ def test_native_frames_stand_below_the_line_that_called_them(tmp_path: Path) -> 
     """The leak's site is the line of Python, whatever native frames lie below it."""
     found = open_memray(foreign.record(tmp_path, native_traces=True, trace_python_allocators=False))
     assert found.sites.iloc[0]["function"] == "keep"
-    node = found.stacks[found.stacks["function"] == "keep"]["node"]
-    below = found.stacks[found.stacks["parent"].isin(node)]
+    node = found.table("stacks")[found.table("stacks")["function"] == "keep"]["node"]
+    below = found.table("stacks")[found.table("stacks")["parent"].isin(node)]
     assert len(below)
     assert below["file"].str.startswith("<native>").all()
     assert found.integrity[0]["looked_up"] > 0.5
-    assert set(found.stacks.loc[found.stacks["parent"] < 0, "file"]) == {"run.py"}
+    assert set(found.table("stacks").loc[found.table("stacks")["parent"] < 0, "file"]) == {"run.py"}
 
 
 def test_deep_recursion_is_kept_whole(tmp_path: Path) -> None:

@@ -25,8 +25,7 @@ ALLOWED = {
     "figures.timeline_rows.since_load": "no file: a column of a frame",
     "harness.child.entry": "the file with its job, in the temporary folder of the run",
     "harness.child.inspection.journal.Journal.__init__": "the journal of the run",
-    "harness.measurement._leave_only_tables": "the unfinished folder that the run wrote",
-    "report.page_parts.write": "the file that the caller names, and a new name beside it",
+    "harness.measurement.measure": "the unfinished folder that the run wrote",
     "ui.pytest_suite.Suite.close": "the temporary folder that it made",
 }
 

@@ -133,3 +133,23 @@ def test_the_command_line_knows_them_all(stored, tmp_path, project):
         .stderr.strip()
         .endswith("choose speedscope, collapsed, pprof, parquet, csv, prometheus")
     )
+
+
+def test_each_run_in_a_log_of_mprof_is_a_replicate(tmp_path: Path) -> None:
+    """A log with three commands has three runs, which are judged as replicates."""
+    runs = [
+        "".join(
+            f"MEM {50 + run + 0.2 * second:.4f} {1000 * run + second}.0\n" for second in range(90)
+        )
+        for run in range(3)
+    ]
+    log = tmp_path / "log.dat"
+    log.write_text("".join(f"CMDLINE python -c 'import app\n\napp.main()'\n{run}" for run in runs))
+    captures = resleak.load(log)
+    assert [(one.variant, one.run, len(one.trace)) for one in captures] == [
+        ("process", number, 90) for number in (1, 2, 3)
+    ]
+    verdict = resleak.judge(captures).variants["process"].gauge("rss")
+    assert verdict is not None
+    assert (verdict.verdict, verdict.runs) == ("leak", 3)
+    assert verdict.per_step == pytest.approx(0.2 * 1024**2, rel=0.01)

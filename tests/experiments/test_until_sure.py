@@ -88,7 +88,7 @@ def test_the_smallest_leak_that_was_promised_is_found(tmp_path: Path) -> None:
     runner.capture("control/do_nothing", steps=120, stacks=False, out=tmp_path)
     captures = load.load(tmp_path)
     (control,) = positive_control.check("control/do_nothing", captures, verdicts.judge(captures))
-    assert control.found
+    assert control.is_detected
     assert control.planted < 16
     assert control.low < control.planted + 0.5 * control.planted
 

@@ -263,3 +263,50 @@ def test_a_terminal_gets_a_table(leaky):
     leaks = {leak for leak in leaky[0].last.leaks if leak[1] == "fds"}
     assert shown == {(*leak, "leak") for leak in leaks} != set()
     assert any("reaches RLIMIT_NOFILE" in line for line in lines)
+
+
+#: Three processes of which the children keep 400 kB a second; they end one after the other.
+FAMILY = """
+import os, signal, sys, time
+children = []
+for _ in range(2):
+    child = os.fork()
+    if child == 0:
+        kept, began = [bytearray(20_000_000)], time.monotonic()
+        while True:
+            while len(kept) < 200 * (time.monotonic() - began):
+                kept.append(bytearray(2000))
+            time.sleep(0.01)
+    children.append(child)
+
+def end(*_):
+    for child in children:
+        os.kill(child, signal.SIGTERM)
+        time.sleep(0.5)
+    time.sleep(0.5)
+    os._exit(0)
+
+signal.signal(signal.SIGTERM, end)
+while True:
+    time.sleep(0.05)
+"""
+
+
+def test_the_end_of_a_family_is_no_reading_of_it() -> None:
+    """The sum of processes that end one by one does not fall, and their leak stays proven."""
+    with running(FAMILY) as pid:
+        observer = Observer(Outside.of(pid), "family", "A family.", 0.1)
+
+        def asked_to_end() -> bool:
+            if observer.readings == 80:
+                os.kill(pid, signal.SIGTERM)
+            return False
+
+        watch = Watch(observer, for_s=60.0, enough=asked_to_end)
+        watch.run(lambda _: None, lambda: None)
+        last = watch.look()
+    assert observer.exit.status == "exited"
+    assert ("all", "rss") in last.leaks
+    total = observer.curves()["all"].columns()["rss"]
+    assert min(total[-10:]) > 0.9 * max(total)
+    assert watch.withdrawn == []

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-import pandas as pd
 import pytest
 from helpers import captures
 from helpers import traces as made
 
 from resleak import figures
-from resleak.analysis import verdicts
+from resleak.analysis import verdicts, wording
 from resleak.analysis.stacks.site import Site
 from resleak.captures import load
+from resleak.figures import sentences
 from resleak.workload.scenario import Limit, Sweep
 
 
@@ -137,24 +138,27 @@ def test_the_guilty_line_is_named_only_if_it_surely_grows(tmp_path, low, told):
     assert figures.guilty(variant).text == f"`leaky`: {told}"
 
 
-def test_the_guilty_line_is_told_per_second_where_seconds_are_counted():
+def test_the_guilty_line_is_named_per_second_where_seconds_are_counted():
     """Of a capture that counts seconds, the rate is one per second, and so is its absence."""
-    sites = pd.DataFrame([{**SITE, "low": 90.0}])
-    sites.attrs["per"] = "s"
-    assert figures.accused(sites).text.startswith("100 B per second, at least 90 B, from `a.py:7`")
-    told = figures.accused(sites.assign(low=0.0)).text
-    assert told == "no line retains more memory with each second."
+    site = Site(**{**SITE, "low": 90.0})
+    sentence = wording.largest_site([site], "s", sentences.code)
+    assert sentence.startswith("100 B per second, at least 90 B, from `a.py:7`")
+    sentence = wording.largest_site([replace(site, low=0.0)], "s")
+    assert sentence == "no line retains more memory with each second."
 
 
-def test_growth_without_a_line_is_told_beside_the_line():
-    """If more of the growth has no line than the accused one has, the sentence says so."""
+def test_growth_without_a_line_is_named_beside_the_line():
+    """If more of the growth has no line than the first one has, the sentence says so."""
     nameless = {"function": "<no Python stack>", "file": "", "line": 0, "bytes_per_step": 900.0}
-    rows = [{**SITE, "share": 0.1, "low": 90.0}, {**nameless, "share": 0.9, "low": 880.0}]
-    assert figures.accused(pd.DataFrame(rows)).text == (
+    sites = [
+        Site(**{**SITE, "share": 0.1, "low": 90.0}),
+        Site(**{**nameless, "share": 0.9, "low": 880.0}),
+    ]
+    assert wording.largest_site(sites, "step", sentences.code) == (
         "100 B per step, at least 90 B, from `a.py:7` in `keep`, 10 % of the growth. "
         "90 % of the growth is `<no Python stack>`, which has no line."
     )
-    assert figures.accused(pd.DataFrame(rows[1:])).text == (
+    assert wording.largest_site(sites[1:], "step", sentences.code) == (
         "no line retains more memory with each step. "
         "90 % of the growth is `<no Python stack>`, which has no line."
     )
@@ -162,8 +166,8 @@ def test_growth_without_a_line_is_told_beside_the_line():
 
 def test_a_name_from_elsewhere_stays_a_name():
     """Backticks and line ends in a function's name do not end the code it is written as."""
-    site = {**SITE, "function": "`<b>\n\n# x`", "low": 100.0}
-    assert "in `'<b> # x'`, 75 %" in figures.accused(pd.DataFrame([site])).text
+    site = Site(**{**SITE, "function": "`<b>\n\n# x`", "low": 100.0})
+    assert "in `'<b> # x'`, 75 %" in wording.largest_site([site], "step", sentences.code)
 
 
 def test_what_the_file_says_is_shown_once(tmp_path):

@@ -61,8 +61,9 @@ def test_sockets_and_children_are_counted(outside: process_gauges.Outside) -> No
 
 
 def test_children_are_counted_from_inside_too() -> None:
-    """A shell with a child of its own is two; what ended counts until it was waited for."""
-    inside = self_gauges.inside_readers()["children"]
+    """A shell with a child of its own is two; what ended is a zombie until it is waited for."""
+    readers = self_gauges.inside_readers()
+    inside, zombies = readers["children"], readers["zombies"]
     before = inside()
     script = ["sh", "-c", "sleep 60 & echo up; read line; kill $!"]
     shell = subprocess.Popen(script, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -70,7 +71,7 @@ def test_children_are_counted_from_inside_too() -> None:
     os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
     assert shell.stdout is not None
     assert shell.stdout.readline() == b"up\n"
-    assert inside() == before + 3
+    assert (inside(), zombies()) == (before + 2, 1)
     shell.communicate(b"\n")
     ended.wait()
     assert inside() == before

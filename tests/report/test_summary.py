@@ -29,10 +29,10 @@ from resleak.report import summary
 )
 def test_a_finding_says_what_to_do(project, name, verdicts, line, todo):
     """Verdict, outcome of claim and fix, the line, and what follows from them, of real captures."""
-    found = summary.finding(resleak.judge(resleak.load(project / "data" / "captures" / name)))
-    assert found.verdicts[-len(verdicts) :] == verdicts
-    assert line in found.line
-    assert found.todo.startswith(todo)
+    finding = summary.finding(resleak.judge(resleak.load(project / "data" / "captures" / name)))
+    assert finding.verdicts[-len(verdicts) :] == verdicts
+    assert line in finding.line
+    assert finding.todo.startswith(todo)
 
 
 def test_only_code_and_bold_are_markup():

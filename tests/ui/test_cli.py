@@ -13,6 +13,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from html import unescape
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -364,7 +365,7 @@ def test_a_scenario_is_shared(cli, leak_here, tmp_path):
     """`share NAME` puts the captures of this folder into the notebook for any scenario."""
     result = cli("share", leak_here)
     assert (result.returncode, result.stderr) == (0, "")
-    page = (tmp_path / "work.html").read_text()
+    page = unescape((tmp_path / "work.html").read_text())
     assert "SCENARIO = 'work'" in page
     assert "descriptors" in page
     assert len(resleak.load(tmp_path / "work.html")) == len(resleak.load(tmp_path / "captures"))

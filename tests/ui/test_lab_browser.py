@@ -100,11 +100,11 @@ def test_a_run_ends_with_a_verdict_and_a_flame_graph(panels):
 def test_searching_narrows_the_list(panels):
     """Typing words leaves the scenarios that have them; choosing one shows its own variants."""
     panels.book.get_by_label("Search").first.fill("deadlock hang")
-    options = ".resleak-found option"
+    options = ".resleak-matches option"
     # Before the list is narrower, a choice would be made in the one that is about to go.
     panels.gone(f"{options} >> text=arc/auth_cache")
     panels.seen(f"{options} >> text=arc/pool_deadlock")
-    panels.book.locator(".resleak-found select").select_option("arc/pool_deadlock")
+    panels.book.locator(".resleak-matches select").select_option("arc/pool_deadlock")
     panels.seen("text=leaky_callers_give_up")
     assert panels.book.locator(options).count() < 5
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from resleak.analysis import wording
 from resleak.analysis.intervals import student_quantile
-from resleak.analysis.rows import Rows
-from resleak.analysis.stacks.columns import Columns, column, numbered, rows, sums, taken, tested
-from resleak.analysis.stacks.site import Site
+from resleak.analysis.stacks.columns import Columns, column, numbered, rows, subset, sums, tested
 from resleak.captures.decode.trie import HARNESS
 
 if TYPE_CHECKING:
@@ -24,8 +22,8 @@ _LEAF = ["leaf_function", "leaf_file", "leaf_line"]
 _NUMBERS = ["bytes_per_step", "low", "high", "count_per_step", "share"]
 _PACKAGE = "<site-packages>"
 _LIBRARY = ("<stdlib>", _PACKAGE, "<frozen ", "<native>")
-#: Windows of the steady state, at most, in two layouts: a cache with the period of the one does not
-#: have that of the other.
+#: Windows of the steady state, at most, in two layouts: a cache that is emptied once per window
+#: seems to grow in one of the two only.
 WINDOWS = (8, 7)
 
 
@@ -37,13 +35,26 @@ class Tables(Protocol):
     def table(self, name: str) -> Any: ...  # noqa: D102
 
 
+class WithLive:
+    """A capture with stacks, whose table ``live`` is computed when it is first asked for."""
+
+    instrument = "memray"
+
+    def __init__(self, capture: Any, live: Callable[[], pd.DataFrame]) -> None:
+        self.per = str(getattr(capture, "per", "step"))
+        self._capture, self._live = capture, cache(live)
+
+    def table(self, name: str) -> Any:
+        """Return the computed table, or another one of the capture."""
+        return self._live() if name == "live" else self._capture.table(name)
+
+
 @dataclass(frozen=True)
 class Growth:
     """The changes of one capture over the steady state.
 
     `live` has ``mark``, ``node``, ``bytes`` and ``count`` of each change; `layouts` the marks and
-    their steps at the edges of the windows; `per_step` and `count_per_step` bytes and blocks per
-    stack.
+    their steps at the edges of the windows; the rest is per stack.
     """
 
     stacks: Columns
@@ -59,9 +70,7 @@ def sites(captures: Iterable[Tables]) -> pd.DataFrame:
     A site is the innermost studied frame of a stack, or else the innermost frame outside the
     libraries, or else the leaf. The rate is live(last) - live(first) between steady marks. `low`
     is the smaller of Student's lower bound for the mean of the windows, never below the smallest
-    window, and of their lower quartile: the bound holds back a cache that churns, the quartile one
-    that fills up. Both are taken for 8 and for 7 windows, and the smaller counts, because a cache
-    that is emptied once per window seems to grow in one of the two only.
+    window, and of their lower quartile; the smaller of both for 8 and for 7 windows counts.
 
     Parameters
     ----------
@@ -75,9 +84,8 @@ def sites(captures: Iterable[Tables]) -> pd.DataFrame:
         Columns ``function``, ``file``, ``line``, ``bytes_per_step``, ``low``, ``high``,
         ``count_per_step``, ``share`` (of all growth, 0 to 1) and, for the innermost frame that
         grew most, ``leaf_function``, ``leaf_file``, ``leaf_line``. Lines with `low` above zero come
-        first, by `low`; then ``<no Python stack>``, if its is; then the others, by
-        `bytes_per_step`; last ``<resleak>``, what only the harness allocated. Rates are per second
-        if ``.attrs["per"]`` is ``s``; ``.attrs["captures"]`` is the number of captures.
+        first. Rates are per second if ``.attrs["per"]`` is ``s``; ``.attrs["captures"]`` is the
+        number of captures.
 
     Notes
     -----
@@ -93,55 +101,21 @@ def sites(captures: Iterable[Tables]) -> pd.DataFrame:
     return table
 
 
-def site_rows(sites: pd.DataFrame | Iterable[Site]) -> Rows[Site]:
-    """Return a ranking as typed rows."""
-    return Rows.of(Site, sites)
-
-
-def in_words(sites: pd.DataFrame, name: Callable[[str], str] = str) -> str:
-    """Name the first line of a ranking: its rate, lower bound and share of the growth.
-
-    Parameters
-    ----------
-    sites : DataFrame
-        As `resleak.sites` returns it; rates are per ``.attrs["per"]``, else per step.
-    name : callable
-        Marks a name as one, or escapes it: functions and files may come from someone else.
-
-    Returns
-    -------
-    str
-        ``N bytes per step from FILE:LINE in FUNCTION, x % of the growth.``, or that no line grows;
-        and a second sentence if more of the growth has no line.
-    """
-    return wording.largest_site(site_rows(sites), str(sites.attrs.get("per", "step")), name)
-
-
 def package_sites(captures: Iterable[Tables]) -> pd.DataFrame:
-    """Rank the innermost lines outside the interpreter and its library: those of packages, too.
+    """Rank the innermost lines outside the interpreter and its library, as `sites` does.
 
-    Parameters
-    ----------
-    captures : iterable of Capture
-        As for `sites`.
-
-    Returns
-    -------
-    DataFrame
-        As `sites` returns it. Where that names the line of the code under study, this one names
-        the line of the package that it calls.
+    Where that names the line of the code under study, this one names the line of the package that
+    it calls.
     """
-    return framed(
-        ranking([replace(one, stacks=_package_stacks(one.stacks)) for one in growths(captures)])
-    )
-
-
-def _package_stacks(stacks: Columns) -> dict[str, np.ndarray]:
-    outside = tested(
-        column(stacks, "file").tolist(),
-        lambda file: file != "" and (file.startswith(_PACKAGE) or not is_library(file)),
-    )
-    return {name: column(stacks, name) for name in ("parent", *FRAME)} | {"studied": outside}
+    grown = []
+    for growth in growths(captures):
+        outside = tested(
+            column(growth.stacks, "file").tolist(),
+            lambda file: file != "" and (file.startswith(_PACKAGE) or not is_library(file)),
+        )
+        stacks = {name: column(growth.stacks, name) for name in ("parent", *FRAME)}
+        grown.append(replace(growth, stacks=stacks | {"studied": outside}))
+    return framed(ranking(grown))
 
 
 def framed(ranked: Columns) -> pd.DataFrame:
@@ -157,24 +131,29 @@ def framed(ranked: Columns) -> pd.DataFrame:
 def ranking(grown: Sequence[Growth]) -> dict[str, np.ndarray]:
     """Return the columns of `sites` for the growth of captures."""
     known: dict[tuple[str, str, int], int] = {}
-    sites = [_sites(growth.stacks, known) for growth in grown]
-    if not known:
+    sites = []  # of each capture, the number of each stack's site, the same in all captures
+    for growth in grown:
+        own, of = np.unique(site_of(growth.stacks), return_inverse=True)
+        sites.append(numbered(rows(growth.stacks, FRAME, own), known)[of])
+    size = len(known)
+    if not size:
         return {name: np.empty(0, dtype=object) for name in [*FRAME, *_NUMBERS, *_LEAF]}
-    layouts = range(len(WINDOWS))
-    bounds = [_bounds(_windows(grown, sites, len(known), layout)) for layout in layouts]
-    per_step = _means([growth.per_step for growth in grown], sites, len(known))
-    count_per_step = _means([growth.count_per_step for growth in grown], sites, len(known))
+    bounds = [_bounds(_windows(grown, sites, size, layout)) for layout in range(len(WINDOWS))]
+    pairs = list(zip(grown, sites, strict=True))
+    per_step = np.mean([sums(of, growth.per_step, size) for growth, of in pairs], axis=0)
+    counts = np.mean([sums(of, growth.count_per_step, size) for growth, of in pairs], axis=0)
+    growing = np.maximum(per_step, 0.0)
     lines = zip(*known, strict=True)
     table = {
         **{name: np.array(c, dtype=object) for name, c in zip(FRAME, lines, strict=True)},
         "bytes_per_step": per_step,
         "low": np.minimum.reduce([low for low, _ in bounds]),
         "high": np.maximum.reduce([high for _, high in bounds]),
-        "count_per_step": count_per_step,
-        "share": _shares(per_step),
-        **_leaves(grown, sites, len(known)),
+        "count_per_step": counts,
+        "share": growing / (growing.sum() or 1.0),
+        **_leaves(grown, sites, size),
     }
-    return _ranked(taken(table, table, (per_step != 0) | (count_per_step != 0)))
+    return _ranked(subset(table, table, (per_step != 0) | (counts != 0)))
 
 
 def answer(tables: Tables) -> dict[str, Any]:
@@ -217,38 +196,23 @@ def _growth(capture: Tables) -> Growth | None:
     marks = capture.table("marks")
     steady = column(marks, "phase") == "steady"
     steps, at = column(marks, "step", float)[steady], column(marks, "mark")[steady]
-    layouts = [_edges(steps, count) for count in WINDOWS]
-    if len(layouts[0]) < 2:
+    if len(steps) < 2 or steps[0] == steps[-1]:
         return None
+    layouts = [windows(steps, count) for count in WINDOWS]
     stacks, table = capture.table("stacks"), capture.table("live")
     mark = column(table, "mark")
     within = (mark > at[0]) & (mark <= at[-1])
-    live = taken(table, ("mark", "node", "bytes", "count"), within)
+    live = subset(table, ("mark", "node", "bytes", "count"), within)
     size, total = len(column(stacks, "parent")), steps[-1] - steps[0]
     whole, counts = (sums(live["node"], live[name], size) / total for name in ("bytes", "count"))
     edges = tuple((at[places], steps[places]) for places in layouts)
     return Growth(stacks, live, edges, whole, counts)
 
 
-def _edges(steps: np.ndarray, count: int) -> np.ndarray:
-    """Return the places of the marks between which the windows lie, of about equal steps."""
-    if len(steps) < 2 or steps[0] == steps[-1]:
-        return np.empty(0, dtype=int)
+def windows(steps: np.ndarray, count: int) -> np.ndarray:
+    """Return the places of steps between which windows lie, of about equal numbers of steps."""
     wanted = np.linspace(steps[0], steps[-1], min(count, len(steps) - 1) + 1)
     return np.unique(np.abs(steps[:, None] - wanted).argmin(axis=0))
-
-
-def _sites(stacks: Columns, known: dict[tuple[str, str, int], int]) -> np.ndarray:
-    """Return the number of each stack's site, the same in all captures."""
-    own, of = np.unique(site_of(stacks), return_inverse=True)
-    return numbered(rows(stacks, FRAME, own), known)[of]
-
-
-def _means(values: Sequence[np.ndarray], sites: Sequence[np.ndarray], size: int) -> np.ndarray:
-    """Return, for each site, the mean of the captures."""
-    parts = [sums(of, part, size) for part, of in zip(values, sites, strict=True)]
-    mean: np.ndarray = np.mean(parts, axis=0)
-    return mean
 
 
 def _windows(
@@ -293,15 +257,10 @@ def _bounds(windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mean, deviation = windows.mean(axis=1), windows.std(axis=1, ddof=1)
     reach = student_quantile(count - 1, 0.95) * deviation / np.sqrt(count)
     least, lower, upper, most = np.quantile(windows, [0, 0.25, 0.75, 1], axis=1)
-    # A site that grows in every window is not held back by its largest leap.
+    # The bound holds back a cache that churns, the quartile one that fills up. A site that grows
+    # in every window is not held back by its largest leap.
     low, high = np.maximum(mean - reach, least), np.minimum(mean + reach, most)
     return np.minimum(low, lower), np.maximum(high, upper)
-
-
-def _shares(per_step: np.ndarray) -> np.ndarray:
-    growth = np.maximum(per_step, 0.0)
-    shares: np.ndarray = growth / (growth.sum() or 1.0)
-    return shares
 
 
 def _ranked(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -313,4 +272,4 @@ def _ranked(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     tier = np.select([ours, lasts == 0, nameless], [3, 2, 1], 0)
     keys = [tier, -lasts, -table["bytes_per_step"], *(table[name] for name in FRAME)]
     order = sorted(range(len(lasts)), key=list(zip(*keys, strict=True)).__getitem__)
-    return taken(table, table, np.array(order, dtype=np.int64))
+    return subset(table, table, np.array(order, dtype=np.int64))

@@ -25,7 +25,7 @@ def rows(table: Columns, names: Iterable[str], at: np.ndarray | None = None) -> 
     return list(zip(*((c if at is None else c[at]).tolist() for c in columns), strict=True))
 
 
-def taken(table: Columns, names: Iterable[str], at: np.ndarray) -> dict[str, np.ndarray]:
+def subset(table: Columns, names: Iterable[str], at: np.ndarray) -> dict[str, np.ndarray]:
     """Return some columns of some rows, by number or by mask."""
     return {name: column(table, name)[at] for name in names}
 

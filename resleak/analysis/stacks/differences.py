@@ -22,10 +22,10 @@ _RESULT = [
 def joined(before: Profile, after: Profile) -> tuple[Profile, Profile]:
     """Return two profiles over the same frames.
 
-    Frames are joined from the root down, by function, file and line. Code that only moved is
-    joined too: a frame without a partner of the same line is paired with one of the same function
-    and file below the same frame, between the same unmoved lines; in the order of their lines if
-    there are as many on both sides, else the nearest first, and not at all if there are several.
+    Frames are joined from the root down, by function, file and line. Code that only moved is joined
+    too: a frame without a partner of the same line is paired with one of the same function and file
+    below the same frame, between the same unmoved lines; in the order of their lines if there are
+    as many on both sides, else the nearest first.
 
     Parameters
     ----------
@@ -35,8 +35,7 @@ def joined(before: Profile, after: Profile) -> tuple[Profile, Profile]:
     Returns
     -------
     before, after : Profile
-        With equal ``frames``, whose lines are those of `after` wherever there is one; the edges
-        and changes are each profile's own.
+        With equal ``frames``, whose lines are those of `after` wherever there is one.
 
     Raises
     ------
@@ -77,11 +76,6 @@ def difference(before: Profile, after: Profile) -> pd.DataFrame:
     -----
     The CI is Welch's over the windows of both. A cache that churns has contradicting windows, so
     its change is significant only if it is large.
-
-    References
-    ----------
-    Welch: The generalization of "Student's" problem when several different population variances
-    are involved (1947).
     """
     sides = [_Side(profile) for profile in joined(before, after)]
     index = sides[0].whole.index.union(sides[1].whole.index)
@@ -90,7 +84,11 @@ def difference(before: Profile, after: Profile) -> pd.DataFrame:
     change = table["after_bytes_per_step"] - table["before_bytes_per_step"]
     reach = welch_half_widths(*(side.windows(index) for side in sides))
     table = table.assign(change=change, low=change - reach, high=change + reach)
-    table["state"] = _states(table)
+    known = table["low"].notna()  # else the change alone decides
+    rounding = 1e-9 * table[["before_bytes_per_step", "after_bytes_per_step"]].abs().max(axis=1)
+    grew = np.where(known, table["low"], table["change"]) > rounding
+    shrank = np.where(known, table["high"], table["change"]) < -rounding
+    table["state"] = np.select([grew, shrank], ["grew", "shrank"], "same")
     table.loc[old["count_per_step"].isna(), "state"] = "new"
     table.loc[new["count_per_step"].isna(), "state"] = "gone"
     largest = change.abs().sort_values(ascending=False, kind="stable").index
@@ -123,12 +121,3 @@ class _Side:
         cells = self._changes.groupby([*FRAME, "window"])["bytes"].sum().unstack("window")
         whole = cells.reindex(index=index, columns=range(len(self._steps))).fillna(0.0)
         return whole.to_numpy(dtype=float) / self._steps
-
-
-def _states(table: pd.DataFrame) -> np.ndarray:
-    """Return ``grew``, ``shrank`` or ``same``, by the CI or else by the change alone."""
-    known = table["low"].notna()
-    rounding = 1e-9 * table[["before_bytes_per_step", "after_bytes_per_step"]].abs().max(axis=1)
-    grew = np.where(known, table["low"], table["change"]) > rounding
-    shrank = np.where(known, table["high"], table["change"]) < -rounding
-    return np.select([grew, shrank], ["grew", "shrank"], "same")

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,62 +35,69 @@ class _Stack:
 
 
 def speedscope(profile: Profile, name: str = "growth") -> bytes:
-    """Return a profile as a speedscope file: bytes, and beside them blocks.
-
-    https://github.com/jlfwong/speedscope/wiki/Importing-from-custom-sources
-    """
+    """Return a profile as a speedscope file: bytes, and beside them blocks."""
+    # https://github.com/jlfwong/speedscope/wiki/Importing-from-custom-sources
     frames, stacks = _grown(profile)
-    samples = [stack.frames for stack in stacks]
-    weights = {"bytes": [s.bytes for s in stacks], "blocks": [s.count for s in stacks]}
-    units = {"bytes": "bytes", "blocks": "none"}
+    weights = [("bytes", "bytes", [s.bytes for s in stacks])]
+    weights += [("blocks", "none", [s.count for s in stacks])]
     file = {
         "$schema": _SPEEDSCOPE,
         "name": name,
         "exporter": "resleak",
         "activeProfileIndex": 0,
-        "shared": {"frames": [_described(frame) for frame in frames]},
+        "shared": {
+            "frames": [
+                {"name": function, **({"file": file, "line": line} if file else {})}
+                for function, file, line in frames
+            ]
+        },
         "profiles": [
-            _sampled(f"{name}: {what} per {profile.per}", units[what], samples, values)
-            for what, values in weights.items()
+            {
+                "type": "sampled",
+                "name": f"{name}: {what} per {profile.per}",
+                "unit": unit,
+                "startValue": 0,
+                "endValue": float(np.sum(values)),
+                "samples": [stack.frames for stack in stacks],
+                "weights": values,
+            }
+            for what, unit, values in weights
         ],
     }
     return json.dumps(file).encode()
 
 
 def collapsed(profile: Profile, name: str = "") -> bytes:
-    """Return a profile as collapsed stacks: one line each, with whole bytes per step.
-
-    The format has no place for `name`, and semicolons in names, which separate frames here, become
-    commas. https://github.com/brendangregg/FlameGraph#2-fold-stacks
-    """
+    """Return a profile as collapsed stacks: one line each, with whole bytes per step."""
+    # https://github.com/brendangregg/FlameGraph#2-fold-stacks has no place for a name; semicolons,
+    # which separate frames here, become commas.
     frames, stacks = _grown(profile)
-    names = [_on_one_line(frame) for frame in frames]
+    names = []
+    for function, file, line in frames:
+        text = f"{function} ({file}:{line})" if file else function
+        names.append(plain_text(" ".join(text.replace(";", ",").split())))
     rows = ((";".join(names[f] for f in s.frames), round(s.bytes)) for s in stacks)
     return "".join(f"{text} {size}\n" for text, size in rows if size).encode(errors="replace")
 
 
 def pprof(profile: Profile, name: str = "growth") -> bytes:
-    """Return a gzipped pprof profile: whole bytes per step, and blocks per thousand steps.
-
-    The same profile gives the same bytes; `name` becomes a comment.
-    https://github.com/google/pprof/blob/main/proto/README.md
-    """
+    """Return a gzipped pprof profile: whole bytes per step, and blocks per thousand steps."""
+    # https://github.com/google/pprof/blob/main/proto/README.md: the same profile gives the same
+    # bytes.
     frames, stacks = _grown(profile)
-    strings = _Strings()
+    strings = _Strings({"": 0})
     many = f"{_STEPS}_{profile.per.replace('step', 'steps')}"
     types = {f"blocks_per_{many}": "count", f"bytes_per_{profile.per}": "bytes"}
     parts = [_message(1, _pair(strings[kind], strings[unit])) for kind, unit in types.items()]
-    parts += [_message(2, _sample(stack)) for stack in stacks]
+    for stack in stacks:
+        # A location is a frame, and its identifier one more than the frame's place.
+        leaf_first = _packed(1, [place + 1 for place in reversed(stack.frames)])
+        values = _packed(2, [round(stack.count * _STEPS), round(stack.bytes)])
+        parts.append(_message(2, leaf_first + values))
     parts += _code(frames, strings)
     about = [_number(13, strings[name]), _number(14, strings[list(types)[-1]])]
-    table = [_message(6, text.encode(errors="replace")) for text in strings.texts]
+    table = [_message(6, text.encode(errors="replace")) for text in strings]
     return gzip.compress(b"".join([*parts, *table, *about]), mtime=0)
-
-
-def _sample(stack: _Stack) -> bytes:
-    # A location is a frame, and its identifier one more than the frame's place.
-    leaf_first = [place + 1 for place in reversed(stack.frames)]
-    return _packed(1, leaf_first) + _packed(2, [round(stack.count * _STEPS), round(stack.bytes)])
 
 
 def _code(frames: list[_Frame], strings: _Strings) -> list[bytes]:
@@ -116,20 +122,13 @@ FORMATS: dict[str, tuple[str, Callable[[Profile, str], bytes]]] = {
 
 
 def write(profile: Profile, kind: str, file: Path | None = None, name: str = "growth") -> Path:
-    """Write a profile for another viewer, by default to a file called `name`; return the file.
+    """Write a profile for another viewer, by default to a file called `name`; return the file."""
 
-    Raises `ShareError` if there is no such format, or the file cannot be written.
-    """
-    formats: dict[str, tuple[str, Callable[[Profile, Path], object]]] = {
-        key: (suffix, partial(_write, make, name)) for key, (suffix, make) in FORMATS.items()
-    }
+    def writer(make: Callable[[Profile, str], bytes]) -> Callable[[Profile, Path], object]:
+        return lambda profile, target: target.write_bytes(make(profile, name))
+
+    formats = {key: (suffix, writer(make)) for key, (suffix, make) in FORMATS.items()}
     return write_as(formats, kind, profile, file, name)
-
-
-def _write(
-    make: Callable[[Profile, str], bytes], name: str, profile: Profile, target: Path
-) -> None:
-    target.write_bytes(make(profile, name))
 
 
 def _grown(profile: Profile) -> tuple[list[_Frame], list[_Stack]]:
@@ -143,73 +142,32 @@ def _grown(profile: Profile) -> tuple[list[_Frame], list[_Stack]]:
     parents, places = profile.frames["parent"].tolist(), dict[_Frame, int]()
     stacks = []
     for node, size, count in zip(grown.index, grown["bytes"], grown["count"], strict=True):
-        frames = [places.setdefault(keys[n], len(places)) for n in _path(parents, int(node))]
+        path, at = [], int(node)
+        while at >= 0:
+            path.append(at)
+            at = parents[at]
+        frames = [places.setdefault(keys[n], len(places)) for n in reversed(path)]
         stacks.append(_Stack(frames, float(size), max(float(count), 0.0)))
     return list(places), stacks
-
-
-def _path(parents: list[int], node: int) -> list[int]:
-    """Return a node and those above it, the root first."""
-    path = []
-    while node >= 0:
-        path.append(node)
-        node = parents[node]
-    return path[::-1]
-
-
-def _described(frame: _Frame) -> dict[str, str | int]:
-    function, file, line = frame
-    return {"name": function, "file": file, "line": line} if file else {"name": function}
-
-
-def _sampled(
-    name: str, unit: str, samples: list[list[int]], weights: list[float]
-) -> dict[str, object]:
-    return {
-        "type": "sampled",
-        "name": name,
-        "unit": unit,
-        "startValue": 0,
-        "endValue": float(np.sum(weights)),
-        "samples": samples,
-        "weights": weights,
-    }
-
-
-def _on_one_line(frame: _Frame) -> str:
-    function, file, line = frame
-    text = f"{function} ({file}:{line})" if file else function
-    return plain_text(" ".join(text.replace(";", ",").split()))
 
 
 # Protocol Buffers' wire format, of which a profile needs whole numbers and lengths only.
 
 
-class _Strings:
-    """The string table of a pprof file, whose first is empty."""
+class _Strings(dict[str, int]):
+    """The string table of a pprof file: the place of each text; a new one is entered."""
 
-    def __init__(self) -> None:
-        self._places = {"": 0}
-
-    def __getitem__(self, text: str) -> int:
-        """Return the place of a text, which is entered if it is new."""
-        return self._places.setdefault(text, len(self._places))
-
-    @property
-    def texts(self) -> Iterable[str]:
-        """All of them, in order."""
-        return self._places
+    def __missing__(self, text: str) -> int:
+        return self.setdefault(text, len(self))
 
 
 def _varint(value: int) -> bytes:
-    return bytes(_septets(value & (1 << 64) - 1))
-
-
-def _septets(value: int) -> Iterator[int]:
+    value &= (1 << 64) - 1
+    septets = []
     while value > 127:
-        yield value & 127 | 128
+        septets.append(value & 127 | 128)
         value >>= 7
-    yield value
+    return bytes([*septets, value])
 
 
 def _number(field: int, value: int) -> bytes:

@@ -14,11 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from resleak.analysis.stacks.allocation_sites import Tables, is_library, nearest
+from resleak.analysis.stacks.allocation_sites import Tables, WithLive, is_library, nearest
 from resleak.errors import StoreError
 
 _Test = Callable[[pd.DataFrame, pd.DataFrame], np.ndarray]
@@ -28,15 +29,7 @@ _HOLDER = ["node", "thread", "allocator"]
 
 @dataclass(frozen=True)
 class Filter:
-    """A condition on the changes of one capture.
-
-    Parameters
-    ----------
-    name : str
-        The condition in words.
-    test : callable
-        Given `live` and `stacks`, returns a mask of shape (rows of live,).
-    """
+    """A condition on the changes of one capture: its name, and a mask of rows of `live`."""
 
     name: str
     test: _Test
@@ -88,20 +81,21 @@ def where(
     Filter
         Raises `StoreError` for captures without threads or allocators, if these are given.
     """
-    tests: list[_Test] = [
-        _among(column, pattern)
-        for column, pattern in (("thread", thread), ("allocator", allocator))
-        if pattern is not None
-    ]
+    others = {"thread": thread, "allocator": allocator}
+    tests = [_among(name, pattern) for name, pattern in others.items() if pattern is not None]
     code = {"module": module, "function": function}
     wanted = {key: value for key, value in code.items() if value is not None}
     wanted |= {key: "only" for key, on in (("studied", studied), ("project", project)) if on}
     if wanted:
         tests.append(lambda live, stacks: _through(stacks, wanted)[live["node"].to_numpy()])
-    others = {"thread": thread, "allocator": allocator}
     words = wanted | {key: value for key, value in others.items() if value is not None}
     name = " and ".join(f"{key} {value}" for key, value in words.items()) or "everything"
-    return Filter(name, lambda live, stacks: _all(tests, live, stacks))
+
+    def test(live: pd.DataFrame, stacks: pd.DataFrame) -> np.ndarray:
+        masks = [np.ones(len(live), dtype=bool), *(one(live, stacks) for one in tests)]
+        return np.asarray(np.logical_and.reduce(masks))
+
+    return Filter(name, test)
 
 
 def growing() -> Filter:
@@ -113,75 +107,27 @@ def growing() -> Filter:
 
 
 def alive(at_least: float) -> Filter:
-    """Keep the stacks that retain their memory for a time.
+    """Keep the stacks that retained more than at the beginning at every mark of the last steps.
 
-    Parameters
-    ----------
-    at_least : float
-        In steps, or in seconds where a capture counts these.
-
-    Returns
-    -------
-    Filter
-        A stack is kept if it retained more than at the beginning at every mark of the last
-        `at_least` steps: memory from before is still there, or was replaced by as much. Captures
-        have sums, not single blocks, so that the two look alike.
+    Captures have sums, not single blocks: memory from before that is still there, and memory that
+    was replaced by as much, look alike. `at_least` is in seconds where a capture counts these.
     """
     return Filter(f"alive for {at_least:g}", lambda live, _: _stays(live, at_least))
 
 
-def only(captures: Iterable[Tables], keep: Filter) -> list[Tables]:
-    """Return captures with only the growth that a filter keeps.
-
-    Parameters
-    ----------
-    captures : iterable of Capture
-        Those without stacks are skipped.
-    keep : Filter
-        As `where`, `growing` and `alive` return it.
-
-    Returns
-    -------
-    list of Tables
-        For `sites`, `profile`, or another `only`. Their ``live`` has the steady state alone.
-    """
-    return [Kept(capture, keep) for capture in captures if capture.instrument == "memray"]
+def only(captures: Iterable[Tables], keep: Filter) -> list[WithLive]:
+    """Return captures with only the growth that a filter keeps, for `sites` and `profile`."""
+    stacked = [capture for capture in captures if capture.instrument == "memray"]
+    return [WithLive(capture, partial(_kept, capture, keep)) for capture in stacked]
 
 
-@dataclass(frozen=True)
-class Kept:
-    """A capture whose ``live`` is filtered; its other tables are unchanged."""
-
-    capture: Tables
-    keep: Filter
-
-    @property
-    def instrument(self) -> str:
-        """``memray``."""
-        return self.capture.instrument
-
-    @property
-    def per(self) -> str:
-        """Unit of the capture's steps."""
-        return str(getattr(self.capture, "per", "step"))
-
-    def table(self, name: str) -> pd.DataFrame:
-        """Return a table; of ``live``, the rows that are kept."""
-        table: pd.DataFrame = self.capture.table(name)
-        if name != "live":
-            return table
-        marks = self.capture.table("marks")
-        steady = marks.loc[marks["phase"] == "steady", "mark"]
-        live = table[(table["mark"] > steady.min()) & (table["mark"] <= steady.max())]
-        filtered: pd.DataFrame = live[self.keep(live, self.capture.table("stacks"))]
-        return filtered
-
-
-def _all(tests: list[_Test], live: pd.DataFrame, stacks: pd.DataFrame) -> np.ndarray:
-    mask = np.ones(len(live), dtype=bool)
-    for test in tests:
-        mask &= test(live, stacks)
-    return mask
+def _kept(capture: Tables, keep: Filter) -> pd.DataFrame:
+    """Return the rows of ``live`` in the steady state that a filter keeps."""
+    table, marks = capture.table("live"), capture.table("marks")
+    steady = marks.loc[marks["phase"] == "steady", "mark"]
+    live = table[(table["mark"] > steady.min()) & (table["mark"] <= steady.max())]
+    rows: pd.DataFrame = live[keep(live, capture.table("stacks"))]
+    return rows
 
 
 def _among(column: str, pattern: str) -> _Test:

@@ -35,7 +35,10 @@ class Matching:
         self._keys = tuple(
             [*zip(*(s[name].tolist() for name in FRAME), strict=True)] for s in sides
         )
-        self._below = tuple(_children(side["parent"].tolist()) for side in sides)
+        self._below = (defaultdict(list), defaultdict(list))
+        for below, side in zip(self._below, sides, strict=True):
+            for node, parent in enumerate(side["parent"].tolist()):
+                below[parent].append(node)
 
     def pairs(self) -> Iterator[tuple[int, int, int]]:
         """Yield both sides' nodes of each joined frame, in pre-order, and its parent's place."""
@@ -82,19 +85,17 @@ class Matching:
         same = {old_keys[node]: node for node in olds}
         partner = {n: same[new_keys[n]] for n in news if new_keys[n] in same}
         stays = _lines(new_keys[node] for node in partner)
-        taken = set(partner.values())
-        left = _by_code(old_keys, stays, (node for node in olds if node not in taken))
+        partners = set(partner.values())
+        left = _by_code(old_keys, stays, (node for node in olds if node not in partners))
         free = _by_code(new_keys, stays, (node for node in news if node not in partner))
-        for code in free:
-            partner |= _moved_lines(left.get(code, {}), free[code])
+        for code, new_by_line in free.items():
+            old_by_line = left.get(code, {})
+            old_lines, new_lines = sorted(old_by_line), sorted(new_by_line)
+            lines: Iterable[tuple[int, int]] = _nearest(old_lines, new_lines)
+            if len(old_lines) == len(new_lines):
+                lines = zip(old_lines, new_lines, strict=True)
+            partner |= {new_by_line[new]: old_by_line[old] for old, new in lines}
         return partner
-
-
-def _children(parents: list[int]) -> dict[int, list[int]]:
-    below: dict[int, list[int]] = defaultdict(list)
-    for node, parent in enumerate(parents):
-        below[parent].append(node)
-    return below
 
 
 def _lines(keys: Iterable[_Key]) -> dict[_Code, list[int]]:
@@ -115,15 +116,6 @@ def _by_code(
         part = bisect(stays.get((function, file), []), line)
         parts[(function, file), part][line] = node
     return parts
-
-
-def _moved_lines(olds: dict[int, int], news: dict[int, int]) -> dict[int, int]:
-    """Pair lines of one function that have no partner of the same number."""
-    old_lines, new_lines = sorted(olds), sorted(news)
-    lines: Iterable[tuple[int, int]] = _nearest(old_lines, new_lines)
-    if len(old_lines) == len(new_lines):
-        lines = zip(old_lines, new_lines, strict=True)
-    return {news[new]: olds[old] for old, new in lines}
 
 
 def _nearest(olds: list[int], news: list[int]) -> Iterator[tuple[int, int]]:

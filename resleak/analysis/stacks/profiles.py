@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from resleak import formatting
-from resleak.analysis.stacks.allocation_sites import FRAME, Tables
-from resleak.analysis.stacks.columns import Columns, column, rows, sums, taken
+from resleak.analysis.stacks.allocation_sites import FRAME, Tables, windows
+from resleak.analysis.stacks.columns import Columns, column, rows, subset, sums
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 WINDOWS = 64
 #: Chooses rows of `live`, given that table and `stacks`, both DataFrames: a mask, shape (rows,).
 Keep = Callable[[Any, Any], np.ndarray]
+_CHANGES = ("window", "node", "bytes", "count")
 _TYPES = {"node": np.int64, "parent": np.int64, "line": np.int64, "studied": bool}
 
 
@@ -86,7 +87,7 @@ class _Part:
 
 
 def profile(captures: Iterable[Tables], keep: Keep | None = None) -> Profile:
-    """Return the stacks of replicated captures and their growth in each window.
+    """Return the stacks of replicated captures and their growth in each of at most 64 windows.
 
     Parameters
     ----------
@@ -99,7 +100,6 @@ def profile(captures: Iterable[Tables], keep: Keep | None = None) -> Profile:
     Returns
     -------
     Profile
-        At most 64 windows of about equal length, from the marks of the first capture.
     """
     import pandas as pd
 
@@ -115,9 +115,15 @@ def layout(captures: Iterable[Tables], keep: Keep | None = None) -> Layout:
     per = next((str(getattr(capture, "per", "step")) for capture in chosen), "step")
     parts = [part for part in (_part(capture, keep) for capture in chosen) if part is not None]
     frames, nodes = merged([part.stacks for part in parts])
-    edges = _edges(parts[0].steps) if parts else np.empty(0)
-    moved = [_moved(part.live, at, edges) for part, at in zip(parts, nodes, strict=True)]
-    changes = _summed(moved, len(frames["node"]))
+    steps = parts[0].steps if parts else np.empty(0)
+    edges = steps[windows(steps, WINDOWS)] if parts else steps
+    changed = []
+    for part, at in zip(parts, nodes, strict=True):
+        window = np.searchsorted(edges, part.live["step"].astype(float)) - 1
+        columns = {**part.live, "window": window, "node": at[part.live["node"]]}
+        is_inside = (window >= 0) & (window < len(edges) - 1)
+        changed.append(subset(columns, _CHANGES, is_inside))
+    changes = _summed(changed, len(frames["node"]))
     return Layout(*_in_preorder(frames, changes, edges), per, len(parts))
 
 
@@ -135,35 +141,18 @@ def _part(capture: Tables, keep: Keep | None) -> _Part | None:
     within = (mark > first) & (mark <= last)
     if keep is not None:
         within[within] = keep(table[within], stacks)
-    return _Part(stacks, taken(table, ("step", "node", "bytes", "count"), within), steps)
+    return _Part(stacks, subset(table, ("step", "node", "bytes", "count"), within), steps)
 
 
-def _edges(steps: np.ndarray) -> np.ndarray:
-    wanted = np.linspace(steps[0], steps[-1], min(WINDOWS, len(steps) - 1) + 1)
-    edges: np.ndarray = steps[np.unique(np.abs(steps[:, None] - wanted).argmin(axis=0))]
-    return edges
-
-
-def _moved(
-    live: dict[str, np.ndarray], nodes: np.ndarray, edges: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Return the changes by window, with the nodes of the merged stacks."""
-    window = np.searchsorted(edges, live["step"].astype(float)) - 1
-    columns = {**live, "window": window, "node": nodes[live["node"]]}
-    is_inside = (window >= 0) & (window < len(edges) - 1)
-    return taken(columns, ("window", "node", "bytes", "count"), is_inside)
-
-
-def _summed(moved: list[dict[str, np.ndarray]], size: int) -> dict[str, np.ndarray]:
-    """Return the mean of the captures' changes, one row for each window and node that has any."""
-    names = ("window", "node", "bytes", "count")
-    whole = {name: np.concatenate([np.empty(0), *(p[name] for p in moved)]) for name in names}
+def _summed(parts: list[dict[str, np.ndarray]], size: int) -> dict[str, np.ndarray]:
+    """Return the mean of the captures' changes by window and node, where there is any."""
+    whole = {name: np.concatenate([np.empty(0), *(p[name] for p in parts)]) for name in _CHANGES}
     cells = (whole["window"] * size + whole["node"]).astype(np.int64)
     cell, of = np.unique(cells, return_inverse=True)
-    means = [sums(of, whole[name], len(cell)) / max(len(moved), 1) for name in names[2:]]
+    means = [sums(of, whole[name], len(cell)) / max(len(parts), 1) for name in _CHANGES[2:]]
     window, node = np.divmod(cell, max(size, 1))
-    changes = dict(zip(names, (window, node, *means), strict=True))
-    return taken(changes, names, (means[0] != 0) | (means[1] != 0))
+    changes = dict(zip(_CHANGES, (window, node, *means), strict=True))
+    return subset(changes, _CHANGES, (means[0] != 0) | (means[1] != 0))
 
 
 def _in_preorder(
@@ -178,7 +167,7 @@ def _in_preorder(
     changed = np.flatnonzero(sizes)
     order = changed[np.argsort(places[changed])]
     above = parents[order]
-    table = taken(frames, frames, order)
+    table = subset(frames, frames, order)
     table |= {"node": np.arange(len(order)), "parent": np.where(above >= 0, places[above], -1)}
     return table, edges, changes | {"node": places[changes["node"]]}
 
@@ -210,47 +199,34 @@ def _places(parents: np.ndarray, sizes: np.ndarray) -> np.ndarray:
 
 
 def merged(stacks: Sequence[Columns]) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
-    """Join several tables of stacks; return the joined one and the nodes there of each.
-
-    The joined table has ``node parent function file line studied depth``.
-    """
+    """Join several tables of stacks; return the joined one and the nodes there of each."""
     if len(stacks) == 1:  # as it is: nothing to look up
         joined = {n: column(stacks[0], n) for n in ("node", "parent", *FRAME, "studied")}
         nodes = [np.arange(len(joined["node"]))]
     else:
         joined, nodes = _looked_up(stacks)
     typed = {name: values.astype(_TYPES.get(name, object)) for name, values in joined.items()}
-    return typed | {"depth": _depths(typed["parent"])}, nodes
+    depths: list[int] = []
+    for parent in typed["parent"].tolist():
+        depths.append(depths[parent] + 1 if parent >= 0 else 0)
+    return typed | {"depth": np.array(depths, dtype=np.int64)}, nodes
 
 
 def _looked_up(stacks: Sequence[Columns]) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
     numbers: dict[tuple[Any, ...], int] = {}
     studied: list[bool] = []
-    nodes = [np.array(list(_entered(s, numbers, studied)), dtype=np.int64) for s in stacks]
+    nodes = []
+    for table in stacks:
+        places: list[int] = []
+        for parent, *frame, is_studied in rows(table, ("parent", *FRAME, "studied")):
+            key = (places[parent] if parent >= 0 else -1, *frame)
+            if key not in numbers:
+                numbers[key] = len(numbers)
+                studied.append(is_studied)
+            places.append(numbers[key])
+        nodes.append(np.array(places, dtype=np.int64))
     columns = list(zip(*numbers, strict=True)) or [()] * (1 + len(FRAME))
-    joined = {
-        name: np.array(values, dtype=object)
-        for name, values in zip(("parent", *FRAME), columns, strict=True)
-    }
-    number = np.arange(len(numbers))
-    return {"node": number, **joined, "studied": np.array(studied, dtype=bool)}, nodes
-
-
-def _entered(
-    stacks: Columns, numbers: dict[tuple[Any, ...], int], studied: list[bool]
-) -> Iterator[int]:
-    places: list[int] = []
-    for parent, *frame, is_studied in rows(stacks, ("parent", *FRAME, "studied")):
-        key = (places[parent] if parent >= 0 else -1, *frame)
-        if key not in numbers:
-            numbers[key] = len(numbers)
-            studied.append(is_studied)
-        places.append(numbers[key])
-        yield numbers[key]
-
-
-def _depths(parents: np.ndarray) -> np.ndarray:
-    depths: list[int] = []
-    for parent in parents.tolist():
-        depths.append(depths[parent] + 1 if parent >= 0 else 0)
-    return np.array(depths, dtype=np.int64)
+    names = ("parent", *FRAME)
+    joined = {n: np.array(c, dtype=object) for n, c in zip(names, columns, strict=True)}
+    joined |= {"node": np.arange(len(numbers)), "studied": np.array(studied, dtype=bool)}
+    return joined, nodes

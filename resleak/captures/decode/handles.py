@@ -58,8 +58,13 @@ class Census:
 
 
 def extract(
-    census: Path, folder: Path, studied: Iterable[Path], root: Path | None, work: Path
-) -> None:
+    census: Path,
+    folder: Path,
+    _expected: object,
+    studied: Iterable[Path],
+    root: Path | None,
+    work: Path | None,
+) -> dict[str, Any]:
     """Write the tables ``stacks``, ``handles`` and ``marks`` into a folder.
 
     Files below `studied` are under study, those below `root` are named relative to it; `work` was
@@ -78,6 +83,7 @@ def extract(
     }
     for name, columns in columns_of.items():
         tables.write_table(folder / f"{name}.parquet", columns, _UNITS)
+    return {}
 
 
 def _lines(census: Path) -> Iterator[dict[str, Any]]:
@@ -109,8 +115,8 @@ def _entered(trie: Trie, named: Names, nodes: list[tuple[int, str, str, int]]) -
 class _Targets:
     """Names what is open by where it belongs, never by a path of this machine."""
 
-    def __init__(self, root: Path | None, work: Path) -> None:
-        self._root, self._work = root, [str(work), str(work.resolve())]
+    def __init__(self, root: Path | None, work: Path | None) -> None:
+        self._root, self._work = root, [str(work), str(work.resolve())] if work else []
 
     def __call__(self, target: str) -> str:
         if not target.startswith("/"):

@@ -44,6 +44,10 @@ _TABLES: dict[str, Row] = {
         **{"type": "", "count": 0, "per_step": 0.0, "path": "", "root": "", "share": 0.0},
         **{"samples": 0},
     },
+    "bounded": {
+        **{"path": "", "size": 0, "bound": 0, "per_step": 0.0},
+        **{"entry_bytes": 0.0, "entry_objects": 0.0},
+    },
     "cycles": {"cycle": "", "per_step": 0.0, "objects": 0, "holds": "", "made_of": ""},
 }
 NAMES = tuple(_TABLES)
@@ -70,7 +74,7 @@ def write(folder: Path, project: Path, status: str) -> Ending:
         "exit": _exits(record, named, status, folder / "threads.txt"),
         "stalls": _stalls(record.get("steps", []), named),
         "locks": (_lock(row, named) for row in record.get("locks", [])),
-        **{name: record.get(name, []) for name in ("lost", "retention", "cycles")},
+        **{name: record.get(name, []) for name in ("lost", "retention", "bounded", "cycles")},
     }
     for name, found in rows.items():
         tables.write_table(folder / f"{name}.parquet", _columns(_TABLES[name], found), _UNITS)

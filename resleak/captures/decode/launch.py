@@ -27,30 +27,28 @@ _FRUGAL = {
 _begun: dict[str, subprocess.Popen[str]] = {}
 
 
-def memray(
-    capture: Path,
+def recording(
+    decoder: str,
+    file: Path,
     folder: Path,
     marks: Sequence[Mark],
     studied: Iterable[Path],
     root: Path | None = None,
+    work: Path | None = None,
     *,
     timeout_s: float = 600.0,
 ) -> dict[str, Any]:
-    """Decode our own memray recording; return the fields of `memray.Integrity`.
+    """Decode a recording of ours by a module of this package; return what it says of it.
 
-    `marks` are those of the manifest. Files below `studied` are the code under study; files below
-    `root` are named relative to it. Raises StoreError if the recording cannot be read.
+    Files below `studied` are the code under study; files below `root` are named relative to it;
+    `work` was the temporary folder of the process. Raises StoreError if it cannot be read.
     """
-    job = {"decoder": "memray", "capture": str(capture), "marks": [asdict(mark) for mark in marks]}
-    return _decode(job | _named(studied, root), folder, capture.name, timeout_s)
-
-
-def handles(
-    census: Path, folder: Path, work: Path, studied: Iterable[Path], root: Path | None = None
-) -> None:
-    """Decode the census of handles; `work` was the temporary folder of the measured process."""
-    job = {"decoder": "handles", "capture": str(census), "work": str(work)}
-    _decode(job | _named(studied, root), folder, census.name)
+    job = {
+        **{"decoder": decoder, "capture": str(file), "marks": [asdict(mark) for mark in marks]},
+        **{"studied": [*map(str, studied)], "root": str(root) if root else None},
+        "work": str(work) if work else None,
+    }
+    return _decode(job, folder, file.name, timeout_s)
 
 
 def any_program(
@@ -84,10 +82,6 @@ def _any_program(
 ) -> dict[str, Any]:
     job = {"decoder": "any_program", "captures": [*map(str, captures)], "everything": everything}
     return job | {"answers": dict(answers or {})}
-
-
-def _named(studied: Iterable[Path], root: Path | None) -> dict[str, Any]:
-    return {"studied": [*map(str, studied)], "root": str(root) if root else None}
 
 
 def _start(job: Mapping[str, Any]) -> str:

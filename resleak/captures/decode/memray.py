@@ -71,6 +71,7 @@ def extract(
     marks: Iterable[dict[str, Any]],
     studied: Iterable[Path],
     root: Path | None = None,
+    _work: Path | None = None,
 ) -> dict[str, Any]:
     """Write the tables of a recording of ours, and return the fields of `Integrity`.
 

@@ -144,9 +144,9 @@ def _nan(length: int) -> np.ndarray:
     return np.full(length, np.nan)
 
 
-def write_trace(folder: Path, outcome: ProcessOutcome, own: list[Gauge]) -> set[str]:
-    """Write ``trace.parquet`` and return the names of the gauges that were read."""
+def write_trace(folder: Path, outcome: ProcessOutcome, own: list[Gauge], target: Path) -> set[str]:
+    """Write ``trace.parquet`` into a folder; return the names of the gauges that were read."""
     columns, units = trace(folder, outcome, own)
-    tables.write_table(folder / "trace.parquet", columns, units)
+    tables.write_table(target / "trace.parquet", columns, units)
     index = {"t_s", "step", "block", "phase", "moment"}
     return {n for n, v in columns.items() if n not in index and not np.isnan(v).all()}

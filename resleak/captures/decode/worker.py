@@ -32,7 +32,7 @@ def main() -> int:
     if job["decoder"] != "handles":
         memray_file.load()
     try:
-        facts = _DECODERS[job["decoder"]](job)
+        facts = _any_program(job) if job["decoder"] == "any_program" else _recording(job)
     except (ResleakError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -44,21 +44,14 @@ def _folder() -> Path:
     return Path(json.loads(sys.stdin.readline()))
 
 
-def _studied(job: Job) -> tuple[list[Path], Path | None]:
-    return [*map(Path, job["studied"])], Path(job["root"]) if job["root"] else None
-
-
-def _memray(job: Job) -> dict[str, Any]:
-    from resleak.captures.decode import memray
-
-    return memray.extract(Path(job["capture"]), _folder(), job["marks"], *_studied(job))
-
-
-def _handles(job: Job) -> dict[str, Any]:
-    from resleak.captures.decode import handles
-
-    handles.extract(Path(job["capture"]), _folder(), *_studied(job), Path(job["work"]))
-    return {}
+def _recording(job: Job) -> dict[str, Any]:
+    """Decode a recording of ours by the module that its instrument names."""
+    module = import_module(f"resleak.captures.decode.{job['decoder']}")
+    root, work = (Path(job[name]) if job[name] else None for name in ("root", "work"))
+    studied = [*map(Path, job["studied"])]
+    capture = Path(job["capture"])
+    facts: dict[str, Any] = module.extract(capture, _folder(), job["marks"], studied, root, work)
+    return facts
 
 
 def _any_program(job: Job) -> dict[str, Any]:
@@ -86,9 +79,6 @@ def _imported(dotted: str) -> Callable[[Any], Any]:
     module, _, name = dotted.partition(":")
     function: Callable[[Any], Any] = getattr(import_module(module), name)
     return function
-
-
-_DECODERS = {"memray": _memray, "handles": _handles, "any_program": _any_program}
 
 
 if __name__ == "__main__":

@@ -24,12 +24,8 @@ MIME = "application/vnd.resleak.flame+json"
 class Flame:
     """A flame graph for wherever HTML with scripts is shown.
 
-    Parameters
-    ----------
-    payload : dict
-        Plain JSON: the profile as `encode` returns it, title, unit and table.
-    table : DataFrame
-        The lines that retain most, as numbers.
+    `payload` is plain JSON: the profile as `encode` returns it, title, unit and table; `table` has
+    the lines that retain most, as numbers.
     """
 
     payload: dict[str, Any] = field(repr=False)
@@ -43,19 +39,11 @@ class Flame:
         return {"text/html": page.html(self.payload), MIME: self.payload, "text/plain": repr(self)}
 
     def live(self) -> Any:
-        """Return a widget whose ``selection`` holds the frame that was clicked last.
+        """Return a widget whose ``selection`` has the frame that was clicked last.
 
-        Returns
-        -------
-        anywidget.AnyWidget
-            In ``selection``: ``function``, ``file``, ``line``, ``per_step``, ``self_per_step``,
-            ``blocks_per_step``, ``unit``, ``per`` and ``window``, the steps looked at; empty
-            before the first click.
-
-        Raises
-        ------
-        MissingPackageError
-            If anywidget is not installed.
+        It has ``function``, ``file``, ``line``, ``per_step``, ``self_per_step``,
+        ``blocks_per_step``, ``unit``, ``per`` and ``window``, the steps looked at, and is empty
+        before the first click. MissingPackageError if anywidget is not installed.
         """
         from resleak.figures.flame.live import widget
 
@@ -86,11 +74,6 @@ def flamegraph(
     unit : str
         Unit of the profile's ``bytes``; anything but ``B`` is not scaled.
 
-    Returns
-    -------
-    Flame
-        Or one that says why there is nothing to draw.
-
     Raises
     ------
     ValueError
@@ -105,6 +88,6 @@ def flamegraph(
         raise ValueError(
             "before and after must have the same frames: see resleak.analysis.stacks.joined"
         )
-    drawn, table = payload.drawing(sides, unit)
-    drawn |= {"title": title, "selection": dict(selection or {})}
-    return Flame(drawn, pd.DataFrame(table))
+    drawing, table = payload.drawing(sides, unit)
+    drawing |= {"title": title, "selection": dict(selection or {})}
+    return Flame(drawing, pd.DataFrame(table))

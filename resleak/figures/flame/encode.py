@@ -35,7 +35,7 @@ def encode(sides: Sequence[Side]) -> dict[str, Any]:
     strings: dict[str, int] = {}
     names = numbered([*functions, *files], strings)
     up = np.concatenate([[0], depth[:-1]]) + 1 - depth
-    place = np.full(_size(sides[0]), -1)
+    place = np.full(len(column(sides[0].frames, "parent")), -1)
     place[order] = np.arange(len(order))
     changes = [_changes(side, place) for side in sides]
     columns = [names, lines, _kinds(files, studied), up, which]
@@ -62,11 +62,6 @@ def _varints(values: Any) -> bytes:
     return written[used].tobytes()
 
 
-def _signed(values: np.ndarray) -> np.ndarray:
-    """Fold negative numbers in between the others: 0, -1, 1, -2, 2 ... become 0, 1, 2, 3, 4 ..."""
-    return np.where(values < 0, -2 * values - 1, 2 * values)
-
-
 def _changes(side: Side, place: np.ndarray) -> tuple[list[np.ndarray], dict[str, Any]]:
     """Return the columns of a side's changes, in order of window and node, and what is of each."""
     changes, edges = side.changes, np.asarray(side.edges, dtype=float)
@@ -83,7 +78,9 @@ def _changes(side: Side, place: np.ndarray) -> tuple[list[np.ndarray], dict[str,
     parts = [_parts(value) for value in values]
     whole = [np.rint(v * part).astype(np.int64) for v, part in zip(values, parts, strict=True)]
     about = {"edges": edges.tolist(), "rows": rows.tolist(), "parts": parts, "per": str(side.per)}
-    return [steps, *map(_signed, whole)], about
+    # Negative numbers go in between the others: 0, -1, 1, -2, 2 ... become 0, 1, 2, 3, 4 ...
+    folded = [np.where(values < 0, -2 * values - 1, 2 * values) for values in whole]
+    return [steps, *folded], about
 
 
 def _parts(values: np.ndarray) -> int:
@@ -97,12 +94,12 @@ def _parts(values: np.ndarray) -> int:
 
 def _interned(frames: list[Any]) -> tuple[np.ndarray, list[Any]]:
     """Return for each node the number of its frame, the most frequent first, and the frames."""
-    known: dict[Any, int] = {}
-    number = numbered(frames, known)
+    numbers: dict[Any, int] = {}
+    number = numbered(frames, numbers)
     often = np.argsort(-np.bincount(number), kind="stable")
     rank = np.empty(len(often), dtype=np.int64)
     rank[often] = np.arange(len(often))
-    distinct = list(known)
+    distinct = list(numbers)
     return rank[number], [distinct[n] for n in often.tolist()]
 
 
@@ -112,10 +109,6 @@ def _kinds(files: Sequence[str], studied: Sequence[bool]) -> np.ndarray:
     kind = np.where(tested(files, lambda file: not file) & (kind == OTHER), NO_FILE, kind)
     importing = tested(files, lambda file: file.startswith(_IMPORT_SYSTEM))
     return kind + np.where(importing, _IMPORTING, 0)
-
-
-def _size(side: Side) -> int:
-    return len(column(side.frames, "parent"))
 
 
 def _largest_first(sides: Sequence[Side]) -> tuple[np.ndarray, np.ndarray]:
@@ -139,8 +132,8 @@ def _largest_first(sides: Sequence[Side]) -> tuple[np.ndarray, np.ndarray]:
         start = np.maximum.accumulate(np.where(first, before, 0))
         above = np.where(parent[family] >= 0, place[parent[family]] + 1, 0)
         place[family] = above + before - start
-    kept = np.flatnonzero(total > 0)
-    order = kept[np.argsort(place[kept])]
+    changed = np.flatnonzero(total > 0)
+    order = changed[np.argsort(place[changed])]
     return order, depth[order] + 1
 
 

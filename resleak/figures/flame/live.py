@@ -23,13 +23,7 @@ export default {
 
 
 def widget(payload: dict[str, Any]) -> Any:
-    """Return a widget that draws a payload.
-
-    Raises
-    ------
-    MissingPackageError
-        If anywidget is not installed.
-    """
+    """Return a widget that draws a payload; MissingPackageError if anywidget is not installed."""
     return _kind()(payload=packed_strings(payload))
 
 

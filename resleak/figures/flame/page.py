@@ -14,7 +14,7 @@ from typing import Any
 
 from resleak.figures import style as _style
 from resleak.figures.html_table import table
-from resleak.formatting import cell, note, right
+from resleak.formatting import note, right
 
 _FOLDER = Path(__file__).parent
 _MODULES = ("data", "model", "trees", "view", "panels", "telling", "figure")
@@ -46,41 +46,28 @@ def html(payload: Mapping[str, Any]) -> str:
 def place(payload: Any) -> str:
     """Return where a flame graph is drawn, with its data, and a table for where no script runs.
 
-    Parameters
-    ----------
-    payload : dict
-        As `Flame` has it; of someone else's notebook it may be anything.
+    The payload is that of `Flame`; of someone else's notebook it may be anything.
     """
-    known = payload if isinstance(payload, Mapping) else {}
-    data = _safe_json(packed_strings(dict(known)))
-    table = f'<div class="resleak-flame">{_fallback(known)}</div>'
-    return (
-        table if known.get("empty") else f'{table}<script type="application/json">{data}</script>'
-    )
-
-
-def _fallback(payload: Mapping[str, Any]) -> str:
-    title, empty = payload.get("title"), payload.get("empty")
+    content = payload if isinstance(payload, Mapping) else {}
+    title, empty = content.get("title"), content.get("empty")
     head = f"<p><b>{escape(str(title))}</b></p>" if title else ""
-    return head + (note(str(empty)) if empty else _table(payload.get("table")))
+    body = note(str(empty)) if empty else _table(content.get("table"))
+    html = f'<div class="resleak-flame">{head}{body}</div>'
+    if empty:
+        return html
+    # JSON without NaN that cannot end the script element it stands in.
+    data = json.loads(json.dumps(packed_strings(content)), parse_constant=lambda _: None)
+    text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
+    return f'{html}<script type="application/json">{text}</script>'
 
 
 def _table(content: Any) -> str:
     match content:
         case {"head": [*head], "rows": [*rows]}:
-            cells = [[*map(cell, row[:2]), *map(right, row[2:])] for row in map(_listed, rows)]
-            return table([*map(cell, head[:2]), *map(right, head[2:])], cells)
+            lines = [row if isinstance(row, list) else [row] for row in (head, *rows)]
+            cells = [[*line[:2], *map(right, line[2:])] for line in lines]
+            return table(cells[0], cells[1:])
     return ""
-
-
-def _listed(row: Any) -> list[Any]:
-    return row if isinstance(row, list) else [row]
-
-
-def _safe_json(value: Any) -> str:
-    """Return JSON that cannot end the script element it stands in, without NaN."""
-    whole = json.loads(json.dumps(value), parse_constant=lambda _: None)
-    return json.dumps(whole, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def packed(data: bytes) -> str:

@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from resleak.analysis.stacks.allocation_sites import Tables
-from resleak.analysis.stacks.columns import column, sums
+from resleak import formatting
+from resleak.analysis.stacks.allocation_sites import FRAME, Tables, site_of
+from resleak.analysis.stacks.columns import column, rows, subset, sums
 from resleak.analysis.stacks.profiles import layout
-from resleak.figures.flame import top
 from resleak.figures.flame.encode import Side, encode
 
-_NOTHING = "nothing grew between the steady marks"
-_UNKNOWN = "no capture has stacks of two steady marks: nothing is known of growth"
+#: Rows of the table for pages where no script may run.
+_MOST = 10
 
 
 def drawing(sides: Sequence[Side], unit: str = "B") -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return the payload of one side, or of two (after, before), and the table of its lines."""
-    table, per = top.sites(sides), str(sides[0].per)
+    table, per = largest(sides), str(sides[0].per)
     payload = {
         **encode(sides),
         "title": None,
@@ -27,7 +27,7 @@ def drawing(sides: Sequence[Side], unit: str = "B") -> tuple[dict[str, Any], dic
         "per": per,
         "empty": _why_empty(sides),
         "selection": {},
-        "table": top.written(table, unit, per),
+        "table": _texts(table, unit, per),
     }
     return payload, table
 
@@ -39,10 +39,54 @@ def answer(tables: Tables) -> dict[str, Any]:
 
 def _why_empty(sides: Sequence[Side]) -> str | None:
     if any(len(side.edges) < 2 for side in sides):
-        return _UNKNOWN
-    return None if any(_grew(side) for side in sides) else _NOTHING
+        return "no capture has stacks of two steady marks: nothing is known of growth"
+    for side in sides:
+        node = column(side.changes, "node", np.int64)
+        if (sums(node, column(side.changes, "bytes", float), 0) > 0).any():
+            return None
+    return "nothing grew between the steady marks"
 
 
-def _grew(side: Side) -> bool:
+def largest(sides: Sequence[Side]) -> dict[str, np.ndarray]:
+    """Return net growth by line, at most ten rows, the largest first.
+
+    ``function file line per_step share``; of two sides (after, before) ``after``, ``before`` and
+    ``change``.
+    """
+    frames = rows(sides[0].frames, FRAME, site_of(sides[0].frames))
+    lines = sorted(set(frames))
+    number = {line: n for n, line in enumerate(lines)}
+    of = np.array([number[frame] for frame in frames], dtype=np.int64)
+    columns = zip(*lines, strict=True) if lines else [()] * len(FRAME)
+    table = {name: np.array(c, dtype=object) for name, c in zip(FRAME, columns, strict=True)}
+    rates = [sums(of, _per_step(side), len(lines)) for side in sides]
+    if len(rates) == 1:
+        size = growth = np.maximum(rates[0], 0.0)
+        table |= {"per_step": growth, "share": growth / (growth.sum() or 1.0)}
+    else:
+        after, before = rates
+        size = np.abs(after - before)
+        table |= {"after": after, "before": before, "change": after - before}
+    order = np.argsort(-size, kind="stable")[:_MOST]
+    return subset(table, table, order[size[order] > 0])
+
+
+def _texts(table: dict[str, np.ndarray], unit: str, per: str) -> dict[str, list[Any]]:
+    """Return a table of `largest` as text: a head and rows."""
+    numbers = [name for name in table if name not in FRAME]
+    usual = {"per_step": f"per {per}", "share": "share of the growth"}
+    heads = [usual.get(name, f"{name}, per {per}") for name in numbers]
+    rows = []
+    for function, file, line, *values in zip(*(table[n] for n in (*FRAME, *numbers)), strict=True):
+        texts = [
+            formatting.share(value) if name == "share" else formatting.amount(value, unit)
+            for name, value in zip(numbers, values, strict=True)
+        ]
+        rows.append([str(function), f"{file}:{line}" if file else "", *texts])
+    return {"head": ["function", "file and line", *heads], "rows": rows}
+
+
+def _per_step(side: Side) -> np.ndarray:
     node, change = column(side.changes, "node", np.int64), column(side.changes, "bytes", float)
-    return bool((sums(node, change, 0) > 0).any())
+    steps = float(side.edges[-1] - side.edges[0]) if len(side.edges) > 1 else 1.0
+    return sums(node, change, len(column(side.frames, "parent"))) / steps

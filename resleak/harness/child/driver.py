@@ -10,16 +10,17 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from resleak.captures import raw
 from resleak.errors import ScenarioError
-from resleak.harness.child import planted_leak, recorder, self_gauges, step_gauges
+from resleak.harness.child import allocators, planted_leak, recorder, self_gauges, step_gauges
 from resleak.workload import calling, gauges
 from resleak.workload.gauges import Gauge
 from resleak.workload.scenario import Run, Scenario, check_name
@@ -30,48 +31,40 @@ _NAN = float("nan")
 
 
 class Reporter:
-    """The control line to the supervisor: announces phases, waits while outside gauges are read.
-
-    The code under study may close it and open something else in its place: then nothing more is
-    written, and the run goes on without outside gauges.
-    """
+    """The control line to the supervisor: announces phases, waits while outside gauges are read."""
 
     def __init__(self, out: int, back: int, started: float) -> None:
         self._out, self._back, self._started = out, back, started
-        self._ends = _identity(out), _identity(back)
+        self._ends = self._identities()
 
     def phase(self, index: int) -> None:
         """Announce a phase."""
         self._write(f"phase {raw.PHASES[index]} {time.monotonic() - self._started}\n")
 
-    def end_of_block(self, block: int) -> None:
-        """Wait until the supervisor has read the outside gauges."""
-        if self._write(f"quiet {block}\n"):
-            os.read(self._back, 1)
+    def end_of_block(self, block: int, *, look: bool) -> bool:
+        """Wait until the supervisor has read the outside gauges; return False if it says stop.
+
+        At a look it waits for the verdict so far, which decides about going on.
+        """
+        if self._write(f"quiet {block}{' look' * look}\n"):
+            return os.read(self._back, 1) == b"."
+        return not look
 
     def _write(self, line: str) -> bool:
-        if (_identity(self._out), _identity(self._back)) != self._ends:
-            return False
-        try:
-            return os.write(self._out, line.encode()) > 0
-        except OSError:
-            return False
+        # The code under study may have closed it and opened something else in its place: then
+        # nothing more is written, and the run goes on without outside gauges.
+        with suppress(OSError):
+            if self._identities() == self._ends:
+                return os.write(self._out, line.encode()) > 0
+        return False
 
-
-def _identity(descriptor: int) -> tuple[int, int] | None:
-    try:
-        status = os.fstat(descriptor)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
+    def _identities(self) -> list[tuple[int, int]]:
+        ends = map(os.fstat, (self._out, self._back))
+        return [(status.st_dev, status.st_ino) for status in ends]
 
 
 class Driver:
-    """Takes one variant through its phases.
-
-    Written once, as a coroutine: for a synchronous scenario nothing in it ever waits, and it runs
-    without an event loop. `spec` has the loaded instruments: `census`, `inspector`, `memray`.
-    """
+    """Takes one variant through its phases, with the instruments that `spec` has loaded."""
 
     def __init__(self, scenario: Scenario, spec: dict[str, Any]) -> None:
         self.scenario, self.spec, self.census = scenario, spec, spec["census"]
@@ -79,6 +72,7 @@ class Driver:
         self.run = run_of(spec)
         self.reporter = Reporter(spec["out_fd"], spec["back_fd"], spec["started"])
         self.fixture: Any = None
+        self.loop: asyncio.Runner | None = None
         self.pid = os.getpid()
         self.phase = 0
         self.samples: recorder.SampleLoop
@@ -86,7 +80,7 @@ class Driver:
         self.inspector = spec["inspector"]
         if self.inspector is not None:
             self.inspector.follow(self)
-        self.steps = spec["warmup"] + spec["steps"]
+        self.steps = spec["warmup"] + spec["most_steps"]
         self.plant = planted_leak.Plant(spec["plant"], self.steps) if spec["plant"] else None
 
     @property
@@ -96,8 +90,14 @@ class Driver:
         return any(map(calling.is_async, functions))
 
     async def drive(self) -> None:
-        """Set up, take all steps, let settle, tear down."""
-        profiler = _start_profiler(self.spec)
+        """Set up, take all steps, let settle, tear down.
+
+        For a synchronous scenario nothing in it ever waits: it runs without an event loop.
+        """
+        profiler = ExitStack()
+        if (memray := self.spec["memray"]) is not None:
+            file = memray.FileDestination(Path(self.spec["folder"], raw.MEMRAY), overwrite=True)
+            profiler.enter_context(memray.Tracker(destination=file, trace_python_allocators=True))
         self.phase = _SETUP
         self._look(0)
         self.reporter.phase(_SETUP)
@@ -109,10 +109,9 @@ class Driver:
             for meter in self.meters.values():
                 await stack.enter_async_context(meter.running())
             await self._phase(_WARMUP, self.spec["warmup"])
-            await self._phase(_STEADY, self.spec["steps"])
+            await self._phase(_STEADY, self.spec["most_steps"])
             await self._settle()
-            if profiler is not None:
-                profiler.__exit__(None, None, None)
+            profiler.close()
             self._begin(_TEARDOWN)
             if self.variant.close is not None:
                 await calling.result(calling.fitted(self.variant.close, 1)(self.fixture))
@@ -121,29 +120,29 @@ class Driver:
 
     def _sample_loop(self) -> recorder.SampleLoop:
         readers: dict[str, self_gauges.Reader] = {}
+        slow: dict[str, self_gauges.Reader] = {}
         has_gauges = self.spec["instrument"] == "gauges"  # else reading them shows in the stacks
         if has_gauges:
             self.meters = step_gauges.meters(self.scenario.named, self.is_async)
             readers = {**self_gauges.inside_readers(), **self._own_readers()}
-            readers |= {name: step_gauges.reader(meter) for name, meter in self.meters.items()}
-            readers["objects"] = self_gauges.object_count  # slow: the last one
+            readers |= {name: partial(getattr, m, "value") for name, m in self.meters.items()}
+            slow = self_gauges.slow_readers()
+            Path(self.spec["folder"], raw.ALLOCATOR).write_text(allocators.name())
         if self.inspector is not None:
             self.meters = {"inspector": self.inspector}
-        folder, block, started = Path(self.spec["folder"]), self.spec["block"], self.spec["started"]
+        folder, block, started = (self.spec[name] for name in ("folder", "block", "started"))
         return recorder.SampleLoop(
-            folder, readers, self.steps, block, started, every_step=has_gauges
+            Path(folder), readers, slow, self.steps, block, started, every_step=has_gauges
         )
 
     def _own_readers(self) -> dict[str, Callable[[], float]]:
-        def bound(read: Callable[..., float]) -> Callable[[], float]:
-            return lambda: read(self.fixture)
-
         if self.scenario.gauges_function is not None:
             named = _named_gauges(self.scenario.gauges_function, self.fixture)
             self.scenario.own_gauges.update(named)
             own = json.dumps([asdict(gauge) for gauge, _ in named.values()])
             Path(self.spec["folder"], "own.json").write_text(own)
-        return {name: bound(read) for name, (_, read) in self.scenario.own_gauges.items()}
+        own_gauges = self.scenario.own_gauges
+        return {name: partial(read, self.fixture) for name, (_, read) in own_gauges.items()}
 
     def _begin(self, phase: int) -> None:
         self.phase = phase
@@ -155,26 +154,39 @@ class Driver:
         self._begin(phase)
         await self._collect()
         step, fixture, samples = calling.fitted(self.variant.step, 2), self.fixture, self.samples
-        size, in_use, plant = self.spec["block"], tuple(self.meters.values()), self.plant
+        in_use, plant = tuple(self.meters.values()), self.plant
+        # Looks are at the planned steps, and at 2, 4, 8 ... times as many if it goes on.
+        size, look = self.spec["block"], min(steps, self.spec["steps"])
+        due = min(size, look)
         for done in range(1, steps + 1):
             for meter in in_use:
                 meter.before()
             result = step(samples.done, fixture)
             if inspect.isawaitable(result):
-                await result
-            if os.getpid() != self.pid:
-                _end_of_a_fork()
+                await (result if self.is_async else self._waited(result))
+            if os.getpid() != self.pid:  # a copy of this process: both would go on as if alone
+                report_failure("the step forked, and its child came back: end it with os._exit()")
+                os.killpg(0, signal.SIGKILL)
             for meter in reversed(in_use):
                 meter.after()
             if plant is not None:
                 plant.grow(samples.done + 1)
             self._look(samples.done + 1)
             samples.step(phase)
-            if done % size == 0 or done == steps:
-                await self._collect()
+            if done == due:
+                if not await self._collect(look=done == look < steps):
+                    break
+                if done == look:
+                    size, look = self.spec["block"] * look // self.spec["steps"], 2 * look
+                due = min(done + size, look, steps)
 
-    async def _collect(self) -> None:
-        """Read before and after a collection, while nothing runs, also from outside."""
+    async def _waited(self, result: Awaitable[Any]) -> None:
+        """Await what a plain function returned: its event loop is made when first needed."""
+        self.loop = self.loop or asyncio.Runner()
+        self.loop.run(calling.result(result))
+
+    async def _collect(self, *, look: bool = False) -> bool:
+        """Read before and after a collection, also from outside; return whether to go on."""
         if self.is_async:
             _forget_cancelled_timers()
             for _ in range(3):  # let callbacks that are already due run: closed transports
@@ -182,9 +194,10 @@ class Driver:
         self.samples.collect(self.phase, self._collect_garbage)
         block = self.samples.block - 1
         self._look(self.samples.done, mark=block)
-        self.reporter.end_of_block(block)
+        goes_on = self.reporter.end_of_block(block, look=look)
         if self.spec["instrument"] == "memray":
             recorder.mark(block)
+        return goes_on
 
     def _collect_garbage(self) -> None:
         self._look(self.samples.done, whole=True)
@@ -208,10 +221,14 @@ class Driver:
 def measure(spec: dict[str, Any], scenario: Scenario) -> None:
     """Run one variant as the specification says."""
     driver = Driver(scenario, spec)
+    run = driver.drive()
     if driver.is_async:
-        asyncio.run(driver.drive())
-    else:
-        _without_loop(driver.drive())
+        return asyncio.run(run)
+    try:
+        run.send(None)
+    except StopIteration:
+        return None
+    raise RuntimeError("a synchronous scenario waited for something")  # pragma: no cover
 
 
 def run_of(spec: dict[str, Any]) -> Run:
@@ -220,7 +237,7 @@ def run_of(spec: dict[str, Any]) -> Run:
     return Run(params, spec["seed"], Path(spec["workdir"]), spec["variant"])
 
 
-def report_failure(error: str, line: int | None) -> None:
+def report_failure(error: str, line: int | None = None) -> None:
     """Print why a run failed, for the process that started it."""
     report = json.dumps({"error": " ".join(error.split()), "line": line}, ensure_ascii=False)
     # On the open error stream: there may be no descriptor left to open a file with.
@@ -228,11 +245,9 @@ def report_failure(error: str, line: int | None) -> None:
 
 
 def _forget_cancelled_timers() -> None:
-    """Remove cancelled timers, such as those of timeouts that were not needed, from the loop.
-
-    asyncio keeps up to a hundred of them, with their contexts, until they are due: objects that
-    accumulate slowly and look like a leak.
-    """
+    """Remove cancelled timers, such as those of timeouts that were not needed, from the loop."""
+    # asyncio keeps up to a hundred of them, with their contexts, until they are due: objects that
+    # accumulate slowly and look like a leak.
     loop: Any = asyncio.get_running_loop()
     scheduled = getattr(loop, "_scheduled", None)
     if scheduled is None:  # not asyncio's own loop
@@ -243,16 +258,6 @@ def _forget_cancelled_timers() -> None:
     scheduled[:] = [timer for timer in scheduled if not timer.cancelled()]
     heapq.heapify(scheduled)
     loop._timer_cancelled_count = 0
-
-
-def _start_profiler(spec: dict[str, Any]) -> Any:
-    memray = spec["memray"]
-    if memray is None:
-        return None
-    file = memray.FileDestination(Path(spec["folder"], "memray.bin"), overwrite=True)
-    tracker = memray.Tracker(destination=file, trace_python_allocators=True)
-    tracker.__enter__()
-    return tracker
 
 
 def _named_gauges(
@@ -268,23 +273,6 @@ def _named_gauges(
     if taken := sorted(numbers.keys() & {*gauges.BUILTIN, *gauges.MEASURES}):
         raise ScenarioError(f"gauges() returns {', '.join(taken)}, which is built in: rename it")
     return {
-        str(name): (
-            Gauge(str(name), "", "own gauge"),
-            lambda _, n=name: read(fixture).get(n, _NAN),
-        )
-        for name in numbers
+        str(n): (Gauge(str(n), "", "own gauge"), lambda _, n=n: read(fixture).get(n, _NAN))
+        for n in numbers
     }
-
-
-def _end_of_a_fork() -> None:
-    """End this copy of the measured process, and the run: both would go on as if alone."""
-    report_failure("the step forked, and its child came back: end it with os._exit()", None)
-    os.killpg(0, signal.SIGKILL)
-
-
-def _without_loop(coroutine: Coroutine[Any, Any, None]) -> None:
-    try:
-        coroutine.send(None)
-    except StopIteration:
-        return
-    raise RuntimeError("a synchronous scenario waited for something")  # pragma: no cover

@@ -44,6 +44,7 @@ if __name__ == "__main__":
 
 from resleak.errors import ResleakError
 from resleak.harness.child import driver, recorder, self_gauges
+from resleak.harness.child.shared_segments import SEGMENTS
 from resleak.workload import resolve
 from resleak.workload.scenario import Scenario
 
@@ -51,14 +52,17 @@ from resleak.workload.scenario import Scenario
 class Shadows:
     """Files of a workload that have the name of a module which our instruments have loaded.
 
-    The rule: all that our instruments import is loaded before the workload's folders are on the
-    path, and stays what everyone else finds: a file there is neither run by them nor missed. An
-    import statement in the workload's own files gets what ``python FILE`` would give it: its own
-    file, unless a bare interpreter has that module loaded. For a test, loaded modules come first.
+    All that our instruments import is loaded before the workload's folders are on the path, and
+    stays what everyone else finds. An import statement in the workload's own files gets what
+    ``python FILE`` would give it: its own file, unless a bare interpreter has that module loaded.
+    For a test, loaded modules come first.
     """
 
     def __init__(self, folders: list[str]) -> None:
-        files = {name.partition(".")[0] for folder in folders for name in _listed(folder)}
+        files: set[str] = set()
+        for folder in folders:
+            with suppress(OSError):
+                files |= {name.partition(".")[0] for name in os.listdir(folder)}
         ours = {"resleak", "__main__", *_AT_START, *sys.builtin_module_names}
         loaded = {name.partition(".")[0] for name in sys.modules}
         self._names = {name for name in files & loaded - ours if _origin(name) in folders}
@@ -89,13 +93,6 @@ def _taken(top: str) -> dict[str, ModuleType]:
     return {name: sys.modules.pop(name) for name in names}
 
 
-def _listed(folder: str) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except OSError:
-        return []
-
-
 def _origin(name: str) -> str:
     """Return the folder on the path that an import of a top-level name would use."""
     for finder in sys.meta_path:
@@ -110,6 +107,8 @@ def _load_instruments(spec: dict[str, Any]) -> dict[str, Any]:
     """Load, and start where it must see everything, what the run is measured with."""
     instrument, folder = spec.get("instrument"), Path(spec["folder"])
     loaded: dict[str, Any] = {"memray": None, "inspector": None, "census": None}
+    if instrument == "gauges":
+        SEGMENTS.follow()
     if instrument == "memray":
         loaded["memray"] = importlib.import_module("memray")
     if instrument == "forensics":
@@ -145,19 +144,9 @@ def _describe(spec: dict[str, Any], scenario: Scenario) -> dict[str, Any]:
 
 
 def _version(package: str) -> str:
-    try:
+    with suppress(importlib.metadata.PackageNotFoundError):
         return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown" if importlib.util.find_spec(package) else ""
-
-
-def _fail(spec: dict[str, Any], error: BaseException) -> None:
-    """Report what went wrong, and where in the studied file."""
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if frame.filename == spec["file"]]
-    kind = "" if isinstance(error, ResleakError) else f"{type(error).__name__}: "
-    traceback.print_exception(type(error), error, error.__traceback__)
-    driver.report_failure(f"{kind}{error}", lines[-1] if lines else None)
+    return "unknown" if importlib.util.find_spec(package) else ""
 
 
 _TASKS = {"measure": driver.measure, "audit": _audit, "describe": _describe}
@@ -172,6 +161,9 @@ def main(spec: dict[str, Any]) -> int:
     try:
         spec |= _load_instruments(spec)
         sys.path[:0] = spec["import_from"]
+        sys.argv[:] = [spec["file"]]
+        # Worker processes must not run this script: they import the workload by its name.
+        vars(sys.modules["__main__"]).pop("__file__", None)
         Shadows([] if spec["workload"] == "test" else spec["import_from"])
         if spec["do"] == "measure":
             os.write(spec["out_fd"], b"ready\n")  # from now on, time is the workload's
@@ -180,7 +172,11 @@ def main(spec: dict[str, Any]) -> int:
             text = json.dumps(answer, ensure_ascii=False)
             (folder / "answer.json").write_text(text, encoding="utf-8", errors="replace")
     except BaseException as error:  # sys.exit() in the code under study, too
-        _fail(spec, error)
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if frame.filename == spec["file"]]
+        kind = "" if isinstance(error, ResleakError) else f"{type(error).__name__}: "
+        traceback.print_exception(type(error), error, error.__traceback__)
+        driver.report_failure(f"{kind}{error}", lines[-1] if lines else None)
         return 3
     return 0
 

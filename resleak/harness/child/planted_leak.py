@@ -9,10 +9,7 @@ _SMALLEST, _AROUND = 32, 41
 
 
 class Plant:
-    """Retains a number of bytes per step, in a list of fixed length.
-
-    Below 48 bytes per step the smallest object, of 32 bytes, is retained every few steps.
-    """
+    """Retains a number of bytes per step, in a list of fixed length."""
 
     def __init__(self, rate: float, steps: int) -> None:
         small = rate < _SMALLEST + 16
@@ -23,5 +20,6 @@ class Plant:
 
     def grow(self, step: int) -> None:
         """Retain one more object, if it is due."""
+        # Below 48 bytes per step the smallest object, of 32 bytes, is retained every few steps.
         if int(step * self._per_step) > int((step - 1) * self._per_step):
             self._kept[step] = self._make()

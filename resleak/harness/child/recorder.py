@@ -22,11 +22,7 @@ SETTLE_ROUNDS = 3
 
 
 class Recorder:
-    """Rows of float64 in a file map that the parent reads at any time, even after a kill.
-
-    All pages are touched before the first step and rows are written in place, so that recording
-    adds no memory. `gauges` are in column order; `started` is `time.monotonic` at the start.
-    """
+    """Rows of float64 in a file map that the parent reads at any time, even after a kill."""
 
     def __init__(
         self, path: Path, gauges: Mapping[str, Callable[[], float]], capacity: int, started: float
@@ -38,6 +34,8 @@ class Recorder:
             file.write(b"\0" * size)
             file.flush()
             self._map = mmap.mmap(file.fileno(), size)
+        # All pages are touched before the first step and rows are written in place, so that
+        # recording adds no memory.
         self._view = memoryview(self._map).cast("d")
         for page in range(0, len(self._view), mmap.PAGESIZE // 8):
             self._view[page] = 0.0
@@ -71,26 +69,23 @@ class Recorder:
 
 
 class SampleLoop:
-    """Counts steps and blocks, with a row after each step and two around each collection.
-
-    The last reader is slow and read after collections only. Without `every_step` there are rows at
-    collections only.
-    """
+    """Counts steps and blocks, with a row after each step and two around each collection."""
 
     def __init__(
         self,
         folder: Path,
         readers: Mapping[str, Callable[[], float]],
+        slow: Mapping[str, Callable[[], float]],
         steps: int,
         block: int,
         started: float,
         *,
         every_step: bool = True,
     ) -> None:
-        (folder / "columns.json").write_text(json.dumps(list(readers)))
+        (folder / "columns.json").write_text(json.dumps([*readers, *slow]))
         capacity = steps + 2 * (steps // block + 2 + SETTLE_ROUNDS)
-        self._rows = Recorder(folder / "trace.raw", readers, capacity, started)
-        self._every_step = every_step
+        self._rows = Recorder(folder / "trace.raw", {**readers, **slow}, capacity, started)
+        self._every_step, self._slow = every_step, len(slow)
         self.done, self.block = 0, 0
 
     def begin(self, phase: int) -> None:
@@ -102,14 +97,17 @@ class SampleLoop:
         self.done += 1
         self._rows.at(phase, self.done, self.block)
         if self._every_step:
-            self._rows.row(_STEP, 1)
+            self._rows.row(_STEP, self._slow)
 
     def collect(self, phase: int, collect: Callable[[], object] = gc.collect) -> None:
         """Record the end of a block, before and after a collection."""
         self._rows.at(phase, self.done, self.block)
-        self._rows.row(_BEFORE, 1)
+        self._rows.row(_BEFORE, self._slow)
         collect()
-        _forget_names()
+        # The cache of type attributes keeps up to 4096 names alive that C code looked up: it fills
+        # slowly and looks like a leak.
+        clear = getattr(sys, "_clear_internal_caches", None) or sys._clear_type_cache
+        clear()
         self._rows.row(_AFTER, 0)
         self.block += 1
 
@@ -121,15 +119,6 @@ def mark(index: int) -> None:
 
 def _resleak_mark(index: int) -> None:
     mmap.mmap(-1, mmap.PAGESIZE * (index + 1)).close()
-
-
-def _forget_names() -> None:
-    """Empty the interpreter's cache of type attributes.
-
-    It keeps up to 4096 names alive that C code looked up: it fills slowly and looks like a leak.
-    """
-    clear = getattr(sys, "_clear_internal_caches", None) or sys._clear_type_cache
-    clear()
 
 
 def dump_stacks_on_signal(path: Path) -> None:
@@ -145,9 +134,7 @@ def limit(resources: Mapping[str, int]) -> None:
     import resource
 
     for name, value in resources.items():
-        kind = getattr(resource, name, None)
-        if kind is None:
-            continue
-        _, hard = resource.getrlimit(kind)
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (value, value))
+        if (kind := getattr(resource, name, None)) is not None:
+            _, hard = resource.getrlimit(kind)
+            value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+            resource.setrlimit(kind, (value, value))

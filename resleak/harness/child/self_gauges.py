@@ -6,8 +6,13 @@ import gc
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from resleak.harness.child import allocators
+from resleak.harness.child.resident import resident
+from resleak.harness.child.shared_segments import SEGMENTS
 
 try:  # once, before a file of the workload's folder could have this name
     import psutil
@@ -15,15 +20,14 @@ except ImportError:
     psutil = None
 
 Reader = Callable[[], float]
+_MAPS, _NAN = Path("/proc/self/maps"), float("nan")
 
 
 def inside_readers() -> dict[str, Reader]:
-    """Return the readers called after each step, cheap and exact ones only.
-
-    With Python's own allocator its blocks are exact, and the C library's bytes are those of native
-    code and of objects over 512 bytes (`native`). Under ``PYTHONMALLOC=malloc`` blocks read 0 and
-    the C library counts every byte (`heap`).
-    """
+    """Return the readers called after each step, cheap and exact ones only."""
+    # With Python's own allocator its blocks are exact, and the C library's bytes are those of
+    # native code and of objects over 512 bytes (`native`). Under ``PYTHONMALLOC=malloc`` blocks
+    # read 0 and the C library counts every byte (`heap`).
     own_allocator = sys.getallocatedblocks() > 0
     readers: dict[str, Reader] = {"blocks": sys.getallocatedblocks} if own_allocator else {}
     if psutil is None:
@@ -33,45 +37,76 @@ def inside_readers() -> dict[str, Reader]:
         readers["fds"] = process.num_fds
     readers["threads"] = process.num_threads
     if Path(f"/proc/self/task/{os.getpid()}/children").exists():
-        readers["children"] = _children_here
-    readers["rss"] = lambda: process.memory_info().rss
-    if hasattr(psutil, "heap_info"):
-        readers["native" if own_allocator else "heap"] = lambda: sum(psutil.heap_info()[:2])
+        family = _Family()
+        readers["children"] = family.living
+        readers["zombies"] = family.ended
+    if resident():
+        readers["rss"] = lambda: resident().get("rss", _NAN)
+    else:
+        readers["rss"] = lambda: process.memory_info().rss
+    if in_use := allocators.bytes_in_use():
+        readers["native" if own_allocator else "heap"] = in_use
     return readers
 
 
-def _children_here() -> int:
-    """Count the descendants of this process; cheap where there are none."""
-    try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
+def slow_readers() -> dict[str, Reader]:
+    """Return the readers called after each collection only."""
+    readers: dict[str, Reader] = {"tasks": _tasks}
+    if SEGMENTS.is_followed:
+        readers["shm"] = SEGMENTS.count
+    if _MAPS.exists():
+        readers["maps"] = lambda: float(_MAPS.read_bytes().count(b"\n"))
+    return readers | {"objects": lambda: float(len(gc.get_objects()))}
+
+
+class _Family:
+    """The descendants of this process; cheap where there are none."""
+
+    def __init__(self) -> None:
+        self._zombies = 0
+
+    def living(self) -> int:
+        """Count those that run."""
+        self._zombies = 0
+        with suppress(ChildProcessError):
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            return self._living_below(os.getpid())
         return 0
-    return _offspring(os.getpid())
+
+    def ended(self) -> int:
+        """Return how many had ended, and nobody waited for, when those that run were counted."""
+        return self._zombies
+
+    def _living_below(self, pid: int) -> int:
+        # psutil scans every process of the machine: too slow after each step.
+        folder, count = Path(f"/proc/{pid}/task"), 0
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            for thread in os.listdir(folder):
+                with suppress(FileNotFoundError, ProcessLookupError):
+                    children = (folder / thread / "children").read_bytes().split()
+                    count += sum(self._living_from(int(child)) for child in children)
+        return count
+
+    def _living_from(self, pid: int) -> int:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
+            if state == b"Z":
+                self._zombies += 1
+                return 0
+            return 1 + self._living_below(pid)
+        return 0
 
 
-def _offspring(pid: int) -> int:
-    """Count the children that Linux lists for each thread of a process.
-
-    psutil scans every process of the machine: too slow after each step.
-    """
-    here, count = Path(f"/proc/{pid}/task"), 0
-    for thread in _unless_ended(os.listdir, here):
-        children = _unless_ended(Path.read_bytes, here / thread / "children").split()
-        count += len(children) + sum(_offspring(int(child)) for child in children)
-    return count
-
-
-def _unless_ended(read: Callable[[Path], Any], path: Path) -> Any:
-    """Return what is read of a process or thread; nothing if it has just ended."""
-    try:
-        return read(path)
-    except (FileNotFoundError, ProcessLookupError):
-        return b""
-
-
-def object_count() -> float:
-    """Return how many objects the collector tracks (slow: for the end of a block)."""
-    return len(gc.get_objects())
+def _tasks() -> float:
+    """Return how many asyncio tasks are not done, this one not counted."""
+    asyncio: Any = sys.modules.get("asyncio")
+    if asyncio is None:
+        return 0.0
+    tasks = {*getattr(asyncio.tasks, "_scheduled_tasks", getattr(asyncio.tasks, "_all_tasks", ()))}
+    with suppress(RuntimeError):  # no loop runs here
+        tasks |= asyncio.all_tasks()
+        tasks.discard(asyncio.current_task())
+    return float(sum(not task.done() for task in tasks))
 
 
 def trim_heap() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -46,11 +46,7 @@ class Duration(Meter):
 
 
 class LoopLag(Meter):
-    """Longest time in seconds that the event loop was busy while something else was due.
-
-    A task asks to be woken every few milliseconds. A beat that is still due when the step ends
-    counts.
-    """
+    """Longest time in seconds that the event loop was busy while something else was due."""
 
     _due = 0.0
 
@@ -59,15 +55,12 @@ class LoopLag(Meter):
         self.value, self._due = 0.0, max(self._due, time.monotonic())
 
     def after(self) -> None:
-        """End a step."""
-        self._late()
-
-    def _late(self) -> None:
+        """End a step; a beat that is still due counts."""
         self.value = max(self.value, time.monotonic() - self._due)
 
     async def _beat(self) -> None:
         while True:
-            self._late()
+            self.after()
             self._due = time.monotonic() + _BEAT_S
             await asyncio.sleep(_BEAT_S)
 
@@ -102,6 +95,11 @@ class PeakMemory(Meter):
         return float(rest.split(maxsplit=1)[0]) * _KIB
 
 
+@asynccontextmanager
+async def _nothing() -> Any:
+    yield
+
+
 METERS: dict[str, type[Meter]] = {"step_s": Duration, "lag_s": LoopLag, "step_peak": PeakMemory}
 
 
@@ -113,13 +111,3 @@ def meters(wanted: Iterable[str], has_loop: bool) -> dict[str, Meter]:
     if "step_peak" in chosen and not PeakMemory._reset.exists():
         raise PlatformError("step_peak needs /proc/self/clear_refs, which only Linux has")
     return chosen
-
-
-def reader(meter: Meter) -> Callable[[], float]:
-    """Return a function that returns the last step's measure."""
-    return lambda: meter.value
-
-
-@asynccontextmanager
-async def _nothing() -> Any:
-    yield

@@ -38,7 +38,7 @@ app = typer.Typer(
 
 def _commands() -> Iterator[CommandInfo]:
     """Yield the commands of every module of this package, panel by panel."""
-    names = [found.name for found in iter_modules(__path__) if not found.name.startswith("_")]
+    names = [module.name for module in iter_modules(__path__) if not module.name.startswith("_")]
     modules = [import_module(f"{__name__}.{name}") for name in names]
     modules.sort(key=lambda module: not getattr(module, "FIRST", False))
     for panel in Panel:
@@ -54,8 +54,7 @@ app.registered_commands = list(_commands())
 
 def _end_as_after_ctrl_c(*names: str) -> None:
     """Let these signals end a run in good order, unless the shell has it ignore them (nohup)."""
-    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    for number in numbers:
+    for number in (getattr(signal, name) for name in names if hasattr(signal, name)):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
 

@@ -10,18 +10,46 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from resleak import formatting
+from resleak.captures import storage
+from resleak.captures.names import inside
 from resleak.errors import ScenarioError, ShareError
+from resleak.harness.plan import CaptureOptions
 from resleak.ui.cli import console
+from resleak.workload import resolve
 
 if TYPE_CHECKING:
     from resleak.captures.frames import Captures
-    from resleak.harness.plan import CaptureOptions
-    from resleak.workload.resolve import Workload
 
 OK, NOT_AS_DECLARED, CANNOT = 0, 1, 2
 
+
+def seconds(text: str) -> float:
+    """Read a duration such as ``90``, ``90s``, ``15m`` or ``2h``."""
+    try:
+        return formatting.seconds(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a duration; write 90, 90s, 15m or 2h") from None
+
+
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the captures.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Steps = Annotated[int | None, typer.Option(metavar="N", min=1, help="Steps per run.")]
+Runs = Annotated[int | None, typer.Option(metavar="R", min=1, help="Runs per variant.")]
+Seed = Annotated[int, typer.Option(metavar="S", help="Seed of the first run.")]
+Python = Annotated[
+    str | None, typer.Option(metavar="PATH", help="Measure with another interpreter.")
+]
+BudgetFile = Annotated[
+    Path | None, typer.Option("--budgets", metavar="FILE", help="Your own budgets, a TOML file.")
+]
+Work = Annotated[
+    str,
+    typer.Argument(
+        metavar="WORKLOAD",
+        help="A file with step(i), a test such as tests/test_api.py::test_upload, or "
+        "package.module:function.",
+    ),
+]
 
 
 class Panel(StrEnum):
@@ -44,13 +72,11 @@ def run_capture(scenario: str, options: CaptureOptions) -> list[Path]:
 
 def captures_of(what: str, out: Path) -> Captures:
     """Load captures from a folder, a log or a scenario; capture that if needed."""
-    from resleak.captures import storage
-
     path = Path(what)
     is_log = path.is_file() and path.suffix != ".py"
     if is_log or (path.is_dir() and storage.folders(path)):
         return load(what)
-    name = locate(what).name
+    name = resolve.find(what).name
     if not is_stored(name, out):
         capture_first(what, out)
     return load(out / name)
@@ -59,70 +85,40 @@ def captures_of(what: str, out: Path) -> Captures:
 def capture_first(what: str, out: Path) -> None:
     """Capture, and say so."""
     console.say(f"nothing is stored for {what} in {shown(out)}: capturing it first")
-    from resleak.harness.plan import CaptureOptions
-
     run_capture(what, CaptureOptions(out=out))
-
-
-def locate(what: str) -> Workload:
-    """Find a scenario by its name, or any other workload, without importing it."""
-    from resleak.workload import resolve
-
-    return resolve.find(what)
 
 
 def is_stored(name: str, out: Path) -> bool:
     """Return True if a scenario has a complete capture."""
-    from resleak.captures import storage
-    from resleak.captures.names import inside
-
     manifests = map(storage.read_manifest, storage.folders(inside(out, name)))
     return any(manifest.is_complete for manifest in manifests)
 
 
 def load(folder: Path | str) -> Captures:
     """Load all captures at or below a folder."""
-    from resleak.captures import (
-        load,
-    )
+    from resleak.captures import load
 
     return load.load(folder)
 
 
-def key_values(given: Iterable[str] | None) -> dict[str, str]:
+def key_values(options: Iterable[str] | None) -> dict[str, str]:
     """Read ``KEY=VALUE`` options."""
-    found = [text.partition("=") for text in given or ()]
-    for key, equals, _ in found:
+    values = {}
+    for text in options or ():
+        key, equals, value = text.partition("=")
         if not key or not equals:
             raise ScenarioError(f"{key!r} sets nothing; write KEY=VALUE")
-    return {key: value for key, _, value in found}
+        values[key] = value
+    return values
 
 
-def seconds(text: str) -> float:
-    """Read a duration such as ``90``, ``90s``, ``15m`` or ``2h``."""
-    try:
-        return formatting.seconds(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a duration; write 90, 90s, 15m or 2h") from None
-
-
-def find_notebook(name: str) -> Path:
-    """Return the path of a notebook of the repository."""
-    return project(Path("notebooks", name)) / "notebooks" / name
-
-
-def kept_captures() -> Path:
-    """Return the folder of the repository's captures."""
-    return project(Path("data", "captures")) / "data" / "captures"
-
-
-def project(part: Path) -> Path:
-    """Return the folder that contains a part of the repository."""
+def project(*parts: str) -> Path:
+    """Return the path of a file or folder of the repository."""
     # A folder of someone else's that is called notebooks comes last: its code would be run.
     for root in (Path(__file__).parents[3], Path(__file__).parents[2], Path()):
-        if (root / part).exists():
-            return root
-    raise ShareError(f"there is no {part} here; run this in a clone of the repository")
+        if (path := root.joinpath(*parts)).exists():
+            return path
+    raise ShareError(f"there is no {'/'.join(parts)} here; run this in a clone of the repository")
 
 
 def shown(path: Path) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from resleak import formatting
 from resleak.analysis import wording
 from resleak.analysis.gauge_verdict import GaugeVerdict
-from resleak.formatting import plain_text
+from resleak.formatting import Table, plain_text
 from resleak.harness.throttle import Ration
 from resleak.ui.cli import console
 from resleak.workload.verdict_words import NOTABLE
@@ -17,7 +18,6 @@ from resleak.workload.verdict_words import NOTABLE
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.live import Live
-    from rich.table import Table
 
     from resleak.experiments.watch import Look
 
@@ -25,27 +25,27 @@ if TYPE_CHECKING:
 _DRAWING_SHARE = 0.001
 
 
-class Ticker(Protocol):
-    """A display of a running watch."""
+class Display:
+    """A display of a running watch; this one shows nothing."""
 
     def look(self, look: Look) -> None:
         """Show the latest verdicts."""
 
     def tick(self, elapsed_s: float, readings: int) -> None:
-        """Show the elapsed time."""
+        """Show the elapsed time, where there is a clock."""
 
-    def end(self, look: Look | None, told: str) -> None:
+    def end(self, look: Look | None, reason: str) -> None:
         """Show the last verdicts, and why the watch ended."""
 
 
 @contextmanager
-def ticker(title: str, *, as_json: bool) -> Iterator[Ticker]:
+def display(title: str, *, as_json: bool) -> Iterator[Display]:
     """Yield a display: JSON lines, a live table on a terminal, or plain lines."""
     from rich.live import Live
 
     screen = console.paper()
     if as_json:
-        yield Lines()
+        yield JsonLines()
     elif not screen.is_terminal:
         yield Changes(title)
     else:
@@ -53,60 +53,47 @@ def ticker(title: str, *, as_json: bool) -> Iterator[Ticker]:
             yield Screen(title, live)
 
 
-class Lines:
+class JsonLines(Display):
     """One JSON object per look; the last one says why the watch ended."""
 
     def look(self, look: Look) -> None:
         """Print the look as one line."""
         console.out_json(look.to_dict(), indent=None)
 
-    def tick(self, elapsed_s: float, readings: int) -> None:
-        """Do nothing."""
-
-    def end(self, look: Look | None, told: str) -> None:
+    def end(self, look: Look | None, reason: str) -> None:
         """Print the last line."""
-        known = look.to_dict() if look else {}
-        console.out_json({**known, "ended": told}, indent=None)
+        console.out_json({**(look.to_dict() if look else {}), "ended": reason}, indent=None)
 
 
-class Changes:
+class Changes(Display):
     """One line per changed verdict, limit to be reached, and exceeded budget."""
 
     def __init__(self, title: str) -> None:
         self._verdicts: dict[tuple[str, str], str] = {}
-        self._told: set[str] = set()
+        self._printed: set[str] = set()
         console.out(title)
 
     def look(self, look: Look) -> None:
         """Print what changed."""
-        for line in [*self._changed(look), *self._new(look)]:
+        lines = []
+        for one in _shown(look):
+            before = self._verdicts.get((one.variant, one.gauge), "")
+            self._verdicts[one.variant, one.gauge] = one.verdict
+            if one.verdict != before and {one.verdict, before} & NOTABLE:
+                lines.append(_verdict(one))
+        new = {k: line for k, line in _consequences(look).items() if k not in self._printed}
+        self._printed |= new.keys()
+        for line in (*lines, *new.values()):
             console.out(f"{formatting.duration(look.t_s):>8}  {line}")
 
-    def _changed(self, look: Look) -> Iterator[str]:
-        for one in _shown(look):
-            key = (one.variant, one.gauge)
-            before = self._verdicts.get(key, "")
-            self._verdicts[key] = one.verdict
-            if one.verdict != before and {one.verdict, before} & NOTABLE:
-                yield _verdict(one)
-
-    def _new(self, look: Look) -> Iterator[str]:
-        for key, line in _consequences(look):
-            if key not in self._told:
-                self._told.add(key)
-                yield line
-
-    def tick(self, elapsed_s: float, readings: int) -> None:
-        """Do nothing."""
-
-    def end(self, look: Look | None, told: str) -> None:
+    def end(self, look: Look | None, reason: str) -> None:
         """Print the table and why it ended."""
         if look is not None:
-            console.out(_table(look), *(line for _, line in _consequences(look)))
-        console.out(told)
+            console.out(_table(look), *_consequences(look).values())
+        console.out(reason)
 
 
-class Screen:
+class Screen(Display):
     """A live table."""
 
     def __init__(self, title: str, live: Live) -> None:
@@ -123,15 +110,14 @@ class Screen:
         if self._drawing.due:
             self._draw(elapsed_s, readings)
 
-    def end(self, look: Look | None, told: str) -> None:
+    def end(self, look: Look | None, reason: str) -> None:
         """Leave the last table on the screen."""
-        self._live.update(page(self._title, look, told), refresh=True)
+        self._live.update(page(self._title, look, reason), refresh=True)
 
     def _draw(self, elapsed_s: float, readings: int) -> None:
         with self._drawing.spending():
-            status = (
-                f"{formatting.duration(elapsed_s)}, {readings} readings; Ctrl-C ends and keeps it"
-            )
+            clock = formatting.duration(elapsed_s)
+            status = f"{clock}, {readings} readings; Ctrl-C ends and keeps it"
             self._live.update(page(self._title, self._last, status), refresh=True)
 
 
@@ -139,27 +125,28 @@ def page(title: str, look: Look | None, status: str) -> Group:
     """Return the table, its consequences and the status line."""
     from rich.console import Group
 
-    lines = [line for _, line in _consequences(look)] if look else []
-    table = [_table(look)] if look else []
+    lines = _consequences(look).values() if look else ()
+    table = [console.rich_table(_table(look))] if look else []
     return Group(plain_text(title), *table, *map(plain_text, lines), plain_text(status))
 
 
-def _consequences(look: Look) -> Iterator[tuple[str, str]]:
-    """Yield limits to be reached and exceeded budgets, each with a key."""
-    for who, found in look.forecasts.items():
-        for one in found:
-            yield f"{who} {one.gauge} {one.ceiling}", f"{who}: {one}"
+def _consequences(look: Look) -> dict[str, str]:
+    """Return limits to be reached and exceeded budgets, each by a key."""
+    lines = {
+        f"{who} {one.gauge} {one.ceiling}": f"{who}: {one}"
+        for who, forecasts in look.forecasts.items()
+        for one in forecasts
+    }
     for row in (row for row in look.budgets if not row.holds):
         key = f"{row.variant} {row.budget} {row.gauge}"
-        yield key, f"{row.variant}: over {row.text} ({row.budget})"
+        lines[key] = f"{row.variant}: over {row.text} ({row.budget})"
+    return lines
 
 
-def _shown(look: Look) -> Iterator[GaugeVerdict]:
-    """Yield the gauges of the first process, and those of the others that do something."""
-    for number, variant in enumerate(look.judgement.variants.values()):
-        for one in variant.gauges:
-            if number == 0 or one.verdict in NOTABLE:
-                yield one
+def _shown(look: Look) -> list[GaugeVerdict]:
+    """Return the gauges of the first process, and those of the others that do something."""
+    first, *others = (variant.gauges for variant in look.judgement.variants.values())
+    return [*first, *(one for gauges in others for one in gauges if one.verdict in NOTABLE)]
 
 
 def _verdict(one: GaugeVerdict) -> str:
@@ -171,10 +158,10 @@ def _verdict(one: GaugeVerdict) -> str:
 
 
 def _table(look: Look) -> Table:
-    shown = list(_shown(look))
-    rates = ["per h", "per s"] if look.judgement.per == "s" else [f"per {look.judgement.per}"]
+    per = look.judgement.per
+    rates = ["per h", "per s"] if per == "s" else [f"per {per}"]
     rows = []
-    for one in shown:
+    for one in _shown(look):
         main = one.readable
         each = (main, one) if len(rates) > 1 else (main,)
         rows.append(
@@ -182,9 +169,15 @@ def _table(look: Look) -> Table:
                 *(one.variant, one.gauge, console.verdict_cell(one.verdict)),
                 formatting.amount(one.at_end, one.unit),
                 *(wording.bare(rate.per_step, one.unit) for rate in each),
-                wording.interval(main),
-                wording.bare(main.detection_limit, one.unit),
+                *_interval(main),
             )
         )
     head = ("process", "gauge", "verdict", "now", *rates, "95 % CI", "detection limit")
-    return console.rich_table(formatting.Table(head, rows))
+    return Table(head, rows)
+
+
+def _interval(one: GaugeVerdict) -> tuple[str, str]:
+    """Return interval and detection limit, or why there are none yet."""
+    if math.isnan(one.low):
+        return one.reason.partition(":")[0], ""
+    return wording.interval(one), wording.bare(one.detection_limit, one.unit)

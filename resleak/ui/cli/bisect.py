@@ -9,20 +9,20 @@ import typer
 
 from resleak.errors import ScenarioError
 from resleak.formatting import Table
+from resleak.harness.plan import CaptureOptions
+from resleak.ui.cli import _common as common
 from resleak.ui.cli import console
-from resleak.ui.cli._common import AsJson, Out, Panel
-from resleak.ui.cli.investigate import Seed, Steps, Work
 
 if TYPE_CHECKING:
-    from resleak.experiments.bisect import Bisected, Tried
+    from resleak.experiments.bisect import Tried
 
-PANEL = Panel.OWN
+PANEL = common.Panel.OWN
 app = typer.Typer()
 
 
 @app.command()
 def bisect(
-    workload: Work,
+    workload: common.Work,
     package: Annotated[
         str | None, typer.Option(metavar="NAME", help="The package whose releases are tried.")
     ] = None,
@@ -35,32 +35,33 @@ def bisect(
         list[str] | None,
         typer.Option("--with", metavar="REQUIREMENT", help="What else to install; repeatable."),
     ] = None,
-    python: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="The interpreter to measure with.")
-    ] = None,
-    steps: Steps = None,
+    python: common.Python = None,
+    steps: common.Steps = None,
     runs: Annotated[int, typer.Option(metavar="R", min=1, help="Runs of each.")] = 3,
-    seed: Seed = 0,
-    as_json: AsJson = False,
-    out: Out = Path("captures"),
+    seed: common.Seed = 0,
+    as_json: common.AsJson = False,
+    out: common.Out = Path("captures"),
 ) -> None:
     """Find the release or revision that introduced, or fixed, a leak."""
-    from resleak.experiments import bisect as bisection
-    from resleak.harness.plan import CaptureOptions
+    from resleak.experiments import bisect
 
-    options = CaptureOptions(
-        python=str(python) if python else None, steps=steps, runs=runs, seed=seed, out=out
-    )
+    def tell(tried: Tried) -> None:
+        console.say(f"{tried.name}: {tried.verdict} ({tried.evidence})")
+
+    options = CaptureOptions(python=python, steps=steps, runs=runs, seed=seed, out=out)
     if git is not None and package is None:
-        good_end, bad_end = _ends(git)
-        found = bisection.bisect_revisions(workload, good_end, bad_end, options, tell=_tell)
+        result = bisect.bisect_revisions(workload, *_ends(git), options, tell=tell)
     elif package and good and bad and git is None:
-        found = bisection.bisect_releases(
-            workload, package, good, bad, options, beside=beside or (), tell=_tell
+        result = bisect.bisect_releases(
+            workload, package, good, bad, options, beside=beside or (), tell=tell
         )
     else:
         raise ScenarioError("give --package, --good and --bad, or --git GOOD..BAD")
-    console.out_json(found.to_dict()) if as_json else _show(found)
+    if as_json:
+        console.out_json(result.to_dict())
+        return
+    rows = [(one.name, one.verdict, one.evidence) for one in result.tried]
+    console.out(Table(("tried", "verdict", "evidence"), rows), f"{result.sentence}.", result.line)
 
 
 def _ends(text: str) -> tuple[str, str]:
@@ -68,13 +69,3 @@ def _ends(text: str) -> tuple[str, str]:
     if not (good and dots and bad) or bad.startswith("."):
         raise ScenarioError(f"--git takes GOOD..BAD, not {text!r}")
     return good, bad
-
-
-def _tell(tried: Tried) -> None:
-    console.say(f"{tried.name}: {tried.verdict} ({tried.evidence})")
-
-
-def _show(found: Bisected) -> None:
-    rows = [(one.name, one.verdict, one.evidence) for one in found.tried]
-    table = console.rich_table(Table(("tried", "verdict", "evidence"), rows))
-    console.out(table, f"{found.sentence}.", found.line)

@@ -6,24 +6,26 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from resleak import formatting as fmt
 from resleak.analysis import wording
 from resleak.errors import OutputError
-from resleak.figures.style import WORDS
+from resleak.figures.style import word_style
 from resleak.formatting import plain_text
+from resleak.workload.verdict_words import CLEAN
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Table as RichTable
     from rich.text import Text
 
     from resleak.analysis.budgets import BudgetCheck
     from resleak.analysis.comparison import Comparison
+    from resleak.analysis.gauge_verdict import GaugeVerdict
     from resleak.analysis.memray_file import Recording
     from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
     from resleak.experiments.investigate import Investigation
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 #: Characters per line where there is no terminal.
 _WIDTH = 200
 _SITES = 3
+_HEAD = ("verdict", "growth rate", "95 % CI", "detection limit")
 
 
 class OutputClosedError(OutputError):
@@ -77,13 +80,13 @@ def say(message: str) -> None:
         print("resleak:", " ".join(plain_text(message).split()), file=sys.stderr, flush=True)
 
 
-def out(*lines: str | Table | Text) -> None:
+def out(*lines: str | fmt.Table | Text) -> None:
     """Write lines and tables to standard output."""
     for line in lines:
         if isinstance(line, str):
             print(plain_text(line), flush=True)
         else:
-            paper().print(line)
+            paper().print(rich_table(line) if isinstance(line, fmt.Table) else line)
 
 
 def out_json(value: Any, indent: int | None = 1) -> None:
@@ -126,39 +129,40 @@ def working(what: str) -> Iterator[None]:
         yield
 
 
-def show_scenarios(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print one line per scenario."""
-    cells = [(row["name"], ", ".join(row["variants"]), row["title"]) for row in rows]
-    out(rich_table(fmt.Table(("scenario", "variants", "title"), cells)))
-
-
 def show_claims(findings: pd.DataFrame) -> None:
     """Print one line per claim, and the number of claims by outcome."""
     from resleak.analysis.claims_table import summary
-    from resleak.figures.claim_tables import with_glyph
+    from resleak.figures.claim_tables import HEAD, cells
 
-    head = ("source", "scenario", "outcome", "key figure", "fix", "its figure")
     rows = [
-        (
-            row["seed"],
-            row["scenario"],
-            with_glyph(row["outcome"]),
-            row["figure"]["text"],
-            with_glyph(row["fix"]),
-            row["fix_figure"]["text"] if row["fix_figure"] else "",
-        )
-        for row in findings.to_dict(orient="records")
+        (row["seed"], row["scenario"], *cells(row)) for row in findings.to_dict(orient="records")
     ]
-    out(rich_table(fmt.Table(head, rows)))
-    out(summary(findings))
+    out(fmt.Table(("source", "scenario", *HEAD), rows), summary(findings))
 
 
-def show_judgement(judgement: ScenarioVerdict) -> None:
-    """Print the verdicts with their numbers, the growing lines, and claim and fix."""
-    out(f"{judgement.scenario['name']}: {judgement.scenario['title']}", _verdicts(judgement))
+def show_judgement(judgement: ScenarioVerdict, checks: Iterable[BudgetCheck]) -> None:
+    """Print the verdicts with their numbers, the growing lines, claim and fix, and overspending."""
+    head = ("variant", "gauge", *_HEAD, "peak", "end")
+    rows: list[Sequence[object]] = []
+    for variant in judgement.variants.values():
+        shown = variant.evidence | set(variant.symptoms)
+        for one in (one.readable for one in variant.gauges if one.gauge in shown):
+            levels = (wording.bare(value, one.unit) for value in (one.peak, one.at_end))
+            rows.append((variant.name, one.gauge, *_verdict_cells(one), *levels))
+        rows.append(())
+    out(f"{judgement.scenario['name']}: {judgement.scenario['title']}", fmt.Table(head, rows))
     for variant in judgement.variants.values():
         out(*(f"  {variant.name}: {line}" for line in _remarks(variant)))
-    out(*_outcomes(judgement))
+    claim, fix = judgement.claim, judgement.claim["fix"]
+    if claim["declared"]:
+        out(f"claim: {claim['measured']} (declared: {claim['declared']})")
+    if fix["declared"]:
+        out(f"fix ({fix['variant']}): {fix['measured']} (declared: {fix['declared']})")
+    for variant in judgement.variants.values():
+        declared = "" if variant.as_declared else ", not as declared"
+        out(f"{variant.name}: {variant.verdict}{declared}")
+    for row in (row for row in checks if not row.holds):
+        out(f"{row.variant}: over budget, {row.budget}: {row.text} ({row.source})")
 
 
 def show_investigation(investigation: Investigation) -> None:
@@ -169,24 +173,11 @@ def show_investigation(investigation: Investigation) -> None:
     runs = f"{len(manifests)} runs of {manifests[0].steps} steps"
     headline = f"{investigation.name}: {investigation.verdict} ({runs})"
     out(Text(plain_text(headline), style="bold"))
-    head = ("gauge", "verdict", "growth rate", "95 % CI", "detection limit", "reason")
-    rows = [
-        (
-            *(one.gauge, verdict_cell(one.verdict), wording.rate(one), wording.interval(one)),
-            *(wording.detection_limit(one), one.reason),
-        )
-        for one in investigation.rows()
-    ]
+    rows = [(one.gauge, *_verdict_cells(one), one.reason) for one in investigation.rows()]
     if rows:
-        out(rich_table(fmt.Table(head, rows)))
+        out(fmt.Table(("gauge", *_HEAD, "reason"), rows))
     lines = (investigation.line, *investigation.quiet(), *investigation.next_steps())
     out(*filter(None, lines))
-
-
-def show_budgets(budgets: Iterable[BudgetCheck]) -> None:
-    """Print the budgets that are overspent, one line each."""
-    for row in (row for row in budgets if not row.holds):
-        out(f"{row.variant}: over budget, {row.budget}: {row.text} ({row.source})")
 
 
 def show_comparison(comparison: Comparison) -> None:
@@ -194,62 +185,35 @@ def show_comparison(comparison: Comparison) -> None:
     head = ("gauge", comparison.before, comparison.after, "difference, 95 % CI", "verdicts")
     rows = [
         (
-            row.gauge,
-            row.rate(row.before),
-            row.rate(row.after),
+            *(row.gauge, row.rate(row.before), row.rate(row.after)),
             f"{row.rate(row.difference)} {wording.bounds(row.low, row.high, row.unit)}",
             row.words + (f" ({row.certificate})" if row.certificate else ""),
         )
         for row in comparison.rows
     ]
-    out(rich_table(fmt.Table(head, rows)))
-    for row in comparison.rows:
-        if row.certificate:
-            out(row.sentence)
+    out(fmt.Table(head, rows), *(row.sentence for row in comparison.rows if row.certificate))
 
 
 def show_recording(recording: Recording, top: int) -> None:
     """Print a capture's limitations, the line that retains most, and the lines that grew."""
     per = recording.per
-    for sentence in recording.warnings:
-        out(f"! {sentence}")
-    out(recording.summary)
+    out(*(f"! {sentence}" for sentence in recording.warnings), recording.summary)
     rows = [
         (
-            fmt.rate(site.bytes_per_step, "B", per),
-            fmt.share(site.share),
-            wording.bounds(site.low, site.high, "B"),
-            site.function,
-            site.place,
+            *(fmt.rate(site.bytes_per_step, "B", per), fmt.share(site.share)),
+            *(wording.bounds(site.low, site.high, "B"), site.function, site.place),
         )
         for site in recording.grown[:top]
     ]
     if rows:
-        head = (f"per {per}", "share", "95 % CI", "function", "file")
-        out(rich_table(fmt.Table(head, rows)))
-
-
-def _verdicts(judgement: ScenarioVerdict) -> Table:
-    head = (
-        *("variant", "gauge", "verdict", "growth rate", "95 % CI", "detection limit"),
-        *("peak", "end"),
-    )
-    rows: list[Sequence[object]] = []
-    for variant in judgement.variants.values():
-        shown = variant.evidence | set(variant.symptoms)
-        for one in (one.readable for one in variant.gauges if one.gauge in shown):
-            cells = (verdict_cell(one.verdict), wording.rate(one), wording.interval(one))
-            levels = (wording.bare(value, one.unit) for value in (one.peak, one.at_end))
-            rows.append((variant.name, one.gauge, *cells, wording.detection_limit(one), *levels))
-        rows.append(())
-    return rich_table(fmt.Table(head, rows))
+        out(fmt.Table((f"per {per}", "share", "95 % CI", "function", "file"), rows))
 
 
 def _remarks(variant: VariantVerdict) -> Iterator[str]:
     for limit in variant.broken_limits:
         yield f"broken limit: {limit.limit}, measured {fmt.number(limit.worst)}"
     for cost in variant.scaling:
-        if cost.verdict != "flat":
+        if cost.verdict not in CLEAN:
             power = wording.exponent(cost)
             yield f"{cost.gauge} {cost.verdict} with {cost.over}: exponent {power}"
     hung = [one for one in variant.exits if one["status"] not in ("exited", "running")]
@@ -264,41 +228,35 @@ def _remarks(variant: VariantVerdict) -> Iterator[str]:
     if any(one.is_leak for one in variant.gauges):
         for site in variant.sites[:_SITES]:
             if site.low > 0:
-                grown = f"{fmt.rate(site.bytes_per_step, 'B')} ({fmt.share(site.share)})"
-                yield f"{grown} from {site.file}:{site.line} {site.function}"
+                growth = f"{fmt.rate(site.bytes_per_step, 'B')} ({fmt.share(site.share)})"
+                yield f"{growth} from {site.file}:{site.line} {site.function}"
 
 
-def _outcomes(judgement: ScenarioVerdict) -> Iterator[str]:
-    claim, fix = judgement.claim, judgement.claim["fix"]
-    if claim["declared"]:
-        yield f"claim: {claim['measured']} (declared: {claim['declared']})"
-    if fix["declared"]:
-        yield f"fix ({fix['variant']}): {fix['measured']} (declared: {fix['declared']})"
-    for variant in judgement.variants.values():
-        declared = "" if variant.as_declared else ", not as declared"
-        yield f"{variant.name}: {variant.verdict}{declared}"
+def _verdict_cells(one: GaugeVerdict) -> tuple[object, ...]:
+    """Return the cells below `_HEAD`."""
+    rate, limit = wording.rate(one), wording.detection_limit(one)
+    return verdict_cell(one.verdict), rate, wording.interval(one), limit
 
 
 def verdict_cell(verdict: str) -> fmt.Cell:
     """Return a verdict in the colour of its severity."""
-    return fmt.Cell(verdict, tone=WORDS[verdict].terminal)
+    return fmt.Cell(verdict, tone=word_style(verdict).terminal)
 
 
-def rich_table(table: fmt.Table) -> Table:
+def rich_table(table: fmt.Table) -> RichTable:
     """Return a table as rich draws it; an empty row ends a section."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(
-        *(fmt.cell(name).line for name in table.head), box=box.SIMPLE_HEAD, pad_edge=False
-    )
+    head = (fmt.cell(name).line for name in table.head)
+    grid = Table(*head, box=box.SIMPLE_HEAD, pad_edge=False)
     for row in table.rows:
         if row:
-            drawn.add_row(*(Text(one.line, style=one.tone) for one in map(fmt.cell, row)))
+            grid.add_row(*(Text(one.line, style=one.tone) for one in map(fmt.cell, row)))
         else:
-            drawn.add_section()
-    return drawn
+            grid.add_section()
+    return grid
 
 
 def paper() -> Console:

@@ -7,18 +7,19 @@ import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
+from typer.core import TyperCommand
 
 from resleak.errors import ShareError, StoreError
+from resleak.ui.cli import _common as common
 from resleak.ui.cli import console
-from resleak.ui.cli._common import AsJson, Panel, load, shown
 
 if TYPE_CHECKING:
     from resleak.analysis.stacks.allocation_sites import Tables
 
-PANEL = Panel.STACKS
+PANEL = common.Panel.STACKS
 app = typer.Typer()
 
 
@@ -28,7 +29,7 @@ def open_file(
     file: Annotated[
         Path | None, typer.Option("-o", metavar="OUT", help="Write an HTML report, too.")
     ] = None,
-    as_json: AsJson = False,
+    as_json: common.AsJson = False,
     top: Annotated[int, typer.Option(metavar="N", min=1, help="How many lines to show.")] = 10,
     fresh: Annotated[bool, typer.Option(help="Read it again, whatever is kept.")] = False,
 ) -> None:
@@ -42,53 +43,57 @@ def open_file(
     modules = ["rich.table", *(["resleak.report.memray_page"] if file is not None else [])]
     threading.Thread(target=lambda: list(map(importlib.import_module, modules))).start()
     with console.working(f"reading {what.name}"):
-        opened = memray_file.open_memray(what, fresh=fresh, answers=ANSWERS)
-    console.out_json(opened.to_dict(top)) if as_json else console.show_recording(opened, top)
+        recording = memray_file.open_memray(what, fresh=fresh, answers=ANSWERS)
+    console.out_json(recording.to_dict(top)) if as_json else console.show_recording(recording, top)
     if file is not None:
-        from resleak.report import memray_page as pages
+        from resleak.report import memray_page
 
-        console.say(f"written: {shown(pages.write(opened, file, top=top))}")
+        console.say(f"written: {common.shown(memray_page.write(recording, file, top=top))}")
 
 
-@app.command()
+class _Export(TyperCommand):
+    """Names the formats in its help; their modules are loaded only for that."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        stacks, gauges = map(", ".join, _formats())
+        option = next(one for one in self.params if one.name == "kind")
+        cast(Any, option).help = f"Of stacks: {stacks}; of gauges: {gauges}."
+        super().format_help(ctx, formatter)
+
+
+@app.command(cls=_Export)
 def export(
     what: Annotated[
         str, typer.Argument(metavar="DIR|FILE", help="Captures of one variant, or a capture file.")
     ],
-    kind: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            metavar="speedscope|collapsed|pprof|parquet|csv|prometheus",
-            help="The format; of the last three, the gauges are written.",
-        ),
-    ] = "speedscope",
+    kind: Annotated[str, typer.Option("--format", metavar="FORMAT")] = "speedscope",
     file: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Where to write.")] = None,
 ) -> None:
     """Export growing stacks for another viewer, or gauges for another tool."""
-    from resleak.analysis.stacks import export as exports
-    from resleak.analysis.stacks import profile
-
-    if kind not in exports.FORMATS:
-        console.out(shown(_export_gauges(what, kind, file)))
-        return
-
-    captures, name = _to_export(what)
-    found = profile(captures)
-    if not found.captures:
-        raise StoreError(f"{what} has no stacks of two steady marks: capture it with memray")
-    console.out(shown(exports.write(found, kind, file, name)))
-
-
-def _export_gauges(what: str, kind: str, file: Path | None) -> Path:
+    from resleak.analysis import stacks
     from resleak.analysis.stacks import export as exports
     from resleak.captures import export as gauges
 
-    if kind not in gauges.FORMATS:
-        known = ", ".join((*exports.FORMATS, *gauges.FORMATS))
-        raise ShareError(f"there is no format {kind!r}; choose {known}")
-    captures = load(what)
-    return gauges.write(captures, kind, file, captures[0].scenario.replace("/", "-"))
+    if kind in gauges.FORMATS:
+        captures = common.load(what)
+        name = captures[0].scenario.replace("/", "-")
+        console.out(common.shown(gauges.write(captures, kind, file, name)))
+        return
+    if kind not in exports.FORMATS:
+        names = ", ".join(name for names in _formats() for name in names)
+        raise ShareError(f"there is no format {kind!r}; choose {names}")
+    tables, name = _to_export(what)
+    profile = stacks.profile(tables)
+    if not profile.captures:
+        raise StoreError(f"{what} has no stacks of two steady marks: capture it with memray")
+    console.out(common.shown(exports.write(profile, kind, file, name)))
+
+
+def _formats() -> tuple[list[str], list[str]]:
+    from resleak.analysis.stacks import export as stacks
+    from resleak.captures import export as gauges
+
+    return list(stacks.FORMATS), list(gauges.FORMATS)
 
 
 def _to_export(what: str) -> tuple[Sequence[Tables], str]:
@@ -97,8 +102,8 @@ def _to_export(what: str) -> tuple[Sequence[Tables], str]:
         from resleak.analysis import memray_file
 
         return [memray_file.open_memray(what)], Path(what).stem
-    found = load(what)
-    names = list(dict.fromkeys(f"{c.scenario} {c.variant}" for c in found))
+    captures = common.load(what)
+    names = list(dict.fromkeys(f"{c.scenario} {c.variant}" for c in captures))
     if len(names) > 1:
         raise StoreError(f"{what} has {', '.join(names)}: name the folder of one of them")
-    return found, names[0].replace("/", "-").replace(" ", "-")
+    return captures, names[0].replace("/", "-").replace(" ", "-")

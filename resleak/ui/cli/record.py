@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from resleak.captures import storage
+from resleak.captures.names import inside
+from resleak.ui.cli import _common as common
 from resleak.ui.cli import console
-from resleak.ui.cli._common import NOT_AS_DECLARED, AsJson, Out, Panel, seconds
-from resleak.ui.cli.watch import BudgetFile, Every, For, Name, StopOn, follow, show_lines
+from resleak.ui.cli.watch import Every, For, Name, StopOn, follow, show_lines
 
 if TYPE_CHECKING:
-    from resleak.harness.http_load import UrlLoad
     from resleak.harness.sampler import Observer
     from resleak.harness.spawn import Guarded
 
-PANEL = Panel.OWN
+PANEL = common.Panel.OWN
 app = typer.Typer()
 
 #: How long a load waits for the command to listen.
@@ -40,21 +42,18 @@ class _Course:
     warmup_s: float | None
     settle_s: float
     load: Guarded | None
-    settles: float = field(default=float("inf"))
+    ends_s: float = math.inf
 
     def over(self) -> bool:
-        """Go on to the next phase when its time has come; tell whether the last one is over."""
+        """Go on to the next phase when its time has come; return whether the last one is over."""
         now = self.observer.elapsed_s
         if self.warmup_s is not None and now >= self.warmup_s:
             self.observer.begin("steady")
-        if (
-            self.load is not None
-            and self.load.poll() is not None
-            and self.observer.phase != "settle"
-        ):
+        is_over = self.load is not None and self.load.poll() is not None
+        if is_over and self.observer.phase != "settle":
             self.observer.begin("settle")
-            self.settles = now + self.settle_s
-        return now >= self.settles
+            self.ends_s = now + self.settle_s
+        return now >= self.ends_s
 
 
 Load = Annotated[
@@ -71,7 +70,9 @@ Warmup = Annotated[
 ]
 Settle = Annotated[
     float | None,
-    typer.Option(metavar="S", parser=seconds, help="Cool-down: continue sampling after the load."),
+    typer.Option(
+        metavar="S", parser=common.seconds, help="Cool-down: continue sampling after the load."
+    ),
 ]
 
 
@@ -88,32 +89,31 @@ def record(
     name: Name = "",
     every: Every = 1.0,
     duration: For = None,
-    out: Out = Path("captures"),
-    budget_file: BudgetFile = None,
+    out: common.Out = Path("captures"),
+    budget_file: common.BudgetFile = None,
     stop_on: StopOn = None,
-    as_json: AsJson = False,
+    as_json: common.AsJson = False,
 ) -> None:
     """Start a command, watch it and its child processes, and stop it cleanly.
 
     Ends with the command, with its load, after --for, at a breach, or with Ctrl-C. SIGUSR1 to
     resleak ends the warm-up.
     """
-    from resleak.captures import storage
     from resleak.captures.decode.memray_file import refuse_foreign
-    from resleak.captures.names import inside
 
     place = inside(out, name or _name(command), what="--name")
     file = place / "memray.bin"
     # Slow imports come before the command starts: it does not wait.
-    from resleak.analysis import budgets, memray_file, statistics
+    from resleak.analysis import budgets, statistics
     from resleak.experiments.watch import Watch
     from resleak.harness import command as commands
-    from resleak.harness import process_gauges
+    from resleak.harness import http_load, process_gauges
     from resleak.harness.sampler import Observer
 
     limits = budgets.read(budget_file)
-    load_command, url_load = _split(load), _url_load(load_url)
-    first = None if warmup in ("", "signal") else seconds(warmup)
+    load_command = _split(load)
+    url_load = http_load.UrlLoad(load_url) if load_url is not None else None
+    first = None if warmup in ("", "signal") else common.seconds(warmup)
     statistics.load()
     if memray:
         refuse_foreign(file)
@@ -133,8 +133,8 @@ def record(
         with _on_signal(lambda: observer.begin("steady")):
             code = follow(watching, out, as_json=as_json, code=process.poll)
     if memray:
-        show_lines(lambda: memray_file.open_memray(file, fresh=True), as_json=as_json)
-    raise typer.Exit(code or (NOT_AS_DECLARED if observer.exit.code else code))
+        show_lines(lambda: file, as_json)
+    raise typer.Exit(code or (common.NOT_AS_DECLARED if observer.exit.code else code))
 
 
 def _name(command: list[str]) -> str:
@@ -152,14 +152,6 @@ def _split(load: str | None) -> list[str]:
     if load is not None and not words:
         raise typer.BadParameter("--load is empty; write a command")
     return words
-
-
-def _url_load(url: str | None) -> UrlLoad | None:
-    if url is None:
-        return None
-    from resleak.harness.http_load import UrlLoad
-
-    return UrlLoad(url)
 
 
 def _start_load(stack: ExitStack, load: list[str], process: Guarded) -> Guarded:

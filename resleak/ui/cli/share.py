@@ -13,19 +13,11 @@ import typer
 
 from resleak.captures.names import safe_name
 from resleak.errors import ShareError
+from resleak.ui.cli import _common as common
 from resleak.ui.cli import console
-from resleak.ui.cli._common import (
-    Panel,
-    capture_first,
-    find_notebook,
-    is_stored,
-    key_values,
-    load,
-    locate,
-    shown,
-)
+from resleak.workload import resolve
 
-PANEL = Panel.NOTEBOOKS
+PANEL = common.Panel.NOTEBOOKS
 app = typer.Typer()
 
 
@@ -60,16 +52,16 @@ def share(
     """Export one self-contained file, with private data redacted."""
     from resleak.report import share as sharing
 
-    parameters = {key: _literal(value) for key, value in key_values(parameter).items()}
+    parameters = {key: _literal(value) for key, value in common.key_values(parameter).items()}
     notebook, title = Path(what), ""
     if notebook.suffix != ".ipynb":
-        notebook = find_notebook("10_investigate.ipynb")
+        notebook = common.project("notebooks", "10_investigate.ipynb")
         title, parameters = _investigated(what, notebook.parent.parent, parameters)
-    target = _target(file, kind, Path(what).stem if not title else title.replace("/", "-"))
+    target = _target(file, kind, title.replace("/", "-") or Path(what).stem)
     write = sharing.share_captures if title else sharing.share
     with console.working(f"executing {notebook.name}"):
-        written = write(notebook, target, parameters, title=title, source=source)
-    console.out(shown(written))
+        report = write(notebook, target, parameters, title=title, source=source)
+    console.out(common.shown(report))
 
 
 def _target(file: Path | None, kind: Kind | None, name: str) -> Path:
@@ -82,27 +74,29 @@ def _target(file: Path | None, kind: Kind | None, name: str) -> Path:
     return file.with_suffix(f".{kind}")
 
 
-def _investigated(
-    what: str, project: Path, parameters: dict[str, Any]
-) -> tuple[str, dict[str, Any]]:
+def _investigated(what: str, root: Path, parameters: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return the title and the parameters of a report on captures or a scenario."""
     folder = Path(what)
-    if folder.is_dir() and (found := load(folder)):
-        names = list(dict.fromkeys(capture.scenario for capture in found))
+    if folder.is_dir() and (captures := common.load(folder)):
+        names = list(dict.fromkeys(capture.scenario for capture in captures))
         if len(names) > 1:
             raise ShareError(f"{what} has {', '.join(names)}: name the folder of one of them")
         place = folder.resolve()
         return names[0], {"SCENARIO": place.name, "CAPTURES": str(place.parent), **parameters}
-    scenario = locate(what).name
+    name = resolve.find(what).name
     if "CAPTURES" not in parameters:
-        parameters["CAPTURES"] = _where_captured(what, project)
-    return scenario, {"SCENARIO": scenario, **parameters}
+        here, ours = Path("captures"), root / "data" / "captures"
+        stored = next((folder for folder in (here, ours) if common.is_stored(name, folder)), None)
+        if stored is None:
+            common.capture_first(what, here)
+        parameters["CAPTURES"] = str((stored or here).resolve())
+    return name, {"SCENARIO": name, **parameters}
 
 
 @app.command()
 def lab() -> None:
     """Open JupyterLab on the first notebook."""
-    command = lab_command(find_notebook("00_start_here.ipynb").resolve())
+    command = lab_command(common.project("notebooks", "00_start_here.ipynb").resolve())
     sys.stdout.flush()
     os.execv(command[0], command)
 
@@ -115,16 +109,6 @@ def lab_command(notebook: Path) -> list[str]:
     if hasattr(os, "geteuid") and os.geteuid() == 0:  # a container: there is no other user
         command += ["--allow-root"]
     return command
-
-
-def _where_captured(what: str, project: Path) -> str:
-    """Return the folder with captures of a scenario; capture it if there are none."""
-    here, kept = Path("captures"), project / "data" / "captures"
-    name = locate(what).name
-    found = next((folder for folder in (here, kept) if is_stored(name, folder)), None)
-    if found is None:
-        capture_first(what, here)
-    return str((found or here).resolve())
 
 
 def _literal(text: str) -> Any:

@@ -5,31 +5,36 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from resleak import formatting
+from resleak.captures import storage
+from resleak.captures.names import inside
 from resleak.errors import ProcessError, ResleakError
+from resleak.ui.cli import _common as common
 from resleak.ui.cli import console
-from resleak.ui.cli._common import NOT_AS_DECLARED, OK, AsJson, Out, Panel, seconds, shown
+from resleak.workload import verdict_words
 
 if TYPE_CHECKING:
-    from resleak.analysis.memray_file import Recording
     from resleak.experiments.watch import Watch
 
-PANEL = Panel.OWN
+PANEL = common.Panel.OWN
 app = typer.Typer()
 
-#: A watch was ended by what it was told to end at.
+#: Exit code of a watch that --stop-on ended.
 BREACH = 3
 
 
-def _breaches(text: str) -> str:
-    if text not in ("leak", "budget"):
-        raise typer.BadParameter(f"{text!r} ends no watch; choose leak or budget")
-    return text
+class Breach(StrEnum):
+    """Events that can end a watch."""
+
+    LEAK = verdict_words.LEAK
+    BUDGET = verdict_words.BUDGET
 
 
 Every = Annotated[
@@ -37,17 +42,14 @@ Every = Annotated[
 ]
 For = Annotated[
     float | None,
-    typer.Option("--for", metavar="DURATION", parser=seconds, help="End after 90s, 15m, 2h ..."),
+    typer.Option(
+        "--for", metavar="DURATION", parser=common.seconds, help="End after 90s, 15m, 2h ..."
+    ),
 ]
 Name = Annotated[str, typer.Option("--name", metavar="NAME", help="What the captures are called.")]
-BudgetFile = Annotated[
-    Path | None, typer.Option("--budgets", metavar="FILE", help="Your own budgets, a TOML file.")
-]
 StopOn = Annotated[
-    list[str] | None,
+    list[Breach] | None,
     typer.Option(
-        metavar="leak|budget",
-        parser=_breaches,
         help="End with exit code 3 at a proven leak, or at a budget that does not hold; "
         "repeatable.",
     ),
@@ -60,8 +62,8 @@ def watch(
     every: Every = 1.0,
     duration: For = None,
     name: Name = "",
-    out: Out = Path("captures"),
-    budget_file: BudgetFile = None,
+    out: common.Out = Path("captures"),
+    budget_file: common.BudgetFile = None,
     stop_on: StopOn = None,
     attach: Annotated[
         int | None,
@@ -70,17 +72,15 @@ def watch(
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Attach without asking.")] = False,
-    as_json: AsJson = False,
+    as_json: common.AsJson = False,
 ) -> None:
     """Watch a running process from outside: verdicts, and when its limits will be reached.
 
     Ends with the process, after --for, at a breach (exit code 3), or with Ctrl-C. What was read is
     kept as captures in any case; `resleak judge DIR` judges them again.
     """
-    from resleak.analysis import budgets, memray_file, statistics
-    from resleak.captures import storage
+    from resleak.analysis import budgets, statistics
     from resleak.captures.decode.memray_file import refuse_foreign
-    from resleak.captures.names import inside
     from resleak.harness import memray_attach as attaching
     from resleak.harness import process_gauges
 
@@ -103,13 +103,7 @@ def watch(
     with storage.claimed(place):
         code = follow(watching, out, as_json=as_json)
     if attach is not None:
-        file, duration_s = place / "memray.bin", attach
-        show_lines(
-            lambda: memray_file.open_memray(
-                attaching.attach(process, file, duration_s), fresh=True
-            ),
-            as_json=as_json,
-        )
+        show_lines(partial(attaching.attach, process, place / "memray.bin", attach), as_json)
     raise typer.Exit(code)
 
 
@@ -118,25 +112,26 @@ def follow(
 ) -> int:
     """Show a watch until it ends, store what was read, and return the exit code.
 
-    What was read is stored after an interrupt, too. `code` tells the exit code of a process that
+    What was read is stored after an interrupt, too. `code` returns the exit code of a process that
     has ended, where that is known.
     """
-    from resleak.ui.cli._watch_display import ticker
+    from resleak.ui.cli._watch_display import display
 
     observer = watching.observer
-    with ticker(observer.title, as_json=as_json) as show:
+    with display(observer.title, as_json=as_json) as show:
         try:
             watching.run(show.look, lambda: show.tick(observer.elapsed_s, observer.readings))
         finally:
             observer.exit = replace(observer.exit, code=code())
             folder = observer.write(out) if observer.readings else out
             last = watching.look() if observer.readings else None
-            show.end(last, _ending(watching, folder))
+            show.end(last, "\n".join([*watching.withdrawn, _ending(watching, folder)]))
     if not observer.readings:
         raise ProcessError(f"process {observer.root.pid} ended, or refused, before any reading")
     if watching.breach:
         return BREACH
-    return NOT_AS_DECLARED if last and (last.leaks or last.overspent) else OK
+    is_leak = last and (last.leaks or last.overspent or watching.withdrawn)
+    return common.NOT_AS_DECLARED if is_leak else common.OK
 
 
 def _ending(watching: Watch, folder: Path) -> str:
@@ -145,11 +140,11 @@ def _ending(watching: Watch, folder: Path) -> str:
     if watching.breach:
         why = f"ended by a breach ({watching.breach})"
     elif observer.exit.status == "exited":
-        known = observer.exit.code
-        why = f"the process has ended{'' if known is None else f' with code {known}'}"
+        code = observer.exit.code
+        why = f"the process has ended{'' if code is None else f' with code {code}'}"
     else:
         why = "the process still runs"
-    stored = f"; kept in {shown(folder)}" if observer.readings else ""
+    stored = f"; kept in {common.shown(folder)}" if observer.readings else ""
     return f"{why}, after {lasted}{stored}"
 
 
@@ -159,18 +154,20 @@ def _agreed(consequences: str, yes: bool) -> None:
     elif not sys.stdin.isatty():
         raise ProcessError(f"{consequences}; add --yes if you want that")
     elif not typer.confirm(f"{consequences}. Go on?", err=True):
-        raise typer.Exit(OK)
+        raise typer.Exit(common.OK)
 
 
-def show_lines(opened: Callable[[], Recording], *, as_json: bool) -> None:
+def show_lines(profile: Callable[[], Path], as_json: bool) -> None:
     """Print the lines that a memory profile names; the captures are there also if it has none."""
+    from resleak.analysis import memray_file
+
     try:
         with console.working("memray"):
-            found = opened()
+            recording = memray_file.open_memray(profile(), fresh=True)
     except ResleakError as error:
         console.say(str(error))
         return
     if as_json:
-        console.out_json({"memray": found.to_dict()}, indent=None)
+        console.out_json({"memray": recording.to_dict()}, indent=None)
     else:
-        console.show_recording(found, 10)
+        console.show_recording(recording, 10)

@@ -1,15 +1,15 @@
-"""Choices of the panel: scenarios to search, and parameters with bounds."""
+"""Choices of the panel: scenarios to search, and how one is run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 from resleak.errors import ScenarioError
 from resleak.formatting import command
-from resleak.harness.plan import CaptureOptions, parameter
+from resleak.harness.plan import CaptureOptions
 from resleak.harness.spawn import describe
 from resleak.workload import catalog, resolve
 from resleak.workload.verdict_words import BROKEN, HANGS, SCALES
@@ -30,18 +30,20 @@ def everything() -> tuple[Declared, ...]:
 
 def declared(name: str) -> Declared:
     """Return the declaration of a scenario, by name or file; or raise ScenarioError."""
-    found = resolve.find(name)
-    ours = next((one for one in everything() if one["name"] == found.name), None)
-    if ours is not None and found.file.is_relative_to(catalog.ROOT):
+    work = resolve.find(name)
+    ours = next((one for one in everything() if one["name"] == work.name), None)
+    if ours is not None and work.file.is_relative_to(catalog.ROOT):
         return ours
-    return dict(describe(found)["scenario"])  # somebody's own file: not into this process
+    return dict(describe(work)["scenario"])  # somebody's own file: not into this process
 
 
 def search(query: str, among: Iterable[Declared] | None = None) -> list[Declared]:
     """Return the scenarios that contain every word, matches of the name first."""
     words = query.lower().split()
-    found = [one for one in among or everything() if all(word in _haystack(one) for word in words)]
-    return sorted(found, key=lambda one: not all(word in one["name"] for word in words))
+    matches = [
+        one for one in among or everything() if all(word in _haystack(one) for word in words)
+    ]
+    return sorted(matches, key=lambda one: not all(word in one["name"] for word in words))
 
 
 def _haystack(one: Declared) -> str:
@@ -55,35 +57,11 @@ def _haystack(one: Declared) -> str:
     return " ".join([*plain, *named, *own, *words, *kinds, *control]).lower()
 
 
-@dataclass(frozen=True)
-class Field:
-    """A parameter with its kind and its bounds."""
-
-    name: str
-    kind: Literal["flag", "whole", "real", "text", "value"]
-    default: Any
-    low: float = 0.0
-    high: float = 0.0
-
-    def read(self, value: Any) -> Any:
-        """Return the value as a run takes it; raise ScenarioError if it is of another kind."""
-        return parameter(self.name, self.default, value)
-
-
-def fields(of: Declared) -> list[Field]:
-    """Return the parameters of a scenario in the declared order."""
-    return [_field(name, value, of["soak"].get(name)) for name, value in of["params"].items()]
-
-
-def _field(name: str, default: Any, soak: Any) -> Field:
-    if isinstance(default, bool):
-        return Field(name, "flag", default)
-    if isinstance(default, (int, float)):
-        most = max(abs(default), soak if isinstance(soak, (int, float)) else 0)
-        low = -_AT_MOST * most if default < 0 else min(1, default)
-        kind: Literal["whole", "real"] = "whole" if isinstance(default, int) else "real"
-        return Field(name, kind, default, 0.0 if kind == "real" else low, _AT_MOST * most or 100)
-    return Field(name, "text" if isinstance(default, str) else "value", default)
+def bounds(default: float, soak: object) -> tuple[float, float]:
+    """Return the smallest and the largest value of a parameter that is a number."""
+    most = max(abs(default), soak if isinstance(soak, (int, float)) else 0)
+    low = -_AT_MOST * most if default < 0 else min(1, default)
+    return 0.0 if isinstance(default, float) else low, _AT_MOST * most or 100
 
 
 @dataclass
@@ -97,9 +75,9 @@ class Choice:
     @classmethod
     def of(cls, name: str) -> Choice:
         """Return the default choice for a scenario."""
-        found = declared(name)
-        source = name if name.endswith(".py") else found["name"]
-        return cls(found, source, CaptureOptions(variants=list(found["variants"])))
+        scenario = declared(name)
+        source = name if name.endswith(".py") else scenario["name"]
+        return cls(scenario, source, CaptureOptions(variants=list(scenario["variants"])))
 
     @property
     def variants(self) -> list[str]:
@@ -113,8 +91,8 @@ class Choice:
         """The same choice on the command line."""
         options = self.options
         words = ["resleak", "capture", self.source, "--profile", options.profile]
-        chosen = self.variants if set(self.variants) != set(self.declared["variants"]) else []
-        words += [word for name in chosen for word in ("--variant", name)]
+        if set(self.variants) != set(self.declared["variants"]):
+            words += [word for name in self.variants for word in ("--variant", name)]
         for name in ("runs", "steps"):
             words += [f"--{name}", str(amount)] if (amount := getattr(options, name)) else []
         for key, value in (options.params or {}).items():

@@ -9,11 +9,12 @@ from typing import Any
 import ipywidgets as widgets
 
 from resleak.errors import ResleakError
+from resleak.report.execute import bundle
 
 #: Captures of panels, relative to the folder of notebooks.
 RUNS = "../captures"
 #: Returns the contents of a view.
-Make = Callable[[], Iterable[object]]
+View = Callable[[], Iterable[object]]
 _STYLE = """
 .resleak-panel .widget-label { text-align: left; justify-content: flex-start; }
 .resleak-panel .jupyter-widgets { margin-left: 0; }
@@ -23,91 +24,87 @@ _STYLE = """
 """
 
 
-def bundle(value: object) -> dict[str, Any]:
-    """Return a value as a notebook would show it, by MIME type."""
-    if hasattr(value, "_repr_mimebundle_"):
-        return {"text/plain": type(value).__name__, **value._repr_mimebundle_()}
-    told = {"text/html": "_repr_html_", "text/markdown": "_repr_markdown_"}
-    shown = {kind: getattr(value, name)() for kind, name in told.items() if hasattr(value, name)}
-    return {**shown, "text/plain": repr(value)}
-
-
 def line(message: str, *, alert: bool = False) -> str:
     """Return one line of text as HTML that a screen reader announces."""
     role, colour = ("alert", "color:#D55E00;font-weight:600") if alert else ("status", "")
     return f'<div role="{role}" style="line-height:1.5;{colour}">{escape(message)}</div>'
 
 
-def style() -> Any:
-    """Return the style sheet of a panel."""
-    return widgets.HTML(f"<style>{_STYLE}</style>", layout={"display": "none"})
+def in_words(error: Exception) -> str:
+    """Return an error as one line; one that is not ours with its type."""
+    message = " ".join(str(error).split())
+    return message if isinstance(error, ResleakError) else f"{type(error).__name__}: {message}"
+
+
+def output(data: dict[str, Any]) -> dict[str, Any]:
+    """Return data by MIME type as an `Output` widget holds it."""
+    return {"output_type": "display_data", "data": data, "metadata": {}}
 
 
 class Results(widgets.VBox):  # type: ignore[misc]
     """Named views behind a row of buttons; a view that fails shows its error."""
 
     def __init__(self) -> None:
-        self._views: dict[str, Make] = {}
-        self._made: dict[str, tuple[dict[str, Any], ...]] = {}
-        self._chosen = widgets.ToggleButtons(options=[], style={"button_width": "auto"})
+        self._views: dict[str, View] = {}
+        self._outputs: dict[str, tuple[dict[str, Any], ...]] = {}
+        self._names = widgets.ToggleButtons(options=[], style={"button_width": "auto"})
         self._place = widgets.Output()
-        self._chosen.observe(lambda _: self._show(), names="value")
-        super().__init__([self._chosen, self._place])
+        self._names.observe(lambda _: self._show(), names="value")
+        super().__init__([self._names, self._place])
         self.layout.display = "none"
 
-    def offer(self, views: Mapping[str, Make]) -> None:
-        """Show the first of these views, and offer the others."""
-        self._views, self._made = dict(views), {}
-        self._chosen.options = list(views)
-        self._chosen.value = next(iter(views), None)
+    def offer(self, views: Mapping[str, View]) -> None:
+        """Show the first of these views, and offer the others; without any show nothing."""
+        self._views, self._outputs = dict(views), {}
+        self._names.options = list(views)
+        self._names.value = next(iter(views), None)
         self.layout.display = None if views else "none"
         self._show()
 
-    def clear(self) -> None:
-        """Show nothing."""
-        self.offer({})
-
     @property
     def outputs(self) -> tuple[dict[str, Any], ...]:
-        """What is shown."""
+        """The contents of the view that is shown."""
         return tuple(self._place.outputs)
 
     def choose(self, name: str) -> None:
         """Show the view of this name."""
-        self._chosen.value = name
+        self._names.value = name
 
     def _show(self) -> None:
-        name = self._chosen.value
-        if name not in self._views:
-            self._place.outputs = ()
-            return
-        if name not in self._made:
-            self._made[name] = tuple(map(output, _made(self._views[name])))
-        self._place.outputs = self._made[name]
+        name = self._names.value
+        if name in self._views and name not in self._outputs:
+            try:
+                contents = [bundle(value) for value in self._views[name]()]
+            except Exception as error:  # a view that fails must not take the panel with it
+                message = in_words(error)
+                contents = [{"text/plain": message, "text/html": line(message)}]
+            self._outputs[name] = tuple(map(output, contents))
+        self._place.outputs = self._outputs.get(name, ())
 
 
-def _made(make: Make) -> list[object]:
-    try:
-        return list(make())
-    except ResleakError as error:
-        return [Line(str(error))]
-    except Exception as error:  # a view that fails must not take the panel with it
-        return [Line(f"{type(error).__name__}: {error}")]
+class Page(widgets.VBox):  # type: ignore[misc]
+    """A panel: its parts, a line with a message, and results; in a page without a kernel, text."""
 
+    def __init__(self) -> None:
+        self.results, self._message = Results(), widgets.HTML(layout={"flex": "1 1 20em"})
+        super().__init__()
+        self.add_class("resleak-panel")
 
-class Line:
-    """One line of text."""
+    def _lay_out(self, *parts: Any) -> None:
+        style = widgets.HTML(f"<style>{_STYLE}</style>", layout={"display": "none"})
+        self.children = [style, *parts]
 
-    def __init__(self, text: str) -> None:
-        self.text = " ".join(text.split())
+    def _say(self, message: str, *, alert: bool = False) -> None:
+        self._message.value = line(message, alert=alert)
 
-    def __repr__(self) -> str:
-        return self.text
+    def _command(self) -> str:
+        """Return the same choice on the command line, if there is one."""
+        return ""
 
-    def _repr_html_(self) -> str:
-        return line(self.text)
-
-
-def output(value: object) -> dict[str, Any]:
-    """Return a value as an `Output` widget holds it."""
-    return {"output_type": "display_data", "data": bundle(value), "metadata": {}}
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        """Return the widget and, for pages without a kernel, the choice."""
+        live: dict[str, Any] = super()._repr_mimebundle_(**options) or {}
+        html = f"<p>In JupyterLab this is a panel. {escape(repr(self))}</p>"
+        if command := self._command():
+            html += f"<p><code>{escape(command)}</code></p>"
+        return {**live, "text/plain": repr(self), "text/html": html}

@@ -12,14 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from resleak.analysis.gauge_verdict import GaugeVerdict
-from resleak.analysis.rows import Rows
+from resleak import formatting
 from resleak.analysis.verdicts import ScenarioVerdict, judge
-from resleak.captures.frames import Captures
-from resleak.errors import ResleakError
+from resleak.captures import storage
+from resleak.captures.frames import Capture, Captures
 from resleak.harness.runner import capture
 from resleak.ui.panel.choices import Choice
-from resleak.ui.panel.live_trace import Live, stored
+from resleak.ui.panel.live_trace import Live
+from resleak.ui.panel.results import in_words
 
 State = Literal["ready", "running", "stopping", "done", "stopped", "failed"]
 #: Share of the steps before which the time left is not estimated.
@@ -41,15 +41,15 @@ class Status:
 
     @property
     def busy(self) -> bool:
-        """Whether anything is still running."""
+        """True while anything is still running."""
         return self.state in ("running", "stopping")
 
     def __str__(self) -> str:
         steps = f"{self.done} of {self.total} steps" if self.total else "starting"
-        left = f"{steps}, {_duration(self.left_s)} left" if self.left_s is not None else steps
+        left = f", {formatting.duration(round(self.left_s))} left" if self.left_s else ""
         return {
             "ready": "Nothing has run yet.",
-            "running": f"Running: {left}.",
+            "running": f"Running: {steps}{left}.",
             "stopping": "Stopping …",
             "done": f"Done: {steps}.",
             "stopped": f"Stopped after {steps}; what was captured is kept.",
@@ -67,27 +67,22 @@ class Session:
         self.choice = choice
         self.folder = root / f"{datetime.now(UTC):%Y-%m-%d-%H%M%S-%f}"
         self.live = Live(self.folder, choice.declared)
-        self._stop, self._began, self._lock = threading.Event(), 0.0, threading.Lock()
-        self._status = Status()
+        self._stop, self._began = threading.Event(), 0.0
+        #: The progress; replaced as a whole, so that threads need no lock.
+        self.status = Status()
         self._thread = threading.Thread(target=self._run, name="resleak-panel", daemon=True)
-
-    @property
-    def status(self) -> Status:
-        """The progress."""
-        with self._lock:
-            return self._status
 
     def start(self) -> None:
         """Start the run and return at once."""
         self._began = time.monotonic()
-        self._set(Status("running"))
+        self.status = Status("running")
         _at_exit(self)
         self._thread.start()
 
     def stop(self) -> None:
         """Kill all processes; their recordings are kept."""
         if self.status.busy:
-            self._set(Status("stopping", self.status.done, self.status.total))
+            self.status = Status("stopping", self.status.done, self.status.total)
             self._stop.set()
 
     def wait(self, timeout_s: float | None = None) -> Status:
@@ -104,16 +99,13 @@ class Session:
 
     def captures(self) -> Captures:
         """Return the complete captures."""
-        return stored(self.folder)
+        captures = map(Capture, storage.folders(self.folder))
+        return Captures(one for one in captures if one.complete)
 
     def judgement(self) -> ScenarioVerdict | None:
         """Return the verdict on the complete captures; None without gauges."""
         whole = self.captures()
         return judge(whole) if len(whole.select(instrument="gauges")) else None
-
-    def verdicts(self) -> Rows[GaugeVerdict]:
-        """Return the verdicts on all readings, including those of stopped runs."""
-        return self.live.judge(self.live.read())
 
     def _run(self) -> None:
         try:
@@ -123,10 +115,8 @@ class Session:
             capture(self.choice.source, options)
         except KeyboardInterrupt:  # what a capture that was stopped ends with
             self._ended("stopped")
-        except ResleakError as error:
-            self._ended("failed", str(error))
         except Exception as error:  # whatever it is, the panel says so and lives on
-            self._ended("failed", f"{type(error).__name__}: {error}")
+            self._ended("failed", in_words(error))
         else:
             self._ended("done")
 
@@ -134,17 +124,12 @@ class Session:
         if self.status.state == "running":
             share, took = done / max(total, 1), time.monotonic() - self._began
             left = took * (1 - share) / share if share > _TOO_EARLY else None
-            self._set(Status("running", done, total, left))
+            self.status = Status("running", done, total, left)
 
     def _ended(self, state: State, error: str = "") -> None:
         now = self.status
-        one_line = " ".join(error.split())
         done = now.total if state == "done" else now.done
-        self._set(Status(state, done, now.total, error=one_line))
-
-    def _set(self, status: Status) -> None:
-        with self._lock:
-            self._status = status
+        self.status = Status(state, done, now.total, error=error)
 
 
 def _at_exit(session: Session) -> None:
@@ -152,15 +137,8 @@ def _at_exit(session: Session) -> None:
     alive = weakref.ref(session)
 
     def stop() -> None:
-        if found := alive():
-            found.stop()
+        if session := alive():
+            session.stop()
 
     # `atexit` comes too late: it is only asked once the pools of all threads have been joined.
     getattr(threading, "_register_atexit", atexit.register)(stop)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{max(1, round(seconds))} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 10 else f"{minutes} min"

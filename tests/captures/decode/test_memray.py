@@ -79,7 +79,7 @@ class Made:
 
     def read(self, folder: Path, capture: Path | None = None) -> dict[str, Any]:
         folder.mkdir(exist_ok=True)
-        return launch.memray(capture or self.path, folder, self.marks, [self.program])
+        return launch.recording("memray", capture or self.path, folder, self.marks, [self.program])
 
 
 #: The tables, the folder they were written to, and what the reader told.
@@ -242,7 +242,7 @@ def test_what_is_no_capture_is_told_in_one_line(tmp_path: Path, content: bytes, 
     """A file that cannot be read gives one sentence, without a path of this machine."""
     (tmp_path / "memray.bin").write_bytes(content)
     with pytest.raises(StoreError, match=told) as caught:
-        launch.memray(tmp_path / "memray.bin", tmp_path, [], [])
+        launch.recording("memray", tmp_path / "memray.bin", tmp_path, [], [])
     assert "\n" not in str(caught.value)
     assert str(tmp_path) not in str(caught.value)
 
@@ -250,15 +250,16 @@ def test_what_is_no_capture_is_told_in_one_line(tmp_path: Path, content: bytes, 
 def test_a_missing_file_and_a_slow_read_are_errors(leaky: Made, tmp_path: Path) -> None:
     """A file that is not there, and a read that takes too long, give a StoreError each."""
     with pytest.raises(StoreError, match="is missing"):
-        launch.memray(tmp_path / "memray.bin", tmp_path, [], [])
+        launch.recording("memray", tmp_path / "memray.bin", tmp_path, [], [])
     with pytest.raises(StoreError, match="within"):
-        launch.memray(leaky.path, tmp_path, leaky.marks, [], timeout_s=0.01)
+        launch.recording("memray", leaky.path, tmp_path, leaky.marks, [], timeout_s=0.01)
 
 
 def test_the_command_exits_with_two(tmp_path: Path) -> None:
     """Run by itself, the reader writes one line on the error stream and exits with 2."""
     (tmp_path / "memray.bin").touch()
-    job = {"decoder": "memray", "capture": "memray.bin", "marks": [], "studied": [], "root": None}
+    job = {"decoder": "memray", "capture": "memray.bin", "marks": [], "studied": []}
+    job |= {"root": None, "work": None}
     result = subprocess.run(
         isolated.command("resleak.captures.decode.worker"),
         cwd=tmp_path,

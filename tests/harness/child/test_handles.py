@@ -136,7 +136,8 @@ def test_every_kind_is_traced_to_its_line(kinds: tuple[str, frames.Captures]) ->
 def test_what_is_not_given_back_grows_by_its_rate(kinds: tuple[str, frames.Captures]) -> None:
     """Per step each line keeps as many descriptors as it opens, threads and children apart."""
     _, captures = kinds
-    per_step = sites(handle_origins.held(captures)).set_index("function")["bytes_per_step"]
+    ranked = sites(handle_origins.as_allocations(captures))
+    per_step = ranked.set_index("function")["bytes_per_step"]
     assert per_step.to_dict() == {
         **dict.fromkeys(
             ("a_file", "a_deleted_file", "a_number", "a_socket", "a_database", "an_epoll"), 1.0
@@ -262,7 +263,7 @@ def test_what_waits_for_the_collector_is_told_apart(tmp_path: Path) -> None:
     assert [one.line for one in handle_origins.origins(captures, judged)] == waiting[
         "line"
     ].tolist()
-    assert not len(profile(handle_origins.held(captures)).changes)
+    assert not len(profile(handle_origins.as_allocations(captures)).changes)
 
 
 NO_MORE = """

@@ -1,7 +1,7 @@
 """Record where a measured process creates descriptors, threads, children and other resources.
 
 Runs in the measured process, with the standard library alone: `patches` notes the calls that
-create, `attribution` their results, `call_stacks` and `origins` their stacks; `procfs` lists what
+create, `attribution` their results, `call_stacks` their stacks; `procfs` lists what
 is open, `descriptors` matches the two, and `census` writes down what is new and what is closed.
 """
 
@@ -13,15 +13,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from resleak.captures.raw import HANDLES, PHASES
-from resleak.harness.child.handles import origins, patches
+from resleak.harness.child.handles import patches
 from resleak.harness.child.handles.attribution import Binder
-from resleak.harness.child.handles.call_stacks import Calls
+from resleak.harness.child.handles.call_stacks import ENTRIES, Calls
 from resleak.harness.child.handles.census import Census, Log
 
 
 def start(folder: Path, outer: Iterable[str]) -> Census:
     """Start to record what this process creates; it never ends."""
-    calls = Calls(outer, origins.ENTRIES)
+    calls = Calls(outer, ENTRIES)
     log = Log(folder / HANDLES)
     binder = Binder(calls, log.number)
     patches.install(binder)

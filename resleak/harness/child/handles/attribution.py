@@ -23,16 +23,15 @@ GUESSED = ("sqlite3", "map", "directory")
 
 
 class Opening(NamedTuple):
-    """A call that created something: its stack, what and when, and who did it.
-
-    An empty `kind` leaves the kind to the system; `inode` is 0 where `path` identifies the file;
-    `thing` is the object that closes the descriptor.
-    """
+    """A call that created something: its stack, what and when, and who did it."""
 
     node: int
+    #: Empty: the system knows it.
     kind: str
     path: Any
+    #: 0 where `path` identifies the file.
     inode: int
+    #: The object that closes the descriptor.
     thing: weakref.ref[Any] | None
     step: int
     phase: int
@@ -40,11 +39,7 @@ class Opening(NamedTuple):
 
 
 class Binder:
-    """Keeps what was created until the next census.
-
-    It keeps nothing alive: objects are weakly referenced; connections of sqlite3, which allow no
-    weak references, are known by address.
-    """
+    """Keeps what was created until the next census, and none of it alive."""
 
     def __init__(self, calls: Calls, spare: int) -> None:
         self.calls, self._spare = calls, spare
@@ -52,12 +47,12 @@ class Binder:
         self.descriptors: dict[int, Opening] = {}
         self.doubtful: list[Opening] = []
         self.objects: list[tuple[weakref.ref[Any], Opening]] = []
-        self.databases: dict[int, Opening] = {}
+        self.databases: dict[int, Opening] = {}  # by address: they allow no weak references
         self.threads: dict[int, Opening] = {}
         self.processes: dict[int, Opening] = {}
         self.paths: list[tuple[str, Opening]] = []
 
-    def made(self, kind: str, inode: int = 0, path: Any = None, skip: int = 2) -> Opening:
+    def opening(self, kind: str, inode: int = 0, path: Any = None, skip: int = 2) -> Opening:
         """Return an opening by the calling thread, now; skip our innermost frames."""
         node = self.calls.here(skip)
         return Opening(node, kind, path, inode, None, self.step, self.phase, get_ident())
@@ -70,13 +65,13 @@ class Binder:
             node, "", path, 0, ref, self.step, self.phase, get_ident()
         )
 
-    def opened(self, number: int, kind: str, skip: int = 4) -> None:
+    def descriptor(self, number: int, kind: str, skip: int = 4) -> None:
         """Note another descriptor that a wrapped call returned."""
-        self.descriptors[number] = self.made(kind, inode=fstat(number).st_ino, skip=skip)
+        self.descriptors[number] = self.opening(kind, inode=fstat(number).st_ino, skip=skip)
 
-    def created(self, kind: str, thing: Any, skip: int = 4) -> None:
+    def instance(self, kind: str, thing: Any, skip: int = 4) -> None:
         """Note an object that a wrapped call returned."""
-        self.objects.append((weakref.ref(thing), self.made(kind, skip=skip)))
+        self.objects.append((weakref.ref(thing), self.opening(kind, skip=skip)))
 
     def next_number(self) -> int:
         """Return the number that the next descriptor will have, or `NO_NUMBER`."""
@@ -87,13 +82,11 @@ class Binder:
         except OSError:  # none is left, or the spare one was closed
             return NO_NUMBER
 
-    def guessed(self, number: int, opening: Opening) -> None:
+    def guess(self, number: int, opening: Opening) -> None:
         """Note what a library opened during a wrapped call, under its probable number."""
         before = self.descriptors.get(number)
-        contested = (
-            before is not None and before.thread != opening.thread and before.kind == opening.kind
-        )
-        if contested or number == NO_NUMBER:
+        is_contested = before and before.thread != opening.thread and before.kind == opening.kind
+        if is_contested or number == NO_NUMBER:
             self.descriptors.pop(number, None)
             room = _MOST_DOUBTFUL - len(self.doubtful)
             self.doubtful += [one for one in (before, opening) if one is not None][:room]

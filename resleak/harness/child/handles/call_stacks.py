@@ -1,17 +1,22 @@
 """Call stacks as numbers, looked up in microseconds and without keeping frames alive.
 
 A known stack is recognised by the addresses of its instructions. They are forgotten when a code
-object is freed, for its address may be reused; names and lines stay.
+object is freed, for its address may be reused; names and lines stay. Stacks of threads and event
+loops continue at the call that submitted their work.
 """
 
 from __future__ import annotations
 
+import asyncio.events
 import sys
+import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping
+from contextvars import Context, ContextVar, copy_context
 from functools import partial
 from itertools import repeat, takewhile
 from types import CodeType, FrameType
+from typing import Any
 
 #: Function, file and line of a caller.
 Frame = tuple[str, str, int]
@@ -24,14 +29,16 @@ DEEPER: Frame = ("<deeper callers>", "", 0)
 SEVERAL: Frame = ("<several callers>", "", 0)
 #: More frames, and more stacks, than this are not followed.
 _MOST_FRAMES, _MOST_NODES, _MOST_KNOWN = 128, 100_000, 20_000
+_given_by_thread: dict[int, int] = {}
+#: Follows tasks and callbacks, which run in the context of their scheduler.
+_given: ContextVar[int] = ContextVar("resleak_given", default=UNKNOWN)
 
 
 class Calls:
     """A tree of callers: a node's parent is its caller, and a stack is the node of its leaf frame.
 
-    At the functions in `entries`, where threads and event loops begin with work from elsewhere, a
-    stack continues with the stack of the code that submitted the work. Frames in `outer` files are
-    left out.
+    At the functions in `entries`, where threads and event loops begin, a stack continues with that
+    of the code that submitted the work. Frames in `outer` files are left out.
     """
 
     def __init__(self, outer: Iterable[str], entries: Mapping[CodeType, Base]) -> None:
@@ -86,11 +93,15 @@ class Calls:
         frames: list[Frame] = []
         base: Base | None = None
         while frame is not None and len(frames) < _MOST_FRAMES:
-            base = self._base(frame)
-            if base is not None:
-                break
             code = frame.f_code
-            self._watch(code)
+            if code.co_filename in self._outer:
+                self._entries[code] = nowhere
+            base = self._entries.get(code)  # says where the stack continues
+            if base is not None:
+                self._stops[id(code) + frame.f_lasti] = base
+                break
+            if id(code) not in self._codes:
+                self._codes[id(code)] = weakref.ref(code, partial(self._forget, id(code)))
             frames.append((code.co_name, code.co_filename, frame.f_lineno or 0))
             frame = frame.f_back
         if len(frames) == _MOST_FRAMES:
@@ -100,20 +111,6 @@ class Calls:
             self._known.clear()
         self._known[places] = node
         return node
-
-    def _base(self, frame: FrameType) -> Base | None:
-        """Return the function that says where a stack continues above this frame, if any."""
-        code = frame.f_code
-        if code.co_filename in self._outer:
-            self._entries[code] = _nowhere
-        base = self._entries.get(code)
-        if base is not None:
-            self._stops[id(code) + frame.f_lasti] = base
-        return base
-
-    def _watch(self, code: CodeType) -> None:
-        if id(code) not in self._codes:
-            self._codes[id(code)] = weakref.ref(code, partial(self._forget, id(code)))
 
     def _forget(self, code: int, _ref: object) -> None:
         self._codes.pop(code, None)
@@ -137,5 +134,43 @@ class Calls:
         return node
 
 
-def _nowhere() -> int:
+def nowhere() -> int:
+    """Return the node of an unknown stack."""
     return UNKNOWN
+
+
+class Work:
+    """A function for a thread of a pool."""
+
+    __slots__ = ("_function", "_node")
+
+    def __init__(self, function: Callable[..., Any], node: int) -> None:
+        self._function, self._node = function, node
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function."""
+        me = threading.get_ident()
+        before = _given_by_thread.get(me, UNKNOWN)
+        _given_by_thread[me] = self._node
+        try:
+            return self._function(*args, **kwargs)
+        finally:
+            if before == UNKNOWN:
+                del _given_by_thread[me]
+            else:
+                _given_by_thread[me] = before
+
+
+def context_below(node: int) -> Context:
+    """Return a copy of the current context for a task created by this stack."""
+    context = copy_context()
+    context.run(_given.set, node)
+    return context
+
+
+#: Code of the libraries' own machinery, and where the stack above it continues.
+ENTRIES = {
+    Work.__call__.__code__: lambda: _given_by_thread.get(threading.get_ident(), UNKNOWN),
+    asyncio.events.Handle._run.__code__: _given.get,
+    threading.Thread._bootstrap_inner.__code__: nowhere,  # type: ignore[attr-defined]
+}

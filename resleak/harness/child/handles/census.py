@@ -8,6 +8,7 @@ import os
 import sys
 import weakref
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from os import open as open_file  # before `wraps` replaces it
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from resleak.harness.child.handles import procfs
 from resleak.harness.child.handles.attribution import Binder, Opening
 from resleak.harness.child.handles.call_stacks import UNKNOWN
-from resleak.harness.child.handles.descriptors import Descriptors
+from resleak.harness.child.handles.descriptors import Descriptors, Found
 
 
 class Log:
@@ -40,10 +41,9 @@ class Log:
 
     def _is_ours(self) -> bool:
         """Return True if the studied code has left our descriptor alone."""
-        try:
+        with suppress(OSError):
             return os.path.samestat(os.fstat(self.number), self.status)
-        except OSError:
-            return False
+        return False
 
 
 class Census:
@@ -65,18 +65,19 @@ class Census:
         self._deleted: list[int] = []
 
     def look(self, phase: int, step: int, mark: int | None = None, *, whole: bool = False) -> None:
-        """Write down what has changed since the last call.
-
-        What is new belongs to the step that is over; what is created from now on, to the next one.
-        """
+        """Write down what has changed since the last call, as part of the step that is over."""
         collecting = gc.isenabled()
         gc.disable()  # when the studied code's cycles are collected is its own affair
         try:
             self._look_at_descriptors()
             self._look_at_objects()
-            self._look_at_threads()
+            threads = set(procfs.threads())
+            self._look_at_numbered("thread", self._threads, self.binder.threads, threads)
             if whole or mark is not None:
-                self._look_at_processes()
+                openings = self.binder.processes
+                self._started.update(one.node for one in openings.copy().values())
+                children = procfs.children()
+                self._look_at_numbered("process", self._processes, openings, children)
                 self._look_at_databases()
                 self._look_at_paths()
             self._write([step, phase], mark)
@@ -110,11 +111,12 @@ class Census:
         return self._handles - 1
 
     def _look_at_descriptors(self) -> None:
-        fresh, gone = self._descriptors.look(*self.binder.take())
-        self._closed += gone
-        for one in fresh:
-            self._descriptors.enter(one, self._enter(one.kind, one.target, one.made, one.node))
-        self._deleted += self._descriptors.deleted()
+        def enter(one: Found) -> int:
+            return self._enter(one.kind, one.target, one.opening, one.node)
+
+        closed, deleted = self._descriptors.look(*self.binder.take(), enter)
+        self._closed += closed
+        self._deleted += deleted
 
     def _look_at_objects(self) -> None:
         new, self.binder.objects = self.binder.objects, []
@@ -125,26 +127,19 @@ class Census:
             del self._objects[handle]
             self._closed.append(handle)
 
-    def _look_at_threads(self) -> None:
-        openings, now = self.binder.threads, set(procfs.threads())
-        self._drop(self._threads, now - openings.keys())
-        for number in now - self._threads.keys():
-            name = procfs.thread_name(number)
-            self._threads[number] = self._enter("thread", name, openings.pop(number, None))
+    def _look_at_numbered(
+        self, kind: str, handles: dict[int, int], openings: dict[int, Opening], now: set[int]
+    ) -> None:
+        """Write down new and ended threads or processes, which the system numbers."""
+        self._drop(handles, now - openings.keys())
+        for number in now - handles.keys():
+            one = openings.pop(number, None)
+            # Not ours, and yet a child of this process: it descends from one that was.
+            is_orphan = kind == "process" and one is None and self._started
+            above = self._calls.shared(self._started) if is_orphan else None
+            handles[number] = self._enter(kind, procfs.name(number), one, above)
         for number in [n for n, one in openings.copy().items() if one.step < self.binder.step]:
             openings.pop(number, None)  # it ended between two looks
-
-    def _look_at_processes(self) -> None:
-        openings, now = self.binder.processes, procfs.children()
-        self._started.update(one.node for one in openings.copy().values())
-        self._drop(self._processes, now - openings.keys())
-        for number in now - self._processes.keys():
-            one, name = openings.pop(number, None), procfs.process_name(number)
-            # Not ours, and yet a child of this process: it descends from one that was.
-            above = None if one or not self._started else self._calls.shared(self._started)
-            self._processes[number] = self._enter("process", name, one, above)
-        for number in [n for n, one in openings.copy().items() if one.step < self.binder.step]:
-            openings.pop(number, None)
 
     def _look_at_databases(self) -> None:
         openings = self.binder.databases
@@ -153,8 +148,7 @@ class Census:
         now = _open_databases()
         self._drop(self._databases, now - openings.keys())
         for address in now - self._databases.keys():
-            one = openings.get(address)
-            self._databases[address] = self._enter("connection", "", one)
+            self._databases[address] = self._enter("connection", "", openings.get(address))
         openings.clear()
 
     def _look_at_paths(self) -> None:
@@ -178,11 +172,10 @@ def _ended(thing: Any, kind: str) -> bool:
         return bool(thing.done())
     if kind == "executor":
         return bool(getattr(thing, "_shutdown", getattr(thing, "_shutdown_thread", False)))
-    try:
+    with suppress(Exception):
         thing.query_progress()  # DuckDB answers as long as a connection is open
-    except Exception:
-        return True
-    return False
+        return False
+    return True
 
 
 def _open_databases() -> set[int]:
@@ -194,10 +187,9 @@ def _open_databases() -> set[int]:
     changes: Callable[[Any], int] = kind.total_changes.__get__
 
     def is_open(thing: Any) -> bool:
-        try:
+        with suppress(closed):
             changes(thing)
-        except closed:
-            return False
-        return True
+            return True
+        return False
 
     return {id(t) for t in gc.get_objects() if issubclass(type(t), kind) and is_open(t)}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from resleak.harness.child.handles import procfs
@@ -22,10 +23,11 @@ class Found(NamedTuple):
     """A descriptor that is new, or reused for something else."""
 
     number: int
+    status: os.stat_result
     kind: str
     target: str
     node: int
-    made: Opening | None
+    opening: Opening | None
 
 
 class _Known(NamedTuple):
@@ -43,7 +45,6 @@ class Descriptors:
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
         self._known: dict[int, _Known] = {}
-        self._deleted: list[int] = []
         for number, status in procfs.descriptors():
             self.ignore(number, status)
 
@@ -52,43 +53,35 @@ class Descriptors:
         self._known[number] = _Known(BASELINE, _identity(status), "", "", UNKNOWN, False)
 
     def look(
-        self, noted: Mapping[int, Opening], doubtful: Iterable[Opening]
-    ) -> tuple[list[Found], list[int]]:
-        """Return the new descriptors, and the handles of the closed ones."""
-        fresh, gone, present = [], [], set()
+        self,
+        noted: Mapping[int, Opening],
+        doubtful: Iterable[Opening],
+        enter: Callable[[Found], int],
+    ) -> tuple[list[int], list[int]]:
+        """Enter what is new under a handle; return handles of the closed, and of deleted files."""
+        fresh, gone, deleted, present = [], [], [], set()
         doubtful = [*doubtful, *(opening for opening in noted.values() if opening.kind in GUESSED)]
         for number, status in procfs.descriptors():
             present.add(number)
             before, opening = self._known.get(number), noted.get(number)
             # Noted again, so the number was free: its earlier descriptor is closed.
             if before is not None and opening is None and before.identity == _identity(status):
-                self._mind_name(number, before, status)
+                if before.has_name and not status.st_nlink:
+                    self._known[number] = before._replace(has_name=False)
+                    deleted.append(before.handle)
                 continue
             if before is not None:
                 gone.append(self._known.pop(number).handle)
             fresh.append(self._explained(number, status, opening, doubtful))
         gone += [self._known.pop(number).handle for number in self._known.keys() - present]
-        return [self._beside(one, fresh) for one in fresh], [h for h in gone if h != BASELINE]
-
-    def enter(self, one: Found, handle: int) -> None:
-        """Remember a descriptor under the number of its handle."""
-        try:
-            status = os.fstat(one.number)
-        except OSError:
-            return
-        about = one.kind, one.target, one.node, one.kind in _NAMED
-        entry = self._known[one.number] = _Known(handle, _identity(status), *about)
-        self._mind_name(one.number, entry, status)
-
-    def deleted(self) -> list[int]:
-        """Return the handles of files deleted since the last call."""
-        handles, self._deleted = self._deleted, []
-        return handles
-
-    def _mind_name(self, number: int, entry: _Known, status: os.stat_result) -> None:
-        if entry.has_name and not status.st_nlink:
-            self._known[number] = entry._replace(has_name=False)
-            self._deleted.append(entry.handle)
+        for one in [self._beside(one, fresh) for one in fresh]:
+            handle, has_name = enter(one), one.kind in _NAMED
+            if has_name and not one.status.st_nlink:
+                has_name = False
+                deleted.append(handle)
+            about = one.kind, one.target, one.node, has_name
+            self._known[one.number] = _Known(handle, _identity(one.status), *about)
+        return [handle for handle in gone if handle != BASELINE], deleted
 
     def _explained(
         self,
@@ -99,12 +92,12 @@ class Descriptors:
     ) -> Found:
         kind, target = procfs.kind_of(number, status)
         if opening is not None and _fits(opening, status, kind, target):
-            return Found(number, opening.kind or kind, target, opening.node, opening)
+            return Found(number, status, opening.kind or kind, target, opening.node, opening)
         fitting = [one for one in doubtful if _fits(one, status, kind, target)]
         if not fitting:
-            return Found(number, kind, target, UNKNOWN, None)
+            return Found(number, status, kind, target, UNKNOWN, None)
         node = self._calls.shared(one.node for one in fitting)
-        return Found(number, fitting[0].kind or kind, target, node, fitting[0])
+        return Found(number, status, fitting[0].kind or kind, target, node, fitting[0])
 
     def _beside(self, one: Found, fresh: list[Found]) -> Found:
         """Return a file that SQLite opened by itself with the stack of its connection."""
@@ -128,18 +121,12 @@ def _fits(opening: Opening, status: os.stat_result, kind: str, target: str) -> b
     if opening.inode:
         # All descriptors without a file have the same inode.
         return opening.inode == status.st_ino and opening.kind in ("", "map", "sqlite3", kind)
-    return _is_held(opening) and _is_at(opening.path, status, target)
-
-
-def _is_held(opening: Opening) -> bool:
-    """Return True unless the object that closes the descriptor has done so."""
-    if opening.thing is None:  # such as the result of os.open
-        return True
-    thing = opening.thing()
-    try:
-        return thing is not None and not thing.closed
-    except ValueError:  # detached: another object closes it
-        return True
+    if opening.thing is not None:  # the object that closes it; of os.open there is none
+        thing = opening.thing()
+        with suppress(ValueError):  # detached: another object closes it
+            if thing is None or thing.closed:
+                return False
+    return _is_at(opening.path, status, target)
 
 
 def _is_at(path: Any, status: os.stat_result, target: str) -> bool:
@@ -151,9 +138,8 @@ def _is_at(path: Any, status: os.stat_result, target: str) -> bool:
         name = name.removeprefix("file:").partition("?")[0]
     if os.path.abspath(name) == target:
         return True
-    try:
-        there = os.stat(name)
-    except (OSError, ValueError):  # renamed or deleted since, or never there
+    there = procfs.status_of(name)
+    if there is None:  # renamed or deleted since, or never there
         return os.path.basename(name) == os.path.basename(target)
     # A nameless temporary file is opened by naming its folder.
     return os.path.samestat(there, status) or os.path.dirname(target) == os.path.realpath(name)

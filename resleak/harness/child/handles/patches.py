@@ -12,6 +12,7 @@ import builtins
 import concurrent.futures.thread
 import fcntl
 import functools
+import importlib.util
 import mmap
 import os
 import select
@@ -22,13 +23,13 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from functools import partial
 from types import ModuleType
 from typing import Any
 
 from resleak.harness.child.handles import procfs
 from resleak.harness.child.handles.attribution import Binder, Opening
-from resleak.harness.child.handles.import_hook import when_imported
-from resleak.harness.child.handles.origins import Work, context_below
+from resleak.harness.child.handles.call_stacks import Work, context_below
 
 _Function = Callable[..., Any]
 _Around = Callable[[_Function], _Function]
@@ -46,36 +47,39 @@ _DUPLICATING = {fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC}
 
 def install(binder: Binder) -> None:
     """Wrap what is loaded now, and the rest when it is loaded."""
-    _function(builtins, "open", _open(binder))
-    _function(os, "open", _noting(binder, lambda number, path, *_, **__: binder.file(number, path)))
-    _function(os, "scandir", _scandir(binder))
+    wrap = _Wrappers(binder)
+    _function(builtins, "open", wrap.noting(wrap.open))
+    _function(os, "open", wrap.noting(lambda number, path, *_, **__: binder.file(number, path)))
+    _function(os, "scandir", wrap.scandir)
     for name, kind in _DESCRIPTORS.items():
-        _function(os, name, _descriptors(binder, kind))
+        _function(os, name, wrap.noting(partial(wrap.descriptors, kind)))
     for name in _PROCESSES:
-        _function(os, name, _process(binder))
-    _function(fcntl, "fcntl", _fcntl(binder))
-    _function(subprocess, "_fork_exec", _process(binder))
-    _function(tempfile, "_mkstemp_inner", _temporary(binder, lambda made: made[1]))
-    _function(tempfile, "mkdtemp", _temporary(binder, lambda made: made))
-    _function(_thread, "start_new_thread", _raw_thread(binder))
-    note_socket = _noting(binder, lambda _, new, *_a, **_k: binder.opened(new.fileno(), ""))
+        _function(os, name, wrap.noting(wrap.process))
+    _function(fcntl, "fcntl", wrap.noting(wrap.fcntl))
+    _function(subprocess, "_fork_exec", wrap.noting(wrap.process))
+    _function(tempfile, "_mkstemp_inner", wrap.noting(wrap.temporary))
+    _function(tempfile, "mkdtemp", wrap.noting(wrap.temporary))
+    _function(_thread, "start_new_thread", wrap.raw_thread)
+    note_socket = wrap.noting(lambda _, new, *_a, **_k: binder.descriptor(new.fileno(), ""))
+    executor = wrap.noting(partial(wrap.instance, "executor"))
     _method(socket.socket, "__init__", note_socket)
-    _method(threading.Thread, "start", _thread_start(binder))
-    _method(asyncio.base_events.BaseEventLoop, "create_task", _task(binder))
-    _method(concurrent.futures.thread.ThreadPoolExecutor, "__init__", _object(binder, "executor"))
-    _method(concurrent.futures.thread.ThreadPoolExecutor, "submit", _submit(binder))
+    _method(threading.Thread, "start", wrap.noting(wrap.thread))
+    _method(asyncio.base_events.BaseEventLoop, "create_task", wrap.task)
+    _method(concurrent.futures.thread.ThreadPoolExecutor, "__init__", executor)
+    _method(concurrent.futures.thread.ThreadPoolExecutor, "submit", wrap.submit)
     mmap.mmap = _mmap(binder)  # type: ignore[misc, assignment]
     if hasattr(select, "epoll"):
         select.epoll = _epoll(binder)  # type: ignore[misc]
         selectors.EpollSelector._selector_cls = select.epoll  # type: ignore[attr-defined]
-    when_imported(
+    shared = wrap.noting(partial(wrap.descriptors, ""))
+    _when_imported(
         {
-            "_posixshmem": lambda m: _function(m, "shm_open", _descriptors(binder, "")),
-            "sqlite3": lambda m: _function(m, "connect", _sqlite(binder)),
+            "_posixshmem": lambda m: _function(m, "shm_open", shared),
+            "sqlite3": lambda m: _function(m, "connect", wrap.sqlite),
             "duckdb": lambda m: _function(m, "connect", _native(binder, "connection")),
             "onnxruntime": lambda m: _method(m.InferenceSession, "__init__", _native(binder)),
             "concurrent.futures.process": lambda m: _method(
-                m.ProcessPoolExecutor, "__init__", _object(binder, "executor")
+                m.ProcessPoolExecutor, "__init__", executor
             ),
         }
     )
@@ -106,83 +110,63 @@ def _method(owner: type, name: str, around: _Around) -> None:
     setattr(owner, name, functools.wraps(real)(around(real)))
 
 
-def _noting(binder: Binder, note: Callable[..., object]) -> _Around:
-    """Return a wrapper that notes the result and the arguments of a call."""
+class _Wrappers:
+    """What is noted of calls (given their result and arguments), and wrappers around them."""
 
-    def around(real: _Function) -> _Function:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            result = real(*args, **kwargs)
-            if binder.on:
-                note(result, *args, **kwargs)
-            return result
+    def __init__(self, binder: Binder) -> None:
+        self._binder = binder
 
-        return call
+    def noting(self, note: Callable[..., object]) -> _Around:
+        """Return a wrapper that notes the result and the arguments of a call."""
 
-    return around
+        def around(real: _Function) -> _Function:
+            def call(*args: Any, **kwargs: Any) -> Any:
+                result = real(*args, **kwargs)
+                if self._binder.on:
+                    note(result, *args, **kwargs)
+                return result
 
+            return call
 
-def _open(binder: Binder) -> _Around:
-    def note(result: Any, file: Any, *_args: Any, **options: Any) -> None:
+        return around
+
+    def open(self, result: Any, file: Any, *_args: Any, **options: Any) -> None:
         # A number is open already; an opener has opened by itself, and was noted.
         if not isinstance(file, int) and options.get("opener") is None:
-            binder.file(result.fileno(), file, result)
+            self._binder.file(result.fileno(), file, result)
 
-    return _noting(binder, note)
-
-
-def _descriptors(binder: Binder, kind: str) -> _Around:
-    def note(result: Any, *_args: Any, **_options: Any) -> None:
+    def descriptors(self, kind: str, result: Any, *_args: Any, **_options: Any) -> None:
         for number in result if isinstance(result, tuple) else (result,):
-            binder.opened(number, kind)
+            self._binder.descriptor(number, kind)
 
-    return _noting(binder, note)
-
-
-def _fcntl(binder: Binder) -> _Around:
-    def note(result: Any, _fd: Any, command: int, *_args: Any) -> None:
+    def fcntl(self, result: Any, _fd: Any, command: int, *_args: Any) -> None:
         if command in _DUPLICATING:
-            binder.opened(result, "")
+            self._binder.descriptor(result, "")
 
-    return _noting(binder, note)
-
-
-def _process(binder: Binder) -> _Around:
-    def note(result: Any, *_args: Any, **_options: Any) -> None:
+    def process(self, result: Any, *_args: Any, **_options: Any) -> None:
         number, *terminal = result if isinstance(result, tuple) else (result,)
         if number:
-            binder.processes[number] = binder.made("process", skip=3)
+            self._binder.processes[number] = self._binder.opening("process", skip=3)
             for descriptor in terminal:  # of forkpty
-                binder.opened(descriptor, "")
+                self._binder.descriptor(descriptor, "")
 
-    return _noting(binder, note)
+    def temporary(self, result: Any, *_args: Any, **_options: Any) -> None:
+        path = result[1] if isinstance(result, tuple) else result
+        self._binder.paths.append((path, self._binder.opening("temporary", skip=3)))
 
-
-def _temporary(binder: Binder, path_of: _Function) -> _Around:
-    def note(result: Any, *_args: Any, **_options: Any) -> None:
-        binder.paths.append((path_of(result), binder.made("temporary", skip=3)))
-
-    return _noting(binder, note)
-
-
-def _thread_start(binder: Binder) -> _Around:
-    def note(_result: None, thread: threading.Thread) -> None:
+    def thread(self, _result: None, thread: threading.Thread) -> None:
         if thread.native_id is not None:
-            binder.threads[thread.native_id] = binder.made("thread", skip=3)
+            self._binder.threads[thread.native_id] = self._binder.opening("thread", skip=3)
 
-    return _noting(binder, note)
+    def instance(self, kind: str, _result: None, thing: Any, *_args: Any, **_options: Any) -> None:
+        self._binder.instance(kind, thing)
 
-
-def _object(binder: Binder, kind: str) -> _Around:
-    return _noting(binder, lambda _, thing, *_args, **_options: binder.created(kind, thing))
-
-
-def _raw_thread(binder: Binder) -> _Around:
-    def around(real: _Function) -> _Function:
+    def raw_thread(self, real: _Function) -> _Function:
         def call(function: _Function, args: Any, kwargs: Any = {}, /) -> Any:  # noqa: B006
-            opening, begun = binder.made("thread"), _thread.allocate_lock()
+            opening, begun = self._binder.opening("thread"), _thread.allocate_lock()
 
             def run(*args: Any, **kwargs: Any) -> None:
-                binder.threads[threading.get_native_id()] = opening
+                self._binder.threads[threading.get_native_id()] = opening
                 begun.release()
                 function(*args, **kwargs)
 
@@ -193,11 +177,9 @@ def _raw_thread(binder: Binder) -> _Around:
 
         return call
 
-    return around
+    def task(self, real: _Function) -> _Function:
+        binder = self._binder
 
-
-def _task(binder: Binder) -> _Around:
-    def around(real: _Function) -> _Function:
         def call(self: Any, *args: Any, **kwargs: Any) -> Any:
             # A factory of the studied code need not take a context.
             plain = kwargs.get("context") is None and self.get_task_factory() is None
@@ -205,16 +187,14 @@ def _task(binder: Binder) -> _Around:
                 kwargs["context"] = context_below(binder.calls.here())
             task = real(self, *args, **kwargs)
             if binder.on:
-                binder.created("task", task, skip=3)
+                binder.instance("task", task, skip=3)
             return task
 
         return call
 
-    return around
+    def submit(self, real: _Function) -> _Function:
+        binder = self._binder
 
-
-def _submit(binder: Binder) -> _Around:
-    def around(real: _Function) -> _Function:
         def call(self: Any, fn: _Function, /, *args: Any, **kwargs: Any) -> Any:
             # Work for another interpreter is pickled, and ours cannot be unpickled there.
             if binder.on and type(self).__module__ != "concurrent.futures.interpreter":
@@ -223,44 +203,40 @@ def _submit(binder: Binder) -> _Around:
 
         return call
 
-    return around
+    def sqlite(self, real: _Function) -> _Function:
+        binder = self._binder
 
-
-def _sqlite(binder: Binder) -> _Around:
-    def around(real: _Function) -> _Function:
         def call(database: Any, *args: Any, **kwargs: Any) -> Any:
             number = binder.next_number() if binder.on else -1
             connection = real(database, *args, **kwargs)
             if binder.on:
-                opening = binder.databases[id(connection)] = binder.made("sqlite3", path=database)
-                binder.guessed(number, opening)
+                opening = binder.databases[id(connection)] = binder.opening(
+                    "sqlite3", path=database
+                )
+                binder.guess(number, opening)
             return connection
 
         return call
 
-    return around
+    def scandir(self, real: _Function) -> _Function:
+        binder = self._binder
 
-
-def _scandir(binder: Binder) -> _Around:
-    def around(real: _Function) -> _Function:
         def call(path: Any = ".") -> Any:
             number = binder.next_number() if binder.on else -1
             entries = real(path)
             status = procfs.status_of(path) if binder.on else None
             if status is not None:
-                binder.guessed(number, binder.made("directory", status.st_ino))
+                binder.guess(number, binder.opening("directory", status.st_ino))
             return entries
 
         return call
-
-    return around
 
 
 def _native(binder: Binder, kind: str = "") -> _Around:
     """Note the descriptors and threads that a native library created during a call."""
 
     def note(before: set[int], running: set[int], openings: dict[int, Opening]) -> None:
-        result = binder.made("", skip=3)
+        result = binder.opening("", skip=3)
         for number, status in procfs.descriptors():
             if number not in before and binder.descriptors.get(number) is openings.get(number):
                 binder.descriptors[number] = result._replace(inode=status.st_ino)
@@ -276,12 +252,42 @@ def _native(binder: Binder, kind: str = "") -> _Around:
             finally:
                 note(before, running, openings)
             if kind and binder.on:
-                binder.created(kind, result, skip=3)
+                binder.instance(kind, result, skip=3)
             return result
 
         return call
 
     return around
+
+
+def _when_imported(changes: dict[str, Callable[[Any], None]]) -> None:
+    """Call a function with a module when it is loaded, or at once if it is."""
+    later = changes.copy()
+    for name in changes.keys() & sys.modules.keys():
+        later.pop(name)(sys.modules[name])
+    sys.meta_path.insert(0, _Finder(later))
+
+
+class _Finder:
+    """Finds no module itself: it changes modules once they are loaded."""
+
+    def __init__(self, changes: dict[str, Callable[[Any], None]]) -> None:
+        self._changes = changes
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        """Return the spec that others find, with a loader that changes the module."""
+        change = self._changes.pop(name, None)
+        spec = importlib.util.find_spec(name) if change else None
+        if change is None or spec is None or spec.loader is None:
+            return None
+        load = spec.loader.exec_module
+
+        def exec_module(module: ModuleType) -> None:
+            load(module)
+            change(module)
+
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
 
 
 def _mmap(binder: Binder) -> type:
@@ -293,7 +299,7 @@ def _mmap(binder: Binder) -> type:
             number = binder.next_number() if binder.on and fileno >= 0 else -1
             result = real.__new__(cls, fileno, *args, **kwargs)
             if number >= 0:
-                binder.guessed(number, binder.made("map", os.fstat(fileno).st_ino))
+                binder.guess(number, binder.opening("map", os.fstat(fileno).st_ino))
             return result
 
     Map.__name__, Map.__qualname__, Map.__module__ = "mmap", "mmap", "mmap"
@@ -314,7 +320,7 @@ def _epoll(binder: Binder) -> Any:
     def make(_cls: type, *args: Any, **kwargs: Any) -> Any:
         result = real(*args, **kwargs)
         if binder.on:
-            binder.opened(result.fileno(), "epoll", skip=3)
+            binder.descriptor(result.fileno(), "epoll", skip=3)
         return result
 
     return Kind("epoll", (), {"__new__": make, "__module__": "select"})

@@ -7,6 +7,7 @@ import socket
 import stat
 from _socket import socket as RawSocket  # noqa: N812
 from collections.abc import Iterator
+from contextlib import suppress
 from os import open as open_file  # before `wraps` replaces it
 from typing import Any
 
@@ -25,7 +26,11 @@ _DELETED = " (deleted)"
 
 def descriptors() -> Iterator[tuple[int, os.stat_result]]:
     """Yield each open descriptor with its status."""
-    for number in _numbers():
+    try:
+        listed = [int(name) for name in os.listdir(_FD)]
+    except OSError:  # no descriptor left to list them with
+        listed = [*range(min(os.sysconf("SC_OPEN_MAX"), _MOST_PROBED))]
+    for number in listed:
         try:
             yield number, os.fstat(number)
         except OSError:  # that of the listing itself
@@ -37,16 +42,11 @@ def numbers() -> set[int]:
     return {number for number, _ in descriptors()}
 
 
-def _numbers() -> Iterator[int]:
-    try:
-        return map(int, os.listdir(_FD))
-    except OSError:  # no descriptor left to list them with
-        return iter(range(min(os.sysconf("SC_OPEN_MAX"), _MOST_PROBED)))
-
-
 def kind_of(number: int, status: os.stat_result) -> tuple[str, str]:
     """Return the kind and the target of a descriptor."""
-    target = link(number)
+    target = ""
+    with suppress(OSError):
+        target = os.readlink(f"{_FD}/{number}").removesuffix(_DELETED)
     mode = status.st_mode
     if stat.S_ISSOCK(mode):
         return _socket(number)
@@ -60,14 +60,6 @@ def kind_of(number: int, status: os.stat_result) -> tuple[str, str]:
     if stat.S_ISDIR(mode):
         return "directory", target
     return ("file" if stat.S_ISREG(mode) else "device"), target
-
-
-def link(number: int) -> str:
-    """Return the target of a descriptor, as the system writes it."""
-    try:
-        return os.readlink(f"{_FD}/{number}").removesuffix(_DELETED)
-    except OSError:
-        return ""
 
 
 def status_of(path: Any) -> os.stat_result | None:
@@ -87,16 +79,11 @@ def _socket(number: int) -> tuple[str, str]:
     try:
         if copy.family not in (socket.AF_INET, socket.AF_INET6):
             return "unix socket" if copy.family == socket.AF_UNIX else "socket", ""
-        return "socket", _peer(copy)
+        with suppress(OSError):  # it has no peer
+            return "socket", "to {}:{}".format(*copy.getpeername()[:2])
+        return "socket", "at {}:{}".format(*copy.getsockname()[:2])
     finally:
         copy.detach()
-
-
-def _peer(copy: RawSocket) -> str:
-    try:
-        return "to {}:{}".format(*copy.getpeername()[:2])
-    except OSError:  # it has none
-        return "at {}:{}".format(*copy.getsockname()[:2])
 
 
 def threads() -> list[int]:
@@ -107,9 +94,9 @@ def threads() -> list[int]:
         return []
 
 
-def thread_name(number: int) -> str:
-    """Return the name that the system has for a thread."""
-    return _text(f"{_TASK}/{number}/comm").strip()
+def name(number: int) -> str:
+    """Return the name that the system has for a process or a thread."""
+    return _text(f"/proc/{number}/comm").strip()
 
 
 def children() -> set[int]:
@@ -120,19 +107,11 @@ def children() -> set[int]:
     return pids
 
 
-def process_name(number: int) -> str:
-    """Return the name that the system has for a process."""
-    return _text(f"/proc/{number}/comm").strip()
-
-
 def _text(path: str) -> str:
-    try:
+    with suppress(OSError):
         file = open_file(path, os.O_RDONLY)
-    except OSError:
-        return ""
-    try:
-        return os.read(file, 65_536).decode(errors="replace")
-    except OSError:
-        return ""
-    finally:
-        os.close(file)
+        try:
+            return os.read(file, 65_536).decode(errors="replace")
+        finally:
+            os.close(file)
+    return ""

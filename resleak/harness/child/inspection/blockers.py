@@ -20,6 +20,8 @@ from resleak.harness.child.inspection.creation_sites import CreationSites
 
 _THREADING = threading.__file__
 _WORKERS = concurrent.futures.thread.__file__
+_JOIN = (_THREADING, "join")
+_WAITS_FOR_THREADS = {(_THREADING, "_shutdown"), (_WORKERS, "_python_exit")}
 #: Frames in which a process waits for another one, whose object is their ``self``.
 _WAITS_FOR_PROCESS = {
     (subprocess.__file__, "wait"),
@@ -30,27 +32,28 @@ _WAITS_FOR_PROCESS = {
 
 @dataclass
 class Holder:
-    """A thread, task, process or callback that may block the process.
-
-    `made` is where it was created, `holds` True if the process cannot continue before it does;
-    `daemon` is None for what is not a thread, and `thread` 0 for what has none.
-    """
+    """A thread, task, process or callback that may block the process."""
 
     what: str
     name: str
     key: str
     stack: Stack
     made: Stack = field(default_factory=list)
+    #: True if the process cannot continue before it does.
     holds: bool = False
+    #: None for what is not a thread; `thread` is 0 then.
     daemon: bool | None = None
     thread: int = 0
 
 
 class Scene:
-    """A snapshot of all threads and tasks of the process."""
+    """A snapshot of all threads and tasks; `used` is the processor time of each thread."""
 
-    def __init__(self, phase: str, sites: CreationSites, task: Any, hidden: set[Any]) -> None:
+    def __init__(
+        self, phase: str, sites: CreationSites, task: Any, hidden: set[Any], used: dict[int, float]
+    ) -> None:
         self.phase, self.sites, self.task, self.hidden = phase, sites, task, hidden
+        self.used = used
         running = sys._current_frames()
         running.pop(threading.get_ident())  # this very frame: it would hold itself
         self.frames = {i: [*call_stacks.frames(f)] for i, f in running.items() if i not in hidden}
@@ -69,11 +72,9 @@ class Scene:
         return call_stacks.stack(self.main)
 
     def running(self) -> Stack:
-        """Return the stack that keeps the loop busy; empty if it is idle.
-
-        In a loop that never rests, this thread gets its turn only while the loop polls; what it
-        runs next is then what it ran before.
-        """
+        """Return the stack that keeps the loop busy; empty if it is idle."""
+        # In a loop that never rests, this thread gets its turn only while the loop polls; what it
+        # runs next is then what it ran before.
         if self.loop_is_idle:
             for handle in [*getattr(self.task.get_loop(), "_ready", ())]:
                 task = getattr(handle._callback, "__self__", None)
@@ -90,23 +91,16 @@ class Scene:
         if self.phase != "exit":
             what = "clean-up" if self.phase == "teardown" else "step"
             yield Holder(what, "", "main", self.standing(), holds=True, thread=self.main_id)
-        elif not (self.loop_is_idle or self._main_waits_for_threads()):
-            yield self._last_call()
-
-    def _last_call(self) -> Holder:
-        """Return the callback or finalizer that the main thread runs at the end."""
-        what, name, site, stack = "interpreter", "", Stack(), call_stacks.stack(self.main)
-        for frame in self.main:
-            kind, where = self.sites.of_callback(frame.f_code)
-            kind = kind or ("finalizer" if frame.f_code.co_name == "__del__" else "")
-            if kind:
-                what, name, site = kind, call_stacks.name(frame.f_code), where
-                break
-        return Holder(what, name, "main", stack, site, holds=True, thread=self.main_id)
-
-    def _main_waits_for_threads(self) -> bool:
-        waits = {(_THREADING, "_shutdown"), (_WORKERS, "_python_exit")}
-        return any(_place(frame) in waits for frame in self.main)
+        elif not self.loop_is_idle and not any(_place(f) in _WAITS_FOR_THREADS for f in self.main):
+            # It runs a callback or a finalizer at the end.
+            what, name, site, stack = "interpreter", "", Stack(), call_stacks.stack(self.main)
+            for frame in self.main:
+                kind, where = self.sites.of_callback(frame.f_code)
+                kind = kind or ("finalizer" if frame.f_code.co_name == "__del__" else "")
+                if kind:
+                    what, name, site = kind, call_stacks.name(frame.f_code), where
+                    break
+            yield Holder(what, name, "main", stack, site, holds=True, thread=self.main_id)
 
     def _processes(self) -> Iterator[Holder]:
         for frame in self.main:
@@ -117,8 +111,8 @@ class Scene:
                 return
 
     def _threads(self) -> Iterator[Holder]:
-        joins = [frame for frames in self.frames.values() for frame in frames if _joins(frame)]
-        joined = {id(frame.f_locals.get("self")) for frame in joins}
+        frames = [frame for frames in self.frames.values() for frame in frames]
+        joined = {id(frame.f_locals.get("self")) for frame in frames if _place(frame) == _JOIN}
         for thread in threading.enumerate():
             ident = thread.ident or 0
             if ident in self.frames and ident != self.main_id:
@@ -127,7 +121,7 @@ class Scene:
     def _thread(self, thread: threading.Thread, ident: int, joined: bool) -> Iterator[Holder]:
         frames = self.frames[ident]
         worker = next((f for f in frames if _place(f) == (_WORKERS, "_worker")), None)
-        future = _future(worker) if worker else None
+        future = getattr(worker.f_locals.get("work_item"), "future", None) if worker else None
         if worker and future is None:  # it is idle, and ends when its executor does
             return
         must_end = joined or (self.phase == "exit" and not thread.daemon)
@@ -137,7 +131,7 @@ class Scene:
             f"thread {ident}",
             call_stacks.stack(frames),
             (self.sites.of(future) if future else None) or self.sites.of(thread),
-            must_end and not any(map(_joins, frames)),
+            must_end and not any(_place(frame) == _JOIN for frame in frames),
             thread.daemon,
             ident,
         )
@@ -157,12 +151,3 @@ class Scene:
 
 def _place(frame: FrameType) -> tuple[str, str]:
     return frame.f_code.co_filename, frame.f_code.co_name
-
-
-def _joins(frame: FrameType) -> bool:
-    return _place(frame) == (_THREADING, "join")
-
-
-def _future(worker: FrameType) -> Any:
-    """Return the future that a worker of an executor runs; None while it is idle."""
-    return getattr(worker.f_locals.get("work_item"), "future", None)

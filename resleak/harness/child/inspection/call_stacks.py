@@ -47,10 +47,7 @@ def name(code: CodeType) -> str:
 
 
 def awaiting(task: Any) -> Iterator[FrameType]:
-    """Yield the frames of what a task awaits, the innermost first.
-
-    Where it awaits other tasks, the first that is not done is followed.
-    """
+    """Yield the frames of what a task awaits, the innermost first."""
     return reversed([*_chain(task, set())])
 
 
@@ -66,8 +63,8 @@ def _chain(task: Any, visited: set[int]) -> Iterator[FrameType]:
             yield frame
         coroutine = _inner(coroutine)
     pending = [t for t in _awaited(task, frame) if hasattr(t, "get_coro") and not t.done()]
-    if pending:
-        yield from _chain(pending[0], visited)
+    for first in pending[:1]:
+        yield from _chain(first, visited)
 
 
 def _awaited(task: Any, innermost: FrameType | None) -> list[Any]:
@@ -82,15 +79,19 @@ def _awaited(task: Any, innermost: FrameType | None) -> list[Any]:
     return [*getattr(waits_for, "_children", [waits_for])]
 
 
-def _frame_of(awaitable: Any) -> FrameType | None:
-    kinds = ("cr_frame", "gi_frame", "ag_frame")
-    return next((f for f in (getattr(awaitable, k, None) for k in kinds) if f is not None), None)
+def _first(thing: Any, *names: str) -> Any:
+    """Return the first attribute that is not None."""
+    values = (getattr(thing, name, None) for name in names)
+    return next((value for value in values if value is not None), None)
+
+
+def _frame_of(awaitable: Any) -> Any:
+    return _first(awaitable, "cr_frame", "gi_frame", "ag_frame")
 
 
 def _inner(awaitable: Any) -> Any:
     """Return what a coroutine or generator awaits, if that has a frame as well."""
-    kinds = ("cr_await", "gi_yieldfrom", "ag_await")
-    inner = next((v for v in (getattr(awaitable, k, None) for k in kinds) if v is not None), None)
+    inner = _first(awaitable, "cr_await", "gi_yieldfrom", "ag_await")
     if inner is None or _frame_of(inner) is not None:
         return inner
     # The result of `asend` and the like shows its generator to the collector only.

@@ -8,8 +8,10 @@ import functools
 import subprocess
 import threading
 import weakref
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from multiprocessing.process import BaseProcess
 from types import CodeType
 from typing import Any
@@ -35,51 +37,39 @@ class CreationSites:
         """Return the kind of an exit callback, and where it was registered."""
         return self._callbacks.get(code, ("", []))
 
-    def note(self, thing: Any) -> None:
+    def record(self) -> None:
+        """Record from now on, by wrappers around the creating calls."""
+        _wrap(threading.Thread, "start", self._note)
+        _wrap(BaseProcess, "start", self._note)
+        _wrap(subprocess.Popen, "__init__", self._note)
+        _wrap(ThreadPoolExecutor, "__init__", self._note)
+        _wrap(ThreadPoolExecutor, "submit", self._note, is_result=True)
+        _wrap(asyncio.BaseEventLoop, "create_task", self._note, is_result=True)
+        _wrap(atexit, "register", partial(self._note_callback, "atexit handler", 0))
+        _wrap(weakref.finalize, "__init__", partial(self._note_callback, "finalizer", 2))
+
+    def _note(self, thing: Any, *_args: Any) -> None:
         """Record the caller of the calling function as the creator."""
         with suppress(TypeError):  # cannot be hashed, or not be referred to weakly
             self._made[thing] = call_stacks.here(2)
 
-    def record(self) -> None:
-        """Record from now on, by wrappers around the creating calls."""
-        self._before(threading.Thread, "start")
-        self._before(BaseProcess, "start")
-        self._before(subprocess.Popen, "__init__")
-        self._before(ThreadPoolExecutor, "__init__")
-        self._after(ThreadPoolExecutor, "submit")
-        self._after(asyncio.BaseEventLoop, "create_task")
-        self._callback("atexit handler", atexit, "register", 0)
-        self._callback("finalizer", weakref.finalize, "__init__", 2)
+    def _note_callback(self, kind: str, position: int, *args: Any) -> None:
+        code = call_stacks.code_of(args[position]) if len(args) > position else None
+        if code is not None:
+            self._callbacks[code] = (kind, call_stacks.here(2))
 
-    def _before(self, owner: Any, name: str) -> None:
-        original, note = getattr(owner, name), self.note
 
-        @functools.wraps(original)
-        def noted(thing: Any, /, *args: Any, **options: Any) -> Any:
-            note(thing)
-            return original(thing, *args, **options)
+def _wrap(owner: Any, name: str, note: Callable[..., None], *, is_result: bool = False) -> None:
+    """Let a function note its arguments before the call, or its result after it."""
+    original = getattr(owner, name)
 
-        setattr(owner, name, noted)
+    @functools.wraps(original)
+    def noted(*args: Any, **options: Any) -> Any:
+        if not is_result:
+            note(*args)
+        result = original(*args, **options)
+        if is_result:
+            note(result)
+        return result
 
-    def _after(self, owner: Any, name: str) -> None:
-        original, note = getattr(owner, name), self.note
-
-        @functools.wraps(original)
-        def noted(*args: Any, **options: Any) -> Any:
-            thing = original(*args, **options)
-            note(thing)
-            return thing
-
-        setattr(owner, name, noted)
-
-    def _callback(self, kind: str, owner: Any, name: str, position: int) -> None:
-        original, callbacks = getattr(owner, name), self._callbacks
-
-        @functools.wraps(original)
-        def noted(*args: Any, **options: Any) -> Any:
-            code = call_stacks.code_of(args[position]) if len(args) > position else None
-            if code is not None:
-                callbacks[code] = (kind, call_stacks.here(1))
-            return original(*args, **options)
-
-        setattr(owner, name, noted)
+    setattr(owner, name, noted)

@@ -15,11 +15,9 @@ _MOST = 200_000
 
 
 def collect(steps: int) -> list[dict[str, Any]]:
-    """Collect garbage, and return the cycles in it.
-
-    The collector saves what it finds, which is examined and then freed. Finalizers and weak
-    reference callbacks run as they would have.
-    """
+    """Collect garbage, and return the cycles in it."""
+    # The collector saves what it finds, which is examined and then freed. Finalizers and weak
+    # reference callbacks run as they would have.
     before, flags = len(gc.garbage), gc.get_debug()
     gc.set_debug(gc.DEBUG_SAVEALL)
     try:
@@ -40,14 +38,12 @@ def _rows(garbage: list[Any], steps: int) -> list[dict[str, Any]]:
     }
     groups: dict[str, list[tuple[list[int], Counter[str]]]] = {}
     for component in _components(edges):
-        text = reference_paths.render(
-            "", [nodes[key] for key in _shortest(component, edges, nodes)]
-        )
+        way = [nodes[key] for key in _shortest(component, edges, nodes)]
+        text = reference_paths.render("", way)
         groups.setdefault(text, []).append((component, _closable(component, edges, nodes)))
     rows = [_row(text, group, nodes, steps) for text, group in groups.items()]
-    return sorted(rows, key=lambda row: (not row["holds"], -row["per_step"] * row["objects"]))[
-        :_TOLD
-    ]
+    rows.sort(key=lambda row: (not row["holds"], -row["per_step"] * row["objects"]))
+    return rows[:_TOLD]
 
 
 def _row(
@@ -81,7 +77,13 @@ def _shortest(
     component: list[int], edges: dict[int, list[int]], nodes: dict[int, Any]
 ) -> list[int]:
     """Return a shortest way around a cycle, starting at its most telling member."""
-    start, inside = min(component, key=lambda key: _rank(nodes[key])), set(component)
+
+    def rank(key: int) -> int:
+        """Rank instances of the studied code before those of libraries and the language."""
+        is_builtin = type(nodes[key]).__module__ in ("builtins", "types", "_io", "functools")
+        return 2 if is_builtin else 1 if isinstance(nodes[key], type) else 0
+
+    start, inside = min(component, key=rank), set(component)
     came_from, queue = {start: start}, deque([start])
     while queue:
         at = queue.popleft()
@@ -95,13 +97,6 @@ def _shortest(
                 came_from[referent] = at
                 queue.append(referent)
     return [start]
-
-
-def _rank(thing: Any) -> int:
-    """Rank instances of the studied code's classes before those of libraries and the language."""
-    module = type(thing).__module__
-    builtin = module in ("builtins", "types", "_io", "functools")
-    return 2 if builtin else 1 if isinstance(thing, type) else 0
 
 
 def _components(edges: dict[int, list[int]]) -> list[list[int]]:

@@ -18,9 +18,8 @@ from resleak.captures.raw import PHASES
 from resleak.harness.child.inspection import call_stacks, locks, unflushed
 from resleak.harness.child.inspection.blockers import Scene
 from resleak.harness.child.inspection.creation_sites import CreationSites
-from resleak.harness.child.inspection.durations import Durations
 from resleak.harness.child.inspection.journal import Journal
-from resleak.harness.child.inspection.schedule import Schedule
+from resleak.harness.child.inspection.retention import Schedule
 from resleak.harness.child.step_gauges import Meter
 
 #: Seconds between two samples, between two beats of the loop, and until a beat is late.
@@ -33,15 +32,40 @@ _STARVED_S = 0.02
 _BUSY = 0.1
 #: What a step does in a sample; without a loop, its processor time decides.
 STANDS, RUNS, BLOCKS = "stands", "runs", "blocks the loop"
+#: Most rows that are reported, and kept: stacks that change all the time must not fill memory.
+_TOLD, _KEPT = 60, 2000
+_NOTHING = {"seconds": 0.0, "longest_s": 0.0, "cpu_s": 0.0}
+
+
+class Durations:
+    """Durations by key; each row keeps the details of the last sample."""
+
+    def __init__(self) -> None:
+        self._rows: dict[Any, dict[str, Any]] = {}
+
+    def add(self, key: Any, now: float, elapsed_s: float, cpu_s: float, /, **details: Any) -> None:
+        """Add one sample."""
+        if key not in self._rows and len(self._rows) >= _KEPT:
+            return
+        row = self._rows.setdefault(key, {**_NOTHING, "first_s": now})
+        goes_on = now - row.get("last_s", 0.0) <= 1.5 * elapsed_s
+        row["run_s"] = (row["run_s"] if goes_on else 0.0) + elapsed_s
+        row["seconds"] += elapsed_s
+        row["cpu_s"] += cpu_s
+        row["longest_s"] = max(row["longest_s"], row["run_s"])
+        row.update(details, last_s=now)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the longest ones first."""
+        return sorted(self._rows.values(), key=lambda row: -float(row["seconds"]))[:_TOLD]
 
 
 class Inspector(Meter):
     """Samples all threads and tasks of this process 200 times per second.
 
     It has its own thread, for the main thread may hang: in a lock, in the interpreter's wait for
-    its threads, in an exit callback. Results are in a file map at any time, so that a kill loses
-    nothing. It cannot sample while C code holds the GIL, nor during finalization: `faulthandler`
-    covers these.
+    its threads, in an exit callback. It cannot sample while C code holds the GIL, nor during
+    finalization: `faulthandler` covers these.
     """
 
     def __init__(self, path: Path) -> None:
@@ -143,45 +167,41 @@ class Inspector(Meter):
 
     def _look(self, now: float, elapsed_s: float) -> None:
         phase = self.phase
-        scene = Scene(phase, self._sites, self._task, self._hidden)
-        used = self._used()
+        scene = Scene(phase, self._sites, self._task, self._hidden, self._used())
         stepping_s = now - (self._began or now)
         if stepping_s > 0 and phase in ("setup", "warmup", "steady"):
-            self._look_at_step(scene, used, now, elapsed_s)
+            self._look_at_step(scene, now, elapsed_s)
         if phase in ("teardown", "exit") or stepping_s > _LONG_S:
-            self._look_at_end(scene, used, now, elapsed_s)
+            self._look_at_end(scene, now, elapsed_s)
         self._look_at_locks(scene, now, elapsed_s)
         if now - self._written_s > _WRITE_S:
             self._written_s = now
             self.write()
 
-    def _look_at_step(
-        self, scene: Scene, used: dict[int, float], now: float, elapsed_s: float
-    ) -> None:
+    def _look_at_step(self, scene: Scene, now: float, elapsed_s: float) -> None:
         if scene.phase == "steady" and not self._is_steady:
             self._is_steady, self._steps = True, Durations()
-        cpu_s = used.get(scene.main_id, 0.0)
+        cpu_s = scene.used.get(scene.main_id, 0.0)
         if cpu_s < _BUSY * elapsed_s:  # this thread, too, may not have got its turn
             elapsed_s = min(elapsed_s, _STARVED_S)
         due = self._beat_due
         late = due is not None and now - due > _LATE_S and not scene.loop_is_idle
-        kind, stack = (
-            (BLOCKS, call_stacks.stack(scene.main)) if late else (STANDS, scene.standing())
-        )
-        details = {"kind": kind, "stack": stack, "aside": False}
-        self._steps.add((kind, *stack), now, elapsed_s, cpu_s, **details)
+        kind, stack = BLOCKS, call_stacks.stack(scene.main)
+        if not late:
+            kind, stack = STANDS, scene.standing()
+        looks = [(kind, stack, False)]
         if self._task is not None and not late and (stack := scene.running()):
-            details = {"kind": RUNS, "stack": stack, "aside": True}
-            self._steps.add((RUNS, *stack), now, elapsed_s, cpu_s, **details)
+            looks.append((RUNS, stack, True))
+        for kind, stack, aside in looks:
+            details = {"kind": kind, "stack": stack, "aside": aside}
+            self._steps.add((kind, *stack), now, elapsed_s, cpu_s, **details)
 
-    def _look_at_end(
-        self, scene: Scene, used: dict[int, float], now: float, elapsed_s: float
-    ) -> None:
+    def _look_at_end(self, scene: Scene, now: float, elapsed_s: float) -> None:
         for holder in scene.holders():
             key = (holder.key, holder.what, holder.name, *holder.stack)
             details = {k: v for k, v in vars(holder).items() if k != "thread"}
             rests = holder.thread == scene.main_id and scene.loop_is_idle
-            cpu_s = 0.0 if rests else used.get(holder.thread, 0.0)
+            cpu_s = 0.0 if rests else scene.used.get(holder.thread, 0.0)
             self._ends.add(key, now, elapsed_s, cpu_s, phase=scene.phase, **details)
         if now - self._counted_s > _COUNT_S:
             self._counted_s = now
@@ -214,8 +234,10 @@ class Inspector(Meter):
     def _used(self) -> dict[int, float]:
         """Return the processor time of each thread since the last sample, in seconds."""
         before, self._cpu = self._cpu, {}
-        for thread in threading.enumerate():
-            self._cpu[thread.ident or 0] = _processor_s(thread.native_id or 0)
+        for thread in threading.enumerate() if sys.platform == "linux" else ():
+            with suppress(OSError):  # it has ended
+                clock = (~(thread.native_id or 0) << 3) | 6
+                self._cpu[thread.ident or 0] = time.clock_gettime(clock)
         return {ident: at - before.get(ident, at) for ident, at in self._cpu.items()}
 
     def _note_the_end(self) -> None:
@@ -235,13 +257,3 @@ class Inspector(Meter):
 
         atexit.register(ended)
         os._exit = forced
-
-
-def _processor_s(native_id: int) -> float:
-    """Return the processor time of a thread in seconds; 0 where it is unknown."""
-    if sys.platform != "linux":
-        return 0.0
-    try:
-        return time.clock_gettime((~native_id << 3) | 6)
-    except OSError:  # it has ended
-        return 0.0

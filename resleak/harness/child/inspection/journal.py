@@ -12,13 +12,11 @@ from resleak.captures.raw import JOURNAL_HALF, JOURNAL_HEADER
 
 
 class Journal:
-    """A JSON text in a shared file map.
-
-    Writing needs neither a descriptor nor the disk, so it works after the studied code has used up
-    or closed its descriptors. The two halves alternate: a reader gets one text whole.
-    """
+    """A JSON text in a shared file map."""
 
     def __init__(self, path: Path) -> None:
+        # Writing needs neither a descriptor nor the disk, so it works after the studied code has
+        # used up its descriptors. The halves alternate: a reader gets one text whole.
         size = JOURNAL_HEADER.size + 2 * JOURNAL_HALF
         with path.open("wb+") as file:
             file.truncate(size)

@@ -25,11 +25,7 @@ _LEAVES = frozenset({str, bytes, int, float, complex, bool, type(None), bytearra
 
 
 class Graph:
-    """All objects, each with a referrer that is as close to a root as possible.
-
-    One breadth-first walk gives the shortest path to every object at once; `gc.get_referrers` would
-    scan all objects for each step. Weak references are not followed.
-    """
+    """All objects, each with a referrer that is as close to a root as possible."""
 
     def __init__(
         self, roots: Iterable[Root], ours: Iterable[Any] = (), notes: Iterable[Any] = ()
@@ -40,6 +36,8 @@ class Graph:
         ours = [*ours]
         mine = [self, self.__dict__, self.nodes, self._holders, self._names]
         self._hidden = {id(one) for one in [*ours, ours, *notes, *mine, mine]}
+        # One breadth-first walk gives the shortest path to every object at once, where
+        # `gc.get_referrers` would scan all objects for each step.
         self._walk(roots)
         self._walk_the_rest(ours)
 
@@ -86,12 +84,8 @@ class Graph:
         # Two more references: the list's, and that of the count itself.
         held_by_c = [one for one in rest if sys.getrefcount(one) - 3 > inside[id(one)]]
         self._hidden |= hidden | skipped
-        self._walk(("C code", one) for one in held_by_c if not _is_empty(one))
-
-
-def _is_empty(thing: Any) -> bool:
-    """Return True for an empty dict: a frame keeps one after its variables were read."""
-    return type(thing) is dict and not thing
+        # A frame keeps an empty dict after its variables were read.
+        self._walk(("C code", one) for one in held_by_c if type(one) is not dict or one)
 
 
 def _held_by(holder: Any) -> list[Any]:
@@ -123,7 +117,9 @@ def roots(named: Iterable[Root], hidden: set[int]) -> Iterator[Root]:
     """Yield what the interpreter and the studied code reference by name."""
     modules = [module for module in [*sys.modules.values()] if isinstance(module, ModuleType)]
     theirs = [module for module in modules if not _is_ours(module)]
-    yield from (("", module) for module in sorted(theirs, key=_is_library))
+    library = sys.stdlib_module_names
+    theirs.sort(key=lambda module: module.__name__.partition(".")[0] in library)
+    yield from (("", module) for module in theirs)
     yield from named
     with suppress(RuntimeError):
         yield "event loop", asyncio.get_running_loop()
@@ -142,24 +138,13 @@ def _variables(ident: int, innermost: FrameType) -> Iterator[Root]:
     for frame in call_stacks.frames(innermost):
         if not call_stacks.is_ours(frame.f_code.co_filename):
             where = f"{call_stacks.name(frame.f_code)} in thread {thread!r}"
-            yield from (
-                (f"{name} of {where}", value) for name, value in _variables_of(frame).items()
-            )
-
-
-def _variables_of(frame: FrameType) -> dict[str, Any]:
-    """Return the variables of a frame, without leaving a copy that keeps them alive."""
-    variables = dict(frame.f_locals)
-    if sys.version_info < (3, 13) and frame.f_code.co_flags & inspect.CO_OPTIMIZED:
-        frame.f_locals.clear()
-    return variables
+            variables = dict(frame.f_locals)
+            if sys.version_info < (3, 13) and frame.f_code.co_flags & inspect.CO_OPTIMIZED:
+                frame.f_locals.clear()  # a copy that would keep them alive
+            yield from ((f"{name} of {where}", value) for name, value in variables.items())
 
 
 def _is_ours(module: ModuleType) -> bool:
     if module.__name__ == "__main__":
         return call_stacks.is_ours(getattr(module, "__file__", "") or "")
     return module.__name__.startswith("resleak") and "scenarios" not in module.__name__
-
-
-def _is_library(module: ModuleType) -> bool:
-    return module.__name__.partition(".")[0] in sys.stdlib_module_names

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -15,16 +15,16 @@ _HOLD_BY: tuple[tuple[type, tuple[str, ...]], ...] = (
     (types.TracebackType, ("tb_frame", "tb_next")),
     (BaseException, ("__traceback__", "__context__", "__cause__", "args")),
 )
-_FRAMES = ("gi_frame", "cr_frame", "ag_frame")
+_FRAMES: tuple[tuple[type, str], ...] = (
+    (types.GeneratorType, "gi_frame"),
+    (types.CoroutineType, "cr_frame"),
+    (types.AsyncGeneratorType, "ag_frame"),
+)
 _MOST_TOKENS = 14
 
 
 def render(root: str, path: list[Any]) -> str:
-    """Return a path such as ``cache.PROMPTS → dict → Entry.history``.
-
-    Each object is referenced by the one before; `root` is empty where the first has its own name.
-    Repetitions are shown once.
-    """
+    """Return a path such as ``cache.PROMPTS → dict → Entry.history``."""
     tokens, at, text = [root] if root else [], 0, kind(path[0])
     while at + 1 < len(path):
         name, hops = _name(path[at : at + 4])
@@ -49,19 +49,18 @@ def kind(thing: Any) -> str:
 def _name(path: list[Any]) -> tuple[str, int]:
     """Return the name under which the first object references a later one, and their distance."""
     holder, target = path[:2]
-    if isinstance(target, dict) and len(path) > 2 and _is_namespace(target, holder):
-        return _key(target, path[2]), 2
+    is_namespace = isinstance(holder, type) or variables_of(holder) is target
+    if isinstance(target, dict) and len(path) > 2 and is_namespace:
+        names = (key for key, value in [*target.items()] if value is path[2])
+        return next((n for n in names if isinstance(n, str) and n.isidentifier()), ""), 2
     if isinstance(holder, types.FunctionType) and target is holder.__closure__ and len(path) > 3:
         cells = [id(cell) for cell in holder.__closure__]
         return holder.__code__.co_freevars[cells.index(id(path[2]))], 3
-    return _attribute(holder, target), 1
+    return next((name for name, value in _attributes(holder) if value is target), ""), 1
 
 
-def _is_namespace(target: dict[Any, Any], holder: Any) -> bool:
-    return isinstance(holder, type) or _namespace(holder) is target
-
-
-def _namespace(thing: Any) -> Any:
+def variables_of(thing: Any) -> Any:
+    """Return the variables of an object as they are, without calling code of its class."""
     if type(thing) is threading.local:
         return vars(thing)
     with suppress(AttributeError, TypeError):
@@ -69,19 +68,8 @@ def _namespace(thing: Any) -> Any:
     return None
 
 
-def _key(held_in: Mapping[Any, Any], target: Any) -> str:
-    """Return the identifier under which a namespace references an object, or nothing."""
-    names = (key for key, value in [*held_in.items()] if value is target)
-    return next((name for name in names if isinstance(name, str) and name.isidentifier()), "")
-
-
-def _attribute(holder: Any, target: Any) -> str:
-    """Return the attribute, or the frame's variable, that references another object."""
-    return next((name for name, value in _attributes(holder) if value is target), "")
-
-
 def _attributes(holder: Any) -> Iterator[tuple[str, Any]]:
-    namespace = _namespace(holder)
+    namespace = variables_of(holder)
     if isinstance(namespace, dict):
         yield from [(k, v) for k, v in namespace.items() if isinstance(k, str) and k.isidentifier()]
     for of in type(holder).__mro__:
@@ -92,17 +80,12 @@ def _attributes(holder: Any) -> Iterator[tuple[str, Any]]:
     for of, names in _HOLD_BY:
         if isinstance(holder, of):
             yield from ((name, getattr(holder, name)) for name in names)
-    frame = next((f for f in (_frame_of(holder, n) for n in _FRAMES) if f is not None), None)
-    if isinstance(holder, types.FrameType):
-        frame = holder
+    frame = holder if isinstance(holder, types.FrameType) else None
+    for kind, name in _FRAMES:
+        if isinstance(holder, kind):
+            frame = getattr(holder, name)
     if frame is not None:
         yield from [*frame.f_locals.items()]
-
-
-def _frame_of(holder: Any, name: str) -> Any:
-    """Return a built-in attribute of a generator or coroutine, or None."""
-    generators = (types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType)
-    return getattr(holder, name, None) if isinstance(holder, generators) else None
 
 
 def _once(tokens: list[str]) -> list[str]:

@@ -1,12 +1,15 @@
-"""Find growing types, and the shortest reference chain to their retained objects."""
+"""Find growing types and their shortest reference chains, by censuses at each third of the load."""
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
+from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
-from resleak.harness.child.inspection import object_graph
+from resleak.harness.child.inspection import cycles, object_graph
+from resleak.harness.child.inspection.bounded import Filling
 from resleak.harness.child.inspection.object_graph import Graph, Root
 
 #: Most types examined, objects of each traced to a root, and paths reported per type.
@@ -14,14 +17,12 @@ _TYPES, _SAMPLES, _PATHS = 40, 60, 3
 _ROWS = 24
 #: Objects per step below which a type does not grow; one in fifty steps.
 _LEAST = 0.02
+_THIRDS = 3
+_GENERATORS = (GeneratorType, AsyncGeneratorType)
 
 
 class Retention:
-    """Compares the objects at three settled marks of the steady phase.
-
-    An object created between the first and the second mark and still there at the third is
-    retained; full caches and objects that the next step replaces are not among them.
-    """
+    """Compares the objects at three settled marks of the steady phase."""
 
     def __init__(self) -> None:
         self._steps: list[int] = []
@@ -29,12 +30,8 @@ class Retention:
         self._first: set[int] = set()
         self._second: dict[int, type] = {}
 
-    def mark(
-        self, step: int, named: Iterable[Root], ours: Iterable[Any], hidden: set[int]
-    ) -> list[dict[str, Any]]:
+    def mark(self, step: int, graph: Graph) -> list[dict[str, Any]]:
         """Count objects at a settled mark; the third one returns the retained ones."""
-        notes = [self, vars(self), *vars(self).values()]
-        graph = Graph(object_graph.roots(named, hidden), ours, notes)
         kinds = {key: type(node) for key, node in graph.nodes.items()}
         self._steps.append(step)
         self._counts.append(Counter(kinds.values()))
@@ -47,6 +44,8 @@ class Retention:
         return []
 
     def _rows(self, graph: Graph) -> list[dict[str, Any]]:
+        # Created between the first two marks and still there: no full cache, and nothing that the
+        # next step replaces.
         stayed: dict[type, list[int]] = {}
         for key, node in graph.nodes.items():
             if self._second.get(key) is type(node):
@@ -57,7 +56,13 @@ class Retention:
             if len(stayed.get(of, ())) > 1
             for row in self._paths(of, rate, stayed[of], graph)
         ]
-        return sorted(rows, key=lambda row: (-_carried(row, rows), len(row["path"])))[:_ROWS]
+
+        def carried(row: dict[str, Any]) -> float:
+            """Return the objects per step whose path continues a path."""
+            longer = [other for other in rows if other["path"].startswith(row["path"])]
+            return float(sum(o["per_step"] * o["share"] for o in longer) * row["share"])
+
+        return sorted(rows, key=lambda row: (-carried(row), len(row["path"])))[:_ROWS]
 
     def _growing(self) -> list[tuple[type, float]]:
         """Return the types with more objects at each mark, with their growth per step."""
@@ -79,9 +84,49 @@ class Retention:
         ]
 
 
-def _carried(row: dict[str, Any], rows: list[dict[str, Any]]) -> float:
-    """Return the objects per step whose path continues a path."""
-    return float(
-        sum(o["per_step"] * o["share"] for o in rows if o["path"].startswith(row["path"]))
-        * row["share"]
-    )
+class Schedule:
+    """Takes a census between steps, when the driver of a run allows it."""
+
+    def __init__(
+        self, facts: dict[str, Any], ours: Callable[[], tuple[list[Any], set[int]]]
+    ) -> None:
+        self._facts, self._ours = facts, ours
+        self._retention, self._filling, self._thirds = Retention(), Filling(), 0
+        #: Steps done when the collector was stopped; None while it runs as it likes.
+        self._stopped: int | None = None
+
+    def at(self, driver: Any) -> None:
+        """Take a census if it is due; the collector must have run, or runs right after."""
+        done = driver.samples.done - driver.spec["warmup"]
+        if self._stopped is not None and done > self._stopped:
+            self._facts["cycles"] = cycles.collect(done - self._stopped)
+            self._stopped = None
+            gc.enable()
+        thirds = done * _THIRDS // driver.spec["steps"]
+        if thirds > self._thirds:
+            gc.collect()
+            self._thirds = thirds
+            graph = self._graph(driver)
+            self._facts["retention"] = self._retention.mark(done, graph)
+            self._facts["bounded"] = self._filling.mark(done, graph)
+            if thirds == 1 and gc.isenabled():
+                gc.disable()
+                self._stopped = done
+
+    def _graph(self, driver: Any) -> Graph:
+        ours, threads = self._ours()
+        notes: list[Any] = [self._retention, self._filling]
+        for one in (self._retention, self._filling):
+            notes += [vars(one), *vars(one).values()]
+        named = [*_set_up(driver)]
+        return Graph(object_graph.roots(named, threads), [*ours, self], notes)
+
+
+def _set_up(driver: Any) -> Iterator[Root]:
+    """Yield the fixture, and the set-up's generator, whose variables live on."""
+    yield "set-up", driver.fixture
+    code = getattr(driver.scenario.setup_function, "__code__", "")
+    generators = [one for one in gc.get_objects() if isinstance(one, _GENERATORS)]
+    for one in generators:
+        if code in (getattr(one, "gi_code", None), getattr(one, "ag_code", None)):
+            yield "set-up", one

@@ -1,0 +1,50 @@
+"""Decide at each look of a measurement whether it goes on: until every gauge is decided."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from resleak.analysis import verdicts
+from resleak.analysis.verdicts import VariantVerdict
+from resleak.captures.frames import Capture, Captures
+from resleak.harness.plan import Look
+from resleak.workload.verdict_words import LEAK
+
+#: Seconds that `investigate` and the like may take, unless they are told otherwise.
+BUDGET_S = 30.0
+#: Growth of memory that looks like a leak is followed for so many seconds of load at least, and up
+#: to so many times its steps: caches of a few thousand entries with cheap steps fill by then.
+_CONFIRM_S, _CONFIRM_TIMES = 1.0, 16
+
+
+@dataclass
+class UntilDecided:
+    """Goes on while a gauge is undecided, as far as the next look fits the budget.
+
+    `budget_s` is counted from the start; a look takes as long as all before it together.
+    """
+
+    budget_s: float = BUDGET_S
+    began: float = field(default_factory=time.monotonic)
+    _first: int = 0
+
+    def __call__(self, look: Look) -> bool:
+        """Return whether the runs go on to twice their steps."""
+        self._first = self._first or look.steps
+        if time.monotonic() - self.began + 2 * look.load_s > self.budget_s:
+            return False
+        judged = verdicts.judge(Captures(Capture(folder) for folder in look.folders))
+        (variant,) = judged.variants.values()
+        may_fill = look.load_s < _CONFIRM_S and look.steps < _CONFIRM_TIMES * self._first
+        return _is_open(variant) or (may_fill and _only_memory_leaks(variant))
+
+
+def _is_open(variant: VariantVerdict) -> bool:
+    """Return True if there is no leak yet, and a gauge is undecided."""
+    return variant.verdict != LEAK and bool(variant.undecided)
+
+
+def _only_memory_leaks(variant: VariantVerdict) -> bool:
+    leaks = [one for one in variant.gauges if one.is_leak]
+    return bool(leaks) and not any(one.family == "handles" for one in leaks)

@@ -1,0 +1,120 @@
+"""Find containers with a declared bound that are still filling: no leak, if it holds."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import re
+import sys
+import types
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from resleak.harness.child.inspection import reference_paths
+from resleak.harness.child.inspection.object_graph import Graph
+
+#: Attributes that declare a bound, with or without the prefix of a private name.
+_BOUND = re.compile(
+    r"_*(?:[A-Z]\w*?__)?(?:max_?(?:size|len|length|entries|items)|cache_?size|capacity|limit)"
+)
+_LARGEST = 1_000_000
+_CACHE = type(functools.lru_cache(len))
+_CONTAINERS = (dict, list, set, deque)
+#: Entries that are weighed, and objects of one that are.
+_SAMPLES, _PARTS = 30, 60
+_SHARED = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType)
+
+
+class Filling:
+    """Sizes of bounded containers at each mark of the steady phase."""
+
+    def __init__(self) -> None:
+        self._sizes: list[dict[int, tuple[int, int]]] = []
+        self._steps: list[int] = []
+
+    def mark(self, step: int, graph: Graph) -> list[dict[str, Any]]:
+        """Note the sizes at a mark; the third one returns those that grew and are not full."""
+        self._sizes.append(_sizes(graph.nodes.values()))
+        self._steps.append(step)
+        if len(self._sizes) < 3:
+            return []
+        first, second, third = self._sizes
+        grew = [
+            key
+            for key, (size, bound) in third.items()
+            if key in first and key in second and first[key][0] < second[key][0] < size < bound
+        ]
+        steps = self._steps[-1] - self._steps[0]
+        rates = {key: (third[key][0] - first[key][0]) / steps for key in grew}
+        return [_row(graph, key, third[key], rates[key]) for key in grew]
+
+
+def _sizes(things: Iterable[Any]) -> dict[int, tuple[int, int]]:
+    """Return size and bound of each bounded container by its id."""
+    found: dict[int, tuple[int, int]] = {}
+    without: set[type] = set()  # types whose first instance declares no bound
+    for thing in things:
+        of = type(thing)
+        if of not in without:
+            if (both := _size_and_bound(thing)) is None:
+                without.add(of)
+            elif 0 < both[0] <= both[1] <= _LARGEST:
+                found[id(thing)] = both
+    return found
+
+
+def _size_and_bound(thing: Any) -> tuple[int, int] | None:
+    """Return how full a container is; bound 0 if it has none, None if its type never has."""
+    if isinstance(thing, _CACHE):
+        info = thing.cache_info()
+        return info.currsize, info.maxsize or 0
+    if isinstance(thing, deque):
+        return len(thing), thing.maxlen or 0
+    variables = reference_paths.variables_of(thing)
+    if not isinstance(variables, dict) or isinstance(thing, _SHARED):
+        return None
+    bounds = [
+        value
+        for name, value in variables.items()
+        if type(value) is int and value > 1 and isinstance(name, str) and _BOUND.fullmatch(name)
+    ]
+    sizes = [size for one in (thing, *variables.values()) if (size := _length(one)) is not None]
+    return (max(sizes), bounds[0]) if len(bounds) == 1 and sizes else None
+
+
+def _length(thing: Any) -> int | None:
+    """Return the length of a container, without calling code of its class."""
+    base = next((base for base in _CONTAINERS if isinstance(thing, base)), None)
+    return None if base is None else int(base.__len__(thing))
+
+
+def _row(graph: Graph, key: int, size_and_bound: tuple[int, int], rate: float) -> dict[str, Any]:
+    size, bound = size_and_bound
+    thing = graph.nodes[key]
+    weight, parts = _weight(thing, size)
+    facts = {"path": graph.path(key), "size": size, "bound": bound, "per_step": rate}
+    return {**facts, "entry_bytes": weight, "entry_objects": parts}
+
+
+def _weight(thing: Any, size: int) -> tuple[float, float]:
+    """Return the bytes and the objects of an entry, by what can be reached from a sample."""
+    entries = [one for one in gc.get_referents(thing) if not isinstance(one, _SHARED)]
+    variables = reference_paths.variables_of(thing)
+    if isinstance(variables, dict) and not isinstance(thing, _CACHE):
+        longest = max(variables.values(), key=lambda one: _length(one) or 0, default=None)
+        entries = gc.get_referents(longest) if (_length(longest) or 0) >= size else entries
+    sample = entries[:: max(1, len(entries) // _SAMPLES)]
+    seen: set[int] = {id(thing)}
+    total = 0
+    for entry in sample:
+        todo, taken = [entry], 0
+        while todo and taken < _PARTS:
+            one = todo.pop()
+            if id(one) not in seen and not isinstance(one, _SHARED):
+                seen.add(id(one))
+                total += sys.getsizeof(one)
+                taken += 1
+                todo += gc.get_referents(one)
+    per_entry = len(entries) / size / max(1, len(sample))
+    return total * per_entry, (len(seen) - 1) * per_entry

@@ -1,0 +1,98 @@
+"""A measurement goes on until it is decided: full caches are no leaks, leaks do not take long."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from resleak.experiments.investigate import Investigation, investigate
+from resleak.experiments.looks import UntilDecided
+from resleak.harness.plan import CaptureOptions, Look
+
+CACHE = """
+    from functools import lru_cache
+
+    @lru_cache(maxsize={bound})
+    def page(number):
+        return bytes(1000) + str(number).encode()
+
+    def step(i):
+        page(i)
+"""
+BOUNDED_QUEUE = """
+    import queue
+    waiting = queue.Queue(maxsize=600)
+
+    def step(i):
+        if not waiting.full():
+            waiting.put({"number": i, "body": bytes(500)})
+"""
+OWN_CACHE = """
+    class Cache:
+        def __init__(self, max_entries):
+            self.max_entries, self.entries = max_entries, {}
+
+        def get(self, key):
+            if key not in self.entries:
+                if len(self.entries) >= self.max_entries:
+                    self.entries.pop(next(iter(self.entries)))
+                self.entries[key] = bytes(700)
+            return self.entries[key]
+
+    CACHE = Cache(500)
+
+    def step(i):
+        CACHE.get(i)
+"""
+BESIDE = (
+    CACHE
+    + """
+        KEPT.append(bytearray(4000))
+
+    KEPT = []
+"""
+)
+
+
+def investigated(folder: Path, body: str, **options: float) -> Investigation:
+    file = folder / "mine.py"
+    file.write_text(textwrap.dedent(body))
+    return investigate(str(file), CaptureOptions(out=folder / "out"), **options)
+
+
+@pytest.mark.parametrize("body", [CACHE.format(bound=1024), BOUNDED_QUEUE, OWN_CACHE])
+def test_a_cache_is_followed_until_it_is_full(tmp_path: Path, body: str) -> None:
+    """What looks like a leak after the planned steps is one of its containers filling up."""
+    found = investigated(tmp_path, body, budget_s=240.0)
+    assert found.verdict in ("plateau", "flat"), str(found)
+    assert found.captures[0].manifest.steps > 240
+
+
+def test_a_cache_that_cannot_be_filled_in_time_is_said_to_be_filling(tmp_path: Path) -> None:
+    """Without the time to see it full, its size, its bound and the steps left are named."""
+    found = investigated(tmp_path, CACHE.format(bound=900_000), budget_s=2.0)
+    assert found.verdict == "inconclusive"
+    heap = found.variant.gauge("heap")
+    assert heap is not None
+    assert heap.reason.startswith("filling: 300 of 900,000 in mine.page")
+    assert "full after about 899,700 more steps" in heap.reason
+
+
+def test_a_leak_beside_a_cache_that_fills_is_a_leak(tmp_path: Path) -> None:
+    """Growth of which the cache explains less than half stays a leak."""
+    found = investigated(tmp_path, BESIDE.format(bound=900_000), budget_s=2.0)
+    assert found.verdict == "leak"
+    assert "heap" in found.leaking()
+
+
+def test_looks_end_where_the_budget_does() -> None:
+    """A look that would not fit into the budget is not begun, whatever is undecided."""
+    assert not UntilDecided(budget_s=1.0)(Look(240, 5.0, []))
+
+
+def test_a_fixed_number_of_steps_is_kept(tmp_path: Path) -> None:
+    """With steps given, nothing goes on."""
+    found = investigated(tmp_path, CACHE.format(bound=1024), steps=120)
+    assert [capture.manifest.steps for capture in found.captures] == [120] * len(found.captures)
