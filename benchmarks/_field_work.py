@@ -93,11 +93,12 @@ class Work:
 
     @property
     def code(self) -> str:
-        """Digest of its file and its environment."""
-        return _digest(self.file.read_text(encoding="utf-8") + repr(ENVIRONMENTS[self.environment]))
+        """Digest of its code and its environment; its header is no part of it."""
+        _, _, code = self.file.read_text(encoding="utf-8").split('"""', 2)
+        return _digest(code + repr(ENVIRONMENTS[self.environment]))
 
     def row(self) -> dict[str, Any]:
-        """Return what is told of it in every result."""
+        """Return what its header says, and its code: it stands in every result."""
         told = {"workload": self.name, "kind": self.kind, "leaks": self.leaks, "full": self.full}
         return {**told, "rates": self.rates, "code": self.code, "environment": self.environment}
 
