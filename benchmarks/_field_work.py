@@ -16,11 +16,11 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+import resleak
 from resleak.experiments import environments
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent
-FOLDER = HERE / "field"
+FOLDER = Path(__file__).parent / "field"
+_PACKAGE = Path(resleak.__file__).parent
 _PSLEAK = FOLDER / "_psleak.py"
 #: Longest run of the default command, and of psleak.
 _DEADLINE_S, _PEER_DEADLINE_S = 400, 90
@@ -130,7 +130,7 @@ def resleak_says(one: Work) -> dict[str, Any]:
     if one.environment != "plain":
         command += ["--python", str(_interpreter(one.environment))]
     with tempfile.TemporaryDirectory() as out:
-        done, spent = _ran([*command, "--out", out], _DEADLINE_S, PYTHONPATH=str(ROOT))
+        done, spent = _ran([*command, "--out", out], _DEADLINE_S, PYTHONPATH=str(_PACKAGE.parent))
         if done is None or done.returncode not in (0, 1):
             why = done.stderr.strip()[-300:] if done else f"no verdict in {_DEADLINE_S} s"
             return {"verdict": "error", "why": why, **spent}
@@ -199,7 +199,7 @@ def _interpreter(name: str) -> Path:
 
 
 def _of_files(*folders: str) -> str:
-    files = sorted(file for one in folders for file in (ROOT / "resleak" / one).rglob("*.py"))
+    files = sorted(file for one in folders for file in (_PACKAGE / one).rglob("*.py"))
     return _digest("".join(file.read_text(encoding="utf-8") for file in files))
 
 

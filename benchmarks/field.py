@@ -163,8 +163,10 @@ def _print_work(rows: pd.DataFrame, first: pd.DataFrame) -> None:
     if rows.empty:
         return
     rows = rows.reindex(columns=[*dict.fromkeys([*rows.columns, "steps", "why", "gauges"])])
-    _show(counting.table(rows), "workloads, default command")
     mine = rows[rows["tool"] == "resleak"]
+    present = int((mine["package"] == work.package_code()).sum())
+    state = f"{present} of {len(mine)} by the present code"
+    _show(counting.table(rows), f"workloads, default command ({state})")
     _show(counting.table(mine, "kind"), "workloads, resleak by kind")
     _show(pd.DataFrame([counting.share(*counting.rates_covered(rows))]),
           "workloads, counted rates within their intervals")  # fmt: skip
