@@ -20,7 +20,10 @@ from resleak.workload import catalog
 
 CAPTURES = Path(__file__).parent.parent / "data" / "captures"
 #: Keys of a described scenario whose values people read, at any depth.
-TEXTS = frozenset({"title", "doc", "claim", "what", "source"})
+TEXTS = frozenset(
+    {"title", "doc", "claim", "what", "source", "seed", "condition", "language", "claimed_by"}
+    | {"origin", "fix_params"}
+)
 
 
 def outdated(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:

@@ -10,6 +10,7 @@ import pytest
 from helpers import stored
 
 from resleak.analysis import claims_table
+from resleak.experiments import node_checks
 from resleak.workload import catalog
 
 ROOT = Path(__file__).parent.parent
@@ -24,8 +25,8 @@ def table() -> pd.DataFrame:
 
 
 def test_every_scenario_is_stored_and_comes_out_as_declared(table: pd.DataFrame) -> None:
-    """Each scenario has captures whose verdicts, limits, claim and fix are as declared."""
-    assert sorted(table["scenario"]) == sorted(catalog.paths())
+    """Each scenario and each check in Node has a row; verdicts, claim and fix are as declared."""
+    assert set(table["scenario"]) == {*catalog.paths(), *node_checks.paths()}
     assert list(table.loc[~table["ok"], "scenario"]) == []
 
 
@@ -35,4 +36,4 @@ def test_the_register_is_what_the_captures_say(table: pd.DataFrame) -> None:
     register = script["register"](table)
     assert script["PAGE"].read_text(encoding="utf-8") == script["HEAD"] + register
     (result,) = script["RESULT"].findall((ROOT / "README.md").read_text(encoding="utf-8"))
-    assert result.splitlines() == register.splitlines()[:1]
+    assert result.splitlines() == register.splitlines()[:2]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,14 @@ from resleak.analysis import handle_origins, rows, verdicts, wording
 from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.analysis.limits import LimitVerdict
 from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
-from resleak.captures import frames, load
+from resleak.captures import load, node_results
 from resleak.captures.frames import Captures
+from resleak.captures.node_results import NodeResult
 from resleak.errors import StoreError
-from resleak.workload.verdict_words import BROKEN, CLEAN, GLYPHS, HANGS
+from resleak.workload.verdict_words import BROKEN, CLAIMANTS, CLEAN, GLYPHS, HANGS
 
+#: What the port came out as where there is none.
+NOT_RUN = "not run"
 #: Called before each scenario with its name, the number done and the total.
 Progress = Callable[[str, int, int], None]
 
@@ -43,43 +46,64 @@ class KeyFigure:
     text: str = "not measured"
 
 
-def findings(captures: Captures, progress: Progress = lambda *_: None) -> pd.DataFrame:
+def findings(
+    captures: Captures,
+    progress: Progress = lambda *_: None,
+    node: Mapping[str, NodeResult] | None = None,
+) -> pd.DataFrame:
     """Judge every scenario; return one row each, in the order of the source documents.
 
-    `figure` and `fix_figure` are dictionaries with the attributes of `KeyFigure`. A scenario with a
-    damaged capture is left out with a warning; `StoreError` if none is left.
+    Columns: ``scenario system title seed claim claimed_by condition language origin outcome figure
+    opened_at fix_variant fix_origin fix fix_figure python node ok``. `figure` and `fix_figure` are
+    dictionaries with the attributes of `KeyFigure`; for a control, `outcome` is its verdict.
+    `origin` and `fix_origin` say whose code ran. Where the results of a Node check are given,
+    `node` has its counts in words, its outcomes replace those of the port, and `python` keeps
+    them. A scenario with a damaged capture is left out with a warning; `StoreError` if none is
+    left.
     """
     measured = captures.select(instrument="gauges")
-    names = sorted(dict.fromkeys(c.scenario for c in measured), key=_source_order(measured))
+    names = sorted({c.scenario for c in measured})
     needed = Captures(c for c in captures if c.instrument != "memray")
-    table, problems = [], []
+    table, problems, checks = list[dict[str, Any]](), list[str](), dict(node or {})
     for done, name in enumerate(names):
         progress(name, done, len(names))
         try:
-            table.append(claim_row(verdicts.judge(needed.select(scenario=name))))
+            row = claim_row(verdicts.judge(needed.select(scenario=name)))
+            table.append(_checked(row, checks.pop(name, None)))
         except StoreError as error:
             problems.append(f"left out: {name}: {error}")
     if problems and not table:
         raise StoreError(problems[0])
     for problem in problems:
         warnings.warn(problem, stacklevel=2)
+    table += [_node_row(name, check) for name, check in checks.items() if check.row]
+    table.sort(key=_source_order)
     return pd.DataFrame(table)
 
 
 def stored(folder: Path | str, progress: Progress = lambda *_: None) -> pd.DataFrame:
-    """Return `findings` of all captures at or below a folder."""
-    return findings(load.load(folder), progress)
+    """Return `findings` of all captures and Node results at or below a folder."""
+    captures = load.load(folder)
+    return findings(captures, progress, node_results.below(Path(folder)))
 
 
 def summary(findings: pd.DataFrame) -> str:
-    """Return how many claims were reproduced and how many fixes hold, in two sentences."""
-    claims = findings[findings["claim"] != ""]
-    controls = findings[findings["claim"] == ""]
+    """Return how many claims were reproduced and how many fixes hold, in some sentences.
+
+    The documents' claims are counted apart from our own findings.
+    """
+    has_claim = findings["claim"] != ""
+    claims, controls = findings[has_claim], findings[~has_claim]
+    theirs, ours = (claims[claims["claimed_by"] == who] for who in CLAIMANTS)
     clean = int(controls["outcome"].isin(CLEAN).sum())
-    sentences = [
-        f"Of {len(claims)} claims {_counts(claims['outcome'])}.",
-        f"Of their fixes {_counts(claims['fix'])}.",
-    ]
+    judged, fixes, found = (
+        words[words != ""] for words in (theirs["outcome"], theirs["fix"], ours["outcome"])
+    )
+    sentences = [f"Of {len(judged)} claims of the documents {_counts(judged)}."]
+    idle = int((theirs["outcome"].eq("not reproduced") & theirs["fix"].eq("holds")).sum())
+    note = f" ({idle} of those that hold had nothing to fix)" if idle else ""
+    sentences += [f"Of {len(fixes)} fixes that they propose {_counts(fixes)}{note}."]
+    sentences += [f"Of {len(found)} findings of our own {_counts(found)}."] if len(found) else []
     if len(controls):
         sentences.append(f"Of {len(controls)} null controls {clean} came out clean.")
     differs = [str(name) for name in findings.loc[~findings["ok"], "scenario"]]
@@ -111,24 +135,60 @@ def claim_row(judgement: ScenarioVerdict) -> dict[str, Any]:
     scenario, claim = judgement.scenario, judgement.claim
     first = next(iter(judgement.variants.values()))
     leaky, fix = judgement.variants.get("leaky", first), claim["fix"]
-    fixed = judgement.variants.get(fix["variant"] or "")
+    has_fix = bool(claim["text"] and scenario["fix"] and fix["variant"])
+    fixed = judgement.variants.get(fix["variant"]) if has_fix else None
     # The first gauge that the claim names and that shows it.
     claimed = list(scenario["symptoms"])
     shown = [name for name in claimed if name in leaky.symptoms]
     gauge = next(iter([*shown, *claimed, *scenario["gauges"]]), "run")
+    origins = {name: one["origin"] for name, one in scenario["variants"].items()}
+    outcome = claim["measured"] or ("" if claim["text"] else first.verdict)
     return {
         "scenario": scenario["name"],
         "system": scenario["system"],
         "title": scenario["title"],
-        "seed": scenario["seed"],
-        "claim": scenario["claim"],
-        "outcome": claim["measured"] or first.verdict,
-        "figure": asdict(key_figure(leaky, gauge)),
-        "origin": handle_origins.first_places(leaky.origins).get(gauge, ""),
-        "fix_variant": (fix["variant"] or "") if claim["text"] else "",
+        **{name: scenario[name] for name in ("seed", "claim", "claimed_by", "condition")},
+        "language": scenario["language"],
+        "origin": origins.get(leaky.name, "") if claim["text"] else "",
+        "outcome": outcome,
+        "figure": asdict(key_figure(leaky, gauge)) if outcome else None,
+        "opened_at": handle_origins.first_places(leaky.origins).get(gauge, ""),
+        "fix_variant": fix["variant"] if has_fix else "",
+        "fix_origin": origins.get(fix["variant"], "") if has_fix else "",
         "fix": fix["measured"] or "",
         "fix_figure": asdict(key_figure(fixed, *_of_fix(fixed, leaky, gauge))) if fixed else None,
+        "python": "",
+        "node": "",
         "ok": judgement.ok,
+    }
+
+
+def _checked(row: dict[str, Any], check: NodeResult | None) -> dict[str, Any]:
+    """Add the counts of a Node check, whose words decide where it has some."""
+    if check is None:
+        return row
+    outcome, fix = check.outcome or row["outcome"], check.fix or row["fix"]
+    differs = (outcome, fix) != (row["outcome"], row["fix"])
+    words = filter(None, (row["outcome"], row["fix"] and f"its fix {row['fix']}"))
+    python = ", ".join(words) if differs else ""
+    return {**row, "outcome": outcome, "fix": fix, "python": python, "node": check.summary}
+
+
+def _node_row(name: str, check: NodeResult) -> dict[str, Any]:
+    """Return the row of a check that no scenario in Python stands beside."""
+    declared = check.row or {}
+    return {
+        "scenario": name,
+        "system": name.partition("/")[0],
+        "title": declared["claim"],
+        **{key: declared[key] for key in ("seed", "claim", "claimed_by", "condition")},
+        "language": declared["language"],
+        "origin": declared["origin"],
+        "outcome": check.outcome or "",
+        **{"figure": None, "opened_at": "", "fix_variant": "proposed" if check.fix else ""},
+        "fix_origin": declared["fix_origin"],
+        "fix": check.fix or "",
+        **{"fix_figure": None, "python": NOT_RUN, "node": check.summary, "ok": True},
     }
 
 
@@ -189,17 +249,12 @@ def _growth(verdict: GaugeVerdict, word: str) -> KeyFigure:
     return KeyFigure(gauge, "rate", verdict.per_step, verdict.low, verdict.high, unit, text)
 
 
-def _source_order(captures: Iterable[frames.Capture]) -> Callable[[str], tuple[Any, ...]]:
+def _source_order(row: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return a sort key by source document and number; scenarios without one come last."""
-    seeds = {c.scenario: c.manifest.scenario.seed for c in captures}
-
-    def key(name: str) -> tuple[Any, ...]:
-        document, rest = seeds[name][:3], seeds[name][3:].strip()
-        numbers = [int(n) for n in re.findall(r"\d+", rest)]
-        numbered = bool(re.match(r"#|\d|fix ", rest))
-        return (not document, document, not numbered, not numbers, numbers, rest, name)
-
-    return key
+    document, rest = row["seed"][:3], row["seed"][3:].strip()
+    numbers = [int(n) for n in re.findall(r"\d+", rest)]
+    numbered = bool(re.match(r"#|\d|fix ", rest))
+    return (not document, document, not numbered, not numbers, numbers, rest, row["scenario"])
 
 
 def cases(notebooks: Path) -> dict[str, str]:

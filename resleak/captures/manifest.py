@@ -23,6 +23,7 @@ class DeclaredVariant:
     """A variant of a scenario: a line for people, expected symptoms, parameters that differ."""
 
     what: str = ""
+    origin: str = "ours"
     expect: dict[str, str] = field(default_factory=dict)
     params: dict[str, Any] = field(default_factory=dict)
 
@@ -41,9 +42,13 @@ class Declared:
     doc: str = ""
     seed: str = ""
     claim: str = ""
+    condition: str = ""
+    language: str = ""
+    claimed_by: str = "document"
     symptoms: dict[str, str] = field(default_factory=dict)
     outcome: str | None = None
     fix: str | None = None
+    fix_params: tuple[str, ...] = ()
     control: str = "threads"
     steps: int = 0
     warmup: int = 0

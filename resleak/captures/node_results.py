@@ -82,6 +82,21 @@ def read(folder: Path) -> NodeResult | None:
     return parse(text, str(path))
 
 
+def below(folder: Path) -> dict[str, NodeResult]:
+    """Return the stored results at or below a folder, by scenario.
+
+    Raises
+    ------
+    StoreError
+        If a file is damaged.
+    """
+    folders = (
+        sorted(path.parent.resolve() for path in folder.rglob(NAME)) if folder.is_dir() else []
+    )
+    results = {f"{one.parent.name}/{one.name}": read(one) for one in folders}
+    return {name: result for name, result in results.items() if result is not None}
+
+
 def _problem(result: NodeResult) -> str:
     row = {} if result.row is None else result.row
     if not isinstance(row, dict) or row.keys() not in (set(), _ROW):

@@ -13,9 +13,9 @@ from resleak.workload.verdict_words import LEAK
 
 #: Seconds that `investigate` and the like may take, unless they are told otherwise.
 BUDGET_S = 30.0
-#: Growth of memory that looks like a leak is followed for so many seconds of load at least, and up
-#: to so many times its steps: caches of a few thousand entries with cheap steps fill by then.
-_CONFIRM_S, _CONFIRM_TIMES = 1.0, 16
+#: Growth of memory that looks like a leak is followed up to so many times the first steps, while
+#: the load takes less than so many seconds: caches without a declared bound may fill by then.
+_CONFIRM = ((4, 5.0), (16, 1.0))
 
 
 @dataclass
@@ -36,7 +36,9 @@ class UntilDecided:
             return False
         judged = verdicts.judge(Captures(Capture(folder) for folder in look.folders))
         (variant,) = judged.variants.values()
-        may_fill = look.load_s < _CONFIRM_S and look.steps < _CONFIRM_TIMES * self._first
+        may_fill = any(
+            look.steps < times * self._first and look.load_s < most_s for times, most_s in _CONFIRM
+        )
         return _is_open(variant) or (may_fill and _only_memory_leaks(variant))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from resleak import formatting
-from resleak.analysis.claims_table import summary
+from resleak.analysis.claims_table import NOT_RUN, summary
 from resleak.figures.html_table import Table, below, markup, table
 from resleak.figures.sentences import inline
 from resleak.figures.style import word_style
@@ -17,7 +17,10 @@ from resleak.formatting import LEFT, SMALL, Cell, note
 from resleak.workload.verdict_words import GLYPHS
 
 #: Heads of what `cells` returns.
-HEAD = ("outcome", "key figure", "its fix", "figure")
+HEAD = (
+    *("language", "code", "outcome", "key figure", "its fix", "its code", "figure", "condition"),
+    "in Node",
+)
 _FIGURE = LEFT + "min-width:13em;"
 
 
@@ -33,7 +36,7 @@ def claims_table(findings: pd.DataFrame, cases: Mapping[str, str] | None = None)
     """
     if findings.empty:
         return Table(note("There are no captures to judge."), findings)
-    head = ("#", "what was claimed", "measured", "its fix")
+    head = ("#", "what was claimed", "measured", "its fix", "condition")
     body: list[list[Cell]] = []
     for system, part in findings.groupby("system", sort=False):
         name, case = escape(str(system)), (cases or {}).get(str(system), "")
@@ -59,9 +62,11 @@ def claims_markdown(findings: pd.DataFrame, cases: Mapping[str, str] | None = No
 
 
 def cells(row: Mapping[Any, Any]) -> tuple[str, ...]:
-    """Return outcome and key figure of a claim, and of its fix, as text."""
-    fix = row["fix_figure"]["text"] if row["fix_figure"] else ""
-    return with_glyph(row["outcome"]), row["figure"]["text"], with_glyph(row["fix"]), fix
+    """Return language, code, outcome and key figure of a claim, the same of its fix, as text."""
+    figure, fix = (one["text"] if one else "" for one in (row["figure"], row["fix_figure"]))
+    measured = (languages(row), whose(row), with_glyph(row["outcome"]), figure)
+    fixed = (with_glyph(row["fix"]), row["fix_origin"], fix)
+    return (*measured, *fixed, row["condition"], in_node(row).removeprefix("Node: "))
 
 
 def with_glyph(word: str) -> str:
@@ -71,17 +76,41 @@ def with_glyph(word: str) -> str:
 
 def _html_cells(row: Mapping[Any, Any]) -> list[Cell]:
     name = f'<code title="{escape(str(row["title"]))}">{escape(_name(row))}</code>'
-    claim = f'{inline(str(row["claim"] or row["title"]))}<div style="{SMALL}">{name}</div>'
+    where = " · ".join(filter(None, (name, escape(languages(row)), escape(whose(row)))))
+    claim = f'{inline(str(row["claim"] or row["title"]))}<div style="{SMALL}">{where}</div>'
     fix = _outcome(row["fix"]) + f"&#160; {escape(str(row['fix_variant']))}" if row["fix"] else ""
     figure, fix_figure = (
         below(one["text"]) if one else "" for one in (row["figure"], row["fix_figure"])
     )
+    outcome = _outcome(row["outcome"]) if row["outcome"] else ""
     return [
         Cell(_number(row["seed"]), style=LEFT + SMALL),
         markup(claim, LEFT + "min-width:16em;"),
-        markup(_outcome(row["outcome"]) + figure, _FIGURE),
-        markup(fix + fix_figure, _FIGURE),
+        markup(outcome + figure + below(in_node(row)), _FIGURE),
+        markup(fix + fix_figure + below(row["fix_origin"]), _FIGURE),
+        markup(inline(str(row["condition"])), LEFT + SMALL + "min-width:13em;"),
     ]
+
+
+def whose(row: Mapping[Any, Any]) -> str:
+    """Return whose code was measured, and whose claim it is if it is not the document's."""
+    claimant = "our finding" if row["claim"] and row["claimed_by"] == "ours" else ""
+    return ", ".join(filter(None, (str(row["origin"]), claimant)))
+
+
+def languages(row: Mapping[Any, Any]) -> str:
+    """Return the system's language, and what ran where that is another one."""
+    if row["language"] in ("", "Python"):
+        return str(row["language"])
+    if row["python"] == NOT_RUN:
+        return f"{row['language']}, run in Node"
+    return f"{row['language']}, ported to Python" + (", checked in Node" if row["node"] else "")
+
+
+def in_node(row: Mapping[Any, Any]) -> str:
+    """Return what a Node check counted, and where the Python port came out otherwise."""
+    python = f"Python: {row['python']}; " if row["python"] not in ("", NOT_RUN) else ""
+    return f"{python}Node: {row['node']}" if row["node"] else ""
 
 
 def _name(row: Mapping[Any, Any]) -> str:

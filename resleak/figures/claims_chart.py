@@ -12,12 +12,12 @@ from resleak.workload.verdict_words import FIX_OUTCOMES, OUTCOMES, UNDECIDED
 
 
 def outcomes_chart(findings: pd.DataFrame) -> go.Figure:
-    """Draw how many claims of each system were reproduced, and how many of their fixes hold.
+    """Draw how many of the documents' claims were reproduced, and how many of their fixes hold.
 
     `findings` are those of `resleak.analysis.claims_table.findings`. Two bars per system, one of
     claims and one of fixes, are each split by outcome; the numbers stand in the bars.
     """
-    claims = findings[findings["claim"] != ""]
+    claims = findings[(findings["claim"] != "") & (findings["claimed_by"] == "document")]
     systems = list(claims["system"].unique())
     figure = go.Figure()
     for column, words in (("outcome", OUTCOMES), ("fix", FIX_OUTCOMES)):

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 from resleak.errors import ScenarioError
+from resleak.workload import claim_rules
 from resleak.workload.scenario import Scenario
 
 ROOT = Path(__file__).parents[1] / "scenarios"
@@ -75,6 +76,8 @@ def load(path: Path) -> Scenario:
         raise ScenarioError(f"{path}: makes a claim but has no variant named 'leaky'")
     if scenario.system and not scenario.doc:
         raise ScenarioError(f"{path}: has no docstring; its first line is the scenario's title")
+    if problem := claim_rules.problem(scenario):
+        raise ScenarioError(f"{path}: {problem}")
 
     def rank(name: str) -> tuple[int, int]:
         kinds = ("leaky", "proposed", "fixed")

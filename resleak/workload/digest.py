@@ -10,6 +10,8 @@ from typing import Any
 
 from resleak.workload import catalog
 
+#: Arguments that say something of a claim, and change nothing that runs.
+_TEXTS = frozenset({"claim", "condition", "language", "claimed_by", "seed", "source"})
 _HELPERS = "resleak.scenarios."
 
 
@@ -52,14 +54,26 @@ def _shape(node: Any) -> Any:
         return [_shape(one) for one in node if not _is_ignored(one)]
     if not isinstance(node, ast.AST):
         return node
-    fields = [(name, value) for name, value in ast.iter_fields(node) if value not in (None, [])]
-    return [type(node).__name__, *((name, _shape(value)) for name, value in fields)]
+    fields = [(name, _without_origin(value)) for name, value in ast.iter_fields(node)]
+    given = [(name, value) for name, value in fields if value not in (None, [])]
+    return [type(node).__name__, *((name, _shape(value)) for name, value in given)]
+
+
+def _without_origin(value: Any) -> Any:
+    """Drop the argument that says whose code a variant is: one without any has no arguments."""
+    if not isinstance(value, list):
+        return value
+    return [one for one in value if not (isinstance(one, ast.keyword) and one.arg == "origin")]
 
 
 def _is_ignored(node: Any) -> bool:
     """Return whether a statement or an argument is only text, or imports this package."""
     match node:
-        case ast.Expr(ast.Constant()) | ast.keyword("claim" | "seed" | "source", ast.Constant()):
+        case ast.Expr(ast.Constant()):
+            return True
+        case ast.keyword(name, ast.Constant()):
+            return name in _TEXTS
+        case ast.keyword("fix_params"):
             return True
         case ast.ImportFrom(module=str(name)) | ast.Import(names=[ast.alias(name), *_]):
             return name.split(".")[0] == "resleak"

@@ -18,7 +18,16 @@ from typing import Any
 from resleak import formatting
 from resleak.errors import ScenarioError
 from resleak.workload.gauges import Gauge, Kind
-from resleak.workload.verdict_words import FIX_OUTCOMES, OUTCOMES, FixOutcome, Outcome
+from resleak.workload.verdict_words import (
+    CLAIMANTS,
+    FIX_OUTCOMES,
+    ORIGINS,
+    OUTCOMES,
+    Claimant,
+    FixOutcome,
+    Origin,
+    Outcome,
+)
 
 _LONGEST_NAME = 100
 _Step = Callable[..., Any]
@@ -132,7 +141,8 @@ class Variant:
 
     `expect` maps a gauge to a verdict, a limit's gauge to ``"broken"``, a sweep's gauge to
     ``"scales"``, or ``"run"`` to ``"hangs"``; everything else is expected clean. `close` is called
-    with the fixture when the load ends; `params` are those that differ for this variant.
+    with the fixture when the load ends; `params` are those that differ for this variant; `origin`
+    says whose code it is.
     """
 
     name: str
@@ -141,6 +151,7 @@ class Variant:
     close: Callable[..., Any] | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     what: str = ""
+    origin: Origin = "ours"
 
 
 @dataclass(repr=False, eq=False)
@@ -153,13 +164,22 @@ class Scenario(formatting.Shown):
         Source document and section, such as ``"003#1"``; empty for a control or a user's own file.
     claim : str
         The claim in one sentence.
+    condition : str
+        When `leaky` leaks, or when the fix fails.
+    language : str
+        Language of the system that the claim is about.
+    claimed_by : {"document", "ours"}
+        Whose claim it is.
     symptoms : mapping of str to str
         Claimed symptoms of `leaky`: gauge to verdict, limit's gauge to ``"broken"``, sweep's
         gauge to ``"scales"``, ``"run"`` to ``"hangs"``. Empty for a null control.
     outcome : {"reproduced", "partly", "not reproduced"}
         Result of measuring the claim when the file was written.
     fix : {"holds", "insufficient", "harmful"}
-        Result of measuring the source document's fix: `proposed` if there is one, else `fixed`.
+        Result of measuring the source document's fix: `proposed` if there is one, else `fixed`;
+        None if the document proposes none.
+    fix_params : iterable of str
+        Parameters that belong to a fix; all others are the load.
     gauges : iterable of str
         The built-in gauges and measures that are evidence here. Measures (``step_s``, ``lag_s``,
         ``step_peak``) are read only where gauges, limits or sweeps name them.
@@ -192,9 +212,13 @@ class Scenario(formatting.Shown):
 
     seed: str = ""
     claim: str = ""
+    condition: str = ""
+    language: str = ""
+    claimed_by: Claimant = "document"
     symptoms: Mapping[str, str] = field(default_factory=dict)
     outcome: Outcome | None = None
     fix: FixOutcome | None = None
+    fix_params: Iterable[str] = ()
     gauges: Iterable[str] = ()
     control: str = "threads"
     limits: Iterable[Limit] = ()
@@ -219,12 +243,14 @@ class Scenario(formatting.Shown):
     def __post_init__(self) -> None:
         _check_choice("outcome", self.outcome, OUTCOMES)
         _check_choice("fix", self.fix, FIX_OUTCOMES)
-        if bool(self.claim) != (self.outcome is not None):
+        _check_choice("claimed_by", self.claimed_by, CLAIMANTS)
+        if bool(self.claim) != bool(self.outcome or self.fix):
             raise ScenarioError("a claim needs an outcome, and an outcome a claim")
-        for name in ("gauges", "limits", "sweeps", "requires"):
+        for name in ("gauges", "limits", "sweeps", "requires", "fix_params"):
             setattr(self, name, list(getattr(self, name)))
-        if unknown := self.soak.keys() - self.params.keys():
-            raise ScenarioError(f"soak names no parameter: {', '.join(sorted(unknown))}")
+        for name in ("soak", "fix_params"):
+            if unknown := set(getattr(self, name)) - self.params.keys():
+                raise ScenarioError(f"{name} names no parameter: {', '.join(sorted(unknown))}")
         self.path = ""
         self.variants: dict[str, Variant] = {}
         self.own_gauges: dict[str, tuple[Gauge, Callable[..., float]]] = {}
@@ -237,6 +263,7 @@ class Scenario(formatting.Shown):
     def _table(self) -> formatting.Table:
         claim = f"{self.seed}: {self.claim} ({self.outcome})" if self.claim else "none: a control"
         rows = [("claim", claim), *([("its fix", str(self.fix))] if self.fix else [])]
+        rows += [("condition", self.condition)] if self.condition else []
         for variant in self.variants.values():
             expected = ", ".join(f"{gauge} {word}" for gauge, word in variant.expect.items())
             parts = (variant.what.rstrip("."), expected or "clean")
@@ -252,6 +279,7 @@ class Scenario(formatting.Shown):
         name: str = "",
         *,
         expect: Mapping[str, str] | None = None,
+        origin: Origin = "ours",
         close: Callable[..., Any] | None = None,
         **params: Any,
     ) -> Callable[[_Step], _Step]:
@@ -260,10 +288,12 @@ class Scenario(formatting.Shown):
         def add(step: _Step) -> _Step:
             key = name or step.__name__
             check_name("variant", key)
+            _check_choice("origin", origin, ORIGINS)
             if key in self.variants:
                 raise ScenarioError(f"the variant {key!r} is declared twice")
             what = (inspect.getdoc(step) or "").split("\n")[0]
-            self.variants[key] = Variant(key, step, dict(expect or {}), close, params, what)
+            expected = dict(expect or {})
+            self.variants[key] = Variant(key, step, expected, close, params, what, origin)
             return step
 
         return add
@@ -314,7 +344,10 @@ class Scenario(formatting.Shown):
             "audit": self.audit_function is not None,
             "own_gauges": [asdict(gauge) for gauge in own],
             "variants": {
-                v.name: {"what": v.what, "expect": dict(v.expect), "params": dict(v.params)}
+                v.name: {
+                    **{"what": v.what, "origin": v.origin},
+                    **{"expect": dict(v.expect), "params": dict(v.params)},
+                }
                 for v in self.variants.values()
             },
         }

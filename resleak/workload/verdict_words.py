@@ -9,10 +9,15 @@ Verdict = Literal["leak", "deferred", "inconclusive", "plateau", "flat"]
 #: What a claim and a fix can turn out to be.
 Outcome = Literal["reproduced", "partly", "not reproduced"]
 FixOutcome = Literal["holds", "insufficient", "harmful"]
+#: Where a variant's code comes from, and whose claim a row of the register is.
+Origin = Literal["document code", "document words", "ours"]
+Claimant = Literal["document", "ours"]
 
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 OUTCOMES: tuple[str, ...] = get_args(Outcome)
 FIX_OUTCOMES: tuple[str, ...] = get_args(FixOutcome)
+ORIGINS: tuple[str, ...] = get_args(Origin)
+CLAIMANTS: tuple[str, ...] = get_args(Claimant)
 LEAK: Verdict = "leak"
 DEFERRED: Verdict = "deferred"
 FLAT: Verdict = "flat"

@@ -15,6 +15,8 @@ from resleak.analysis import budgets, verdicts
 from resleak.analysis.verdicts import VariantVerdict
 from resleak.captures import load
 from resleak.errors import BudgetError
+from resleak.workload import catalog
+from resleak.workload.gauges import BUILTIN
 
 OURS = budgets.read()
 
@@ -42,6 +44,13 @@ def test_every_budget_of_the_seeds_names_its_source() -> None:
     """Each threshold says in which document it stands."""
     assert len(OURS.budgets) >= 10
     assert all(budget.source[:3] in ("001", "002", "003") for budget in OURS.budgets)
+
+
+def test_every_budget_has_a_gauge() -> None:
+    """No budget names a gauge that nothing reads: built in, derived, or a scenario's own."""
+    own = {name for one in catalog.scan() for name in one.own_gauges}
+    readable = {*BUILTIN, "cleanup_s", "exit_s", "cpu_share", *own}
+    assert {gauge for budget in OURS.budgets for gauge in budget.gauges} <= readable
 
 
 @pytest.mark.parametrize(("per_step", "holds"), [(2000.0, True), (4000.0, False)])

@@ -14,6 +14,8 @@ from helpers import traces as made
 
 from resleak import figures
 from resleak.analysis import claims_table
+from resleak.captures import load
+from resleak.captures.node_results import NodeResult
 from resleak.errors import StoreError
 from resleak.workload.scenario import Limit, Scenario, Sweep
 
@@ -26,6 +28,8 @@ CLAIM: dict[str, Any] = {
     "outcome": "reproduced",
     "fix": "holds",
     "seed": "003#1",
+    "condition": "always",
+    "language": "Python",
 }
 
 
@@ -152,7 +156,8 @@ def test_what_has_no_number_stands_behind_its_document(tmp_path: Path) -> None:
 def test_the_summary_counts_claims_fixes_and_controls(register: pd.DataFrame) -> None:
     """A control is no claim; it is counted by itself."""
     told = claims_table.summary(register)
-    assert "Of 3 claims 3 reproduced. Of their fixes 3 hold." in told
+    assert "Of 3 claims of the documents 3 reproduced." in told
+    assert "Of 3 fixes that they propose 3 hold." in told
     assert "Of 1 null controls 1 came out clean." in told
     assert "Not as declared: arc/a, arc/b, sse/z." in told  # made up without expectations
 
@@ -173,10 +178,66 @@ def test_the_register_is_shown_by_system_and_escaped(register: pd.DataFrame) -> 
     lines = figures.claims_markdown(register).splitlines()
     assert sum(line.startswith("| 9 |") for line in lines) == 0
     assert (
-        "| #9 | `a` | ● reproduced | fds leak 2 descriptors/step [2, 2] | ✓ holds |"
+        "| #9 | `a` | Python | ours | ● reproduced | fds leak 2 descriptors/step [2, 2] | ✓ holds |"
         in "\n".join(lines)
     )
-    assert all(line.count("|") == 7 for line in lines if line.startswith("| "))
+    assert all(line.count("|") == 12 for line in lines if line.startswith("| "))
+
+
+def check(**changes: Any) -> NodeResult:
+    """Return the result of a Node check."""
+    given = {"node": "v20", "summary": "50 of 50 stay", "outcome": None, "fix": None}
+    return NodeResult(**{**given, "variants": {}, "row": None, **changes})
+
+
+def test_a_node_check_decides_where_it_has_words(tmp_path: Path) -> None:
+    """The original language's outcome replaces the port's, which stays in the row."""
+    write(tmp_path, captures.scenario(**CLAIM), leaky=LEAK, fixed=FLAT)
+    stored = load.load(tmp_path)
+    (row,) = claims_table.findings(stored, node={"arc/made_up": check()}).to_dict("records")
+    assert (row["outcome"], row["python"], row["node"]) == ("reproduced", "", "50 of 50 stay")
+    decided = check(outcome="partly", fix="insufficient")
+    (row,) = claims_table.findings(stored, node={"arc/made_up": decided}).to_dict("records")
+    assert (row["outcome"], row["fix"]) == ("partly", "insufficient")
+    assert row["python"] == "reproduced, its fix holds"
+    assert (
+        "Python: reproduced, its fix holds; Node: 50 of 50 stay"
+        in figures.claims_table(pd.DataFrame([row])).html
+    )
+
+
+ROW = {
+    **{"seed": "003 rollback", "claim": "it can be switched off", "condition": "never"},
+    **{"claimed_by": "document", "origin": "", "fix_origin": "document code"},
+    "language": "JavaScript",
+}
+
+
+def test_a_check_without_a_scenario_is_a_row_of_its_own(tmp_path: Path) -> None:
+    """It has no figure of a port, counts as a fix alone, and stands in its place."""
+    write(tmp_path, captures.scenario(**CLAIM), leaky=LEAK, fixed=FLAT)
+    checks = {"arc/rollback": check(fix="insufficient", row=ROW)}
+    table = claims_table.findings(load.load(tmp_path), node=checks)
+    assert list(table["scenario"]) == ["arc/made_up", "arc/rollback"]
+    text = claims_table.summary(table)
+    assert "Of 1 claims of the documents 1 reproduced." in text
+    assert "Of 2 fixes that they propose 1 holds and 1 is insufficient." in text
+    assert "it can be switched off" in figures.claims_table(table).html
+
+
+def test_our_findings_are_counted_apart(tmp_path: Path) -> None:
+    """A finding of our own is neither a claim of a document nor in the chart."""
+    write(tmp_path, captures.scenario(**CLAIM), "arc/a", leaky=LEAK, fixed=FLAT)
+    ours = captures.scenario(**{**CLAIM, "claimed_by": "ours", "fix": None})
+    write(tmp_path, ours, "arc/b", leaky=LEAK, fixed=FLAT)
+    table = claims_table.stored(tmp_path)
+    text = claims_table.summary(table)
+    assert "Of 1 claims of the documents 1 reproduced. Of 1 fixes" in text
+    assert "Of 1 findings of our own 1 reproduced." in text
+    row = table.set_index("scenario").loc["arc/b"]
+    assert (row["fix"], row["fix_variant"], row["fix_figure"]) == ("", "", None)
+    assert "our finding" in figures.claims_table(table).html
+    assert sum(bar.x.sum() for bar in figures.outcomes_chart(table).data) == 2
 
 
 def test_no_captures_no_register() -> None:
@@ -194,3 +255,10 @@ def test_the_chart_counts_every_claim_and_every_fix(register: pd.DataFrame) -> N
         ("● reproduced", "claims"): {"arc": 2, "sse": 1},
         ("✓ holds", "fixes"): {"arc": 2, "sse": 1},
     }
+
+
+def test_a_fix_without_a_fault_is_told(tmp_path: Path) -> None:
+    """A fix that holds where nothing was reproduced is counted, and said to have fixed nothing."""
+    write(tmp_path, captures.scenario(**CLAIM), leaky=FLAT, fixed=FLAT)
+    text = claims_table.summary(claims_table.stored(tmp_path))
+    assert "1 holds (1 of those that hold had nothing to fix)." in text

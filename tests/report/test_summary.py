@@ -14,12 +14,12 @@ from resleak.report import summary
     [
         (
             "arc/sqlite_connections",
-            ["leak", "claim reproduced", "proposed harmful"],
+            ["leak", "claim partly", "proposed harmful"],
             "resleak/scenarios/arc/sqlite_connections.py:",
             "Do not take `proposed`: it does harm of its own. `fixed` is clean: take it.",
         ),
         (
-            "arc/external_breaker",
+            "arc/pool_size",
             ["claim reproduced", "proposed insufficient"],
             "",
             "Do not stop at `proposed`: it is not enough. `fixed` is clean: take it.",

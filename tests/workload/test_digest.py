@@ -40,6 +40,9 @@ def root(tmp_path: Path) -> Path:
         ("# opens", "# opens the descriptor"),
         ("from resleak.declare import Scenario", "from resleak import Scenario"),
         ("    world.append(", "    world.append(\n        "),
+        ('claim="it leaks"', 'claim="", condition="always", language="Python", claimed_by="ours"'),
+        ("steps=10", "steps=10, fix_params=['size']"),
+        ("variant()", "variant(origin='document code')"),
     ],
 )
 def test_words_do_not_count(root: Path, old: str, new: str) -> None:

@@ -28,7 +28,7 @@ def test_a_description_survives_json() -> None:
     assert json.loads(json.dumps(described)) == described
     assert described["limits"][0]["at_most"] == 4
     variant = {"what": "Do nothing.", "expect": {"fds": "leak"}, "params": {"size": 4}}
-    assert described["variants"] == {"leaky": variant}
+    assert described["variants"] == {"leaky": {**variant, "origin": "ours"}}
 
 
 @pytest.mark.parametrize("name", ["a\0b", "a\nb", "\ud800", "\x1b[2J", "x" * 101, " "])

@@ -2,10 +2,8 @@
 
 Clients renew their tokens: each step brings ten new ones, and each is used twice.
 
-- `leaky` keeps every answer: ten entries and 14 kB per step, for as long as tokens are renewed. A
-  revoked token also stays valid.
-- `fixed` is a maintained cache, `cachetools.TTLCache`, with a bound and a time to live. In a run of
-  seconds only the bound takes effect; it is reached during the warm-up.
+- `leaky` keeps every answer: ten entries and 14 kB per step. A revoked token also stays valid.
+- `fixed` is `cachetools.TTLCache`. In a run of seconds only its bound, not its time, takes effect.
 """
 
 from __future__ import annotations
@@ -22,6 +20,8 @@ from resleak.workload.scenario import Run, Scenario
 scenario = Scenario(
     seed="003#11",
     claim="the token validation cache grows indefinitely",
+    condition="tokens are renewed",
+    language="Python",
     symptoms={"entries": "leak", "heap": "leak"},
     outcome="reproduced",
     fix="holds",
@@ -79,8 +79,8 @@ def entries(auth: Auth) -> float:
     return len(auth.cache)
 
 
-@scenario.variant("leaky", expect={"entries": "leak", "heap": "leak"})
-@scenario.variant("fixed")
+@scenario.variant("leaky", expect={"entries": "leak", "heap": "leak"}, origin="document words")
+@scenario.variant("fixed", origin="document words")
 def serve(step: int, auth: Auth) -> None:
     """Validate new tokens and use each twice."""
     count = auth.run.params.tokens_per_step

@@ -1,8 +1,7 @@
 """A failed start-up task is reported only once nothing refers to it any more.
 
-Each step is the life of one app. At its start it begins two tasks: one connects to a socket that
-does not exist, and fails; the other holds a lease for as long as the app runs. Only what is visible
-while the app runs is counted.
+Each step is the life of one app. At its start it begins two tasks: one fails to connect, the other
+holds a lease for as long as the app runs. Only what is visible while it runs is counted.
 
 - `leaky` keeps its tasks in a list, as asyncio's documentation advises. asyncio reports an
   unretrieved error when the task is freed, and the list prevents exactly that: of 50 failures none
@@ -11,7 +10,6 @@ while the app runs is counted.
   reported. But the event loop holds no reference to a task that waits for an object only the task
   refers to (`await asyncio.Event().wait()`): each of the 50 leases is gone after the next pass of
   the garbage collector.
-- `fixed`: the document's wrapper, which reports errors, around tasks that are kept in a list.
 """
 
 from __future__ import annotations
@@ -28,6 +26,8 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="003#13",
     claim="start-up tasks may fail without any report",
+    condition="the app keeps references to its tasks",
+    language="Python",
     symptoms={"unseen": "broken"},
     outcome="reproduced",
     fix="holds",
@@ -148,7 +148,7 @@ def leases_lost(world: World) -> float:
     return world.leases_lost
 
 
-@scenario.variant(expect={"unseen": "broken"})
+@scenario.variant(expect={"unseen": "broken"}, origin="document words")
 async def leaky(_step: int, world: World) -> None:
     """Keep the tasks, and never check them."""
     await world.live(App(world.socket))
@@ -160,7 +160,7 @@ async def leaky_no_reference(_step: int, world: World) -> None:
     await world.live(ForgetfulApp(world.socket))
 
 
-@scenario.variant()
+@scenario.variant(origin="document words")
 async def fixed(_step: int, world: World) -> None:
     """Keep the tasks, and report their errors."""
     await world.live(CarefulApp(world.socket))

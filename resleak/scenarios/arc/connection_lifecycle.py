@@ -6,9 +6,9 @@ stay flat: this is not about a leak but about detecting one. It counts the conne
 really open, by the descriptors of the process, and missing in the metrics.
 
 - `leaky` reports the connections in the pool: 4, when 20 are open.
-- `proposed` counts creations and destructions where the pool creates and discards connections. The
-  counters agree with each other, created - destroyed = 4, but not with the system.
-- `fixed` counts in the connection itself, when it is opened and when it is closed: 20.
+- `counts_discards` counts where the pool creates and discards connections. The counters agree with
+  each other, created - destroyed = 4, but not with the system: a trap, not the document's words.
+- `fixed` counts creations and destructions in the connection itself, opened and closed: 20.
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="003#19",
     claim="creations and closings of connections are not in the metrics",
+    condition="a connection is replaced while in use; a discard must not count as a closing",
+    language="Python",
     symptoms={"unseen": "broken"},
     outcome="reproduced",
-    fix="insufficient",
+    fix="holds",
     control="threads",
     limits=[Limit("unseen", at_most=0, source="created - closed = open")],
     steps=120,
@@ -98,7 +100,7 @@ class Pool:
 KINDS = {"fixed": Counted}
 REPORTS: dict[str, Callable[[Pool], int]] = {
     "leaky": lambda pool: len(pool.idle),
-    "proposed": lambda pool: pool.created - pool.destroyed,
+    "counts_discards": lambda pool: pool.created - pool.destroyed,
     "fixed": lambda pool: Counted.open_now,
 }
 
@@ -117,9 +119,9 @@ def unseen(pool: Pool) -> float:
     return pool.really_open() - pool.report(pool)
 
 
-@scenario.variant("leaky", expect={"unseen": "broken"})
-@scenario.variant("proposed", expect={"unseen": "broken"})
-@scenario.variant("fixed")
+@scenario.variant("leaky", expect={"unseen": "broken"}, origin="document words")
+@scenario.variant("counts_discards", expect={"unseen": "broken"})
+@scenario.variant("fixed", origin="document words")
 def replace(_step: int, pool: Pool) -> None:
     """Replace a connection that fails its health check."""
     pool.replace_next()

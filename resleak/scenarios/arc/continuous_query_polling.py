@@ -5,12 +5,11 @@ that was dropped and fails each time, the other one is valid.
 
 - `leaky` tries the failing query at every turn, for ever: 19 to 29 times per second on an
   overloaded machine; the interval allows up to 100.
-- `proposed` applies the back-off that the document prints for its health check to this loop: the
-  loop itself waits longer after each error. 0.3 to 0.6 attempts per second remain, but the valid
-  query waits as long as the broken one: within seconds its last run was 1.2 to 2.2 s ago, and the
-  wait doubles up to a minute. Harmful.
-- `fixed` has one back-off per query: 0.3 to 0.4 attempts per second, and the valid query ran 17 ms
-  ago.
+- `backoff_of_the_loop`: the back-off that the document prints for its health check, applied to this
+  loop. 0.3 to 0.6 attempts per second remain, but the valid query waits as long as the broken one:
+  within seconds its last run was 1.0 to 2.2 s ago, and the wait doubles up to a minute.
+- `fixed` has one back-off per query, as "exponential backoff on query errors" says: 0.3 to 0.4
+  attempts per second, and the valid query ran 17 ms ago.
 """
 
 from __future__ import annotations
@@ -27,9 +26,11 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="003#16",
     claim="continuous queries that fail are polled again without any back-off",
+    condition="a query keeps failing; one back-off for the whole loop delays the valid ones",
+    language="Python",
     symptoms={"attempts": "broken"},
     outcome="reproduced",
-    fix="harmful",
+    fix="holds",
     control="children",
     limits=[
         Limit("attempts", per_second=5, source="a twentieth of what the interval allows"),
@@ -105,7 +106,7 @@ class ContinuousQueries:
 Loop = Callable[[ContinuousQueries], Coroutine[Any, Any, None]]
 LOOPS: dict[str, Loop] = {
     "leaky": ContinuousQueries.poll,
-    "proposed": ContinuousQueries.poll_with_backoff,
+    "backoff_of_the_loop": ContinuousQueries.poll_with_backoff,
     "fixed": ContinuousQueries.poll_each_with_backoff,
 }
 
@@ -136,9 +137,9 @@ def staleness(queries: ContinuousQueries) -> float:
     return time.monotonic() - queries.succeeded
 
 
-@scenario.variant("leaky", expect={"attempts": "broken"})
-@scenario.variant("proposed", expect={"staleness": "broken"})
-@scenario.variant("fixed")
+@scenario.variant("leaky", expect={"attempts": "broken"}, origin="document words")
+@scenario.variant("backoff_of_the_loop", expect={"staleness": "broken"})
+@scenario.variant("fixed", origin="document words")
 async def live(_step: int, queries: ContinuousQueries) -> None:
     """Let the loop run for a moment: time alone is measured here."""
     await asyncio.sleep(queries.params.interval)

@@ -6,10 +6,10 @@ MB). Each step sends a valid request of 1 kB, and a bomb of up to 2 kB that deco
 
 - `leaky` decompresses everything. The peak of a step is twice the size of the content, 135 MB for 2
   kB: the pieces and the whole, then the whole and the message built from it.
-- `proposed` decompresses, then checks the length. The bomb is refused, at a peak of 134 MB: joining
-  the pieces takes as much as the message would. It saves nothing. Insufficient.
-- `fixed` decompresses as a stream and reads one byte more than is allowed. The peak is 4.2 MB,
-  whatever the bomb's size.
+- `checked_after`: a reading of "add a `max_decompressed_size` check" to avoid. The bomb is refused,
+  at a peak of 134 MB: joining the pieces takes as much as the message would.
+- `fixed`, such a check as it is meant: decompress as a stream, and read one byte more than is
+  allowed. The peak is 4.2 MB, whatever the bomb's size.
 
 At the document's 100 MB a bomb of 3 kB is enough. Nor does a limit on bytes limit the memory: a
 message of 1 MB of empty maps becomes 73 MB of objects.
@@ -27,9 +27,11 @@ MIB = 2**20
 scenario = Scenario(
     seed="003#10",
     claim="compressed payloads of any decompressed size are accepted: denial of service",
+    condition="a compressed body that is not trusted; a check after decompression comes too late",
+    language="Python",
     symptoms={"step_peak": "scales, broken"},
     outcome="reproduced",
-    fix="insufficient",
+    fix="holds",
     control="fds",
     limits=[Limit("step_peak", at_most=16 * MIB, source="four times the largest content")],
     sweeps=[Sweep("step_peak", "unpacked", floor=MIB, source="a bounded request")],
@@ -88,7 +90,7 @@ def unpacked(api: Api) -> float:
     return api.unpacked
 
 
-@scenario.variant(expect={"step_peak": "scales, broken"})
+@scenario.variant(expect={"step_peak": "scales, broken"}, origin="document words")
 def leaky(step: int, api: Api) -> None:
     """Decompress and decode everything."""
 
@@ -99,7 +101,7 @@ def leaky(step: int, api: Api) -> None:
 
 
 @scenario.variant(expect={"step_peak": "scales, broken"})
-def proposed(step: int, api: Api) -> None:
+def checked_after(step: int, api: Api) -> None:
     """Decompress everything, then check its size."""
 
     def decode(body: bytes) -> Any:
@@ -111,7 +113,7 @@ def proposed(step: int, api: Api) -> None:
     api.serve(step, decode)
 
 
-@scenario.variant()
+@scenario.variant(origin="document words")
 def fixed(step: int, api: Api) -> None:
     """Decompress at most one byte more than is allowed."""
 

@@ -1,14 +1,12 @@
 """Metrics keyed by raw paths grow for ever; a window bounds their age, not their number.
 
-An API records the latencies of its requests by path. Each step is twenty minutes of traffic, with
-recorded times: ten new databases and a recurring health check. Warm-up and load are 50 hours each,
-so that the document's 24-hour window is full when the measurement begins.
+An API records the latencies of its requests by path. Each step is twenty minutes of traffic: ten
+new databases and a health check. The 24-hour window is full when the measurement begins.
 
 - `leaky` keeps every path: one key, a queue of values, and some 1 kB per path.
 - `leaky_keys_stay`: a typical mistake in such a window. Old values are dropped, and the keys stay
   with empty queues: 94 % of the bytes, because an empty queue has its first block.
-- `fixed`, the document's fix: removes what is not seen within the window, keys included: 721 keys.
-  It holds, but its bound is a day's traffic: ten new paths per second make 864 000 keys, 0.9 GB.
+- `fixed`, a window for values and keys: 721 of them; with ten new paths per second 864 000, 0.9 GB.
 - `fixed_route_names`: the route's name is the key, not the path. Two routes, two keys.
 """
 
@@ -23,6 +21,8 @@ from resleak.workload.scenario import Run, Scenario
 scenario = Scenario(
     seed="003#18",
     claim="the dictionaries of metrics grow without bound: nothing is ever dropped",
+    condition="paths that contain identifiers; the window's bound is a day's traffic",
+    language="Python",
     symptoms={"keys": "leak", "heap": "leak"},
     outcome="reproduced",
     fix="holds",
@@ -113,9 +113,9 @@ def paths(step: int, count: int) -> Iterator[str]:
     yield "/health"
 
 
-@scenario.variant("leaky", expect={"keys": "leak", "heap": "leak"})
+@scenario.variant("leaky", expect={"keys": "leak", "heap": "leak"}, origin="document words")
 @scenario.variant("leaky_keys_stay", expect={"keys": "leak", "heap": "leak"})
-@scenario.variant("fixed")
+@scenario.variant("fixed", origin="document words")
 def by_path(step: int, api: Api) -> None:
     """Record each request by its path."""
     now = step * api.params.minutes_per_step * 60.0

@@ -7,9 +7,7 @@ of native memory until the database is closed.
 
 - `leaky` fetches all rows, builds one text from them and sends it: 5.4 MB for 10 000 rows, 25 MB
   for 80 000, some 0.3 kB per row.
-- `fixed`, the document's fix: at most 10 000 rows per response, and the last key as the cursor for
-  the next. The client asks until it has all rows: 5.1 to 5.4 MB for any number of rows, and none is
-  missing.
+- `fixed`, at most 10 000 rows per response and a cursor: 5.1 to 5.4 MB for any number of rows.
 """
 
 from __future__ import annotations
@@ -28,6 +26,8 @@ from resleak.workload.scenario import Limit, Run, Scenario, Sweep
 scenario = Scenario(
     seed="003#14",
     claim="large results are sent in one response; beyond 10 000 rows they need pages",
+    condition="results of more than 10 000 rows",
+    language="Python",
     symptoms={"step_peak": "scales"},
     outcome="reproduced",
     fix="holds",
@@ -108,7 +108,7 @@ def rows_missing(api: Api) -> float:
     return api.rows_missing
 
 
-@scenario.variant(expect={"step_peak": "scales"})
+@scenario.variant(expect={"step_peak": "scales"}, origin="document words")
 async def leaky(step: int, api: Api) -> None:
     """Request the whole result."""
     api.rows = api.params.sizes[step % len(api.params.sizes)]
@@ -116,7 +116,7 @@ async def leaky(step: int, api: Api) -> None:
     api.rows_missing += api.rows - got
 
 
-@scenario.variant()
+@scenario.variant(origin="document words")
 async def fixed(step: int, api: Api) -> None:
     """Request page by page, each from the last key of the previous one."""
     api.rows = api.params.sizes[step % len(api.params.sizes)]

@@ -1,9 +1,8 @@
 """A health check that closes a connection under the pool's lock deadlocks with a failing query.
 
-A pool has a lock, and so has its connection: a query holds it until it has ended, and `close()`
-waits for it. A failing query reports to the pool, under the pool's lock. In each step a query that
-fails after some milliseconds meets a health check that retires the connection, each in its own
-thread; the database is a real sqlite3.
+The document prints no code, so this is a construction: a query holds its connection's lock until it
+has ended, `close()` waits for it, and a failing query reports to the pool, under the pool's lock.
+In each step such a query meets a health check that retires the connection (a real sqlite3).
 
 - `leaky`: the check holds the pool's lock and waits for the connection's, the query holds the
   connection's and waits for the pool's. They deadlock on the first meeting: the run hangs in its
@@ -11,8 +10,7 @@ thread; the database is a real sqlite3.
 - `leaky_callers_give_up`: as in a server that answers 503 after a while, nothing waits for these
   threads. Then both remain for good, and each later request and check adds its own: two threads per
   step.
-- `fixed`: the check removes the connection under the lock, and closes it afterwards. The document's
-  fix holds.
+- `fixed`: the check removes the connection under the lock, and closes it afterwards.
 """
 
 from __future__ import annotations
@@ -27,6 +25,8 @@ from resleak.workload.scenario import Run, Scenario
 scenario = Scenario(
     seed="003#6",
     claim="nested locks in the health check of connections can deadlock",
+    condition="constructed: a query reports to the pool under its connection's lock",
+    language="Python",
     symptoms={"run": "hangs"},
     outcome="reproduced",
     fix="holds",
@@ -110,14 +110,14 @@ def pool(run: Run) -> Iterator[Pool]:
     pool.connection.db.close()
 
 
-@scenario.variant("leaky", expect={"run": "hangs"})
+@scenario.variant("leaky", expect={"run": "hangs"}, origin="document words")
 @scenario.variant("leaky_callers_give_up", expect={"threads": "leak"}, patience_s=0.01)
 def leaky(_step: int, pool: Pool) -> None:
     """Close the old connection under the lock of the pool."""
     pool.serve(pool.check_and_close)
 
 
-@scenario.variant()
+@scenario.variant(origin="document words")
 def fixed(_step: int, pool: Pool) -> None:
     """Close the old connection after releasing the lock of the pool."""
     pool.serve(pool.check_then_close)

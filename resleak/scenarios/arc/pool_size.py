@@ -8,8 +8,8 @@ connection, and the queries per second.
 - `leaky`: the size is an arbitrary number in a configuration. Each connection takes 4.4 MB, used or
   not: 2.7 MB for one, 34 MB for eight, 141 MB for thirty-two. With 1, 2 and 4 of them 7, 6 and 4 of
   32 queries find no idle one; from eight on none does.
-- `proposed`: the document's guidance, the number of cores, here two: 7.4 MB, and clients wait while
-  both cores are idle. Cores limit queries that compute, not those that wait for the storage.
+- `proposed`, a size "based on CPU cores", read as one per core, here two: 7.4 MB, and clients wait
+  while both cores are idle. Cores limit queries that compute, not those that wait for the storage.
 - `fixed`: as many as there are concurrent queries, including their waiting time: eight, 34 MB.
 
 Throughput, in a run by hand of seven rounds on a busy machine with two cores: 85, 141, 269 and 464
@@ -31,9 +31,12 @@ from resleak.workload.scenario import Limit, Run, Scenario, Sweep
 scenario = Scenario(
     seed="003#23",
     claim="there is no guidance for the size of the connection pool, and it matters",
+    condition="queries that wait for the storage; cores limit only those that compute",
+    language="Python",
     symptoms={"step_peak": "scales", "waited": "broken"},
     outcome="reproduced",
     fix="insufficient",
+    fix_params=["size"],
     control="children",
     limits=[Limit("waited", at_most=0, source="a pool that is large enough")],
     sweeps=[Sweep("step_peak", "asked", floor=2e6, source="memory for needed connections only")],
@@ -120,8 +123,10 @@ def throughput(load: Load) -> float:
     return load.throughput
 
 
-@scenario.variant("leaky", expect={"step_peak": "scales", "waited": "broken"})
-@scenario.variant("proposed", expect={"waited": "broken"}, size=2)
+@scenario.variant(
+    "leaky", expect={"step_peak": "scales", "waited": "broken"}, origin="document words"
+)
+@scenario.variant("proposed", expect={"waited": "broken"}, size=2, origin="document words")
 @scenario.variant("fixed", size=8)
 async def use(step: int, load: Load) -> None:
     """Open a pool of the requested size, or of the one that the guidance gives."""

@@ -8,7 +8,7 @@ counted at the compiler; the cost is that of a call, relative to a precompiled p
   partly.
 - `leaky_many_patterns`: 520 patterns, for example one per measurement, in turn. The cache holds
   512 and evicts the oldest: every call compiles, and costs more than a thousand times as much.
-- `fixed`, the document's fix, with as many patterns: compiled once and kept. It holds.
+- `fixed`: compiled once and kept; `fixed_many_patterns` with 520 of them.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="003#17",
     claim="the patterns of validators are compiled again on every request",
+    condition="a look-up at each call; compiled again only with more than 512 patterns",
+    language="Python",
     symptoms={"compilations": "broken", "relative_cost": "broken"},
     outcome="partly",
     fix="holds",
@@ -94,7 +96,7 @@ def relative_cost(validator: Validator) -> float:
     return validator.relative_cost
 
 
-@scenario.variant("leaky", expect={"relative_cost": "broken"})
+@scenario.variant("leaky", expect={"relative_cost": "broken"}, origin="document words")
 @scenario.variant(
     "leaky_many_patterns",
     expect={"compilations": "broken", "relative_cost": "broken"},
@@ -106,7 +108,8 @@ def leaky(_step: int, validator: Validator) -> None:
     validator.compare(validator.by_text)
 
 
-@scenario.variant(patterns=520)
+@scenario.variant("fixed", origin="document words")
+@scenario.variant("fixed_many_patterns", patterns=520)
 def fixed(_step: int, validator: Validator) -> None:
     """Match with precompiled patterns."""
     validator.compare(validator.by_pattern)

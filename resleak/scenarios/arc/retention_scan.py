@@ -4,10 +4,8 @@ A hundred to ten thousand retention policies in SQLite, five of them due in each
 tick is counted, not timed: the instructions of SQLite's virtual machine, and the rows that reach
 Python.
 
-- `leaky` reads all policies at every tick and selects the due ones: 540 instructions for 100
-  policies, 40 000 for 10 000, four per policy.
-- `fixed`, the document's fix: an index by next run, which returns only the due ones. 170
-  instructions and five rows for any number of policies.
+- `leaky` reads all policies at every tick: 540 instructions for 100 of them, 40 000 for 10 000.
+- `fixed`, an index by next run: 170 instructions and five rows for any number of policies.
 
 The claim is right, but not urgent: on a busy machine 10 000 policies took 17 ms and a million 1.7
 s, once in 300 s. It matters where the event loop has to wait for it.
@@ -23,6 +21,8 @@ from resleak.workload.scenario import Limit, Run, Scenario, Sweep
 scenario = Scenario(
     seed="003#15",
     claim="every five minutes the retention job scans all policies: O(n)",
+    condition="many policies, few of them due",
+    language="Python",
     symptoms={"instructions": "scales", "rows_read": "scales"},
     outcome="reproduced",
     fix="holds",
@@ -125,13 +125,13 @@ def not_run(jobs: Jobs) -> float:
     return jobs.current.not_run
 
 
-@scenario.variant(expect={"instructions": "scales", "rows_read": "scales"})
+@scenario.variant(expect={"instructions": "scales", "rows_read": "scales"}, origin="document words")
 def leaky(step: int, jobs: Jobs) -> None:
     """Read all policies, and select the due ones."""
     jobs.at(step).tick("SELECT id, next_run FROM policies")
 
 
-@scenario.variant()
+@scenario.variant(origin="document words")
 def fixed(step: int, jobs: Jobs) -> None:
     """Ask the index for the due ones."""
     job = jobs.at(step)

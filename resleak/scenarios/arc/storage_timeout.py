@@ -23,7 +23,6 @@ import asyncio
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from typing import Any
 
 from resleak.workload.scenario import Limit, Run, Scenario
@@ -31,6 +30,8 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="003#7",
     claim="uploads to and downloads from cloud storage can hang indefinitely",
+    condition="the storage accepts connections and never answers",
+    language="Python",
     symptoms={"in_flight": "leak", "run": "hangs"},
     outcome="reproduced",
     fix="insufficient",
@@ -92,7 +93,7 @@ class Backend:
     """Calls the storages from its own threads."""
 
     def __init__(self, run: Run, port: int) -> None:
-        self.params, self.asked, self.served = run.params, 0, 0
+        self.params, self.asked, self.served, self.timeouts = run.params, 0, 0, 0
         self.threads = ThreadPoolExecutor(run.params.threads)
         asyncio.get_running_loop().set_default_executor(self.threads)
         self.pending: set[Future[Any]] = set()
@@ -123,8 +124,10 @@ class Backend:
         """Send three calls, whose callers leave when they take too long."""
 
         async def user(call: Call) -> None:
-            with suppress(Exception):
+            try:
                 await ask(self.in_thread(call))
+            except Exception:
+                self.timeouts += call == self.upload  # its storage never answers
 
         self.asked += 1
         calls = (self.upload, self.download, self.download_what_works)
@@ -144,13 +147,21 @@ def in_flight(backend: Backend) -> float:
     return len(backend.pending)
 
 
+@scenario.gauge("", kind="measure")
+def upload_timeout_share(backend: Backend) -> float:
+    """Uploads that timed out, as a share of all."""
+    return backend.timeouts / max(1, backend.asked)
+
+
 @scenario.gauge("downloads", kind="counter")
 def unserved(backend: Backend) -> float:
     """Downloads from the working storage that failed."""
     return backend.asked - backend.served
 
 
-@scenario.variant(expect={"in_flight": "leak", "unserved": "broken", "run": "hangs"})
+@scenario.variant(
+    expect={"in_flight": "leak", "unserved": "broken", "run": "hangs"}, origin="document words"
+)
 async def leaky(_step: int, backend: Backend) -> None:
     """Wait for the thread."""
 
@@ -160,7 +171,7 @@ async def leaky(_step: int, backend: Backend) -> None:
     await backend.serve(ask)
 
 
-@scenario.variant(expect={"unserved": "broken", "run": "hangs"})
+@scenario.variant(expect={"unserved": "broken", "run": "hangs"}, origin="document words")
 async def proposed(_step: int, backend: Backend) -> None:
     """Wait for the thread, but not for long."""
 

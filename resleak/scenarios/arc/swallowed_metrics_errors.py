@@ -24,6 +24,8 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="003#12",
     claim="errors while collecting metrics are swallowed, and no alert is raised",
+    condition="a sample fails",
+    language="Python",
     symptoms={"unseen_errors": "broken", "unseen_outages": "broken"},
     outcome="reproduced",
     fix="holds",
@@ -101,7 +103,9 @@ def unseen_outages(monitor: Monitor) -> float:
     return abs(monitor.outages - monitor.alerts)
 
 
-@scenario.variant(expect={"unseen_errors": "broken", "unseen_outages": "broken"})
+@scenario.variant(
+    expect={"unseen_errors": "broken", "unseen_outages": "broken"}, origin="document words"
+)
 def leaky(step: int, monitor: Monitor) -> None:
     """Take a sample, and ignore errors."""
     monitor.set_fault(step)
@@ -109,7 +113,7 @@ def leaky(step: int, monitor: Monitor) -> None:
         monitor.samples = monitor.sample()
 
 
-@scenario.variant()
+@scenario.variant(origin="document words")
 def fixed(step: int, monitor: Monitor) -> None:
     """Take a sample, count errors, and raise an alert when they persist."""
     monitor.set_fault(step)

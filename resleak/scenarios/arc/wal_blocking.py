@@ -1,19 +1,18 @@
-"""A write-ahead log that waits for the disk stops the event loop; aiofiles mixes up its records.
+"""A write-ahead log that waits for the disk stops the event loop; with aiofiles it does not.
 
-A log appends records to one file: a header with length and checksum, then the data, then an fsync.
-In each step four tasks append 16 kB each. `stalls` counts the appends during which no other task
-got a turn, which does not depend on the speed of the disk.
+A log appends records to one file: header and data in one write, then an fsync (our addition). In
+each step four tasks append 16 kB each. `stalls` counts the appends during which no other task got a
+turn, which does not depend on the speed of the disk.
 
 - `leaky`: every append is a stall, of 9 ms on an ext4 disk, and the loop lags by 30 to 50 ms per
   step. That is the fsync: without one, an append of 200 B takes 2 µs, and would go unnoticed.
-- `proposed`: the same calls through aiofiles. No stall, and a lag of 5 ms, but each `await` lets
-  the next task write: four headers come first, then the data of all. Of 96 records not one can be
-  read back: harmful, because a log that cannot be replayed is useless. And each call is a round
-  trip to a thread: the append of 200 B takes 0.8 ms, some 400 times as long.
-- `proposed_one_write` joins header and data. Then no record is split over two calls, and the fix
-  holds.
-- `fixed`: an append is one round trip to a thread, header, data and fsync together, and a lock
-  keeps the appends in order.
+- `leaky_open_per_write`: the file is opened for each append, as "`open()` and `write()` calls are
+  synchronous" may mean. The same stalls.
+- `proposed`, and `proposed_open_per_write`: the same calls through aiofiles. No stall, and every
+  record can be read back. Each call is a round trip to a thread: an append of 200 B takes 0.8 ms.
+- `proposed_two_writes`: with the header in a write of its own each `await` lets the next task
+  write: four headers come first, then the data of all. Of 96 records not one can be read back.
+- `fixed`, ours: an append is one round trip to a thread, and a lock keeps the appends in order.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ import struct
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any
 
 from resleak.workload.scenario import Limit, Run, Scenario
@@ -31,9 +31,11 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="003#9",
     claim="the synchronous open and write of the write-ahead log block the event loop",
+    condition="each append waits for the disk; written in two parts, records mix up",
+    language="Python",
     symptoms={"stalls": "broken"},
     outcome="reproduced",
-    fix="harmful",
+    fix="holds",
     gauges=("lag_s",),
     control="sockets",
     limits=[
@@ -43,7 +45,7 @@ scenario = Scenario(
     steps=20,
     warmup=4,
     block=1,
-    params={"writers": 4, "size": 16_384},
+    params={"writers": 4, "size": 16_384, "reopens": False},
     requires=("aiofiles",),
     extra="arc",
     stacks=False,
@@ -57,14 +59,15 @@ class Wal:
 
     def __init__(self, run: Run, file: Any) -> None:
         self.params, self.file, self.lock = run.params, file, asyncio.Lock()
+        self.path = run.workdir / "wal.log"
         self.data = run.rng.randbytes(run.params.size)
         self.stalls = self.appended = 0
 
-    def write_and_sync(self, *parts: bytes) -> None:
-        for part in parts:
-            self.file.write(part)
-        self.file.flush()
-        os.fsync(self.file.fileno())  # stalls
+    def write_and_sync(self, record: bytes) -> None:
+        with self.path.open("ab") if self.params.reopens else nullcontext(self.file) as file:
+            file.write(record)
+            file.flush()
+            os.fsync(file.fileno())  # stalls
 
     async def burst(self, append: Append) -> None:
         """Let several tasks append at once."""
@@ -121,35 +124,40 @@ def replay(run: Run, last: Mapping[str, float]) -> dict[str, float]:
     return {"unreadable": last["appended"] - readable}
 
 
-@scenario.variant(expect={"stalls": "broken"})
+@scenario.variant("leaky", expect={"stalls": "broken"}, origin="document words")
+@scenario.variant("leaky_open_per_write", expect={"stalls": "broken"}, reopens=True)
 async def leaky(_step: int, wal: Wal) -> None:
     """Write and sync in the event loop."""
 
     async def append(header: bytes, data: bytes) -> None:
-        wal.write_and_sync(header, data)
+        wal.write_and_sync(header + data)
+
+    await wal.burst(append)
+
+
+@scenario.variant("proposed", origin="document words")
+@scenario.variant("proposed_open_per_write", reopens=True)
+async def proposed(_step: int, wal: Wal) -> None:
+    """Do the same through aiofiles."""
+    import aiofiles
+
+    async def append(header: bytes, data: bytes) -> None:
+        opened = aiofiles.open(wal.path, "ab") if wal.params.reopens else nullcontext(wal.file)
+        async with opened as file:
+            await file.write(header + data)
+            await file.flush()
+            await asyncio.to_thread(os.fsync, file.fileno())
 
     await wal.burst(append)
 
 
 @scenario.variant(expect={"unreadable": "broken"})
-async def proposed(_step: int, wal: Wal) -> None:
-    """Do the same through aiofiles, one call at a time."""
+async def proposed_two_writes(_step: int, wal: Wal) -> None:
+    """Write header and data in two calls of aiofiles."""
 
     async def append(header: bytes, data: bytes) -> None:
         await wal.file.write(header)
         await wal.file.write(data)
-        await wal.file.flush()
-        await asyncio.to_thread(os.fsync, wal.file.fileno())
-
-    await wal.burst(append)
-
-
-@scenario.variant()
-async def proposed_one_write(_step: int, wal: Wal) -> None:
-    """Write header and data in one call of aiofiles."""
-
-    async def append(header: bytes, data: bytes) -> None:
-        await wal.file.write(header + data)
         await wal.file.flush()
         await asyncio.to_thread(os.fsync, wal.file.fileno())
 
@@ -162,6 +170,6 @@ async def fixed(_step: int, wal: Wal) -> None:
 
     async def append(header: bytes, data: bytes) -> None:
         async with wal.lock:
-            await asyncio.to_thread(wal.write_and_sync, header, data)
+            await asyncio.to_thread(wal.write_and_sync, header + data)
 
     await wal.burst(append)

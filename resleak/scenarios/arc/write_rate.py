@@ -1,14 +1,14 @@
-"""A limit on requests per minute lets a burst through; bounding memory needs a limit on bytes held.
+"""A limit on requests per minute ends a flood; a burst within it is still held in memory.
 
-A hundred and twenty clients write 20 kB each to an ASGI endpoint, at once, over real connections.
-Accepted writes are held until they are on disk.
+A hundred and twenty clients on one address write 20 kB each to an ASGI endpoint, at once, over real
+connections, twelve times: 1 440 writes within seconds. Accepted writes are held until they are on
+disk.
 
-- `leaky` accepts all: 2.4 MB in flight in every burst; 20 MB with the thousand clients of the
-  document's testing plan, in a run by hand.
-- `proposed`, the document's fix: 1 000 requests per minute from one address. Eight such bursts are
-  within it, and so is one of a thousand clients: 2.4 MB in flight, as before. A client that has
-  used it up cannot write for the rest of the minute, though nothing is in flight.
-- `fixed` accepts as many bytes as it may hold, 0.4 MB here, and asks the others to come back: 503,
+- `leaky` accepts all, 440 more than the document would allow per minute.
+- `proposed`, the document's fix: 1 000 requests per minute from one address; the others get 429.
+- `proposed_memory`: our question, whether that bounds the memory. It does not: each burst within
+  the limit has 2.4 MB in flight, one of a thousand clients 20 MB, where 0.4 MB were allowed.
+- `fixed`, ours, accepts as many bytes as it may hold, and asks the others to come back: 503,
   Retry-After. Every write is stored, or its client is notified.
 """
 
@@ -25,19 +25,22 @@ from resleak.workload.scenario import Limit, Run, Scenario
 
 scenario = Scenario(
     seed="003#21",
-    claim="write endpoints have no rate limit: a flood of writes is held in memory",
-    symptoms={"bytes_held": "broken"},
+    claim="write endpoints have no rate limit: a flood of writes is accepted",
+    condition="more than 1 000 writes per minute; a burst within the limit is still held in memory",
+    language="Python",
+    symptoms={"over_rate": "broken"},
     outcome="reproduced",
-    fix="insufficient",
+    fix="holds",
     control="children",
     limits=[
-        Limit("bytes_held", at_most=400_000, source="the memory allowed for writes in flight"),
+        Limit("over_rate", at_end=0, source="the document: 1 000 requests per minute and address"),
+        Limit("over_budget", at_end=0, source="our question: the memory for writes in flight"),
         Limit("unaccounted", at_end=0, source="a write is stored, or its client is notified"),
     ],
-    steps=6,
+    steps=10,
     warmup=2,
     block=1,
-    params={"clients": 120, "size": 20_000, "per_minute": 1000, "budget": 400_000},
+    params={"clients": 120, "size": 20_000, "per_minute": 1000, "budget": 0},
     soak={"clients": 1000},
     rlimits={"RLIMIT_NOFILE": 4096},
     requires=("uvicorn",),
@@ -53,15 +56,23 @@ class Endpoint:
         self.params, self.file = run.params, run.workdir / "writes.bin"
         self.held = self.most_held = self.stored = self.sent = 0
         self.disk, self.answers = asyncio.Lock(), Counter[int]()
+        self.minute_began, self.this_minute, self.over_rate = time.monotonic(), 0, 0
 
     def admit(self, size: int) -> int:
         """Return the status for a write of that size: 204 if it is accepted."""
         return 204
 
+    def accepted_this_minute(self) -> int:
+        if time.monotonic() >= self.minute_began + 60:
+            self.minute_began, self.this_minute = time.monotonic(), 0
+        return self.this_minute
+
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         size = int(dict(scope["headers"])[b"content-length"])
         status = self.admit(size)
         if status == 204:
+            self.this_minute = self.accepted_this_minute() + 1
+            self.over_rate += self.this_minute > self.params.per_minute
             self.held += size
             self.most_held = max(self.most_held, self.held)
             await self._store(receive)
@@ -81,17 +92,10 @@ class Endpoint:
 
 
 class PerMinute(Endpoint):
-    """Admits a number of requests per address and minute."""
-
-    def __init__(self, run: Run) -> None:
-        super().__init__(run)
-        self.began, self.requests = time.monotonic(), 0
+    """Admits a number of writes per address and minute."""
 
     def admit(self, size: int) -> int:
-        if time.monotonic() >= self.began + 60:
-            self.began, self.requests = time.monotonic(), 0
-        self.requests += 1
-        return 204 if self.requests <= self.params.per_minute else 429
+        return 204 if self.accepted_this_minute() < self.params.per_minute else 429
 
 
 class Budget(Endpoint):
@@ -101,7 +105,9 @@ class Budget(Endpoint):
         return 204 if self.held + size <= self.params.budget else 503
 
 
-ENDPOINTS = {"leaky": Endpoint, "proposed": PerMinute, "fixed": Budget}
+ENDPOINTS = {
+    **{"leaky": Endpoint, "proposed": PerMinute, "proposed_memory": PerMinute, "fixed": Budget},
+}
 
 
 class Flood:
@@ -138,6 +144,19 @@ def bytes_held(flood: Flood) -> float:
     return flood.endpoint.most_held
 
 
+@scenario.gauge("writes", kind="counter")
+def over_rate(flood: Flood) -> float:
+    """Writes accepted above the document's limit per minute."""
+    return flood.endpoint.over_rate
+
+
+@scenario.gauge("B", kind="counter")
+def over_budget(flood: Flood) -> float:
+    """Bytes in flight above the budget, where there is one."""
+    budget = flood.endpoint.params.budget
+    return float(max(0, flood.endpoint.most_held - budget)) if budget else 0.0
+
+
 @scenario.gauge("s", kind="measure")
 def latency_p50(flood: Flood) -> float:
     """Median time to the answer of the burst's writes."""
@@ -167,9 +186,10 @@ def unaccounted(flood: Flood) -> float:
     return flood.endpoint.sent - flood.endpoint.stored - answers[429] - answers[503]
 
 
-@scenario.variant("leaky", expect={"bytes_held": "broken"})
-@scenario.variant("proposed", expect={"bytes_held": "broken"})
-@scenario.variant("fixed")
+@scenario.variant("leaky", expect={"over_rate": "broken"}, origin="document words")
+@scenario.variant("proposed", origin="document words")
+@scenario.variant("proposed_memory", expect={"over_budget": "broken"}, budget=400_000)
+@scenario.variant("fixed", budget=400_000)
 async def burst(_step: int, flood: Flood) -> None:
     """Have all clients write at once."""
     flood.latencies.clear()

@@ -1,25 +1,26 @@
-"""A pool that looks, finds nothing and then waits creates one embedder per waiting caller.
+"""A pool for one caller at a time; ten that ask at once create ten embedders, and nine stay.
 
-Each step is a batch of ten documents for one model. An embedder has a session on a real
-transformer, and is listed in the table of embedders to close at exit until it is cleaned up.
+Each step is a batch of ten documents for one model, one after the other as in the document's loop.
+An embedder has a session on a real transformer, and is known to its library (our addition, as the
+runtime has such a table) until it is cleaned up.
 
 - `leaky`: a new embedder for each document, cleaned up afterwards. Ten are created where one would
   do, which wastes time; but none remains, and memory is flat. They add up only if the clean-up is
   incomplete as well: see `cleanup_incomplete`.
-- `proposed`, the document's `EmbedderPool`: all ten callers find the map empty before the first
-  embedder exists, so ten are created as before. The map keeps the last one, `cleanup_all()` cleans
-  that one up, and nine models with 10.7 MiB remain after every batch. That is harmful: `leaky`
-  cleaned them all up.
-- `proposed_one_by_one`: the same pool works as long as only one caller asks at a time.
-- `fixed`: the map stores the pending creation, and every caller waits for that one. If it fails it
-  is removed, so that the next caller tries again.
+- `proposed`, the document's `EmbedderPool`: one embedder for all batches, cleaned up at the end.
+- `proposed_at_once`: ten callers ask at the same time. All find the map empty before the first
+  embedder exists, so ten are created; the map keeps the last one, and the other nine stay for the
+  life of the process, 10.7 MiB. They are nine once, not with every batch.
+- `proposed_cleaned_per_batch`: the same with `cleanupAll()` after each batch: nine more each time.
+- `fixed`, ours: the map stores the pending creation, and every caller waits for that one. If it
+  fails it is removed, so that the next caller tries again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from resleak.scenarios import _embedders, _models
 from resleak.workload.scenario import Limit, Run, Scenario
@@ -27,15 +28,21 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="001 1.3",
     claim="a fresh embedder for each document of a batch adds up, until memory is exhausted",
+    condition="one caller at a time; where ten ask at once, nine embedders are never cleaned up",
+    language="TypeScript",
     symptoms={"created": "broken", "alive": "leak"},
     outcome="partly",
-    fix="harmful",
+    fix="holds",
+    fix_params=["pooled"],
     control="fds",
-    limits=[Limit("created", at_most=1, source="the document's pool: one embedder per model")],
+    limits=[
+        Limit("created", at_most=1, source="the document's pool: one embedder per model"),
+        Limit("alive", at_most=1, source="one embedder per model"),
+    ],
     steps=48,
     warmup=32,
     block=4,
-    params={"documents": 10, "dim": 16, "at_once": 10},
+    params={"documents": 10, "dim": 16, "at_once": 1, "pooled": True, "per_batch": False},
     requires=("numpy", "onnx", "onnxruntime"),
     extra="embedder",
     stacks=False,
@@ -116,14 +123,21 @@ class Library:
     async def create(self) -> Embedder:
         return await asyncio.to_thread(Embedder, self)
 
-    async def embed_pooled(self, document: str, turn: asyncio.Semaphore) -> None:
+    async def embed(self, document: str, turn: asyncio.Semaphore) -> None:
         async with turn:
-            (await self.pool.get("all-MiniLM-L6-v2")).model.embed(document)
+            if self.params.pooled:
+                (await self.pool.get("all-MiniLM-L6-v2")).model.embed(document)
+                return
+            embedder = await self.create()
+            embedder.model.embed(document)
+            await embedder.cleanup()
 
 
 @scenario.setup
-def library(run: Run) -> Iterator[Library]:
-    yield Library(run)
+async def library(run: Run) -> AsyncIterator[Library]:
+    library = Library(run)
+    yield library
+    await library.pool.cleanup_all()
 
 
 @scenario.gauge("embedders", kind="measure")
@@ -138,23 +152,21 @@ def alive(library: Library) -> float:
     return len(library.models)
 
 
-@scenario.variant(expect={"created": "broken"})
-async def leaky(_step: int, library: Library) -> None:
-    """Create an embedder for each document, and clean it up."""
-    library.created = 0
-    for document in library.documents:
-        embedder = await library.create()
-        embedder.model.embed(document)
-        await embedder.cleanup()
-
-
-@scenario.variant("proposed", expect={"created": "broken", "alive": "leak"})
-@scenario.variant("proposed_one_by_one", at_once=1)
-@scenario.variant("fixed")
-async def pooled(_step: int, library: Library) -> None:
-    """Get each document's embedder from a pool, which is cleaned up after the batch."""
+@scenario.variant("leaky", expect={"created": "broken"}, origin="document code", pooled=False)
+@scenario.variant("proposed", origin="document code")
+@scenario.variant("proposed_at_once", expect={"alive": "broken"}, at_once=10)
+@scenario.variant(
+    "proposed_cleaned_per_batch",
+    expect={"created": "broken", "alive": "leak, broken"},
+    at_once=10,
+    per_batch=True,
+)
+@scenario.variant("fixed", at_once=10, per_batch=True)
+async def batch(_step: int, library: Library) -> None:
+    """Embed each document of a batch, with its own embedder or that of the pool."""
     library.created, turn = 0, asyncio.Semaphore(library.params.at_once)
-    async with asyncio.TaskGroup() as batch:
+    async with asyncio.TaskGroup() as callers:
         for document in library.documents:
-            batch.create_task(library.embed_pooled(document, turn))
-    await library.pool.cleanup_all()
+            callers.create_task(library.embed(document, turn))
+    if library.params.per_batch:
+        await library.pool.cleanup_all()

@@ -1,8 +1,9 @@
 """An embedder whose clean-up drops the model and closes the store keeps everything else.
 
-A full embedder has a session on a real transformer, a sqlite store, a memory-mapped index and a
-thread that flushes it; the session is also listed in the runtime's table, as transformers.js keeps
-its pipelines. Each step creates one, embeds two documents and cleans up.
+A full embedder has a session on a real transformer, a sqlite store, a memory-mapped index, a thread
+that flushes it, and an entry in a table of sessions: the background tasks, files and native
+resources of the document's list, in parts of our own. Each step creates one, embeds two documents
+and cleans up.
 
 - `leaky`, the clean-up as printed: 1 descriptor, 2 threads (the flusher, and one of the session)
   and 1.29 MiB per step remain. The embedding allocated four fifths of that, by growing the
@@ -10,9 +11,6 @@ its pipelines. Each step creates one, embeds two documents and cleans up.
   document's work-around, frees nothing: the same figures, because all of it is still referenced.
 - `model_and_store_only`: if an embedder has nothing else, the printed clean-up is complete. Setting
   the model to None frees the session in CPython, at once and with its threads.
-- `one_embedder`: 10 240 documents in one embedder. The document says that memory keeps growing
-  here. It does not: 0 B per step, and the same for 25 600 documents. The arena grows to what the
-  longest document needs, and stays at that size.
 - `fixed`: the document's list without its collections: stop the thread, close the map, leave the
   table, then drop the model. Everything is freed.
 """
@@ -29,6 +27,8 @@ from resleak.workload.scenario import Run, Scenario
 scenario = Scenario(
     seed="001 1.1",
     claim="cleanup() frees only part of an embedder's resources: memory, workers and files remain",
+    condition="an embedder that also has a thread, a map and an entry in a table of sessions",
+    language="TypeScript",
     symptoms={"heap": "leak", "threads": "leak", "fds": "leak"},
     outcome="reproduced",
     fix="holds",
@@ -94,11 +94,10 @@ class FullEmbedder(Embedder):
 
 
 class Library:
-    """Creates embedders; keeps the runtime's table of sessions, and one permanent embedder."""
+    """Creates embedders, and keeps the table of their sessions."""
 
     def __init__(self, run: Run) -> None:
         self.run, self.sessions = run, Sessions()
-        self.one: FullEmbedder | None = None
         lengths = [run.rng.randrange(4, 40) for _ in range(run.params.rows)]
         self.documents = [_embedders.text(run, length) for length in lengths]
         self.weights = _models.transformer(dim=run.params.dim, layers=1, seed=run.seed)
@@ -113,15 +112,10 @@ class Library:
 
 @scenario.setup
 def library(run: Run) -> Iterator[Library]:
-    library = Library(run)
-    if run.variant == "one_embedder":
-        library.one = library.full()
-    yield library
-    if library.one is not None:
-        library.one.cleanup_all()
+    yield Library(run)
 
 
-@scenario.variant(expect={"heap": "leak", "threads": "leak", "fds": "leak"})
+@scenario.variant(expect={"heap": "leak", "threads": "leak", "fds": "leak"}, origin="document code")
 def leaky(step: int, library: Library) -> None:
     """Drop the model, close the store, and leave the rest."""
     embedder = library.full()
@@ -129,7 +123,7 @@ def leaky(step: int, library: Library) -> None:
     embedder.cleanup()
 
 
-@scenario.variant()
+@scenario.variant(origin="document code")
 def model_and_store_only(step: int, library: Library) -> None:
     """Clean up as printed, for an embedder that has nothing else."""
     embedder = Embedder(library.run, library.weights, library.documents)
@@ -137,16 +131,7 @@ def model_and_store_only(step: int, library: Library) -> None:
     embedder.cleanup()
 
 
-@scenario.variant(threads=1)
-def one_embedder(_step: int, library: Library) -> None:
-    """Embed documents with one permanent embedder."""
-    assert library.one is not None
-    assert library.one.model is not None
-    for text in library.documents:
-        library.one.model.embed(text)
-
-
-@scenario.variant()
+@scenario.variant(origin="document words")
 def fixed(step: int, library: Library) -> None:
     """Stop the thread, close the files, leave every table, then drop the model."""
     embedder = library.full()

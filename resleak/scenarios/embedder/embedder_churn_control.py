@@ -2,8 +2,7 @@
 
 A null control: the document treats rapid creation and destruction as test design. Each step creates
 a real onnxruntime session on a small transformer, embeds a batch and drops the session. Threads and
-descriptors return exactly; the allocator keeps memory for the next session, which is no leak. (With
-onnxruntime's telemetry on, each session would keep some 60 bytes.)
+descriptors return exactly; the allocator keeps memory for the next session, which is no leak.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from resleak.workload.scenario import Run, Scenario
 
 scenario = Scenario(
     seed="001 3.1",
+    language="TypeScript",
     gauges=("fds", "threads", "heap", "rss"),
     control="fds",
     steps=120,

@@ -3,8 +3,7 @@
 A null control: the document calls several models at once artificial memory pressure. Four sessions
 on real transformers of different widths stay loaded, and every step embeds with each of them, one
 document of each length. Memory is high (57 MB on the heap, 103 MB resident) and flat: the arena of
-each session grows once, to what its longest document needs. A monitor that calls the height of the
-curve a leak fails here.
+each session grows once. A monitor that calls the height of the curve a leak fails here.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from resleak.workload.scenario import Run, Scenario
 
 scenario = Scenario(
     seed="001 3.2",
+    language="TypeScript",
     gauges=("fds", "threads", "heap", "rss"),
     control="fds",
     steps=120,

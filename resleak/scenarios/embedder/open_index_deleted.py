@@ -1,20 +1,19 @@
-"""A deleted index keeps its disk space for as long as a search result is a view of its map.
+"""The printed clean-up leaves the index open, so that its file is deleted while it is in use.
 
 Each step ingests 64 documents into a new sqlite file and a new memory-mapped index of 64 kB,
-searches, cleans up and deletes both files; the last 1 000 results are kept. What Windows refuses
-("file in use") Linux allows: the name disappears, and the file stays until it is closed everywhere.
-Retrying, the document's work-around, has nothing to retry here: no call fails.
+searches, cleans up and deletes both files, as the document's snippet does. What Windows refuses
+("file in use") Linux allows, so the files still open when they are deleted are counted.
 
-- `leaky`: the printed clean-up closes the store and leaves the index to its last reference. The
-  kept result is a view of the map: 1 descriptor, 1 deleted file and 65 536 B of disk per step,
-  which `ls` and `du` do not show.
-- `leaky_results_dropped`: without a kept view CPython unmaps the index at once: nothing is
-  retained. So the claim is true for the index, and only while something refers to it; the printed
-  clean-up closes the store on every system.
-- `proposed`, closing the files explicitly: the map refuses ("cannot close exported pointers
-  exist"), and a clean-up that continues after errors hides the refusal. Nothing is gained. (The
-  refusal is right: with the map gone, reading the result would crash the process.)
-- `fixed`: the search returns a copy of 1 kB, and both are closed explicitly.
+- `leaky`: the printed clean-up closes the store, and leaves the index to its last reference, which
+  the caller still has: 1 of 2 files is open when it is deleted. It goes with the pipeline, so no
+  descriptor stays: the claim is true for the index, and for as long as something refers to it.
+- `leaky_results_kept`: our addition, 1 000 kept results that are views of the map. Each holds its
+  index: 1 descriptor, 1 deleted file and 65 536 B of disk per step, which `ls` does not show.
+- `proposed`, closing the files explicitly: none is open when it is deleted.
+- `proposed_results_kept`: with such results the map refuses ("cannot close exported pointers
+  exist"), and a clean-up that continues after errors hides it. (The document's step 7, to verify
+  the clean-up, would tell. The refusal is right: reading the result would crash the process.)
+- `fixed`, ours: the search returns a copy of 1 kB, and both are closed explicitly.
 """
 
 from __future__ import annotations
@@ -27,19 +26,22 @@ from stat import S_ISREG
 from typing import Any
 
 from resleak.scenarios import _embedders
-from resleak.workload.scenario import Run, Scenario
+from resleak.workload.scenario import Limit, Run, Scenario
 
 scenario = Scenario(
     seed="001 2.2",
     claim="cleanup() leaves database and index files open, so that they cannot be deleted",
-    symptoms={"fds": "leak", "deleted_open": "leak", "disk_held": "leak"},
-    outcome="reproduced",
-    fix="insufficient",
+    condition="until the index's last reference goes; a search result may be one",
+    language="TypeScript",
+    symptoms={"in_use": "broken", "fds": "leak"},
+    outcome="partly",
+    fix="holds",
     gauges=("fds",),
     control="threads",
+    limits=[Limit("in_use", at_end=0, source="a file can be deleted after the clean-up")],
     steps=120,
     warmup=30,
-    params={"documents": 64, "dim": 256, "results_kept": 1000},
+    params={"documents": 64, "dim": 256, "results_kept": 0},
     requires=("numpy",),
     extra="embedder",
     stacks=False,
@@ -69,9 +71,13 @@ class Pipeline:
         with suppress(BufferError):  # "cannot close exported pointers exist"
             self.index.close()
 
-    def delete(self) -> None:
+    def delete(self) -> int:
+        """Delete both files, and return how many of them were still open."""
+        open_files = set(open_inodes())
+        in_use = sum(path.stat().st_ino in open_files for path in self.paths)
         for path in self.paths:
             path.unlink()
+        return in_use
 
 
 class Library:
@@ -83,7 +89,8 @@ class Library:
         shape = (run.params.documents, run.params.dim)
         self.vectors = np.random.default_rng(run.seed).normal(size=shape).astype(np.float32)
         results = (self.vectors[0].copy() for _ in range(run.params.results_kept))
-        self.run, self.results = run, deque[Any](results, run.params.results_kept)
+        self.run, self.in_use = run, 0
+        self.results = deque[Any](results, run.params.results_kept)
 
     def fill(self, step: int) -> Pipeline:
         pipeline = Pipeline(self.run, f"{step}")
@@ -100,13 +107,28 @@ def library(run: Run) -> Iterator[Library]:
     yield Library(run)
 
 
-def deleted_sizes() -> Iterator[int]:
-    """Yield the disk usage in bytes of each open file that has no name any more."""
+def open_files() -> Iterator[os.stat_result]:
+    """Yield the status of each regular file that is open."""
     for name in os.listdir("/dev/fd"):
         with suppress(OSError):  # the descriptor of the listing itself
             status = os.fstat(int(name))
-            if S_ISREG(status.st_mode) and status.st_nlink == 0:
-                yield status.st_blocks * 512
+            if S_ISREG(status.st_mode):
+                yield status
+
+
+def open_inodes() -> Iterator[int]:
+    return (status.st_ino for status in open_files())
+
+
+def deleted_sizes() -> Iterator[int]:
+    """Yield the disk usage in bytes of each open file that has no name any more."""
+    return (one.st_blocks * 512 for one in open_files() if one.st_nlink == 0)
+
+
+@scenario.gauge("files", kind="counter")
+def in_use(library: Library) -> float:
+    """Files that were still open when they were deleted."""
+    return library.in_use
 
 
 @scenario.gauge("files")
@@ -121,32 +143,33 @@ def disk_held(_library: Library) -> float:
     return sum(deleted_sizes())
 
 
-HELD = {"fds": "leak", "deleted_open": "leak", "disk_held": "leak"}
+HELD = {"in_use": "broken", "fds": "leak", "deleted_open": "leak", "disk_held": "leak"}
 
 
-@scenario.variant("leaky", expect=HELD)
-@scenario.variant("leaky_results_dropped", results_kept=0)
+@scenario.variant("leaky", expect={"in_use": "broken"}, origin="document code")
+@scenario.variant("leaky_results_kept", expect=HELD, results_kept=1000)
 def leaky(step: int, library: Library) -> None:
     """Close the store, and delete both files."""
     pipeline = library.fill(step)
     library.results.append(library.search(pipeline))
     pipeline.cleanup()
-    pipeline.delete()
+    library.in_use += pipeline.delete()
 
 
-@scenario.variant(expect=HELD)
+@scenario.variant("proposed", origin="document words")
+@scenario.variant("proposed_results_kept", expect=HELD, results_kept=1000)
 def proposed(step: int, library: Library) -> None:
     """Close the index explicitly as well, which fails while a result refers to it."""
     pipeline = library.fill(step)
     library.results.append(library.search(pipeline))
     pipeline.cleanup_explicitly()
-    pipeline.delete()
+    library.in_use += pipeline.delete()
 
 
-@scenario.variant()
+@scenario.variant(results_kept=1000)
 def fixed(step: int, library: Library) -> None:
     """Return a copy of the result, then close both."""
     pipeline = library.fill(step)
     library.results.append(library.search(pipeline).copy())
     pipeline.cleanup_explicitly()
-    pipeline.delete()
+    library.in_use += pipeline.delete()

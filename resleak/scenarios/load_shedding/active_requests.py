@@ -9,11 +9,9 @@ admitted requests overlap, one in four disconnects mid-stream, and the others en
   after five steps and stays there. A disconnect fires `close` alone, and does no harm.
 - `leaky_ends_together`: if all finish before the first closes, each `close` finds the counter at
   zero, and it stays correct. Correctness needs this interleaving, which is rare in a server.
-- `fixed`, the document's fix: a flag per request.
-
-The document blames this counter for rejections at zero active requests. That cannot be: the counter
-is never above the true number, so nothing is ever rejected wrongly. The opposite happens: from the
-fifth step on all eight are admitted where four may be. It no longer sheds load when overloaded.
+- `fixed`: a flag per request.
+The document blames this counter for rejections at zero active requests. But it is never above the
+true number, so none is wrong; from the fifth step on it admits eight where four may be.
 """
 
 from __future__ import annotations
@@ -28,6 +26,8 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="002#1",
     claim="finish and close both count a request out: the counter drifts, and sheds wrongly",
+    condition="two requests overlap and end one after the other",
+    language="JavaScript",
     symptoms={"active": "broken", "shed_wrongly": "broken"},
     outcome="partly",
     fix="holds",
@@ -175,9 +175,9 @@ def overrun(service: Service) -> float:
     return service.shedder.overrun
 
 
-@scenario.variant("leaky", expect={"active": "broken", "overrun": "broken"})
+@scenario.variant("leaky", expect={"active": "broken", "overrun": "broken"}, origin="document code")
 @scenario.variant("leaky_ends_together", together=True)
-@scenario.variant("fixed")
+@scenario.variant("fixed", origin="document code")
 async def overlap(_step: int, service: Service) -> None:
     """Open all streams, disconnect some of them, and let the others complete."""
     async with asyncio.TaskGroup() as clients:

@@ -8,7 +8,11 @@ write-ahead log) and a pool of connections to a model, answers once, and stops.
 - `leaky_timer`: with the pruning timer that the document adds for #3, and the same stop. The
   timer's thread holds its cache, and the cache its file: one thread, two descriptors and 120 kB
   leak per restart. That fix alone turns a wait into a leak.
-- `fixed`, the document's shutdown: timer, stores and pool, each even when an earlier one fails.
+- `fixed`, the document's shutdown: stores and pool, each even when an earlier one fails;
+  `fixed_timer` also its timer.
+
+In the document the process ends after the stop, and the system closes everything. The port goes on,
+as tests and reloads do: only then can anything accumulate.
 
 The timer is detached (`unref` in Node, a daemon thread here). How one that is not delays the exit
 is shown in `embedder/worker_keeps_process_alive`.
@@ -30,6 +34,8 @@ from resleak.workload.scenario import Run, Scenario
 scenario = Scenario(
     seed="002#7",
     claim="a shutdown that closes neither caches nor sessions nor agents leaks them",
+    condition="the process goes on after the stop, as in tests; in the document it ends",
+    language="JavaScript",
     symptoms={"fds": "leak", "sockets": "leak"},
     outcome="partly",
     fix="holds",
@@ -117,14 +123,15 @@ def host(run: Run) -> Iterator[Host]:
         yield Host(run, address)
 
 
-@scenario.variant("leaky", expect={"fds": "deferred"})
+@scenario.variant("leaky", expect={"fds": "deferred"}, origin="document words")
 @scenario.variant("leaky_timer", expect={"fds": "leak, deferred", "threads": "leak"}, timer=True)
 def leaky(_step: int, host: Host) -> None:
     """Serve, then stop without closing anything."""
     host.live()
 
 
-@scenario.variant(timer=True)
+@scenario.variant("fixed", origin="document code")
+@scenario.variant("fixed_timer", timer=True)
 def fixed(_step: int, host: Host) -> None:
     """Serve, then stop and close everything that was started."""
     host.live().close()

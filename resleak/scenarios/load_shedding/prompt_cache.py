@@ -4,12 +4,10 @@ Answers are cached in sqlite for a while, at most 1 000. The warm-up adds twenty
 then none come. Times are a thousandth of the document's: 300 ms to live, pruned every 300 ms.
 
 - `leaky`: the entries of the last 300 ms (some 200) expire, and all of them are there at the end of
-  the run. But there are no more: each write prunes, so at most the entries alive when writes
-  stopped remain, and never more than 1 000. `entries` is flat.
+  the run. But each write prunes, so there are never more: `entries` is flat.
 - `leaky_ttl_cache`: `cachetools.TTLCache` in its place has the same fault. It hides expired
   entries, and frees them at the next write: the same 200 answers stay in memory.
-- `fixed`, the document's timer: no expired entry is left after the next tick. This works for one
-  cache that is closed at the end, as in the document.
+- `fixed`, the document's timer: no expired entry is left after the next tick.
 - `reloaded`: if the configuration is read again and the old cache is dropped, its timer keeps it
   alive: one thread and one connection per reload (`unref` and daemon threads only matter for the
   exit). `reloaded_owned_timer` has a timer that refers to its cache weakly and ends with it:
@@ -32,6 +30,8 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="002#3",
     claim="the prompt cache grows without bound: expired entries accumulate when writes stop",
+    condition="writes stop; then the entries that were alive remain, never more than 1 000",
+    language="JavaScript",
     symptoms={"entries": "leak", "expired": "broken"},
     outcome="partly",
     fix="holds",
@@ -197,11 +197,11 @@ def expired(proxy: Proxy) -> float:
     return float(proxy.cache.count()[1])
 
 
-@scenario.variant("leaky", expect={"expired": "broken"})
+@scenario.variant("leaky", expect={"expired": "broken"}, origin="document words")
 @scenario.variant("leaky_ttl_cache", expect={"expired": "broken"})
 @scenario.variant("reloaded", expect={"threads": "leak", "fds": "leak"}, reload=True)
 @scenario.variant("reloaded_owned_timer", reload=True)
-@scenario.variant("fixed")
+@scenario.variant("fixed", origin="document code")
 async def serve(step: int, proxy: Proxy) -> None:
     """Cache new answers during the warm-up, then none; time alone is measured here."""
     for _ in range(proxy.params.writes if step < scenario.warmup else 0):

@@ -1,7 +1,8 @@
 """SIGKILL skips every `finally`; what it would have cleaned up remains and blocks the next start.
 
-A worker process takes a lock, starts a helper process, listens on a port and writes a blob. Each
-step starts one worker in a folder of its own, kills it halfway through, and starts it again.
+The document asks for a test of clean-up after abrupt terminations; what it finds is ours. A worker
+takes a lock, starts a helper process, listens on a port and writes a blob. Each step starts one
+worker in a folder of its own, kills it halfway through, and starts it again.
 
 - `leaky` cleans up in `finally`, as the driver's well-handled code does. SIGKILL runs no
   `finally`: per step one half-written blob under its final name, one lock file and one helper
@@ -31,9 +32,11 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="000 testing #4",
     claim="resources may not be cleaned up after abrupt termination",
+    condition="the process is killed, so that no finally runs",
+    language="TypeScript",
+    claimed_by="ours",
     symptoms={"files_left": "leak", "orphans": "leak", "starts_refused": "broken"},
     outcome="reproduced",
-    fix="holds",
     control="fds",
     limits=[
         Limit("starts_refused", at_end=0, source="a worker that was killed can be restarted"),

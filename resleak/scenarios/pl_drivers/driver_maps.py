@@ -4,14 +4,11 @@ A download driver has a map of download tasks, one of on-demand blobs, one of la
 progress logs. In each step two callers request three new blobs through each map, and leave one
 after the other.
 
-- `leaky` releases only the map that the document reports as mitigated: a download counts its
-  callers, and the last one to leave removes it. Its map is empty after each step, which makes it
-  the control inside this file. The other three grow by three entries per step, together 5.1 kB.
+- `leaky` releases only the map that the document reports as mitigated, which counts callers: it is
+  empty after each step. The other three grow by three entries per step, together 5.1 kB.
 - `uncounted` releases all four maps at the first request, without counting callers. Nothing grows,
-  but the second caller finds 12 of 12 entries gone. A fix for the other maps needs the count as
-  well, not only the deletion.
-- `fixed`: one map class that counts callers, used four times. All four are empty after each step,
-  and no caller loses an entry.
+  but the second caller finds 12 of 12 entries gone.
+- `fixed`: one map class that counts callers, used four times. No caller loses an entry.
 """
 
 from __future__ import annotations
@@ -24,6 +21,8 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="000#3",
     claim="maps by key grow without bound; the download map is already mitigated",
+    condition="constructed: three maps without the release that downloads have",
+    language="TypeScript",
     symptoms={
         "key_to_on_demand": "leak",
         "id_to_last_lines": "leak",
@@ -32,6 +31,7 @@ scenario = Scenario(
     },
     outcome="reproduced",
     fix="holds",
+    fix_params=["released"],
     gauges=("heap",),
     control="fds",
     limits=[Limit("refused", at_end=0, source="an entry stays until its last caller leaves")],
@@ -126,9 +126,9 @@ def refused(driver: Driver) -> float:
     return driver.refused
 
 
-@scenario.variant("leaky", expect=scenario.symptoms, released=1)
+@scenario.variant("leaky", expect=scenario.symptoms, released=1, origin="document words")
 @scenario.variant("uncounted", expect={"refused": "broken"}, counted=False)
-@scenario.variant("fixed")
+@scenario.variant("fixed", origin="document words")
 def visit(step: int, driver: Driver) -> None:
     """Two callers request the same new blobs, and leave one after the other."""
     count = driver.params.blobs_per_step

@@ -10,11 +10,8 @@ steps of ten. A step is one turn of the loop.
   response and traceback are retained with it: two failures and 15 kB per turn.
 - `breaker_failures_kept`: a circuit breaker (pybreaker), and one request per log. A refusal by the
   breaker is an error too, and is kept: one and 8 kB per turn. The list keeps growing.
-- `fixed`: breaker and merged requests in a driver that keeps only the last errors. Nothing is sent
-  while the breaker is open, and all views are up to date once the server is back.
-
-Of the three problems that the document suspects one exists, and the breaker fixes it. Growing lists
-of failures need a bound, not a breaker.
+- `fixed`: breaker and merged requests; only the last errors are kept. Of the document's three
+  suspicions one is true, and the breaker fixes it. Lists of failures need a bound.
 """
 
 from __future__ import annotations
@@ -30,9 +27,12 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="000#4",
     claim="failed requests pile up in the polling loop, and nothing stops it while they all fail",
+    condition="the server stays down; failures pile up only in a driver that keeps each of them",
+    language="TypeScript",
     symptoms={"failures_kept": "leak", "heap": "leak", "sent_into_outage": "broken"},
     outcome="partly",
     fix="holds",
+    fix_params=["breaker"],
     gauges=("heap",),
     control="threads",
     limits=[
@@ -198,10 +198,10 @@ BLIND = {"sent_into_outage": "broken", "duplicates": "broken"}
 PILE = {"failures_kept": "leak", "heap": "leak"}
 
 
-@scenario.variant("leaky", expect=BLIND, breaker=False)
+@scenario.variant("leaky", expect=BLIND, breaker=False, origin="document code")
 @scenario.variant("leaky_failures_kept", expect=BLIND | PILE, breaker=False, keep=True)
 @scenario.variant("breaker_failures_kept", expect=PILE, keep=True)
-@scenario.variant("fixed")
+@scenario.variant("fixed", origin="document words")
 async def poll(step: int, driver: Driver) -> None:
     """Take one turn of the loop, and wait for the next."""
     driver.server.down = step % driver.params.period < driver.params.down

@@ -1,8 +1,7 @@
 """A pool of HTTP connections fills to its size, then stays flat.
 
 A null control: the document lists its pooled HTTP as well handled. Each step sends more requests
-at once than the pool has connections. The first step opens all four; from then on nothing may
-grow.
+at once than the pool has connections. The first step opens all four; then nothing may grow.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from resleak.workload.scenario import Run, Scenario
 
 scenario = Scenario(
     seed="000 well handled",
+    language="TypeScript",
     gauges=("fds", "sockets", "heap"),
     control="children",
     steps=120,

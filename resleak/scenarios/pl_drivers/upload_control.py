@@ -2,8 +2,7 @@
 
 A null control: the document lists its upload as well handled. In each step a file is read in four
 parts, opened for each part as in the document; a fifth part lies beyond the end of the file and
-fails. The last 40 errors are kept, with their frames. They are complete during the warm-up, and the
-files that they refer to are closed: from then on nothing may grow.
+fails. The last 40 errors are kept, with their frames; the files they refer to are closed.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from resleak.workload.scenario import Run, Scenario
 
 scenario = Scenario(
     seed="000 well handled",
+    language="TypeScript",
     gauges=("fds", "blocks", "heap"),
     control="threads",
     steps=150,

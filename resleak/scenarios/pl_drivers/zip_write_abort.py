@@ -5,15 +5,14 @@ halfway. Complete downloads are removed (unpacked, for example). As in a driver 
 the last 200 errors are kept; the log is full when the run begins.
 
 - `leaky`, as printed: `pipeTo()` closes its target on every path, so the document's guess is right:
-  no descriptor stays. But closing is all it does: each abort leaves half an archive under the
-  archive's own name, 32 kB, for good. Node does the same (`zip_write_abort.mjs`, version
-  20, 100 aborts: no additional descriptor, 100 partial files).
+  no descriptor stays. But closing is all it does, which is our own finding: each abort leaves half
+  an archive under the archive's own name, for good. Node does the same (`zip_write_abort.mjs`).
 - `leaky_no_pipe` writes chunk by chunk and closes after the last one. Each kept error then also
   holds a descriptor, because the error holds the frame.
 - `leaky_no_pipe_forgotten`: the same without kept errors. The descriptors are closed with the last
   reference, at once: in CPython that is luck, not clean-up.
-- `fixed` downloads under a temporary name, removes it on every failure, and renames complete files.
-  Nothing remains, and no reader can mistake half an archive for a whole one.
+- `fixed`, ours, downloads under a temporary name, removes it on every failure, and renames complete
+  files. Nothing remains, and no reader can mistake half an archive for a whole one.
 """
 
 from __future__ import annotations
@@ -28,10 +27,11 @@ from resleak.workload.scenario import Run, Scenario
 
 scenario = Scenario(
     seed="000#5",
-    claim="a write stream is not cleaned up when its download is aborted",
-    symptoms={"fds": "leak", "files_left": "leak"},
-    outcome="partly",
-    fix="holds",
+    claim="a write stream may leak when its download is aborted; pipeTo() likely cleans up",
+    condition="never: pipeTo() closes the file, as the document guesses; a partial file stays",
+    language="TypeScript",
+    symptoms={"fds": "leak"},
+    outcome="not reproduced",
     gauges=("fds",),
     control="threads",
     steps=120,
@@ -99,7 +99,7 @@ async def serve(step: int, archives: Archives, save: Save) -> None:
     await archives.abort(f"aborted-{step}.zip", save)
 
 
-@scenario.variant(expect={"files_left": "leak"})
+@scenario.variant(expect={"files_left": "leak"}, origin="document code")
 async def leaky(step: int, archives: Archives) -> None:
     """Pipe into the file, which closes it on every path."""
     await serve(step, archives, pipe_to)

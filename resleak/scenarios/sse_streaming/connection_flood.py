@@ -27,6 +27,8 @@ from resleak.workload.scenario import Limit, Run, Scenario, Sweep
 scenario = Scenario(
     seed="004 2.3",
     claim="1 000 clients at once: memory grows linearly with connections, and nothing limits them",
+    condition="many clients at once; the limit must count a stream until it is closed",
+    language="Python",
     symptoms={"step_peak": "scales", "over_limit": "broken"},
     outcome="reproduced",
     fix="holds",
@@ -138,8 +140,10 @@ def over_limit(flood: Flood) -> float:
     return flood.over_limit
 
 
-@scenario.variant("leaky", expect={"step_peak": "scales", "over_limit": "broken"})
-@scenario.variant("fixed")
+@scenario.variant(
+    "leaky", expect={"step_peak": "scales", "over_limit": "broken"}, origin="document words"
+)
+@scenario.variant("fixed", origin="document words")
 async def connect(step: int, flood: Flood) -> None:
     """Connect many clients."""
     sizes = flood.params.sizes

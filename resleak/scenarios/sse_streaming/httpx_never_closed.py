@@ -3,11 +3,9 @@
 Each step is one life of a Django application: start, two requests to a view that queries another
 server through the shared client, stop.
 
-- `leaky`: the client is never closed. Its one connection is open after every stop, as in the
-  document. It is one per process, and does not add up: at exit the system closes it.
-- `proposed`: cleans up on Django's `request_finished`. That signal is not sent when Django stops,
-  but after each request. The first request works; the second and all later ones are answered with
-  500 (`RuntimeError: Client has been shut down`), 159 of 160. The connection is closed: harmful.
+- `leaky`: its one connection is open after every stop. It does not add up: the exit closes it.
+- `proposed`: cleans up on Django's `request_finished`, which is sent after each request. The second
+  and all later ones are answered with 500 (`Client has been shut down`), 159 of 160: harmful.
 - `fixed`: the client belongs to the lifespan of the ASGI application. Django has none of its own
   (it rejects that scope), so a wrapper of twenty lines provides it.
 """
@@ -26,6 +24,8 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="004 2.2",
     claim="the shared httpx client is never closed: a connection is left open at every shutdown",
+    condition="always, one connection per process; the fix breaks the second request",
+    language="Python",
     symptoms={"left_open": "broken"},
     outcome="reproduced",
     fix="harmful",
@@ -137,8 +137,8 @@ def failed(project: Project) -> float:
     return project.failed
 
 
-@scenario.variant("leaky", expect={"left_open": "broken"})
-@scenario.variant("proposed", expect={"failed": "broken"})
+@scenario.variant("leaky", expect={"left_open": "broken"}, origin="document code")
+@scenario.variant("proposed", expect={"failed": "broken"}, origin="document code")
 async def serve(_step: int, project: Project) -> None:
     """Send some requests to the application."""
     import httpx

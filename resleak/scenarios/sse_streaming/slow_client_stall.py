@@ -27,9 +27,11 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="004 fix 2.1",
     claim="waiting 0.1 s for each client slows all clients down to the slowest one",
+    condition="a client that reads slowly; one that reads nothing costs 0.1 s once",
+    language="Python",
+    claimed_by="ours",
     symptoms={"step_s": "broken"},
     outcome="reproduced",
-    fix="holds",
     control="fds",
     limits=[
         Limit("step_s", at_most=0.01, quantile=0.5, source="a fifth of the slow client's pace"),
@@ -122,7 +124,7 @@ def undelivered(stream: Stream) -> float:
     return stream.task.sent - stream.received
 
 
-@scenario.variant("leaky", expect={"step_s": "broken"})
+@scenario.variant("leaky", expect={"step_s": "broken"}, origin="document code")
 @scenario.variant("leaky_stuck", reads_every_s=0)
 @scenario.variant("fixed")
 async def send(step: int, stream: Stream) -> None:

@@ -9,8 +9,10 @@ thousand events in 250 steps, as in the document.
 - `proposed`: `add_client` replaces the client's queue with a bounded one of its own, which the
   client never sees: 0 of 10 000 events reach the reading client. Both queues fill, and both clients
   are dropped as slow. Memory is safe because nothing is delivered: harmful.
-- `fixed`: the client creates the bounded queue, and a client whose queue is full is dropped, by
-  policy, without waiting for it.
+- `proposed_with_fix_2_3`: the client's own queue is bounded, as in fix 2.3, which the document
+  plans for its second phase. Then nothing is swapped, and all events arrive.
+- `fixed`, ours: the client creates the bounded queue, and a client whose queue is full is dropped,
+  by policy, without waiting for it.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="004 2.1",
     claim="a slow client's queue grows without bound: 10 000 events, about 9.77 MB",
+    condition="a client that does not read; the fix without fix 2.3, which bounds its own queue",
+    language="Python",
     symptoms={"queue_length": "leak", "heap": "leak"},
     outcome="reproduced",
     fix="harmful",
@@ -98,7 +102,7 @@ class Stream:
     """A task, a client that reads and one that does not."""
 
     def __init__(self, run: Run) -> None:
-        self.task = TASKS[run.variant](run.params.queue_limit)
+        self.task = TASKS[run.variant.split("_")[0]](run.params.queue_limit)
         self.params, self.received = run.params, 0
         self.fast: Queue = asyncio.Queue(run.params.client_queue)
         self.slow: Queue = asyncio.Queue(run.params.client_queue)
@@ -133,8 +137,9 @@ def undelivered(stream: Stream) -> float:
     return stream.task.sent - stream.received
 
 
-@scenario.variant("leaky", expect={"queue_length": "leak", "heap": "leak"})
-@scenario.variant("proposed", expect={"undelivered": "broken"})
+@scenario.variant("leaky", expect={"queue_length": "leak", "heap": "leak"}, origin="document code")
+@scenario.variant("proposed", expect={"undelivered": "broken"}, origin="document code")
+@scenario.variant("proposed_with_fix_2_3", client_queue=100)
 @scenario.variant("fixed", client_queue=100)
 async def send(_step: int, stream: Stream) -> None:
     """Send a burst of events."""

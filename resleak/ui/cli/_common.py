@@ -84,8 +84,11 @@ def captures_of(what: str, out: Path) -> Captures:
 
 def capture_first(what: str, out: Path) -> None:
     """Capture, and say so."""
+    from resleak.experiments.looks import UntilDecided
+
     console.say(f"nothing is stored for {what} in {shown(out)}: capturing it first")
-    run_capture(what, CaptureOptions(out=out))
+    is_own = "/" not in resolve.find(what).name  # a scenario of ours knows how long to look
+    run_capture(what, CaptureOptions(out=out, decide=UntilDecided() if is_own else None))
 
 
 def is_stored(name: str, out: Path) -> bool:

@@ -6,7 +6,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -130,14 +130,30 @@ def working(what: str) -> Iterator[None]:
 
 
 def show_claims(findings: pd.DataFrame) -> None:
-    """Print one line per claim, and the number of claims by outcome."""
+    """Print a few lines per claim, and the number of claims by outcome."""
     from resleak.analysis.claims_table import summary
-    from resleak.figures.claim_tables import HEAD, cells
 
-    rows = [
-        (row["seed"], row["scenario"], *cells(row)) for row in findings.to_dict(orient="records")
-    ]
-    out(fmt.Table(("source", "scenario", *HEAD), rows), summary(findings))
+    for row in findings.to_dict(orient="records"):
+        out(*_claim_lines(row), "")
+    out(summary(findings))
+
+
+def _claim_lines(row: Mapping[Any, Any]) -> Iterator[str]:
+    """Yield a row of the register: the claim, what was measured, the fix, the condition."""
+    from resleak.figures.claim_tables import in_node, languages, whose, with_glyph
+
+    about = " · ".join(filter(None, (row["seed"], row["scenario"], languages(row))))
+    yield f"{about}: {row['claim'] or row['title']}"
+    texts = [one["text"] if one else "" for one in (row["figure"], row["fix_figure"])]
+    outcomes = (("", row["outcome"], whose(row)), ("its fix ", row["fix"], row["fix_origin"]))
+    for (what, word, code), text in zip(outcomes, texts, strict=True):
+        if word:
+            from_code = f"[{code}] " if code else ""
+            yield f"  {what}{with_glyph(word)} {from_code}{text}".rstrip()
+    if row["condition"]:
+        yield f"  condition: {row['condition']}"
+    if row["node"]:
+        yield f"  {in_node(row)}"
 
 
 def show_judgement(judgement: ScenarioVerdict, checks: Iterable[BudgetCheck]) -> None:

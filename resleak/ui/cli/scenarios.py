@@ -102,18 +102,17 @@ def claims(
         bool, typer.Option("--node", help="Run the checks in Node first, and store their results.")
     ] = False,
 ) -> None:
-    """Judge every claim from stored captures; print one row per claim."""
+    """Judge every claim from stored captures; print whose code ran, and under which condition."""
     folder = folder or common.project("data", "captures")
     if node:
         from resleak.experiments import node_checks
 
         with console.progress("checks") as progress:
             node_checks.run_all(folder, progress=progress)
-    captures = common.load(folder)
     from resleak.analysis import claims_table
 
     with console.progress("scenarios") as progress:
-        findings = claims_table.findings(captures, progress)
+        findings = claims_table.stored(folder, progress)
     if as_json:
         console.out_json(claims_table.plain(findings))
     elif markdown:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import functools
 import gc
-import re
 import sys
 import types
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
-from resleak.harness.child.inspection import reference_paths
 from resleak.harness.child.inspection.object_graph import Graph
 
-#: Attributes that declare a bound, with or without the prefix of a private name.
-_BOUND = re.compile(
-    r"_*(?:[A-Z]\w*?__)?(?:max_?(?:size|len|length|entries|items)|cache_?size|capacity|limit)"
+#: Attributes that declare a bound, also with the prefixes of a private name.
+_BOUNDS = (
+    *("maxsize", "max_size", "maxlen", "max_len", "max_length", "max_entries", "max_items"),
+    *("cache_size", "capacity", "limit", "size_limit"),
 )
 _LARGEST = 1_000_000
 _CACHE = type(functools.lru_cache(len))
@@ -66,26 +66,57 @@ def _sizes(things: Iterable[Any]) -> dict[int, tuple[int, int]]:
 
 def _size_and_bound(thing: Any) -> tuple[int, int] | None:
     """Return how full a container is; bound 0 if it has none, None if its type never has."""
-    if isinstance(thing, _CACHE):
+    if issubclass(type(thing), _CACHE):
         info = thing.cache_info()
         return info.currsize, info.maxsize or 0
-    if isinstance(thing, deque):
+    if issubclass(type(thing), deque):
         return len(thing), thing.maxlen or 0
-    variables = reference_paths.variables_of(thing)
-    if not isinstance(variables, dict) or isinstance(thing, _SHARED):
+    bounds = _bounds(thing)
+    if bounds is None or issubclass(type(thing), _SHARED):
         return None
-    bounds = [
-        value
-        for name, value in variables.items()
-        if type(value) is int and value > 1 and isinstance(name, str) and _BOUND.fullmatch(name)
-    ]
-    sizes = [size for one in (thing, *variables.values()) if (size := _length(one)) is not None]
-    return (max(sizes), bounds[0]) if len(bounds) == 1 and sizes else None
+    sizes = [size for one in (thing, *_held(thing)) if (size := _length(one))]
+    return (max(sizes), bounds[0]) if len(bounds) == 1 and sizes else (0, 0)
+
+
+def _bounds(thing: Any) -> list[int] | None:
+    """Return the whole numbers of an instance that are called as bounds are; None if it has none.
+
+    Its variables are not read as a mapping, which would be made for it, and no code of its class is
+    called.
+    """
+    of: Any = type(thing)
+    if of.__getattribute__ is not object.__getattribute__ or not of.__dictoffset__:
+        return None
+    values = []
+    for name in _names(of):
+        with suppress(AttributeError):
+            values.append(object.__getattribute__(thing, name))
+    return [value for value in values if type(value) is int and value > 1] if values else None
+
+
+def _held(thing: Any) -> list[Any]:
+    """Return what an instance references, the values of its variables instead of their mapping."""
+    held = gc.get_referents(thing)
+    of = type(thing)
+    if of.__dictoffset__ and not issubclass(of, _CACHE):
+        names = _names(of)
+        for one in held:
+            if type(one) is dict and any(name in one for name in names):
+                return [*held, *one.values()]
+    return held
+
+
+def _names(of: type) -> list[str]:
+    """Return the names under which an instance may have a bound that its classes do not compute."""
+    private = [f"_{base.__name__.lstrip('_')}__" for base in of.__mro__[:-1]]
+    names = [f"{prefix}{word}" for word in _BOUNDS for prefix in ("", "_", *private)]
+    return [name for name in names if not any(name in vars(base) for base in of.__mro__)]
 
 
 def _length(thing: Any) -> int | None:
     """Return the length of a container, without calling code of its class."""
-    base = next((base for base in _CONTAINERS if isinstance(thing, base)), None)
+    # Not isinstance, for which a proxy would call code of its own.
+    base = next((base for base in _CONTAINERS if issubclass(type(thing), base)), None)
     return None if base is None else int(base.__len__(thing))
 
 
@@ -99,19 +130,18 @@ def _row(graph: Graph, key: int, size_and_bound: tuple[int, int], rate: float) -
 
 def _weight(thing: Any, size: int) -> tuple[float, float]:
     """Return the bytes and the objects of an entry, by what can be reached from a sample."""
-    entries = [one for one in gc.get_referents(thing) if not isinstance(one, _SHARED)]
-    variables = reference_paths.variables_of(thing)
-    if isinstance(variables, dict) and not isinstance(thing, _CACHE):
-        longest = max(variables.values(), key=lambda one: _length(one) or 0, default=None)
-        entries = gc.get_referents(longest) if (_length(longest) or 0) >= size else entries
-    sample = entries[:: max(1, len(entries) // _SAMPLES)]
+    entries = [one for one in _held(thing) if not issubclass(type(one), _SHARED)]
+    if not issubclass(type(thing), _CACHE):
+        longest = max([thing, *entries], key=lambda one: _length(one) or 0)
+        entries = gc.get_referents(longest)
+    sample = entries[-2 * _SAMPLES :]  # neighbours: keys and values take turns
     seen: set[int] = {id(thing)}
     total = 0
     for entry in sample:
         todo, taken = [entry], 0
         while todo and taken < _PARTS:
             one = todo.pop()
-            if id(one) not in seen and not isinstance(one, _SHARED):
+            if id(one) not in seen and not issubclass(type(one), _SHARED):
                 seen.add(id(one))
                 total += sys.getsizeof(one)
                 taken += 1

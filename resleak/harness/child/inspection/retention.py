@@ -107,8 +107,8 @@ class Schedule:
             gc.collect()
             self._thirds = thirds
             graph = self._graph(driver)
-            self._facts["retention"] = self._retention.mark(done, graph)
             self._facts["bounded"] = self._filling.mark(done, graph)
+            self._facts["retention"] = self._retention.mark(done, graph)
             if thirds == 1 and gc.isenabled():
                 gc.disable()
                 self._stopped = done
