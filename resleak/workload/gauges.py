@@ -72,6 +72,7 @@ BUILTIN = {
         Gauge("children", "processes", "child processes that run, recursively", family="handles"),
         Gauge("zombies", "processes", "child processes that nobody waited for", family="handles"),
         Gauge("tasks", "tasks", "asyncio tasks that are not done", family="handles"),
+        Gauge("tempfiles", "temporary files", "what is in the temporary folder", family="handles"),
         Gauge("shm", "segments", "shared-memory segments with a name", family="handles"),
         Gauge("blocks", "blocks", "memory blocks of Python's allocator", family="objects",
               floor=0.05, rise=500),
@@ -105,6 +106,7 @@ CURES = {
     "children": "End it, and wait for it.",
     "zombies": "Nobody waited for it: call wait() or communicate().",
     "tasks": "Await it, or cancel it and await it.",
+    "tempfiles": "Delete it, or use it in a with block.",
     "shm": "Call unlink() where it is no longer needed.",
 }
 
@@ -123,7 +125,9 @@ CONTEXT = {
 def missing(present: set[str], allocator: str = "") -> list[str]:
     """Return one line for each built-in gauge that a run could not read, and why."""
     why = {
-        **dict.fromkeys(("tasks", "shm", "maps"), "only the process itself counts them"),
+        **dict.fromkeys(
+            ("tasks", "tempfiles", "shm", "maps"), "only the process itself counts them"
+        ),
         "heap": "read in the runs under PYTHONMALLOC=malloc, with psutil 7.2 or later",
         "blocks": "read in the runs with Python's own allocator",
         "native": "read in the runs with Python's own allocator, with psutil 7.2 or later",

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,8 @@ def inside_readers() -> dict[str, Reader]:
 def slow_readers() -> dict[str, Reader]:
     """Return the readers called after each collection only."""
     readers: dict[str, Reader] = {"tasks": _tasks}
+    if "RESLEAK_MEASURED" in os.environ:  # its temporary folder is for this run alone
+        readers["tempfiles"] = partial(_entries, os.environ["TMPDIR"])
     if SEGMENTS.is_followed:
         readers["shm"] = SEGMENTS.count
     if _MAPS.exists():
@@ -95,6 +98,15 @@ class _Family:
                 return 0
             return 1 + self._living_below(pid)
         return 0
+
+
+def _entries(folder: str) -> float:
+    """Return how many files and folders are below a folder, but for those that pytest removes."""
+    count = 0
+    for _, names, files in os.walk(folder):
+        names[:] = [name for name in names if not name.startswith("pytest-of-")]
+        count += len(names) + len(files)
+    return float(count)
 
 
 def _tasks() -> float:

@@ -17,6 +17,14 @@ SHARED = """
         block.close()
         {end}
 """
+TEMPORARY = """
+    import os, tempfile
+
+    def step(i):
+        descriptor, path = tempfile.mkstemp()
+        os.close(descriptor)
+        {end}
+"""
 PROCESSES = """
     import os, subprocess
     kept = []
@@ -61,6 +69,7 @@ def investigated(folder: Path, body: str) -> Investigation:
     ("gauge", "body", "clean", "cure"),
     [
         ("shm", SHARED, "block.unlink()", "unlink()"),
+        ("tempfiles", TEMPORARY, "os.unlink(path)", "Delete it"),
         ("zombies", PROCESSES, "child.wait()", "wait()"),
         ("tasks", TASKS, "task.cancel()", "cancel it"),
     ],
