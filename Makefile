@@ -24,7 +24,7 @@ TESTS := $(BIN)/python -m pytest -n 2
 # disk each of the many processes that the tests start would compile the package anew.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup lab report test test-all fuzz lint test-browser browser capture claims share site images plotly bench clean
+.PHONY: help setup lab report test test-all fuzz lint test-browser browser allocators capture claims share site images plotly bench clean
 .DELETE_ON_ERROR:
 
 # pip knows dependency groups from 25.1 on. Without uv's own pin, which may be why uv failed.
@@ -88,11 +88,18 @@ lint: setup browser # Style and types
 test-browser: setup browser ## Run the tests that need a browser, and fail without one
 	RESLEAK_REQUIRE_BROWSER=1 $(BIN)/python -m pytest -m browser
 
-browser: # Chromium for the browser tests, where it can be had; without it they are skipped
-	@command -v chromium chromium-browser google-chrome >/dev/null 2>&1 \
-	  || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
-	       && { apt-get update -qq; apt-get install -y -qq chromium >/dev/null; }; } \
+# What tests need besides Python, where it can be had; tests that lack it are skipped.
+INSTALL = test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+  && { apt-get update -qq; apt-get install -y -qq $(1) >/dev/null 2>&1; }
+
+browser: allocators # Chromium for the browser tests
+	@command -v chromium chromium-browser google-chrome >/dev/null 2>&1 || { $(call INSTALL,chromium); } \
 	  || echo 'no Chromium here: the browser tests are skipped' >&2
+
+allocators: # Other allocators for the tests that preload them
+	@ls /usr/lib/*/libjemalloc.so.2 >/dev/null 2>&1 \
+	  || { $(call INSTALL,libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4); } \
+	  || echo 'no other allocators here: the tests that preload them are skipped' >&2
 
 ALL := from resleak import catalog; print(*catalog.paths())
 

@@ -115,9 +115,6 @@ def _psrecord(rows: list[tuple[float, float]]) -> tuple[str, list[str]]:
     return ".log", [head, *(f"{t:12.3f} {9.0:12.3f} {mib:12.3f} {500.0:12.3f}" for t, mib in rows)]
 
 
-# --- Parts that the kinds are made of ------------------------------------------------------------
-
-
 def _clock(seconds: float, every: float) -> np.ndarray:
     return np.arange(0, seconds, every)
 
@@ -161,9 +158,6 @@ def _saw(rng: Generator, t: np.ndarray, height: float, period: float) -> np.ndar
 
 def _pages(mib: np.ndarray, size: float = 1 / 256) -> np.ndarray:
     return np.asarray(np.floor(mib / size) * size)
-
-
-# --- Kinds that leak -----------------------------------------------------------------------------
 
 
 def _steady(rng: Generator, *, seconds: float, every: float, rate: float, **noise: float) -> Points:
@@ -302,9 +296,6 @@ def _slow_pages(rng: Generator) -> Points:
     """Return 3 kB per second, which the kernel counts in pages of 4 KiB."""
     t = _clock(600, 1)
     return t, 12 + _pages(10.8 * t / HOUR + rng.uniform(0, 1 / 256))
-
-
-# --- Kinds that do not ---------------------------------------------------------------------------
 
 
 def _level(rng: Generator, *, seconds: float, every: float, **noise: float) -> Points:

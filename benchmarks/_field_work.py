@@ -16,11 +16,11 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+import resleak
 from resleak.experiments import environments
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent
-FOLDER = HERE / "field"
+FOLDER = Path(__file__).parent / "field"
+_PACKAGE = Path(resleak.__file__).parent
 _PSLEAK = FOLDER / "_psleak.py"
 #: Longest run of the default command, and of psleak.
 _DEADLINE_S, _PEER_DEADLINE_S = 400, 90
@@ -93,11 +93,12 @@ class Work:
 
     @property
     def code(self) -> str:
-        """Digest of its file and its environment."""
-        return _digest(self.file.read_text(encoding="utf-8") + repr(ENVIRONMENTS[self.environment]))
+        """Digest of its code and its environment; its header is no part of it."""
+        _, _, code = self.file.read_text(encoding="utf-8").split('"""', 2)
+        return _digest(code + repr(ENVIRONMENTS[self.environment]))
 
     def row(self) -> dict[str, Any]:
-        """Return what is told of it in every result."""
+        """Return what its header says, and its code: it stands in every result."""
         told = {"workload": self.name, "kind": self.kind, "leaks": self.leaks, "full": self.full}
         return {**told, "rates": self.rates, "code": self.code, "environment": self.environment}
 
@@ -129,7 +130,7 @@ def resleak_says(one: Work) -> dict[str, Any]:
     if one.environment != "plain":
         command += ["--python", str(_interpreter(one.environment))]
     with tempfile.TemporaryDirectory() as out:
-        done, spent = _ran([*command, "--out", out], _DEADLINE_S, PYTHONPATH=str(ROOT))
+        done, spent = _ran([*command, "--out", out], _DEADLINE_S, PYTHONPATH=str(_PACKAGE.parent))
         if done is None or done.returncode not in (0, 1):
             why = done.stderr.strip()[-300:] if done else f"no verdict in {_DEADLINE_S} s"
             return {"verdict": "error", "why": why, **spent}
@@ -198,7 +199,7 @@ def _interpreter(name: str) -> Path:
 
 
 def _of_files(*folders: str) -> str:
-    files = sorted(file for one in folders for file in (ROOT / "resleak" / one).rglob("*.py"))
+    files = sorted(file for one in folders for file in (_PACKAGE / one).rglob("*.py"))
     return _digest("".join(file.read_text(encoding="utf-8") for file in files))
 
 

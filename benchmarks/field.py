@@ -133,8 +133,9 @@ def _measure_work(
 def _latest(known: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
     """Return the last stored row of each series or workload whose code is still the same."""
     if kind == "workload":
-        current = {one.name: one.code for one in work.all_work()}
-        rows = [row for row in known if current.get(row.get("workload")) == row["code"]]
+        told = {one.name: one.row() for one in work.all_work()}
+        rows = [{**row, **told[row["workload"]]} for row in known
+                if told.get(row.get("workload"), {}).get("code") == row["code"]]  # fmt: skip
         return list({(row["workload"], row["tool"]): row for row in rows}.values())
     codes = {one.name: one.code() for one in series.all_series()}
     rows = [row for row in known if codes.get(row.get("series")) == row["code"]]
@@ -162,8 +163,10 @@ def _print_work(rows: pd.DataFrame, first: pd.DataFrame) -> None:
     if rows.empty:
         return
     rows = rows.reindex(columns=[*dict.fromkeys([*rows.columns, "steps", "why", "gauges"])])
-    _show(counting.table(rows), "workloads, default command")
     mine = rows[rows["tool"] == "resleak"]
+    present = int((mine["package"] == work.package_code()).sum())
+    state = f"{present} of {len(mine)} by the present code"
+    _show(counting.table(rows), f"workloads, default command ({state})")
     _show(counting.table(mine, "kind"), "workloads, resleak by kind")
     _show(pd.DataFrame([counting.share(*counting.rates_covered(rows))]),
           "workloads, counted rates within their intervals")  # fmt: skip

@@ -22,17 +22,20 @@ _CONFIRM = ((4, 5.0), (16, 1.0))
 class UntilDecided:
     """Goes on while a gauge is undecided, as far as the next look fits the budget.
 
-    `budget_s` is counted from the start; a look takes as long as all before it together.
+    `budget_s` is counted from the start; the steps to a look take at most twice as long as those
+    between the two looks before.
     """
 
     budget_s: float = BUDGET_S
     began: float = field(default_factory=time.monotonic)
     _first: int = 0
+    _load_s: float = 0.0
 
     def __call__(self, look: Look) -> bool:
         """Return whether the runs go on to twice their steps."""
         self._first = self._first or look.steps
-        if time.monotonic() - self.began + 2 * look.load_s > self.budget_s:
+        took_s, self._load_s = look.load_s - self._load_s, look.load_s
+        if time.monotonic() - self.began + 2 * took_s > self.budget_s:
             return False
         judged = verdicts.judge(Captures(Capture(folder) for folder in look.folders))
         (variant,) = judged.variants.values()
