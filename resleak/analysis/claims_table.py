@@ -137,8 +137,8 @@ def claim_row(judgement: ScenarioVerdict) -> dict[str, Any]:
     leaky, fix = judgement.variants.get("leaky", first), claim["fix"]
     has_fix = bool(claim["text"] and scenario["fix"] and fix["variant"])
     fixed = judgement.variants.get(fix["variant"]) if has_fix else None
-    # The first gauge that the claim names and that shows it.
-    claimed = list(scenario["symptoms"])
+    # The first gauge that the claim names and that shows it; without a claimed fault, a limit's.
+    claimed = list(scenario["symptoms"]) or [one["gauge"] for one in scenario["limits"]]
     shown = [name for name in claimed if name in leaky.symptoms]
     gauge = next(iter([*shown, *claimed, *scenario["gauges"]]), "run")
     origins = {name: one["origin"] for name, one in scenario["variants"].items()}
@@ -169,9 +169,16 @@ def _checked(row: dict[str, Any], check: NodeResult | None) -> dict[str, Any]:
         return row
     outcome, fix = check.outcome or row["outcome"], check.fix or row["fix"]
     differs = (outcome, fix) != (row["outcome"], row["fix"])
+    decided = {"outcome": outcome, "fix": fix, "node": check.summary}
+    if not differs:
+        return {**row, **decided}
     words = filter(None, (row["outcome"], row["fix"] and f"its fix {row['fix']}"))
-    python = ", ".join(words) if differs else ""
-    return {**row, "outcome": outcome, "fix": fix, "python": python, "node": check.summary}
+    figures = {
+        name: {**row[name], "text": f"Python: {row[name]['text']}"}
+        for name in ("figure", "fix_figure")
+        if row[name]
+    }
+    return {**row, **decided, **figures, "python": ", ".join(words)}
 
 
 def _node_row(name: str, check: NodeResult) -> dict[str, Any]:

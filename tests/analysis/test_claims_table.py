@@ -200,6 +200,7 @@ def test_a_node_check_decides_where_it_has_words(tmp_path: Path) -> None:
     (row,) = claims_table.findings(stored, node={"arc/made_up": decided}).to_dict("records")
     assert (row["outcome"], row["fix"]) == ("partly", "insufficient")
     assert row["python"] == "reproduced, its fix holds"
+    assert row["figure"]["text"] == "Python: fds leak 2 descriptors/step [2, 2]"
     assert (
         "Python: reproduced, its fix holds; Node: 50 of 50 stay"
         in figures.claims_table(pd.DataFrame([row])).html

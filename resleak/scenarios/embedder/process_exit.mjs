@@ -35,7 +35,7 @@ report({
   row: {
     seed: "001 exit",
     claim: "process.exit(0) may hang indefinitely after an incomplete clean-up",
-    condition: "a timer, a server, a worker, a child process or an open file is alive",
+    condition: "never, with a timer, a server, a worker, a child process or an open file alive",
     claimed_by: "document",
     origin: "document code",
     fix_origin: "",
