@@ -31,7 +31,7 @@ def library(name: str) -> str:
 def investigated(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str):
     (folder / "native.py").write_text(LEAK)
     monkeypatch.setenv("LD_PRELOAD", library(name))
-    return investigate(str(folder / "native.py"), out=folder / "out", lines=False, budget_s=0)
+    return investigate(str(folder / "native.py"), out=folder / "out", stacks=False, budget_s=0)
 
 
 @pytest.mark.parametrize("name", ["jemalloc", "tcmalloc_minimal"])
