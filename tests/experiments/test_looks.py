@@ -62,7 +62,14 @@ def investigated(folder: Path, body: str, **options: float) -> Investigation:
     return investigate(str(file), CaptureOptions(out=folder / "out"), **options)
 
 
-@pytest.mark.parametrize("body", [CACHE.format(bound=1024), BOUNDED_QUEUE, OWN_CACHE])
+@pytest.mark.parametrize(
+    "body",
+    [
+        CACHE.format(bound=1024),
+        OWN_CACHE,
+        pytest.param(BOUNDED_QUEUE, marks=pytest.mark.nightly),
+    ],
+)
 def test_a_cache_is_followed_until_it_is_full(tmp_path: Path, body: str) -> None:
     """What looks like a leak after the planned steps is one of its containers filling up."""
     found = investigated(tmp_path, body, budget_s=240.0)

@@ -19,10 +19,9 @@ ALWAYS = {
     "arc/auth_cache",
     "arc/decompression_bomb",
     "arc/pool_deadlock",
-    "arc/wal_blocking",
     "control/do_nothing",
-    "embedder/cleanup_incomplete",
-    "load_shedding/keepalive_sockets",
+    "embedder/many_embeddings",
+    "load_shedding/incomplete_shutdown",
     "pl_drivers/last_lines",
     "sse_streaming/queue_monitoring",
 }
