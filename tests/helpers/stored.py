@@ -20,7 +20,7 @@ ALWAYS = {
     "arc/decompression_bomb",
     "arc/pool_deadlock",
     "control/do_nothing",
-    "embedder/many_embeddings",
+    "embedder/worker_keeps_process_alive",
     "load_shedding/incomplete_shutdown",
     "pl_drivers/last_lines",
     "sse_streaming/queue_monitoring",
