@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +24,11 @@ _MAGIC, _FORMAT = b"memray\0", 13
 _LZ4_MAGIC = b"\x04\x22\x4d\x18"
 #: The releases that write, and alone read, a format.
 _RELEASES = {9: "1.5", 10: "1.9 or 1.10", 11: "1.13 to 1.18", 12: "1.19", 13: "1.20"}
-#: A damaged length must fail, not take all memory of the machine.
-_MEMORY_BYTES = 8 * 1024**3
+#: A damaged length must fail, not take all memory of the machine: what libraries and symbols take,
+#: and what is held for each byte of a file, which may be packed.
+_BASE_BYTES, _BYTES_PER_BYTE, _MEMORY_BYTES = 2 * 1024**3, 128, 8 * 1024**3
+#: Seconds of processor time for a file of any size, and bytes for which there is another one.
+_BASE_S, _BYTES_PER_S = 10, 50_000
 
 
 @dataclass(frozen=True)
@@ -115,12 +118,19 @@ def refuse_foreign(file: Path) -> None:
     raise CaptureError(f"{file} is not a file of memray, so it is left alone; choose another --out")
 
 
-def limit_memory() -> None:
-    """Limit the address space of this process."""
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    most = _MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(_MEMORY_BYTES, hard)
+def limit(files: Iterable[Path]) -> None:
+    """Limit memory and processor time of this process by what files of such a size may need."""
+    size = sum(file.stat().st_size for file in files if file.is_file())
+    _lower(resource.RLIMIT_AS, min(_BASE_BYTES + _BYTES_PER_BYTE * size, _MEMORY_BYTES))
+    _lower(resource.RLIMIT_CPU, _BASE_S + size // _BYTES_PER_S)
+
+
+def _lower(kind: int, most: int) -> None:
+    _, hard = resource.getrlimit(kind)
     with suppress(OSError, ValueError):  # macOS refuses
-        resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+        resource.setrlimit(
+            kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard)
+        )
 
 
 def without_pandas() -> None:

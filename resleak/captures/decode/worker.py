@@ -26,9 +26,9 @@ Job = dict[str, Any]
 
 def main() -> int:
     """Do the job on standard input and return the exit code."""
-    memray_file.limit_memory()
     memray_file.without_pandas()
     job = json.loads(sys.stdin.readline())
+    memray_file.limit(map(Path, job.get("captures") or [job["capture"]]))
     if job["decoder"] != "handles":
         memray_file.load()
     try:
