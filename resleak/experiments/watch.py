@@ -80,6 +80,8 @@ class Watch:
     #: The breaches that end the watch: `LEAK`, `BUDGET`.
     stop_on: Collection[str] = ()
     limits: budgets.Budgets = field(default_factory=budgets.read)
+    #: Seconds that are read and not judged, of an observer that begins with its warm-up.
+    warmup_s: float = 0.0
     #: Called after each reading; returns whether to end the watch.
     enough: Callable[[], bool] = lambda: False
 
@@ -98,6 +100,8 @@ class Watch:
         due = time.monotonic()
         while self.observer.read():
             on_reading()
+            if self.warmup_s and self.observer.elapsed_s >= self.warmup_s:
+                self.observer.begin("steady")
             readings = self.observer.readings
             is_early = readings >= max(_FIRST, _MORE * self._last_readings)
             if is_early or (readings > _FIRST and self.looks.due):

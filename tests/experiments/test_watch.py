@@ -314,3 +314,29 @@ def test_the_end_of_a_family_is_no_reading_of_it() -> None:
         last.judgement
     )
     assert watch.withdrawn == []
+
+
+#: Fills a cache for three seconds, and then does nothing.
+FILLS = """
+import time
+kept, began = [], time.monotonic()
+while True:
+    if time.monotonic() - began < 3:
+        kept.append(bytearray(200_000))
+    time.sleep(0.01)
+"""
+
+
+def test_what_fills_during_the_warm_up_does_not_count() -> None:
+    """A cache that fills before the warm-up ends is no growth; its readings are kept."""
+    with running(FILLS) as pid:
+        observer = Observer(Outside.of(pid), "fills", "A cache.", 0.1, phase="warmup")
+        watch = Watch(observer, for_s=10.0, warmup_s=4.0)
+        watch.run(lambda _: None, lambda: None)
+        last = watch.look()
+    rss = last.judgement.variants["process"].gauge("rss")
+    assert rss is not None
+    assert rss.verdict in ("flat", "plateau"), str(last.judgement)
+    assert rss.at_end - rss.start < 1_000_000
+    phases = observer.curves()["process"].columns()["phase"]
+    assert {*phases} == {"warmup", "steady"}

@@ -129,7 +129,7 @@ def record(
         view, title = process_gauges.Outside.of(process.pid), f"{place.name}, process {process.pid}"
         observer = Observer(view, place.name, title, every, **how)
         course = _Course(observer, first, settle or 0.0, beside)
-        watching = Watch(observer, duration, tuple(stop_on or ()), limits, course.over)
+        watching = Watch(observer, duration, tuple(stop_on or ()), limits, enough=course.over)
         with _on_signal(lambda: observer.begin("steady")):
             code = follow(watching, out, as_json=as_json, code=process.poll)
     if memray:

@@ -46,6 +46,15 @@ For = Annotated[
         "--for", metavar="DURATION", parser=common.seconds, help="End after 90s, 15m, 2h ..."
     ),
 ]
+Warmup = Annotated[
+    float,
+    typer.Option(
+        "--warmup",
+        metavar="DURATION",
+        parser=common.seconds,
+        help="Do not judge what comes before.",
+    ),
+]
 Name = Annotated[str, typer.Option("--name", metavar="NAME", help="What the captures are called.")]
 StopOn = Annotated[
     list[Breach] | None,
@@ -61,6 +70,7 @@ def watch(
     pid: Annotated[int, typer.Argument(metavar="PID", help="The number of a process.")],
     every: Every = 1.0,
     duration: For = None,
+    warmup: Warmup = 0.0,
     name: Name = "",
     out: common.Out = Path("captures"),
     budget_file: common.BudgetFile = None,
@@ -98,8 +108,8 @@ def watch(
     place = inside(out, name, what="--name")
     if attach is not None:
         refuse_foreign(place / "memray.bin")
-    observer = Observer(process, name, title, every)
-    watching = Watch(observer, duration, tuple(stop_on or ()), limits)
+    observer = Observer(process, name, title, every, phase="warmup" if warmup else "steady")
+    watching = Watch(observer, duration, tuple(stop_on or ()), limits, warmup_s=warmup)
     with storage.claimed(place):
         code = follow(watching, out, as_json=as_json)
     if attach is not None:
