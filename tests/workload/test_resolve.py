@@ -198,3 +198,10 @@ def test_a_long_test_id_can_name_a_folder(tests: Path) -> None:
     assert len(first) == len(second) == 100
     assert first != second
     assert first.startswith("test_api.test_a[xxx")
+
+
+def test_the_address_in_a_test_id_is_no_path(tests: Path) -> None:
+    """A parameter with slashes does not become folders."""
+    found = resolve.find("test_api.py::test_a[http://x/y]", tests)
+    assert found.name == "test_api.test_a[http-x-y]"
+    assert found.spec()["target"].endswith("::test_a[http://x/y]")
