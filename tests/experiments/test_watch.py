@@ -337,6 +337,6 @@ def test_what_fills_during_the_warm_up_does_not_count() -> None:
     rss = last.judgement.variants["process"].gauge("rss")
     assert rss is not None
     assert rss.verdict in ("flat", "plateau"), str(last.judgement)
-    assert rss.at_end - rss.start < 1_000_000
+    assert rss.per_step < 10_000
     phases = observer.curves()["process"].columns()["phase"]
     assert {*phases} == {"warmup", "steady"}

@@ -47,7 +47,7 @@ For = Annotated[
     ),
 ]
 Warmup = Annotated[
-    float,
+    float | None,
     typer.Option(
         "--warmup",
         metavar="DURATION",
@@ -70,7 +70,7 @@ def watch(
     pid: Annotated[int, typer.Argument(metavar="PID", help="The number of a process.")],
     every: Every = 1.0,
     duration: For = None,
-    warmup: Warmup = 0.0,
+    warmup: Warmup = None,
     name: Name = "",
     out: common.Out = Path("captures"),
     budget_file: common.BudgetFile = None,
@@ -109,7 +109,7 @@ def watch(
     if attach is not None:
         refuse_foreign(place / "memray.bin")
     observer = Observer(process, name, title, every, phase="warmup" if warmup else "steady")
-    watching = Watch(observer, duration, tuple(stop_on or ()), limits, warmup_s=warmup)
+    watching = Watch(observer, duration, tuple(stop_on or ()), limits, warmup_s=warmup or 0.0)
     with storage.claimed(place):
         code = follow(watching, out, as_json=as_json)
     if attach is not None:
