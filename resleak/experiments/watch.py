@@ -136,6 +136,8 @@ class Watch:
     @property
     def withdrawn(self) -> list[str]:
         """Leaks that were proven at a look, and are not at the last one, a sentence each."""
+        if self.observer.phase == "settle":  # what drains after the load is deferred, not lost
+            return []
         lost = {key: look for key, look in self._proven.items() if key not in self._now_leaking}
         return [
             f"{variant}: {gauge} was proven to leak after {formatting.duration(look.t_s)}, "
