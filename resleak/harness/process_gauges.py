@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from contextlib import suppress
+from pathlib import Path
 
 from resleak.errors import ProcessError
 from resleak.harness.child.resident import private, resident
@@ -76,12 +77,22 @@ class Outside:
     def family(self) -> tuple[list[Outside], int]:
         """Return the views of all its living descendants, and how many nobody waited for."""
         views: list[Outside] = []
+        if not self._may_have_children():
+            return views, 0
         with suppress(*self._gone):
             for child in self._process.children(recursive=True):
                 with suppress(*self._gone):
                     views.append(Outside(child.pid))
         living = [child for child in views if child.alive]
         return living, len(views) - len(living)
+
+    def _may_have_children(self) -> bool:
+        """Return False if Linux lists no child of any thread; psutil reads every process for it."""
+        try:
+            threads = [*Path(f"/proc/{self.pid}/task").iterdir()]
+            return any((thread / "children").read_bytes() for thread in threads)
+        except OSError:  # not on this system, or it has just ended
+            return True
 
     def rlimit(self, name: str) -> float | None:
         """Return the soft limit of a resource by its name in `resource`, or None."""
