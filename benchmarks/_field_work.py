@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import resleak
+from resleak.captures import source_paths
 from resleak.experiments import environments
 
 FOLDER = Path(__file__).parent / "field"
@@ -132,7 +133,11 @@ def resleak_says(one: Work) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as out:
         done, spent = _ran([*command, "--out", out], _DEADLINE_S, PYTHONPATH=str(_PACKAGE.parent))
         if done is None or done.returncode not in (0, 1):
-            why = done.stderr.strip()[-300:] if done else f"no verdict in {_DEADLINE_S} s"
+            why = (
+                source_paths.redact(done.stderr.strip()[-300:])
+                if done
+                else f"no verdict in {_DEADLINE_S} s"
+            )
             return {"verdict": "error", "why": why, **spent}
         steps, measured_s = _steps(Path(out))
     [variant] = json.loads(done.stdout)["variants"].values()
@@ -147,9 +152,20 @@ def psleak_says(one: Work) -> dict[str, Any]:
     command = [str(python), str(_PSLEAK), str(one.file)]
     done, spent = _ran(command, _PEER_DEADLINE_S, PYTHONPATH="", PYTHONMALLOC="malloc")
     if done is None or done.returncode:
-        why = done.stderr.strip()[-200:] if done else f"no verdict in {_PEER_DEADLINE_S} s"
+        why = (
+            source_paths.redact(done.stderr.strip()[-200:])
+            if done
+            else f"no verdict in {_PEER_DEADLINE_S} s"
+        )
         return {"verdict": "inconclusive", "why": why, **spent}
-    return {**json.loads(done.stdout.splitlines()[-1]), **spent}
+    return {**json.loads(source_paths.redact(done.stdout.splitlines()[-1])), **spent}
+
+
+def _why(done: subprocess.CompletedProcess[str] | None, deadline: float) -> str:
+    """Return why there is no verdict: the end of the error stream, without paths."""
+    if done is None:
+        return f"no verdict in {deadline} s"
+    return source_paths.redact(done.stderr.strip()[-300:])
 
 
 TOOLS = {"resleak": resleak_says, "psleak": psleak_says}

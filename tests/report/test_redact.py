@@ -39,7 +39,7 @@ def redactor() -> Redactor:
         ("p&amp;ss&lt;word&gt; and p&ss<word>", "[env DB_PASSWORD] and [env DB_PASSWORD]"),
         ("xcorrecthorse_1 correcthorse", "x[env MYSQL_PWD]_1 [env MYSQL_PWD]"),
         ("xbuild-agent-17y", "x[env AGENT]y"),
-        ("<td>/root/.ssh/id_rsa</td>", "<td>[path]</td>"),
+        ("<td>/srv/.ssh/id_rsa</td>", "<td>[path]</td>"),
         ("a=1,/etc/shadow", "a=1,[path]"),
     ],
 )
@@ -119,7 +119,7 @@ def test_controls_are_named_and_colours_kept(redactor):
 
 
 HTML = (
-    '<table class="dataframe"><tr><td>/root/.ssh/id_rsa</td><td title="/etc/x &amp; alice">alice'
+    '<table class="dataframe"><tr><td>/srv/.ssh/id_rsa</td><td title="/etc/x &amp; alice">alice'
     "</td><td>p&amp;ss&lt;word&gt; &lt;/tmp/y&gt;</td></tr></table>"
 )
 
