@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import lzma
 import random
@@ -12,28 +11,16 @@ import tarfile
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from helpers import captures, traces
+from helpers.untrusted import archived, is_one_line, message_of, page
 
-from resleak.captures import load, report_archive, storage, untrusted
+from resleak.captures import load, storage, untrusted
 from resleak.captures.frames import Capture
 from resleak.errors import StoreError
-
-
-def refused_in_one_line(action: Callable[[], Any]) -> bool:
-    """Return True if it was refused; anything but a StoreError of one line fails the test."""
-    message = ""
-    try:
-        action()
-    except StoreError as error:
-        message = str(error)
-    assert "\n" not in message
-    assert len(message) < 2000
-    return bool(message)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +54,9 @@ def test_text_that_is_no_manifest_is_refused(stored: Path, content: bytes) -> No
     whole = path.read_bytes()
     try:
         path.write_bytes(content)
-        assert refused_in_one_line(lambda: Capture(stored))
+        message = message_of(lambda: Capture(stored))
+        assert message
+        assert is_one_line(message)
     finally:
         path.write_bytes(whole)
 
@@ -81,20 +70,6 @@ def test_a_command_of_several_lines_is_no_reading(tmp_path: Path) -> None:
     assert capture.trace["rss"].tolist() == [10 * 1024**2, 11 * 1024**2]
 
 
-def archived(name: str, content: bytes, kind: bytes = tarfile.REGTYPE) -> bytes:
-    """Return a report with one file in its archive."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:") as tar:
-        member = tarfile.TarInfo(name)
-        member.size, member.type = len(content), kind
-        tar.addfile(member, io.BytesIO(content))
-    return page(lzma.compress(buffer.getvalue(), preset=1))
-
-
-def page(packed: bytes) -> bytes:
-    return report_archive.script(base64.b64encode(packed).decode()).encode()
-
-
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     """A pipe, a folder, a device and a name that cannot be are refused in one line."""
     import os
@@ -102,8 +77,12 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     places = (tmp_path / "fifo", tmp_path, Path("/dev/zero"), tmp_path / "none", Path("a\0b"))
     for path in (*places, tmp_path / ("x" * 5000)):
-        assert refused_in_one_line(lambda path=path: untrusted.content(path, 10))  # type: ignore[misc]
-        assert refused_in_one_line(lambda path=path: load.load(path))  # type: ignore[misc]
+        message = message_of(lambda path=path: untrusted.content(path, 10))  # type: ignore[misc]
+        assert message
+        assert is_one_line(message)
+        message = message_of(lambda path=path: load.load(path))  # type: ignore[misc]
+        assert message
+        assert is_one_line(message)
 
 
 def constant_table(rows: int) -> bytes:

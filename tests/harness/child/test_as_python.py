@@ -78,20 +78,17 @@ def test_its_code_outlives_the_import(tmp_path: Path) -> None:
     run(
         tmp_path,
         """
-        import gc, sys
-        frame = sys._getframe()
-        number = id(frame.f_code)
-        del frame
+        import gc, pathlib, sys
+        from resleak.workload import catalog
+        number = id(sys._getframe().f_code)
 
         def step(i):
             gc.collect()
-            assert any(id(one) == number for one in held())
-
-        def held():
-            from resleak.workload import catalog
-            return catalog._CODE
+            kept = any(id(code) == number for code in catalog._CODE)
+            pathlib.Path(__file__).with_name("kept").write_text(str(kept))
         """,
     )
+    assert (tmp_path / "kept").read_text() == "True"
 
 
 @pytest.mark.parametrize("word", ["def", "async def"])
