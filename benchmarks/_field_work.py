@@ -63,7 +63,7 @@ class Work:
 
     @cached_property
     def header(self) -> dict[str, str]:
-        """What its docstring says, by keyword."""
+        """The fields of its docstring, by keyword."""
         return dict(_HEADER.findall(self.file.read_text(encoding="utf-8")))
 
     @property

@@ -1,4 +1,4 @@
-"""What a push leaves out: only scenarios whose code is that of their stored captures."""
+"""A push leaves out only scenarios whose code is that of their stored captures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAME = "arc/pool_size"
 
 
 def test_each_system_and_each_outcome_runs_on_every_push() -> None:
-    """What always runs is of every system, and declares every word that can be declared."""
+    """The scenarios of every push are of every system, and declare every word that there is."""
     always = [stored.scenario(name) for name in sorted(stored.ALWAYS)]
     expected = [text for one in always for v in one.variants.values() for text in v.expect.values()]
     words = {word.strip() for text in expected for word in text.split(",")}

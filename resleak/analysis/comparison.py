@@ -59,7 +59,7 @@ class GaugeComparison:
 
     @property
     def certified(self) -> str:
-        """What is certain of the rate, in words."""
+        """The certain part of the rate, in words."""
         if self.equivalent:
             return f"after: within ±{self.rate(self.margin)}"
         return "lower" if self.lower else ""

@@ -1,4 +1,4 @@
-"""What leaves growth undecided: containers that are filling, memory that nobody counts."""
+"""Reasons to leave growth undecided: containers that are filling, memory that is not counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a Parquet file says of itself, read before any decoder trusts it.
+"""The outline of a Parquet file, read before any decoder trusts it.
 
 Pages are allocated as their headers claim, and pyarrow has no limit for that; and its access to
 the columns in a footer ends the process where a footer is damaged.

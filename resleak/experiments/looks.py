@@ -11,7 +11,7 @@ from resleak.captures.frames import Capture, Captures
 from resleak.harness.plan import Look
 from resleak.workload.verdict_words import LEAK
 
-#: Seconds that `investigate` and the like may take, unless they are told otherwise.
+#: Default budget of a measurement that goes on until it is decided, seconds.
 BUDGET_S = 30.0
 #: Growth of memory that looks like a leak is followed up to so many times the first steps, while
 #: the load takes less than so many seconds: caches without a declared bound may fill by then.

@@ -32,7 +32,7 @@ _MOST_LOOKS = 64
 
 @dataclass(frozen=True)
 class Look:
-    """What is known where all replicates of a variant wait.
+    """The state of a variant where all its replicates wait.
 
     `steps` are those measured so far, `load_s` the seconds that the slowest run took for them,
     `folders` have captures of what was measured so far, and of the instruments that name lines.

@@ -41,7 +41,7 @@ class Result:
 
     @property
     def problems(self) -> list[str]:
-        """What is broken and what is undecided, in sentences."""
+        """Sentences about all that is broken or undecided."""
         return [*self.check.broken, *self.check.undecided]
 
     @property

@@ -138,7 +138,7 @@ def _varint(number: int) -> bytes:
 
 
 def test_a_page_that_claims_more_than_the_footer_is_refused(stored: Path, tmp_path: Path) -> None:
-    """What the pages decode to is added up before any is decoded."""
+    """The decoded size of all pages is added up before any is decoded."""
     (tmp_path / storage.MANIFEST).write_bytes((stored / storage.MANIFEST).read_bytes())
     (tmp_path / "trace.parquet").write_bytes(forged_page())
     with pytest.raises(StoreError, match="it is too large: more than 160 MiB"):

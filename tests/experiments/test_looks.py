@@ -71,7 +71,7 @@ def investigated(folder: Path, body: str, **options: float) -> Investigation:
     ],
 )
 def test_a_cache_is_followed_until_it_is_full(tmp_path: Path, body: str) -> None:
-    """What looks like a leak after the planned steps is one of its containers filling up."""
+    """A container that fills looks like a leak after the planned steps, and is no leak later."""
     found = investigated(tmp_path, body, budget_s=240.0)
     assert found.verdict in ("plateau", "flat"), str(found)
     assert found.captures[0].manifest.steps > 240

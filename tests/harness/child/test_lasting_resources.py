@@ -1,4 +1,4 @@
-"""What outlives its descriptor or its process is counted, and named with its cure."""
+"""Resources that outlive their descriptor or process are counted, and named with their cure."""
 
 from __future__ import annotations
 

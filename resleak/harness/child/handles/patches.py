@@ -111,7 +111,7 @@ def _method(owner: type, name: str, around: _Around) -> None:
 
 
 class _Wrappers:
-    """What is noted of calls (given their result and arguments), and wrappers around them."""
+    """Wrappers around calls, and the notes that they take of result and arguments."""
 
     def __init__(self, binder: Binder) -> None:
         self._binder = binder
