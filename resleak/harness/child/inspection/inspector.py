@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import atexit
 import ctypes
@@ -84,6 +85,7 @@ class Inspector(Meter):
         self._cpu: dict[int, float] = {}
         self._written_s = self._counted_s = 0.0
         self._is_steady = False
+        self._looking = _thread.allocate_lock()
         self._watcher = threading.Thread(target=self._watch, name="resleak", daemon=True)
         self._hidden: set[Any] = set()
         self._watcher.start()
@@ -161,7 +163,7 @@ class Inspector(Meter):
         while True:
             time.sleep(_TICK_S)
             now = time.monotonic()
-            with suppress(Exception):  # threads change meanwhile; there is another sample
+            with self._looking, suppress(Exception):  # threads change meanwhile; it looks again
                 self._look(now, now - last)
             last = now
 
@@ -244,6 +246,9 @@ class Inspector(Meter):
         leave = os._exit
 
         def ended() -> None:  # registered first, it is called last
+            # A thread that ended amid a look would keep what it holds, and finalizers from running.
+            if self._watcher.is_alive():
+                self._looking.acquire()
             self.facts.update(ended="itself", lost=[])
             self.write()
 
