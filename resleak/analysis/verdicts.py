@@ -11,6 +11,7 @@ import pandas as pd
 
 from resleak import formatting
 from resleak.analysis import (
+    causes,
     diagnosis,
     growth,
     handle_origins,
@@ -20,6 +21,7 @@ from resleak.analysis import (
     stacks,
     wording,
 )
+from resleak.analysis.causes.model import Causes
 from resleak.analysis.filling import still_filling, unmeasured, without_filling
 from resleak.analysis.gauge_verdict import GaugeVerdict, by_gauge
 from resleak.analysis.handle_origins import Origin
@@ -32,6 +34,8 @@ from resleak.captures.frames import Captures, gauges_of, traces
 from resleak.errors import StoreError
 from resleak.workload.verdict_words import BROKEN, CLEAN, HANGS, ORDER, SCALES, UNDECIDED
 
+#: Of the JSON of verdicts, described by ``docs/schema/verdict.json``.
+SCHEMA_VERSION = 1
 _STOPPED = ("hung", "deadline", "memory")
 _SITES = 10
 
@@ -57,6 +61,8 @@ class VariantVerdict(formatting.Shown):
         How each run ended.
     culprits : Culprits
         What keeps it alive, blocks it and retains what it leaks; empty if it was not inspected.
+    found : Causes
+        What leaks, where, why and how badly, with the balance of each growing gauge.
     symptoms : dict of str to set of str
         What is wrong with it: empty for a clean variant.
     """
@@ -71,6 +77,7 @@ class VariantVerdict(formatting.Shown):
     evidence: set[str]
     expect: Mapping[str, str] = field(default_factory=dict)
     culprits: Culprits = field(default_factory=Culprits)
+    found: Causes = field(default_factory=Causes)
 
     @cached_property
     def symptoms(self) -> Symptoms:
@@ -160,6 +167,8 @@ class VariantVerdict(formatting.Shown):
             "origins": self.origins,
             "exit": self.exits,
             "because": self.because,
+            "causes": [one.to_dict() for one in self.found.causes],
+            "balance": self.found.balance,
         }
         return dict(plain(answer))
 
@@ -245,6 +254,7 @@ class ScenarioVerdict:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return {
+            "schema_version": SCHEMA_VERSION,
             "scenario": self.scenario["name"],
             "title": self.scenario["title"],
             "variants": {name: v.to_dict() for name, v in self.variants.items()},
@@ -352,18 +362,20 @@ def _judge_variant(
     evidence = evidence | {one.gauge for one in unknown}
     origins = handle_origins.origins(captures, gauges)
     places = handle_origins.first_places(origins)
-    placed = (replace(one, origin=places.get(one.gauge, "")) for one in gauges)
+    placed = Rows(GaugeVerdict, (replace(o, origin=places.get(o.gauge, "")) for o in gauges))
+    grown = Rows.of(Site, stacks.sites(profiled) if profiled else ())
     return VariantVerdict(
         name=name,
-        gauges=Rows(GaugeVerdict, placed),
+        gauges=placed,
         limits=limits.check(measured),
         scaling=scaling.check(measured),
-        sites=Rows.of(Site, stacks.sites(profiled) if profiled else ()),
+        sites=grown,
         origins=origins,
         exits=[c.exit.to_json() for c in measured],
         evidence=evidence,
         expect=scenario["variants"].get(name, {}).get("expect", {}),
         culprits=culprits,
+        found=causes.find(captures, placed, origins, grown, culprits),
     )
 
 

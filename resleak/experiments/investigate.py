@@ -10,21 +10,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from resleak.analysis import budgets, stacks, verdicts, wording
+from resleak.analysis import budgets, verdicts, wording
+from resleak.analysis.causes import text
 from resleak.analysis.gauge_verdict import GaugeVerdict
-from resleak.analysis.rows import Rows, plain
-from resleak.analysis.stacks.site import Site
+from resleak.analysis.rows import plain
 from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 from resleak.captures.frames import Capture, Captures
 from resleak.errors import ScenarioError
 from resleak.experiments import looks
 from resleak.harness import runner
 from resleak.harness.plan import CaptureOptions
-from resleak.workload.gauges import CURES, LIVE_MEMORY
 from resleak.workload.resolve import Workload
 from resleak.workload.verdict_words import CLEAN, HANGS, ORDER, UNDECIDED
-
-_MEMORY = ("memory", "objects", "resident")
 
 
 @dataclass(frozen=True)
@@ -46,21 +43,36 @@ class Investigation:
         return self.variant.verdict
 
     @property
-    def line(self) -> str:
-        """The line that retains most memory, with its share; empty unless memory leaks."""
-        leaks = self.leaking()
-        if not any(one.family in _MEMORY for one in self.variant.gauges if one.gauge in leaks):
-            return ""
-        sentence = wording.largest_site(self.variant.sites, "step")
-        inner = self._innermost()
-        return f"{sentence} It was allocated in {inner}." if inner else sentence
+    def headline(self) -> str:
+        """The verdict, the number of causes, and how much was measured."""
+        manifests = [one.manifest for one in self.captures.select(instrument="gauges")]
+        causes = len(self.variant.found.causes)
+        parts = [f"{causes} cause{'s' * (causes > 1)}"] if causes else []
+        parts.append(f"{len(manifests)} runs of {manifests[0].steps} steps")
+        verdict = self.verdict.upper() if self.variant.symptoms else self.verdict
+        return f"{verdict}  {self.name}   {' · '.join(parts)}"
+
+    def cards(self) -> list[str]:
+        """Return a card for each cause, in lines of plain text."""
+        return text.numbered(self.variant.found)
+
+    def accounts(self, verbose: bool = False) -> list[str]:
+        """Return what is explained, and which gauges show nothing; verbose, with their limits."""
+        explained = [*text.accounts(self.variant.found, verbose)]
+        if verbose:
+            return [*explained, *self.quiet()]
+        quiet = text.quiet(self.variant.gauges, with_undecided=bool(self.variant.found.causes))
+        shown = [*explained[:1], *([f"{quiet} (-v for detection limits)"] if quiet else [])]
+        return [" · ".join(shown), *explained[1:]]
+
+    def is_known(self, fingerprints: set[str]) -> bool:
+        """Return whether it leaks, and nothing else, by causes that are known."""
+        causes = {one.id for one in self.variant.found.causes}
+        return self.verdict == "leak" and bool(causes) and causes <= fingerprints
 
     def blamed(self) -> str:
-        """Return the line, and where descriptors, threads and the like that stay are opened."""
-        leaks = self.leaking()
-        gauges = [one for one in self.variant.gauges if one.gauge in leaks and one.origin]
-        opened = [f"{one.gauge}: opened at {one.origin}." for one in gauges]
-        return " ".join(filter(None, [self.line, *opened]))
+        """Return the causes in one line, each with its place."""
+        return "; ".join(map(text.short, self.variant.found.causes))
 
     @property
     def name(self) -> str:
@@ -97,16 +109,8 @@ class Investigation:
         if self.verdict == HANGS:
             yield self._interruption()
         yield from (str(one) for one in self.variant.diagnoses if not one.leak)
-        yield from self.variant.because
-        resources = [one for one in leaks if one.family == "handles"]
-        for one in sorted(resources, key=lambda one: one.gauge):
-            where = f"; opened at {one.origin}" if one.origin else ""
-            cure = CURES.get(one.gauge, "Release it on every path.")
-            yield f"{one.gauge}: {wording.rate(one)} never released{where}. {cure}"
-        is_live = any(one.gauge in LIVE_MEMORY for one in leaks)
-        if not is_live and any(one.family == "resident" for one in leaks):
-            cause = "fragmentation, or memory mapped outside"
-            yield f"Resident memory grows, live blocks do not: {cause}."
+        if not self.variant.found.causes:
+            yield from self.variant.because
         if not leaks and any(one.verdict == UNDECIDED for one in self.rows()):
             steps = 2 * self.captures[0].manifest.steps
             fixed = f"fix --steps {steps} --runs 5"
@@ -120,13 +124,18 @@ class Investigation:
         return {**self.judgement.to_dict(), "budgets": plain(checks)}
 
     def __str__(self) -> str:
-        lines = [f"{self.name}: {self.verdict}", *map(wording.sentence, self.rows())]
-        return "\n".join(filter(None, [*lines, self.line, *self.quiet(), *self.next_steps()]))
+        others = [wording.sentence(one) for one in self.rows() if not one.is_leak]
+        lines = (self.headline, *self.cards(), *others, *self.accounts(), *self.next_steps())
+        return "\n".join(filter(None, lines))
 
     def _repr_html_(self) -> str:
-        first, *others = str(self).splitlines()
-        items = "".join(f"<li>{html.escape(one)}</li>" for one in others if one)
-        return f"<p><b>{html.escape(first)}</b></p><ul>{items}</ul>"
+        from resleak.figures.cause_cards import cause_cards
+
+        others = [wording.sentence(one) for one in self.rows() if not one.is_leak]
+        lines = (*others, *self.next_steps())
+        items = "".join(f"<li>{html.escape(one)}</li>" for one in lines if one)
+        cards = cause_cards(self.variant)._repr_html_() if self.variant.found.causes else ""
+        return f"<p><b>{html.escape(self.headline)}</b></p>{cards}<ul>{items}</ul>"
 
     def _interruption(self) -> str:
         """Say how a run was ended, and where its first thread stood."""
@@ -139,17 +148,6 @@ class Investigation:
         lines = [line.strip() for stack in one["stacks"] for line in stack.splitlines()]
         place = next((f"; it stood at {line}" for line in lines if line.startswith("File ")), "")
         return f"A run was ended: {why.get(one['status'], one['status'])}{place}."
-
-    def _innermost(self) -> str:
-        """Name the innermost frame outside the interpreter, where that is not the line itself."""
-        site = next(iter(self.variant.sites), None)
-        if site is None or not site.low > 0 or not site.file:
-            return ""
-        inner = Rows.of(Site, stacks.package_sites(self.captures))
-        first = next((one for one in inner if one.low > 0 and one.file), None)
-        if first is None or first.file.startswith("<stdlib>") or first.place == site.place:
-            return ""
-        return f"{first.place} in {first.function}"
 
 
 def investigate(

@@ -100,9 +100,9 @@ def _measure(
     instrument = INSTRUMENTS[job.instrument]
     if instrument.recording:
         studied, file = Path(job.plan.about["file"]), folder / instrument.recording
-        facts = launch.recording(
-            instrument.decoder, file, folder, manifest.marks, [studied], job.plan.work.root, workdir
-        )
+        where = (file, folder, manifest.marks, [studied], job.plan.work.root, workdir)
+        source = job.plan.options.source
+        facts = launch.recording(instrument.decoder, *where, source=source)
         manifest = replace(manifest, integrity=facts)
     storage.write_manifest(folder, manifest)
 

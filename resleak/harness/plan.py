@@ -91,6 +91,8 @@ class CaptureOptions:
         Name of the stored captures; the variant's name by default.
     deadline_s : float, optional
         Seconds that the set-up or a step may take; 60 unless the scenario says otherwise.
+    source : bool
+        Store the source text of the lines in stacks, for reports.
     decide : callable, optional
         Called with a `Look` when the replicates of a variant have taken their steps, and again
         after 2, 4, 8 ... times as many; they go on while it returns True.
@@ -117,6 +119,7 @@ class CaptureOptions:
     plant: float = 0.0
     label: str = ""
     deadline_s: float | None = None
+    source: bool = True
     decide: Decide | None = None
 
     def __post_init__(self) -> None:

@@ -57,7 +57,7 @@ def displayed(outputs: Iterable[Any]) -> Contents:
     """Return the contents that the extension displayed; empty if it did not."""
     for output in outputs:
         if contents := output.get("data", {}).get(MIME):
-            findings = [Finding(**one) for one in contents["findings"]]
+            findings = [Finding.parse(one) for one in contents["findings"]]
             facts = [(str(name), str(value)) for name, value in contents["facts"]]
             return Contents(findings, contents["archive"], facts, contents["replaced"])
     return Contents()

@@ -101,7 +101,7 @@ class _Report:
                     data["text/html"] = sanitize.clean(data["text/html"], links)
         book = redactor.tree(self.book)
         facts = [(name, redactor.text(value)) for name, value in facts]
-        findings = [Finding(**redactor.tree(one.to_dict())) for one in contents.findings]
+        findings = [Finding.parse(redactor.tree(one.to_dict())) for one in contents.findings]
         title = redactor.text(self.title)
         redactor.counts.update(contents.replaced)
         facts.append(("Replaced before writing", redactor.summary()))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from resleak import formatting
 from resleak.analysis import wording
+from resleak.figures import cause_cards
+from resleak.figures.cause_cards import Card
 from resleak.figures.sentences import answer, code, inline, worst
 from resleak.formatting import markdown_text, plain_text
 from resleak.workload.verdict_words import FIX_OUTCOMES, GOOD, NOT_REPRODUCED, UNDECIDED
@@ -45,6 +47,13 @@ class Finding:
     #: The blocker or the retaining reference chain; empty if unknown.
     why: str
     todo: str
+    #: One per cause of the worst variant.
+    cards: list[Card] = field(default_factory=list)
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> Finding:
+        """Return what `to_dict` wrote."""
+        return cls(**{**values, "cards": [Card(**one) for one in values["cards"]]})
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -70,10 +79,13 @@ def finding(judgement: ScenarioVerdict) -> Finding:
     words = [variant.verdict, *([f"claim {claim['measured']}"] if claim["measured"] else [])]
     fix = claim["fix"]
     words += [f"{fix['variant']} {fix['measured']}"] if fix["measured"] else []
-    line, because = _line(variant), "; ".join(variant.because)
+    cards = cause_cards.cards(variant.found)
+    line = "" if cards else _line(variant)
+    because = "; ".join(variant.because) if not variant.found.causes else ""
     why = f"{code(variant.name)} {because}." if because else ""
-    sentences = (answer(judgement).text, line, why, _todo(judgement, variant, line))
-    return Finding(scenario["name"], scenario["title"], words, *sentences)
+    todo = _todo(judgement, variant, line or bool(cards))
+    sentences = (answer(judgement).text, line, why, todo)
+    return Finding(scenario["name"], scenario["title"], words, *sentences, cards)
 
 
 def _line(variant: VariantVerdict) -> str:
@@ -89,7 +101,7 @@ def _line(variant: VariantVerdict) -> str:
     return f"{code(variant.name)}: {' '.join(sentences)}" if sentences else ""
 
 
-def _todo(judgement: ScenarioVerdict, variant: VariantVerdict, line: str) -> str:
+def _todo(judgement: ScenarioVerdict, variant: VariantVerdict, line: str | bool) -> str:
     fix, variants = judgement.claim["fix"], judgement.variants
     if variant.verdict == UNDECIDED:
         name = judgement.scenario["name"]
@@ -119,7 +131,8 @@ def html(findings: Iterable[Finding]) -> str:
         rows = "".join(f"<dt>{label}</dt><dd>{inline(text)}</dd>" for label, text in one.rows)
         head = f"<h3><code>{escape(one.name)}</code> {chips}</h3>" if one.name else chips
         title = f"<p>{inline(one.subtitle)}</p>" if one.subtitle else ""
-        blocks.append(f'<div class="finding">{head}{title}<dl>{rows}</dl></div>')
+        cards = cause_cards.html(one.cards)
+        blocks.append(f'<div class="finding">{head}{title}<dl>{rows}</dl>{cards}</div>')
     return "".join(blocks)
 
 
@@ -135,5 +148,14 @@ def markdown(title: str, lead: str, findings: Iterable[Finding], facts: Mapping[
         blocks.append(f"### {name}{markdown_text(', '.join(one.verdicts))}")
         blocks.append(markdown_text(one.subtitle))
         blocks.append("\n".join(f"- {label}: {markdown_text(text)}" for label, text in one.rows))
+        blocks += [_card(card) for card in one.cards]
     blocks.append("\n".join(f"{name}: {markdown_text(text)}  " for name, text in facts.items()))
     return "\n\n".join(block.strip() for block in blocks if block.strip()) + "\n"
+
+
+def _card(card: Card) -> str:
+    rows = [
+        f"- {label}: {markdown_text(text)}" + (f" {markdown_text(code(source))}" if source else "")
+        for label, text, source in card.rows
+    ]
+    return "\n".join([f"**{markdown_text(card.title)}**", "", *rows])

@@ -100,16 +100,6 @@ MEASURES = {
     )
 }
 
-#: What to do about each thing that is never released, where closing it is not the cure.
-CURES = {
-    "threads": "Stop and join it.",
-    "children": "End it, and wait for it.",
-    "zombies": "Nobody waited for it: call wait() or communicate().",
-    "tasks": "Await it, or cancel it and await it.",
-    "tempfiles": "Delete it, or use it in a with block.",
-    "shm": "Call unlink() where it is no longer needed.",
-}
-
 #: Read by the parent for context; never judged for growth.
 CONTEXT = {
     "rss_file": "B",

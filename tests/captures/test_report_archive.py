@@ -190,7 +190,7 @@ def told(hostile) -> BeautifulSoup:
     cells = [nbformat.v4.new_code_cell("show()", outputs=[one]) for one in outputs]
     redactor = Redactor.here()
     held = collect.gather({"captures": captures, "judged": judged})
-    found = [summary.Finding(**redactor.tree(one)) for one in map(asdict, held.findings)]
+    found = [summary.Finding.parse(redactor.tree(one)) for one in map(asdict, held.findings)]
     book = redactor.tree(nbformat.v4.new_notebook(cells=cells))
     page = html_page.Page(book, findings=found, archive=held.archive).html()
     return BeautifulSoup(page, "html.parser")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from resleak.captures import source_paths, tables
+from resleak.captures.decode import source_lines
 from resleak.captures.decode.trie import Frame, Names, Trie, names
 from resleak.errors import StoreError
 
@@ -64,6 +65,8 @@ def extract(
     studied: Iterable[Path],
     root: Path | None,
     work: Path | None,
+    *,
+    source: bool = True,
 ) -> dict[str, Any]:
     """Write the tables ``stacks``, ``handles`` and ``marks`` into a folder.
 
@@ -81,6 +84,8 @@ def extract(
         "handles": _handles(read, numbers, _Targets(root, work)),
         "marks": _marks(read),
     }
+    if source:
+        columns_of["sources"] = source_lines.table(stacks, trie.paths)
     for name, columns in columns_of.items():
         tables.write_table(folder / f"{name}.parquet", columns, _UNITS)
     return {}

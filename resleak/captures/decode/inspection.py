@@ -42,7 +42,7 @@ _TABLES: dict[str, Row] = {
     "lost": {"kind": "", "name": "", "amount": 0, "unit": ""},
     "retention": {
         **{"type": "", "count": 0, "per_step": 0.0, "path": "", "root": "", "share": 0.0},
-        **{"samples": 0},
+        **{"samples": 0, "made_at": ""},
     },
     "bounded": {
         **{"path": "", "size": 0, "bound": 0, "per_step": 0.0},
@@ -74,11 +74,17 @@ def write(folder: Path, project: Path, status: str) -> Ending:
         "exit": _exits(record, named, status, folder / "threads.txt"),
         "stalls": _stalls(record.get("steps", []), named),
         "locks": (_lock(row, named) for row in record.get("locks", [])),
-        **{name: record.get(name, []) for name in ("lost", "retention", "bounded", "cycles")},
+        "retention": (_retained(row, named) for row in record.get("retention", [])),
+        **{name: record.get(name, []) for name in ("lost", "bounded", "cycles")},
     }
     for name, found in rows.items():
         tables.write_table(folder / f"{name}.parquet", _columns(_TABLES[name], found), _UNITS)
     return _ending(record, named)
+
+
+def _retained(row: Row, named: _Names) -> Row:
+    file, line = row["made"]
+    return {**row, "made_at": f"{named.file(file)}:{line}" if file else ""}
 
 
 def _columns(wanted: Row, rows: Iterable[Row]) -> dict[str, np.ndarray]:

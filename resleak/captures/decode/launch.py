@@ -36,17 +36,19 @@ def recording(
     root: Path | None = None,
     work: Path | None = None,
     *,
+    source: bool = True,
     timeout_s: float = 600.0,
 ) -> dict[str, Any]:
     """Decode a recording of ours by a module of this package; return what it says of it.
 
     Files below `studied` are the code under study; files below `root` are named relative to it;
-    `work` was the temporary folder of the process. Raises StoreError if it cannot be read.
+    `work` was the temporary folder of the process; with `source`, the lines of its stacks are
+    stored. Raises StoreError if it cannot be read.
     """
     job = {
         **{"decoder": decoder, "capture": str(file), "marks": [asdict(mark) for mark in marks]},
         **{"studied": [*map(str, studied)], "root": str(root) if root else None},
-        "work": str(work) if work else None,
+        **{"work": str(work) if work else None, "source": source},
     }
     return _decode(job, folder, file.name, timeout_s)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from resleak.captures import tables
-from resleak.captures.decode import memray_file
+from resleak.captures.decode import memray_file, source_lines
 from resleak.captures.decode.replay import ALLOCATORS, Changes, Replay
 from resleak.captures.decode.trie import Trie, names
 from resleak.errors import StoreError
@@ -72,6 +72,8 @@ def extract(
     studied: Iterable[Path],
     root: Path | None = None,
     _work: Path | None = None,
+    *,
+    source: bool = True,
 ) -> dict[str, Any]:
     """Write the tables of a recording of ours, and return the fields of `Integrity`.
 
@@ -96,7 +98,7 @@ def extract(
     if replay.records != header.records and not found:
         raise StoreError(f"{capture.name} is cut off before its first mark; capture it again")
     tables = Tables(replay, threads(replay.threads, main), peak, temporary)
-    _write(folder, trie, tables, [(expected[mark], changes) for mark, changes in found])
+    _write(folder, trie, tables, [(expected[mark], changes) for mark, changes in found], source)
     return asdict(_integrity(replay, header.records, (len(found), len(expected)), rss))
 
 
@@ -143,6 +145,7 @@ def _write(
     trie: Trie,
     read: Tables,
     found: list[tuple[dict[str, Any], Changes]],
+    source: bool,
 ) -> None:
     changes = [np.array(rows, dtype=np.int64).reshape(-1, 3) for _, rows in found]
     rows = np.concatenate([_NO_ROWS, *changes])
@@ -162,6 +165,8 @@ def _write(
         "peak": {"node": of_peak, **_amounts(read.peak)},
         "temporary": {"node": of_temporary, **_amounts(read.temporary)},
     }
+    if source:
+        written["sources"] = source_lines.table(stacks, trie.paths)
     for name, columns in written.items():
         tables.write_table(folder / f"{name}.parquet", columns, _UNITS)
 

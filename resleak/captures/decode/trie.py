@@ -82,6 +82,8 @@ class Trie(Nodes):
         super().__init__()
         self._names = names
         self._studied: dict[str, bool] = {}
+        #: Where the files are, by the names under which they appear.
+        self.paths: dict[str, str] = {}
         #: The node of allocations without a stack.
         self.no_stack = super().add([])
 
@@ -91,6 +93,7 @@ class Trie(Nodes):
         for function, file, line in stack:
             if named := self._names(file):
                 self._studied.setdefault(*named)
+                self.paths.setdefault(named[0], file)
                 frames.append((function, named[0], line))
         return super().add(frames or ([(HARNESS, "", 0)] if stack else []))
 

@@ -50,7 +50,8 @@ def _recording(job: Job) -> dict[str, Any]:
     root, work = (Path(job[name]) if job[name] else None for name in ("root", "work"))
     studied = [*map(Path, job["studied"])]
     capture = Path(job["capture"])
-    facts: dict[str, Any] = module.extract(capture, _folder(), job["marks"], studied, root, work)
+    where = (capture, _folder(), job["marks"], studied, root, work)
+    facts: dict[str, Any] = module.extract(*where, source=job["source"])
     return facts
 
 

@@ -42,6 +42,12 @@ Python = Annotated[
 BudgetFile = Annotated[
     Path | None, typer.Option("--budgets", metavar="FILE", help="Your own budgets, a TOML file.")
 ]
+Known = Annotated[
+    Path | None,
+    typer.Option("--known", metavar="FILE", help="Fingerprints of causes that are no failure."),
+]
+NoSource = Annotated[bool, typer.Option("--no-source", help="Store no source text.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Print every gauge.")]
 Work = Annotated[
     str,
     typer.Argument(

@@ -181,19 +181,17 @@ def show_judgement(judgement: ScenarioVerdict, checks: Iterable[BudgetCheck]) ->
         out(f"{row.variant}: over budget, {row.budget}: {row.text} ({row.source})")
 
 
-def show_investigation(investigation: Investigation) -> None:
-    """Print the verdict, the gauges that show something, the line, and what to do next."""
+def show_investigation(investigation: Investigation, verbose: bool = False) -> None:
+    """Print the verdict, a card for each cause, the undecided gauges, and what to do next."""
     from rich.text import Text
 
-    manifests = [one.manifest for one in investigation.captures.select(instrument="gauges")]
-    runs = f"{len(manifests)} runs of {manifests[0].steps} steps"
-    headline = f"{investigation.name}: {investigation.verdict} ({runs})"
-    out(Text(plain_text(headline), style="bold"))
-    rows = [(one.gauge, *_verdict_cells(one), one.reason) for one in investigation.rows()]
+    out(Text(plain_text(investigation.headline), style="bold"), "")
+    out(*investigation.cards())
+    rows = investigation.rows() if verbose or not investigation.variant.found.causes else []
     if rows:
-        out(fmt.Table(("gauge", *_HEAD, "reason"), rows))
-    lines = (investigation.line, *investigation.quiet(), *investigation.next_steps())
-    out(*filter(None, lines))
+        cells = [(one.gauge, *_verdict_cells(one), one.reason) for one in rows]
+        out(fmt.Table(("gauge", *_HEAD, "reason"), cells))
+    out(*investigation.accounts(verbose), *investigation.next_steps())
 
 
 def show_comparison(comparison: Comparison) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
-from resleak.harness.child.inspection import cycles, object_graph
+from resleak.harness.child.inspection import creation_lines, cycles, object_graph
 from resleak.harness.child.inspection.bounded import Filling
 from resleak.harness.child.inspection.object_graph import Graph, Root
 
@@ -76,11 +76,12 @@ class Retention:
         self, of: type, rate: float, stayed: list[int], graph: Graph
     ) -> list[dict[str, Any]]:
         samples = stayed[:: max(1, len(stayed) // _SAMPLES)][:_SAMPLES]
-        paths = Counter(map(graph.path, samples))
+        found = Counter((graph.path(one), creation_lines.of(graph.nodes[one])) for one in samples)
         facts = {"type": of.__qualname__, "count": self._counts[-1][of], "per_step": rate}
+        facts["samples"] = len(samples)
         return [
-            {**facts, "path": path, "share": count / len(samples), "samples": len(samples)}
-            for path, count in paths.most_common(_PATHS)
+            {**facts, "path": path, "made": made, "share": count / len(samples)}
+            for (path, made), count in found.most_common(_PATHS)
         ]
 
 
@@ -112,6 +113,10 @@ class Schedule:
             if thirds == 1 and gc.isenabled():
                 gc.disable()
                 self._stopped = done
+            if thirds == 1:
+                creation_lines.start()
+            elif thirds == _THIRDS:
+                creation_lines.stop()
 
     def _graph(self, driver: Any) -> Graph:
         ours, threads = self._ours()

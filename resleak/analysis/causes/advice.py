@@ -1,0 +1,50 @@
+"""What to change about a cause, by its kind and its case."""
+
+from __future__ import annotations
+
+from resleak.analysis.causes import model
+from resleak.analysis.causes.model import Advice
+
+#: Code and text for each kind; {owner} is what keeps the retained objects.
+_BY_KIND = {
+    model.FILES: ("close", "Close it on every path, best in a with block{or_remove}."),
+    model.SOCKETS: ("close", "Close it on every path, best in a with block{or_remove}."),
+    model.THREADS: ("stop_and_join", "Tell the thread to stop, and join it{or_remove}."),
+    model.TASKS: ("cancel_and_await", "Await the task, or cancel it and await it."),
+    model.CHILDREN: ("end_and_wait", "End the process, and wait for it."),
+    model.ZOMBIES: ("wait", "Call wait() or communicate(): the process has ended already."),
+    model.MAPS: ("unmap", "Close the map, or use the same one again{or_remove}."),
+    model.SHM: ("unlink", "Call unlink() where the segment is no longer needed."),
+    model.TEMPORARY: ("delete", "Delete it, or use it in a with block."),
+    model.NATIVE: ("free", "Free what the native call allocates; Python does not do so."),
+    model.CYCLES: ("break_cycle", "Break the cycle, or close explicitly what hangs on it."),
+    model.RETENTION: ("smaller_steps", "Use smaller blocks, malloc_trim or MALLOC_ARENA_MAX."),
+    model.OWN: ("bound", "Bound what the program counts, or remove entries no longer needed."),
+}
+#: A part of the reference chain, with the code and the text of its case.
+_CASES = (
+    (
+        "_lru_cache_wrapper",
+        "bound_cache",
+        "Give the cache a maxsize; on a method it keeps every instance, so cache per instance.",
+    ),
+    ("_pylab_helpers", "close_figure", "Call plt.close(figure) when a figure is done."),
+    ("logging", "remove_handler", "Add the handler once, or remove it with removeHandler()."),
+    ("atexit", "unregister", "Register the callback once, or unregister it."),
+    ("_callbacks", "unregister", "Remove the callback when it is no longer needed."),
+)
+
+
+def of(kind: str, chain: str) -> Advice:
+    """Return what to change about a cause of a kind, whose objects a chain keeps."""
+    owner = chain.partition(" → ")[0]
+    named = owner if "." in owner and " " not in owner else ""
+    for part, code, text in _CASES:
+        if part in chain:
+            return Advice(code, text)
+    if kind in _BY_KIND:
+        code, text = _BY_KIND[kind]
+        return Advice(code, text.format(or_remove=f", or remove it from {named}" if named else ""))
+    if named:
+        return Advice("bound", f"Bound {named}, or delete entries that are no longer needed.")
+    return Advice("release", "Find the path on which what this line makes is not released.")

@@ -1,0 +1,112 @@
+"""Divide the growth of each gauge among causes, and say what no cause explains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from resleak import formatting
+from resleak.analysis.causes.grouping import Group
+from resleak.analysis.causes.model import Balanced, Explained
+from resleak.analysis.gauge_verdict import GaugeVerdict
+
+#: Bytes by which an allocation takes more of the heap than was asked for, at most.
+_OVERHEAD = 24.0
+#: Types that the garbage collector does not track.
+_UNTRACKED = {"str", "bytes", "bytearray", "int", "float", "complex", "bool", "NoneType"}
+
+_BY_FAMILY: dict[str, Callable[[Group], float]] = {
+    "memory": lambda group: group.heap,  # but for native memory, see below
+    "resident": lambda group: group.heap + group.mapped,
+    "maps": lambda group: group.mapped or float("threads" in group.gauges),
+}
+_BY_GAUGE: dict[str, Callable[[Group], float]] = {
+    "blocks": lambda group: max(
+        sum(one.memory.blocks for one in group.lines), sum(h.per_step for h in group.held)
+    ),
+    "objects": lambda group: sum(h.per_step for h in group.held if h.type not in _UNTRACKED),
+}
+#: Gauges that are explained in proportion, having no unit in common with what is known.
+_IN_PROPORTION = ("maps",)
+
+
+def divided(groups: Sequence[Group], verdict: GaugeVerdict) -> list[Explained | None]:
+    """Return what each group explains of one gauge; in sum never more than its growth."""
+    if verdict.family == "handles":
+        opened = [[one.opened.get(verdict.gauge) for one in group.lines] for group in groups]
+        shares = [sum(o.share for o in ones if o is not None) for ones in opened]
+    else:
+        amount = _BY_GAUGE.get(verdict.gauge) or _BY_FAMILY.get(verdict.family)
+        amounts = [max(0.0, amount(group)) if amount else 0.0 for group in groups]
+        total = sum(amounts)
+        growth = total if verdict.gauge in _IN_PROPORTION else verdict.per_step
+        shares = [one / max(growth, total) if total > 0 else 0.0 for one in amounts]
+    return [_explained(verdict, share) if share > 0 else None for share in shares]
+
+
+def _explained(verdict: GaugeVerdict, share: float) -> Explained:
+    rates = (share * rate for rate in (verdict.per_step, verdict.low, verdict.high))
+    return Explained(verdict.gauge, *rates, verdict.unit, share, verdict.per)
+
+
+def balanced(verdict: GaugeVerdict, parts: Sequence[Explained], groups: Sequence[Group]) -> Balanced:
+    """Return the balance of a gauge, with the likely reason of what is unexplained."""
+    explained = sum(part.per_step for part in parts)
+    missing = max(0.0, verdict.per_step - explained)
+    code, reason = _reason(verdict, explained, missing, groups)
+    return Balanced(verdict.per_step, explained, missing, verdict.unit, code, reason)
+
+
+def is_beyond(verdict: GaugeVerdict, missing: float, groups: Sequence[Group]) -> bool:
+    """Return whether more of the heap is unexplained than allocators add to what is asked for."""
+    blocks = sum(one.memory.blocks + (one.site.count_per_step if one.site else 0.0)
+                 for group in groups for one in group.lines)  # fmt: skip
+    noise = (verdict.high - verdict.low) / 2
+    allowed = _OVERHEAD * blocks + verdict.detection_limit + noise
+    return missing > max(allowed, 0.1 * verdict.per_step)
+
+
+def _reason(
+    verdict: GaugeVerdict, explained: float, missing: float, groups: Sequence[Group]
+) -> tuple[str, str]:
+    if missing < 0.01 * verdict.per_step:
+        return "", ""
+    if verdict.family == "own":
+        return "own", "the program counts it itself: no instrument sees what it is"
+    if verdict.family == "handles":
+        return "no_stack", "it was opened without a call that Python sees"
+    if verdict.gauge == "heap" and is_beyond(verdict, missing, groups):
+        seen, whole = (formatting.amount(value, "B") for value in (explained, verdict.per_step))
+        calls = "malloc through ctypes or dlsym, mmap in C"
+        saw = f"memray saw {seen} of {whole} per {verdict.per}"
+        return "not_intercepted", f"{saw}; the rest is allocated by calls it cannot see ({calls})"
+    if verdict.family == "memory":
+        return "rounding", "allocators round up, and add a header to each block"
+    if verdict.family == "resident" and any("threads" in group.gauges for group in groups):
+        return "stacks", "each thread has a stack, which it maps for itself"
+    if verdict.family == "resident":
+        return "pages", "resident memory comes in pages, and allocators keep what was freed"
+    return "spread", "it is spread over lines that are too small to name"
+
+
+def reconciled(
+    groups: Sequence[Group], leaks: Mapping[str, GaugeVerdict]
+) -> dict[str, list[Explained | None]]:
+    """Return, for each growing gauge, what each group explains of it."""
+    parts = {name: divided(groups, verdict) for name, verdict in leaks.items()}
+    if "native" in leaks:
+        heap, seen = leaks.get("heap"), sum(p.per_step for p in parts.get("heap", []) if p)
+        unseen = max(0.0, heap.per_step - seen) if heap else 0.0
+        shares = _native(groups, leaks["native"].per_step, unseen)
+        parts["native"] = [_explained(leaks["native"], s) if s > 0 else None for s in shares]
+    return parts
+
+
+def _native(groups: Sequence[Group], growth: float, unseen: float) -> list[float]:
+    """Return each group's share of native memory and large objects, a part of the heap."""
+    # A line's blocks are known by their mean size alone: large ones among small ones take what
+    # is left, as far as they can.
+    sure = [sum(one.memory.large + one.memory.malloc for one in g.lines) for g in groups]
+    mixed = [sum(one.memory.small for one in g.lines) for g in groups]
+    left = min(max(0.0, growth - sum(sure) - unseen), sum(mixed))
+    amounts = [a + left * b / (sum(mixed) or 1.0) for a, b in zip(sure, mixed, strict=True)]
+    return [amount / max(growth, sum(amounts)) for amount in amounts]

@@ -1,0 +1,169 @@
+"""Evidence by line: what it opens, what it allocates, and what keeps what it makes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from resleak.analysis.handle_origins import Origin
+from resleak.analysis.stacks.allocation_sites import FRAME, site_of
+from resleak.analysis.stacks.columns import column, numbered, rows, sums
+from resleak.analysis.stacks.site import Site
+from resleak.captures.frames import Capture, Captures
+from resleak.errors import StoreError
+
+#: File and line.
+Line = tuple[str, int]
+ARROW = " → "
+#: Roots that say nothing of who keeps an object, and so join nothing.
+_NOBODY = ("C code",)
+#: Begins the file of a line that is not known.
+UNKNOWN = "?"
+#: Bytes up to which Python's allocator serves a block.
+SMALL = 512
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Live memory that a line adds per step: bytes by allocator, and blocks."""
+
+    small: float = 0.0
+    large: float = 0.0
+    malloc: float = 0.0
+    mapped: float = 0.0
+    blocks: float = 0.0
+    maps: float = 0.0
+
+    @property
+    def heap(self) -> float:
+        """Bytes without the address space of maps."""
+        return self.small + self.large + self.malloc
+
+
+@dataclass(frozen=True)
+class Held:
+    """Objects of one type that stay, made by one line and kept by one chain."""
+
+    type: str
+    path: str
+    per_step: float
+    line: Line | None
+
+
+@dataclass
+class Evidence:
+    """All that is known about one line."""
+
+    line: Line
+    function: str = ""
+    opened: dict[str, Origin] = field(default_factory=dict)
+    memory: Memory = Memory()
+    site: Site | None = None
+    held: list[Held] = field(default_factory=list)
+
+
+def collect(
+    captures: Captures, origins: Iterable[Origin], sites: Iterable[Site], retention: pd.DataFrame
+) -> dict[Line, Evidence]:
+    """Return the evidence of each line that opens what leaks, or whose live memory grows."""
+    found: dict[Line, Evidence] = {}
+    for origin in origins:
+        one = found.setdefault(_line(origin), Evidence(_line(origin), origin.function))
+        one.opened[origin.gauge] = origin
+    amounts = allocated(captures.select(instrument="memray"))
+    for site in (site for site in sites if site.low > 0 and site.file):
+        one = found.setdefault(_line(site), Evidence(_line(site), site.function))
+        one.site = site if one.site is None or site.low > one.site.low else one.site
+        one.memory = amounts.get(one.line, Memory())
+    for held in retained(retention):
+        if held.line in found:
+            found[held.line].held.append(held)
+    return found
+
+
+def _line(at: Origin | Site) -> Line:
+    # What was opened without Python is a case of its own for each gauge.
+    return (at.file, at.line) if at.file else (f"{UNKNOWN}{getattr(at, 'gauge', '')}", 0)
+
+
+def retained(retention: pd.DataFrame) -> Iterator[Held]:
+    """Yield the rows of the table of retained objects."""
+    for row in retention.to_dict(orient="records"):
+        file, _, line = str(row.get("made_at", "")).rpartition(":")
+        at = (file, int(line)) if file and line.isdigit() else None
+        yield Held(row["type"], row["path"], row["per_step"] * row["share"], at)
+
+
+def holders(found: Iterable[Held]) -> dict[str, str]:
+    """Return, for each path, what keeps the object nearest the root that grows.
+
+    A file keeps its buffer: both belong to the list of files. Paths from a root that names nobody
+    stand for themselves.
+    """
+    paths = sorted({held.path for held in found}, key=lambda path: path.count(ARROW))
+    bases: list[str] = []
+    holder = {}
+    for path in paths:
+        base = next((base for base in bases if _continues(path, base)), path)
+        if base == path:
+            bases.append(path)
+        keeper = base.rpartition(ARROW)[0]
+        holder[path] = base if keeper in ("", *_NOBODY) else keeper
+    return holder
+
+
+def _continues(path: str, base: str) -> bool:
+    return path.startswith(base) and path[len(base) :][:1] in ("", " ", ".")
+
+
+def allocated(captures: Iterable[Capture]) -> dict[Line, Memory]:
+    """Return the live memory that each line adds per step, the mean of all runs."""
+    runs = [found for capture in captures if (found := _of_run(capture)) is not None]
+    totals: dict[Line, np.ndarray] = defaultdict(lambda: np.zeros(6))
+    for run in runs:
+        for line, amounts in run.items():
+            totals[line] += amounts / len(runs)
+    return {line: Memory(*amounts.tolist()) for line, amounts in totals.items()}
+
+
+def _of_run(capture: Capture) -> dict[Line, np.ndarray] | None:
+    marks, stacks, live = (capture.table(name) for name in ("marks", "stacks", "live"))
+    steady = marks[marks["phase"].eq("steady")]
+    if len(steady) < 2 or steady["step"].iloc[0] == steady["step"].iloc[-1]:
+        return None
+    first, last = steady["mark"].iloc[0], steady["mark"].iloc[-1]
+    total = float(steady["step"].iloc[-1] - steady["step"].iloc[0])
+    live = live[live["mark"].gt(first) & live["mark"].le(last)]
+    frames: dict[Any, int] = {}
+    of = numbered(rows(stacks, FRAME, site_of(stacks)), frames)[column(live, "node")]
+    names, kinds = column(live, "allocator").tolist(), ("pymalloc", "mmap")
+    python, mapped = (np.array([name.startswith(kind) for name in names]) for kind in kinds)
+    size, count = column(live, "bytes", float), column(live, "count", float)
+    small = python & (np.abs(size) <= SMALL * np.abs(count))
+    parts = (
+        *(size * small, size * (python & ~small), size * ~(python | mapped), size * mapped),
+        *(count * small, count * mapped),
+    )
+    table = np.array([sums(of, part, len(frames)) for part in parts]) / total
+    grouped: dict[Line, np.ndarray] = defaultdict(lambda: np.zeros(len(parts)))
+    for (_, file, line), number in frames.items():
+        grouped[file, line] += table[:, number]
+    return grouped
+
+
+def sources(captures: Captures) -> dict[Line, str]:
+    """Return the text of each line that the runs stored, with the lines around it."""
+    found: dict[Line, str] = {}
+    for capture in captures:
+        with suppress(StoreError):
+            if capture.instrument in ("memray", "handles"):
+                table = capture.table("sources")
+                keys = zip(table["file"].tolist(), table["line"].tolist(), strict=True)
+                found |= dict(zip(keys, table["text"].tolist(), strict=True))
+    return found

@@ -1,0 +1,141 @@
+"""What leaks, where, why, how badly, and what to change: one cause, and the balance of all."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+_NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A line of code; `source` is its text, between the lines before and after it."""
+
+    file: str
+    line: int
+    function: str = ""
+    source: str = ""
+
+    @property
+    def text(self) -> str:
+        """The line itself, without its indentation; empty if unknown."""
+        lines = self.source.split("\n")
+        return (lines[1] if len(lines) == 3 else self.source).strip()
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" + (f" in {self.function}" if self.function else "")
+
+
+@dataclass(frozen=True)
+class Explained:
+    """The part of one gauge's growth that a cause explains, in `unit` per `per`."""
+
+    gauge: str
+    per_step: float
+    low: float
+    high: float
+    unit: str
+    share: float
+    per: str = "step"
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The limit that a cause reaches first, and after how many more steps."""
+
+    name: str
+    value: float
+    unit: str
+    steps: float
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What to change; `code` is stable, `text` is for people."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cause:
+    """One leak of a variant, with all evidence of it.
+
+    Attributes
+    ----------
+    id : str
+        Fingerprint of kind, file, function, source text and chain: it survives moved lines.
+    kind : str
+        One of `KINDS`.
+    gauges : tuple of Explained
+        What it explains, the gauge it is about first.
+    site, library_site, created_at : Place or None
+        The line that allocates or opens, the line of the library that it calls, and the line that
+        makes what is retained, where that is another one.
+    site_share : float
+        Share of the cause that the line accounts for, 0 to 1.
+    chain, retained_type : str
+        The reference chain from the owner to what grows by one at a time, and its type.
+    limit : Limit or None
+        The limit that it reaches first.
+    advice : Advice
+        What to change.
+    """
+
+    id: str
+    kind: str
+    gauges: tuple[Explained, ...]
+    site: Place | None
+    site_share: float = 1.0
+    library_site: Place | None = None
+    created_at: Place | None = None
+    chain: str = ""
+    retained_type: str = ""
+    limit: Limit | None = None
+    advice: Advice
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON, the gauges by name; of each place the line alone."""
+        values = asdict(self)
+        values["gauges"] = {gauge.pop("gauge"): gauge for gauge in values["gauges"]}
+        for name in ("site", "library_site", "created_at"):
+            if place := getattr(self, name):
+                values[name]["source"] = place.text
+        return values
+
+
+@dataclass(frozen=True)
+class Balanced:
+    """The growth of one gauge: what causes explain, what none does, and the likely reason."""
+
+    growth: float
+    explained: float
+    unexplained: float
+    unit: str
+    code: str = ""
+    reason: str = ""
+
+    @property
+    def share(self) -> float:
+        """The explained share of the growth, 0 to 1."""
+        return self.explained / self.growth if self.growth > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class Causes:
+    """All causes of a variant, the one that does harm first in front, and the balance by gauge."""
+
+    causes: tuple[Cause, ...] = ()
+    balance: dict[str, Balanced] = field(default_factory=dict)
+
+
+OBJECTS, NATIVE, FILES, SOCKETS, THREADS, TASKS, CHILDREN, ZOMBIES, MAPS, SHM, TEMPORARY = (
+    *("Python objects", "native memory", "file descriptors", "sockets", "threads", "tasks"),
+    *("child processes", "zombies", "memory maps", "shared memory", "temporary files"),
+)
+CYCLES, RETENTION, OWN = "reference cycles", "allocator retention", "the program's own count"
+KINDS = (
+    *(OBJECTS, NATIVE, FILES, SOCKETS, THREADS, TASKS, CHILDREN, ZOMBIES, MAPS, SHM, TEMPORARY),
+    *(CYCLES, RETENTION, OWN),
+)
