@@ -25,6 +25,7 @@ from resleak.analysis.causes.model import Causes
 from resleak.analysis.filling import still_filling, unmeasured, without_filling
 from resleak.analysis.gauge_verdict import GaugeVerdict, by_gauge
 from resleak.analysis.handle_origins import Origin
+from resleak.analysis.harm import is_worse
 from resleak.analysis.inspection import Culprits, inspected
 from resleak.analysis.limits import LimitVerdict
 from resleak.analysis.rows import Rows, plain
@@ -249,7 +250,7 @@ class ScenarioVerdict:
             return UNDECIDED
         if not fix.symptoms:
             return "holds"
-        return "harmful" if _is_worse(fix, leaky) else "insufficient"
+        return "harmful" if is_worse(fix, leaky) else "insufficient"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -394,18 +395,3 @@ def _declares_nothing(scenario: Mapping[str, Any]) -> bool:
 
 def _parsed(declared: Mapping[str, str]) -> Symptoms:
     return {name: {w.strip() for w in words.split(",")} for name, words in declared.items()}
-
-
-def _is_worse(fix: VariantVerdict, leaky: VariantVerdict) -> bool:
-    """Return whether a fix has a new symptom, leaks faster, or breaks a limit by half more."""
-    for name, words in fix.symptoms.items():
-        if name in fix.evidence:
-            if words - leaky.symptoms.get(name, set()):
-                return True
-            after, before = fix.gauge(name), leaky.gauge(name)
-            if after and before and after.low > 1.1 * before.high:
-                return True
-    worst = {limit.limit: abs(limit.worst) for limit in leaky.broken_limits}
-    return any(
-        abs(limit.worst) > 1.5 * worst.get(limit.limit, float("inf")) for limit in fix.broken_limits
-    )

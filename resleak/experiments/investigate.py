@@ -129,13 +129,9 @@ class Investigation:
         return "\n".join(filter(None, lines))
 
     def _repr_html_(self) -> str:
-        from resleak.figures.cause_cards import cause_cards
-
-        others = [wording.sentence(one) for one in self.rows() if not one.is_leak]
-        lines = (*others, *self.next_steps())
-        items = "".join(f"<li>{html.escape(one)}</li>" for one in lines if one)
-        cards = cause_cards(self.variant)._repr_html_() if self.variant.found.causes else ""
-        return f"<p><b>{html.escape(self.headline)}</b></p>{cards}<ul>{items}</ul>"
+        first, *others = str(self).splitlines()
+        told = html.escape("\n".join(others))
+        return f"<p><b>{html.escape(first)}</b></p><pre>{told}</pre>"
 
     def _interruption(self) -> str:
         """Say how a run was ended, and where its first thread stood."""

@@ -80,17 +80,16 @@ class Suite:
         return result
 
     def _line(self, target: str, options: CaptureOptions, investigation: Investigation) -> str:
-        """Return the allocating lines; it takes one more run per instrument."""
+        """Return a card for each cause; it takes one more run per instrument."""
         leaks = [one.gauge for one in investigation.rows() if one.is_leak]
         needed = {BUILTIN[gauge].explained_by for gauge in leaks if gauge in BUILTIN} - {""}
         if not needed:
             return ""
-        instruments = sorted(needed, reverse=True)
+        instruments = sorted({*needed, "forensics"}, reverse=True)
         options = replace(options, runs=0, stacks=True, instruments=instruments)
         more = runner.capture(target, options, out=self._folder / "lines")
         whole = from_captures([*investigation.captures, *map(Capture, more)])
-        opened = [f"{one.gauge}: opened in {one.origin}" for one in whole.rows() if one.origin]
-        return "\n".join([*opened, *([whole.line] if len(whole.variant.sites) else [])])
+        return "\n".join(whole.cards()).rstrip()
 
     def _worse(self, captures: Captures) -> Iterator[str]:
         """Yield leaks that are faster than in the baseline."""

@@ -8,7 +8,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from resleak.analysis.causes import advice, model
 from resleak.analysis.causes.balance import balanced, is_beyond, reconciled
-from resleak.analysis.causes.evidence import UNKNOWN, Evidence, Line, collect, retained, sources
+from resleak.analysis.causes.evidence import (
+    ARROW,
+    UNKNOWN,
+    Evidence,
+    Line,
+    collect,
+    retained,
+    sources,
+)
 from resleak.analysis.causes.grouping import RUNNING, Group, groups, is_listed, is_of_thread
 from resleak.analysis.causes.model import Balanced, Cause, Causes, Explained, Limit, Place
 from resleak.analysis.gauge_verdict import GaugeVerdict
@@ -48,9 +56,9 @@ def find(
     opened = [one for one in origins if one.gauge in leaks]
     kept = [*retained(culprits.retention)]
     lines = collect(captures, opened, sites if grows else (), culprits.retention)
-    found = groups(lines, kept)
-    explained = reconciled(found, leaks)
     texts = sources(captures)
+    found = groups(lines, kept, texts)
+    explained = reconciled(found, leaks)
     memory = float(captures[0].manifest.host.get("memory_bytes") or math.inf)
     causes = [
         _cause(group, [parts[n] for parts in explained.values()], texts, memory)
@@ -75,7 +83,7 @@ def _cause(
     kept = [*group.held]
     if kind in RUNNING:  # its own frames keep it, and the interpreter's list of all of its kind
         kept = [one for one in kept if not is_of_thread(one) and not is_listed(one)]
-    held = next((one for one in kept if one.line), None) or next(iter(kept), None)
+    held = min(kept, key=lambda one: (one.path.count(ARROW), one.line is None), default=None)
     chain = held.path if held else ""
     made = _place(Evidence(held.line), texts) if held and held.line else None
     created = made if made and site and (made.file, made.line) != (site.file, site.line) else None
@@ -151,8 +159,7 @@ def _unseen(
 
 def _rest(verdict: GaugeVerdict, balance: Balanced) -> Explained:
     share = balance.unexplained / verdict.per_step
-    rates = (share * rate for rate in (verdict.per_step, verdict.low, verdict.high))
-    return Explained(verdict.gauge, *rates, verdict.unit, share, verdict.per)
+    return Explained.part(verdict, share)
 
 
 def _bare(kind: str, parts: Sequence[Explained]) -> Cause:
@@ -175,13 +182,8 @@ def _late(
     cycle = next(iter(culprits.cycles.to_dict(orient="records")), None)
     chain = str(cycle["cycle"]) if cycle else ""
     first = next((one for one in origins if one.gauge == late[0].gauge and one.file), None)
-    site = first and Place(
-        first.file, first.line, first.function, texts.get((first.file, first.line), "")
-    )
-    parts = tuple(
-        Explained(one.gauge, one.per_step, one.low, one.high, one.unit, 1.0, one.per)
-        for one in late
-    )
+    site = _place(Evidence((first.file, first.line), first.function), texts) if first else None
+    parts = tuple(Explained.part(one, 1.0) for one in late)
     yield Cause(
         id=_fingerprint(model.CYCLES, site, chain), kind=model.CYCLES, gauges=parts, site=site,
         chain=chain, advice=advice.of(model.CYCLES, chain),

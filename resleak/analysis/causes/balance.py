@@ -40,15 +40,12 @@ def divided(groups: Sequence[Group], verdict: GaugeVerdict) -> list[Explained | 
         total = sum(amounts)
         growth = total if verdict.gauge in _IN_PROPORTION else verdict.per_step
         shares = [one / max(growth, total) if total > 0 else 0.0 for one in amounts]
-    return [_explained(verdict, share) if share > 0 else None for share in shares]
+    return [Explained.part(verdict, share) if share > 0 else None for share in shares]
 
 
-def _explained(verdict: GaugeVerdict, share: float) -> Explained:
-    rates = (share * rate for rate in (verdict.per_step, verdict.low, verdict.high))
-    return Explained(verdict.gauge, *rates, verdict.unit, share, verdict.per)
-
-
-def balanced(verdict: GaugeVerdict, parts: Sequence[Explained], groups: Sequence[Group]) -> Balanced:
+def balanced(
+    verdict: GaugeVerdict, parts: Sequence[Explained], groups: Sequence[Group]
+) -> Balanced:
     """Return the balance of a gauge, with the likely reason of what is unexplained."""
     explained = sum(part.per_step for part in parts)
     missing = max(0.0, verdict.per_step - explained)
@@ -97,7 +94,7 @@ def reconciled(
         heap, seen = leaks.get("heap"), sum(p.per_step for p in parts.get("heap", []) if p)
         unseen = max(0.0, heap.per_step - seen) if heap else 0.0
         shares = _native(groups, leaks["native"].per_step, unseen)
-        parts["native"] = [_explained(leaks["native"], s) if s > 0 else None for s in shares]
+        parts["native"] = [Explained.part(leaks["native"], s) if s > 0 else None for s in shares]
     return parts
 
 

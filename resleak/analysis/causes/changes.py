@@ -28,7 +28,7 @@ class Changes:
 
 
 def changes(before: Iterable[Cause], after: Iterable[Cause]) -> Changes:
-    """Return which causes are gone, new, changed in rate (their intervals are apart), or the same."""
+    """Return which causes are gone, new, the same, or changed: with intervals that are apart."""
     old, new = ({one.id: one for one in side} for side in (before, after))
     both = [one for one in new if one in old]
     changed = tuple(one for one in both if _differs(old[one], new[one]))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from resleak.analysis.causes import model
@@ -61,7 +62,9 @@ class Group:
         return model.NATIVE if not self.held and malloc > self.heap / 2 else model.OBJECTS
 
 
-def groups(found: Mapping[Line, Evidence], kept: Iterable[Held]) -> list[Group]:
+def groups(
+    found: Mapping[Line, Evidence], kept: Sequence[Held], texts: Mapping[Line, str]
+) -> list[Group]:
     """Join the lines whose objects have one holder; lines that explain next to nothing go."""
     holder = holders(kept)
     parents: dict[object, object] = {}
@@ -81,7 +84,7 @@ def groups(found: Mapping[Line, Evidence], kept: Iterable[Held]) -> list[Group]:
         Group(tuple(members), tuple(held for held in kept if root(holder[held.path]) == key))
         for key, members in lines.items()
     ]
-    return _with_parts(_with_threads(joined))
+    return _with_parts(_with_threads(joined), texts)
 
 
 def _with_threads(joined: list[Group]) -> list[Group]:
@@ -111,8 +114,8 @@ def is_listed(held: Held) -> bool:
     return held.path.startswith(("threading.", "asyncio.", "subprocess.", "multiprocessing."))
 
 
-def _with_parts(joined: list[Group]) -> list[Group]:
-    """Give lines without an owner to the cause of the same function, or to the only one."""
+def _with_parts(joined: list[Group], texts: Mapping[Line, str]) -> list[Group]:
+    """Give lines without an owner to the cause that they mention, or of the same function."""
     whole = [group for group in joined if group.gauges or group.held]
     parts = [group for group in joined if not (group.gauges or group.held)]
     total = sum(group.heap + group.mapped for group in joined)
@@ -120,14 +123,22 @@ def _with_parts(joined: list[Group]) -> list[Group]:
     for part in sorted(parts, key=lambda part: -(part.heap + part.mapped)):
         (line,) = part.lines
         size = part.heap + part.mapped
+        text = texts.get(line.line, "\n\n").split("\n")[1]
         near = [n for n, group in enumerate(whole) if _is_near(line, group)]
         near = [n for n in near if size <= _PART * (whole[n].heap + whole[n].mapped)]
+        near = [n for n, group in enumerate(whole) if _is_named(text, group)] or near
         if near or (len(whole) == 1 and size < _LEAST * total):
             at = near[0] if near else 0
             whole[at] = Group((*whole[at].lines, line), whole[at].held)
         elif size >= _LEAST * total:
             alone.append(part)
     return whole + alone
+
+
+def _is_named(text: str, group: Group) -> bool:
+    """Return whether a line of source mentions what keeps the objects of a group."""
+    owners = {held.path.partition(ARROW)[0].rpartition(".")[2] for held in group.held}
+    return any(owner.isidentifier() and re.search(rf"\b{owner}\b", text) for owner in owners)
 
 
 def _is_near(line: Evidence, group: Group) -> bool:

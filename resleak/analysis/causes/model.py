@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from resleak.analysis.gauge_verdict import GaugeVerdict
 
 _NAN = float("nan")
 
@@ -38,6 +41,12 @@ class Explained:
     unit: str
     share: float
     per: str = "step"
+
+    @classmethod
+    def part(cls, verdict: GaugeVerdict, share: float) -> Explained:
+        """Return a share of a gauge's growth, with the same share of its interval."""
+        per_step, low, high = (share * r for r in (verdict.per_step, verdict.low, verdict.high))
+        return cls(verdict.gauge, per_step, low, high, verdict.unit, share, verdict.per)
 
 
 @dataclass(frozen=True)
