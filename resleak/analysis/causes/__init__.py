@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from resleak.analysis.causes import advice, model
 from resleak.analysis.causes.balance import balanced, is_beyond, reconciled
 from resleak.analysis.causes.evidence import (
     ARROW,
+    NOBODY,
     UNKNOWN,
     Evidence,
+    Held,
     Line,
     collect,
     retained,
@@ -83,7 +86,7 @@ def _cause(
     kept = [*group.held]
     if kind in RUNNING:  # its own frames keep it, and the interpreter's list of all of its kind
         kept = [one for one in kept if not is_of_thread(one) and not is_listed(one)]
-    held = min(kept, key=lambda one: (one.path.count(ARROW), one.line is None), default=None)
+    held = min(kept, key=_directness, default=None)
     chain = held.path if held else ""
     made = _place(Evidence(held.line), texts) if held and held.line else None
     created = made if made and site and (made.file, made.line) != (site.file, site.line) else None
@@ -98,8 +101,13 @@ def _cause(
         chain=chain,
         retained_type=held.type if held else "",
         limit=_limit(told, memory),
-        advice=advice.of(kind, chain),
+        advice=advice.of(kind, chain, made.text if made else site.text if site else ""),
     )
+
+
+def _directness(held: Held) -> tuple[bool, int, bool]:
+    """Sort the object nearest to a root that names its owner to the front."""
+    return held.path.startswith(NOBODY), held.path.count(ARROW), held.line is None
 
 
 def _leading(group: Group) -> Evidence:
@@ -183,7 +191,8 @@ def _late(
     chain = str(cycle["cycle"]) if cycle else ""
     first = next((one for one in origins if one.gauge == late[0].gauge and one.file), None)
     site = _place(Evidence((first.file, first.line), first.function), texts) if first else None
-    parts = tuple(Explained.part(one, 1.0) for one in late)
+    rate = float(cycle["per_step"]) if cycle else math.nan
+    parts = tuple(replace(Explained.part(one, 1.0), per_step=rate) for one in late)
     yield Cause(
         id=_fingerprint(model.CYCLES, site, chain), kind=model.CYCLES, gauges=parts, site=site,
         chain=chain, advice=advice.of(model.CYCLES, chain),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from resleak.analysis.causes import model
 from resleak.analysis.causes.model import Advice
 
@@ -21,26 +23,37 @@ _BY_KIND = {
     model.RETENTION: ("smaller_steps", "Use smaller blocks, malloc_trim or MALLOC_ARENA_MAX."),
     model.OWN: ("bound", "Bound what the program counts, or remove entries no longer needed."),
 }
-#: A part of the reference chain, with the code and the text of its case.
+#: Chains and lines that tell a case, with its code and its text.
 _CASES = (
     (
-        "_lru_cache_wrapper",
+        re.compile("_lru_cache_wrapper"),
         "bound_cache",
         "Give the cache a maxsize; on a method it keeps every instance, so cache per instance.",
     ),
-    ("_pylab_helpers", "close_figure", "Call plt.close(figure) when a figure is done."),
-    ("logging", "remove_handler", "Add the handler once, or remove it with removeHandler()."),
-    ("atexit", "unregister", "Register the callback once, or unregister it."),
-    ("_callbacks", "unregister", "Remove the callback when it is no longer needed."),
+    (
+        re.compile(r"_pylab_helpers|plt\.(figure|subplots)"),
+        "close_figure",
+        "Call plt.close(figure) when a figure is done.",
+    ),
+    (
+        re.compile(r"logging\.\w*[hH]andler|addHandler"),
+        "remove_handler",
+        "Add the handler once, or remove it with removeHandler().",
+    ),
+    (
+        re.compile(r"atexit\.register"),
+        "unregister",
+        "Register the callback once, or unregister it.",
+    ),
 )
 
 
-def of(kind: str, chain: str) -> Advice:
-    """Return what to change about a cause of a kind, whose objects a chain keeps."""
+def of(kind: str, chain: str, source: str = "") -> Advice:
+    """Return what to change, by what keeps the objects and the line that makes them."""
     owner = chain.partition(" → ")[0]
     named = owner if "." in owner and " " not in owner else ""
-    for part, code, text in _CASES:
-        if part in chain:
+    for case, code, text in _CASES:
+        if case.search(chain) or case.search(source):
             return Advice(code, text)
     if kind in _BY_KIND:
         code, text = _BY_KIND[kind]

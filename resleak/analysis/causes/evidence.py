@@ -22,7 +22,7 @@ from resleak.errors import StoreError
 Line = tuple[str, int]
 ARROW = " → "
 #: Roots that say nothing of who keeps an object, and so join nothing.
-_NOBODY = ("C code",)
+NOBODY = ("C code",)
 #: Begins the file of a line that is not known.
 UNKNOWN = "?"
 #: Bytes up to which Python's allocator serves a block.
@@ -114,7 +114,7 @@ def holders(found: Iterable[Held]) -> dict[str, str]:
         if base == path:
             bases.append(path)
         keeper = base.rpartition(ARROW)[0]
-        holder[path] = base if keeper in ("", *_NOBODY) else keeper
+        holder[path] = base if keeper in ("", *NOBODY) else keeper
     return holder
 
 

@@ -45,6 +45,11 @@ class Row:
 def headline(cause: Cause) -> str:
     """Write kind and rate, such as ``file descriptors  0.5 per step [0.5, 0.5]``."""
     by_name = {part.gauge: part for part in cause.gauges}
+    if cause.kind == model.CYCLES:
+        rate = cause.gauges[0].per_step
+        often = f"{formatting.number(rate)} per step, " if rate == rate else ""
+        names = ", ".join(part.gauge for part in cause.gauges)
+        return f"{cause.kind}   {often}{names} freed only by the garbage collector"
     order = ("rss", "uss", "heap") if cause.kind == model.MAPS else _MEMORY
     memory = next((by_name[name] for name in order if name in by_name), None)
     main = by_name.get(_COUNTED.get(cause.kind, "")) or memory or cause.gauges[0]
