@@ -105,6 +105,14 @@ class VariantVerdict(formatting.Shown):
         is_timed = any(limit.unit == "s" for limit in self.broken_limits)
         return self.culprits.sentences(self.symptoms, timed=is_timed)
 
+    @property
+    def obstacles(self) -> list[str]:
+        """The causes of what hangs or breaks a limit; `found` has those of what grows."""
+        is_timed = any(limit.unit == "s" for limit in self.broken_limits)
+        others = {name: words - {"leak", "deferred"} for name, words in self.symptoms.items()}
+        wrong = {name: words for name, words in others.items() if words}
+        return self.culprits.sentences(wrong, timed=is_timed)
+
     @cached_property
     def undecided(self) -> set[str]:
         """The gauges that are evidence here and came out inconclusive."""

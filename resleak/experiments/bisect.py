@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from resleak.analysis import wording
+from resleak.analysis.verdicts import SCHEMA_VERSION
 from resleak.captures import storage
 from resleak.captures.files import write_json
 from resleak.captures.frames import Capture, Captures
@@ -70,7 +71,7 @@ class Bisected:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return {**asdict(self), "sentence": self.sentence}
+        return {"schema_version": SCHEMA_VERSION, **asdict(self), "sentence": self.sentence}
 
     def __str__(self) -> str:
         rows = [f"{one.name}: {one.verdict} ({one.evidence})" for one in self.tried]

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from resleak.analysis import comparison
+from resleak.analysis.causes.changes import changes
 from resleak.analysis.comparison import Comparison
+from resleak.analysis.rows import plain
+from resleak.analysis.verdicts import SCHEMA_VERSION
 from resleak.errors import ScenarioError
 from resleak.experiments import environments
 from resleak.experiments.investigate import Investigation, investigate
@@ -49,7 +52,9 @@ class Compared:
             name: side.judgement.to_dict()
             for name, side in zip(SIDES, (self.before, self.after), strict=True)
         }
-        return {**self.comparison.to_dict(), "judged": judged, "sentence": self.sentence}
+        causes = changes(*(side.variant.found.causes for side in (self.before, self.after)))
+        told = {"judged": judged, "causes": plain(causes), "sentence": self.sentence}
+        return {"schema_version": SCHEMA_VERSION, **self.comparison.to_dict(), **told}
 
     def __str__(self) -> str:
         return f"{self.comparison}\n{self.sentence}"

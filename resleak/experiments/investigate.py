@@ -109,8 +109,8 @@ class Investigation:
         if self.verdict == HANGS:
             yield self._interruption()
         yield from (str(one) for one in self.variant.diagnoses if not one.leak)
-        if not self.variant.found.causes:
-            yield from self.variant.because
+        found = self.variant.found.causes
+        yield from self.variant.obstacles if found else self.variant.because
         if not leaks and any(one.verdict == UNDECIDED for one in self.rows()):
             steps = 2 * self.captures[0].manifest.steps
             fixed = f"fix --steps {steps} --runs 5"

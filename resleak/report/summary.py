@@ -81,7 +81,7 @@ def finding(judgement: ScenarioVerdict) -> Finding:
     words += [f"{fix['variant']} {fix['measured']}"] if fix["measured"] else []
     cards = cause_cards.cards(variant.found)
     line = "" if cards else _line(variant)
-    because = "; ".join(variant.because) if not variant.found.causes else ""
+    because = "; ".join(variant.obstacles if cards else variant.because)
     why = f"{code(variant.name)} {because}." if because else ""
     todo = _todo(judgement, variant, line or bool(cards))
     sentences = (answer(judgement).text, line, why, todo)

@@ -125,7 +125,7 @@ def step(i):
     block = bytearray(2000)  # leak 1
     atexit.register(block.clear)
 """,
-        (Leak("Python objects", "", ""),),
+        (Leak("Python objects", "", "unregister"),),
     ),
     "cycle_with_file": (
         """

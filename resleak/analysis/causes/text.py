@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -46,8 +47,8 @@ def headline(cause: Cause) -> str:
     """Write kind and rate, such as ``file descriptors  0.5 per step [0.5, 0.5]``."""
     by_name = {part.gauge: part for part in cause.gauges}
     if cause.kind == model.CYCLES:
-        rate = cause.gauges[0].per_step
-        often = f"{formatting.number(rate)} per step, " if rate == rate else ""
+        pace = cause.gauges[0].per_step
+        often = f"{formatting.number(pace)} per step, " if math.isfinite(pace) else ""
         names = ", ".join(part.gauge for part in cause.gauges)
         return f"{cause.kind}   {often}{names} freed only by the garbage collector"
     order = ("rss", "uss", "heap") if cause.kind == model.MAPS else _MEMORY

@@ -14,6 +14,7 @@ from resleak.errors import ScenarioError, StoreError
 from resleak.harness.plan import CaptureOptions
 from resleak.ui.cli import _common as common
 from resleak.ui.cli import console
+from resleak.workload.verdict_words import LEAK
 
 if TYPE_CHECKING:
     from resleak.analysis.verdicts import ScenarioVerdict
@@ -101,17 +102,30 @@ def compare(
     ] = None,
     as_json: common.AsJson = False,
 ) -> None:
-    """Compare two variants, captures before and after a change, or two environments."""
+    """Compare two variants, captures before and after a change, or two environments.
+
+    Exits with 1 if the later side leaks.
+    """
     if python or packages:
         options = CaptureOptions(steps=steps, runs=runs, seed=seed, out=out)
         _environments(what, python or [], packages or [], as_json, options)
         return
     margins = _margins(common.key_values(margin))
     before, after = _two_sides(what, out)
-    from resleak.analysis import comparison
+    from resleak.analysis import comparison, verdicts
+    from resleak.analysis.causes import changes
 
     compared = comparison.compare(before, after, margins)
-    console.out_json(compared.to_dict()) if as_json else console.show_comparison(compared)
+    judged = [verdicts.judge(side).variants.values() for side in (before, after)]
+    found = changes.changes(*([c for one in side for c in one.found.causes] for side in judged))
+    if as_json:
+        version = {"schema_version": verdicts.SCHEMA_VERSION}
+        console.out_json({**version, **compared.to_dict(), "causes": plain(found)})
+    else:
+        console.show_comparison(compared)
+        console.out(*filter(None, [str(found)]))
+    leaks = any(row.verdict_after == LEAK for row in compared.rows)
+    raise typer.Exit(common.NOT_AS_DECLARED if leaks else common.OK)
 
 
 def _margins(texts: Mapping[str, str]) -> dict[str, float]:
@@ -155,8 +169,9 @@ def _environments(
         compared = environments.compare_environments(what[0], both, options, progress=progress)
     if as_json:
         console.out_json(compared.to_dict())
-        return
-    console.show_comparison(compared.comparison)
-    for name, side in zip(environments.SIDES, (compared.before, compared.after), strict=True):
-        console.out(f"{name}: {side.verdict}. {side.blamed()}".rstrip())
-    console.out(compared.sentence)
+    else:
+        console.show_comparison(compared.comparison)
+        for name, side in zip(environments.SIDES, (compared.before, compared.after), strict=True):
+            console.out(f"{name}: {side.verdict}. {side.blamed()}".rstrip())
+        console.out(compared.sentence)
+    raise typer.Exit(common.NOT_AS_DECLARED if compared.after.leaking() else common.OK)

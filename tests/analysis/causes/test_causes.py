@@ -1,0 +1,79 @@
+"""Each cause of a workload is named once, with line, source, chain, kind and advice."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from helpers import known_causes
+from helpers.known_causes import LEAKS
+
+from resleak.analysis.causes.changes import changes
+from resleak.experiments.investigate import Investigation, investigate
+
+#: Enough to decide each gauge that they are about, and to place each census.
+STEPS, RUNS = 90, 2
+#: The rest runs with the scenarios, each night.
+QUICK = ("three", "method_cache", "cycle_with_file", "zombie", "mapped")
+WORKLOADS = [
+    pytest.param(name, marks=() if name in QUICK else pytest.mark.nightly) for name in LEAKS
+]
+
+
+def investigated(name: str, folder: Path, before: str = "") -> Investigation:
+    file = folder / f"{name}.py"
+    file.write_text(before + LEAKS[name][0], encoding="utf-8")
+    return investigate(file, steps=STEPS, runs=RUNS, out=folder / "captures")
+
+
+def variant(of: Investigation) -> dict[str, Any]:
+    (only,) = json.loads(json.dumps(of.to_dict()))["variants"].values()
+    return dict(only)
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_each_cause_is_named_once(name: str, tmp_path: Path, project: Path) -> None:
+    """Kind, line, source, chain and advice are as written; the balance is within the interval."""
+    found = investigated(name, tmp_path)
+    answer = json.loads(json.dumps(found.to_dict()))
+    jsonschema.validate(answer, json.loads((project / "docs/schema/verdict.json").read_text()))
+    told = variant(found)
+    truth, lines = LEAKS[name][1], known_causes.lines(name)
+    assert len(told["causes"]) == len(truth), found
+    for number, leak in enumerate(truth, 1):
+        (cause,) = [one for one in told["causes"] if _is(one, leak, lines.get(number), name)]
+        assert leak.advice in ("", cause["advice"]["code"])
+        if number in lines:
+            assert cause["site"]["source"] in LEAKS[name][0].splitlines()[lines[number] - 1]
+            assert cause["site_share"] > 0.5
+    for gauge, balance in told["balance"].items():
+        of = told["gauges"][gauge]
+        total = balance["explained"] + balance["unexplained"]
+        assert of["low"] <= total <= of["high"] or math.isclose(total, of["per_step"])
+        parts = sum(c["gauges"].get(gauge, {}).get("per_step", 0.0) for c in told["causes"])
+        assert parts <= of["high"] or math.isclose(parts, of["per_step"])
+
+
+def _is(cause: dict[str, Any], leak: known_causes.Leak, line: int | None, name: str) -> bool:
+    at = cause["site"]["line"] if cause["site"] else None
+    chain = leak.chain.format(name=name)
+    return bool(cause["kind"] == leak.kind and at == line and cause["chain"].startswith(chain))
+
+
+def test_a_fingerprint_survives_moved_lines(tmp_path: Path) -> None:
+    """Lines added above change no fingerprint, and the terminal tells what JSON tells."""
+    (tmp_path / "moved").mkdir()
+    before = investigated("two", tmp_path)
+    after = investigated("two", tmp_path / "moved", before="#\n#\n")
+    sides = [one.variant.found.causes for one in (before, after)]
+    assert [one.site.line for one in sides[1] if one.site] == [
+        one.site.line + 2 for one in sides[0] if one.site
+    ]
+    assert set(changes(*sides).same) == {one.id for one in sides[0]}
+    for cause in sides[0]:
+        assert cause.site and cause.site.text in str(before)
+        assert cause.chain in str(before) and cause.advice.text in str(before)
