@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from resleak import formatting as fmt
 from resleak.analysis import wording
-from resleak.analysis.causes import text
+from resleak.analysis.causes import text as causes_text
 from resleak.errors import OutputError
 from resleak.figures.style import word_style
 from resleak.formatting import plain_text
@@ -236,8 +236,8 @@ def _remarks(variant: VariantVerdict) -> Iterator[str]:
         yield f"{len(hung)} of {len(variant.exits)} runs did not end by themselves"
     yield from map(str, variant.diagnoses)
     if variant.found.causes:
-        yield from (*variant.obstacles, *text.numbered(variant.found))
-        yield from text.accounts(variant.found)
+        yield from (*variant.obstacles, *causes_text.numbered(variant.found))
+        yield from causes_text.accounts(variant.found)
         return
     yield from variant.because
     for origin in variant.origins:
