@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+from importlib import import_module
+from pathlib import Path
 from types import FunctionType
 
 import pytest
@@ -50,6 +52,20 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> ScenarioVerdict:
     file.write_text(SOURCE)
     capture(str(file), out=folder / "captures", parallel=2)
     return judge(load.load(folder / "captures"))
+
+
+def test_the_module_that_defines_the_holder_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module that only imports a list is no owner of it, though it was imported first."""
+    (tmp_path / "keeper_of_list.py").write_text("KEPT = []\n")
+    (tmp_path / "bystander_of_list.py").write_text("from keeper_of_list import KEPT as OTHER\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    modules = [import_module(name) for name in ("bystander_of_list", "keeper_of_list")]
+    kept = {"number": 1}
+    modules[1].KEPT.append(kept)
+    graph = Graph(("", module) for module in modules)
+    assert graph.path(id(kept)) == "keeper_of_list.KEPT → list → dict"
 
 
 def test_the_holder_is_named(judged: ScenarioVerdict) -> None:

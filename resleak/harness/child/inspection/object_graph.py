@@ -15,7 +15,7 @@ from contextlib import suppress
 from types import FrameType, ModuleType
 from typing import Any
 
-from resleak.harness.child.inspection import call_stacks, reference_paths
+from resleak.harness.child.inspection import call_stacks, owners, reference_paths
 from resleak.harness.child.inspection.locks import KnownLock
 
 #: Name of a GC root, and the object it references.
@@ -33,8 +33,9 @@ class Graph:
         self.nodes: dict[int, Any] = {}
         self._holders: dict[int, int] = {}
         self._names: dict[int, str] = {}
+        self._owners: dict[int, ModuleType] = {}
         ours = [*ours]
-        mine = [self, self.__dict__, self.nodes, self._holders, self._names]
+        mine = [self, self.__dict__, self.nodes, self._holders, self._names, self._owners]
         self._hidden = {id(one) for one in [*ours, ours, *notes, *mine, mine]}
         # One breadth-first walk gives the shortest path to every object at once, where
         # `gc.get_referrers` would scan all objects for each step.
@@ -46,9 +47,18 @@ class Graph:
         chain = [thing]
         while (holder := self._holders[chain[-1]]) != 0:
             chain.append(holder)
-        return reference_paths.render(
-            self._names[chain[-1]], [self.nodes[one] for one in reversed(chain)]
-        )
+        path = [self.nodes[one] for one in reversed(chain)]
+        if len(path) > 2 and isinstance(path[0], ModuleType) and path[1] is vars(path[0]):
+            module = self._owner(path[0], path[2])
+            path[:2] = [module, vars(module)]
+        return reference_paths.render(self._names[chain[-1]], path)
+
+    def _owner(self, found: ModuleType, thing: Any) -> ModuleType:
+        """Return the module that defines what another one may only import."""
+        if id(thing) not in self._owners:
+            modules = [self.nodes[k] for k, name in self._names.items() if not name]
+            self._owners[id(thing)] = owners.owner(modules, thing, found)
+        return self._owners[id(thing)]
 
     def _walk(self, roots: Iterable[Root]) -> None:
         nodes, holders, hidden = self.nodes, self._holders, self._hidden
