@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 T = TypeVar("T")
+#: Of the JSON of verdicts and comparisons; ``docs/schema/verdict.json`` describes the former.
+SCHEMA_VERSION = 1
 
 
 class Rows(tuple[T, ...]):

@@ -11,7 +11,6 @@ import pandas as pd
 
 from resleak import formatting
 from resleak.analysis import (
-    causes,
     diagnosis,
     growth,
     handle_origins,
@@ -21,22 +20,21 @@ from resleak.analysis import (
     stacks,
     wording,
 )
+from resleak.analysis.causes.find import causes_of
 from resleak.analysis.causes.model import Causes
+from resleak.analysis.declared import declares_nothing, evidence_of, parsed
 from resleak.analysis.filling import still_filling, unmeasured, without_filling
 from resleak.analysis.gauge_verdict import GaugeVerdict, by_gauge
 from resleak.analysis.handle_origins import Origin
-from resleak.analysis.harm import is_worse
 from resleak.analysis.inspection import Culprits, inspected
 from resleak.analysis.limits import LimitVerdict
-from resleak.analysis.rows import Rows, plain
+from resleak.analysis.rows import SCHEMA_VERSION, Rows, plain
 from resleak.analysis.scaling import Scaling
 from resleak.analysis.stacks.site import Site
 from resleak.captures.frames import Captures, gauges_of, traces
 from resleak.errors import StoreError
 from resleak.workload.verdict_words import BROKEN, CLEAN, HANGS, ORDER, SCALES, UNDECIDED
 
-#: Of the JSON of verdicts, described by ``docs/schema/verdict.json``.
-SCHEMA_VERSION = 1
 _STOPPED = ("hung", "deadline", "memory")
 _SITES = 10
 
@@ -60,10 +58,8 @@ class VariantVerdict(formatting.Shown):
         The rows of `resleak.sites`; lines that opened what leaks. Empty where not recorded.
     exits : list of dict
         How each run ended.
-    culprits : Culprits
-        What keeps it alive, blocks it and retains what it leaks; empty if it was not inspected.
-    found : Causes
-        What leaks, where, why and how badly, with the balance of each growing gauge.
+    culprits, found : Culprits, Causes
+        What blocks its steps or its end; what leaks, where, why and how badly.
     symptoms : dict of str to set of str
         What is wrong with it: empty for a clean variant.
     """
@@ -102,16 +98,17 @@ class VariantVerdict(formatting.Shown):
     @cached_property
     def because(self) -> list[str]:
         """The causes of the symptoms, one sentence each."""
+        return self._told(self.symptoms)
+
+    def _told(self, symptoms: Symptoms) -> list[str]:
         is_timed = any(limit.unit == "s" for limit in self.broken_limits)
-        return self.culprits.sentences(self.symptoms, timed=is_timed)
+        return self.culprits.sentences(symptoms, timed=is_timed)
 
     @property
     def obstacles(self) -> list[str]:
         """The causes of what hangs or breaks a limit; `found` has those of what grows."""
-        is_timed = any(limit.unit == "s" for limit in self.broken_limits)
         others = {name: words - {"leak", "deferred"} for name, words in self.symptoms.items()}
-        wrong = {name: words for name, words in others.items() if words}
-        return self.culprits.sentences(wrong, timed=is_timed)
+        return self._told({name: words for name, words in others.items() if words})
 
     @cached_property
     def undecided(self) -> set[str]:
@@ -136,7 +133,7 @@ class VariantVerdict(formatting.Shown):
     @property
     def as_declared(self) -> bool:
         """True if the scenario's file declares what was measured."""
-        declared = _parsed(self.expect)
+        declared = parsed(self.expect)
         if not declared:
             return not self.symptoms and not self.undecided
         counted = {k: v for k, v in self.symptoms.items() if k in self.evidence | set(declared)}
@@ -235,13 +232,13 @@ class ScenarioVerdict:
     @property
     def ok(self) -> bool:
         """True if every variant, the claim and the fix came out as the file declares."""
-        claim, fix = self.claim, self.claim["fix"]
-        outcomes = claim["declared"] == claim["measured"] and fix["declared"] == fix["measured"]
+        pairs = (self.claim, self.claim["fix"])
+        outcomes = all(one["declared"] == one["measured"] for one in pairs)
         return all(v.as_declared for v in self.variants.values()) and outcomes
 
     def _claim_measured(self) -> str | None:
         leaky = self.variants.get("leaky")
-        claimed = _parsed(self.scenario["symptoms"])
+        claimed = parsed(self.scenario["symptoms"])
         if leaky is None or not claimed:
             return None
         if leaky.undecided & set(claimed):
@@ -258,7 +255,7 @@ class ScenarioVerdict:
             return UNDECIDED
         if not fix.symptoms:
             return "holds"
-        return "harmful" if is_worse(fix, leaky) else "insufficient"
+        return "harmful" if _is_worse(fix, leaky) else "insufficient"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -296,22 +293,22 @@ class ScenarioVerdict:
         return "\n".join(self.sentence(name) for name in self.variants)
 
     def __repr__(self) -> str:
-        return "\n".join([self._title, str(self), self._outcome()]).strip()
+        return "\n".join([_title(self.scenario), str(self), self._outcome()]).strip()
 
     def _repr_html_(self) -> str:
         rows = [(name, v.verdict, self.why(name), v.agrees) for name, v in self.variants.items()]
         head = ("variant", "verdict", "measured", "declared")
-        return formatting.Table(head, rows, self._title, self._outcome()).html()
-
-    @property
-    def _title(self) -> str:
-        return f"{self.scenario['name']}: {self.scenario['title']}"
+        return formatting.Table(head, rows, _title(self.scenario), self._outcome()).html()
 
     def _outcome(self) -> str:
         claim, fix = self.claim, self.claim["fix"]
         sentences = [f"Claim: {claim['measured']}."] if claim["measured"] else []
         sentences += [f"Its fix, {fix['variant']}: {fix['measured']}."] if fix["measured"] else []
         return " ".join(sentences)
+
+
+def _title(scenario: Mapping[str, Any]) -> str:
+    return f"{scenario['name']}: {scenario['title']}"
 
 
 def judge(captures: Captures, control: Captures | None = None) -> ScenarioVerdict:
@@ -346,7 +343,7 @@ def judge(captures: Captures, control: Captures | None = None) -> ScenarioVerdic
         gauges = growth.calibrated(gauges, traces(control))
     verdicts = growth.judge(traces(measured), gauges)
     scenario = captures[0].manifest.scenario.to_json()
-    evidence = _evidence(scenario, verdicts)
+    evidence = evidence_of(scenario, verdicts)
     variants = {
         name: _judge_variant(
             captures.select(variant=name),
@@ -364,7 +361,7 @@ def _judge_variant(
     measured, profiled = captures.select(instrument="gauges"), captures.select(instrument="memray")
     scenario, name = measured[0].manifest.scenario.to_json(), measured[0].variant
     culprits = inspected(captures)
-    if _declares_nothing(scenario):
+    if declares_nothing(scenario):
         gauges = [*without_filling(gauges, still_filling(captures, culprits.bounded))]
     unknown = [*unmeasured(measured)]
     gauges = [*gauges, *unknown]
@@ -384,22 +381,20 @@ def _judge_variant(
         evidence=evidence,
         expect=scenario["variants"].get(name, {}).get("expect", {}),
         culprits=culprits,
-        found=causes.find(captures, placed, origins, grown, culprits),
+        found=causes_of(captures, placed, origins, grown, culprits),
     )
 
 
-def _evidence(scenario: Mapping[str, Any], verdicts: Rows[GaugeVerdict]) -> set[str]:
-    """Return the gauges that decide here; for a file that names no gauges, all of them."""
-    if _declares_nothing(scenario):
-        return {*(one.gauge for one in verdicts), "run"}
-    own = {gauge["name"] for gauge in scenario["own_gauges"]}
-    limited = {one["gauge"] for one in [*scenario["limits"], *scenario["sweeps"]]}
-    return {*scenario["gauges"], scenario["control"], "run"} | own | limited
-
-
-def _declares_nothing(scenario: Mapping[str, Any]) -> bool:
-    return not scenario["gauges"] and not scenario["claim"]
-
-
-def _parsed(declared: Mapping[str, str]) -> Symptoms:
-    return {name: {w.strip() for w in words.split(",")} for name, words in declared.items()}
+def _is_worse(fix: VariantVerdict, leaky: VariantVerdict) -> bool:
+    """Return whether it has a new symptom, leaks faster, or breaks a limit by half more."""
+    for name, words in fix.symptoms.items():
+        if name in fix.evidence:
+            if words - leaky.symptoms.get(name, set()):
+                return True
+            after, before = fix.gauge(name), leaky.gauge(name)
+            if after and before and after.low > 1.1 * before.high:
+                return True
+    worst = {limit.limit: abs(limit.worst) for limit in leaky.broken_limits}
+    return any(
+        abs(limit.worst) > 1.5 * worst.get(limit.limit, float("inf")) for limit in fix.broken_limits
+    )

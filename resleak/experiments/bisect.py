@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from resleak.analysis import wording
-from resleak.analysis.verdicts import SCHEMA_VERSION
+from resleak.analysis.rows import SCHEMA_VERSION
 from resleak.captures import storage
 from resleak.captures.files import write_json
 from resleak.captures.frames import Capture, Captures

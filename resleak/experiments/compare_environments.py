@@ -9,8 +9,7 @@ from typing import Any
 from resleak.analysis import comparison
 from resleak.analysis.causes.changes import changes
 from resleak.analysis.comparison import Comparison
-from resleak.analysis.rows import plain
-from resleak.analysis.verdicts import SCHEMA_VERSION
+from resleak.analysis.rows import SCHEMA_VERSION, plain
 from resleak.errors import ScenarioError
 from resleak.experiments import environments
 from resleak.experiments.investigate import Investigation, investigate

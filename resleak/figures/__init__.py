@@ -8,7 +8,7 @@ from typing import Any
 
 #: Names by module, loaded when first used: a page without plotly's figures needs no plotly.
 _NAMES = {
-    "cause_cards": "cause_cards",
+    "cards": "cause_cards",
     "claim_tables": "claims_markdown claims_table",
     "claims_chart": "outcomes_chart",
     "comparison_table": "difference",

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from resleak import formatting
 from resleak.analysis import wording
-from resleak.figures import cause_cards
-from resleak.figures.cause_cards import Card
+from resleak.figures import cards
+from resleak.figures.cards import Card
 from resleak.figures.sentences import answer, code, inline, worst
 from resleak.formatting import markdown_text, plain_text
 from resleak.workload.verdict_words import FIX_OUTCOMES, GOOD, NOT_REPRODUCED, UNDECIDED
@@ -79,13 +79,13 @@ def finding(judgement: ScenarioVerdict) -> Finding:
     words = [variant.verdict, *([f"claim {claim['measured']}"] if claim["measured"] else [])]
     fix = claim["fix"]
     words += [f"{fix['variant']} {fix['measured']}"] if fix["measured"] else []
-    cards = cause_cards.cards(variant.found)
-    line = "" if cards else _line(variant)
-    because = "; ".join(variant.obstacles if cards else variant.because)
+    told = cards.cards(variant.found)
+    line = "" if told else _line(variant)
+    because = "; ".join(variant.obstacles if told else variant.because)
     why = f"{code(variant.name)} {because}." if because else ""
-    todo = _todo(judgement, variant, line or bool(cards))
+    todo = _todo(judgement, variant, line or bool(told))
     sentences = (answer(judgement).text, line, why, todo)
-    return Finding(scenario["name"], scenario["title"], words, *sentences, cards)
+    return Finding(scenario["name"], scenario["title"], words, *sentences, told)
 
 
 def _line(variant: VariantVerdict) -> str:
@@ -131,8 +131,8 @@ def html(findings: Iterable[Finding]) -> str:
         rows = "".join(f"<dt>{label}</dt><dd>{inline(text)}</dd>" for label, text in one.rows)
         head = f"<h3><code>{escape(one.name)}</code> {chips}</h3>" if one.name else chips
         title = f"<p>{inline(one.subtitle)}</p>" if one.subtitle else ""
-        cards = cause_cards.html(one.cards)
-        blocks.append(f'<div class="finding">{head}{title}<dl>{rows}</dl>{cards}</div>')
+        boxes = cards.html(one.cards)
+        blocks.append(f'<div class="finding">{head}{title}<dl>{rows}</dl>{boxes}</div>')
     return "".join(blocks)
 
 

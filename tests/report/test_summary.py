@@ -31,7 +31,7 @@ def test_a_finding_says_what_to_do(project, name, verdicts, line, todo):
     """Verdict, outcome of claim and fix, the line, and what follows from them, of real captures."""
     finding = summary.finding(resleak.judge(resleak.load(project / "data" / "captures" / name)))
     assert finding.verdicts[-len(verdicts) :] == verdicts
-    assert line in finding.line
+    assert line in str(finding.cards)
     assert finding.todo.startswith(todo)
 
 

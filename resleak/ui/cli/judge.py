@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resleak.analysis.rows import plain
+from resleak.analysis.rows import SCHEMA_VERSION, plain
 from resleak.errors import ScenarioError, StoreError
 from resleak.harness.plan import CaptureOptions
 from resleak.ui.cli import _common as common
@@ -119,7 +119,7 @@ def compare(
     judged = [verdicts.judge(side).variants.values() for side in (before, after)]
     found = changes.changes(*([c for one in side for c in one.found.causes] for side in judged))
     if as_json:
-        version = {"schema_version": verdicts.SCHEMA_VERSION}
+        version = {"schema_version": SCHEMA_VERSION}
         console.out_json({**version, **compared.to_dict(), "causes": plain(found)})
     else:
         console.show_comparison(compared)
