@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from resleak.analysis.gauge_verdict import GaugeVerdict
     from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 
+#: The variant of somebody's own code, which is called by the name of the workload.
+OWN = "workload"
 _BOLD, _CODE = re.compile(r"\*\*(.+?)\*\*"), re.compile(r"`(.+?)`")
 
 
@@ -49,7 +51,9 @@ def answer(judgement: ScenarioVerdict) -> Prose:
     first = judgement.variants[names[0]]
     gauge = _key_gauge(first)
     fixed = judgement.variants["fixed"] if "fixed" in names[1:] else None
-    sentences = [_verdict(first, gauge), *([_verdict(fixed, gauge)] if fixed else [])]
+    called = judgement.scenario["name"] if first.name == OWN else first.name
+    sentences = [_verdict(first, gauge, called)]
+    sentences += [_verdict(fixed, gauge, fixed.name)] if fixed else []
     clean = first if not first.symptoms else fixed
     if gauge and clean is not None and not clean.symptoms:
         one = _gauge(clean, gauge)
@@ -125,8 +129,8 @@ def _gauge(variant: VariantVerdict, name: str) -> GaugeVerdict:
     return variant.gauge(name) or variant.gauges[0]
 
 
-def _verdict(variant: VariantVerdict, gauge: str) -> str:
-    name = f"`{variant.name}`"
+def _verdict(variant: VariantVerdict, gauge: str, called: str) -> str:
+    name = code(called)
     if variant.verdict == HANGS:
         return f"**{name} hangs**: its process did not end by itself."
     if variant.verdict == BROKEN:

@@ -83,7 +83,7 @@ def finding(judgement: ScenarioVerdict) -> Finding:
     line = "" if told else _line(variant)
     because = "; ".join(variant.obstacles if told else variant.because)
     why = f"{code(variant.name)} {because}." if because else ""
-    todo = _todo(judgement, variant, line or bool(told))
+    todo = _todo(judgement, variant, line)
     sentences = (answer(judgement).text, line, why, todo)
     return Finding(scenario["name"], scenario["title"], words, *sentences, told)
 
@@ -101,7 +101,7 @@ def _line(variant: VariantVerdict) -> str:
     return f"{code(variant.name)}: {' '.join(sentences)}" if sentences else ""
 
 
-def _todo(judgement: ScenarioVerdict, variant: VariantVerdict, line: str | bool) -> str:
+def _todo(judgement: ScenarioVerdict, variant: VariantVerdict, line: str) -> str:
     fix, variants = judgement.claim["fix"], judgement.variants
     if variant.verdict == UNDECIDED:
         name = judgement.scenario["name"]
@@ -118,6 +118,8 @@ def _todo(judgement: ScenarioVerdict, variant: VariantVerdict, line: str | bool)
         sentences.append("`fixed` is clean: take it.")
     if sentences:
         return " ".join(sentences)
+    if variant.found.causes:
+        return ""  # each card says what to change
     if line:
         return "Find the path on which what this line makes is not released."
     return "Find what opens it, and the path on which it is not closed."
