@@ -199,7 +199,7 @@ def test_the_panel_runs_and_shows_what_was_found(panel):
     button(panel, "Run").click()
     assert panel.form.search.disabled
     assert panel.wait(60).state == "done"
-    assert "`workload` leaks" in shown(panel)
+    assert "`quick` leaks" in shown(panel)
     panel.results.choose("Verdicts")
     assert "leak" in shown(panel)
     assert not panel.form.search.disabled

@@ -176,8 +176,10 @@ def _views(session: Session, verdicts: Rows[GaugeVerdict]) -> dict[str, View]:
             "Verdicts": lambda: [figures.verdict_table(verdicts)],
             "Captures": lambda: [captures],
         }
+    worst = judgement.variants[figures.worst(judgement)]
+    causes = [figures.cause_cards(worst)] if worst.found.causes else []
     views: dict[str, View] = {
-        "Growth": lambda: [figures.answer(judgement), timeline()],
+        "Growth": lambda: [figures.answer(judgement), *causes, timeline()],
         "Verdicts": lambda: [figures.verdict_table(judgement.gauges)],
     }
     if len(captures.select(instrument="memray")):
