@@ -26,6 +26,7 @@ function failing(source, end) {
   const stream = fs.createReadStream(source);
   const lines = readline.createInterface(stream, new Writable());
   return new Promise((resolve) => {
+    lines.on("error", resolve); // as printed, where it rejects
     lines.on("line", () => resolve(end(lines, stream)));
     setTimeout(resolve, 20); // a stream that fails sends no line
   });

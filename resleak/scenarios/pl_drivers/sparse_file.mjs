@@ -59,7 +59,7 @@ const leaky = variants.leaky_write_fails;
 report({
   variants,
   summary:
-    `after ${leaky.failed} failed writes ${leaky.descriptors} descriptors are open, ` +
+    `${AT_ONCE} writes at once have ${variants.leaky.peak_descriptors} descriptors open; after ${leaky.failed} failed writes ${leaky.descriptors} descriptors are open, ` +
     `${leaky.descriptors_after_collection} after a collection: a FileHandle is closed when it is ` +
     `collected; with a finally ${variants.fixed_write_fails.descriptors}`,
 });
