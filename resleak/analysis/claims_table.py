@@ -100,8 +100,11 @@ def summary(findings: pd.DataFrame) -> str:
         words[words != ""] for words in (theirs["outcome"], theirs["fix"], ours["outcome"])
     )
     sentences = [f"Of {len(judged)} claims of the documents {_counts(judged)}."]
+    origins = theirs.loc[theirs["outcome"] == "reproduced", "origin"].value_counts()
+    code = [f"{count} {origin}" for origin, count in origins.items() if origin]
+    sentences += [f"Code of those reproduced: {', '.join(code)}."] if code else []
     idle = int((theirs["outcome"].eq("not reproduced") & theirs["fix"].eq("holds")).sum())
-    note = f" ({idle} of those that hold had nothing to fix)" if idle else ""
+    note = f" (for {idle} of those that hold the claim did not reproduce)" if idle else ""
     sentences += [f"Of {len(fixes)} fixes that they propose {_counts(fixes)}{note}."]
     sentences += [f"Of {len(found)} findings of our own {_counts(found)}."] if len(found) else []
     if len(controls):

@@ -233,7 +233,8 @@ def test_our_findings_are_counted_apart(tmp_path: Path) -> None:
     write(tmp_path, ours, "arc/b", leaky=LEAK, fixed=FLAT)
     table = claims_table.stored(tmp_path)
     text = claims_table.summary(table)
-    assert "Of 1 claims of the documents 1 reproduced. Of 1 fixes" in text
+    told = "Of 1 claims of the documents 1 reproduced. Code of those reproduced: 1 ours. Of 1 fixes"
+    assert told in text
     assert "Of 1 findings of our own 1 reproduced." in text
     row = table.set_index("scenario").loc["arc/b"]
     assert (row["fix"], row["fix_variant"], row["fix_figure"]) == ("", "", None)
@@ -262,4 +263,4 @@ def test_a_fix_without_a_fault_is_told(tmp_path: Path) -> None:
     """A fix that holds where nothing was reproduced is counted, and said to have fixed nothing."""
     write(tmp_path, captures.scenario(**CLAIM), leaky=FLAT, fixed=FLAT)
     text = claims_table.summary(claims_table.stored(tmp_path))
-    assert "1 holds (1 of those that hold had nothing to fix)." in text
+    assert "1 holds (for 1 of those that hold the claim did not reproduce)." in text

@@ -28,15 +28,25 @@ def counts(name: str) -> NodeResult:
 @pytest.mark.slow
 @pytest.mark.xdist_group("node")
 class TestCounts:
-    def test_reader_keeps_sockets_until_it_is_cancelled(self):
-        """A reader left after an error keeps each socket; cancel() frees it; a hang-up does not."""
+    def test_reader_keeps_sockets_until_it_is_cancelled_or_fetch_gives_up(self):
+        """A hang-up keeps each socket until fetch gives up, an error in a line for longer."""
         result = counts("load_shedding/stream_reader")
-        sockets = {name: count["sockets"] for name, count in result.variants.items()}
-        kept = {"leaky_silent", "released_silent", "leaky_large", "leaky_disconnect"}
-        kept |= {"proposed_disconnect"}
-        assert {name for name, count in sockets.items() if count} == kept
-        assert {sockets[name] for name in kept} == {50}
-        assert (result.outcome, result.fix) == ("reproduced", "insufficient")
+        kept = {
+            moment: {name for name, count in result.variants.items() if count[moment] == 50}
+            for moment in ("at_once", "later")
+        }
+        hung_up = {"leaky_hung_up_silent", "proposed_hung_up_silent"}
+        malformed = {"leaky_malformed_silent", "leaky_malformed_large"}
+        assert kept == {"at_once": hung_up | malformed, "later": {"leaky_malformed_large"}}
+        assert sum(sum(count.values()) for count in result.variants.values()) == 5 * 50
+        assert (result.outcome, result.fix) == ("partly", "holds")
+
+    def test_agent_keeps_its_sockets_until_it_is_destroyed(self):
+        """A shared agent keeps four sockets however many bursts come; a dropped one its own."""
+        variants = counts("load_shedding/keepalive_sockets").variants
+        assert set(variants["leaky"].values()) == {4}
+        assert variants["proposed"] == {"sockets": 0}
+        assert variants["leaky_agent_per_burst"] == {"sockets": 20}
 
     def test_counter_drifts_and_refuses_nobody(self):
         """Finish and close together make the counter negative, which never refuses a request."""
@@ -69,6 +79,14 @@ class TestCounts:
         assert variants["leaky_read_to_its_end"]["descriptors_after_collection"] == 0
         assert variants["leaky_cancelled"]["descriptors_after_collection"] == 0
 
+    def test_reads_at_once_fail_unless_a_slot_is_kept_until_the_stream_closes(self):
+        """Without a limit reads fail, with one around the call too; unread streams block slots."""
+        variants = counts("pl_drivers/read_local_file").variants
+        failing = {name for name, count in variants.items() if count.get("failed")}
+        assert failing == {"leaky", "proposed_around_the_call"}
+        waiting = {name for name, count in variants.items() if count.get("waiting")}
+        assert waiting == {"proposed_some_unread"}
+
     def test_stream_that_fails_is_closed(self):
         """The printed error path leaves no descriptor; a reader closed without its stream does."""
         variants = counts("pl_drivers/last_lines").variants
@@ -99,18 +117,20 @@ class TestCounts:
         assert losing == {"leaky", "forced"}
         assert variants["forced"]["rows_lost"] == 50
 
-    def test_process_exit_does_not_hang(self):
-        """process.exit(0) ends a process whatever is alive in it; without the call it hangs."""
+    def test_process_exit_hangs_only_in_a_native_call(self):
+        """process.exit(0) waits for a native call, and for nothing else; without it all hang."""
         variants = counts("embedder/process_exit").variants
-        assert {name for name, count in variants.items() if count["hangs"]} == {"no_exit_call"}
-        assert len(variants) == 7
+        hanging = {name for name, count in variants.items() if count["hangs"]}
+        assert hanging == {"no_exit_call", "leaky_worker_in_call", "leaky_pool_in_call"}
+        assert len(variants) == 9
 
-    def test_memory_limit_refuses_work_over_garbage(self):
-        """The printed limit refuses jobs over garbage, and goes on as nothing collects it."""
+    def test_memory_limit_refuses_work_over_garbage_only_where_it_is_low(self):
+        """A limit above the garbage refuses only jobs that leak; one below refuses any."""
         variants = counts("embedder/resource_monitor").variants
-        assert variants["proposed"]["refused"] > 10
-        assert variants["proposed_cleans_up"]["refused"] > 10
-        assert variants["fixed"]["refused"] == 0
+        assert variants["proposed"]["refused"] == variants["proposed_50_mb_exposed"]["refused"] == 0
+        assert variants["proposed_leaking"]["refused"] > 10
+        assert variants["proposed_50_mb"]["refused"] > 10
+        assert variants["proposed_50_mb_cleans_up"]["refused"] > 10
         assert variants["proposed_handles"]["active_handles"] == 0
 
 

@@ -20,7 +20,7 @@ from resleak.workload.scenario import Run, Scenario
 scenario = Scenario(
     seed="003#11",
     claim="the token validation cache grows indefinitely",
-    condition="tokens are renewed",
+    condition="tokens are renewed; the fix by its bound, 300 (ours): no run is as long as its TTL",
     language="Python",
     symptoms={"entries": "leak", "heap": "leak"},
     outcome="reproduced",

@@ -1,7 +1,6 @@
 """Without back-off a failing query is retried every turn; one back-off for the loop delays all.
 
-Two continuous queries on a DuckDB database run turn by turn, every 10 ms; one reads a measurement
-that was dropped and fails each time, the other one is valid.
+Two continuous queries on DuckDB run every 10 ms; one fails each time, the other one is valid.
 
 - `leaky` tries the failing query at every turn, for ever: 19 to 29 times per second on an
   overloaded machine; the interval allows up to 100.
@@ -26,7 +25,8 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="003#16",
     claim="continuous queries that fail are polled again without any back-off",
-    condition="a query keeps failing; one back-off for the whole loop delays the valid ones",
+    condition="a query keeps failing, at an interval of 10 ms (ours; the limit is a twentieth of "
+    "what it allows); one back-off for the whole loop delays the valid ones",
     language="Python",
     symptoms={"attempts": "broken"},
     outcome="reproduced",

@@ -1,8 +1,7 @@
 """A circuit breaker ends a pile-up of calls, once the clients have timeouts that it can count.
 
-A request comes every 10 ms and hands one download to a boto3 client, on six threads; the backend on
-the loopback interface accepts connections and never answers. (One that refuses, or answers 500,
-leaves two calls in flight with or without a breaker.) One attempt per call.
+A request comes every 10 ms and hands one download to a boto3 client, on six threads; the backend
+accepts connections and never answers. (One that refuses leaves two calls in flight either way.)
 
 - `leaky`: clients with a timeout, as the document's #7 brings them two weeks before its breaker;
   its 5 minutes are 1 s here. More calls arrive than time out: per step 0.7 to 0.9 more wait.
@@ -28,7 +27,8 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="003#22",
     claim="without a circuit breaker, calls pile up when S3, MinIO or GCS are down",
-    condition="a silent storage and clients with a timeout; without one no call fails",
+    condition="a silent storage, and clients with a timeout; that calls pile up is our reading of "
+    "the one line. Without a timeout no call fails, and the breaker never opens",
     language="Python",
     symptoms={"in_flight": "leak, broken"},
     outcome="reproduced",

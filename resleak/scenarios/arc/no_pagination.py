@@ -1,9 +1,8 @@
 """An unpaginated result takes memory in proportion to its rows; with a cursor it does not.
 
 A query of ten to eighty thousand rows over HTTP, by a client that reads the response and keeps none
-of it. Memory is the peak of the process in that step. The rows are in SQLite, because DuckDB 2.0.0
-distorts the result: each `ORDER BY ... LIMIT`, the very query that produces a page, retains 2.4 kB
-of native memory until the database is closed.
+of it. Memory is the peak of the process in that step. The rows are in SQLite, because in DuckDB
+2.0.0 each `ORDER BY ... LIMIT` retains 2.4 kB of native memory until the database is closed.
 
 - `leaky` fetches all rows, builds one text from them and sends it: 5.4 MB for 10 000 rows, 25 MB
   for 80 000, some 0.3 kB per row.
@@ -26,7 +25,8 @@ from resleak.workload.scenario import Limit, Run, Scenario, Sweep
 scenario = Scenario(
     seed="003#14",
     claim="large results are sent in one response; beyond 10 000 rows they need pages",
-    condition="results of more than 10 000 rows",
+    condition="results of more than 10 000 rows, in SQLite; in DuckDB 2.0.0 each page keeps 2.4 kB "
+    "until the database is closed",
     language="Python",
     symptoms={"step_peak": "scales"},
     outcome="reproduced",

@@ -8,8 +8,7 @@ brings a request of ten rows; in every twentieth request one value is text inste
   600 accepted rows are in no file.
 - `cleared`: the buffer is emptied on every path. Memory is flat, and each bad row discards the 99
   good ones of its buffer: 800 of 1 600 rows lost. The document says "flush".
-- `fixed`, a flush on every path, which with a bad row can only mean: the rows that do not fit the
-  schema go into a separate file, and the others are written. Every accepted row is in one of them.
+- `fixed`, a flush on every path: rows that do not fit the schema go into a separate file.
 """
 
 from __future__ import annotations
@@ -24,7 +23,8 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="003#8",
     claim="the Parquet buffer is not flushed after certain exceptions, and overflows",
-    condition="a row that cannot be written; a flush that only empties the buffer loses the others",
+    condition="a row that cannot be written; the fix read as: such rows go to a file of their own "
+    "(our reading). A flush that only empties the buffer loses the others",
     language="Python",
     symptoms={"buffered": "leak", "heap": "leak"},
     outcome="reproduced",

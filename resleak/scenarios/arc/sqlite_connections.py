@@ -3,16 +3,15 @@
 A policy store opens a connection per call. In each step one call fails, on a column that does not
 exist, and one succeeds.
 
-- `leaky`, as printed, skips `close()` when the statement fails. A `sqlite3.Connection` forms a
-  cycle with its own statement cache, so the descriptor waits for the collector: none is lost.
+- `leaky`, as printed, skips `close()` when the statement fails. A connection forms a cycle with its
+  own statement cache, so the descriptor waits for the collector: none is lost.
 - `leaky_error_kept`: our addition, a log of the last 2 000 errors with their tracebacks, as error
   monitors have. The traceback holds the frame, the frame the connection: one descriptor and 100 kB
   per failure. (The log is full when the run begins, so that it does not grow by itself.)
 - `proposed`, as printed, leaves the failed connection open just the same, and now also the
   successful one, until the collector runs (`proposed_success_only`). That is harmful: `leaky` keeps
   nothing open on success.
-- `proposed_error_kept`: with the log both happen, a leak and a wait.
-- `fixed`, ours: `contextlib.closing` closes on every path, with the log too.
+- `proposed_error_kept`: with the log both. `fixed`, ours: `contextlib.closing`, with the log too.
 """
 
 from __future__ import annotations
@@ -30,7 +29,8 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="003#1",
     claim="each error leaves a connection open, until resources are exhausted",
-    condition="until the collector runs; for good where errors are kept with their tracebacks",
+    condition="until the collector runs; for good where errors are kept with their tracebacks. The "
+    "fix also leaves successful calls open until it runs; none is lost",
     language="Python",
     symptoms={"fds": "leak"},
     outcome="partly",

@@ -28,7 +28,7 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="001 2.1",
     claim="clean-ups are not awaited: they finish at some point, and need artificial delays",
-    condition="the caller does not wait for the clean-ups",
+    condition="cleanup() returns before what it started is done; the printed callers do await it",
     language="TypeScript",
     symptoms={"unfinished": "broken", "rows_missing": "broken"},
     outcome="reproduced",

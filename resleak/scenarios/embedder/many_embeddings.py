@@ -4,8 +4,7 @@ The document's most prominent snippet: one embedder, 10 000 documents, "memory k
 no obvious leaks". Each step embeds 64 documents of 4 to 40 words in a real onnxruntime session, and
 stores their texts in sqlite, as the printed loop does: 10 240 documents in a run.
 
-- `leaky`, as printed: 0 B per step. The session's arena grows to what the longest document needs,
-  and stays at that size. This is onnxruntime in Python; transformers.js itself was not run.
+- `leaky`, the printed loop on onnxruntime: 0 B per step. The session's arena stops growing.
 """
 
 from __future__ import annotations
@@ -19,7 +18,8 @@ from resleak.workload.scenario import Run, Scenario
 scenario = Scenario(
     seed="001 embeddings",
     claim="memory keeps growing while one embedder embeds 10 000 documents",
-    condition="never: the arena grows to what the longest document needs, and stays",
+    condition="never, with onnxruntime in Python and a model of one layer; transformers.js was not "
+    "run. The arena grows to what the longest document needs, and stays",
     language="TypeScript",
     symptoms={"heap": "leak"},
     outcome="not reproduced",
@@ -57,7 +57,7 @@ def embedder(run: Run) -> Iterator[Embedder]:
         yield embedder
 
 
-@scenario.variant(origin="document code")
+@scenario.variant(origin="document words")
 def leaky(_step: int, embedder: Embedder) -> None:
     """Embed and store the next documents."""
     for row, text in enumerate(embedder.documents):

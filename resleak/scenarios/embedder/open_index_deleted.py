@@ -1,8 +1,7 @@
 """The printed clean-up leaves the index open, so that its file is deleted while it is in use.
 
-Each step ingests 64 documents into a new sqlite file and a new memory-mapped index of 64 kB,
-searches, cleans up and deletes both files, as the document's snippet does. What Windows refuses
-("file in use") Linux allows, so the files still open when they are deleted are counted.
+Each step ingests 64 documents into a new sqlite file and a memory-mapped index of 64 kB, searches,
+cleans up and deletes both. Windows refuses to delete an open file; here these are counted.
 
 - `leaky`: the printed clean-up closes the store, and leaves the index to its last reference, which
   the caller still has: 1 of 2 files is open when it is deleted. It goes with the pipeline, so no
@@ -31,7 +30,8 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="001 2.2",
     claim="cleanup() leaves database and index files open, so that they cannot be deleted",
-    condition="until the index's last reference goes; a search result may be one",
+    condition="only the index, a memory map (ours): the store, whose file the document deletes, is "
+    "closed. In CPython until the last reference goes; a search result may be one",
     language="TypeScript",
     symptoms={"in_use": "broken", "fds": "leak"},
     outcome="partly",

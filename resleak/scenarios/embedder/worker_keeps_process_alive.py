@@ -8,8 +8,7 @@ An embedder hands its vectors to a thread that writes them to sqlite in batches 
   loses the same 50 rows. The document has both fixes, so this decides nothing.
 - `fixed`, the clean-up of its priority 1 (stop all background operations, wait for them): the
   worker is asked to stop, writes its remaining rows, and is joined. In Node the same holds for a
-  worker and for a timer (`worker_keeps_process_alive.mjs`); what keeps the document's process alive
-  are WASM workers, and neither port has one.
+  worker and for a timer (`worker_keeps_process_alive.mjs`). The document's are WASM workers.
 
 The document alerts at an exit time of 10 s and aims at less than 2 s. The goal is the limit here; a
 process that has not ended after 3 s counts as hanging.
@@ -31,7 +30,8 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="001 1.2",
     claim="background workers keep the process alive: it hangs at exit unless it is forced",
-    condition="a worker still runs after cleanup(); a forced exit alone loses its rows",
+    condition="a worker (ours; no WASM worker was run) still runs after cleanup(); a forced exit "
+    "alone loses its rows",
     language="TypeScript",
     symptoms={"run": "hangs"},
     outcome="reproduced",

@@ -11,11 +11,9 @@ write-ahead log) and a pool of connections to a model, answers once, and stops.
 - `fixed`, the document's shutdown: stores and pool, each even when an earlier one fails;
   `fixed_timer` also its timer.
 
-In the document the process ends after the stop, and the system closes everything. The port goes on,
-as tests and reloads do: only then can anything accumulate.
+In the document the process ends after the stop. The port goes on, as tests and reloads do.
 
-The timer is detached (`unref` in Node, a daemon thread here). How one that is not delays the exit
-is shown in `embedder/worker_keeps_process_alive`.
+The timer is detached. How one that is not delays the exit: `embedder/worker_keeps_process_alive`.
 """
 
 from __future__ import annotations
@@ -34,7 +32,9 @@ from resleak.workload.scenario import Run, Scenario
 scenario = Scenario(
     seed="002#7",
     claim="a shutdown that closes neither caches nor sessions nor agents leaks them",
-    condition="the process goes on after the stop, as in tests; in the document it ends",
+    condition="the process goes on after the stop, as in tests; in the document it ends, which "
+    "closes all. In Python the collector frees them; in Node a dropped agent's sockets stay (see "
+    "#6)",
     language="JavaScript",
     symptoms={"fds": "leak", "sockets": "leak"},
     outcome="partly",

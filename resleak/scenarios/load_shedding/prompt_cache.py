@@ -1,7 +1,7 @@
 """A cache that prunes only on write keeps its expired entries once writes stop.
 
-Answers are cached in sqlite for a while, at most 1 000. The warm-up adds twenty new ones per step,
-then none come. Times are a thousandth of the document's: 300 ms to live, pruned every 300 ms.
+At most 1 000 answers are cached in sqlite. The warm-up adds twenty per step, then none come. Times
+are a thousandth of the document's: 300 ms to live, pruned every 300 ms.
 
 - `leaky`: the entries of the last 300 ms (some 200) expire, and all of them are there at the end of
   the run. But each write prunes, so there are never more: `entries` is flat.
@@ -9,9 +9,8 @@ then none come. Times are a thousandth of the document's: 300 ms to live, pruned
   entries, and frees them at the next write: the same 200 answers stay in memory.
 - `fixed`, the document's timer: no expired entry is left after the next tick.
 - `reloaded`: if the configuration is read again and the old cache is dropped, its timer keeps it
-  alive: one thread and one connection per reload (`unref` and daemon threads only matter for the
-  exit). `reloaded_owned_timer` has a timer that refers to its cache weakly and ends with it:
-  nothing remains.
+  alive: one thread and one connection per reload. `reloaded_owned_timer` has a timer that refers to
+  its cache weakly and ends with it: nothing remains.
 """
 
 from __future__ import annotations
@@ -30,7 +29,8 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="002#3",
     claim="the prompt cache grows without bound: expired entries accumulate when writes stop",
-    condition="writes stop; then the entries that were alive remain, never more than 1 000",
+    condition="on disk, when writes stop: the entries that were alive remain, never more than 1 "
+    "000; the heap is not measured",
     language="JavaScript",
     symptoms={"entries": "leak", "expired": "broken"},
     outcome="partly",

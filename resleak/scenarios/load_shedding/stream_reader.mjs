@@ -6,7 +6,7 @@
 // client hangs up. The document's "processing" is elided; where it fails on a line, as JSON.parse
 // does here (our addition), the upstream is silent or sends 20 MB more (`malformed_…`).
 // `at_once` is counted before, `later` after fetch has given up on a silent body: after 300 s by
-// default, here after 10 s. Each case has a proxy in a process of its own; upstream and clients are
+// default, here after 8 s. Each case has a proxy in a process of its own; upstream and clients are
 // here, so that only the proxy's sockets are counted.
 import { fork } from "node:child_process";
 import { once } from "node:events";
@@ -15,7 +15,7 @@ import { fileURLToPath } from "node:url";
 import { collect, descriptors, pause, report } from "../_check.mjs";
 
 const REQUESTS = 50;
-const BODY_TIMEOUT_MS = 10_000;
+const BODY_TIMEOUT_MS = 8000;
 const CASES = {
   ends: ["leaky"],
   breaks: ["leaky", "proposed"],
@@ -123,7 +123,7 @@ async function measure() {
     await Promise.all(
       cases.map(async ([name, kind]) => {
         const child = await request(port, name, kind);
-        await pause(4500); // the one that sends on has ended, and a silent body has time left
+        await pause(4000); // the one that sends on has ended, and a silent body has time left
         const at_once = await count(child);
         await pause(BODY_TIMEOUT_MS);
         const later = await count(child);

@@ -3,16 +3,13 @@
 A Starlette proxy on uvicorn relays the lines of a model that, after its first ones, goes silent and
 keeps the stream open. In each step one answer has a malformed line, and one client disconnects.
 
-- `leaky`, as printed: the error is caught and the reader left as it is. Python closes a generator
-  that has begun with its last reference: at most one connection is open. In Node, the document's
-  language, 50 of 50 stay (`stream_reader.mjs`), which decides the row.
+- `leaky`, as printed: Python closes a generator that has begun with its last reference, so at most
+  one connection is open. In Node, which decides, sockets stay for a time (`stream_reader.mjs`).
 - `leaky_refused`: the model refuses, and the proxy leaves before the first read. There is no
   generator to close: one connection and, with the server's end, two sockets per request remain for
-  good. httpx opens at most 100 connections by default: after as many refusals every request fails
-  with `PoolTimeout`.
+  good. After 100 refusals, the default of httpx, every request fails with `PoolTimeout`.
 - `proposed` cancels the reader when reading fails. In Node it misses a client that disconnects.
-- `fixed`: the code that opens the stream closes it, on every path, even when the client
-  disconnects.
+- `fixed`: the code that opens the stream closes it on every path.
 """
 
 from __future__ import annotations
@@ -28,8 +25,11 @@ from resleak.workload.scenario import Run, Scenario
 
 scenario = Scenario(
     seed="002#2",
-    claim="a reader that is not released when streaming fails keeps its resources indefinitely",
-    condition="the upstream is silent or sends more; the fix misses a client that disconnects",
+    claim="readers are never released: each streaming request keeps its resources indefinitely",
+    condition="a client hangs up on a silent upstream: its socket stays until fetch gives up, 300 "
+    "s by default, with and without the fix; nothing stays after streams that end or break. For "
+    "longer only if a line cannot be parsed (our addition) and the upstream sends on, which the "
+    "fix prevents",
     language="JavaScript",
     symptoms={"connections": "leak", "sockets": "leak"},
     outcome="not reproduced",

@@ -9,10 +9,9 @@ worker in a folder of its own, kills it halfway through, and starts it again.
   process remain. The lock file makes every second start refuse, so the clean-up never happens.
 - `fixed` needs no clean-up code. The lock is a `flock` on the folder, which the system releases;
   the helper ends when its input closes, and holds the lock until then; the blob is renamed once
-  it is complete; and the next start removes partial files. Nothing remains, and no start is
-  refused.
+  it is complete; and the next start removes partial files. Nothing remains, none is refused.
 
-The port is free again in both: the system closes it, and Python's sockets are not inherited.
+The port is free again in both.
 """
 
 from __future__ import annotations
@@ -32,7 +31,8 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="000 testing #4",
     claim="resources may not be cleaned up after abrupt termination",
-    condition="the process is killed, so that no finally runs",
+    condition="the process is killed, so that no finally runs; the lock file and the helper "
+    "process are ours",
     language="TypeScript",
     claimed_by="ours",
     symptoms={"files_left": "leak", "orphans": "leak", "starts_refused": "broken"},

@@ -2,12 +2,11 @@
 
 A driver shows the last lines of requested logs. For each id it keeps a getter, as the document's
 `idToLastLines` does, and the getter its last answer or error. Each step requests one valid log and
-the next of 200 logs in which one line of 100 is not UTF-8. The map holds all of them when the run
-begins, so that it does not grow by itself (that is `driver_maps`).
+the next of 200 logs in which one line of 100 is not UTF-8; the map holds all from the start.
 
 - `leaky`, as printed: the stream is closed after the last line, which the error skips. The getter
   keeps the error's text, and CPython closes the stream with its last reference. Node closes it too
-  (`last_lines.mjs`): an error of the stream itself is the only one for which the code rejects.
+  (`last_lines.mjs`), where an error of the stream itself is the only one that rejects.
 - `leaky_error_kept`: the getter keeps the error, which the document does not say. It holds the
   traceback, the frame and the stream: one descriptor per unreadable log. In Node 50 of 50 stay if
   the promise is rejected for another reason and only the line reader is closed.
@@ -28,7 +27,8 @@ from resleak.workload.scenario import Run, Scenario
 scenario = Scenario(
     seed="000#2",
     claim="a read stream is not closed when reading the last lines fails: descriptors accumulate",
-    condition="never as printed; if the error is kept (Python), or only the reader closed (Node)",
+    condition="never where the stream itself fails, the printed path (the body is elided); if the "
+    "error is kept with its traceback (Python), or only the line reader is closed (Node)",
     language="TypeScript",
     symptoms={"fds": "leak"},
     outcome="not reproduced",

@@ -1,7 +1,6 @@
 """The polling loop keeps asking a server that is down; failures pile up only where they are kept.
 
-Four views poll two logs, two requests at a time, with httpx and a real server that is down in five
-steps of ten. A step is one turn of the loop.
+Four views poll two logs, two requests at a time; a real server is down in five steps of ten.
 
 - `leaky`, the loop as printed. Each turn's objects are freed with the turn: the heap is flat, and a
   view keeps only its last error. But a third of its 600 requests go to a server that has just
@@ -27,7 +26,8 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="000#4",
     claim="failed requests pile up in the polling loop, and nothing stops it while they all fail",
-    condition="the server stays down; failures pile up only in a driver that keeps each of them",
+    condition="the server stays down, and update() catches its own error; failures pile up only in "
+    "a driver that keeps each of them. What counts as an outage, and the breaker, are ours",
     language="TypeScript",
     symptoms={"failures_kept": "leak", "heap": "leak", "sent_into_outage": "broken"},
     outcome="partly",

@@ -3,10 +3,8 @@
 Four hundred concurrent readers under a limit of 256 open files; every tenth requests a stream and
 leaves without reading it.
 
-- `leaky` opens the file when the stream is requested, as `createReadStream` does. The highest
-  descriptor reaches the limit, and some 150 of 400 reads per step fail with EMFILE. In Python it is
-  a peak, not a leak; in Node a stream that is never read keeps its descriptor for good (50 of 50).
-- `fixed`: a semaphore, and a context manager that closes the file on every path. No read fails.
+- `leaky` opens the file when the stream is requested; some 150 of 400 reads per step fail: EMFILE.
+- `fixed`: a semaphore that is held until the file is closed, on every path. No read fails.
 """
 
 from __future__ import annotations
@@ -22,7 +20,9 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="000#1",
     claim="thousands of concurrent reads exhaust the descriptors: EMFILE",
-    condition="more concurrent reads than open files; in Node also each stream left unread",
+    condition="more concurrent reads than the hard limit of open files, to which Node raises its "
+    "own (256 here); in Node also each stream left unread. The fix needs a slot that is kept until "
+    "the stream closes, and callers that read or cancel every stream",
     language="TypeScript",
     symptoms={"failed_reads": "broken"},
     outcome="reproduced",

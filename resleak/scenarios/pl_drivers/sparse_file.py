@@ -4,8 +4,7 @@ In each step 160 writers write one range each into one sparse file, under a limi
 open, write, close, as printed, each in a thread as in Node.
 
 - `leaky` has no limit. All writers open the file before the first one writes, and some 40 of 160
-  ranges per step are never written: EMFILE. It is a peak, not a leak, as the document says:
-  everything is closed by the end of the step.
+  ranges per step are never written: EMFILE. It is a peak: all is closed by the end of the step.
 - `proposed`: a semaphore as the budget. All ranges are written, with at most 32 files open.
 - `leaky_oversize` and `proposed_oversize`: ten writers, and one that requests more than a file may
   have. `close` is not in a `finally`, so the failed write keeps its descriptor: in Python for good,
@@ -27,7 +26,8 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="000#6",
     claim="each write opens the sparse file: under high concurrency the descriptors run out",
-    condition="more concurrent writes than the limit of open files",
+    condition="more concurrent writes than the limit of open files; the fix is from the document's "
+    'long-term "global limits on concurrent operations", as #6 itself has none',
     language="TypeScript",
     symptoms={"failed_writes": "broken", "peak_fds": "broken"},
     outcome="reproduced",

@@ -1,8 +1,7 @@
 """An aborted download closes its descriptor, but leaves its partial file on disk.
 
 An archive is downloaded to a file; in each step one download completes and one is cancelled
-halfway. Complete downloads are removed (unpacked, for example). As in a driver with a map of tasks,
-the last 200 errors are kept; the log is full when the run begins.
+halfway. Complete downloads are removed. The last 200 errors are kept, in a log that starts full.
 
 - `leaky`, as printed: `pipeTo()` closes its target on every path, so the document's guess is right:
   no descriptor stays. But closing is all it does, which is our own finding: each abort leaves half
@@ -28,7 +27,8 @@ from resleak.workload.scenario import Run, Scenario
 scenario = Scenario(
     seed="000#5",
     claim="a write stream may leak when its download is aborted; pipeTo() likely cleans up",
-    condition="never: pipeTo() closes the file, as the document guesses; a partial file stays",
+    condition="never: pipeTo() closes the file, as the document guesses; after the two printed "
+    "lines a partial file stays, which is our finding",
     language="TypeScript",
     symptoms={"fds": "leak"},
     outcome="not reproduced",

@@ -22,7 +22,7 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="004 2.2 get_client",
     claim="get_client(url) returns the client of the first url for every other one",
-    condition="more than one address",
+    condition='more than one address; one client is intended ("should all be same singleton")',
     language="Python",
     claimed_by="ours",
     symptoms={"misdirected": "broken"},
