@@ -17,10 +17,9 @@ RESULT = re.compile(r"(?<=<!-- claims -->\n).*?(?=<!-- /claims -->)", re.DOTALL)
 HEAD = """# Register of claims
 
 Five documents describe resource bugs in five systems, and propose fixes. None of the systems was
-run: each row is a small program, ported to Python with real components. Where the outcome depends
-on the language, a check in Node stands beside it; where the two differ, Node decides, and the row
-has both. `make claims` judges the captures in `data/` and writes this page; `resleak claims` prints
-the rows.
+run: each row is a small program, ported to Python with real components. Some rows also have a check
+in Node; where the two differ, Node decides, and the row has both. `make claims` judges the captures
+in `data/` and writes this page; `resleak claims` prints the rows.
 
 - **code** is whose code was measured: `document code` as printed, `document words` in the kindest
   reading that an engineer of that project would give, or `ours`.

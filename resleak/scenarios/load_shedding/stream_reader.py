@@ -26,10 +26,10 @@ from resleak.workload.scenario import Run, Scenario
 scenario = Scenario(
     seed="002#2",
     claim="readers are never released: each streaming request keeps its resources indefinitely",
-    condition="a client hangs up on a silent upstream: its socket stays until fetch gives up, 300 "
-    "s by default, with and without the fix; nothing stays after streams that end or break. For "
-    "longer only if a line cannot be parsed (our addition) and the upstream sends on, which the "
-    "fix prevents",
+    condition="a client hangs up on a silent upstream, which the document does not mention: its "
+    "socket stays until fetch gives up, 300 s by default, with the fix too. The fix is judged by "
+    "errors: where a line cannot be parsed (our addition) and the upstream sends on, it frees what "
+    "else stays for longer. Nothing stays after streams that end or break",
     language="JavaScript",
     symptoms={"connections": "leak", "sockets": "leak"},
     outcome="not reproduced",
