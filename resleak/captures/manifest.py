@@ -14,6 +14,8 @@ from resleak.workload.scenario import Limit, Scenario, Sweep
 
 #: Version of the layout of captures; a reader refuses any other.
 SCHEMA = 1
+#: Facts of a host that change what a run measures.
+HOST_CLASS = ("system", "release", "machine", "cpu", "libc")
 #: Keys that only some manifests have: they are written where they say something.
 _OPTIONAL = ("planted_per_step", "ending", "integrity", "allocator")
 
@@ -226,9 +228,20 @@ class Manifest:
         return self.status == "complete"
 
     @property
+    def host_class(self) -> str:
+        """The processor, kernel, C library and allocator: memory of two classes is not compared."""
+        return host_class(self.host, self.allocator)
+
+    @property
     def folder(self) -> str:
         """Name of the capture's folder, such as ``gauges-01``."""
         return f"{self.instrument}-{self.run:02d}"
+
+
+def host_class(host: Mapping[str, Any], allocator: str = "") -> str:
+    """Return the facts of a host that change what a run measures, as one text."""
+    parts = [str(host.get(name, "")) for name in HOST_CLASS]
+    return ", ".join([*filter(None, parts), allocator or "default allocator"])
 
 
 def session() -> str:
