@@ -14,12 +14,12 @@ from resleak.captures import storage, untrusted
 from resleak.captures.frames import Capture, Captures
 from resleak.captures.manifest import Manifest
 from resleak.captures.names import inside
+from resleak.captures.store import MARKER
 from resleak.captures.store.objects import Objects
 from resleak.captures.store.record import KEY, Record, RunSpec, parse
 from resleak.captures.tables import FILE_BYTES
 from resleak.errors import StoreError
 
-MARKER = "resleak-store.json"
 _LAYOUT = b'{"layout": 1}\n'
 #: Requests at a time: most of their time is waiting.
 _REQUESTS = 16
@@ -144,11 +144,6 @@ class Store:
             except ValueError:
                 continue
         return notes
-
-
-def is_store(text: str) -> bool:
-    """Return True for a URL, or for a local folder that is a store."""
-    return "://" in text or Path(text, MARKER).is_file()
 
 
 def _record(key: str) -> str:

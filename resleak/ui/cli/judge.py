@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from resleak.analysis.rows import SCHEMA_VERSION, plain
-from resleak.captures.store.store import is_store
+from resleak.captures.store import is_store
 from resleak.errors import ScenarioError, StoreError
 from resleak.harness.plan import CaptureOptions
 from resleak.ui.cli import _common as common
