@@ -7,6 +7,7 @@ import itertools
 import json
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
@@ -34,12 +35,15 @@ _GLOB = frozenset("*?[")
 
 @dataclass(frozen=True, kw_only=True)
 class SweepPlan:
-    """What a plan asks for; `requirements` is called ``with`` in the file."""
+    """What a plan asks for.
+
+    `requirements` is called ``with`` in the file: a list, or a list by workload.
+    """
 
     scenarios: list[str] = field(default_factory=list)
     workloads: list[str] = field(default_factory=list)
     variants: list[str] = field(default_factory=lambda: ["*"])
-    requirements: list[str] = field(default_factory=list)
+    requirements: dict[str, list[str]] = field(default_factory=dict)
     python: list[str] = field(default_factory=list)
     params: dict[str, Any] = field(default_factory=dict)
     seeds: list[int] = field(default_factory=lambda: [0])
@@ -64,7 +68,7 @@ class SweepPlan:
             if len(set(getattr(self, name))) != len(getattr(self, name)) or not getattr(self, name):
                 raise ValueError(f"{name} must be a list of different values")
         CaptureOptions(steps=self.steps)
-        for text in self.requirements:
+        for text in itertools.chain(*self.requirements.values()):
             for one in environments.split(text):
                 environments.check(one)
 
@@ -74,10 +78,11 @@ class SweepPlan:
         for point in itertools.product(*values):
             yield dict(zip(self.params, point, strict=True))
 
-    def environments(self) -> Iterator[tuple[str, str, str]]:
-        """Yield label, requirements and interpreter of each environment."""
+    def environments(self, name: str) -> Iterator[tuple[str, str, str]]:
+        """Yield label, requirements and interpreter of each environment of a workload."""
+        lists = [texts for one, texts in self.requirements.items() if fnmatch.fnmatch(name, one)]
         for python in self.python or [""]:
-            for text in self.requirements or [""]:
+            for text in dict.fromkeys(itertools.chain(*lists)) or [""]:
                 name = Path(python).name if python else ""
                 label = " ".join(filter(None, [text, name if len(self.python) > 1 else ""]))
                 yield label or "as installed", text, python
@@ -174,7 +179,8 @@ def read(path: Path) -> SweepPlan:
         value = untrusted.parsed(json.dumps(value, allow_nan=False).encode())
         if "requirements" in value:
             raise ValueError("there is no key 'requirements'; packages are called 'with'")
-        value["requirements"] = value.pop("with", [])
+        packages = value.pop("with", {})
+        value["requirements"] = {"*": packages} if isinstance(packages, list) else packages
         if unknown := sorted(set(value) - set(known)):
             names = ", ".join("with" if name == "requirements" else name for name in known)
             raise ValueError(f"there is no key {unknown[0][:40]!r}; known: {names}")
@@ -203,31 +209,24 @@ def workloads(plan: SweepPlan, root: Path) -> list[Shipped]:
 
 def expand(plan: SweepPlan, root: Path, workers: int = 2) -> Expansion:
     """Return the cells of a plan: environments are resolved, and workloads described in each."""
-    shipped, absent = workloads(plan, root), []
-    chosen = []
-    for label, text, python in plan.environments():
-        try:
-            requirements = environments.split(text) if text else []
-            lock = environments.lock(requirements, python or None) if text else []
-            environment = Environment(label, python, tuple(lock))
-            environment.interpreter()
-            chosen.append(environment)
-        except ResleakError as error:
-            absent += [Absent(one.workload().name, label, str(error)) for one in shipped]
-    pairs = [(one, environment) for one in shipped for environment in chosen]
+    shipped = workloads(plan, root)
+    names = [one.workload().name for one in shipped]
+    ((name, count),) = Counter(names).most_common(1)
+    if count > 1:
+        raise ScenarioError(f"two workloads are called {name}; rename one of the files")
+    pairs = [
+        (one, asked)
+        for name, one in zip(names, shipped, strict=True)
+        for asked in plan.environments(name)
+    ]
     with ThreadPoolExecutor(workers) as pool:
-        results = list(pool.map(lambda pair: cells_of(plan, *pair), pairs))
+        results = list(pool.map(lambda pair: cells_of(plan, pair[0], _resolved(*pair[1])), pairs))
     cells = [cell for result in results if isinstance(result, list) for cell in result]
-    absent += [result for result in results if isinstance(result, Absent)]
+    absent = [result for result in results if isinstance(result, Absent)]
     if not cells:
         raise ScenarioError(absent[0].message if absent else "this plan has no runs")
     if len(cells) * plan.replicates > MOST_RUNS:
         raise ScenarioError(f"this plan has more than {MOST_RUNS:,} runs; split it into several")
-    names: dict[str, str] = {}
-    for one in shipped:
-        name = one.workload().name
-        if names.setdefault(name, one.digest) != one.digest:
-            raise ScenarioError(f"two workloads are called {name}; rename one of the files")
     return Expansion(plan, cells, absent)
 
 
@@ -254,10 +253,26 @@ def described(work: Workload, interpreter: str) -> dict[str, Any]:
     return spawn.describe(work, interpreter)
 
 
-def cells_of(plan: SweepPlan, shipped: Shipped, environment: Environment) -> list[Cell] | Absent:
+@cache
+def _resolved(label: str, text: str, python: str) -> Environment | Absent:
+    """Return an environment with the versions of all its packages, built on this machine."""
+    try:
+        lock = environments.lock(environments.split(text), python or None) if text else []
+        environment = Environment(label, python, tuple(lock))
+        environment.interpreter()
+    except ResleakError as error:
+        return Absent("", label, str(error))
+    return environment
+
+
+def cells_of(
+    plan: SweepPlan, shipped: Shipped, environment: Environment | Absent
+) -> list[Cell] | Absent:
     """Return the cells of a workload in an environment, or why there are none."""
     work = shipped.workload()
     name = work.name
+    if isinstance(environment, Absent):
+        return replace(environment, scenario=name)
     try:
         interpreter = environment.interpreter()
         about = described(work, interpreter)
