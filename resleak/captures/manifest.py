@@ -15,7 +15,7 @@ from resleak.workload.scenario import Limit, Scenario, Sweep
 #: Version of the layout of captures; a reader refuses any other.
 SCHEMA = 1
 #: Facts of a host that change what a run measures.
-HOST_CLASS = ("system", "release", "machine", "cpu", "libc")
+_HOST_FACTS = ("system", "release", "machine", "cpu", "libc")
 #: Keys that only some manifests have: they are written where they say something.
 _OPTIONAL = ("planted_per_step", "ending", "integrity", "allocator")
 
@@ -228,9 +228,14 @@ class Manifest:
         return self.status == "complete"
 
     @property
+    def host_facts(self) -> dict[str, str]:
+        """The facts of the host that change what a run measures; empty where not recorded."""
+        return host_facts(self.host, self.allocator)
+
+    @property
     def host_class(self) -> str:
-        """The processor, kernel, C library and allocator: memory of two classes is not compared."""
-        return host_class(self.host, self.allocator)
+        """The same as one text."""
+        return ", ".join(filter(None, self.host_facts.values()))
 
     @property
     def folder(self) -> str:
@@ -238,10 +243,10 @@ class Manifest:
         return f"{self.instrument}-{self.run:02d}"
 
 
-def host_class(host: Mapping[str, Any], allocator: str = "") -> str:
-    """Return the facts of a host that change what a run measures, as one text."""
-    parts = [str(host.get(name, "")) for name in HOST_CLASS]
-    return ", ".join([*filter(None, parts), allocator or "default allocator"])
+def host_facts(host: Mapping[str, Any], allocator: str = "") -> dict[str, str]:
+    """Return the facts of a host that change what a run measures: they tell its class."""
+    facts = {name: str(host.get(name, "")) for name in _HOST_FACTS}
+    return {**facts, "allocator": allocator or "default"}
 
 
 def session() -> str:
