@@ -17,11 +17,12 @@ from typing import Any, Protocol
 
 from resleak.captures import manifest
 from resleak.errors import CaptureError, MissingPackageError
-from resleak.experiments.sweep import task
 from resleak.experiments.sweep.plan import Run
-from resleak.experiments.sweep.task import INFRASTRUCTURE, MOST_KILLS, Outcome
+from resleak.experiments.sweep.task import INFRASTRUCTURE, KILLED, MOST_KILLS, Outcome
 from resleak.harness.measurement import host
 
+#: `task.perform` with its store; takes a run, ``canary`` and ``stop``.
+Perform = Callable[..., Outcome]
 #: The address of a cluster that this process starts and ends.
 LOCAL = "local"
 #: Seconds between two looks at the time and at the workers that are there.
@@ -50,10 +51,10 @@ class Engine(Protocol):
 class Threads:
     """A thread of this process for each slot: the measured processes are the work."""
 
-    def __init__(self, workers: int, url: str, canary: bool) -> None:
-        self._workers, self.stop = workers, threading.Event()
+    def __init__(self, workers: int, perform: Perform) -> None:
+        self._workers, self._stop = workers, threading.Event()
         self._pool = ThreadPoolExecutor(workers)
-        self._perform = partial(task.perform, url=url, canary=canary, stop=self.stop)
+        self._perform = partial(perform, stop=self._stop)
 
     def slots(self) -> Mapping[str, int]:
         """Return the number of threads, of one class."""
@@ -74,15 +75,15 @@ class Threads:
 
     def close(self) -> None:
         """End everything that runs."""
-        self.stop.set()
+        self._stop.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 class Cluster:
     """Workers of a Dask cluster that offer a slot: one measurement each, none waiting there."""
 
-    def __init__(self, client: Any, url: str, canary: bool) -> None:
-        self._client, self._url, self._canary = client, url, canary
+    def __init__(self, client: Any, perform: Perform) -> None:
+        self._client, self._perform = client, perform
         self._classes: dict[str, str] = {}
         self._retired: set[str] = set()
         self._slots: Mapping[str, int] = {}
@@ -117,10 +118,8 @@ class Cluster:
         )
         is_uniform = len(set(self._classes.values())) == 1 and not self._retired
         return self._client.submit(
-            task.perform,
+            self._perform,
             run,
-            self._url,
-            self._canary,
             key=f"resleak-{run.key}-{secrets.token_hex(4)}",
             resources={"slot": 1},
             pure=False,
@@ -129,14 +128,12 @@ class Cluster:
         )
 
     def outcome(self, run: Run, future: Any) -> Outcome:
-        """Return what became of a run; that it was killed too often is a result."""
-        from distributed import KilledWorker
-
+        """Return what became of a run; that its workers were killed is the start of a result."""
         try:
             outcome: Outcome = future.result()
-        except KilledWorker:
-            return task.killed(run, self._url)
         except Exception as error:
+            if type(error).__name__ == "KilledWorker":
+                return Outcome(run.key, KILLED)
             message = f"the cluster lost the run ({type(error).__name__}); run the command again"
             return Outcome(run.key, INFRASTRUCTURE, message)
         return outcome
@@ -149,7 +146,7 @@ class Cluster:
         if self._classes.keys() - self._retired - noisy:
             self._retired |= noisy
         else:
-            self._canary = False
+            self._perform = partial(self._perform, canary=False)
 
 
 def host_class() -> str:
@@ -158,10 +155,10 @@ def host_class() -> str:
 
 
 @contextmanager
-def opened(cluster: str, workers: int, url: str, canary: bool) -> Iterator[Engine]:
+def opened(cluster: str, workers: int, perform: Perform) -> Iterator[Engine]:
     """Yield threads, a cluster of this machine, or the one at an address; end what was begun."""
     if not cluster:
-        threads = Threads(workers, url, canary)
+        threads = Threads(workers, perform)
         try:
             yield threads
         finally:
@@ -188,7 +185,7 @@ def opened(cluster: str, workers: int, url: str, canary: bool) -> Iterator[Engin
         except (OSError, ValueError) as error:
             message = f"no scheduler answers at {cluster} ({type(error).__name__})"
             raise CaptureError(f"{message}; give its address, such as tcp://HOST:8786") from None
-        yield Cluster(client, url, canary)
+        yield Cluster(client, perform)
 
 
 def window(

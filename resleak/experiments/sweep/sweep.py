@@ -9,13 +9,14 @@ from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from resleak.captures import untrusted
 from resleak.captures.store import index
 from resleak.captures.store.store import Store
 from resleak.errors import ResleakError, StoreError
-from resleak.experiments.sweep import engines, results
+from resleak.experiments.sweep import engines, results, task
 from resleak.experiments.sweep import plan as plans
 from resleak.experiments.sweep.engines import Engine
 from resleak.experiments.sweep.plan import Expansion, Run
@@ -64,7 +65,8 @@ def sweep(path: Path, url: str, options: SweepOptions | None = None) -> SweepRes
     expansion = plans.expand(plan, path.absolute().parent, options.workers)
     note = SweepNote.of(expansion, path.name)
     store.note("sweeps", f"{plan_id(path)}-{_id(note)}", asdict(note))
-    with engines.opened(options.cluster, options.workers, store.url, plan.canary) as engine:
+    perform = partial(task.perform, url=store.url, canary=plan.canary)
+    with engines.opened(options.cluster, options.workers, perform) as engine:
         campaign = _Campaign(store, expansion, engine, options)
         result = campaign.rounds(note)
     with suppress(ResleakError):  # it can be made at any time
@@ -129,6 +131,8 @@ class _Campaign:
         lanes = self._lanes(todo)
         for run, future in engines.window(self.engine, lanes, self._is_over):
             outcome = self.engine.outcome(run, future)
+            if outcome.kind == task.KILLED:
+                outcome = task.killed(run, self.store.url)
             if outcome.is_noisy:
                 self.engine.retire(future)
                 self.problems[outcome.message] = None

@@ -30,7 +30,7 @@ from resleak.workload.verdict_words import LEAK
 
 #: What became of a run: stored now, stored before, or one of the failures that are no result.
 MADE, EXISTS = "made", "exists"
-ENVIRONMENT, INFRASTRUCTURE, BUG = "environment", "infrastructure", "bug"
+ENVIRONMENT, INFRASTRUCTURE, BUG, KILLED = "environment", "infrastructure", "bug", "killed"
 #: A run that is killed so often is a result: what kills it is the run.
 MOST_KILLS = 3
 _CANARY = "control/do_nothing"
