@@ -37,8 +37,8 @@ class Objects:
         with self._explained():
             self._fs, root = fsspec.core.url_to_fs(self.url)
         self._root = str(root).rstrip("/")
-        self.is_shared = "memory" not in _names(self._fs.protocol)
-        self._is_local = "file" in _names(self._fs.protocol)
+        self.is_shared = "memory" not in self._fs.protocol
+        self._is_local = "file" in self._fs.protocol
 
     def create(self, name: str, data: bytes) -> bool:
         """Write a file that does not exist; return False if it does."""
@@ -67,7 +67,7 @@ class Objects:
         with suppress(FileNotFoundError):
             start = len(self._path(""))
             paths = self._call(self._fs.find, self._path(folder))
-            return sorted(name for path in paths if not _is_hidden(name := path[start:]))
+            return sorted(path[start:] for path in paths if not path.endswith(".tmp"))
         return []
 
     def remove(self, names: list[str]) -> None:
@@ -132,17 +132,11 @@ def _temporary(path: str, data: bytes) -> Iterator[str]:
         Path(temporary).unlink(missing_ok=True)
 
 
-def _names(protocol: str | tuple[str, ...]) -> tuple[str, ...]:
-    return (protocol,) if isinstance(protocol, str) else protocol
-
-
-def _is_hidden(name: str) -> bool:
-    return name.rpartition("/")[2].startswith(".")
-
-
 def _lasts(error: Exception) -> bool:
-    is_denied = isinstance(error, (PermissionError, ImportError, ValueError, NotImplementedError))
-    return is_denied or getattr(error, "errno", None) in _LASTING or _is_of_credentials(error)
+    """Return True if there is no point in trying again."""
+    kinds = (PermissionError, ImportError, ValueError, NotImplementedError)
+    number = getattr(error, "errno", None)
+    return isinstance(error, kinds) or number in _LASTING or _is_of_credentials(error)
 
 
 def _is_of_credentials(error: Exception) -> bool:
@@ -154,12 +148,10 @@ def _reason(error: Exception) -> str:
     number = getattr(error, "errno", None)
     if number in (errno.ENOSPC, errno.EDQUOT):
         return "is full; free space, then run the same command again"
-    if number == errno.EROFS:
-        return "is read-only; choose another --store"
+    if number in (errno.EROFS, errno.ENOTDIR):
+        return "is read-only, or no folder; choose another --store"
     if isinstance(error, PermissionError) or _is_of_credentials(error):
         return "refuses access: renew the credentials, then run the same command again"
     if isinstance(error, (ValueError, NotImplementedError)):
         return f"cannot be used ({type(error).__name__}); give a folder, s3://BUCKET/… or gs://…"
-    if isinstance(error, NotADirectoryError):
-        return "is not a folder; choose another --store"
     return f"does not answer ({type(error).__name__}); run the same command again later"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from resleak.captures import untrusted
@@ -69,37 +69,21 @@ class Record:
 
     def to_json(self) -> bytes:
         """Return it as JSON, as `parse` takes it."""
-        value = asdict(replace(self, manifest=None))  # type: ignore[arg-type]
-        value["manifest"] = self.manifest.to_json()
+        value = {**vars(self), "spec": asdict(self.spec), "manifest": self.manifest.to_json()}
         return json.dumps(value, ensure_ascii=False).encode("utf-8", errors="replace")
 
 
 def parse(data: bytes, key: str) -> Record:
     """Return a checked record of anyone's, or raise ValueError."""
     value = untrusted.parsed(data)
-    if not isinstance(value, dict):
-        raise ValueError("it is no record of a run")
-    manifest = Manifest.parse(value.pop("manifest", None))
-    parts: Any = untrusted.build(_Parts, value)
-    record = Record(manifest=manifest, **{name: getattr(parts, name) for name in vars(parts)})
+    Manifest.parse(value.get("manifest") if isinstance(value, dict) else None)
+    record: Record = untrusted.build(Record, value)
+    spec, manifest = record.spec, record.manifest
     if record.key != key:
         raise ValueError("its key is not that of its contents")
     if not all(map(_TABLE.fullmatch, record.files)) or not _ATTEMPT.fullmatch(record.attempt):
         raise ValueError("it names files that are not tables of a capture")
-    spec = record.spec
     stated = (manifest.scenario.name, manifest.variant, manifest.instrument, manifest.run)
     if stated != (spec.scenario, spec.variant, spec.instrument, spec.run):
         raise ValueError("its manifest is that of another run")
     return record
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Parts:
-    """The fields of a record besides its manifest, which checks itself."""
-
-    spec: RunSpec
-    attempt: str
-    files: dict[str, str]
-    size: int = 0
-    seconds: float = 0.0
-    host: str = ""

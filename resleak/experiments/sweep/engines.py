@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from importlib import import_module
 from queue import Empty, SimpleQueue
-from typing import Any, Protocol
+from typing import Any
 
 from resleak.captures import manifest
 from resleak.errors import CaptureError, MissingPackageError
@@ -30,22 +30,6 @@ _PATIENCE_S = 1.0
 #: Seconds without any worker after which a cluster counts as gone, and to find its scheduler.
 _GONE_S, _CONNECT_S = 60.0, 10.0
 _WORKER = "dask worker ADDRESS --nthreads 1 --resources slot=1 --memory-limit 0"
-
-
-class Engine(Protocol):
-    """Slots by host class; what is compared stays in one class."""
-
-    def slots(self) -> Mapping[str, int]:
-        """Return the number of slots of each host class."""
-
-    def submit(self, run: Run, host_class: str) -> Any:
-        """Begin a run; return a future of its outcome."""
-
-    def outcome(self, run: Run, future: Any) -> Outcome:
-        """Return what became of a run whose future is done."""
-
-    def retire(self, future: Any) -> None:
-        """Use a noisy host no more; the last one goes on, with the noise floors it gives."""
 
 
 class Threads:
@@ -147,6 +131,10 @@ class Cluster:
             self._retired |= noisy
         else:
             self._perform = partial(self._perform, canary=False)
+
+
+#: Slots by host class: what is compared stays in one class.
+Engine = Threads | Cluster
 
 
 def host_class() -> str:

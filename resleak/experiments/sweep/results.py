@@ -21,6 +21,7 @@ from resleak.analysis.rows import Rows, plain
 from resleak.captures import untrusted
 from resleak.captures.frames import Captures
 from resleak.captures.locks import temporary_folder
+from resleak.captures.manifest import now
 from resleak.captures.store.record import KEY, Record
 from resleak.captures.store.store import Store
 from resleak.errors import StoreError
@@ -54,12 +55,14 @@ class CellNote:
         return self.scenario, self.variant, self.label, params, str(self.seed)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class SweepNote:
     """A sweep as its store has it."""
 
     plan: str
     cells: list[CellNote]
+    #: The time, by which a later sweep of a plan takes the place of an earlier one.
+    written: str = ""
 
     def __post_init__(self) -> None:
         if not all(KEY.fullmatch(key) for one in self.cells for key in [*one.keys, *one.later]):
@@ -77,30 +80,30 @@ class SweepNote:
             for number in range(1, plan.rounds):
                 one.later.extend(run.key for run in expansion.rounds(number, [cell]))
         for absent in expansion.absent:
-            variants = {n.variant for n in notes.values() if n.scenario == absent.scenario}
-            for variant in variants or {"–"}:
+            variants = [n.variant for n in notes.values() if n.scenario == absent.scenario]
+            for variant in dict.fromkeys(variants or ["–"]):
                 one = CellNote(
                     scenario=absent.scenario, variant=variant, label=absent.label,
                     absent=absent.message,
                 )  # fmt: skip
                 notes.setdefault(one.name, one)
-        return cls(plan=name, cells=list(notes.values()))
+        return cls(plan=name, cells=list(notes.values()), written=now())
 
     @classmethod
     def newest(cls, store: Store, prefix: str = "") -> SweepNote:
         """Return the sweep of a plan, or all sweeps of a store as one, or raise StoreError."""
-        cells: dict[tuple[str, ...], CellNote] = {}
-        names = []
+        found = []
         for name, value in store.notes("sweeps", prefix).items():
             try:
-                note: SweepNote = untrusted.build(cls, value)
+                found.append(untrusted.build(cls, value))
             except ValueError as error:
                 raise StoreError(f"sweep {name} in the store is damaged ({error})") from None
-            names.append(note.plan)
-            cells |= {one.name: one for one in note.cells}
-        if not names:
+        if not found:
             raise StoreError(f"no sweep of this plan is in {store.url}; run it first")
-        return cls(plan=", ".join(dict.fromkeys(names)), cells=list(cells.values()))
+        found.sort(key=lambda note: note.written)
+        cells = {one.name: one for note in found for one in note.cells}
+        plans = dict.fromkeys(note.plan for note in found)
+        return cls(", ".join(plans), list(cells.values()), found[-1].written)
 
 
 def note_of(cell: Cell) -> CellNote:

@@ -86,7 +86,7 @@ def plan_id(path: Path) -> str:
 
 
 def _id(note: SweepNote) -> str:
-    return hashlib.sha256(repr(asdict(note)).encode(errors="replace")).hexdigest()[:12]
+    return hashlib.sha256(repr(note.cells).encode(errors="replace")).hexdigest()[:12]
 
 
 @dataclass

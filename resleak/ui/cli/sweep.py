@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,7 +55,7 @@ def sweep(
 
     if dry_run:
         counted = estimate.estimate(plan, store)
-        console.out_json(counted.to_dict()) if as_json else console.out(str(counted))
+        console.out_json(asdict(counted)) if as_json else console.out(str(counted))
         return
     if status:
         _show(sweeps.status(plan, store), as_json, report)
