@@ -79,16 +79,12 @@ class Cluster:
         """Return the number of workers with a slot, by host class."""
         if time.monotonic() - self._looked < _PATIENCE_S:
             return self._slots
-        try:
+        with _scheduler_alive():
             workers = self._client.scheduler_info(n_workers=-1)["workers"]
             alive = {name for name, about in workers.items() if about["resources"].get("slot")}
             if new := alive - self._classes.keys():
-                self._classes |= self._client.run(
-                    host_class, workers=sorted(new), on_error="ignore"
-                )
-        except Exception as error:
-            message = f"the scheduler is gone ({type(error).__name__}); what was stored stays"
-            raise CaptureError(f"{message}; run the same command again") from None
+                classes = self._client.run(host_class, workers=sorted(new), on_error="ignore")
+                self._classes |= classes
         self._slots = Counter(
             self._classes[name] for name in alive - self._retired if name in self._classes
         )
@@ -101,15 +97,12 @@ class Cluster:
             {name for name, one in self._classes.items() if one == host_class} - self._retired
         )
         is_uniform = len(set(self._classes.values())) == 1 and not self._retired
-        return self._client.submit(
-            self._perform,
-            run,
-            key=f"resleak-{run.key}-{secrets.token_hex(4)}",
-            resources={"slot": 1},
-            pure=False,
-            workers=None if is_uniform else only,
-            allow_other_workers=not is_uniform,
-        )
+        with _scheduler_alive():
+            return self._client.submit(
+                self._perform, run, resources={"slot": 1}, pure=False,
+                key=f"resleak-{run.key}-{secrets.token_hex(4)}",
+                workers=None if is_uniform else only, allow_other_workers=not is_uniform,
+            )  # fmt: skip
 
     def outcome(self, run: Run, future: Any) -> Outcome:
         """Return what became of a run; that its workers were killed is the start of a result."""
@@ -124,13 +117,23 @@ class Cluster:
 
     def retire(self, future: Any) -> None:
         """Take the workers of the host that a run was on out of use, unless it is the last."""
-        places = {name for names in self._client.who_has([future]).values() for name in names}
+        with _scheduler_alive():
+            places = {name for names in self._client.who_has([future]).values() for name in names}
         hosts = {name.rpartition(":")[0] for name in places}
         noisy = {name for name in self._classes if name.rpartition(":")[0] in hosts}
         if self._classes.keys() - self._retired - noisy:
             self._retired |= noisy
         else:
             self._perform = partial(self._perform, canary=False)
+
+
+@contextmanager
+def _scheduler_alive() -> Iterator[None]:
+    try:
+        yield
+    except Exception:  # of a closed client, a lost connection, an answer that is cut off
+        message = "the scheduler is gone; what was stored stays; run the same command again"
+        raise CaptureError(message) from None
 
 
 #: Slots by host class: what is compared stays in one class.
@@ -168,6 +171,7 @@ def opened(cluster: str, workers: int, perform: Perform) -> Iterator[Engine]:
                     resources={"slot": 1}, dashboard_address=None, silence_logs=logging.CRITICAL,
                 )
             )  # fmt: skip
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # we say what failed
         try:
             client = stack.enter_context(distributed.Client(address, timeout=_CONNECT_S))
         except (OSError, ValueError) as error:

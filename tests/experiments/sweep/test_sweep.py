@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
@@ -66,6 +69,18 @@ def test_a_sweep_finds_the_leak_and_resumes(tmp_path):
     assert sweep(path, url).outcomes == Counter(exists=4)
     rows = index.query(Store.opened(url), "SELECT count(*) AS n FROM runs WHERE canary <> ''")
     assert rows.to_pylist() == [{"n": 1}]
+
+
+def test_two_sweeps_that_overlap_share_their_runs(tmp_path):
+    """Of two sweeps of one plan at a time each run is stored once, and both are complete."""
+    path = sweeps.plan(tmp_path, QUICK.format(6), quick=sweeps.STEP)
+    url = str(tmp_path / "store")
+    Store.made(url)
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(lambda _: sweep(path, url), range(2)))
+    assert sum(one.outcomes["made"] for one in results) == 6
+    assert all(one.is_complete and not one.problems for one in results)
+    assert Store.opened(url).keys() == keys(path)
 
 
 def test_a_budget_ends_a_sweep_that_can_go_on(tmp_path):
@@ -180,3 +195,38 @@ def test_a_run_that_kills_its_worker_three_times_is_a_result(tmp_path):
     (cell,) = result.cells
     assert (cell.verdict, cell.runs) == ("failed", 1)
     assert "it was killed 3 times" in cell.sentence
+
+
+CLUSTER = """
+import time
+from distributed import LocalCluster
+if __name__ == "__main__":
+    cluster = LocalCluster(
+        n_workers=1, threads_per_worker=1, memory_limit=0, resources={"slot": 1},
+        dashboard_address=None,
+    )
+    print(cluster.scheduler_address, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.nightly
+def test_a_scheduler_that_dies_costs_what_ran_at_that_time(tmp_path):
+    """A sweep without its scheduler ends with one line; what was stored is not run again."""
+    path = sweeps.plan(tmp_path, QUICK.format(6), quick=sweeps.STEP)
+    (tmp_path / "cluster.py").write_text(CLUSTER)
+    url = str(tmp_path / "store")
+    with subprocess.Popen(
+        [sys.executable, str(tmp_path / "cluster.py")], stdout=subprocess.PIPE, text=True
+    ) as scheduler:
+        address = scheduler.stdout.readline().strip()
+
+        def kill(_label: str, done: int, _total: int) -> None:
+            if done == 2:
+                scheduler.kill()
+
+        with pytest.raises(CaptureError, match="the scheduler is gone; what was stored stays"):
+            sweep(path, url, SweepOptions(cluster=address, progress=kill))
+    result = sweep(path, url)
+    assert result.outcomes["exists"] >= 2
+    assert result.is_complete
