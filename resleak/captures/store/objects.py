@@ -65,9 +65,10 @@ class Objects:
     def names(self, folder: str) -> list[str]:
         """Return the names of all files below a folder, sorted."""
         with suppress(FileNotFoundError):
-            start = len(self._path(""))
+            self._fs.invalidate_cache()  # other processes write, too
             paths = self._call(self._fs.find, self._path(folder))
-            return sorted(path[start:] for path in paths if not path.endswith(".tmp"))
+            names = (path.removeprefix(self._root).lstrip("/") for path in paths)
+            return sorted(name for name in names if not name.endswith(".tmp"))
         return []
 
     def remove(self, names: list[str]) -> None:

@@ -191,6 +191,12 @@ class FailureNote:
     message: str
 
 
+def captures(store: Store, note: SweepNote, label: str, root: Path) -> Captures:
+    """Return the captures of all cells with a label, such as ``httpx==0.28``, below a folder."""
+    keys = [key for one in note.cells if one.label == label for key in [*one.keys, *one.later]]
+    return store.fetch(store.records(sorted(store.keys().intersection(keys))), root)
+
+
 def judged(
     store: Store, note: SweepNote, cache: dict[tuple[str, ...], CellVerdict] | None = None
 ) -> SweepResult:

@@ -19,6 +19,7 @@ from resleak.captures.store.store import Store
 from resleak.errors import CaptureError, StoreError
 from resleak.experiments.sweep import plan as plans
 from resleak.experiments.sweep import sweep as runner
+from resleak.experiments.sweep import task
 from resleak.experiments.sweep.sweep import SweepOptions, status, sweep
 
 QUICK = 'workloads = ["quick.py"]\nsteps = 1\nrounds = 1\ncanary = false\nreplicates = {}\n'
@@ -81,6 +82,29 @@ def test_two_sweeps_that_overlap_share_their_runs(tmp_path):
     assert sum(one.outcomes["made"] for one in results) == 6
     assert all(one.is_complete and not one.problems for one in results)
     assert Store.opened(url).keys() == keys(path)
+
+
+@pytest.mark.parametrize(("steps", "made"), [(1, 4), (60, 2)])
+def test_only_undecided_cells_get_more_replicates(tmp_path, steps, made):
+    """A cell that is too short to be decided gets a second round; one that is flat gets none."""
+    text = f'workloads = ["quick.py"]\nsteps = {steps}\nreplicates = 2\nrounds = 2\n'
+    path = sweeps.plan(tmp_path, text + "canary = false\n", quick=sweeps.STEP)
+    result = sweep(path, str(tmp_path / "store"))
+    assert [one.verdict for one in result.cells] == ["flat" if made == 2 else "inconclusive"]
+    assert result.outcomes["made"] == made
+
+
+def test_a_noisy_host_is_named_and_goes_on_if_it_is_the_last(tmp_path, monkeypatch):
+    """Where a process that does nothing seems to leak, one line says so, and the runs are there."""
+    path = sweeps.plan(tmp_path, QUICK.format(2), quick=sweeps.STEP)
+    path.write_text(path.read_text().replace("canary = false", "canary = true"))
+    leaks = tmp_path / "do_nothing.py"
+    leaks.write_text(sweeps.LEAK)
+    monkeypatch.setattr(task, "_CANARY", str(leaks))
+    monkeypatch.setattr(task, "_NOISE", {})
+    result = sweep(path, str(tmp_path / "store"))
+    assert result.is_complete
+    assert any("of a process that does nothing grew on host" in one for one in result.problems)
 
 
 def test_a_budget_ends_a_sweep_that_can_go_on(tmp_path):
