@@ -27,8 +27,9 @@ _TABLES = ("runs", "traces")
 def compact(store: Store) -> int:
     """Join new runs into parts, one file for their rows and one for traces; return how many."""
     parts = _parts(store)
-    # Only full parts stay: the last one is made again with what is new.
-    full = {name: keys for name, keys in parts.items() if len(keys) >= _PART_RUNS}
+    # The last part is made again with what is new, unless it is full.
+    last = next(reversed(parts), "")
+    full = {name: keys for name, keys in parts.items() if name != last or len(keys) >= _PART_RUNS}
     done = set().union(*parts.values())
     keys = store.keys()
     if keys <= done:

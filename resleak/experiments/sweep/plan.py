@@ -83,8 +83,7 @@ class SweepPlan:
         lists = [texts for one, texts in self.requirements.items() if fnmatch.fnmatch(name, one)]
         for python in self.python or [""]:
             for text in dict.fromkeys(itertools.chain(*lists)) or [""]:
-                name = Path(python).name if python else ""
-                label = " ".join(filter(None, [text, name if len(self.python) > 1 else ""]))
+                label = " ".join(filter(None, [text, python if len(self.python) > 1 else ""]))
                 yield label or "as installed", text, python
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from helpers import sweeps
 
@@ -101,6 +103,16 @@ def test_parameters_make_a_grid(tmp_path):
     points = [(cell.spec.params["size"], cell.spec.params["mode"]) for cell in expansion.cells]
     assert points == [(1, "a"), (1, "b"), (2, "a"), (2, "b")]
     assert len({cell.run(1).key for cell in expansion.cells}) == 4
+
+
+def test_interpreters_are_columns(tmp_path, bare):
+    """Each interpreter is a column of its own; one that cannot measure says why."""
+    text = f'workloads = ["mine.py"]\npython = ["{sys.executable}", "{bare}"]'
+    expansion = expanded(sweeps.plan(tmp_path, text, mine=sweeps.STEP))
+    assert [cell.environment.label for cell in expansion.cells] == [sys.executable]
+    (absent,) = expansion.absent
+    assert (absent.scenario, absent.label) == ("mine", str(bare))
+    assert "lacks psutil" in absent.message
 
 
 def keys(folder, **files):
