@@ -29,6 +29,16 @@ LOCAL = "local"
 _PATIENCE_S = 1.0
 #: Seconds without any worker after which a cluster counts as gone, and to find its scheduler.
 _GONE_S, _CONNECT_S = 60.0, 10.0
+#: Of a cluster that we start: a lost run is rerun until the last kill, and between two runs nothing
+#: but heartbeats takes processor time, which would be noise to the measured process.
+_SETTINGS = {
+    "distributed.scheduler.allowed-failures": MOST_KILLS - 1,
+    "distributed.scheduler.work-stealing": False,
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "5s",
+    "distributed.admin.tick.limit": "60s",
+    "distributed.admin.system-monitor.interval": "10s",
+}
 _WORKER = "dask worker ADDRESS --nthreads 1 --resources slot=1 --memory-limit 0"
 
 
@@ -162,9 +172,7 @@ def opened(cluster: str, workers: int, perform: Perform) -> Iterator[Engine]:
     with ExitStack() as stack:
         address = cluster
         if cluster == LOCAL:
-            # Dask reruns what is lost with its worker, and gives up at the last kill.
-            failures = {"distributed.scheduler.allowed-failures": MOST_KILLS - 1}
-            stack.enter_context(dask.config.set(failures))
+            stack.enter_context(dask.config.set(_SETTINGS))
             address = stack.enter_context(
                 distributed.LocalCluster(
                     n_workers=workers, threads_per_worker=1, memory_limit=0,
