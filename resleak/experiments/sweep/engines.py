@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 import threading
 import time
@@ -25,8 +26,8 @@ from resleak.harness.measurement import host
 Perform = Callable[..., Outcome]
 #: The address of a cluster that this process starts and ends.
 LOCAL = "local"
-#: Seconds between two looks at the time and at the workers that are there.
-_PATIENCE_S = 1.0
+#: Seconds between two looks at the time, and at the workers that are there.
+_PATIENCE_S, _LOOK_S = 1.0, 5.0
 #: Seconds without any worker after which a cluster counts as gone, and to find its scheduler.
 _GONE_S, _CONNECT_S = 60.0, 10.0
 #: Of a cluster that we start: a lost run is rerun until the last kill, and between two runs nothing
@@ -38,6 +39,7 @@ _SETTINGS = {
     "distributed.admin.tick.interval": "5s",
     "distributed.admin.tick.limit": "60s",
     "distributed.admin.system-monitor.interval": "10s",
+    "distributed.client.scheduler-info-interval": "60s",
 }
 _WORKER = "dask worker ADDRESS --nthreads 1 --resources slot=1 --memory-limit 0"
 
@@ -81,13 +83,13 @@ class Cluster:
         self._classes: dict[str, str] = {}
         self._retired: set[str] = set()
         self._slots: Mapping[str, int] = {}
-        self._looked = 0.0
+        self._looked = -math.inf
         if not self.slots():
             raise CaptureError(f"no worker of this cluster offers a slot; start some: {_WORKER}")
 
     def slots(self) -> Mapping[str, int]:
         """Return the number of workers with a slot, by host class."""
-        if time.monotonic() - self._looked < _PATIENCE_S:
+        if time.monotonic() - self._looked < _LOOK_S:
             return self._slots
         with _scheduler_alive():
             workers = self._client.scheduler_info(n_workers=-1)["workers"]
@@ -176,7 +178,8 @@ def opened(cluster: str, workers: int, perform: Perform) -> Iterator[Engine]:
             address = stack.enter_context(
                 distributed.LocalCluster(
                     n_workers=workers, threads_per_worker=1, memory_limit=0,
-                    resources={"slot": 1}, dashboard_address=None, silence_logs=logging.CRITICAL,
+                    resources={"slot": 1}, dashboard_address="127.0.0.1:0",
+                    silence_logs=logging.CRITICAL,
                 )
             )  # fmt: skip
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # we say what failed

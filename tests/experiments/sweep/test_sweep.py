@@ -173,7 +173,7 @@ def cluster(tmp_path, monkeypatch):
         sweeps.s3(monkeypatch) as url,
         LocalCluster(
             n_workers=2, threads_per_worker=1, memory_limit=0, resources={"slot": 1},
-            dashboard_address=None, local_directory=str(tmp_path / "dask"),
+            dashboard_address="127.0.0.1:0", local_directory=str(tmp_path / "dask"),
         ) as workers,
     ):  # fmt: skip
         yield workers, url
@@ -227,7 +227,7 @@ from distributed import LocalCluster
 if __name__ == "__main__":
     cluster = LocalCluster(
         n_workers=1, threads_per_worker=1, memory_limit=0, resources={"slot": 1},
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
     )
     print(cluster.scheduler_address, flush=True)
     time.sleep(600)
