@@ -17,7 +17,7 @@ from scipy.stats import false_discovery_control
 from resleak.analysis import verdicts
 from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.analysis.growth import ALPHA
-from resleak.analysis.rows import Rows, plain
+from resleak.analysis.rows import SCHEMA_VERSION, Rows, plain
 from resleak.captures import untrusted
 from resleak.captures.frames import Captures
 from resleak.captures.locks import temporary_folder
@@ -174,6 +174,7 @@ class SweepResult:
         """Return plain values for JSON."""
         cells = [{**plain(one), "gauges": plain(one.gauges)} for one in self.cells]
         return {
+            "schema_version": SCHEMA_VERSION,
             "plan": self.note.plan,
             "cells": cells,
             "complete": self.is_complete,
