@@ -32,6 +32,7 @@ TEST_BY_TEST = {
 LONGEST = (
     "test_cli",
     "test_investigate",
+    "test_sweep",
     "test_pytest_plugin",
     "test_magics",
     "test_runner",

@@ -31,7 +31,11 @@ TOP = len(LAYERS) - 1
 #: Who may import a heavy package: a folder or a module.
 OWNERS = {
     "anywidget": "figures",
+    "dask": "experiments.sweep.engines",
     "detect_secrets": "report.secrets",
+    "distributed": "experiments.sweep.engines",
+    "duckdb": "captures.store.index",
+    "fsspec": "captures.store.objects",
     "IPython": "report.collect ui.magics",
     "ipywidgets": "ui.panel",
     "memray": "harness.child captures.decode",

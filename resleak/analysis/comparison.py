@@ -138,6 +138,7 @@ def compare(
     """
     gauges = gauges_of([*before, *after])
     old, new = (traces(side.select(instrument="gauges")) for side in (before, after))
+    _check_hosts(before, after)
     for side in (before, after):
         if len(side.variants) != 1:
             names = ", ".join(side.variants)
@@ -183,6 +184,19 @@ def faster_leaks(comparison: Comparison) -> list[str]:
         for row in comparison.rows
         if row.verdict_after == "leak" and row.low > 0
     ]
+
+
+def _check_hosts(before: Captures, after: Captures) -> None:
+    """Raise StoreError if the two sides ran on hosts of different classes."""
+    for name in before[0].manifest.host_facts if before else ():
+        # Captures of earlier versions do not say all of it.
+        old, new = ({c.manifest.host_facts[name] for c in side} for side in (before, after))
+        if old != new and "" not in old | new:
+            both = f"{', '.join(sorted(old))} before, {', '.join(sorted(new))} after"
+            raise StoreError(
+                f"these runs are of hosts that cannot be compared ({name}: {both}); "
+                "measure both sides on one"
+            )
 
 
 def _seeds(side: Captures) -> dict[int, Any]:

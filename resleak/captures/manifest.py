@@ -14,6 +14,8 @@ from resleak.workload.scenario import Limit, Scenario, Sweep
 
 #: Version of the layout of captures; a reader refuses any other.
 SCHEMA = 1
+#: Facts of a host that change what a run measures.
+_HOST_FACTS = ("system", "release", "machine", "cpu", "libc")
 #: Keys that only some manifests have: they are written where they say something.
 _OPTIONAL = ("planted_per_step", "ending", "integrity", "allocator")
 
@@ -226,9 +228,25 @@ class Manifest:
         return self.status == "complete"
 
     @property
+    def host_facts(self) -> dict[str, str]:
+        """The facts of the host that change what a run measures; empty where not recorded."""
+        return host_facts(self.host, self.allocator)
+
+    @property
+    def host_class(self) -> str:
+        """The same as one text."""
+        return ", ".join(filter(None, self.host_facts.values()))
+
+    @property
     def folder(self) -> str:
         """Name of the capture's folder, such as ``gauges-01``."""
         return f"{self.instrument}-{self.run:02d}"
+
+
+def host_facts(host: Mapping[str, Any], allocator: str = "") -> dict[str, str]:
+    """Return the facts of a host that change what a run measures: they tell its class."""
+    facts = {name: str(host.get(name, "")) for name in _HOST_FACTS}
+    return {**facts, "allocator": allocator or "default"}
 
 
 def session() -> str:

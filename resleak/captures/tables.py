@@ -51,7 +51,12 @@ def read_table(path: Path) -> pa.Table:
         data = untrusted.content(path, FILE_BYTES)
     except StoreError as error:
         raise StoreError(f"{error}; capture the variant again") from None
-    with _damage(f"{path} is damaged ({{}}); capture the variant again"):
+    return decoded(data, str(path), "; capture the variant again")
+
+
+def decoded(data: bytes, name: str, advice: str = "") -> pa.Table:
+    """Return the table in the bytes of a Parquet file of anyone's, or raise StoreError."""
+    with _damage(f"{name} is damaged ({{}}){advice}"):
         return _decoded(data)
 
 

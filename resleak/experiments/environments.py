@@ -11,17 +11,30 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from resleak.captures.locks import locked, temporary_folder
 from resleak.errors import CaptureError, MissingPackageError, ScenarioError
 
 _DEADLINE_S = 900.0
 #: The first set that can be installed beside the requirements is taken.
 _MEASURING = (("psutil", "memray"), ("psutil",))
 _COMPLETE = "resleak.json"
+#: Lists what is installed; a build from a path or URL is told by the digest of its files.
+_FREEZE = """
+import hashlib, importlib.metadata, json
+versions = {}
+for one in importlib.metadata.distributions():
+    name, local = one.metadata["Name"].lower(), one.read_text("direct_url.json")
+    digest = hashlib.sha256((one.read_text("RECORD") or "").encode()).hexdigest()[:12]
+    if name not in ("pip", "resleak", "setuptools"):
+        versions.setdefault(name, one.version + ("+" + digest if local else ""))
+print(json.dumps(versions))
+"""
 _BOX = re.compile(r"[\u2500-\u257f\u25b6\u00d7]+")
 
 
@@ -31,17 +44,45 @@ def make(requirements: Sequence[str], python: str | None = None) -> Path:
     It also has psutil and memray: the versions in use here if they fit, else others, or no memray.
     """
     for text in requirements:
-        _check(text)
+        check(text)
     base = python or sys.executable
     folder = _folder(requirements, base)
     interpreter = folder / "bin" / "python"
     if not (folder / _COMPLETE).exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        _uv(["venv", "--quiet", f"--python={base}", "--", str(folder)], f"an environment of {base}")
-        _install(interpreter, requirements)
-        (folder / _COMPLETE).write_text(json.dumps(list(requirements)))
+        lock = folder.with_name(f".{folder.name}.lock")
+        lock.mkdir(parents=True, exist_ok=True)
+        with locked(lock, _DEADLINE_S):
+            if not (folder / _COMPLETE).exists():
+                _build(folder, base, requirements)
     return interpreter
+
+
+def lock(requirements: Sequence[str], python: str | None = None) -> list[str]:
+    """Return the versions of all packages that these requirements bring, as requirements."""
+    for text in requirements:
+        check(text)
+    with temporary_folder() as folder:
+        wanted, chosen = folder / "wanted.txt", folder / "chosen.txt"
+        for beside in _alternatives():
+            wanted.write_text("\n".join([*beside, *requirements]))
+            quiet = ["--quiet", "--no-header", "--no-annotate"]
+            command = ["pip", "compile", *quiet, f"--python={python or sys.executable}"]
+            try:
+                _uv([*command, f"--output-file={chosen}", str(wanted)], " ".join(requirements))
+            except CaptureError as error:
+                problem = error
+                continue
+            return sorted(line for line in chosen.read_text().splitlines() if line.strip())
+    raise problem
+
+
+@cache
+def installed(python: str) -> dict[str, str]:
+    """Return the versions of all packages of an interpreter; of a local build, with a digest."""
+    result = _run([python, "-I", "-c", _FREEZE])
+    if result.returncode:
+        raise CaptureError(f"{python} cannot list its packages; check that it is Python")
+    return dict(json.loads(result.stdout))
 
 
 def split(text: str) -> list[str]:
@@ -58,7 +99,7 @@ def releases(package: str, python: str | None = None) -> list[str]:
 
     Yanked ones and pre-releases are left out. pip is asked, so that its configuration holds.
     """
-    if _check(package).name != package:
+    if check(package).name != package:
         raise ScenarioError(f"{package!r} is not the name of a package")
     pip = make(["pip>=25"], python)
     result = _run([str(pip), "-I", "-m", "pip", "index", "versions", "--json", "--", package])
@@ -69,7 +110,8 @@ def releases(package: str, python: str | None = None) -> list[str]:
     return list(reversed(json.loads(result.stdout)["versions"]))
 
 
-def _check(text: str) -> Requirement:
+def check(text: str) -> Requirement:
+    """Return a requirement, or raise ScenarioError."""
     try:
         return Requirement(text)
     except InvalidRequirement:
@@ -78,10 +120,23 @@ def _check(text: str) -> Requirement:
         ) from None
 
 
+def _build(folder: Path, base: str, requirements: Sequence[str]) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    _uv(["venv", "--quiet", f"--python={base}", "--", str(folder)], f"an environment of {base}")
+    _install(folder / "bin" / "python", requirements)
+    (folder / _COMPLETE).write_text(json.dumps(list(requirements)))
+
+
+def _alternatives() -> Iterator[tuple[str, ...]]:
+    """Yield what to install beside the requirements, the best first."""
+    for names in _MEASURING:
+        yield from (tuple(map(_pinned, names)), names)
+
+
 def _install(interpreter: Path, requirements: Sequence[str]) -> None:
     command = ["pip", "install", "--quiet", f"--python={interpreter}", "--"]
     problems = []
-    for beside in (pins for names in _MEASURING for pins in (map(_pinned, names), names)):
+    for beside in _alternatives():
         try:
             return _uv([*command, *beside, *requirements], " ".join(requirements))
         except CaptureError as error:
@@ -125,9 +180,18 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
 
 def _folder(requirements: Sequence[str], base: str) -> Path:
     """Return the folder of an environment, named by all that it depends on."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     measuring = [_pinned(name) for name in _MEASURING[0]]
     key = json.dumps([sorted(requirements), str(Path(base).absolute()), *measuring])
     name = re.sub(r"[^\w.=-]+", "-", "-".join(requirements))[:60].strip("-")
-    digest = hashlib.sha256(key.encode()).hexdigest()[:12]
-    return cache / "resleak" / "environments" / f"{name}-{digest}"
+    unique = hashlib.sha256(key.encode()).hexdigest()[:12]
+    return cache_folder() / "environments" / f"{name}-{unique}"
+
+
+def cache_folder() -> Path:
+    """Return our folder for what can be made again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "resleak"
+
+
+def digest(versions: Mapping[str, str]) -> str:
+    """Return 12 hex digits for the packages of `installed`."""
+    return hashlib.sha256(json.dumps(sorted(versions.items())).encode()).hexdigest()[:12]

@@ -20,6 +20,7 @@ _NAMES = {
     "outcome_tables": "budget_table limits_table outcome_table",
     "plotly_theme": "quiet",
     "sentences": "Prose about answer ends expectation guilty kinds worst",
+    "matrix": "sweep_cell sweep_matrix sweep_text",
     "timeline_figure": "timeline",
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}

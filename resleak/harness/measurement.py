@@ -205,10 +205,20 @@ def host() -> dict[str, Any]:
         "system": platform.system(),
         "release": platform.release(),
         "machine": platform.machine(),
+        "cpu": _processor(),
         "cpus": os.cpu_count(),
         "memory_bytes": process_gauges.memory()[0],
         "libc": " ".join(platform.libc_ver()).strip(),
     }
+
+
+def _processor() -> str:
+    """Return the model of the processor, where the system says it."""
+    with suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+        for line in file:
+            if line.startswith("model name"):
+                return " ".join(line.partition(":")[2].split())[:80]
+    return platform.processor()
 
 
 def _revision(folder: Path) -> str:

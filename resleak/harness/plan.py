@@ -210,14 +210,19 @@ class Job:
         return self.plan.options.label or self.variant
 
 
-def plan(scenario: str | Workload, options: CaptureOptions) -> Plan:
-    """Find the workload and check that it can run with these options."""
+def plan(
+    scenario: str | Workload, options: CaptureOptions, about: Mapping[str, Any] | None = None
+) -> Plan:
+    """Find the workload and check that it can run with these options.
+
+    `about` is what `describe` said of it earlier.
+    """
     if sys.platform == "win32":
         raise PlatformError("capturing needs Linux or macOS; stored captures open on Windows too")
     work = scenario if isinstance(scenario, Workload) else resolve.find(scenario)
     python = options.python or sys.executable
-    about = describe(work, python)
-    declared = about["scenario"]
+    about = about or describe(work, python)
+    declared = dict(about["scenario"])
     if absent := about["absent"]:
         extra = declared["extra"]
         install = f"pip install 'resleak[{extra}]'" if extra else f"pip install {' '.join(absent)}"

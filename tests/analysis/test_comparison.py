@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -85,3 +86,17 @@ def test_a_margin_of_ones_own_is_held(tmp_path: Path) -> None:
     assert comparison.compare(*sides, {"fds": 0.1}).frame.loc[0, "certificate"] == "lower"
     with pytest.raises(StoreError, match="no gauge heap"):
         comparison.compare(*sides, {"heap": 4.0})
+
+
+def test_hosts_of_different_classes_are_refused(tmp_path: Path) -> None:
+    """Runs of another kernel, processor, C library or allocator are not compared."""
+    for side in ("leaky", "fixed"):
+        captures.write(tmp_path, captures.scenario(), side, made.trace(made.flat, gauge="fds"))
+    before, after = (load.load(tmp_path / "made" / "up" / side) for side in ("leaky", "fixed"))
+    for capture in after:
+        capture.manifest = replace(capture.manifest, host={"release": "6.2"})
+    comparison.compare(before, after)  # what is not recorded is not held against it
+    for capture in before:
+        capture.manifest = replace(capture.manifest, host={"release": "6.1"})
+    with pytest.raises(StoreError, match=r"\(release: 6\.1 before, 6\.2 after\)"):
+        comparison.compare(before, after)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
 from contextlib import suppress
 
 from async_lru import alru_cache
@@ -17,7 +15,3 @@ async def fetch(number: int) -> None:
 async def step(i: int) -> None:
     with suppress(LookupError):
         await fetch(i)
-
-
-def gauges() -> dict[str, int]:
-    return {"tasks": sum(isinstance(one, asyncio.Task) for one in gc.get_objects())}

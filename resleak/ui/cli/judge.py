@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from resleak.analysis.rows import SCHEMA_VERSION, plain
+from resleak.captures.store import is_store
 from resleak.errors import ScenarioError, StoreError
 from resleak.harness.plan import CaptureOptions
 from resleak.ui.cli import _common as common
-from resleak.ui.cli import console
+from resleak.ui.cli import console, sweep
 from resleak.workload.verdict_words import LEAK
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ app = typer.Typer()
 @app.command()
 def judge(
     what: Annotated[
-        str, typer.Argument(metavar="NAME|FILE|DIR", help="A scenario, a file, or captures.")
+        str,
+        typer.Argument(metavar="NAME|FILE|DIR|URL", help="A scenario, a file, captures, a store."),
     ],
     out: common.Out = Path("captures"),
     as_json: common.AsJson = False,
@@ -40,6 +42,8 @@ def judge(
     ] = False,
 ) -> None:
     """Judge stored captures; of a scenario without any, capture first."""
+    if is_store(what):
+        sweep.show_store(what, as_json)
     from resleak.analysis import budgets
 
     limits = budgets.read(budget_file)

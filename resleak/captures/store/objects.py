@@ -1,0 +1,158 @@
+"""Files at a URL that fsspec knows: created once, written whole, failures in one line."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from resleak.errors import MissingPackageError, StoreError
+
+#: Pauses before a failed request is repeated, seconds.
+_PAUSES_S = (0.2, 1.0, 4.0)
+_LASTING = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.ENOTDIR}
+_CREDENTIALS = ("ExpiredToken", "NoCredentials", "PartialCredentials", "RefreshError")
+T = TypeVar("T")
+
+
+class Objects:
+    """Named files below a URL."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            import fsspec
+        except ImportError:
+            message = "a store needs fsspec: pip install 'resleak[cluster]'"
+            raise MissingPackageError(message) from None
+        self.url = url if "://" in url else Path(url).absolute().as_uri()
+        if "@" in urlsplit(self.url).netloc:
+            message = "the store's URL has credentials in it; put them into the environment"
+            raise StoreError(f"{message}, where its client looks for them")
+        with self._explained():
+            self._fs, root = fsspec.core.url_to_fs(self.url)
+        self._root = str(root).rstrip("/")
+        self.is_shared = "memory" not in self._fs.protocol
+        self._is_local = "file" in self._fs.protocol
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write a file that does not exist; return False if it does."""
+        try:
+            self._call(self._link if self._is_local else self._put_new, self._path(name), data)
+        except FileExistsError:
+            return False
+        return True
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file, whether or not it exists."""
+        self._call(self._replace if self._is_local else self._fs.pipe_file, self._path(name), data)
+
+    def read(self, name: str, limit: int) -> bytes | None:
+        """Return the contents of a file of at most `limit` bytes; None if there is no such file."""
+        try:
+            data: bytes = self._call(self._fs.cat_file, self._path(name), end=limit + 1)
+        except FileNotFoundError:
+            return None
+        if len(data) > limit:
+            raise StoreError(f"{name} in the store is larger than {limit >> 20} MiB")
+        return data
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names of all files below a folder, sorted."""
+        with suppress(FileNotFoundError):
+            self._fs.invalidate_cache()  # other processes write, too
+            paths = self._call(self._fs.find, self._path(folder))
+            names = (path.removeprefix(self._root).lstrip("/") for path in paths)
+            return sorted(name for name in names if not name.endswith(".tmp"))
+        return []
+
+    def remove(self, names: list[str]) -> None:
+        """Remove files that this process wrote, as far as that can be done."""
+        for name in names:
+            with suppress(OSError, StoreError):
+                self._call(self._fs.rm_file, self._path(name))
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{name}"
+
+    def _put_new(self, path: str, data: bytes) -> None:
+        self._fs.pipe_file(path, data, mode="create")
+
+    def _link(self, path: str, data: bytes) -> None:
+        """Create a local file at once: a reader never sees a part of it."""
+        with _temporary(path, data) as temporary:
+            os.link(temporary, path)
+
+    def _replace(self, path: str, data: bytes) -> None:
+        with _temporary(path, data) as temporary:
+            os.replace(temporary, path)
+
+    def _call(self, operation: Callable[..., T], *arguments: Any, **more: Any) -> T:
+        """Do it, again if it fails for a reason that may pass."""
+        for pause_s in _PAUSES_S:
+            try:
+                return operation(*arguments, **more)
+            except (FileExistsError, FileNotFoundError):
+                raise
+            except Exception as error:
+                if _lasts(error):
+                    break
+                time.sleep(pause_s)
+        with self._explained():
+            return operation(*arguments, **more)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn any failure into one line; what a client said may have credentials in it."""
+        try:
+            yield
+        except (FileExistsError, FileNotFoundError):
+            raise
+        except ImportError:
+            protocol = self.url.split("://")[0]
+            message = f"{protocol}:// needs a package that is not installed (s3fs, gcsfs, adlfs)"
+            raise MissingPackageError(message) from None
+        except Exception as error:
+            raise StoreError(f"the store at {self.url} {_reason(error)}") from None
+
+
+@contextmanager
+def _temporary(path: str, data: bytes) -> Iterator[str]:
+    folder, name = os.path.split(path)
+    os.makedirs(folder, exist_ok=True)
+    temporary = f"{folder}/.{name[:80]}.{secrets.token_hex(4)}.tmp"
+    try:
+        Path(temporary).write_bytes(data)
+        yield temporary
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def _lasts(error: Exception) -> bool:
+    """Return True if there is no point in trying again."""
+    kinds = (PermissionError, ImportError, ValueError, NotImplementedError)
+    number = getattr(error, "errno", None)
+    return isinstance(error, kinds) or number in _LASTING or _is_of_credentials(error)
+
+
+def _is_of_credentials(error: Exception) -> bool:
+    text = f"{type(error).__name__} {error}"
+    return any(word in text for word in _CREDENTIALS)
+
+
+def _reason(error: Exception) -> str:
+    number = getattr(error, "errno", None)
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return "is full; free space, then run the same command again"
+    if number in (errno.EROFS, errno.ENOTDIR):
+        return "is read-only, or no folder; choose another --store"
+    if isinstance(error, PermissionError) or _is_of_credentials(error):
+        return "refuses access: renew the credentials, then run the same command again"
+    if isinstance(error, (ValueError, NotImplementedError)):
+        return f"cannot be used ({type(error).__name__}); give a folder, s3://BUCKET/… or gs://…"
+    return f"does not answer ({type(error).__name__}); run the same command again later"

@@ -1,0 +1,1 @@
+"""Sweeps: many scenarios, versions, parameters and seeds, on the slots of one or many machines."""

@@ -1,0 +1,172 @@
+"""Run a sweep: what the store lacks is measured, in rounds, until every cell is decided."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from resleak.captures import untrusted
+from resleak.captures.store import index
+from resleak.captures.store.store import Store
+from resleak.errors import ResleakError, StoreError
+from resleak.experiments.sweep import engines, results, task
+from resleak.experiments.sweep import plan as plans
+from resleak.experiments.sweep.engines import Engine
+from resleak.experiments.sweep.plan import Expansion, Run
+from resleak.experiments.sweep.results import CellVerdict, FailureNote, SweepNote, SweepResult
+from resleak.experiments.sweep.task import EXISTS, INFRASTRUCTURE, MADE, Outcome
+from resleak.workload.verdict_words import UNDECIDED
+
+#: Called with a label, the runs done, and the runs that there are.
+Progress = Callable[[str, int, int], None]
+#: Failures of machines or the store in a row, per slot, after which a sweep ends.
+_MOST_LOST = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepOptions:
+    """How a sweep is run.
+
+    Parameters
+    ----------
+    workers : int
+        Slots of this machine.
+    cluster : str
+        Address of a Dask scheduler whose workers are the slots, or ``local``.
+    budget_s : float
+        Seconds after which no further run is begun.
+    progress : callable, optional
+        Called with a label, the runs done and the runs that there are.
+    """
+
+    workers: int = 2
+    cluster: str = ""
+    budget_s: float = math.inf
+    progress: Progress = lambda *_: None
+
+
+def sweep(path: Path, url: str, options: SweepOptions | None = None) -> SweepResult:
+    """Run a plan: measure what the store lacks, judge all cells, and go on with undecided ones.
+
+    Called again with the same plan, it goes on where it ended, whatever ended it.
+    """
+    options = options or SweepOptions()
+    plan = plans.read(path)
+    store = Store.made(url)
+    if options.cluster and not store.objects.is_shared:
+        raise StoreError(f"the workers of a cluster cannot see {url}; choose another --store")
+    expansion = plans.expand(plan, path.absolute().parent, options.workers)
+    note = SweepNote.of(expansion, path.name)
+    store.note("sweeps", f"{plan_id(path)}-{_id(note)}", asdict(note))
+    perform = partial(task.perform, url=store.url, canary=plan.canary)
+    with engines.opened(options.cluster, options.workers, perform) as engine:
+        campaign = _Campaign(store, expansion, engine, options)
+        result = campaign.rounds(note)
+    with suppress(ResleakError):  # it can be made at any time
+        index.compact(store)
+    return result
+
+
+def status(path: Path, url: str) -> SweepResult:
+    """Return the results of a plan from its store alone: nothing of the plan is run."""
+    store = Store.opened(url)
+    return results.judged(store, SweepNote.newest(store, plan_id(path)))
+
+
+def plan_id(path: Path) -> str:
+    """Return the digest of a plan's file, by which its store knows it."""
+    return hashlib.sha256(untrusted.content(path, 1 << 20)).hexdigest()[:12]
+
+
+def _id(note: SweepNote) -> str:
+    return hashlib.sha256(repr(note.cells).encode(errors="replace")).hexdigest()[:12]
+
+
+@dataclass
+class _Campaign:
+    """The rounds of one sweep on one engine."""
+
+    store: Store
+    expansion: Expansion
+    engine: Engine
+    options: SweepOptions
+    outcomes: Counter[str] = field(default_factory=Counter)
+    problems: dict[str, None] = field(default_factory=dict)
+    began: float = field(default_factory=time.monotonic)
+    _lost: int = 0
+    _classes: dict[str, str] = field(default_factory=dict)
+
+    def rounds(self, note: SweepNote) -> SweepResult:
+        """Run round after round until no cell is undecided."""
+        cache: dict[tuple[str, ...], CellVerdict] = {}
+        cells = self.expansion.cells
+        for number in range(self.expansion.plan.rounds):
+            self._run(self.expansion.rounds(number, cells))
+            result = results.judged(self.store, note, cache)
+            undecided = {
+                one.name
+                for one, verdict in zip(note.cells, result.cells, strict=True)
+                if verdict.verdict == UNDECIDED
+            }
+            cells = [one for one in self.expansion.cells if results.note_of(one).name in undecided]
+            if not cells or self._is_over():
+                break
+        return replace(
+            result, outcomes=self.outcomes, problems=tuple(self.problems),
+            is_budget_spent=self._is_late(),
+        )  # fmt: skip
+
+    def _run(self, runs: list[Run]) -> None:
+        stored = self.store.keys()
+        todo = [run for run in runs if run.key not in stored]
+        self.outcomes[EXISTS] += len(runs) - len(todo)
+        done, total = len(runs) - len(todo), len(runs)
+        lanes = self._lanes(todo)
+        for run, future in engines.window(self.engine, lanes, self._is_over):
+            outcome = self.engine.outcome(run, future)
+            if outcome.kind == task.KILLED:
+                outcome = task.killed(run, self.store.url)
+            if outcome.is_noisy:
+                self.engine.retire(future)
+                self.problems[outcome.message] = None
+                lanes[self._classes[run.cell.group]].appendleft(run)
+                continue
+            self._note(run, outcome)
+            done += 1
+            slots = sum(self.engine.slots().values())
+            label = f"{run.spec.scenario} {run.cell.environment.label}, {slots} slots"
+            self.options.progress(label, done, total)
+
+    def _lanes(self, runs: list[Run]) -> dict[str, deque[Run]]:
+        """Deal out groups of runs to host classes, by their slots."""
+        slots = self.engine.slots()
+        lanes: dict[str, deque[Run]] = {name: deque() for name in slots}
+        for run in runs:
+            group = run.cell.group
+            if self._classes.get(group) not in lanes:
+                self._classes[group] = min(slots, key=lambda name: len(lanes[name]) / slots[name])
+            lanes[self._classes[group]].append(run)
+        return lanes
+
+    def _note(self, run: Run, outcome: Outcome) -> None:
+        self.outcomes[outcome.kind] += 1
+        self._lost = self._lost + 1 if outcome.kind == INFRASTRUCTURE else 0
+        if outcome.kind in (MADE, EXISTS):
+            return
+        self.problems[outcome.message] = None
+        with suppress(StoreError):
+            self.store.note("failures", run.key, asdict(FailureNote(outcome.kind, outcome.message)))
+
+    def _is_late(self) -> bool:
+        return time.monotonic() - self.began > self.options.budget_s
+
+    def _is_over(self) -> bool:
+        slots = sum(self.engine.slots().values())
+        return self._is_late() or self._lost >= _MOST_LOST * max(slots, 1)

@@ -1,0 +1,113 @@
+"""The matrix of a sweep: workloads down, versions across, coloured by verdict."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from html import escape
+from typing import Any
+
+from resleak import formatting
+from resleak.figures.html_table import Table, below, markup, table, verdict_table
+from resleak.formatting import LEFT, Cell, note
+from resleak.workload.verdict_words import (
+    BROKEN,
+    CLEAN,
+    DEFERRED,
+    GLYPHS,
+    HANGS,
+    LEAK,
+    SCALES,
+    UNDECIDED,
+)
+
+#: Fill of a cell; the word stands in it, so that colour alone says nothing.
+_FILLS = {
+    LEAK: "rgba(213, 94, 0, 0.45)",
+    **dict.fromkeys((HANGS, BROKEN, SCALES, "failed"), "rgba(213, 94, 0, 0.28)"),
+    DEFERRED: "rgba(230, 159, 0, 0.3)",
+    UNDECIDED: "rgba(204, 121, 167, 0.25)",
+    **dict.fromkeys(CLEAN, "rgba(0, 158, 115, 0.22)"),
+}
+_OTHER = "rgba(127, 127, 127, 0.1)"
+
+
+def sweep_matrix(result: Any, *, link: str = "") -> Table:
+    """Show the verdict on each cell of a sweep.
+
+    Parameters
+    ----------
+    result : SweepResult
+        Of `resleak.experiments.sweep.sweep`: its `status` reads one from a store.
+    link : str
+        Page to which each cell links; ``#`` for the page that it is on; without it, none does.
+    """
+    labels, rows = _grid(result.cells)
+    body = [[Cell(name), *(_cell(one, link, labels) for one in row)] for name, row in rows.items()]
+    frame = result.cells.frame.drop(columns=["gauges"])
+    return Table(table(["", *labels] if labels else [], body) + note(result.sentence), frame)
+
+
+def sweep_text(cells: Iterable[Any]) -> formatting.Table:
+    """Return the matrix as text."""
+    labels, rows = _grid(cells)
+    body = [(name, *(_text(one, labels) for one in row)) for name, row in rows.items()]
+    return formatting.Table(("", *labels) if labels else (), body)
+
+
+def sweep_cell(cell: Any) -> str:
+    """Return the part of a page on one cell as HTML: verdict, evidence, and how many runs."""
+    parts = [f"<h3>{escape(_row(cell))}, {escape(cell.label)}: {escape(cell.verdict)}</h3>"]
+    parts += [f"<p>{escape(cell.sentence)}</p>"] if cell.sentence else []
+    parts += [verdict_table(cell.gauges).html] if cell.gauges else []
+    runs = note(f"{cell.runs} of {cell.planned} planned runs are stored.")
+    return f'<section id="{_anchor(cell)}">{"".join(parts)}{runs}</section>'
+
+
+def _grid(cells: Iterable[Any]) -> tuple[list[str], dict[str, list[Any]]]:
+    """Return the labels of the columns, and the cells by row.
+
+    Rows with labels of their own, as each package has its releases, have no common columns.
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    for one in cells:
+        rows.setdefault(_row(one), {})[one.label] = one
+    labels = list(dict.fromkeys(label for row in rows.values() for label in row))
+    if sum(map(len, rows.values())) > len(labels) or len(rows) == 1:
+        return labels, {name: [row.get(one) for one in labels] for name, row in rows.items()}
+    width = max(map(len, rows.values()), default=0)
+    return [], {name: [*row.values(), *[None] * (width - len(row))] for name, row in rows.items()}
+
+
+def _row(cell: Any) -> str:
+    variant = "" if cell.variant == "workload" else cell.variant
+    seed = f"seed {cell.seed}" if cell.seed else ""
+    return " ".join(filter(None, (cell.scenario, variant, cell.params, seed)))
+
+
+def _word(cell: Any) -> str:
+    partly = f" ({cell.runs}/{cell.planned})" if cell.runs < cell.planned else ""
+    return f"{GLYPHS.get(cell.verdict, '')} {cell.verdict}{partly}".strip()
+
+
+def _text(cell: Any, labels: list[str]) -> str:
+    if cell is None:
+        return ""
+    return _word(cell) if labels else f"{cell.label}: {_word(cell)}"
+
+
+def _cell(cell: Any, link: str, labels: list[str]) -> Cell:
+    if cell is None:
+        return Cell("")
+    word, title = escape(_word(cell)), escape(cell.sentence, quote=True)
+    if link:
+        address = f"{link.removesuffix('#')}#{_anchor(cell)}"
+        word = f'<a href="{escape(address, quote=True)}">{word}</a>'
+    label = "" if labels else below(cell.label)
+    style = f"{LEFT}background:{_FILLS.get(cell.verdict, _OTHER)};"
+    return markup(f'<span title="{title}">{word}</span>{label}', style)
+
+
+def _anchor(cell: Any) -> str:
+    text = repr((cell.scenario, cell.variant, cell.label, cell.params, cell.seed))
+    return f"cell-{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:12]}"

@@ -1,0 +1,57 @@
+"""The commands sweep, query and judge URL: what they print, and their exit codes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from helpers import sweeps
+
+PLAN = 'workloads = ["mine.py"]\nsteps = 40\nreplicates = 2\nrounds = 1\ncanary = false\n'
+
+
+def test_a_sweep_from_plan_to_query(cli, tmp_path):
+    """Count, run, show and query a sweep; each command answers on standard output."""
+    sweeps.plan(tmp_path, PLAN, mine=sweeps.LEAK)
+    counted = cli("sweep", "plan.toml", "--store", "s", "--dry-run")
+    assert counted.returncode == 0
+    assert counted.stdout.startswith("2 runs in 1 cells; 0 are stored already")
+    assert not (tmp_path / "s").exists()
+    ran = cli("sweep", "plan.toml", "--store", "s", "--report", "r.html")
+    assert ran.returncode == 1
+    assert "1 cells: 1 leak. 2 of 2 planned runs are stored." in ran.stdout
+    assert "running the code and installing the packages that plan.toml names" in ran.stderr
+    assert "report: r.html" in ran.stderr
+    (tmp_path / "mine.py").unlink()
+    state = cli("sweep", "plan.toml", "--store", "s", "--status", "--json")
+    assert [one["verdict"] for one in json.loads(state.stdout)["cells"]] == ["leak"]
+    for where in ("s", (tmp_path / "s").as_uri()):
+        assert (
+            cli("judge", where).stdout
+            == cli("sweep", "plan.toml", "--store", "s", "--status").stdout
+        )
+    answer = cli(
+        "query", "SELECT scenario, count(*) AS n FROM runs GROUP BY 1", "--store", "s", "--json"
+    )
+    assert json.loads(answer.stdout) == [{"scenario": "mine", "n": 2}]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sweep", "absent.toml"], "absent.toml is missing"),
+        (["sweep", "plan.toml", "--status", "--store", "nowhere"], "there is no store at nowhere"),
+        (["sweep", "plan.toml", "--budget", "soon"], "is not a duration"),
+        (["sweep", "plan.toml", "--store", "nothing://x"], "cannot be used"),
+        (["query", "SELECT 1", "--store", "nowhere"], "there is no store at nowhere"),
+        (["judge", "memory://nowhere"], "there is no store at memory://nowhere"),
+    ],
+)
+def test_a_mistake_is_one_line(cli, tmp_path, arguments, message):
+    """A wrong plan, place or duration ends with one line and code 2, and leaves nothing."""
+    sweeps.plan(tmp_path, PLAN, mine=sweeps.LEAK)
+    result = cli(*arguments)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert result.stderr.count("\n") <= 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.py", "plan.toml"]
