@@ -48,7 +48,8 @@ class Investigation:
         manifests = [one.manifest for one in self.captures.select(instrument="gauges")]
         causes = len(self.variant.found.causes)
         parts = [f"{causes} cause{'s' * (causes > 1)}"] if causes else []
-        parts.append(f"{len(manifests)} runs of {manifests[0].steps} steps")
+        runs = f"{len(manifests)} run{'s' * (len(manifests) > 1)}"
+        parts.append(f"{runs} of {manifests[0].steps} steps")
         verdict = self.verdict.upper() if self.variant.symptoms else self.verdict
         return f"{verdict}  {self.name}   {' · '.join(parts)}"
 

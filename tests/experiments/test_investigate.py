@@ -55,11 +55,14 @@ def test_an_investigation_has_verdict_line_and_advice(leaky: Investigation) -> N
     """What leaks is named with its rate, the line with its share, and what to do next."""
     assert (leaky.verdict, leaky.judgement.ok) == ("leak", False)
     assert leaky.leaking() >= {"fds", "heap"}
-    assert "from work.py:7 in step, 99.9 % of the growth." in leaky.line
-    assert "1 descriptor/step never released; opened at work.py:8 in step." in str(leaky)
-    assert "fds: leak, 1 descriptor/step, 95 % CI [1, 1], detection limit 0.0" in str(leaky)
-    assert "flat, with detection limits: threads 0.0417 threads/step" in str(leaky)
-    assert "<li>" in leaky._repr_html_()
+    assert [(one.kind, str(one.site)) for one in leaky.variant.found.causes] == [
+        ("file descriptors", "work.py:8 in step"),
+        ("Python objects", "work.py:7 in step"),
+    ]
+    assert "1  file descriptors   1 per step [1, 1]" in str(leaky)
+    assert "flat: threads" in str(leaky)
+    assert "threads 0.0417 threads/step" in " ".join(leaky.accounts(verbose=True))
+    assert "1  file descriptors" in leaky._repr_html_()
 
 
 def test_its_json_is_that_of_judge(leaky: Investigation) -> None:
@@ -259,8 +262,8 @@ def test_the_command_prints_and_writes_a_report(project: Path, tmp_path: Path) -
     env = {**os.environ, "PYTHONPATH": str(project)}
     result = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert (result.returncode, result.stderr) == (1, "resleak: written: made.html\n")
-    assert "work: leak (1 runs of 24 steps)" in result.stdout
-    assert "from work.py:7 in step" in result.stdout
+    assert "LEAK  work   2 causes · 1 run of 24 steps" in result.stdout
+    assert "allocated at work.py:7 in step" in result.stdout
     page = (tmp_path / "made.html").read_text()
     assert "work.py" in page
     assert str(tmp_path) not in page

@@ -228,7 +228,7 @@ def test_the_line_that_grows_is_named(cli, leak_here):
     printed, answer = cli("judge", leak_here), json.loads(cli("judge", leak_here, "--json").stdout)
     assert printed.returncode == 1
     assert "workload: leak" in printed.stdout
-    assert "work.py:7 step" in printed.stdout
+    assert "work.py:7 in step" in printed.stdout
     site = answer["variants"]["workload"]["sites"][0]
     assert set(site) >= SITE
     assert (site["file"], site["line"]) == ("work.py", 7)

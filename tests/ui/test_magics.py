@@ -32,7 +32,7 @@ opened.append(os.open(os.devnull, os.O_RDONLY))
 CELLS = [
     "%load_ext resleak",
     LEAKS,
-    "assert _.verdict == 'leak' and 'fds: leak, 1 descriptor/step' in str(_), str(_)",
+    "assert _.verdict == 'leak' and '1  file descriptors   1 per step [1, 1]' in str(_), str(_)",
     CLOSES,
     "assert _.variant.gauge('fds').verdict == 'flat'",
     "import os\nopened = []",

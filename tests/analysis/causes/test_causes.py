@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import fastjsonschema
 import pytest
 from helpers import known_causes
 from helpers.known_causes import LEAKS
@@ -40,7 +40,8 @@ def test_each_cause_is_named_once(name: str, tmp_path: Path, project: Path) -> N
     """Kind, line, source, chain and advice are as written; the balance is within the interval."""
     found = investigated(name, tmp_path)
     answer = json.loads(json.dumps(found.to_dict()))
-    jsonschema.validate(answer, json.loads((project / "docs/schema/verdict.json").read_text()))
+    schema = json.loads((project / "docs/schema/verdict.json").read_text())
+    fastjsonschema.validate(schema, answer)
     told = variant(found)
     truth, lines = LEAKS[name][1], known_causes.lines(name)
     assert len(told["causes"]) == len(truth), found
