@@ -60,7 +60,7 @@ def _told(output: Any) -> str:
 def test_cells_are_measured_in_fresh_processes_and_here(outputs):
     """A cell leaks, another does not, and one in the kernel leaks: the notebook asserts it."""
     shown, folder = outputs
-    assert "<b>cell: leak</b>" in shown[1]
+    assert "<b>LEAK  cell   1 cause" in shown[1]
     assert resleak.load(folder / "kept").variants == ["workload"]
 
 
