@@ -327,8 +327,17 @@ def _heap_with_parts(verdicts: list[GaugeVerdict]) -> list[GaugeVerdict]:
 
 
 def _resident_with_live(verdicts: list[GaugeVerdict]) -> list[GaugeVerdict]:
-    """Decide undecided resident memory where live memory does not grow: freed pages are kept."""
-    live = {one.verdict for name, one in by_gauge(verdicts).items() if name in LIVE_MEMORY}
+    """Decide resident memory as live memory: its freed pages are kept, its growth is the heap's."""
+    named = by_gauge(verdicts)
+    live, heap = {named[name].verdict for name in LIVE_MEMORY if name in named}, named.get("heap")
+    if heap and heap.verdict == UNDECIDED and "leak" not in live:
+        reason = "grows no more than the heap, which is undecided"
+        return [
+            replace(one, verdict=UNDECIDED, reason=reason)
+            if one.family == "resident" and one.is_leak and one.low <= heap.high
+            else one
+            for one in verdicts
+        ]
     if not live or live - CLEAN:
         return verdicts
     reason = "live memory does not grow: the allocator keeps freed pages"
