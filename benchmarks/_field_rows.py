@@ -125,6 +125,17 @@ def coverage(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def limits(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return how often a leak of the printed detection limit was found in the same series.
+
+    Bounded series that were called a leak, or of which no limit is known, are left out.
+    """
+    mine = rows[(rows["tool"] == "resleak") & (rows["look"] == 1) & (rows["verdict"] != LEAK)]
+    planted = mine["planted"].dropna()
+    planted = planted[planted != ""]
+    return pd.DataFrame([share(int((planted == LEAK).sum()), len(planted))])
+
+
 def rates_covered(rows: pd.DataFrame) -> tuple[int, int]:
     """Return how many measured rates of leaky workloads lie in the interval of their gauge."""
     found = [

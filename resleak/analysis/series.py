@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from resleak.analysis import statistics
+from resleak.analysis import over_time, statistics
 from resleak.analysis.statistics import Runs
 from resleak.workload.gauges import BUILTIN
 
@@ -24,6 +24,7 @@ class Series:
     `steady` has step and value after each collection of the steady state, per run (of a count the
     lowest value until the next collection); `steps` those of each step from half the warm-up on;
     `settled` is the median last reading after the load, `drop` the median drop at a collection.
+    Where steps are seconds, a run has one part in `steady` for each life between restarts.
     """
 
     steady: Runs
@@ -34,6 +35,15 @@ class Series:
     peak: float
     at_end: float
     per: str = "step"
+    readings: int = 0
+
+    def planted(self, rate: float) -> Series:
+        """Return the same series with a leak of this rate in it."""
+        grown = [
+            [np.column_stack([p[:, 0], p[:, 1] + rate * (p[:, 0] - p[0, 0])]) for p in runs]
+            for runs in (self.steady, self.steps)
+        ]
+        return replace(self, steady=grown[0], steps=grown[1])
 
 
 class Readings:
@@ -67,8 +77,14 @@ class Readings:
         after = self.after & ~np.isnan(values)
         by_run = [after & (self.run == run) for run in self.runs]
         steady = [self._points(values, rows, gauge not in _MEMORY) for rows in by_run]
+        steady = [points for points in steady if len(points)]
+        is_timed = self.per == "s" and gauge in _BYTES
         return Series(
-            steady=[points for points in steady if len(points)],
+            steady=[
+                part
+                for points in steady
+                for part in (over_time.lives(points) if is_timed else [statistics.thin(points)])
+            ],
             steps=_each_step(self, values),
             start=_median(values[rows][:1] for rows in by_run),
             settled=_median(values[rows & self.settle][-1:] for rows in by_run),
@@ -76,6 +92,7 @@ class Readings:
             peak=float(np.nanmax(values)),
             at_end=_median(values[rows][-1:] for rows in by_run),
             per=self.per,
+            readings=max(map(len, steady), default=0),
         )
 
     def _points(self, values: np.ndarray, after: np.ndarray, lowest: bool) -> np.ndarray:
@@ -92,7 +109,7 @@ class Readings:
             blocks = np.split(values[rows], begins)[1:]
             both = zip(points[:, 1], blocks, strict=True)
             points[:, 1] = [min([reading, *block]) for reading, block in both]
-        return statistics.thin(points)
+        return points
 
 
 def _each_step(readings: Readings, values: np.ndarray) -> Runs:

@@ -18,10 +18,13 @@ from resleak.captures.frames import Capture, Captures
 from resleak.experiments import os_limits
 from resleak.harness.sampler import ALL, Curve, Observer
 from resleak.harness.throttle import Ration
+from resleak.workload.gauges import BUILTIN
 from resleak.workload.verdict_words import BUDGET, LEAK
 
 #: Share of a core for judging.
 _JUDGING_SHARE = 0.0015
+#: Seconds of readings before growth of memory may end a watch: caches fill for minutes.
+_MEMORY_S = 180.0
 #: Readings before the first look, and their factor from look to look.
 _FIRST, _MORE = 12, 1.5
 
@@ -51,9 +54,15 @@ class Look:
         """The processes and budgets that are exceeded."""
         return {(row.variant, row.budget) for row in self.budgets if not row.holds}
 
+    @property
+    def _lasting(self) -> set[tuple[str, str]]:
+        """The leaks that end a watch: those of memory only after some minutes."""
+        memory = {name for name, gauge in BUILTIN.items() if not gauge.is_counted}
+        return {one for one in self.leaks if self.t_s >= _MEMORY_S or one[1] not in memory}
+
     def breach(self, before: Look | None, stop_on: Collection[str]) -> str:
         """Return the breach that this look and the one before have in common, or nothing."""
-        if before and LEAK in stop_on and self.leaks & before.leaks:
+        if before and LEAK in stop_on and self._lasting & before.leaks:
             return LEAK
         return BUDGET if before and BUDGET in stop_on and self.overspent & before.overspent else ""
 

@@ -164,6 +164,25 @@ def test_intervals_that_cover_are_counted() -> None:
     assert found.loc["all looks", ["hits", "of"]].tolist() == [1, 2]
 
 
+def test_detection_limits_that_are_true_are_counted() -> None:
+    """A planted leak that is found is a hit; series without a limit are left out."""
+    rows = pd.DataFrame(
+        [row("flat", False, look=1.0, planted="leak"),
+         row("plateau", False, look=1.0, planted="inconclusive"),
+         row("inconclusive", False, look=1.0, planted=""), row("leak", True, look=1.0)]
+    )  # fmt: skip
+    assert counting.limits(rows)[["hits", "of"]].to_numpy().tolist() == [[1, 2]]
+
+
+def test_a_planted_leak_starts_anew_with_each_life(tmp_path: Path) -> None:
+    """A leak of 2 MiB/h in a service that is restarted every 12 hours adds less than 24 MiB."""
+    one = BY_NAME["level_restarts"]
+    [capture] = load.load(one.written(tmp_path, 0, plant_per_h=2.0))
+    added = capture.trace["rss"].to_numpy() / 2**20 - one.points(0)[1]
+    assert added.max() == pytest.approx(24, abs=0.1)
+    assert np.median(added) == pytest.approx(12, abs=0.1)
+
+
 def test_misses_name_the_gauges_that_decided() -> None:
     """A bounded workload called a leak is listed with the gauge; a right verdict is not."""
     gauges = {"blocks": {"verdict": "leak", "per_step": 4.0}, "fds": {"verdict": "flat"}}
