@@ -32,6 +32,8 @@ MIN_RATE_RATIO = 0.5
 MAX_DRAINED_SHARE = 0.1
 #: Steps in a row, per run, after which growth at every step is certain.
 _MIN_RISES = 20
+#: The same of a run that ended at a limit of the system, and the share of its steps.
+_MIN_RISES_TO_LIMIT, _MIN_RISING = 4, 0.9
 #: Collections in each half of a run that can tell slow growth of a count from a single rise.
 _MIN_HALF = 10
 #: Extra detection margin of byte gauges, as a share of the noise floor (allocator size classes).
@@ -67,7 +69,8 @@ def judge(traces: pd.DataFrame, gauges: Mapping[str, Gauge]) -> Rows[GaugeVerdic
     levels = [gauge for gauge in gauges.values() if gauge.kind == "level"]
     verdicts: list[GaugeVerdict] = []
     for variant, trace in traces.groupby("variant", sort=False):
-        readings = Readings(trace, str(traces.attrs.get("per", "step")))
+        limited = bool(traces.attrs.get("limited"))
+        readings = Readings(trace, str(traces.attrs.get("per", "step")), limited=limited)
         of_variant = [
             replace(_judge_gauge(gauge, readings.series(gauge.name)), variant=str(variant))
             for gauge in levels
@@ -179,9 +182,14 @@ def _judge_short_run(gauge: Gauge, series: Series) -> _Decision:
     changes = changes[changes[:, 0] > 0]  # between readings of different steps
     rises = changes[:, 1] / changes[:, 0]
     # A pool would have to be larger than half the warm-up to look like that.
-    certain = len(rises) >= _MIN_RISES * len(series.steps) and bool((rises >= 1).all())
+    fewest = _MIN_RISES_TO_LIMIT if series.limited else _MIN_RISES
+    # At a limit the last steps fail.
+    certain = len(rises) >= fewest * len(series.steps) and bool(
+        np.mean(rises >= 1) >= (_MIN_RISING if series.limited else 1.0)
+    )
     if not certain or _retained_share(series, series.steps) <= MAX_DRAINED_SHARE:
         return undecided
+    rises = rises[rises >= 1]
     rate = Rate(float(rises.mean()), float(rises.min()), float(rises.max()), 0.5 ** len(rises))
     steps = len(series.steps[0])
     reason = (

@@ -17,6 +17,10 @@ _BYTES = {one.name for one in BUILTIN.values() if one.family in ("memory", "resi
 _MEMORY = {one.name for one in BUILTIN.values() if one.family in ("memory", "objects", "resident")}
 
 
+#: Steps at the start of a run that ended at a limit in which modules may be imported.
+_IMPORTS = 2
+
+
 @dataclass(frozen=True)
 class Series:
     """One gauge of one variant in all its runs.
@@ -24,7 +28,8 @@ class Series:
     `steady` has step and value after each collection of the steady state, per run (of a count the
     lowest value until the next collection); `steps` those of each step from half the warm-up on;
     `settled` is the median last reading after the load, `drop` the median drop at a collection.
-    Where steps are seconds, a run has one part in `steady` for each life between restarts.
+    `limited` is True if a limit of the system ended the load. Where steps are seconds, a run has
+    one part in `steady` for each life between restarts.
     """
 
     steady: Runs
@@ -36,6 +41,7 @@ class Series:
     at_end: float
     per: str = "step"
     readings: int = 0
+    limited: bool = False
 
     def planted(self, rate: float) -> Series:
         """Return the same series with a leak of this rate in it."""
@@ -49,8 +55,8 @@ class Series:
 class Readings:
     """One variant's trace as plain arrays, split once for all gauges; `per` is a step's unit."""
 
-    def __init__(self, trace: pd.DataFrame, per: str = "step") -> None:
-        self._trace, self.per = trace, per
+    def __init__(self, trace: pd.DataFrame, per: str = "step", *, limited: bool = False) -> None:
+        self._trace, self.per, self.limited = trace, per, limited
         self.run, self.step, self.block = (
             trace[name].to_numpy() for name in ("run", "step", "block")
         )
@@ -92,6 +98,7 @@ class Readings:
             peak=float(np.nanmax(values)),
             at_end=_median(values[rows][-1:] for rows in by_run),
             per=self.per,
+            limited=self.limited,
             readings=max(map(len, steady), default=0),
         )
 
@@ -115,6 +122,8 @@ class Readings:
 def _each_step(readings: Readings, values: np.ndarray) -> Runs:
     """Return each run's readings per step, or else per collection, after half the warm-up."""
     first = np.max(readings.step[~readings.steady & readings.stepped], initial=0) / 2
+    if readings.limited:  # which may be before the warm-up has ended
+        first = min(first, _IMPORTS)
     known = ~np.isnan(values) & (readings.step > first) & ~readings.settle
     rows = known & readings.stepped
     rows = rows if rows.any() else known & readings.after

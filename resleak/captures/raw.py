@@ -20,6 +20,10 @@ HANDLES = "handles.jsonl"
 MEMRAY = "memray.bin"
 #: File with the name of an allocator that was loaded in place of the C library's.
 ALLOCATOR = "allocator.txt"
+#: File with the limit of the system that ended the load, and the step.
+LIMIT = "limit.txt"
+#: What a process printed, and wrote to standard error.
+OUTPUT, ERRORS = "output.txt", "errors.txt"
 #: Header of the inspection journal: which half is valid, and how many bytes of it.
 JOURNAL_HEADER = struct.Struct("<QQ")
 #: Size of each half of the inspection journal, bytes.

@@ -142,6 +142,13 @@ class Outside:
                 return counted
         return int(self._process.num_fds())
 
+    def maps(self) -> dict[str, float]:
+        """Return the number of memory maps, where the system lists them."""
+        with suppress(OSError):
+            lines = Path(f"/proc/{self.pid}/maps").read_bytes().count(b"\n")
+            return {"maps": lines} if lines else {}
+        return {}
+
     def full(self, *, children: bool = True) -> dict[str, float]:
         """Return all gauges; counting children scans every process of the machine."""
         reading, process = self.quick(), self._process

@@ -22,8 +22,9 @@ from resleak.workload import gauges
 ALL, ONE, CHILD = "all", "process", "child"
 PHASES = ("warmup", "steady", "settle")
 _INDEX = ("t_s", "step", "phase")
+_FAMILIES = ("handles", "resident", "maps")
 _GAUGES = (
-    *(name for name, gauge in gauges.BUILTIN.items() if gauge.family in ("handles", "resident")),
+    *(name for name, gauge in gauges.BUILTIN.items() if gauge.family in _FAMILIES),
     *gauges.CONTEXT,
 )
 #: Of a core, for what costs more the larger a process is, and the more of them there are.
@@ -133,7 +134,7 @@ class Observer:
                         self._children[view.pid] = Curve(view)
         if self._full.due:
             with self._full.spending():
-                self._keep(lambda view: view.full(children=False), counted)
+                self._keep(lambda view: view.full(children=False) | view.maps(), counted)
         elif self._quick.due:
             with self._quick.spending():
                 self._keep(process_gauges.Outside.quick, counted)

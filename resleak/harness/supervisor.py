@@ -57,12 +57,15 @@ class Supervisor:
         self._in, out = os.pipe()
         back, self._back = os.pipe()
         try:
-            with (folder / "output.txt").open("wb") as output:
+            with (
+                (folder / raw.OUTPUT).open("wb") as out_file,
+                (folder / raw.ERRORS).open("wb") as errors,
+            ):
                 self.process = spawn.Guarded(
                     command(out, back, self.started),
                     env=env,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
+                    stdout=out_file,
+                    stderr=errors,
                     pass_fds=(out, back),
                 )
         except BaseException:
@@ -165,7 +168,7 @@ class Supervisor:
     def _sum_up(self) -> ProcessOutcome:
         outcome = self.outcome
         outcome.code = self.process.poll() or 0
-        removed = _REMOVED.findall(spawn.tail(self.folder / "output.txt"))
+        removed = _REMOVED.findall(spawn.tail(self.folder / raw.ERRORS))
         outcome.left_behind = [*self.process.left_behind, *removed]
         # Its own note counts as well: the code under study may have closed the control line.
         reached = {outcome.phase, raw.PHASES[int(self._position()["phase"])]}
