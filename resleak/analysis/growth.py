@@ -175,6 +175,9 @@ def _judge_short_run(gauge: Gauge, series: Series) -> _Decision:
     what = "collections" if series.per == "step" else "readings"
     more = f"run more {formatting.several(series.per)}"
     reason = f"only {count} {what} in the steady state, of the {FEWEST} needed: {more}"
+    if series.per == "s" and count > 1:
+        every = statistics.span(series.steady) / (count - 1)
+        reason = f"{count} readings; {formatting.duration((FEWEST - count) * every)} more"
     undecided = _Decision(UNDECIDED, reason, Rate(np.nan, np.nan, np.nan, 1.0), np.nan)
     if not gauge.is_counted or not series.steps:
         return undecided

@@ -140,7 +140,7 @@ class Exit:
         exit_s = None if stopping is None else round(outcome.ended_s - stopping, 4)
         return cls(
             outcome.status, outcome.phase, outcome.code, exit_s, tuple(stacks),
-            left_behind=tuple(outcome.left_behind), **more,
+            left_behind=tuple(outcome.left_behind), limit=outcome.limit, **more,
         )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:

@@ -192,7 +192,6 @@ def _manifest(job: Job, outcome: ProcessOutcome, folder: Path, failure: dict[str
             outcome,
             stacks,
             **failure,
-            limit=_text(folder / raw.LIMIT),
             printed=trace.repeated(spawn.tail(folder / raw.ERRORS), project),
         ),
         versions=Versions(*(plan.about[key] for key in ("python", "implementation", "packages"))),

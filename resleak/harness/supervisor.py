@@ -24,6 +24,8 @@ SAMPLE_S = 0.1
 _LAST_WORDS_S = 0.5
 #: Seconds that loading our instruments may take, on a machine that is busy.
 _LOADING_S = 60.0
+#: Most characters of what a process says of a limit.
+_LONGEST = 100
 _HEADER = struct.Struct(f"{raw.HEADER}d")
 _REMOVED = re.compile(r"resource_tracker: There appear to be (\d+ leaked [\w ]+?) to clean up")
 
@@ -128,6 +130,8 @@ class Supervisor:
                     self.progress_s, self._loading_s = time.monotonic() - self.started, 0.0
                 elif word == "phase":
                     self.outcome.phases.append((values[0], float(values[1])))
+                elif word == "limit":
+                    self.outcome.limit = " ".join(values)[:_LONGEST]
                 else:
                     reading = self.outside.full()
                     self.outcome.end_of_block[int(values[0])] = {**self._position(), **reading}

@@ -48,6 +48,10 @@ class Reporter:
         """Announce a phase."""
         self._write(f"phase {raw.PHASES[index]} {time.monotonic() - self._started}\n")
 
+    def limit(self, what: str) -> None:
+        """Announce that a limit of the system ends the load."""
+        self._write(f"limit {what}\n")
+
     def end_of_block(self, block: int, *, look: bool) -> bool:
         """Wait until the supervisor has read the outside gauges; return False if it says stop.
 
@@ -90,7 +94,7 @@ class Driver:
         self.steps = spec["warmup"] + spec["most_steps"]
         # A claim's own limits are what it is about.
         is_free = not scenario.claim and not scenario.rlimits
-        self.limits = reached.Limits(spec["folder"]) if is_free else None
+        self.limits = reached.Limits() if is_free else None
         self.plant = planted_leak.Plant(spec["plant"], self.steps) if spec["plant"] else None
 
     @property
@@ -200,7 +204,10 @@ class Driver:
 
     def _is_limited(self, error: Exception | None = None) -> bool:
         """Return whether a limit of the system is reached, at which the load ends."""
-        return self.limits is not None and self.limits.reached(self.samples.done, error)
+        if self.limits is None or not self.limits.reached(error):
+            return False
+        self.reporter.limit(f"{self.limits.name}, reached at step {self.samples.done}")
+        return True
 
     async def _waited(self, result: Awaitable[Any]) -> None:
         """Await what a plain function returned: its event loop is made when first needed."""
