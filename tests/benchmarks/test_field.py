@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,21 @@ def test_intervals_that_cover_are_counted() -> None:
     )  # fmt: skip
     found = counting.coverage(rows).set_index("intervals")
     assert found.loc["all looks", ["hits", "of"]].tolist() == [1, 2]
+
+
+def test_the_last_results_are_counted_beside_the_laboratory(tmp_path: Path) -> None:
+    """Of two results of one workload or series the later one counts, at its last look."""
+    stored = [
+        row("flat", True, workload="a"), row("leak", True, workload="a"),
+        {"series": "b", "seed": 0, "leaks": False, "looks": [row("leak", False, look=1.0)]},
+        {"series": "b", "seed": 0, "leaks": False,
+         "looks": [row("leak", False, look=0.5), row("inconclusive", False, look=1.0)]},
+    ]  # fmt: skip
+    file = tmp_path / "field.jsonl"
+    file.write_text("\n".join(map(json.dumps, stored)) + "\n")
+    found = counting.parts(*counting.read(file))
+    assert found.loc["workloads"].tolist() == [1, 1, 1, 1, 1, 0, 0]
+    assert found.loc["series"].tolist() == [0, 0, 0, 0, 1, 1, 0]
 
 
 def test_detection_limits_that_are_true_are_counted() -> None:
