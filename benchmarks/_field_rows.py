@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,36 @@ LEAK, OPEN = "leak", ("inconclusive", "error")
 #: Words that say that nothing grows any more; for a leak they are the worst answer.
 SETTLED = ("flat", "plateau")
 _MEASURES = ("recall", "precision", "inconclusive", "false flat or plateau")
+
+
+def read(results: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the last stored results: one row per workload and tool; one per series and look."""
+    rows = list(map(json.loads, Path(results).read_text(encoding="utf-8").splitlines()))
+    work = {(row["workload"], row["tool"]): row for row in rows if "workload" in row}
+    last = {(row["series"], row["seed"]): row for row in rows if "series" in row}
+    looks = [{**row, **look} for row in last.values() for look in row["looks"]]
+    return pd.DataFrame(work.values()), pd.DataFrame(looks)
+
+
+def parts(work: pd.DataFrame, looks: pd.DataFrame) -> pd.DataFrame:
+    """Count resleak's verdicts in the field as `_accuracy_rows.parts` does in the laboratory.
+
+    Returns
+    -------
+    DataFrame
+        One row for workloads and one for series at their end, with ``false_flats`` besides.
+    """
+    places = {"workloads": work, "series": looks[looks["look"] == 1]}
+    found = {}
+    for place, rows in places.items():
+        mine = rows[rows["tool"] == "resleak"]
+        counts = [counted(mine, measure) for measure in _MEASURES]
+        (hits, leaks), (right, called), (left_open, verdicts), (false, _) = counts
+        found[place] = {
+            "leaks": leaks, "found": hits, "called": called, "right": right,
+            "verdicts": verdicts, "open": left_open, "false_flats": false,
+        }  # fmt: skip
+    return pd.DataFrame.from_dict(found, "index")
 
 
 def decision(verdict: str) -> str:
@@ -125,6 +157,17 @@ def coverage(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def limits(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return how often a leak of the printed detection limit was found in the same series.
+
+    Bounded series that were called a leak, or of which no limit is known, are left out.
+    """
+    mine = rows[(rows["tool"] == "resleak") & (rows["look"] == 1) & (rows["verdict"] != LEAK)]
+    planted = mine["planted"].dropna()
+    planted = planted[planted != ""]
+    return pd.DataFrame([share(int((planted == LEAK).sum()), len(planted))])
+
+
 def rates_covered(rows: pd.DataFrame) -> tuple[int, int]:
     """Return how many measured rates of leaky workloads lie in the interval of their gauge."""
     found = [
@@ -198,6 +241,16 @@ def _missed_work(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
         truth = f"full after {int(full):,}" if full and full == full else one["kind"]
         yield {"workload": one["workload"], "truth": truth, "verdict": one["verdict"],
                "gauges": told_gauges(one["gauges"] or {}) or one["why"]}  # fmt: skip
+
+
+def misses(work: pd.DataFrame, looks: pd.DataFrame) -> pd.DataFrame:
+    """Return the wrong and open verdicts on workloads and on series below each other."""
+    missed = (
+        missed_work(work).rename(columns={"workload": "case"}),
+        missed_series(looks).rename(columns={"series": "case"}),
+    )
+    both = pd.concat(missed, keys=["workload", "series"], names=["kind", None])
+    return both.reset_index("kind").set_index(["kind", "case"]).fillna("")
 
 
 def told_gauges(gauges: dict[str, Any]) -> str:

@@ -43,6 +43,8 @@ class Series:
         ``mprof`` or ``psrecord``.
     ends_in_zero : bool
         True if the recorder wrote the readings of the ended process, too.
+    life_s : float
+        Seconds from restart to restart.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Series:
     is_constant: bool = False
     recorder: str = "psrecord"
     ends_in_zero: bool = False
+    life_s: float = math.inf
 
     @property
     def leaks(self) -> bool:
@@ -70,9 +73,10 @@ class Series:
         text = repr((self.name, self.rate, self.recorder, self.ends_in_zero, LOOKS)).encode()
         return hashlib.sha256(b"".join([text, *sample])).hexdigest()[:12]
 
-    def written(self, folder: Path, seed: int, look: float = 1.0) -> Path:
-        """Write the first part of the series as a log; return its path."""
+    def written(self, folder: Path, seed: int, look: float = 1.0, plant_per_h: float = 0.0) -> Path:
+        """Write the first part of the series as a log, with a leak in it; return its path."""
         t, mib = self.points(seed)
+        mib = mib + plant_per_h * _age(t - t[0], self.life_s) / HOUR
         count = max(round(len(t) * look), 2)
         rows = list(zip(t[:count], mib[:count], strict=True))
         ended = [(rows[-1][0] + t[1] - t[0], 0.0)] if self.ends_in_zero and look == 1 else []
@@ -141,7 +145,7 @@ def _warmup(t: np.ndarray, height: float, tau: float) -> np.ndarray:
 
 def _age(t: np.ndarray, every: float) -> np.ndarray:
     """Return the seconds since the last restart."""
-    return np.asarray(t % every)
+    return np.asarray(np.fmod(t, every))
 
 
 def _saw(rng: Generator, t: np.ndarray, height: float, period: float) -> np.ndarray:
@@ -375,9 +379,10 @@ def _bounded() -> Iterator[Series]:
                                                 height=60, period=DAY), 0, True)  # fmt: skip
     yield Series("level_day_and_half", "wave", make(_waving, seconds=1.5 * DAY, every=60, rate=0,
                                                     height=20, period=DAY), 0, True)  # fmt: skip
-    yield Series("level_restarts", "restarts", make(_restarted, rate=0, every=12 * HOUR), 0, True)
+    yield Series("level_restarts", "restarts", make(_restarted, rate=0, every=12 * HOUR), 0, True,
+                 life_s=12 * HOUR)  # fmt: skip
     yield Series("restarts_with_warm_up", "restarts", make(_restarted, rate=0, every=8 * HOUR,
-                                                           warm=40))  # fmt: skip
+                                                           warm=40), life_s=8 * HOUR)  # fmt: skip
     yield Series("level_saw", "saw", make(_sawing, seconds=1200, every=2, rate=0, height=20,
                                           period=45), 0, True)  # fmt: skip
     yield Series("level_saw_slow", "saw", make(_sawing, seconds=6 * HOUR, every=30, rate=0,

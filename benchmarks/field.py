@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -85,9 +86,21 @@ def _measure_series(results: Path, known: list[dict[str, Any]], seeds: int) -> l
             told = {"key": key, "series": one.name, "seed": seed, "code": code, "package": judge}
             told |= {"family": one.family, "leaks": one.leaks, "rate": one.rate}
             row = {**told, "is_constant": one.is_constant, "looks": found}
+            if not one.leaks:
+                row["planted"] = _planted(one, seed, found)
             _append(results, row)
             new.append(row)
     return new
+
+
+def _planted(one: series.Series, seed: int, looks: list[dict[str, Any]]) -> str:
+    """Return the verdict on a series with a leak of the printed limit in it; empty without one."""
+    limit = next((x.get("limit") for x in looks if (x["tool"], x["look"]) == ("resleak", 1)), None)
+    if limit is None:
+        return ""
+    with tempfile.TemporaryDirectory() as folder:
+        captures = resleak.load(one.written(Path(folder), seed, plant_per_h=limit))
+        return str(resleak.judge(captures).gauges[0].verdict)
 
 
 def _judged(one: series.Series, seed: int, folder: Path) -> Iterator[dict[str, Any]]:
@@ -102,8 +115,9 @@ def _judged(one: series.Series, seed: int, folder: Path) -> Iterator[dict[str, A
             [gauge] = found.gauges
             rates = (gauge.per_step, gauge.low, gauge.high, gauge.detection_limit)
             names = ("per_h", "low", "high", "limit")
-            numbers = [float(f"{rate * _MIB_PER_H:.4g}") for rate in rates]
-            told = dict(zip(names, numbers, strict=True))
+            numbers = [rate * _MIB_PER_H for rate in rates]
+            rounded = [float(f"{n:.4g}") if math.isfinite(n) else None for n in numbers]
+            told = dict(zip(names, rounded, strict=True))
             yield {"look": look, "tool": "resleak", "verdict": str(gauge.verdict), **told}
         count = max(round(len(t) * look), 2)
         for tool, rule in series.PEERS.items():
@@ -155,6 +169,7 @@ def _print_series(rows: pd.DataFrame) -> None:
     _show(counting.table(rows[rows["look"] == 1]), "series, at the end")
     _show(counting.looks(rows), "series, from look to look")
     _show(counting.coverage(rows), "series, intervals that cover the true rate")
+    _show(counting.limits(rows), "series, printed detection limits that are true at the end")
     _show(counting.families(rows), "series, decisions of resleak at the end")
     _show(counting.missed_series(rows), "series, wrong or open verdicts of resleak")
 

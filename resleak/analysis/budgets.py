@@ -146,6 +146,8 @@ def check(judgement: ScenarioVerdict, captures: Captures, budgets: Budgets) -> R
     """Check every budget that concerns a scenario in each of its variants."""
     system, per = str(judgement.scenario["system"]), judgement.per
     steps_per_hour = 3600.0 if per == "s" else budgets.steps_per_hour
+    if per == "request" and math.isfinite(clock := pace(captures)):
+        steps_per_hour = 3600.0 * clock
     concerned = [
         budget
         for budget in budgets.budgets
@@ -158,6 +160,14 @@ def check(judgement: ScenarioVerdict, captures: Captures, budgets: Budgets) -> R
         for budget in concerned:
             rows += _check_one(budget, variant, runs, steps_per_hour)
     return Rows(BudgetCheck, rows)
+
+
+def pace(captures: Captures) -> float:
+    """Return the steps per second of the median run, by its clock; NaN for a single reading."""
+    traces = [one.trace for one in captures.select(instrument="gauges")]
+    steady = [one[one["phase"] == "steady"] for one in traces]
+    spans = [(float(np.ptp(one["step"])), float(np.ptp(one["t_s"]))) for one in steady if len(one)]
+    return float(np.median([steps / s for steps, s in spans if s > 0] or [np.nan]))
 
 
 def allowance(gauge: str, text: float | str) -> Budget:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -15,6 +15,8 @@ from resleak.workload.verdict_words import UNDECIDED
 
 #: Share of a gauge's growth that must be explained; sizes of entries are estimates.
 _ENOUGH = 0.5
+#: Resident memory that follows the heap grows by at most so many times its rate.
+_RESIDENT = 2.0
 #: Steps in all, relative to those until a container is full, that show that nothing else grows.
 _AFTERWARDS = 1.5
 
@@ -65,17 +67,24 @@ def still_filling(captures: Captures, bounded: pd.DataFrame) -> list[Filling]:
 
 
 def without_filling(
-    verdicts: Iterable[GaugeVerdict], filling: list[Filling]
+    verdicts: Sequence[GaugeVerdict], filling: list[Filling]
 ) -> Iterator[GaugeVerdict]:
-    """Yield the verdicts; a leak of memory that what is filling explains is undecided instead."""
-    rates = {
-        "memory": sum(one.per_step * one.entry_bytes for one in filling),
-        "objects": sum(one.per_step * one.entry_objects for one in filling),
-    }
-    rates["resident"] = rates["memory"]
+    """Yield the verdicts; a leak of memory that what is filling explains is undecided instead.
+
+    What explains the heap explains its blocks and objects, and as many resident pages.
+    """
+    held = sum(one.per_step * one.entry_bytes for one in filling)
+    objects = sum(one.per_step * one.entry_objects for one in filling)
+    heap = next((one.per_step for one in verdicts if one.gauge == "heap"), float("inf"))
+    is_heap = bool(filling) and held >= _ENOUGH * heap
     for verdict in verdicts:
-        explained = rates.get(verdict.family, 0.0)
-        if verdict.is_leak and explained >= _ENOUGH * verdict.per_step:
+        rate = _ENOUGH * verdict.per_step
+        is_explained = {
+            "memory": held >= rate,
+            "objects": objects >= rate or is_heap,
+            "resident": held >= rate or (is_heap and verdict.per_step <= _RESIDENT * heap),
+        }
+        if verdict.is_leak and is_explained.get(verdict.family, False):
             largest = max(filling, key=lambda one: one.per_step * one.entry_bytes)
             yield replace(verdict, verdict=UNDECIDED, reason=str(largest))
         else:

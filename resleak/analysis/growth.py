@@ -7,14 +7,16 @@ when the load stops).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from resleak import formatting
-from resleak.analysis import statistics
+from resleak.analysis import jumps, over_time, statistics
 from resleak.analysis.gauge_verdict import MIN_DROP, GaugeVerdict, by_gauge
 from resleak.analysis.rows import Rows
 from resleak.analysis.series import Readings, Series
@@ -30,12 +32,10 @@ MIN_RATE_RATIO = 0.5
 MAX_DRAINED_SHARE = 0.1
 #: Steps in a row, per run, after which growth at every step is certain.
 _MIN_RISES = 20
+#: The same of a run that ended at a limit of the system, and the share of its steps.
+_MIN_RISES_TO_LIMIT, _MIN_RISING = 4, 0.9
 #: Collections in each half of a run that can tell slow growth of a count from a single rise.
 _MIN_HALF = 10
-#: Smallest jump / largest jump from which on jumps are of one size.
-_EVEN = 0.8
-#: A hash table doubles at most this often while it grows by a factor of eight.
-_MAX_RESIZES = 3
 #: Extra detection margin of byte gauges, as a share of the noise floor (allocator size classes).
 _SIZE_CLASS_MARGIN = 0.25
 
@@ -44,7 +44,24 @@ _SINGLE_RUN_MARGIN = 0.25
 #: Parts of a single run that must lie above each other.
 _QUARTERS = 4
 
+#: Factor from try to try of a detection limit of a single run, most tries, and a margin: it is
+#: tried on thinned readings.
+_LIMIT_STEP, _MOST_TRIES, _LIMIT_MARGIN = 1.5, 12, 1.2
+#: Part of a run below which its steady state is late, and of a series over time.
+_LATE, _LATE_S = 1 / 3, 2 / 3
+#: Evidence for a leak beside something that fills, of a series over time: its noise has a memory.
+_MIN_BIC_DIFFERENCE_S = 50.0
+#: Part at the end of a series over which it must still grow, and share of its rate there.
+_TAIL, _MIN_TAIL_RATE = 0.2, 0.5
+
 Judged = tuple[Verdict, str]
+
+
+class _Decision(NamedTuple):
+    verdict: Verdict
+    reason: str
+    rate: Rate
+    floor: float
 
 
 def judge(traces: pd.DataFrame, gauges: Mapping[str, Gauge]) -> Rows[GaugeVerdict]:
@@ -52,7 +69,8 @@ def judge(traces: pd.DataFrame, gauges: Mapping[str, Gauge]) -> Rows[GaugeVerdic
     levels = [gauge for gauge in gauges.values() if gauge.kind == "level"]
     verdicts: list[GaugeVerdict] = []
     for variant, trace in traces.groupby("variant", sort=False):
-        readings = Readings(trace, str(traces.attrs.get("per", "step")))
+        limited = bool(traces.attrs.get("limited"))
+        readings = Readings(trace, str(traces.attrs.get("per", "step")), limited=limited)
         of_variant = [
             replace(_judge_gauge(gauge, readings.series(gauge.name)), variant=str(variant))
             for gauge in levels
@@ -101,53 +119,87 @@ def noise_floor(gauge: Gauge, trace: pd.DataFrame) -> float:
 
 
 def _judge_gauge(gauge: Gauge, series: Series) -> GaugeVerdict:
-    if not series.steady or min(len(points) for points in series.steady) < FEWEST:
-        verdict, reason, rate, floor = _judge_short_run(gauge, series)
-    else:
-        steady = _steady_state(series.steady)
-        rate, floor = statistics.rate(steady), _noise_floor(gauge, steady, series.per)
-        has_even_jumps = _has_even_jumps(gauge, series)
-        if not has_even_jumps:
-            rate = replace(rate, p=_probability(steady, rate, floor))
-        verdict, reason = _verdict(gauge, series, steady, rate, floor, has_even_jumps)
-    margin = _SIZE_CLASS_MARGIN * floor if gauge.family == "memory" else 0.0
-    limit = floor + margin + 2 * rate.half_width
-    if len(series.steady) < statistics.ENOUGH_RUNS:
-        # Growth of a single run must also pass the test on chance, which asks for more.
-        limit = (1 + _SINGLE_RUN_MARGIN) * floor + (1 + rate.strictness(ALPHA)) * rate.half_width
+    found = _decide(gauge, series)
+    rate = found.rate
     return GaugeVerdict(
-        gauge=gauge.name, family=gauge.family, verdict=verdict,
+        gauge=gauge.name, family=gauge.family, verdict=found.verdict,
         per_step=rate.value, low=rate.low, high=rate.high, unit=gauge.unit,
-        detection_limit=limit,
+        detection_limit=_detection_limit(gauge, series, found),
         start=series.start, peak=series.peak, at_end=series.at_end,
         held_between_collections=series.drop,
-        p=rate.p, runs=len(series.steady), reason=reason, per=series.per,
+        p=rate.p, runs=len(series.steady), reason=found.reason, per=series.per,
     )  # fmt: skip
 
 
-def _judge_short_run(gauge: Gauge, series: Series) -> tuple[Verdict, str, Rate, float]:
+def _decide(gauge: Gauge, series: Series) -> _Decision:
+    if not series.steady or min(len(points) for points in series.steady) < FEWEST:
+        return _judge_short_run(gauge, series)
+    steady = _steady_state(series.steady)
+    rate = over_time.rate(steady, series.steady) if series.per == "s" else statistics.rate(steady)
+    floor = _noise_floor(gauge, steady, series.per)
+    has_even_jumps = jumps.are_even(gauge, series)
+    if not has_even_jumps:
+        # Looks at a growing series are many tests.
+        p = _probability(steady, rate, floor) * ALPHA / _level(series)
+        rate = replace(rate, p=min(1.0, p))
+    verdict, reason = _verdict(gauge, series, steady, rate, floor, has_even_jumps)
+    return _Decision(verdict, reason, rate, floor)
+
+
+def _level(series: Series) -> float:
+    """Return the false-alarm rate of one look."""
+    return over_time.level(ALPHA, series.readings) if series.per == "s" else ALPHA
+
+
+def _detection_limit(gauge: Gauge, series: Series, found: _Decision) -> float:
+    """Return the smallest rate that would have been called a leak."""
+    rate, floor = found.rate, found.floor
+    margin = _SIZE_CLASS_MARGIN * floor if gauge.family == "memory" else 0.0
+    if len(series.steady) >= statistics.ENOUGH_RUNS and series.per != "s":
+        return floor + margin + 2 * rate.half_width
+    # Growth of a single run must also pass the test on chance, which asks for more.
+    limit = (1 + _SINGLE_RUN_MARGIN) * floor + (1 + rate.strictness(_level(series))) * (
+        rate.half_width
+    )
+    if series.per != "s" or found.verdict == "leak" or math.isnan(limit):
+        return limit
+    # And have the shape of a leak: planted into these readings it must be found.
+    tries = (limit * _LIMIT_STEP**k for k in range(_MOST_TRIES))
+    leaks = (rate for rate in tries if _decide(gauge, series.planted(rate)).verdict == "leak")
+    return next(leaks, math.nan) * _LIMIT_MARGIN
+
+
+def _judge_short_run(gauge: Gauge, series: Series) -> _Decision:
     """Judge a run too short for a rate: only a count that grows at every step is certain."""
     count = min((len(points) for points in series.steady), default=0)
     what = "collections" if series.per == "step" else "readings"
     more = f"run more {formatting.several(series.per)}"
     reason = f"only {count} {what} in the steady state, of the {FEWEST} needed: {more}"
-    undecided = (UNDECIDED, reason, Rate(np.nan, np.nan, np.nan, 1.0), np.nan)
+    if series.per == "s" and count > 1:
+        every = statistics.span(series.steady) / (count - 1)
+        reason = f"{count} readings; {formatting.duration((FEWEST - count) * every)} more"
+    undecided = _Decision(UNDECIDED, reason, Rate(np.nan, np.nan, np.nan, 1.0), np.nan)
     if not gauge.is_counted or not series.steps:
         return undecided
     changes = np.concatenate([np.diff(points, axis=0) for points in series.steps])
     changes = changes[changes[:, 0] > 0]  # between readings of different steps
     rises = changes[:, 1] / changes[:, 0]
     # A pool would have to be larger than half the warm-up to look like that.
-    certain = len(rises) >= _MIN_RISES * len(series.steps) and bool((rises >= 1).all())
+    fewest = _MIN_RISES_TO_LIMIT if series.limited else _MIN_RISES
+    # At a limit the last steps fail.
+    certain = len(rises) >= fewest * len(series.steps) and bool(
+        np.mean(rises >= 1) >= (_MIN_RISING if series.limited else 1.0)
+    )
     if not certain or _retained_share(series, series.steps) <= MAX_DRAINED_SHARE:
         return undecided
+    rises = rises[rises >= 1]
     rate = Rate(float(rises.mean()), float(rises.min()), float(rises.max()), 0.5 ** len(rises))
     steps = len(series.steps[0])
     reason = (
         f"grew at each of {steps} steps and is not released; "
         f"a pool of more than {steps} would look the same"
     )
-    return "leak", reason, rate, 0.0
+    return _Decision("leak", reason, rate, 0.0)
 
 
 def _steady_state(runs: Runs) -> Runs:
@@ -162,13 +214,8 @@ def _noise_floor(gauge: Gauge, steady: Runs, per: str) -> float:
     """Return the smallest rate that counts: the gauge's, or its smallest rise over these steps."""
     # The gauge's floor was measured per step of an idle process; it says nothing about time.
     floor = gauge.floor if per != "s" else 0.0
-    span = _span(steady)
+    span = statistics.span(steady)
     return max(floor, gauge.min_rise / span) if span else floor
-
-
-def _span(runs: Runs) -> float:
-    """Return the steps of the median run."""
-    return float(np.median([np.ptp(points[:, 0]) for points in runs]))
 
 
 def _verdict(
@@ -188,39 +235,66 @@ def _verdict(
         return UNDECIDED, f"starts to grow in the last blocks: {_more_steps(series, steady, 1.0)}"
     if gauge.is_counted and series.drop >= MIN_DROP:
         return "deferred", "grows between garbage collections and falls at each"
-    lasting = 0.0 if series.per == "s" else gauge.floor
-    if rate.low > lasting and rate.value <= floor and rate.p < ALPHA:
+    if series.per == "s":
+        return _judge_timed(gauge, series, steady, rate, floor)
+    if rate.low > gauge.floor and rate.value <= floor and rate.p < ALPHA:
         more = _more_steps(series, steady, floor / rate.value - 1)
         return UNDECIDED, f"grows by less than counts so far: {more}"
     rise = max(points[:, 1].max() for points in series.steady) - series.start
     if rise <= gauge.rise:
         return "flat", "no growth above the noise floor"
     thirds = [points[-max(FEWEST, len(points) // 3) :] for points in series.steady]
-    if statistics.rate(thirds).high * _span(thirds) < max(gauge.rise, rise / 4):
+    if statistics.rate(thirds).high * statistics.span(thirds) < max(gauge.rise, rise / 4):
         return "plateau", "grew, then stopped"
     more = _more_steps(series, steady, 2.0)
+    return UNDECIDED, f"grew, and has not certainly stopped: {more}"
+
+
+def _judge_timed(gauge: Gauge, series: Series, steady: Runs, rate: Rate, floor: float) -> Judged:
+    """Tell what certainly does not grow over time from what was not shown to grow."""
+    if rate.low > 0 and rate.value <= floor and statistics.climb_p(steady) < ALPHA:
+        more = _more_steps(series, steady, floor / rate.value - 1)
+        return UNDECIDED, f"grows by less than counts so far: {more}"
+    more = _more_steps(series, steady, 2.0)
+    rise = max(points[:, 1].max() - points[0, 1] for points in series.steady)
+    is_level = over_time.is_level(rate, steady, gauge.rise)
+    if rise <= gauge.rise and is_level:
+        return "flat", "no growth above the noise floor"
+    if rise <= gauge.rise:
+        return UNDECIDED, f"growth cannot be excluded: {more}"
+    if not jumps.rest_long(series.steady):
+        return UNDECIDED, f"grew in jumps, and has not rested for long: {more}"
+    tail = [points[-max(FEWEST, len(points) // 3) :] for points in series.steady]
+    if is_level or over_time.is_level(statistics.rate(tail), tail, gauge.rise):
+        return "plateau", "grew, then stopped"
     return UNDECIDED, f"grew, and has not certainly stopped: {more}"
 
 
 def _judge_growth(gauge: Gauge, series: Series, steady: Runs, floor: float) -> Judged:
     """Tell a leak from significant growth that is none."""
     more = _more_steps(series, steady, 2.0)
-    if 3 * len(steady[0]) < len(series.steady[0]):  # late; the part before may grow as certainly
+    late = _LATE_S if series.per == "s" else _LATE
+    if len(steady[0]) < late * len(series.steady[0]):  # the part before may grow as certainly
         pairs = zip(series.steady, steady, strict=True)
         early = [run[: len(run) - len(rest)] for run, rest in pairs]
         rate = statistics.rate(early)
         if rate.low <= floor or _probability(early, rate, floor) >= ALPHA:
             return UNDECIDED, f"started to grow late in the run: {more}"
-    if _has_few_jumps(gauge, series, floor):
+    if jumps.are_few(gauge, series, floor):
         return UNDECIDED, f"grows in a few unequal jumps: {more}"
     if statistics.fading(steady) < MIN_RATE_RATIO:
         return UNDECIDED, f"still grows, but ever more slowly: {more}"
-    if statistics.saturates(series.steady):
+    margin = _MIN_BIC_DIFFERENCE_S if series.per == "s" else statistics.MIN_BIC_DIFFERENCE
+    if statistics.saturates(series.steady, margin):
         return UNDECIDED, f"grows like something that fills up: {more}"
     if gauge.is_counted and _retained_share(series, steady) <= MAX_DRAINED_SHARE:
         return "deferred", "grows under load and drains when the load stops"
     if len(steady) < statistics.ENOUGH_RUNS and not _grows_throughout(series, steady):
         return UNDECIDED, f"grows, but not throughout: {more}"
+    if series.per == "s":
+        tail = [points[-max(FEWEST, round(_TAIL * len(points))) :] for points in steady]
+        if statistics.rate(tail).high < _MIN_TAIL_RATE * statistics.rate(steady).value:
+            return UNDECIDED, f"grew, and may just have stopped: {more}"
     return "leak", "grows steadily and is not released"
 
 
@@ -241,41 +315,6 @@ def _rises_in_both_halves(series: Series) -> bool:
     rises = [np.diff(half[:, 1]) for half in halves]
     is_long = min(len(rise) for rise in rises) >= _MIN_HALF
     return is_long and all(rise.sum() >= 1 and rise.min() >= 0 for rise in rises)
-
-
-def _has_even_jumps(gauge: Gauge, series: Series) -> bool:
-    """Return whether each run rests except for jumps of one size, over its whole length."""
-    if gauge.family == "resident":  # it jumps whenever the allocator asks for more
-        return False
-    min_rise = max(gauge.rise, 2.0)
-    for points in series.steady:
-        at, sizes, rest = _jumps(points, 0.5)
-        if not 2 <= len(at) <= len(points) / 4 or sizes.sum() < min_rise:
-            return False
-        # A growing hash table jumps too, but by more each time and ever more seldom.
-        is_even = sizes.min() > _EVEN * sizes.max()
-        rests = np.abs(rest).sum() < (1 - _EVEN) * sizes.sum()
-        longest = np.diff(at).max() / _EVEN
-        lasts = at[0] - points[0, 0] <= longest and points[-1, 0] - at[-1] <= longest
-        if not (is_even and rests and lasts):
-            return False
-    return True
-
-
-def _has_few_jumps(gauge: Gauge, series: Series, floor: float) -> bool:
-    """Return whether memory grows in a few jumps alone, as a resized hash table does."""
-    if gauge.family not in ("memory", "objects"):
-        return False
-    steps = _span(series.steady)
-    jumps = [_jumps(points, 0.25) for points in series.steady]
-    return all(len(at) <= _MAX_RESIZES and rest.sum() <= floor * steps for at, _, rest in jumps)
-
-
-def _jumps(points: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the steps of rises above a share of the largest, their sizes, and the other rises."""
-    rises = np.diff(points[:, 1])
-    jumps = rises > max(share * rises.max(), 0.0)
-    return points[1:, 0][jumps], rises[jumps], rises[~jumps]
 
 
 def _probability(runs: Runs, rate: Rate, floor: float) -> float:
@@ -304,7 +343,8 @@ def _retained_share(series: Series, runs: Runs) -> float:
 
 
 def _more_steps(series: Series, steady: Runs, factor: float) -> str:
-    return f"about {factor * _span(steady):.0f} more {formatting.several(series.per)} would decide"
+    count = factor * statistics.span(steady)
+    return f"about {count:.0f} more {formatting.several(series.per)} would decide"
 
 
 def _heap_with_parts(verdicts: list[GaugeVerdict]) -> list[GaugeVerdict]:
@@ -327,8 +367,17 @@ def _heap_with_parts(verdicts: list[GaugeVerdict]) -> list[GaugeVerdict]:
 
 
 def _resident_with_live(verdicts: list[GaugeVerdict]) -> list[GaugeVerdict]:
-    """Decide undecided resident memory where live memory does not grow: freed pages are kept."""
-    live = {one.verdict for name, one in by_gauge(verdicts).items() if name in LIVE_MEMORY}
+    """Decide resident memory as live memory: its freed pages are kept, its growth is the heap's."""
+    named = by_gauge(verdicts)
+    live, heap = {named[name].verdict for name in LIVE_MEMORY if name in named}, named.get("heap")
+    if heap and heap.verdict == UNDECIDED and "leak" not in live:
+        reason = "grows no more than the heap, which is undecided"
+        return [
+            replace(one, verdict=UNDECIDED, reason=reason)
+            if one.family == "resident" and one.is_leak and one.low <= heap.high
+            else one
+            for one in verdicts
+        ]
     if not live or live - CLEAN:
         return verdicts
     reason = "live memory does not grow: the allocator keeps freed pages"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -101,3 +102,14 @@ def _worst(limit: Limit, values: np.ndarray) -> tuple[float, bool]:
         worst = float(values[np.argmax(np.abs(values - limit.at_end))])
         return worst, worst == limit.at_end
     return float(values.max()), bool(values.max() <= limit.allowed)
+
+
+def around(causes: list[str], exits: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the causes after a limit that ended the load, and before what was often printed."""
+    reached = sorted(one["limit"] for one in exits if one.get("limit"))[:1]
+    lines = [line for one in exits for line in one.get("printed", ())]
+    return [
+        *(f"a limit ended the load: {one}; what came before is judged" for one in reached),
+        *causes,
+        *{line.partition(": ")[2]: f"printed {line}" for line in lines}.values(),
+    ]

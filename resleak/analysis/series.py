@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from resleak.analysis import statistics
+from resleak.analysis import over_time, statistics
 from resleak.analysis.statistics import Runs
 from resleak.workload.gauges import BUILTIN
 
 #: Gauges of bytes: a process without any has ended.
 _BYTES = {one.name for one in BUILTIN.values() if one.family in ("memory", "resident")}
 _MEMORY = {one.name for one in BUILTIN.values() if one.family in ("memory", "objects", "resident")}
+
+
+#: Steps at the start of a run that ended at a limit in which modules may be imported.
+_IMPORTS = 2
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,8 @@ class Series:
     `steady` has step and value after each collection of the steady state, per run (of a count the
     lowest value until the next collection); `steps` those of each step from half the warm-up on;
     `settled` is the median last reading after the load, `drop` the median drop at a collection.
+    `limited` is True if a limit of the system ended the load. Where steps are seconds, a run has
+    one part in `steady` for each life between restarts.
     """
 
     steady: Runs
@@ -34,13 +40,23 @@ class Series:
     peak: float
     at_end: float
     per: str = "step"
+    readings: int = 0
+    limited: bool = False
+
+    def planted(self, rate: float) -> Series:
+        """Return the same series with a leak of this rate in it."""
+        grown = [
+            [np.column_stack([p[:, 0], p[:, 1] + rate * (p[:, 0] - p[0, 0])]) for p in runs]
+            for runs in (self.steady, self.steps)
+        ]
+        return replace(self, steady=grown[0], steps=grown[1])
 
 
 class Readings:
     """One variant's trace as plain arrays, split once for all gauges; `per` is a step's unit."""
 
-    def __init__(self, trace: pd.DataFrame, per: str = "step") -> None:
-        self._trace, self.per = trace, per
+    def __init__(self, trace: pd.DataFrame, per: str = "step", *, limited: bool = False) -> None:
+        self._trace, self.per, self.limited = trace, per, limited
         self.run, self.step, self.block = (
             trace[name].to_numpy() for name in ("run", "step", "block")
         )
@@ -67,8 +83,14 @@ class Readings:
         after = self.after & ~np.isnan(values)
         by_run = [after & (self.run == run) for run in self.runs]
         steady = [self._points(values, rows, gauge not in _MEMORY) for rows in by_run]
+        steady = [points for points in steady if len(points)]
+        is_timed = self.per == "s" and gauge in _BYTES
         return Series(
-            steady=[points for points in steady if len(points)],
+            steady=[
+                part
+                for points in steady
+                for part in (over_time.lives(points) if is_timed else [statistics.thin(points)])
+            ],
             steps=_each_step(self, values),
             start=_median(values[rows][:1] for rows in by_run),
             settled=_median(values[rows & self.settle][-1:] for rows in by_run),
@@ -76,6 +98,8 @@ class Readings:
             peak=float(np.nanmax(values)),
             at_end=_median(values[rows][-1:] for rows in by_run),
             per=self.per,
+            limited=self.limited,
+            readings=max(map(len, steady), default=0),
         )
 
     def _points(self, values: np.ndarray, after: np.ndarray, lowest: bool) -> np.ndarray:
@@ -92,12 +116,14 @@ class Readings:
             blocks = np.split(values[rows], begins)[1:]
             both = zip(points[:, 1], blocks, strict=True)
             points[:, 1] = [min([reading, *block]) for reading, block in both]
-        return statistics.thin(points)
+        return points
 
 
 def _each_step(readings: Readings, values: np.ndarray) -> Runs:
     """Return each run's readings per step, or else per collection, after half the warm-up."""
     first = np.max(readings.step[~readings.steady & readings.stepped], initial=0) / 2
+    if readings.limited:  # which may be before the warm-up has ended
+        first = min(first, _IMPORTS)
     known = ~np.isnan(values) & (readings.step > first) & ~readings.settle
     rows = known & readings.stepped
     rows = rows if rows.any() else known & readings.after

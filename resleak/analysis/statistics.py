@@ -133,21 +133,27 @@ def rate(runs: Runs, seed: int = 0) -> Rate:
 
 def autocorrelated_half_width(runs: Runs) -> float:
     """Return half the 95 % CI of the mean slope, from the autocorrelation within each run."""
-    # Least-squares slopes with Newey-West errors (Bartlett kernel), whose bandwidth is a fixed
-    # share of the points. Kiefer, Vogelsang: A new asymptotic theory for
-    # heteroskedasticity-autocorrelation robust tests (2005).
-    variance = 0.0
-    for points in runs:
-        x = points[:, 0] - points[:, 0].mean()
-        y = points[:, 1] - points[:, 1].mean()
-        squares = float(x @ x)
-        scores = x * (y - x * float(x @ y) / squares)
-        reach = max(1, int(np.ceil(_BANDWIDTH * len(x))))
-        total = float(scores @ scores)
-        for lag in range(1, reach):
-            total += 2 * (1 - lag / reach) * float(scores[lag:] @ scores[:-lag])
-        variance += max(total, 0.0) * len(x) / max(1, len(x) - 2) / squares**2
-    return float(_CRITICAL * np.sqrt(variance) / len(runs))
+    halves = [slope_beside(points)[1] for points in runs]
+    return float(np.sqrt(np.sum(np.square(halves))) / len(runs))
+
+
+def slope_beside(points: Points, beside: NDArray[np.float64] | None = None) -> tuple[float, float]:
+    """Return the least-squares slope beside other shapes, and half of its 95 % CI."""
+    # Newey-West errors (Bartlett kernel), whose bandwidth is a fixed share of the points. Kiefer,
+    # Vogelsang: A new asymptotic theory for heteroskedasticity-autocorrelation robust tests (2005).
+    others = np.ones((len(points), 1))
+    if beside is not None:
+        others = np.hstack([others, beside])
+    x, y = (points - others @ np.linalg.lstsq(others, points, rcond=None)[0]).T
+    squares = float(x @ x)
+    slope = float(x @ y) / squares
+    scores = x * (y - x * slope)
+    reach = max(1, int(np.ceil(_BANDWIDTH * len(x))))
+    total = float(scores @ scores)
+    for lag in range(1, reach):
+        total += 2 * (1 - lag / reach) * float(scores[lag:] @ scores[:-lag])
+    freedom = max(1, len(x) - 1 - others.shape[1])
+    return slope, float(_CRITICAL * np.sqrt(max(total, 0.0) * len(x) / freedom) / squares)
 
 
 def replicates(runs: Runs) -> NDArray[np.float64]:
@@ -160,6 +166,11 @@ def halves(points: Points) -> tuple[Points, Points]:
     """Return both halves of a run; the middle point belongs to both."""
     middle = len(points) // 2 + 1
     return points[:middle], points[middle - 1 :]
+
+
+def span(runs: Runs) -> float:
+    """Return the steps of the median run."""
+    return float(np.median([np.ptp(points[:, 0]) for points in runs]))
 
 
 def slopes(runs: Runs) -> NDArray[np.float64]:
@@ -191,8 +202,11 @@ def fading(runs: Runs) -> float:
     return float(np.median(ratios))
 
 
-def saturates(runs: Runs) -> bool:
-    """Return whether a saturating exponential, and nothing beside it, explains the mean curve."""
+def saturates(runs: Runs, margin: float = MIN_BIC_DIFFERENCE) -> bool:
+    """Return whether a saturating exponential, and nothing beside it, explains the mean curve.
+
+    `margin` is the evidence that is asked for a leak beside it.
+    """
     # By the Bayesian information criterion it must beat a straight line and not be improved by one
     # beside it (a leak during a warm-up), and it must have bent by the last step. Kass, Raftery:
     # Bayes factors (1995), on the margin of 10.
@@ -205,7 +219,7 @@ def saturates(runs: Runs) -> bool:
     return bool(
         np.exp(-1 / tau) < _MAX_SLOPE_RATIO
         and bic_difference(residual_ss(v, t), filling, len(t)) > MIN_BIC_DIFFERENCE
-        and bic_difference(filling, filling_and_leaking, len(t)) <= MIN_BIC_DIFFERENCE
+        and bic_difference(filling, filling_and_leaking, len(t)) <= margin
     )
 
 

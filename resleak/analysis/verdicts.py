@@ -102,7 +102,7 @@ class VariantVerdict(formatting.Shown):
 
     def _told(self, symptoms: Symptoms) -> list[str]:
         is_timed = any(limit.unit == "s" for limit in self.broken_limits)
-        return self.culprits.sentences(symptoms, timed=is_timed)
+        return limits.around(self.culprits.sentences(symptoms, timed=is_timed), self.exits)
 
     @property
     def obstacles(self) -> list[str]:

@@ -279,6 +279,7 @@ def traces(captures: Iterable[Capture]) -> pd.DataFrame:
     first = ["scenario", "variant", "run"]
     joined = joined[first + [c for c in joined.columns if c not in first]]
     joined.attrs |= {"units": units, "per": per.pop()}
+    joined.attrs["limited"] = any(one.manifest.exit.limit for one in captures)
     return joined
 
 

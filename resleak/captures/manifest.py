@@ -118,6 +118,10 @@ class Exit:
         What a failed run raised, and the line of the studied file; else empty.
     left_behind : tuple of str
         Descendants that outlived the process and were ended, and what its helpers removed.
+    limit : str
+        The limit of the system at which the load ended, and the step; else empty.
+    printed : tuple of str
+        The lines that it wrote to standard error again and again, with how often.
     """
 
     status: str = "running"
@@ -128,20 +132,22 @@ class Exit:
     error: str = ""
     line: str = ""
     left_behind: tuple[str, ...] = ()
+    limit: str = ""
+    printed: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, outcome: ProcessOutcome, stacks: list[str], failure: Mapping[str, str]) -> Exit:
-        """Return how a measured process ended."""
+    def of(cls, outcome: ProcessOutcome, stacks: list[str], **more: Any) -> Exit:
+        """Return how a measured process ended; `more` has fields that its outcome does not."""
         stopping = outcome.began("teardown")
         exit_s = None if stopping is None else round(outcome.ended_s - stopping, 4)
         return cls(
             outcome.status, outcome.phase, outcome.code, exit_s, tuple(stacks),
-            left_behind=tuple(outcome.left_behind), **failure,
+            left_behind=tuple(outcome.left_behind), limit=outcome.limit, **more,
         )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; without a failure or leftovers, nothing is said of them."""
-        optional = ("error", "line", "left_behind")
+        optional = ("error", "line", "left_behind", "limit", "printed")
         return {k: v for k, v in asdict(self).items() if v or k not in optional}
 
 

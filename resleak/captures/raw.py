@@ -20,6 +20,8 @@ HANDLES = "handles.jsonl"
 MEMRAY = "memray.bin"
 #: File with the name of an allocator that was loaded in place of the C library's.
 ALLOCATOR = "allocator.txt"
+#: What a process printed, and wrote to standard error.
+OUTPUT, ERRORS = "output.txt", "errors.txt"
 #: Header of the inspection journal: which half is valid, and how many bytes of it.
 JOURNAL_HEADER = struct.Struct("<QQ")
 #: Size of each half of the inspection journal, bytes.
@@ -140,6 +142,8 @@ class ProcessOutcome:
     end_of_block: dict[int, dict[str, float]] = field(default_factory=dict)
     #: Second at which the process was gone.
     ended_s: float = 0.0
+    #: Limit of the system that ended the load, and the step.
+    limit: str = ""
     #: Descendants that outlived the process and were ended, and what its helpers removed.
     left_behind: list[str] = field(default_factory=list)
 

@@ -15,7 +15,7 @@ from resleak.workload.verdict_words import LEAK
 BUDGET_S = 30.0
 #: Growth of memory that looks like a leak is followed up to so many times the first steps, while
 #: the load takes less than so many seconds: caches without a declared bound may fill by then.
-_CONFIRM = ((4, 5.0), (16, 1.0))
+_CONFIRM = ((4, 5.0), (16, 2.5))
 
 
 @dataclass

@@ -3,7 +3,8 @@
 References
 ----------
 Linux kernel documentation: Control Group v2 (``memory.max``, ``pids.max``), Memory Resource
-Controller (v1); ``getrlimit(2)``; ``proc(5)`` on ``loadavg`` and ``threads-max``.
+Controller (v1); ``getrlimit(2)``; ``proc(5)`` on ``loadavg``, ``threads-max``, ``pid_max``,
+``file-nr`` and ``max_map_count``.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from resleak.analysis.forecast import Ceiling
 from resleak.harness import process_gauges
 
-_MEMORY, _THREADS = ("uss", "rss"), ("threads",)
+_MEMORY, _TASKS, _FILES = ("uss", "rss"), ("threads", "zombies", "children"), ("fds",)
 #: cgroup v1 writes "no limit" as the largest number of whole pages, in bytes.
 _NO_LIMIT = 2.0**62
 #: Files of the limit and the use, and the reclaimable part of the use in memory.stat.
@@ -24,32 +25,46 @@ _MEMORY_FILES = (
 )
 
 
-def own(process: process_gauges.Outside) -> list[Ceiling]:
-    """Return the limits of one process alone: its file descriptors."""
-    limit, used = process.rlimit("RLIMIT_NOFILE"), process.quick().get("fds")
-    if limit is None or used is None:
-        return []
-    return [Ceiling("RLIMIT_NOFILE", ("fds",), limit, used, "descriptors")]
+def own(process: process_gauges.Outside, root: Path = Path("/")) -> list[Ceiling]:
+    """Return the limits of one process alone: its file descriptors, and its memory maps."""
+    used = process.quick() | process.maps()
+    most_maps = _number(root / "proc/sys/vm/max_map_count")
+    limits = (
+        ("RLIMIT_NOFILE", "fds", process.rlimit("RLIMIT_NOFILE"), "descriptors"),
+        ("max_map_count", "maps", most_maps, "maps"),
+    )
+    return [
+        Ceiling(name, (gauge,), limit, used[gauge], unit)
+        for name, gauge, limit, unit in limits
+        if limit is not None and gauge in used
+    ]
 
 
 def shared(process: process_gauges.Outside, root: Path = Path("/")) -> list[Ceiling]:
-    """Return the limits that a process shares: threads and memory, of each control group.
+    """Return the limits that a process shares: tasks, files and memory, of each control group.
 
     `root` contains ``proc`` and ``sys``.
     """
     total, used = process_gauges.memory()
     machine = Ceiling("the machine's memory", _MEMORY, total, used, "B")
-    return [*_threads(process, root), *_groups(process.pid, root), machine]
+    return [*_tasks(process, root), *_files(root), *_groups(process.pid, root), machine]
 
 
-def _threads(process: process_gauges.Outside, root: Path) -> Iterator[Ceiling]:
+def _tasks(process: process_gauges.Outside, root: Path) -> Iterator[Ceiling]:
     limit = process.rlimit("RLIMIT_NPROC")
     if limit is not None and not process.is_root:
-        yield Ceiling("RLIMIT_NPROC", _THREADS, limit, process.threads_of_user(), "threads")
-    most = _number(root / "proc/sys/kernel/threads-max")
+        yield Ceiling("RLIMIT_NPROC", _TASKS, limit, process.threads_of_user(), "threads")
     running = _text(root / "proc/loadavg").split()[3:4]
-    if most is not None and running:
-        yield Ceiling("threads-max", _THREADS, most, float(running[0].split("/")[1]), "threads")
+    for name in ("threads-max", "pid_max"):
+        most = _number(root / "proc/sys/kernel" / name)
+        if most is not None and running:
+            yield Ceiling(name, _TASKS, most, float(running[0].split("/")[1]), "threads")
+
+
+def _files(root: Path) -> Iterator[Ceiling]:
+    used, _, most = (_text(root / "proc/sys/fs/file-nr").split() or [""] * 3)[:3]
+    if used.isdecimal() and most.isdecimal() and float(most) < _NO_LIMIT:
+        yield Ceiling("file-max", _FILES, float(most), float(used), "descriptors")
 
 
 def _groups(pid: int, root: Path) -> Iterator[Ceiling]:
@@ -73,7 +88,7 @@ def _limits_of(folder: Path) -> Iterator[Ceiling]:
             yield Ceiling(f"the control group's {limit_file}", _MEMORY, limit, used, "B")
     limit, used = _number(folder / "pids.max"), _number(folder / "pids.current")
     if limit is not None and used is not None:
-        yield Ceiling("the control group's pids.max", _THREADS, limit, used, "threads")
+        yield Ceiling("the control group's pids.max", _TASKS, limit, used, "threads")
 
 
 def _number(path: Path) -> float | None:

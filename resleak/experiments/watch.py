@@ -7,21 +7,28 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from resleak import formatting
 from resleak.analysis import budgets, statistics, verdicts
 from resleak.analysis.forecast import Forecast, forecasts
+from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.analysis.rows import Rows, plain
 from resleak.analysis.verdicts import ScenarioVerdict
 from resleak.captures.frames import Capture, Captures
 from resleak.experiments import os_limits
 from resleak.harness.sampler import ALL, Curve, Observer
 from resleak.harness.throttle import Ration
+from resleak.workload.gauges import BUILTIN
 from resleak.workload.verdict_words import BUDGET, LEAK
 
+#: Sockets in CLOSE_WAIT from which on their peers are named.
+_MANY_WAITING = 5
 #: Share of a core for judging.
 _JUDGING_SHARE = 0.0015
+#: Seconds of readings before growth of memory may end a watch: caches fill for minutes.
+_MEMORY_S = 180.0
 #: Readings before the first look, and their factor from look to look.
 _FIRST, _MORE = 12, 1.5
 
@@ -40,6 +47,8 @@ class Look:
     forecasts: dict[str, list[Forecast]]
     #: As `budgets.check` returns them.
     budgets: Rows[budgets.BudgetCheck]
+    #: Sockets that the peer has closed and the process has not, by process and peer.
+    close_wait: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property
     def leaks(self) -> set[tuple[str, str]]:
@@ -51,9 +60,15 @@ class Look:
         """The processes and budgets that are exceeded."""
         return {(row.variant, row.budget) for row in self.budgets if not row.holds}
 
+    @property
+    def _lasting(self) -> set[tuple[str, str]]:
+        """The leaks that end a watch: those of memory only after some minutes."""
+        memory = {name for name, gauge in BUILTIN.items() if not gauge.is_counted}
+        return {one for one in self.leaks if self.t_s >= _MEMORY_S or one[1] not in memory}
+
     def breach(self, before: Look | None, stop_on: Collection[str]) -> str:
         """Return the breach that this look and the one before have in common, or nothing."""
-        if before and LEAK in stop_on and self.leaks & before.leaks:
+        if before and LEAK in stop_on and self._lasting & before.leaks:
             return LEAK
         return BUDGET if before and BUDGET in stop_on and self.overspent & before.overspent else ""
 
@@ -67,6 +82,7 @@ class Look:
             "processes": judgement["variants"],
             "forecasts": plain(self.forecasts),
             "budgets": plain(self.budgets),
+            "close_wait": self.close_wait,
         }
 
 
@@ -126,8 +142,9 @@ class Watch:
             self.observer.elapsed_s,
             self.observer.readings,
             judgement,
-            dict(self._forecasts(judgement, curves)),
+            dict(self._forecasts(judgement, curves, captures)),
             budgets.check(judgement, captures, self.limits),
+            dict(_close_wait(curves)),
         )
         self.breach, self.last = now.breach(before, self.stop_on), now
         self._proven = dict.fromkeys(now.leaks, now) | self._proven
@@ -150,18 +167,29 @@ class Watch:
         return self.last.leaks if self.last else set()
 
     def _forecasts(
-        self, judgement: ScenarioVerdict, curves: dict[str, Curve]
+        self, judgement: ScenarioVerdict, curves: dict[str, Curve], captures: Captures
     ) -> Iterable[tuple[str, list[Forecast]]]:
         """Yield forecasts by process; shared limits are forecast for all processes together."""
-        if judgement.per != "s":
-            return
         everyone = ALL if ALL in curves else next(iter(curves))
         for variant, curve in curves.items():
             ceilings = os_limits.own(curve.view) if curve.view and curve.view.alive else []
             if variant == everyone:
                 ceilings += os_limits.shared(self.observer.root)
-            if reached := forecasts(judgement.variants[variant].gauges, ceilings):
+            gauges = judgement.variants[variant].gauges
+            if judgement.per != "s":  # by the clock: what was done so far goes on at this pace
+                pace = budgets.pace(captures.select(variant=variant))
+                gauges = Rows(GaugeVerdict, (one.scaled(pace, "s") for one in gauges))
+            if reached := forecasts(gauges, ceilings):
                 yield variant, reached
+
+
+def _close_wait(curves: dict[str, Curve]) -> Iterable[tuple[str, dict[str, int]]]:
+    """Yield the peers that wait for a process to close many sockets, by process."""
+    for variant, curve in curves.items():
+        counts = curve.columns().get("sockets_close_wait", np.zeros(1))
+        known = counts[~np.isnan(counts)]
+        if curve.view and len(known) and known[-1] >= _MANY_WAITING:
+            yield variant, curve.view.close_wait()
 
 
 def _trace(curve: Curve) -> pd.DataFrame:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from array import array
 from typing import Any
 
 from resleak.errors import MissingPackageError, ProcessError
@@ -27,10 +29,13 @@ class UrlLoad:
         if scheme not in ("http", "https"):
             raise ProcessError(f"{url[:60]!r} is not an address; write http://127.0.0.1:8000/path")
         self.url, self.requests, self.failures = url, 0, 0
+        self._latencies = array("d")
+        self._began = self._ended = time.monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, args=(httpx,), daemon=True)
 
     def __enter__(self) -> UrlLoad:
+        self._began = time.monotonic()
         self._thread.start()
         return self
 
@@ -42,13 +47,31 @@ class UrlLoad:
         """Return the number of responses."""
         return float(self.requests)
 
+    @property
+    def is_useless(self) -> bool:
+        """True if there was no answer, or none but errors."""
+        return self.failures == self.requests
+
+    def __str__(self) -> str:
+        if not self.requests:
+            return f"load: no answer from {self.url}"
+        latencies = sorted(self._latencies)
+        half, most = (latencies[int(share * (len(latencies) - 1))] for share in (0.5, 0.95))
+        rate = self.requests / max(self._ended - self._began, 1e-9)
+        times = f"median {1000 * half:.3g} ms, 95 % within {1000 * most:.3g} ms"
+        failed = "all" if self.is_useless else f"{self.failures:,}"
+        return f"load: {self.requests:,} requests, {rate:.3g} per second, {times}, {failed} failed"
+
     def _work(self, httpx: Any) -> None:
         with httpx.Client(timeout=_TIMEOUT_S) as client:
             while not self._stop.is_set():
+                began = time.monotonic()
                 try:
                     answer = client.get(self.url)
                 except httpx.TransportError:  # it does not listen yet, or has ended
                     self._stop.wait(_RETRY_S)
                     continue
+                self._ended = time.monotonic()
+                self._latencies.append(self._ended - began)
                 self.requests += 1
                 self.failures += answer.status_code >= 400

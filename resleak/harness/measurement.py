@@ -65,12 +65,11 @@ def _with_trace(
     own = trace.own_gauges(folder, job.plan.scenario["own_gauges"])
     present = trace.write_trace(folder, outcome, own, target)
     _, rows = trace.inside_rows(folder)
-    note = folder / raw.ALLOCATOR
-    allocator = note.read_text()[:40] if note.exists() else ""
+    allocator = _text(folder / raw.ALLOCATOR)
     steps = int(rows[-1, 1]) - job.plan.warmup if len(rows) else 0
     return replace(
         manifest,
-        steps=max(steps, job.plan.steps),
+        steps=max(steps, 0 if manifest.exit.limit else job.plan.steps),
         scenario=replace(manifest.scenario, own_gauges=tuple(own)),
         missing=tuple(gauges.missing(present, allocator)),
         allocator=allocator,
@@ -87,7 +86,7 @@ def _measure(
 ) -> None:
     started = now()
     outcome = supervisor.run(on_step, stop)
-    failure = spawn.failure(folder / "output.txt")
+    failure = spawn.failure(folder / raw.ERRORS)
     manifest = replace(_manifest(job, outcome, folder, failure), started=started)
     if job.instrument == "gauges":
         manifest = _with_trace(manifest, job, outcome, folder, folder)
@@ -189,7 +188,12 @@ def _manifest(job: Job, outcome: ProcessOutcome, folder: Path, failure: dict[str
         planted_per_step=plan.options.plant,
         phases=trace.phases(outcome),
         marks=trace.marks(outcome),
-        exit=Exit.of(outcome, stacks, failure),
+        exit=Exit.of(
+            outcome,
+            stacks,
+            **failure,
+            printed=trace.repeated(spawn.tail(folder / raw.ERRORS), project),
+        ),
         versions=Versions(*(plan.about[key] for key in ("python", "implementation", "packages"))),
         host=host(),
         git=_revision(project),
@@ -219,6 +223,10 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return " ".join(line.partition(":")[2].split())[:80]
     return platform.processor()
+
+
+def _text(note: Path) -> str:
+    return note.read_text(encoding="utf-8")[:100] if note.exists() else ""
 
 
 def _revision(folder: Path) -> str:

@@ -142,21 +142,45 @@ class Outside:
                 return counted
         return int(self._process.num_fds())
 
-    def full(self, *, children: bool = True) -> dict[str, float]:
+    def maps(self) -> dict[str, float]:
+        """Return the number of memory maps, where the system lists them."""
+        with suppress(OSError):
+            lines = Path(f"/proc/{self.pid}/maps").read_bytes().count(b"\n")
+            return {"maps": lines} if lines else {}
+        return {}
+
+    def memory(self) -> dict[str, float]:
+        """Return the private memory and the memory maps: slow for large processes."""
+        with suppress(*self._gone):
+            uss = private(self.pid) or {"uss": self._process.memory_full_info().uss}
+            return uss | self.maps()
+        return {}
+
+    def sockets(self) -> dict[str, float]:
+        """Return the internet sockets, by state too: slow where there are many."""
+        with suppress(*self._gone):
+            states = Counter(one.status for one in self._process.net_connections("inet"))
+            known = ("ESTABLISHED", "CLOSE_WAIT", "LISTEN")
+            by_state = {f"sockets_{state.lower()}": states[state] for state in known}
+            return {"sockets": states.total(), **by_state}
+        return {}
+
+    def close_wait(self) -> dict[str, int]:
+        """Return the sockets that the peer has closed and this process has not, by peer."""
+        with suppress(*self._gone):
+            waiting = (one for one in self._process.net_connections("inet"))
+            peers = (one.raddr for one in waiting if one.status == "CLOSE_WAIT" and one.raddr)
+            return dict(Counter(f"{peer.ip}:{peer.port}" for peer in peers).most_common())
+        return {}
+
+    def full(self) -> dict[str, float]:
         """Return all gauges; counting children scans every process of the machine."""
-        reading, process = self.quick(), self._process
+        reading = {**self.quick(), **self.memory(), **self.sockets()}
+        reading.pop("maps", None)  # the process counts them itself
         with suppress(*self._gone):
-            reading |= private(self.pid) or {"uss": process.memory_full_info().uss}
-        with suppress(*self._gone):
-            states = Counter(c.status for c in process.net_connections("inet"))
-            reading["sockets"] = states.total()
-            for state in ("ESTABLISHED", "CLOSE_WAIT", "LISTEN"):
-                reading[f"sockets_{state.lower()}"] = states[state]
-        if children:
-            with suppress(*self._gone):
-                states = Counter(child.status() for child in process.children(recursive=True))
-                reading["zombies"] = states.pop("zombie", 0)
-                reading["children"] = states.total()
+            states = Counter(child.status() for child in self._process.children(recursive=True))
+            reading["zombies"] = states.pop("zombie", 0)
+            reading["children"] = states.total()
         return reading
 
 

@@ -56,7 +56,9 @@ def capture(
     """
     options = replace(options or CaptureOptions(), **changes)
     what = plan(scenario, options)
-    chosen = options.instruments if options.stacks else ("gauges",)
+    # A decision about going on needs the declared bounds of what is filling.
+    alone = ("gauges", "forensics") if options.decide else ("gauges",)
+    chosen = options.instruments if options.stacks else alone
     todo = [job for job in jobs(what) if chosen is None or job.instrument in chosen]
     total, done = len(todo) * (what.warmup + what.steps), dict[str, int]()
 

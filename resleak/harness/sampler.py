@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,12 +22,13 @@ from resleak.workload import gauges
 ALL, ONE, CHILD = "all", "process", "child"
 PHASES = ("warmup", "steady", "settle")
 _INDEX = ("t_s", "step", "phase")
+_FAMILIES = ("handles", "resident", "maps")
 _GAUGES = (
-    *(name for name, gauge in gauges.BUILTIN.items() if gauge.family in ("handles", "resident")),
+    *(name for name, gauge in gauges.BUILTIN.items() if gauge.family in _FAMILIES),
     *gauges.CONTEXT,
 )
 #: Of a core, for what costs more the larger a process is, and the more of them there are.
-_QUICK_SHARE, _FULL_SHARE, _FAMILY_SHARE = 0.0015, 0.0005, 0.001
+_QUICK_SHARE, _SLOW_SHARE, _FAMILY_SHARE = 0.0015, 0.0005, 0.001
 #: A child with fewer readings shows no curve: it counts in the sum alone.
 _FEWEST = 6
 _MOST_CHILDREN = 32
@@ -35,6 +36,8 @@ _MOST_CHILDREN = 32
 _ENDING_S = 15.0
 _UNITS = {gauge.name: gauge.unit for gauge in gauges.BUILTIN.values()} | gauges.CONTEXT
 _NAN = float("nan")
+#: Readings with budgets of their own.
+Slow = Sequence[tuple[Ration, Callable[[process_gauges.Outside], dict[str, float]]]]
 
 
 class Curve:
@@ -92,7 +95,8 @@ class Observer:
         self.started = time.monotonic()
         self.session, self.began_at = session(), now()
         self._quick = Ration(_QUICK_SHARE / min(1.0, self.every_s))
-        self._full, self._family = Ration(_FULL_SHARE), Ration(_FAMILY_SHARE)
+        self._family = Ration(_FAMILY_SHARE)
+        self._memory, self._sockets = Ration(_SLOW_SHARE), Ration(_SLOW_SHARE)
         self._sum, self._one = Curve(), Curve(self.root)
         self._children: dict[int, Curve] = {}
         self._ended: list[Curve] = []
@@ -131,27 +135,35 @@ class Observer:
                 for view in views:
                     if view.pid not in self._children:
                         self._children[view.pid] = Curve(view)
-        if self._full.due:
-            with self._full.spending():
-                self._keep(lambda view: view.full(children=False), counted)
-        elif self._quick.due:
-            with self._quick.spending():
-                self._keep(process_gauges.Outside.quick, counted)
+        slow = [
+            (ration, look)
+            for ration, look in (
+                (self._memory, process_gauges.Outside.memory),
+                (self._sockets, process_gauges.Outside.sockets),
+            )
+            if ration.due
+        ]
+        if slow or self._quick.due:
+            self._keep(slow, counted)
         return True
 
-    def _keep(
-        self, look: Callable[[process_gauges.Outside], dict[str, float]], counted: dict[str, float]
-    ) -> None:
+    def _keep(self, slow: Slow, counted: dict[str, float]) -> None:
         at = self.elapsed_s
         place = (at, self.steps() if self.steps else at, float(PHASES.index(self.phase)))
+        curves = [(one, one.view) for one in [self._one, *self._children.values()] if one.view]
+        with self._quick.spending():
+            read = [view.quick() for _, view in curves]
+        for ration, look in slow:
+            with ration.spending():
+                for (_, view), reading in zip(curves, read, strict=True):
+                    reading.update(look(view) if reading else {})
         readings = []
-        for curve in [self._one, *self._children.values()]:
-            assert curve.view is not None
-            if reading := look(curve.view):
+        for (curve, view), reading in zip(curves, read, strict=True):
+            if reading:
                 readings.append(reading | (counted if curve is self._one else {}))
                 curve.add(place, readings[-1])
             elif curve is not self._one:
-                del self._children[curve.view.pid]
+                del self._children[view.pid]
                 if len(curve) < _FEWEST:  # of many that live for a moment only their sum is kept
                     self._short_lived += 1
                 else:

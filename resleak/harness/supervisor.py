@@ -24,6 +24,8 @@ SAMPLE_S = 0.1
 _LAST_WORDS_S = 0.5
 #: Seconds that loading our instruments may take, on a machine that is busy.
 _LOADING_S = 60.0
+#: Most characters of what a process says of a limit.
+_LONGEST = 100
 _HEADER = struct.Struct(f"{raw.HEADER}d")
 _REMOVED = re.compile(r"resource_tracker: There appear to be (\d+ leaked [\w ]+?) to clean up")
 
@@ -57,12 +59,15 @@ class Supervisor:
         self._in, out = os.pipe()
         back, self._back = os.pipe()
         try:
-            with (folder / "output.txt").open("wb") as output:
+            with (
+                (folder / raw.OUTPUT).open("wb") as out_file,
+                (folder / raw.ERRORS).open("wb") as errors,
+            ):
                 self.process = spawn.Guarded(
                     command(out, back, self.started),
                     env=env,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
+                    stdout=out_file,
+                    stderr=errors,
                     pass_fds=(out, back),
                 )
         except BaseException:
@@ -125,6 +130,8 @@ class Supervisor:
                     self.progress_s, self._loading_s = time.monotonic() - self.started, 0.0
                 elif word == "phase":
                     self.outcome.phases.append((values[0], float(values[1])))
+                elif word == "limit":
+                    self.outcome.limit = " ".join(values)[:_LONGEST]
                 else:
                     reading = self.outside.full()
                     self.outcome.end_of_block[int(values[0])] = {**self._position(), **reading}
@@ -165,7 +172,7 @@ class Supervisor:
     def _sum_up(self) -> ProcessOutcome:
         outcome = self.outcome
         outcome.code = self.process.poll() or 0
-        removed = _REMOVED.findall(spawn.tail(self.folder / "output.txt"))
+        removed = _REMOVED.findall(spawn.tail(self.folder / raw.ERRORS))
         outcome.left_behind = [*self.process.left_behind, *removed]
         # Its own note counts as well: the code under study may have closed the control line.
         reached = {outcome.phase, raw.PHASES[int(self._position()["phase"])]}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from resleak.experiments.in_process import Measured
     from resleak.ui.pytest_suite import Suite
 
-_MARK = "resleak(steps=200, runs=3, lines=True, fds=0, heap='16 B/step', ...)"
+_MARK = "resleak(steps=200, runs=3, lines=True, budget_s=30, fds=0, heap='16 B/step', ...)"
 #: Set in a measured process: there a marked test is a test like any other.
 _MEASURED = "RESLEAK_MEASURED"
 _suite = pytest.StashKey["Suite"]()

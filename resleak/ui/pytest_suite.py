@@ -17,6 +17,7 @@ from resleak.captures import files, load, storage
 from resleak.captures.frames import Capture, Captures
 from resleak.errors import BudgetError, StoreError
 from resleak.experiments.investigate import Investigation, from_captures
+from resleak.experiments.looks import BUDGET_S, UntilDecided
 from resleak.figures.sentences import code
 from resleak.harness import runner
 from resleak.harness.plan import CaptureOptions
@@ -24,6 +25,8 @@ from resleak.workload.gauges import BUILTIN
 from resleak.workload.verdict_words import BROKEN, HOLDS, UNDECIDED
 
 _STEPS, _RUNS = 200, 3
+#: Longest time in which a marked test may be decided, seconds.
+_LONGEST_S = 3600
 _CAPTURES = "captures"
 _SIGNS = {HOLDS: "✓", BROKEN: "✗", UNDECIDED: "?"}
 
@@ -68,13 +71,15 @@ class Suite:
 
     def check(self, nodeid: str, options: Mapping[str, Any]) -> Result:
         """Repeat one test in fresh processes, and check its growth against its mark."""
-        steps, runs, lines, allowances = _read(options)
+        steps, runs, lines, budget_s, allowances = _read(options)
         target, out = f"{self._root / nodeid}", self._folder / _CAPTURES
-        how = CaptureOptions(steps=steps, runs=runs, stacks=False, out=out)
+        decide = UntilDecided(budget_s) if budget_s else None
+        how = CaptureOptions(steps=steps, runs=runs, stacks=False, out=out, decide=decide)
         investigation = from_captures(map(Capture, runner.capture(target, how)))
         check = budgets.check_allowances(investigation.variant, allowances)
         check = replace(check, broken=(*check.broken, *self._worse(investigation.captures)))
         line = self._line(target, how, investigation) if check.broken and lines else ""
+        steps = investigation.captures[0].manifest.steps
         result = Result(nodeid, steps, runs, check, line, investigation.judgement.to_dict())
         self._results.append(result)
         return result
@@ -85,8 +90,9 @@ class Suite:
         needed = {BUILTIN[gauge].explained_by for gauge in leaks if gauge in BUILTIN} - {""}
         if not needed:
             return ""
-        instruments = sorted({*needed, "forensics"}, reverse=True)
-        options = replace(options, runs=0, stacks=True, instruments=instruments)
+        present = {capture.instrument for capture in investigation.captures}
+        instruments = sorted({*needed, "forensics"} - present, reverse=True)
+        options = replace(options, runs=0, stacks=True, instruments=instruments, decide=None)
         more = runner.capture(target, options, out=self._folder / "lines")
         whole = from_captures([*investigation.captures, *map(Capture, more)])
         return "\n".join(whole.cards()).rstrip()
@@ -126,15 +132,19 @@ class Suite:
             (self._out / f"{name}.md").write_text(f"{text}\n", encoding="utf-8")
 
 
-def _read(options: Mapping[str, Any]) -> tuple[int, int, bool, list[Budget]]:
-    """Return steps, runs, whether lines are wanted, and the allowances of a mark."""
-    usual = {"steps": _STEPS, "runs": _RUNS, "lines": True}
+def _read(options: Mapping[str, Any]) -> tuple[int, int, bool, float, list[Budget]]:
+    """Return steps, runs, whether lines are wanted, seconds for looks, and the allowances."""
+    usual = {"steps": _STEPS, "runs": _RUNS, "lines": True, "budget_s": BUDGET_S}
     settings = {name: options.get(name, default) for name, default in usual.items()}
     for name in ("steps", "runs"):
         if type(settings[name]) is not int or settings[name] < 1:
             raise BudgetError(f"{name}={settings[name]!r} is no number of {name}")
+    budget_s = settings["budget_s"]
+    if type(budget_s) not in (int, float) or not 0 <= budget_s <= _LONGEST_S:
+        raise BudgetError(f"budget_s={budget_s!r} is no number of seconds up to {_LONGEST_S}")
+    budget_s = 0.0 if "steps" in options else float(budget_s)
     allowances = [budgets.allowance(k, v) for k, v in options.items() if k not in usual]
-    return settings["steps"], settings["runs"], bool(settings["lines"]), allowances
+    return settings["steps"], settings["runs"], bool(settings["lines"]), budget_s, allowances
 
 
 def _row(one: Result) -> dict[str, Any]:

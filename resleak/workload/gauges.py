@@ -115,9 +115,7 @@ CONTEXT = {
 def missing(present: set[str], allocator: str = "") -> list[str]:
     """Return one line for each built-in gauge that a run could not read, and why."""
     why = {
-        **dict.fromkeys(
-            ("tasks", "tempfiles", "shm", "maps"), "only the process itself counts them"
-        ),
+        **dict.fromkeys(("tasks", "tempfiles", "shm"), "only the process itself counts them"),
         "heap": "read in the runs under PYTHONMALLOC=malloc, with psutil 7.2 or later",
         "blocks": "read in the runs with Python's own allocator",
         "native": "read in the runs with Python's own allocator, with psutil 7.2 or later",

@@ -83,9 +83,11 @@ def test_the_limit_of_descriptors_is_the_process_own() -> None:
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        (found,) = os_limits.own(Outside(process.pid))
+        found, maps = os_limits.own(Outside(process.pid))
         process.communicate(b"\n")
     assert (found.name, found.limit, found.used) == ("RLIMIT_NOFILE", 123, 3)
+    assert maps.name == "max_map_count"
+    assert 10 < maps.used < maps.limit
 
 
 def write(files: dict[str, str], root: Path) -> Path:
@@ -121,7 +123,23 @@ def test_control_groups_of_version_2(tmp_path: Path, me: Outside) -> None:
         tmp_path,
     )
     found = {(c.gauges, c.limit, c.used) for c in os_limits.shared(me, root)[:-1]}
-    assert found == {(("uss", "rss"), 1000, 500), (("threads",), 50, 10)}
+    assert found == {(("uss", "rss"), 1000, 500), (("threads", "zombies", "children"), 50, 10)}
+
+
+def test_limits_of_the_whole_machine(tmp_path: Path, me: Outside) -> None:
+    """Numbers of processes, threads and open files are limited for all processes together."""
+    root = write(
+        {
+            "proc/sys/kernel/threads-max": "900\n", "proc/sys/kernel/pid_max": "300\n",
+            "proc/sys/fs/file-nr": "40\t0\t5000\n", "proc/loadavg": "0.1 0.2 0.3 2/120 4711\n",
+        },
+        tmp_path,
+    )  # fmt: skip
+    found = {c.name: (c.gauges[0], c.limit, c.used) for c in os_limits.shared(me, root)[:-1]}
+    assert found == {
+        "threads-max": ("threads", 900, 120), "pid_max": ("threads", 300, 120),
+        "file-max": ("fds", 5000, 40),
+    }  # fmt: skip
 
 
 def test_control_groups_of_version_1(tmp_path: Path, me: Outside) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,40 @@ def test_intervals_that_cover_are_counted() -> None:
     )  # fmt: skip
     found = counting.coverage(rows).set_index("intervals")
     assert found.loc["all looks", ["hits", "of"]].tolist() == [1, 2]
+
+
+def test_the_last_results_are_counted_beside_the_laboratory(tmp_path: Path) -> None:
+    """Of two results of one workload or series the later one counts, at its last look."""
+    stored = [
+        row("flat", True, workload="a"), row("leak", True, workload="a"),
+        {"series": "b", "seed": 0, "leaks": False, "looks": [row("leak", False, look=1.0)]},
+        {"series": "b", "seed": 0, "leaks": False,
+         "looks": [row("leak", False, look=0.5), row("inconclusive", False, look=1.0)]},
+    ]  # fmt: skip
+    file = tmp_path / "field.jsonl"
+    file.write_text("\n".join(map(json.dumps, stored)) + "\n")
+    found = counting.parts(*counting.read(file))
+    assert found.loc["workloads"].tolist() == [1, 1, 1, 1, 1, 0, 0]
+    assert found.loc["series"].tolist() == [0, 0, 0, 0, 1, 1, 0]
+
+
+def test_detection_limits_that_are_true_are_counted() -> None:
+    """A planted leak that is found is a hit; series without a limit are left out."""
+    rows = pd.DataFrame(
+        [row("flat", False, look=1.0, planted="leak"),
+         row("plateau", False, look=1.0, planted="inconclusive"),
+         row("inconclusive", False, look=1.0, planted=""), row("leak", True, look=1.0)]
+    )  # fmt: skip
+    assert counting.limits(rows)[["hits", "of"]].to_numpy().tolist() == [[1, 2]]
+
+
+def test_a_planted_leak_starts_anew_with_each_life(tmp_path: Path) -> None:
+    """A leak of 2 MiB/h in a service that is restarted every 12 hours adds less than 24 MiB."""
+    one = BY_NAME["level_restarts"]
+    [capture] = load.load(one.written(tmp_path, 0, plant_per_h=2.0))
+    added = capture.trace["rss"].to_numpy() / 2**20 - one.points(0)[1]
+    assert added.max() == pytest.approx(24, abs=0.1)
+    assert np.median(added) == pytest.approx(12, abs=0.1)
 
 
 def test_misses_name_the_gauges_that_decided() -> None:

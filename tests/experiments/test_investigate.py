@@ -297,3 +297,22 @@ def test_an_environment_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_the_public_name_is_the_function() -> None:
     """`resleak.investigate` is what the command calls."""
     assert resleak.investigate is investigate
+
+
+def test_a_limit_that_is_reached_ends_the_load_and_not_the_verdict(tmp_path: Path) -> None:
+    """What opens files until none is left is judged by what came before, and what it printed."""
+    body = """
+        import os, sys
+        kept = []
+
+        def step(i):
+            print(f"Failed to create {i} in /home/me/cache", file=sys.stderr)
+            kept.extend(os.open(os.devnull, os.O_RDONLY) for _ in range(150))
+    """
+    found = investigate(write(tmp_path, body), out=tmp_path / "out", stacks=False, runs=1)
+    assert (found.verdict, found.leaking()) == ("leak", {"fds"})
+    assert found.variant.gauge("fds").low == 150
+    limit, *_, printed = found.variant.because
+    assert limit.startswith("a limit ended the load: file descriptors (RLIMIT_NOFILE), reached at")
+    assert re.fullmatch(r"printed \d+ times: Failed to create 0 in cache", printed)
+    assert found.captures[0].manifest.exit.status == "exited"

@@ -11,14 +11,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
 
 import resleak
+from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.errors import ProcessError
-from resleak.experiments.watch import Watch
+from resleak.experiments.watch import Look, Watch
 from resleak.harness.process_gauges import Outside
 from resleak.harness.sampler import Observer
 from resleak.ui.cli import _watch_display, console
@@ -145,6 +147,15 @@ def test_a_breach_must_stand_at_two_looks(tmp_path):
     assert watch.breach == "leak"
     assert watch.last is not None
     assert watch.last.breach(None, ("leak",)) == ""
+
+
+def test_growth_of_memory_ends_a_watch_only_after_minutes(tmp_path):
+    """A leak of memory that was proven at two looks does not end a watch of some seconds."""
+    verdict = GaugeVerdict(variant="process", gauge="rss", family="resident", verdict="leak")
+    now = SimpleNamespace(gauges=[verdict])
+    early, late = (Look(t_s, 60, now, {}, ()) for t_s in (60.0, 200.0))
+    assert early.breach(early, ("leak",)) == ""
+    assert late.breach(late, ("leak",)) == "leak"
 
 
 def test_two_watches_are_compared_like_captures(leaky, tmp_path):

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -106,3 +107,20 @@ def test_heap_and_blocks_exclude_each_other(allocator: str, has: set[str]) -> No
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=True)
     assert set(done.stdout.split()) & {"heap", "blocks", "native"} == has
+
+
+def test_sockets_that_wait_to_be_closed_are_counted_by_peer(
+    outside: process_gauges.Outside,
+) -> None:
+    """A connection that the peer has closed, and this process has not, is named with its peer."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        kept = [socket.create_connection(server.getsockname()) for _ in range(3)]
+        for _ in kept:
+            server.accept()[0].close()
+        host, port = server.getsockname()
+        until = time.monotonic() + 60
+        while outside.close_wait() != {f"{host}:{port}": 3}:
+            assert time.monotonic() < until, outside.close_wait()
+        assert outside.sockets()["sockets_close_wait"] == 3
+        for one in kept:
+            one.close()

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from resleak.errors import BudgetError
+from resleak.ui.pytest_suite import Suite
+
 TESTS = """
     import os
     import pytest
@@ -200,3 +203,32 @@ def test_the_plugin_loads_nothing_heavy():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
     assert not {"pandas", "numpy", "psutil", "resleak.ui.pytest_suite", "rich"} & set(loaded)
+
+
+CACHED = """
+    import functools, pytest
+
+    @functools.lru_cache(maxsize=400)
+    def page(number):
+        return [number] * 20
+
+    count = iter(range(10**9))
+
+    def test_cached():
+        page(next(count))
+"""
+
+
+@pytest.mark.nightly
+def test_a_mark_without_steps_is_decided(tmp_path):
+    """A cache that 200 steps do not fill is followed until it is full, and holds."""
+    (tmp_path / "test_it.py").write_text(textwrap.dedent(CACHED))
+    result = Suite(tmp_path, None, None).check("test_it.py::test_cached", {"budget_s": 240})
+    assert (result.check.outcome, result.steps > 400) == ("holds", True)
+
+
+@pytest.mark.parametrize("seconds", ["10", -1, float("nan"), 10**6, True])
+def test_a_budget_is_a_number_of_seconds(tmp_path, seconds):
+    """Any other one is refused before anything is measured."""
+    with pytest.raises(BudgetError, match="is no number of seconds up to 3600"):
+        Suite(tmp_path, None, None).check("test_it.py::test_it", {"budget_s": seconds})

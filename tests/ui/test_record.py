@@ -54,7 +54,7 @@ FORKS = """
     kept, began = [], time.monotonic()
     while True:
         while len(kept) < 40 * (time.monotonic() - began):
-            kept.append(bytearray(100_000))
+            kept.append((bytearray(100_000), os.open(os.devnull, os.O_RDONLY)))
         time.sleep(0.005)
 """
 QUICK = ("record", "--every", "0.1", "--json")

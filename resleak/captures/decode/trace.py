@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from resleak.captures import raw, tables
+from resleak.captures import raw, source_paths, tables
 from resleak.captures.manifest import Mark, Phase
 from resleak.captures.raw import ProcessOutcome
 from resleak.workload import gauges
@@ -17,6 +18,8 @@ from resleak.workload.gauges import Gauge
 
 Columns = dict[str, np.ndarray]
 _INDEX_UNITS = {"t_s": "s", "step": "steps", "block": "blocks"}
+#: Lines of standard error that count as one, fewest of them, most kinds, and most characters.
+_NUMBER, _AGAIN, _MOST_LINES, _LINE = re.compile(r"\d+"), 10, 3, 200
 _STACK = re.compile(r'File "(?P<file>[^"]+)"')
 
 
@@ -102,6 +105,18 @@ def stacks_of(text: str, name: Any) -> list[str]:
     named = _STACK.sub(lambda match: f'File "{name(match["file"])}"', text)
     blocks = re.split(r"\n(?=(?:Current thread|Thread) 0x)", named.strip())
     return [block.strip() for block in blocks if block.strip()]
+
+
+def repeated(text: str, project: Path | None) -> tuple[str, ...]:
+    """Return the lines that were written again and again, numbers apart, with their counts."""
+    lines = [line for raw_line in text.splitlines() if (line := raw_line.strip())]
+    counts = Counter(_NUMBER.sub("0", line) for line in lines)
+    first = {_NUMBER.sub("0", line): line for line in reversed(lines)}
+    return tuple(
+        f"{count:,} times: {source_paths.redact(first[line], project)[:_LINE]}"
+        for line, count in counts.most_common(_MOST_LINES)
+        if count >= _AGAIN
+    )
 
 
 def _index_columns(rows: np.ndarray, samples: list[dict[str, float]]) -> Columns:

@@ -20,7 +20,14 @@ from typing import Any
 
 from resleak.captures import raw
 from resleak.errors import ScenarioError
-from resleak.harness.child import allocators, planted_leak, recorder, self_gauges, step_gauges
+from resleak.harness.child import (
+    allocators,
+    planted_leak,
+    reached,
+    recorder,
+    self_gauges,
+    step_gauges,
+)
 from resleak.workload import calling, gauges
 from resleak.workload.gauges import Gauge
 from resleak.workload.scenario import Run, Scenario, check_name
@@ -40,6 +47,10 @@ class Reporter:
     def phase(self, index: int) -> None:
         """Announce a phase."""
         self._write(f"phase {raw.PHASES[index]} {time.monotonic() - self._started}\n")
+
+    def limit(self, what: str) -> None:
+        """Announce that a limit of the system ends the load."""
+        self._write(f"limit {what}\n")
 
     def end_of_block(self, block: int, *, look: bool) -> bool:
         """Wait until the supervisor has read the outside gauges; return False if it says stop.
@@ -81,6 +92,9 @@ class Driver:
         if self.inspector is not None:
             self.inspector.follow(self)
         self.steps = spec["warmup"] + spec["most_steps"]
+        # A claim's own limits are what it is about.
+        is_free = not scenario.claim and not scenario.rlimits
+        self.limits = reached.Limits() if is_free else None
         self.plant = planted_leak.Plant(spec["plant"], self.steps) if spec["plant"] else None
 
     @property
@@ -109,7 +123,8 @@ class Driver:
             for meter in self.meters.values():
                 await stack.enter_async_context(meter.running())
             await self._phase(_WARMUP, self.spec["warmup"])
-            await self._phase(_STEADY, self.spec["most_steps"])
+            if self.limits is None or not self.limits.name:
+                await self._phase(_STEADY, self.spec["most_steps"])
             await self._settle()
             profiler.close()
             self._begin(_TEARDOWN)
@@ -161,9 +176,14 @@ class Driver:
         for done in range(1, steps + 1):
             for meter in in_use:
                 meter.before()
-            result = step(samples.done, fixture)
-            if inspect.isawaitable(result):
-                await (result if self.is_async else self._waited(result))
+            try:
+                result = step(samples.done, fixture)
+                if inspect.isawaitable(result):
+                    await (result if self.is_async else self._waited(result))
+            except Exception as error:
+                if self._is_limited(error):
+                    break
+                raise
             if os.getpid() != self.pid:  # a copy of this process: both would go on as if alone
                 report_failure("the step forked, and its child came back: end it with os._exit()")
                 os.killpg(0, signal.SIGKILL)
@@ -173,12 +193,21 @@ class Driver:
                 plant.grow(samples.done + 1)
             self._look(samples.done + 1)
             samples.step(phase)
+            if self._is_limited():
+                break
             if done == due:
                 if not await self._collect(look=done == look < steps):
                     break
                 if done == look:
                     size, look = self.spec["block"] * look // self.spec["steps"], 2 * look
                 due = min(done + size, look, steps)
+
+    def _is_limited(self, error: Exception | None = None) -> bool:
+        """Return whether a limit of the system is reached, at which the load ends."""
+        if self.limits is None or not self.limits.reached(error):
+            return False
+        self.reporter.limit(f"{self.limits.name}, reached at step {self.samples.done}")
+        return True
 
     async def _waited(self, result: Awaitable[Any]) -> None:
         """Await what a plain function returned: its event loop is made when first needed."""

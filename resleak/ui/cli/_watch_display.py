@@ -137,6 +137,10 @@ def _consequences(look: Look) -> dict[str, str]:
         for who, forecasts in look.forecasts.items()
         for one in forecasts
     }
+    for who, peers in look.close_wait.items():
+        for peer, count in list(peers.items())[:1]:
+            text = f"{sum(peers.values())} sockets in CLOSE_WAIT, {count} of them to {peer}"
+            lines[f"{who} {peer}"] = f"{who}: {text}: the peer has closed them; close them, too"
     for row in (row for row in look.budgets if not row.holds):
         key = f"{row.variant} {row.budget} {row.gauge}"
         lines[key] = f"{row.variant}: over {row.text} ({row.budget})"

@@ -22,6 +22,7 @@ from resleak.ui.cli import console
 from resleak.ui.cli.watch import Every, For, Name, StopOn, follow, show_lines
 
 if TYPE_CHECKING:
+    from resleak.harness.http_load import UrlLoad
     from resleak.harness.sampler import Observer
     from resleak.harness.spawn import Guarded
 
@@ -54,6 +55,26 @@ class _Course:
             self.observer.begin("settle")
             self.ends_s = now + self.settle_s
         return now >= self.ends_s
+
+
+@dataclass
+class _LoadResult:
+    """What came of the load; a command that still runs is not judged."""
+
+    url_load: UrlLoad | None
+    beside: Guarded | None
+
+    @property
+    def is_useless(self) -> bool:
+        """True if the load got no answer but errors, or ended with an error."""
+        failed = self.beside is not None and self.beside.poll()
+        return bool(failed) or (self.url_load is not None and self.url_load.is_useless)
+
+    def lines(self) -> list[str]:
+        """Return a sentence about the load, if there is one."""
+        code = self.beside.poll() if self.beside else None
+        ended = [f"load: ended with code {code}"] if code else []
+        return [*([str(self.url_load)] if self.url_load else []), *ended]
 
 
 Load = Annotated[
@@ -131,10 +152,12 @@ def record(
         course = _Course(observer, first, settle or 0.0, beside)
         watching = Watch(observer, duration, tuple(stop_on or ()), limits, enough=course.over)
         with _on_signal(lambda: observer.begin("steady")):
-            code = follow(watching, out, as_json=as_json, code=process.poll)
+            result = _LoadResult(url_load, beside)
+            code = follow(watching, out, as_json=as_json, code=process.poll, more=result.lines)
     if memray:
         show_lines(lambda: file, as_json)
-    raise typer.Exit(code or (common.NOT_AS_DECLARED if observer.exit.code else code))
+    is_wrong = observer.exit.code or result.is_useless
+    raise typer.Exit(code or (common.NOT_AS_DECLARED if is_wrong else code))
 
 
 def _name(command: list[str]) -> str:
@@ -162,7 +185,7 @@ def _start_load(stack: ExitStack, load: list[str], process: Guarded) -> Guarded:
     until = time.monotonic() + _LISTENING_S
     view = process_gauges.Outside(process.pid)
     while time.monotonic() < until and process.poll() is None:
-        if view.full(children=False).get("sockets_listen"):
+        if view.sockets().get("sockets_listen"):
             break
         time.sleep(_POLL_S)
     return stack.enter_context(commands.running(load))

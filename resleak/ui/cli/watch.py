@@ -118,12 +118,17 @@ def watch(
 
 
 def follow(
-    watching: Watch, out: Path, *, as_json: bool, code: Callable[[], int | None] = lambda: None
+    watching: Watch,
+    out: Path,
+    *,
+    as_json: bool,
+    code: Callable[[], int | None] = lambda: None,
+    more: Callable[[], list[str]] = list,
 ) -> int:
     """Show a watch until it ends, store what was read, and return the exit code.
 
     What was read is stored after an interrupt, too. `code` returns the exit code of a process that
-    has ended, where that is known.
+    has ended, where that is known, and `more` what else is to be said at the end.
     """
     from resleak.ui.cli._watch_display import display
 
@@ -135,7 +140,7 @@ def follow(
             observer.exit = replace(observer.exit, code=code())
             folder = observer.write(out) if observer.readings else out
             last = watching.look() if observer.readings else None
-            show.end(last, "\n".join([*watching.withdrawn, _ending(watching, folder)]))
+            show.end(last, "\n".join([*watching.withdrawn, _ending(watching, folder), *more()]))
     if not observer.readings:
         raise ProcessError(f"process {observer.root.pid} ended, or refused, before any reading")
     if watching.breach:

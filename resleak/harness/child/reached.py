@@ -1,0 +1,48 @@
+"""Limits of the system that the code under study has reached."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from typing import Any
+
+
+class Limits:
+    """Tries limits between steps; those that others had used up before are not watched."""
+
+    def __init__(self) -> None:
+        import ctypes
+
+        self._libc: Any = ctypes.CDLL(None, use_errno=True)
+        self._errno = ctypes.get_errno
+        tries = {
+            "file descriptors (RLIMIT_NOFILE)": self._has_no_descriptor,
+            "inotify instances (fs.inotify.max_user_instances)": self._has_no_inotify,
+        }
+        self._tries: dict[str, Callable[[], bool]] = {
+            name: is_reached for name, is_reached in tries.items() if not is_reached()
+        }
+        self.name = ""
+
+    def reached(self, error: Exception | None = None) -> bool:
+        """Return whether a limit is reached, which `error` may say."""
+        names = (name for name, is_reached in self._tries.items() if is_reached())
+        threads = "threads or processes" if "can't start new thread" in str(error) else ""
+        self.name = next(names, threads)
+        return bool(self.name)
+
+    def _has_no_descriptor(self) -> bool:
+        try:
+            os.close(os.dup(2))
+        except OSError as error:
+            return error.errno in (errno.EMFILE, errno.ENFILE)
+        return False
+
+    def _has_no_inotify(self) -> bool:
+        if not hasattr(self._libc, "inotify_init"):  # not on this system
+            return False
+        descriptor = self._libc.inotify_init()
+        if descriptor >= 0:
+            os.close(descriptor)
+        return bool(descriptor < 0 and self._errno() == errno.EMFILE)
