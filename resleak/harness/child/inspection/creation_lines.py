@@ -1,38 +1,92 @@
-"""The lines that made retained objects, from tracemalloc, which also follows reused memory."""
+"""The lines that make objects, from tracemalloc, which also follows memory that is used again."""
 
 from __future__ import annotations
 
+import gc
 import sysconfig
 import tracemalloc
+from collections import Counter, deque
+from collections.abc import Mapping
 from functools import cache
+from itertools import islice
 from typing import Any
 
 from resleak.harness.child.inspection import call_stacks
+from resleak.harness.child.inspection.object_graph import LEAVES
 
+#: File and line; empty if unknown.
+Line = tuple[str, int]
 #: Frames kept of each allocation: enough to get from a library to its caller.
 _DEPTH = 24
+#: Most objects whose line is looked up: of a type, of what one container has, and in all.
+_MOST, _MOST_PARTS, _MOST_LINES = 200, 60, 5000
+_CONTAINERS = (dict, list, set, deque)
 _LIBRARY = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib"))
 _PACKAGES = ("site-packages", "dist-packages")
 
-_is_on = False
+
+class CreationLines:
+    """The lines of the objects that appear between two marks; nothing is followed outside."""
+
+    def __init__(self) -> None:
+        self._known: set[int] = set()
+        self._sizes: dict[int, int] = {}
+        self._lines: dict[int, Line] = {}
+        self._counts: Counter[type] = Counter()
+        self._is_ours = False
+
+    def start(self, nodes: Mapping[int, Any]) -> None:
+        """Follow allocations from here on, where these objects are known."""
+        self._known = set(nodes)
+        self._sizes = {key: len(one) for key, one in nodes.items() if type(one) in _CONTAINERS}
+        self._is_ours = not tracemalloc.is_tracing()
+        if self._is_ours:
+            tracemalloc.start(_DEPTH)
+
+    def stop(self, ours: set[int]) -> None:
+        """Look up the lines of what is new, and follow no longer: a census would take too long.
+
+        `ours` are the ids of our own objects, of which there are many.
+        """
+        for one in gc.get_objects():
+            if id(one) not in ours:
+                parts = gc.get_referents(one)
+                self._look_at(one, parts)
+                for part in parts:  # the collector does not list dicts of texts and numbers
+                    if type(part) is dict and not gc.is_tracked(part) and id(part) not in ours:
+                        self._look_at(part, gc.get_referents(part))
+        if self._is_ours:
+            tracemalloc.stop()
+
+    def _look_at(self, thing: Any, parts: list[Any]) -> None:
+        """Note the lines of a new object, and of what else is new in it."""
+        key, of = id(thing), type(thing)
+        is_new = key not in self._known
+        if is_new and self._counts[of] < _MOST:
+            self._counts[of] += 1
+            self._note(thing)
+        if is_new or (of in _CONTAINERS and len(thing) > self._sizes.get(key, len(thing))):
+            leaves = (part for part in parts if type(part) in LEAVES)
+            new = (part for part in leaves if id(part) not in self._known)
+            for part in islice(new, _MOST_PARTS):
+                self._note(part)
+
+    def of(self, key: int) -> Line:
+        """Return the line that made an object, given by its `id`."""
+        return self._lines.get(key, ("", 0))
+
+    def known(self, keys: list[int]) -> list[int]:
+        """Return the objects whose line was looked up, or all if there are none."""
+        return [key for key in keys if key in self._lines] or keys
+
+    def _note(self, thing: Any) -> None:
+        key = id(thing)
+        if key not in self._lines and len(self._lines) < _MOST_LINES and (line := _line(thing))[0]:
+            self._lines[key] = line
 
 
-def start() -> None:
-    """Follow allocations from here on, unless the code under study does."""
-    global _is_on
-    if not tracemalloc.is_tracing():
-        tracemalloc.start(_DEPTH)
-        _is_on = True
-
-
-def stop() -> None:
-    """Follow them no longer."""
-    if _is_on:
-        tracemalloc.stop()
-
-
-def of(thing: Any) -> tuple[str, int]:
-    """Return file and line of the innermost call outside of libraries; empty if unknown."""
+def _line(thing: Any) -> Line:
+    """Return file and line of the innermost call outside of libraries, else of the innermost."""
     frames = [*reversed(tracemalloc.get_object_traceback(thing) or ())]
     theirs = [frame for frame in frames if not call_stacks.is_ours(frame.filename)]
     own = (frame for frame in theirs if not _is_library(frame.filename))

@@ -21,7 +21,7 @@ from resleak.harness.child.inspection.locks import KnownLock
 #: Name of a GC root, and the object it references.
 Root = tuple[str, Any]
 #: Types without referents, of which there are many.
-_LEAVES = frozenset({str, bytes, int, float, complex, bool, type(None), bytearray})
+LEAVES = frozenset({str, bytes, int, float, complex, bool, type(None), bytearray})
 
 
 class Graph:
@@ -75,7 +75,7 @@ class Graph:
                 if key in nodes or key in hidden:
                     continue
                 nodes[key], holders[key] = referent, id(holder)
-                if type(referent) not in _LEAVES:
+                if type(referent) not in LEAVES:
                     queue.append(referent)
 
     def _walk_the_rest(self, ours: Iterable[Any]) -> None:
@@ -114,7 +114,7 @@ def _reach(things: Iterable[Any], skipped: set[int]) -> set[int]:
     while queue:
         for referent in gc.get_referents(queue.pop()):
             if (
-                type(referent) not in _LEAVES
+                type(referent) not in LEAVES
                 and id(referent) not in skipped
                 and id(referent) not in reached
             ):

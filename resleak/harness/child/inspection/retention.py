@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
-from resleak.harness.child.inspection import creation_lines, cycles, object_graph
+from resleak.harness.child.inspection import cycles, object_graph
 from resleak.harness.child.inspection.bounded import Filling
+from resleak.harness.child.inspection.creation_lines import CreationLines
 from resleak.harness.child.inspection.object_graph import Graph, Root
 
 #: Most types examined, objects of each traced to a root, and paths reported per type.
@@ -24,7 +25,8 @@ _GENERATORS = (GeneratorType, AsyncGeneratorType)
 class Retention:
     """Compares the objects at three settled marks of the steady phase."""
 
-    def __init__(self) -> None:
+    def __init__(self, lines: CreationLines) -> None:
+        self._lines = lines
         self._steps: list[int] = []
         self._counts: list[Counter[type]] = []
         self._first: set[int] = set()
@@ -75,8 +77,9 @@ class Retention:
     def _paths(
         self, of: type, rate: float, stayed: list[int], graph: Graph
     ) -> list[dict[str, Any]]:
+        stayed = self._lines.known(stayed)
         samples = stayed[:: max(1, len(stayed) // _SAMPLES)][:_SAMPLES]
-        found = Counter((graph.path(one), creation_lines.of(graph.nodes[one])) for one in samples)
+        found = Counter((graph.path(one), self._lines.of(one)) for one in samples)
         facts = {"type": of.__qualname__, "count": self._counts[-1][of], "per_step": rate}
         facts["samples"] = len(samples)
         return [
@@ -92,7 +95,8 @@ class Schedule:
         self, facts: dict[str, Any], ours: Callable[[], tuple[list[Any], set[int]]]
     ) -> None:
         self._facts, self._ours = facts, ours
-        self._retention, self._filling, self._thirds = Retention(), Filling(), 0
+        self._lines, self._filling, self._thirds = CreationLines(), Filling(), 0
+        self._retention = Retention(self._lines)
         #: Steps done when the collector was stopped; None while it runs as it likes.
         self._stopped: int | None = None
 
@@ -107,6 +111,8 @@ class Schedule:
         if thirds > self._thirds:
             gc.collect()
             self._thirds = thirds
+            if thirds == 2:
+                self._lines.stop({id(one) for one in self._notes()})
             graph = self._graph(driver)
             self._facts["bounded"] = self._filling.mark(done, graph)
             self._facts["retention"] = self._retention.mark(done, graph)
@@ -114,17 +120,17 @@ class Schedule:
                 gc.disable()
                 self._stopped = done
             if thirds == 1:
-                creation_lines.start()
-            elif thirds == _THIRDS:
-                creation_lines.stop()
+                self._lines.start(graph.nodes)
 
     def _graph(self, driver: Any) -> Graph:
         ours, threads = self._ours()
-        notes: list[Any] = [self._retention, self._filling]
-        for one in (self._retention, self._filling):
-            notes += [vars(one), *vars(one).values()]
         named = [*_set_up(driver)]
-        return Graph(object_graph.roots(named, threads), [*ours, self], notes)
+        return Graph(object_graph.roots(named, threads), [*ours, self], self._notes())
+
+    def _notes(self) -> list[Any]:
+        """Return our records of earlier marks."""
+        ours = (self._retention, self._filling, self._lines)
+        return [*ours, *(part for one in ours for part in (vars(one), *vars(one).values()))]
 
 
 def _set_up(driver: Any) -> Iterator[Root]:
