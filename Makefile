@@ -24,7 +24,7 @@ TESTS := $(BIN)/python -m pytest -n 2
 # disk each of the many processes that the tests start would compile the package anew.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup lab report test test-all fuzz lint test-browser browser allocators capture claims share site images plotly bench clean
+.PHONY: help setup lab report test test-all fuzz lint test-browser browser allocators capture claims share site images plotly dist bench clean
 .DELETE_ON_ERROR:
 
 # pip knows dependency groups from 25.1 on. Without uv's own pin, which may be why uv failed.
@@ -128,6 +128,11 @@ plotly: setup # What draws the figures of reports; needs npm
 	  (cd $$place && npm pack --silent plotly.js-basic-dist-min@$$version >/dev/null && tar xzf *.tgz); \
 	  rm -f resleak/figures/plotly-basic-*.min.js.gz; \
 	  gzip -9 -n -c $$place/package/plotly-basic.min.js > resleak/figures/plotly-basic-$$version.min.js.gz
+
+dist: setup ## Build the wheel and the source distribution, and check them
+	rm -rf dist
+	$(BIN)/uv build --quiet --system-certs --sdist --wheel -o dist
+	$(BIN)/uv tool run --quiet --system-certs twine check --strict dist/*
 
 bench: setup ## Run what is in benchmarks/; it takes long [ARGS=…]
 	@set -e; for file in benchmarks/[!_]*.py; do $(BIN)/python "$$file" $(ARGS); done

@@ -19,7 +19,7 @@ from typing import Any
 from helpers import books
 
 from resleak.harness.spawn import Guarded
-from resleak.ui.cli.share import lab_command
+from resleak.ui.cli.notebooks import lab_command
 
 #: The buttons of a panel that runs scenarios.
 RUN, STOP = (f".resleak-panel .jupyter-button:has-text('{name}')" for name in ("Run", "Stop"))

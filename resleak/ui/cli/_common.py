@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from resleak.captures.frames import Captures
 
 OK, NOT_AS_DECLARED, CANNOT = 0, 1, 2
+#: What a wheel has of the repository: notebooks, and the captures that they show.
+SHIPPED = Path(__file__).parents[2] / "shipped"
+ROOT = SHIPPED if SHIPPED.is_dir() else Path(__file__).parents[3]
 
 
 def seconds(text: str) -> float:
@@ -122,12 +126,17 @@ def key_values(options: Iterable[str] | None) -> dict[str, str]:
 
 
 def project(*parts: str) -> Path:
-    """Return the path of a file or folder of the repository."""
-    # A folder of someone else's that is called notebooks comes last: its code would be run.
-    for root in (Path(__file__).parents[3], Path(__file__).parents[2], Path()):
-        if (path := root.joinpath(*parts)).exists():
-            return path
+    """Return the path of a file or folder of the repository, or of what a wheel has of it."""
+    if (path := ROOT.joinpath(*parts)).exists():
+        return path
     raise ShareError(f"there is no {'/'.join(parts)} here; run this in a clone of the repository")
+
+
+def check_reports() -> None:
+    """Raise ModuleNotFoundError if something is missing that writes reports."""
+    for name in ("nbconvert", "plotly", "nh3"):
+        if find_spec(name) is None:
+            raise ModuleNotFoundError(name=name)
 
 
 def shown(path: Path) -> str:

@@ -55,6 +55,8 @@ def investigate(
     from resleak.experiments import investigate as experiment
 
     known_ids = changes.known(known)
+    if report is not None:
+        common.check_reports()  # before it measures
     options = CaptureOptions(
         python=python, steps=steps, runs=runs, seed=seed, deadline_s=deadline, out=out,
         source=not no_source,
