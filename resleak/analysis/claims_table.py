@@ -103,8 +103,9 @@ def stored(folder: Path | str, progress: Progress = lambda *_: None) -> pd.DataF
     kept: list[dict[Any, Any]] = json.loads(files[0].read_text("utf-8"))
     more = [row for row in kept if row["scenario"] not in known]
     more = [row for row in more if files[0].parent == place or row["system"] == place.name]
-    rows: list[dict[Any, Any]] = [*table.to_dict(orient="records"), *more]
-    return pd.DataFrame(sorted(rows, key=_source_order))
+    more += table.to_dict(orient="records")
+    more.sort(key=_source_order)
+    return pd.DataFrame(more)
 
 
 def summary(findings: pd.DataFrame) -> str:
