@@ -50,25 +50,45 @@ def share(
     source: Annotated[
         bool, typer.Option("--source", help="Keep the source lines that tracebacks quote.")
     ] = False,
+    show: common.Open = False,
 ) -> None:
     """Export one self-contained file, with private data redacted."""
     from resleak.report import share as sharing
 
     parameters = {key: _literal(value) for key, value in common.key_values(parameter).items()}
     common.check_reports()
-    notebook, title = _notebook(what), ""
-    if notebook.suffix != ".ipynb":
-        notebook = common.project("notebooks", "10_investigate.ipynb")
-        title, parameters = _investigated(what, notebook.parent.parent, parameters)
-    target = _target(file, kind, title.replace("/", "-") or notebook.stem)
-    write = sharing.share_captures if title else sharing.share
-    with console.working(f"executing {notebook.name}"):
-        report = write(notebook, target, parameters, title=title, source=source)
-    console.out(common.shown(report))
+    for one in _each(what, file):
+        notebook, title, values = _notebook(one), "", dict(parameters)
+        if notebook.suffix != ".ipynb":
+            notebook = common.project("notebooks", "10_investigate.ipynb")
+            title, values = _investigated(one, notebook.parent.parent, parameters)
+        target = _target(file, kind, title.replace("/", "-") or notebook.stem)
+        write = sharing.share_captures if title else sharing.share
+        with console.working(f"executing {notebook.name}"):
+            report = write(notebook, target, values, title=title, source=source)
+        console.out(common.shown(report))
+        if show:
+            common.show_file(report)
+
+
+def _each(what: str, file: Path | None) -> list[str]:
+    """Return the folders of the scenarios in a folder of captures, or what was given."""
+    folder = Path(what)
+    if not folder.is_dir():
+        return [what]
+    names = dict.fromkeys(capture.scenario for capture in common.load(folder))
+    if len(names) < 2:
+        return [what]
+    if file is not None:
+        raise ShareError(f"{what} has {len(names)} scenarios: leave out -o, or name one of them")
+    return [str(folder / name) for name in names]
 
 
 def _notebook(what: str) -> Path:
     """Return the path that was given, or of our notebook with this number or name."""
+    is_other = Path(what).is_file() and Path(what).suffix not in (".ipynb", ".py")
+    if is_other:
+        raise ShareError(f"{what} is not a notebook, a Python file or a folder of captures")
     if not Path(what).exists() and re.fullmatch(r"\w+", what):
         found = sorted((common.ROOT / "notebooks").glob(f"{what}*.ipynb"))
         if len(found) == 1 and what[:2].isdecimal():
