@@ -82,7 +82,8 @@ def guard_output() -> None:
 def say(message: str) -> None:
     """Write one line to standard error."""
     text = " ".join(plain_text(message).split())
-    text = text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]} … and more"
+    if len(text) > _LONGEST_MESSAGE:  # both ends say what is wrong
+        text = f"{text[: _LONGEST_MESSAGE - 300]} … {text[-300:]}"
     with suppress(OSError):  # there is nowhere else to say it
         print("resleak:", text, file=sys.stderr, flush=True)
 
