@@ -60,7 +60,12 @@ app.registered_commands = list(_commands())
 def _all(
     version: Annotated[
         bool,
-        typer.Option("--version", is_eager=True, callback=lambda is_asked: _tell_version(is_asked)),
+        typer.Option(
+            "--version",
+            help="Print the version and exit.",
+            is_eager=True,
+            callback=lambda is_asked: _tell_version(is_asked),
+        ),
     ] = False,
 ) -> None:
     pass
