@@ -24,7 +24,7 @@ TESTS := $(BIN)/python -m pytest -n 2
 # disk each of the many processes that the tests start would compile the package anew.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup lab report test test-all fuzz lint test-browser browser allocators capture claims share site docs images plotly dist bench clean
+.PHONY: help setup lab report test test-all fuzz lint test-browser browser allocators capture claims share site notebooks docs images plotly dist bench clean
 .DELETE_ON_ERROR:
 
 # pip knows dependency groups from 25.1 on. Without uv's own pin, which may be why uv failed.
@@ -116,6 +116,9 @@ share: setup ## Render every notebook from the stored captures [NAME=system/scen
 
 site: setup ## Write all reports and the claims as plain files for any host, into build/site
 	@$(BIN)/python docs/gallery.py
+
+notebooks: setup browser ## Execute the notebooks, check what they say, and store their outputs [NAME=a notebook]
+	@$(BIN)/python docs/notebooks.py $(NAME)
 
 docs: setup ## Build the documentation into build/docs; nothing is executed
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs

@@ -124,7 +124,7 @@ class Investigation:
         checks = budgets.check(self.judgement, self.captures, limits or budgets.read())
         return {**self.judgement.to_dict(), "budgets": plain(checks)}
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         others = [wording.sentence(one) for one in self.rows() if not one.is_leak]
         lines = (self.headline, *self.cards(), *others, *self.accounts(), *self.next_steps())
         return "\n".join(filter(None, lines))

@@ -66,6 +66,7 @@ class Page:
             "figure_label": _figure_label,
             "figure_height": _figure_height,
             "base64_only": lambda text: re.sub(r"[^A-Za-z0-9+/=]", "", text),
+            "image": lambda svg: f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}",
             "plain": lambda text: _ESCAPES.sub("", text),
         }
         page = environment.get_template("index.html.j2")
