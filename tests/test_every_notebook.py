@@ -82,7 +82,7 @@ def test_the_length_is_that_of_a_short_story(path):
 
 @every_notebook
 def test_outputs_are_stored_and_not_stale(path):
-    """What is committed has the outputs of these cells and captures; `make notebooks` makes them."""
+    """What is committed has outputs of these cells and captures; `make notebooks` makes them."""
     book = share.read(path)
     assert book.metadata.get("resleak", {}).get("digest") == STORING["digest"](book)
     assert sum(len(cell.outputs) for cell in code(book)) >= 3

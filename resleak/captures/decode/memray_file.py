@@ -46,6 +46,8 @@ class Header:
         never closed.
     pid, main : int
         The process, and its main thread.
+    command : str
+        Its command line.
     """
 
     native: bool
@@ -55,6 +57,7 @@ class Header:
     end_ms: int
     pid: int
     main: int
+    command: str
 
 
 def header(capture: Path) -> Header:
@@ -75,7 +78,8 @@ def header(capture: Path) -> Header:
         told = f"is of another version of memray (format {found}, not {_FORMAT})"
         raise StoreError(f"{capture.name} {told}; read it with {reads}, or {_AGAIN}")
     pid, main = _WHO.unpack_from(start, command_end)
-    return Header(native, aggregated, records, begun, ended, pid, main)
+    command = start[_HEADER.size : command_end - 1].decode(errors="replace")
+    return Header(native, aggregated, records, begun, ended, pid, main, command)
 
 
 def blank(snapshots: int) -> bytes:

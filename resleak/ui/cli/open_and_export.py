@@ -52,7 +52,7 @@ def open_file(
     if file is not None:
         from resleak.report import memray_page
 
-        common.written(memray_page.write(recording, file, top=top), show)
+        common.written(memray_page.write(recording, file), show)
 
 
 class _Export(common.Command):
