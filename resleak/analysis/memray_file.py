@@ -142,9 +142,8 @@ class Recording:
         if lasted < _SHORT_S and first.low > 0 and first.file:
             total = formatting.amount(first.bytes_per_step * lasted, "B")
             return (
-                f"{total} of what is left after {formatting.amount(lasted, 's')}, "
-                f"{formatting.share(first.share)} of the growth, was allocated at {first.place} "
-                f"in {first.function}."
+                f"{total} is left after {formatting.amount(lasted, 's')}, from {first.place} in "
+                f"{first.function}, {formatting.share(first.share)} of the growth."
             )
         if any(site.low > 0 for site in self.rows):
             sentence = wording.largest_site(self.rows, self.per)

@@ -86,7 +86,7 @@ class Page:
     def _parts(self, title: str) -> dict[str, Any]:
         outputs = [out for c in self.book.cells for out in c.get("outputs", [])]
         plots = [out["data"][_PLOTLY] for out in outputs if _PLOTLY in out.get("data", {})]
-        scripts = [page_parts.theme(), (_FOLDER / "page.js").read_text(encoding="utf-8")]
+        scripts = [page_parts.theme() + (_FOLDER / "page.js").read_text(encoding="utf-8")]
         if any(FLAME in out.get("data", {}) for out in outputs):
             scripts.append(flame.script())
         packed, allowed = [], [*scripts]

@@ -23,17 +23,16 @@ _TEMPLATES = Path(__file__).parent / "templates"
 def write(recording: Recording, out: Path | str) -> Path:
     """Write the report of an opened memray file as one HTML file."""
     target, redactor = Path(out), Redactor.here()
-    title, script = escape(redactor.text(recording.path.name)), page.script()
+    title, script = escape(redactor.text(recording.path.name)), page_parts.theme() + page.script()
     warnings = "".join(f"<li>{escape(sentence)}</li>" for sentence in recording.warnings)
     warnings = f"<p>Limitations:</p><ul>{warnings}</ul>" if warnings else ""
     parts = {
         "title": title,
-        "policy": escape(page_parts.policy([page_parts.theme(), script])),
+        "policy": escape(page_parts.policy([script])),
         "style": (_TEMPLATES / "report" / "style.css").read_text(encoding="utf-8"),
         "summary": escape(redactor.text(recording.summary)),
         "size": _definitions((k, redactor.text(v)) for k, v in _statistics(recording)),
         "warnings": redactor.html(warnings),
-        "theme": page_parts.theme(),
         "flame": page.place(redactor.tree(recording.answer("drawing", ANSWERS["drawing"]))),
         "script": script,
     }

@@ -191,6 +191,13 @@ class Desk:
         """Wait until there is a kernel, and it has nothing to do."""
         self.page.get_by_text("(ipykernel) | Idle").wait_for(timeout=_PATIENCE_MS)
 
+    def restart(self) -> None:
+        """Restart the kernel, by the menu."""
+        self.page.get_by_role("menuitem", name="Kernel", exact=True).click()
+        self.page.get_by_role("menuitem", name="Restart Kernel…", exact=True).click()
+        self.page.get_by_role("button", name="Confirm Kernel Restart").click()
+        self.idle()
+
     def run_all(self) -> None:
         """Run every cell, by the menu, and wait for the last."""
         self.page.get_by_role("menuitem", name="Run", exact=True).click()

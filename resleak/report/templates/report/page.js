@@ -162,17 +162,21 @@
   });
   // Paper has another width than the screen, and is laid out without a resize; half a page is as
   // much as stays below the text before it.
-  const PAPER = 600;
+  const PAPER = 430;
   const heightOf = (place) => parseFloat(place.style.height);
   const tall = new Map(places.map((place) => [place, heightOf(place)]));
   const fit = ({ matches }) => places.forEach((place) => {
     if (!place.data) return;
     const zoom = matches ? Math.min(1, PAPER / tall.get(place)) : 1;
-    place.style.zoom = zoom;
-    const width = place.parentElement.clientWidth / zoom;
+    const width = place.clientWidth / zoom;
     Plotly.relayout(place, matches ? { width } : { width: null, autosize: true });
+    place.style.height = `${zoom * tall.get(place)}px`;
+    place.firstElementChild.style.transform = matches ? `scale(${zoom})` : "";
   });
   matchMedia("print").addEventListener("change", fit);
+  // Before pages are counted; widths are those of the paper only later.
+  addEventListener("beforeprint", () => fit({ matches: true }));
+  addEventListener("afterprint", () => fit({ matches: false }));
 
   /** The height of the page once it has stopped changing: what takes a picture of it waits for that. */
   async function settled() {
