@@ -194,8 +194,8 @@ class Desk:
     def restart(self) -> None:
         """Restart the kernel, by the menu."""
         self.page.get_by_role("menuitem", name="Kernel", exact=True).click()
-        self.page.get_by_role("menuitem", name="Restart Kernel…", exact=True).click()
-        self.page.get_by_role("button", name="Confirm Kernel Restart").click()
+        self.page.locator("[data-command='kernelmenu:restart']").first.click()
+        self.page.locator(".jp-Dialog .jp-mod-accept").click()
         self.idle()
 
     def run_all(self) -> None:
