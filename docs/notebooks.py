@@ -29,6 +29,7 @@ _READ = {
     **{name: f"data/captures/{name}" for name in catalog.paths()},
     "claims_table": "data/captures/register.json",
     "data/service": "data/service",
+    "data/releases.zip": "data/releases.zip",
     "results/": "benchmarks/results",
 }
 #: Of plotly's own format, and of a picture.
