@@ -35,6 +35,8 @@ _READ = {
 #: Of plotly's own format, and of a picture.
 _PLOTLY, _SVG = "application/vnd.plotly.v1+json", "image/svg+xml"
 _WIDTH = 900
+#: Characters of the text of a table.
+_LONG = 4000
 
 
 def main() -> None:
@@ -94,6 +96,8 @@ def _files(name: str) -> Iterator[Path]:
 
 def _reduce(data: Any) -> None:
     """Add a picture of a figure; leave out the HTML of a flame graph, which repeats its data."""
+    if "text/html" in data and len(data.get("text/plain", "")) > _LONG:
+        data["text/plain"] = f"{data['text/plain'][:_LONG]} …"  # a wide table, which HTML has whole
     if html_page.FLAME in data:
         data.pop("text/html", None)
     if _PLOTLY in data:
