@@ -24,13 +24,13 @@ TESTS := $(BIN)/python -m pytest -n 2
 # disk each of the many processes that the tests start would compile the package anew.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup lab report test test-all fuzz lint test-browser browser allocators capture claims share site images plotly bench clean
+.PHONY: help setup lab report test test-all fuzz lint test-browser browser allocators capture claims share site notebooks docs images plotly dist bench clean
 .DELETE_ON_ERROR:
 
 # pip knows dependency groups from 25.1 on. Without uv's own pin, which may be why uv failed.
 WITH_PIP = $(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' \
   && grep -v '^uv=' constraints.txt > $(VENV)/constraints.txt \
-  && $(BIN)/python -m pip install --quiet -c $(VENV)/constraints.txt -e '.[all]' --group dev
+  && $(BIN)/python -m pip install --quiet -c $(VENV)/constraints.txt -e '.[all]' --group dev --group docs
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -44,7 +44,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
 	@echo 'Setting up $(VENV) …'
 	@$(BIN)/python -m pip install --quiet -c constraints.txt uv \
-	  && $(BIN)/uv pip install --quiet --compile-bytecode --system-certs --python $(BIN)/python -c constraints.txt -e '.[all]' --group dev \
+	  && $(BIN)/uv pip install --quiet --compile-bytecode --system-certs --python $(BIN)/python -c constraints.txt -e '.[all]' --group dev --group docs \
 	  || { echo 'uv does not work here; going on with pip, which takes longer' >&2; $(WITH_PIP); }
 	@test -e $(VENV)/share/jupyter/kernels/python3/kernel.json \
 	  || $(BIN)/python -m ipykernel install --sys-prefix >/dev/null
@@ -117,6 +117,13 @@ share: setup ## Render every notebook from the stored captures [NAME=system/scen
 site: setup ## Write all reports and the claims as plain files for any host, into build/site
 	@$(BIN)/python docs/gallery.py
 
+notebooks: setup browser ## Execute the notebooks, check what they say, and store their outputs [NAME=a notebook]
+	@$(BIN)/python docs/notebooks.py $(NAME)
+
+docs: setup ## Build the documentation into build/docs; nothing is executed
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs
+	@$(BIN)/python docs/gallery.py --stored build/docs/gallery
+
 images: setup browser ## Take the pictures of the README, docs/images/*.png
 	@$(BIN)/python docs/pictures.py
 
@@ -128,6 +135,11 @@ plotly: setup # What draws the figures of reports; needs npm
 	  (cd $$place && npm pack --silent plotly.js-basic-dist-min@$$version >/dev/null && tar xzf *.tgz); \
 	  rm -f resleak/figures/plotly-basic-*.min.js.gz; \
 	  gzip -9 -n -c $$place/package/plotly-basic.min.js > resleak/figures/plotly-basic-$$version.min.js.gz
+
+dist: setup ## Build the wheel and the source distribution, and check them
+	rm -rf dist
+	$(BIN)/uv build --quiet --system-certs --sdist --wheel -o dist
+	$(BIN)/uv tool run --quiet --system-certs twine check --strict dist/*
 
 bench: setup ## Run what is in benchmarks/; it takes long [ARGS=…]
 	@set -e; for file in benchmarks/[!_]*.py; do $(BIN)/python "$$file" $(ARGS); done

@@ -57,6 +57,15 @@ def build(notebooks: Sequence[Path]) -> list[Entry]:
     return entries
 
 
+def render_stored(folder: Path) -> None:
+    """Write each notebook as a page with the outputs that it stores; nothing is executed."""
+    notebooks = sorted((ROOT / "notebooks").glob("*.ipynb"))
+    links = {path.name: f"{path.stem}.html" for path in notebooks}
+    for path in notebooks:
+        share.share(path, folder / f"{path.stem}.html", execute=False, links=links)
+    console.out(f"{len(notebooks)} notebooks in {folder}")
+
+
 def index(entries: Sequence[Entry], claims: pd.DataFrame, cases: Mapping[str, str]) -> str:
     """Return the index page: the reports, and all claims in a table."""
     links = {name: name for name in (*cases.values(), *(entry.name for entry in entries))}
@@ -83,6 +92,9 @@ def _listed(entry: Entry) -> str:
 
 def main() -> None:
     """Build the site, and print its size and the time it took."""
+    if sys.argv[1:2] == ["--stored"]:
+        render_stored(Path(sys.argv[2]))
+        return
     begun = time.monotonic()
     given = [Path(path) for path in sys.argv[1:]]
     notebooks = given or sorted((ROOT / "notebooks").glob("*.ipynb"))

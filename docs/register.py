@@ -1,4 +1,4 @@
-"""Judge the stored captures and write docs/register.md, and its result into README.md."""
+"""Judge the stored captures; write docs/register.md, the register beside them, and README.md."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import pandas as pd
 
 from resleak import figures
 from resleak.analysis import claims_table
+from resleak.captures import files
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
+CAPTURES = ROOT / "data" / "captures"
 PAGE = ROOT / "docs" / "register.md"
 RESULT = re.compile(r"(?<=<!-- claims -->\n).*?(?=<!-- /claims -->)", re.DOTALL)
 HEAD = """# Register of claims
@@ -94,7 +96,9 @@ def introduction(table: pd.DataFrame) -> str:
 
 
 if __name__ == "__main__":
-    text = register(claims_table.stored(ROOT / "data" / "captures"))
+    table = claims_table.judged(CAPTURES)
+    text = register(table)
+    files.write_json(CAPTURES / claims_table.REGISTER, claims_table.plain(table))
     PAGE.write_text(HEAD + text, encoding="utf-8")
     result = "\n".join(text.split("\n")[:2]) + "\n"
     readme = README.read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from resleak.errors import save_traceback
+from resleak.errors import install_command, save_traceback
 from resleak.formatting import plain_text
 
 CANNOT, UNEXPECTED, INTERRUPTED = 2, 70, 130
@@ -76,6 +76,8 @@ def _explain(error: Exception) -> tuple[str, int]:
     if isinstance(error, OSError) and error.errno in _SURROUNDINGS:
         name = f": {error.filename}"[:200] if error.filename else ""
         return f"{error.strerror}{name}", CANNOT
+    if isinstance(error, ModuleNotFoundError) and (command := install_command(error.name or "")):
+        return f"this needs {error.name}: {command}", CANNOT
     return save_traceback(error), UNEXPECTED
 
 

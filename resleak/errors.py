@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import traceback
+from contextlib import suppress
 
 
 class ResleakError(Exception):
@@ -45,6 +47,21 @@ class BudgetError(ResleakError):
 
 class OutputError(ResleakError):
     """Standard output could not be written."""
+
+
+def install_command(module: str) -> str:
+    """Return the command that installs the extra that a missing module belongs to, or ""."""
+    from importlib import metadata
+
+    package = module.split(".")[0].replace("_", "-").lower()
+    extras: list[str] = []
+    with suppress(metadata.PackageNotFoundError):
+        for requirement in metadata.requires("resleak") or ():
+            found = re.match(r"([\w-]+).*; extra == .(\w+)", requirement)
+            if found and found[1].lower() == package:
+                extras.append(found[2])
+    extras.sort(key=("lab",).__contains__)  # the last one is shown: `lab`, if it has the package
+    return f"pip install 'resleak[{extras[-1]}]'" if extras else ""
 
 
 def save_traceback(error: BaseException) -> str:

@@ -149,12 +149,12 @@ def test_the_pins_are_complete(python, system):
 
 
 def test_one_extra_for_each_system():
-    """Each system of scenarios has its extra, as widgets, a load and sweeps have; `all` has all."""
+    """Each system of scenarios has its extra, as reports and a load have; `all` is all of them."""
     systems = {path.parent.name for path in (ROOT / "resleak/scenarios").glob("[!_]*/*.py")}
     systems -= {"control"}
-    assert set(EXTRAS) - {"all"} == systems | {"cluster", "live", "load"}
+    assert set(EXTRAS) - {"all"} == systems | {"cluster", "lab", "live", "load"}
     named = {extra for text in EXTRAS["all"] for extra in Requirement(text).extras}
-    assert named == systems | {"cluster", "live", "load"}
+    assert named == systems | {"cluster", "lab", "live", "load"}
 
 
 @pytest.mark.parametrize("folder", ["resleak", "tests"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 from pathlib import Path
 
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def table() -> pd.DataFrame:
     """Judge all stored captures."""
-    return claims_table.stored(stored.CAPTURES)
+    return claims_table.judged(stored.CAPTURES)
 
 
 def test_every_scenario_is_stored_and_comes_out_as_declared(table: pd.DataFrame) -> None:
@@ -35,5 +36,7 @@ def test_the_register_is_what_the_captures_say(table: pd.DataFrame) -> None:
     script = runpy.run_path(str(ROOT / "docs" / "register.py"))
     register = script["register"](table)
     assert script["PAGE"].read_text(encoding="utf-8") == script["HEAD"] + register
+    kept = json.loads((stored.CAPTURES / claims_table.REGISTER).read_text(encoding="utf-8"))
+    assert kept == claims_table.plain(table)
     (result,) = script["RESULT"].findall((ROOT / "README.md").read_text(encoding="utf-8"))
     assert result.splitlines() == register.splitlines()[:2]

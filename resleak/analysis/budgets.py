@@ -128,9 +128,11 @@ class AllowanceCheck:
         return "inconclusive" if self.undecided else "holds"
 
 
-def read(file: Path | str | None = None) -> Budgets:
-    """Read the built-in budgets, and a TOML file of the same form on top of them."""
-    base, own = _parse(BUILTIN_FILE), _parse(Path(file)) if file is not None else {}
+def read(own: Path | str | Mapping[str, Any] | None = None) -> Budgets:
+    """Read the built-in budgets, and a TOML file, or a table of its form, on top of them."""
+    base = _parse(BUILTIN_FILE)
+    if own is None or isinstance(own, (str, Path)):
+        own = _parse(Path(own)) if own is not None else {}
     tables = {**base["budget"], **_table(own.get("budget", {}), "budget")}
     budgets = []
     for name, table in tables.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import warnings
 from collections.abc import Callable, Mapping
@@ -25,6 +26,8 @@ from resleak.workload.verdict_words import BROKEN, CLAIMANTS, CLEAN, GLYPHS, HAN
 
 #: What the port came out as where there is none.
 NOT_RUN = "not run"
+#: The rows of all claims, beside the captures that they were judged from.
+REGISTER = "register.json"
 #: Called before each scenario with its name, the number done and the total.
 Progress = Callable[[str, int, int], None]
 
@@ -81,10 +84,28 @@ def findings(
     return pd.DataFrame(table)
 
 
-def stored(folder: Path | str, progress: Progress = lambda *_: None) -> pd.DataFrame:
+def judged(folder: Path | str, progress: Progress = lambda *_: None) -> pd.DataFrame:
     """Return `findings` of all captures and Node results at or below a folder."""
     captures = load.load(folder)
     return findings(captures, progress, node_results.below(Path(folder)))
+
+
+def stored(folder: Path | str, progress: Progress = lambda *_: None) -> pd.DataFrame:
+    """Return `judged`, and from the register beside the captures what has none here.
+
+    A wheel has the register, and only the captures that its notebooks show.
+    """
+    table, place = judged(folder, progress), Path(folder).resolve()
+    files = [path for path in (place / REGISTER, place.parent / REGISTER) if path.is_file()]
+    if not files:
+        return table
+    known = set(table["scenario"])
+    kept: list[dict[Any, Any]] = json.loads(files[0].read_text("utf-8"))
+    more = [row for row in kept if row["scenario"] not in known]
+    more = [row for row in more if files[0].parent == place or row["system"] == place.name]
+    more += table.to_dict(orient="records")
+    more.sort(key=_source_order)
+    return pd.DataFrame(more)
 
 
 def summary(findings: pd.DataFrame) -> str:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 SCHEMA = 2
 #: Largest file beside the tables, bytes.
 _SIDE_BYTES = 16 << 20
+#: Of a run that is shorter, a rate per second says less than the total; seconds.
+_SHORT_S = 10.0
 _FACTS, _SUFFIX = "recording.json", ".resleak"
 #: Read from the file when they are first asked for.
 _LATER = {"peak", "temporary"}
@@ -136,10 +138,16 @@ class Recording:
         """The line that retains most, in a sentence."""
         if not self.rows:
             return "Nothing that was allocated is left."
+        first, lasted = self.rows[0], max(fact["duration_s"] for fact in self.integrity)
+        if lasted < _SHORT_S and first.low > 0 and first.file:
+            total = formatting.amount(first.bytes_per_step * lasted, "B")
+            return (
+                f"{total} is left after {formatting.amount(lasted, 's')}, from {first.place} in "
+                f"{first.function}, {formatting.share(first.share)} of the growth."
+            )
         if any(site.low > 0 for site in self.rows):
             sentence = wording.largest_site(self.rows, self.per)
             return sentence[:1].upper() + sentence[1:]
-        first = self.rows[0]
         rate = formatting.rate(first.bytes_per_step, "B", self.per)
         return (
             f"No line grows over the whole time. Most of what is left, "

@@ -73,7 +73,7 @@ class Bisected:
         """Return plain values for JSON."""
         return {"schema_version": SCHEMA_VERSION, **asdict(self), "sentence": self.sentence}
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         rows = [f"{one.name}: {one.verdict} ({one.evidence})" for one in self.tried]
         return "\n".join([*rows, self.sentence])
 

@@ -55,7 +55,7 @@ class Compared:
         told = {"judged": judged, "causes": plain(causes), "sentence": self.sentence}
         return {"schema_version": SCHEMA_VERSION, **self.comparison.to_dict(), **told}
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return f"{self.comparison}\n{self.sentence}"
 
 

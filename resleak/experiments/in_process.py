@@ -138,7 +138,7 @@ class Measured:
             storage.write_manifest(partial, self.capture.manifest)
         return folder
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         if self._columns:
             return "\n".join([self.judgement.sentence(_VARIANT), *CAUTIONS])
         changes = ", ".join(

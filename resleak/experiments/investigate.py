@@ -119,12 +119,12 @@ class Investigation:
         if self.judgement.ok:
             yield "If it still grows in service, this step does not do what the service does."
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self, limits: budgets.Budgets | None = None) -> dict[str, Any]:
         """Return what ``resleak judge --json`` prints, with one variant."""
-        checks = budgets.check(self.judgement, self.captures, budgets.read(None))
+        checks = budgets.check(self.judgement, self.captures, limits or budgets.read())
         return {**self.judgement.to_dict(), "budgets": plain(checks)}
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         others = [wording.sentence(one) for one in self.rows() if not one.is_leak]
         lines = (self.headline, *self.cards(), *others, *self.accounts(), *self.next_steps())
         return "\n".join(filter(None, lines))

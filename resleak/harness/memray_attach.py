@@ -14,7 +14,7 @@ from resleak.errors import PlatformError, ProcessError
 from resleak.harness import process_gauges
 
 _SCOPE = Path("/proc/sys/kernel/yama/ptrace_scope")
-_DEBUGGERS = ("gdb", "lldb")
+DEBUGGERS = ("gdb", "lldb")
 #: From this version on, an interpreter runs code at another process's request.
 _REMOTE_EXEC = (3, 14)
 _PATIENCE_S = 60.0
@@ -33,9 +33,9 @@ def consequences(seconds: int) -> str:
 
 def check(process: process_gauges.Outside) -> None:
     """Raise PlatformError where attaching cannot work."""
-    if not any(map(shutil.which, _DEBUGGERS)) and sys.version_info < _REMOTE_EXEC:
+    if not any(map(shutil.which, DEBUGGERS)) and sys.version_info < _REMOTE_EXEC:
         raise PlatformError(
-            f"attaching needs {' or '.join(_DEBUGGERS)} here: install one, or start the program "
+            f"attaching needs {' or '.join(DEBUGGERS)} here: install one, or start the program "
             "with `resleak record --memray`"
         )
     scope = _SCOPE.read_text().strip() if _SCOPE.exists() else "0"

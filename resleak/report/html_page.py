@@ -66,6 +66,9 @@ class Page:
             "figure_label": _figure_label,
             "figure_height": _figure_height,
             "base64_only": lambda text: re.sub(r"[^A-Za-z0-9+/=]", "", text),
+            "image": lambda svg: (
+                f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
+            ),
             "plain": lambda text: _ESCAPES.sub("", text),
         }
         page = environment.get_template("index.html.j2")
@@ -83,7 +86,7 @@ class Page:
     def _parts(self, title: str) -> dict[str, Any]:
         outputs = [out for c in self.book.cells for out in c.get("outputs", [])]
         plots = [out["data"][_PLOTLY] for out in outputs if _PLOTLY in out.get("data", {})]
-        scripts = [(_FOLDER / "page.js").read_text(encoding="utf-8")]
+        scripts = [page_parts.theme() + (_FOLDER / "page.js").read_text(encoding="utf-8")]
         if any(FLAME in out.get("data", {}) for out in outputs):
             scripts.append(flame.script())
         packed, allowed = [], [*scripts]
@@ -178,4 +181,7 @@ def _style() -> str:
         HtmlFormatter(style=name, nobackground=True).get_style_defs(".highlight")
         for name in (_LIGHT, _DARK)
     )
-    return f"{own}\n{light}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n"
+    usual = ":root:not([data-theme])"  # a style sheet below a selector is nested in it
+    asked = f'@media screen {{ :root[data-theme="dark"] {{ {dark} }} }}'
+    system = f"@media screen and (prefers-color-scheme: dark) {{ {usual} {{ {dark} }} }}"
+    return f"{own}\n{light}\n{asked}\n{system}\n"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from html import escape
 from pathlib import Path
 from string import Template
 
 from resleak import formatting
 from resleak.analysis.memray_file import Recording
-from resleak.figures import html_table
+from resleak.captures.decode import memray_file
+from resleak.errors import StoreError
 from resleak.figures.flame import page
 from resleak.report import page_parts
 from resleak.report.answers import ANSWERS
@@ -17,23 +20,19 @@ from resleak.report.redact import Redactor
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def write(recording: Recording, out: Path | str, *, top: int = 10) -> Path:
-    """Write the report of an opened memray file, with its `top` sites, as one HTML file."""
+def write(recording: Recording, out: Path | str) -> Path:
+    """Write the report of an opened memray file as one HTML file."""
     target, redactor = Path(out), Redactor.here()
-    title, script = escape(redactor.text(recording.path.name)), page.script()
+    title, script = escape(redactor.text(recording.path.name)), page_parts.theme() + page.script()
     warnings = "".join(f"<li>{escape(sentence)}</li>" for sentence in recording.warnings)
     warnings = f"<p>Limitations:</p><ul>{warnings}</ul>" if warnings else ""
-    sites = formatting.note("No line holds more at the end than at the beginning.")
-    if recording.grown:
-        sites = html_table.sites_html(recording.grown, top, recording.per)
     parts = {
         "title": title,
         "policy": escape(page_parts.policy([script])),
         "style": (_TEMPLATES / "report" / "style.css").read_text(encoding="utf-8"),
         "summary": escape(redactor.text(recording.summary)),
-        "size": escape(_size(recording)),
+        "size": _definitions((k, redactor.text(v)) for k, v in _statistics(recording)),
         "warnings": redactor.html(warnings),
-        "sites": redactor.html(sites),
         "flame": page.place(redactor.tree(recording.answer("drawing", ANSWERS["drawing"]))),
         "script": script,
     }
@@ -44,12 +43,22 @@ def write(recording: Recording, out: Path | str, *, top: int = 10) -> Path:
     return target
 
 
-def _size(recording: Recording) -> str:
+def _statistics(recording: Recording) -> list[tuple[str, str]]:
+    """Return what memray's own statistics begin with; the command only while the file is there."""
     facts = recording.integrity
-    seconds = formatting.amount(max(fact["duration_s"] for fact in facts), "s")
-    peak = formatting.amount(max(fact["heap_peak_bytes"] for fact in facts), "B")
-    records = formatting.number(sum(fact["records"] for fact in facts))
-    return f"{records} allocations and releases in {seconds}; at most {peak} at a time."
+    rows = [
+        ("Duration", formatting.amount(max(fact["duration_s"] for fact in facts), "s")),
+        ("Peak", formatting.amount(max(fact["heap_peak_bytes"] for fact in facts), "B")),
+        ("Allocations and releases", formatting.number(sum(fact["records"] for fact in facts))),
+        ("Processes", str(len(facts))),
+    ]
+    with suppress(StoreError):
+        rows.insert(0, ("Command", memray_file.header(recording.path).command))
+    return rows
+
+
+def _definitions(facts: Iterable[tuple[str, str]]) -> str:
+    return "\n".join(f"<dt>{escape(fact)}</dt><dd>{escape(value)}</dd>" for fact, value in facts)
 
 
 def _provenance(recording: Recording, target: Path, redactor: Redactor) -> str:
@@ -59,4 +68,4 @@ def _provenance(recording: Recording, target: Path, redactor: Redactor) -> str:
     facts += [("In Python", f"resleak.open_memray({name!r})"), *page_parts.written_with()]
     facts = [(fact, redactor.text(value)) for fact, value in facts]
     facts.append(("Replaced before writing", redactor.summary()))
-    return "\n".join(f"<dt>{escape(fact)}</dt><dd>{escape(value)}</dd>" for fact, value in facts)
+    return _definitions(facts)

@@ -17,6 +17,12 @@ from resleak.errors import ShareError
 _PACKAGES = ("resleak", "numpy", "pandas", "plotly", "scipy", "memray", "psutil", "pyarrow")
 
 
+def theme() -> str:
+    """Return the script of the button that switches between light and dark."""
+    folder = Path(__file__).parent / "templates" / "report"
+    return (folder / "theme.js").read_text(encoding="utf-8")
+
+
 def policy(scripts: Sequence[str]) -> str:
     """Return a policy under which nothing is fetched and only these scripts run."""
     digests = (hashlib.sha256(script.encode()).digest() for script in scripts)

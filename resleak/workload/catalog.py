@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import inspect
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -48,9 +49,12 @@ def locate(name: str, root: Path = ROOT) -> Path:
     matches = [key for key in files if name in (key, key.split("/")[-1])]
     if len(matches) == 1:
         return files[matches[0]]
+    if os.path.exists(name):
+        what = "folder" if os.path.isdir(name) else "file, but no Python"
+        raise ScenarioError(f"{name} is a {what}; name a Python file with step(i), or a scenario")
     close = difflib.get_close_matches(name, files, n=3, cutoff=0.4)
-    hint = f"did you mean {', '.join(close)}?" if close else "`resleak list` names them all"
-    raise ScenarioError(f"there is no scenario {name!r}; {hint}")
+    hint = f"did you mean {', '.join(close)}?" if close else "`resleak list` names the scenarios"
+    raise ScenarioError(f"there is no file and no scenario {name!r}; {hint}")
 
 
 def find(name: str, root: Path = ROOT) -> Scenario:

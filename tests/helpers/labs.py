@@ -19,7 +19,7 @@ from typing import Any
 from helpers import books
 
 from resleak.harness.spawn import Guarded
-from resleak.ui.cli.share import lab_command
+from resleak.ui.cli.notebooks import lab_command
 
 #: The buttons of a panel that runs scenarios.
 RUN, STOP = (f".resleak-panel .jupyter-button:has-text('{name}')" for name in ("Run", "Stop"))
@@ -190,6 +190,13 @@ class Desk:
     def idle(self) -> None:
         """Wait until there is a kernel, and it has nothing to do."""
         self.page.get_by_text("(ipykernel) | Idle").wait_for(timeout=_PATIENCE_MS)
+
+    def restart(self) -> None:
+        """Restart the kernel, by the menu."""
+        self.page.get_by_role("menuitem", name="Kernel", exact=True).click()
+        self.page.locator("[data-command='kernelmenu:restart']").first.click()
+        self.page.locator(".jp-Dialog .jp-mod-accept").click()
+        self.idle()
 
     def run_all(self) -> None:
         """Run every cell, by the menu, and wait for the last."""

@@ -125,3 +125,18 @@ def test_nothing_of_the_panels_leaves_the_machine(panels):
     """No request goes elsewhere, and the console has no complaint."""
     assert panels.elsewhere == []
     assert panels.complaints == []
+
+
+@pytest.mark.nightly
+def test_a_panel_says_that_its_kernel_is_gone(panels):
+    """After a restart the panel says what to do and takes no clicks; its cell brings it back."""
+    panels.restart()
+    panels.seen(".resleak-panel.jupyter-widgets-disconnected")
+    panel = panels.book.locator(".resleak-panel").first
+    message = panel.evaluate("node => getComputedStyle(node, '::before').content")
+    assert "run its cell again" in message
+    clicks = panels.book.locator(labs.RUN).evaluate("node => getComputedStyle(node).pointerEvents")
+    assert clicks == "none"
+    panels.run_all()
+    panels.gone(".resleak-panel.jupyter-widgets-disconnected")
+    panels.seen(labs.RUN)

@@ -46,6 +46,8 @@ class Header:
         never closed.
     pid, main : int
         The process, and its main thread.
+    command : str
+        Its command line.
     """
 
     native: bool
@@ -55,6 +57,7 @@ class Header:
     end_ms: int
     pid: int
     main: int
+    command: str
 
 
 def header(capture: Path) -> Header:
@@ -63,7 +66,9 @@ def header(capture: Path) -> Header:
     if not start:
         raise StoreError(f"{capture.name} is empty: the run was killed early; {_AGAIN}")
     if not start.startswith(_MAGIC):
-        raise StoreError(f"{capture.name} is not a capture of memray; {_AGAIN}")
+        raise StoreError(
+            f"{capture.name} is not a file that memray wrote; name one from `memray run`"
+        )
     command_end = start.find(b"\0", _HEADER.size) + 1
     if len(start) < max(command_end, _HEADER.size) + _WHO.size:
         raise StoreError(f"{capture.name} is cut off in its header; {_AGAIN}")
@@ -73,7 +78,8 @@ def header(capture: Path) -> Header:
         told = f"is of another version of memray (format {found}, not {_FORMAT})"
         raise StoreError(f"{capture.name} {told}; read it with {reads}, or {_AGAIN}")
     pid, main = _WHO.unpack_from(start, command_end)
-    return Header(native, aggregated, records, begun, ended, pid, main)
+    command = start[_HEADER.size : command_end - 1].decode(errors="replace")
+    return Header(native, aggregated, records, begun, ended, pid, main, command)
 
 
 def blank(snapshots: int) -> bytes:
@@ -156,7 +162,7 @@ def _start_of(capture: Path) -> bytes:
             start = file.read(_ENOUGH)
         return _unpacked(capture) if start.startswith(_LZ4_MAGIC) else start
     except FileNotFoundError:
-        raise StoreError(f"{capture.name} is missing; {_AGAIN}") from None
+        raise StoreError(f"{capture.name} is missing: there is no such file") from None
     except OSError as error:
         told = error.strerror or str(error)
         raise StoreError(f"{capture.name} cannot be read: {told}; {_AGAIN}") from error

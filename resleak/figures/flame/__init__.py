@@ -30,13 +30,17 @@ class Flame:
 
     payload: dict[str, Any] = field(repr=False)
     table: pd.DataFrame = field(repr=False)
+    #: The whole period as one picture, for print and for viewers that run no script; or empty.
+    svg: str = field(default="", repr=False)
 
     def __repr__(self) -> str:
         text = str(self.payload["empty"] or self.table.to_string(float_format=formatting.number))
         return "\n".join(filter(None, (self.payload["title"], text)))
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        return {"text/html": page.html(self.payload), MIME: self.payload, "text/plain": repr(self)}
+        picture = {"image/svg+xml": self.svg} if self.svg else {}
+        html = {"text/html": page.html(self.payload), MIME: self.payload}
+        return {**html, **picture, "text/plain": repr(self)}
 
     def live(self) -> Any:
         """Return a widget whose ``selection`` has the frame that was clicked last.
@@ -81,7 +85,7 @@ def flamegraph(
     """
     import pandas as pd  # a page that is written from what is stored needs neither
 
-    from resleak.figures.flame import payload
+    from resleak.figures.flame import payload, static
 
     sides = [profile] if before is None else [profile, before]
     if before is not None and len(before.frames) != len(profile.frames):
@@ -90,4 +94,5 @@ def flamegraph(
         )
     drawing, table = payload.drawing(sides, unit)
     drawing |= {"title": title, "selection": dict(selection or {})}
-    return Flame(drawing, pd.DataFrame(table))
+    svg = "" if drawing["empty"] else static.picture(sides, title or "", unit)
+    return Flame(drawing, pd.DataFrame(table), svg)

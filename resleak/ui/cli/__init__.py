@@ -12,20 +12,22 @@ import warnings
 from collections.abc import Iterator
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import typer
+from typer.core import TyperCommand
 from typer.models import CommandInfo
 
+from resleak import __version__
 from resleak.errors import ResleakError
+from resleak.ui import settings
 from resleak.ui.cli import console
-from resleak.ui.cli._common import CANNOT, OK, Panel
+from resleak.ui.cli._common import CANNOT, OK, Command, Panel
 
 # typer has no public name for what the parser raises, only for this one child of it.
 _UsageError = cast(type[Exception], typer.BadParameter.__base__)
 
 app = typer.Typer(
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Reproduce a leak, judge it with numbers, find the line, share one file.",
@@ -46,10 +48,33 @@ def _commands() -> Iterator[CommandInfo]:
             if getattr(module, "PANEL", None) == panel:
                 for command in module.app.registered_commands:
                     command.rich_help_panel = panel
+                    if command.cls in (None, TyperCommand):
+                        command.cls = Command
                     yield command
 
 
 app.registered_commands = list(_commands())
+
+
+@app.callback()
+def _all(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version and exit.",
+            is_eager=True,
+            callback=lambda is_asked: _tell_version(is_asked),
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+def _tell_version(is_asked: bool) -> None:
+    if is_asked:
+        console.out(f"resleak {__version__}")
+        raise typer.Exit
 
 
 def _end_as_after_ctrl_c(*names: str) -> None:
@@ -65,7 +90,13 @@ def main() -> int:
     console.guard_output()
     warnings.showwarning = lambda message, *_args, **_more: console.say(str(message))
     try:
-        code = app(sys.argv[1:] or ["--help"], prog_name="resleak", standalone_mode=False)
+        project = settings.read()
+        names = (
+            one.name or getattr(one.callback, "__name__", "") for one in app.registered_commands
+        )
+        usual = {name: dict(project.defaults) for name in names}
+        arguments = sys.argv[1:] or ["--help"]
+        code = app(arguments, prog_name="resleak", standalone_mode=False, default_map=usual)
         if sys.stdout is not None:
             sys.stdout.flush()
         return code or OK
@@ -75,5 +106,9 @@ def main() -> int:
         console.say(str(error))
     except _UsageError as error:
         message = cast(Any, error).format_message().rstrip(".")
-        console.say(f"{message}; `resleak COMMAND --help` says more")
+        name = getattr(getattr(error, "param", None), "name", "")
+        is_given = any(argument.startswith(f"--{name}") for argument in sys.argv[1:])
+        where = settings.read() if name and not is_given else settings.Settings()
+        source = f"; it is set in {where.file}" if name in where.defaults else ""
+        console.say(f"{message}{source}; `resleak COMMAND --help` says more")
     return CANNOT

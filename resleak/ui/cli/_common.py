@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import threading
+import webbrowser
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from resleak import formatting
 from resleak.captures import storage
 from resleak.captures.names import inside
 from resleak.errors import ScenarioError, ShareError
-from resleak.harness.plan import CaptureOptions
+from resleak.harness.plan import CaptureOptions, Progress
+from resleak.ui import settings
 from resleak.ui.cli import console
 from resleak.workload import resolve
 
 if TYPE_CHECKING:
+    from resleak.analysis.budgets import Budgets
     from resleak.captures.frames import Captures
 
 OK, NOT_AS_DECLARED, CANNOT = 0, 1, 2
+#: Seconds of an import after which it is mentioned.
+_PATIENCE_S = 5.0
+#: What a wheel has of the repository: notebooks, and the captures that they show.
+SHIPPED = Path(__file__).parents[2] / "shipped"
+ROOT = SHIPPED if SHIPPED.is_dir() else Path(__file__).parents[3]
 
 
 def seconds(text: str) -> float:
@@ -58,6 +70,21 @@ Work = Annotated[
 ]
 
 
+Open = Annotated[bool, typer.Option("--open", help="Show the written file in a browser.")]
+
+
+class Command(TyperCommand):
+    """Shows a placeholder and no type beside arguments, and neither beside flags."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """Return the parameters, without the names of Python types."""
+        parameters: list[Any] = super().get_params(ctx)
+        for one in parameters:
+            if one.param_type_name == "argument" or getattr(one, "is_flag", False):
+                one.display_type_rich = lambda ctx: None
+        return parameters
+
+
 class Panel(StrEnum):
     """Headings of the help, in their order."""
 
@@ -72,8 +99,8 @@ def run_capture(scenario: str, options: CaptureOptions) -> list[Path]:
     """Capture with a progress bar on standard error."""
     from resleak.harness import runner
 
-    with console.progress() as progress:
-        return runner.capture(scenario, options, progress=progress)
+    with importing(scenario) as started, console.progress() as progress:
+        return runner.capture(scenario, options, progress=started(progress))
 
 
 def captures_of(what: str, out: Path) -> Captures:
@@ -122,15 +149,69 @@ def key_values(options: Iterable[str] | None) -> dict[str, str]:
 
 
 def project(*parts: str) -> Path:
-    """Return the path of a file or folder of the repository."""
-    # A folder of someone else's that is called notebooks comes last: its code would be run.
-    for root in (Path(__file__).parents[3], Path(__file__).parents[2], Path()):
-        if (path := root.joinpath(*parts)).exists():
-            return path
+    """Return the path of a file or folder of the repository, or of what a wheel has of it."""
+    if (path := ROOT.joinpath(*parts)).exists():
+        return path
     raise ShareError(f"there is no {'/'.join(parts)} here; run this in a clone of the repository")
+
+
+def check_reports() -> None:
+    """Raise ModuleNotFoundError if something is missing that writes reports."""
+    for name in ("nbconvert", "plotly", "nh3"):
+        if find_spec(name) is None:
+            raise ModuleNotFoundError(name=name)
 
 
 def shown(path: Path) -> str:
     """Return a path relative to the working folder, if it lies below."""
     absolute = path.resolve()
     return str(absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else path)
+
+
+def budgets_of(file: Path | None) -> Budgets:
+    """Read the budgets of a file, or else of the project's pyproject.toml."""
+    from resleak.analysis import budgets
+
+    return budgets.read(file or settings.read().budgets)
+
+
+def written(path: Path, is_opened: bool) -> None:
+    """Say where a file was written, and show it in a browser if that was asked for."""
+    console.say(f"written: {shown(path)}")
+    if is_opened:
+        show_file(path)
+
+
+def show_file(path: Path) -> None:
+    """Show a file in a browser."""
+    if webbrowser.open(path.resolve().as_uri()):
+        return
+    console.say(f"no browser can be started here; open {shown(path)} in one")
+
+
+def scenario_names(incomplete: str) -> list[str]:
+    """Return the scenarios whose names begin so, for completion by the shell."""
+    from resleak.workload import catalog
+
+    return [name for name in catalog.paths() if name.startswith(incomplete)]
+
+
+@contextmanager
+def importing(what: str) -> Iterator[Callable[[Progress], Progress]]:
+    """Say after some seconds that a workload is still being imported, until its first progress."""
+    text = f"still importing {what}; a step begins when it is done"
+    timer = threading.Timer(_PATIENCE_S, console.say, [text])
+    timer.daemon = True
+    timer.start()
+
+    def started(progress: Progress) -> Progress:
+        def call(label: str, done: int, total: int) -> None:
+            timer.cancel()
+            progress(label, done, total)
+
+        return call
+
+    try:
+        yield started
+    finally:
+        timer.cancel()

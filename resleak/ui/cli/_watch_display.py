@@ -13,7 +13,7 @@ from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.formatting import Table, plain_text
 from resleak.harness.throttle import Ration
 from resleak.ui.cli import console
-from resleak.workload.verdict_words import NOTABLE
+from resleak.workload.verdict_words import NOTABLE, UNDECIDED
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -166,18 +166,25 @@ def _table(look: Look) -> Table:
     rates = ["per h", "per s"] if per == "s" else [f"per {per}"]
     rows = []
     for one in _shown(look):
-        main = one.readable
+        main, is_early = one.readable, _is_early(one, look.t_s if per == "s" else math.inf)
         each = (main, one) if len(rates) > 1 else (main,)
         rows.append(
             (
                 *(one.variant, one.gauge, console.verdict_cell(one.verdict)),
                 formatting.amount(one.at_end, one.unit),
-                *(wording.bare(rate.per_step, one.unit) for rate in each),
-                *_interval(main),
+                *(wording.bare(rate.per_step, one.unit) for rate in each if not is_early),
+                *(("",) * len(each) if is_early else ()),
+                *(("not enough data yet", "") if is_early else _interval(main)),
             )
         )
     head = ("process", "gauge", "verdict", "now", *rates, "95 % CI", "detection limit")
     return Table(head, rows)
+
+
+def _is_early(one: GaugeVerdict, lasted: float) -> bool:
+    """Return True if the interval admits that all of a level came, or went, in this time."""
+    half = (one.high - one.low) / 2
+    return one.verdict == UNDECIDED and bool(half * lasted > abs(one.at_end))
 
 
 def _interval(one: GaugeVerdict) -> tuple[str, str]:

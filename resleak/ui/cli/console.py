@@ -6,8 +6,10 @@ import io
 import json
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from resleak import formatting as fmt
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 #: Characters per line where there is no terminal.
 _WIDTH = 200
+#: Longest line that is printed as it is, and longest message, in characters.
+_LONG, _LONGEST_MESSAGE = 400, 1000
 _SITES = 3
 _HEAD = ("verdict", "growth rate", "95 % CI", "detection limit")
 
@@ -77,17 +81,29 @@ def guard_output() -> None:
 
 def say(message: str) -> None:
     """Write one line to standard error."""
+    text = " ".join(plain_text(message).split())
+    if len(text) > _LONGEST_MESSAGE:  # both ends say what is wrong
+        text = f"{text[: _LONGEST_MESSAGE - 300]} … {text[-300:]}"
     with suppress(OSError):  # there is nowhere else to say it
-        print("resleak:", " ".join(plain_text(message).split()), file=sys.stderr, flush=True)
+        print("resleak:", text, file=sys.stderr, flush=True)
 
 
 def out(*lines: str | fmt.Table | Text) -> None:
     """Write lines and tables to standard output."""
     for line in lines:
         if isinstance(line, str):
-            print(plain_text(line), flush=True)
+            print(_folded(plain_text(line)), flush=True)
         else:
             paper().print(rich_table(line) if isinstance(line, fmt.Table) else line)
+
+
+def _folded(text: str) -> str:
+    """Return a text with long lines folded between words, unless a terminal does that."""
+    if len(text) <= _LONG:
+        return text
+    fold = partial(textwrap.wrap, width=_WIDTH, break_long_words=False, break_on_hyphens=False)
+    lines = ([line] if len(line) <= _LONG else fold(line) for line in text.split("\n"))
+    return "\n".join(part for one in lines for part in one)
 
 
 def out_json(value: Any, indent: int | None = 1) -> None:

@@ -11,6 +11,7 @@ from resleak import formatting
 from resleak.harness.plan import CaptureOptions
 from resleak.ui.cli import _common as common
 from resleak.ui.cli import console
+from resleak.workload import resolve
 
 if TYPE_CHECKING:
     from resleak.experiments.investigate import Investigation
@@ -45,6 +46,7 @@ def investigate(
     budget: Budget = "30s",
     as_json: common.AsJson = False,
     report: Report = None,
+    show: common.Open = False,
     out: common.Out = Path("captures"),
     known: common.Known = None,
     no_source: common.NoSource = False,
@@ -55,22 +57,31 @@ def investigate(
     from resleak.experiments import investigate as experiment
 
     known_ids = changes.known(known)
+    if show and report is None:
+        report = Path(f"{_name(workload)}.html")
+    if report is not None:
+        common.check_reports()  # before it measures
     options = CaptureOptions(
         python=python, steps=steps, runs=runs, seed=seed, deadline_s=deadline, out=out,
         source=not no_source,
     )  # fmt: skip
-    with console.progress() as progress:
+    with common.importing(workload) as started, console.progress() as progress:
         investigation = experiment.investigate(
-            workload, options, budget_s=common.seconds(budget), progress=progress
+            workload, options, budget_s=common.seconds(budget), progress=started(progress)
         )
     if as_json:
-        console.out_json(investigation.to_dict())
+        console.out_json(investigation.to_dict(common.budgets_of(None)))
     else:
         console.show_investigation(investigation, verbose)
     if report is not None:
-        console.say(f"written: {common.shown(_report(investigation, workload, report, out))}")
+        common.written(_report(investigation, workload, report, out), show)
     is_ok = investigation.judgement.ok or investigation.is_known(known_ids)
     raise typer.Exit(common.OK if is_ok else common.NOT_AS_DECLARED)
+
+
+def _name(workload: str) -> str:
+    """Return the name of a report that was not named."""
+    return resolve.find(workload).name.replace("/", "-")
 
 
 def _report(investigation: Investigation, workload: str, target: Path, out: Path) -> Path:

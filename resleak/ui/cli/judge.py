@@ -31,7 +31,11 @@ app = typer.Typer()
 def judge(
     what: Annotated[
         str,
-        typer.Argument(metavar="NAME|FILE|DIR|URL", help="A scenario, a file, captures, a store."),
+        typer.Argument(
+            metavar="NAME|FILE|DIR|URL",
+            help="A scenario, a file, captures, a store.",
+            autocompletion=common.scenario_names,
+        ),
     ],
     out: common.Out = Path("captures"),
     as_json: common.AsJson = False,
@@ -46,7 +50,7 @@ def judge(
         sweep.show_store(what, as_json)
     from resleak.analysis import budgets
 
-    limits = budgets.read(budget_file)
+    limits = common.budgets_of(budget_file)
     captures = common.captures_of(what, out)
     from resleak.analysis import verdicts
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
-from typer.core import TyperCommand
 
 from resleak.errors import ShareError, StoreError
 from resleak.ui.cli import _common as common
@@ -31,12 +30,17 @@ def open_file(
     ] = None,
     as_json: common.AsJson = False,
     top: Annotated[int, typer.Option(metavar="N", min=1, help="How many lines to show.")] = 10,
-    fresh: Annotated[bool, typer.Option(help="Read it again, whatever is kept.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Read it again, whatever is kept.")
+    ] = False,
+    show: common.Open = False,
 ) -> None:
     """Open a memray file of any program: what grew, where, and its limitations."""
     from resleak.analysis import memray_file
     from resleak.report.answers import ANSWERS
 
+    if show and file is None:
+        file = Path(f"{what.name}.html")
     if os.path.isdir(what):  # also for names that no file can have
         raise StoreError(f"{what} is a folder; name a file that memray wrote")
     # What prints, and writes the report, is loaded while another process reads.
@@ -48,10 +52,10 @@ def open_file(
     if file is not None:
         from resleak.report import memray_page
 
-        console.say(f"written: {common.shown(memray_page.write(recording, file, top=top))}")
+        common.written(memray_page.write(recording, file), show)
 
 
-class _Export(TyperCommand):
+class _Export(common.Command):
     """Names the formats in its help; their modules are loaded only for that."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:

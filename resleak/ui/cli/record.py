@@ -125,13 +125,13 @@ def record(
     place = inside(out, name or _name(command), what="--name")
     file = place / "memray.bin"
     # Slow imports come before the command starts: it does not wait.
-    from resleak.analysis import budgets, statistics
+    from resleak.analysis import statistics
     from resleak.experiments.watch import Watch
     from resleak.harness import command as commands
     from resleak.harness import http_load, process_gauges
     from resleak.harness.sampler import Observer
 
-    limits = budgets.read(budget_file)
+    limits = common.budgets_of(budget_file)
     load_command = _split(load)
     url_load = http_load.UrlLoad(load_url) if load_url is not None else None
     first = None if warmup in ("", "signal") else common.seconds(warmup)

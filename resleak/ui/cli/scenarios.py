@@ -40,7 +40,14 @@ def list_scenarios(as_json: common.AsJson = False) -> None:
 
 @app.command()
 def capture(
-    scenario: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A scenario or a file.")],
+    scenario: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|FILE",
+            help="A scenario or a file.",
+            autocompletion=common.scenario_names,
+        ),
+    ],
     variant: Annotated[
         list[str] | None, typer.Option(metavar="V", help="Only this variant; repeatable.")
     ] = None,
@@ -97,7 +104,7 @@ def claims(
         Path | None, typer.Argument(metavar="DIR", help="Captures; the repository's by default.")
     ] = None,
     as_json: common.AsJson = False,
-    markdown: Annotated[bool, typer.Option(help="Print Markdown.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
     node: Annotated[
         bool, typer.Option("--node", help="Run the checks in Node first, and store their results.")
     ] = False,

@@ -1,10 +1,9 @@
-"""Export a notebook as one file, and open JupyterLab."""
+"""Export a notebook as one file."""
 
 from __future__ import annotations
 
 import ast
-import os
-import sys
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,7 +31,10 @@ class Kind(StrEnum):
 @app.command()
 def share(
     what: Annotated[
-        str, typer.Argument(metavar="NOTEBOOK|NAME|DIR", help="A notebook, scenario or captures.")
+        str,
+        typer.Argument(
+            metavar="NOTEBOOK|NAME|DIR", help="A notebook or its number, a scenario, or captures."
+        ),
     ],
     parameter: Annotated[
         list[str] | None,
@@ -48,20 +50,50 @@ def share(
     source: Annotated[
         bool, typer.Option("--source", help="Keep the source lines that tracebacks quote.")
     ] = False,
+    show: common.Open = False,
 ) -> None:
     """Export one self-contained file, with private data redacted."""
     from resleak.report import share as sharing
 
     parameters = {key: _literal(value) for key, value in common.key_values(parameter).items()}
-    notebook, title = Path(what), ""
-    if notebook.suffix != ".ipynb":
-        notebook = common.project("notebooks", "10_investigate.ipynb")
-        title, parameters = _investigated(what, notebook.parent.parent, parameters)
-    target = _target(file, kind, title.replace("/", "-") or Path(what).stem)
-    write = sharing.share_captures if title else sharing.share
-    with console.working(f"executing {notebook.name}"):
-        report = write(notebook, target, parameters, title=title, source=source)
-    console.out(common.shown(report))
+    common.check_reports()
+    for one in _each(what, file):
+        notebook, title, values = _notebook(one), "", dict(parameters)
+        if notebook.suffix != ".ipynb":
+            notebook = common.project("notebooks", "10_investigate.ipynb")
+            title, values = _investigated(one, notebook.parent.parent, parameters)
+        target = _target(file, kind, title.replace("/", "-") or notebook.stem)
+        write = sharing.share_captures if title else sharing.share
+        with console.working(f"executing {notebook.name}"):
+            report = write(notebook, target, values, title=title, source=source)
+        console.out(common.shown(report))
+        if show:
+            common.show_file(report)
+
+
+def _each(what: str, file: Path | None) -> list[str]:
+    """Return the folders of the scenarios in a folder of captures, or what was given."""
+    folder = Path(what)
+    if not folder.is_dir():
+        return [what]
+    names = dict.fromkeys(capture.scenario for capture in common.load(folder))
+    if len(names) < 2:
+        return [what]
+    if file is not None:
+        raise ShareError(f"{what} has {len(names)} scenarios: leave out -o, or name one of them")
+    return [str(folder / name) for name in names]
+
+
+def _notebook(what: str) -> Path:
+    """Return the path that was given, or of our notebook with this number or name."""
+    is_other = Path(what).is_file() and Path(what).suffix not in (".ipynb", ".py")
+    if is_other:
+        raise ShareError(f"{what} is not a notebook, a Python file or a folder of captures")
+    if not Path(what).exists() and re.fullmatch(r"\w+", what):
+        found = sorted((common.ROOT / "notebooks").glob(f"{what}*.ipynb"))
+        if len(found) == 1 and what[:2].isdecimal():
+            return found[0]
+    return Path(what)
 
 
 def _target(file: Path | None, kind: Kind | None, name: str) -> Path:
@@ -91,24 +123,6 @@ def _investigated(what: str, root: Path, parameters: dict[str, Any]) -> tuple[st
             common.capture_first(what, here)
         parameters["CAPTURES"] = str((stored or here).resolve())
     return name, {"SCENARIO": name, **parameters}
-
-
-@app.command()
-def lab() -> None:
-    """Open JupyterLab on the first notebook."""
-    command = lab_command(common.project("notebooks", "00_start_here.ipynb").resolve())
-    sys.stdout.flush()
-    os.execv(command[0], command)
-
-
-def lab_command(notebook: Path) -> list[str]:
-    """Return the command for JupyterLab on a notebook, reachable from this machine only."""
-    command = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1"]
-    command += [f"--ServerApp.root_dir={notebook.parent.parent}"]
-    command += [f"--LabApp.default_url=/lab/tree/notebooks/{notebook.name}"]
-    if hasattr(os, "geteuid") and os.geteuid() == 0:  # a container: there is no other user
-        command += ["--allow-root"]
-    return command
 
 
 def _literal(text: str) -> Any:

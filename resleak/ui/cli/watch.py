@@ -59,6 +59,7 @@ Name = Annotated[str, typer.Option("--name", metavar="NAME", help="What the capt
 StopOn = Annotated[
     list[Breach] | None,
     typer.Option(
+        metavar="leak|budget",
         help="End with exit code 3 at a proven leak, or at a budget that does not hold; "
         "repeatable.",
     ),
@@ -89,12 +90,12 @@ def watch(
     Ends with the process, after --for, at a breach (exit code 3), or with Ctrl-C. What was read is
     kept as captures in any case; `resleak judge DIR` judges them again.
     """
-    from resleak.analysis import budgets, statistics
+    from resleak.analysis import statistics
     from resleak.captures.decode.memray_file import refuse_foreign
     from resleak.harness import memray_attach as attaching
     from resleak.harness import process_gauges
 
-    limits = budgets.read(budget_file)
+    limits = common.budgets_of(budget_file)
     process = process_gauges.Outside.of(pid)
     if attach is not None:
         attaching.check(process)

@@ -21,6 +21,12 @@ _STYLE = """
 .resleak-panel .jupyter-button:focus-visible, .resleak-panel .widget-toggle-button:focus-visible {
   outline: 2px solid currentColor; outline-offset: 1px; }
 .resleak-panel .widget-html-content { line-height: 1.5; }
+/* The front end marks widgets whose kernel is gone: nothing that they show can be used. */
+.resleak-panel.jupyter-widgets-disconnected::before {
+  content: "The kernel was restarted. To use this panel, run its cell again (Shift+Enter).";
+  color: #D55E00; font-weight: 600; }
+.resleak-panel.jupyter-widgets-disconnected > * { opacity: 0.5; pointer-events: none; }
+.resleak-panel .jupyter-widgets-disconnected::before { content: none; }
 """
 
 

@@ -35,8 +35,8 @@ def outcome(path: Path) -> str:
     ("name", "told"),
     [
         ("empty", "is empty"),
-        ("text", "is not a capture of memray"),
-        ("gz", "is not a capture of memray"),
+        ("text", "is not a file that memray wrote"),
+        ("gz", "is not a file that memray wrote"),
         ("old", "read it with memray 1.13 to 1.18"),
         ("new", "of another version of memray"),
         ("header", "cut off in its header"),

@@ -231,7 +231,10 @@ def test_a_killed_run_keeps_what_it_had(tmp_path: Path) -> None:
     ("content", "told"),
     [
         (b"", "is empty"),
-        (b"a text file, and no more than that; it goes on for a while", "is not a capture"),
+        (
+            b"a text file, and no more than that; it goes on for a while",
+            "is not a file that memray wrote",
+        ),
         (b"memray\0" + bytes(60), "another version"),
         (b"memray\0", "cut off in its header"),
         (b"\x04\x22\x4d\x18" + bytes(60), "cannot be read"),

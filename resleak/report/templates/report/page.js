@@ -138,6 +138,12 @@
 
   const rested = (ms = 0) => new Promise((resume) => { setTimeout(resume, ms); });
 
+  /** On a phone what is written in a figure gets smaller, so that no line is cut off. */
+  const NARROW = 480;
+  function shrink({ annotations = [], title }) {
+    for (const text of [...annotations, title?.subtitle].filter(Boolean)) text.font = { ...text.font, size: 9 };
+  }
+
   async function draw() {
     const figures = JSON.parse(await unpacked("figures"));
     const config = JSON.parse(document.querySelector("script[data-holds='config']").textContent);
@@ -146,6 +152,7 @@
     for (const [number, place] of places.entries()) {
       await rested(); // so that whoever scrolls or types meanwhile is not held up
       const { data, layout, frames } = figures[number];
+      if (place.clientWidth < NARROW) shrink(layout);
       await Plotly.newPlot(place, { data, layout, frames, config });
     }
   }
@@ -153,9 +160,23 @@
   const failed = (error) => places.forEach((place) => {
     if (!place.data) place.textContent = `This figure could not be drawn: ${error.message}`;
   });
-  // Paper has another width than the screen, and is laid out without a resize.
-  const fit = () => places.forEach((place) => place.data && Plotly.Plots.resize(place));
+  // Paper has another width than the screen, and is laid out without a resize; half a page is as
+  // much as stays below the text before it.
+  const PAPER = 430;
+  const heightOf = (place) => parseFloat(place.style.height);
+  const tall = new Map(places.map((place) => [place, heightOf(place)]));
+  const fit = ({ matches }) => places.forEach((place) => {
+    if (!place.data) return;
+    const zoom = matches ? Math.min(1, PAPER / tall.get(place)) : 1;
+    const width = place.clientWidth / zoom;
+    Plotly.relayout(place, matches ? { width } : { width: null, autosize: true });
+    place.style.height = `${zoom * tall.get(place)}px`;
+    place.firstElementChild.style.transform = matches ? `scale(${zoom})` : "";
+  });
   matchMedia("print").addEventListener("change", fit);
+  // Before pages are counted; widths are those of the paper only later.
+  addEventListener("beforeprint", () => fit({ matches: true }));
+  addEventListener("afterprint", () => fit({ matches: false }));
 
   /** The height of the page once it has stopped changing: what takes a picture of it waits for that. */
   async function settled() {

@@ -1,0 +1,110 @@
+"""A flame graph as one picture, for print and for viewers that run no script."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from html import escape
+from typing import NamedTuple
+
+import numpy as np
+
+from resleak import formatting
+from resleak.analysis.stacks.allocation_sites import is_library
+from resleak.analysis.stacks.columns import column, sums
+from resleak.figures.flame.encode import Side
+from resleak.figures.style import FONT, FRAMES, INK, LETTERS
+
+#: Pixels: width of the picture, height of a row, and the narrowest frame that is drawn and named.
+_WIDTH, _ROW, _LEAST, _NAMED = 900, 20, 1.5, 42.0
+#: Rows that are drawn, and the average width of a letter.
+_MOST_ROWS, _LETTER = 18, 6.3
+#: Rows at the top are left out while one frame has so much of the growth, and none is studied.
+_WHOLE = 0.98
+
+
+class _Box(NamedTuple):
+    node: int
+    row: int
+    left: float
+    width: float
+
+
+def picture(sides: Sequence[Side], title: str, unit: str) -> str:
+    """Return an SVG of what grew per step, callers above callees; of two sides, of the change."""
+    tree = _Tree(sides)
+    boxes = list(tree.boxes())
+    rows = max((box.row for box in boxes), default=0) + 1
+    grew = formatting.rate(tree.total, unit, str(sides[0].per)) if unit == "B" else ""
+    head = " · ".join(filter(None, (title, grew)))
+    drawn = "".join(_drawn(box, tree, unit) for box in boxes)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {rows * _ROW + 30}" '
+        f'font-family="{escape(FONT, quote=True)}" font-size="12">'
+        f'<text x="0" y="14" fill="{INK}">{escape(head)}</text>{drawn}</svg>'
+    )
+
+
+class _Tree:
+    """Frames with what grew at and below each."""
+
+    def __init__(self, sides: Sequence[Side]) -> None:
+        frames = sides[0].frames
+        self.parent = column(frames, "parent", np.int64)
+        self.functions, self.files, self.lines, self.studied = (
+            column(frames, name).tolist() for name in ("function", "file", "line", "studied")
+        )
+        own = [_growth(side, len(self.parent)) for side in sides]
+        self.below = np.maximum(own[0], 0.0) if len(own) == 1 else np.abs(own[0] - own[1])
+        depth = column(frames, "depth", np.int64)
+        for level in range(int(depth.max(initial=0)), 0, -1):
+            at = np.flatnonzero(depth == level)
+            np.add.at(self.below, self.parent[at], self.below[at])
+        self.total = float(self.below[self.parent < 0].sum())
+
+    def children(self, node: int) -> list[int]:
+        """Return what grew directly below a frame, or at the top, the largest first."""
+        found = np.flatnonzero((self.parent == node) & (self.below > 0))
+        return [int(child) for child in found[np.argsort(-self.below[found], kind="stable")]]
+
+    def boxes(self) -> Iterator[_Box]:
+        """Yield the frames that are wide enough, from the first row that says something."""
+        top = self.children(-1)
+        while len(top) == 1 and not self.studied[top[0]]:
+            below = self.children(top[0])
+            if not below or self.below[below[0]] < _WHOLE * self.total:
+                break
+            top = below[:1]
+        todo = [(top, 0, 0.0)]
+        scale = _WIDTH / (self.total or 1.0)
+        while todo:
+            nodes, row, left = todo.pop()
+            for node in nodes:
+                width = float(self.below[node]) * scale
+                if width >= _LEAST and row < _MOST_ROWS:
+                    yield _Box(node, row, left, width)
+                    todo.append((self.children(node), row + 1, left))
+                left += width
+
+
+def _growth(side: Side, size: int) -> np.ndarray:
+    node, change = column(side.changes, "node", np.int64), column(side.changes, "bytes", float)
+    steps = float(side.edges[-1] - side.edges[0]) if len(side.edges) > 1 else 1.0
+    return sums(node, change, size) / steps
+
+
+def _drawn(box: _Box, tree: _Tree, unit: str) -> str:
+    function, file = str(tree.functions[box.node]), str(tree.files[box.node])
+    kind = "library" if is_library(file) else "other"
+    colour = FRAMES["studied" if tree.studied[box.node] else kind]
+    amount = formatting.amount(float(tree.below[box.node]), unit)
+    place = f"{file.rpartition('/')[2]}:{tree.lines[box.node]}" if file else ""
+    label = " ".join(filter(None, (function, place)))
+    most = int((box.width - 8) / _LETTER)
+    shown = label if len(label) <= most else f"{label[: max(most - 1, 1)]}…"
+    y = 24 + box.row * _ROW
+    text = f'<text x="{box.left + 4:.1f}" y="{y + 14}" fill="{LETTERS}">{escape(shown)}</text>'
+    return (
+        f'<g><title>{escape(f"{label}: {amount}")}</title><rect x="{box.left:.1f}" y="{y}" '
+        f'width="{max(box.width - 1, 0.5):.1f}" height="{_ROW - 1}" fill="{colour}"/>'
+        f"{text if box.width >= _NAMED else ''}</g>"
+    )

@@ -1,0 +1,9 @@
+"""What the text of the notebook says, checked where it was executed."""
+
+claims = register[(register["claim"] != "") & (register["claimed_by"] == "document")]
+holds, node = claims[claims["fix"] == "holds"]["system"], claims.set_index("seed")["node"]
+assert [sum(holds == one) for one in ("pl_drivers", "embedder", "arc")] == [5, 7, 23]
+
+outcomes, fixes = (claims[column].value_counts().drop("") for column in ("outcome", "fix"))
+assert [*outcomes, *fixes, register["ok"].all()] == [29, 13, 7, 44, 3, 1, True]
+assert ["shows 90 %" in node["002 symptom"], "upstream 50" in node["002#2"]] == [True, True]

@@ -1,0 +1,13 @@
+"""What the text of the notebook says, checked where it was executed."""
+
+rates, whole = kept.frame.set_index(["variant", "gauge"])["per_step"], "model_and_store_only"
+assert [round(rates["leaky", gauge], 2) for gauge in ("fds", "threads")] == [1, 2]
+assert kept.variants[whole].verdict in ("flat", "plateau")
+
+alive = pool.frame.query("gauge == 'alive'").set_index("variant").at_end
+forced = worker.variants["forced_exit"].limits.frame.set_index("gauge")["worst"]
+assert (alive["proposed"], alive["proposed_at_once"], forced["rows_lost"]) == (1, 5, 50)
+
+outcomes, fixes = (list(register[column]) for column in ("outcome", "fix"))
+assert (outcomes.count("reproduced"), fixes.count("holds"), register["ok"].all()) == (5, 7, True)
+assert "50 MB refuse 34" in register.set_index("seed")["node"]["001 priority 3"]
