@@ -1,7 +1,9 @@
-"""Take the pictures of the README, in the light theme, with headless Chromium."""
+"""Take the pictures of the README and the pages, light, with headless Chromium."""
 
 from __future__ import annotations
 
+import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,12 +14,13 @@ IMAGES = ROOT / "docs" / "images"
 sys.path.insert(0, str(ROOT / "tests"))
 
 import conftest  # noqa: E402
+from helpers.known_causes import LEAKS  # noqa: E402
 from helpers.pages import until  # noqa: E402
 
 #: Picture, notebook, element (the top of the page, if empty), width and height in pixels.
 PICTURES = (
+    ("causes", "mine", ".finding", 900, 900),
     ("report", "23_arc", "", 1120, 1020),
-    ("growth", "23_arc", ".figure >> nth=2", 1000, 900),
     ("flame", "23_arc", ".resleak-flame >> nth=-1", 1200, 900),
 )
 
@@ -49,9 +52,21 @@ def main() -> None:
 
 
 def _page(name: str) -> Path:
+    if name == "mine":
+        return _investigated(ROOT / "build" / "pictures")
     return share.share(
         ROOT / "notebooks" / f"{name}.ipynb", ROOT / "build/reports" / f"{name}.html"
     )
+
+
+def _investigated(folder: Path) -> Path:
+    """Investigate a file with two leaks, and return its report."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "mine.py").write_text(re.sub(" +# leak .", "", LEAKS["two"][0]).lstrip())
+    command = [sys.executable, "-m", "resleak", "investigate", "mine.py", "-o", "mine.html"]
+    ended = subprocess.run(command, cwd=folder, check=False)
+    assert ended.returncode == 1, "the file leaks"
+    return folder / "mine.html"
 
 
 if __name__ == "__main__":

@@ -24,7 +24,11 @@ pytestmark = pytest.mark.browser
 
 #: Wide enough for a desk, and as narrow as a phone.
 DESK, PHONE = {"width": 1200, "height": 900}, {"width": 390, "height": 844}
-HEAD = '<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+#: A page that is dark where its reader wants it to be.
+HEAD = (
+    '<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+    '<meta name="color-scheme" content="light dark">'
+)
 #: Height of a row of frames, in pixels.
 _ROW = 20
 

@@ -20,9 +20,9 @@ from resleak.report import summary
         ),
         (
             "arc/pool_size",
-            ["claim reproduced", "proposed insufficient"],
+            ["claim reproduced", "proposed holds"],
             "",
-            "Do not stop at `proposed`: it is not enough. `fixed` is clean: take it.",
+            "Take `proposed`: it holds.",
         ),
         ("control/do_nothing", ["flat"], "", "Nothing to fix"),
     ],

@@ -58,8 +58,8 @@ def inspect(of: Plan) -> Captures:
 
 
 def test_there_are_exits_and_stalls() -> None:
-    """The catalogue has more than a dozen variants that hang, stall, or end late or by force."""
-    assert len(CASES) > 12
+    """The catalogue has a dozen variants that hang, stall, or end late or by force."""
+    assert len(CASES) >= 12
 
 
 @pytest.mark.parametrize(

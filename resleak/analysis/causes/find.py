@@ -20,7 +20,14 @@ from resleak.analysis.causes.evidence import (
     retained,
     sources,
 )
-from resleak.analysis.causes.grouping import RUNNING, Group, groups, is_listed, is_of_thread
+from resleak.analysis.causes.grouping import (
+    BY_GAUGE,
+    RUNNING,
+    Group,
+    groups,
+    is_listed,
+    is_of_thread,
+)
 from resleak.analysis.causes.model import Balanced, Cause, Causes, Explained, Limit, Place
 from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.analysis.handle_origins import Origin
@@ -157,10 +164,15 @@ def _unseen(
     live = {name for name in leaks if leaks[name].family in ("memory", "objects")}
     if resident and not live and not explained:
         yield _bare(model.MAPS, [_rest(leaks[name], balance[name]) for name in resident])
-    for family, kind in (("own", model.OWN), ("handles", model.FILES)):
-        names = [n for n, one in leaks.items() if one.family == family and n not in explained]
-        if names and not (family == "own" and (found or explained)):
-            yield _bare(kind, [_rest(leaks[name], balance[name]) for name in names])
+    handles, own = (
+        [name for name, one in leaks.items() if one.family == family and name not in explained]
+        for family in ("handles", "own")
+    )
+    if handles:
+        kind = next((BY_GAUGE[name] for name in BY_GAUGE if name in handles), model.FILES)
+        yield _bare(kind, [_rest(leaks[name], balance[name]) for name in handles])
+    if own and not (found or explained or handles):
+        yield _bare(model.OWN, [_rest(leaks[name], balance[name]) for name in own])
     if live and not found and not unseen:
         yield _bare(model.OBJECTS, [_rest(leaks[n], balance[n]) for n in sorted(live, key=_rank)])
 

@@ -11,7 +11,7 @@ from resleak.analysis.causes.evidence import ARROW, Evidence, Held, Line, holder
 from resleak.analysis.stacks.allocation_sites import is_library
 
 #: Kinds by the gauge of what is never released, the most telling first.
-_BY_GAUGE = {
+BY_GAUGE = {
     "zombies": model.ZOMBIES,
     "children": model.CHILDREN,
     "threads": model.THREADS,
@@ -54,8 +54,8 @@ class Group:
     @property
     def kind(self) -> str:
         """What leaks, by the resource that is opened, or else by who allocated."""
-        if gauge := next((gauge for gauge in _BY_GAUGE if gauge in self.gauges), ""):
-            return _BY_GAUGE[gauge]
+        if gauge := next((gauge for gauge in BY_GAUGE if gauge in self.gauges), ""):
+            return BY_GAUGE[gauge]
         if self.mapped > self.heap:
             return model.MAPS
         malloc = sum(one.memory.malloc for one in self.lines)
