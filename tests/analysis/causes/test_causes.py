@@ -18,7 +18,7 @@ from resleak.experiments.investigate import Investigation, investigate
 #: Enough to decide each gauge that they are about, and to place each census.
 STEPS, RUNS = 90, 2
 #: The rest runs with the scenarios, each night.
-QUICK = ("three", "method_cache", "cycle_with_file", "zombie", "mapped")
+QUICK = ("three", "method_cache", "cycle_with_file", "mapped")
 WORKLOADS = [
     pytest.param(name, marks=() if name in QUICK else pytest.mark.nightly) for name in LEAKS
 ]
