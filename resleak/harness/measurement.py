@@ -112,6 +112,8 @@ def _supervisor(
     plan, declared = job.plan, job.plan.scenario
     slow = INSTRUMENTS[job.instrument].slowdown
     more = max(1.0, plan.steps / declared["steps"])
+    temporary = workdir / "tmp"  # apart from what a scenario writes into its own folder
+    temporary.mkdir(exist_ok=True)
 
     def command(out_fd: int, back_fd: int, started: float) -> list[str]:
         spec = spawn.ground(plan.work, folder, declared["rlimits"]) | {
@@ -126,7 +128,7 @@ def _supervisor(
 
     return Supervisor(
         command,
-        spawn.environment(spawn.presets(job.seed, job.allocator)) | {"TMPDIR": str(workdir)},
+        spawn.environment(spawn.presets(job.seed, job.allocator)) | {"TMPDIR": str(temporary)},
         folder,
         deadline_s=declared["deadline_s"] * slow,
         exit_deadline_s=declared["exit_deadline_s"],
