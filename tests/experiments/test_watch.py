@@ -174,7 +174,7 @@ def test_a_supervisor_gets_exit_code_3(cli, tmp_path):
     *_, before, last = map(json.loads, result.stdout.splitlines())
     assert (result.returncode, result.stderr) == (3, "")
     assert before["processes"]["process"]["gauges"]["fds"]["verdict"] == "leak"
-    assert last["ended"].startswith("ended by a breach (leak)")
+    assert "ended by a breach (leak)" in last["ended"]  # below what was proven, and is not now
     assert len(list(tmp_path.rglob("trace.parquet"))) == 3
 
 
