@@ -1,4 +1,4 @@
-"""What a scenario's file declares: which gauges decide, and which symptoms are expected."""
+"""The declarations of a scenario's file: deciding gauges and expected symptoms."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _DEADLINE_S = 900.0
 #: The first set that can be installed beside the requirements is taken.
 _MEASURING = (("psutil", "memray"), ("psutil",))
 _COMPLETE = "resleak.json"
-#: Lists what is installed; a build from a path or URL is told by the digest of its files.
+#: Lists what is installed; a build from a path or URL is identified by the digest of its files.
 _FREEZE = """
 import hashlib, importlib.metadata, json
 versions = {}

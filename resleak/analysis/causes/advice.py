@@ -1,4 +1,4 @@
-"""What to change about a cause, by its kind and its case."""
+"""Advice on a cause, by its kind and its case."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ _BY_KIND = {
     model.TEMPORARY: ("delete", "Delete it, or use it in a with block."),
     model.NATIVE: ("free", "Free what the native call allocates; Python does not do so."),
     model.CYCLES: ("break_cycle", "Break the cycle, or close explicitly what hangs on it."),
-    model.RETENTION: ("smaller_steps", "Use smaller blocks, malloc_trim or MALLOC_ARENA_MAX."),
     model.OWN: ("bound", "Bound what the program counts, or remove entries no longer needed."),
 }
 #: Chains and lines that tell a case, with its code and its text.

@@ -44,7 +44,7 @@ _LIMITS = {
     "maps": ("vm.max_map_count", 65_530.0, "maps"),
 }
 _MEMORY = ("heap", "native", "rss", "uss")
-#: The order in which the gauges of a cause are told.
+#: The order of the gauges of a cause.
 _FIRST = ("zombies", "children", "threads", "tasks", "shm", "sockets", "tempfiles", "fds",
           "heap", "native", "maps", "blocks", "objects", "rss", "uss")  # fmt: skip
 

@@ -53,7 +53,7 @@ class Group:
 
     @property
     def kind(self) -> str:
-        """What leaks, by the resource that is opened, or else by who allocated."""
+        """The kind of leak: by the resource that is opened, or else by the allocator."""
         if gauge := next((gauge for gauge in BY_GAUGE if gauge in self.gauges), ""):
             return BY_GAUGE[gauge]
         if self.mapped > self.heap:

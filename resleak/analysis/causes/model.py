@@ -1,4 +1,4 @@
-"""What leaks, where, why, how badly, and what to change: one cause, and the balance of all."""
+"""The cause of a leak with its evidence, and the balance of each growing gauge."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Advice:
-    """What to change; `code` is stable, `text` is for people."""
+    """Advice on a cause; `code` is stable, `text` is for people."""
 
     code: str
     text: str
@@ -143,8 +143,8 @@ OBJECTS, NATIVE, FILES, SOCKETS, THREADS, TASKS, CHILDREN, ZOMBIES, MAPS, SHM, T
     *("Python objects", "native memory", "file descriptors", "sockets", "threads", "tasks"),
     *("child processes", "zombies", "memory maps", "shared memory", "temporary files"),
 )
-CYCLES, RETENTION, OWN = "reference cycles", "allocator retention", "the program's own count"
+CYCLES, OWN = "reference cycles", "the program's own count"
 KINDS = (
     *(OBJECTS, NATIVE, FILES, SOCKETS, THREADS, TASKS, CHILDREN, ZOMBIES, MAPS, SHM, TEMPORARY),
-    *(CYCLES, RETENTION, OWN),
+    *(CYCLES, OWN),
 )

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from resleak import formatting
 from resleak.analysis.causes import model
-from resleak.analysis.causes.model import Balanced, Cause, Causes, Explained, Place
+from resleak.analysis.causes.model import Cause, Causes, Explained, Place
 from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.workload.verdict_words import CLEAN, ORDER, UNDECIDED
 
-#: How the line of each kind of cause makes what stays.
+#: The label of the place of each kind of cause.
 _VERBS = {
     **dict.fromkeys((model.FILES, model.SOCKETS, model.TEMPORARY), "opened at"),
     **dict.fromkeys((model.THREADS, model.CHILDREN, model.ZOMBIES), "started at"),
@@ -142,9 +142,3 @@ def quiet(gauges: Iterable[GaugeVerdict], *, with_undecided: bool = False) -> st
         names = [one.gauge for one in told if one.verdict == word]
         parts += [f"{word}: {', '.join(names)}"] if names else []
     return " · ".join(parts)
-
-
-def unexplained(balance: Balanced) -> str:
-    """Write what no cause explains of a gauge, with its likely reason."""
-    amount = formatting.amount(balance.unexplained, balance.unit)
-    return f"{amount} per step unexplained: {balance.reason}" if balance.code else ""

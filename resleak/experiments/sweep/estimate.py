@@ -1,4 +1,4 @@
-"""What a plan would cost, before anything of it is measured."""
+"""The estimated cost of a plan, before anything is measured."""
 
 from __future__ import annotations
 

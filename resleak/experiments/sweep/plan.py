@@ -35,7 +35,7 @@ _GLOB = frozenset("*?[")
 
 @dataclass(frozen=True, kw_only=True)
 class SweepPlan:
-    """What a plan asks for.
+    """The options of a plan.
 
     `requirements` is called ``with`` in the file: a list, or a list by workload.
     """
@@ -104,7 +104,7 @@ class Environment:
 
 @dataclass(frozen=True)
 class Cell:
-    """What replicates share: a workload's variant, its parameters, and the environment."""
+    """One cell: a workload's variant, parameters and environment, which its replicates share."""
 
     shipped: Shipped
     environment: Environment
@@ -115,7 +115,7 @@ class Cell:
 
     @property
     def group(self) -> str:
-        """What is compared with each other: versions and variants of one question."""
+        """The name of the question whose versions and variants are compared."""
         return json.dumps([self.spec.scenario, dict(self.params), self.spec.seed], sort_keys=True)
 
     def run(self, number: int) -> Run:
