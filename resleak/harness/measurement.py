@@ -126,9 +126,12 @@ def _supervisor(
         }
         return spawn.command(spec, plan.python)
 
+    added = {"TMPDIR": str(temporary)}
+    if plan.options.preload is not None:
+        added["LD_PRELOAD"] = plan.options.preload
     return Supervisor(
         command,
-        spawn.environment(spawn.presets(job.seed, job.allocator)) | {"TMPDIR": str(temporary)},
+        spawn.environment(spawn.presets(job.seed, job.allocator)) | added,
         folder,
         deadline_s=declared["deadline_s"] * slow,
         exit_deadline_s=declared["exit_deadline_s"],

@@ -91,6 +91,9 @@ class CaptureOptions:
         Name of the stored captures; the variant's name by default.
     deadline_s : float, optional
         Seconds that the set-up or a step may take; 60 unless the scenario says otherwise.
+    preload : str, optional
+        Library to load before all others (``LD_PRELOAD``), such as another allocator; empty for
+        none. By default it is that of this process.
     source : bool
         Store the source text of the lines in stacks, for reports.
     decide : callable, optional
@@ -119,6 +122,7 @@ class CaptureOptions:
     plant: float = 0.0
     label: str = ""
     deadline_s: float | None = None
+    preload: str | None = None
     source: bool = True
     decide: Decide | None = None
 

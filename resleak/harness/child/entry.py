@@ -19,6 +19,7 @@ import importlib.util
 import json
 import os
 import platform
+import threading
 import traceback
 from contextlib import suppress
 from functools import partial
@@ -47,6 +48,9 @@ from resleak.harness.child import driver, recorder, self_gauges
 from resleak.harness.child.shared_segments import SEGMENTS
 from resleak.workload import resolve
 from resleak.workload.scenario import Scenario
+
+#: Seconds after its answer at which a process that only answers is ended.
+_ENDS_AFTER_S = 2.0
 
 
 class Shadows:
@@ -185,4 +189,9 @@ if __name__ == "__main__":
     _file = Path(sys.argv[1])
     _spec = json.loads(_file.read_text())
     _file.unlink()  # that it is gone says that this is Python
-    sys.exit(main(_spec))
+    _code = main(_spec)
+    if _spec["do"] != "measure":  # an import that keeps the process alive is judged when measured
+        _end = threading.Timer(_ENDS_AFTER_S, os._exit, [_code])
+        _end.daemon = True
+        _end.start()
+    sys.exit(_code)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from resleak import formatting
+from resleak.errors import ScenarioError
 from resleak.harness.plan import CaptureOptions
 from resleak.ui.cli import _common as common
 from resleak.ui.cli import console
@@ -33,6 +35,12 @@ Budget = Annotated[
 Report = Annotated[
     Path | None, typer.Option("-o", metavar="FILE", help="Write a report, one HTML file.")
 ]
+Allocators = Annotated[
+    str | None,
+    typer.Option(
+        "--allocator", metavar="NAMES", help="Compare allocators, such as glibc,jemalloc,mimalloc."
+    ),
+]
 
 
 @app.command()
@@ -44,6 +52,7 @@ def investigate(
     seed: common.Seed = 0,
     deadline: Deadline = None,
     budget: Budget = "30s",
+    allocator: Allocators = None,
     as_json: common.AsJson = False,
     report: Report = None,
     show: common.Open = False,
@@ -65,6 +74,8 @@ def investigate(
         python=python, steps=steps, runs=runs, seed=seed, deadline_s=deadline, out=out,
         source=not no_source,
     )  # fmt: skip
+    if allocator is not None:
+        _compare_allocators(workload, allocator, options, common.seconds(budget), as_json, report)
     with common.importing(workload) as started, console.progress() as progress:
         investigation = experiment.investigate(
             workload, options, budget_s=common.seconds(budget), progress=started(progress)
@@ -77,6 +88,27 @@ def investigate(
         common.written(_report(investigation, workload, report, out), show)
     is_ok = investigation.judgement.ok or investigation.is_known(known_ids)
     raise typer.Exit(common.OK if is_ok else common.NOT_AS_DECLARED)
+
+
+def _compare_allocators(
+    workload: str,
+    names: str,
+    options: CaptureOptions,
+    budget_s: float,
+    as_json: bool,
+    report: Path | None,
+) -> None:
+    """Measure under each allocator, print the table, and exit."""
+    from resleak.experiments import compare_allocators as experiment
+
+    if report is not None:
+        raise ScenarioError("a report is about one allocator: leave out -o, or --allocator")
+    wanted = [name.strip() for name in names.split(",")]
+    with common.importing(workload) as started, console.progress() as progress:
+        options = replace(options, progress=started(progress))
+        compared = experiment.compare_allocators(workload, wanted, options, budget_s)
+    console.out_json(compared.to_dict()) if as_json else console.out(repr(compared))
+    raise typer.Exit(common.NOT_AS_DECLARED if compared.leaks else common.OK)
 
 
 def _name(workload: str) -> str:

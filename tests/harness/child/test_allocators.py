@@ -7,25 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.allocators import LEAK, library
 
 from resleak.experiments.investigate import investigate
-
-#: Grows by 400 bytes a step that only the allocator sees.
-LEAK = """
-import ctypes
-malloc = ctypes.CDLL(None).malloc
-malloc.restype, malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
-def step(i):
-    malloc(400)
-"""
-
-
-def library(name: str) -> str:
-    """Return the path of an allocator, or skip the test."""
-    found = sorted(Path("/usr/lib").glob(f"*/lib{name}.so*"))
-    if not found:
-        pytest.skip(f"needs lib{name}")
-    return str(found[0])
 
 
 def investigated(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str):

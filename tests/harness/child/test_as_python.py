@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from resleak.captures import load
 from resleak.errors import ScenarioError
 from resleak.harness.runner import capture
 
@@ -96,3 +97,18 @@ def test_a_generator_is_refused(tmp_path: Path, word: str) -> None:
     """A step with a yield would run nothing, and is refused in a line."""
     with pytest.raises(ScenarioError, match="has a yield, so a call runs nothing of it"):
         run(tmp_path, f"{word} step(i):\n    yield i\n")
+
+
+def test_a_hang_at_exit_that_an_import_causes_is_measured(tmp_path: Path) -> None:
+    """A thread that an import starts, and that never ends, is what keeps the process alive."""
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import threading\n"
+        "from resleak import Scenario\n"
+        "threading.Thread(target=threading.Event().wait, name='poller').start()\n"
+        "scenario = Scenario(exit_deadline_s=1.0)\n"
+        "@scenario.variant()\n"
+        "def idle(i, _): pass\n"
+    )
+    capture(str(file), runs=1, steps=4, instruments=["gauges"], out=tmp_path / "out")
+    assert load.load(tmp_path / "out")[0].manifest.exit.status == "hung"
