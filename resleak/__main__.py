@@ -59,9 +59,12 @@ def _run() -> int:
 
 def _begin(arguments: list[str]) -> None:
     """Start decoding a memray file while the command line is still loading."""
+    # Another memray has to be installed first.
     from resleak.analysis import memray_file
     from resleak.report.answers import ANSWERS
 
+    if any(argument.startswith("--with") for argument in arguments):
+        return
     for before, argument in zip(["", *arguments], arguments, strict=False):
         if before != "-o" and os.path.isfile(argument):
             with suppress(Exception):  # the command itself will say what is wrong

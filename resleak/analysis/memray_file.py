@@ -204,6 +204,7 @@ def open_memray(
     children: bool = True,
     fresh: bool = False,
     answers: Mapping[str, str] | None = None,
+    packages: Path | None = None,
 ) -> Recording:
     """Open a file that memray wrote, of any program.
 
@@ -221,6 +222,8 @@ def open_memray(
         Read the file even if its tables are there.
     answers : mapping of str to str, optional
         What else to compute while the tables are in memory; see `Recording.answer`.
+    packages : Path, optional
+        Folder with the older memray that wrote the file, and alone reads it.
 
     Returns
     -------
@@ -243,7 +246,8 @@ def open_memray(
         if not file.is_file():
             what = "a folder" if file.is_dir() else "no regular file"
             raise StoreError(f"{file.name} is {what}; give the file that memray wrote")
-        folder = _store(places, files, answers=answers)
+        everything = packages is not None
+        folder = _store(places, files, everything=everything, answers=answers, packages=packages)
     return Recording(file, folder)
 
 
@@ -283,6 +287,7 @@ def _store(
     *,
     everything: bool = False,
     answers: Mapping[str, str] | None = None,
+    packages: Path | None = None,
 ) -> Path:
     """Decode the files and return the folder with their tables."""
     last = Path(tempfile.gettempdir(), f"resleak-{secrets.token_hex(8)}", places[0].name)
@@ -291,7 +296,9 @@ def _store(
             with storage.writing(folder, _is_ours) as partial:
                 stamps = _stamps(files)
                 computed = {**_SITES, **(answers or {})}
-                facts = launch.any_program(files, partial, everything=everything, answers=computed)
+                facts = launch.any_program(
+                    files, partial, everything=everything, answers=computed, packages=packages
+                )
                 facts |= {"schema": SCHEMA, "files": stamps, "everything": everything}
                 facts |= {"elsewhere": folder.parent != files[0].parent}
                 write_json(partial / _FACTS, facts)

@@ -59,13 +59,16 @@ def any_program(
     *,
     everything: bool = False,
     answers: Mapping[str, str] | None = None,
+    packages: Path | None = None,
 ) -> dict[str, Any]:
     """Decode memray files of a process that we did not run, and of its forked children.
 
     The parent's file comes first. `answers` names what to compute while the tables are in memory:
-    ``NAME.json`` by ``module:function``. Returns the facts of `any_program.Tables`.
+    ``NAME.json`` by ``module:function``. `packages` is a folder with another memray. Returns the
+    facts of `any_program.Tables`.
     """
     job = _any_program(captures, everything, answers)
+    job |= {"packages": str(packages)} if packages else {}
     return _decode(job, folder, captures[0].name, timeout_s=3600.0)
 
 

@@ -22,8 +22,8 @@ _REST = struct.calcsize("=xiQQ???xxx")
 _WHO, _ENOUGH = struct.Struct("=iQ"), 1 << 16
 _MAGIC, _FORMAT = b"memray\0", 13
 _LZ4_MAGIC = b"\x04\x22\x4d\x18"
-#: The releases that write, and alone read, a format.
-_RELEASES = {9: "1.5", 10: "1.9 or 1.10", 11: "1.13 to 1.18", 12: "1.19", 13: "1.20"}
+#: The last releases that write, and alone read, a format; before 1.8 none follows blocks in time.
+_RELEASES = {10: "1.10", 11: "1.18", 12: "1.19", _FORMAT: "1.20"}
 #: A damaged length must fail, not take all memory of the machine: what libraries and symbols take,
 #: and what is held for each byte of a file, which may be packed.
 _BASE_BYTES, _BYTES_PER_BYTE, _MEMORY_BYTES = 2 * 1024**3, 128, 8 * 1024**3
@@ -48,6 +48,8 @@ class Header:
         The process, and its main thread.
     command : str
         Its command line.
+    is_older : bool
+        True if an older memray, which wrote the file, has to read it.
     """
 
     native: bool
@@ -58,6 +60,7 @@ class Header:
     pid: int
     main: int
     command: str
+    is_older: bool = False
 
 
 def header(capture: Path) -> Header:
@@ -74,12 +77,41 @@ def header(capture: Path) -> Header:
         raise StoreError(f"{capture.name} is cut off in its header; {_AGAIN}")
     _, found, _, native, aggregated, records, _, begun, ended = _HEADER.unpack_from(start)
     if found != _FORMAT:
-        reads = f"memray {_RELEASES[found]}" if found in _RELEASES else "that version"
-        told = f"is of another version of memray (format {found}, not {_FORMAT})"
-        raise StoreError(f"{capture.name} {told}; read it with {reads}, or {_AGAIN}")
+        return _of_an_older_memray(capture, found)
     pid, main = _WHO.unpack_from(start, command_end)
     command = start[_HEADER.size : command_end - 1].decode(errors="replace")
     return Header(native, aggregated, records, begun, ended, pid, main, command)
+
+
+def _of_an_older_memray(capture: Path, found: int) -> Header:
+    """Return what the memray that wrote a file says of it, if that memray is the one in use."""
+    release = _RELEASES.get(found, "")
+    if not release or not _version().startswith(f"{release}."):
+        which = f"open it with --with 'memray=={release}.*', or " if release else ""
+        told = f"is of another version of memray (format {found}, not {_FORMAT})"
+        raise StoreError(f"{capture.name} {told}; {which}{_AGAIN}")
+    with reading(capture) as reader:
+        known = reader.metadata
+    start_ms, end_ms = (
+        round(moment.timestamp() * 1000) for moment in (known.start_time, known.end_time)
+    )
+    return Header(
+        native=known.has_native_traces,
+        # memray 1.10 does not say these two.
+        aggregated=getattr(getattr(known, "file_format", None), "value", 0) == 1,
+        main=getattr(known, "main_thread_id", 0),
+        records=known.total_allocations,
+        start_ms=start_ms,
+        end_ms=end_ms,
+        pid=known.pid,
+        command=known.command_line,
+        is_older=True,
+    )
+
+
+def _version() -> str:
+    """Return the version of memray that is loaded; empty if none is."""
+    return str(getattr(sys.modules.get("memray"), "__version__", ""))
 
 
 def blank(snapshots: int) -> bytes:
@@ -98,6 +130,8 @@ def reading(capture: Path, descriptor: int | None = None, **options: Any) -> Ite
         import memray
     except ImportError:
         raise MissingPackageError("reading stacks needs memray: pip install memray") from None
+    if _version().startswith(("1.8.", "1.9.", "1.10.")):
+        options.clear()  # they take none
     place: Any = capture if descriptor is None else descriptor  # it may be a number, on Linux
     try:
         with memray.FileReader(place, **options) as reader:

@@ -53,7 +53,9 @@ def overview(reader: Any) -> Overview:
     return Overview(
         records=int(told.total_allocations),
         peak=int(told.peak_memory),
-        python_objects=bool(told.trace_python_allocators or told.python_allocator == "malloc"),
+        # memray 1.10 does not say: no warning then.
+        python_objects=getattr(told, "trace_python_allocators", True)
+        or told.python_allocator == "malloc",
         snapshots=[[one.time, one.heap, one.rss] for one in seen],
     )
 
@@ -72,7 +74,7 @@ def begun(
     stride = max(expected // most, 1)
     if header.aggregated:
         yield lambda: _summed(capture, 2 * most, follow)
-    elif not 0 < expected < _MOST or not hasattr(os, "memfd_create"):
+    elif header.is_older or not 0 < expected < _MOST or not hasattr(os, "memfd_create"):
         yield lambda: _in_turn(capture, 2 * most, follow)
     else:
         with _forked(lambda send: _followed(capture, stride, most, follow, send)) as answer:

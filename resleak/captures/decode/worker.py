@@ -29,6 +29,8 @@ def main() -> int:
     memray_file.without_pandas()
     job = json.loads(sys.stdin.readline())
     memray_file.limit(map(Path, job.get("captures") or [job["capture"]]))
+    if packages := job.get("packages"):  # chosen by the user, for a file of an older memray
+        sys.path.insert(0, packages)
     if job["decoder"] != "handles":
         memray_file.load()
     try:

@@ -34,6 +34,12 @@ def open_file(
         bool, typer.Option("--fresh", help="Read it again, whatever is kept.")
     ] = False,
     show: common.Open = False,
+    older: Annotated[
+        str | None,
+        typer.Option(
+            "--with", metavar="REQUIREMENT", help="The older memray that wrote it: memray==1.18.*"
+        ),
+    ] = None,
 ) -> None:
     """Open a memray file of any program: what grew, where, and its limitations."""
     from resleak.analysis import memray_file
@@ -46,13 +52,25 @@ def open_file(
     # What prints, and writes the report, is loaded while another process reads.
     modules = ["rich.table", *(["resleak.report.memray_page"] if file is not None else [])]
     threading.Thread(target=lambda: list(map(importlib.import_module, modules))).start()
+    packages = _packages(older) if older else None
     with console.working(f"reading {what.name}"):
-        recording = memray_file.open_memray(what, fresh=fresh, answers=ANSWERS)
+        recording = memray_file.open_memray(what, fresh=fresh, answers=ANSWERS, packages=packages)
     console.out_json(recording.to_dict(top)) if as_json else console.show_recording(recording, top)
     if file is not None:
         from resleak.report import memray_page
 
         common.written(memray_page.write(recording, file), show)
+
+
+def _packages(requirement: str) -> Path:
+    """Return the folder of packages of an environment with another memray; make it if needed."""
+    from resleak.experiments import environments
+
+    if environments.check(requirement).name != "memray":
+        raise StoreError(f"--with takes a memray, such as memray==1.18.*, not {requirement!r}")
+    with console.working(f"installing {requirement}"):
+        python = environments.make([requirement])
+    return next(python.parents[1].glob("lib/python*/site-packages"))
 
 
 class _Export(common.Command):

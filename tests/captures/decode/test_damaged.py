@@ -37,7 +37,7 @@ def outcome(path: Path) -> str:
         ("empty", "is empty"),
         ("text", "is not a file that memray wrote"),
         ("gz", "is not a file that memray wrote"),
-        ("old", "read it with memray 1.13 to 1.18"),
+        ("old", "open it with --with 'memray==1.18.*'"),
         ("new", "of another version of memray"),
         ("header", "cut off in its header"),
         ("folder", "is a folder"),
