@@ -7,6 +7,7 @@ import re
 import tempfile
 import traceback
 from contextlib import suppress
+from typing import Any
 
 
 class ResleakError(Exception):
@@ -61,7 +62,27 @@ def install_command(module: str) -> str:
             if found and found[1].lower() == package:
                 extras.append(found[2])
     extras.sort(key=("lab",).__contains__)  # the last one is shown: `lab`, if it has the package
-    return f"pip install 'resleak[{extras[-1]}]'" if extras else ""
+    return install_extra(extras[-1]) if extras else ""
+
+
+def install_extra(extra: str) -> str:
+    """Return the command that installs an extra from where this package was installed from."""
+    import json
+    from importlib import metadata
+    from urllib.parse import unquote, urlsplit
+
+    origin: dict[str, Any] = {}
+    with suppress(metadata.PackageNotFoundError, ValueError):
+        origin = json.loads(metadata.distribution("resleak").read_text("direct_url.json") or "{}")
+    url = str(origin.get("url", ""))
+    if origin.get("dir_info", {}).get("editable"):
+        return f"pip install -e '{unquote(urlsplit(url).path)}[{extra}]'"
+    return f"pip install 'resleak[{extra}]{f' @ {url}' if url else ''}'"
+
+
+def missing(need: str, extra: str) -> MissingPackageError:
+    """Return the error for a need that an extra meets."""
+    return MissingPackageError(f"{need}: {install_extra(extra)}")
 
 
 def save_traceback(error: BaseException) -> str:

@@ -7,7 +7,7 @@ import time
 from array import array
 from typing import Any
 
-from resleak.errors import MissingPackageError, ProcessError
+from resleak.errors import ProcessError, missing
 
 _TIMEOUT_S, _RETRY_S = 10.0, 0.1
 
@@ -19,9 +19,7 @@ class UrlLoad:
         try:
             import httpx
         except ImportError:
-            raise MissingPackageError(
-                "a load on an address needs httpx: pip install 'resleak[load]'"
-            ) from None
+            raise missing("a load on an address needs httpx", "load") from None
         try:
             scheme = httpx.URL(url).scheme
         except (httpx.InvalidURL, ValueError):

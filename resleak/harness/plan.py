@@ -14,7 +14,7 @@ from typing import Any
 from resleak.captures.manifest import session
 from resleak.captures.names import inside
 from resleak.captures.raw import INSTRUMENTS
-from resleak.errors import MissingPackageError, PlatformError, ScenarioError
+from resleak.errors import MissingPackageError, PlatformError, ScenarioError, install_extra
 from resleak.harness.spawn import describe
 from resleak.workload import resolve
 from resleak.workload.resolve import Workload
@@ -229,7 +229,7 @@ def plan(
     declared = dict(about["scenario"])
     if absent := about["absent"]:
         extra = declared["extra"]
-        install = f"pip install 'resleak[{extra}]'" if extra else f"pip install {' '.join(absent)}"
+        install = install_extra(extra) if extra else f"pip install {' '.join(absent)}"
         raise MissingPackageError(f"{declared['name']} needs {', '.join(absent)}: {install}")
     if "psutil" not in about["packages"]:
         raise MissingPackageError(

@@ -12,7 +12,7 @@ from resleak.captures import tables, untrusted
 from resleak.captures.locks import temporary_folder
 from resleak.captures.store.record import KEY, Record
 from resleak.captures.store.store import Store
-from resleak.errors import MissingPackageError, StoreError
+from resleak.errors import StoreError, missing
 
 if TYPE_CHECKING:
     import duckdb
@@ -187,6 +187,5 @@ def _connected(
     try:
         import duckdb
     except ImportError:
-        message = "queries and compaction need DuckDB: pip install 'resleak[cluster]'"
-        raise MissingPackageError(message) from None
+        raise missing("a query needs DuckDB", "cluster") from None
     return duckdb.connect(config=config)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from resleak.errors import MissingPackageError, StoreError
+from resleak.errors import MissingPackageError, StoreError, missing
 
 #: Pauses before a failed request is repeated, seconds.
 _PAUSES_S = (0.2, 1.0, 4.0)
@@ -28,8 +28,7 @@ class Objects:
         try:
             import fsspec
         except ImportError:
-            message = "a store needs fsspec: pip install 'resleak[cluster]'"
-            raise MissingPackageError(message) from None
+            raise missing("a store needs fsspec", "cluster") from None
         self.url = url if "://" in url else Path(url).absolute().as_uri()
         if "@" in urlsplit(self.url).netloc:
             message = "the store's URL has credentials in it; put them into the environment"

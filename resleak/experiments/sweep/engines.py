@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from resleak.captures import manifest
-from resleak.errors import CaptureError, MissingPackageError
+from resleak.errors import CaptureError, missing
 from resleak.experiments.sweep.plan import Run
 from resleak.experiments.sweep.task import INFRASTRUCTURE, KILLED, MOST_KILLS, Outcome
 from resleak.harness.measurement import host
@@ -170,7 +170,7 @@ def opened(cluster: str, workers: int, perform: Perform) -> Iterator[Engine]:
     try:
         dask, distributed = import_module("dask"), import_module("distributed")
     except ImportError:
-        raise MissingPackageError("a cluster needs Dask: pip install 'resleak[cluster]'") from None
+        raise missing("a cluster needs Dask", "cluster") from None
     with ExitStack() as stack:
         address = cluster
         if cluster == LOCAL:

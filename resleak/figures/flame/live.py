@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from resleak.errors import MissingPackageError
+from resleak.errors import missing
 from resleak.figures.flame.page import library, packed_strings
 
 _RENDER = """
@@ -33,8 +33,7 @@ def _kind() -> type[Any]:
         import anywidget
         import traitlets
     except ImportError:
-        message = "a live flame graph needs anywidget: pip install 'resleak[live]'"
-        raise MissingPackageError(message) from None
+        raise missing("a live flame graph needs anywidget", "live") from None
 
     class LiveFlame(anywidget.AnyWidget):
         _esm = library() + _RENDER
