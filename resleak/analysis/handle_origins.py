@@ -17,7 +17,7 @@ from resleak.captures.frames import Capture
 from resleak.workload.verdict_words import SYMPTOMS
 
 #: Kinds that are not descriptors.
-_OTHERS = ("thread", "process", "task", "connection", "executor", "temporary")
+_OTHERS = ("thread", "process", "task", "connection", "executor", "temporary", "segment")
 #: Kinds of resources that a gauge counts, by its unit; None for every kind of descriptor.
 _KINDS = {
     "descriptors": None,
@@ -28,6 +28,7 @@ _KINDS = {
     "connections": ("connection",),
     "executors": ("executor",),
     "temporary files": ("temporary",),
+    "segments": ("segment",),
 }
 #: Units in which `as_allocations` and `growth` count.
 UNITS = tuple(_KINDS)

@@ -91,6 +91,22 @@ def test_what_is_left_is_counted(
     assert other.verdict == "flat"
 
 
+def test_a_segment_is_created_somewhere(tmp_path: Path) -> None:
+    """A shared-memory segment that is never unlinked is blamed on the line that made it."""
+    (tmp_path / "mine.py").write_text(textwrap.dedent(SHARED.format(end="pass")))
+    found = investigate(
+        str(tmp_path / "mine.py"),
+        out=tmp_path / "out",
+        steps=24,
+        runs=2,
+        instruments=["gauges", "handles"],
+    )
+    sites = [one.site for one in found.variant.found.causes if one.kind == "shared memory"]
+    assert [(site.text, site.function) for site in sites if site] == [
+        ("block = shared_memory.SharedMemory(create=True, size=4096)", "step")
+    ]
+
+
 def test_pages_of_a_file_are_no_growth(tmp_path: Path) -> None:
     """Reading a mapped file of 13 MB adds to no gauge; its pages are recorded beside them."""
     found = investigated(tmp_path, MAPPED)

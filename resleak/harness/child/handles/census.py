@@ -156,7 +156,7 @@ class Census:
         self._drop(self._paths, {path for path in self._paths if os.path.lexists(path)})
         for path, opening in new:
             if path not in self._paths and os.path.lexists(path):
-                self._paths[path] = self._enter("temporary", os.fsdecode(path), opening)
+                self._paths[path] = self._enter(opening.kind, os.fsdecode(path), opening)
 
     def _drop(self, handles: dict[Any, int], still: set[Any]) -> None:
         """Close what is gone; a reused number is in neither set."""

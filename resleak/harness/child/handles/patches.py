@@ -71,10 +71,9 @@ def install(binder: Binder) -> None:
     if hasattr(select, "epoll"):
         select.epoll = _epoll(binder)  # type: ignore[misc]
         selectors.EpollSelector._selector_cls = select.epoll  # type: ignore[attr-defined]
-    shared = wrap.noting(partial(wrap.descriptors, ""))
     _when_imported(
         {
-            "_posixshmem": lambda m: _function(m, "shm_open", shared),
+            "_posixshmem": lambda m: _function(m, "shm_open", wrap.noting(wrap.segment)),
             "sqlite3": lambda m: _function(m, "connect", wrap.sqlite),
             "duckdb": lambda m: _function(m, "connect", _native(binder, "connection")),
             "onnxruntime": lambda m: _method(m.InferenceSession, "__init__", _native(binder)),
@@ -153,6 +152,12 @@ class _Wrappers:
     def temporary(self, result: Any, *_args: Any, **_options: Any) -> None:
         path = result[1] if isinstance(result, tuple) else result
         self._binder.paths.append((path, self._binder.opening("temporary", skip=3)))
+
+    def segment(self, result: int, path: str, flags: int = 0, *_args: Any, **_options: Any) -> None:
+        self._binder.descriptor(result, "")
+        if flags & os.O_CREAT:  # Linux keeps it as a file
+            opening = self._binder.opening("segment", skip=3)
+            self._binder.paths.append((f"/dev/shm{path}", opening))
 
     def thread(self, _result: None, thread: threading.Thread) -> None:
         if thread.native_id is not None:
