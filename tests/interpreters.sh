@@ -29,5 +29,5 @@ unshare --mount --pid --fork --kill-child sh -eu -c '
   mount -t proc proc "$0/proc"
   mount --rbind /dev "$0/dev"
   chroot "$0" sh -c "cd /resleak && python3 --version && make setup && .venv/bin/python -m pytest \
-    -n 2 -m \"not nightly and not browser\" -q" 2>&1
-' "$root" | tee "$root/tests.log" | grep -E '^(Python|FAILED|ERROR|[0-9]+ )|passed|failed'
+    -n 2 -m \"not nightly and not browser\" -v" 2>&1
+' "$root" | tee "$root/tests.log" | grep -E '^Python|FAILED|ERROR|passed|failed'
