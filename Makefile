@@ -10,8 +10,7 @@ NAME ?=
 SCENARIOS ?= arc/sqlite_connections arc/auth_cache arc/health_check
 INPUTS ?= 10000
 NOTEBOOK ?= notebooks/23_arc.ipynb
-# make capture [NAME=…] [OUT=…] [ARGS='--profile full --seed 7']
-OUT ?= data/captures
+# make capture [NAME=…] [ARGS='--profile full --seed 7']
 ARGS ?=
 
 FRESH := $(CURDIR)/build/captures
@@ -103,9 +102,11 @@ allocators: # Other allocators for the tests that preload them
 
 ALL := from resleak import catalog; print(*catalog.paths())
 
-capture: setup ## Rerun the scenarios behind data/captures [NAME=… OUT=… ARGS=…]
+capture: setup ## Rerun scenarios, and pack each into one file of data/captures [NAME=… ARGS=…]
 	@set -e; for name in $(or $(NAME),$$($(BIN)/python -c '$(ALL)')); do \
-	  $(BIN)/resleak capture "$$name" $(ARGS) --out '$(OUT)'; done
+	  rm -rf '$(FRESH)'/"$$name"; \
+	  $(BIN)/resleak capture "$$name" $(ARGS) --out '$(FRESH)'; \
+	  $(BIN)/python docs/pack.py '$(FRESH)'/"$$name" data/captures/"$$name"; done
 
 claims: setup ## Judge data/captures and write docs/register.md
 	@$(BIN)/python docs/register.py

@@ -22,13 +22,11 @@ class Hook(BuildHookInterface):
             build_data["force_include"][str(path)] = f"{below}{name}"
 
     def _files(self) -> Iterator[Path]:
-        root, bare = Path(self.root), tuple(f"{name}/" for name in self.config["without_stacks"])
+        root = Path(self.root)
         folders = [f"data/captures/{name}" for name in self.config["captures"]]
         for name in (*self.config["files"], *folders):
             top = root / name
             for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
-                is_stacks = path.parent.name.startswith("memray-")
                 is_hidden = any(p.startswith((".", "__")) for p in path.relative_to(root).parts)
-                skipped = is_stacks and path.relative_to(root).as_posix().startswith(bare)
-                if path.is_file() and not skipped and not is_hidden:
+                if path.is_file() and not is_hidden:
                     yield path

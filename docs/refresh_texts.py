@@ -4,7 +4,7 @@
 
 A manifest stores what its scenario's file said at the time: title, docstring, claim, and one line
 per variant, gauge and limit. An edit of these texts does not invalidate the capture. This replaces
-the texts only, and refuses a capture whose scenario differs in anything else.
+the texts only, and refuses an archive whose scenario differs in anything else.
 """
 
 from __future__ import annotations
@@ -12,9 +12,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from resleak.captures import pack, storage
+from resleak.captures.manifest import Declared, Manifest
 from resleak.errors import ScenarioError
 from resleak.workload import catalog
 
@@ -26,35 +30,43 @@ TEXTS = frozenset(
 )
 
 
-def outdated(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Yield each manifest below a folder whose texts differ from its file's, already updated."""
-    scenarios: dict[str, Any] = {}
-    for path in sorted(folder.rglob("manifest.json")):
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        stored, name = manifest["scenario"], manifest["scenario"]["name"]
-        if name not in scenarios:
-            # By way of JSON, as captures store it: tuples become lists.
-            scenarios[name] = json.loads(json.dumps(catalog.find(name).describe()))
-        if _without_texts(scenarios[name]) != _without_texts(stored):
-            raise ScenarioError(f"{path}: {name} differs in more than texts; capture it again")
-        if scenarios[name] != stored:
-            yield path, {**manifest, "scenario": scenarios[name]}
+def outdated(folder: Path) -> Iterator[Path]:
+    """Yield each archive at or below a folder with texts that differ from its scenario's file."""
+    for place in storage.places(folder):
+        stored = [storage.read_manifest(one).scenario for one in storage.unpacked(place)]
+        current = declared(stored[0].name)
+        for one in stored:
+            if _without_texts(one.to_json()) != _without_texts(current.to_json()):
+                message = f"{place}: {one.name} differs in more than texts; capture it again"
+                raise ScenarioError(message)
+        if any(one != current for one in stored):
+            yield place
 
 
 def refresh(folder: Path) -> int:
-    """Update every manifest below a folder, and return how many changed."""
-    changes = list(outdated(folder))
-    for path, manifest in changes:
-        text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
-        path.write_text(text, encoding="utf-8")
-    return len(changes)
+    """Update every archive at or below a folder, and return how many changed."""
+    places = list(outdated(folder))
+    for place in places:
+        pack.write(place, storage.unpacked(place), _refreshed)
+    return len(places)
+
+
+@cache
+def declared(name: str) -> Declared:
+    """Return what a scenario's file declares, as captures store it: tuples become lists."""
+    return Declared.parse(json.loads(json.dumps(catalog.find(name).describe())))
+
+
+def _refreshed(manifest: Manifest) -> Manifest:
+    return replace(manifest, scenario=declared(manifest.scenario.name))
 
 
 def _without_texts(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_texts(one) for key, one in value.items() if key not in TEXTS}
-    return [_without_texts(one) for one in value] if isinstance(value, list) else value
+    is_list = isinstance(value, (list, tuple))
+    return [_without_texts(one) for one in value] if is_list else value
 
 
 if __name__ == "__main__":
-    print(f"{refresh(Path(sys.argv[1]) if len(sys.argv) > 1 else CAPTURES)} manifests updated")
+    print(f"{refresh(Path(sys.argv[1]) if len(sys.argv) > 1 else CAPTURES)} archives updated")

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import subprocess
 import tarfile
 import tempfile
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-from resleak.captures import storage
+from resleak.captures import pack, storage
+from resleak.captures.manifest import Manifest
 from resleak.workload import catalog
 from resleak.workload.digest import digest
 
@@ -33,14 +33,17 @@ def main() -> None:
     parser.add_argument("--now", nargs="+", metavar="NAME", choices=list(catalog.paths()))
     names = parser.parse_args().now
     with tempfile.TemporaryDirectory() as folder:
-        for file in sorted(CAPTURES.rglob(storage.MANIFEST)):
-            manifest = json.loads(file.read_text(encoding="utf-8"))
-            name = manifest["scenario"]["name"]
+
+        def stamped(manifest: Manifest) -> Manifest:
+            name = manifest.scenario.name
             if names is None:
-                root = scenarios_at(manifest["git"], Path(folder))
-                stamp(file, manifest, digest(root / f"{name}.py", root))
-            elif name in names:
-                stamp(file, manifest, digest(catalog.paths()[name]))
+                root = scenarios_at(manifest.git, Path(folder))
+                return replace(manifest, digest=digest(root / f"{name}.py", root))
+            return replace(manifest, digest=digest(catalog.paths()[name]))
+
+        for place in storage.places(CAPTURES):
+            if names is None or place.parent.relative_to(CAPTURES).as_posix() in names:
+                pack.write(place, storage.unpacked(place), stamped)
 
 
 @cache
@@ -51,14 +54,6 @@ def scenarios_at(revision: str, folder: Path) -> Path:
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         archive.extractall(folder / revision, filter="data")
     return folder / revision / "resleak" / "scenarios"
-
-
-def stamp(file: Path, manifest: dict[str, Any], value: str) -> None:
-    """Write the digest after the revision, where new captures have it."""
-    rest = {key: manifest[key] for key in manifest if key != "digest"}
-    at = list(rest).index("git") + 1
-    items = list(rest.items())
-    storage.write_json(file, dict([*items[:at], ("digest", value), *items[at:]]))
 
 
 if __name__ == "__main__":

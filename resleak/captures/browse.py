@@ -10,9 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from resleak.captures import storage
-from resleak.captures.frames import Capture, Captures, traces
-from resleak.errors import StoreError
+from resleak.captures.frames import Capture, Captures, read, traces
 
 
 @dataclass(frozen=True)
@@ -84,14 +82,10 @@ def shelf(*roots: Path | str) -> Shelf:
     problems: list[str] = []
     for root in dict.fromkeys(map(Path, roots)):
         groups: dict[tuple[Path, str], list[Capture]] = defaultdict(list)
-        for folder in storage.folders(root):
-            try:
-                capture = Capture(folder)
-            except StoreError as error:
-                problems.append(str(error))
-                continue
-            if capture.complete:
-                groups[folder.parent, capture.manifest.session].append(capture)
+        captures, damaged = read(root)
+        problems += damaged
+        for capture in captures:
+            groups[capture.path.parent, capture.manifest.session].append(capture)
         if not groups:
             problems.append(f"there is no complete capture in {root}")
         sides[root] = [Side(_ordered(group), str(root)) for group in groups.values()]

@@ -239,6 +239,28 @@ class Captures(Sequence[Capture]):
         )
 
 
+def read(root: Path) -> tuple[list[Capture], list[str]]:
+    """Return the complete captures at or below a path, and a line for each other one."""
+    captures, problems = [], []
+    for place in storage.places(root):
+        try:
+            folders = storage.unpacked(place)
+        except StoreError as error:
+            problems.append(str(error))
+            continue
+        for folder in folders:
+            try:
+                capture = Capture(folder)
+            except StoreError as error:
+                problems.append(str(error))
+                continue
+            if capture.complete:
+                captures.append(capture)
+            else:
+                problems.append(f"{folder} is incomplete")
+    return captures, problems
+
+
 def traces(captures: Iterable[Capture]) -> pd.DataFrame:
     """Join the traces of several captures.
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-from resleak.captures import profiler_logs, report_archive, storage
-from resleak.captures.frames import Capture, Captures
+from resleak.captures import profiler_logs
+from resleak.captures.frames import Capture, Captures, read
 from resleak.captures.raw import INSTRUMENTS
 from resleak.errors import StoreError
 
 
 def load(path: Path | str) -> Captures:
-    """Load every complete capture at or below a folder, or inside a report, or a log.
+    """Load every complete capture at or below a folder, or in an archive, a report or a log.
 
     Parameters
     ----------
     path : Path
-        A capture's folder, or any folder above some; or a report (``.html``), of anyone: what it
-        holds is checked, and nothing of it is run; or a log that mprof or psrecord wrote.
+        A capture's folder, or any folder above some; or an archive (``captures.tar.xz``) or a
+        report (``.html``), of anyone: what it holds is checked, and nothing of it is run; or a log
+        that mprof or psrecord wrote.
 
     Returns
     -------
@@ -30,25 +31,14 @@ def load(path: Path | str) -> Captures:
     StoreError
         If there is no complete capture.
     """
-    captures, problems = [], []
     path = Path(path)
     try:
-        if path.is_file() and path.suffix != ".html":
+        if path.is_file() and path.suffix not in (".html", ".xz"):
             return profiler_logs.read(path)
-        folders = storage.folders(report_archive.unpack(path) if path.is_file() else path)
+        captures, problems = read(path)
     except (OSError, ValueError) as error:  # a name too long, a folder that cannot be read
         reason = getattr(error, "strerror", None) or error
         raise StoreError(f"{str(path)[:100]!r} cannot be read: {reason}") from None
-    for folder in folders:
-        try:
-            capture = Capture(folder)
-        except StoreError as error:
-            problems.append(str(error))
-            continue
-        if capture.complete:
-            captures.append(capture)
-        else:
-            problems.append(f"{folder} is incomplete")
     if not captures:
         reason = problems[0] if problems else "`resleak capture NAME --out DIR` makes some"
         raise StoreError(f"there is no complete capture in {path}: {reason}")

@@ -11,20 +11,15 @@ from typing import Any
 
 _MAGIC = b"PAR1"
 _DEPTH = 16
-#: Encodings by number, as in Parquet's definition.
-_ENCODINGS = {0: "PLAIN", 2: "PLAIN_DICTIONARY", 3: "RLE", 8: "RLE_DICTIONARY"}
-_CODECS = {0: "none", 6: "zstd"}
 
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """Size of a table in rows, columns and bytes decoded, and how it is encoded."""
+    """Size of a table in rows, columns and bytes decoded."""
 
     rows: int
     columns: int
     decoded_bytes: int
-    encodings: frozenset[str]
-    codecs: frozenset[str]
 
 
 def outline(content: bytes) -> Outline:
@@ -40,13 +35,7 @@ def outline(content: bytes) -> Outline:
         decoded = sum(_decoded_bytes(content, chunk, start) for chunk in chunks)
         if any(group[3] > rows for group in footer[4]) or any(c[5] > rows for c in chunks):
             raise ValueError("its parts have more rows than the whole")
-        return Outline(
-            rows,
-            sum(1 for leaf in footer[2] if 1 in leaf),
-            decoded,
-            frozenset(_ENCODINGS.get(number, "another") for chunk in chunks for number in chunk[2]),
-            frozenset(_CODECS.get(chunk[4], "another") for chunk in chunks),
-        )
+        return Outline(rows, sum(1 for leaf in footer[2] if 1 in leaf), decoded)
     except (KeyError, TypeError, IndexError, AttributeError):
         raise ValueError("its footer is not as usual") from None
 

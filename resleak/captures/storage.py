@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from resleak.captures import untrusted
+from resleak.captures import archive, untrusted
 from resleak.captures.files import write_json
 from resleak.captures.locks import locked
 from resleak.captures.manifest import Manifest
@@ -70,6 +70,9 @@ def claimed(folder: Path) -> Iterator[None]:
         if not is_free:
             message = f"another run writes to {folder}; wait for it, or choose another --out"
             raise CaptureError(message)
+        if (folder / archive.NAME).exists():
+            message = f"{folder} has packed captures, which are left alone; choose another --out"
+            raise CaptureError(message)
         yield
 
 
@@ -115,13 +118,34 @@ def _reason(error: ValueError) -> str:
 
 
 def folders(root: Path) -> list[Path]:
-    """Return the capture folders at or below a folder, sorted; never hidden ones."""
+    """Return the capture folders at or below a path, also those that archives are unpacked to."""
+    return [folder for place in places(root) for folder in unpacked(place)]
+
+
+def places(root: Path) -> list[Path]:
+    """Return the capture folders and archives at or below a path, sorted; never hidden ones."""
+    if root.is_file():
+        return [root]
+    found = (*(path.parent for path in root.rglob(MANIFEST)), *root.rglob(archive.NAME))
     return sorted(
-        path.parent
-        for path in root.rglob(MANIFEST)
-        if not any(map(_UNFINISHED.fullmatch, path.relative_to(root).parts))
-        and not _UNFINISHED.fullmatch(root.name)
+        path
+        for path in found
+        if not any(map(_UNFINISHED.fullmatch, (root.name, *path.relative_to(root).parts)))
     )
+
+
+def unpacked(place: Path) -> list[Path]:
+    """Return a capture's folder itself, or the folders that an archive or a report is unpacked to.
+
+    Raises StoreError if that is damaged.
+    """
+    return folders(archive.unpack(place)) if place.is_file() else [place]
+
+
+def table_files(folder: Path) -> list[Path]:
+    """Return the files of a capture's tables, sorted."""
+    archive.provide(folder / "all tables")
+    return sorted(folder.glob("*.parquet"))
 
 
 def retire(variant: Path, session: str) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from resleak.captures import untrusted
+from resleak.captures import archive, untrusted
 from resleak.captures.files import atomic
 from resleak.captures.parquet_outline import Outline, outline
 from resleak.errors import StoreError
@@ -47,6 +47,7 @@ def write_table(
 
 def read_table(path: Path) -> pa.Table:
     """Return a Parquet file of a capture, or raise StoreError."""
+    archive.provide(path)
     try:
         data = untrusted.content(path, FILE_BYTES)
     except StoreError as error:

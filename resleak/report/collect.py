@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from resleak import formatting
-from resleak.captures import report_archive, storage
+from resleak.captures import pack, storage
 from resleak.captures.manifest import Manifest
 from resleak.errors import ResleakError
 from resleak.report.redact import Redactor
@@ -30,7 +30,7 @@ class Contents:
 
     #: One per verdict with a name in the notebook.
     findings: list[Finding] = field(default_factory=list)
-    #: Captures with a name in the notebook, packed by `report_archive.pack`.
+    #: Captures with a name in the notebook, packed by `resleak.captures.pack`.
     archive: str = ""
     #: For the footer: on what the captures were measured, and how many are inside.
     facts: list[tuple[str, str]] = field(default_factory=list)
@@ -76,7 +76,7 @@ def gather(variables: Mapping[str, Any]) -> Contents:
     findings = [finding(verdict) for verdict in verdicts.values()]
     redactor, facts = Redactor.here(), []
     try:
-        archive, left_out = report_archive.pack(folders, redactor.text)
+        archive, left_out = pack.pack(folders, redactor.text)
         manifests = [storage.read_manifest(folder) for folder in folders]
     except (ResleakError, OSError):  # the notebook may have removed what it loaded
         return Contents(findings, facts=[("Data", "the captures were gone")])

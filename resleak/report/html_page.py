@@ -13,7 +13,7 @@ from typing import Any
 
 from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
 
-from resleak.captures import report_archive
+from resleak.captures import archive
 from resleak.captures.files import to_json
 from resleak.figures.flame import page as flame
 from resleak.figures.plotly_bundle import plotlyjs
@@ -46,7 +46,7 @@ class Page:
     #: Replaces the notebook's own title.
     title: str = ""
     findings: Sequence[Finding] = ()
-    #: Captures, packed by `report_archive.pack`.
+    #: Captures, packed by `resleak.captures.pack`.
     archive: str = ""
     #: Addresses of relative links.
     links: Mapping[str, str] | None = None
@@ -108,7 +108,7 @@ class Page:
             "provenance": self.provenance,
             "brief": summary.html(self.findings),
             "markdown": self.markdown() if self.findings else "",
-            "archive": report_archive.script(self.archive),
+            "archive": archive.script(self.archive),
         }
 
 
