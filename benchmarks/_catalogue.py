@@ -13,7 +13,7 @@ from _accuracy_rows import SCORED
 
 from resleak.analysis import verdicts
 from resleak.analysis.verdicts import VariantVerdict
-from resleak.captures import load
+from resleak.captures import archive, load
 
 DATA = corpus.HERE.parent / "data" / "captures"
 
@@ -32,8 +32,7 @@ class Scenario:
     @property
     def code(self) -> str:
         """Digest of its captures."""
-        manifests = sorted(self.folder.rglob("manifest.json"))
-        return hashlib.sha256(b"".join(one.read_bytes() for one in manifests)).hexdigest()[:12]
+        return hashlib.sha256((self.folder / archive.NAME).read_bytes()).hexdigest()[:12]
 
     def complete(self, _runs: int) -> bool:
         """Return True: its captures are part of the repository."""
@@ -50,7 +49,7 @@ class Scenario:
 
 def scenarios() -> list[Scenario]:
     """Return all scenarios that were captured."""
-    return [Scenario(folder) for folder in sorted(DATA.glob("*/*"))]
+    return [Scenario(file.parent) for file in sorted(DATA.rglob(archive.NAME))]
 
 
 def _called(variant: VariantVerdict) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import runpy
 from pathlib import Path
 from typing import Any
@@ -134,8 +133,8 @@ def test_it_runs_and_draws(path):
 
 def evidence(name: str) -> tuple[bool, ...]:
     """Return whether a stored scenario has limits, sweeps, a claim and stacks to show."""
-    manifest = json.loads(next((stored.CAPTURES / name).rglob("manifest.json")).read_bytes())
-    return tuple(bool(manifest["scenario"][key]) for key in ("limits", "sweeps", "claim", "stacks"))
+    scenario = stored.manifests(name)[0]["scenario"]
+    return tuple(bool(scenario[key]) for key in ("limits", "sweeps", "claim", "stacks"))
 
 
 #: The first scenario of each kind, by what there is to show of it.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from pathlib import Path
 
 import conftest
 import pytest
 from helpers import stored
 
+from resleak.captures import archive, pack, storage
 from resleak.workload import catalog
 from resleak.workload.digest import digest
 from resleak.workload.verdict_words import BROKEN, HANGS, SCALES
@@ -32,13 +33,12 @@ def test_a_scenario_whose_code_has_changed_runs(
     value: str, waits: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A scenario waits for the night if its captures have the digest of its code, else not."""
-    folder = tmp_path / NAME / "leaky" / "gauges-01"
-    folder.mkdir(parents=True)
-    (folder / "manifest.json").write_text(json.dumps({"digest": value}))
+    folders = storage.folders(stored.CAPTURES / NAME)
+    pack.write(tmp_path / NAME / archive.NAME, folders, lambda one: replace(one, digest=value))
     monkeypatch.setattr(stored, "CAPTURES", tmp_path)
-    stored.is_current.cache_clear()
+    stored.manifests.cache_clear()
     assert bool(stored.marks(NAME)) == waits
-    stored.is_current.cache_clear()
+    stored.manifests.cache_clear()
 
 
 def test_the_order_names_files_that_exist() -> None:

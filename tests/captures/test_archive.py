@@ -17,11 +17,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from bs4 import BeautifulSoup
+from helpers.stored import unpacked
 
 import resleak
 from resleak import figures
-from resleak.captures import load, report_archive, storage, tables
-from resleak.errors import StoreError
+from resleak.captures import archive, load, pack, storage, tables
+from resleak.errors import CaptureError, StoreError
 from resleak.report import collect, html_page, summary
 from resleak.report.redact import Redactor
 
@@ -38,7 +39,7 @@ def stored(project) -> Path:
 @pytest.fixture(scope="module")
 def sent(stored, tmp_path_factory) -> Path:
     """Return a report that was made from stored captures."""
-    text, left_out = report_archive.pack(storage.folders(stored), str)
+    text, left_out = pack.pack(storage.folders(stored), str)
     assert left_out == []
     path = tmp_path_factory.mktemp("sent") / "report.html"
     path.write_text(
@@ -53,7 +54,7 @@ def test_captures_come_back_whole(stored, sent):
     assert [repr(c) for c in after] == [repr(c) for c in before]
     for one, other in zip(before, after, strict=True):
         assert replace(other.manifest, env={}) == replace(one.manifest, env={})
-        for path in one.path.glob("*.parquet"):
+        for path in storage.table_files(one.path):
             pd.testing.assert_frame_equal(one.table(path.stem), other.table(path.stem))
             assert one.table(path.stem).attrs == other.table(path.stem).attrs
 
@@ -65,9 +66,9 @@ def test_a_report_is_judged_as_its_captures_are(stored, sent):
 
 def test_stacks_wait_for_what_matters_more(project, monkeypatch):
     """Where there is no room for everything, the gauges are in and the stacks are left out."""
-    monkeypatch.setattr(report_archive, "MOST_TEXT", 60_000)
+    monkeypatch.setattr(pack, "MOST_TEXT", 60_000)
     folders = storage.folders(project / "data" / "captures" / "arc" / "auth_cache")
-    text, left_out = report_archive.pack(folders, str)
+    text, left_out = pack.pack(folders, str)
     assert 10_000 < len(text) <= 60_000
     assert {storage.read_manifest(folder).instrument for folder in left_out} == {"memray"}
 
@@ -75,15 +76,15 @@ def test_stacks_wait_for_what_matters_more(project, monkeypatch):
 def test_what_is_private_in_a_capture_stays_here(stored):
     """Names of files and functions go through the redactor, and the environment is left out."""
     redactor = Redactor([], "raw_decode", "auth_cache", {})
-    text, _ = report_archive.pack(storage.folders(stored), redactor.text)
-    packed = report_archive._expanded(base64.b64decode(text))
+    text, _ = pack.pack(storage.folders(stored), redactor.text)
+    packed = lzma.decompress(base64.b64decode(text))
     assert b"raw_decode" not in packed
     assert b"GLIBC_TUNABLES" not in packed
     assert b"[user]" in packed
     assert redactor.counts["user name"] > 0
 
 
-def archive(**files: bytes) -> str:
+def packed(**files: bytes) -> str:
     """Return files as a report would hold them."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:") as tar:
@@ -103,42 +104,93 @@ def linked() -> str:
     return base64.b64encode(lzma.compress(buffer.getvalue())).decode()
 
 
-def small_table_of_many() -> bytes:
+def twice() -> str:
     buffer = io.BytesIO()
-    table = pa.table({"x": pa.array(["y" * 1000] * 1000)})
-    pq.write_table(table, buffer, use_dictionary=True)
-    return buffer.getvalue()
+    with tarfile.open(fileobj=buffer, mode="w:") as tar:
+        for _ in range(2):
+            tar.addfile(tarfile.TarInfo("a/b/c/manifest.json"))
+    return base64.b64encode(lzma.compress(buffer.getvalue())).decode()
 
 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (archive(**{"../../../x/manifest.json": b"{}"}), "has no place in a capture"),
-        (archive(**{"/a/b/c/manifest.json": b"{}"}), "has no place in a capture"),
-        (archive(**{"a/b/c/manifest.py": b"import os"}), "has no place in a capture"),
+        (packed(**{"../../../x/manifest.json": b"{}"}), "has no place in a capture"),
+        (packed(**{"/a/b/c/manifest.json": b"{}"}), "has no place in a capture"),
+        (packed(**{"a/b/c/manifest.py": b"import os"}), "has no place in a capture"),
         (linked(), "has no place in a capture"),
-        (archive(**{"a/b/c/trace.parquet": b"PAR1"}), "are damaged"),
-        (archive(**{"a/b/c/trace.parquet": small_table_of_many()}), "not as we write them"),
+        (twice(), "has no place in a capture"),
         (base64.b64encode(lzma.compress(bytes(3 << 20))).decode(), "more than 1 MiB"),
-        (archive(**{"a/b/c/manifest.json": b"{}"})[:80], "damaged: cut off"),
+        (packed(**{"a/b/c/manifest.json": b"{}"})[:80], "damaged: cut off"),
         (base64.b64encode(b"no xz").decode(), "are damaged"),
         ("abc", "are damaged"),
-        (archive(**{"a/b/c/manifest.json": b"{}"}), "has schema None"),
-        (archive(), "there is no complete capture"),
+        (packed(**{"a/b/c/manifest.json": b"{}"}), "has schema None"),
+        (packed(), "there is no complete capture"),
     ],
 )
 def test_what_is_not_as_we_write_it_is_refused(tmp_path, monkeypatch, text, told):
     """Paths that lead out, links, programs, bombs and damage get one line, and write nothing."""
-    monkeypatch.setattr(report_archive, "_MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(archive, "_MOST_BYTES", 1 << 20)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     sent = tmp_path / "sent.html"
-    sent.write_text(f"<p>{report_archive.script(text)}")
+    sent.write_text(f"<p>{archive.script(text)}")
     with pytest.raises(StoreError, match=told) as error:
         resleak.load(sent)
     assert "\n" not in str(error.value)
     left = [path for path in tmp_path.rglob("*") if path.is_file() and path != sent]
     assert left == [p for p in left if p.name == "manifest.json" and "no place" not in told]
+
+
+def test_packed_twice_the_bytes_are_the_same(stored, tmp_path):
+    """A folder, and what its archive is unpacked to, give one archive, with every table in it."""
+    for source, target in ((stored, "one"), (tmp_path / "one", "two")):
+        pack.write(tmp_path / target / archive.NAME, storage.folders(source))
+    first, second = ((tmp_path / name / archive.NAME).read_bytes() for name in ("one", "two"))
+    assert first == second == (stored / archive.NAME).read_bytes()
+    before, after = (
+        [
+            f"{path.parent.name}/{path.name}"
+            for one in storage.folders(place)
+            for path in storage.table_files(one)
+        ]
+        for place in (stored, tmp_path / "two")
+    )
+    assert before == after
+    assert len(before) > 40
+
+
+def test_tables_wait_until_they_are_read(stored, monkeypatch):
+    """Of an archive only the manifests are unpacked, and no stacks for the sake of a trace."""
+    archive._unpacked.cache_clear()
+    captures = load.load(stored)
+    root = archive.unpack(stored / archive.NAME)
+    assert not list(root.rglob("*.parquet"))
+    assert len(captures[0].trace)
+    assert list(root.rglob("trace.parquet"))
+    assert not list(root.rglob("live.parquet"))
+
+
+def test_a_damaged_archive_costs_its_own_captures(stored, tmp_path):
+    """What is cut off is left out with a warning that names the file; the rest is loaded."""
+    shutil.copytree(stored, tmp_path / "whole")
+    for name, end in (("no_manifests", 2000), ("no_tables", -2000)):
+        (tmp_path / name).mkdir()
+        content = (stored / archive.NAME).read_bytes()[:end]
+        (tmp_path / name / archive.NAME).write_bytes(content)
+    with pytest.warns(UserWarning, match=r"left out.*no_manifests.*damaged: cut off"):
+        captures = load.load(tmp_path)
+    assert len(captures) == 2 * len(load.load(stored))
+    with pytest.raises(StoreError, match=r"no_tables.*damaged: cut off"):
+        [storage.table_files(one.path) for one in captures]
+
+
+def test_packed_captures_are_not_captured_over(stored, tmp_path):
+    """A run beside an archive is refused: captures of two sessions never mix."""
+    shutil.copytree(stored, tmp_path / "arc/auth_cache")
+    with pytest.raises(CaptureError, match="has packed captures"):
+        resleak.capture("arc/auth_cache", out=tmp_path, runs=1, steps=20)
+    assert [path.name for path in (tmp_path / "arc/auth_cache").iterdir()] == [archive.NAME]
 
 
 @pytest.mark.parametrize("content", ["", "<p>hello", "<script type='application/x-xz'>x</script>"])
@@ -151,10 +203,10 @@ def test_what_is_no_report_is_told(tmp_path, content):
 
 
 @pytest.fixture(scope="module")
-def hostile(stored, tmp_path_factory) -> Path:
+def hostile(tmp_path_factory) -> Path:
     """Return captures in which every name of a function, a file and the scenario means harm."""
     folder = tmp_path_factory.mktemp("hostile")
-    shutil.copytree(stored / "leaky", folder / "leaky")
+    shutil.copytree(unpacked("arc/auth_cache") / "leaky", folder / "leaky")
     for found in storage.folders(folder):
         told = json.loads((found / "manifest.json").read_text())
         told["scenario"] |= {"name": HARM, "title": TURNED + HARM, "doc": HARM, "claim": HARM}

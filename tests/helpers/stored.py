@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
+import lzma
+import tarfile
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from resleak.captures import archive
 from resleak.workload import catalog
 from resleak.workload.digest import digest
 from resleak.workload.scenario import Scenario
@@ -27,11 +32,25 @@ ALWAYS = {
 }
 
 
+def unpacked(name: str) -> Path:
+    """Return the folder to which all stored captures of a scenario are unpacked."""
+    root = archive.unpack(CAPTURES / name / archive.NAME)
+    archive.provide(root / "all tables")
+    return root / name
+
+
 @cache
+def manifests(name: str) -> list[dict[str, Any]]:
+    """Return the manifests of a scenario's stored captures: they lie before all tables."""
+    packed = (CAPTURES / name / archive.NAME).read_bytes()
+    first = io.BytesIO(lzma.LZMADecompressor().decompress(packed))
+    with tarfile.open(fileobj=first) as tar:
+        return [json.load(file) for member in tar if (file := tar.extractfile(member))]
+
+
 def is_current(name: str) -> bool:
     """Return whether all stored captures of a scenario were made with today's code."""
-    manifests = [json.loads(file.read_bytes()) for file in (CAPTURES / name).rglob("manifest.json")]
-    return {manifest.get("digest") for manifest in manifests} == {digest(catalog.paths()[name])}
+    return {one.get("digest") for one in manifests(name)} == {digest(catalog.paths()[name])}
 
 
 @cache

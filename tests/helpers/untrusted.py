@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from resleak.captures import report_archive
+from resleak.captures import archive
 from resleak.errors import ResleakError
 
 #: Bytes and seconds of processor time that a file may take.
@@ -71,4 +71,4 @@ def archived(name: str, content: bytes, kind: bytes = tarfile.REGTYPE) -> bytes:
 
 
 def page(packed: bytes) -> bytes:
-    return report_archive.script(base64.b64encode(packed).decode()).encode()
+    return archive.script(base64.b64encode(packed).decode()).encode()

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import stored
 
-from resleak.captures import frames, load, report_archive, storage, tables
+from resleak.captures import archive, frames, load, pack, storage, tables
 from resleak.report.redact import Redactor
 
 PRIVATE = "correcthorse"
@@ -21,8 +22,8 @@ GAUGE = f"{PRIVATE}_items"
 def folder(tmp_path: Path) -> Path:
     """Return a capture whose names, units and texts hold a private value."""
     folder = tmp_path / "c" / PRIVATE / "v" / "gauges-01"
-    stored = next((Path(__file__).parents[2] / "data/captures/control").rglob("gauges-01"))
-    manifest = json.loads((stored / "manifest.json").read_text())
+    capture = next(stored.unpacked("control/do_nothing").rglob("gauges-01"))
+    manifest = json.loads((capture / "manifest.json").read_text())
     scenario = manifest["scenario"]
     own = {"name": GAUGE, "unit": f"{PRIVATE}s", "kind": "level"}
     template = scenario["own_gauges"][0] if scenario["own_gauges"] else {}
@@ -31,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
     manifest |= {"variant": PRIVATE, "scenario": scenario}
     folder.mkdir(parents=True)
     storage.write_json(folder / "manifest.json", manifest)
-    trace = frames.Capture(stored).trace
+    trace = frames.Capture(capture).trace
     columns = {str(name): trace[name].to_numpy() for name in trace.columns}
     columns[GAUGE] = np.arange(len(trace), dtype=float)
     tables.write_table(folder / "trace.parquet", columns, {GAUGE: f"{PRIVATE}s"})
@@ -41,11 +42,11 @@ def folder(tmp_path: Path) -> Path:
 def test_names_units_and_texts_are_redacted_and_still_fit(folder, tmp_path):
     """A private value is in no byte of the archive, and its gauge is judged under a new name."""
     redactor = Redactor([], "", "", {"MYSQL_PWD": PRIVATE})
-    text, left_out = report_archive.pack([folder], redactor.text)
+    text, left_out = pack.pack([folder], redactor.text)
     assert not left_out
     assert PRIVATE.encode() not in lzma.decompress(base64.b64decode(text))
     report = tmp_path / "report.html"
-    report.write_text(f"<html>{report_archive.script(text)}</html>")
+    report.write_text(f"<html>{archive.script(text)}</html>")
     (capture,) = load.load(report)
     (gauge,) = capture.manifest.scenario.own_gauges
     assert gauge.name in capture.trace.columns

@@ -22,6 +22,7 @@ import nbformat
 import psutil
 import pytest
 from helpers import foreign
+from helpers.stored import unpacked
 
 import resleak
 from resleak.errors import ShareError
@@ -275,9 +276,9 @@ def test_variants_are_compared(cli, both, tmp_path):
         ("pprof", "arc-auth_cache-leaky.pb.gz", b"\x1f\x8b"),
     ],
 )
-def test_stacks_are_exported_for_other_viewers(cli, project, tmp_path, kind, name, begins):
+def test_stacks_are_exported_for_other_viewers(cli, tmp_path, kind, name, begins):
     """`export` writes one variant's stacks in each format, and says which file it wrote."""
-    stored = project / "data" / "captures" / "arc" / "auth_cache" / "leaky"
+    stored = unpacked("arc/auth_cache") / "leaky"
     result = cli("export", str(stored), "--format", kind)
     assert (result.stdout, result.returncode) == (f"{name}\n", 0)
     assert (tmp_path / name).read_bytes()[: len(begins)] == begins
@@ -299,9 +300,9 @@ def test_a_capture_of_any_program_is_exported(cli, tmp_path):
     assert str(folder) not in written
 
 
-def test_what_cannot_be_exported_is_said(cli, project):
+def test_what_cannot_be_exported_is_said(cli):
     """Two variants at once, captures without stacks and an unknown format are told in one line."""
-    stored = project / "data" / "captures" / "arc" / "auth_cache"
+    stored = unpacked("arc/auth_cache")
     assert "auth_cache fixed: name the folder of one" in the_error(cli("export", str(stored)))
     gauges = str(stored / "leaky" / "gauges-01")
     assert "no stacks of two steady marks" in the_error(cli("export", gauges))
