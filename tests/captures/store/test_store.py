@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
+import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -166,6 +169,49 @@ def test_a_store_that_fails_is_one_line(monkeypatch, status, code, message):
             Store.made(url)
         assert os.environ["AWS_SECRET_ACCESS_KEY"] not in str(error.value)
         assert error.value.__cause__ is None
+
+
+def test_a_store_that_is_busy_for_a_while_loses_nothing(monkeypatch, tmp_path):
+    """Requests that fail or last long are repeated; each run is stored once, and reads whole."""
+    monkeypatch.setattr(objects, "_PAUSES_S", (0.0, 0.0, 0.0))
+    store, calls = Store.made(f"memory://{secrets.token_hex(4)}"), Counter()
+
+    class Busy(type(store.objects._fs)):
+        cachable = False
+
+        def pipe_file(self, path, *arguments, **options):
+            self._wait(path)
+            super().pipe_file(path, *arguments, **options)
+
+        def cat_file(self, path, *arguments, **options):
+            self._wait(path)
+            return super().cat_file(path, *arguments, **options)
+
+        def _wait(self, path: str) -> None:
+            time.sleep(0.001)
+            calls[path] += 1
+            if calls[path] % 3:
+                raise OSError("503 SlowDown")
+
+    store.objects._fs = Busy()
+    file, keys = trace(tmp_path), [sweeps.spec(run=number) for number in range(1, 11)]
+    assert all(sweeps.put(store, of, file) for of in keys)
+    assert not any(sweeps.put(store, of, file) for of in keys)
+    assert store.keys() == {of.key for of in keys}
+    read = {store.table(one, file.name) for one in store.records(store.keys())}
+    assert read == {file.read_bytes()}
+
+
+def test_a_read_only_store_is_judged_and_not_written(tmp_path):
+    """A store inside a zip file is read as it is; writing to it is one line."""
+    of = sweeps.spec()
+    sweeps.put(Store.made(str(tmp_path / "s")), of, trace(tmp_path))
+    packed = Path(shutil.make_archive(str(tmp_path / "s"), "zip", tmp_path / "s"))
+    before, store = packed.read_bytes(), Store.opened(f"zip://::{packed}")
+    with pytest.raises(StoreError, match=r"^the store at zip://[^\n]*$"):
+        sweeps.put(store, sweeps.spec(run=2), trace(tmp_path))
+    assert packed.read_bytes() == before
+    assert Store.opened(f"zip://::{packed}").keys() == {of.key}
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is full")

@@ -44,7 +44,7 @@ def test_what_is_no_test_is_not_corrected():
     assert corrected[0].q == pytest.approx(0.0005)
 
 
-def filled(folder, hosts) -> tuple[Store, SweepNote]:
+def filled(folder, hosts, started="2026-01-01T00:00:00+00:00") -> tuple[Store, SweepNote]:
     """Store one leaking and one flat cell, with a run on each of these hosts."""
     store, cells = Store.made(str(folder / "store")), []
     for label, curve in (("1.0", made.ramp(1.0)), ("2.0", made.flat)):
@@ -55,7 +55,7 @@ def filled(folder, hosts) -> tuple[Store, SweepNote]:
             zip(storage.folders(folder / label), hosts, strict=True), 1
         ):
             of = sweeps.spec(run=run, environment=label)
-            manifest = replace(storage.read_manifest(path), host=host, status="complete")
+            manifest = replace(storage.read_manifest(path), host=host, started=started)
             store.put(of, manifest, path.glob("*.parquet"), 1.0, "host")
             keys.append(of.key)
         cells.append(CellNote(scenario="made/up", variant="leaky", label=label, keys=keys))
@@ -84,6 +84,16 @@ def test_runs_of_another_host_class_are_left_out(tmp_path):
     assert "1 runs of other host classes left out" in leak.sentence
     assert leak.gauges[0].runs == 3
     assert leak.host_class == "6.1, big, default"
+
+
+@pytest.mark.parametrize("started", ["1970-01-01T00:00:00+00:00", "2199-12-31T23:59:59+00:00"])
+def test_a_wrong_clock_changes_no_verdict(tmp_path, started):
+    """Runs of a host whose clock is decades off have the keys and verdicts of all others."""
+    (tmp_path / "right").mkdir()
+    right, note = filled(tmp_path / "right", [BIG] * 3)
+    wrong, _ = filled(tmp_path, [BIG] * 3, started)
+    assert wrong.keys() == right.keys()
+    assert repr(results.judged(wrong, note)) == repr(results.judged(right, note))
 
 
 @pytest.mark.parametrize(
