@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import lzma
 import os
 import random
 import resource
@@ -27,7 +28,7 @@ from hypothesis import strategies as st
 
 from resleak.analysis import budgets
 from resleak.analysis.memray_file import open_memray
-from resleak.captures import load, storage
+from resleak.captures import archive, load, pack, storage
 from resleak.captures.frames import Capture, gauges_of
 from resleak.errors import ResleakError
 from resleak.report import share
@@ -36,7 +37,7 @@ from resleak.report import share
 TOTAL = int(os.environ.get("RESLEAK_FUZZ", "400"))
 MEMRAY = TOTAL // 40
 FUZZ = settings(
-    max_examples=(TOTAL - MEMRAY) // 7,
+    max_examples=(TOTAL - MEMRAY) // 8,
     deadline=None,
     derandomize="RESLEAK_FUZZ" not in os.environ,
     database=None,
@@ -239,6 +240,24 @@ def test_any_report_loads_or_is_refused(
     message = message_of(lambda: load.load(path))
     assert message
     assert is_one_line(message)
+
+
+@FUZZ
+@given(flips=FLIPS, cut=st.integers(0, 300))
+def test_any_archive_loads_or_is_refused(
+    stored: Path, tmp_path_factory: Any, flips: tuple[list[int], list[int]], cut: int
+) -> None:
+    """An archive with other bytes in its tars is read, or refused in one line."""
+    path = tmp_path_factory.getbasetemp() / archive.NAME
+    pack.write(path, [stored])
+    tar = lzma.decompress(path.read_bytes())
+    path.write_bytes(lzma.compress(flipped(tar, *flips)[: len(tar) - cut], preset=0))
+
+    def read() -> None:
+        for capture in load.load(path):
+            assert len(capture.trace)
+
+    assert is_one_line(message_of(read))
 
 
 @FUZZ
