@@ -1,7 +1,7 @@
 """Capture scenarios without a network except loopback, and list every file they leave elsewhere.
 
     python benchmarks/contained.py                  # all of them, gauges and stacks
-    python benchmarks/contained.py arc/auth_cache --out data/captures
+    python benchmarks/contained.py arc/auth_cache --out build/captures
 
 The captures run in their own network namespace (util-linux's `unshare`, Linux) with only the
 loopback interface, so that a scenario that needs anything else fails. The files of the home folder,

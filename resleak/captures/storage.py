@@ -70,10 +70,27 @@ def claimed(folder: Path) -> Iterator[None]:
         if not is_free:
             message = f"another run writes to {folder}; wait for it, or choose another --out"
             raise CaptureError(message)
-        if (folder / archive.NAME).exists():
-            message = f"{folder} has packed captures, which are left alone; choose another --out"
-            raise CaptureError(message)
+        try:
+            _to_folders(folder / archive.NAME)
+        except OSError as error:
+            raise CaptureError(_disk_message(folder, error)) from error
         yield
+
+
+def _to_folders(packed: Path) -> None:
+    """Replace an archive, if there is one, by the folders of its captures: one may be replaced."""
+    if not packed.is_file():
+        return
+    staged = packed.with_name(f".{packed.name}{_INCOMPLETE}-{os.getpid()}-{secrets.token_hex(4)}")
+    try:
+        for source in unpacked(packed):
+            table_files(source)
+            shutil.copytree(source, staged / source.parent.name / source.name)
+        for variant in sorted(staged.iterdir()):
+            os.rename(variant, packed.with_name(variant.name))
+        packed.unlink()
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
 
 
 def is_capture(folder: Path, place: Path) -> bool:

@@ -22,7 +22,7 @@ from helpers.stored import unpacked
 import resleak
 from resleak import figures
 from resleak.captures import archive, load, pack, storage, tables
-from resleak.errors import CaptureError, StoreError
+from resleak.errors import StoreError
 from resleak.report import collect, html_page, summary
 from resleak.report.redact import Redactor
 
@@ -185,12 +185,19 @@ def test_a_damaged_archive_costs_its_own_captures(stored, tmp_path):
         [storage.table_files(one.path) for one in captures]
 
 
-def test_packed_captures_are_not_captured_over(stored, tmp_path):
-    """A run beside an archive is refused: captures of two sessions never mix."""
-    shutil.copytree(stored, tmp_path / "arc/auth_cache")
-    with pytest.raises(CaptureError, match="has packed captures"):
-        resleak.capture("arc/auth_cache", out=tmp_path, runs=1, steps=20)
-    assert [path.name for path in (tmp_path / "arc/auth_cache").iterdir()] == [archive.NAME]
+def test_a_capture_replaces_its_variant_of_an_archive(stored, tmp_path):
+    """A new capture beside an archive turns it into folders; the other variants stay whole."""
+    place = tmp_path / "arc/auth_cache"
+    shutil.copytree(stored, place)
+    before = load.load(stored).select(variant="fixed")
+    made = resleak.capture(
+        "arc/auth_cache", out=tmp_path, variants=["leaky"], runs=1, steps=20, stacks=False
+    )
+    after = load.load(place)
+    assert [one.path for one in after.select(variant="leaky")] == made
+    assert [one.manifest for one in after.select(variant="fixed")] == [b.manifest for b in before]
+    assert sorted(path.name for path in place.iterdir()) == ["fixed", "leaky"]
+    assert len(storage.table_files(after.select(variant="fixed", instrument="memray")[0].path)) > 3
 
 
 @pytest.mark.parametrize("content", ["", "<p>hello", "<script type='application/x-xz'>x</script>"])

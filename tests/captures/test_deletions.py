@@ -18,6 +18,7 @@ ALLOWED = {
     "captures.files.atomic": "the file that the caller writes, and a new name beside it",
     "captures.storage.writing": "the unfinished folder that it made",
     "captures.storage.retire": "captures that validate as of this variant, in its folder",
+    "captures.storage._to_folders": "an archive whose captures are in folders now, and its staging",
     "captures.storage._put": "a capture that validates, at the exact path that is written",
     "captures.storage._remove_leftovers": "unfinished folders of the same capture, not locked",
     "captures.store.objects._temporary": "a new file beside the one that is written",
