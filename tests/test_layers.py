@@ -47,7 +47,6 @@ OWNERS = {
     "psutil": "harness",
     "pyarrow": "captures",
     "rich": "ui.cli",
-    "ruptures": "analysis.statistics",
     "typer": "ui.cli",
 }
 HEAVY = {*OWNERS, "pandas", "numpy", "scipy", "asyncio"}

@@ -6,8 +6,10 @@ per collection.
 
 from __future__ import annotations
 
-import warnings
+import math
 from dataclasses import dataclass
+from functools import cache
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +35,8 @@ _BANDWIDTH = 0.3
 #: which Student's is as large.
 _CRITICAL = 1.96 + 2.9694 * _BANDWIDTH + 0.416 * _BANDWIDTH**2 - 0.5324 * _BANDWIDTH**3
 _FREEDOM = 4.6
+#: Most points up to which Kendall's test counts all orders.
+_EXACT = 33
 #: Slope ratio (last / first) below which a filling curve has bent.
 _MAX_SLOPE_RATIO = 0.6
 
@@ -72,8 +76,7 @@ class Rate:
 
 def load() -> None:
     """Import the libraries ahead of time, so that the first verdict is as fast as the others."""
-    import ruptures  # noqa: F401
-    from scipy import stats  # noqa: F401
+    from scipy import optimize, special  # noqa: F401
 
 
 def thin(points: Points, most: int = _MOST) -> Points:
@@ -99,13 +102,15 @@ def warmup_end(runs: Runs) -> float:
     if len(x) < 2 * FEWEST or np.ptp(y) == 0:
         return float(x[0])
     scaled = (y - y.mean()) / np.ptp(y)
-    design = np.column_stack([scaled, x / x[-1], np.ones_like(x)])
-    import ruptures
+    design = np.column_stack([x / x[-1], np.ones_like(x)])
 
-    search = ruptures.Dynp(model="linear", min_size=3, jump=1).fit(design)
-    split = search.predict(n_bkps=1)[0]
-    one = search.cost.error(0, len(x))
-    two = search.cost.error(0, split) + search.cost.error(split, len(x))
+    def error(*parts: slice) -> float:
+        """Return the residual sum of squares with a line for each part."""
+        fits = (np.linalg.lstsq(design[part], scaled[part], rcond=None) for part in parts)
+        return float(sum(fit[1].sum() for fit in fits))
+
+    one = error(slice(None))
+    two, split = min((error(slice(k), slice(k, None)), k) for k in range(3, len(x) - 2))
     is_better = one > _MIN_RESIDUAL**2 * len(x) and two < one / 4
     if is_better:  # the slopes of both parts and of the whole must differ by more than a third
         parts = (slice(split), slice(split, None), slice(None))
@@ -180,16 +185,36 @@ def slopes(runs: Runs) -> NDArray[np.float64]:
 
 def climb_p(runs: Runs) -> float:
     """Return the one-sided p-value of an upward trend: Kendall's tests, joined by Stouffer."""
-    from scipy import stats
+    clipped = np.clip([_kendall_p(points[:, 1]) for points in runs], 1e-15, 1 - 1e-15)
+    scores = [NormalDist().inv_cdf(p) for p in clipped]
+    return _normal_cdf(sum(scores) / math.sqrt(len(scores)))
 
-    p = []
-    for points in runs:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            test = stats.kendalltau(points[:, 0], points[:, 1], alternative="greater")
-        p.append(float(np.nan_to_num(test.pvalue, nan=1.0)))  # of a constant there is none
-    clipped = np.clip(p, 1e-15, 1 - 1e-15)
-    return float(stats.combine_pvalues(clipped, method="stouffer").pvalue)
+
+def _kendall_p(y: NDArray[np.float64]) -> float:
+    """Return the one-sided p-value of Kendall's test of values in their order for a rise."""
+    # Kendall: Rank Correlation Methods (1970). scipy.stats has it, too, but takes long to load.
+    n, pairs = len(y), len(y) * (len(y) - 1) // 2
+    signs = np.sign(y[:, None] - y)[np.tril_indices(n, k=-1)]
+    falls = int(np.count_nonzero(signs < 0))
+    counts = np.unique(y, return_counts=True)[1]
+    if len(counts) == n and (n <= _EXACT or min(falls, pairs - falls) <= 1):
+        return float(_falls(n)[: falls + 1].sum())
+    ties = float(np.sum(counts * (counts - 1) * (2 * counts + 5)))
+    deviation = math.sqrt((n * (n - 1) * (2 * n + 5) - ties) / 18)
+    return _normal_cdf(-float(signs.sum()) / deviation) if deviation else 1.0
+
+
+@cache
+def _falls(n: int) -> NDArray[np.float64]:
+    """Return the probability of 0, 1, 2 ... falling pairs among n values in random order."""
+    probabilities = np.ones(1)
+    for length in range(2, n + 1):
+        probabilities = np.convolve(probabilities, np.full(length, 1 / length))
+    return probabilities
+
+
+def _normal_cdf(z: float) -> float:
+    return math.erfc(-z / math.sqrt(2)) / 2
 
 
 def fading(runs: Runs) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from resleak.analysis import verdicts
 from resleak.analysis.verdicts import VariantVerdict
@@ -37,12 +38,19 @@ class UntilDecided:
         took_s, self._load_s = look.load_s - self._load_s, look.load_s
         if time.monotonic() - self.began + 2 * took_s > self.budget_s:
             return False
-        judged = verdicts.judge(Captures(Capture(folder) for folder in look.folders))
-        (variant,) = judged.variants.values()
-        may_fill = any(
+        variant = _judged(look.folders)
+        if not _only_memory_leaks(variant):
+            return _is_open(variant)
+        # A declared bound makes a leak undecided at most: it is not waited for to go on.
+        return any(
             look.steps < times * self._first and look.load_s < most_s for times, most_s in _CONFIRM
-        )
-        return _is_open(variant) or (may_fill and _only_memory_leaks(variant))
+        ) or _is_open(_judged([*look.folders, *look.others()]))
+
+
+def _judged(folders: list[Path]) -> VariantVerdict:
+    judged = verdicts.judge(Captures(map(Capture, folders)))
+    (variant,) = judged.variants.values()
+    return variant
 
 
 def _is_open(variant: VariantVerdict) -> bool:

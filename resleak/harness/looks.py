@@ -59,8 +59,8 @@ class Meeting:
             return
         folders, steps, load_s = zip(*self._present.values(), strict=True)
         try:
-            seen = [*folders, *self._ended, *self._others()]
-            self._goes_on = self._decide(Look(max(steps), max(load_s), seen))
+            seen = [*folders, *self._ended]
+            self._goes_on = self._decide(Look(max(steps), max(load_s), seen, self._others))
         except BaseException:
             self._goes_on = False
             raise

@@ -35,12 +35,14 @@ class Look:
     """The state of a variant where all its replicates wait.
 
     `steps` are those measured so far, `load_s` the seconds that the slowest run took for them,
-    `folders` have captures of what was measured so far, and of the instruments that name lines.
+    `folders` have captures of what was measured so far; `others` waits for the instruments that
+    name lines, and returns their captures.
     """
 
     steps: int
     load_s: float
     folders: list[Path]
+    others: Callable[[], list[Path]]
 
 
 @dataclass(frozen=True)

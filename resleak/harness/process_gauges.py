@@ -174,11 +174,13 @@ class Outside:
         return {}
 
     def full(self) -> dict[str, float]:
-        """Return all gauges; counting children scans every process of the machine."""
+        """Return all gauges; counting children may scan every process of the machine."""
         reading = {**self.quick(), **self.memory(), **self.sockets()}
         reading.pop("maps", None)  # the process counts them itself
         with suppress(*self._gone):
-            states = Counter(child.status() for child in self._process.children(recursive=True))
+            any_child = self._may_have_children()
+            children = self._process.children(recursive=True) if any_child else []
+            states = Counter(child.status() for child in children)
             reading["zombies"] = states.pop("zombie", 0)
             reading["children"] = states.total()
         return reading

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from scipy import stats
+
 from resleak.analysis import statistics
 
 X = np.arange(60.0, 310.0, 10.0)
@@ -93,3 +95,14 @@ def test_thinning_keeps_the_low_points() -> None:
     thinned = statistics.thin(points)
     assert len(thinned) == 40
     assert not thinned[:, 1].any()
+
+
+@pytest.mark.parametrize("steps", [8, 33, 40])
+def test_trend_as_in_scipy(steps: int) -> None:
+    """The p-value of a trend is that of Kendall's test in scipy, with ties and without."""
+    noise = np.random.default_rng(steps).normal(size=(20, steps))
+    x = np.arange(float(steps))
+    for y in (*noise, *noise.round(), *(noise + x / 5), x, -x, x // 7):
+        theirs = stats.kendalltau(x, y, alternative="greater").pvalue
+        clipped = np.clip(theirs, 1e-15, 1 - 1e-15)
+        assert statistics.climb_p([np.column_stack([x, y])]) == pytest.approx(clipped, rel=1e-9)

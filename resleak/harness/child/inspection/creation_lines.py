@@ -30,6 +30,8 @@ class CreationLines:
 
     def __init__(self) -> None:
         self._known: set[int] = set()
+        #: Containers that the collector does not list.
+        self._unlisted: dict[int, Any] = {}
         self._sizes: dict[int, int] = {}
         self._lines: dict[int, Line] = {}
         self._counts: Counter[type] = Counter()
@@ -38,7 +40,11 @@ class CreationLines:
     def start(self, nodes: Mapping[int, Any]) -> None:
         """Follow allocations from here on, where these objects are known."""
         self._known = set(nodes)
-        self._sizes = {key: len(one) for key, one in nodes.items() if type(one) in _CONTAINERS}
+        containers = {key: one for key, one in nodes.items() if type(one) in _CONTAINERS}
+        self._sizes = {key: len(one) for key, one in containers.items()}
+        # Dicts of texts and numbers, and what was loaded before the workload.
+        listed = {id(one) for one in gc.get_objects()}
+        self._unlisted = {key: one for key, one in containers.items() if key not in listed}
         self._is_ours = not tracemalloc.is_tracing()
         if self._is_ours:
             tracemalloc.start(_DEPTH)
@@ -48,28 +54,29 @@ class CreationLines:
 
         `ours` are the ids of our own objects, of which there are many.
         """
-        for one in gc.get_objects():
-            if id(one) not in ours:
-                parts = gc.get_referents(one)
-                self._look_at(one, parts)
-                for part in parts:  # the collector does not list dicts of texts and numbers
+        listed = {id(one): one for one in gc.get_objects()}
+        for key, one in (listed | self._unlisted).items():
+            if key not in ours and (key not in self._known or self._has_grown(key, one)):
+                for part in self._look_at(one):
                     if type(part) is dict and not gc.is_tracked(part) and id(part) not in ours:
-                        self._look_at(part, gc.get_referents(part))
+                        self._look_at(part)
+        self._unlisted = {}
         if self._is_ours:
             tracemalloc.stop()
 
-    def _look_at(self, thing: Any, parts: list[Any]) -> None:
-        """Note the lines of a new object, and of what else is new in it."""
-        key, of = id(thing), type(thing)
-        is_new = key not in self._known
-        if is_new and self._counts[of] < _MOST:
+    def _has_grown(self, key: int, thing: Any) -> bool:
+        return type(thing) in _CONTAINERS and len(thing) > self._sizes.get(key, len(thing))
+
+    def _look_at(self, thing: Any) -> list[Any]:
+        """Note the lines of an object, if it is new, and of what else is new in it; return that."""
+        of = type(thing)
+        if id(thing) not in self._known and self._counts[of] < _MOST:
             self._counts[of] += 1
             self._note(thing)
-        if is_new or (of in _CONTAINERS and len(thing) > self._sizes.get(key, len(thing))):
-            leaves = (part for part in parts if type(part) in LEAVES)
-            new = (part for part in leaves if id(part) not in self._known)
-            for part in islice(new, _MOST_PARTS):
-                self._note(part)
+        new = [part for part in gc.get_referents(thing) if id(part) not in self._known]
+        for part in islice((part for part in new if type(part) in LEAVES), _MOST_PARTS):
+            self._note(part)
+        return new
 
     def of(self, key: int) -> Line:
         """Return the line that made an object, given by its `id`."""

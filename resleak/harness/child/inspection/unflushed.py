@@ -6,6 +6,7 @@ import asyncio
 import gc
 import io
 import queue
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import PurePath
@@ -17,7 +18,10 @@ _WRITERS = (io.BufferedWriter, io.BufferedRandom)
 def lost() -> list[dict[str, Any]]:
     """Return kind, name and amount of unwritten data; contents are not read."""
     rows: list[dict[str, Any]] = []
-    for thing in gc.get_objects():
+    # The standard streams are older than what the collector still lists.
+    streams = [one for one in (sys.__stdout__, sys.__stderr__) if one is not None]
+    buffers = [one.buffer for one in streams]
+    for thing in [*gc.get_objects(), *streams, *buffers]:
         with suppress(ValueError, OSError, AttributeError, RuntimeError):
             rows += _of(thing)
     return rows
