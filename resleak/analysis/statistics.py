@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
+from itertools import combinations
 from statistics import NormalDist
 
 import numpy as np
@@ -37,6 +38,8 @@ _CRITICAL = 1.96 + 2.9694 * _BANDWIDTH + 0.416 * _BANDWIDTH**2 - 0.5324 * _BANDW
 _FREEDOM = 4.6
 #: Most points up to which Kendall's test counts all orders.
 _EXACT = 33
+#: Precision of the logarithm of a saturation's time constant.
+_PRECISION, _GOLDEN = 1e-6, (math.sqrt(5) - 1) / 2
 #: Slope ratio (last / first) below which a filling curve has bent.
 _MAX_SLOPE_RATIO = 0.6
 
@@ -76,7 +79,7 @@ class Rate:
 
 def load() -> None:
     """Import the libraries ahead of time, so that the first verdict is as fast as the others."""
-    from scipy import optimize, special  # noqa: F401
+    from scipy import special  # noqa: F401
 
 
 def thin(points: Points, most: int = _MOST) -> Points:
@@ -300,16 +303,26 @@ def theil_sen(x: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.f
 
 def fit_saturation(t: Points, values: Points, *beside: Points) -> tuple[float, float]:
     """Fit ``1 - exp(-t / tau)`` and the shapes beside it; return the residual sum and tau."""
-    from scipy.optimize import minimize_scalar
 
     def residual(log_tau: float) -> float:
-        return residual_ss(values, 1 - np.exp(-t / np.exp(log_tau)), *beside)
+        return residual_ss(values, 1 - np.exp(-t / math.exp(log_tau)), *beside)
 
-    grid = np.log(np.geomspace(0.03, 2.0, 24))
+    grid = np.log(np.geomspace(0.03, 2.0, 24)).tolist()
     best = int(np.argmin([residual(log_tau) for log_tau in grid]))
-    bounds = grid[max(0, best - 1)], grid[min(len(grid) - 1, best + 1)]
-    fit = minimize_scalar(residual, bounds=bounds, method="bounded", options={"xatol": 1e-6})
-    return float(fit.fun), float(np.exp(fit.x))
+    low, high = grid[max(0, best - 1)], grid[min(len(grid) - 1, best + 1)]
+    # Golden-section search.
+    inner = [high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)]
+    errors = [*map(residual, inner)]
+    while high - low > _PRECISION:
+        if errors[0] < errors[1]:
+            high = inner[1]
+            inner = [high - _GOLDEN * (high - low), inner[0]]
+            errors = [residual(inner[0]), errors[0]]
+        else:
+            low = inner[0]
+            inner = [inner[1], low + _GOLDEN * (high - low)]
+            errors = [errors[1], residual(inner[1])]
+    return min(errors), math.exp(inner[int(np.argmin(errors))])
 
 
 def bic_difference(simple: float, better: float, points: int) -> float:
@@ -319,7 +332,13 @@ def bic_difference(simple: float, better: float, points: int) -> float:
 
 def residual_ss(values: Points, *shapes: Points) -> float:
     """Return the residual sum of squares of a fit by shapes, none of which may fall."""
-    from scipy.optimize import nnls
-
-    design = np.column_stack([shape - shape.mean() for shape in shapes])
-    return float(nnls(design, values - values.mean())[1] ** 2)
+    rest = values - values.mean()
+    if shapes:
+        design = np.column_stack([shape - shape.mean() for shape in shapes])
+        factors = np.linalg.lstsq(design, rest, rcond=None)[0]
+        if factors.min() < 0:  # the best fit is one without some shape
+            return min(
+                residual_ss(values, *others) for others in combinations(shapes, len(shapes) - 1)
+            )
+        rest = rest - design @ factors
+    return float(rest @ rest)

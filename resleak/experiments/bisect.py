@@ -17,7 +17,8 @@ from resleak.captures.frames import Capture, Captures
 from resleak.captures.storage import folders
 from resleak.errors import ResleakError, ScenarioError
 from resleak.experiments import environments, revisions
-from resleak.experiments.investigate import Investigation, from_captures, investigate
+from resleak.experiments.investigate import investigate
+from resleak.experiments.investigation import Investigation, from_captures
 from resleak.harness.plan import CaptureOptions
 from resleak.workload import resolve
 

@@ -12,7 +12,8 @@ from resleak.analysis.comparison import Comparison
 from resleak.analysis.rows import SCHEMA_VERSION, plain
 from resleak.errors import ScenarioError
 from resleak.experiments import environments
-from resleak.experiments.investigate import Investigation, investigate
+from resleak.experiments.investigate import investigate
+from resleak.experiments.investigation import Investigation
 from resleak.harness.plan import CaptureOptions
 
 SIDES = ("before", "after")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from resleak.analysis import verdicts
-from resleak.analysis.verdicts import VariantVerdict
-from resleak.captures.frames import Capture, Captures
 from resleak.harness.plan import Look
 from resleak.workload.verdict_words import LEAK
+
+if TYPE_CHECKING:
+    from resleak.analysis.verdicts import VariantVerdict
 
 #: Default budget of a measurement that goes on until it is decided, seconds.
 BUDGET_S = 30.0
@@ -31,6 +32,8 @@ class UntilDecided:
     began: float = field(default_factory=time.monotonic)
     _first: int = 0
     _load_s: float = 0.0
+    #: True if what grows may be a cache that fills.
+    _fills: bool = False
 
     def __call__(self, look: Look) -> bool:
         """Return whether the runs go on to twice their steps."""
@@ -38,16 +41,22 @@ class UntilDecided:
         took_s, self._load_s = look.load_s - self._load_s, look.load_s
         if time.monotonic() - self.began + 2 * took_s > self.budget_s:
             return False
-        variant = _judged(look.folders)
-        if not _only_memory_leaks(variant):
-            return _is_open(variant)
-        # A declared bound makes a leak undecided at most: it is not waited for to go on.
-        return any(
+        may_fill = any(
             look.steps < times * self._first and look.load_s < most_s for times, most_s in _CONFIRM
-        ) or _is_open(_judged([*look.folders, *look.others()]))
+        )
+        if not self._fills:
+            variant = _judged(look.stored())
+            self._fills = _only_memory_leaks(variant)
+            if not self._fills:
+                return _is_open(variant)
+        # With the others, what has a declared bound is undecided instead.
+        return may_fill or _is_open(_judged([*look.stored(), *look.others()]))
 
 
 def _judged(folders: list[Path]) -> VariantVerdict:
+    from resleak.analysis import verdicts
+    from resleak.captures.frames import Capture, Captures
+
     judged = verdicts.judge(Captures(map(Capture, folders)))
     (variant,) = judged.variants.values()
     return variant

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from resleak.harness.plan import Decide, Look
@@ -11,11 +12,29 @@ from resleak.harness.plan import Decide, Look
 _PATIENCE_S = 0.2
 
 
+class Slots:
+    """Limits how many processes run at a time; one that waits or rests leaves its slot."""
+
+    def __init__(self, count: int) -> None:
+        self._free, self._taken = threading.Semaphore(count), set[str]()
+
+    def take(self, label: str, timeout_s: float | None = None) -> bool:
+        """Take a slot for a run, unless it has one; return False if none is free in time."""
+        if label not in self._taken and self._free.acquire(timeout=timeout_s):
+            self._taken.add(label)
+        return label in self._taken
+
+    def leave(self, label: str) -> None:
+        """Leave the slot of a run, if it has one."""
+        with suppress(KeyError):
+            self._taken.remove(label)
+            self._free.release()
+
+
 class Meeting:
     """Brings the replicates of a variant together at each look.
 
-    `others` waits for the instruments that name lines, and returns their captures; `slots` limits
-    how many processes run at a time: one that waits here leaves its slot to another.
+    `others` waits for the instruments that name lines, and returns their captures.
     """
 
     def __init__(
@@ -23,29 +42,27 @@ class Meeting:
         labels: set[str],
         decide: Decide,
         others: Callable[[], list[Path]],
-        slots: threading.Semaphore,
+        slots: Slots,
         stop: threading.Event,
     ) -> None:
         self._expected, self._decide, self._others = labels, decide, others
         self._slots, self._stop = slots, stop
-        self._present: dict[str, tuple[Path, int, float]] = {}
+        self._present: dict[str, tuple[Callable[[], Path], int, float]] = {}
         self._ended: list[Path] = []
         self._round, self._goes_on = 0, False
         self._changed = threading.Condition()
 
-    def attend(self, label: str, folder: Path, steps: int, load_s: float) -> bool:
+    def attend(self, label: str, store: Callable[[], Path], steps: int, load_s: float) -> bool:
         """Wait for the others at a look; return whether all go on."""
-        self._slots.release()
-        try:
-            with self._changed:
-                self._present[label] = folder, steps, load_s
-                this = self._round
-                self._hold_if_complete()
-                while self._round == this and not self._stop.is_set():
-                    self._changed.wait(_PATIENCE_S)
-                return self._goes_on and not self._stop.is_set()
-        finally:
-            self._slots.acquire()
+        self._slots.leave(label)
+        with self._changed:
+            self._present[label] = store, steps, load_s
+            this = self._round
+            self._hold_if_complete()
+            while self._round == this and not self._stop.is_set():
+                self._changed.wait(_PATIENCE_S)
+            goes_on = self._goes_on and not self._stop.is_set()
+        return goes_on and self._slots.take(label)
 
     def leave(self, label: str, folder: Path | None) -> None:
         """Expect no more of a run that has ended, and has a capture unless it failed."""
@@ -57,10 +74,13 @@ class Meeting:
     def _hold_if_complete(self) -> None:
         if not self._present or self._present.keys() < self._expected:
             return
-        folders, steps, load_s = zip(*self._present.values(), strict=True)
+        stores, steps, load_s = zip(*self._present.values(), strict=True)
+
+        def stored() -> list[Path]:
+            return [*(store() for store in stores), *self._ended]
+
         try:
-            seen = [*folders, *self._ended]
-            self._goes_on = self._decide(Look(max(steps), max(load_s), seen, self._others))
+            self._goes_on = self._decide(Look(max(steps), max(load_s), stored, self._others))
         except BaseException:
             self._goes_on = False
             raise

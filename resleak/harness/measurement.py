@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from resleak.captures.manifest import Declared, Exit, Manifest, Versions, now
 from resleak.captures.raw import INSTRUMENTS, ProcessOutcome
 from resleak.errors import CaptureError
 from resleak.harness import process_gauges, spawn
+from resleak.harness.looks import Slots
 from resleak.harness.plan import Job
 from resleak.harness.supervisor import Supervisor
 from resleak.workload import gauges
@@ -29,14 +31,20 @@ _MEMORY_BYTES = 4 * 1024**3
 _TOTAL_S = 900.0
 #: Called with a job's label and the steps it has done.
 OnStep = Callable[[str, int], None]
-#: Called where a run waits with a capture of what it measured, its steps, and the seconds of these.
-AtLook = Callable[[Path, int, float], bool]
+#: Called where a run waits with a function that stores a capture of what it measured so far, its
+#: steps, and the seconds of these.
+AtLook = Callable[[Callable[[], Path], int, float], bool]
 
 
 def measure(
-    job: Job, on_step: OnStep, stop: threading.Event, at_look: AtLook = lambda *_: False
+    job: Job,
+    on_step: OnStep,
+    stop: threading.Event,
+    at_look: AtLook = lambda *_: False,
+    slots: Slots | None = None,
 ) -> Path:
     """Run one job and store its capture."""
+    slots, started = slots or Slots(1), now()
     with (
         temporary_folder() as workdir,
         temporary_folder() as seen,
@@ -44,14 +52,23 @@ def measure(
     ):
 
         def look(outcome: ProcessOutcome) -> bool:
+            def store() -> Path:
+                manifest = replace(_manifest(job, outcome, folder, {}), status="complete")
+                storage.write_manifest(seen, _with_trace(manifest, job, outcome, folder, seen))
+                return seen
+
             last = max(outcome.end_of_block.values(), key=lambda reading: reading["t_s"])
-            manifest = replace(_manifest(job, outcome, folder, {}), status="complete")
-            storage.write_manifest(seen, _with_trace(manifest, job, outcome, folder, seen))
             load_s = last["t_s"] - (outcome.began("warmup") or 0.0) - supervisor.waited_s
-            return at_look(seen, int(last["step"]) - job.plan.warmup, load_s)
+            return at_look(store, int(last["step"]) - job.plan.warmup, load_s)
 
         supervisor = _supervisor(job, folder, workdir, look)
-        _measure(job, folder, workdir, supervisor, lambda steps: on_step(job.label, steps), stop)
+        supervisor.on_settle = partial(slots.leave, job.label)
+        if job.instrument != "gauges":
+            supervisor.read_block = supervisor.outside.quick
+        outcome = supervisor.run(partial(on_step, job.label), stop)
+        if INSTRUMENTS[job.instrument].recording:
+            slots.take(job.label)  # while it settled, the next run could begin
+        _store(job, folder, workdir, outcome, started)
         for path in folder.iterdir():
             if path.name != storage.MANIFEST and path.suffix != ".parquet":
                 path.unlink()
@@ -76,16 +93,8 @@ def _with_trace(
     )
 
 
-def _measure(
-    job: Job,
-    folder: Path,
-    workdir: Path,
-    supervisor: Supervisor,
-    on_step: Callable[[int], None],
-    stop: threading.Event,
-) -> None:
-    started = now()
-    outcome = supervisor.run(on_step, stop)
+def _store(job: Job, folder: Path, workdir: Path, outcome: ProcessOutcome, started: str) -> None:
+    """Write the tables and the manifest of a run."""
     failure = spawn.failure(folder / raw.ERRORS)
     manifest = replace(_manifest(job, outcome, folder, failure), started=started)
     if job.instrument == "gauges":

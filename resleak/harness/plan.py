@@ -35,13 +35,13 @@ class Look:
     """The state of a variant where all its replicates wait.
 
     `steps` are those measured so far, `load_s` the seconds that the slowest run took for them,
-    `folders` have captures of what was measured so far; `others` waits for the instruments that
+    `stored` returns captures of what was measured so far; `others` waits for the instruments that
     name lines, and returns their captures.
     """
 
     steps: int
     load_s: float
-    folders: list[Path]
+    stored: Callable[[], list[Path]]
     others: Callable[[], list[Path]]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from resleak.captures import storage
 from resleak.captures.names import inside
 from resleak.errors import CaptureError, StoreError
-from resleak.harness.looks import Meeting
+from resleak.harness.looks import Meeting, Slots
 from resleak.harness.measurement import OnStep, measure
 from resleak.harness.plan import CaptureOptions, Decide, Job, jobs, plan
 from resleak.workload.resolve import Workload
@@ -101,7 +101,7 @@ class _Session:
         self.futures: list[Future[Path | None]] = []
         self.missing: list[str] = []
         self._todo, self._on_step, self._stop, self._stuck = todo, on_step, stop, set[str]()
-        self._slots, self._all_begun = threading.Semaphore(parallel), threading.Event()
+        self._slots, self._all_begun = Slots(parallel), threading.Event()
         decides = {job.variant: job.plan.options.decide for job in todo}
         self._meetings = {name: self._meeting(name, one) for name, one in decides.items() if one}
 
@@ -112,7 +112,7 @@ class _Session:
     def begin(self, pool: ThreadPoolExecutor) -> None:
         """Start each job as soon as it may run, until one fails."""
         for job in self._todo:
-            while not self._slots.acquire(timeout=_PATIENCE_S):
+            while not self._slots.take(job.label, _PATIENCE_S):
                 if self._is_over():
                     return
             if self._is_over():
@@ -141,7 +141,7 @@ class _Session:
             folder = self._measured(job, meeting)
             return folder
         finally:
-            self._slots.release()
+            self._slots.leave(job.label)
             if meeting:
                 meeting.leave(job.label, folder)
 
@@ -149,10 +149,8 @@ class _Session:
         if job.variant in self._stuck and job.instrument not in ("gauges", "forensics"):
             return None  # it would only hang again, for longer
         try:
-            if meeting:
-                folder = measure(job, self._on_step, self._stop, partial(meeting.attend, job.label))
-            else:
-                folder = measure(job, self._on_step, self._stop)
+            look = partial(meeting.attend, job.label) if meeting else lambda *_: False
+            folder = measure(job, self._on_step, self._stop, look, self._slots)
         except (CaptureError, StoreError) as error:
             if job.instrument == "gauges":
                 raise

@@ -51,6 +51,8 @@ class Supervisor:
         look: Callable[[ProcessOutcome], bool] = lambda _: False,
     ) -> None:
         self.look, self.waited_s = look, 0.0
+        #: Called when the load is over and the process only rests, and ends.
+        self.on_settle: Callable[[], None] = lambda: None
         self.folder, self.memory_bytes, self.total_s = folder, memory_bytes, total_s
         self.steps, self.progress_s, self._loading_s = 0, 0.0, _LOADING_S
         self.deadline_s, self.exit_deadline_s = deadline_s, exit_deadline_s
@@ -78,6 +80,8 @@ class Supervisor:
             os.close(out)
             os.close(back)
         self.outside = process_gauges.Outside(self.process.pid)
+        #: Reads what is kept of the end of a block.
+        self.read_block = self.outside.full
 
     def run(self, on_step: Callable[[int], None], stop: threading.Event) -> ProcessOutcome:
         """Follow the process to its end, or end it; `on_step` gets the steps ten times a second."""
@@ -130,10 +134,12 @@ class Supervisor:
                     self.progress_s, self._loading_s = time.monotonic() - self.started, 0.0
                 elif word == "phase":
                     self.outcome.phases.append((values[0], float(values[1])))
+                    if values[0] == "settle":
+                        self.on_settle()
                 elif word == "limit":
                     self.outcome.limit = " ".join(values)[:_LONGEST]
                 else:
-                    reading = self.outside.full()
+                    reading = self.read_block()
                     self.outcome.end_of_block[int(values[0])] = {**self._position(), **reading}
                     goes_on = self._wait_for_look() if values[1:] else True
                     with suppress(OSError):

@@ -18,7 +18,8 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from resleak.errors import CaptureError, ResleakError, ScenarioError
 from resleak.experiments.in_process import CAUTIONS, Measured, measure
-from resleak.experiments.investigate import Investigation, investigate
+from resleak.experiments.investigate import investigate
+from resleak.experiments.investigation import Investigation
 from resleak.harness.plan import CaptureOptions
 from resleak.workload.resolve import Workload
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from resleak.experiments.investigate import Investigation, investigate
+from resleak.experiments.investigate import investigate
+from resleak.experiments.investigation import Investigation
 from resleak.experiments.looks import UntilDecided
 from resleak.harness.plan import CaptureOptions, Look
 
@@ -96,7 +97,7 @@ def test_a_leak_beside_a_cache_that_fills_is_a_leak(tmp_path: Path) -> None:
 
 def test_looks_end_where_the_budget_does() -> None:
     """A look that would not fit into the budget is not begun, whatever is undecided."""
-    assert not UntilDecided(budget_s=1.0)(Look(240, 5.0, [], list))
+    assert not UntilDecided(budget_s=1.0)(Look(240, 5.0, list, list))
 
 
 def test_a_fixed_number_of_steps_is_kept(tmp_path: Path) -> None:

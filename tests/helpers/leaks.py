@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from resleak.experiments.investigate import Investigation
+    from resleak.experiments.investigation import Investigation
 
 #: Memory grows at line 7, descriptors at line 8.
 SOURCE = """

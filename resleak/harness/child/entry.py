@@ -15,7 +15,6 @@ if __name__ == "__main__" and not getattr(sys.flags, "safe_path", False):
 
 import builtins
 import gc
-import importlib.metadata
 import importlib.util
 import json
 import os
@@ -124,6 +123,8 @@ def _load_instruments(spec: dict[str, Any]) -> dict[str, Any]:
         from resleak.harness.child import handles
 
         loaded["census"] = handles.start(folder, (__file__, driver.__file__))
+    if spec["do"] == "describe":
+        importlib.import_module("importlib.metadata")
     if spec["workload"] == "test":
         with suppress(ImportError):  # `pytest_items` reports that
             importlib.import_module("pytest")
@@ -149,8 +150,10 @@ def _describe(spec: dict[str, Any], scenario: Scenario) -> dict[str, Any]:
 
 
 def _version(package: str) -> str:
-    with suppress(importlib.metadata.PackageNotFoundError):
-        return importlib.metadata.version(package)
+    from importlib import metadata
+
+    with suppress(metadata.PackageNotFoundError):
+        return metadata.version(package)
     return "unknown" if importlib.util.find_spec(package) else ""
 
 

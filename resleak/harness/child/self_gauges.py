@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,6 +23,7 @@ except ImportError:
 
 Reader = Callable[[], float]
 _MAPS, _NAN = Path("/proc/self/maps"), float("nan")
+_STATUS = re.compile(rb"^(Threads|RssAnon|RssShmem):\s+(\d+)", re.MULTILINE)
 
 
 def inside_readers() -> dict[str, Reader]:
@@ -36,15 +38,15 @@ def inside_readers() -> dict[str, Reader]:
     process = psutil.Process()
     if hasattr(process, "num_fds"):
         readers["fds"] = process.num_fds
-    readers["threads"] = process.num_threads
     if Path(f"/proc/self/task/{os.getpid()}/children").exists():
         family = _Family()
         readers["children"] = family.living
         readers["zombies"] = family.ended
     if resident():
-        readers["rss"] = lambda: resident().get("rss", _NAN)
+        status = _Status()
+        readers |= {"threads": status.threads, "rss": status.rss}
     else:
-        readers["rss"] = lambda: process.memory_info().rss
+        readers |= {"threads": process.num_threads, "rss": lambda: process.memory_info().rss}
     if in_use := allocators.bytes_in_use():
         readers["native" if own_allocator else "heap"] = in_use
     return readers
@@ -60,6 +62,28 @@ def slow_readers() -> dict[str, Reader]:
     if _MAPS.exists():
         readers["maps"] = lambda: float(_MAPS.read_bytes().count(b"\n"))
     return readers | {"objects": lambda: float(len(gc.get_objects()))}
+
+
+class _Status:
+    """Threads and resident memory of this process, from one reading of Linux."""
+
+    def __init__(self) -> None:
+        self._rss = _NAN
+
+    def threads(self) -> float:
+        """Return the number of threads."""
+        self._rss = _NAN
+        file = os.open("/proc/self/status", os.O_RDONLY)
+        try:
+            values = {name: float(value) for name, value in _STATUS.findall(os.read(file, 65536))}
+        finally:
+            os.close(file)
+        self._rss = (values[b"RssAnon"] + values[b"RssShmem"]) * 1024
+        return values[b"Threads"]
+
+    def rss(self) -> float:
+        """Return the bytes, without those of files, when the threads were counted."""
+        return self._rss
 
 
 class _Family:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from resleak.analysis.gauge_verdict import GaugeVerdict
     from resleak.analysis.memray_file import Recording
     from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
-    from resleak.experiments.investigate import Investigation
+    from resleak.experiments.investigation import Investigation
 
 #: Characters per line where there is no terminal.
 _WIDTH = 200

@@ -16,7 +16,7 @@ from resleak.ui.cli import console
 from resleak.workload import resolve
 
 if TYPE_CHECKING:
-    from resleak.experiments.investigate import Investigation
+    from resleak.experiments.investigation import Investigation
 
 PANEL = common.Panel.OWN
 FIRST = True

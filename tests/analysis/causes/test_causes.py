@@ -13,7 +13,8 @@ from helpers import known_causes
 from helpers.known_causes import LEAKS
 
 from resleak.analysis.causes.changes import changes
-from resleak.experiments.investigate import Investigation, investigate
+from resleak.experiments.investigate import investigate
+from resleak.experiments.investigation import Investigation
 
 #: Enough to decide each gauge that they are about, and to place each census.
 STEPS, RUNS = 90, 2

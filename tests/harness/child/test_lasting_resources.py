@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from resleak.experiments.investigate import Investigation, investigate
+from resleak.experiments.investigate import investigate
+from resleak.experiments.investigation import Investigation
 
 SHARED = """
     from multiprocessing import shared_memory

@@ -1,0 +1,149 @@
+"""The answer for one workload: verdict, causes with their lines, and what to do next."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from resleak.analysis import budgets, verdicts, wording
+from resleak.analysis.causes import text
+from resleak.analysis.gauge_verdict import GaugeVerdict
+from resleak.analysis.rows import plain
+from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
+from resleak.captures.frames import Capture, Captures
+from resleak.errors import ScenarioError
+from resleak.workload.verdict_words import CLEAN, HANGS, ORDER, UNDECIDED
+
+
+@dataclass(frozen=True)
+class Investigation:
+    """The verdict on one workload, as `resleak.judge` gives it, and the runs that it rests on."""
+
+    judgement: ScenarioVerdict
+    captures: Captures
+
+    @property
+    def variant(self) -> VariantVerdict:
+        """The only variant."""
+        (only,) = self.judgement.variants.values()
+        return only
+
+    @property
+    def verdict(self) -> str:
+        """The worst word that applies: ``leak``, ``hangs``, ``inconclusive``, ``flat`` ..."""
+        return self.variant.verdict
+
+    @property
+    def headline(self) -> str:
+        """The verdict, the number of causes, and how much was measured."""
+        manifests = [one.manifest for one in self.captures.select(instrument="gauges")]
+        causes = len(self.variant.found.causes)
+        parts = [f"{causes} cause{'s' * (causes > 1)}"] if causes else []
+        runs = f"{len(manifests)} run{'s' * (len(manifests) > 1)}"
+        parts.append(f"{runs} of {manifests[0].steps} steps")
+        verdict = self.verdict.upper() if self.variant.symptoms else self.verdict
+        return f"{verdict}  {self.name}   {' · '.join(parts)}"
+
+    def cards(self) -> list[str]:
+        """Return a card for each cause, in lines of plain text."""
+        return text.numbered(self.variant.found)
+
+    def accounts(self, verbose: bool = False) -> list[str]:
+        """Return what is explained, and which gauges show nothing; verbose, with their limits."""
+        explained = [*text.accounts(self.variant.found, verbose)]
+        if verbose:
+            return [*explained, *self.quiet()]
+        quiet = text.quiet(self.variant.gauges, with_undecided=bool(self.variant.found.causes))
+        shown = [*explained[:1], *([f"{quiet} (-v for detection limits)"] if quiet else [])]
+        return [" · ".join(shown), *explained[1:]]
+
+    def is_known(self, fingerprints: set[str]) -> bool:
+        """Return whether it leaks, and nothing else, by causes that are known."""
+        causes = {one.id for one in self.variant.found.causes}
+        return self.verdict == "leak" and bool(causes) and causes <= fingerprints
+
+    def blamed(self) -> str:
+        """Return the causes in one line, each with its place."""
+        return "; ".join(map(text.short, self.variant.found.causes))
+
+    @property
+    def name(self) -> str:
+        """The workload's name."""
+        return str(self.judgement.scenario["name"])
+
+    def leaking(self) -> set[str]:
+        """Return the gauges that leak; those of resident memory only if no others do."""
+        families = {one.gauge: one.family for one in self.variant.gauges if one.is_leak}
+        return {name for name, family in families.items() if family != "resident"} or set(families)
+
+    def undecided(self) -> set[str]:
+        """Return the gauges that came out inconclusive."""
+        return {one.gauge for one in self.variant.gauges if one.verdict == UNDECIDED}
+
+    def rows(self) -> list[GaugeVerdict]:
+        """Return the gauges that show something or are undecided, worst first."""
+        silent = CLEAN | {UNDECIDED} if self.verdict == HANGS else CLEAN
+        shown = [one for one in self.variant.gauges if one.verdict not in silent]
+        return sorted(shown, key=lambda one: ORDER.index(one.verdict))
+
+    def quiet(self) -> list[str]:
+        """Return the gauges that show nothing, with their detection limits, by verdict."""
+        lines = []
+        for word in (word for word in ORDER if word in CLEAN):
+            gauges = [one for one in self.variant.gauges if one.verdict == word]
+            limits = ", ".join(f"{one.gauge} {wording.detection_limit(one)}" for one in gauges)
+            lines += [f"{word}, with detection limits: {limits}"] if gauges else []
+        return lines
+
+    def next_steps(self) -> Iterator[str]:
+        """Yield what to do about it, a sentence for each thing."""
+        leaks = [one for one in self.rows() if one.is_leak]
+        if self.verdict == HANGS:
+            yield self._interruption()
+        yield from (str(one) for one in self.variant.diagnoses if not one.leak)
+        found = self.variant.found.causes
+        yield from self.variant.obstacles if found else self.variant.because
+        if not leaks and any(one.verdict == UNDECIDED for one in self.rows()):
+            steps = 2 * self.captures[0].manifest.steps
+            fixed = f"fix --steps {steps} --runs 5"
+            yield f"Not decided: allow more time, with --budget 2m, or {fixed}."
+        if self.judgement.ok:
+            yield "If it still grows in service, this step does not do what the service does."
+
+    def to_dict(self, limits: budgets.Budgets | None = None) -> dict[str, Any]:
+        """Return what ``resleak judge --json`` prints, with one variant."""
+        checks = budgets.check(self.judgement, self.captures, limits or budgets.read())
+        return {**self.judgement.to_dict(), "budgets": plain(checks)}
+
+    def __repr__(self) -> str:
+        others = [wording.sentence(one) for one in self.rows() if not one.is_leak]
+        lines = (self.headline, *self.cards(), *others, *self.accounts(), *self.next_steps())
+        return "\n".join(filter(None, lines))
+
+    def _repr_html_(self) -> str:
+        first, *others = str(self).splitlines()
+        told = html.escape("\n".join(others))
+        return f"<p><b>{html.escape(first)}</b></p><pre>{told}</pre>"
+
+    def _interruption(self) -> str:
+        """Say how a run was ended, and where its first thread stood."""
+        one = next(one for one in self.variant.exits if one["status"] != "exited")
+        why = {
+            "deadline": f"in {one['phase']}, a step took longer than its deadline (--deadline)",
+            "memory": f"in {one['phase']}, it went over the limit of memory",
+            "hung": "it did not end by itself when its steps were done",
+        }
+        lines = [line.strip() for stack in one["stacks"] for line in stack.splitlines()]
+        place = next((f"; it stood at {line}" for line in lines if line.startswith("File ")), "")
+        return f"A run was ended: {why.get(one['status'], one['status'])}{place}."
+
+
+def from_captures(runs: Iterable[Capture]) -> Investigation:
+    """Judge stored captures of a workload; ScenarioError if they are of several variants."""
+    captures = Captures(runs)
+    if len(captures.variants) != 1:
+        names = ", ".join(captures.variants)
+        raise ScenarioError(f"investigate takes one variant, and these are {names}: use `judge`")
+    return Investigation(verdicts.judge(captures), captures)
