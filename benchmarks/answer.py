@@ -3,9 +3,9 @@
     python benchmarks/answer.py --psleak FOLDER [--before REVISION] [--rounds N] [NAME ...]
 
 Ten small workloads, each measured in turns: the package here, the package at an earlier revision
-(before causes were added), and psleak, `memray run` and `memray flamegraph` one after the other, for
-as many steps. All run with this interpreter; `--psleak` is a folder with psleak in it. Times are
-wall-clock time, beside it processor time with all child processes, which other work on the machine
+(before causes were added), and psleak, `memray run` and `memray flamegraph` one after the other,
+for as many steps. All run with this interpreter; `--psleak` is a folder with psleak in it. Times
+are wall-clock, beside them processor time with all child processes, which other work on the machine
 changes less. The table has medians of ratios. Stored in benchmarks/results/answer.json.
 """
 
@@ -52,7 +52,8 @@ PSLEAK = """
 import asyncio, importlib, inspect, itertools, sys
 sys.path[:0] = [{psleak!r}, "."]
 import psleak
-step, numbers, loop = importlib.import_module("work").step, itertools.count(), asyncio.new_event_loop()
+step, numbers = importlib.import_module("work").step, itertools.count()
+loop = asyncio.new_event_loop()
 def call():
     result = step(next(numbers))
     if inspect.isawaitable(result):
@@ -141,7 +142,13 @@ def _time(work: Path, arguments: list[str], more: Mapping[str, str]) -> Times:
 
 def _table(rows: Mapping[str, list[dict[str, Times]]]) -> Table:
     table = Table(title="Time to the answer: medians, wall-clock (processor time)")
-    for head in ("workload", "now, s", "now / before", "now / tools", "report adds, s of processor"):
+    for head in (
+        "workload",
+        "now, s",
+        "now / before",
+        "now / tools",
+        "report adds, s of processor",
+    ):
         table.add_column(head, justify="right" if head != "workload" else "left")
     all_of = [row for of in rows.values() for row in of]
     for name, of in [*rows.items(), ("all", all_of)]:

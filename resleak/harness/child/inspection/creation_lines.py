@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import gc
 import sysconfig
 import tracemalloc
@@ -54,15 +55,25 @@ class CreationLines:
 
         `ours` are the ids of our own objects, of which there are many.
         """
-        listed = {id(one): one for one in gc.get_objects()}
-        for key, one in (listed | self._unlisted).items():
-            if key not in ours and (key not in self._known or self._has_grown(key, one)):
-                for part in self._look_at(one):
-                    if type(part) is dict and not gc.is_tracked(part) and id(part) not in ours:
-                        self._look_at(part)
+        # Each allocation is followed with its stack: in a thread of its own that is short.
+        done = _thread.allocate_lock()
+        done.acquire()
+        _thread.start_new_thread(self._look_up, (ours, done))
+        done.acquire()
         self._unlisted = {}
         if self._is_ours:
             tracemalloc.stop()
+
+    def _look_up(self, ours: set[int], done: Any) -> None:
+        try:
+            listed = {id(one): one for one in gc.get_objects()}
+            for key, one in (listed | self._unlisted).items():
+                if key not in ours and (key not in self._known or self._has_grown(key, one)):
+                    for part in self._look_at(one):
+                        if type(part) is dict and not gc.is_tracked(part) and id(part) not in ours:
+                            self._look_at(part)
+        finally:
+            done.release()
 
     def _has_grown(self, key: int, thing: Any) -> bool:
         return type(thing) in _CONTAINERS and len(thing) > self._sizes.get(key, len(thing))

@@ -25,6 +25,8 @@ from resleak.harness.child.step_gauges import Meter
 
 #: Seconds between two samples, between two beats of the loop, and until a beat is late.
 _TICK_S, _BEAT_S, _LATE_S = 0.005, 0.002, 0.004
+#: Shortest rest after a sample, as a multiple of its processor time: many threads take long.
+_REST = 9
 #: Seconds between two writes; between two counts of unflushed data; of a long step.
 _WRITE_S, _COUNT_S, _LONG_S = 0.1, 1.0, 0.5
 #: Most seconds that a sample counts for, if the sampled thread did not run meanwhile.
@@ -160,12 +162,13 @@ class Inspector(Meter):
     def _watch(self) -> None:
         self._hidden.add(threading.get_ident())
         last = time.monotonic()
+        tick_s = _TICK_S
         while True:
-            time.sleep(_TICK_S)
-            now = time.monotonic()
+            time.sleep(tick_s)
+            now, began_s = time.monotonic(), time.thread_time()
             with self._looking, suppress(Exception):  # threads change meanwhile; it looks again
                 self._look(now, now - last)
-            last = now
+            last, tick_s = now, max(_TICK_S, _REST * (time.thread_time() - began_s))
 
     def _look(self, now: float, elapsed_s: float) -> None:
         phase = self.phase
