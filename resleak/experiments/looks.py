@@ -35,22 +35,22 @@ class UntilDecided:
     #: True if what grows may be a cache that fills.
     _fills: bool = False
 
-    def __call__(self, look: Look) -> bool:
-        """Return whether the runs go on to twice their steps."""
+    def __call__(self, look: Look) -> int:
+        """Return up to how many times their steps the runs go on; 0 if they end."""
         self._first = self._first or look.steps
         took_s, self._load_s = look.load_s - self._load_s, look.load_s
         if time.monotonic() - self.began + 2 * took_s > self.budget_s:
-            return False
-        may_fill = any(
-            look.steps < times * self._first and look.load_s < most_s for times, most_s in _CONFIRM
-        )
+            return 0
         if not self._fills:
             variant = _judged(look.stored())
             self._fills = _only_memory_leaks(variant)
             if not self._fills:
-                return _is_open(variant)
+                return 2 * _is_open(variant)
+        for times, most_s in _CONFIRM:
+            if look.steps < times * self._first and look.load_s < most_s:
+                return 4 if look.steps <= 4 * self._first and 4 * look.load_s < most_s else 2
         # With the others, what has a declared bound is undecided instead.
-        return may_fill or _is_open(_judged([*look.stored(), *look.others()]))
+        return 2 * _is_open(_judged([*look.stored(), *look.others()]))
 
 
 def _judged(folders: list[Path]) -> VariantVerdict:

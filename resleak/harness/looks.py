@@ -49,11 +49,14 @@ class Meeting:
         self._slots, self._stop = slots, stop
         self._present: dict[str, tuple[Callable[[], Path], int, float]] = {}
         self._ended: list[Path] = []
-        self._round, self._goes_on = 0, False
+        #: Steps up to which all go on.
+        self._round, self._agreed = 0, 0
         self._changed = threading.Condition()
 
     def attend(self, label: str, store: Callable[[], Path], steps: int, load_s: float) -> bool:
         """Wait for the others at a look; return whether all go on."""
+        if steps < self._agreed:
+            return True
         self._slots.leave(label)
         with self._changed:
             self._present[label] = store, steps, load_s
@@ -61,7 +64,7 @@ class Meeting:
             self._hold_if_complete()
             while self._round == this and not self._stop.is_set():
                 self._changed.wait(_PATIENCE_S)
-            goes_on = self._goes_on and not self._stop.is_set()
+            goes_on = self._agreed > steps and not self._stop.is_set()
         return goes_on and self._slots.take(label)
 
     def leave(self, label: str, folder: Path | None) -> None:
@@ -80,10 +83,9 @@ class Meeting:
             return [*(store() for store in stores), *self._ended]
 
         try:
-            self._goes_on = self._decide(Look(max(steps), max(load_s), stored, self._others))
-        except BaseException:
-            self._goes_on = False
-            raise
+            look = Look(max(steps), max(load_s), stored, self._others)
+            self._agreed = 0
+            self._agreed = look.steps * self._decide(look)
         finally:
             self._present = {}
             self._round += 1

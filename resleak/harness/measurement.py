@@ -20,7 +20,6 @@ from resleak.captures.manifest import Declared, Exit, Manifest, Versions, now
 from resleak.captures.raw import INSTRUMENTS, ProcessOutcome
 from resleak.errors import CaptureError
 from resleak.harness import process_gauges, spawn
-from resleak.harness.looks import Slots
 from resleak.harness.plan import Job
 from resleak.harness.supervisor import Supervisor
 from resleak.workload import gauges
@@ -41,10 +40,10 @@ def measure(
     on_step: OnStep,
     stop: threading.Event,
     at_look: AtLook = lambda *_: False,
-    slots: Slots | None = None,
+    on_settle: Callable[[], None] = lambda: None,
 ) -> Path:
-    """Run one job and store its capture."""
-    slots, started = slots or Slots(1), now()
+    """Run one job and store its capture; `on_settle` is called when its load is over."""
+    started = now()
     with (
         temporary_folder() as workdir,
         temporary_folder() as seen,
@@ -62,12 +61,10 @@ def measure(
             return at_look(store, int(last["step"]) - job.plan.warmup, load_s)
 
         supervisor = _supervisor(job, folder, workdir, look)
-        supervisor.on_settle = partial(slots.leave, job.label)
+        supervisor.on_settle = on_settle
         if job.instrument != "gauges":
             supervisor.read_block = supervisor.outside.quick
         outcome = supervisor.run(partial(on_step, job.label), stop)
-        if INSTRUMENTS[job.instrument].recording:
-            slots.take(job.label)  # while it settled, the next run could begin
         _store(job, folder, workdir, outcome, started)
         for path in folder.iterdir():
             if path.name != storage.MANIFEST and path.suffix != ".parquet":

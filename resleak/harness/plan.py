@@ -21,8 +21,9 @@ from resleak.workload.resolve import Workload
 
 #: Called with a label, the steps done, and the steps there are.
 Progress = Callable[[str, int, int], None]
-#: Returns whether runs that wait at a look should go on to twice their steps.
-Decide = Callable[["Look"], bool]
+#: Returns up to how many times their steps the runs that wait at a look go on before it is asked
+#: again: 2 or more, or 0 to end them.
+Decide = Callable[["Look"], int]
 #: More steps than this would fill gigabytes with rows.
 _MOST_STEPS, _MOST_RUNS, _MOST_PARALLEL = 1_000_000, 1_000, 64
 _LONGEST_DEADLINE_S = 7 * 86400.0
@@ -100,7 +101,7 @@ class CaptureOptions:
         Store the source text of the lines in stacks, for reports.
     decide : callable, optional
         Called with a `Look` when the replicates of a variant have taken their steps, and again
-        after 2, 4, 8 ... times as many; they go on while it returns True.
+        after 2, 4, 8 ... times as many, or at those up to the multiple that it returns; 0 ends it.
 
     Raises
     ------

@@ -20,8 +20,6 @@ from resleak.workload.resolve import Workload
 
 #: Seconds between two looks at whether a capture is over.
 _PATIENCE_S = 0.2
-#: Begin first, so that nothing waits for them alone at the end.
-_LONGEST = ("forensics", "memray")
 
 
 def capture(
@@ -100,7 +98,7 @@ class _Session:
     def __init__(
         self, todo: list[Job], on_step: OnStep, parallel: int, stop: threading.Event
     ) -> None:
-        self._futures: dict[str, Future[Path | None]] = {}
+        self.futures: list[Future[Path | None]] = []
         self.missing: list[str] = []
         self._todo, self._on_step, self._stop, self._stuck = todo, on_step, stop, set[str]()
         self._slots, self._all_begun = Slots(parallel), threading.Event()
@@ -113,19 +111,14 @@ class _Session:
 
     def begin(self, pool: ThreadPoolExecutor) -> None:
         """Start each job as soon as it may run, until one fails."""
-        for job in sorted(self._todo, key=lambda job: job.instrument not in _LONGEST):
+        for job in self._todo:
             while not self._slots.take(job.label, _PATIENCE_S):
                 if self._is_over():
                     return
             if self._is_over():
                 return
-            self._futures[job.label] = pool.submit(self._run, job)
+            self.futures.append(pool.submit(self._run, job))
         self._all_begun.set()
-
-    @property
-    def futures(self) -> list[Future[Path | None]]:
-        """The jobs that have begun, in their order."""
-        return [self._futures[job.label] for job in self._todo if job.label in self._futures]
 
     def _is_over(self) -> bool:
         failed = any(future.done() and future.exception() for future in self.futures)
@@ -136,8 +129,8 @@ class _Session:
         while not self._all_begun.wait(_PATIENCE_S):
             if self._is_over():
                 return []
-        others = (job for job in self._todo if job.variant == variant and not job.waits)
-        futures = [self._futures[job.label] for job in others]
+        both = zip(self._todo, self.futures, strict=True)
+        futures = [future for job, future in both if job.variant == variant and not job.waits]
         return [folder for future in futures if (folder := future.result())]
 
     def _run(self, job: Job) -> Path | None:
@@ -157,7 +150,8 @@ class _Session:
             return None  # it would only hang again, for longer
         try:
             look = partial(meeting.attend, job.label) if meeting else lambda *_: False
-            folder = measure(job, self._on_step, self._stop, look, self._slots)
+            leave = partial(self._slots.leave, job.label)  # the next begins while it settles
+            folder = measure(job, self._on_step, self._stop, look, leave)
         except (CaptureError, StoreError) as error:
             if job.instrument == "gauges":
                 raise

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import json
 import os
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,8 @@ class _Report:
 
 def read(path: Path) -> Any:
     """Read an untrusted notebook, upgraded to the current format, or raise ShareError."""
-    import nbformat
+    with _without("rfc3987_syntax"):  # it compiles grammars for a second; notebooks need none
+        import nbformat
 
     try:
         if path.exists() and not path.is_file():
@@ -135,6 +137,19 @@ def read(path: Path) -> Any:
         raise ShareError(
             f"{path} is not a notebook that can be read: {first_line(error)}"
         ) from None
+
+
+@contextmanager
+def _without(name: str) -> Iterator[None]:
+    """Let an optional package look absent, unless it is loaded."""
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[name]
 
 
 def _check_depth(value: Any) -> None:
