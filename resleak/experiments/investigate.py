@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
@@ -23,6 +24,7 @@ def investigate(
     options: CaptureOptions | None = None,
     *,
     budget_s: float = looks.BUDGET_S,
+    tell: Callable[[str], object] = lambda _: None,
     **changes: Any,
 ) -> Investigation:
     """Measure a workload in fresh processes, judge it, and find the line that grows.
@@ -37,6 +39,8 @@ def investigate(
     budget_s : float
         Without a fixed number of steps it goes on until every gauge is decided, as far as this
         many seconds allow; 0 for the planned steps alone.
+    tell : callable
+        Called with what the gauges show, before the causes are known.
     **changes
         Fields of `resleak.CaptureOptions`, such as ``steps=500`` or ``stacks=False``.
 
@@ -51,7 +55,7 @@ def investigate(
     """
     options = replace(options or CaptureOptions(), **changes)
     if options.steps is None and options.decide is None and budget_s > 0:
-        options = replace(options, decide=looks.UntilDecided(budget_s))
+        options = replace(options, decide=looks.UntilDecided(budget_s, tell))
     what = workload if isinstance(workload, Workload) else str(workload)
     # What judges takes as long to load as the first runs take.
     Thread(target=_load, daemon=True).start()

@@ -88,6 +88,12 @@ def say(message: str) -> None:
         print("resleak:", text, file=sys.stderr, flush=True)
 
 
+def hint(message: str) -> None:
+    """Write one line to standard error if that is a terminal."""
+    if sys.stderr.isatty():
+        say(message)
+
+
 def out(*lines: str | fmt.Table | Text) -> None:
     """Write lines and tables to standard output."""
     for line in lines:

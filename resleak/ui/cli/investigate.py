@@ -10,7 +10,7 @@ import typer
 
 from resleak import formatting
 from resleak.errors import ScenarioError
-from resleak.harness.plan import CaptureOptions
+from resleak.harness.plan import CaptureOptions, Progress
 from resleak.ui.cli import _common as common
 from resleak.ui.cli import console
 from resleak.workload import resolve
@@ -41,6 +41,15 @@ Allocators = Annotated[
         "--allocator", metavar="NAMES", help="Compare allocators, such as glibc,jemalloc,mimalloc."
     ),
 ]
+
+
+#: What runs, by instrument.
+_RUNS = {
+    "gauges": "run {}: gauges",
+    "memray": "allocations",
+    "handles": "resources",
+    "forensics": "objects",
+}
 
 
 @app.command()
@@ -78,8 +87,9 @@ def investigate(
         _compare_allocators(workload, allocator, options, common.seconds(budget), as_json, report)
     with common.importing(workload) as started, console.progress() as progress:
         investigation = experiment.investigate(
-            workload, options, budget_s=common.seconds(budget), progress=started(progress)
-        )
+            workload, options, budget_s=common.seconds(budget), progress=started(_shown(progress)),
+            tell=console.hint,
+        )  # fmt: skip
     if as_json:
         console.out_json(investigation.to_dict(common.budgets_of(None)))
     else:
@@ -109,6 +119,16 @@ def _compare_allocators(
         compared = experiment.compare_allocators(workload, wanted, options, budget_s)
     console.out_json(compared.to_dict()) if as_json else console.out(repr(compared))
     raise typer.Exit(common.NOT_AS_DECLARED if compared.leaks else common.OK)
+
+
+def _shown(progress: Progress) -> Progress:
+    """Return a progress bar that says what runs instead of a job's label."""
+
+    def call(label: str, done: int, total: int) -> None:
+        _, instrument, run = label.rsplit(maxsplit=2)
+        progress(_RUNS[instrument].format(run), done, total)
+
+    return call
 
 
 def _name(workload: str) -> str:
