@@ -13,7 +13,8 @@ from resleak.analysis import wording
 from resleak.analysis.gauge_verdict import by_gauge
 from resleak.analysis.rows import SCHEMA_VERSION
 from resleak.errors import MissingPackageError, ScenarioError
-from resleak.experiments.investigate import Investigation, investigate
+from resleak.experiments.investigate import investigate
+from resleak.experiments.investigation import Investigation
 from resleak.experiments.looks import BUDGET_S
 from resleak.harness.plan import CaptureOptions
 
