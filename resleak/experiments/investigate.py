@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
@@ -57,8 +58,9 @@ def investigate(
     if options.steps is None and options.decide is None and budget_s > 0:
         options = replace(options, decide=looks.UntilDecided(budget_s, tell))
     what = workload if isinstance(workload, Workload) else str(workload)
-    # What judges takes as long to load as the first runs take.
-    Thread(target=_load, daemon=True).start()
+    # What judges takes as long to load as the first runs take. No daemon: one that is ended amid an
+    # import can crash the interpreter.
+    Thread(target=_load).start()
     folders = runner.capture(what, options)
     from resleak.captures.frames import Capture
     from resleak.experiments import investigation as answer
@@ -73,7 +75,8 @@ def investigate(
 
 def _load() -> None:
     """Load what judges, and the libraries that it needs."""
-    from resleak.analysis import statistics
-    from resleak.experiments import investigation  # noqa: F401
+    with suppress(Exception):  # whoever needs it will say what is wrong
+        from resleak.analysis import statistics
+        from resleak.experiments import investigation  # noqa: F401
 
-    statistics.load()
+        statistics.load()
