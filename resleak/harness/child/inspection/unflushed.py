@@ -19,9 +19,8 @@ def lost() -> list[dict[str, Any]]:
     """Return kind, name and amount of unwritten data; contents are not read."""
     rows: list[dict[str, Any]] = []
     # The standard streams are older than what the collector still lists.
-    streams = [one for one in (sys.__stdout__, sys.__stderr__) if one is not None]
-    buffers = [one.buffer for one in streams]
-    for thing in [*gc.get_objects(), *streams, *buffers]:
+    streams = (sys.__stdout__, sys.__stderr__)
+    for thing in [*gc.get_objects(), *streams, *gc.get_referents(*streams)]:
         with suppress(ValueError, OSError, AttributeError, RuntimeError):
             rows += _of(thing)
     return rows
