@@ -80,7 +80,7 @@ def test_a_cache_is_followed_until_it_is_full(tmp_path: Path, body: str) -> None
 
 def test_a_cache_that_cannot_be_filled_in_time_is_said_to_be_filling(tmp_path: Path) -> None:
     """Without the time to see it full, its size, its bound and the steps left are named."""
-    found = investigated(tmp_path, CACHE.format(bound=900_000), budget_s=2.0)
+    found = investigated(tmp_path, CACHE.format(bound=900_000), budget_s=0.1)
     assert found.verdict == "inconclusive"
     heap = found.variant.gauge("heap")
     assert heap is not None
@@ -90,7 +90,7 @@ def test_a_cache_that_cannot_be_filled_in_time_is_said_to_be_filling(tmp_path: P
 
 def test_a_leak_beside_a_cache_that_fills_is_a_leak(tmp_path: Path) -> None:
     """Growth of which the cache explains less than half stays a leak."""
-    found = investigated(tmp_path, BESIDE.format(bound=900_000), budget_s=2.0)
+    found = investigated(tmp_path, BESIDE.format(bound=900_000), budget_s=0.1)
     assert found.verdict == "leak"
     assert "heap" in found.leaking()
 
