@@ -1,18 +1,28 @@
 """Count the causes that are named for each side of each workload of the corpus.
 
-    python benchmarks/causes.py [NAME ...]
+    python benchmarks/causes.py
+    python benchmarks/causes.py dict_cache-rate=250-beside=1 --captures build/causes
 
-A leaky side should have exactly one cause, a fixed or benign one none. Each side is measured in two
-runs of 120 steps and once with each instrument. Results are appended to
-benchmarks/results/causes.jsonl as they come; a stopped run resumes where it was.
+A leaky side should have exactly one cause, a fixed or benign one none. Each side is measured in
+three runs of 240 steps, and once with each instrument. Results are appended to
+benchmarks/results/causes.jsonl as they come; a stopped run resumes where it was, and rows of an
+earlier workload or of other code that finds causes do not count. With --captures the captures are
+kept, and judged again without a new run.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import shutil
 import tempfile
+import threading
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,71 +31,136 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
-from resleak.analysis import verdicts
-from resleak.captures import load
-from resleak.harness.runner import capture
+from resleak.analysis import causes, verdicts
+from resleak.analysis.verdicts import VariantVerdict
+from resleak.captures import load, storage
+from resleak.harness.measurement import measure
+from resleak.harness.plan import CaptureOptions, jobs, plan
 
 RESULTS = Path(__file__).parent / "results" / "causes.jsonl"
-STEPS, RUNS, SEED = 120, 2, 5
+RUNS, AT_A_TIME, LEAKY = 3, 2, "leaky"
 
 
 def main() -> None:
     """Measure what has no result yet, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help="workloads; the published half by default")
-    names = parser.parse_args().names
+    options = _options()
     chosen = [
         one
         for one in _corpus.workloads()
-        if (one.name in names if names else one.half == _corpus.PUBLISHED)
+        if (one.name in options.names if options.names else one.half == options.half)
     ]
-    done = _stored()
-    for workload in chosen:
-        for side in sorted(workload.scenario.variants):
-            if (workload.name, side) not in {(row["workload"], row["side"]) for row in done}:
-                row = _measured(workload, side)
-                with RESULTS.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(row) + "\n")
-                done.append(row)
-                Console(stderr=True).print(f"{row['workload']} {side}: {row['kinds']}")
-    wanted = {one.name for one in chosen}
-    Console(width=120).print(_table([row for row in done if row["workload"] in wanted]))
+    rows = {(row["workload"], row["side"]): row for row in current(options.results)}
+    wanted = [
+        (one, side)
+        for one in chosen
+        for side in sorted(one.scenario.variants)
+        if side == LEAKY or not options.leaky
+    ]
+    for workload, side in wanted:
+        if (workload.name, side) not in rows:
+            row = rows[workload.name, side] = _measured(workload, side, options.captures)
+            with options.results.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+            Console(stderr=True).print(f"{row['workload']} {side}: {row['kinds']}")
+    Console(width=120).print(_table([rows[one.name, side] for one, side in wanted]))
 
 
-def _stored() -> list[dict[str, Any]]:
-    text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
-    return [json.loads(line) for line in text.splitlines()]
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help="workloads; the published half by default")
+    parser.add_argument("--half", default=_corpus.PUBLISHED, help="another half of the corpus")
+    parser.add_argument("--leaky", action="store_true", help="the leaky sides alone")
+    parser.add_argument("--captures", type=Path, help="folder for the captures")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where rows are appended")
+    return parser.parse_args()
 
 
-def _measured(workload: _corpus.Workload, side: str) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as out:
-        capture(
-            str(workload.file), variants=[side], params=workload.params, seed=SEED,
-            steps=STEPS, runs=RUNS, out=Path(out),
-        )  # fmt: skip
-        judged = verdicts.judge(load.load(out)).variants[side]
-    found = judged.found
+def current(results: Path = RESULTS) -> Iterator[dict[str, Any]]:
+    """Yield the stored rows of today's workloads and code."""
+    codes = {one.name: _code(one) for one in _corpus.workloads()}
+    lines = results.read_text(encoding="utf-8").splitlines() if results.exists() else []
+    yield from (row for row in map(json.loads, lines) if row["code"] == codes.get(row["workload"]))
+
+
+def _code(workload: _corpus.Workload) -> str:
+    return hashlib.sha256(f"{workload.code} {_rule()}".encode()).hexdigest()[:12]
+
+
+@cache
+def _rule() -> str:
+    """Return the code that finds causes; `text.py` and `changes.py` only tell them."""
+    names = ("balance", "evidence", "find", "grouping")
+    folder = Path(causes.__file__).parent
+    return "".join((folder / f"{name}.py").read_text(encoding="utf-8") for name in names)
+
+
+def _measured(workload: _corpus.Workload, side: str, captures: Path | None) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as scratch:
+        out = Path(captures or scratch, f"{workload.name}-{workload.code}", side).resolve()
+        if not storage.folders(out):
+            _capture(workload, side, Path(scratch, "whole"))
+            shutil.copytree(Path(scratch, "whole"), out)
+        variant = verdicts.judge(load.load(out)).variants[side]
+    found = variant.found
     return {
-        **{"workload": workload.name, "side": side, "verdict": judged.verdict},
+        **{"workload": workload.name, "half": workload.half, "side": side},
+        **{"code": _code(workload), "verdict": variant.verdict},
         "kinds": [one.kind for one in found.causes],
         "placed": sum(one.site is not None for one in found.causes),
         "kept": sum(bool(one.chain) for one in found.causes),
         "share": {name: round(one.share, 3) for name, one in found.balance.items()},
+        "unbalanced": [*_unbalanced(variant)],
     }
+
+
+def _capture(workload: _corpus.Workload, side: str, out: Path) -> None:
+    """Run a side with all instruments, though the corpus asks for the gauges alone."""
+    options = CaptureOptions(
+        variants=[side], params=workload.params, seed=_corpus.SEEDS[workload.half],
+        steps=_corpus.STEPS, runs=RUNS, out=out,
+    )  # fmt: skip
+    planned = plan(str(workload.file), options)
+    planned = replace(planned, scenario={**planned.scenario, "stacks": True})
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        runs = [
+            pool.submit(measure, job, lambda *_: None, threading.Event()) for job in jobs(planned)
+        ]
+    for run in runs:
+        run.result()
+
+
+def _unbalanced(variant: VariantVerdict) -> Iterator[str]:
+    """Yield the gauges of which causes explain more, or with the rest less, than the interval."""
+    for name, one in variant.found.balance.items():
+        gauge = variant.gauge(name)
+        parts = [p.per_step for c in variant.found.causes for p in c.gauges if p.gauge == name]
+        total, slack = one.explained + one.unexplained, 1e-9 * abs(one.growth)
+        if gauge and not (
+            gauge.low - slack <= total <= gauge.high + slack and sum(parts) <= gauge.high + slack
+        ):
+            yield name
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
     table = Table("side", "of", "causes", "workloads", "share", "95 % interval")
-    for is_leaky in (True, False):
-        of = [row for row in rows if (row["side"] == "leaky") == is_leaky]
+    for name, of in sides(rows).items():
         for count, number in sorted(Counter(len(row["kinds"]) for row in of).items()):
             low, high = stats.binomtest(number, len(of)).proportion_ci(method="exact")
-            name = "leaky" if is_leaky else "fixed or benign"
             share = f"{number / len(of):.3f}"
             table.add_row(
                 name, str(len(of)), str(count), str(number), share, f"{low:.3f} to {high:.3f}"
             )
     return table
+
+
+def sides(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows by what should be found: one cause of a leak that was found, else none."""
+    leaky = [row for row in rows if row["side"] == LEAKY]
+    return {
+        "leaky": leaky,
+        "leaky, verdict leak": [row for row in leaky if row["verdict"] == "leak"],
+        "fixed or benign": [row for row in rows if row["side"] != LEAKY],
+    }
 
 
 if __name__ == "__main__":

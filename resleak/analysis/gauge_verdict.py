@@ -24,6 +24,8 @@ class GaugeVerdict:
     per_step, low, high, detection_limit : float
         Growth rate with its 95 % CI, and the smallest rate that would have been called a leak, in
         `unit` per step; `per` is what a step is.
+    since : float
+        The step after which the rate was measured: growth may begin late.
     start, peak, at_end, held_between_collections : float
         First, highest and last reading, and median drop at a garbage collection, in `unit`.
     p : float
@@ -41,6 +43,7 @@ class GaugeVerdict:
     high: float = _NAN
     unit: str = ""
     detection_limit: float = _NAN
+    since: float = 0.0
     start: float = _NAN
     peak: float = _NAN
     at_end: float = _NAN

@@ -62,6 +62,7 @@ class _Decision(NamedTuple):
     reason: str
     rate: Rate
     floor: float
+    since: float = 0.0
 
 
 def judge(traces: pd.DataFrame, gauges: Mapping[str, Gauge]) -> Rows[GaugeVerdict]:
@@ -124,7 +125,7 @@ def _judge_gauge(gauge: Gauge, series: Series) -> GaugeVerdict:
     return GaugeVerdict(
         gauge=gauge.name, family=gauge.family, verdict=found.verdict,
         per_step=rate.value, low=rate.low, high=rate.high, unit=gauge.unit,
-        detection_limit=_detection_limit(gauge, series, found),
+        detection_limit=_detection_limit(gauge, series, found), since=found.since,
         start=series.start, peak=series.peak, at_end=series.at_end,
         held_between_collections=series.drop,
         p=rate.p, runs=len(series.steady), reason=found.reason, per=series.per,
@@ -143,7 +144,7 @@ def _decide(gauge: Gauge, series: Series) -> _Decision:
         p = _probability(steady, rate, floor) * ALPHA / _level(series)
         rate = replace(rate, p=min(1.0, p))
     verdict, reason = _verdict(gauge, series, steady, rate, floor, has_even_jumps)
-    return _Decision(verdict, reason, rate, floor)
+    return _Decision(verdict, reason, rate, floor, float(steady[0][0, 0]))
 
 
 def _level(series: Series) -> float:

@@ -24,6 +24,7 @@ from resleak.captures.manifest import Manifest, described, now, session
 from resleak.captures.names import inside
 from resleak.captures.raw import ProcessOutcome
 from resleak.errors import ScenarioError
+from resleak.harness import control_groups
 from resleak.harness.child import self_gauges
 from resleak.harness.child.recorder import SETTLE_ROUNDS, SampleLoop
 from resleak.harness.measurement import host
@@ -100,7 +101,7 @@ class Measured:
             session=self._session,
             started=self._began,
             steps=len(trace),
-            host=host(),
+            host=host() | control_groups.of_this_process(),
             missing=tuple(missing(set(self._columns))),
         )
         return Capture.live(manifest, trace)

@@ -81,15 +81,14 @@ def _part(
     last: int,
     warmup: int,
 ) -> Sketch:
-    lines = list(_lines(rows, gauge.name)) if gauge.name in rows else []
+    lines = list(lines_of(rows, gauge.name)) if gauge.name in rows else []
     values = np.concatenate([y for _, _, y in lines]) if lines else np.zeros(1)
     low = float(values.min())
     # The axis spans at least the smallest rise of note: a flat gauge looks flat.
     high = max(float(values.max()), low + gauge.rise, low + 1e-9)
     curves = ""
     for variant, x, y in lines:
-        pairs = zip(_WIDTH * x / last, _HEIGHT * (high - y) / (high - low), strict=True)
-        place = " ".join(f"{a:.1f},{b:.1f}" for a, b in pairs)
+        place = points(x, y, (last, low, high), (_WIDTH, _HEIGHT))
         curves += f'<polyline points="{place}" {_stroke(looks[variant], 1.6)}/>'
     # The last reading of each variant, or its verdict where there is one.
     labels = {one.variant: wording.label(one) for one in verdicts if one.gauge == gauge.name}
@@ -108,7 +107,7 @@ def _part(
     return Sketch(html, f"{gauge.name}: {status}", sum(len(x) for _, x, _ in lines))
 
 
-def _lines(rows: pd.DataFrame, gauge: str) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+def lines_of(rows: pd.DataFrame, gauge: str) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Yield variant, steps and values of each run, read after every step where that is known."""
     read = rows[rows[gauge].notna()]
     for (variant, _), part in read.groupby(["variant", "run"], sort=False):
@@ -118,6 +117,18 @@ def _lines(rows: pd.DataFrame, gauge: str) -> Iterator[tuple[str, np.ndarray, np
                 x, y = (of_moment[name].to_numpy(dtype=float) for name in ("step", gauge))
                 yield str(variant), *thin(x, y, _MOST)
                 break
+
+
+def points(
+    x: Iterable[float],
+    y: Iterable[float],
+    scale: tuple[float, float, float],
+    box: tuple[float, float],
+) -> str:
+    """Return the points of a curve in a box; `scale` has the last x, the lowest and highest y."""
+    last, low, high = scale
+    across, up = box[0] / (last or 1.0), box[1] / ((high - low) or 1.0)
+    return " ".join(f"{across * a:.1f},{up * (high - b):.1f}" for a, b in zip(x, y, strict=True))
 
 
 def _stroke(mark: Mark, width: float) -> str:

@@ -19,7 +19,7 @@ from resleak.captures.locks import temporary_folder
 from resleak.captures.manifest import Declared, Exit, Manifest, Versions, now
 from resleak.captures.raw import INSTRUMENTS, ProcessOutcome
 from resleak.errors import CaptureError
-from resleak.harness import process_gauges, spawn
+from resleak.harness import control_groups, process_gauges, spawn
 from resleak.harness.plan import Job
 from resleak.harness.supervisor import Supervisor
 from resleak.workload import gauges
@@ -206,7 +206,7 @@ def _manifest(job: Job, outcome: ProcessOutcome, folder: Path, failure: dict[str
             printed=trace.repeated(spawn.tail(folder / raw.ERRORS), project),
         ),
         versions=Versions(*(plan.about[key] for key in ("python", "implementation", "packages"))),
-        host=host(),
+        host=host() | control_groups.of_this_process(),
         git=_revision(project),
         digest=code,
         env=spawn.presets(job.seed, job.allocator),

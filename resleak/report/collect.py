@@ -73,7 +73,11 @@ def gather(variables: Mapping[str, Any]) -> Contents:
     groups = [value for value in values if isinstance(value, Captures)]
     groups.append(Captures(value for value in values if isinstance(value, Capture)))
     folders = list(dict.fromkeys(c.path.resolve() for group in groups for c in group))
-    findings = [finding(verdict) for verdict in verdicts.values()]
+    runs = [capture for group in groups for capture in group]
+    findings = [
+        finding(one, [run for run in runs if run.scenario == one.scenario["name"]])
+        for one in verdicts.values()
+    ]
     redactor, facts = Redactor.here(), []
     try:
         archive, left_out = pack.pack(folders, redactor.text)

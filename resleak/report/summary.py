@@ -12,11 +12,13 @@ from resleak.analysis import wording
 from resleak.figures import cards
 from resleak.figures.cards import Card
 from resleak.figures.sentences import answer, code, inline, worst
+from resleak.figures.style import order
 from resleak.formatting import markdown_text, plain_text
 from resleak.workload.verdict_words import FIX_OUTCOMES, GOOD, NOT_REPRODUCED, UNDECIDED
 
 if TYPE_CHECKING:
     from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
+    from resleak.captures.frames import Capture
 
 #: Advice on a fix by its outcome.
 _ADVICE = dict(
@@ -47,13 +49,13 @@ class Finding:
     #: The blocker or the retaining reference chain; empty if unknown.
     why: str
     todo: str
-    #: One per cause of the worst variant.
+    #: One per cause of the variant that the verdict is about, then of the worst one.
     cards: list[Card] = field(default_factory=list)
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Finding:
         """Return what `to_dict` wrote."""
-        return cls(**{**values, "cards": [Card(**one) for one in values["cards"]]})
+        return cls(**{**values, "cards": [Card.parse(one) for one in values["cards"]]})
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -72,14 +74,15 @@ class Finding:
         return self.title if self.title != self.name else ""
 
 
-def finding(judgement: ScenarioVerdict) -> Finding:
-    """Return the summary of one scenario's verdict."""
+def finding(judgement: ScenarioVerdict, captures: Iterable[Capture] = ()) -> Finding:
+    """Return the summary of one scenario's verdict, with the curves of its captures."""
     scenario, claim = judgement.scenario, judgement.claim
     variant = judgement.variants[worst(judgement)]
     words = [variant.verdict, *([f"claim {claim['measured']}"] if claim["measured"] else [])]
     fix = claim["fix"]
     words += [f"{fix['variant']} {fix['measured']}"] if fix["measured"] else []
-    told = cards.cards(variant.found)
+    shown = dict.fromkeys((order(list(judgement.variants))[0], variant.name))
+    told = cards.cards([judgement.variants[name] for name in shown], captures)
     line = "" if told else _line(variant)
     because = "; ".join(variant.obstacles if told else variant.because)
     why = f"{code(variant.name)} {because}." if because else ""

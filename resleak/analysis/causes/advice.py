@@ -7,6 +7,8 @@ import re
 from resleak.analysis.causes import model
 from resleak.analysis.causes.model import Advice
 
+#: Links of a chain from its root among which the owner's name stands.
+_NEAR = 2
 #: Code and text for each kind; {owner} is what keeps the retained objects.
 _BY_KIND = {
     model.FILES: ("close", "Close it on every path, best in a with block{or_remove}."),
@@ -49,10 +51,10 @@ _CASES = (
 
 def of(kind: str, chain: str, source: str = "") -> Advice:
     """Return what to change, by what keeps the objects and the line that makes them."""
-    owner = chain.partition(" → ")[0]
-    named = owner if "." in owner and " " not in owner else ""
+    names = (token.removeprefix("class ") for token in chain.split(" → ")[:_NEAR])
+    named = next((name for name in names if "." in name and " " not in name), "")
     for case, code, text in _CASES:
-        if case.search(chain) or case.search(source):
+        if kind != model.CYCLES and (case.search(chain) or case.search(source)):
             return Advice(code, text)
     if kind in _BY_KIND:
         code, text = _BY_KIND[kind]

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from resleak import formatting
+from resleak.analysis.causes.evidence import Memory
 from resleak.analysis.causes.grouping import Group
 from resleak.analysis.causes.model import Balanced, Explained
 from resleak.analysis.gauge_verdict import GaugeVerdict
 
 #: Bytes by which an allocation takes more of the heap than was asked for, at most.
 _OVERHEAD = 24.0
+#: Code of the reason of what memray did not see.
+NOT_INTERCEPTED = "not_intercepted"
+#: Share of the heap from which what memray did not see is more than a difference of runs.
+_UNSEEN = 0.2
 #: Types that the garbage collector does not track.
 _UNTRACKED = {"str", "bytes", "bytearray", "int", "float", "complex", "bool", "NoneType"}
 
@@ -44,26 +49,29 @@ def divided(groups: Sequence[Group], verdict: GaugeVerdict) -> list[Explained | 
 
 
 def balanced(
-    verdict: GaugeVerdict, parts: Sequence[Explained], groups: Sequence[Group]
+    verdict: GaugeVerdict,
+    parts: Sequence[Explained],
+    groups: Sequence[Group],
+    profiled: Memory | None,
 ) -> Balanced:
-    """Return the balance of a gauge, with the likely reason of what is unexplained."""
+    """Return the balance of a gauge, with the likely reason of what is unexplained.
+
+    `profiled` is all that memray saw growing, in lines of causes or not; None without it.
+    """
     explained = sum(part.per_step for part in parts)
     missing = max(0.0, verdict.per_step - explained)
-    code, reason = _reason(verdict, explained, missing, groups)
+    code, reason = _reason(verdict, missing, groups, profiled)
     return Balanced(verdict.per_step, explained, missing, verdict.unit, code, reason)
 
 
-def is_beyond(verdict: GaugeVerdict, missing: float, groups: Sequence[Group]) -> bool:
-    """Return whether more of the heap is unexplained than allocators add to what is asked for."""
-    blocks = sum(one.memory.blocks + (one.site.count_per_step if one.site else 0.0)
-                 for group in groups for one in group.lines)  # fmt: skip
+def _added(verdict: GaugeVerdict, blocks: float) -> float:
+    """Return how much allocators may add to blocks that were asked for, as far as that is known."""
     noise = (verdict.high - verdict.low) / 2
-    allowed = _OVERHEAD * blocks + verdict.detection_limit + noise
-    return missing > max(allowed, 0.1 * verdict.per_step)
+    return max(_OVERHEAD * blocks + verdict.detection_limit + noise, _UNSEEN * verdict.per_step)
 
 
 def _reason(
-    verdict: GaugeVerdict, explained: float, missing: float, groups: Sequence[Group]
+    verdict: GaugeVerdict, missing: float, groups: Sequence[Group], profiled: Memory | None
 ) -> tuple[str, str]:
     if missing < 0.01 * verdict.per_step:
         return "", ""
@@ -71,12 +79,15 @@ def _reason(
         return "own", "the program counts it itself: no instrument sees what it is"
     if verdict.family == "handles":
         return "no_stack", "it was opened without a call that Python sees"
-    if verdict.gauge == "heap" and is_beyond(verdict, missing, groups):
-        seen, whole = (formatting.amount(value, "B") for value in (explained, verdict.per_step))
+    unseen = verdict.per_step - profiled.heap if profiled else 0.0
+    if verdict.gauge == "heap" and profiled and unseen > _added(verdict, profiled.blocks):
+        amounts = max(0.0, profiled.heap), verdict.per_step
+        seen, whole = (formatting.amount(value, "B") for value in amounts)
         calls = "malloc through ctypes or dlsym, mmap in C"
         saw = f"memray saw {seen} of {whole} per {verdict.per}"
-        return "not_intercepted", f"{saw}; the rest is allocated by calls it cannot see ({calls})"
-    if verdict.family == "memory":
+        return NOT_INTERCEPTED, f"{saw}; the rest is allocated by calls it cannot see ({calls})"
+    blocks = sum(one.memory.blocks for group in groups for one in group.lines)
+    if verdict.family == "memory" and missing <= _added(verdict, blocks):
         return "rounding", "allocators round up, and add a header to each block"
     if verdict.family == "resident" and any("threads" in group.gauges for group in groups):
         return "stacks", "each thread has a stack, which it maps for itself"

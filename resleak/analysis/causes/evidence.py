@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,13 @@ Line = tuple[str, int]
 ARROW = " → "
 #: Roots that say nothing of who keeps an object, and so join nothing.
 NOBODY = ("C code",)
+#: Stands for the links in the middle of a long path.
+_LEFT_OUT = f"{ARROW}…{ARROW}"
+_CONTAINERS = ("list", "dict", "set", "deque", "defaultdict", "OrderedDict")
 #: Begins the file of a line that is not known.
 UNKNOWN = "?"
+#: The place of what our own lines allocated.
+OURS: Line = ("", 0)
 #: Bytes up to which Python's allocator serves a block.
 SMALL = 512
 
@@ -69,21 +74,29 @@ class Evidence:
 
 
 def collect(
-    captures: Captures, origins: Iterable[Origin], sites: Iterable[Site], retention: pd.DataFrame
+    amounts: Mapping[Line, Memory],
+    origins: Iterable[Origin],
+    sites: Iterable[Site],
+    kept: Iterable[Held],
+    *,
+    grows: bool,
 ) -> dict[Line, Evidence]:
-    """Return the evidence of each line that opens what leaks, or whose live memory grows."""
+    """Return the evidence of each line that opens what leaks.
+
+    If memory `grows`, also of the sites, and of the lines that make what is kept.
+    """
     found: dict[Line, Evidence] = {}
     for origin in origins:
         one = found.setdefault(_line(origin), Evidence(_line(origin), origin.function))
         one.opened[origin.gauge] = origin
-    amounts = allocated(captures.select(instrument="memray"))
-    for site in (site for site in sites if site.low > 0 and site.file):
+    for site in (site for site in sites if grows and site.file):
         one = found.setdefault(_line(site), Evidence(_line(site), site.function))
         one.site = site if one.site is None or site.low > one.site.low else one.site
-        one.memory = amounts.get(one.line, Memory())
-    for held in retained(retention):
-        if held.line in found:
-            found[held.line].held.append(held)
+    for held in kept:
+        if held.line and (grows or held.line in found):
+            found.setdefault(held.line, Evidence(held.line)).held.append(held)
+    for line, one in found.items():
+        one.memory = amounts.get(line, Memory()) if grows else Memory()
     return found
 
 
@@ -101,7 +114,7 @@ def retained(retention: pd.DataFrame) -> Iterator[Held]:
 
 
 def holders(found: Iterable[Held]) -> dict[str, str]:
-    """Return, for each path, what keeps the object nearest the root that grows.
+    """Return, for each path, the container of the object nearest the root that grows.
 
     A file keeps its buffer: both belong to the list of files. Paths from a root that names nobody
     stand for themselves.
@@ -113,18 +126,22 @@ def holders(found: Iterable[Held]) -> dict[str, str]:
         base = next((base for base in bases if _continues(path, base)), path)
         if base == path:
             bases.append(path)
-        keeper = base.rpartition(ARROW)[0]
+        *links, _ = base.split(ARROW)
+        last = max((n for n, link in enumerate(links, 1) if link in _CONTAINERS), default=0)
+        keeper = ARROW.join(links[:last] or links)
         holder[path] = base if keeper in ("", *NOBODY) else keeper
     return holder
 
 
 def _continues(path: str, base: str) -> bool:
-    return path.startswith(base) and path[len(base) :][:1] in ("", " ", ".")
+    head, _, rest = path.partition(_LEFT_OUT)
+    is_longer = path.startswith(base) and path[len(base) :][:1] in ("", " ", ".")
+    return is_longer or bool(rest and base.startswith(head))
 
 
-def allocated(captures: Iterable[Capture]) -> dict[Line, Memory]:
-    """Return the live memory that each line adds per step, the mean of all runs."""
-    runs = [found for capture in captures if (found := _of_run(capture)) is not None]
+def allocated(captures: Iterable[Capture], since: float = 0.0) -> dict[Line, Memory]:
+    """Return the live memory that each line adds per step since a step, the mean of all runs."""
+    runs = [found for capture in captures if (found := _of_run(capture, since)) is not None]
     totals: dict[Line, np.ndarray] = defaultdict(lambda: np.zeros(6))
     for run in runs:
         for line, amounts in run.items():
@@ -132,9 +149,16 @@ def allocated(captures: Iterable[Capture]) -> dict[Line, Memory]:
     return {line: Memory(*amounts.tolist()) for line, amounts in totals.items()}
 
 
-def _of_run(capture: Capture) -> dict[Line, np.ndarray] | None:
+def total(amounts: Iterable[Memory]) -> Memory:
+    """Return the sum of what lines add."""
+    return Memory(*map(sum, zip(*map(astuple, amounts), strict=True)))
+
+
+def _of_run(capture: Capture, since: float) -> dict[Line, np.ndarray] | None:
     marks, stacks, live = (capture.table(name) for name in ("marks", "stacks", "live"))
     steady = marks[marks["phase"].eq("steady")]
+    late = steady[steady["step"].ge(since)]
+    steady = late if len(late) > 1 else steady
     if len(steady) < 2 or steady["step"].iloc[0] == steady["step"].iloc[-1]:
         return None
     first, last = steady["mark"].iloc[0], steady["mark"].iloc[-1]

@@ -8,17 +8,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from resleak.analysis.causes import advice, model
-from resleak.analysis.causes.balance import balanced, is_beyond, reconciled
+from resleak.analysis.causes.balance import NOT_INTERCEPTED, balanced, reconciled
 from resleak.analysis.causes.evidence import (
     ARROW,
     NOBODY,
+    OURS,
     UNKNOWN,
     Evidence,
     Held,
     Line,
+    Memory,
+    allocated,
     collect,
     retained,
     sources,
+    total,
 )
 from resleak.analysis.causes.grouping import (
     BY_GAUGE,
@@ -28,22 +32,32 @@ from resleak.analysis.causes.grouping import (
     is_listed,
     is_of_thread,
 )
-from resleak.analysis.causes.model import Balanced, Cause, Causes, Explained, Limit, Place
+from resleak.analysis.causes.model import Balanced, Cause, Causes, Explained, Limit, Part, Place
 from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.analysis.handle_origins import Origin
 from resleak.analysis.inspection import Culprits
 from resleak.analysis.stacks.site import Site
 from resleak.captures.frames import Captures
 
-#: Usual limits of a system, by gauge: name, value, unit.
+#: Limits by gauge, as a manifest names them, and their unit.
+_TASKS, _MEMORY = (
+    ("pids.max", "pid_max"),
+    ("memory.max", "memory.limit_in_bytes", "memory_bytes"),
+)
 _LIMITS = {
-    "fds": ("RLIMIT_NOFILE", 1024.0, "descriptors"),
-    "threads": ("pids.max", 32_768.0, "threads"),
-    "children": ("pids.max", 32_768.0, "processes"),
-    "zombies": ("pids.max", 32_768.0, "processes"),
-    "maps": ("vm.max_map_count", 65_530.0, "maps"),
+    "fds": (("RLIMIT_NOFILE",), "descriptors"),
+    "threads": (_TASKS, "threads"),
+    **dict.fromkeys(("children", "zombies"), (_TASKS, "processes")),
+    "maps": (("max_map_count",), "maps"),
+    **dict.fromkeys(("heap", "native", "rss", "uss"), (_MEMORY, "B")),
 }
-_MEMORY = ("heap", "native", "rss", "uss")
+#: What is no name of the system's.
+_CALLED = {"memory_bytes": "memory of this machine"}
+#: Share of each gauge's growth below which lines that make nothing else are no cause; objects, of
+#: which a list of what leaks is one, count for less than bytes.
+_LEAST_SHARE, _LEAST = 0.02, {"blocks": 0.05, "objects": 0.05}
+#: Most lines besides the first that a cause names, and the share of it from which one is named.
+_PARTS, _LEAST_PART = 3, 0.05
 #: The order of the gauges of a cause.
 _FIRST = ("zombies", "children", "threads", "tasks", "shm", "sockets", "tempfiles", "fds",
           "heap", "native", "maps", "blocks", "objects", "rss", "uss")  # fmt: skip
@@ -63,32 +77,41 @@ def causes_of(
     if not leaks and not late:
         return Causes()
     grows = any(one.family in ("memory", "objects", "resident") for one in leaks.values())
-    opened = [one for one in origins if one.gauge in leaks]
+    opened = [*_in_step([one for one in origins if one.gauge in leaks], leaks)]
     kept = [*retained(culprits.retention)]
-    lines = collect(captures, opened, sites if grows else (), culprits.retention)
     texts = sources(captures)
-    found = groups(lines, kept, texts)
+    grown = leaks.get("heap") or next(iter(leaks.values()), None)
+    amounts = allocated(captures.select(instrument="memray"), grown.since if grown else 0.0)
+    seen = total(amounts.values()) if amounts else None
+    lines = collect(amounts, opened, _growing(sites, leaks.get("heap")), kept, grows=grows)
+    found = groups(lines, kept, texts, amounts.get(OURS, Memory()))
+    shares = [*zip(*reconciled(found, leaks).values(), strict=True)]
+    found = [
+        group
+        for group, parts in zip(found, shares, strict=True)
+        if any(part.share >= _LEAST.get(part.gauge, _LEAST_SHARE) for part in parts if part)
+    ]
     explained = reconciled(found, leaks)
-    memory = float(captures[0].manifest.host.get("memory_bytes") or math.inf)
     causes = [
-        _cause(group, [parts[n] for parts in explained.values()], texts, memory)
+        _cause(group, [parts[n] for parts in explained.values()], texts)
         for n, group in enumerate(found)
     ]
     balance = {
-        name: balanced(leaks[name], [part for part in parts if part], found)
+        name: balanced(leaks[name], [part for part in parts if part], found, seen)
         for name, parts in explained.items()
     }
-    causes += [*_unseen(leaks, balance, found, bool(sites))]
+    causes = _with_addresses(causes, [*_unseen(leaks, balance, bool(found))])
+    limits = _limits(captures)
+    causes = [replace(one, limit=_limit(one.gauges, limits)) for one in causes]
     causes += [*_late(late, origins, culprits, texts)]
     return Causes(tuple(sorted(causes, key=_harm)), balance)
 
 
-def _cause(
-    group: Group, parts: Sequence[Explained | None], texts: Mapping[Line, str], memory: float
-) -> Cause:
+def _cause(group: Group, parts: Sequence[Explained | None], texts: Mapping[Line, str]) -> Cause:
     told = tuple(sorted((part for part in parts if part), key=lambda part: _rank(part.gauge)))
-    first = _leading(group)
-    site, share = _place(first, texts), _weight(first, group) / (_whole(group) or 1.0)
+    first, *others = sorted(group.lines, key=lambda one: _leads(one, group), reverse=True)
+    whole = sum(_weight(one, group) for one in group.lines) or 1.0
+    site, share = _place(first, texts), _weight(first, group) / whole
     kind = group.kind
     kept = [*group.held]
     if kind in RUNNING:  # its own frames keep it, and the interpreter's list of all of its kind
@@ -103,13 +126,54 @@ def _cause(
         gauges=told,
         site=site,
         site_share=min(1.0, share),
+        parts=tuple(
+            Part(place, _weight(one, group) / whole)
+            for one in others[:_PARTS]
+            if _weight(one, group) > _LEAST_PART * whole and (place := _place(one, texts))
+        ),
         library_site=None if group.gauges else _library(first, texts),
         created_at=created,
         chain=chain,
         retained_type=held.type if held else "",
-        limit=_limit(told, memory),
         advice=advice.of(kind, chain, made.text if made else site.text if site else ""),
     )
+
+
+def _with_addresses(causes: Sequence[Cause], unseen: Sequence[Cause]) -> list[Cause]:
+    """Join memory that no instrument saw with the integers that a line keeps: its addresses."""
+    kept = [one for one in causes if one.retained_type == "int"]
+    if not (len(kept) == len(unseen) == 1 and unseen[0].kind == model.NATIVE):
+        return [*causes, *unseen]
+    (address,), (native,) = kept, unseen
+    before = {part.gauge: part for part in address.gauges}
+    parts = [part + before.pop(part.gauge, None) for part in native.gauges]
+    joined = replace(
+        native, gauges=(*parts, *before.values()), created_at=address.site, chain=address.chain,
+        retained_type=address.retained_type,
+    )  # fmt: skip
+    return [*(one for one in causes if one is not address), joined]
+
+
+def _in_step(opened: Sequence[Origin], leaks: Mapping[str, GaugeVerdict]) -> Iterator[Origin]:
+    """Yield origins, and for what no call opened that of the only resource of the same rate."""
+    yield from opened
+    placed = [one for one in opened if one.file]
+    for name, leak in leaks.items():
+        if leak.family == "handles" and all(one.gauge != name for one in opened):
+            rates = {one.gauge: leaks[one.gauge] for one in placed}
+            same = [g for g, r in rates.items() if r.low <= leak.high and leak.low <= r.high]
+            near = [one for one in placed if one.gauge in same]
+            if len({(one.file, one.line) for one in near}) == 1:
+                yield replace(near[0], gauge=name, per_step=leak.per_step)
+
+
+def _growing(sites: Iterable[Site], heap: GaugeVerdict | None) -> list[Site]:
+    """Return the sites that surely grow; of a leak that began late, those that grew at all."""
+    sure = [site for site in sites if site.low > 0]
+    if heap is None or sum(site.bytes_per_step for site in sure) > heap.per_step / 2:
+        return sure
+    least = _LEAST_PART * heap.per_step
+    return [site for site in sites if site.low > 0 or site.bytes_per_step > least]
 
 
 def _directness(held: Held) -> tuple[bool, int, bool]:
@@ -117,18 +181,14 @@ def _directness(held: Held) -> tuple[bool, int, bool]:
     return held.path.startswith(NOBODY), held.path.count(ARROW), held.line is None
 
 
-def _leading(group: Group) -> Evidence:
-    return max(group.lines, key=lambda one: (bool(one.opened), _weight(one, group)))
+def _leads(one: Evidence, group: Group) -> tuple[bool, bool, float]:
+    return bool(one.opened), not one.line[0].startswith(UNKNOWN), _weight(one, group)
 
 
 def _weight(one: Evidence, group: Group) -> float:
     if group.gauges:
         return max((origin.share for origin in one.opened.values()), default=0.0)
     return one.memory.heap + one.memory.mapped
-
-
-def _whole(group: Group) -> float:
-    return sum(_weight(one, group) for one in group.lines)
 
 
 def _place(one: Evidence, texts: Mapping[Line, str]) -> Place | None:
@@ -149,13 +209,10 @@ def _library(one: Evidence, texts: Mapping[Line, str]) -> Place | None:
 def _unseen(
     leaks: Mapping[str, GaugeVerdict],
     balance: Mapping[str, Balanced],
-    found: Sequence[Group],
-    is_profiled: bool,
+    found: bool,
 ) -> Iterator[Cause]:
     """Yield a cause without a line for what grows and no instrument saw."""
-    heap = leaks.get("heap")
-    unseen = heap is not None and is_beyond(heap, balance["heap"].unexplained, found)
-    if heap is not None and unseen and is_profiled:
+    if "heap" in leaks and balance["heap"].code == NOT_INTERCEPTED:
         names = [name for name in ("heap", "native", "rss", "uss") if name in leaks]
         yield _bare(model.NATIVE, [_rest(leaks[name], balance[name]) for name in names])
         return
@@ -173,7 +230,7 @@ def _unseen(
         yield _bare(kind, [_rest(leaks[name], balance[name]) for name in handles])
     if own and not (found or explained or handles):
         yield _bare(model.OWN, [_rest(leaks[name], balance[name]) for name in own])
-    if live and not found and not unseen:
+    if live and not found:
         yield _bare(model.OBJECTS, [_rest(leaks[n], balance[n]) for n in sorted(live, key=_rank)])
 
 
@@ -186,7 +243,7 @@ def _bare(kind: str, parts: Sequence[Explained]) -> Cause:
     told = tuple(parts)
     return Cause(
         id=_fingerprint(kind, None, ",".join(part.gauge for part in told)),
-        kind=kind, gauges=told, site=None, advice=advice.of(kind, ""), limit=_limit(told, math.inf),
+        kind=kind, gauges=told, site=None, advice=advice.of(kind, ""),
     )  # fmt: skip
 
 
@@ -216,13 +273,22 @@ def _fingerprint(kind: str, site: Place | None, chain: str) -> str:
     return hashlib.sha256("|".join((kind, *where, chain)).encode()).hexdigest()[:12]
 
 
-def _limit(parts: Sequence[Explained], memory: float) -> Limit | None:
-    reached = []
-    for part in parts:
-        limits = {**_LIMITS, **dict.fromkeys(_MEMORY, ("memory of this machine", memory, "B"))}
-        name, value, unit = limits.get(part.gauge, ("", math.inf, ""))
-        if part.per_step > 0 and math.isfinite(value):
-            reached.append(Limit(name, value, unit, value / part.per_step))
+def _limits(captures: Captures) -> dict[str, float]:
+    """Return the limits of the measured process by name: its scenario's, then the system's."""
+    manifest = captures[0].manifest
+    found = {name: value for name, value in manifest.host.items() if isinstance(value, int)}
+    return {**found, **manifest.scenario.rlimits}
+
+
+def _limit(parts: Sequence[Explained], limits: Mapping[str, float]) -> Limit | None:
+    """Return the limit that is reached first; None if none is known."""
+    reached = [
+        Limit(_CALLED.get(name, name), limits[name], unit, limits[name] / part.per_step)
+        for part in parts
+        for names, unit in [_LIMITS.get(part.gauge, ((), ""))]
+        for name in names
+        if name in limits and part.per_step > 0
+    ]
     return min(reached, key=lambda one: one.steps, default=None)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from resleak.analysis.causes import model
-from resleak.analysis.causes.evidence import ARROW, Evidence, Held, Line, holders
+from resleak.analysis.causes.evidence import ARROW, UNKNOWN, Evidence, Held, Line, Memory, holders
 from resleak.analysis.stacks.allocation_sites import is_library
 
 #: Kinds by the gauge of what is never released, the most telling first.
@@ -23,10 +23,9 @@ BY_GAUGE = {
 }
 #: Kinds that run code: what their own frames keep belongs to them.
 RUNNING = (model.THREADS, model.TASKS, model.CHILDREN, model.ZOMBIES)
-#: Share of a group's memory below which a line of the same function belongs to it.
+#: Share of a group's memory below which a line of the same function belongs to it, if there are
+#: others.
 _PART = 0.25
-#: Share of all growth of memory below which a line alone is no cause.
-_LEAST = 0.02
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,11 @@ class Group:
         return sum(one.memory.mapped for one in self.lines)
 
     @property
+    def size(self) -> float:
+        """Bytes per step, with maps."""
+        return self.heap + self.mapped
+
+    @property
     def gauges(self) -> set[str]:
         """The gauges of resources that it explains."""
         return {gauge for one in self.lines for gauge in one.opened}
@@ -63,9 +67,13 @@ class Group:
 
 
 def groups(
-    found: Mapping[Line, Evidence], kept: Sequence[Held], texts: Mapping[Line, str]
+    found: Mapping[Line, Evidence], kept: Sequence[Held], texts: Mapping[Line, str], reused: Memory
 ) -> list[Group]:
-    """Join the lines whose objects have one holder; lines that explain next to nothing go."""
+    """Join the lines that make what one holder keeps: a tree of retained objects is one cause.
+
+    `reused` is memory that our own lines allocated first: a step's number, or a block that a free
+    list handed out again. It belongs to what keeps most.
+    """
     holder = holders(kept)
     parents: dict[object, object] = {}
 
@@ -77,6 +85,20 @@ def groups(
     for line, one in found.items():
         for held in one.held:
             parents[root(line)] = root(holder[held.path])
+    owners = {holder[held.path] for held in kept if not (is_of_thread(held) or is_listed(held))}
+    whole = {root(owner) for owner in owners}
+    is_placed = any(held.line for held in kept)
+    runs = any(BY_GAUGE.get(gauge) in RUNNING for one in found.values() for gauge in one.opened)
+    for line, one in found.items():
+        if not one.held:
+            text = texts.get(line, "\n\n").split("\n")[1]
+            named = {root(owner) for owner in owners if _is_named(text, owner)}
+            # Python's own objects have an owner; what C code allocates or opens may have none.
+            has_owner = not is_placed if one.opened else one.memory.malloc < one.memory.heap / 2
+            is_run = runs and is_library(line[0])
+            near = named or (whole if has_owner and not is_run else ())
+            if len(near) == 1:
+                parents[root(line)] = next(iter(near))
     lines: dict[object, list[Evidence]] = {}
     for line, one in found.items():
         lines.setdefault(root(line), []).append(one)
@@ -84,7 +106,11 @@ def groups(
         Group(tuple(members), tuple(held for held in kept if root(holder[held.path]) == key))
         for key, members in lines.items()
     ]
-    return _with_parts(_with_threads(joined), texts)
+    joined = sorted(_with_parts(_with_threads(joined)), key=lambda group: -group.heap)
+    if joined and reused.heap > 0:
+        first = Evidence((UNKNOWN, 0), memory=reused)
+        joined[0] = replace(joined[0], lines=(*joined[0].lines, first))
+    return joined
 
 
 def _with_threads(joined: list[Group]) -> list[Group]:
@@ -94,7 +120,8 @@ def _with_threads(joined: list[Group]) -> list[Group]:
         return joined
     (one,), others = running, []
     for group in joined:
-        if group is not one and (all(map(is_of_thread, group.held)) and group.held):
+        bare = all(is_of_thread(held) or is_listed(held) for held in group.held)
+        if group is not one and group.held and bare:
             one = Group((*one.lines, *group.lines), (*one.held, *group.held))
         elif group is not one and all(is_library(line.line[0]) for line in group.lines):
             one = Group((*one.lines, *group.lines), one.held)
@@ -114,31 +141,27 @@ def is_listed(held: Held) -> bool:
     return held.path.startswith(("threading.", "asyncio.", "subprocess.", "multiprocessing."))
 
 
-def _with_parts(joined: list[Group], texts: Mapping[Line, str]) -> list[Group]:
-    """Give lines without an owner to the cause that they mention, or of the same function."""
+def _with_parts(joined: list[Group]) -> list[Group]:
+    """Give a line without an owner to the cause of the same function; the rest goes by function."""
     whole = [group for group in joined if group.gauges or group.held]
-    parts = [group for group in joined if not (group.gauges or group.held)]
-    total = sum(group.heap + group.mapped for group in joined)
-    alone = []
-    for part in sorted(parts, key=lambda part: -(part.heap + part.mapped)):
+    alone: dict[tuple[str, str], Group] = {}
+    for part in (group for group in joined if not (group.gauges or group.held)):
         (line,) = part.lines
-        size = part.heap + part.mapped
-        text = texts.get(line.line, "\n\n").split("\n")[1]
         near = [n for n, group in enumerate(whole) if _is_near(line, group)]
-        near = [n for n in near if size <= _PART * (whole[n].heap + whole[n].mapped)]
-        near = [n for n, group in enumerate(whole) if _is_named(text, group)] or near
-        if near or (len(whole) == 1 and size < _LEAST * total):
-            at = near[0] if near else 0
-            whole[at] = Group((*whole[at].lines, line), whole[at].held)
-        elif size >= _LEAST * total:
-            alone.append(part)
-    return whole + alone
+        near = [n for n in near if len(whole) == 1 or part.size <= _PART * whole[n].size]
+        if near:
+            group = whole[near[0]]
+            whole[near[0]] = replace(group, lines=(*group.lines, line))
+        else:
+            before = alone.setdefault((line.line[0], line.function), Group((), ()))
+            alone[line.line[0], line.function] = Group((*before.lines, line), ())
+    return [*whole, *alone.values()]
 
 
-def _is_named(text: str, group: Group) -> bool:
-    """Return whether a line of source mentions what keeps the objects of a group."""
-    owners = {held.path.partition(ARROW)[0].rpartition(".")[2] for held in group.held}
-    return any(owner.isidentifier() and re.search(rf"\b{owner}\b", text) for owner in owners)
+def _is_named(text: str, owner: str) -> bool:
+    """Return whether a line of source mentions what keeps objects, as ``KEPT`` or ``Pool.kept``."""
+    names = {token.rpartition(".")[2] for token in owner.split(ARROW) if "." in token}
+    return any(name.isidentifier() and re.search(rf"\b{name}\b", text) for name in names)
 
 
 def _is_near(line: Evidence, group: Group) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -31,6 +31,14 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Part:
+    """One more line of a cause, with the share of it that the line accounts for, 0 to 1."""
+
+    place: Place
+    share: float
+
+
+@dataclass(frozen=True)
 class Explained:
     """The part of one gauge's growth that a cause explains, in `unit` per `per`."""
 
@@ -47,6 +55,13 @@ class Explained:
         """Return a share of a gauge's growth, with the same share of its interval."""
         per_step, low, high = (share * r for r in (verdict.per_step, verdict.low, verdict.high))
         return cls(verdict.gauge, per_step, low, high, verdict.unit, share, verdict.per)
+
+    def __add__(self, other: Explained | None) -> Explained:
+        """Return the sum of two parts of one gauge."""
+        if other is None:
+            return self
+        names = ("per_step", "low", "high", "share")
+        return replace(self, **{name: getattr(self, name) + getattr(other, name) for name in names})
 
 
 @dataclass(frozen=True)
@@ -84,6 +99,8 @@ class Cause:
         makes what is retained, where that is another one.
     site_share : float
         Share of the cause that the line accounts for, 0 to 1.
+    parts : tuple of Part
+        The other lines that allocate or open some of it, the largest first.
     chain, retained_type : str
         The reference chain from the owner to what grows by one at a time, and its type.
     limit : Limit or None
@@ -97,6 +114,7 @@ class Cause:
     gauges: tuple[Explained, ...]
     site: Place | None
     site_share: float = 1.0
+    parts: tuple[Part, ...] = ()
     library_site: Place | None = None
     created_at: Place | None = None
     chain: str = ""
@@ -108,6 +126,10 @@ class Cause:
         """Return plain values for JSON, the gauges by name; of each place the line alone."""
         values = asdict(self)
         values["gauges"] = {gauge.pop("gauge"): gauge for gauge in values["gauges"]}
+        values["parts"] = [
+            {**asdict(part.place), "source": part.place.text, "share": part.share}
+            for part in self.parts
+        ]
         for name in ("site", "library_site", "created_at"):
             if place := getattr(self, name):
                 values[name]["source"] = place.text

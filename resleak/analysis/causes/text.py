@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from resleak import formatting
@@ -31,6 +31,8 @@ _OTHERS = ("native", "uss", "rss", "blocks", "objects")
 #: Most steps to a limit that are worth telling.
 _FAR = 1_000_000
 _HALF = 0.5
+#: Share from which what is left unexplained needs no reason.
+_MOST = 0.9
 
 
 @dataclass(frozen=True)
@@ -45,22 +47,31 @@ class Row:
 
 def headline(cause: Cause) -> str:
     """Write kind and rate, such as ``file descriptors  0.5 per step [0.5, 0.5]``."""
-    by_name = {part.gauge: part for part in cause.gauges}
     if cause.kind == model.CYCLES:
         pace = cause.gauges[0].per_step
         often = f"{formatting.number(pace)} per step, " if math.isfinite(pace) else ""
         names = ", ".join(part.gauge for part in cause.gauges)
         return f"{cause.kind}   {often}{names} freed only by the garbage collector"
-    order = ("rss", "uss", "heap") if cause.kind == model.MAPS else _MEMORY
-    memory = next((by_name[name] for name in order if name in by_name), None)
-    main = by_name.get(_COUNTED.get(cause.kind, "")) or memory or cause.gauges[0]
-    if main.gauge in _COUNTED.values():
-        rate = f"{formatting.number(main.per_step)} per {main.per}"
+    first, memory = main(cause), _memory(cause)
+    if first.gauge in _COUNTED.values():
+        rate = f"{formatting.number(first.per_step)} per {first.per}"
     else:
-        rate = formatting.rate(main.per_step, main.unit, main.per).replace("/", " per ")
-    more = memory if memory is not None and memory is not main else None
+        rate = formatting.rate(first.per_step, first.unit, first.per).replace("/", " per ")
+    more = memory if memory is not None and memory is not first else None
     plus = f", plus {formatting.amount(more.per_step, 'B')} per {more.per}" if more else ""
-    return f"{cause.kind}   {rate} {_interval(main)}{plus}"
+    return f"{cause.kind}   {rate} {_interval(first)}{plus}"
+
+
+def main(cause: Cause) -> Explained:
+    """Return the part of the gauge that a cause is about."""
+    counted = (part for part in cause.gauges if part.gauge == _COUNTED.get(cause.kind))
+    return next(counted, None) or _memory(cause) or cause.gauges[0]
+
+
+def _memory(cause: Cause) -> Explained | None:
+    order = ("rss", "uss", "heap") if cause.kind == model.MAPS else _MEMORY
+    by_name = {part.gauge: part for part in cause.gauges}
+    return next((by_name[name] for name in order if name in by_name), None)
 
 
 def _interval(part: Explained) -> str:
@@ -71,15 +82,17 @@ def _interval(part: Explained) -> str:
 def rows(cause: Cause) -> Iterator[Row]:
     """Yield where it is made, what keeps it, the limit that it reaches, and what to change."""
     if cause.site:
-        share = formatting.share(cause.site_share)
-        of = f" ({share} of it)" if cause.site_share < _HALF else ""
+        told = cause.parts or cause.site_share < _HALF
+        of = f" ({formatting.share(cause.site_share)} of it)" if told else ""
         yield _at(_VERBS.get(cause.kind, "allocated at"), cause.site, of)
     else:
         calls = " (malloc through ctypes or dlsym, mmap in C)" if cause.kind == model.NATIVE else ""
         yield Row("made at", f"a call that no instrument sees{calls}")
     if cause.library_site:
         yield _at("inside", cause.library_site)
-    if cause.created_at:
+    for part in cause.parts:
+        yield _at("and at", part.place, f" ({formatting.share(part.share)})")
+    if cause.created_at and cause.created_at not in [part.place for part in cause.parts]:
         yield _at("object from", cause.created_at)
     if cause.chain:
         label = "cycle" if cause.kind == model.CYCLES else "kept by"
@@ -95,12 +108,11 @@ def _at(label: str, place: Place, more: str = "") -> Row:
     return Row(label, f"{place}{more}", place.text, place)
 
 
-def card(cause: Cause) -> list[str]:
-    """Return the lines of a card in plain text, below its headline."""
-    told = [*rows(cause)]
-    wide = max((len(row.text) for row in told if row.source), default=0)
-    lines = [f"{row.label:<13}{row.text:<{wide}}  {row.source}".rstrip() for row in told]
-    return [headline(cause), *lines]
+def aligned(told: Iterable[Sequence[str]]) -> list[str]:
+    """Return rows of label, text and source as lines of plain text, in columns."""
+    told = [*told]
+    wide = max((len(text) for _, text, source in told if source), default=0)
+    return [f"   {label:<13}{text:<{wide}}  {source}".rstrip() for label, text, source in told]
 
 
 def short(cause: Cause) -> str:
@@ -113,8 +125,8 @@ def numbered(causes: Causes) -> list[str]:
     """Return all cards in plain text, numbered, an empty line after each."""
     lines = []
     for number, cause in enumerate(causes.causes, 1):
-        first, *rest = card(cause)
-        lines += [f"{number}  {first}", *(f"   {line}" for line in rest), ""]
+        told = [(row.label, row.text, row.source) for row in rows(cause)]
+        lines += [f"{number}  {headline(cause)}", *aligned(told), ""]
     return lines
 
 
@@ -132,6 +144,9 @@ def accounts(causes: Causes, verbose: bool = False) -> Iterator[str]:
     for name, one in causes.balance.items():
         if one.code == "not_intercepted":
             yield f"{name}: {one.reason}."
+        elif name in told and one.share < _MOST and one.reason:
+            part = formatting.amount(one.unexplained, "B" if one.unit == "B" else "")
+            yield f"{name}: {part} per step unexplained: {one.reason}."
 
 
 def quiet(gauges: Iterable[GaugeVerdict], *, with_undecided: bool = False) -> str:

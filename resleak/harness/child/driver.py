@@ -141,7 +141,8 @@ class Driver:
             self.meters = step_gauges.meters(self.scenario.named, self.is_async)
             readers = {**self_gauges.inside_readers(), **self._own_readers()}
             readers |= {name: partial(getattr, m, "value") for name, m in self.meters.items()}
-            slow = self_gauges.slow_readers()
+            usual = self_gauges.slow_readers()  # a scenario's own gauge of the same name wins
+            slow = {name: read for name, read in usual.items() if name not in readers}
             Path(self.spec["folder"], raw.ALLOCATOR).write_text(allocators.name())
         if self.inspector is not None:
             self.meters = {"inspector": self.inspector}

@@ -180,7 +180,9 @@ def _claim_lines(row: Mapping[Any, Any]) -> Iterator[str]:
 
 
 def show_judgement(judgement: ScenarioVerdict, checks: Iterable[BudgetCheck]) -> None:
-    """Print the verdicts with their numbers, the growing lines, claim and fix, and overspending."""
+    """Print the verdicts with their numbers, the causes, claim and fix, and overspending."""
+    from rich.text import Text
+
     head = ("variant", "gauge", *_HEAD, "peak", "end")
     rows: list[Sequence[object]] = []
     for variant in judgement.variants.values():
@@ -192,6 +194,14 @@ def show_judgement(judgement: ScenarioVerdict, checks: Iterable[BudgetCheck]) ->
     out(f"{judgement.scenario['name']}: {judgement.scenario['title']}", fmt.Table(head, rows))
     for variant in judgement.variants.values():
         out(*(f"  {variant.name}: {line}" for line in _remarks(variant)))
+        if variant.found.causes:
+            title = Text(plain_text(f"\ncauses of {variant.name}"), style="bold")
+            out(
+                title,
+                *causes_text.numbered(variant.found),
+                *causes_text.accounts(variant.found),
+                "",
+            )
     claim, fix = judgement.claim, judgement.claim["fix"]
     if claim["declared"]:
         out(f"claim: {claim['measured']} (declared: {claim['declared']})")
@@ -258,8 +268,7 @@ def _remarks(variant: VariantVerdict) -> Iterator[str]:
         yield f"{len(hung)} of {len(variant.exits)} runs did not end by themselves"
     yield from map(str, variant.diagnoses)
     if variant.found.causes:
-        yield from (*variant.obstacles, *causes_text.numbered(variant.found))
-        yield from causes_text.accounts(variant.found)
+        yield from variant.obstacles
         return
     yield from variant.because
     for origin in variant.origins:

@@ -177,7 +177,7 @@ def _views(session: Session, verdicts: Rows[GaugeVerdict]) -> dict[str, View]:
             "Captures": lambda: [captures],
         }
     worst = judgement.variants[figures.worst(judgement)]
-    causes = [figures.cause_cards(worst)] if worst.found.causes else []
+    causes = [figures.cause_cards(worst, captures=captures)] if worst.found.causes else []
     views: dict[str, View] = {
         "Growth": lambda: [figures.answer(judgement), *causes, timeline()],
         "Verdicts": lambda: [figures.verdict_table(judgement.gauges)],

@@ -101,5 +101,5 @@ def _known(kind: type[KnownLock], make: Callable[[], Any], waiting: dict[int, Kn
         def __init__(self) -> None:
             super().__init__(make(), waiting)
 
-    Lock.__qualname__ = kind.__qualname__
+    Lock.__qualname__ = type(make()).__qualname__  # paths show it in place of the real one
     return Lock

@@ -1,0 +1,87 @@
+"""Limits of the control groups of a process, and those of this machine.
+
+References
+----------
+Linux kernel documentation: Control Group v2 (``memory.max``, ``pids.max``), Memory Resource
+Controller (v1).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+#: cgroup v1 writes "no limit" as the largest number of whole pages, in bytes.
+NO_LIMIT = 2.0**62
+#: Files of the limit and the use, and the reclaimable part of the use in memory.stat.
+_MEMORY_FILES = (
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
+
+
+class GroupLimit(NamedTuple):
+    """A limit of tasks or bytes, by its file's name, and how much of it is used."""
+
+    name: str
+    limit: float
+    used: float
+    is_tasks: bool
+
+
+def limits(pid: int, root: Path = Path("/")) -> Iterator[GroupLimit]:
+    """Yield the limits of each control group that a process is in."""
+    for line in text(root / f"proc/{pid}/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        for name in controllers.split(",") if controllers else ("",):
+            top = root / "sys/fs/cgroup" / name
+            folder = top / path.strip("/")
+            while folder != top:  # in a container there is only the top
+                yield from _limits_of(folder)
+                folder = folder.parent
+            yield from _limits_of(top)
+
+
+def _limits_of(folder: Path) -> Iterator[GroupLimit]:
+    for limit_file, used_file, reclaimable in _MEMORY_FILES:
+        limit, used = number(folder / limit_file), number(folder / used_file)
+        if limit is not None and used is not None and limit < NO_LIMIT:
+            statistics = dict(map(str.split, text(folder / "memory.stat").splitlines()))
+            used -= float(statistics.get(reclaimable, 0))
+            yield GroupLimit(limit_file, limit, used, False)
+    limit, used = number(folder / "pids.max"), number(folder / "pids.current")
+    if limit is not None and used is not None:
+        yield GroupLimit("pids.max", limit, used, True)
+
+
+def of_this_process(root: Path = Path("/")) -> dict[str, int]:
+    """Return the limits of this process and of those that it starts, by name, for a manifest."""
+    found = {
+        name: number(root / "proc/sys" / path / name)
+        for path, name in (("vm", "max_map_count"), ("kernel", "pid_max"))
+    }
+    for one in sorted(limits(os.getpid(), root), key=lambda one: -one.limit):
+        found[one.name] = one.limit  # the smallest of its name
+    with suppress(ImportError):
+        import resource
+
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        found["RLIMIT_NOFILE"] = None if soft == resource.RLIM_INFINITY else soft
+    return {name: int(value) for name, value in found.items() if value is not None}
+
+
+def number(path: Path) -> float | None:
+    """Return the number in a file; None if it has none, such as "max"."""
+    found = text(path).strip()
+    return float(found) if found.isdecimal() else None
+
+
+def text(path: Path) -> str:
+    """Return a file's text; empty if it cannot be read."""
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
