@@ -26,6 +26,7 @@ from resleak.analysis.rows import Rows, names_of
 from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 from resleak.captures.frames import Capture, Captures
 from resleak.errors import BudgetError
+from resleak.workload import catalog
 from resleak.workload.gauges import BUILTIN
 from resleak.workload.scenario import Limit
 from resleak.workload.verdict_words import UNDECIDED
@@ -129,11 +130,16 @@ class AllowanceCheck:
 
 
 def read(own: Path | str | Mapping[str, Any] | None = None) -> Budgets:
-    """Read the built-in budgets, and a TOML file, or a table of its form, on top of them."""
+    """Read the built-in budgets, and a TOML file, or a table of its form, on top of them.
+
+    The built-in ones are of the source documents, and concern their systems alone.
+    """
     base = _parse(BUILTIN_FILE)
+    systems = sorted({name.partition("/")[0] for name in catalog.paths()})
     if own is None or isinstance(own, (str, Path)):
         own = _parse(Path(own)) if own is not None else {}
-    tables = {**base["budget"], **_table(own.get("budget", {}), "budget")}
+    builtin = {name: {"systems": systems, **table} for name, table in base["budget"].items()}
+    tables = {**builtin, **_table(own.get("budget", {}), "budget")}
     budgets = []
     for name, table in tables.items():
         budget = _budget(name, _table(table, f"budget.{_brief(name)}"))

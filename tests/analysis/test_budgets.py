@@ -22,9 +22,13 @@ OURS = budgets.read()
 
 
 def held(
-    root: Path, trace: pd.DataFrame, limits: budgets.Budgets = OURS, **end: float
+    root: Path,
+    trace: pd.DataFrame,
+    limits: budgets.Budgets = OURS,
+    system: str = "embedder",
+    **end: float,
 ) -> pd.DataFrame:
-    captures.write(root, captures.scenario(), "leaky", trace, **end)
+    captures.write(root, captures.scenario(system), "leaky", trace, **end)
     found = load.load(root)
     rows = budgets.check(verdicts.judge(found), found, limits)
     return rows.frame.set_index(["budget", "gauge"])
@@ -101,6 +105,14 @@ def test_a_budget_concerns_its_systems_only(tmp_path: Path) -> None:
     names = {name for name, _ in held(tmp_path, heap(100.0)).index}
     assert "memory-growth" in names
     assert "memory-growth-relaxed" not in names
+
+
+def test_a_users_workload_is_checked_against_the_users_budgets_alone(tmp_path: Path) -> None:
+    """No threshold of a source document concerns code that is not of its system."""
+    assert not len(held(tmp_path, heap(1e6), system=""))
+    mine = budgets.read(own(tmp_path, "[budget.mine]\ngauges = 'heap'\nper_step = 10"))
+    rows = held(tmp_path / "again", heap(1e6), mine, system="")
+    assert list(rows.index) == [("mine", "heap")]
 
 
 def test_a_persons_file_overrides_drops_and_adds(tmp_path: Path) -> None:

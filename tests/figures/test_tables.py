@@ -260,7 +260,7 @@ def test_nothing_to_hold_is_said(tmp_path):
 
 def test_budgets_that_hold_are_folded_away(tmp_path):
     """What is over its budget stands out, with what it is allowed; the rest is one line."""
-    found = with_lags(tmp_path)
+    found = with_lags(tmp_path, system="embedder")
     rows = budgets.check(verdicts.judge(found), found, budgets.read())
     over = rows.frame.assign(holds=rows.frame["budget"] != "exit")
     html = figures.budget_table(over).html

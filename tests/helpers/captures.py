@@ -17,10 +17,10 @@ def step(_step: int, _world: object) -> None:
     return None
 
 
-def scenario(**options: Any) -> Scenario:
+def scenario(system: str = "", **options: Any) -> Scenario:
     """Return a scenario with leaky, proposed and fixed, and one own gauge."""
     made = Scenario(**{"gauges": ("fds",), **options})
-    made.name, made.title = "made/up", "Made up."
+    made.name, made.title, made.system = "made/up", "Made up.", system
     for name in ("leaky", "proposed", "fixed"):
         made.variant(name)(step)
     made.gauge("entries")(entries)

@@ -64,10 +64,10 @@ def balanced(
     return Balanced(verdict.per_step, explained, missing, verdict.unit, code, reason)
 
 
-def _added(verdict: GaugeVerdict, blocks: float) -> float:
-    """Return how much allocators may add to blocks that were asked for, as far as that is known."""
-    noise = (verdict.high - verdict.low) / 2
-    return max(_OVERHEAD * blocks + verdict.detection_limit + noise, _UNSEEN * verdict.per_step)
+def _is_unseen(heap: GaugeVerdict, profiled: Memory) -> bool:
+    """Return whether the heap surely grows by more than memray saw, and allocators add to that."""
+    least = heap.low - profiled.heap - _OVERHEAD * profiled.blocks
+    return least > 0 and heap.per_step - profiled.heap > _UNSEEN * heap.per_step
 
 
 def _reason(
@@ -79,15 +79,14 @@ def _reason(
         return "own", "the program counts it itself: no instrument sees what it is"
     if verdict.family == "handles":
         return "no_stack", "it was opened without a call that Python sees"
-    unseen = verdict.per_step - profiled.heap if profiled else 0.0
-    if verdict.gauge == "heap" and profiled and unseen > _added(verdict, profiled.blocks):
+    if verdict.gauge == "heap" and profiled and _is_unseen(verdict, profiled):
         amounts = max(0.0, profiled.heap), verdict.per_step
         seen, whole = (formatting.amount(value, "B") for value in amounts)
         calls = "malloc through ctypes or dlsym, mmap in C"
         saw = f"memray saw {seen} of {whole} per {verdict.per}"
         return NOT_INTERCEPTED, f"{saw}; the rest is allocated by calls it cannot see ({calls})"
-    blocks = sum(one.memory.blocks for group in groups for one in group.lines)
-    if verdict.family == "memory" and missing <= _added(verdict, blocks):
+    added = _OVERHEAD * sum(one.memory.blocks for group in groups for one in group.lines)
+    if verdict.family == "memory" and missing <= added + (verdict.high - verdict.low) / 2:
         return "rounding", "allocators round up, and add a header to each block"
     if verdict.family == "resident" and any("threads" in group.gauges for group in groups):
         return "stacks", "each thread has a stack, which it maps for itself"
