@@ -369,7 +369,11 @@ def _judge_variant(
     origins = handle_origins.origins(captures, gauges)
     places = handle_origins.first_places(origins)
     placed = Rows(GaugeVerdict, (replace(o, origin=places.get(o.gauge, "")) for o in gauges))
+    texts = stacks.sources(captures)
     grown = Rows.of(Site, stacks.sites(profiled) if profiled else ())
+    theirs = (one for one in grown if not one.is_ours)
+    placed_sites = (replace(one, source=texts.get((one.file, one.line), "")) for one in theirs)
+    grown = Rows(Site, placed_sites)
     return VariantVerdict(
         name=name,
         gauges=placed,
@@ -381,7 +385,7 @@ def _judge_variant(
         evidence=evidence,
         expect=scenario["variants"].get(name, {}).get("expect", {}),
         culprits=culprits,
-        found=causes_of(captures, placed, origins, grown, culprits),
+        found=causes_of(captures, placed, origins, grown, culprits, texts),
     )
 
 

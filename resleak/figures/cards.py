@@ -120,8 +120,8 @@ def cause_cards(*variants: VariantVerdict, captures: Iterable[Capture] = ()) -> 
 def html(shown: Iterable[Card]) -> str:
     """Return cards as HTML, with everything in them escaped."""
     return "".join(
-        f'<div class="cause" style="{_BOX}">{_drawn(one.curve) if one.curve else ""}'
-        f"<b>{escape(one.title)}</b>"
+        f'<div class="cause" style="{_BOX}"><div><b>{escape(one.title)}</b></div>'
+        f"{_drawn(one.curve) if one.curve else ''}"
         f'<dl style="{_ROW};margin:4px 0 0">{"".join(map(_row, one.rows))}</dl></div>'
         for one in shown
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from itertools import groupby
+from textwrap import dedent
 from typing import TYPE_CHECKING
 
 from resleak import formatting
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _WIDE, _BREAKS = "min-width:14em;", "overflow-wrap:anywhere"
+_SOURCE = "margin:2px 0;padding:1px 6px;background:rgba(127,127,127,.13);white-space:pre-wrap"
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,15 @@ def folded(summary: str, html: str, *, is_open: bool = False) -> str:
 def below(sentence: str) -> str:
     """Return a small line below a cell's content; nothing for an empty one."""
     return f'<div style="{SMALL}">{escape(sentence)}</div>' if sentence else ""
+
+
+def source_block(source: str) -> str:
+    """Return the text of a line in bold, between its neighbours; nothing for an empty one."""
+    lines = [escape(line) for line in dedent(source).split("\n")]
+    if len(lines) == 3:
+        lines[1] = f"<b>{lines[1]}</b>"
+    text = "\n".join(lines)
+    return f'<pre style="{_SOURCE}">{text}</pre>' if source.strip() else ""
 
 
 def variant_cell(name: str, names: list[str]) -> Cell:
@@ -171,7 +182,7 @@ def sites_table(sites: pd.DataFrame | Iterable[Site], *, top: int = 10, per: str
     rows = Rows.of(Site, sites)
     if not rows:
         return Table(note("There is no memory profile of this variant."), rows.frame)
-    grown = Rows(Site, (site for site in rows if site.bytes_per_step > 0))
+    grown = Rows(Site, (one for one in rows if one.bytes_per_step > 0 and not one.is_ours))
     if not grown:
         return Table(note("No allocation site grew between the steady marks."), grown.frame)
     return Table(sites_html(grown, top, per), Rows(Site, grown[:top]).frame)
@@ -190,6 +201,7 @@ def _site_cells(site: Site) -> list[Cell]:
     is_bounded = site.low == site.low or site.high == site.high
     interval = wording.bounds(site.low, site.high, "B") if is_bounded else ""
     place = f'<code style="{_BREAKS}">{escape(site.place)}</code>' if site.place else ""
+    place += source_block(site.source)
     width = 100 * min(max(site.share if site.share == site.share else 0.0, 0.0), 1.0)
     colour = VARIANTS["leaky"].fill(0.35)
     bar = f"linear-gradient(to right, {colour} {width:.1f}%, transparent {width:.1f}%)"

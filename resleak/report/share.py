@@ -95,6 +95,9 @@ class _Report:
 
         redactor = Redactor.here(source=self.source)
         facts = [*_provenance(self), *contents.facts]
+        if self.title:  # of one scenario, whose name is the title
+            own = {"parameters", "injected-parameters"}
+            self.book.cells = [cell for cell in self.book.cells if not own & {*_tags(cell)}]
         for cell in self.book.cells:
             for data in (output.get("data", {}) for output in cell.get("outputs", [])):
                 html_page.drop_damaged_figure(data)
@@ -215,6 +218,7 @@ def _provenance(report: _Report) -> list[tuple[str, str]]:
     values = _values(cell for cell in report.book.cells if "parameters" in _tags(cell)) | given
     # A report with a title is one of a scenario, which is found again by its name.
     implied = ("SCENARIO", "CAPTURES") if report.title else ()
+    shown = {name: value for name, value in values.items() if name not in implied}
     options = [word for k, v in given.items() if k not in implied for word in ("-p", f"{k}={v}")]
     path = report.notebook.resolve()
     is_below = path.is_relative_to(Path.cwd())
@@ -222,7 +226,7 @@ def _provenance(report: _Report) -> list[tuple[str, str]]:
     command = formatting.command("resleak", "share", what, *options, "-o", report.target.name)
     return [
         ("Notebook", report.notebook.name),
-        ("Parameters", ", ".join(f"{k} = {v!r}" for k, v in values.items()) or "none"),
+        ("Parameters", ", ".join(f"{k} = {v!r}" for k, v in shown.items()) or "none"),
         ("Run again", report.again or command),
         *page_parts.written_with(),
     ]

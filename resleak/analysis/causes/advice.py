@@ -20,7 +20,10 @@ _BY_KIND = {
     model.MAPS: ("unmap", "Close the map, or use the same one again{or_remove}."),
     model.SHM: ("unlink", "Call unlink() where the segment is no longer needed."),
     model.TEMPORARY: ("delete", "Delete it, or use it in a with block."),
-    model.NATIVE: ("free", "Free what the native call allocates; Python does not do so."),
+    model.NATIVE: (
+        "free",
+        "Free what the native call allocates, or close what it belongs to.",
+    ),
     model.CYCLES: ("break_cycle", "Break the cycle, or close explicitly what hangs on it."),
     model.OWN: ("bound", "Bound what the program counts, or remove entries no longer needed."),
 }

@@ -79,6 +79,8 @@ def _reason(
         return "own", "the program counts it itself: no instrument sees what it is"
     if verdict.family == "handles":
         return "no_stack", "it was opened without a call that Python sees"
+    if verdict.family in ("memory", "objects") and profiled is None:
+        return "not_profiled", "no run recorded the lines that allocate"
     if verdict.gauge == "heap" and profiled and _is_unseen(verdict, profiled):
         amounts = max(0.0, profiled.heap), verdict.per_step
         seen, whole = (formatting.amount(value, "B") for value in amounts)

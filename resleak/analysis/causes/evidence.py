@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import astuple, dataclass, field
 from typing import Any
 
@@ -15,8 +14,7 @@ from resleak.analysis.handle_origins import Origin
 from resleak.analysis.stacks.allocation_sites import FRAME, site_of
 from resleak.analysis.stacks.columns import column, numbered, rows, sums
 from resleak.analysis.stacks.site import Site
-from resleak.captures.frames import Capture, Captures
-from resleak.errors import StoreError
+from resleak.captures.frames import Capture
 
 #: File and line.
 Line = tuple[str, int]
@@ -179,15 +177,3 @@ def _of_run(capture: Capture, since: float) -> dict[Line, np.ndarray] | None:
     for (_, file, line), number in frames.items():
         grouped[file, line] += table[:, number]
     return grouped
-
-
-def sources(captures: Captures) -> dict[Line, str]:
-    """Return the text of each line that the runs stored, with the lines around it."""
-    found: dict[Line, str] = {}
-    for capture in captures:
-        with suppress(StoreError):
-            if capture.instrument in ("memray", "handles"):
-                table = capture.table("sources")
-                keys = zip(table["file"].tolist(), table["line"].tolist(), strict=True)
-                found |= dict(zip(keys, table["text"].tolist(), strict=True))
-    return found

@@ -21,7 +21,6 @@ from resleak.analysis.causes.evidence import (
     allocated,
     collect,
     retained,
-    sources,
     total,
 )
 from resleak.analysis.causes.grouping import (
@@ -69,6 +68,7 @@ def causes_of(
     origins: Iterable[Origin],
     sites: Sequence[Site],
     culprits: Culprits,
+    texts: Mapping[Line, str],
 ) -> Causes:
     """Return the causes of what leaks or is freed late in one variant, and the balance."""
     gauges = list(gauges)
@@ -79,7 +79,6 @@ def causes_of(
     grows = any(one.family in ("memory", "objects", "resident") for one in leaks.values())
     opened = [*_in_step([one for one in origins if one.gauge in leaks], leaks)]
     kept = [*retained(culprits.retention)]
-    texts = sources(captures)
     grown = leaks.get("heap") or next(iter(leaks.values()), None)
     amounts = allocated(captures.select(instrument="memray"), grown.since if grown else 0.0)
     seen = total(amounts.values()) if amounts else None
@@ -228,7 +227,7 @@ def _unseen(
     if handles:
         kind = next((BY_GAUGE[name] for name in BY_GAUGE if name in handles), model.FILES)
         yield _bare(kind, [_rest(leaks[name], balance[name]) for name in handles])
-    if own and not (found or explained or handles):
+    if own and not (found or explained or handles or live):
         yield _bare(model.OWN, [_rest(leaks[name], balance[name]) for name in own])
     if live and not found:
         yield _bare(model.OBJECTS, [_rest(leaks[n], balance[n]) for n in sorted(live, key=_rank)])

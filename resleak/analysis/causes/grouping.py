@@ -26,6 +26,8 @@ RUNNING = (model.THREADS, model.TASKS, model.CHILDREN, model.ZOMBIES)
 #: Share of a group's memory below which a line of the same function belongs to it, if there are
 #: others.
 _PART = 0.25
+#: Share of all that is kept below which a holder says nothing: caches of the interpreter.
+_LEAST = 0.05
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def groups(
     for line, one in found.items():
         for held in one.held:
             parents[root(line)] = root(holder[held.path])
-    owners = {holder[held.path] for held in kept if not (is_of_thread(held) or is_listed(held))}
+    owners = _owners(kept, holder)
     whole = {root(owner) for owner in owners}
     is_placed = any(held.line for held in kept)
     runs = any(BY_GAUGE.get(gauge) in RUNNING for one in found.values() for gauge in one.opened)
@@ -106,11 +108,22 @@ def groups(
         Group(tuple(members), tuple(held for held in kept if root(holder[held.path]) == key))
         for key, members in lines.items()
     ]
-    joined = sorted(_with_parts(_with_threads(joined)), key=lambda group: -group.heap)
+    joined = sorted(
+        _with_parts(_with_threads(joined), is_inspected=bool(kept)), key=lambda group: -group.heap
+    )
     if joined and reused.heap > 0:
         first = Evidence((UNKNOWN, 0), memory=reused)
         joined[0] = replace(joined[0], lines=(*joined[0].lines, first))
     return joined
+
+
+def _owners(kept: Sequence[Held], holder: Mapping[str, str]) -> set[str]:
+    """Return the holders that have a name of their own, and keep more than next to nothing."""
+    rates: dict[str, float] = {}
+    for held in kept:
+        if not (is_of_thread(held) or is_listed(held)):
+            rates[holder[held.path]] = rates.get(holder[held.path], 0.0) + held.per_step
+    return {owner for owner, rate in rates.items() if rate > _LEAST * sum(rates.values())}
 
 
 def _with_threads(joined: list[Group]) -> list[Group]:
@@ -141,14 +154,17 @@ def is_listed(held: Held) -> bool:
     return held.path.startswith(("threading.", "asyncio.", "subprocess.", "multiprocessing."))
 
 
-def _with_parts(joined: list[Group]) -> list[Group]:
+def _with_parts(joined: list[Group], *, is_inspected: bool) -> list[Group]:
     """Give a line without an owner to the cause of the same function; the rest goes by function."""
     whole = [group for group in joined if group.gauges or group.held]
     alone: dict[tuple[str, str], Group] = {}
     for part in (group for group in joined if not (group.gauges or group.held)):
         (line,) = part.lines
         near = [n for n, group in enumerate(whole) if _is_near(line, group)]
-        near = [n for n in near if len(whole) == 1 or part.size <= _PART * whole[n].size]
+        is_alone = len(whole) == 1
+        near = near or [0] * (is_alone and not is_inspected)  # nothing is known of owners
+        if not (is_alone and is_inspected):
+            near = [n for n in near if part.size <= _PART * whole[n].size]
         if near:
             group = whole[near[0]]
             whole[near[0]] = replace(group, lines=(*group.lines, line))

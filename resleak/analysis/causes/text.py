@@ -19,6 +19,12 @@ _VERBS = {
     **dict.fromkeys((model.TASKS, model.SHM, model.CYCLES), "created at"),
     model.MAPS: "mapped at",
 }
+#: What is said of a place that is not known, by kind.
+_NOWHERE = {
+    model.NATIVE: "a call that no instrument sees (malloc through ctypes or dlsym, mmap in C)",
+    model.OBJECTS: "not known",
+    model.CYCLES: "not known",
+}
 #: Gauges that count what a kind is called by, and so need no unit.
 _COUNTED = {
     **{model.FILES: "fds", model.SOCKETS: "sockets", model.THREADS: "threads"},
@@ -85,9 +91,8 @@ def rows(cause: Cause) -> Iterator[Row]:
         told = cause.parts or cause.site_share < _HALF
         of = f" ({formatting.share(cause.site_share)} of it)" if told else ""
         yield _at(_VERBS.get(cause.kind, "allocated at"), cause.site, of)
-    else:
-        calls = " (malloc through ctypes or dlsym, mmap in C)" if cause.kind == model.NATIVE else ""
-        yield Row("made at", f"a call that no instrument sees{calls}")
+    elif cause.kind != model.OWN:
+        yield Row("made at", _NOWHERE.get(cause.kind, "a call that Python does not see"))
     if cause.library_site:
         yield _at("inside", cause.library_site)
     for part in cause.parts:
@@ -135,7 +140,7 @@ def accounts(causes: Causes, verbose: bool = False) -> Iterator[str]:
 
     Unless `verbose`, the heap speaks for all other gauges of memory.
     """
-    told = dict(causes.balance)
+    told = {n: one for n, one in causes.balance.items() if verbose or one.code != "own"}
     if "heap" in told and not verbose:
         told = {name: one for name, one in told.items() if name not in _OTHERS}
     shares = [f"{formatting.share(one.share)} of {name}" for name, one in told.items()]

@@ -13,7 +13,7 @@ _NAMES = {
     "allocation_sites": "is_library package_sites sites",
     "differences": "difference joined",
     "filters": "Filter alive growing only where",
-    "profiles": "Profile profile",
+    "profiles": "Profile profile sources",
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}
 __all__ = sorted(_HOMES)

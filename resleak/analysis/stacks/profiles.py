@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from resleak import formatting
 from resleak.analysis.stacks.allocation_sites import FRAME, Tables, windows
 from resleak.analysis.stacks.columns import Columns, column, rows, subset, sums
+from resleak.errors import StoreError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,6 +45,8 @@ class Profile(formatting.Shown):
         Unit of `edges` and rates.
     captures : int
         Number of captures.
+    sources : dict of (file, line) to str
+        The text of each line that the captures stored, between the line before and the one after.
     """
 
     frames: pd.DataFrame
@@ -50,6 +54,7 @@ class Profile(formatting.Shown):
     changes: pd.DataFrame
     per: str
     captures: int
+    sources: Mapping[tuple[str, int], str] = field(default_factory=dict)
 
     def _table(self) -> formatting.Table:
         title = f"profile of {self.captures} captures"
@@ -75,6 +80,7 @@ class Layout:
     changes: dict[str, np.ndarray]
     per: str
     captures: int
+    sources: Mapping[tuple[str, int], str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -103,10 +109,24 @@ def profile(captures: Iterable[Tables], keep: Keep | None = None) -> Profile:
     """
     import pandas as pd
 
+    captures = [*captures]
     columns = layout(captures, keep)
     frames = pd.DataFrame(columns.frames).astype({"function": "str", "file": "str"})
     changes = pd.DataFrame(columns.changes)
-    return Profile(frames, columns.edges, changes, columns.per, columns.captures)
+    facts = (columns.per, columns.captures, sources(captures))
+    return Profile(frames, columns.edges, changes, *facts)
+
+
+def sources(captures: Iterable[Tables]) -> dict[tuple[str, int], str]:
+    """Return the text of each line that runs stored, between the line before and the one after."""
+    found: dict[tuple[str, int], str] = {}
+    for capture in captures:
+        with suppress(StoreError, KeyError):
+            if capture.instrument in ("memray", "handles"):
+                table = capture.table("sources")
+                keys = zip(table["file"].tolist(), table["line"].tolist(), strict=True)
+                found |= dict(zip(keys, table["text"].tolist(), strict=True))
+    return found
 
 
 def layout(captures: Iterable[Tables], keep: Keep | None = None) -> Layout:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from resleak.captures.decode.trie import HARNESS
+
 _NAN = float("nan")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """One row of `resleak.sites`, with the same names."""
+    """One row of `resleak.sites`, with the same names.
+
+    `source` is the text of the line, between the line before and the one after.
+    """
 
     function: str
     file: str
@@ -22,6 +27,12 @@ class Site:
     leaf_function: str = ""
     leaf_file: str = ""
     leaf_line: int = 0
+    source: str = ""
+
+    @property
+    def is_ours(self) -> bool:
+        """True for the caller of what a step leaves in free lists, which retains nothing."""
+        return not self.file and self.function == HARNESS
 
     @property
     def place(self) -> str:

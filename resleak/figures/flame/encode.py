@@ -10,6 +10,7 @@ import numpy as np
 from resleak.analysis.stacks.allocation_sites import is_library
 from resleak.analysis.stacks.columns import column, numbered, rows, tested
 from resleak.analysis.stacks.profiles import Layout, Profile
+from resleak.captures.decode.trie import HARNESS
 from resleak.figures.flame.page import packed
 
 #: The kinds of frames; a file of the import system has `_IMPORTING` added to its kind.
@@ -33,6 +34,7 @@ def encode(sides: Sequence[Side]) -> dict[str, Any]:
     which, kinds = _interned(rows(sides[0].frames, _FRAME, order))
     functions, files, lines, studied = zip(*kinds, strict=True) if kinds else ((), (), (), ())
     strings: dict[str, int] = {}
+    functions = tuple(map(called, functions))
     names = numbered([*functions, *files], strings)
     up = np.concatenate([[0], depth[:-1]]) + 1 - depth
     place = np.full(len(column(sides[0].frames, "parent")), -1)
@@ -47,6 +49,11 @@ def encode(sides: Sequence[Side]) -> dict[str, Any]:
         "kinds": len(kinds),
         "sides": [about for _, about in changes],
     }
+
+
+def called(function: str) -> str:
+    """Return what readers call a function; our own frames have no name of theirs."""
+    return "(measurement)" if function == HARNESS else function
 
 
 def _varints(values: Any) -> bytes:

@@ -4,7 +4,7 @@ import { STUDIED, decode, fileOf, functionOf, placeOf, rateText, shareText } fro
 import {
   BEFORE, BYTES, CHANGE, COUNT, grownIn, hiddenFrames, matching, outermost, sitesIn, sumOf,
 } from "./model.mjs";
-import { Brush, Sites } from "./panels.mjs";
+import { Brush, Sites, sourceBlock } from "./panels.mjs";
 import {
   blocks, changeOf, colouring, describe, everything, labelOf, largestModules, legendOf,
 } from "./telling.mjs";
@@ -37,7 +37,8 @@ class Figure {
 
   build() {
     const { payload, profile } = this;
-    const named = { nameOf: (f) => functionOf(profile, f), placeOf: (f) => placeOf(profile, f) };
+    this.sourceOf = (f) => (f < 0 ? "" : payload.sources?.[placeOf(profile, f)] ?? "");
+    const named = { nameOf: (f) => functionOf(profile, f), placeOf: (f) => placeOf(profile, f), sourceOf: this.sourceOf };
     this.canvas = h("canvas", { tabindex: 0, role: "application", "aria-roledescription": "flame graph",
       "aria-label": payload.title ?? "flame graph", "aria-describedby": "keys" });
     this.painter = new Painter(this.canvas);
@@ -339,7 +340,8 @@ class Figure {
     tip.hidden = !hit || event.pointerType === "touch";
     if (tip.hidden) return;
     const [name, ...lines] = describe(this, hit);
-    tip.replaceChildren(h("b", {}, name), ...lines.map((line) => h("div", {}, line)));
+    const source = hit.node < 0 ? "" : this.sourceOf(hit.panel.tree.frame[hit.node]);
+    tip.replaceChildren(h("b", {}, name), ...lines.map((line) => h("div", {}, line)), ...sourceBlock(source));
     this.placeTip(event);
   }
 

@@ -145,10 +145,18 @@ function shape(tag, attributes) {
 
 const FEW = 10;
 
+/** The text of a line, marked, between its neighbours; nothing for an empty one. */
+export function sourceBlock(source) {
+  if (!source.trim()) return [];
+  const lines = source.split("\n");
+  const middle = (line, i) => (lines.length === 3 && i === 1 ? h("b", {}, line) : line);
+  return [h("pre", {}, ...lines.flatMap((line, i) => (i ? ["\n", middle(line, i)] : [middle(line, i)])))];
+}
+
 /** Which lines grew, as rows that can be sorted; a click on one shows it in the flame. */
 export class Sites {
-  constructor({ unit, per, isDifference, nameOf, placeOf }, onpick) {
-    Object.assign(this, { unit, per, nameOf, placeOf, onpick, limit: FEW });
+  constructor({ unit, per, isDifference, nameOf, placeOf, sourceOf }, onpick) {
+    Object.assign(this, { unit, per, nameOf, placeOf, sourceOf, onpick, limit: FEW });
     const number = (head, key, text) => ({ head, key, text, number: true });
     const rate = (value) => amountText(value, unit);
     const rates = isDifference
@@ -215,7 +223,7 @@ export class Sites {
       return cell;
     }
     if (column.number) return h("td", { class: "number" }, column.text(value));
-    if (column !== this.columns[0]) return h("td", { class: "code" }, value);
+    if (column !== this.columns[0]) return h("td", { class: "code" }, value, ...sourceBlock(this.sourceOf(row.frame)));
     const pick = h("button", { type: "button", title: "Show who calls it and what it calls",
       onclick: () => this.onpick(row.frame) }, value);
     return h("td", { class: "code" }, pick);

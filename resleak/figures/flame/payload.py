@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from resleak import formatting
 from resleak.analysis.stacks.allocation_sites import FRAME, Tables, site_of
 from resleak.analysis.stacks.columns import column, rows, subset, sums
 from resleak.analysis.stacks.profiles import layout
+from resleak.captures.decode.trie import HARNESS
 from resleak.figures.flame.encode import Side, encode
 
 #: Rows of the table for pages where no script may run.
@@ -20,14 +21,19 @@ _MOST = 10
 def drawing(sides: Sequence[Side], unit: str = "B") -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return the payload of one side, or of two (after, before), and the table of its lines."""
     table, per = largest(sides), str(sides[0].per)
+    frames = sides[0].frames
+    shown = zip(column(frames, "file").tolist(), column(frames, "line").tolist(), strict=True)
+    known = {place: text for side in sides for place, text in side.sources.items()}
+    texts = {f"{file}:{line}": known[file, line] for file, line in {*shown} & {*known}}
     payload = {
         **encode(sides),
+        "sources": dict(sorted(texts.items())),
         "title": None,
         "unit": unit,
         "per": per,
         "empty": _why_empty(sides),
         "selection": {},
-        "table": _texts(table, unit, per),
+        "table": _texts(table, unit, per, texts),
     }
     return payload, table
 
@@ -67,11 +73,14 @@ def largest(sides: Sequence[Side]) -> dict[str, np.ndarray]:
         after, before = rates
         size = np.abs(after - before)
         table |= {"after": after, "before": before, "change": after - before}
+    size[table["function"] == HARNESS] = 0.0  # the caller of what a step leaves in free lists
     order = np.argsort(-size, kind="stable")[:_MOST]
     return subset(table, table, order[size[order] > 0])
 
 
-def _texts(table: dict[str, np.ndarray], unit: str, per: str) -> dict[str, list[Any]]:
+def _texts(
+    table: dict[str, np.ndarray], unit: str, per: str, sources: Mapping[str, str]
+) -> dict[str, list[Any]]:
     """Return a table of `largest` as text: a head and rows."""
     numbers = [name for name in table if name not in FRAME]
     usual = {"per_step": f"per {per}", "share": "share of the growth"}
@@ -82,7 +91,10 @@ def _texts(table: dict[str, np.ndarray], unit: str, per: str) -> dict[str, list[
             formatting.share(value) if name == "share" else formatting.amount(value, unit)
             for name, value in zip(numbers, values, strict=True)
         ]
-        rows.append([str(function), f"{file}:{line}" if file else "", *texts])
+        place = f"{file}:{line}" if file else ""
+        source = sources.get(place, "").split("\n")
+        text = source[len(source) // 2].strip()
+        rows.append([str(function), f"{place}  {text}".rstrip(), *texts])
     return {"head": ["function", "file and line", *heads], "rows": rows}
 
 

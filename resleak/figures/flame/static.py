@@ -11,7 +11,7 @@ import numpy as np
 from resleak import formatting
 from resleak.analysis.stacks.allocation_sites import is_library
 from resleak.analysis.stacks.columns import column, sums
-from resleak.figures.flame.encode import Side
+from resleak.figures.flame.encode import Side, called
 from resleak.figures.style import FONT, FRAMES, INK, LETTERS
 
 #: Pixels: width of the picture, height of a row, and the narrowest frame that is drawn and named.
@@ -93,7 +93,7 @@ def _growth(side: Side, size: int) -> np.ndarray:
 
 
 def _drawn(box: _Box, tree: _Tree, unit: str) -> str:
-    function, file = str(tree.functions[box.node]), str(tree.files[box.node])
+    function, file = called(tree.functions[box.node]), str(tree.files[box.node])
     kind = "library" if is_library(file) else "other"
     colour = FRAMES["studied" if tree.studied[box.node] else kind]
     amount = formatting.amount(float(tree.below[box.node]), unit)
