@@ -127,8 +127,8 @@ def _judge_gauge(gauge: Gauge, series: Series) -> GaugeVerdict:
         per_step=rate.value, low=rate.low, high=rate.high, unit=gauge.unit,
         detection_limit=_detection_limit(gauge, series, found), since=found.since,
         start=series.start, peak=series.peak, at_end=series.at_end,
-        held_between_collections=series.drop,
-        p=rate.p, runs=len(series.steady), reason=found.reason, per=series.per,
+        held_between_collections=series.drop, p=rate.p,
+        runs=len(series.steady), reason=found.reason, per=series.per,
     )  # fmt: skip
 
 
@@ -196,10 +196,8 @@ def _judge_short_run(gauge: Gauge, series: Series) -> _Decision:
     rises = rises[rises >= 1]
     rate = Rate(float(rises.mean()), float(rises.min()), float(rises.max()), 0.5 ** len(rises))
     steps = len(series.steps[0])
-    reason = (
-        f"grew at each of {steps} steps and is not released; "
-        f"a pool of more than {steps} would look the same"
-    )
+    grew = f"grew at each of {steps} steps and is not released"
+    reason = f"{grew}; a pool of more than {steps} would look the same"
     return _Decision("leak", reason, rate, 0.0)
 
 

@@ -183,14 +183,8 @@ class VariantVerdict(formatting.Shown):
 class ScenarioVerdict:
     """The verdicts on one scenario.
 
-    Attributes
-    ----------
-    scenario : dict
-        What its file declared.
-    variants : dict of str to VariantVerdict
-        In the declared order.
-    per : str
-        Unit of a step of its rates: ``step``, ``s`` or ``request``.
+    `scenario` is what its file declared, `variants` are in the declared order, and `per` is what
+    its rates count by: ``step``, ``s`` or ``request``.
     """
 
     scenario: Mapping[str, Any]
@@ -370,10 +364,9 @@ def _judge_variant(
     places = handle_origins.first_places(origins)
     placed = Rows(GaugeVerdict, (replace(o, origin=places.get(o.gauge, "")) for o in gauges))
     texts = stacks.sources(captures)
-    grown = Rows.of(Site, stacks.sites(profiled) if profiled else ())
-    theirs = (one for one in grown if not one.is_ours)
-    placed_sites = (replace(one, source=texts.get((one.file, one.line), "")) for one in theirs)
-    grown = Rows(Site, placed_sites)
+    sites = Rows.of(Site, stacks.sites(profiled) if profiled else ())
+    sourced = (replace(s, source=texts.get((s.file, s.line), "")) for s in sites if not s.is_ours)
+    grown = Rows(Site, sourced)
     return VariantVerdict(
         name=name,
         gauges=placed,

@@ -8,7 +8,6 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from resleak import formatting
-from resleak.analysis import wording
 from resleak.figures import cards
 from resleak.figures.cards import Card
 from resleak.figures.sentences import answer, code, inline, worst
@@ -44,8 +43,6 @@ class Finding:
     verdicts: list[str]
     #: The verdict with its number.
     verdict: str
-    #: The line that retains most memory or opens most resources; empty if unknown.
-    line: str
     #: The blocker or the retaining reference chain; empty if unknown.
     why: str
     todo: str
@@ -64,8 +61,7 @@ class Finding:
     @property
     def rows(self) -> list[tuple[str, str]]:
         """Its sentences that are known, each with a label."""
-        texts = (self.verdict, self.line, self.why, self.todo)
-        sentences = dict(zip(("Found", "Line", "Why", "To do"), texts, strict=True))
+        sentences = {"Found": self.verdict, "Why": self.why, "To do": self.todo}
         return [(label, sentence) for label, sentence in sentences.items() if sentence]
 
     @property
@@ -83,28 +79,13 @@ def finding(judgement: ScenarioVerdict, captures: Iterable[Capture] = ()) -> Fin
     words += [f"{fix['variant']} {fix['measured']}"] if fix["measured"] else []
     shown = dict.fromkeys((order(list(judgement.variants))[0], variant.name))
     told = cards.cards([judgement.variants[name] for name in shown], captures)
-    line = "" if told else _line(variant)
     because = "; ".join(variant.obstacles if told else variant.because)
     why = f"{code(variant.name)} {because}." if because else ""
-    todo = _todo(judgement, variant, line)
-    sentences = (answer(judgement).text, line, why, todo)
+    sentences = (answer(judgement).text, why, _todo(judgement, variant))
     return Finding(scenario["name"], scenario["title"], words, *sentences, told)
 
 
-def _line(variant: VariantVerdict) -> str:
-    """Name the lines that open or allocate what is retained."""
-    sentences = []
-    for one in (one for one in variant.gauges if one.origin):
-        where, _, function = one.origin.partition(" in ")
-        place = f"{code(where)} in {code(function)}" if function else code(where)
-        sentences.append(f"{code(one.gauge)} opened at {place}.")
-    allocated = wording.largest_site(variant.sites, "step", code)
-    if not allocated.startswith((wording.NO_PROFILE, wording.NO_LINE)):
-        sentences.append(allocated)
-    return f"{code(variant.name)}: {' '.join(sentences)}" if sentences else ""
-
-
-def _todo(judgement: ScenarioVerdict, variant: VariantVerdict, line: str) -> str:
+def _todo(judgement: ScenarioVerdict, variant: VariantVerdict) -> str:
     fix, variants = judgement.claim["fix"], judgement.variants
     if variant.verdict == UNDECIDED:
         name = judgement.scenario["name"]
@@ -123,8 +104,6 @@ def _todo(judgement: ScenarioVerdict, variant: VariantVerdict, line: str) -> str
         return " ".join(sentences)
     if variant.found.causes:
         return ""  # each card says what to change
-    if line:
-        return "Find the path on which what this line makes is not released."
     return "Find what opens it, and the path on which it is not closed."
 
 

@@ -35,6 +35,18 @@ def test_a_finding_says_what_to_do(project, name, verdicts, line, todo):
     assert finding.todo.startswith(todo)
 
 
+def test_cards_name_their_variant_and_begin_with_the_one_that_the_sentence_is_about(project):
+    """Of several variants the first card is of the one that the verdict names first."""
+    runs = resleak.load(project / "data" / "captures" / "arc" / "sqlite_connections")
+    finding = summary.finding(resleak.judge(runs), runs)
+    titles = [card.title for card in finding.cards]
+    assert finding.verdict.startswith("**`leaky`")
+    assert titles[0].startswith("1. leaky: reference cycles")
+    assert titles[1].startswith("2. leaky_error_kept: file descriptors 1 per step")
+    assert summary.Finding.parse(finding.to_dict()) == finding
+    assert summary.html([finding]).count("data:image/svg+xml") == len(titles)
+
+
 def test_only_code_and_bold_are_markup():
     """Everything else in a sentence is text, also stars within code and tags anywhere."""
     assert sentences.inline("**`a` leaks** <b> `x**y**`") == (
@@ -44,7 +56,7 @@ def test_only_code_and_bold_are_markup():
 
 def test_markdown_leaves_out_what_is_not_known():
     """Without a line there is no empty row, and without a lead no empty paragraph."""
-    found = summary.Finding("own", "", ["flat"], "Nothing grew.", "", "", "")
+    found = summary.Finding("own", "", ["flat"], "Nothing grew.", "", "")
     text = summary.markdown("own", "", [found], {"Run again": "`resleak share own`"})
     assert text == (
         "## own\n\n### `own`: flat\n\n- Found: Nothing grew.\n\nRun again: `resleak share own`\n"

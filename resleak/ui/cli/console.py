@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 _WIDTH = 200
 #: Longest line that is printed as it is, and longest message, in characters.
 _LONG, _LONGEST_MESSAGE = 400, 1000
-_SITES = 3
 _HEAD = ("verdict", "growth rate", "95 % CI", "detection limit")
 
 
@@ -267,19 +266,7 @@ def _remarks(variant: VariantVerdict) -> Iterator[str]:
     if hung:
         yield f"{len(hung)} of {len(variant.exits)} runs did not end by themselves"
     yield from map(str, variant.diagnoses)
-    if variant.found.causes:
-        yield from variant.obstacles
-        return
-    yield from variant.because
-    for origin in variant.origins:
-        share = f"{fmt.number(origin.per_step)}/step ({fmt.share(origin.share)})"
-        where = f"at {origin.file}:{origin.line} {origin.function}"
-        yield f"{origin.gauge}: {share} opened {where if origin.file else 'without Python'}"
-    if any(one.is_leak for one in variant.gauges):
-        for site in variant.sites[:_SITES]:
-            if site.low > 0:
-                growth = f"{fmt.rate(site.bytes_per_step, 'B')} ({fmt.share(site.share)})"
-                yield f"{growth} from {site.file}:{site.line} {site.function}"
+    yield from variant.obstacles if variant.found.causes else variant.because
 
 
 def _verdict_cells(one: GaugeVerdict) -> tuple[object, ...]:

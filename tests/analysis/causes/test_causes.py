@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ import pytest
 from helpers import known_causes
 from helpers.known_causes import LEAKS
 
+from resleak.analysis import verdicts
 from resleak.analysis.causes.changes import changes
+from resleak.captures import load
 from resleak.experiments.investigate import investigate
 from resleak.experiments.investigation import Investigation
 
@@ -52,6 +56,7 @@ def test_each_cause_is_named_once(name: str, tmp_path: Path, project: Path) -> N
         if number in lines:
             assert cause["site"]["source"] in LEAKS[name][0].splitlines()[lines[number] - 1]
             assert cause["site_share"] > 0.5
+        assert sum(part["share"] for part in cause["parts"]) + cause["site_share"] < 1 + 1e-9
     for gauge, balance in told["balance"].items():
         of = told["gauges"][gauge]
         total = balance["explained"] + balance["unexplained"]
@@ -64,6 +69,45 @@ def _is(cause: dict[str, Any], leak: known_causes.Leak, line: int | None, name: 
     at = cause["site"]["line"] if cause["site"] else None
     chain = leak.chain.format(name=name)
     return bool(cause["kind"] == leak.kind and at == line and cause["chain"].startswith(chain))
+
+
+#: What no reader should meet: our own classes and frames, and names of documents of other people.
+INTERNAL = re.compile(r"KnownLock|KnownRLock|<resleak>|&lt;resleak&gt;|Seed 0|\[path\]|00[123], ")
+
+
+def test_no_internal_name_reaches_a_reader(
+    tmp_path: Path, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Terminal, report and JSON of a user's workload name the user's things, and no budget."""
+    source = "import threading\nLOCKS = []\ndef step(i):\n    LOCKS.append(threading.RLock())\n"
+    (tmp_path / "mine.py").write_text(source, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    limits = ("--steps", str(STEPS), "--runs", "1")
+    shown = cli("investigate", "mine.py", *limits, "-o", "mine.html")
+    page = (tmp_path / "mine.html").read_text(encoding="utf-8")
+    data = cli("judge", "captures/mine", "--json").stdout
+    assert "mine.LOCKS → list → RLock" in shown.stdout
+    assert "mine.LOCKS → list → RLock" in page
+    assert json.loads(data)["budgets"] == []
+    for text in (shown.stdout, page, data):
+        assert not INTERNAL.findall(text)
+
+
+def test_causes_and_the_rest_add_up_in_stored_captures(project: Path) -> None:
+    """Explained and unexplained growth lie within the interval of the gauge's rate."""
+    folders = sorted((project / "data/captures").glob("*/*/leaky"))
+    balances = 0
+    for folder in folders[::8]:
+        variant = verdicts.judge(load.load(folder)).variants["leaky"]
+        for name, one in variant.found.balance.items():
+            gauge = variant.gauge(name)
+            assert gauge is not None
+            whole = one.explained + one.unexplained
+            assert gauge.low <= whole <= gauge.high or math.isclose(whole, gauge.per_step)
+            parts = [p for c in variant.found.causes for p in c.gauges if p.gauge == name]
+            assert sum(p.share for p in parts) <= 1 + 1e-9
+            balances += 1
+    assert balances > 3
 
 
 def test_a_fingerprint_survives_moved_lines(tmp_path: Path) -> None:
