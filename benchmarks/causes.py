@@ -1,10 +1,12 @@
 """Count the causes that are named for each side of each workload of the corpus.
 
     python benchmarks/causes.py
-    python benchmarks/causes.py dict_cache-rate=250-beside=1 --captures build/causes
+    python benchmarks/causes.py benchmarks/attribution/[!_]*.py --captures build/causes
 
-A leaky side should have exactly one cause, a fixed or benign one none. Each side is measured in
-three runs of 240 steps, and once with each instrument. Results are appended to
+A leaky side should have exactly one cause, a fixed or benign one none, and what causes explain of a
+gauge, with the rest, lies within the interval of its rate. Workloads come in random order, so that
+the first (--most) are a fair sample; files stand for themselves. Each side is measured in three
+runs of 240 steps, and once with each instrument. Results are appended to
 benchmarks/results/causes.jsonl as they come; a stopped run resumes where it was, and rows of an
 earlier workload or of other code that finds causes do not count. With --captures the captures are
 kept, and judged again without a new run.
@@ -19,7 +21,7 @@ import shutil
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
@@ -27,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import _corpus
+from _corpus import Workload
 from rich.console import Console
 from rich.table import Table
 from scipy import stats
@@ -44,45 +47,55 @@ RUNS, AT_A_TIME, LEAKY = 3, 2, "leaky"
 def main() -> None:
     """Measure what has no result yet, and print the table."""
     options = _options()
+    files = [Workload(Path(name), ()) for name in options.names if name.endswith(".py")]
     chosen = [
         one
-        for one in _corpus.workloads()
-        if (one.name in options.names if options.names else one.half == options.half)
+        for one in [*_corpus.workloads(), *files]
+        if one in files
+        or (one.name in options.names if options.names else one.half == options.half)
     ]
-    rows = {(row["workload"], row["side"]): row for row in current(options.results)}
+    stored = current(options.results, chosen)
+    rows = {(row["workload"], row["side"]): row for row in stored}
     wanted = [
         (one, side)
         for one in chosen
         for side in sorted(one.scenario.variants)
         if side == LEAKY or not options.leaky
-    ]
+    ][: options.most]
     for workload, side in wanted:
         if (workload.name, side) not in rows:
             row = rows[workload.name, side] = _measured(workload, side, options.captures)
             with options.results.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
             Console(stderr=True).print(f"{row['workload']} {side}: {row['kinds']}")
-    Console(width=120).print(_table([rows[one.name, side] for one, side in wanted]))
+    shown = [rows[one.name, side] for one, side in wanted]
+    Console(width=120).print(_table(shown))
+    outside = [f"{row['workload']} {name}" for row in shown for name in row["unbalanced"]]
+    count = sum(len(row["share"]) for row in shown)
+    print(f"outside the interval: {len(outside)} of {count} gauges", *outside, sep="\n")
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help="workloads; the published half by default")
-    parser.add_argument("--half", default=_corpus.PUBLISHED, help="another half of the corpus")
+    parser.add_argument("names", nargs="*", help="workloads or files; by default, the half")
+    parser.add_argument(
+        "--half", default=_corpus.PUBLISHED, help="of the corpus; published by default"
+    )
     parser.add_argument("--leaky", action="store_true", help="the leaky sides alone")
+    parser.add_argument("--most", type=int, help="so many sides alone")
     parser.add_argument("--captures", type=Path, help="folder for the captures")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where rows are appended")
     return parser.parse_args()
 
 
-def current(results: Path = RESULTS) -> Iterator[dict[str, Any]]:
-    """Yield the stored rows of today's workloads and code."""
-    codes = {one.name: _code(one) for one in _corpus.workloads()}
+def current(results: Path, workloads: Iterable[Workload]) -> Iterator[dict[str, Any]]:
+    """Yield the stored rows of these workloads and of today's code."""
+    codes = {one.name: _code(one) for one in workloads}
     lines = results.read_text(encoding="utf-8").splitlines() if results.exists() else []
     yield from (row for row in map(json.loads, lines) if row["code"] == codes.get(row["workload"]))
 
 
-def _code(workload: _corpus.Workload) -> str:
+def _code(workload: Workload) -> str:
     return hashlib.sha256(f"{workload.code} {_rule()}".encode()).hexdigest()[:12]
 
 
@@ -94,7 +107,7 @@ def _rule() -> str:
     return "".join((folder / f"{name}.py").read_text(encoding="utf-8") for name in names)
 
 
-def _measured(workload: _corpus.Workload, side: str, captures: Path | None) -> dict[str, Any]:
+def _measured(workload: Workload, side: str, captures: Path | None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(captures or scratch, f"{workload.name}-{workload.code}", side).resolve()
         if not storage.folders(out):
@@ -113,10 +126,10 @@ def _measured(workload: _corpus.Workload, side: str, captures: Path | None) -> d
     }
 
 
-def _capture(workload: _corpus.Workload, side: str, out: Path) -> None:
+def _capture(workload: Workload, side: str, out: Path) -> None:
     """Run a side with all instruments, though the corpus asks for the gauges alone."""
     options = CaptureOptions(
-        variants=[side], params=workload.params, seed=_corpus.SEEDS[workload.half],
+        variants=[side], params=workload.params, seed=_corpus.SEEDS.get(workload.half, 0),
         steps=_corpus.STEPS, runs=RUNS, out=out,
     )  # fmt: skip
     planned = plan(str(workload.file), options)
