@@ -85,13 +85,14 @@ def expectation(judgement: ScenarioVerdict) -> Prose:
 
 
 def kinds(judgement: ScenarioVerdict) -> Prose:
-    """List the kinds of growth of each variant, and what to look at next."""
+    """List the kinds of growth of each variant that has no card, and what to look at next."""
     lines = [
-        f"- {code(name)}: {one}"
+        f"- {code(judgement.scenario['name'] if name == OWN else name)}: {one}"
         for name, variant in judgement.variants.items()
         for one in variant.diagnoses
+        if not (one.leak and variant.found.causes)
     ]
-    return Prose("\n".join(lines) or "Nothing grows.")
+    return Prose("\n".join(lines))
 
 
 def guilty(variant: VariantVerdict) -> Prose:

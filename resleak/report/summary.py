@@ -8,6 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from resleak import formatting
+from resleak.analysis.causes import text as causes_text
 from resleak.figures import cards
 from resleak.figures.cards import Card
 from resleak.figures.sentences import answer, code, inline, worst
@@ -46,6 +47,8 @@ class Finding:
     #: The blocker or the retaining reference chain; empty if unknown.
     why: str
     todo: str
+    #: How much of the growth the causes explain, and the reason of the rest.
+    explained: str = ""
     #: One per cause of the variant that the verdict is about, then of the worst one.
     cards: list[Card] = field(default_factory=list)
 
@@ -61,7 +64,10 @@ class Finding:
     @property
     def rows(self) -> list[tuple[str, str]]:
         """Its sentences that are known, each with a label."""
-        sentences = {"Found": self.verdict, "Why": self.why, "To do": self.todo}
+        sentences = {
+            **{"Found": self.verdict, "Why": self.why, "To do": self.todo},
+            "Explained": self.explained,
+        }
         return [(label, sentence) for label, sentence in sentences.items() if sentence]
 
     @property
@@ -82,7 +88,8 @@ def finding(judgement: ScenarioVerdict, captures: Iterable[Capture] = ()) -> Fin
     because = "; ".join(variant.obstacles if told else variant.because)
     why = f"{code(variant.name)} {because}." if because else ""
     sentences = (answer(judgement).text, why, _todo(judgement, variant))
-    return Finding(scenario["name"], scenario["title"], words, *sentences, told)
+    explained = "; ".join(causes_text.accounts(variant.found)).removeprefix("explained: ")
+    return Finding(scenario["name"], scenario["title"], words, *sentences, explained, told)
 
 
 def _todo(judgement: ScenarioVerdict, variant: VariantVerdict) -> str:

@@ -70,6 +70,20 @@ def test_plain_functions_are_a_scenario(tmp_path: Path) -> None:
     assert list(steps["kept"]) == [1 + step for step in steps["step"]]
 
 
+def test_a_gauge_of_a_built_in_name_is_the_scenarios_own(tmp_path: Path) -> None:
+    """What a scenario counts replaces what we would count under the same name."""
+    body = """
+        from resleak.workload.scenario import Scenario
+        scenario = Scenario(steps=24, warmup=6)
+        @scenario.gauge("tasks")
+        def tasks(_world): return 7.0
+        @scenario.variant("one")
+        def step(i, run): pass
+    """
+    captures = measure(tmp_path, body, steps=24)
+    assert set(captures[0].trace["tasks"].dropna()) == {7.0}
+
+
 def test_phases_come_in_order(tmp_path: Path) -> None:
     """A run passes through all its phases, and each begins where the one before it ends."""
     phases = measure(tmp_path, "def step(i): pass")[0].manifest.phases

@@ -265,8 +265,9 @@ def _remarks(variant: VariantVerdict) -> Iterator[str]:
     hung = [one for one in variant.exits if one["status"] not in ("exited", "running")]
     if hung:
         yield f"{len(hung)} of {len(variant.exits)} runs did not end by themselves"
-    yield from map(str, variant.diagnoses)
-    yield from variant.obstacles if variant.found.causes else variant.because
+    has_cards = bool(variant.found.causes)
+    yield from (str(one) for one in variant.diagnoses if not (one.leak and has_cards))
+    yield from variant.obstacles if has_cards else variant.because
 
 
 def _verdict_cells(one: GaugeVerdict) -> tuple[object, ...]:
