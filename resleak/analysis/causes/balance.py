@@ -66,7 +66,7 @@ def balanced(
 
 def _is_unseen(heap: GaugeVerdict, profiled: Memory) -> bool:
     """Return whether the heap surely grows by more than memray saw, and allocators add to that."""
-    least = heap.low - profiled.heap - _OVERHEAD * profiled.blocks
+    least = heap.low - profiled.heap - _OVERHEAD * profiled.pieces
     return least > 0 and heap.per_step - profiled.heap > _UNSEEN * heap.per_step
 
 
@@ -87,7 +87,7 @@ def _reason(
         calls = "malloc through ctypes or dlsym, mmap in C"
         saw = f"memray saw {seen} of {whole} per {verdict.per}"
         return NOT_INTERCEPTED, f"{saw}; the rest is allocated by calls it cannot see ({calls})"
-    added = _OVERHEAD * sum(one.memory.blocks for group in groups for one in group.lines)
+    added = _OVERHEAD * sum(one.memory.pieces for group in groups for one in group.lines)
     if verdict.family == "memory" and missing <= added + (verdict.high - verdict.low) / 2:
         return "rounding", "allocators round up, and add a header to each block"
     if verdict.family == "resident" and any("threads" in group.gauges for group in groups):

@@ -34,14 +34,14 @@ SMALL = 512
 
 @dataclass(frozen=True)
 class Memory:
-    """Live memory that a line adds per step: bytes by allocator, and blocks."""
+    """Live memory that a line adds per step: bytes by allocator, small blocks, all pieces."""
 
     small: float = 0.0
     large: float = 0.0
     malloc: float = 0.0
     mapped: float = 0.0
     blocks: float = 0.0
-    maps: float = 0.0
+    pieces: float = 0.0
 
     @property
     def heap(self) -> float:
@@ -170,7 +170,7 @@ def _of_run(capture: Capture, since: float) -> dict[Line, np.ndarray] | None:
     small = python & (np.abs(size) <= SMALL * np.abs(count))
     parts = (
         *(size * small, size * (python & ~small), size * ~(python | mapped), size * mapped),
-        *(count * small, count * mapped),
+        *(count * small, count),
     )
     table = np.array([sums(of, part, len(frames)) for part in parts]) / total
     grouped: dict[Line, np.ndarray] = defaultdict(lambda: np.zeros(len(parts)))

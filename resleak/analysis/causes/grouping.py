@@ -95,8 +95,10 @@ def groups(
         if not one.held:
             text = texts.get(line, "\n\n").split("\n")[1]
             named = {root(owner) for owner in owners if _is_named(text, owner)}
-            # Python's own objects have an owner; what C code allocates or opens may have none.
-            has_owner = not is_placed if one.opened else one.memory.malloc < one.memory.heap / 2
+            # Python's own objects have an owner; what C code allocates or opens may have none, if
+            # it is known which line made what is kept.
+            is_python = not one.opened and one.memory.malloc < one.memory.heap / 2
+            has_owner = is_python or not is_placed
             is_run = runs and is_library(line[0])
             near = named or (whole if has_owner and not is_run else ())
             if len(near) == 1:
@@ -161,10 +163,10 @@ def _with_parts(joined: list[Group], *, is_inspected: bool) -> list[Group]:
     for part in (group for group in joined if not (group.gauges or group.held)):
         (line,) = part.lines
         near = [n for n, group in enumerate(whole) if _is_near(line, group)]
-        is_alone = len(whole) == 1
-        near = near or [0] * (is_alone and not is_inspected)  # nothing is known of owners
-        if not (is_alone and is_inspected):
+        if len(whole) != 1:
             near = [n for n in near if part.size <= _PART * whole[n].size]
+        elif not is_inspected and part.size <= _PART * whole[0].size:
+            near = [0]  # nothing is known of owners
         if near:
             group = whole[near[0]]
             whole[near[0]] = replace(group, lines=(*group.lines, line))
