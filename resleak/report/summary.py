@@ -66,7 +66,7 @@ class Finding:
         """Its sentences that are known, each with a label."""
         sentences = {
             **{"Found": self.verdict, "Why": self.why, "To do": self.todo},
-            "Explained": self.explained,
+            "Share": self.explained,
         }
         return [(label, sentence) for label, sentence in sentences.items() if sentence]
 

@@ -64,4 +64,4 @@ def of(kind: str, chain: str, source: str = "") -> Advice:
         return Advice(code, text.format(or_remove=f", or remove it from {named}" if named else ""))
     if named:
         return Advice("bound", f"Bound {named}, or delete entries that are no longer needed.")
-    return Advice("release", "Find the path on which what this line makes is not released.")
+    return Advice("release", "Find the path on which it is not released.")
