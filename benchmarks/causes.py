@@ -18,6 +18,7 @@ import argparse
 import hashlib
 import json
 import shutil
+import sys
 import tempfile
 import threading
 from collections import Counter
@@ -47,7 +48,9 @@ RUNS, AT_A_TIME, LEAKY = 3, 2, "leaky"
 def main() -> None:
     """Measure what has no result yet, and print the table."""
     options = _options()
-    files = [Workload(Path(name), ()) for name in options.names if name.endswith(".py")]
+    paths = [Path(name).resolve() for name in options.names if name.endswith(".py")]
+    sys.path.extend({str(path.parent) for path in paths})  # for what files import beside them
+    files = [Workload(path, ()) for path in paths]
     chosen = [
         one
         for one in [*_corpus.workloads(), *files]
