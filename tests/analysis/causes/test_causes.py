@@ -95,10 +95,13 @@ def test_no_internal_name_reaches_a_reader(
 
 def test_causes_and_the_rest_add_up_in_stored_captures(project: Path) -> None:
     """Explained and unexplained growth lie within the interval of the gauge's rate."""
-    folders = sorted((project / "data/captures").glob("*/*/leaky"))
+    folders = sorted((project / "data/captures").glob("*/*/"))
     balances = 0
     for folder in folders[::8]:
-        variant = verdicts.judge(load.load(folder)).variants["leaky"]
+        runs = load.load(folder).select(variant="leaky")
+        variant = verdicts.judge(runs).variants["leaky"] if runs else None
+        if variant is None:
+            continue
         for name, one in variant.found.balance.items():
             gauge = variant.gauge(name)
             assert gauge is not None
