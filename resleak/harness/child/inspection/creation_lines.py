@@ -70,7 +70,8 @@ class CreationLines:
             for key, one in (listed | self._unlisted).items():
                 if key not in ours and (key not in self._known or self._has_grown(key, one)):
                     for part in self._look_at(one):
-                        if type(part) is dict and not gc.is_tracked(part) and id(part) not in ours:
+                        is_bare = type(part) in (dict, tuple) and not gc.is_tracked(part)
+                        if is_bare and id(part) not in ours:
                             self._look_at(part)
         finally:
             done.release()
