@@ -10,7 +10,7 @@ from typing import overload
 import pandas as pd
 
 from resleak import formatting
-from resleak.captures import storage, tables
+from resleak.captures import archive, storage, tables
 from resleak.captures.manifest import Exit, Manifest
 from resleak.captures.raw import INSTRUMENTS
 from resleak.errors import StoreError
@@ -241,7 +241,12 @@ class Captures(Sequence[Capture]):
 
 def read(root: Path) -> tuple[list[Capture], list[str]]:
     """Return the complete captures at or below a path, and a line for each other one."""
-    captures, problems = [], []
+    captures: list[Capture] = []
+    problems: list[str] = []
+    packed = root.parent / archive.NAME
+    if not root.exists() and packed.is_file():  # a variant in the archive of its scenario
+        captures, problems = read(packed)
+        return [one for one in captures if one.manifest.variant == root.name], problems
     for place in storage.places(root):
         try:
             folders = storage.unpacked(place)

@@ -419,5 +419,5 @@ def test_without_anywidget_it_says_what_to_install(monkeypatch):
     """Where anywidget is missing, the error names the extra that brings it."""
     monkeypatch.setitem(sys.modules, "anywidget", None)
     live._kind.cache_clear()
-    with pytest.raises(MissingPackageError, match=r"resleak\[live\]"):
+    with pytest.raises(MissingPackageError, match=r"\[live\]"):
         flamegraph(flames.service()).live()

@@ -292,7 +292,8 @@ def test_limits_are_set_in_the_child_only(tmp_path: Path) -> None:
     )
     trace = captures[0].trace
     assert trace["refused"].max() > 30
-    assert trace["fds"].max() <= 64
+    # The two ends of its line to the supervisor have the numbers that they had there.
+    assert trace["fds"].max() <= 64 + 2
 
 
 def test_stop_ends_everything(tmp_path: Path) -> None:

@@ -120,7 +120,10 @@ def test_nothing_is_asked_of_the_network(reader, report):
 
 def test_what_means_harm_does_nothing(reader):
     """No handler or script from a title or a label comes alive, and no dialog opens."""
-    assert reader.page.locator("[onerror], img[src]:not(.on-paper)").count() == 0
+    assert (
+        reader.page.locator("[onerror], img[src]:not(.on-paper, .cause > [src^='data:'])").count()
+        == 0
+    )
     assert reader.page.locator("script:not([type])").count() == 3
     assert reader.complaints == []
 

@@ -23,7 +23,8 @@ ARROW = " → "
 NOBODY = ("C code",)
 #: Stands for the links in the middle of a long path.
 _LEFT_OUT = f"{ARROW}…{ARROW}"
-_CONTAINERS = ("list", "dict", "set", "deque", "defaultdict", "OrderedDict")
+_MAPPINGS = ("dict", "defaultdict", "OrderedDict")
+_CONTAINERS = ("list", "set", "deque", *_MAPPINGS)
 #: Begins the file of a line that is not known.
 UNKNOWN = "?"
 #: The place of what our own lines allocated.
@@ -114,8 +115,9 @@ def retained(retention: pd.DataFrame) -> Iterator[Held]:
 def holders(found: Iterable[Held]) -> dict[str, str]:
     """Return, for each path, the container of the object nearest the root that grows.
 
-    A file keeps its buffer: both belong to the list of files. Paths from a root that names nobody
-    stand for themselves.
+    A file keeps its buffer: both belong to the files of that list. Things of another type in one
+    list are another leak, while keys and values of a mapping come together. Paths from a root that
+    names nobody stand for themselves.
     """
     paths = sorted({held.path for held in found}, key=lambda path: path.count(ARROW))
     bases: list[str] = []
@@ -124,9 +126,12 @@ def holders(found: Iterable[Held]) -> dict[str, str]:
         base = next((base for base in bases if _continues(path, base)), path)
         if base == path:
             bases.append(path)
-        *links, _ = base.split(ARROW)
+        *links, thing = base.split(ARROW)
         last = max((n for n, link in enumerate(links, 1) if link in _CONTAINERS), default=0)
-        keeper = ARROW.join(links[:last] or links)
+        if last and links[last - 1] not in _MAPPINGS:
+            keeper = ARROW.join([*links, thing][: last + 1])
+        else:
+            keeper = ARROW.join(links[:last] or links)
         holder[path] = base if keeper in ("", *NOBODY) else keeper
     return holder
 

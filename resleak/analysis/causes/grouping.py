@@ -94,7 +94,8 @@ def groups(
     for line, one in found.items():
         if not one.held:
             text = texts.get(line, "\n\n").split("\n")[1]
-            named = {root(owner) for owner in owners if _is_named(text, owner)}
+            # What a line opens may be kept as a number, beside objects that others make.
+            named = {root(o) for o in owners if not one.opened and _is_named(text, o)}
             # Python's own objects have an owner; what C code allocates or opens may have none, if
             # it is known which line made what is kept.
             is_python = not one.opened and one.memory.malloc < one.memory.heap / 2
