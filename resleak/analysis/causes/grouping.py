@@ -132,18 +132,28 @@ def _owners(kept: Sequence[Held], holder: Mapping[str, str]) -> set[str]:
 def _with_threads(joined: list[Group]) -> list[Group]:
     """Give a thread, task or process that stays what its own frames keep, and what it runs."""
     running = [group for group in joined if group.kind in RUNNING]
-    if len(running) != 1:
-        return joined
-    (one,), others = running, []
-    for group in joined:
-        bare = all(is_of_thread(held) or is_listed(held) for held in group.held)
-        if group is not one and group.held and bare:
-            one = Group((*one.lines, *group.lines), (*one.held, *group.held))
-        elif group is not one and all(is_library(line.line[0]) for line in group.lines):
-            one = Group((*one.lines, *group.lines), one.held)
-        elif group is not one:
-            others.append(group)
-    return [one, *others]
+    others = [group for group in joined if group.kind not in RUNNING]
+    is_only = len(running) == 1
+    for group in [*others] if running else []:
+        is_bare = bool(group.held) and all(map(_is_bare, group.held))
+        if is_bare or (is_only and all(is_library(line.line[0]) for line in group.lines)):
+            # Of several, the one that is started nearest to the line.
+            at = min(range(len(running)), key=lambda n: _distance(group, running[n]))
+            one = running[at]
+            held = group.held if is_bare else ()
+            running[at] = Group((*one.lines, *group.lines), (*one.held, *held))
+            others.remove(group)
+    return [*running, *others]
+
+
+def _is_bare(held: Held) -> bool:
+    return is_of_thread(held) or is_listed(held)
+
+
+def _distance(group: Group, other: Group) -> float:
+    """Return how many lines of one file are between two groups; infinite for two files."""
+    places = [(one.line, two.line) for one in group.lines for two in other.lines]
+    return min((abs(a[1] - b[1]) for a, b in places if a[0] == b[0]), default=float("inf"))
 
 
 def is_of_thread(held: Held) -> bool:
