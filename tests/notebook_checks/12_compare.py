@@ -2,7 +2,7 @@
 
 heap, fds = (frame.set_index("gauge") for frame in (changed.frame, proposed.frame))
 assert abs(heap.loc["heap", "before"] / 1024 - 13.7) < 0.2
-assert (heap.loc["heap", "certificate"], round(heap.loc["heap", "bound"], 2)) == ("fixed", 8.13)
+assert (heap.loc["heap", "certificate"], round(heap.loc["heap", "bound"], 2)) == ("fixed", 3.73)
 
 assert fds.loc["fds", ["before", "after", "lower"]].to_list() == [1, 1, False]
 assert heap.loc["fds", ["verdict_before", "verdict_after"]].to_list() == ["flat", "flat"]

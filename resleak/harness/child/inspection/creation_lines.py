@@ -60,7 +60,8 @@ class CreationLines:
         done.acquire()
         _thread.start_new_thread(self._look_up, (ours, done))
         done.acquire()
-        self._unlisted = {}
+        # The next census must not find that these have grown.
+        self._known, self._sizes, self._unlisted, self._counts = set(), {}, {}, Counter()
         if self._is_ours:
             tracemalloc.stop()
 

@@ -130,7 +130,8 @@ class Schedule:
     def _notes(self) -> list[Any]:
         """Return our records of earlier marks."""
         ours = (self._retention, self._filling, self._lines)
-        return [*ours, *(part for one in ours for part in (vars(one), *vars(one).values()))]
+        parts = [part for one in ours for part in (vars(one), *vars(one).values())]
+        return [*ours, *parts, *(one for part in parts if type(part) is list for one in part)]
 
 
 def _set_up(driver: Any) -> Iterator[Root]:
