@@ -22,6 +22,9 @@ every_notebook = pytest.mark.parametrize(
     "path", sorted(FOLDER.glob("*.ipynb")), ids=lambda path: path.stem
 )
 
+#: Made like 23_arc, which is executed on every push.
+LATER = {"20_pl_drivers", "21_embedder", "22_load_shedding", "24_sse_streaming"}
+
 
 def test_there_are_notebooks():
     """The folder holds a start, the catalogue, the template for any scenario, and five cases."""
@@ -121,7 +124,13 @@ def test_readers_come_first(path):
 
 
 @pytest.mark.slow
-@every_notebook
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=[pytest.mark.nightly] if path.stem in LATER else [], id=path.stem)
+        for path in sorted(FOLDER.glob("*.ipynb"))
+    ],
+)
 def test_it_runs_and_draws(path):
     """Executed on the stored captures, every cell succeeds, and what the text says is true."""
     book = share.read(path)

@@ -92,7 +92,9 @@ def kinds(judgement: ScenarioVerdict) -> Prose:
         for one in variant.diagnoses
         if not (one.leak and variant.found.causes)
     ]
-    return Prose("\n".join(lines))
+    has_cards = any(variant.found.causes for variant in judgement.variants.values())
+    nothing = "No growth besides that of the cards." if has_cards else "Nothing grows."
+    return Prose("\n".join(lines) or nothing)
 
 
 def guilty(variant: VariantVerdict) -> Prose:
