@@ -172,7 +172,7 @@ def test_tables_wait_until_they_are_read(stored):
 
 
 def test_a_damaged_archive_costs_its_own_captures(stored, tmp_path):
-    """What is cut off is left out with a warning that names the file; the rest is loaded."""
+    """A truncated archive is skipped with a warning that names it; the others are loaded."""
     shutil.copytree(stored, tmp_path / "whole")
     for name, end in (("no_manifests", 2000), ("no_tables", -2000)):
         (tmp_path / name).mkdir()

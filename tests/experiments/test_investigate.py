@@ -301,7 +301,7 @@ def test_the_public_name_is_the_function() -> None:
 
 
 def test_a_limit_that_is_reached_ends_the_load_and_not_the_verdict(tmp_path: Path) -> None:
-    """What opens files until none is left is judged by what came before, and what it printed."""
+    """A run that reaches the limit of descriptors is judged by the steps before it."""
     body = """
         import os, sys
         kept = []

@@ -1,4 +1,4 @@
-"""What came of the built-in load."""
+"""Results of the built-in HTTP load."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def serving(status: int) -> Iterator[str]:
 
 @pytest.mark.parametrize(("status", "failed"), [(200, "0 failed"), (503, "all failed")])
 def test_answers_are_counted_and_timed(status: int, failed: str) -> None:
-    """Requests, their rate and times are told, and whether any answer was good."""
+    """The sentence has the number of requests, their rate and latency, and any errors."""
     with serving(status) as url, UrlLoad(url) as load:
         while load.requests < 3:
             time.sleep(0.01)

@@ -71,7 +71,7 @@ def test_plain_functions_are_a_scenario(tmp_path: Path) -> None:
 
 
 def test_a_gauge_of_a_built_in_name_is_the_scenarios_own(tmp_path: Path) -> None:
-    """What a scenario counts replaces what we would count under the same name."""
+    """A scenario's own gauge replaces the built-in gauge of the same name."""
     body = """
         from resleak.workload.scenario import Scenario
         scenario = Scenario(steps=24, warmup=6)

@@ -59,7 +59,7 @@ class _Course:
 
 @dataclass
 class _LoadResult:
-    """What came of the load; a command that still runs is not judged."""
+    """Result of the load; a command that still runs is not judged."""
 
     url_load: UrlLoad | None
     beside: Guarded | None
