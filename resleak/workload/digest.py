@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,18 @@ from resleak.workload import catalog
 #: Arguments that say something of a claim, and change nothing that runs.
 _TEXTS = frozenset({"claim", "condition", "language", "claimed_by", "seed", "source"})
 _HELPERS = "resleak.scenarios."
+_PARSING = threading.Lock()
+
+
+def parsed(source: str | bytes) -> ast.Module:
+    """Return the syntax tree of a source, whatever other threads parse."""
+    # Up to Python 3.12, two threads that make trees at the same time can end each other's with
+    # "AST constructor recursion depth mismatch". The second time it is alone, but for a kernel's.
+    with _PARSING:
+        try:
+            return ast.parse(source)
+        except SystemError:
+            return ast.parse(source)
 
 
 def digest(path: Path, root: Path = catalog.ROOT) -> str:
@@ -24,7 +37,7 @@ def digest(path: Path, root: Path = catalog.ROOT) -> str:
     while todo:
         file = todo.pop()
         if file not in shapes:
-            tree = ast.parse(file.read_bytes())
+            tree = parsed(file.read_bytes())
             shapes[file] = _shape(tree)
             todo += _helpers(tree, root)
     own = shapes.pop(path)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -92,3 +96,27 @@ def test_no_two_scenarios_have_the_same_digest() -> None:
     """The digest tells all scenarios of the catalogue apart."""
     names = catalog.paths()
     assert len({digest(path) for path in names.values()}) == len(names)
+
+
+def test_threads_may_ask_at_the_same_time(root: Path) -> None:
+    """Collections that let another thread run in the middle of a syntax tree spoil no tree."""
+    case = root / "sys" / "case.py"
+    case.write_text(CODE + "x = [" + "(1, [2, -3]), " * 300 + "]\n")
+    wait = threading.Barrier(4)
+
+    def ask(_: int) -> set[str]:
+        wait.wait()
+        return {digest(case, root) for _ in range(8)}
+
+    def let_others_run(phase: str, info: dict[str, int]) -> None:
+        time.sleep(0)
+
+    before = gc.get_threshold()
+    gc.callbacks.append(let_others_run)
+    gc.set_threshold(50)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            assert set.union(*pool.map(ask, range(4))) == {digest(case, root)}
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(let_others_run)

@@ -16,6 +16,7 @@ import numpy as np
 from resleak.captures import source_paths, tables
 from resleak.captures.manifest import Ending
 from resleak.captures.raw import JOURNAL_HALF, JOURNAL_HEADER
+from resleak.workload.digest import parsed
 
 #: File, line, function.
 Site = tuple[str, int, str]
@@ -251,7 +252,7 @@ def _loop(site: Site | None, looks: list[Row], named: _Names) -> str:
 @cache
 def _parsed(file: str) -> ast.Module:
     try:
-        return ast.parse(Path(file).read_text(encoding="utf-8"))
+        return parsed(Path(file).read_text(encoding="utf-8"))
     except (OSError, ValueError, SyntaxError):
         return ast.Module([], [])
 

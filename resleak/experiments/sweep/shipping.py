@@ -14,7 +14,7 @@ from pathlib import Path
 from resleak.errors import ScenarioError
 from resleak.experiments.environments import cache_folder
 from resleak.workload import catalog, resolve
-from resleak.workload.digest import digest
+from resleak.workload.digest import digest, parsed
 from resleak.workload.resolve import Workload
 
 _BYTES = 4 << 20
@@ -106,7 +106,7 @@ def _files(work: Workload) -> set[Path]:
 
 def _imported(file: Path) -> Iterator[str]:
     try:
-        tree = ast.parse(file.read_bytes())
+        tree = parsed(file.read_bytes())
     except (OSError, SyntaxError, ValueError, RecursionError):
         return  # `_digest` says it
     for node in ast.walk(tree):

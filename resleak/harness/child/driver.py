@@ -111,7 +111,9 @@ class Driver:
         profiler = ExitStack()
         if (memray := self.spec["memray"]) is not None:
             file = memray.FileDestination(Path(self.spec["folder"], raw.MEMRAY), overwrite=True)
-            profiler.enter_context(memray.Tracker(destination=file, trace_python_allocators=True))
+            with recorder.high_descriptors():
+                tracker = memray.Tracker(destination=file, trace_python_allocators=True)
+                profiler.enter_context(tracker)
         self.phase = _SETUP
         self._look(0)
         self.reporter.phase(_SETUP)

@@ -10,7 +10,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from resleak.captures.raw import HEADER, INDEX
@@ -19,6 +20,8 @@ _NAN = float("nan")
 _STEP, _BEFORE, _AFTER = range(3)
 #: Collections after the load.
 SETTLE_ROUNDS = 3
+#: Lowest number of the descriptors that are written to without a look at what they are.
+_HIGH = 900
 
 
 class Recorder:
@@ -121,10 +124,31 @@ def _resleak_mark(index: int) -> None:
     mmap.mmap(-1, mmap.PAGESIZE * (index + 1)).close()
 
 
+@contextmanager
+def high_descriptors() -> Iterator[None]:
+    """Give what is opened meanwhile a high number.
+
+    A workload that closes all descriptors gets the low numbers for its own files, and C code that
+    still writes to a number of before would write into them.
+    """
+    import resource
+
+    taken = [os.open(os.devnull, os.O_RDONLY)]
+    high = min(_HIGH, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 16)
+    while taken[-1] < high:
+        taken.append(os.dup(taken[0]))
+    try:
+        yield
+    finally:
+        for number in taken:
+            os.close(number)
+
+
 def dump_stacks_on_signal(path: Path) -> None:
     """Write the stacks of all threads to a file whenever SIGUSR1 arrives, whatever runs."""
     # The file stays open on purpose: the handler needs it until the very end of the process.
-    file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+    with high_descriptors():
+        file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
     faulthandler.enable(file)
     faulthandler.register(signal.SIGUSR1, file=file, all_threads=True)
 
