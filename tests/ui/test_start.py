@@ -90,9 +90,9 @@ def test_version_is_printed(cli):
 
 
 def test_no_help_shows_a_type_beside_a_flag(cli):
-    """The help of no command names a Python type such as <bool>."""
-    for command in ("investigate", "watch", "open", "share", "claims", "doctor"):
-        page = cli(command, "--help").stdout
+    """Neither the help nor that of a command names a Python type such as <bool>."""
+    for command in ("", "investigate", "watch", "open", "share", "claims", "doctor"):
+        page = cli(*command.split(), "--help").stdout
         assert "--help" in page
         assert not {"<bool>", "<str>", "<path>"} & set(page.split())
 

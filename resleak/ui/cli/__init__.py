@@ -22,12 +22,13 @@ from resleak import __version__
 from resleak.errors import ResleakError
 from resleak.ui import settings
 from resleak.ui.cli import console
-from resleak.ui.cli._common import CANNOT, OK, Command, Panel
+from resleak.ui.cli._common import CANNOT, OK, Command, Group, Panel
 
 # typer has no public name for what the parser raises, only for this one child of it.
 _UsageError = cast(type[Exception], typer.BadParameter.__base__)
 
 app = typer.Typer(
+    cls=Group,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Reproduce a leak, judge it with numbers, find the line, share one file.",

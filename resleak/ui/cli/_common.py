@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from resleak import formatting
 from resleak.captures import storage
@@ -73,16 +73,24 @@ Work = Annotated[
 Open = Annotated[bool, typer.Option("--open", help="Show the written file in a browser.")]
 
 
-class Command(TyperCommand):
+class _WithoutTypes:
     """Shows a placeholder and no type beside arguments, and neither beside flags."""
 
     def get_params(self, ctx: Any) -> Any:
         """Return the parameters, without the names of Python types."""
-        parameters: list[Any] = super().get_params(ctx)
+        parameters: list[Any] = super().get_params(ctx)  # type: ignore[misc]
         for one in parameters:
             if one.param_type_name == "argument" or getattr(one, "is_flag", False):
                 one.display_type_rich = lambda ctx: None
         return parameters
+
+
+class Command(_WithoutTypes, TyperCommand):
+    """A command."""
+
+
+class Group(_WithoutTypes, TyperGroup):
+    """All commands."""
 
 
 class Panel(StrEnum):
