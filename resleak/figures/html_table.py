@@ -62,10 +62,11 @@ def numbers(*heads: str) -> list[Cell]:
     return [Cell(head, style="text-align:right;") for head in heads]
 
 
-def folded(summary: str, html: str, *, is_open: bool = False) -> str:
-    """Return markup behind a line of text that opens it."""
+def folded(summary: str, html: str, *, is_open: bool = False, is_printed: bool = True) -> str:
+    """Return markup behind a line of text that opens it; paper shows it, or the line alone."""
     line = f'<summary style="cursor:pointer">{escape(summary)}</summary>'
-    return f"<details{' open' if is_open else ''}>{line}{html}</details>"
+    kind = "" if is_printed else ' class="resleak-unprinted"'
+    return f"<details{kind}{' open' if is_open else ''}>{line}{html}</details>"
 
 
 def below(sentence: str) -> str:

@@ -98,7 +98,7 @@ def budget_table(budgets: pd.DataFrame | Iterable[BudgetCheck]) -> Table:
     if within:
         count = len({row.variant for row in within})
         summary = f"{count} variants, {len(within)} readings within budget"
-        parts.append(folded(summary, _budgets(within, names)))
+        parts.append(folded(summary, _budgets(within, names), is_printed=False))
     return Table("".join(parts), rows.frame)
 
 

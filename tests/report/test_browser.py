@@ -56,6 +56,8 @@ def report(tmp_path_factory, project) -> Path:
         OWN.format(evil=EVIL),
         JUDGED.format(captures=str(project / "data" / "captures" / "arc" / "auth_cache")),
         "figures.verdict_table(judged.frame, all_rows=True)",
+        "from resleak.analysis import budgets; display(figures.verdict_table(judged.frame))\n"
+        "figures.budget_table(budgets.check(judged, captures, budgets.read(None)))",
     )
     return share(notebook, folder / "book.html")
 
@@ -166,10 +168,10 @@ def test_a_table_is_sorted_by_its_head(reader):
 
 def test_a_table_is_filtered_by_words(reader):
     """Only rows with all the words are shown, how many is told, and all come back."""
-    field = reader.page.get_by_role("searchbox", name="filter rows").last
+    field = reader.page.get_by_role("searchbox", name="filter rows").first
     field.fill("leaky entries")
     assert reader.column(1, "variant") == ["■\xa0leaky"]
-    assert "1 of" in reader.page.locator(".filter output").last.inner_text()
+    assert "1 of" in reader.page.locator(".filter output").first.inner_text()
     field.fill("")
     assert len(reader.column(1, "variant")) > 10
 
@@ -261,5 +263,9 @@ def test_on_paper_all_of_it_fits(browser, report):
     page.wait_for_timeout(500)
     assert page.locator(".figure .main-svg").first.bounding_box()["width"] <= 700
     assert sum(reading.colour("h1")) < 200
+    folded = page.locator("details:not([open]) table")
+    is_within = "el => !!el.closest('.resleak-unprinted')"
+    kinds = {table.evaluate(is_within): table.is_visible() for table in folded.all()}
+    assert kinds == {False: True, True: False}  # what is within budget is one line
     assert page.pdf().startswith(b"%PDF")
     page.close()
