@@ -158,18 +158,27 @@ def test_the_difference_shows_both_rates_and_the_certificate():
     assert cells(figures.difference(comparison())) == [
         [
             "fds descriptors",
+            "after: within ±0.02 descriptors/step, 95 % sure",
             "1 leak",
             "0 flat",
             "−1 [−1.1, −0.9]",
-            "after: within ±0.02 descriptors/step, 95 % sure",
         ]
     ]
 
 
+def test_what_is_flat_on_both_sides_is_folded_away():
+    """A gauge that leaks before, or after, is shown; one that is flat is behind a line."""
+    both = [row for one in ("leak", "flat") for row in comparison(verdict_before=one).rows]
+    html = figures.difference(Comparison("a", "b", Rows(GaugeComparison, both))).html
+    shown, folded = html.split("<details>")
+    assert shown.count("<tr") == folded.count("<tr") == 2
+    assert "flat before and after: fds" in folded
+
+
 def test_not_significant_is_not_fixed():
     """Lower but not surely small, and not lower, are told apart from fixed."""
-    lower = cells(figures.difference(comparison(equivalent=False)))[0][-1]
-    neither = cells(figures.difference(comparison(equivalent=False, lower=False)))[0][-1]
+    lower = cells(figures.difference(comparison(equivalent=False)))[0][1]
+    neither = cells(figures.difference(comparison(equivalent=False, lower=False)))[0][1]
     assert lower.startswith("lower, but not shown to be below 0.02")
     assert neither == "no lower rate shown"
 
@@ -264,6 +273,6 @@ def test_budgets_that_hold_are_folded_away(tmp_path):
     rows = budgets.check(verdicts.judge(found), found, budgets.read())
     over = rows.frame.assign(holds=rows.frame["budget"] != "exit")
     html = figures.budget_table(over).html
-    assert html.index("<b>over</b>") < html.index("<details>") < html.index(">holds")
+    assert html.index("<b>over</b>") < html.index("<details") < html.index(">holds")
     assert "2 variants, 2 readings within budget" in html
     assert "No budget" in figures.budget_table([]).html
