@@ -113,7 +113,12 @@ def test_searching_narrows_the_list(panels):
 def test_two_captures_are_compared(panels):
     """Compare shows each gauge before and after, and the difference as a flame graph."""
     panels.press(".resleak-panel .jupyter-button:has-text('Compare')")
-    panels.seen(".resleak-panel td:has-text('within ±')")
+    panels.seen(certificate := ".resleak-panel td:has-text('within ±')")
+    panels.page.set_viewport_size({"width": 900, "height": 900})
+    cell = panels.book.locator(certificate).first.bounding_box()
+    panel = panels.book.locator(".resleak-panel").nth(1).bounding_box()
+    assert cell["x"] + cell["width"] <= panel["x"] + panel["width"]
+    panels.page.set_viewport_size(_SIZE)
     panels.press(".resleak-panel >> nth=1 >> button:has-text('Memory')")
     panels.seen(".resleak-panel >> nth=1 >> .resleak-flame canvas")
     told = panels.book.locator(".resleak-panel").nth(1).inner_text()

@@ -9,7 +9,9 @@ import subprocess
 import sys
 import time
 
+import nbformat
 import pytest
+from nbformat.sign import NotebookNotary
 
 import resleak
 from resleak.analysis import budgets
@@ -18,6 +20,7 @@ from resleak.errors import BudgetError
 from resleak.ui import settings
 from resleak.ui.cli import _common as common
 from resleak.ui.cli import _watch_display, console
+from resleak.ui.cli.notebooks import trust
 from resleak.workload import catalog
 
 
@@ -210,3 +213,21 @@ def test_a_watch_without_data_says_so():
 def test_scenario_names_complete():
     """Every scenario completes its own name."""
     assert all(name in common.scenario_names(name) for name in catalog.paths())
+
+
+def test_only_our_own_notebooks_are_signed(tmp_path, project, monkeypatch):
+    """JupyterLab shows all stored pictures of a notebook as it came, and of no other."""
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    source = (project / "notebooks" / "00_start_here.ipynb").read_text()
+    ours, changed, other = (
+        folder / f"{name}.ipynb" for name in ("00_start_here", "12_compare", "x")
+    )
+    ours.write_text(source)
+    changed.write_text(source.replace("descriptor", "file"))
+    other.write_text(source.replace("descriptor", "handle"))
+    trust(folder)
+    notary = NotebookNotary()
+    signed = [notary.check_signature(nbformat.read(one, 4)) for one in (ours, changed, other)]
+    assert signed == [True, False, False]
