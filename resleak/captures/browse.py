@@ -49,11 +49,14 @@ class Side:
         python = first.versions.python
         return " ".join(filter(None, (f"Python {python}" if python else "", first.git)))
 
-    def __str__(self) -> str:
+    @property
+    def label(self) -> str:
+        """Name, number of runs and time."""
         runs = len(self.runs)
-        count = f"{runs} run{'s' if runs != 1 else ''}"
-        parts = (self.name, count, self.made, self.versions, self.where)
-        return " · ".join(" ".join(part.split()) for part in parts if part)
+        return _line(self.name, f"{runs} run{'s' if runs != 1 else ''}", self.made)
+
+    def __str__(self) -> str:
+        return _line(self.label, self.versions, self.where)
 
     def only(self, run: int | None) -> Side:
         """Return the side with one run alone, and the memory profile; all runs for None."""
@@ -114,3 +117,7 @@ def joined(before: Captures, after: Captures) -> pd.DataFrame:
 
 def _ordered(group: Iterable[Capture]) -> Captures:
     return Captures(sorted(group, key=lambda one: (one.instrument, one.run)))
+
+
+def _line(*parts: str) -> str:
+    return " · ".join(" ".join(part.split()) for part in parts if part)

@@ -13,7 +13,7 @@ from resleak.analysis import growth, stacks
 from resleak.analysis.comparison import Comparison, compare
 from resleak.captures import frames
 from resleak.captures.browse import Shelf, Side, joined, shelf
-from resleak.ui.panel.results import RUNS, Page, in_words
+from resleak.ui.panel.results import RUNS, Page, in_words, line
 
 _AUTO = {"width": "auto"}
 
@@ -28,10 +28,12 @@ class Picker(widgets.VBox):  # type: ignore[misc]
         )
         self.matches = widgets.Select(rows=7, layout=_AUTO)
         self.runs = widgets.Dropdown(description="Runs", layout={"width": "14em"})
+        self._origin = widgets.HTML()
         self.search.observe(lambda _: self._search(), names="value")
         self.matches.observe(lambda _: self._pick(), names="value")
         super().__init__(
-            [self.search, self.matches, self.runs], layout={"flex": "1 1 340px", "min_width": "0"}
+            [self.search, self.matches, self.runs, self._origin],
+            layout={"flex": "1 1 340px", "min_width": "0"},
         )
 
     def offer(self, shelf: Shelf) -> None:
@@ -45,7 +47,7 @@ class Picker(widgets.VBox):  # type: ignore[misc]
 
     def _search(self) -> None:
         current, sides = self.matches.value, self._shelf.search(self.search.value)
-        self.matches.options = [(str(side), side) for side in sides]
+        self.matches.options = [(side.label, side) for side in sides]
         self.matches.value = current if current in sides else next(iter(sides), None)
         self._pick()
 
@@ -53,6 +55,8 @@ class Picker(widgets.VBox):  # type: ignore[misc]
         runs = self.matches.value.runs if self.matches.value else []
         self.runs.options = [("all", 0), *((f"run {run} alone", run) for run in runs)]
         self.runs.value = 0
+        side = self.matches.value
+        self._origin.value = line(f"{side.versions} · {side.where}") if side else ""
 
 
 class Comparing(Page):

@@ -92,7 +92,7 @@ class Page(widgets.VBox):  # type: ignore[misc]
     """A panel: its parts, a line with a message, and results; in a page without a kernel, text."""
 
     def __init__(self) -> None:
-        self.results, self._message = Results(), widgets.HTML(layout={"flex": "1 1 20em"})
+        self.results, self._message = Results(), widgets.HTML()
         super().__init__()
         self.add_class("resleak-panel")
 

@@ -68,6 +68,7 @@ class Panel(Page):
         self._run.on_click(lambda _: self.start())
         self._stop.on_click(lambda _: self.stop())
         row = {"align_items": "center", "flex_flow": "row wrap", "grid_gap": "4px 12px"}
+        self._message.layout.flex = "1 1 20em"
         buttons = widgets.HBox([self._run, self._stop, self._bar, self._message], layout=row)
         self._lay_out(self.form, buttons, self._curves, self.results)
         self._reset()
@@ -140,10 +141,13 @@ class Panel(Page):
         self, session: Session, status: Status, rows: pd.DataFrame, verdicts: Rows[GaugeVerdict]
     ) -> None:
         self._bar.max, self._bar.value = max(status.total, 1), status.done
-        self._say(str(status))
         declared, options = session.choice.declared, session.choice.options
         warmup = options.warmup_steps(declared)
         steps = warmup + options.measured_steps(declared)
+        variants = len(session.choice.variants)
+        runs, rest = divmod(status.total, variants * steps)
+        amount = f" {variants} variants × {runs} runs × {steps} steps." if runs and not rest else ""
+        self._say(f"{status}{amount}")
         curves = sketch(rows, session.live.shown, verdicts, steps=steps, warmup=warmup)
         self._curves.value = curves.html
 
