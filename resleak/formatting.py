@@ -144,6 +144,11 @@ def seconds(text: str) -> float:
     return value
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number of things: ``1 cell``, ``3 cells``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def several(per: str) -> str:
     """Return the plural of a step's unit: ``steps``, ``seconds``, ``requests``."""
     return "seconds" if per == "s" else f"{per}s"

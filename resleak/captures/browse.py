@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from resleak import formatting
 from resleak.captures.frames import Capture, Captures, read, traces
 
 
@@ -52,8 +53,7 @@ class Side:
     @property
     def label(self) -> str:
         """Name, number of runs and time."""
-        runs = len(self.runs)
-        return _line(self.name, f"{runs} run{'s' if runs != 1 else ''}", self.made)
+        return _line(self.name, formatting.counted(len(self.runs), "run"), self.made)
 
     def __str__(self) -> str:
         return _line(self.label, self.versions, self.where)

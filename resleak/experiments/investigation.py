@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from resleak import formatting
 from resleak.analysis import budgets, verdicts, wording
 from resleak.analysis.causes import text
 from resleak.analysis.gauge_verdict import GaugeVerdict
@@ -40,8 +41,8 @@ class Investigation:
         """The verdict, the number of causes, and how much was measured."""
         manifests = [one.manifest for one in self.captures.select(instrument="gauges")]
         causes = len(self.variant.found.causes)
-        parts = [f"{causes} cause{'s' * (causes > 1)}"] if causes else []
-        runs = f"{len(manifests)} run{'s' * (len(manifests) > 1)}"
+        parts = [formatting.counted(causes, "cause")] if causes else []
+        runs = formatting.counted(len(manifests), "run")
         parts.append(f"{runs} of {manifests[0].steps} steps")
         verdict = self.verdict.upper() if self.variant.symptoms else self.verdict
         return f"{verdict}  {self.name}   {' · '.join(parts)}"

@@ -15,6 +15,7 @@ from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
+from resleak import formatting
 from resleak.report import secrets
 from resleak.report.secrets import Rule
 
@@ -132,7 +133,7 @@ class Redactor:
 
     def summary(self) -> str:
         """Return the number of replacements of each kind, in words."""
-        parts = [f"{n} {kind}{'s' if n != 1 else ''}" for kind, n in self.counts.items() if n]
+        parts = [formatting.counted(n, kind) for kind, n in self.counts.items() if n]
         return ", ".join(parts) or "nothing"
 
 

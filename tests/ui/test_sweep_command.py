@@ -15,11 +15,11 @@ def test_a_sweep_from_plan_to_query(cli, tmp_path):
     sweeps.plan(tmp_path, PLAN, mine=sweeps.LEAK)
     counted = cli("sweep", "plan.toml", "--store", "s", "--dry-run")
     assert counted.returncode == 0
-    assert counted.stdout.startswith("2 runs in 1 cells; 0 are stored already")
+    assert counted.stdout.startswith("2 runs in 1 cell; 0 are stored already")
     assert not (tmp_path / "s").exists()
     ran = cli("sweep", "plan.toml", "--store", "s", "--report", "r.html")
     assert ran.returncode == 1
-    assert "1 cells: 1 leak. 2 of 2 planned runs are stored." in ran.stdout
+    assert "1 cell: 1 leak. 2 of 2 planned runs are stored." in ran.stdout
     assert "running the code and installing the packages that plan.toml names" in ran.stderr
     assert "report: r.html" in ran.stderr
     (tmp_path / "mine.py").unlink()
@@ -34,6 +34,9 @@ def test_a_sweep_from_plan_to_query(cli, tmp_path):
         "query", "SELECT scenario, count(*) AS n FROM runs GROUP BY 1", "--store", "s", "--json"
     )
     assert json.loads(answer.stdout) == [{"scenario": "mine", "n": 2}]
+    everything = cli("query", "SELECT * FROM runs", "--store", "s").stdout.splitlines()
+    assert [line.split() for line in everything if "scenario" in line] == [["scenario", "mine"]] * 2
+    assert max(map(len, everything)) < 100
 
 
 @pytest.mark.parametrize(

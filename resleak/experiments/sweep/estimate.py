@@ -39,8 +39,9 @@ class Estimate:
     def __str__(self) -> str:
         basis = "as such runs took" if self.is_measured else "assumed: the store has none like it"
         hours, size = formatting.number(self.core_hours), formatting.amount(self.bytes, "B")
+        runs, cells = map(formatting.counted, (self.runs, self.cells), ("run", "cell"))
         lines = [
-            f"{self.runs} runs in {self.cells} cells; {self.stored} are stored already; "
+            f"{runs} in {cells}; {self.stored} are stored already; "
             f"undecided cells may take it to {self.most_runs}.",
             f"The rest takes about {hours} core hours and {size} ({basis}).",
         ]

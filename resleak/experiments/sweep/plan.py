@@ -15,6 +15,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
 from resleak.captures import untrusted
 from resleak.captures.raw import INSTRUMENTS
 from resleak.captures.store.record import RunSpec
@@ -239,7 +242,7 @@ def job_of(run: Run, out: Path) -> Job:
     work = run.cell.shipped.workload()
     of = planned(work, options, described(work, interpreter))
     job = Job(of, spec.variant, spec.instrument, spec.run, spec.seed, spec.params)
-    here = _spec(run.cell.shipped, job, interpreter)
+    here = _spec(run.cell.shipped, job, run.cell.environment)
     if replace(here, canary=spec.canary).key != spec.key:
         message = f"this worker has another {_difference(here, spec)} than the plan was made with"
         raise ScenarioError(f"{message}; make all workers alike, or name the versions in `with`")
@@ -283,7 +286,7 @@ def cells_of(
             )  # fmt: skip
             for job in jobs(planned(work, options, about)):
                 if job.instrument in plan.instruments:
-                    spec = _spec(shipped, job, interpreter)
+                    spec = _spec(shipped, job, environment)
                     cells.append(Cell(shipped, environment, spec, params))
     except ResleakError as error:
         return Absent(name, environment.label, str(error).replace(f"{work.file.parent}/", ""))
@@ -300,8 +303,10 @@ def _variants(plan: SweepPlan, declared: Mapping[str, Any]) -> list[str]:
     return names
 
 
-def _spec(shipped: Shipped, job: Job, interpreter: str) -> RunSpec:
-    about, versions = job.plan.about, environments.installed(interpreter)
+def _spec(shipped: Shipped, job: Job, environment: Environment) -> RunSpec:
+    about, versions = job.plan.about, environments.installed(environment.interpreter())
+    pinned = {canonicalize_name(Requirement(pin).name) for pin in environment.lock}
+    own = {name: v for name, v in versions.items() if canonicalize_name(name) in pinned}
     return RunSpec(
         scenario=str(job.plan.scenario["name"]),
         variant=job.variant,
@@ -314,7 +319,7 @@ def _spec(shipped: Shipped, job: Job, interpreter: str) -> RunSpec:
         python=about["python"],
         implementation=about["implementation"],
         environment=environments.digest(versions),
-        packages=about["packages"],
+        packages={**about["packages"], **own},
     )
 
 

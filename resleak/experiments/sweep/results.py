@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import false_discovery_control
 
+from resleak import formatting
 from resleak.analysis import verdicts
 from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.analysis.growth import ALPHA
@@ -168,7 +169,8 @@ class SweepResult:
         """The answer first: cells by verdict, then runs."""
         words = ", ".join(f"{count} {word}" for word, count in self.counts.most_common())
         stored, planned = (sum(getattr(one, n) for one in self.cells) for n in ("runs", "planned"))
-        return f"{len(self.cells)} cells: {words}. {stored} of {planned} planned runs are stored."
+        cells = formatting.counted(len(self.cells), "cell")
+        return f"{cells}: {words}. {stored} of {planned} planned runs are stored."
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 PANEL = common.Panel.VERDICTS
 app = typer.Typer()
 _MOST_ROWS = 1000
+#: Columns of an answer beside each other in a terminal, and characters of a value there.
+_MOST_COLUMNS, _MOST_WIDE = 8, 60
 _StoreUrl = Annotated[
     str, typer.Option("--store", metavar="URL", help="A folder, s3://BUCKET/…, gs://… or abfs://….")
 ]
@@ -82,10 +86,16 @@ def query(
 
     answer = index.query(Store.opened(store), sql)
     rows = answer.slice(0, None if as_json else _MOST_ROWS).to_pylist()
+    names = answer.column_names
     if as_json:
         console.out_json(to_json(rows))
         return
-    console.out(formatting.Table(answer.column_names, [tuple(row.values()) for row in rows]))
+    short = partial(shorten, width=_MOST_WIDE, placeholder=" …")
+    shown = [[short(str(value)) for value in row.values()] for row in rows]
+    if len(names) <= _MOST_COLUMNS:
+        console.out(formatting.Table(names, shown))
+    else:  # beside each other nobody could read them
+        console.out(*(formatting.Table((), list(zip(names, row, strict=True))) for row in shown))
     if len(answer) > len(rows):
         console.say(f"{len(answer) - len(rows)} more rows; narrow the query, or take --json")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
+from resleak import formatting
 from resleak.figures.sentences import Prose
 from resleak.harness.plan import PROFILES, CaptureOptions, parameter
 from resleak.report.execute import bundle
@@ -92,7 +93,7 @@ class Form(widgets.VBox):  # type: ignore[misc]
             self._pick(query)
             return
         names = [one["name"] for one in choices.search(query)]
-        count = f"{len(names)} scenario{'s' if len(names) != 1 else ''}"
+        count = formatting.counted(len(names), "scenario")
         message = count if names else "No scenario has all of these words."
         self.count.value = f'<span style="opacity:.8">{message}</span>'
         current = self._choice.declared["name"]

@@ -75,6 +75,13 @@ def test_a_plan_expands_to_the_product(tmp_path):
     assert not {run.key for run in runs} & {run.key for run in expansion.rounds(1)}
 
 
+def test_a_run_says_which_packages_it_had(tmp_path):
+    """The packages of an environment of its own are those of its record, not of this one."""
+    text = 'workloads = ["mine.py"]\n[with]\nmine = ["iniconfig==1.1.1", "iniconfig==2.0.0"]'
+    cells = expanded(sweeps.plan(tmp_path, text, mine=sweeps.STEP)).cells
+    assert [cell.spec.packages["iniconfig"] for cell in cells] == ["1.1.1", "2.0.0"]
+
+
 def test_what_is_compared_is_interleaved(tmp_path):
     """First replicates of all variants run before any second one."""
     text = 'scenarios = ["arc/auth_cache"]\nreplicates = 2'
