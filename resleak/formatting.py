@@ -111,13 +111,13 @@ def interval(low: float, high: float) -> str:
 
 
 def number(value: float) -> str:
-    """Write a bare number with three significant digits and thousands separated by a thin space."""
+    """Write a bare number with three significant digits and commas between thousands."""
     if math.isnan(value):
         return "–"
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
     if abs(value) >= 999.5:
-        return f"{value:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}").replace("-", "−")
+        return f"{value:,.0f}".replace("-", "−")
     return f"{value:.3g}".replace("-", "−") if abs(value) >= 5e-4 else "0"
 
 

@@ -13,14 +13,14 @@ from resleak import formatting
     ("value", "unit", "text"),
     [
         (0, "B", "0 B"),
-        (1023, "B", "1\N{NARROW NO-BREAK SPACE}023 B"),
+        (1023, "B", "1,023 B"),
         (1024, "B", "1 KiB"),
         (-3 * 1024**2, "B", "−3 MiB"),
         (12.345, "descriptors", "12.3 descriptors"),
         (math.nan, "B", "–"),
         (0.0001, "", "0"),
         (999.4, "", "999"),
-        (999.6, "", "1\N{NARROW NO-BREAK SPACE}000"),
+        (999.6, "", "1,000"),
     ],
 )
 def test_amount(value: float, unit: str, text: str) -> None:

@@ -135,7 +135,7 @@ export function numberText(value) {
   if (size < 5e-4) return "0";
   const sign = value < 0 ? "−" : "";
   if (size < 999.5) return sign + String(Number(size.toPrecision(3)));
-  return sign + String(Math.round(size)).replace(/\B(?=(\d{3})+$)/g, "\u202f");
+  return sign + String(Math.round(size)).replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
 /** A number with its unit, in the singular after one; bytes are scaled. */

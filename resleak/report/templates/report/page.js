@@ -10,7 +10,7 @@
 
   /** The number that a text begins with, in bytes or seconds if it has such a unit. */
   function numberIn(text) {
-    const plain = text.replace(/(\d)[\s\u00a0\u202f\u2009](?=\d{3}(?!\d))/g, "$1").replaceAll("−", "-");
+    const plain = text.replace(/(\d)[\s\u00a0,](?=\d{3}(?!\d))/g, "$1").replaceAll("−", "-");
     const found = plain.trim().match(NUMBER);
     if (!found) return NaN;
     return Number(found[1]) * 1024 ** (POWERS[found[2]?.toUpperCase()] ?? 0) * (SECONDS[found[3]] ?? 1);
