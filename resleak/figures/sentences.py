@@ -122,9 +122,12 @@ def ends(judgement: ScenarioVerdict) -> Prose:
 
 
 def _key_gauge(variant: VariantVerdict) -> str:
-    """Return the gauge that the verdict rests on: evidence before the rest."""
+    """Return the gauge that the verdict rests on: evidence first, counts of objects last."""
     deciding = [one for one in variant.gauges if one.verdict == variant.verdict]
-    ranked = sorted(deciding or variant.gauges, key=lambda one: one.gauge not in variant.evidence)
+    ranked = sorted(
+        deciding or variant.gauges,
+        key=lambda one: (one.gauge not in variant.evidence, one.family == "objects"),
+    )
     return ranked[0].gauge if ranked else ""
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from resleak.analysis.stacks.allocation_sites import FRAME
 from resleak.analysis.stacks.profiles import Profile
+from resleak.captures.decode.trie import HARNESS
 from resleak.captures.export import write_as
 from resleak.formatting import plain_text
 
@@ -142,6 +143,8 @@ def _grown(profile: Profile) -> tuple[list[_Frame], list[_Stack]]:
     parents, places = profile.frames["parent"].tolist(), dict[_Frame, int]()
     stacks = []
     for node, size, count in zip(grown.index, grown["bytes"], grown["count"], strict=True):
+        if keys[node][0] == HARNESS:  # the caller of what a step leaves in free lists
+            continue
         path, at = [], int(node)
         while at >= 0:
             path.append(at)

@@ -49,6 +49,8 @@ def open_file(
         file = Path(f"{what.name}.html")
     if os.path.isdir(what):  # also for names that no file can have
         raise StoreError(f"{what} is a folder; name a file that memray wrote")
+    if older and not what.is_file() and not Path(f"{what}.resleak").is_dir():
+        raise StoreError(f"{what} is missing; name a file that memray wrote")
     # What prints, and writes the report, is loaded while another process reads.
     modules = ["rich.table", *(["resleak.report.memray_page"] if file is not None else [])]
     threading.Thread(target=lambda: list(map(importlib.import_module, modules))).start()
