@@ -19,7 +19,7 @@ _NAMES = {
     "limits_and_scaling": "evidence limits_chart scaling",
     "outcome_tables": "budget_table limits_table outcome_table",
     "plotly_theme": "quiet",
-    "sentences": "Prose about answer ends expectation guilty kinds worst",
+    "sentences": "Prose about answer ends expectation guilty kinds titled worst",
     "matrix": "sweep_cell sweep_matrix sweep_text",
     "timeline_figure": "timeline",
 }

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from resleak import formatting
 from resleak.figures.html_table import Table, numbers, table
-from resleak.figures.sentences import Prose, code
+from resleak.figures.sentences import Prose, code, told_of
 from resleak.formatting import note, right
 
 if TYPE_CHECKING:
@@ -26,8 +26,9 @@ def opened(variant: VariantVerdict) -> Prose:
         places = " and ".join(_place(origin, len(origins) > 1) for origin in origins)
         word = verdict.verdict if verdict else ""
         parts.append(f"{code(name)} {word}, {rate} per step, opened at {places}")
-    message = f"{'; '.join(parts)}." if parts else f"{_NOTHING[0].lower()}{_NOTHING[1:]}"
-    return Prose(f"{code(variant.name)}: {message}")
+    told = told_of(variant)
+    nothing = f"{_NOTHING[0].lower()}{_NOTHING[1:]}" if told else _NOTHING
+    return Prose(told + (f"{'; '.join(parts)}." if parts else nothing))
 
 
 def openings_table(variant: VariantVerdict) -> Table:

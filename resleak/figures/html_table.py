@@ -14,6 +14,7 @@ from resleak.analysis import wording
 from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.analysis.rows import Rows
 from resleak.analysis.stacks.site import Site
+from resleak.figures.sentences import OWN
 from resleak.figures.style import VARIANTS, marks, order, word_style
 from resleak.formatting import LEFT, RIGHT, SMALL, Cell, note, right
 from resleak.workload.verdict_words import CLEAN, DEFERRED, UNDECIDED, VERDICTS
@@ -149,7 +150,8 @@ def _verdicts(verdicts: list[GaugeVerdict], names: list[str]) -> str:
             body.append([*first, *_verdict_cells(one, names)])
     per = f"per {verdicts[0].per}"
     heads = numbers(per, "95 % interval", "detection limit", "peak", "at the end")
-    return table(["gauge", "variant", "verdict", *heads], body)
+    variant = [] if names == [OWN] else ["variant"]
+    return table(["gauge", *variant, "verdict", *heads], body)
 
 
 def _verdict_cells(one: GaugeVerdict, names: list[str]) -> list[Cell]:
@@ -161,8 +163,9 @@ def _verdict_cells(one: GaugeVerdict, names: list[str]) -> list[Cell]:
         right(wording.bare(value, one.unit))
         for value in (one.per_step, one.detection_limit, one.peak, one.at_end)
     )
+    variant = [] if names == [OWN] else [variant_cell(one.variant, names)]
     return [
-        variant_cell(one.variant, names),
+        *variant,
         markup(word + below(reason) + below(origin), f"{LEFT}min-width:11em;{_BREAKS};"),
         *(rate, right(wording.interval(one)), limit, peak, end),
     ]

@@ -13,6 +13,7 @@ from resleak.analysis.budgets import BudgetCheck
 from resleak.analysis.limits import LimitVerdict
 from resleak.analysis.rows import Rows
 from resleak.figures.html_table import Table, below, folded, markup, swatch, table, variant_cell
+from resleak.figures.sentences import called
 from resleak.figures.style import order
 from resleak.formatting import LEFT, SMALL, Cell, note, right
 from resleak.workload.verdict_words import BROKEN, HOLDS, UNDECIDED
@@ -42,7 +43,8 @@ def outcome_table(judgement: ScenarioVerdict) -> Table:
         measured = ", ".join(f"{gauge} {' and '.join(sorted(w))}" for gauge, w in symptoms)
         is_declared = variant.as_declared if judgement.declares else None
         expected = (declared or "clean") if judgement.declares else "nothing"
-        rows.append((name, expected, measured or "clean", is_declared, name))
+        what = called(judgement, name)
+        rows.append((what, expected, measured or "clean", is_declared, name))
     agreement = {True: "as declared", False: "<b>differs</b>", None: ""}
     body = [
         (

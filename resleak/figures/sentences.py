@@ -45,14 +45,23 @@ def about(judgement: ScenarioVerdict) -> Prose:
     return Prose(re.sub(r"(`[^`]*`)|<(?=[a-zA-Z/!?])", lambda m: m[1] or "\\<", text))
 
 
+def called(judgement: ScenarioVerdict, variant: str) -> str:
+    """Return the name of a variant, or for somebody's own code that of the workload."""
+    return str(judgement.scenario["name"]) if variant == OWN else variant
+
+
+def titled(judgement: ScenarioVerdict, variant: str) -> str:
+    """Return scenario and variant for a title, or the workload's name alone."""
+    return ", ".join(dict.fromkeys([judgement.scenario["name"], called(judgement, variant)]))
+
+
 def answer(judgement: ScenarioVerdict) -> Prose:
     """Say whether it leaks, how fast, and what the fix does."""
     names = order(list(judgement.variants))
     first = judgement.variants[names[0]]
     gauge = _key_gauge(first)
     fixed = judgement.variants["fixed"] if "fixed" in names[1:] else None
-    called = judgement.scenario["name"] if first.name == OWN else first.name
-    sentences = [_verdict(first, gauge, called)]
+    sentences = [_verdict(first, gauge, called(judgement, first.name))]
     sentences += [_verdict(fixed, gauge, fixed.name)] if fixed else []
     clean = first if not first.symptoms else fixed
     if gauge and clean is not None and not clean.symptoms:
@@ -87,7 +96,7 @@ def expectation(judgement: ScenarioVerdict) -> Prose:
 def kinds(judgement: ScenarioVerdict) -> Prose:
     """List the kinds of growth of each variant that has no card, and what to look at next."""
     lines = [
-        f"- {code(judgement.scenario['name'] if name == OWN else name)}: {one}"
+        f"- {code(called(judgement, name))}: {one}"
         for name, variant in judgement.variants.items()
         for one in variant.diagnoses
         if not (one.leak and variant.found.causes)
@@ -99,7 +108,12 @@ def kinds(judgement: ScenarioVerdict) -> Prose:
 
 def guilty(variant: VariantVerdict) -> Prose:
     """Name the line that makes a variant grow, with its rate and its share."""
-    return Prose(f"{code(variant.name)}: {wording.largest_site(variant.sites, 'step', code)}")
+    return Prose(f"{told_of(variant)}{wording.largest_site(variant.sites, 'step', code)}")
+
+
+def told_of(variant: VariantVerdict) -> str:
+    """Return the beginning of a line about a variant: nothing for somebody's own code."""
+    return "" if variant.name == OWN else f"{code(variant.name)}: "
 
 
 def code(text: object) -> str:
@@ -117,7 +131,7 @@ def ends(judgement: ScenarioVerdict) -> Prose:
     for name in names:
         one = _gauge(judgement.variants[name], gauge)
         end, peak = (formatting.amount(value, one.unit) for value in (one.at_end, one.peak))
-        parts.append(f"`{name}` at {end} (peak {peak})")
+        parts.append(f"{code(called(judgement, name))} at {end} (peak {peak})")
     return Prose(f"`{gauge}` ended: {'; '.join(parts)}.")
 
 

@@ -24,6 +24,8 @@ ROW, TOP, BOTTOM, LINE = 150, 84, 56, 17
 #: A reading after a collection is marked when it is off the curve by this share of the row.
 _APART = 0.02
 _MOST_MARKERS = 150
+#: Characters of a line that a phone shows whole.
+_NARROW = 58
 _LEGEND_WIDTH = 500
 _COLLECTED = "after a collection"
 _TRIANGLE = {"symbol": "triangle-down-open", "size": 8}
@@ -67,13 +69,14 @@ def timeline(
     """
     traces = timeline_rows.since_load(traces) if x == "t_s" else traces
     judged = Rows.of(GaugeVerdict, () if verdicts is None else verdicts)
+    traces, judged = timeline_rows.named(traces, judged)
     rows = timeline_rows.rows_of(traces, gauges, judged, x)
     if not rows:
         return empty("No readings: the trace holds no gauge with a value under load.")
     is_chosen = only_moving and not is_by_name(gauges)
     moving = timeline_rows.moving(rows, judged) if is_chosen else rows
     figure = _draw(traces, moving, judged, x, title)
-    caption = [plain(line) for line in textwrap.wrap(timeline_rows.left_out(rows, moving), 115)]
+    caption = [plain(line) for line in textwrap.wrap(timeline_rows.left_out(rows, moving), _NARROW)]
     if caption:
         figure.layout.height += LINE * len(caption)
         figure.layout.margin.b += LINE * len(caption)

@@ -207,7 +207,7 @@ def _memory(judgement: ScenarioVerdict, captures: frames.Captures) -> Iterable[o
     profiled = [n for n in judgement.variants if captures.select(variant=n, instrument="memray")]
     first = min(profiled, key=lambda name: name != figures.worst(judgement))
     yield figures.guilty(judgement.variants[first])
-    title = f"{judgement.scenario['name']}, {first}: retained per step"
+    title = f"{figures.titled(judgement, first)}: retained per step"
     yield figures.flamegraph(stacks.profile(captures.select(variant=first)), title=title)
 
 
@@ -215,7 +215,7 @@ def _resources(judgement: ScenarioVerdict, captures: frames.Captures) -> Iterabl
     variant = judgement.variants[figures.worst(judgement)]
     gauge = handle_origins.leading(variant.gauges)
     profile = handle_origins.growth(captures.select(variant=variant.name), gauge)
-    title = f"{judgement.scenario['name']}, {variant.name}: opened and not closed"
+    title = f"{figures.titled(judgement, variant.name)}: opened and not closed"
     yield figures.opened(variant)
     yield figures.flamegraph(profile, unit=gauge, title=title)
     yield figures.openings_table(variant)
