@@ -185,3 +185,21 @@ def test_prose_is_markdown_and_text(tmp_path):
     """A notebook shows it as Markdown, a terminal as it stands."""
     prose = figures.Prose("**so**")
     assert prose._repr_markdown_() == repr(prose) == "**so**"
+
+
+def test_code_of_somebody_is_called_by_its_name(tmp_path):
+    """No sentence, table or figure calls it what it is called inside."""
+    judgement = judged(tmp_path, {"workload": made.ramp(1.0)})
+    rows = made.trace(made.ramp(1.0), gauge="fds", variant="workload").assign(scenario="made/up")
+    shown = [
+        figures.answer(judgement).text,
+        figures.ends(judgement).text,
+        figures.guilty(judgement.variants["workload"]).text,
+        figures.opened(judgement.variants["workload"]).text,
+        figures.titled(judgement, "workload"),
+        figures.outcome_table(judgement).html,
+        figures.verdict_table(judgement.gauges).html,
+        figures.timeline(rows, ["fds"], judgement.gauges).to_json(),
+    ]
+    assert [text for text in shown if "workload" in text] == []
+    assert "`made/up` leaks" in shown[0]
