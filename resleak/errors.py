@@ -10,8 +10,15 @@ from contextlib import suppress
 from typing import Any
 
 
+#: A word that is longer than any name of a file; it would fill the screen.
+_LONG = re.compile(r"(\S{60})\S{196,}(\S{20})")
+
+
 class ResleakError(Exception):
-    """Base of every error that resleak raises on purpose."""
+    """Base of every error that resleak raises on purpose; its message has no endless words."""
+
+    def __str__(self) -> str:
+        return _LONG.sub(r"\1…\2", super().__str__())
 
 
 class ScenarioError(ResleakError):

@@ -160,7 +160,7 @@ def test_a_persons_file_overrides_drops_and_adds(tmp_path: Path) -> None:
         (f"steps_per_hour = 0x{'f' * 5000}", "must be a number"),
         (f"steps_per_hour = {'9' * 5000}", "is no TOML"),
         (f"x = {'[' * 5000}", "is no TOML"),
-        (f"[{'a.' * 20_000}b]", "it may have steps_per_hour, budget"),
+        (f"[{'a.' * 20_000}b]", "it may have steps_per_hour, budget|nested too deeply"),
         (f"[budget.{'a' * 5000}]\nper_day = 1", "has per_day"),
         (f"budget.a = {'{b = ' * 5000}", "is no TOML"),
         ("[budget.a]\n" * 2, "is no TOML"),

@@ -66,9 +66,10 @@ def test_each_cause_is_named_once(name: str, tmp_path: Path, project: Path) -> N
 
 
 def _is(cause: dict[str, Any], leak: known_causes.Leak, line: int | None, name: str) -> bool:
-    at = cause["site"]["line"] if cause["site"] else None
-    chain = leak.chain.format(name=name)
-    return bool(cause["kind"] == leak.kind and at == line and cause["chain"].startswith(chain))
+    site, chain = cause["site"] or {"line": None, "source": ""}, leak.chain.format(name=name)
+    # With some builds of Python memray sees what ctypes calls.
+    is_at = site["line"] == line or (line is None and "libc.malloc" in site["source"])
+    return bool(cause["kind"] == leak.kind and is_at and cause["chain"].startswith(chain))
 
 
 #: What no reader should meet: our own classes and frames, and names of documents of other people.
