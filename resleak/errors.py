@@ -9,7 +9,6 @@ import traceback
 from contextlib import suppress
 from typing import Any
 
-
 #: A word that is longer than any name of a file; it would fill the screen.
 _LONG = re.compile(r"(\S{60})\S{196,}(\S{20})")
 
