@@ -33,7 +33,15 @@ from resleak.analysis.scaling import Scaling
 from resleak.analysis.stacks.site import Site
 from resleak.captures.frames import Captures, gauges_of, traces
 from resleak.errors import StoreError
-from resleak.workload.verdict_words import BROKEN, CLEAN, HANGS, ORDER, SCALES, UNDECIDED
+from resleak.workload.verdict_words import (
+    BROKEN,
+    CLEAN,
+    CONSTRUCTED,
+    HANGS,
+    ORDER,
+    SCALES,
+    UNDECIDED,
+)
 
 _STOPPED = ("hung", "deadline", "memory")
 _SITES = 10
@@ -237,7 +245,8 @@ class ScenarioVerdict:
             return None
         if leaky.undecided & set(claimed):
             return UNDECIDED
-        if all(words <= leaky.symptoms.get(name, set()) for name, words in claimed.items()):
+        is_all = all(words <= leaky.symptoms.get(name, set()) for name, words in claimed.items())
+        if is_all and self.scenario["variants"]["leaky"]["origin"] != CONSTRUCTED:
             return "reproduced"
         return "partly" if any(name in leaky.symptoms for name in claimed) else "not reproduced"
 

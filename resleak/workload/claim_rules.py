@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from resleak.workload.scenario import Scenario, Variant
+from resleak.workload.verdict_words import CONSTRUCTED
+
+
+_NOT_THEIRS = ("ours", CONSTRUCTED)
 
 
 def problem(scenario: Scenario) -> str:
@@ -28,13 +32,13 @@ def _problems(scenario: Scenario) -> Iterator[str]:
     if scenario.claimed_by == "document" and leaky.origin == "ours":
         yield "a document's claim needs a leaky variant from its code or words"
     proposed = scenario.variants.get("proposed")
-    if proposed and proposed.origin == "ours":
+    if proposed and proposed.origin in _NOT_THEIRS:
         yield "proposed is the document's code or words; call another fix fixed"
     if scenario.fix is None:
         if proposed:
             yield "a proposed fix needs a verdict"
         return
-    if fix is None or fix.origin == "ours":
+    if fix is None or fix.origin in _NOT_THEIRS:
         yield "a fix that the document does not propose gets no verdict"
     elif changed := _load(scenario, fix).items() ^ _load(scenario, leaky).items():
         names = sorted({name for name, _ in changed})

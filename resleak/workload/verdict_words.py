@@ -9,8 +9,9 @@ Verdict = Literal["leak", "deferred", "inconclusive", "plateau", "flat"]
 #: What a claim and a fix can turn out to be.
 Outcome = Literal["reproduced", "partly", "not reproduced"]
 FixOutcome = Literal["holds", "insufficient", "harmful"]
-#: Where a variant's code comes from, and whose claim a row of the register is.
-Origin = Literal["document code", "document words", "ours"]
+#: Where a variant's code comes from, and whose claim a row of the register is. In a `constructed`
+#: one the fault needs a part of ours that the document neither prints nor describes.
+Origin = Literal["document code", "document words", "constructed", "ours"]
 Claimant = Literal["document", "ours"]
 
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
@@ -22,6 +23,7 @@ LEAK: Verdict = "leak"
 DEFERRED: Verdict = "deferred"
 FLAT: Verdict = "flat"
 UNDECIDED: Verdict = "inconclusive"
+CONSTRUCTED: Origin = "constructed"
 NOT_REPRODUCED: Outcome = "not reproduced"
 HOLDS: FixOutcome = "holds"
 #: Symptoms besides a gauge's verdict: a broken limit, a process that does not end by itself, a

@@ -28,7 +28,7 @@ scenario = Scenario(
     condition="constructed: a query reports to the pool under its connection's lock",
     language="Python",
     symptoms={"run": "hangs"},
-    outcome="reproduced",
+    outcome="partly",
     fix="holds",
     gauges=("threads",),
     control="sockets",
@@ -110,7 +110,7 @@ def pool(run: Run) -> Iterator[Pool]:
     pool.connection.db.close()
 
 
-@scenario.variant("leaky", expect={"run": "hangs"}, origin="document words")
+@scenario.variant("leaky", expect={"run": "hangs"}, origin="constructed")
 @scenario.variant("leaky_callers_give_up", expect={"threads": "leak"}, patience_s=0.01)
 def leaky(_step: int, pool: Pool) -> None:
     """Close the old connection under the lock of the pool."""

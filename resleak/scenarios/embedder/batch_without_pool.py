@@ -35,7 +35,7 @@ scenario = Scenario(
     "holds for one caller at a time; five at once leave four embedders, once",
     language="TypeScript",
     symptoms={"created": "broken", "alive": "leak"},
-    outcome="reproduced",
+    outcome="partly",
     fix="holds",
     fix_params=["pooled"],
     control="fds",
@@ -167,7 +167,7 @@ def alive(library: Library) -> float:
 @scenario.variant(
     "leaky",
     expect={"created": "broken", "alive": "leak, broken"},
-    origin="document code",
+    origin="constructed",
     pooled=False,
 )
 @scenario.variant("leaky_cleaned_up", expect={"created": "broken"}, pooled=False, complete=True)

@@ -146,7 +146,7 @@ def disk_held(_library: Library) -> float:
 HELD = {"in_use": "broken", "fds": "leak", "deleted_open": "leak", "disk_held": "leak"}
 
 
-@scenario.variant("leaky", expect={"in_use": "broken"}, origin="document code")
+@scenario.variant("leaky", expect={"in_use": "broken"}, origin="document words")
 @scenario.variant("leaky_results_kept", expect=HELD, results_kept=1000)
 def leaky(step: int, library: Library) -> None:
     """Close the store, and delete both files."""

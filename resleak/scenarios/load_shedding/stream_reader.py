@@ -129,11 +129,11 @@ def connections(proxy: Proxy) -> float:
     return len(proxy.http._transport._pool.connections)
 
 
-@scenario.variant("leaky", origin="document code")
+@scenario.variant("leaky", origin="constructed")
 @scenario.variant(
     "leaky_refused", expect={"connections": "leak", "sockets": "leak"}, requests="refused"
 )
-@scenario.variant("proposed", origin="document code")
+@scenario.variant("proposed", origin="document words")
 @scenario.variant("fixed", requests="refused malformed silent")
 async def stream(_step: int, proxy: Proxy) -> None:
     """Request each kind of stream, and leave it after its first line."""

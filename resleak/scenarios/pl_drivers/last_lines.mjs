@@ -12,7 +12,6 @@ const CALLS = 50;
 const place = folder();
 const log = path.join(place, "log");
 fs.writeFileSync(log, "line\n".repeat(200_000));
-process.on("uncaughtException", () => {}); // the stream's own error, which nobody listens to
 
 async function measure(once) {
   const before = descriptors();

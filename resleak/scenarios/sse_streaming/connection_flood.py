@@ -143,7 +143,7 @@ def over_limit(flood: Flood) -> float:
 @scenario.variant(
     "leaky", expect={"step_peak": "scales", "over_limit": "broken"}, origin="document words"
 )
-@scenario.variant("fixed", origin="document code")
+@scenario.variant("fixed", origin="document words")
 async def connect(step: int, flood: Flood) -> None:
     """Connect many clients."""
     sizes = flood.params.sizes
