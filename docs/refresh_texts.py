@@ -2,9 +2,9 @@
 
     python docs/refresh_texts.py [FOLDER]
 
-A manifest stores what its scenario's file said at the time: title, docstring, claim, and one line
-per variant, gauge and limit. An edit of these texts does not invalidate the capture. This replaces
-the texts only, and refuses an archive whose scenario differs in anything else.
+A manifest stores what its scenario's file said at the time: title, docstring, claim, the outcome it
+declares, and one line per variant, gauge and limit. An edit of these does not invalidate the
+capture. This replaces them only, and refuses an archive whose scenario differs in anything else.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from resleak.errors import ScenarioError
 from resleak.workload import catalog
 
 CAPTURES = Path(__file__).parent.parent / "data" / "captures"
-#: Keys of a described scenario whose values people read, at any depth.
+#: Keys of a described scenario that change nothing in a run, at any depth.
 TEXTS = frozenset(
     {"title", "doc", "claim", "what", "source", "seed", "condition", "language", "claimed_by"}
-    | {"origin", "fix_params"}
+    | {"origin", "fix_params", "outcome", "fix"}
 )
 
 

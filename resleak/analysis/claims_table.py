@@ -164,7 +164,10 @@ def claim_row(judgement: ScenarioVerdict) -> dict[str, Any]:
     # The first gauge that the claim names and that shows it; without a claimed fault, a limit's.
     claimed = list(scenario["symptoms"]) or [one["gauge"] for one in scenario["limits"]]
     shown = [name for name in claimed if name in leaky.symptoms]
-    gauge = next(iter([*shown, *claimed, *scenario["gauges"]]), "run")
+    # Of a control, a gauge that has the verdict which is shown beside it.
+    alike = [one.gauge for one in leaky.gauges if one.verdict == leaky.verdict]
+    watched = sorted([*scenario["gauges"], *alike], key=lambda name: name not in alike)
+    gauge = next(iter([*shown, *claimed, *watched]), "run")
     origins = {name: one["origin"] for name, one in scenario["variants"].items()}
     outcome = claim["measured"] or ("" if claim["text"] else first.verdict)
     return {

@@ -31,6 +31,8 @@ def _problems(scenario: Scenario) -> Iterator[str]:
     leaky, fix = scenario.variants["leaky"], deciding_fix(scenario)
     if scenario.claimed_by == "document" and leaky.origin == "ours":
         yield "a document's claim needs a leaky variant from its code or words"
+    if scenario.condition.startswith(f"{CONSTRUCTED}:") != (leaky.origin == CONSTRUCTED):
+        yield "has a condition that begins with 'constructed:' if leaky is, and only then"
     proposed = scenario.variants.get("proposed")
     if proposed and proposed.origin in _NOT_THEIRS:
         yield "proposed is the document's code or words; call another fix fixed"

@@ -53,6 +53,15 @@ def test_outcome_of_a_claim(tmp_path: Path, leaky: pd.DataFrame, outcome: str) -
     assert judged(tmp_path, leaky).claim["measured"] == outcome
 
 
+def test_a_constructed_fault_is_partly_at_most(tmp_path: Path) -> None:
+    """All that is claimed, in a part of ours that the document does not describe, is partly."""
+    outcomes = [
+        judged(tmp_path / name, trace, leaky_origin="constructed").claim["measured"]
+        for name, trace in {"leak": leak(), "flat": level()}.items()
+    ]
+    assert outcomes == ["partly", "not reproduced"]
+
+
 @pytest.mark.parametrize(("peak", "outcome"), [(700, "insufficient"), (1000, "harmful")])
 def test_a_fix_that_breaks_a_limit_by_more_is_harmful(
     tmp_path: Path, peak: float, outcome: str

@@ -17,12 +17,12 @@ def step(_step: int, _world: object) -> None:
     return None
 
 
-def scenario(system: str = "", **options: Any) -> Scenario:
+def scenario(system: str = "", leaky_origin: Any = "ours", **options: Any) -> Scenario:
     """Return a scenario with leaky, proposed and fixed, and one own gauge."""
     made = Scenario(**{"gauges": ("fds",), **options})
     made.name, made.title, made.system = "made/up", "Made up.", system
     for name in ("leaky", "proposed", "fixed"):
-        made.variant(name)(step)
+        made.variant(name, origin=leaky_origin if name == "leaky" else "ours")(step)
     made.gauge("entries")(entries)
     return made
 

@@ -29,7 +29,7 @@ def counts(name: str) -> NodeResult:
 @pytest.mark.xdist_group("node")
 class TestCounts:
     def test_reader_keeps_sockets_until_it_is_cancelled_or_fetch_gives_up(self):
-        """A hang-up keeps each socket until fetch gives up, an error in a line for longer."""
+        """An error in a line keeps each socket, a hang-up too until fetch gives up; else none."""
         result = counts("load_shedding/stream_reader")
         kept = {
             moment: {name for name, count in result.variants.items() if count[moment] == 50}
@@ -42,11 +42,12 @@ class TestCounts:
         assert (result.outcome, result.fix) == ("partly", "holds")
 
     def test_agent_keeps_its_sockets_until_it_is_destroyed(self):
-        """A shared agent keeps four sockets however many bursts come; a dropped one its own."""
+        """A shared agent keeps four sockets; a dropped one its own, until the server closes it."""
         variants = counts("load_shedding/keepalive_sockets").variants
         assert set(variants["leaky"].values()) == {4}
         assert variants["proposed"] == {"sockets": 0}
         assert variants["leaky_agent_per_burst"] == {"sockets": 20}
+        assert variants["leaky_agent_per_burst_server_default"] == {"sockets": 0}
 
     def test_counter_drifts_and_refuses_nobody(self):
         """Finish and close together make the counter negative, which never refuses a request."""

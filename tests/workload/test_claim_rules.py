@@ -53,6 +53,7 @@ def test_a_row_without_language_or_condition_is_rejected(
         ({"leaky": {}, "proposed": CODE}, {}, "needs a leaky variant from its code or words"),
         ({"leaky": CODE, "proposed": {}}, {}, "call another fix fixed"),
         ({"leaky": CODE, "fixed": {}}, {}, "does not propose gets no verdict"),
+        ({"leaky": CODE, "proposed": {"origin": "constructed"}}, {}, "call another fix fixed"),
         ({"leaky": CODE, "proposed": CODE}, {"fix": None}, "a proposed fix needs a verdict"),
         ({"leaky": CODE}, {}, "does not propose gets no verdict"),
     ],
@@ -62,6 +63,14 @@ def test_a_verdict_needs_the_document_behind_it(
 ) -> None:
     """Claims and fixes of a document are judged by its code or words, and no others."""
     assert told in claim_rules.problem(row(variants, **changes))
+
+
+def test_a_constructed_fault_may_decide_a_claim() -> None:
+    """A part that the document does not describe may carry the fault; the row then says so."""
+    constructed = {"leaky": {"origin": "constructed"}, "proposed": CODE}
+    assert claim_rules.problem(row(constructed, condition="constructed: a lock")) == ""
+    assert "begins with 'constructed:'" in claim_rules.problem(row(constructed))
+    assert "begins with 'constructed:'" in claim_rules.problem(row(condition="constructed: a lock"))
 
 
 def test_our_own_finding_needs_no_document() -> None:

@@ -1,8 +1,7 @@
 """A cache that estimates the size of its entries is bounded, but not by its stated limit.
 
-A cache of query results may take 1 MiB, and evicts the oldest (the document's cache also bounds
-their number, and refuses oversized ones). Each step adds one result, read from a real sqlite3 log:
-100 rows with a message of 5 kB each, 514 kB.
+A cache of query results may take 1 MiB, and evicts the oldest (ours). Each step adds one result,
+read from a real sqlite3 log: 100 rows with a message of 5 kB each, 514 kB.
 
 - `leaky` counts 100 bytes per cell, 20 kB for the result. The cache takes 52 results, 26 MB. There
   it stays, so "unbounded growth" is not observed: the cache is wrong by a factor, and the factor is
@@ -32,7 +31,8 @@ MAX_BYTES = 2**20
 scenario = Scenario(
     seed="003#5",
     claim="an estimate of 100 bytes per cell lets large results past the limit: unbounded growth",
-    condition="large rows of one size; sorted by size, or short, they exceed the limit again",
+    condition="large rows of one size, in a cache that evicts by its estimated total (ours; the "
+    "document's refuses oversized results). Sorted by size, or short, they exceed the limit again",
     language="Python",
     symptoms={"held": "broken", "heap": "leak"},
     outcome="partly",

@@ -4,8 +4,7 @@ The document asks what a cache should do with oversized results, and recommends 
 first; it states no fault, so only its proposal has a verdict. A cache may take 1 MiB. Each step
 brings one of four results of 3 MB from a log, and reads it twice.
 
-- `leaky`, the document's "current behavior": results over the limit are refused, and each read
-  runs its query again.
+- `leaky`, the document's "current behavior": what is too large is refused, and queried again.
 - `proposed`: compressed by zlib a result takes some 20 kB, all four fit, and after the first round
   no read runs a query. The size that is checked is the size that is held.
 - `proposed_random`: results that do not compress are refused as before.
@@ -26,7 +25,8 @@ MAX_BYTES = 2**20
 scenario = Scenario(
     seed="003 decision",
     claim="compress oversized results first, then check the size: more queries can be cached",
-    condition="results that compress; each hit takes their full size again for a moment",
+    condition="results that compress, here from 3 MB to 20 kB; each hit takes their full size "
+    "again for a moment",
     language="Python",
     fix="holds",
     gauges=("heap",),

@@ -8,8 +8,7 @@ accepts connections and never answers. (One that refuses leaves two calls in fli
 - `proposed`: a maintained breaker, pybreaker, that opens after three failures. Then all calls are
   refused at once; at most a hundred had come before. (By `calling()`: pybreaker's `call()` holds a
   lock for the duration of the call, so that only one download at a time can fail.)
-- `leaky_no_timeout`, `proposed_no_timeout`: the client's default of 60 s. For a minute there is no
-  failure to count, so with the breaker just as many pile up.
+- `leaky_no_timeout`, `proposed_no_timeout`: the client's default, 60 s; the breaker counts nothing.
 """
 
 from __future__ import annotations
@@ -27,8 +26,9 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="003#22",
     claim="without a circuit breaker, calls pile up when S3, MinIO or GCS are down",
-    condition="a silent storage, and clients with a timeout; that calls pile up is our reading of "
-    "the one line. Without a timeout no call fails, and the breaker never opens",
+    condition="a silent storage, 100 calls per second on six threads, and clients that time out "
+    "after 1 s; that calls pile up is our reading of the one line. Without a timeout no call "
+    "fails, and the breaker never opens",
     language="Python",
     symptoms={"in_flight": "leak, broken"},
     outcome="reproduced",

@@ -1,8 +1,7 @@
 """Reading a whole Parquet file takes memory in proportion to its rows; row batches do not.
 
 Time series of 100 000 to 800 000 rows, whose values repeat as monitoring data do. Memory is the
-peak of the process in each step; Arrow allocates from the system's allocator, so that memory freed
-by one step is not reused by the next.
+peak of the process in each step, and Arrow allocates from the system's allocator.
 
 - `leaky` reads the whole file into a table: 5 MB for 100 000 rows, 32 MB for 800 000; 8 000 000
   rows, in a run by hand, took 290 MB.
@@ -23,7 +22,8 @@ from resleak.workload.scenario import Limit, Run, Scenario, Sweep
 scenario = Scenario(
     seed="003#20",
     claim="large Parquet files are read whole instead of being streamed",
-    condition="files above the threshold, scaled to 1 MB; smaller ones still take all their rows",
+    condition="files above the threshold, here 1 MB (100 MB in the document); smaller ones still "
+    "take all their rows",
     language="Python",
     symptoms={"step_peak": "scales"},
     outcome="reproduced",

@@ -4,9 +4,8 @@ The document prints no code, so this is a construction: a query holds its connec
 has ended, `close()` waits for it, and a failing query reports to the pool, under the pool's lock.
 In each step such a query meets a health check that retires the connection (a real sqlite3).
 
-- `leaky`: the check holds the pool's lock and waits for the connection's, the query holds the
-  connection's and waits for the pool's. They deadlock on the first meeting: the run hangs in its
-  first step, and the stacks of its threads show the two of them at the two locks.
+- `leaky`: the check holds the pool's lock and waits for the connection's, the query the other way
+  round. They deadlock in the first step, and the threads' stacks show them at the two locks.
 - `leaky_callers_give_up`: as in a server that answers 503 after a while, nothing waits for these
   threads. Then both remain for good, and each later request and check adds its own: two threads per
   step.
@@ -25,7 +24,8 @@ from resleak.workload.scenario import Run, Scenario
 scenario = Scenario(
     seed="003#6",
     claim="nested locks in the health check of connections can deadlock",
-    condition="constructed: a query reports to the pool under its connection's lock",
+    condition="constructed: a query reports to the pool under its connection's lock; no code is "
+    "printed",
     language="Python",
     symptoms={"run": "hangs"},
     outcome="partly",

@@ -15,8 +15,7 @@ connection, and the queries per second.
 
 Throughput, in a run by hand of seven rounds on a busy machine with two cores: 85, 141, 269 and 464
 queries per second with 1, 2, 4 and 8 connections, 451 and 442 with 16 and 32 (medians; single
-rounds with 8 or more vary by half). So the guidance is: as many connections as queries in flight,
-which is their rate times how long each keeps one; and no more, at 4.4 MB each.
+rounds with 8 or more vary by half). So the guidance is: as many connections as queries in flight.
 """
 
 from __future__ import annotations
@@ -33,8 +32,9 @@ scenario = Scenario(
     seed="003#23",
     claim="there is no guidance for the size of the connection pool, and it matters",
     condition="queries that wait for the storage. A size derived from the cores then needs a "
-    "factor, here 4 per core (the document names none); with one per core queries wait while cores "
-    "are idle",
+    "factor, which the document does not name: 4 for each of 2 cores make 8, as many as there are "
+    "clients, so that none waits and memory cannot vary. With one per core queries wait while "
+    "cores are idle",
     language="Python",
     symptoms={"step_peak": "scales", "waited": "broken"},
     outcome="reproduced",

@@ -30,10 +30,10 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="003#7",
     claim="uploads to and downloads from cloud storage can hang indefinitely",
-    condition="a storage that never answers, asked without a timeout; with an asynchronous client "
-    "the fix ends the call. With synchronous clients in threads (the document does not say) it "
-    "releases the caller only: six hung calls block all others until the clients' own timeouts, 3 "
-    "to 30 min",
+    condition="a storage that never answers, asked by an asynchronous client of ours that has no "
+    "timeout; the fix, 50 ms for 5 min here, ends the call. With boto3 and MinIO in six threads "
+    "(the document does not say) it releases the caller only: hung calls block all others until "
+    "the clients' own timeouts, 3 to 30 min",
     language="Python",
     symptoms={"waiting": "leak"},
     outcome="reproduced",

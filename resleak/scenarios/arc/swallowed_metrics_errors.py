@@ -6,9 +6,8 @@ a single one, a flap.
 
 - `leaky` ignores every exception. All 72 errors of 240 steps vanish, and so do all 12 outages.
   Nothing grows: knowledge is lost, so no gauge of resources can show it.
-- `fixed`, the document's fix: a counter of errors, and an alert when three samples in a row have
-  failed (the document's own threshold for health checks). Every error is counted, every outage
-  raises one alert, and no flap does.
+- `fixed`, the document's fix: a counter of errors, and an alert after three failures in a row.
+  Every error is counted, every outage raises one alert, and no flap does.
 """
 
 from __future__ import annotations
@@ -24,7 +23,8 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="003#12",
     claim="errors while collecting metrics are swallowed, and no alert is raised",
-    condition="a sample fails",
+    condition="a sample fails; three failures in a row raise an alert, as the document has it for "
+    "health checks",
     language="Python",
     symptoms={"unseen_errors": "broken", "unseen_outages": "broken"},
     outcome="reproduced",

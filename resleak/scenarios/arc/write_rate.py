@@ -1,8 +1,7 @@
 """A limit on requests per minute ends a flood; a burst within it is still held in memory.
 
 A hundred and twenty clients on one address write 20 kB each to an ASGI endpoint, at once, over real
-connections, twelve times: 1 440 writes within seconds. Accepted writes are held until they are on
-disk.
+connections, twelve times. Accepted writes are held until they are on disk.
 
 - `leaky` accepts all, 440 more than the document would allow per minute.
 - `proposed`, the document's fix: 1 000 requests per minute from one address; the others get 429.
@@ -26,7 +25,8 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="003#21",
     claim="write endpoints have no rate limit: a flood of writes is accepted",
-    condition="more than 1 000 writes per minute; a burst within the limit is still held in memory",
+    condition="more than 1 000 writes per minute from one address, here 1 440 within seconds; a "
+    "burst within the limit is still held in memory",
     language="Python",
     symptoms={"over_rate": "broken"},
     outcome="reproduced",

@@ -30,9 +30,9 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="001 1.3",
     claim="a fresh embedder for each document of a batch adds up, until memory is exhausted",
-    condition="with the incomplete clean-up of 1.1, which the document assumes (the runtime's "
-    "table of sessions is ours); with a complete one, fresh embedders cost time only. The pool "
-    "holds for one caller at a time; five at once leave four embedders, once",
+    condition="constructed: the runtime's table of sessions, which the incomplete clean-up of 1.1 "
+    "does not clear, is ours. With a complete one fresh embedders cost time only. The pool holds "
+    "for one caller at a time; five at once leave four embedders, once",
     language="TypeScript",
     symptoms={"created": "broken", "alive": "leak"},
     outcome="partly",

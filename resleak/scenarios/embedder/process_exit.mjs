@@ -52,10 +52,10 @@ report({
     seed: "001 exit",
     claim: "process.exit(0) may hang indefinitely after an incomplete clean-up",
     condition:
-      "a native call in a worker or in the thread pool does not return (here a read of a FIFO; the " +
-      "document names none). Never with an idle timer, server, worker, child process or open file",
+      "constructed: a native call in a worker or in the thread pool does not return (a read of a FIFO; " +
+      "the document names none). Never with an idle timer, server, worker, child process or open file",
     claimed_by: "document",
-    origin: "document words",
+    origin: "constructed",
     fix_origin: "",
     language: "TypeScript",
   },

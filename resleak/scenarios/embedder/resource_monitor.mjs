@@ -89,9 +89,10 @@ report({
     seed: "001 priority 3",
     claim: "ResourceMonitor keeps memory below a limit",
     condition:
-      "the limit, which the document does not name, is above what V8 lets garbage grow to, or the " +
-      "process has --expose-gc and calls forceCleanup(); a lower one refuses jobs that keep nothing. " +
-      "getActiveHandles() counts neither files nor timers",
+      "enforceMemoryLimit() is called before each job (ours), and its limit, which the document does " +
+      "not name, is above what V8 lets garbage grow to, or forceCleanup() comes first, with " +
+      "--expose-gc; else it refuses jobs that keep nothing. The percentage is one of heapTotal, which " +
+      "tells nothing (load_shedding, symptom); getActiveHandles() counts neither files nor timers",
     claimed_by: "document",
     origin: "",
     fix_origin: "document code",

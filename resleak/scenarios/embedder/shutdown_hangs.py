@@ -10,7 +10,7 @@ an index behind a socket, whose clean-up waits for a confirmation that never com
 - `proposed`, the document's `gracefulShutdown`, one timeout around everything: all clean-ups start
   at once, so no row is lost, its log tells which one is missing, and the process ends. One hanging
   resource costs the whole timeout, 5 s by default, which is an option; the document's goal for a
-  clean-up is 2 s, its alert for an exit 10 s. (`forceExit` is left out here; it adds a second.)
+  clean-up is 2 s, its alerts 5 s, and 10 s for an exit. (`forceExit` is left out; it adds 1 s.)
 - `proposed_short`: the same with a timeout of 1.5 s, which also meets that goal.
 - `fixed`, ours: a timeout of 0.5 s each, all at once, and a report of those that failed.
 
@@ -32,9 +32,9 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="001 2.3",
     claim="there is no fallback when a resource cannot be cleaned up: the application hangs",
-    condition="a clean-up that never returns, one after the other. The fix then costs its whole "
-    "timeout, 5 s by default, 1.5 s if set (document: goal for a clean-up 2 s, alert for an exit "
-    "10 s)",
+    condition="a clean-up that never returns, one after the other. Our limit is the document's "
+    "alert for an exit, 10 s; its default timeout of 5 s, an option, takes the clean-up over its "
+    "goal of 2 s and its alert of 5 s, and one of 1.5 s does not. forceExit, left out, adds 1 s",
     language="TypeScript",
     symptoms={"run": "hangs"},
     outcome="reproduced",

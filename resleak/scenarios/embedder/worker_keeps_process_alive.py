@@ -30,8 +30,8 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="001 1.2",
     claim="background workers keep the process alive: it hangs at exit unless it is forced",
-    condition="a worker (ours; no WASM worker was run) still runs after cleanup(); a forced exit "
-    "alone loses its rows",
+    condition="a worker that waits for rows (ours; no WASM worker was run) still runs after "
+    "cleanup(); a forced exit alone loses those it has not written",
     language="TypeScript",
     symptoms={"run": "hangs"},
     outcome="reproduced",

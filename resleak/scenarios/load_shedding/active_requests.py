@@ -10,8 +10,7 @@ admitted requests overlap, one in four disconnects mid-stream, and the others en
 - `leaky_ends_together`: if all finish before the first closes, each `close` finds the counter at
   zero, and it stays correct. Correctness needs this interleaving, which is rare in a server.
 - `fixed`: a flag per request.
-The document blames this counter for rejections at zero active requests. But it is never above the
-true number, so none is wrong; from the fifth step on it admits eight where four may be.
+The document blames it for rejections at zero active requests. From step 5 on it admits 8, not 4.
 """
 
 from __future__ import annotations
@@ -26,7 +25,8 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="002#1",
     claim="finish and close both count a request out: the counter drifts, and sheds wrongly",
-    condition="two requests overlap and end one after the other",
+    condition="two requests overlap and end one after the other. The counter is then too low, "
+    "never too high: it refuses nobody, and admits too many",
     language="JavaScript",
     symptoms={"active": "broken", "shed_wrongly": "broken"},
     outcome="partly",

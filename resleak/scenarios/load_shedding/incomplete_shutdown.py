@@ -34,8 +34,9 @@ scenario = Scenario(
     seed="002#7",
     claim="a shutdown that closes neither caches nor sessions nor agents leaks them",
     condition="the process goes on after the stop, as in tests; in the document it ends, which "
-    "closes all. In Python the collector frees them; in Node a dropped agent's sockets stay (see "
-    "#6)",
+    "closes all. In Python the collector frees them; in Node a dropped agent's sockets stay until "
+    "the server closes them (see #6). The printed shutdown closes no session store (its step 5 is "
+    "elided)",
     language="JavaScript",
     symptoms={"fds": "leak", "sockets": "leak"},
     outcome="partly",

@@ -26,8 +26,8 @@ scenario = Scenario(
     seed="002#6",
     claim="idle keep-alive sockets hold memory: a leak",
     condition='as described: bounded by the pool ("managed by Node.js"), four sockets here, 5 kB '
-    "each in httpx; it is no leak. An agent dropped without destroy() is collected in Python, not "
-    "in Node",
+    "each in httpx; it is no leak. An agent dropped without destroy() is collected in Python; in "
+    "Node its sockets stay until the server closes them, after 5 s by default in Node's own",
     language="JavaScript",
     symptoms={"sockets": "leak", "heap": "leak"},
     outcome="not reproduced",

@@ -30,7 +30,7 @@ scenario = Scenario(
     seed="002#3",
     claim="the prompt cache grows without bound: expired entries accumulate when writes stop",
     condition="on disk, when writes stop: the entries that were alive remain, never more than 1 "
-    "000; the heap is not measured",
+    "000, the document's bound; the heap is not measured. Times are a thousandth of the document's",
     language="JavaScript",
     symptoms={"entries": "leak", "expired": "broken"},
     outcome="partly",

@@ -26,8 +26,8 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="002#4",
     claim="session history has no automatic cleanup and grows without bound",
-    condition="always, on disk (the heap is not measured); the fix bounds rows and file, which "
-    "keeps the size of its busiest hour",
+    condition="always, on disk (the heap is not measured); a day is a step. The fix bounds rows "
+    "and file, which keeps the size of its busiest hour",
     language="JavaScript",
     symptoms={"rows": "leak", "file_bytes": "leak"},
     outcome="reproduced",

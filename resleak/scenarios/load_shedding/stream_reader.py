@@ -1,10 +1,10 @@
 """An unclosed reader returns its connection only once it has begun to read.
 
 A Starlette proxy on uvicorn relays the lines of a model that, after its first ones, goes silent and
-keeps the stream open. In each step one answer has a malformed line, and one client disconnects.
+keeps it open. In each step one answer has a malformed line (ours), and one client disconnects.
 
-- `leaky`, as printed: Python closes a generator that has begun with its last reference, so at most
-  one connection is open. In Node, which decides, sockets stay for a time (`stream_reader.mjs`).
+- `leaky`: Python closes a generator that has begun with its last reference, so at most one
+  connection is open. In Node, which decides, sockets stay (`stream_reader.mjs`).
 - `leaky_refused`: the model refuses, and the proxy leaves before the first read. There is no
   generator to close: one connection and, with the server's end, two sockets per request remain for
   good. After 100 refusals, the default of httpx, every request fails with `PoolTimeout`.
@@ -26,10 +26,10 @@ from resleak.workload.scenario import Run, Scenario
 scenario = Scenario(
     seed="002#2",
     claim="readers are never released: each streaming request keeps its resources indefinitely",
-    condition="a client hangs up on a silent upstream, which the document does not mention: its "
-    "socket stays until fetch gives up, 300 s by default, with the fix too. The fix is judged by "
-    "errors: where a line cannot be parsed (our addition) and the upstream sends on, it frees what "
-    "else stays for longer. Nothing stays after streams that end or break",
+    condition="constructed: an error in the elided processing of a line (JSON.parse here; the "
+    "printed fix only writes lines), while the upstream stays open. After streams that end or "
+    "break nothing stays. A client that hangs up on a silent upstream leaves a socket until fetch "
+    "gives up, 300 s by default, with the fix too",
     language="JavaScript",
     symptoms={"connections": "leak", "sockets": "leak"},
     outcome="not reproduced",

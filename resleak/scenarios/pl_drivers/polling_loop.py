@@ -9,8 +9,7 @@ Four views poll two logs, two requests at a time; a real server is down in five 
   response and traceback are retained with it: two failures and 15 kB per turn.
 - `breaker_failures_kept`: a circuit breaker (pybreaker), and one request per log. A refusal by the
   breaker is an error too, and is kept: one and 8 kB per turn. The list keeps growing.
-- `fixed`: breaker and merged requests; only the last errors are kept. Of the document's three
-  suspicions one is true, and the breaker fixes it. Lists of failures need a bound.
+- `fixed`: breaker and merged requests; only the last errors are kept.
 """
 
 from __future__ import annotations
@@ -26,8 +25,9 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="000#4",
     claim="failed requests pile up in the polling loop, and nothing stops it while they all fail",
-    condition="the server stays down, and update() catches its own error; failures pile up only in "
-    "a driver that keeps each of them. What counts as an outage, and the breaker, are ours",
+    condition="a server that is down for five turns of ten, and an update() that catches its own "
+    "error; an outage is three failures in a row. These and the breaker are ours. Failures pile up "
+    "only in a driver that keeps each of them",
     language="TypeScript",
     symptoms={"failures_kept": "leak", "heap": "leak", "sent_into_outage": "broken"},
     outcome="partly",

@@ -8,8 +8,7 @@ open, write, close, as printed, each in a thread as in Node.
 - `proposed`: a semaphore as the budget. All ranges are written, with at most 32 files open.
 - `leaky_oversize` and `proposed_oversize`: ten writers, and one that requests more than a file may
   have. `close` is not in a `finally`, so the failed write keeps its descriptor: in Python for good,
-  in Node until the collector closes the FileHandle (`sparse_file.mjs`). The document calls the
-  clean-up proper.
+  in Node until the collector closes the FileHandle (`sparse_file.mjs`).
 - `fixed`, ours: also `close` on every path, with the 160 writers and the oversized one.
 
 With 3 000 writers and the usual limit of 1 024 `leaky` loses 1 984 ranges per step, `fixed` none.
@@ -26,8 +25,9 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="000#6",
     claim="each write opens the sparse file: under high concurrency the descriptors run out",
-    condition="more concurrent writes than the limit of open files; the fix is from the document's "
-    'long-term "global limits on concurrent operations", as #6 itself has none',
+    condition="more concurrent writes than the limit of open files, here 160 and 128; the fix is "
+    'from the document\'s long-term "global limits on concurrent operations", as #6 itself has '
+    "none",
     language="TypeScript",
     symptoms={"failed_writes": "broken", "peak_fds": "broken"},
     outcome="reproduced",

@@ -6,10 +6,10 @@ until all have connected.
 
 - `leaky`: all are served. The step's memory peak grows with the clients: 0.5 to 1.2 MB for 25, 7 to
   13 MB for 200, with both ends of each connection; 80 MB for 1 000 (`--profile soak`).
-- `fixed`, the document's fix 2.3 with a limit of 20: later clients get 503 with Retry-After before
-  a stream is created. 200 clients take 0.5 to 2.0 MB: what a refusal leaves until the next
-  collection is below the sweep's noise floor of 2 MiB. A stream counts until its response is
-  closed, even when the client disconnects.
+- `fixed`, the document's fix 2.3 with a limit of 20 (printed: 1 000): later clients get 503 with
+  Retry-After before a stream is created. 200 clients take 0.5 to 2.0 MB: what a refusal leaves
+  until the next collection is below the sweep's noise floor of 2 MiB. A stream counts until its
+  response is closed, even when the client disconnects.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from resleak.workload.scenario import Limit, Run, Scenario, Sweep
 scenario = Scenario(
     seed="004 2.3",
     claim="1 000 clients at once: memory grows linearly with connections, and nothing limits them",
-    condition="many clients at once, up to 200 here; the printed limit, in a Django view of ours, "
-    "holds if the handler lasts as long as the stream. Around a view that returns a stream it "
-    "counts nothing",
+    condition="many clients at once, up to 200 here, and a limit of 20 (printed: 1 000). It holds "
+    "in a Django view of ours, which counts a stream until its response is closed; the printed "
+    "block around a view that returns a stream counts nothing",
     language="Python",
     symptoms={"step_peak": "scales", "over_limit": "broken"},
     outcome="reproduced",

@@ -8,8 +8,7 @@ server through the shared client, stop.
 - `proposed`: cleans up on Django's `request_finished`, which is sent after each request. The second
   and all later ones are answered with 500 (`Client has been shut down`), 159 of 160: harmful. (The
   fix's other half, a handler for `atexit`, closes the synchronous client only.)
-- `fixed`: the client belongs to the lifespan of the ASGI application. Django has none of its own
-  (it rejects that scope), so a wrapper of twenty lines provides it.
+- `fixed`: the client belongs to the lifespan of the ASGI application, which a wrapper provides.
 """
 
 from __future__ import annotations
@@ -26,9 +25,10 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="004 2.2",
     claim="the shared httpx client is never closed: a connection leaks at every shutdown",
-    condition="a request was made; one connection per process, which the exit closes. The handler "
-    "of request_finished as printed breaks the second request; that of atexit alone closes only "
-    "the synchronous client",
+    condition="a request was made; one connection per process, which the exit closes. The fix as "
+    "printed, in Django 5.0 or later: its handler of request_finished breaks the second request. "
+    "Before 5.0 it never runs; the atexit handler alone, all that phase 1 names, closes only the "
+    "synchronous client",
     language="Python",
     symptoms={"left_open": "broken", "sockets": "leak"},
     outcome="partly",

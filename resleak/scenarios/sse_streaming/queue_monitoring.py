@@ -10,8 +10,7 @@ warning when the 51st event is queued, and a critical line when the 90th is.
   100: nothing is missed, and no line is false. (A line is repeated at each event above a threshold:
   20 lines per crossing, on average.)
 - `proposed_small_queue`: the second queue takes 10, as in the document's own test. `maxsize - 10`
-  is 0, so each single event of a client that keeps up is critical: 7 000 false lines.
-- `proposed_unbounded`: the same with an unbounded queue, the state that fix 2.1 ends.
+  is 0, so each event is critical: 7 000 false lines; so with `proposed_unbounded`, as before 2.1.
 - `fixed`, ours: shares of the capacity, 50 % and 90 %, and one line on entering a level.
 """
 
@@ -27,7 +26,8 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="004 2.4",
     claim="a warning above 50 queued events and a critical line from max - 10 tell of slow clients",
-    condition="queues of 100; with a queue of 10, or an unbounded one, each event is critical",
+    condition="queues of 100, as fix 2.3 makes them in the same phase; with a queue of 10, or an "
+    "unbounded one, each event is critical",
     language="Python",
     fix="holds",
     control="fds",

@@ -10,8 +10,7 @@ queue of 100 is full when the run begins. A step is one event.
   client is dropped, and an event takes 0.1 ms. So not every event waits 0.1 s.
 - `fixed`: a client whose queue is full is dropped without waiting: 0.01 ms per event.
 
-(The other fault of fix 2.1, a queue that its client never sees, is `unbounded_queue`. Here the
-clients bring their bounded queues.)
+(The other fault of fix 2.1, a queue that its client never sees, is `unbounded_queue`.)
 """
 
 from __future__ import annotations
@@ -27,7 +26,8 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="004 fix 2.1",
     claim="waiting 0.1 s for each client slows all clients down to the slowest one",
-    condition="a client that reads slowly; one that reads nothing costs 0.1 s once",
+    condition="queues that the clients read, as fix 2.3 brings them; one is full, and read slowly. "
+    "A client that reads nothing costs 0.1 s once",
     language="Python",
     claimed_by="ours",
     symptoms={"step_s": "broken"},

@@ -27,8 +27,8 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="004 2.1",
     claim="a slow client's queue grows without bound: it keeps all of 10 000 events",
-    condition="a client that does not read. The fix as its phase 1 ships it, judged with a second "
-    "client that reads (ours); with fix 2.3 every event arrives",
+    condition="a client that does not read. The fix as the document ships it, before fix 2.3, with "
+    "which every event arrives; judged with a second client that reads (ours)",
     language="Python",
     symptoms={"queue_length": "leak", "heap": "leak"},
     outcome="reproduced",
