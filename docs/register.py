@@ -24,13 +24,16 @@ in Node; where the two differ, Node decides, and the row has both. `make claims`
 in `data/` and writes this page; `resleak claims` prints the rows.
 
 - **code** is whose code was measured: `document code` as printed, `document words` in the kindest
-  reading that an engineer of that project would give, or `ours`.
+  reading that an engineer of that project would give, `constructed` where the fault needs a part of
+  ours that the document neither prints nor describes, or `ours`.
 - **condition** says when it leaks, when the fix holds or fails, and what of it is our addition.
   Harsher readings are variants of the scenario (`proposed_…`) and decide nothing.
-- ◐ *partly*: some of what the document describes occurs, or all of it and it is no leak: it is
-  bounded, or ends with the process.
-- A fix is judged under the load of the fault. One that the document does not propose has no
-  verdict, and a proposal without a fault no outcome. Our own findings are counted apart.
+- ◐ *partly*: some of what the document describes occurs; or all of it, and it is no leak (it is
+  bounded, or ends with the process), or it is constructed.
+- A fix is judged under the load of the fault, and as the document ships it: all of its printed code,
+  with what the plan has before or beside it, and not with what comes later. One that the document
+  does not propose has no verdict, and a proposal without a fault no outcome. Our own findings are
+  counted apart.
 
 """
 FOOT = """

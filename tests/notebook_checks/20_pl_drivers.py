@@ -9,5 +9,5 @@ found = fds.loc["fds"].loc[["leaky", "leaky_error_kept", "leaky_few_ids"], "verd
 assert list(found) == ["flat", "leak", "plateau"]
 
 counts = register[register["claimed_by"] == "document"].value_counts(["outcome", "fix"]).to_dict()
-assert [counts["reproduced", "holds"], counts["partly", "holds"]] == [3, 1]
+assert [counts["reproduced", "holds"], counts["partly", "holds"]] == [2, 2]
 assert [left.loc[(name, "leaky"), "per_step"].round(2) for name in ("files_left", "fds")] == [1, 0]

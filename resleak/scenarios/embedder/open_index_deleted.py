@@ -4,8 +4,7 @@ Each step ingests 64 documents into a new sqlite file and a memory-mapped index 
 cleans up and deletes both. Windows refuses to delete an open file; here these are counted.
 
 - `leaky`: the printed clean-up closes the store, and leaves the index to its last reference, which
-  the caller still has: 1 of 2 files is open when it is deleted. It goes with the pipeline, so no
-  descriptor stays: the claim is true for the index, and for as long as something refers to it.
+  the caller still has: 1 of 2 files is open when it is deleted. No descriptor stays.
 - `leaky_results_kept`: our addition, 1 000 kept results that are views of the map. Each holds its
   index: 1 descriptor, 1 deleted file and 65 536 B of disk per step, which `ls` does not show.
 - `proposed`, closing the files explicitly: none is open when it is deleted.
@@ -30,8 +29,9 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="001 2.2",
     claim="cleanup() leaves database and index files open, so that they cannot be deleted",
-    condition="only the index, a memory map (ours): the store, whose file the document deletes, is "
-    "closed. In CPython until the last reference goes; a search result may be one",
+    condition="only the index, a memory map (ours), is open when it is deleted, which Windows "
+    "would refuse (counted on Linux); the store is closed. In CPython until the last reference "
+    "goes; a search result may be one",
     language="TypeScript",
     symptoms={"in_use": "broken", "fds": "leak"},
     outcome="partly",
