@@ -4,8 +4,7 @@ Each step is the life of one app. At its start it begins two tasks: one fails to
 holds a lease for as long as the app runs. Only what is visible while it runs is counted.
 
 - `leaky` keeps its tasks in a list, as asyncio's documentation advises. asyncio reports an
-  unretrieved error when the task is freed, and the list prevents exactly that: of 50 failures none
-  is reported.
+  unretrieved error when the task is freed, which the list prevents: 50 failures, no report.
 - `leaky_no_reference` drops the tasks. CPython frees the failed one at once, so each failure is
   reported. But the event loop holds no reference to a task that waits for an object only the task
   refers to (`await asyncio.Event().wait()`): each of the 50 leases is gone after the next pass of
@@ -26,7 +25,8 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="003#13",
     claim="start-up tasks may fail without any report",
-    condition="the app keeps references to its tasks",
+    condition="the app keeps references to its tasks; asyncio itself reports those that are "
+    "dropped",
     language="Python",
     symptoms={"unseen": "broken"},
     outcome="reproduced",

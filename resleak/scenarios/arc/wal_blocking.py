@@ -34,8 +34,8 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="003#9",
     claim="the synchronous open and write of the write-ahead log block the event loop",
-    condition="an fsync per append, which is our addition; without one an append of 16 kB blocks "
-    "for 0.08 ms, and aiofiles makes it 0.26 ms. Written in two parts, records mix up",
+    condition="each append of 16 kB blocks: for 9 ms with an fsync, which is our addition, for "
+    "0.08 ms without one, where aiofiles takes 0.26 ms. Written in two parts, records mix up",
     language="Python",
     symptoms={"stalls": "broken"},
     outcome="reproduced",

@@ -66,8 +66,8 @@ report({
     claim: "87 % of the heap stay used with no active request, because memory leaks",
     condition:
       "the percentage is one of heapTotal (the document does not say), and the server keeps next to " +
-      "nothing: then it shows it when idle, without a leak. One that keeps 20 or 60 MB shows less, and a " +
-      "leak anything, so it tells nothing. A percentage of the heap limit would",
+      "nothing: then it shows it when idle, without a leak. One that keeps 20 or 60 MB shows less, and one " +
+      "that leaks any share, so it tells nothing. A percentage of the heap limit would",
     claimed_by: "document",
     origin: "document words",
     fix_origin: "",
