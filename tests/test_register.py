@@ -31,6 +31,13 @@ def test_every_scenario_is_stored_and_comes_out_as_declared(table: pd.DataFrame)
     assert list(table.loc[~table["ok"], "scenario"]) == []
 
 
+def test_a_constructed_fault_is_said_to_be_one_and_never_reproduced(table: pd.DataFrame) -> None:
+    """A row whose fault is in a part of ours says so first, and is partly at most."""
+    constructed = table["origin"] == "constructed"
+    assert list(constructed) == list(table["condition"].str.startswith("constructed:"))
+    assert set(table.loc[constructed, "outcome"]) == {"partly"}
+
+
 def test_the_register_is_what_the_captures_say(table: pd.DataFrame) -> None:
     """Every outcome and figure is judged from data/captures, and the README has the result."""
     script = runpy.run_path(str(ROOT / "docs" / "register.py"))
