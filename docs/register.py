@@ -30,7 +30,7 @@ in `data/` and writes this page; `resleak claims` prints the rows.
   Harsher readings are variants of the scenario (`proposed_…`) and decide nothing.
 - ◐ *partly*: some of what the document describes occurs; or all of it, and it is no leak (it is
   bounded, or ends with the process), or it is constructed.
-- A fix is judged under the load of the fault, and as the document ships it: all of its printed code,
+- A fix is judged under the load of the fault, and as the document ships it: all its printed code,
   with what the plan has before or beside it, and not with what comes later. One that the document
   does not propose has no verdict, and a proposal without a fault no outcome. Our own findings are
   counted apart.

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from resleak.analysis.gauge_verdict import GaugeVerdict
+from resleak.workload.verdict_words import CONSTRUCTED
 
 
 def evidence_of(scenario: Mapping[str, Any], verdicts: Iterable[GaugeVerdict]) -> set[str]:
@@ -20,6 +21,11 @@ def evidence_of(scenario: Mapping[str, Any], verdicts: Iterable[GaugeVerdict]) -
 def declares_nothing(scenario: Mapping[str, Any]) -> bool:
     """Return whether a file has steps alone, and no gauges or claim."""
     return not scenario["gauges"] and not scenario["claim"]
+
+
+def is_constructed(scenario: Mapping[str, Any]) -> bool:
+    """Return whether the fault needs a part that the claim's document does not describe."""
+    return bool(scenario["variants"]["leaky"]["origin"] == CONSTRUCTED)
 
 
 def parsed(declared: Mapping[str, str]) -> dict[str, set[str]]:

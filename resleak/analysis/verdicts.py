@@ -22,7 +22,7 @@ from resleak.analysis import (
 )
 from resleak.analysis.causes.find import causes_of
 from resleak.analysis.causes.model import Causes
-from resleak.analysis.declared import declares_nothing, evidence_of, parsed
+from resleak.analysis.declared import declares_nothing, evidence_of, is_constructed, parsed
 from resleak.analysis.filling import still_filling, unmeasured, without_filling
 from resleak.analysis.gauge_verdict import GaugeVerdict, by_gauge
 from resleak.analysis.handle_origins import Origin
@@ -33,15 +33,7 @@ from resleak.analysis.scaling import Scaling
 from resleak.analysis.stacks.site import Site
 from resleak.captures.frames import Captures, gauges_of, traces
 from resleak.errors import StoreError
-from resleak.workload.verdict_words import (
-    BROKEN,
-    CLEAN,
-    CONSTRUCTED,
-    HANGS,
-    ORDER,
-    SCALES,
-    UNDECIDED,
-)
+from resleak.workload.verdict_words import BROKEN, CLEAN, HANGS, ORDER, SCALES, UNDECIDED
 
 _STOPPED = ("hung", "deadline", "memory")
 _SITES = 10
@@ -246,7 +238,7 @@ class ScenarioVerdict:
         if leaky.undecided & set(claimed):
             return UNDECIDED
         is_all = all(words <= leaky.symptoms.get(name, set()) for name, words in claimed.items())
-        if is_all and self.scenario["variants"]["leaky"]["origin"] != CONSTRUCTED:
+        if is_all and not is_constructed(self.scenario):
             return "reproduced"
         return "partly" if any(name in leaky.symptoms for name in claimed) else "not reproduced"
 

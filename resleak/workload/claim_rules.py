@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from resleak.workload.scenario import Scenario, Variant
 from resleak.workload.verdict_words import CONSTRUCTED
 
-
 _NOT_THEIRS = ("ours", CONSTRUCTED)
 
 
