@@ -57,8 +57,8 @@ Nothing in these can be measured on one machine, or the document says too little
   all fixes, the compound of race and leaks: they need the deployed server; the rows measure what
   each fix frees. "Locked in memory": the sockets of a reader were counted, its heap was not. "Less
   than 20 % variance" is a budget.
-- **arc**: 10 000 operations (`--steps 5000` runs them), 48 hours of staging (`resleak watch`),
-  1 000 clients for 5 minutes (`write_rate` with `--profile soak`). Alerts on pool exhaustion,
+- **arc**: 10,000 operations (`--steps 5000` runs them), 48 hours of staging (`resleak watch`),
+  1,000 clients for 5 minutes (`write_rate` with `--profile soak`). Alerts on pool exhaustion,
   "database is locked" and failed creations, error rate +10 %, response time +50 %: they need a
   deployed service and its baseline. Evictions, upload timeouts and health failures are budgets,
   with gauges in `cache_size_estimate`, `storage_timeout` and `health_check`. One pull request or

@@ -24,8 +24,8 @@ from resleak.workload.scenario import Limit, Run, Scenario, Sweep
 
 scenario = Scenario(
     seed="003#14",
-    claim="large results are sent in one response; beyond 10 000 rows they need pages",
-    condition="results of more than 10 000 rows, in SQLite; in DuckDB 2.0.0 each page keeps 2.4 kB "
+    claim="large results are sent in one response; beyond 10,000 rows they need pages",
+    condition="results of more than 10,000 rows, in SQLite; in DuckDB 2.0.0 each page keeps 2.4 kB "
     "until the database is closed",
     language="Python",
     symptoms={"step_peak": "scales"},

@@ -21,7 +21,7 @@ from resleak.workload.scenario import Limit, Run, Scenario, Sweep
 scenario = Scenario(
     seed="003#15",
     claim="every five minutes the retention job scans all policies: O(n)",
-    condition="many policies, few of them due; a scan of 10 000 took 17 ms, by hand",
+    condition="many policies, few of them due; a scan of 10,000 took 17 ms, by hand",
     language="Python",
     symptoms={"instructions": "scales", "rows_read": "scales"},
     outcome="reproduced",

@@ -25,7 +25,7 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="003#21",
     claim="write endpoints have no rate limit: a flood of writes is accepted",
-    condition="more than 1 000 writes per minute from one address, here 1 440 within seconds; a "
+    condition="more than 1,000 writes per minute from one address, here 1,440 within seconds; a "
     "burst within the limit is still held in memory",
     language="Python",
     symptoms={"over_rate": "broken"},

@@ -16,7 +16,7 @@ from resleak.workload.scenario import Run, Scenario
 
 scenario = Scenario(
     seed="001 embeddings",
-    claim="memory keeps growing while one embedder embeds 10 000 documents",
+    claim="memory keeps growing while one embedder embeds 10,000 documents",
     condition="never, with onnxruntime in Python and a model of one layer; transformers.js was not "
     "run. The same 64 texts 160 times, stored in SQLite (ours). The arena grows to what the "
     "longest needs, and stays",

@@ -20,8 +20,8 @@ from resleak.workload.scenario import Limit, Run, Scenario
 
 scenario = Scenario(
     seed="002#5",
-    claim="metrics arrays grow to 10 000 entries and stay there: a memory leak",
-    condition="as described: an array fills and stays at 10 000 entries, 0.35 MB; it is no leak. "
+    claim="metrics arrays grow to 10,000 entries and stay there: a memory leak",
+    condition="as described: an array fills and stays at 10,000 entries, 0.35 MB; it is no leak. "
     "The plan also calls the arrays unbounded: then it would be one",
     language="JavaScript",
     symptoms={"entries": "broken", "heap": "leak"},

@@ -29,8 +29,8 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="002#3",
     claim="the prompt cache grows without bound: expired entries accumulate when writes stop",
-    condition="on disk, when writes stop: the entries that were alive remain, never more than 1 "
-    "000, the document's bound; the heap is not measured. Times are a thousandth of the document's",
+    condition="on disk, when writes stop: the entries that were alive remain, never more than "
+    "1,000, the document's bound; the heap is not measured. Times are a thousandth of its own",
     language="JavaScript",
     symptoms={"entries": "leak", "expired": "broken"},
     outcome="partly",

@@ -24,8 +24,8 @@ from resleak.workload.scenario import Limit, Run, Scenario, Sweep
 
 scenario = Scenario(
     seed="004 2.3",
-    claim="1 000 clients at once: memory grows linearly with connections, and nothing limits them",
-    condition="many clients at once, up to 200 here, and a limit of 20 (printed: 1 000). It holds "
+    claim="1,000 clients at once: memory grows linearly with connections, and nothing limits them",
+    condition="many clients at once, up to 200 here, and a limit of 20 (printed: 1,000). It holds "
     "in a Django view of ours, which counts a stream until its response is closed; the printed "
     "block around a view that returns a stream counts nothing",
     language="Python",

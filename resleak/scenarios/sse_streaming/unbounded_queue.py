@@ -26,7 +26,7 @@ from resleak.workload.scenario import Limit, Run, Scenario
 
 scenario = Scenario(
     seed="004 2.1",
-    claim="a slow client's queue grows without bound: it keeps all of 10 000 events",
+    claim="a slow client's queue grows without bound: it keeps all of 10,000 events",
     condition="a client that does not read. The fix as the document ships it, before fix 2.3, with "
     "which every event arrives; judged with a second client that reads (ours)",
     language="Python",
