@@ -215,7 +215,7 @@ def _resources(judgement: ScenarioVerdict, captures: frames.Captures) -> Iterabl
     variant = judgement.variants[figures.worst(judgement)]
     gauge = handle_origins.leading(variant.gauges)
     profile = handle_origins.growth(captures.select(variant=variant.name), gauge)
-    title = f"{figures.titled(judgement, variant.name)}: opened and not closed"
+    title = f"{figures.titled(judgement, variant.name)}: left open"
     yield figures.opened(variant)
     yield figures.flamegraph(profile, unit=gauge, title=title)
     yield figures.openings_table(variant)
