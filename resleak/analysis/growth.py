@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 from resleak import formatting
-from resleak.analysis import jumps, over_time, statistics
-from resleak.analysis.gauge_verdict import MIN_DROP, GaugeVerdict, by_gauge
+from resleak.analysis import jumps, over_time, reconcile, statistics, stopped
+from resleak.analysis.gauge_verdict import MIN_DROP, GaugeVerdict
 from resleak.analysis.rows import Rows
 from resleak.analysis.series import Readings, Series
 from resleak.analysis.statistics import FEWEST, Rate, Runs
@@ -72,12 +72,16 @@ def judge(traces: pd.DataFrame, gauges: Mapping[str, Gauge]) -> Rows[GaugeVerdic
     for variant, trace in traces.groupby("variant", sort=False):
         limited = bool(traces.attrs.get("limited"))
         readings = Readings(trace, str(traces.attrs.get("per", "step")), limited=limited)
+        # Resident memory has no need of a low detection limit of its own beside live memory.
+        beside_live = any(map(readings.has, LIVE_MEMORY))
         of_variant = [
-            replace(_judge_gauge(gauge, readings.series(gauge.name)), variant=str(variant))
+            replace(
+                _judge_gauge(gauge, readings.series(gauge.name), beside_live), variant=str(variant)
+            )
             for gauge in levels
             if readings.has(gauge.name)
         ]
-        verdicts += _corrected(_resident_with_live(_heap_with_parts(of_variant)))
+        verdicts += reconcile.reconciled(of_variant, ALPHA)
     return Rows(GaugeVerdict, verdicts)
 
 
@@ -119,13 +123,21 @@ def noise_floor(gauge: Gauge, trace: pd.DataFrame) -> float:
     return _noise_floor(gauge, series.steady, series.per) if series.steady else gauge.floor
 
 
-def _judge_gauge(gauge: Gauge, series: Series) -> GaugeVerdict:
+def _judge_gauge(gauge: Gauge, series: Series, beside_live: bool) -> GaugeVerdict:
     found = _decide(gauge, series)
+    limit = _detection_limit(gauge, series, found)
+    if found.verdict in CLEAN:
+        limit = max(limit, stopped.jumping_rate(gauge, series))
+        is_vouched_for = gauge.family == "resident" and beside_live
+        if not is_vouched_for and stopped.hides_growth(gauge, series, limit):
+            more = _decides(series, statistics.span(series.steady))
+            reason = f"growth that matters may be hidden: {more}"
+            found = found._replace(verdict=UNDECIDED, reason=reason)
     rate = found.rate
     return GaugeVerdict(
         gauge=gauge.name, family=gauge.family, verdict=found.verdict,
         per_step=rate.value, low=rate.low, high=rate.high, unit=gauge.unit,
-        detection_limit=_detection_limit(gauge, series, found), since=found.since,
+        detection_limit=limit, since=found.since,
         start=series.start, peak=series.peak, at_end=series.at_end,
         held_between_collections=series.drop, p=rate.p,
         runs=len(series.steady), reason=found.reason, per=series.per,
@@ -242,10 +254,11 @@ def _verdict(
     rise = max(points[:, 1].max() for points in series.steady) - series.start
     if rise <= gauge.rise:
         return "flat", "no growth above the noise floor"
-    thirds = [points[-max(FEWEST, len(points) // 3) :] for points in series.steady]
-    if statistics.rate(thirds).high * statistics.span(thirds) < max(gauge.rise, rise / 4):
-        return "plateau", "grew, then stopped"
     more = _more_steps(series, steady, 2.0)
+    if stopped.late_rise(series) > gauge.rise and (missing := stopped.missing_rest(gauge, series)):
+        return UNDECIDED, f"grew in jumps, and has not rested for long: {_decides(series, missing)}"
+    if stopped.rise_at_end(series) < max(gauge.rise, rise / 4):
+        return "plateau", "grew, then stopped"
     return UNDECIDED, f"grew, and has not certainly stopped: {more}"
 
 
@@ -255,14 +268,14 @@ def _judge_timed(gauge: Gauge, series: Series, steady: Runs, rate: Rate, floor: 
         more = _more_steps(series, steady, floor / rate.value - 1)
         return UNDECIDED, f"grows by less than counts so far: {more}"
     more = _more_steps(series, steady, 2.0)
-    rise = max(points[:, 1].max() - points[0, 1] for points in series.steady)
+    rise = stopped.late_rise(series)
     is_level = over_time.is_level(rate, steady, gauge.rise)
     if rise <= gauge.rise and is_level:
         return "flat", "no growth above the noise floor"
     if rise <= gauge.rise:
         return UNDECIDED, f"growth cannot be excluded: {more}"
-    if not jumps.rest_long(series.steady):
-        return UNDECIDED, f"grew in jumps, and has not rested for long: {more}"
+    if missing := stopped.missing_rest(gauge, series):
+        return UNDECIDED, f"grew in jumps, and has not rested for long: {_decides(series, missing)}"
     tail = [points[-max(FEWEST, len(points) // 3) :] for points in series.steady]
     if is_level or over_time.is_level(statistics.rate(tail), tail, gauge.rise):
         return "plateau", "grew, then stopped"
@@ -342,58 +355,8 @@ def _retained_share(series: Series, runs: Runs) -> float:
 
 
 def _more_steps(series: Series, steady: Runs, factor: float) -> str:
-    count = factor * statistics.span(steady)
+    return _decides(series, factor * statistics.span(steady))
+
+
+def _decides(series: Series, count: float) -> str:
     return f"about {count:.0f} more {formatting.several(series.per)} would decide"
-
-
-def _heap_with_parts(verdicts: list[GaugeVerdict]) -> list[GaugeVerdict]:
-    """Withdraw growth of the heap that neither blocks nor native bytes share."""
-    # These two count all that can leak. The rest is rounding: up to 32 bytes per live block when
-    # the C library reuses larger ones, and the number of live blocks is flat.
-    words = {one.gauge: one.verdict for one in verdicts}
-    parts = {words.get("blocks", "leak"), words.get("native", "leak")}
-    if "leak" in parts or words.get("heap") not in ("leak", UNDECIDED):
-        return verdicts
-    if UNDECIDED in parts:
-        verdict: Verdict = UNDECIDED
-        reason = "grows, but neither blocks nor native bytes certainly do: run more steps"
-    else:
-        verdict, reason = "plateau", "blocks and native bytes do not grow: the allocator's rounding"
-    return [
-        replace(one, verdict=verdict, reason=reason) if one.gauge == "heap" else one
-        for one in verdicts
-    ]
-
-
-def _resident_with_live(verdicts: list[GaugeVerdict]) -> list[GaugeVerdict]:
-    """Decide resident memory as live memory: its freed pages are kept, its growth is the heap's."""
-    named = by_gauge(verdicts)
-    live, heap = {named[name].verdict for name in LIVE_MEMORY if name in named}, named.get("heap")
-    if heap and heap.verdict == UNDECIDED and "leak" not in live:
-        reason = "grows no more than the heap, which is undecided"
-        return [
-            replace(one, verdict=UNDECIDED, reason=reason)
-            if one.family == "resident" and one.is_leak and one.low <= heap.high
-            else one
-            for one in verdicts
-        ]
-    if not live or live - CLEAN:
-        return verdicts
-    reason = "live memory does not grow: the allocator keeps freed pages"
-    return [
-        replace(one, verdict="plateau", reason=reason)
-        if one.family == "resident" and one.verdict == UNDECIDED and one.runs
-        else one
-        for one in verdicts
-    ]
-
-
-def _corrected(verdicts: list[GaugeVerdict]) -> list[GaugeVerdict]:
-    """Withdraw leaks that are not significant given the number of gauges (Holm)."""
-    adjusted = statistics.holm(np.array([one.p for one in verdicts])).tolist()
-    return [
-        replace(one, p=p, verdict=UNDECIDED, reason="not significant among so many gauges")
-        if one.is_leak and p >= ALPHA
-        else replace(one, p=p)
-        for one, p in zip(verdicts, adjusted, strict=True)
-    ]

@@ -45,16 +45,19 @@ def are_few(gauge: Gauge, series: Series, floor: float) -> bool:
     return all(len(at) <= _MAX_RESIZES and rest.sum() <= floor * steps for at, _, rest in jumps)
 
 
-def rest_long(runs: Runs) -> bool:
-    """Return whether a series that grows in jumps has rested for long after the last one."""
+def missing_rest(runs: Runs, begin: float | None = None) -> float:
+    """Return for how long a series that grows in jumps must still rest to have surely stopped.
+
+    `begin` is where its first rest began, if that was before its first reading.
+    """
+    missing = 0.0
     for points in runs:
         at, sizes, rest = _jumps(points, _JUMP)
         if not 0 < len(at) < len(points) / 4 or np.abs(rest).sum() > sizes.sum() / 2:
             continue  # it does not jump
-        rests = np.diff([points[0, 0], *at])
-        if points[-1, 0] - at[-1] < _RESTS * rests.max():
-            return False
-    return True
+        rests = np.diff([points[0, 0] if begin is None else begin, *at])
+        missing = max(missing, _RESTS * rests.max() - (points[-1, 0] - at[-1]))
+    return float(missing)
 
 
 def _jumps(points: Points, share: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
