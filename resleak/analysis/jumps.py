@@ -13,8 +13,8 @@ _EVEN = 0.8
 #: A hash table doubles at most this often while it grows by a factor of eight.
 _MAX_RESIZES = 3
 #: Jumps are rises above this share of the largest; a series in jumps falls and creeps by less than
-#: half as much. After the last one it must rest for so many times the longest rest before.
-_JUMP, _RESTS = 0.25, 4.0
+#: half as much.
+_JUMP = 0.25
 
 
 def are_even(gauge: Gauge, series: Series) -> bool:
@@ -45,18 +45,19 @@ def are_few(gauge: Gauge, series: Series, floor: float) -> bool:
     return all(len(at) <= _MAX_RESIZES and rest.sum() <= floor * steps for at, _, rest in jumps)
 
 
-def missing_rest(runs: Runs, begin: float | None = None) -> float:
-    """Return for how long a series that grows in jumps must still rest to have surely stopped.
+def missing_rest(runs: Runs, rests: float, begin: float | None = None) -> float:
+    """Return how much of a rest after the last jump is missing; 0 for a series without jumps.
 
-    `begin` is where its first rest began, if that was before its first reading.
+    It is to last for `rests` times the longest rest before. `begin` is where the first one began,
+    if that was before the first reading.
     """
     missing = 0.0
     for points in runs:
         at, sizes, rest = _jumps(points, _JUMP)
         if not 0 < len(at) < len(points) / 4 or np.abs(rest).sum() > sizes.sum() / 2:
             continue  # it does not jump
-        rests = np.diff([points[0, 0] if begin is None else begin, *at])
-        missing = max(missing, _RESTS * rests.max() - (points[-1, 0] - at[-1]))
+        longest = np.diff([points[0, 0] if begin is None else begin, *at]).max()
+        missing = max(missing, rests * longest - (points[-1, 0] - at[-1]))
     return float(missing)
 
 

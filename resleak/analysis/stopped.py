@@ -8,9 +8,13 @@ from resleak.analysis import jumps, statistics
 from resleak.analysis.series import Series
 from resleak.workload.gauges import Gauge
 
-#: Rise over a run that a detection limit may hide: so many times what counts as a rise, or half as
-#: many times the range of the readings.
+#: Rise over a run that a detection limit may hide: so many times what counts as a rise or comes of
+#: the noise floor, or half as many times the range of the readings.
 _MOST_HIDDEN = 8.0
+#: A series in jumps has stopped after a rest of so many times the longest one before: a table that
+#: grows to four times its size rests for three times the steps since the first one. Over time the
+#: first rest began at an unknown time before the readings.
+_RESTS, _RESTS_S = 3.0, 4.0
 #: Readings at the ends of the last third whose medians are compared.
 _ENDS = 3
 
@@ -33,8 +37,10 @@ def missing_rest(gauge: Gauge, series: Series) -> float:
     """Return for how long memory that grew in jumps must still rest; 0 where it need not."""
     if gauge.is_counted:
         return 0.0
+    if series.per == "s":
+        return jumps.missing_rest(series.steady, _RESTS_S)
     # What grows with the steps began to grow with the first one, before the readings.
-    return jumps.missing_rest(series.steady, None if series.per == "s" else 0.0)
+    return jumps.missing_rest(series.steady, _RESTS, begin=0.0)
 
 
 def jumping_rate(gauge: Gauge, series: Series) -> float:
@@ -50,4 +56,5 @@ def hides_growth(gauge: Gauge, series: Series, limit: float) -> bool:
         return False
     reach = max(float(np.ptp(points[:, 1])) for points in series.steady)
     hidden = limit * statistics.span(series.steady)
-    return not hidden <= _MOST_HIDDEN * max(gauge.rise, reach / 2)
+    matters = max(gauge.floor * statistics.span(series.steady), gauge.rise, reach / 2)
+    return not hidden <= _MOST_HIDDEN * matters
