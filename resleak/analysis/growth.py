@@ -218,15 +218,20 @@ def _steady_state(runs: Runs) -> Runs:
     if not runs:
         return []
     begin = statistics.warmup_end(runs)
-    return [points[points[:, 0] >= begin] for points in runs]
+    # Lives of a process differ in length.
+    starts = [min(np.searchsorted(points[:, 0], begin), len(points) - FEWEST) for points in runs]
+    return [points[max(0, start) :] for points, start in zip(runs, starts, strict=True)]
 
 
 def _noise_floor(gauge: Gauge, steady: Runs, per: str) -> float:
     """Return the smallest rate that counts: the gauge's, or its smallest rise over these steps."""
-    # The gauge's floor was measured per step of an idle process; it says nothing about time.
-    floor = gauge.floor if per != "s" else 0.0
-    span = statistics.span(steady)
-    return max(floor, gauge.min_rise / span) if span else floor
+    if per != "s":
+        span = statistics.span(steady)
+        return max(gauge.floor, gauge.min_rise / span) if span else gauge.floor
+    # The gauge's floor was measured per step of an idle process; it says nothing about time. What
+    # counts is what all lives of a process grow by.
+    span = sum(float(np.ptp(points[:, 0])) for points in steady)
+    return gauge.min_rise / span if span else 0.0
 
 
 def _verdict(

@@ -133,8 +133,9 @@ class Watch:
         """Judge the readings so far."""
         before, curves = self.last, self.observer.curves()
         captures = Captures(
-            Capture.live(self.observer.manifest(variant, curves), _trace(curve))
-            for variant, curve in curves.items()
+            Capture.live(self.observer.manifest(variant, curves, run), _trace(curve))
+            for variant, runs in curves.items()
+            for run, curve in enumerate(runs, start=1)
         )
         judgement = verdicts.judge(captures)
         self._last_readings = self.observer.readings
@@ -167,11 +168,13 @@ class Watch:
         return self.last.leaks if self.last else set()
 
     def _forecasts(
-        self, judgement: ScenarioVerdict, curves: dict[str, Curve], captures: Captures
+        self, judgement: ScenarioVerdict, curves: dict[str, list[Curve]], captures: Captures
     ) -> Iterable[tuple[str, list[Forecast]]]:
         """Yield forecasts by process; shared limits are forecast for all processes together."""
         everyone = ALL if ALL in curves else next(iter(curves))
-        for variant, curve in curves.items():
+        for variant, (curve, *others) in curves.items():
+            if others:  # a recycled worker begins anew
+                continue
             ceilings = os_limits.own(curve.view) if curve.view and curve.view.alive else []
             if variant == everyone:
                 ceilings += os_limits.shared(self.observer.root)
@@ -183,9 +186,9 @@ class Watch:
                 yield variant, reached
 
 
-def _close_wait(curves: dict[str, Curve]) -> Iterable[tuple[str, dict[str, int]]]:
+def _close_wait(curves: dict[str, list[Curve]]) -> Iterable[tuple[str, dict[str, int]]]:
     """Yield the peers that wait for a process to close many sockets, by process."""
-    for variant, curve in curves.items():
+    for variant, (*_, curve) in curves.items():
         counts = curve.columns().get("sockets_close_wait", np.zeros(1))
         known = counts[~np.isnan(counts)]
         if curve.view and len(known) and known[-1] >= _MANY_WAITING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from array import array
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,8 +19,9 @@ from resleak.harness.measurement import host
 from resleak.harness.throttle import Ration
 from resleak.workload import gauges
 
-#: The names of the captures: all processes added up, the one that was given, and its children.
-ALL, ONE, CHILD = "all", "process", "child"
+#: The names of the captures: all processes added up, the one that was given, its children, and the
+#: lives of its workers where one follows the other.
+ALL, ONE, CHILD, RECYCLED = "all", "process", "child", "recycled"
 PHASES = ("warmup", "steady", "settle")
 _INDEX = ("t_s", "step", "phase")
 _FAMILIES = ("handles", "resident", "maps")
@@ -32,6 +34,8 @@ _QUICK_SHARE, _SLOW_SHARE, _FAMILY_SHARE = 0.0015, 0.0005, 0.001
 #: A child with fewer readings shows no curve: it counts in the sum alone.
 _FEWEST = 6
 _MOST_CHILDREN = 32
+#: Workers that ended from which on workers are replicates: one shows little before it ends.
+_FEWEST_LIVES = 3
 #: Seconds that a process may take to end its children before it ends itself.
 _ENDING_S = 15.0
 _UNITS = {gauge.name: gauge.unit for gauge in gauges.BUILTIN.values()} | gauges.CONTEXT
@@ -45,7 +49,8 @@ class Curve:
 
     def __init__(self, view: process_gauges.Outside | None = None) -> None:
         self.view, self._values = view, array("d")
-        self.what = f"{view.name}, process {view.pid}" if view else "all processes added up"
+        self.program = view.name if view else ""
+        self.what = f"{self.program}, process {view.pid}" if view else "all processes added up"
 
     def __len__(self) -> int:
         return len(self._values) // (len(_INDEX) + len(_GAUGES))
@@ -55,11 +60,29 @@ class Curve:
         self._values.extend(place)
         self._values.extend(reading.get(name, _NAN) for name in _GAUGES)
 
+    def forget_last(self) -> None:
+        """Drop the last reading."""
+        del self._values[-len(_INDEX) - len(_GAUGES) :]
+
     def cut(self, t_s: float) -> None:
         """Drop the readings from a second on."""
         width = len(_INDEX) + len(_GAUGES)
         rows = next((i for i in range(len(self)) if self._values[i * width] >= t_s), len(self))
         del self._values[rows * width :]
+
+    @property
+    def steady(self) -> int:
+        """The number of readings after the warm-up."""
+        phases = self._values[_INDEX.index("phase") :: len(_INDEX) + len(_GAUGES)]
+        return sum(phase == PHASES.index("steady") for phase in phases)
+
+    def by_age(self) -> Curve:
+        """Return the same with seconds and steps counted from its first reading."""
+        aged = copy(self)
+        rows = np.array(self._values).reshape(-1, len(_INDEX) + len(_GAUGES))
+        rows[:, :2] -= rows[0, :2]
+        aged._values = array("d", rows.ravel())
+        return aged
 
     def columns(self) -> dict[str, np.ndarray]:
         """Return the columns of a trace, shape (readings,) each."""
@@ -164,6 +187,7 @@ class Observer:
                 curve.add(place, readings[-1])
             elif curve is not self._one:
                 del self._children[view.pid]
+                curve.forget_last()  # which may be of a process that is ending
                 if len(curve) < _FEWEST:  # of many that live for a moment only their sum is kept
                     self._short_lived += 1
                 else:
@@ -173,40 +197,63 @@ class Observer:
         total = {name: sum(reading.get(name, 0.0) for reading in readings) for name in names}
         self._sum.add(place, total)
 
-    def curves(self) -> dict[str, Curve]:
-        """Return the curves worth judging by name; with children their sum comes first."""
+    def curves(self) -> dict[str, list[Curve]]:
+        """Return the curves worth judging by name; with children their sum comes first.
+
+        Each name has one, but workers that follow each other: they are replicates, by their age.
+        """
         children = [*self._ended, *self._children.values()]
         if not children and not self._short_lived:
-            return {ONE: self._one}
-        long = [curve for curve in children if len(curve) >= _FEWEST][:_MOST_CHILDREN]
-        apart = {f"{CHILD}-{number}": curve for number, curve in enumerate(long, start=1)}
-        return {ALL: self._sum, ONE: self._one, **apart}
+            return {ONE: [self._one]}
+        workers = self._recycled()
+        lives = {RECYCLED: [one.by_age() for one in workers]} if workers else {}
+        long = [one for one in children if len(one) >= _FEWEST and one not in workers]
+        apart = enumerate(long[:_MOST_CHILDREN], start=1)
+        named = {f"{CHILD}-{number}": [curve] for number, curve in apart}
+        return {ALL: [self._sum], ONE: [self._one], **lives, **named}
 
-    def manifest(self, variant: str, curves: Mapping[str, Curve]) -> Manifest:
+    def _recycled(self) -> list[Curve]:
+        """Return the workers that follow each other, without those that show little."""
+        # A forked worker is of its parent's program; commands that come and go are of others.
+        program = self._one.program
+        if sum(curve.program == program for curve in self._ended) < _FEWEST_LIVES:
+            return []
+        workers = [
+            one for one in [*self._ended, *self._children.values()] if one.program == program
+        ]
+        longest = max(one.steady for one in workers)
+        return [one for one in workers if 2 * one.steady >= longest][-_MOST_CHILDREN:]
+
+    def manifest(self, variant: str, curves: Mapping[str, list[Curve]], run: int = 1) -> Manifest:
         """Return the manifest of one curve's capture."""
-        what = {name: curve.what for name, curve in curves.items()}
+        what = {name: runs[0].what for name, runs in curves.items()}
+        if RECYCLED in curves:
+            count, program = len(curves[RECYCLED]), self._one.program
+            what[RECYCLED] = f"{program}, {count} workers one after the other, by their age"
         ends = [*list(self._began.values())[1:], round(self.elapsed_s, 4)]
         began = zip(self._began.items(), ends, strict=True)
         return Manifest(
             scenario=described(self.name, self.title, what),
             variant=variant,
+            run=run,
             session=self.session,
             started=self.began_at,
             host=host(),
             per=self.per,
-            steps=len(curves[variant]),
+            steps=len(curves[variant][run - 1]),
             phases=tuple(Phase(name, start, end) for (name, start), end in began),
             exit=self.exit,
-            missing=tuple(gauges.missing(set(curves[variant].columns()))),
+            missing=tuple(gauges.missing(set(curves[variant][run - 1].columns()))),
         )
 
     def write(self, out: Path) -> Path:
         """Store a capture for each curve; return the folder above them."""
         curves, folder = self.curves(), inside(out, self.name)
-        for variant, curve in curves.items():
-            with storage.writing(inside(folder, variant, "gauges-01")) as partial:
-                tables.write_table(partial / "trace.parquet", curve.columns(), _UNITS)
-                storage.write_manifest(partial, self.manifest(variant, curves))
+        for variant, runs in curves.items():
+            for run, curve in enumerate(runs, start=1):
+                with storage.writing(inside(folder, variant, f"gauges-{run:02}")) as partial:
+                    tables.write_table(partial / "trace.parquet", curve.columns(), _UNITS)
+                    storage.write_manifest(partial, self.manifest(variant, curves, run))
         for earlier in folder.iterdir():
             storage.retire(earlier, self.session)
         return folder

@@ -319,7 +319,7 @@ def test_the_end_of_a_family_is_no_reading_of_it() -> None:
         watch.run(lambda _: None, lambda: None)
         last = watch.look()
     assert observer.exit.status == "exited"
-    total = observer.curves()["all"].columns()["rss"]
+    total = observer.curves()["all"][0].columns()["rss"]
     assert min(total[-10:]) > 0.9 * max(total)
     assert {("all", "rss"), ("child-1", "rss"), ("child-2", "rss")} <= last.leaks, str(
         last.judgement
@@ -349,5 +349,5 @@ def test_what_fills_during_the_warm_up_does_not_count() -> None:
     assert rss is not None
     assert rss.verdict in ("flat", "plateau"), str(last.judgement)
     assert rss.per_step < 10_000
-    phases = observer.curves()["process"].columns()["phase"]
+    phases = observer.curves()["process"][0].columns()["phase"]
     assert {*phases} == {"warmup", "steady"}
