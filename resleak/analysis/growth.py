@@ -225,13 +225,12 @@ def _steady_state(runs: Runs) -> Runs:
 
 def _noise_floor(gauge: Gauge, steady: Runs, per: str) -> float:
     """Return the smallest rate that counts: the gauge's, or its smallest rise over these steps."""
+    span = statistics.span(steady)
     if per != "s":
-        span = statistics.span(steady)
         return max(gauge.floor, gauge.min_rise / span) if span else gauge.floor
-    # The gauge's floor was measured per step of an idle process; it says nothing about time. What
-    # counts is what all lives of a process grow by.
-    span = sum(float(np.ptp(points[:, 0])) for points in steady)
-    return gauge.min_rise / span if span else 0.0
+    # The gauge's floor was measured per step of an idle process; it says nothing about time. Noise
+    # of several lives averages out.
+    return float(gauge.min_rise / span / np.sqrt(len(steady))) if span else 0.0
 
 
 def _verdict(

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 
@@ -22,7 +23,7 @@ from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.errors import ProcessError
 from resleak.experiments.watch import Look, Watch
 from resleak.harness.process_gauges import Outside
-from resleak.harness.sampler import Observer
+from resleak.harness.sampler import Curve, Observer
 from resleak.ui.cli import _watch_display, console
 
 #: Opens 40 descriptors a second and forgets them, however busy the machine is; its worker half.
@@ -325,6 +326,45 @@ def test_the_end_of_a_family_is_no_reading_of_it() -> None:
         last.judgement
     )
     assert watch.withdrawn == []
+
+
+def recycled(rates: list[float]) -> Observer:
+    """Return an observer of a server whose workers grew at these rates, in bytes per second."""
+    server = Outside.of(os.getpid())
+    observer, rng = Observer(server, "server", "A server."), np.random.default_rng(1)
+    for number, rate in enumerate(rates):
+        worker = Curve(server)
+        for at in np.arange(0, rng.uniform(2.5, 4), 0.25):
+            rss = 17e6 + rate * at + 100e3 * (at > 0) + rng.normal(0, 4e3)
+            worker.add((5.0 * number + at, 5.0 * number + at, 1), {"rss": rss})
+        observer._ended.append(worker)
+    return observer
+
+
+@pytest.mark.parametrize("rate", [0.0, 3e5])
+def test_recycled_workers_are_replicates(rate: float, tmp_path: Path) -> None:
+    """Workers that live for three seconds each are judged together, live and stored alike."""
+    observer = recycled(12 * [rate])
+    judged = Watch(observer).look().judgement.variants["recycled"].gauge("rss")
+    assert judged is not None
+    assert judged == resleak.judge(resleak.load(observer.write(tmp_path))).gauges[-1]
+    assert judged.runs == 12
+    assert judged.is_leak == (rate > 0), judged
+    if rate:
+        assert judged.per_step == pytest.approx(rate, rel=0.02)
+        alone = resleak.judge([resleak.load(tmp_path).select(variant="recycled")[0]])
+        assert not alone.gauges[0].is_leak
+
+
+def test_workers_are_pooled_from_the_third_one_that_ended() -> None:
+    """Two workers stand for themselves; of more, those that lived about as long are pooled."""
+    assert set(recycled(2 * [3e5]).curves()) == {"all", "process", "child-1", "child-2"}
+    observer = recycled(4 * [3e5])
+    short = Curve(observer.root)
+    for at in range(3):
+        short.add((at, at, 1), {"rss": 17e6})
+    observer._ended.append(short)
+    assert len(observer.curves()["recycled"]) == 4
 
 
 #: Fills a cache for three seconds, and then does nothing.
