@@ -352,7 +352,7 @@ def test_recycled_workers_are_replicates(rate: float, tmp_path: Path) -> None:
     assert judged.is_leak == (rate > 0), judged
     if rate:
         assert judged.per_step == pytest.approx(rate, rel=0.02)
-        alone = resleak.judge([resleak.load(tmp_path).select(variant="recycled")[0]])
+        alone = resleak.judge(resleak.load(tmp_path).select(variant="recycled")[:1])
         assert not alone.gauges[0].is_leak
 
 
