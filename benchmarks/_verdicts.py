@@ -13,7 +13,17 @@ import pandas as pd
 from _corpus import KEPT, WARMUP, Workload, folder
 from scipy import stats
 
-from resleak.analysis import comparison, equivalence, growth, series, statistics
+from resleak.analysis import (
+    comparison,
+    equivalence,
+    growth,
+    jumps,
+    over_time,
+    reconcile,
+    series,
+    statistics,
+    stopped,
+)
 from resleak.analysis.equivalence import ALPHA
 from resleak.captures import frames, load
 from resleak.errors import StoreError
@@ -27,7 +37,10 @@ LOOKS = (3, 60, 120, 240, 540)
 SCORED = 240
 _WORST_FIRST = ("leak", "deferred", "inconclusive", "plateau", "flat")
 _MB_PER_H = 10e6 / 3600
-_JUDGE = (growth, statistics, series, process_gauges, equivalence, comparison)
+_JUDGE = (
+    *(growth, jumps, over_time, reconcile, series, statistics, stopped),
+    *(process_gauges, equivalence, comparison),
+)
 
 
 def judge_code() -> str:
