@@ -261,7 +261,9 @@ def _verdict(
     more = _more_steps(series, steady, 2.0)
     if stopped.late_rise(series) > gauge.rise and (missing := stopped.missing_rest(gauge, series)):
         return UNDECIDED, f"grew in jumps, and has not rested for long: {_decides(series, missing)}"
-    if stopped.rise_at_end(series) < max(gauge.rise, rise / 4):
+    # Where growth is certain, a small rise at the end is no sign that it has stopped.
+    is_growing = rate.low > 0 and rate.p < ALPHA
+    if stopped.rise_at_end(series) < max(0.0 if is_growing else gauge.rise, rise / 4):
         return "plateau", "grew, then stopped"
     return UNDECIDED, f"grew, and has not certainly stopped: {more}"
 
@@ -363,4 +365,4 @@ def _more_steps(series: Series, steady: Runs, factor: float) -> str:
 
 
 def _decides(series: Series, count: float) -> str:
-    return f"about {count:.0f} more {formatting.several(series.per)} would decide"
+    return f"about {count:,.0f} more {formatting.several(series.per)} would decide"

@@ -50,6 +50,7 @@ def register(shell: InteractiveShell) -> None:
 class _Options(argparse.ArgumentParser):
     def __init__(self) -> None:
         super().__init__(prog="%%resleak", add_help=False)
+        self.color = False  # Python 3.14 would colour the usage, which is part of an error here
         self.add_argument("--steps", type=int)
         self.add_argument("--runs", type=int)
         self.add_argument("--here", action="store_true")

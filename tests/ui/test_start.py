@@ -230,4 +230,5 @@ def test_only_our_own_notebooks_are_signed(tmp_path, project, monkeypatch):
     trust(folder)
     notary = NotebookNotary()
     signed = [notary.check_signature(nbformat.read(one, 4)) for one in (ours, changed, other)]
+    notary.store.close()
     assert signed == [True, False, False]

@@ -76,6 +76,7 @@ def trust(folder: Path) -> None:
         copy = folder / path.name
         if copy.is_file() and copy.read_bytes() == path.read_bytes():
             notary.sign(nbformat.reads(copy.read_text("utf-8"), 4))  # type: ignore[no-untyped-call]
+    notary.store.close()
 
 
 def lab_command(notebook: Path) -> list[str]:
