@@ -112,9 +112,9 @@ def test_any_encoding_can_be_printed(as_process, variables):
     [
         (("open", ""), "is a folder"),
         (("open", LONG), "there is no such file"),
-        (("judge", LONG), LONG[:60]),
-        (("share", LONG), LONG[:60]),
-        (("compare", LONG, LONG), LONG[:60]),
+        (("judge", LONG), LONG[:50]),
+        (("share", LONG), LONG[:50]),
+        (("compare", LONG, LONG), LONG[:50]),
         (("investigate", f"{LONG}.py"), ""),
         (("judge", b"\xff.py"), "is not UTF-8"),
         (("open", b"\xed\xa0\x80"), "is not UTF-8"),
@@ -131,7 +131,7 @@ def test_any_encoding_can_be_printed(as_process, variables):
         (("judge", "x", "--budgets", "/dev/zero"), "not a regular file"),
         (("judge", "x", "--budgets", "large.toml"), "is larger than"),
         (("judge", "x", "--budgets", "deep.toml"), "is no TOML"),
-        (("judge", "x", "--budgets", LONG), LONG[:60]),
+        (("judge", "x", "--budgets", LONG), LONG[:50]),
     ],
 )
 def test_a_bad_argument_gets_one_line_and_2(cli, tmp_path, arguments, words):

@@ -157,7 +157,9 @@ def test_ages_and_places_are_told_without_paths(kinds: tuple[str, frames.Capture
     """A handle's age counts from its step, and its target names no folder of this machine."""
     _, captures = kinds
     listed = handle_origins.table(captures)
-    files = listed[(listed["kind"] == "file") & listed["open"]]
+    # Before the first step libffi may keep its own file open.
+    is_of_a_step = listed["created_step"] > 0
+    files = listed[(listed["kind"] == "file") & listed["open"] & is_of_a_step]
     assert (files["age"] == files["created_step"].max() - files["created_step"]).all()
     assert set(files["target"][~files["deleted"]]) == {"<tmp>/file"}
     assert set(files["target"][files["deleted"]]) == {"<tmp>/gone"}
