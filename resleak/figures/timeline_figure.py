@@ -65,7 +65,7 @@ def timeline(
     plotly.graph_objects.Figure
         Lines are medians over the runs of a variant, bands their range. Triangles are readings
         after a garbage collection, where they lie off the line, and after the load ended. No
-        series has more than 2 000 points.
+        series has more than 2,000 points.
     """
     traces = timeline_rows.since_load(traces) if x == "t_s" else traces
     judged = Rows.of(GaugeVerdict, () if verdicts is None else verdicts)
