@@ -121,3 +121,15 @@ def test_a_jump_below_what_counts_is_told_in_the_limit() -> None:
     verdict = judged(curve, "native", 3, 240)
     assert verdict.verdict == "flat"
     assert verdict.detection_limit >= 20_000 / 150
+
+
+@pytest.mark.parametrize("per_step", [300, 500, 900])
+def test_a_line_below_the_noise_floor_is_no_plateau(per_step: int) -> None:
+    """Resident memory that certainly grows to the end, by less than counts, has not stopped."""
+
+    def line(at: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return 15e6 + 4096 * np.floor(per_step * at / 4096) + rng.normal(0, 5e4) * np.ones(len(at))
+
+    verdict = judged(line, "rss", 3, 4000)
+    assert verdict.verdict == "inconclusive"
+    assert verdict.low <= per_step <= verdict.high
