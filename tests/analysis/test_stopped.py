@@ -132,4 +132,4 @@ def test_a_line_below_the_noise_floor_is_no_plateau(per_step: int) -> None:
 
     verdict = judged(line, "rss", 3, 4000)
     assert verdict.verdict == "inconclusive"
-    assert verdict.low <= per_step <= verdict.high
+    assert verdict.per_step == pytest.approx(per_step, rel=0.01)
