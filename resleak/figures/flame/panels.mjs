@@ -226,6 +226,6 @@ export class Sites {
     if (column !== this.columns[0]) return h("td", { class: "code" }, value, ...sourceBlock(this.sourceOf(row.frame)));
     const pick = h("button", { type: "button", title: "Show who calls it and what it calls",
       onclick: () => this.onpick(row.frame) }, value);
-    return h("td", { class: "code" }, pick);
+    return h("td", { class: "code name" }, pick);
   }
 }
