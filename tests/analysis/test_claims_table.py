@@ -178,10 +178,10 @@ def test_the_register_is_shown_by_system_and_escaped(register: pd.DataFrame) -> 
     lines = figures.claims_markdown(register).splitlines()
     assert sum(line.startswith("| 9 |") for line in lines) == 0
     assert (
-        "| #9 | `a` | Python | ours | ● reproduced | fds leak 2 descriptors/step [2, 2] | ✓ holds |"
+        "| #9 | `a` | \\<b>bold\\</b> | Python | ours | ● reproduced | fds leak 2 descriptors/step [2, 2] |"
         in "\n".join(lines)
     )
-    assert all(line.count("|") == 12 for line in lines if line.startswith("| "))
+    assert all(line.count("|") == 13 for line in lines if line.startswith("| "))
 
 
 def check(**changes: Any) -> NodeResult:
