@@ -126,7 +126,7 @@ class TestCounts:
         assert len(variants) == 9
 
     def test_memory_limit_counts_plain_objects_only(self):
-        """A limit refuses kept objects, and garbage where it is low, but nothing outside V8's heap."""
+        """A limit refuses kept objects, and garbage if it is low, but nothing outside V8's heap."""
         variants = counts("embedder/resource_monitor").variants
         assert variants["proposed"]["refused"] == variants["proposed_50_mb_exposed"]["refused"] == 0
         outside = [variants[f"proposed_keeps_{kind}"] for kind in ("arrays", "wasm")]
