@@ -176,7 +176,7 @@ def claim_row(judgement: ScenarioVerdict) -> dict[str, Any]:
         "title": scenario["title"],
         **{name: scenario[name] for name in ("seed", "claim", "claimed_by", "condition")},
         "language": scenario["language"],
-        "origin": origins.get(leaky.name, "") if claim["text"] else "",
+        "origin": origins.get(leaky.name, "") if claim["measured"] else "",
         "outcome": outcome,
         "figure": asdict(key_figure(leaky, gauge)) if outcome else None,
         "opened_at": handle_origins.first_places(leaky.origins).get(gauge, ""),

@@ -54,10 +54,10 @@ def claims_markdown(findings: pd.DataFrame, cases: Mapping[str, str] | None = No
         name, case = str(system), (cases or {}).get(str(system), "")
         blocks.append(f"\n**[{name}]({case})**\n" if case else f"\n**{name}**\n")
         rows = [
-            (_number(row["seed"]), f"`{_name(row)}`", *cells(row))
+            (_number(row["seed"]), f"`{_name(row)}`", row["claim"], *cells(row))
             for row in part.to_dict("records")
         ]
-        blocks.append(formatting.Table(("#", "scenario", *HEAD), rows).markdown())
+        blocks.append(formatting.Table(("#", "scenario", "claim", *HEAD), rows).markdown())
     return "\n".join(blocks)
 
 

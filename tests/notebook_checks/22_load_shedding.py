@@ -10,7 +10,8 @@ assert (sockets["verdict"], sockets["per_step"].round(2)) == ("leak", 2)
 assert list(register["outcome"]).count("partly") == 7
 
 fixes = [one.claim["fix"]["measured"] for one in (sessions, stops)]
-assert (fixes, register["ok"].all()) == (["holds", "insufficient"], True)
+assert (fixes, register["ok"].all()) == (["holds", "holds"], True)
+assert stops.variants["proposed_keeps_sessions"].verdict == "deferred"
 assert "Connection → _lru_cache_wrapper" in " ".join(stops.variants["leaky"].because)
 held = stops.variants["leaky_timer"].culprits.retention["path"]
 assert held.str.startswith("self of Store._prune in thread").any()

@@ -125,11 +125,13 @@ class TestCounts:
         assert hanging == {"no_exit_call", "leaky_worker_in_call", "leaky_pool_in_call"}
         assert len(variants) == 9
 
-    def test_memory_limit_refuses_work_over_garbage_only_where_it_is_low(self):
-        """A limit above the garbage refuses only jobs that leak; one below refuses any."""
+    def test_memory_limit_counts_plain_objects_only(self):
+        """A limit refuses kept objects, and garbage if it is low, but nothing outside V8's heap."""
         variants = counts("embedder/resource_monitor").variants
         assert variants["proposed"]["refused"] == variants["proposed_50_mb_exposed"]["refused"] == 0
-        assert variants["proposed_leaking"]["refused"] > 10
+        outside = [variants[f"proposed_keeps_{kind}"] for kind in ("arrays", "wasm")]
+        assert [(one["refused"], one["rss_mb"] > 400) for one in outside] == [(0, True)] * 2
+        assert variants["proposed_keeps_objects"]["refused"] > 10
         assert variants["proposed_50_mb"]["refused"] > 10
         assert variants["proposed_50_mb_cleans_up"]["refused"] > 10
         assert variants["proposed_handles"]["active_handles"] == 0

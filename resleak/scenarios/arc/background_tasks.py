@@ -7,8 +7,7 @@ holds a lease for as long as the app runs. Only what is visible while it runs is
   unretrieved error when the task is freed, which the list prevents: 50 failures, no report.
 - `leaky_no_reference` drops the tasks. CPython frees the failed one at once, so each failure is
   reported. But the event loop holds no reference to a task that waits for an object only the task
-  refers to (`await asyncio.Event().wait()`): each of the 50 leases is gone after the next pass of
-  the garbage collector.
+  refers to (`await asyncio.Event().wait()`): all 50 leases are gone after the next collection.
 """
 
 from __future__ import annotations
@@ -25,8 +24,9 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="003#13",
     claim="start-up tasks may fail without any report",
-    condition="the app keeps references to its tasks; asyncio itself reports those that are "
-    "dropped",
+    condition="the app keeps references to its tasks, and failures are counted while it runs. "
+    "asyncio reports those of dropped tasks at once, and those of kept ones at its end, unless the "
+    "stop cancels the tasks, as ours does",
     language="Python",
     symptoms={"unseen": "broken"},
     outcome="reproduced",

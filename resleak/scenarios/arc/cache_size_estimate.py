@@ -4,8 +4,7 @@ A cache of query results may take 1 MiB, and evicts the oldest (ours). Each step
 read from a real sqlite3 log: 100 rows with a message of 5 kB each, 514 kB.
 
 - `leaky` counts 100 bytes per cell, 20 kB for the result. The cache takes 52 results, 26 MB. There
-  it stays, so "unbounded growth" is not observed: the cache is wrong by a factor, and the factor is
-  as large as the cells.
+  it stays, so growth is not unbounded: the cache is wrong by a factor, as large as the cells.
 - `proposed` takes the mean of the first ten rows: 505 kB for the result, and the limit holds.
 - `proposed_short_cells`: messages of 10 letters. The objects that hold the cells are not counted,
   and the cache takes 1.7 times its limit; the old estimate kept it (`leaky_short_cells`).
@@ -32,7 +31,8 @@ scenario = Scenario(
     seed="003#5",
     claim="an estimate of 100 bytes per cell lets large results past the limit: unbounded growth",
     condition="large rows of one size, in a cache that evicts by its estimated total (ours; the "
-    "document's refuses oversized results). Sorted by size, or short, they exceed the limit again",
+    "document's refuses oversized results). Sorted by size they exceed it again; short ones only "
+    "with the fix",
     language="Python",
     symptoms={"held": "broken", "heap": "leak"},
     outcome="partly",

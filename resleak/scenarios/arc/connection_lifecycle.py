@@ -1,8 +1,7 @@
 """A pool that counts discarded instead of closed connections reports fewer than are open.
 
-A pool of four SQLite connections. In each step one of them fails its health check and is replaced,
-while a request is still using it; the request closes it sixteen steps later. So the descriptors
-stay flat: this is about detecting a leak. It counts the open connections missing in the metrics.
+A pool of four SQLite connections. In each step one fails its health check and is replaced, while a
+request uses it, which closes it sixteen steps later. Counted are those missing in the metrics.
 
 - `leaky` reports the connections in the pool: 4, when 20 are open.
 - `counts_discards` counts where the pool creates and discards connections. The counters agree with
@@ -24,8 +23,9 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="003#19",
     claim="creations and closings of connections are not in the metrics",
-    condition="constructed: connections are replaced while requests use them (16 here); a discard "
-    "must not count as a closing",
+    condition="constructed: connections are replaced while requests use them (16 here). That no "
+    "counter exists needs no construction; that connections are missed does. A discard must not "
+    "count as a closing",
     language="Python",
     symptoms={"unseen": "broken"},
     outcome="partly",

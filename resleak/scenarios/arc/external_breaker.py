@@ -3,11 +3,10 @@
 A request comes every 10 ms and hands one download to a boto3 client, on six threads; the backend
 accepts connections and never answers. (One that refuses leaves two calls in flight either way.)
 
-- `leaky`: clients with a timeout, as the document's #7 brings them two weeks before its breaker;
-  its 5 minutes are 1 s here. More calls arrive than time out: per step 0.7 to 0.9 more wait.
-- `proposed`: a maintained breaker, pybreaker, that opens after three failures. Then all calls are
-  refused at once; at most a hundred had come before. (By `calling()`: pybreaker's `call()` holds a
-  lock for the duration of the call, so that only one download at a time can fail.)
+- `leaky`: clients with a timeout of their own, 1 s. More calls arrive than time out on six threads:
+  per step 0.7 to 0.9 more wait. (#7 plans wait_for(), which would free its callers, not threads.)
+- `proposed`: pybreaker opens after three failures. Then all calls are refused at once; at most a
+  hundred had come before. (By `calling()`: `call()` would hold a lock for the whole download.)
 - `leaky_no_timeout`, `proposed_no_timeout`: the client's default, 60 s; the breaker counts nothing.
 """
 
@@ -26,9 +25,10 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="003#22",
     claim="without a circuit breaker, calls pile up when S3, MinIO or GCS are down",
-    condition="a silent storage, 100 calls per second on six threads, and clients that time out "
-    "after 1 s; that calls pile up is our reading of the one line. Without a timeout no call "
-    "fails, and the breaker never opens",
+    condition="a silent storage, 100 calls per second, six threads, and clients with a timeout of "
+    "their own, 1 s (the last two are ours; that calls pile up is our reading of the one line). "
+    "With the asynchronous client and wait_for() of #7 the calls in flight stay at rate x timeout, "
+    "100: nothing piles up. Without a timeout no call fails, and the breaker never opens",
     language="Python",
     symptoms={"in_flight": "leak, broken"},
     outcome="reproduced",

@@ -26,7 +26,7 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="003#4",
     claim="an exception in the health check makes the loop retry at once, at 100 % CPU",
-    condition="only with an interval of 0, or one that is not a number",
+    condition="never at an interval of 10 ms (ours); only with one of 0, or one that is no number",
     language="Python",
     symptoms={"turns": "broken"},
     outcome="not reproduced",

@@ -4,8 +4,7 @@ An API records the latencies of its requests by path. Each step is twenty minute
 new databases and a health check. The 24-hour window is full when the measurement begins.
 
 - `leaky` keeps every path: one key, a queue of values, and some 1 kB per path.
-- `leaky_keys_stay`: a typical mistake in such a window. Old values are dropped, and the keys stay
-  with empty queues: 94 % of the bytes, because an empty queue has its first block.
+- `leaky_keys_stay`: such a window that drops values only. An empty queue keeps 94 % of the bytes.
 - `fixed`, a window for values and keys: 721 of them; with ten new paths per second 864 000, 0.9 GB.
 - `fixed_route_names`: the route's name is the key, not the path. Two routes, two keys.
 """
@@ -21,7 +20,8 @@ from resleak.workload.scenario import Run, Scenario
 scenario = Scenario(
     seed="003#18",
     claim="the dictionaries of metrics grow without bound: nothing is ever dropped",
-    condition="paths that contain identifiers; the window's bound is a day's traffic",
+    condition="paths that contain identifiers; the bound is a day's traffic, and the window must "
+    "drop keys too",
     language="Python",
     symptoms={"keys": "leak", "heap": "leak"},
     outcome="reproduced",

@@ -24,7 +24,7 @@ scenario = Scenario(
     seed="003#17",
     claim="the patterns of validators are compiled again on every request",
     condition="never with up to 512 patterns, which CPython caches; the look-up triples the cost "
-    "of a call, and the fix saves that. With more patterns each call compiles",
+    "of a call, and the fix saves that. With more patterns, used in turn, each call compiles",
     language="Python",
     symptoms={"compilations": "broken"},
     outcome="not reproduced",

@@ -23,8 +23,8 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="003#12",
     claim="errors while collecting metrics are swallowed, and no alert is raised",
-    condition="a sample fails; three failures in a row raise an alert, as the document has it for "
-    "health checks",
+    condition="a sample fails; three failures in a row raise an alert (the document: more than "
+    "three, for health checks)",
     language="Python",
     symptoms={"unseen_errors": "broken", "unseen_outages": "broken"},
     outcome="reproduced",

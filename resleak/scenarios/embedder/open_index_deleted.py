@@ -31,7 +31,7 @@ scenario = Scenario(
     claim="cleanup() leaves database and index files open, so that they cannot be deleted",
     condition="only the index, a memory map (ours), is open when it is deleted, which Windows "
     "would refuse (counted on Linux); the store is closed. In CPython until the last reference "
-    "goes; a search result may be one",
+    "goes; a search result may be one, and the fix cannot close the map then",
     language="TypeScript",
     symptoms={"in_use": "broken", "fds": "leak"},
     outcome="partly",

@@ -5,8 +5,7 @@ older than 30 are old, as in the document, and the clean-up runs every 5.
 
 - `leaky`: 5 rows and some 5 kB per step, for ever.
 - `proposed`, the document's two DELETEs: rows and file stop growing, because new rows reuse the
-  free pages. That is all it asks for, so its fix holds. (Our note: with these two ages most of the
-  turns that are kept, some 23 of 30, belong to a session that is already deleted.)
+  free pages, so it holds. (Some 23 of 30 kept turns belong to a session that is deleted.)
 - `proposed_after_a_burst`: a busy hour of 1 000 turns came first. The file keeps its largest size.
 - `vacuum_by_execute`, after such an hour: `PRAGMA incremental_vacuum` by `execute()` frees one page
   of 4 096 B per call, because the statement yields an empty row per page, and `sqlite3` fetches
@@ -26,8 +25,9 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="002#4",
     claim="session history has no automatic cleanup and grows without bound",
-    condition="always, on disk (the heap is not measured); a day is a step. The fix bounds rows "
-    "and file, which keeps the size of its busiest hour",
+    condition="always; its rows are on disk, so this is no leak of memory (the heap is not "
+    "measured). A day is a step. The fix bounds rows and file, which keeps the size of its busiest "
+    "hour",
     language="JavaScript",
     symptoms={"rows": "leak", "file_bytes": "leak"},
     outcome="reproduced",

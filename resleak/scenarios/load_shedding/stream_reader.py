@@ -1,15 +1,14 @@
 """An unclosed reader returns its connection only once it has begun to read.
 
-A Starlette proxy on uvicorn relays the lines of a model that, after its first ones, goes silent and
-keeps it open. In each step one answer has a malformed line (ours), and one client disconnects.
+A Starlette proxy on uvicorn relays the lines of a model that then goes silent and stays open. In
+each step one answer has a malformed line (ours), and one client disconnects.
 
 - `leaky`: Python closes a generator that has begun with its last reference, so at most one
   connection is open. In Node, which decides, sockets stay (`stream_reader.mjs`).
 - `leaky_refused`: the model refuses, and the proxy leaves before the first read. There is no
-  generator to close: one connection and, with the server's end, two sockets per request remain for
-  good. After 100 refusals, the default of httpx, every request fails with `PoolTimeout`.
-- `proposed` cancels the reader when reading fails. In Node it misses a client that disconnects.
-- `fixed`: the code that opens the stream closes it on every path.
+  generator to close: one connection, two sockets with the server's end, remain per request. After
+  100 refusals, the default of httpx, every request fails with `PoolTimeout`.
+- `proposed` cancels the reader when reading fails; `fixed` closes the stream on every path.
 """
 
 from __future__ import annotations
@@ -26,10 +25,11 @@ from resleak.workload.scenario import Run, Scenario
 scenario = Scenario(
     seed="002#2",
     claim="readers are never released: each streaming request keeps its resources indefinitely",
-    condition="constructed: an error in the elided processing of a line (JSON.parse here; the "
-    "printed fix only writes lines), while the upstream stays open. After streams that end or "
-    "break nothing stays. A client that hangs up on a silent upstream leaves a socket until fetch "
-    "gives up, 300 s by default, with the fix too",
+    condition="constructed: an error in the elided processing of a line (JSON.parse, ours, for the "
+    "printed res.write), while the upstream stays open; after streams that end or break nothing "
+    "stays. Judged by errors, the document's catch. A hang-up of the client, which it does not "
+    "mention, decides nothing: on a silent upstream the printed loop would leak until fetch gives "
+    "up, 300 s by default, and the fix be insufficient",
     language="JavaScript",
     symptoms={"connections": "leak", "sockets": "leak"},
     outcome="not reproduced",
@@ -133,7 +133,7 @@ def connections(proxy: Proxy) -> float:
 @scenario.variant(
     "leaky_refused", expect={"connections": "leak", "sockets": "leak"}, requests="refused"
 )
-@scenario.variant("proposed", origin="document words")
+@scenario.variant("proposed", origin="document code")
 @scenario.variant("fixed", requests="refused malformed silent")
 async def stream(_step: int, proxy: Proxy) -> None:
     """Request each kind of stream, and leave it after its first line."""

@@ -1,8 +1,7 @@
 """A map by key whose entries nothing releases grows; reference counting empties it.
 
 Two drivers have a map of tasks by key. In each step two callers request three new blobs from each,
-and leave one after the other. The document reports no map that grows: it says that the download
-driver, which owns all four maps that it lists, releases its entries, and asks to audit the others.
+and leave one after the other. The document reports no map that grows, and asks to audit others.
 
 - `leaky`: the download driver counts its callers, as the document says: its map is empty after each
   step. The other driver is constructed, and releases nothing: three entries per step stay.
@@ -23,7 +22,8 @@ scenario = Scenario(
     claim="maps by key may grow without bound in other drivers than the download driver",
     condition="constructed: a driver that releases nothing. The document reports none: it says "
     "that the download driver, which owns all four maps that it lists, cleans up, and asks to "
-    "audit the others",
+    "audit the others. The fix counts callers (ours); a release at the first one takes entries "
+    "from the second",
     language="TypeScript",
     symptoms={"other_tasks": "leak", "heap": "leak"},
     outcome="partly",

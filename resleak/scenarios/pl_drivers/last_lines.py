@@ -12,8 +12,7 @@ the next of 200 logs in which one line of 100 is not UTF-8; the map holds all fr
   the promise is rejected for another reason and only the line reader is closed.
 - `leaky_few_ids`: the same with 20 logs over and over. Each error replaces the previous one, and
   the descriptors stop at 20 more: this leak is one per id, not one per call.
-- `fixed`: `with` closes the stream on every path; in `fixed_error_kept` kept errors refer to closed
-  streams. The concurrency limit that the document adds to its fix is `read_local_file`.
+- `fixed`, `fixed_error_kept`: `with` closes the stream on every path. (Limit: `read_local_file`.)
 """
 
 from __future__ import annotations
@@ -27,8 +26,9 @@ from resleak.workload.scenario import Run, Scenario
 scenario = Scenario(
     seed="000#2",
     claim="a read stream is not closed when reading the last lines fails: descriptors accumulate",
-    condition="never where the stream itself fails, the printed path (the body is elided); if the "
-    "error is kept with its traceback (Python), or only the line reader is closed (Node)",
+    condition="never where the stream itself fails, the printed path (the body is elided; in "
+    "Python a decoding error, ours). It leaks if the error is kept with its traceback (Python), or "
+    "if only the line reader is closed (Node)",
     language="TypeScript",
     symptoms={"fds": "leak"},
     outcome="not reproduced",

@@ -27,8 +27,8 @@ from resleak.workload.scenario import Run, Scenario
 scenario = Scenario(
     seed="000#5",
     claim="a write stream may leak when its download is aborted; pipeTo() likely cleans up",
-    condition="never: pipeTo() closes the file, as the document guesses; after the two printed "
-    "lines a partial file stays, which is our finding",
+    condition="never after an abort (all that was run): pipeTo() closes the file, as the document "
+    "guesses; a partial file stays after the two printed lines, which is our finding",
     language="TypeScript",
     symptoms={"fds": "leak"},
     outcome="not reproduced",

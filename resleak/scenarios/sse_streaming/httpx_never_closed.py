@@ -27,8 +27,8 @@ scenario = Scenario(
     claim="the shared httpx client is never closed: a connection leaks at every shutdown",
     condition="a request was made; one connection per process, which the exit closes. The fix as "
     "printed, in Django 5.0 or later: its handler of request_finished breaks the second request. "
-    "Before 5.0 it never runs; the atexit handler alone, all that phase 1 names, closes only the "
-    "synchronous client",
+    "Before 5.0 it never runs, and the atexit handler alone, all that phase 1 names, closes only "
+    "the synchronous client: by the plan's words alone, insufficient",
     language="Python",
     symptoms={"left_open": "broken", "sockets": "leak"},
     outcome="partly",
