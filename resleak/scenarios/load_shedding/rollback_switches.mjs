@@ -81,5 +81,5 @@ report({
   fix: proposed.timers ? "insufficient" : "holds",
   summary:
     `with both switches off ${proposed.timers} of 2 timers still run, and the cache is pruned ` +
-    `every ${proposed.prune_interval_ms / 1000} s; with the options passed on ${fixed.timers} run`,
+    `every ${proposed.prune_interval_ms / 1000} s; with the options passed on, and 0 read as 0, ${fixed.timers} run`,
 });

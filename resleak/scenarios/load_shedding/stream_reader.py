@@ -25,11 +25,11 @@ from resleak.workload.scenario import Run, Scenario
 scenario = Scenario(
     seed="002#2",
     claim="readers are never released: each streaming request keeps its resources indefinitely",
-    condition="constructed: an error in the elided processing of a line (JSON.parse, ours, for the "
-    "printed res.write), while the upstream stays open; after streams that end or break nothing "
-    "stays. Judged by errors, the document's catch. A hang-up of the client, which it does not "
-    "mention, decides nothing: on a silent upstream the printed loop would leak until fetch gives "
-    "up, 300 s by default, and the fix be insufficient",
+    condition="constructed: an error in the processing of a line, which the old code elides (the "
+    "fix prints res.write; we parse, ours), while the upstream stays open; after streams that end "
+    "or break nothing stays. A client that hangs up raises no error, so the document's catch never "
+    "sees it, and it decides nothing: on a silent upstream the printed loop would leak until fetch "
+    "gives up, 300 s by default, and the fix be insufficient",
     language="JavaScript",
     symptoms={"connections": "leak", "sockets": "leak"},
     outcome="not reproduced",

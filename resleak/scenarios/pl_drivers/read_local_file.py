@@ -21,8 +21,8 @@ scenario = Scenario(
     seed="000#1",
     claim="thousands of concurrent reads exhaust the descriptors: EMFILE",
     condition="more concurrent reads than the hard limit of open files, to which Node raises its "
-    "own (256 here); in Node also each stream left unread. The fix needs a slot that is kept until "
-    "the stream closes, and callers that read or cancel every stream",
+    "own (256 here). The fix needs a slot that is kept until the stream closes. In Node an unread "
+    "stream (ours) keeps its descriptor with the fix, too; it decides nothing",
     language="TypeScript",
     symptoms={"failed_reads": "broken"},
     outcome="reproduced",
