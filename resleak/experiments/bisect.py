@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,14 @@ from resleak.captures import storage
 from resleak.captures.files import write_json
 from resleak.captures.frames import Capture, Captures
 from resleak.captures.storage import folders
+from resleak.captures.store.store import Store
 from resleak.errors import ResleakError, ScenarioError
 from resleak.experiments import environments, revisions
 from resleak.experiments.investigate import investigate
 from resleak.experiments.investigation import Investigation, from_captures
+from resleak.experiments.sweep import results
+from resleak.experiments.sweep.plan import SweepPlan
+from resleak.experiments.sweep.sweep import SweepOptions, run_plan
 from resleak.harness.plan import CaptureOptions
 from resleak.workload import resolve
 
@@ -169,6 +173,8 @@ def bisect_releases(
     options: CaptureOptions | None = None,
     *,
     beside: Iterable[str] = (),
+    cluster: str = "",
+    store: str = "",
     tell: Callable[[Tried], None] = lambda _: None,
     **changes: Any,
 ) -> Bisected:
@@ -177,6 +183,7 @@ def bisect_releases(
     If the good release is the later one, the first release with the fix is searched for. `beside`
     is what else the workload needs, as for pip. In the folder ``out`` of the options, ``bisected``
     keeps the captures of each release: called again with the same settings, it goes on from there.
+    With a `cluster`, whose slots are many, all releases are measured at once, into a `store`.
     """
     options = replace(options or CaptureOptions(), stacks=False, **changes)
     python, others = options.python, list(beside)
@@ -194,7 +201,26 @@ def bisect_releases(
 
     settings = {"package": package, "beside": others}
     bench = _bench(workload, measure, Path("bisected", package), settings, options, tell)
+    if cluster:
+        asked = {name: " ".join([f"{package}=={name}", *others]) for name in names}
+        _measure_all(workload, asked, bench, SweepOptions(cluster=cluster), store)
     return _bisected(names, bench, is_fix)
+
+
+def _measure_all(
+    workload: str, asked: Mapping[str, str], bench: Bench, how: SweepOptions, url: str
+) -> None:
+    """Measure releases by their requirements on a cluster; lay their captures before the bench."""
+    options, here = bench.options, Path.cwd()
+    plan = SweepPlan(
+        workloads=[workload], requirements={"*": [*asked.values()]}, rounds=1, steps=options.steps,
+        replicates=options.run_count, seeds=[options.seed],
+        python=[options.python] if options.python else [],
+    )  # fmt: skip
+    note = run_plan(plan, here, url, "bisect-", bench.out.name, how).note
+    for name, label in asked.items():
+        if not folders(bench.out / name):
+            results.captures(Store.opened(url), note, label, bench.out / name)
 
 
 def bisect_revisions(

@@ -19,7 +19,7 @@ from resleak.errors import ResleakError, StoreError
 from resleak.experiments.sweep import engines, results, task
 from resleak.experiments.sweep import plan as plans
 from resleak.experiments.sweep.engines import Engine
-from resleak.experiments.sweep.plan import Expansion, Run
+from resleak.experiments.sweep.plan import Expansion, Run, SweepPlan
 from resleak.experiments.sweep.results import CellVerdict, FailureNote, SweepNote, SweepResult
 from resleak.experiments.sweep.task import EXISTS, INFRASTRUCTURE, MADE, Outcome
 from resleak.workload.verdict_words import UNDECIDED
@@ -57,14 +57,20 @@ def sweep(path: Path, url: str, options: SweepOptions | None = None) -> SweepRes
 
     Called again with the same plan, it goes on where it ended, whatever ended it.
     """
-    options = options or SweepOptions()
-    plan = plans.read(path)
+    plan, root = plans.read(path), path.absolute().parent
+    return run_plan(plan, root, url, f"{plan_id(path)}-", path.name, options or SweepOptions())
+
+
+def run_plan(
+    plan: SweepPlan, root: Path, url: str, prefix: str, name: str, options: SweepOptions
+) -> SweepResult:
+    """Run a plan whose workloads are relative to `root`; `prefix` and `name` are of its note."""
     store = Store.made(url)
     if options.cluster and not store.objects.is_shared:
         raise StoreError(f"the workers of a cluster cannot see {url}; choose another --store")
-    expansion = plans.expand(plan, path.absolute().parent, options.workers)
-    note = SweepNote.of(expansion, path.name)
-    store.note("sweeps", f"{plan_id(path)}-{_id(note)}", asdict(note))
+    expansion = plans.expand(plan, root, options.workers)
+    note = SweepNote.of(expansion, name)
+    store.note("sweeps", f"{prefix}{_id(note)}", asdict(note))
     perform = partial(task.perform, url=store.url, canary=plan.canary)
     with engines.opened(options.cluster, options.workers, perform) as engine:
         campaign = _Campaign(store, expansion, engine, options)

@@ -39,6 +39,12 @@ def bisect(
     steps: common.Steps = None,
     runs: Annotated[int, typer.Option(metavar="R", min=1, help="Runs of each.")] = 3,
     seed: common.Seed = 0,
+    cluster: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Try all releases at once on a Dask cluster.")
+    ] = "",
+    store: Annotated[
+        str, typer.Option(metavar="URL", help="Where its workers lay what they measure.")
+    ] = "captures/store",
     as_json: common.AsJson = False,
     out: common.Out = Path("captures"),
 ) -> None:
@@ -53,8 +59,9 @@ def bisect(
         result = bisect.bisect_revisions(workload, *_ends(git), options, tell=tell)
     elif package and good and bad and git is None:
         result = bisect.bisect_releases(
-            workload, package, good, bad, options, beside=beside or (), tell=tell
-        )
+            workload, package, good, bad, options, beside=beside or (), tell=tell,
+            cluster=cluster, store=store,
+        )  # fmt: skip
     else:
         raise ScenarioError("give --package, --good and --bad, or --git GOOD..BAD")
     if as_json:
