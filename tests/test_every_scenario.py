@@ -141,4 +141,5 @@ def test_memray_names_the_line_of_the_stored_capture(tmp_path: Path) -> None:
         for folder in folders
     )
     assert (after["file"], after["function"]) == (before["file"], before["function"])
-    assert after["bytes_per_step"] == pytest.approx(before["bytes_per_step"], rel=0.05)
+    # Objects have other sizes in other versions of Python.
+    assert after["bytes_per_step"] == pytest.approx(before["bytes_per_step"], rel=0.15)
