@@ -108,7 +108,7 @@ class Guardian:
             for pid in (pids := which()):
                 with suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
-            return not pids
+            return not pids and not self.reap()
 
         self._until(gone, _KILL_S)  # again and again: they may start others meanwhile
 
@@ -128,16 +128,20 @@ class Guardian:
             return [-self.pid]
         if not self._has_children:  # orphans would be ours: no need to search
             return []
-        parents: dict[int, list[int]] = {}
+        children: dict[int, list[int]] = {}
+        ended: set[int] = set()
         for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
             # After the name, which may hold any character: state and parent.
             fields = self._read(pid, "stat").rpartition(b")")[2].split()
-            if fields and fields[0] not in (b"Z", b"X"):
-                parents.setdefault(int(fields[1]), []).append(pid)
-        pids = parents.get(os.getpid(), [])
+            if fields:
+                children.setdefault(int(fields[1]), []).append(pid)
+            if fields and fields[0] in (b"Z", b"X"):
+                ended.add(pid)
+        # One that has ended keeps its children until its last thread has ended, too.
+        pids = children.get(os.getpid(), [])
         for pid in pids:
-            pids.extend(parents.get(pid, ()))
-        return pids
+            pids.extend(children.get(pid, ()))
+        return [pid for pid in pids if pid not in ended]
 
     def _read(self, pid: int, name: str) -> bytes:
         try:

@@ -180,3 +180,38 @@ def test_an_unusable_temporary_folder_is_told(monkeypatch: pytest.MonkeyPatch) -
         temporary_folder(),
     ):
         pass
+
+
+#: A program whose main thread ends while another one, with a child, lives on; and who sees it.
+HEADLESS = """
+import ctypes, subprocess, sys, threading, time
+def lead():
+    print(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid, flush=True)
+    time.sleep(600)
+threading.Thread(target=lead, daemon=True).start()
+time.sleep(0.5)
+ctypes.CDLL(None).pthread_exit(None)
+"""
+SEES = f"""
+import os, psutil, sys, time
+from resleak.harness.guardian import Guardian, _prctl
+_prctl(36, 1)
+out, into = os.pipe()
+os.dup2(into, 1)
+guardian = Guardian([sys.executable, "-c", {HEADLESS!r}], os.open(os.devnull, os.O_WRONLY), [])
+child = int(os.read(out, 32))
+while psutil.Process(guardian.pid).status() != "zombie":
+    time.sleep(0.02)
+is_seen = child in guardian._descendants()
+guardian.end(0)
+print(is_seen, psutil.pid_exists(child), file=sys.stderr)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a subreaper")
+def test_children_of_what_has_half_ended_are_seen() -> None:
+    """A process whose main thread has ended still has its children, and they end with it."""
+    done = subprocess.run(
+        [sys.executable, "-c", SEES], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stderr.split() == ["True", "False"]
