@@ -25,10 +25,10 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="003#22",
     claim="without a circuit breaker, calls pile up when S3, MinIO or GCS are down",
-    condition="constructed: a silent storage, 100 calls per second, six threads, and clients with "
-    "a timeout of their own, 1 s (that calls pile up is our reading of the one line). With "
-    "the wait_for() of #7 the calls in flight stay at rate x timeout: 100 at 1 s, 30,000 at its 5 "
-    "min. Without any timeout no call fails, and the breaker never opens",
+    condition="constructed: six threads whose clients time out after 1 s, 100 calls per second, a "
+    "silent storage (that calls pile up is our reading of the one line). After #7 of week 2 calls "
+    "in flight are bounded at rate x timeout, 100 at 1 s and 30,000 at its 5 min, until a breaker "
+    "opens (not run). Without any timeout none fails, and it never opens",
     language="Python",
     symptoms={"in_flight": "leak, broken"},
     outcome="partly",

@@ -32,7 +32,7 @@ scenario = Scenario(
     claim="a fresh embedder for each document of a batch adds up, until memory is exhausted",
     condition="constructed: the runtime's table of sessions, which the incomplete clean-up of 1.1 "
     "does not clear, is ours. With a complete one fresh embedders cost time only. The pool holds "
-    "for one caller at a time; five at once leave four embedders, once",
+    "for one caller at a time; five at once leave four, once or with each cleanupAll()",
     language="TypeScript",
     symptoms={"created": "broken", "alive": "leak"},
     outcome="partly",

@@ -19,7 +19,7 @@ scenario = Scenario(
     claim="memory keeps growing while one embedder embeds 10,000 documents",
     condition="never, with onnxruntime in Python and a model of one layer; transformers.js was not "
     "run. The same 64 texts 160 times, stored in SQLite (ours). The arena grows to what the "
-    "longest needs. No proposal applies: cleanup() comes after the loop",
+    "longest needs. No fix was judged: cleanup() comes after the loop, priority 3 has a row",
     language="TypeScript",
     symptoms={"heap": "leak"},
     outcome="not reproduced",

@@ -54,7 +54,7 @@ report({
     condition:
       "constructed: a native call in a worker or in the thread pool does not return (a read of a FIFO; " +
       "the document names none). Never with an idle timer, server, worker, child process or open file. " +
-      "gracefulShutdown (priority 4) ends in the same call, and was not judged here",
+      "Neither priority 1 nor gracefulShutdown (priority 4), which ends in the same call, was judged here",
     claimed_by: "document",
     origin: "constructed",
     fix_origin: "",

@@ -30,11 +30,11 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="001 2.3",
     claim="there is no fallback when a resource cannot be cleaned up: the application hangs",
-    condition="clean-ups in sequence, one of which never returns. Judged by the alert for an exit, "
-    "10 s. In Node it is forceExit, the printed default, that ends the process, after 6 s (left "
-    "out here: asyncio cancels what is left): without it a hanging socket keeps it alive, and the "
-    "criterion 'without forced process.exit(0)' is not met. The printed 5 s misses the goal for a "
-    "clean-up, 2 s, and only just its alert, 5 s; 1.5 s meets both",
+    condition="clean-ups in sequence, one of which, an index behind a socket (ours), never "
+    "returns. Judged by the alert for an exit, 10 s. In Node (no check) forceExit, the printed "
+    "default, ends the process; left out here, where asyncio cancels the rest. The criterion "
+    "'without forced process.exit(0)' is then not met. The printed 5 s exceeds the goal for a "
+    "clean-up, 2 s, and slightly its alert, 5 s; 1.5 s meets both",
     language="TypeScript",
     symptoms={"run": "hangs"},
     outcome="reproduced",

@@ -33,10 +33,10 @@ scenario = Scenario(
     seed="002#7",
     claim="a shutdown that closes neither caches nor sessions nor agents leaks them",
     condition="the process goes on after the stop (ours); in the document it ends, which closes "
-    "all. In Python the collector frees them; in Node a dropped agent's sockets stay until the "
-    "server closes them (see #6). The elided step 5 is read as closing the session store, too; it "
-    "names only the budget manager, and without the store the fix is insufficient. Step 6 needs "
-    "priority 7 of the same day",
+    "all: no leak. In Python the collector frees them; in Node a dropped agent's sockets stay "
+    "until the server closes them (see #6). Step 5, 'Closing database connections', is marked as "
+    "existing code, and read as closing the session store, too (ours); else the fix is "
+    "insufficient. Step 6 needs priority 7 of the same day",
     language="JavaScript",
     symptoms={"fds": "leak", "sockets": "leak"},
     outcome="partly",

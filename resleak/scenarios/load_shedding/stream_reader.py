@@ -27,9 +27,9 @@ scenario = Scenario(
     claim="readers are never released: each streaming request keeps its resources indefinitely",
     condition="constructed: an error in the processing of a line, which the old code elides (the "
     "fix prints res.write; we parse, ours), while the upstream stays open; after streams that end "
-    "or break nothing stays. A client that hangs up raises no error, so the document's catch never "
-    "sees it, and it decides nothing: on a silent upstream the printed loop would leak until fetch "
-    "gives up, 300 s by default, and the fix be insufficient",
+    "or break nothing stays. Judged by errors, whose missing clean-up the document marks. A client "
+    "that hangs up on a silent upstream is a harsher reading: the printed loop leaks until fetch "
+    "gives up, 300 s by default, and the fix is insufficient",
     language="JavaScript",
     symptoms={"connections": "leak", "sockets": "leak"},
     outcome="not reproduced",

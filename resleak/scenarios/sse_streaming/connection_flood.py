@@ -22,12 +22,12 @@ from resleak.workload.scenario import Limit, Run, Scenario, Sweep
 
 scenario = Scenario(
     seed="004 2.3",
-    claim="1,000 clients at once: memory grows linearly with connections, and nothing limits them",
-    condition="more clients at once than the limit: 200 and 20 (ours); its limit of 1,000 refuses "
-    "none of its 1,000 clients. Peaks below 2 MiB count as equal: with the fix all are (0.4 to 1.8 "
-    "MB), without it they reach 15 MB, with the clients' ends (ours). The elided view is read as "
-    "streaming inside the printed block (ours: until the response is closed); around a view that "
-    "returns a stream the block counts nothing",
+    claim="many clients at once: memory grows linearly with connections, and nothing limits them",
+    condition="more clients at once than the limit, 200 and 20 (ours): the printed limit, 1,000, "
+    "refuses none of its script's 1,000. Peaks below 2 MiB count as equal: with the fix all are "
+    "(0.4 to 1.8 MB), without it they reach 15 MB, with the clients' ends (ours). The elided view "
+    "is read as streaming inside the printed block (ours: until the response is closed); around a "
+    "view that returns a stream the block counts nothing",
     language="Python",
     symptoms={"step_peak": "scales", "over_limit": "broken"},
     outcome="reproduced",
