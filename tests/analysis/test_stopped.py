@@ -59,7 +59,7 @@ def leaks(gauge: str) -> Iterator[tuple[float, made.Curve]]:
 @pytest.mark.parametrize(("runs", "steps"), SHAPES)
 @pytest.mark.parametrize("gauge", GAUGES)
 def test_growth_in_jumps_is_never_called_clean(gauge: str, runs: int, steps: int) -> None:
-    """A leak that comes in jumps is found or undecided, or smaller than the limit that is told."""
+    """A leak in jumps is `leak` or `inconclusive`, or its rate is below the printed limit."""
     for rate, curve in leaks(gauge):
         verdict = judged(curve, gauge, runs, steps)
         assert verdict.verdict not in CLEAN or rate <= verdict.detection_limit, verdict

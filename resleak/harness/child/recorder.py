@@ -135,9 +135,9 @@ def high_descriptors() -> Iterator[None]:
 
     taken = [os.open(os.devnull, os.O_RDONLY)]
     high = min(_HIGH, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 16)
-    while taken[-1] < high:
-        taken.append(os.dup(taken[0]))
     try:
+        while taken[-1] < high:
+            taken.append(os.dup(taken[0]))
         yield
     finally:
         for number in taken:

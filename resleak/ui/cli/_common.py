@@ -70,6 +70,9 @@ Work = Annotated[
 ]
 
 
+StoreUrl = Annotated[
+    str, typer.Option("--store", metavar="URL", help="A folder, s3://BUCKET/…, gs://… or abfs://….")
+]
 Open = Annotated[bool, typer.Option("--open", help="Show the written file in a browser.")]
 
 

@@ -42,9 +42,7 @@ def bisect(
     cluster: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Try all releases at once on a Dask cluster.")
     ] = "",
-    store: Annotated[
-        str, typer.Option(metavar="URL", help="Where its workers lay what they measure.")
-    ] = "captures/store",
+    store: common.StoreUrl = "captures/store",
     as_json: common.AsJson = False,
     out: common.Out = Path("captures"),
 ) -> None:

@@ -22,15 +22,12 @@ app = typer.Typer()
 _MOST_ROWS = 1000
 #: Columns of an answer beside each other in a terminal, and characters of a value there.
 _MOST_COLUMNS, _MOST_WIDE = 8, 60
-_StoreUrl = Annotated[
-    str, typer.Option("--store", metavar="URL", help="A folder, s3://BUCKET/…, gs://… or abfs://….")
-]
 
 
 @app.command()
 def sweep(
     plan: Annotated[Path, typer.Argument(metavar="PLAN.toml", help="What to run, a TOML file.")],
-    store: _StoreUrl = "captures/store",
+    store: common.StoreUrl = "captures/store",
     workers: Annotated[
         int, typer.Option(metavar="N", min=1, max=64, help="Measurements at a time.")
     ] = 2,
@@ -76,7 +73,7 @@ def sweep(
 @app.command()
 def query(
     sql: Annotated[str, typer.Argument(metavar="SQL", help="Of the tables runs and traces.")],
-    store: _StoreUrl = "captures/store",
+    store: common.StoreUrl = "captures/store",
     as_json: common.AsJson = False,
 ) -> None:
     """Query all captures of a store with SQL; it reads the store and nothing else."""
