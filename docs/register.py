@@ -27,7 +27,8 @@ in `data/` and writes this page; `resleak claims` prints the rows.
   reading that an engineer of that project would give, `constructed` where the fault needs a part of
   ours that the document neither prints nor describes, or `ours`.
 - **condition** says when it leaks, when the fix holds or fails, and what of it is our addition.
-  Harsher readings are variants of the scenario (`proposed_…`) and decide nothing.
+- **other readings** of the document decide nothing: `leaky_…` is another fault or load, with its
+  verdict, and `proposed_…` the fix read or loaded otherwise. Where a row can be disputed, see here.
 - ◐ *partly*: some of what the document describes occurs; or all of it, and it is no leak (it is
   bounded, or ends with the process), or it is constructed.
 - △ *insufficient*: the fault, or part of it, stays; without a fault, the proposal does not do what
@@ -36,8 +37,10 @@ in `data/` and writes this page; `resleak claims` prints the rows.
   with what the plan has before or beside it, and not with what comes later. One that the document
   does not propose, or that the row says was not judged, has no verdict, and a proposal without a
   fault no outcome. Our own findings are counted apart.
-- With Node 24 two checks count otherwise: an idle server shows some 80 % of `heapTotal`, not 90 %
-  (load_shedding, symptom), and garbage grows to some 200 MB (embedder, priority 3).
+- `tests/node_versions.sh 22 24 26` runs the checks with other versions of Node: all outcomes are
+  alike. In 24 an idle server shows some 80 % of `heapTotal`, not 90 % (load_shedding, symptom), and
+  garbage grows to some 200 MB (embedder, priority 3). In 26 a `FileHandle` that is collected is an
+  error that ends the process (pl_drivers #6), where 20 to 24 close it with a warning.
 
 """
 FOOT = """

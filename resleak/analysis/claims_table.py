@@ -57,8 +57,9 @@ def findings(
     """Judge every scenario; return one row each, in the order of the source documents.
 
     Columns: ``scenario system title seed claim claimed_by condition language origin outcome figure
-    opened_at fix_variant fix_origin fix fix_figure python node ok``. `figure` and `fix_figure` are
-    dictionaries with the attributes of `KeyFigure`; for a control, `outcome` is its verdict.
+    opened_at fix_variant fix_origin fix fix_figure readings python node ok``. `figure` and
+    `fix_figure` are dictionaries with the attributes of `KeyFigure`; for a control, `outcome` is
+    its verdict. `readings` has the words for the variants that read the document otherwise.
     `origin` and `fix_origin` say whose code ran. Where the results of a Node check are given,
     `node` has its counts in words, its outcomes replace those of the port, and `python` keeps
     them. A scenario with a damaged capture is left out with a warning; `StoreError` if none is
@@ -127,6 +128,11 @@ def summary(findings: pd.DataFrame) -> str:
     idle = int((theirs["outcome"].eq("not reproduced") & theirs["fix"].eq("holds")).sum())
     note = f" (for {idle} of those that hold the claim did not reproduce)" if idle else ""
     sentences += [f"Of {len(fixes)} fixes that they propose {_counts(fixes)}{note}."]
+    read = theirs.loc[theirs["fix"] == "holds", "readings"]
+    failing = sum(bool({"insufficient", "harmful"} & {*one.values()}) for one in read)
+    if failing:
+        fail = "fails" if failing == 1 else "fail"
+        sentences += [f"Of those that hold {failing} {fail} when read otherwise, as the rows say."]
     sentences += [f"Of {len(found)} findings of our own {_counts(found)}."] if len(found) else []
     if len(controls):
         sentences.append(f"Of {len(controls)} null controls {clean} came out clean.")
@@ -184,10 +190,25 @@ def claim_row(judgement: ScenarioVerdict) -> dict[str, Any]:
         "fix_origin": origins.get(fix["variant"], "") if has_fix else "",
         "fix": fix["measured"] or "",
         "fix_figure": asdict(key_figure(fixed, *_of_fix(fixed, leaky, gauge))) if fixed else None,
+        "readings": _readings(judgement) if claim["text"] or scenario["fix"] else {},
         "python": "",
         "node": "",
         "ok": judgement.ok,
     }
+
+
+def _readings(judgement: ScenarioVerdict) -> dict[str, str]:
+    """Return the verdict on each ``leaky_…`` and the outcome of each ``proposed_…``."""
+    words = {}
+    for name, variant in judgement.variants.items():
+        kind, _, reading = name.partition("_")
+        if kind == "leaky" and reading:
+            words[name] = variant.verdict
+        elif kind == "proposed" and reading:
+            twin = f"leaky_{reading}"
+            fault = twin if twin in judgement.variants else "leaky"
+            words[name] = judgement.fix_outcome(name, fault) or variant.verdict
+    return words
 
 
 def _checked(row: dict[str, Any], check: NodeResult | None) -> dict[str, Any]:
@@ -196,7 +217,8 @@ def _checked(row: dict[str, Any], check: NodeResult | None) -> dict[str, Any]:
         return row
     outcome, fix = check.outcome or row["outcome"], check.fix or row["fix"]
     differs = (outcome, fix) != (row["outcome"], row["fix"])
-    decided = {"outcome": outcome, "fix": fix, "node": check.summary}
+    readings = row["readings"] | {f"{name} in Node": word for name, word in check.readings.items()}
+    decided = {"outcome": outcome, "fix": fix, "node": check.summary, "readings": readings}
     if not differs:
         return {**row, **decided}
     words = filter(None, (row["outcome"], row["fix"] and f"its fix {row['fix']}"))
@@ -222,7 +244,8 @@ def _node_row(name: str, check: NodeResult) -> dict[str, Any]:
         **{"figure": None, "opened_at": "", "fix_variant": "proposed" if check.fix else ""},
         "fix_origin": declared["fix_origin"],
         "fix": check.fix or "",
-        **{"fix_figure": None, "python": NOT_RUN, "node": check.summary, "ok": True},
+        **{"fix_figure": None, "readings": dict(check.readings)},
+        **{"python": NOT_RUN, "node": check.summary, "ok": True},
     }
 
 

@@ -213,7 +213,7 @@ class ScenarioVerdict:
             "fix": {
                 "variant": fix if fix in self.variants else None,
                 "declared": self.scenario["fix"],
-                "measured": self._fix_measured(fix),
+                "measured": self.fix_outcome(fix),
             },
         }
 
@@ -242,8 +242,9 @@ class ScenarioVerdict:
             return "reproduced"
         return "partly" if any(name in leaky.symptoms for name in claimed) else "not reproduced"
 
-    def _fix_measured(self, name: str) -> str | None:
-        leaky, fix = self.variants.get("leaky"), self.variants.get(name)
+    def fix_outcome(self, name: str, beside: str = "leaky") -> str | None:
+        """Return the register's word for a variant as a fix of another one; None without a fix."""
+        leaky, fix = self.variants.get(beside), self.variants.get(name)
         if leaky is None or fix is None or self.scenario["fix"] is None:
             return None
         if fix.undecided:

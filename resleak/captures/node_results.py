@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ class NodeResult:
         The register's words for the claim and for the document's fix, where the check decides them.
     variants : mapping of str to mapping of str to float
         Each count by its name, by variant.
+    readings : mapping of str to str
+        Outcomes of another reading of the document, which decide nothing, by variant.
     row : mapping of str to str, or None
         The register's row where no scenario in Python declares it: ``seed``, ``claim``,
         ``condition``, ``claimed_by``, ``origin``, ``fix_origin``, ``language``.
@@ -44,6 +46,7 @@ class NodeResult:
     fix: str | None
     variants: Mapping[str, Mapping[str, float]]
     row: Mapping[str, str] | None = None
+    readings: Mapping[str, str] = field(default_factory=dict)
 
 
 def parse(text: str, where: str) -> NodeResult:
@@ -106,6 +109,8 @@ def _problem(result: NodeResult) -> str:
             return f"{name} is not a short text"
     if result.outcome not in (None, *OUTCOMES) or result.fix not in (None, *FIX_OUTCOMES):
         return f"it says {result.outcome!r} and {result.fix!r}"
+    if not isinstance(result.readings, dict) or {*result.readings.values()} - {*FIX_OUTCOMES}:
+        return "readings are not outcomes of a fix by name"
     if not isinstance(result.variants, dict) or not all(map(_is_counts, result.variants.values())):
         return "variants are not counts by name"
     return ""

@@ -19,7 +19,7 @@ from resleak.workload.verdict_words import GLYPHS
 #: Heads of what `cells` returns.
 HEAD = (
     *("language", "code", "outcome", "key figure", "its fix", "its code", "figure", "condition"),
-    "in Node",
+    *("other readings", "in Node"),
 )
 _FIGURE = LEFT + "min-width:13em;"
 
@@ -66,12 +66,13 @@ def cells(row: Mapping[Any, Any]) -> tuple[str, ...]:
     figure, fix = (one["text"] if one else "" for one in (row["figure"], row["fix_figure"]))
     measured = (languages(row), whose(row), with_glyph(row["outcome"]), figure)
     fixed = (with_glyph(row["fix"]), row["fix_origin"], fix)
-    return (*measured, *fixed, row["condition"], in_node(row).removeprefix("Node: "))
+    node = in_node(row).removeprefix("Node: ")
+    return (*measured, *fixed, row["condition"], other_readings(row), node)
 
 
 def with_glyph(word: str) -> str:
     """Return an outcome behind its glyph; nothing for none."""
-    return f"{GLYPHS.get(word, '?')} {word}" if word else ""
+    return f"{GLYPHS[word]} {word}" if word in GLYPHS else word
 
 
 def _html_cells(row: Mapping[Any, Any]) -> list[Cell]:
@@ -88,7 +89,7 @@ def _html_cells(row: Mapping[Any, Any]) -> list[Cell]:
         markup(claim, LEFT + "min-width:16em;"),
         markup(outcome + figure + below(in_node(row)), _FIGURE),
         markup(fix + fix_figure + below(row["fix_origin"]), _FIGURE),
-        markup(inline(str(row["condition"])), LEFT + SMALL + "min-width:13em;"),
+        markup(inline(condition(row)), LEFT + SMALL + "min-width:13em;"),
     ]
 
 
@@ -96,6 +97,17 @@ def whose(row: Mapping[Any, Any]) -> str:
     """Return whose code was measured, and whose claim it is if it is not the document's."""
     claimant = "our finding" if row["claim"] and row["claimed_by"] == "ours" else ""
     return ", ".join(filter(None, (str(row["origin"]), claimant)))
+
+
+def condition(row: Mapping[Any, Any]) -> str:
+    """Return the condition, and the outcome of other readings behind it."""
+    others = other_readings(row)
+    return f"{row['condition']}. Other readings: {others}" if others else str(row["condition"])
+
+
+def other_readings(row: Mapping[Any, Any]) -> str:
+    """Return the outcomes of variants that read the document otherwise, as text."""
+    return ", ".join(f"{name} {with_glyph(word)}" for name, word in row["readings"].items())
 
 
 def languages(row: Mapping[Any, Any]) -> str:

@@ -48,8 +48,10 @@ export function folder() {
 }
 
 // `variants` is {name: {what was counted: number}}; `outcome` and `fix` are the register's words.
-// `row` says what the register needs where no scenario in Python declares it.
-export function report({ summary, variants, outcome = null, fix = null, row = null }) {
-  console.log(JSON.stringify({ node: process.version, summary, outcome, fix, variants, row }));
+// `readings` are outcomes of another reading of the fix, by variant; they decide nothing. `row` says
+// what the register needs where no scenario in Python declares it.
+export function report({ summary, variants, outcome = null, fix = null, readings = {}, row = null }) {
+  const { version: node } = process;
+  console.log(JSON.stringify({ node, summary, outcome, fix, readings, variants, row }));
   process.exit(0);
 }

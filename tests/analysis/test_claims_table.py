@@ -181,7 +181,7 @@ def test_the_register_is_shown_by_system_and_escaped(register: pd.DataFrame) -> 
     assert "| \\<b>bold\\</b> | Python | ours | ● reproduced | fds leak 2 descriptors/step" in row
     assert "✓ holds" in row
     rows = [line.replace("\\|", "") for line in lines if line.startswith("| ")]
-    assert all(line.count("|") == 13 for line in rows)
+    assert all(line.count("|") == 14 for line in rows)
     assert "descriptors \\| leak" in "".join(lines)
 
 
@@ -213,6 +213,26 @@ ROW = {
     **{"claimed_by": "document", "origin": "", "fix_origin": "document code"},
     "language": "JavaScript",
 }
+
+
+def test_other_readings_stand_beside_what_decides(tmp_path: Path) -> None:
+    """Each is named with its word, a fix is judged beside its own fault, and none decides."""
+    others = {"leaky_kept": WAITS, "proposed_kept": LEAK, "proposed_at_once": LEAK}
+    declared = captures.scenario(**CLAIM, readings=[*others])
+    write(tmp_path, declared, leaky=LEAK, **others, proposed=FLAT)
+    checks = {"arc/made_up": check(readings={"proposed_hung_up": "insufficient"})}
+    table = claims_table.findings(load.load(tmp_path), node=checks)
+    (row,) = table.to_dict("records")
+    assert row["readings"] == {
+        "leaky_kept": "deferred",
+        "proposed_kept": "harmful",
+        "proposed_at_once": "insufficient",
+        "proposed_hung_up in Node": "insufficient",
+    }
+    assert (row["outcome"], row["fix"]) == ("reproduced", "holds")
+    assert "Of those that hold 1 fails when read otherwise" in claims_table.summary(table)
+    assert "Other readings: leaky_kept deferred" in figures.claims_table(table).html
+    assert "proposed_at_once △ insufficient" in figures.claims_markdown(table)
 
 
 def test_a_check_without_a_scenario_is_a_row_of_its_own(tmp_path: Path) -> None:

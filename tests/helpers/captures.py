@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,13 @@ def step(_step: int, _world: object) -> None:
     return None
 
 
-def scenario(system: str = "", leaky_origin: Any = "ours", **options: Any) -> Scenario:
-    """Return a scenario with leaky, proposed and fixed, and one own gauge."""
+def scenario(
+    system: str = "", leaky_origin: Any = "ours", readings: Sequence[str] = (), **options: Any
+) -> Scenario:
+    """Return a scenario with leaky, proposed, fixed and others, and one own gauge."""
     made = Scenario(**{"gauges": ("fds",), **options})
     made.name, made.title, made.system = "made/up", "Made up.", system
-    for name in ("leaky", "proposed", "fixed"):
+    for name in ("leaky", "proposed", "fixed", *readings):
         made.variant(name, origin=leaky_origin if name == "leaky" else "ours")(step)
     made.gauge("entries")(entries)
     return made

@@ -40,6 +40,7 @@ class TestCounts:
         assert kept == {"at_once": hung_up | malformed, "later": {"leaky_malformed_large"}}
         assert sum(sum(count.values()) for count in result.variants.values()) == 5 * 50
         assert (result.outcome, result.fix) == ("partly", "holds")
+        assert result.readings == {"proposed_hung_up": "insufficient"}
 
     def test_agent_keeps_its_sockets_until_it_is_destroyed(self):
         """A shared agent keeps four sockets; a dropped one its own, until the server closes it."""
@@ -60,7 +61,7 @@ class TestCounts:
     def test_idle_server_that_leaks_nothing_has_a_high_share(self):
         """An idle server that leaks nothing shows a higher share of its heap than a leaking one."""
         variants = counts("load_shedding/heap_share").variants
-        assert variants["leaky"]["idle_share_highest"] > 0.8
+        assert variants["leaky"]["idle_share_highest"] > 0.7
         assert variants["leaky"]["idle_growth_bytes"] < 1e6
         assert variants["leaking"]["idle_growth_bytes"] > 1e7
         assert variants["leaking"]["idle_share_lowest"] < variants["leaky"]["idle_share_lowest"]
@@ -102,11 +103,15 @@ class TestCounts:
 
     def test_file_handle_of_a_failed_write_is_collected(self):
         """FileHandles of failed writes stay open at first, and none after a collection."""
-        variants = counts("pl_drivers/sparse_file").variants
+        result = counts("pl_drivers/sparse_file")
+        variants = result.variants
         leaky, fixed = variants["leaky_write_fails"], variants["fixed_write_fails"]
         assert leaky["failed"] == fixed["failed"] == 50
         assert leaky["descriptors"] > fixed["descriptors"] == 0
         assert leaky["descriptors_after_collection"] <= 1
+        is_error = int(result.node.removeprefix("v").partition(".")[0]) >= 25
+        assert (leaky["uncaught"] > 0) == is_error
+        assert fixed["uncaught"] == leaky["uncaught"]  # none more
         assert variants["leaky"]["peak_descriptors"] > 100
 
     def test_worker_and_timer_keep_the_process_alive(self):
@@ -128,13 +133,25 @@ class TestCounts:
     def test_memory_limit_counts_plain_objects_only(self):
         """A limit refuses kept objects, and garbage if it is low, but nothing outside V8's heap."""
         variants = counts("embedder/resource_monitor").variants
-        assert variants["proposed"]["refused"] == variants["proposed_50_mb_exposed"]["refused"] == 0
+        assert variants["proposed_50_mb_exposed"]["refused"] == 0
+        assert (variants["proposed"]["refused"] > 0) == (variants["proposed"]["peak_mb"] > 200)
         outside = [variants[f"proposed_keeps_{kind}"] for kind in ("arrays", "wasm")]
         assert [(one["refused"], one["rss_mb"] > 400) for one in outside] == [(0, True)] * 2
         assert variants["proposed_keeps_objects"]["refused"] > 10
         assert variants["proposed_50_mb"]["refused"] > 10
         assert variants["proposed_50_mb_cleans_up"]["refused"] > 10
         assert variants["proposed_handles"]["active_handles"] == 0
+
+    @pytest.mark.parametrize("name", CHECKS)
+    def test_outcome_is_the_one_stored(self, name):
+        """With every version of Node claim, fix and other readings come out alike."""
+        result, kept = counts(name), node_results.read(STORED / name)
+        assert kept is not None
+        assert (result.outcome, result.fix, result.readings) == (
+            kept.outcome,
+            kept.fix,
+            kept.readings,
+        )
 
 
 def test_every_check_is_tested_and_stored():
@@ -191,6 +208,8 @@ def test_check_that_fails_says_so(tmp_path, program, error, words):
         {"summary": 3},
         {"outcome": "proved"},
         {"fix": "<b>holds</b>"},
+        {"readings": {"proposed": "<b>holds</b>"}},
+        {"readings": ["holds"]},
         {"variants": {"leaky": {"sockets": "50"}}},
         {"variants": [1]},
         {"more": 1},

@@ -110,7 +110,7 @@ def _cause(group: Group, parts: Sequence[Explained | None], texts: Mapping[Line,
     told = tuple(sorted((part for part in parts if part), key=lambda part: _rank(part.gauge)))
     first, *others = sorted(group.lines, key=lambda one: _leads(one, group), reverse=True)
     whole = sum(_weight(one, group) for one in group.lines) or 1.0
-    site, share = _place(first, texts), _weight(first, group) / whole
+    site, weight = _place(first, texts), _weight(first, group)
     kind = group.kind
     kept = [*group.held]
     if kind in RUNNING:  # its own frames keep it, and the interpreter's list of all of its kind
@@ -124,7 +124,7 @@ def _cause(group: Group, parts: Sequence[Explained | None], texts: Mapping[Line,
         kind=kind,
         gauges=told,
         site=site,
-        site_share=min(1.0, share),
+        site_share=min(1.0, weight / whole) if weight else None,
         parts=tuple(
             Part(place, _weight(one, group) / whole)
             for one in others[:_PARTS]

@@ -97,8 +97,8 @@ class Cause:
     site, library_site, created_at : Place or None
         The line that allocates or opens, the line of the library that it calls, and the line that
         makes what is retained, where that is another one.
-    site_share : float
-        Share of the cause that the line accounts for, 0 to 1.
+    site_share : float or None
+        Share of the cause that the line accounts for, 0 to 1; None where no run measured it.
     parts : tuple of Part
         The other lines that allocate or open some of it, the largest first.
     chain, retained_type : str
@@ -113,7 +113,7 @@ class Cause:
     kind: str
     gauges: tuple[Explained, ...]
     site: Place | None
-    site_share: float = 1.0
+    site_share: float | None = 1.0
     parts: tuple[Part, ...] = ()
     library_site: Place | None = None
     created_at: Place | None = None

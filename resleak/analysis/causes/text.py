@@ -88,8 +88,9 @@ def _interval(part: Explained) -> str:
 def rows(cause: Cause) -> Iterator[Row]:
     """Yield where it is made, what keeps it, the limit that it reaches, and what to change."""
     if cause.site:
-        told = cause.parts or cause.site_share < _HALF
-        of = f" ({formatting.share(cause.site_share)} of it)" if told else ""
+        of, share = "", cause.site_share
+        if share is not None and (cause.parts or share < _HALF):
+            of = f" ({formatting.share(share)} of it)"
         yield _at(_VERBS.get(cause.kind, "allocated at"), cause.site, of)
     elif cause.kind != model.OWN:
         yield Row("made at", _NOWHERE.get(cause.kind, "a call that Python does not see"))

@@ -4,20 +4,24 @@ A request comes every 10 ms and hands one download to a boto3 client, on six thr
 accepts connections and never answers. (One that refuses leaves two calls in flight either way.)
 
 - `leaky`: clients with a timeout of their own, 1 s. More calls arrive than time out on six threads:
-  per step 0.7 to 0.9 more wait. (With #7's wait_for() as many callers wait as come in its time.)
+  per step 0.7 to 0.9 more wait.
 - `proposed`: pybreaker opens after three failures. Then all calls are refused at once; at most a
   hundred had come before. (By `calling()`: `call()` would hold a lock for the whole download.)
 - `leaky_no_timeout`, `proposed_no_timeout`: the client's default, 60 s; the breaker counts nothing.
+- `leaky_wait_for`, `proposed_wait_for`: callers give up after 0.3 s, by #7's wait_for(). Only those
+  of that time wait, but a call that no thread has begun stays in the executor's queue, cancelled;
+  the breaker ends that.
 """
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from resleak.workload.scenario import Limit, Run, Scenario
@@ -27,8 +31,8 @@ scenario = Scenario(
     claim="without a circuit breaker, calls pile up when S3, MinIO or GCS are down",
     condition="constructed: six threads whose clients time out after 1 s, 100 calls per second, a "
     "silent storage (that calls pile up is our reading of the one line). After #7 of week 2 calls "
-    "in flight are bounded at rate x timeout, 100 at 1 s and 30,000 at its 5 min, until a breaker "
-    "opens (not run). Without any timeout none fails, and it never opens",
+    "in flight are bounded at rate x timeout, 30,000 at its 5 min, and cancelled ones stay queued "
+    "until a breaker opens. Without any timeout none fails, and it never opens",
     language="Python",
     symptoms={"in_flight": "leak, broken"},
     outcome="partly",
@@ -38,36 +42,67 @@ scenario = Scenario(
     limits=[Limit("in_flight", at_most=150, source="calls that arrive until three have timed out")],
     steps=240,
     warmup=40,
-    params={"threads": 6, "interval_s": 0.01, "fail_max": 3, "timeout_s": 1.0, "breaker": True},
+    params={
+        "threads": 6,
+        "interval_s": 0.01,
+        "fail_max": 3,
+        "timeout_s": 1.0,
+        "breaker": True,
+        "wait_for_s": 0.3,
+    },
     requires=("boto3", "pybreaker"),
     extra="arc",
     stacks=False,
 )
 
 
+Guard = Callable[[], AbstractContextManager[object]]
+
+
 class Downloads:
     """Downloads from a storage, on threads."""
 
-    call: Callable[[], Any]
-
-    def __init__(self, params: Any) -> None:
-        self.params = params
+    def __init__(self, params: Any, client: Any, guard: Guard) -> None:
+        self.params, self.client, self.guard = params, client, guard
         self.pool = ThreadPoolExecutor(params.threads)
         self.lock, self.in_flight, self.waiting = threading.Lock(), 0, 0
+        self.callers = set[asyncio.Task[None]]()
 
     def start(self) -> None:
         with self.lock:
             self.in_flight += 1
-        self.pool.submit(self.call).add_done_callback(self._ended)
+        self.pool.submit(self.guarded).add_done_callback(self._ended)
 
-    def get(self, client: Any) -> None:
+    def start_impatient(self) -> None:
+        """The same for a caller that waits as #7 does."""
+        caller = asyncio.create_task(self.wait_for(self.params.wait_for_s))
+        self.callers.add(caller)
+        caller.add_done_callback(self.callers.discard)
+
+    def guarded(self) -> None:
+        with self.guard():
+            self.get()
+
+    def get(self) -> None:
         with self.lock:
             self.waiting += 1
         try:
-            client.get_object(Bucket="metrics", Key="cpu.parquet")
+            self.client.get_object(Bucket="metrics", Key="cpu.parquet")
         finally:
             with self.lock:
                 self.waiting -= 1
+
+    async def wait_for(self, seconds: float) -> None:
+        from pybreaker import CircuitBreakerError
+
+        self.in_flight += 1
+        try:
+            with self.guard():
+                await asyncio.wait_for(asyncio.wrap_future(self.pool.submit(self.get)), seconds)
+        except (TimeoutError, CircuitBreakerError):
+            pass
+        finally:
+            self.in_flight -= 1
 
     def _ended(self, _download: Future[Any]) -> None:
         with self.lock:
@@ -90,27 +125,21 @@ def storage_client(port: int, timeout: float) -> Any:
     )
 
 
-def guarded(params: Any, call: Callable[[], Any]) -> Callable[[], Any]:
-    """Put a breaker around a call."""
+def breaker(params: Any) -> Guard:
+    """Return what counts the failures of a block, and refuses it after too many."""
     import pybreaker
 
-    breaker = pybreaker.CircuitBreaker(fail_max=params.fail_max, reset_timeout=60)
-
-    def guarded_call() -> Any:
-        with breaker.calling():
-            return call()
-
-    return guarded_call
+    made: Guard = pybreaker.CircuitBreaker(fail_max=params.fail_max, reset_timeout=60).calling
+    return made
 
 
 @scenario.setup
 def downloads(run: Run) -> Iterator[Downloads]:
     with socket.create_server(("127.0.0.1", 0), backlog=512) as backend:  # it never answers
         client = storage_client(backend.getsockname()[1], run.params.timeout_s)
-
-        made = Downloads(run.params)
-        get = partial(made.get, client)
-        made.call = guarded(run.params, get) if run.params.breaker else get
+        made = Downloads(
+            run.params, client, breaker(run.params) if run.params.breaker else nullcontext
+        )
         yield made
         made.pool.shutdown(wait=False, cancel_futures=True)
     made.pool.shutdown()  # the backend has gone: waiting calls fail
@@ -139,3 +168,11 @@ def request(_step: int, downloads: Downloads) -> None:
     """Start a download when the next request arrives."""
     downloads.start()
     time.sleep(downloads.params.interval_s)
+
+
+@scenario.variant("leaky_wait_for", expect={"heap": "leak"}, breaker=False, timeout_s=60.0)
+@scenario.variant("proposed_wait_for", timeout_s=60.0)
+async def impatient_request(_step: int, downloads: Downloads) -> None:
+    """Start a download whose caller gives up after a time, when the next request arrives."""
+    downloads.start_impatient()
+    await asyncio.sleep(downloads.params.interval_s)

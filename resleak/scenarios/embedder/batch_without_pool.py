@@ -34,7 +34,7 @@ scenario = Scenario(
     "does not clear, is ours. With a complete one fresh embedders cost time only. The pool holds "
     "for one caller at a time; five at once leave four, once or with each cleanupAll()",
     language="TypeScript",
-    symptoms={"created": "broken", "alive": "leak"},
+    symptoms={"alive": "leak", "created": "broken"},
     outcome="partly",
     fix="holds",
     fix_params=["pooled"],

@@ -58,7 +58,8 @@ const range = (name) => {
 };
 const ofLimit = Math.max(...Object.values(variants).map((one) => one.share_of_heap_limit));
 const { leaky } = variants;
-const isHighWithoutLeak = leaky.idle_share_highest > 0.8 && leaky.idle_growth_bytes < 1e6;
+// 90 % with Node 20 and 80 % with 24: as high as one that leaks, or higher.
+const isHighWithoutLeak = leaky.idle_share_highest > 0.75 && leaky.idle_growth_bytes < 1e6;
 report({
   variants,
   row: {
@@ -73,7 +74,7 @@ report({
     fix_origin: "",
     language: "JavaScript",
   },
-  outcome: isHighWithoutLeak ? "partly" : "reproduced",
+  outcome: isHighWithoutLeak ? "partly" : "not reproduced",
   summary:
     `of heapTotal an idle server that leaks nothing shows ${range("leaky")}, one that keeps 20 MB ` +
     `${range("leaky_20_mb")}, 60 MB ${range("leaky_60_mb")}, one that leaks ${range("leaking")}; of the ` +

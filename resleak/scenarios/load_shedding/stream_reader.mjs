@@ -32,7 +32,8 @@ const MEGABYTE = Buffer.alloc(1 << 20);
 // fetch() has its time-outs from this object, which exists once fetch() was called.
 async function impatient(url) {
   await fetch(url);
-  const { constructor: Agent } = globalThis[Symbol.for("undici.globalDispatcher.1")];
+  const dispatchers = [2, 1].map((n) => globalThis[Symbol.for(`undici.globalDispatcher.${n}`)]);
+  const { constructor: Agent } = dispatchers.find((one) => one?.constructor.name === "Agent");
   return new Agent({ bodyTimeout: BODY_TIMEOUT_MS });
 }
 
@@ -104,6 +105,7 @@ function ask(port, hangsUp) {
 
 async function request(upstream, variant, kind) {
   const child = fork(fileURLToPath(import.meta.url), [upstream, variant, kind]);
+  child.on("exit", (code) => code && process.exit(code));
   const [port] = await once(child, "message");
   const hangsUp = kind.startsWith("hung_up");
   await Promise.all(Array.from({ length: REQUESTS }, () => ask(port, hangsUp)));
@@ -146,12 +148,14 @@ async function measure() {
     ),
   );
   const most = (name, kinds) => Math.max(...kinds.map((kind) => variants[`${name}_${kind}`].at_once));
+  const hungUp = ["hung_up_silent", "hung_up_sending"];
   const constructed = ["malformed_silent", "malformed_large"];
   const asPrinted = most("leaky", ["ends", "breaks"]);
   report({
     variants,
     outcome: asPrinted ? "reproduced" : most("leaky", constructed) ? "partly" : "not reproduced",
     fix: most("proposed", ["breaks", ...constructed]) ? "insufficient" : "holds",
+    readings: { proposed_hung_up: most("proposed", hungUp) ? "insufficient" : "holds" },
     summary:
       `${asPrinted} of ${REQUESTS} sockets stay after streams that end or break. Where a line cannot be ` +
       `parsed ${variants.leaky_malformed_silent.at_once} stay until fetch gives up (300 s by default), ` +

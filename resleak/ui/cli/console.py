@@ -162,7 +162,7 @@ def show_claims(findings: pd.DataFrame) -> None:
 
 def _claim_lines(row: Mapping[Any, Any]) -> Iterator[str]:
     """Yield a row of the register: the claim, what was measured, the fix, the condition."""
-    from resleak.figures.claim_tables import in_node, languages, whose, with_glyph
+    from resleak.figures.claim_tables import in_node, languages, other_readings, whose, with_glyph
 
     about = " · ".join(filter(None, (row["seed"], row["scenario"], languages(row))))
     yield f"{about}: {row['claim'] or row['title']}"
@@ -174,6 +174,8 @@ def _claim_lines(row: Mapping[Any, Any]) -> Iterator[str]:
             yield f"  {what}{with_glyph(word)} {from_code}{text}".rstrip()
     if row["condition"]:
         yield f"  condition: {row['condition']}"
+    if row["readings"]:
+        yield f"  other readings: {other_readings(row)}"
     if row["node"]:
         yield f"  {in_node(row)}"
 
