@@ -15,5 +15,5 @@ for version in "${@:?name versions of Node, such as 22}"; do
   export PATH="$PWD/$place/package/bin:$PATH"
   echo "Node $(node --version)"
   .venv/bin/python -m pytest -q \
-    tests/scenarios/test_node_checks.py | grep -E '^(FAILED|E  )|passed|failed'
+    tests/scenarios/test_node_checks.py | grep -E '^(FAILED|E  )| (passed|failed) in '
 done
