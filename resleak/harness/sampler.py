@@ -102,7 +102,8 @@ class Curve:
 class Observer:
     """Samples a process with all its children; without `steps`, steps are seconds.
 
-    `phase` is ``warmup``, ``steady`` or ``settle`` (the load has stopped).
+    `requests` returns how many were answered so far; `phase` is ``warmup``, ``steady`` or
+    ``settle`` (the load has stopped).
     """
 
     root: process_gauges.Outside
@@ -110,6 +111,7 @@ class Observer:
     title: str
     every_s: float = 1.0
     steps: Callable[[], float] | None = None
+    requests: Callable[[], float] | None = None
     per: str = "s"
     phase: str = "steady"
     exit: Exit = field(default_factory=Exit)
@@ -181,10 +183,11 @@ class Observer:
                 for (_, view), reading in zip(curves, read, strict=True):
                     reading.update(look(view) if reading else {})
         readings = []
+        work = {"requests": self.requests()} if self.requests else {}
         for (curve, view), reading in zip(curves, read, strict=True):
             if reading:
                 readings.append(reading | (counted if curve is self._one else {}))
-                curve.add(place, readings[-1])
+                curve.add(place, readings[-1] | work)
             elif curve is not self._one:
                 del self._children[view.pid]
                 curve.forget_last()  # which may be of a process that is ending
@@ -195,7 +198,7 @@ class Observer:
                     self._losses.append(at)
         names = {name for reading in readings for name in reading}
         total = {name: sum(reading.get(name, 0.0) for reading in readings) for name in names}
-        self._sum.add(place, total)
+        self._sum.add(place, total | work)
 
     def curves(self) -> dict[str, list[Curve]]:
         """Return the curves worth judging by name; with children their sum comes first.
