@@ -31,8 +31,8 @@ class Series:
     lowest value until the next collection); `steps` those of each step from half the warm-up on;
     `settled` is the median last reading after the load, `drop` the median drop at a collection.
     `limited` is True if a limit of the system ended the load. Where steps are seconds, a run has
-    one part in `steady` for each life between restarts; `work` then has seconds and the requests
-    counted by then, where they are known and the run has one life.
+    one part in `steady` for each life between restarts; where requests are counted, `work` has
+    seconds and their number by then, and `unthinned` all points of the only run.
     """
 
     steady: Runs
@@ -46,6 +46,7 @@ class Series:
     readings: int = 0
     limited: bool = False
     work: Points | None = None
+    unthinned: Points | None = None
 
     @property
     def has_load(self) -> bool:
@@ -66,21 +67,21 @@ class Series:
 
     def by_work(self) -> Series:
         """Return the same over requests, in seconds that they take at their mean pace."""
-
-        def by_count(points: Points) -> Points:
-            at = self.requests(points[:, 0]) / self.pace
-            return np.column_stack([at, points[:, 1]])[np.diff(at, prepend=-1.0) > 0]
-
-        steady, steps = ([by_count(p) for p in runs] for runs in (self.steady, self.steps))
-        return replace(self, steady=steady, steps=steps, work=None)
+        assert self.unthinned is not None
+        seconds, values = self.unthinned.T
+        at = self.requests(seconds) / self.pace
+        points = np.column_stack([at, values])[np.diff(at, prepend=-1.0) > 0]
+        return replace(self, steady=[statistics.thin(points)], steps=[], work=None)
 
     def planted(self, rate: float) -> Series:
         """Return the same series with a leak of this rate in it."""
-        grown = [
-            [np.column_stack([p[:, 0], p[:, 1] + rate * (p[:, 0] - p[0, 0])]) for p in runs]
-            for runs in (self.steady, self.steps)
-        ]
-        return replace(self, steady=grown[0], steps=grown[1])
+
+        def grown(p: Points) -> Points:
+            return np.column_stack([p[:, 0], p[:, 1] + rate * (p[:, 0] - p[0, 0])])
+
+        steady, steps = ([*map(grown, runs)] for runs in (self.steady, self.steps))
+        unthinned = None if self.unthinned is None else grown(self.unthinned)
+        return replace(self, steady=steady, steps=steps, unthinned=unthinned)
 
 
 class Readings:
@@ -115,15 +116,15 @@ class Readings:
         by_run = [after & (self.run == run) for run in self.runs]
         steady = [self._points(values, rows, gauge not in _MEMORY) for rows in by_run]
         steady = [points for points in steady if len(points)]
-        readings = max(map(len, steady), default=0)
         is_timed = self.per == "s" and gauge in _BYTES
-        steady = [
+        work = self._work() if len(steady) == 1 else None
+        parts = [
             part
             for points in steady
             for part in (over_time.lives(points) if is_timed else [statistics.thin(points)])
         ]
         return Series(
-            steady=steady,
+            steady=parts,
             steps=_each_step(self, values),
             start=_median(values[rows][:1] for rows in by_run),
             settled=_median(values[rows & self.settle][-1:] for rows in by_run),
@@ -132,8 +133,9 @@ class Readings:
             at_end=_median(values[rows][-1:] for rows in by_run),
             per=self.per,
             limited=self.limited,
-            readings=readings,
-            work=self._work() if len(steady) == 1 else None,
+            readings=max(map(len, steady), default=0),
+            work=work,
+            unthinned=None if work is None else steady[0],
         )
 
     def _work(self) -> np.ndarray | None:

@@ -41,7 +41,7 @@ def counter(*pages: bytes, status: int = 200) -> Iterator[WorkCounter]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         with WorkCounter(f"http://127.0.0.1:{server.server_port}/#served_total", 60.0) as one:
             yield one
         server.shutdown()
