@@ -70,6 +70,10 @@ class Curve:
         rows = next((i for i in range(len(self)) if self._values[i * width] >= t_s), len(self))
         del self._values[rows * width :]
 
+    def last(self, gauge: str) -> float:
+        """Return the last reading of a gauge."""
+        return self._values[_GAUGES.index(gauge) - len(_GAUGES)]
+
     @property
     def steady(self) -> int:
         """The number of readings after the warm-up."""
@@ -126,6 +130,7 @@ class Observer:
         self._children: dict[int, Curve] = {}
         self._ended: list[Curve] = []
         self._short_lived, self._losses = 0, list[float]()
+        self._reaped_s = [self.root.reaped_s()] * 2
         self._began = {self.phase: 0.0}
 
     @property
@@ -137,6 +142,13 @@ class Observer:
     def readings(self) -> int:
         """How often the process was read."""
         return len(self._one)
+
+    @property
+    def unread(self) -> tuple[float, float]:
+        """The life below which children are not read on their own, and what these took of a CPU."""
+        known = sum(curve.last("cpu_s") for curve in self._ended)
+        first, last = self._reaped_s
+        return _FEWEST * self.every_s, max(0.0, last - first - known)
 
     def begin(self, phase: str) -> None:
         """Go on to a later phase."""
@@ -183,6 +195,7 @@ class Observer:
                 for (_, view), reading in zip(curves, read, strict=True):
                     reading.update(look(view) if reading else {})
         readings = []
+        self._reaped_s[1] = max(self._reaped_s[1], self.root.reaped_s())
         work = {"requests": self.requests()} if self.requests else {}
         for (curve, view), reading in zip(curves, read, strict=True):
             if reading:

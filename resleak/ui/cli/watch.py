@@ -30,6 +30,9 @@ app = typer.Typer()
 
 #: Exit code of a watch that --stop-on ended.
 BREACH = 3
+#: Processor time of processes that were not read from which on they are named: systems count
+#: hundredths of a second.
+_UNREAD_S = 0.1
 
 
 class Breach(StrEnum):
@@ -185,7 +188,12 @@ def _ending(watching: Watch, folder: Path) -> str:
     else:
         why = "the process still runs"
     stored = f"; kept in {common.shown(folder)}" if observer.readings else ""
-    return f"{why}, after {lasted}{stored}"
+    life_s, cpu_s = observer.unread
+    unread = (
+        f"\nworkers that live less than {life_s:g} s are not read on their own: they took "
+        f"{cpu_s:.2g} s of processor time"
+    )
+    return f"{why}, after {lasted}{stored}{unread if cpu_s >= _UNREAD_S else ''}"
 
 
 def _agreed(consequences: str, yes: bool) -> None:
