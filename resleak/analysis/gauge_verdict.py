@@ -4,13 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from resleak.workload.gauges import COUNTED
 from resleak.workload.verdict_words import SYMPTOMS, Verdict
 
+if TYPE_CHECKING:
+    from resleak.analysis.statistics import Rate
+
+#: False-alarm rate over all gauges of a variant.
+ALPHA = 0.001
 #: Minimum drop per garbage collection, in handles per block, to call a gauge deferred.
 MIN_DROP = 2.0
 _NAN = float("nan")
+
+
+class Decision(NamedTuple):
+    """A verdict with its reason, and the growth rate and noise floor that it rests on."""
+
+    verdict: Verdict
+    reason: str
+    rate: Rate
+    floor: float
+    since: float = 0.0
+    #: Growth per request with its 95 % CI, where requests were counted.
+    per_request: tuple[float, float, float] = (_NAN, _NAN, _NAN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +42,8 @@ class GaugeVerdict:
     per_step, low, high, detection_limit : float
         Growth rate with its 95 % CI, and the smallest rate that would have been called a leak, in
         `unit` per step; `per` is what a step is.
+    per_request, per_request_low, per_request_high : float
+        The same rate per request with its 95 % CI, where a watch counts requests.
     since : float
         The step after which the rate was measured: growth may begin late.
     start, peak, at_end, held_between_collections : float
@@ -43,6 +63,9 @@ class GaugeVerdict:
     high: float = _NAN
     unit: str = ""
     detection_limit: float = _NAN
+    per_request: float = _NAN
+    per_request_low: float = _NAN
+    per_request_high: float = _NAN
     since: float = 0.0
     start: float = _NAN
     peak: float = _NAN

@@ -10,22 +10,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from resleak import formatting
-from resleak.analysis import jumps, over_time, reconcile, statistics, stopped
-from resleak.analysis.gauge_verdict import MIN_DROP, GaugeVerdict
+from resleak.analysis import jumps, load, over_time, reconcile, statistics, stopped
+from resleak.analysis.gauge_verdict import ALPHA, MIN_DROP, Decision, GaugeVerdict
 from resleak.analysis.rows import Rows
 from resleak.analysis.series import Readings, Series
 from resleak.analysis.statistics import FEWEST, Rate, Runs
 from resleak.workload.gauges import LIVE_MEMORY, Gauge
 from resleak.workload.verdict_words import CLEAN, UNDECIDED, Verdict
 
-#: False-alarm rate over all gauges of a variant.
-ALPHA = 0.001
 #: Rate ratio (second half / first half) below which growth is saturating.
 MIN_RATE_RATIO = 0.5
 #: Retained share after the load stops, at or below which growth counts as drained.
@@ -55,14 +52,6 @@ _MIN_BIC_DIFFERENCE_S = 50.0
 _TAIL, _MIN_TAIL_RATE = 0.2, 0.5
 
 Judged = tuple[Verdict, str]
-
-
-class _Decision(NamedTuple):
-    verdict: Verdict
-    reason: str
-    rate: Rate
-    floor: float
-    since: float = 0.0
 
 
 def judge(traces: pd.DataFrame, gauges: Mapping[str, Gauge]) -> Rows[GaugeVerdict]:
@@ -137,6 +126,8 @@ def _judge_gauge(gauge: Gauge, series: Series, beside_live: bool) -> GaugeVerdic
     return GaugeVerdict(
         gauge=gauge.name, family=gauge.family, verdict=found.verdict,
         per_step=rate.value, low=rate.low, high=rate.high, unit=gauge.unit,
+        per_request=found.per_request[0], per_request_low=found.per_request[1],
+        per_request_high=found.per_request[2],
         detection_limit=limit, since=found.since,
         start=series.start, peak=series.peak, at_end=series.at_end,
         held_between_collections=series.drop, p=rate.p,
@@ -144,7 +135,15 @@ def _judge_gauge(gauge: Gauge, series: Series, beside_live: bool) -> GaugeVerdic
     )  # fmt: skip
 
 
-def _decide(gauge: Gauge, series: Series) -> _Decision:
+def _decide(gauge: Gauge, series: Series) -> Decision:
+    decision = _decide_alone(gauge, series)
+    if series.has_load:
+        return load.weighed(series, decision, _decide_alone(gauge, series.by_work()))
+    return decision
+
+
+def _decide_alone(gauge: Gauge, series: Series) -> Decision:
+    """Decide on a series whatever the load was."""
     if not series.steady or min(len(points) for points in series.steady) < FEWEST:
         return _judge_short_run(gauge, series)
     steady = _steady_state(series.steady)
@@ -156,7 +155,7 @@ def _decide(gauge: Gauge, series: Series) -> _Decision:
         p = _probability(steady, rate, floor) * ALPHA / _level(series)
         rate = replace(rate, p=min(1.0, p))
     verdict, reason = _verdict(gauge, series, steady, rate, floor, has_even_jumps)
-    return _Decision(verdict, reason, rate, floor, float(steady[0][0, 0]))
+    return Decision(verdict, reason, rate, floor, float(steady[0][0, 0]))
 
 
 def _level(series: Series) -> float:
@@ -164,7 +163,7 @@ def _level(series: Series) -> float:
     return over_time.level(ALPHA, series.readings) if series.per == "s" else ALPHA
 
 
-def _detection_limit(gauge: Gauge, series: Series, found: _Decision) -> float:
+def _detection_limit(gauge: Gauge, series: Series, found: Decision) -> float:
     """Return the smallest rate that would have been called a leak."""
     rate, floor = found.rate, found.floor
     margin = _SIZE_CLASS_MARGIN * floor if gauge.family == "memory" else 0.0
@@ -182,7 +181,7 @@ def _detection_limit(gauge: Gauge, series: Series, found: _Decision) -> float:
     return next(leaks, math.nan) * _LIMIT_MARGIN
 
 
-def _judge_short_run(gauge: Gauge, series: Series) -> _Decision:
+def _judge_short_run(gauge: Gauge, series: Series) -> Decision:
     """Judge a run too short for a rate: only a count that grows at every step is certain."""
     count = min((len(points) for points in series.steady), default=0)
     what = "collections" if series.per == "step" else "readings"
@@ -191,7 +190,7 @@ def _judge_short_run(gauge: Gauge, series: Series) -> _Decision:
     if series.per == "s" and count > 1:
         every = statistics.span(series.steady) / (count - 1)
         reason = f"{count} readings; {formatting.duration((FEWEST - count) * every)} more"
-    undecided = _Decision(UNDECIDED, reason, Rate(np.nan, np.nan, np.nan, 1.0), np.nan)
+    undecided = Decision(UNDECIDED, reason, Rate(np.nan, np.nan, np.nan, 1.0), np.nan)
     if not gauge.is_counted or not series.steps:
         return undecided
     changes = np.concatenate([np.diff(points, axis=0) for points in series.steps])
@@ -210,7 +209,7 @@ def _judge_short_run(gauge: Gauge, series: Series) -> _Decision:
     steps = len(series.steps[0])
     grew = f"grew at each of {steps} steps and is not released"
     reason = f"{grew}; a pool of more than {steps} would look the same"
-    return _Decision("leak", reason, rate, 0.0)
+    return Decision("leak", reason, rate, 0.0)
 
 
 def _steady_state(runs: Runs) -> Runs:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from resleak.analysis import over_time, statistics
-from resleak.analysis.statistics import Runs
+from resleak.analysis.statistics import FEWEST, Points, Runs
 from resleak.workload.gauges import BUILTIN
 
 #: Gauges of bytes: a process without any has ended.
@@ -17,6 +17,8 @@ _BYTES = {one.name for one in BUILTIN.values() if one.family in ("memory", "resi
 _MEMORY = {one.name for one in BUILTIN.values() if one.family in ("memory", "objects", "resident")}
 
 
+#: Share of the readings that must have a count of requests, from the first one on.
+_MIN_COUNTED = 0.9
 #: Steps at the start of a run that ended at a limit in which modules may be imported.
 _IMPORTS = 2
 
@@ -29,7 +31,8 @@ class Series:
     lowest value until the next collection); `steps` those of each step from half the warm-up on;
     `settled` is the median last reading after the load, `drop` the median drop at a collection.
     `limited` is True if a limit of the system ended the load. Where steps are seconds, a run has
-    one part in `steady` for each life between restarts.
+    one part in `steady` for each life between restarts; where requests are counted, `work` has
+    seconds and their number by then, and `unthinned` all points of the only run.
     """
 
     steady: Runs
@@ -42,14 +45,43 @@ class Series:
     per: str = "step"
     readings: int = 0
     limited: bool = False
+    work: Points | None = None
+    unthinned: Points | None = None
+
+    @property
+    def has_load(self) -> bool:
+        """True if requests were counted over the steady state."""
+        is_long = len(self.steady) == 1 and len(self.steady[0]) >= FEWEST
+        return bool(self.work is not None and is_long and self.pace > 0)
+
+    @property
+    def pace(self) -> float:
+        """Mean requests per second of the steady state."""
+        ends = self.steady[0][[0, -1], 0]
+        return float(np.diff(self.requests(ends))[0] / np.ptp(ends))
+
+    def requests(self, seconds: np.ndarray) -> np.ndarray:
+        """Return the requests counted by these seconds."""
+        assert self.work is not None
+        return np.asarray(np.interp(seconds, self.work[:, 0], self.work[:, 1]))
+
+    def by_work(self) -> Series:
+        """Return the same over requests, in seconds that they take at their mean pace."""
+        assert self.unthinned is not None
+        seconds, values = self.unthinned.T
+        at = self.requests(seconds) / self.pace
+        points = np.column_stack([at, values])[np.diff(at, prepend=-1.0) > 0]
+        return replace(self, steady=[statistics.thin(points)], steps=[], work=None)
 
     def planted(self, rate: float) -> Series:
         """Return the same series with a leak of this rate in it."""
-        grown = [
-            [np.column_stack([p[:, 0], p[:, 1] + rate * (p[:, 0] - p[0, 0])]) for p in runs]
-            for runs in (self.steady, self.steps)
-        ]
-        return replace(self, steady=grown[0], steps=grown[1])
+
+        def grown(p: Points) -> Points:
+            return np.column_stack([p[:, 0], p[:, 1] + rate * (p[:, 0] - p[0, 0])])
+
+        steady, steps = ([*map(grown, runs)] for runs in (self.steady, self.steps))
+        unthinned = None if self.unthinned is None else grown(self.unthinned)
+        return replace(self, steady=steady, steps=steps, unthinned=unthinned)
 
 
 class Readings:
@@ -85,12 +117,14 @@ class Readings:
         steady = [self._points(values, rows, gauge not in _MEMORY) for rows in by_run]
         steady = [points for points in steady if len(points)]
         is_timed = self.per == "s" and gauge in _BYTES
+        work = self._work() if len(steady) == 1 else None
+        parts = [
+            part
+            for points in steady
+            for part in (over_time.lives(points) if is_timed else [statistics.thin(points)])
+        ]
         return Series(
-            steady=[
-                part
-                for points in steady
-                for part in (over_time.lives(points) if is_timed else [statistics.thin(points)])
-            ],
+            steady=parts,
             steps=_each_step(self, values),
             start=_median(values[rows][:1] for rows in by_run),
             settled=_median(values[rows & self.settle][-1:] for rows in by_run),
@@ -100,7 +134,20 @@ class Readings:
             per=self.per,
             limited=self.limited,
             readings=max(map(len, steady), default=0),
+            work=work,
+            unthinned=None if work is None else steady[0],
         )
+
+    def _work(self) -> np.ndarray | None:
+        """Return seconds and counted requests of a single run; None if they are not known."""
+        if self.per != "s" or len(self.runs) > 1 or not self.has("requests"):
+            return None
+        points = self._trace[["step", "requests"]].to_numpy(dtype=float)
+        known = ~np.isnan(points[:, 1])
+        since = known[known.argmax() :]  # a service that starts has answered nothing before
+        tail = known[-max(1, len(known) // 10) :]
+        is_known = since.mean() >= _MIN_COUNTED and tail.any()
+        return points[known] if is_known else None
 
     def _points(self, values: np.ndarray, after: np.ndarray, lowest: bool) -> np.ndarray:
         """Return the reading after each steady collection of a run, or the lowest till the next."""

@@ -35,7 +35,7 @@ _BANDWIDTH = 0.3
 #: The 97.5 % quantile at this bandwidth (a cubic fit by its authors), and the degrees of freedom at
 #: which Student's is as large.
 _CRITICAL = 1.96 + 2.9694 * _BANDWIDTH + 0.416 * _BANDWIDTH**2 - 0.5324 * _BANDWIDTH**3
-_FREEDOM = 4.6
+FREEDOM = 4.6
 #: Most points up to which Kendall's test counts all orders.
 _EXACT = 33
 #: Precision of the logarithm of a saturation's time constant.
@@ -128,7 +128,7 @@ def rate(runs: Runs, seed: int = 0) -> Rate:
     sample = slopes(runs)
     value = float(np.mean(sample))
     if len(runs) < ENOUGH_RUNS:
-        half, freedom = autocorrelated_half_width(runs), _FREEDOM
+        half, freedom = autocorrelated_half_width(runs), FREEDOM
     else:
         freedom = len(sample) - 1
         quantile = float(intervals.student_quantile(freedom, 0.975))

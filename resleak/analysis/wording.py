@@ -5,6 +5,7 @@ Nothing here needs numpy or pandas, so that a kept recording is summarized witho
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,15 @@ def bounds(low: float, high: float, unit: str) -> str:
 def rate(verdict: GaugeVerdict) -> str:
     """Write the growth rate, such as ``2 descriptors/step``."""
     return formatting.rate(verdict.per_step, verdict.unit, verdict.per)
+
+
+def per_request(verdict: GaugeVerdict) -> str:
+    """Write the growth per 1,000 requests with its 95 % CI; empty where none are counted."""
+    rates = (verdict.per_request, verdict.per_request_low, verdict.per_request_high)
+    if math.isnan(rates[0]):
+        return ""
+    value, low, high = (1000 * rate for rate in rates)
+    return f"{bare(value, verdict.unit)} {bounds(low, high, verdict.unit)}"
 
 
 def interval(verdict: GaugeVerdict) -> str:
@@ -74,9 +84,11 @@ def deferred(verdict: GaugeVerdict) -> str:
 
 def sentence(verdict: GaugeVerdict) -> str:
     """Say verdict, growth rate, 95 % CI, detection limit and reason of one gauge."""
+    work = per_request(verdict)
     return (
         f"{verdict.gauge}: {verdict.verdict}, {rate(verdict)}, 95 % CI {interval(verdict)}, "
-        f"detection limit {detection_limit(verdict)}; {verdict.reason}"
+        f"detection limit {detection_limit(verdict)}; "
+        f"{f'{work} per 1,000 requests; ' if work else ''}{verdict.reason}"
     )
 
 

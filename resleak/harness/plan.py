@@ -193,6 +193,8 @@ class Job:
     @property
     def allocator(self) -> str:
         """Value of PYTHONMALLOC: every other run with the gauges counts bytes, not blocks."""
+        if "free-threaded" in self.plan.about["implementation"]:  # it has no other allocator
+            return "default"
         return "malloc" if self.instrument == "gauges" and self.run % 2 else "pymalloc"
 
     @property

@@ -135,6 +135,13 @@ class Outside:
         except self._gone:
             return {}
 
+    def reaped_s(self) -> float:
+        """Return the processor time of the descendants that ended and were waited for."""
+        with suppress(*self._gone, AttributeError):
+            times = self._process.cpu_times()
+            return float(times.children_user + times.children_system)
+        return 0.0
+
     def _open_files(self) -> int:
         """Return the number of descriptors; Linux 6.2 and later need no list for it."""
         with suppress(OSError):

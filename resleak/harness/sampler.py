@@ -70,6 +70,10 @@ class Curve:
         rows = next((i for i in range(len(self)) if self._values[i * width] >= t_s), len(self))
         del self._values[rows * width :]
 
+    def last(self, gauge: str) -> float:
+        """Return the last reading of a gauge."""
+        return self._values[_GAUGES.index(gauge) - len(_GAUGES)]
+
     @property
     def steady(self) -> int:
         """The number of readings after the warm-up."""
@@ -102,7 +106,8 @@ class Curve:
 class Observer:
     """Samples a process with all its children; without `steps`, steps are seconds.
 
-    `phase` is ``warmup``, ``steady`` or ``settle`` (the load has stopped).
+    `requests` returns how many were answered so far; `phase` is ``warmup``, ``steady`` or
+    ``settle`` (the load has stopped).
     """
 
     root: process_gauges.Outside
@@ -110,6 +115,7 @@ class Observer:
     title: str
     every_s: float = 1.0
     steps: Callable[[], float] | None = None
+    requests: Callable[[], float] | None = None
     per: str = "s"
     phase: str = "steady"
     exit: Exit = field(default_factory=Exit)
@@ -124,6 +130,7 @@ class Observer:
         self._children: dict[int, Curve] = {}
         self._ended: list[Curve] = []
         self._short_lived, self._losses = 0, list[float]()
+        self._reaped_s = [self.root.reaped_s()] * 2
         self._began = {self.phase: 0.0}
 
     @property
@@ -135,6 +142,13 @@ class Observer:
     def readings(self) -> int:
         """How often the process was read."""
         return len(self._one)
+
+    @property
+    def unread(self) -> tuple[float, float]:
+        """The life below which children are not read on their own, and what these took of a CPU."""
+        known = sum(curve.last("cpu_s") for curve in self._ended)
+        first, last = self._reaped_s
+        return _FEWEST * self.every_s, max(0.0, last - first - known)
 
     def begin(self, phase: str) -> None:
         """Go on to a later phase."""
@@ -181,10 +195,12 @@ class Observer:
                 for (_, view), reading in zip(curves, read, strict=True):
                     reading.update(look(view) if reading else {})
         readings = []
+        self._reaped_s[1] = max(self._reaped_s[1], self.root.reaped_s())
+        work = {"requests": self.requests()} if self.requests else {}
         for (curve, view), reading in zip(curves, read, strict=True):
             if reading:
                 readings.append(reading | (counted if curve is self._one else {}))
-                curve.add(place, readings[-1])
+                curve.add(place, readings[-1] | work)
             elif curve is not self._one:
                 del self._children[view.pid]
                 curve.forget_last()  # which may be of a process that is ending
@@ -195,7 +211,7 @@ class Observer:
                     self._losses.append(at)
         names = {name for reading in readings for name in reading}
         total = {name: sum(reading.get(name, 0.0) for reading in readings) for name in names}
-        self._sum.add(place, total)
+        self._sum.add(place, total | work)
 
     def curves(self) -> dict[str, list[Curve]]:
         """Return the curves worth judging by name; with children their sum comes first.

@@ -109,6 +109,7 @@ CONTEXT = {
     "sockets_established": "sockets",
     "sockets_close_wait": "sockets",
     "sockets_listen": "sockets",
+    "requests": "requests",
 }
 
 

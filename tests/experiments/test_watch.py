@@ -391,3 +391,24 @@ def test_what_fills_during_the_warm_up_does_not_count() -> None:
     assert rss.per_step < 10_000
     phases = observer.curves()["process"][0].columns()["phase"]
     assert {*phases} == {"warmup", "steady"}
+
+
+def test_workers_that_end_at_once_are_named(tmp_path, cli):
+    """What ends between two readings is told by its processor time; one that stays is not."""
+    forks = """
+import os, time
+for _ in range(60):
+    if os.fork() == 0:
+        began = time.process_time()
+        while time.process_time() < began + 0.02: pass
+        os._exit(0)
+    os.wait()
+"""
+    quick = (
+        *["record", "--every", "0.5", "--for", "60s", "--name", "a", "--"],
+        sys.executable,
+        "-c",
+    )
+    assert "workers that live less than 3 s are not read on their own" in cli(*quick, forks).stdout
+    stays = forks.replace("range(60)", "range(1)").replace("0.02", "0.05") + "time.sleep(1)"
+    assert "on their own" not in cli(*quick, stays).stdout

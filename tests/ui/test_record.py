@@ -116,6 +116,31 @@ def test_rates_are_per_request(as_process, here, port):
     assert row["high"] == pytest.approx(1.0, abs=0.05)
 
 
+def test_a_counter_of_the_service_gives_the_growth_per_request(as_process, here, port):
+    """Its requests are stored with the readings, and a descriptor for each of them is a leak."""
+    page = 'b"served_total %d" % opened if self.path == "/metrics" else b""'
+    server = textwrap.dedent(SERVER).replace("os.open(", "if self.path == '/': os.open(")
+    server = server.replace('("Content-Length", "0")', '("Content-Length", str(len(page)))')
+    server = server.replace(
+        "        self.send_response",
+        f"""        global opened
+        opened += self.path == "/"
+        page = {page}
+        self.send_response""",
+    ).replace("class Handler", "opened = 0\nclass Handler")
+    server = server.replace("end_headers()", "end_headers()\n        self.wfile.write(page)")
+    (here / "server.py").write_text(server.replace("HTTPServer", "ThreadingHTTPServer"))
+    counter = ("--requests", f"http://127.0.0.1:{port}/metrics#served_total")
+    load = ("--load", f"{sys.executable} load.py {port}")
+    result = as_process(*QUICK, *counter, *load, "--", sys.executable, "server.py", port)
+    assert "requests: served_total rose by" in last(result)
+    captures = resleak.load(here / "captures")
+    requests = captures[0].trace["requests"].dropna()
+    assert requests.is_monotonic_increasing
+    fds = resleak.judge(captures).frame.set_index("gauge").loc["fds"]
+    assert fds["per_request"] == pytest.approx(1.0, rel=0.1)
+
+
 def test_phases_follow_the_load(as_process, here, port):
     """Warm-up ends by time, the steady part with the load, and the rest is read as settling."""
     load = f"{sys.executable} load.py {port}"

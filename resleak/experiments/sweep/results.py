@@ -16,8 +16,7 @@ from scipy.stats import false_discovery_control
 
 from resleak import formatting
 from resleak.analysis import verdicts
-from resleak.analysis.gauge_verdict import GaugeVerdict
-from resleak.analysis.growth import ALPHA
+from resleak.analysis.gauge_verdict import ALPHA, GaugeVerdict
 from resleak.analysis.rows import SCHEMA_VERSION, Rows, plain
 from resleak.captures import untrusted
 from resleak.captures.frames import Captures

@@ -138,13 +138,14 @@ def _audit(spec: dict[str, Any], scenario: Scenario) -> dict[str, float]:
 
 
 def _describe(spec: dict[str, Any], scenario: Scenario) -> dict[str, Any]:
+    free_threaded = " free-threaded" if "t" in getattr(sys, "abiflags", "") else ""
     versions = {name: _version(name) for name in ("psutil", "memray", *scenario.requires)}
     return {
         "scenario": {**scenario.describe(), "name": spec["name"]},
         "file": scenario.path,
         "absent": [name for name in scenario.requires if not importlib.util.find_spec(name)],
         "python": platform.python_version(),
-        "implementation": platform.python_implementation(),
+        "implementation": f"{platform.python_implementation()}{free_threaded}",
         "packages": {name: version for name, version in versions.items() if version},
     }
 

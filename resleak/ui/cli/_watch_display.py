@@ -164,8 +164,10 @@ def _verdict(one: GaugeVerdict) -> str:
 def _table(look: Look) -> Table:
     per = look.judgement.per
     rates = ["per h", "per s"] if per == "s" else [f"per {per}"]
+    shown = _shown(look)
+    is_counted = any(map(wording.per_request, shown))
     rows = []
-    for one in _shown(look):
+    for one in shown:
         main, is_early = one.readable, _is_early(one, look.t_s if per == "s" else math.inf)
         each = (main, one) if len(rates) > 1 else (main,)
         rows.append(
@@ -175,10 +177,11 @@ def _table(look: Look) -> Table:
                 *(wording.bare(rate.per_step, one.unit) for rate in each if not is_early),
                 *(("",) * len(each) if is_early else ()),
                 *(("not enough data yet", "") if is_early else _interval(main)),
+                *((wording.per_request(one),) if is_counted else ()),
             )
         )
     head = ("process", "gauge", "verdict", "now", *rates, "95 % CI", "detection limit")
-    return Table(head, rows)
+    return Table((*head, "per 1,000 requests") if is_counted else head, rows)
 
 
 def _is_early(one: GaugeVerdict, lasted: float) -> bool:

@@ -19,12 +19,13 @@ from resleak.captures import storage
 from resleak.captures.names import inside
 from resleak.ui.cli import _common as common
 from resleak.ui.cli import console
-from resleak.ui.cli.watch import Every, For, Name, StopOn, follow, show_lines
+from resleak.ui.cli.watch import Every, For, Name, Requests, StopOn, counter_of, follow, show_lines
 
 if TYPE_CHECKING:
     from resleak.harness.http_load import UrlLoad
     from resleak.harness.sampler import Observer
     from resleak.harness.spawn import Guarded
+    from resleak.harness.work_counter import WorkCounter
 
 PANEL = common.Panel.OWN
 app = typer.Typer()
@@ -61,6 +62,7 @@ class _Course:
 class _LoadResult:
     """Result of the load; a command that still runs is not judged."""
 
+    counter: WorkCounter | None
     url_load: UrlLoad | None
     beside: Guarded | None
 
@@ -74,7 +76,7 @@ class _LoadResult:
         """Return a sentence about the load, if there is one."""
         code = self.beside.poll() if self.beside else None
         ended = [f"load: ended with code {code}"] if code else []
-        return [*([str(self.url_load)] if self.url_load else []), *ended]
+        return [*(str(one) for one in (self.url_load, self.counter) if one), *ended]
 
 
 Load = Annotated[
@@ -113,6 +115,7 @@ def record(
     out: common.Out = Path("captures"),
     budget_file: common.BudgetFile = None,
     stop_on: StopOn = None,
+    requests: Requests = "",
     as_json: common.AsJson = False,
 ) -> None:
     """Start a command, watch it and its child processes, and stop it cleanly.
@@ -134,6 +137,7 @@ def record(
     limits = common.budgets_of(budget_file)
     load_command = _split(load)
     url_load = http_load.UrlLoad(load_url) if load_url is not None else None
+    counter = counter_of(requests, every)
     first = None if warmup in ("", "signal") else common.seconds(warmup)
     statistics.load()
     if memray:
@@ -143,16 +147,14 @@ def record(
     with ExitStack() as stack:
         stack.enter_context(storage.claimed(place))
         process = stack.enter_context(commands.running(command))
-        how: dict[str, Any] = {"phase": "warmup" if warmup else "steady"}
-        if url_load is not None:
-            how |= {"steps": stack.enter_context(url_load).count, "per": "request"}
+        how = {"phase": "warmup" if warmup else "steady"} | _counts(stack, url_load, counter)
         beside = _start_load(stack, load_command, process) if load_command else None
         view, title = process_gauges.Outside.of(process.pid), f"{place.name}, process {process.pid}"
         observer = Observer(view, place.name, title, every, **how)
         course = _Course(observer, first, settle or 0.0, beside)
         watching = Watch(observer, duration, tuple(stop_on or ()), limits, enough=course.over)
         with _on_signal(lambda: observer.begin("steady")):
-            result = _LoadResult(url_load, beside)
+            result = _LoadResult(counter, url_load, beside)
             code = follow(watching, out, as_json=as_json, code=process.poll, more=result.lines)
     if memray:
         show_lines(lambda: file, as_json)
@@ -175,6 +177,19 @@ def _split(load: str | None) -> list[str]:
     if load is not None and not words:
         raise typer.BadParameter("--load is empty; write a command")
     return words
+
+
+def _counts(
+    stack: ExitStack, url_load: UrlLoad | None, counter: WorkCounter | None
+) -> dict[str, Any]:
+    """Start the load on an address, and the counter; return what an observer needs of both."""
+    how: dict[str, Any] = {}
+    if url_load is not None:
+        count = stack.enter_context(url_load).count
+        how = {"requests": count} | ({} if counter else {"steps": count, "per": "request"})
+    if counter is not None:
+        how["requests"] = stack.enter_context(counter).count
+    return how
 
 
 def _start_load(stack: ExitStack, load: list[str], process: Guarded) -> Guarded:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from enum import StrEnum
 from functools import partial
@@ -22,12 +23,16 @@ from resleak.workload import verdict_words
 
 if TYPE_CHECKING:
     from resleak.experiments.watch import Watch
+    from resleak.harness.work_counter import WorkCounter
 
 PANEL = common.Panel.OWN
 app = typer.Typer()
 
 #: Exit code of a watch that --stop-on ended.
 BREACH = 3
+#: Processor time of processes that were not read from which on they are named: systems count
+#: hundredths of a second.
+_UNREAD_S = 0.1
 
 
 class Breach(StrEnum):
@@ -55,6 +60,14 @@ Warmup = Annotated[
         help="Do not judge what comes before.",
     ),
 ]
+Requests = Annotated[
+    str,
+    typer.Option(
+        metavar="URL#NAME",
+        help="Judge growth by requests, too: a counter on the service's Prometheus page, such as "
+        "http://127.0.0.1:8000/metrics#http_requests_total.",
+    ),
+]
 Name = Annotated[str, typer.Option("--name", metavar="NAME", help="What the captures are called.")]
 StopOn = Annotated[
     list[Breach] | None,
@@ -76,6 +89,7 @@ def watch(
     out: common.Out = Path("captures"),
     budget_file: common.BudgetFile = None,
     stop_on: StopOn = None,
+    requests: Requests = "",
     attach: Annotated[
         int | None,
         typer.Option(
@@ -103,6 +117,7 @@ def watch(
     from resleak.experiments.watch import Watch
     from resleak.harness.sampler import Observer
 
+    counter = counter_of(requests, every)
     statistics.load()  # takes seconds, which are not part of --for
     name = name or f"{process.name}-{pid}"
     title = f"{process.name}, process {pid}, watched from outside"
@@ -111,11 +126,23 @@ def watch(
         refuse_foreign(place / "memray.bin")
     observer = Observer(process, name, title, every, phase="warmup" if warmup else "steady")
     watching = Watch(observer, duration, tuple(stop_on or ()), limits, warmup_s=warmup or 0.0)
-    with storage.claimed(place):
-        code = follow(watching, out, as_json=as_json)
+    with storage.claimed(place), counter or nullcontext():
+        if counter:
+            observer.requests = counter.count
+            if counter.fault:
+                raise ProcessError(f"{counter}")
+        counted = [counter] if counter else []
+        code = follow(watching, out, as_json=as_json, more=lambda: [*map(str, counted)])
     if attach is not None:
         show_lines(partial(attaching.attach, process, place / "memray.bin", attach), as_json)
     raise typer.Exit(code)
+
+
+def counter_of(address: str, every_s: float) -> WorkCounter | None:
+    """Return the counter of requests at an address, if one is given."""
+    from resleak.harness.work_counter import WorkCounter
+
+    return WorkCounter(address, every_s) if address else None
 
 
 def follow(
@@ -161,7 +188,12 @@ def _ending(watching: Watch, folder: Path) -> str:
     else:
         why = "the process still runs"
     stored = f"; kept in {common.shown(folder)}" if observer.readings else ""
-    return f"{why}, after {lasted}{stored}"
+    life_s, cpu_s = observer.unread
+    unread = (
+        f"\nworkers that live less than {life_s:g} s are not read on their own: they took "
+        f"{cpu_s:.2g} s of processor time"
+    )
+    return f"{why}, after {lasted}{stored}{unread if cpu_s >= _UNREAD_S else ''}"
 
 
 def _agreed(consequences: str, yes: bool) -> None:

@@ -1,0 +1,129 @@
+"""Load as a covariate: growth per request, and growth that a rising load may explain."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from resleak.analysis import statistics
+from resleak.analysis.gauge_verdict import ALPHA, Decision
+from resleak.analysis.series import Series
+from resleak.analysis.statistics import Points, Rate
+from resleak.workload.verdict_words import CLEAN, UNDECIDED
+
+#: Ratio of the load in the last third of a series to that in its first third, above which it rose.
+_RISEN = 1.1
+#: Standard errors of a ratio of two counts of random arrivals that are allowed for.
+_ERRORS = 3.0
+#: A gauge that follows the load grows at most with this power of it: queues grow faster than their
+#: arrivals.
+_POWER = 2.0
+#: Points over which the load is averaged, as a share of all: counts of requests are noisy.
+_AVERAGED = 0.25
+#: Smallest share of the variance of time that the load may leave unexplained, and of the growth.
+_MIN_LEFT, _MIN_BESIDE = 0.2, 0.25
+#: Largest variance of a count of random arrivals, as a share of what tells time and load apart.
+_MAX_NOISE = 0.05
+#: Share of the requests that make the last third of a series one with little load.
+_SLACK = 1 / 4
+#: The same of requests beside time, to tell which of both a leak follows.
+_TOLD_APART = 1e-3
+
+
+def weighed(series: Series, clock: Decision, work: Decision) -> Decision:
+    """Return the decision over time, corrected by the one over requests (`Series.by_work`).
+
+    A leak is one per request, or one over time while the load did not rise, and in both cases more
+    than a level that follows the load.
+    """
+    pace = series.pace
+    rate = work.rate
+    clock = clock._replace(per_request=(rate.value / pace, rate.low / pace, rate.high / pace))
+    p = min(1.0, 2 * rate.p)  # the second of two tests
+    grows_with_work = work.verdict == "leak" and p < ALPHA
+    more = f"about {statistics.span(series.steady):,.0f} more seconds at a constant load"
+    if grows_with_work or (clock.verdict == "leak" and _rise(series) <= _RISEN):
+        if not _is_beyond_load(series):
+            reason = f"grows as the load does: {more} would decide"
+            return clock._replace(verdict=UNDECIDED, reason=reason)
+        if clock.verdict != "leak":
+            clock = clock._replace(verdict="leak", rate=replace(rate, p=p), since=work.since)
+            clock = clock._replace(reason="grows steadily with the requests and is not released")
+        return clock._replace(reason=f"{clock.reason}{_follows(series)}")
+    if clock.verdict == "leak":
+        reason = f"grows while the load rises, but not per request: {more} would decide"
+        return clock._replace(verdict=UNDECIDED, reason=reason)
+    still_grows = work.verdict not in CLEAN or work.rate.low > 0
+    if clock.verdict == "plateau" and still_grows and _slackened(series):
+        reason = f"grew, then stopped, as the load did: {more} would decide"
+        return clock._replace(verdict=UNDECIDED, reason=reason)
+    return clock
+
+
+def _load(series: Series) -> np.ndarray:
+    """Return the requests per second around each point."""
+    t = series.steady[0][:, 0]
+    return np.asarray(np.gradient(series.requests(t), t))
+
+
+def _rise(series: Series) -> float:
+    """Return the requests of the last third / those of the first third: an upper limit."""
+    t = series.steady[0][:, 0]
+    counts = np.diff(series.requests(np.linspace(t[0], t[-1], 4)))
+    first, last = np.maximum(counts[[0, 2]], counts.sum() / 300)
+    return float(last / first * (1 + _ERRORS * np.sqrt(1 / first + 1 / last)))
+
+
+def _slackened(series: Series) -> bool:
+    """Return whether the last third had little load."""
+    t = series.steady[0][:, 0]
+    begin, late, end = series.requests(np.array([t[0], t[0] + 2 / 3 * np.ptp(t), t[-1]]))
+    return bool(end - late < _SLACK * (end - begin))
+
+
+def _is_beyond_load(series: Series) -> bool:
+    """Return whether growth is more than that of a level which follows the load."""
+    points = series.steady[0]
+    parts = np.array_split(points[:, 1], 3)
+    first, last = float(np.median(parts[0])), float(np.median(parts[-1]))
+    if last > first * max(1.0, _rise(series) ** _POWER):
+        return True
+    load = _load(series)
+    width = max(1, round(_AVERAGED * len(load)))
+    weights = np.convolve(np.ones(len(load)), np.ones(width), "same")
+    averaged = np.convolve(load, np.ones(width), "same") / weights
+    shapes = np.column_stack([load, averaged, np.maximum.accumulate(averaged)])
+    left = _left(points[:, 0], shapes)
+    # Where the load changes little, time stands for it better than the noisy counts of requests.
+    noise = series.pace / (2 * width * float(np.median(np.diff(points[:, 0]))))
+    if left < _MIN_LEFT or noise > _MAX_NOISE * left * averaged.var():
+        return False
+    beside = _beside(points, shapes)
+    return beside.p < ALPHA and beside.value >= _MIN_BESIDE * statistics.rate([points]).value
+
+
+def _follows(series: Series) -> str:
+    """Say whether a leak follows the requests or the clock, where the load tells them apart."""
+    by_time = series.steady[0]
+    by_work = np.column_stack([series.requests(by_time[:, 0]), by_time[:, 1]])
+    if _left(by_time[:, 0], by_work[:, :1]) < _TOLD_APART:
+        return ""
+    clock, work = _beside(by_time, by_work[:, :1]), _beside(by_work, by_time[:, :1])
+    if (clock.p < ALPHA) == (work.p < ALPHA):
+        return ""
+    one, other = ("the requests", "time") if work.p < ALPHA else ("time", "the requests")
+    return f"; with {one} rather than with {other}"
+
+
+def _beside(points: Points, shapes: np.ndarray) -> Rate:
+    value, half = statistics.slope_beside(points, shapes)
+    rate = Rate(value, value - half, value + half, 1.0, statistics.FREEDOM)
+    return replace(rate, p=rate.p_above(0.0))
+
+
+def _left(x: np.ndarray, shapes: np.ndarray) -> float:
+    """Return the share of the variance of `x` that shapes leave unexplained."""
+    design = np.column_stack([np.ones(len(x)), shapes])
+    rest = x - design @ np.linalg.lstsq(design, x, rcond=None)[0]
+    return float(rest @ rest / np.sum((x - x.mean()) ** 2))

@@ -1,0 +1,106 @@
+"""A counter of requests, read from a page that anyone may have written."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from resleak.errors import ProcessError
+from resleak.harness.work_counter import WorkCounter
+
+PAGE = b"""# HELP served_total Requests.
+# TYPE served_total counter
+served_total{method="GET",path="/a b"} 40
+served_total{method="POST"} 2.0 1700000000
+served_total_created 9e9
+other_served_total 7
+"""
+
+
+@contextmanager
+def counter(*pages: bytes, status: int = 200) -> Iterator[WorkCounter]:
+    """Yield a counter of a service that answers with each page in turn; the first was read."""
+    left = list(pages)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            page = left.pop(0)
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        with WorkCounter(f"http://127.0.0.1:{server.server_port}/#served_total", 60.0) as one:
+            yield one
+        server.shutdown()
+
+
+def test_labels_are_added_up() -> None:
+    """The sum is over the labels of this name, and of no other one."""
+    with counter(PAGE) as one:
+        assert one.count() == 42
+
+
+def test_the_rise_is_told() -> None:
+    """The sentence has the requests since the first look."""
+    with counter(PAGE, PAGE.replace(b" 40", b" 1240")) as one:
+        one.look()
+        assert str(one) == "requests: served_total rose by 1,200"
+
+
+@pytest.mark.parametrize(
+    ("page", "status", "fault"),
+    [
+        (PAGE, 404, "status 404"),
+        (b"x" * (4 << 20) + PAGE, 200, "too long"),
+        (b"served_total nan\n", 200, "no such counter"),
+        (b"served_total -1\n", 200, "no such counter"),
+        (b"served_total inf\n", 200, "no such counter"),
+        (b"served_total " + b"9" * 5000, 200, "no such counter"),
+        (b"\xff\x00<html>", 200, "no such counter"),
+    ],
+)
+def test_other_answers_are_no_count(page: bytes, status: int, fault: str) -> None:
+    """What is no number of requests is not used, and the sentence says why."""
+    with counter(page, status=status) as one:
+        assert math.isnan(one.count())
+        assert fault in str(one)
+
+
+def test_a_counter_that_falls_is_no_longer_used() -> None:
+    """Workers that count for themselves answer in turn: their numbers are no sum."""
+    with counter(PAGE, PAGE.replace(b" 40", b" 4"), PAGE) as one:
+        one.look()
+        assert math.isnan(one.count())
+        assert "each worker counts for itself" in str(one)
+
+
+def test_silence_is_no_count() -> None:
+    """Nothing listens there."""
+    one = WorkCounter("http://127.0.0.1:9/metrics#served_total", 1.0)
+    one.look()
+    assert math.isnan(one.count())
+    assert str(one) == "requests: served_total was not used: no answer"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "x", "http://a/metrics", "ftp://a/#n", "http://#n", "http://a:x/#n", "http://[::1#n",
+     "http://a/#a{b}", "file:///etc/passwd#n", "http://a b/#n\n"],
+)  # fmt: skip
+def test_what_is_no_address_is_refused(address: str) -> None:
+    """One line says how to write it."""
+    with pytest.raises(ProcessError, match=r"is no counter; write http://127\.0\.0\.1"):
+        WorkCounter(address, 1.0)
