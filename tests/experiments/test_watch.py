@@ -394,7 +394,7 @@ def test_what_fills_during_the_warm_up_does_not_count() -> None:
 
 
 def test_workers_that_end_at_once_are_named(tmp_path, cli):
-    """What ends between two readings is told by its processor time; one that stays is not."""
+    """Workers that end between two readings are named with their processor time; others are not."""
     forks = """
 import os, time
 for _ in range(60):

@@ -73,7 +73,7 @@ def test_the_rise_is_told() -> None:
     ],
 )
 def test_other_answers_are_no_count(page: bytes, status: int, fault: str) -> None:
-    """What is no number of requests is not used, and the sentence says why."""
+    """An answer that is not a number of requests is left out, and the summary says why."""
     with counter(page, status=status) as one:
         assert math.isnan(one.count())
         assert fault in str(one)
