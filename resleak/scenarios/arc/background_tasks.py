@@ -24,9 +24,9 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="003#13",
     claim="start-up tasks may fail without any report",
-    condition="the app keeps references to its tasks (ours), and failures are counted while it "
-    "runs. asyncio reports those of dropped tasks at once, and those of kept ones when they are "
-    "freed, at the exit, unless the stop cancels the tasks, as ours does",
+    condition="the app keeps references to its tasks (the kindest reading: asyncio asks for that); "
+    "failures are counted while it runs. asyncio reports those of dropped tasks at once, those of "
+    "kept ones at the exit, unless the stop cancels them (ours)",
     language="Python",
     symptoms={"unseen": "broken"},
     outcome="reproduced",

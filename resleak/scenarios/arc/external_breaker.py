@@ -29,10 +29,10 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="003#22",
     claim="without a circuit breaker, calls pile up when S3, MinIO or GCS are down",
-    condition="constructed: six threads whose clients time out after 1 s, 100 calls per second, a "
-    "silent storage (that calls pile up is our reading of the one line). After #7 of week 2 calls "
-    "in flight are bounded at rate x timeout, 30,000 at its 5 min, and cancelled ones stay queued "
-    "until a breaker opens. Without any timeout none fails, and it never opens",
+    condition="constructed: six threads, clients with a timeout of 1 s, 100 calls per second, a "
+    "silent storage (the pile-up is our reading). After #7 callers are bounded at rate x timeout; "
+    "cancelled calls stay queued until a client's timeout or a breaker frees a thread "
+    "(asynchronous ones end). In the other readings that timeout is botocore's 60 s, never reached",
     language="Python",
     symptoms={"in_flight": "leak, broken"},
     outcome="partly",

@@ -31,10 +31,10 @@ from resleak.workload.scenario import Limit, Run, Scenario, Sweep
 scenario = Scenario(
     seed="003#23",
     claim="there is no guidance for the size of the connection pool",
-    condition="queries that wait for the storage (that the size matters is our reading). A size "
-    "derived from the cores then needs a factor, which the document does not name: 4 for each of 2 "
-    "cores make 8, as many as there are clients, so that none waits and memory cannot vary. With "
-    "one per core queries wait while cores are idle",
+    condition="queries that wait for the storage (ours; the missing guidance is the claim, waits "
+    "only show it). A size derived from the cores then needs a factor, which the document does not "
+    "name: 4 for each of 2 cores make 8, as many as there are clients, so that none waits and "
+    "memory cannot vary. With one per core queries wait while cores are idle",
     language="Python",
     symptoms={"step_peak": "scales", "waited": "broken"},
     outcome="reproduced",

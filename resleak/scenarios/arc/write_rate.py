@@ -5,8 +5,8 @@ connections, twelve times. Accepted writes are held until they are on disk.
 
 - `leaky` accepts all, 440 more than the document would allow per minute.
 - `proposed`, the document's fix: 1 000 requests per minute from one address; the others get 429.
-- `proposed_memory`: our question, whether that bounds the memory. It does not: each burst within
-  the limit has 2.4 MB in flight, one of a thousand clients 20 MB, where 0.4 MB were allowed.
+- `leaky_memory`, `proposed_memory`: our question, whether that bounds the memory. It does not: each
+  burst has 2.4 MB in flight, one of a thousand clients 20 MB, where 0.4 MB were allowed.
 - `fixed`, ours, accepts as many bytes as it may hold, and asks the others to come back: 503,
   Retry-After. Every write is stored, or its client is notified.
 """
@@ -106,7 +106,8 @@ class Budget(Endpoint):
 
 
 ENDPOINTS = {
-    **{"leaky": Endpoint, "proposed": PerMinute, "proposed_memory": PerMinute, "fixed": Budget},
+    **{"leaky": Endpoint, "leaky_memory": Endpoint},
+    **{"proposed": PerMinute, "proposed_memory": PerMinute, "fixed": Budget},
 }
 
 
@@ -187,6 +188,9 @@ def unaccounted(flood: Flood) -> float:
 
 
 @scenario.variant("leaky", expect={"over_rate": "broken"}, origin="document words")
+@scenario.variant(
+    "leaky_memory", expect={"over_rate": "broken", "over_budget": "broken"}, budget=400_000
+)
 @scenario.variant("proposed", origin="document words")
 @scenario.variant("proposed_memory", expect={"over_budget": "broken"}, budget=400_000)
 @scenario.variant("fixed", budget=400_000)

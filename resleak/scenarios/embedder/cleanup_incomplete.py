@@ -26,9 +26,9 @@ from resleak.workload.scenario import Run, Scenario
 scenario = Scenario(
     seed="001 1.1",
     claim="cleanup() frees only part of an embedder's resources: memory, workers and files remain",
-    condition="constructed: the clean-up is printed; the embedder's thread, map and entry in a "
-    "table of sessions are ours. The heap figure needs the table, which the document does not "
-    "describe. With a model and a store alone nothing remains in CPython; not run in JavaScript",
+    condition="constructed: the heap figure needs a table of sessions (ours), which the document "
+    "does not describe; the worker and the map that the printed clean-up leaves it does (1.2, "
+    "2.2). With a model and a store alone nothing remains in CPython; not run in JavaScript",
     language="TypeScript",
     symptoms={"heap": "leak", "threads": "leak", "fds": "leak"},
     outcome="partly",

@@ -26,8 +26,8 @@ scenario = Scenario(
     seed="000#6",
     claim="each write opens the sparse file: under high concurrency the descriptors run out",
     condition="more concurrent writes than the limit of open files, here 160 and 128; in Node the "
-    "peak alone was counted. The fix is from the document's long-term \"global limits on "
-    'concurrent operations", as #6 itself has none',
+    "peak alone was counted. The other readings are Python's: Node collects what they leave. The "
+    'fix is the long-term "global limits on concurrent operations", as #6 has none',
     language="TypeScript",
     symptoms={"failed_writes": "broken", "peak_fds": "broken"},
     outcome="reproduced",
