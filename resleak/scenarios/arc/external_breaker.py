@@ -29,10 +29,10 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="003#22",
     claim="without a circuit breaker, calls pile up when S3, MinIO or GCS are down",
-    condition="constructed: six threads, clients with 1 s and no retries (the fix needs both), 100 "
-    "calls/s, a silent storage (the pile-up is our reading). After #7 callers are bounded at rate "
-    "x timeout (here 0.3 s, not 5 min); cancelled calls stay queued until a client's timeout frees "
-    "a thread (asynchronous ones end). Other readings: botocore's 60 s, never reached",
+    condition="constructed: six threads, clients (timeout 1 s, no retries: the fix needs both), "
+    "100 calls/s, a silent storage (the pile-up is our reading). After #7 callers are bounded at "
+    "rate x timeout (here 0.3 s, not 5 min); cancelled calls stay queued until a client's timeout "
+    "frees a thread (asynchronous ones end). Other readings: botocore's 60 s, never reached",
     language="Python",
     symptoms={"in_flight": "leak, broken"},
     outcome="partly",
