@@ -122,8 +122,7 @@ def test_every_kind_is_traced_to_its_line(kinds: tuple[str, frames.Captures]) ->
     """Each handle that a step created has the line that created it, and no other has one."""
     file, captures = kinds
     listed = handle_origins.table(captures)
-    # A thread that has been joined is seen for a moment more.
-    steady = listed[(listed["created_phase"] == "steady") & listed["closed_step"].isna()]
+    steady = listed[listed["created_phase"] == "steady"]
     found = {kind: set(part["line"]) for kind, part in steady.groupby("kind")}
     text = Path(file).read_text(encoding="utf-8").split("\n")
     marks = {n: line.partition("  # ")[2].split() for n, line in enumerate(text, 1)}
@@ -151,6 +150,44 @@ def test_what_is_not_given_back_grows_by_its_rate(kinds: tuple[str, frames.Captu
     steps = captures[0].manifest.steps
     expected = {"threads": 2.0, "processes": 1.0, "sockets": 1.0, "tasks": 1.0, "executors": 1.0}
     assert {unit: others[unit] / steps for unit in expected} == expected
+
+
+SLOW_TO_END = """
+import ctypes, threading, time, _thread
+
+libc = ctypes.CDLL(None)
+at_exit = ctypes.c_uint()
+libc.pthread_key_create(ctypes.byref(at_exit), libc.usleep)
+waits = threading.Event()
+
+
+def lingers(over=None):
+    libc.pthread_setspecific(at_exit, ctypes.c_void_p(400_000))  # microseconds
+    if over:
+        over.release()
+
+
+def step(number):
+    thread = threading.Thread(target=lingers)
+    thread.start()
+    thread.join()
+    over = _thread.allocate_lock()
+    over.acquire()
+    _thread.start_new_thread(lingers, (over,))
+    over.acquire()
+    time.sleep(0.02)  # it has released the lock, and has yet to return
+    threading.Thread(target=waits.wait, daemon=True).start()  # kept
+"""
+
+
+def test_a_thread_that_is_over_for_python_is_over(tmp_path: Path) -> None:
+    """A joined thread that the system still lists is not counted beside one that waits."""
+    file = written(tmp_path, SLOW_TO_END)
+    captures = followed(file, tmp_path / "out")
+    threads = handle_origins.table(captures).query("kind == 'thread' and created_phase == 'steady'")
+    assert set(threads["line"]) == lines(file, "# kept")
+    grown = handle_origins.growth(captures, "threads").changes["bytes"].sum()
+    assert grown == captures[0].manifest.steps
 
 
 def test_ages_and_places_are_told_without_paths(kinds: tuple[str, frames.Captures]) -> None:

@@ -8,6 +8,7 @@ claim the same number, their descriptors are attributed by inode or not at all.
 
 from __future__ import annotations
 
+import threading
 import weakref
 from os import close, dup, fstat  # before `wraps` replaces some of them
 from threading import get_ident
@@ -49,6 +50,9 @@ class Binder:
         self.objects: list[tuple[weakref.ref[Any], Opening]] = []
         self.databases: dict[int, Opening] = {}  # by address: they allow no weak references
         self.threads: dict[int, Opening] = {}
+        #: Threads that `threading` has started, and all that are over for Python.
+        self.named_threads: set[int] = set()
+        self.ended_threads: set[int] = set()
         self.processes: dict[int, Opening] = {}
         self.paths: list[tuple[str, Opening]] = []
 
@@ -98,3 +102,16 @@ class Binder:
         taken = self.descriptors, self.doubtful
         self.descriptors, self.doubtful = {}, []
         return taken
+
+    def running(self, listed: set[int]) -> set[int]:
+        """Return the listed threads that still run; a joined one may be listed for a moment."""
+        alive = {thread.native_id for thread in threading.enumerate()}
+        self.named_threads &= listed
+        self.ended_threads &= listed
+        return listed - (self.named_threads - alive) - self.ended_threads
+
+    def thread(self, number: int, opening: Opening, *, is_named: bool = False) -> None:
+        """Note a new thread; the system may have used its number before."""
+        (self.named_threads.add if is_named else self.named_threads.discard)(number)
+        self.ended_threads.discard(number)
+        self.threads[number] = opening

@@ -71,7 +71,7 @@ class Census:
         try:
             self._look_at_descriptors()
             self._look_at_objects()
-            threads = set(procfs.threads())
+            threads = self.binder.running(set(procfs.threads()))
             self._look_at_numbered("thread", self._threads, self.binder.threads, threads)
             if whole or mark is not None:
                 openings = self.binder.processes

@@ -161,7 +161,8 @@ class _Wrappers:
 
     def thread(self, _result: None, thread: threading.Thread) -> None:
         if thread.native_id is not None:
-            self._binder.threads[thread.native_id] = self._binder.opening("thread", skip=3)
+            opening = self._binder.opening("thread", skip=3)
+            self._binder.thread(thread.native_id, opening, is_named=True)
 
     def instance(self, kind: str, _result: None, thing: Any, *_args: Any, **_options: Any) -> None:
         self._binder.instance(kind, thing)
@@ -171,9 +172,13 @@ class _Wrappers:
             opening, begun = self._binder.opening("thread"), _thread.allocate_lock()
 
             def run(*args: Any, **kwargs: Any) -> None:
-                self._binder.threads[threading.get_native_id()] = opening
+                number = threading.get_native_id()
+                self._binder.thread(number, opening)
                 begun.release()
-                function(*args, **kwargs)
+                try:
+                    function(*args, **kwargs)
+                finally:
+                    self._binder.ended_threads.add(number)
 
             begun.acquire()
             started = real(run, args, kwargs)
@@ -245,8 +250,8 @@ def _native(binder: Binder, kind: str = "") -> _Around:
         for number, status in procfs.descriptors():
             if number not in before and binder.descriptors.get(number) is openings.get(number):
                 binder.descriptors[number] = result._replace(inode=status.st_ino)
-        for number in set(procfs.threads()) - running:
-            binder.threads.setdefault(number, result._replace(kind="thread"))
+        for number in set(procfs.threads()) - running - binder.threads.keys():
+            binder.thread(number, result._replace(kind="thread"))
 
     def around(real: _Function) -> _Function:
         def call(*args: Any, **kwargs: Any) -> Any:
