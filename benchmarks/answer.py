@@ -1,12 +1,13 @@
 """Time from command to answer: `resleak investigate`, as it was before, and three other tools.
 
-    python benchmarks/answer.py --psleak FOLDER [--before REVISION] [--rounds N] [NAME ...]
+    python benchmarks/answer.py --psleak FOLDER [--before REVISION] [--rounds N] [--wait S] [NAME]
 
 Ten small workloads, each measured in turns: the package here, the package at an earlier revision
 (before causes were added), and psleak, `memray run` and `memray flamegraph` one after the other,
 for as many steps. All run with this interpreter; `--psleak` is a folder with psleak in it. Times
 are wall-clock, beside them processor time with all child processes, which other work on the machine
-changes less. The table has medians of ratios. Stored in benchmarks/results/answer.json.
+changes less. With `--wait`, each waits until the machine is idle, so many seconds at most. The
+table has medians of ratios, and their quartiles. Stored in benchmarks/results/answer.json.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
+import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -30,6 +33,8 @@ RESULTS = Path(__file__).parent / "results" / "answer.json"
 #: The last revision without causes.
 BEFORE = "cf34f78"
 STEPS = 300
+#: Percent of all processors up to which a machine is idle.
+_IDLE = 10.0
 WORKLOADS = {
     "objects": "import os\nSEEN = {}\ndef step(i):\n    SEEN[i] = os.urandom(2048)",
     "descriptors": "KEEP = []\ndef step(i):\n    KEEP.append(open('/dev/null'))",
@@ -82,6 +87,7 @@ def main() -> None:
     parser.add_argument("--psleak", type=Path, required=True)
     parser.add_argument("--before", default=BEFORE)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--wait", type=float, default=0.0)
     asked = parser.parse_args()
     rows: dict[str, list[dict[str, Times]]] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -91,7 +97,8 @@ def main() -> None:
         try:
             for _ in range(asked.rounds):
                 for name in asked.names or WORKLOADS:
-                    row = _measured(Path(folder), WORKLOADS[name], before, asked.psleak.resolve())
+                    work = WORKLOADS[name], before, asked.psleak.resolve(), asked.wait
+                    row = _measured(Path(folder), *work)
                     rows.setdefault(name, []).append(row)
                     print(name, {k: v[0] for k, v in row.items()}, file=sys.stderr, flush=True)
         finally:
@@ -100,8 +107,11 @@ def main() -> None:
     Console(width=120).print(_table(rows))
 
 
-def _measured(folder: Path, source: str, before: Path, psleak: Path) -> dict[str, Times]:
+def _measured(
+    folder: Path, source: str, before: Path, psleak: Path, wait_s: float
+) -> dict[str, Times]:
     """Return wall-clock and processor time of each tool, in seconds."""
+    _time = partial(_timed, wait_s)
     with tempfile.TemporaryDirectory(dir=folder) as where:
         work = Path(where)
         for name, text in {
@@ -125,7 +135,10 @@ def _measured(folder: Path, source: str, before: Path, psleak: Path) -> dict[str
         }
 
 
-def _time(work: Path, arguments: list[str], more: Mapping[str, str]) -> Times:
+def _timed(wait_s: float, work: Path, arguments: list[str], more: Mapping[str, str]) -> Times:
+    until = time.monotonic() + wait_s
+    while time.monotonic() < until and psutil.cpu_percent(0.5) > _IDLE:
+        pass
     began = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, *arguments],
@@ -147,6 +160,7 @@ def _table(rows: Mapping[str, list[dict[str, Times]]]) -> Table:
         "now, s",
         "now / before",
         "now / tools",
+        "quartiles of these",
         "report adds, s of processor",
     ):
         table.add_column(head, justify="right" if head != "workload" else "left")
@@ -158,6 +172,8 @@ def _table(rows: Mapping[str, list[dict[str, Times]]]) -> Table:
             for other in ("before", "tools")
         )
         texts = [f"{a:.2f} ({b:.2f})" for a, b in ((wall, cpu), *ratios)]
+        spread = statistics.quantiles([row["now"][0] / row["tools"][0] for row in of], n=4)
+        texts.append(f"{spread[0]:.2f} to {spread[2]:.2f}")
         adds = statistics.median(row["report"][1] - row["now"][1] for row in of)
         table.add_row(name, *texts, f"{adds:.2f}")
     return table

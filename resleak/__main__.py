@@ -26,6 +26,7 @@ _SURROUNDINGS = {
 def main() -> NoReturn:
     """Run the command line, and exit with a code that the help documents."""
     atexit.register(_freeze)
+    gc.set_threshold(50_000)  # what is loaded is no garbage
     try:
         sys.exit(_run())
     except KeyboardInterrupt:

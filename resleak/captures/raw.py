@@ -62,7 +62,7 @@ class Instrument:
     slowdown: float = 1.0
 
 
-#: Every instrument by name, in the order in which its captures are run, loaded and shown.
+#: Every instrument by name, in the order in which its captures are loaded and shown.
 INSTRUMENTS = {
     instrument.name: instrument
     for instrument in (
@@ -96,7 +96,6 @@ INSTRUMENTS = {
                 ),
             },
             decoder="handles",
-            recording=HANDLES,
             system="linux",
         ),
         Instrument(

@@ -12,8 +12,8 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from resleak.experiments import looks
-from resleak.harness import runner
-from resleak.harness.plan import CaptureOptions
+from resleak.experiments.clues import Clues
+from resleak.harness.plan import CaptureOptions, plan
 from resleak.workload.resolve import Workload
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def investigate(
         Without a fixed number of steps it goes on until every gauge is decided, as far as this
         many seconds allow; 0 for the planned steps alone.
     tell : callable
-        Called with what the gauges show, before the causes are known.
+        Called with one line for the first verdict, and for each clue to a cause once it is there.
     **changes
         Fields of `resleak.CaptureOptions`, such as ``steps=500`` or ``stacks=False``.
 
@@ -55,17 +55,23 @@ def investigate(
         If the interpreter lacks psutil.
     """
     options = replace(options or CaptureOptions(), **changes)
+    clues = Clues(tell)
     if options.steps is None and options.decide is None and budget_s > 0:
-        options = replace(options, decide=looks.UntilDecided(budget_s, tell))
+        decide = looks.UntilDecided(budget_s, clues)
+        options = replace(options, decide=decide, on_stored=clues.stored)
     what = workload if isinstance(workload, Workload) else str(workload)
     # What judges takes as long to load as the first runs take. No daemon: one that is ended amid an
     # import can crash the interpreter.
     Thread(target=_load).start()
-    folders = runner.capture(what, options)
+    planned = plan(what, options)
+    from resleak.harness import runner
+
+    folders = runner.run(planned)
     from resleak.captures.frames import Capture
     from resleak.experiments import investigation as answer
 
-    investigation = answer.from_captures(map(Capture, folders))
+    captures = (clues.captures.get(folder) or Capture(folder) for folder in folders)
+    investigation = answer.from_captures(captures)
     first = investigation.captures[0].manifest
     if options.stacks and "memray" not in first.versions.packages:
         which = options.python or sys.executable

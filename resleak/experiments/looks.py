@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from resleak.experiments.clues import Clues
 from resleak.harness.plan import Look
 from resleak.workload.verdict_words import LEAK
 
@@ -26,11 +26,11 @@ class UntilDecided:
     """Goes on while a gauge is undecided, as far as the next look fits the budget.
 
     `budget_s` is counted from the start; the steps to a look take at most twice as long as those
-    between the two looks before. `tell` is called with what the gauges show as soon as they do.
+    between the two looks before. `clues` gets the first verdict.
     """
 
     budget_s: float = BUDGET_S
-    tell: Callable[[str], object] = lambda _: None
+    clues: Clues | None = None
     began: float = field(default_factory=time.monotonic)
     _first: int = 0
     _load_s: float = 0.0
@@ -46,8 +46,8 @@ class UntilDecided:
         if not self._fills:
             variant = _judged(look.stored())
             self._fills = _only_memory_leaks(variant)
-            if self._fills or not _is_open(variant):
-                self.tell(_so_far(variant) + "; it may be a cache that fills" * self._fills)
+            if self.clues and (self._fills or not _is_open(variant)):
+                self.clues.verdict(variant, may_fill=self._fills)
             if not self._fills:
                 return 2 * _is_open(variant)
         for times, most_s in _CONFIRM:
@@ -64,13 +64,6 @@ def _judged(folders: list[Path]) -> VariantVerdict:
     judged = verdicts.judge(Captures(map(Capture, folders)))
     (variant,) = judged.variants.values()
     return variant
-
-
-def _so_far(variant: VariantVerdict) -> str:
-    from resleak.analysis import wording
-
-    leaks = [wording.short(one.readable) for one in variant.gauges if one.is_leak]
-    return f"so far: {'; '.join(leaks) or variant.verdict}"
 
 
 def _is_open(variant: VariantVerdict) -> bool:

@@ -2,8 +2,8 @@
 
 References
 ----------
-Linux kernel documentation: Control Group v2 (``memory.max``, ``pids.max``), Memory Resource
-Controller (v1).
+Linux kernel documentation: Control Group v2 (``cpu.max``, ``memory.max``, ``pids.max``), Memory
+Resource Controller and CFS Bandwidth Control (v1).
 """
 
 from __future__ import annotations
@@ -34,15 +34,39 @@ class GroupLimit(NamedTuple):
 
 def limits(pid: int, root: Path = Path("/")) -> Iterator[GroupLimit]:
     """Yield the limits of each control group that a process is in."""
+    for folder in _folders(pid, root):
+        yield from _limits_of(folder)
+
+
+def processors(root: Path = Path("/")) -> int:
+    """Return how many processors this process may keep busy, by its affinity and its quotas."""
+    count = getattr(os, "process_cpu_count", None)  # from Python 3.13
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
+    found = count() if count else len(affinity(0)) if affinity else os.cpu_count()
+    shares = [float(found or 1)]
+    for folder in _folders(os.getpid(), root):
+        quota, _, period = text(folder / "cpu.max").partition(" ")
+        if quota.isdecimal():
+            shares.append(int(quota) / int(period))
+        quota_us, period_us = (
+            number(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period")
+        )
+        if quota_us and period_us:
+            shares.append(quota_us / period_us)
+    return max(1, int(min(shares)))
+
+
+def _folders(pid: int, root: Path) -> Iterator[Path]:
+    """Yield the folder of each control group that a process is in, the innermost first."""
     for line in text(root / f"proc/{pid}/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         for name in controllers.split(",") if controllers else ("",):
             top = root / "sys/fs/cgroup" / name
             folder = top / path.strip("/")
             while folder != top:  # in a container there is only the top
-                yield from _limits_of(folder)
+                yield folder
                 folder = folder.parent
-            yield from _limits_of(top)
+            yield top
 
 
 def _limits_of(folder: Path) -> Iterator[GroupLimit]:

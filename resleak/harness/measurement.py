@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from resleak.captures import raw, source_paths, storage
-from resleak.captures.decode import inspection, launch, trace
+from resleak.captures.decode import handles, inspection, launch, trace
 from resleak.captures.locks import temporary_folder
 from resleak.captures.manifest import Declared, Exit, Manifest, Versions, now
 from resleak.captures.raw import INSTRUMENTS, ProcessOutcome
@@ -102,12 +102,13 @@ def _store(job: Job, folder: Path, workdir: Path, outcome: ProcessOutcome, start
     storage.write_manifest(folder, manifest)
     _check_finished(job, outcome, failure)
     manifest = replace(manifest, facts=_facts(job, folder, workdir), status="complete")
-    instrument = INSTRUMENTS[job.instrument]
+    studied = [Path(job.plan.about["file"])], job.plan.work.root, workdir
+    instrument, source = INSTRUMENTS[job.instrument], job.plan.options.source
+    if job.instrument == "handles":
+        handles.extract(folder / raw.HANDLES, folder, *studied, source=source)
     if instrument.recording:
-        studied, file = Path(job.plan.about["file"]), folder / instrument.recording
-        where = (file, folder, manifest.marks, [studied], job.plan.work.root, workdir)
-        source = job.plan.options.source
-        facts = launch.recording(instrument.decoder, *where, source=source)
+        recording = folder / instrument.recording, folder, manifest.marks
+        facts = launch.recording(instrument.decoder, *recording, *studied, source=source)
         manifest = replace(manifest, integrity=facts)
     storage.write_manifest(folder, manifest)
 
@@ -126,6 +127,7 @@ def _supervisor(
             **{"do": "measure", "variant": job.variant, "instrument": job.instrument},
             **{"seed": job.seed, "params": dict(job.params), "workdir": str(workdir)},
             **{"steps": plan.steps, "warmup": plan.warmup, "block": plan.block},
+            "needs_loop": plan.about["needs_loop"],
             "most_steps": plan.most_steps if job.waits else plan.steps,
             **{"out_fd": out_fd, "back_fd": back_fd, "started": started},
             "plant": plan.options.plant,

@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,12 @@ from resleak.captures.manifest import session
 from resleak.captures.names import inside
 from resleak.captures.raw import INSTRUMENTS
 from resleak.errors import MissingPackageError, PlatformError, ScenarioError, install_extra
+from resleak.harness import control_groups
 from resleak.harness.spawn import describe
 from resleak.workload import resolve
 from resleak.workload.resolve import Workload
 
-#: Called with a label, the steps done, and the steps there are.
+#: Called with a label, the steps done, and the steps there are; 0 once nobody knows.
 Progress = Callable[[str, int, int], None]
 #: Returns up to how many times their steps the runs that wait at a look go on before it is asked
 #: again: 2 or more, or 0 to end them.
@@ -29,6 +30,8 @@ _MOST_STEPS, _MOST_RUNS, _MOST_PARALLEL = 1_000_000, 1_000, 64
 _LONGEST_DEADLINE_S = 7 * 86400.0
 #: A run goes on to at most so many times its planned steps: the rows for them are reserved.
 _MOST_LOOKS = 64
+#: The order of runs: what takes longest begins first, so that all end at about the same time.
+_ORDER = ("gauges", "forensics", "memray", "handles")
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,10 @@ class CaptureOptions:
     out : Path
         Folder for the captures; earlier ones of the same variants are replaced at the end.
     progress : callable, optional
-        Called with a label, the steps done and the steps there are.
+        Called with a label, the steps done and the steps there are; 0 once nobody knows.
     parallel : int
-        Runs at a time.
+        Runs at a time; by default as many as this process may use processors, less one for itself
+        where there are more than two.
     stop : threading.Event, optional
         Ends everything when set, as an interrupt does.
     plant : float
@@ -102,6 +106,9 @@ class CaptureOptions:
     decide : callable, optional
         Called with a `Look` when the replicates of a variant have taken their steps, and again
         after 2, 4, 8 ... times as many, or at those up to the multiple that it returns; 0 ends it.
+    on_stored : callable, optional
+        Called with the folder of each capture under an instrument that names lines, once it is
+        stored.
 
     Raises
     ------
@@ -120,7 +127,7 @@ class CaptureOptions:
     instruments: Collection[str] | None = None
     out: Path | str = "captures"
     progress: Progress | None = None
-    parallel: int = 2
+    parallel: int = field(default_factory=lambda: _parallel(control_groups.processors()))
     stop: threading.Event | None = None
     plant: float = 0.0
     label: str = ""
@@ -128,6 +135,7 @@ class CaptureOptions:
     preload: str | None = None
     source: bool = True
     decide: Decide | None = None
+    on_stored: Callable[[Path], object] = lambda _: None
 
     def __post_init__(self) -> None:
         if self.profile not in PROFILES:
@@ -151,6 +159,10 @@ class CaptureOptions:
     def warmup_steps(self, declared: Mapping[str, Any]) -> int:
         """Return the steps before the measured ones."""
         return min(int(declared["warmup"]), self.measured_steps(declared))
+
+
+def _parallel(processors: int) -> int:
+    return min(processors, max(2, processors - 1), _MOST_PARALLEL)
 
 
 def _check_range(name: str, value: float | None, least: float, most: float) -> None:
@@ -271,7 +283,7 @@ def jobs(of: Plan) -> Iterable[Job]:
             name = of.scenario["name"]
             raise ScenarioError(f"{name} has no variant {variant!r}; it has: {', '.join(declared)}")
         final = parameters(of.scenario, variant, {**presets, **(options.params or {})})
-        for instrument in INSTRUMENTS.values():
+        for instrument in sorted(INSTRUMENTS.values(), key=lambda one: _ORDER.index(one.name)):
             profiled = of.scenario["stacks"] and instrument.package in of.about["packages"]
             if instrument.system in ("", sys.platform) and (profiled or not instrument.package):
                 for run in range(options.run_count if instrument.is_replicated else 1):

@@ -12,10 +12,11 @@ from typing import Any
 
 from resleak.captures import storage
 from resleak.captures.names import inside
+from resleak.captures.raw import INSTRUMENTS
 from resleak.errors import CaptureError, StoreError
 from resleak.harness.looks import Meeting, Slots
 from resleak.harness.measurement import OnStep, measure
-from resleak.harness.plan import CaptureOptions, Decide, Job, jobs, plan
+from resleak.harness.plan import CaptureOptions, Decide, Job, Plan, jobs, plan
 from resleak.workload.resolve import Workload
 
 #: Seconds between two looks at whether a capture is over.
@@ -54,8 +55,12 @@ def capture(
     MissingPackageError
         If the scenario needs a package that is not installed.
     """
-    options = replace(options or CaptureOptions(), **changes)
-    what = plan(scenario, options)
+    return run(plan(scenario, replace(options or CaptureOptions(), **changes)))
+
+
+def run(what: Plan) -> list[Path]:
+    """Run what is planned and return the capture folders, as `capture` does."""
+    options = what.options
     # A decision about going on needs the declared bounds of what is filling.
     alone = ("gauges", "forensics") if options.decide else ("gauges",)
     chosen = options.instruments if options.stacks else alone
@@ -64,8 +69,9 @@ def capture(
 
     def on_step(label: str, steps: int) -> None:
         done[label] = steps
-        if options.progress:
-            options.progress(label, sum(done.values()), max(total, sum(done.values())))
+        all_done = sum(done.values())
+        if options.progress:  # a run that goes on has no end that is known
+            options.progress(label, all_done, total if all_done <= total else 0)
 
     for job in todo:
         storage.refuse_foreign(job.folder)
@@ -139,6 +145,8 @@ class _Session:
         folder = None
         try:
             folder = self._measured(job, meeting)
+            if folder and not INSTRUMENTS[job.instrument].is_replicated:
+                job.plan.options.on_stored(folder)
             return folder
         finally:
             self._slots.leave(job.label)

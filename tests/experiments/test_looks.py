@@ -104,3 +104,20 @@ def test_a_fixed_number_of_steps_is_kept(tmp_path: Path) -> None:
     """With steps given, nothing goes on."""
     found = investigated(tmp_path, CACHE.format(bound=1024), steps=120)
     assert [capture.manifest.steps for capture in found.captures] == [120] * len(found.captures)
+
+
+def test_verdict_and_clues_are_told_before_the_answer(tmp_path: Path) -> None:
+    """The first verdict comes first, then the line that opens, and who keeps; steps never end."""
+    lines: list[str] = []
+    totals: list[tuple[int, int]] = []
+    file = tmp_path / "mine.py"
+    file.write_text("KEEP = []\n\ndef step(i):\n    KEEP.append(open('/dev/null'))\n")
+    options = CaptureOptions(
+        out=tmp_path / "out", progress=lambda _, done, total: totals.append((done, total))
+    )
+    found = investigate(str(file), options, budget_s=60.0, tell=lines.append)
+    assert lines[0].startswith("so far: fds leak 1 descriptor/step")
+    assert "fds: created at mine.py:4 in step" in lines
+    assert "memory: kept by mine.KEEP → list → TextIOWrapper" in lines
+    assert "opened at    mine.py:4 in step" in str(found)
+    assert all(total == 0 or done <= total for done, total in totals)

@@ -61,19 +61,29 @@ class Census:
 def extract(
     census: Path,
     folder: Path,
-    _expected: object,
     studied: Iterable[Path],
     root: Path | None,
     work: Path | None,
     *,
     source: bool = True,
-) -> dict[str, Any]:
+) -> None:
     """Write the tables ``stacks``, ``handles`` and ``marks`` into a folder.
 
     Files below `studied` are under study, those below `root` are named relative to it; `work` was
-    the temporary folder of the process. Raises StoreError if there is no census.
+    the temporary folder of the process. Raises StoreError if there is no census that can be read.
     """
-    read, named = Census(_lines(census)), names(studied, root)
+    where = names(studied, root), _Targets(root, work)
+    try:
+        columns_of = _tables(Census(_lines(census)), *where, source)
+    except (AttributeError, LookupError, TypeError, ValueError):
+        raise StoreError("the census of resources is damaged; capture it again") from None
+    for name, columns in columns_of.items():
+        tables.write_table(folder / f"{name}.parquet", columns, _UNITS)
+
+
+def _tables(
+    read: Census, named: Names, targets: _Targets, source: bool
+) -> dict[str, dict[str, np.ndarray]]:
     trie = Trie(named)
     node_of = _entered(trie, named, read.nodes)
     read.opened = [row for row in read.opened if row[3] not in node_of or node_of[row[3]] >= 0]
@@ -81,14 +91,10 @@ def extract(
     stacks, numbers = trie.used(np.array(nodes, dtype=np.int64))
     columns_of = {
         "stacks": stacks,
-        "handles": _handles(read, numbers, _Targets(root, work)),
+        "handles": _handles(read, numbers, targets),
         "marks": _marks(read),
     }
-    if source:
-        columns_of["sources"] = source_lines.table(stacks, trie.paths)
-    for name, columns in columns_of.items():
-        tables.write_table(folder / f"{name}.parquet", columns, _UNITS)
-    return {}
+    return columns_of | ({"sources": source_lines.table(stacks, trie.paths)} if source else {})
 
 
 def _lines(census: Path) -> Iterator[dict[str, Any]]:

@@ -31,8 +31,7 @@ def main() -> int:
     memray_file.limit(map(Path, job.get("captures") or [job["capture"]]))
     if packages := job.get("packages"):  # chosen by the user, for a file of an older memray
         sys.path.insert(0, packages)
-    if job["decoder"] != "handles":
-        memray_file.load()
+    memray_file.load()
     try:
         facts = _any_program(job) if job["decoder"] == "any_program" else _recording(job)
     except (ResleakError, OSError) as error:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
-import heapq
 import inspect
 import json
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from types import ModuleType, SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 from resleak.captures import raw
 from resleak.errors import ScenarioError
@@ -30,7 +28,10 @@ from resleak.harness.child import (
 )
 from resleak.workload import calling, gauges
 from resleak.workload.gauges import Gauge
-from resleak.workload.scenario import Run, Scenario, check_name
+from resleak.workload.scenario import Run, Scenario, Variant, check_name
+
+if TYPE_CHECKING:
+    import asyncio
 
 _SETUP, _WARMUP, _STEADY, _SETTLE, _TEARDOWN, _EXIT = range(1, 7)
 _SETTLE_PAUSE_S = 0.05
@@ -100,8 +101,7 @@ class Driver:
     @property
     def is_async(self) -> bool:
         """True if any of the scenario's functions needs an event loop."""
-        functions = (self.variant.step, self.variant.close, self.scenario.setup_function)
-        return any(map(calling.is_async, functions))
+        return needs_loop(self.scenario, [self.variant])
 
     async def drive(self) -> None:
         """Set up, take all steps, let settle, tear down.
@@ -214,15 +214,13 @@ class Driver:
 
     async def _waited(self, result: Awaitable[Any]) -> None:
         """Await what a plain function returned: its event loop is made when first needed."""
-        self.loop = self.loop or asyncio.Runner()
+        self.loop = self.loop or _event_loop().runner()
         self.loop.run(calling.result(result))
 
     async def _collect(self, *, look: bool = False) -> bool:
         """Read before and after a collection, also from outside; return whether to go on."""
         if self.is_async:
-            _forget_cancelled_timers()
-            for _ in range(3):  # let callbacks that are already due run: closed transports
-                await asyncio.sleep(0)
+            await _event_loop().settle()
         self.samples.collect(self.phase, self._collect_garbage)
         block = self.samples.block - 1
         self._look(self.samples.done, mark=block)
@@ -244,7 +242,7 @@ class Driver:
         self_gauges.trim_heap()
         for _ in range(recorder.SETTLE_ROUNDS):
             if self.is_async:
-                await asyncio.sleep(_SETTLE_PAUSE_S)
+                await _event_loop().pause(_SETTLE_PAUSE_S)
             else:
                 time.sleep(_SETTLE_PAUSE_S)
             await self._collect()
@@ -255,12 +253,25 @@ def measure(spec: dict[str, Any], scenario: Scenario) -> None:
     driver = Driver(scenario, spec)
     run = driver.drive()
     if driver.is_async:
-        return asyncio.run(run)
+        _event_loop().run(run)
+        return
     try:
         run.send(None)
     except StopIteration:
-        return None
+        return
     raise RuntimeError("a synchronous scenario waited for something")  # pragma: no cover
+
+
+def needs_loop(scenario: Scenario, variants: Iterable[Variant]) -> bool:
+    """Return True if a function of the scenario or of one of its variants is asynchronous."""
+    functions = [one for variant in variants for one in (variant.step, variant.close)]
+    return any(map(calling.is_async, [*functions, scenario.setup_function]))
+
+
+def _event_loop() -> ModuleType:
+    from resleak.harness.child import event_loop
+
+    return event_loop
 
 
 def run_of(spec: dict[str, Any]) -> Run:
@@ -274,22 +285,6 @@ def report_failure(error: str, line: int | None = None) -> None:
     report = json.dumps({"error": " ".join(error.split()), "line": line}, ensure_ascii=False)
     # On the open error stream: there may be no descriptor left to open a file with.
     os.write(2, f"\n{raw.FAILURE}{report}\n".encode(errors="replace"))
-
-
-def _forget_cancelled_timers() -> None:
-    """Remove cancelled timers, such as those of timeouts that were not needed, from the loop."""
-    # asyncio keeps up to a hundred of them, with their contexts, until they are due: objects that
-    # accumulate slowly and look like a leak.
-    loop: Any = asyncio.get_running_loop()
-    scheduled = getattr(loop, "_scheduled", None)
-    if scheduled is None:  # not asyncio's own loop
-        return
-    cancelled = [timer for timer in scheduled if timer.cancelled()]
-    for timer in cancelled:
-        timer._scheduled = False
-    scheduled[:] = [timer for timer in scheduled if not timer.cancelled()]
-    heapq.heapify(scheduled)
-    loop._timer_cancelled_count = 0
 
 
 def _named_gauges(

@@ -13,8 +13,12 @@ _AT_START = frozenset(sys.modules)
 if __name__ == "__main__" and not getattr(sys.flags, "safe_path", False):
     sys.path.pop(0)  # this folder: its module names must not shadow anyone's
 
-import builtins
 import gc
+
+if __name__ == "__main__":
+    gc.disable()  # nothing that is loaded to measure is garbage
+
+import builtins
 import importlib.util
 import json
 import os
@@ -111,6 +115,8 @@ def _load_instruments(spec: dict[str, Any]) -> dict[str, Any]:
     """Load, and start where it must see everything, what the run is measured with."""
     instrument, folder = spec.get("instrument"), Path(spec["folder"])
     loaded: dict[str, Any] = {"memray": None, "inspector": None, "census": None}
+    if spec.get("needs_loop"):  # takes long to load
+        importlib.import_module("resleak.harness.child.event_loop")
     if instrument == "gauges":
         SEGMENTS.follow()
     if instrument == "memray":
@@ -143,6 +149,7 @@ def _describe(spec: dict[str, Any], scenario: Scenario) -> dict[str, Any]:
     return {
         "scenario": {**scenario.describe(), "name": spec["name"]},
         "file": scenario.path,
+        "needs_loop": driver.needs_loop(scenario, scenario.variants.values()),
         "absent": [name for name in scenario.requires if not importlib.util.find_spec(name)],
         "python": platform.python_version(),
         "implementation": f"{platform.python_implementation()}{free_threaded}",
@@ -174,6 +181,7 @@ def main(spec: dict[str, Any]) -> int:
         # Worker processes must not run this script: they import the workload by its name.
         vars(sys.modules["__main__"]).pop("__file__", None)
         Shadows([] if spec["workload"] == "test" else spec["import_from"])
+        gc.enable()
         if spec["do"] == "measure":
             gc.collect()
             gc.freeze()  # collections need not go through what was loaded to measure

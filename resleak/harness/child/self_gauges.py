@@ -135,13 +135,13 @@ def _entries(folder: str) -> float:
 
 def _tasks() -> float:
     """Return how many asyncio tasks are not done, this one not counted."""
-    asyncio: Any = sys.modules.get("asyncio")
-    if asyncio is None:
+    module: Any = sys.modules.get("asyncio.tasks")  # `asyncio` may be a file of the workload's
+    if module is None:
         return 0.0
-    tasks = {*getattr(asyncio.tasks, "_scheduled_tasks", getattr(asyncio.tasks, "_all_tasks", ()))}
+    tasks = {*getattr(module, "_scheduled_tasks", getattr(module, "_all_tasks", ()))}
     with suppress(RuntimeError):  # no loop runs here
-        tasks |= asyncio.all_tasks()
-        tasks.discard(asyncio.current_task())
+        tasks |= module.all_tasks()
+        tasks.discard(module.current_task())
     return float(sum(not task.done() for task in tasks))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -59,6 +58,8 @@ class LoopLag(Meter):
         self.value = max(self.value, time.monotonic() - self._due)
 
     async def _beat(self) -> None:
+        import asyncio
+
         while True:
             self.after()
             self._due = time.monotonic() + _BEAT_S
@@ -67,6 +68,8 @@ class LoopLag(Meter):
     @asynccontextmanager
     async def running(self) -> Any:
         """Keep the heartbeat."""
+        import asyncio  # loaded already, as there is a loop
+
         self._due = time.monotonic()
         heart = asyncio.create_task(self._beat())
         yield

@@ -119,23 +119,35 @@ def out_json(value: Any, indent: int | None = 1) -> None:
 
 
 @contextmanager
-def progress(unit: str = "steps") -> Iterator[Callable[[str, int, int], None]]:
-    """Show a progress bar on a terminal; yield a function of a label, the steps done and in all."""
+def progress(
+    unit: str = "steps", budget_s: float = 0.0
+) -> Iterator[Callable[[str, int, int], None]]:
+    """Show a progress bar on a terminal; yield a function of a label, the steps done and in all.
+
+    Where nobody knows how many there are in all, 0, it shows the time and the budget instead.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
-        TextColumn(f"{{task.completed:.0f}}/{{task.total:.0f}} {unit}"),
+        TextColumn("{task.fields[count]}", markup=False),
         TimeRemainingColumn(),
     )
     screen = Console(stderr=True)
     with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
-        task = bar.add_task("starting", total=1)
-        yield lambda label, done, total: bar.update(
-            task, description=plain_text(label), completed=done, total=total
-        )
+        number = bar.add_task("starting", total=1, count="")
+        (task,) = bar.tasks
+
+        def show(label: str, done: int, total: int) -> None:
+            most = f" of at most {fmt.duration(budget_s)}" if budget_s else ""
+            elapsed = fmt.duration(round(task.elapsed or 0))
+            count = f"{done}/{total} {unit}" if total else f"{done} {unit}, {elapsed}{most}"
+            task.total = total or None
+            bar.update(number, description=plain_text(label), completed=done, count=count)
+
+        yield show
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -71,6 +73,7 @@ def investigate(
     verbose: common.Verbose = False,
 ) -> None:
     """Find out whether your own code leaks, how fast, and in which line."""
+    _prepare()
     from resleak.analysis.causes import changes
     from resleak.experiments import investigate as experiment
 
@@ -83,12 +86,14 @@ def investigate(
         python=python, steps=steps, runs=runs, seed=seed, deadline_s=deadline, out=out,
         source=not no_source,
     )  # fmt: skip
+    budget_s = common.seconds(budget)
     if allocator is not None:
-        _compare_allocators(workload, allocator, options, common.seconds(budget), as_json, report)
-    with common.importing(workload) as started, console.progress() as progress:
+        _compare_allocators(workload, allocator, options, budget_s, as_json, report)
+    bar = console.progress(budget_s=budget_s)
+    with common.importing(workload) as started, bar as progress:
         investigation = experiment.investigate(
-            workload, options, budget_s=common.seconds(budget), progress=started(_shown(progress)),
-            tell=console.hint,
+            workload, options, budget_s=budget_s, progress=started(_shown(progress)),
+            tell=console.say,
         )  # fmt: skip
     if as_json:
         console.out_json(investigation.to_dict(common.budgets_of(None)))
@@ -98,6 +103,13 @@ def investigate(
         common.written(_report(investigation, workload, report, out), show)
     is_ok = investigation.judgement.ok or investigation.is_known(known_ids)
     raise typer.Exit(common.OK if is_ok else common.NOT_AS_DECLARED)
+
+
+def _prepare() -> None:
+    """Answer measured processes at once, also while libraries load, and load these faster."""
+    sys.setswitchinterval(0.0005)
+    if "OPENBLAS_NUM_THREADS" not in os.environ:
+        os.putenv("OPENBLAS_NUM_THREADS", "1")  # for this process alone: children get os.environ
 
 
 def _compare_allocators(

@@ -110,7 +110,8 @@ def _names(of: type) -> list[str]:
     """Return the names under which an instance may have a bound that its classes do not compute."""
     private = [f"_{base.__name__.lstrip('_')}__" for base in of.__mro__[:-1]]
     names = [f"{prefix}{word}" for word in _BOUNDS for prefix in ("", "_", *private)]
-    return [name for name in names if not any(name in vars(base) for base in of.__mro__)]
+    computed = set().union(*map(vars, of.__mro__))
+    return [name for name in names if name not in computed]
 
 
 def _length(thing: Any) -> int | None:
