@@ -50,6 +50,9 @@ class Instrument:
         One run per replicate; else one per variant.
     slowdown : float
         Factor by which deadlines are stretched.
+    place : int
+        Place in the order in which runs begin: what takes longest begins early, so that all end at
+        about the same time.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Instrument:
     system: str = ""
     is_replicated: bool = False
     slowdown: float = 1.0
+    place: int = 0
 
 
 #: Every instrument by name, in the order in which its captures are loaded and shown.
@@ -83,6 +87,7 @@ INSTRUMENTS = {
             recording=MEMRAY,
             package="memray",
             slowdown=8.0,  # it slows Python 1.9 to 7 times
+            place=2,
         ),
         Instrument(
             "handles",
@@ -97,6 +102,7 @@ INSTRUMENTS = {
             },
             decoder="handles",
             system="linux",
+            place=3,
         ),
         Instrument(
             "forensics",
@@ -113,6 +119,7 @@ INSTRUMENTS = {
                 "cycles": ("cycle", "per_step", "objects", "holds", "made_of"),
             },
             decoder="inspection",
+            place=1,
         ),
     )
 }

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,6 @@ _MOST_STEPS, _MOST_RUNS, _MOST_PARALLEL = 1_000_000, 1_000, 64
 _LONGEST_DEADLINE_S = 7 * 86400.0
 #: A run goes on to at most so many times its planned steps: the rows for them are reserved.
 _MOST_LOOKS = 64
-#: The order of runs: what takes longest begins first, so that all end at about the same time.
-_ORDER = ("gauges", "forensics", "memray", "handles")
 
 
 @dataclass(frozen=True)
@@ -283,7 +282,7 @@ def jobs(of: Plan) -> Iterable[Job]:
             name = of.scenario["name"]
             raise ScenarioError(f"{name} has no variant {variant!r}; it has: {', '.join(declared)}")
         final = parameters(of.scenario, variant, {**presets, **(options.params or {})})
-        for instrument in sorted(INSTRUMENTS.values(), key=lambda one: _ORDER.index(one.name)):
+        for instrument in sorted(INSTRUMENTS.values(), key=attrgetter("place")):
             profiled = of.scenario["stacks"] and instrument.package in of.about["packages"]
             if instrument.system in ("", sys.platform) and (profiled or not instrument.package):
                 for run in range(options.run_count if instrument.is_replicated else 1):
