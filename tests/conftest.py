@@ -26,6 +26,7 @@ TEST_BY_TEST = {
     "test_every_notebook",
     "test_every_scenario",
     "test_flame_browser",
+    "test_flame_places",
     "test_opens",
 }
 #: Files that keep a worker busy for more than about 20 s, longest first.

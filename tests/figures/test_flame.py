@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import gzip
-import hashlib
 import json
 import re
 import shutil
 import subprocess
-import sys
 from base64 import b64decode
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import replace
 
-import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -24,10 +20,8 @@ from helpers.flames import EVIL, asked
 
 from resleak import formatting
 from resleak.analysis.stacks import Profile, joined, profile
-from resleak.errors import MissingPackageError
 from resleak.figures import flamegraph, style
-from resleak.figures.flame import MIME, live, page
-from resleak.report import html_page
+from resleak.figures.flame import page
 from resleak.report.redact import Redactor
 
 SPAN = [100.0, 300.0]
@@ -368,56 +362,3 @@ def luminance(colour: str) -> float:
     channels = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
     linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
     return float(linear @ [0.2126, 0.7152, 0.0722])
-
-
-def shared(*payloads: object) -> BeautifulSoup:
-    """Return the report of a notebook with these flame graphs."""
-    book = nbformat.v4.new_notebook()
-    outputs = [
-        nbformat.v4.new_output("display_data", {MIME: payload, "text/html": "<b>not this</b>"})
-        for payload in payloads
-    ]
-    book.cells = [nbformat.v4.new_code_cell("draw()", outputs=outputs)]
-    return BeautifulSoup(html_page.Page(book).html(), "html.parser")
-
-
-def test_a_report_has_the_script_once():
-    """Two flame graphs share one script, allowed beside the page's own; no plotly comes along."""
-    soup = shared(flamegraph(flames.service()).payload, flamegraph(flames.cured()).payload)
-    scripts = Counter(tag.get("type", "script") for tag in soup.find_all("script"))
-    assert scripts == {"script": 2, "application/json": 2}
-    policy = soup.find("meta", attrs={"http-equiv": True})["content"]
-    own, script = [tag.string for tag in soup.find_all("script") if not tag.get("type")]
-    digests = (hashlib.sha256(one.encode()).digest() for one in (own, script))
-    allowed = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
-    assert f"script-src {allowed};" in policy
-    assert len(soup.select("div.resleak-flame table")) == 2
-    assert "not this" not in soup.get_text()
-
-
-@pytest.mark.parametrize(
-    "payload",
-    [None, 7, [], {}, {"table": 3}, {"table": {"head": [EVIL], "rows": [3, [EVIL, None]]}}],
-)
-def test_a_foreign_payload_breaks_no_report(payload):
-    """Whatever another's notebook stores under this kind, the report is written and harmless."""
-    soup = shared(payload)
-    assert len(soup.select("div.resleak-flame")) == 1
-    assert not soup.find_all("img")
-
-
-def test_a_live_one_is_a_widget_of_the_same_script():
-    """A widget carries the same script and data, and starts with nothing chosen."""
-    widget = flamegraph(flames.service()).live()
-    assert widget.selection == {}
-    assert widget.payload["bdata"] == flamegraph(flames.service()).payload["bdata"]
-    assert page.library() in widget._esm
-    assert {"payload", "selection"} <= set(widget.keys)
-
-
-def test_without_anywidget_it_says_what_to_install(monkeypatch):
-    """Where anywidget is missing, the error names the extra that brings it."""
-    monkeypatch.setitem(sys.modules, "anywidget", None)
-    live._kind.cache_clear()
-    with pytest.raises(MissingPackageError, match=r"\[live\]"):
-        flamegraph(flames.service()).live()
