@@ -190,25 +190,32 @@ def claim_row(judgement: ScenarioVerdict) -> dict[str, Any]:
         "fix_origin": origins.get(fix["variant"], "") if has_fix else "",
         "fix": fix["measured"] or "",
         "fix_figure": asdict(key_figure(fixed, *_of_fix(fixed, leaky, gauge))) if fixed else None,
-        "readings": _readings(judgement) if claim["text"] or scenario["fix"] else {},
+        "readings": _readings(judgement, gauge) if claim["text"] or scenario["fix"] else {},
         "python": "",
         "node": "",
         "ok": judgement.ok,
     }
 
 
-def _readings(judgement: ScenarioVerdict) -> dict[str, str]:
+def _readings(judgement: ScenarioVerdict, gauge: str) -> dict[str, str]:
     """Return the verdict on each ``leaky_…`` and the outcome of each ``proposed_…``."""
     words = {}
     for name, variant in judgement.variants.items():
         kind, _, reading = name.partition("_")
         if kind == "leaky" and reading:
-            words[name] = variant.verdict
+            words[name] = _by_gauge(variant, gauge)
         elif kind == "proposed" and reading:
             twin = f"leaky_{reading}"
             fault = twin if twin in judgement.variants else "leaky"
             words[name] = judgement.fix_outcome(name, fault) or variant.verdict
     return words
+
+
+def _by_gauge(variant: VariantVerdict, gauge: str) -> str:
+    """Return the verdict, with what it rests on where that is not the row's own gauge."""
+    word = variant.verdict
+    by = [name for name, words in variant.symptoms.items() if word in words]
+    return word if not by or gauge in by or word == HANGS else f"{word} ({by[0]})"
 
 
 def _checked(row: dict[str, Any], check: NodeResult | None) -> dict[str, Any]:

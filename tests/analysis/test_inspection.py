@@ -39,7 +39,7 @@ def test_one_sentence_says_who_and_where(worker: ScenarioVerdict, project: Path)
 
 def test_a_forced_end_says_whom_it_cuts_off(worker: ScenarioVerdict) -> None:
     """The seed's forced exit is named with its thread, and so is the worker that it ends."""
-    (told,) = worker.variants["forced_exit"].because
+    (told,) = worker.variants["proposed_forced_exit"].because
     assert told.startswith("ends by force: os._exit in thread 'Thread-1', started at ")
     assert "it cuts off thread 'writer'" in told
 

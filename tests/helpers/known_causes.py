@@ -56,6 +56,17 @@ def step(i):
 """,
         (Leak("threads", "", "stop_and_join"),),
     ),
+    "executor": (
+        """
+from concurrent.futures import ThreadPoolExecutor
+KEPT = []
+def step(i):
+    pool = ThreadPoolExecutor(1)
+    pool.submit(int).result()  # leak 1
+    KEPT.append(pool)
+""",
+        (Leak("threads", "{name}.KEPT → list → ThreadPoolExecutor", ""),),
+    ),
     "task": (
         """
 import asyncio

@@ -25,7 +25,7 @@ _COUNTED = [
     ("arc/health_check", "leaky_zero_interval"),
     ("arc/pool_deadlock", "leaky_callers_give_up"),
     ("arc/wal_blocking", "leaky"),
-    ("embedder/worker_keeps_process_alive", "forced_exit"),
+    ("embedder/worker_keeps_process_alive", "proposed_forced_exit"),
 ]
 CASES = _COUNTED + [
     (name, variant.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -87,7 +87,8 @@ def collect(
     found: dict[Line, Evidence] = {}
     for origin in origins:
         one = found.setdefault(_line(origin), Evidence(_line(origin), origin.function))
-        one.opened[origin.gauge] = origin
+        before = one.opened.get(origin.gauge)
+        one.opened[origin.gauge] = origin if before is None else _sum(before, origin)
     for site in (site for site in sites if grows and site.file):
         one = found.setdefault(_line(site), Evidence(_line(site), site.function))
         one.site = site if one.site is None or site.low > one.site.low else one.site
@@ -97,6 +98,10 @@ def collect(
     for line, one in found.items():
         one.memory = amounts.get(line, Memory()) if grows else Memory()
     return found
+
+
+def _sum(one: Origin, other: Origin) -> Origin:
+    return replace(one, per_step=one.per_step + other.per_step, share=one.share + other.share)
 
 
 def _line(at: Origin | Site) -> Line:

@@ -53,10 +53,12 @@ _LIMITS = {
 #: What is no name of the system's.
 _CALLED = {"memory_bytes": "memory of this machine"}
 #: Share of each gauge's growth below which lines that make nothing else are no cause; objects, of
-#: which a list of what leaks is one, count for less than bytes.
-_LEAST_SHARE, _LEAST = 0.02, {"blocks": 0.05, "objects": 0.05}
+#: which a list of what leaks is one, count for less than bytes, and so do lines without an owner.
+_LEAST_SHARE, _LEAST, _LEAST_ALONE = 0.02, {"blocks": 0.05, "objects": 0.05}, 0.05
 #: Most lines besides the first that a cause names, and the share of it from which one is named.
 _PARTS, _LEAST_PART = 3, 0.05
+#: Difference of two rates, as a share of the larger, up to which one call may open both.
+_SAME_RATE = 0.05
 #: The order of the gauges of a cause.
 _FIRST = ("zombies", "children", "threads", "tasks", "shm", "sockets", "tempfiles", "fds",
           "heap", "native", "maps", "blocks", "objects", "rss", "uss")  # fmt: skip
@@ -88,7 +90,7 @@ def causes_of(
     found = [
         group
         for group, parts in zip(found, shares, strict=True)
-        if any(part.share >= _LEAST.get(part.gauge, _LEAST_SHARE) for part in parts if part)
+        if any(part.share >= _least(part.gauge, group) for part in parts if part)
     ]
     explained = reconciled(found, leaks)
     causes = [
@@ -104,6 +106,11 @@ def causes_of(
     causes = [replace(one, limit=_limit(one.gauges, limits)) for one in causes]
     causes += [*_late(late, origins, culprits, texts)]
     return Causes(tuple(sorted(causes, key=_harm)), balance)
+
+
+def _least(gauge: str, group: Group) -> float:
+    has_owner = group.held or group.gauges
+    return _LEAST.get(gauge, _LEAST_SHARE if has_owner else _LEAST_ALONE)
 
 
 def _cause(group: Group, parts: Sequence[Explained | None], texts: Mapping[Line, str]) -> Cause:
@@ -155,15 +162,32 @@ def _with_addresses(causes: Sequence[Cause], unseen: Sequence[Cause]) -> list[Ca
 
 def _in_step(opened: Sequence[Origin], leaks: Mapping[str, GaugeVerdict]) -> Iterator[Origin]:
     """Yield origins, and for what no call opened that of the only resource of the same rate."""
-    yield from opened
     placed = [one for one in opened if one.file]
+    for one in opened:
+        # A library opens more than one file for each call.
+        near = [of for of in placed if of.gauge == one.gauge and _is_close(of, one)]
+        yield one if one.file else _beside(near, one.gauge, one.per_step, one.share) or one
     for name, leak in leaks.items():
         if leak.family == "handles" and all(one.gauge != name for one in opened):
             rates = {one.gauge: leaks[one.gauge] for one in placed}
             same = [g for g, r in rates.items() if r.low <= leak.high and leak.low <= r.high]
             near = [one for one in placed if one.gauge in same]
-            if len({(one.file, one.line) for one in near}) == 1:
-                yield replace(near[0], gauge=name, per_step=leak.per_step)
+            if found := _beside(near, name, leak.per_step):
+                yield found
+
+
+def _is_close(one: Origin, other: Origin) -> bool:
+    return math.isclose(one.per_step, other.per_step, rel_tol=_SAME_RATE)
+
+
+def _beside(
+    near: Sequence[Origin], gauge: str, per_step: float, share: float | None = None
+) -> Origin | None:
+    """Return the place of these origins for another resource; None if they have several."""
+    if len({(one.file, one.line) for one in near}) != 1:
+        return None
+    known = near[0].share if share is None else share
+    return replace(near[0], gauge=gauge, per_step=per_step, share=known)
 
 
 def _growing(sites: Iterable[Site], heap: GaugeVerdict | None) -> list[Site]:

@@ -7,7 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from resleak.analysis.causes import model
-from resleak.analysis.causes.evidence import ARROW, UNKNOWN, Evidence, Held, Line, Memory, holders
+from resleak.analysis.causes.evidence import (
+    ARROW,
+    NOBODY,
+    UNKNOWN,
+    Evidence,
+    Held,
+    Line,
+    Memory,
+    holders,
+)
 from resleak.analysis.stacks.allocation_sites import is_library
 
 #: Kinds by the gauge of what is never released, the most telling first.
@@ -91,8 +100,9 @@ def groups(
     whole = {root(owner) for owner in owners}
     is_placed = any(held.line for held in kept)
     runs = any(BY_GAUGE.get(gauge) in RUNNING for one in found.values() for gauge in one.opened)
+    least = _LEAST * sum(held.per_step for held in kept)
     for line, one in found.items():
-        if not one.held:
+        if not any(held.per_step > least or not _is_nobody(held) for held in one.held):
             text = texts.get(line, "\n\n").split("\n")[1]
             # What a line opens may be kept as a number, beside objects that others make.
             named = {root(o) for o in owners if not one.opened and _is_named(text, o)}
@@ -135,15 +145,27 @@ def _with_threads(joined: list[Group]) -> list[Group]:
     others = [group for group in joined if group.kind not in RUNNING]
     is_only = len(running) == 1
     for group in [*others] if running else []:
-        is_bare = bool(group.held) and all(map(_is_bare, group.held))
-        if is_bare or (is_only and all(is_library(line.line[0]) for line in group.lines)):
+        is_kept = any(map(_is_variable, group.held)) or (
+            bool(group.held) and all(map(_is_bare, group.held))
+        )
+        if is_kept or (is_only and all(is_library(line.line[0]) for line in group.lines)):
             # Of several, the one that is started nearest to the line.
             at = min(range(len(running)), key=lambda n: _distance(group, running[n]))
             one = running[at]
-            held = group.held if is_bare else ()
+            held = group.held if is_kept else ()
             running[at] = Group((*one.lines, *group.lines), (*one.held, *held))
             others.remove(group)
     return [*running, *others]
+
+
+def _is_nobody(held: Held) -> bool:
+    return held.path.startswith(NOBODY)
+
+
+def _is_variable(held: Held) -> bool:
+    """Return whether threads keep an object each in a variable, and may share its owner's lines."""
+    root, _, rest = held.path.partition(ARROW)
+    return " in thread '" in root and ARROW not in rest
 
 
 def _is_bare(held: Held) -> bool:

@@ -4,9 +4,9 @@ Two continuous queries on DuckDB run every 10 ms; one fails each time, the other
 
 - `leaky` tries the failing query at every turn, for ever: 19 to 29 times per second on an
   overloaded machine; the interval allows up to 100.
-- `backoff_of_the_loop`: the back-off that the document prints for its health check, applied to this
-  loop. 0.3 to 0.6 attempts per second remain, but the valid query waits as long as the broken one:
-  within seconds its last run was 1.0 to 2.2 s ago, and the wait doubles up to a minute.
+- `proposed_backoff_of_the_loop`: the back-off that the document prints for its health check,
+  applied to this loop. 0.3 to 0.6 attempts per second remain, but the valid query waits as long as
+  the broken one: its last run was soon 1.0 to 2.2 s ago, and the wait doubles up to a minute.
 - `fixed` has one back-off per query, as "exponential backoff on query errors" says: 0.3 to 0.4
   attempts per second, and the valid query ran 17 ms ago.
 """
@@ -106,7 +106,7 @@ class ContinuousQueries:
 Loop = Callable[[ContinuousQueries], Coroutine[Any, Any, None]]
 LOOPS: dict[str, Loop] = {
     "leaky": ContinuousQueries.poll,
-    "backoff_of_the_loop": ContinuousQueries.poll_with_backoff,
+    "proposed_backoff_of_the_loop": ContinuousQueries.poll_with_backoff,
     "fixed": ContinuousQueries.poll_each_with_backoff,
 }
 
@@ -138,7 +138,7 @@ def staleness(queries: ContinuousQueries) -> float:
 
 
 @scenario.variant("leaky", expect={"attempts": "broken"}, origin="document words")
-@scenario.variant("backoff_of_the_loop", expect={"staleness": "broken"})
+@scenario.variant("proposed_backoff_of_the_loop", expect={"staleness": "broken"})
 @scenario.variant("fixed", origin="document words")
 async def live(_step: int, queries: ContinuousQueries) -> None:
     """Let the loop run for a moment: time alone is measured here."""

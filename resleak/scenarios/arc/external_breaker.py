@@ -29,10 +29,10 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="003#22",
     claim="without a circuit breaker, calls pile up when S3, MinIO or GCS are down",
-    condition="constructed: six threads, clients (timeout 1 s, no retries: the fix needs both), "
-    "100 calls/s, a silent storage (the pile-up is our reading). After #7 callers are bounded at "
-    "rate x timeout (here 0.3 s, not 5 min); cancelled calls stay queued until a client's timeout "
-    "frees a thread (asynchronous ones end). Other readings: botocore's 60 s, never reached",
+    condition="constructed: six threads, clients that time out after 1 s and do not retry, 100 "
+    "calls/s, a silent storage (our reading). With #7, which the plan has before it, callers are "
+    "bounded at rate x timeout (0.3 s here, not 5 min) and the heap alone leaks: claim and fix "
+    "come out alike. Without #7 the fix fails at botocore's 60 s. No retries were run",
     language="Python",
     symptoms={"in_flight": "leak, broken"},
     outcome="partly",

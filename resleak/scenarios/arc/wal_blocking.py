@@ -32,10 +32,10 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="003#9",
     claim="the synchronous open and write of the write-ahead log block the event loop",
-    condition="each append of 16 kB blocks: for 9 ms with an fsync, which is our addition, for "
-    "0.08 ms without one, where aiofiles takes 0.26 ms. Blocked appends are counted, not timed (#3 "
-    "uses a lag of 0.05 s): reproduced also without the fsync. Written in two parts, records mix "
-    "up",
+    condition="each append of 16 kB blocks: for 5 to 7 ms with an fsync, which is our addition, "
+    "for 0.08 ms without one, where aiofiles takes 0.2 to 0.9 ms. Blocked appends are counted, not "
+    "timed (#3 uses a lag of 0.05 s): reproduced also without the fsync. Written in two parts, "
+    "records mix up",
     language="Python",
     symptoms={"stalls": "broken"},
     outcome="reproduced",

@@ -8,8 +8,8 @@ step creates one, embeds two documents and cleans up.
   and 1.29 MiB per step remain. The embedding allocated four fifths of that, by growing the
   session's arena; loading the model only a sixth. Collecting garbage twice after each clean-up, the
   document's work-around, frees nothing: the same figures, because all of it is still referenced.
-- `model_and_store_only`: if an embedder has nothing else, the printed clean-up is complete. Setting
-  the model to None frees the session in CPython, at once and with its threads.
+- `leaky_model_and_store_only`: if an embedder has nothing else, the printed clean-up is complete.
+  Setting the model to None frees the session in CPython, at once and with its threads.
 - `fixed`: the document's list without its collections: stop the thread, close the map, leave the
   table, then drop the model. Everything is freed.
 """
@@ -127,7 +127,7 @@ def leaky(step: int, library: Library) -> None:
 
 
 @scenario.variant(origin="document code")
-def model_and_store_only(step: int, library: Library) -> None:
+def leaky_model_and_store_only(step: int, library: Library) -> None:
     """Clean up as printed, for an embedder that has nothing else."""
     embedder = Embedder(library.run, library.weights, library.documents)
     library.embed(embedder, step)

@@ -63,7 +63,7 @@ report({
   outcome: idle ? "reproduced" : inCall ? "partly" : "not reproduced",
   summary:
     `process.exit(0) hangs in ${idle} of ${IDLE.length} programs with an idle timer, server, worker, ` +
-    `child process or open file, and in ${inCall} of ${IN_CALL.length} with a native call that does ` +
-    `not return; without the call the first ` +
-    `${variants.no_exit_call.hangs ? "do not end" : "end"}`,
+    `child process, open file or all of these, and in ${inCall} of ${IN_CALL.length} with a native ` +
+    `call that does not return; without the call the one with all ` +
+    `${variants.no_exit_call.hangs ? "does not end" : "ends"}`,
 });

@@ -100,12 +100,12 @@ report({
     seed: "001 priority 3",
     claim: "ResourceMonitor keeps memory below a limit",
     condition:
-      "called before each job (ours). Jobs keep WebAssembly memory, as in 1.2 (judged without phase 1, " +
-      "which disposes of it), or typed arrays (ours): heapUsed does not count these; plain objects it " +
-      "does, and refuses. The limit, which is not named, must be above what V8 lets garbage grow to " +
-      "(120 MB with Node 20, 200 with 24), or forceCleanup() come first, with --expose-gc; else it " +
-      "refuses jobs that keep nothing. The percentage tells nothing (002 symptom); getActiveHandles() " +
-      "counts no files or timers",
+      "called before each job (ours), without phase 1, which the plan has before it. Jobs keep WebAssembly " +
+      "memory, as in 1.2 (phase 1 disposes of it), or typed arrays (ours, which then decide alone): " +
+      "heapUsed does not count these; plain objects it does, and refuses. The limit, not named, must be " +
+      "above what V8 lets garbage grow to (110 MB with Node 20, 200 with 24), or forceCleanup() come " +
+      "first, with --expose-gc; else it refuses jobs that keep nothing. getActiveHandles() counts no " +
+      "files or timers",
     claimed_by: "document",
     origin: "",
     fix_origin: "document code",

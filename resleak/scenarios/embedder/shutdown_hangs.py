@@ -31,10 +31,10 @@ scenario = Scenario(
     seed="001 2.3",
     claim="there is no fallback when a resource cannot be cleaned up: the application hangs",
     condition="clean-ups in sequence, one of which, an index behind a socket (ours), never "
-    "returns. Judged by the alert for an exit, 10 s. In Node (no check) forceExit, the printed "
-    "default, ends the process; left out here, where asyncio cancels the rest. The criterion "
-    "'without forced process.exit(0)' is then not met. The printed 5 s exceeds the goal for a "
-    "clean-up, 2 s, and slightly its alert, 5 s; 1.5 s meets both",
+    "returns. Judged by the alert for an exit, 10 s; at 1.2's 2 s the printed 5 s is insufficient, "
+    "and 1.5 s holds. In Node (no check) forceExit, the printed default, ends the process; left "
+    "out here, where asyncio cancels the rest. The criterion 'without forced process.exit(0)' is "
+    "then not met",
     language="TypeScript",
     symptoms={"run": "hangs"},
     outcome="reproduced",

@@ -34,9 +34,9 @@ scenario = Scenario(
     claim="a shutdown that closes neither caches nor sessions nor agents leaks them",
     condition="the process goes on after the stop (ours); in the document it ends, which closes "
     "all: no leak. In Python the collector frees them; in Node a dropped agent's sockets stay "
-    "until the server closes them (see #6). Step 5, 'Closing database connections', is marked as "
-    "existing code, and read as closing the session store, too (ours); else the fix is "
-    "insufficient. Step 6 needs priority 7 of the same day",
+    "until the server closes them (see #6). Step 5, 'database connections (existing budget manager "
+    "code)', is read as closing the session store, too (ours; the fault is measured without it); "
+    "else the fix is insufficient. Step 6 needs priority 7",
     language="JavaScript",
     symptoms={"fds": "leak", "sockets": "leak"},
     outcome="partly",

@@ -8,9 +8,9 @@ are a thousandth of the document's: 300 ms to live, pruned every 300 ms.
 - `leaky_ttl_cache`: `cachetools.TTLCache` in its place has the same fault. It hides expired
   entries, and frees them at the next write: the same 200 answers stay in memory.
 - `fixed`, the document's timer: no expired entry is left after the next tick.
-- `reloaded`: if the configuration is read again and the old cache is dropped, its timer keeps it
-  alive: one thread and one connection per reload. `reloaded_owned_timer` has a timer that refers to
-  its cache weakly and ends with it: nothing remains.
+- `proposed_reloaded`: if the configuration is read again and the old cache is dropped, its timer
+  keeps it alive: one thread and one connection per reload. `fixed_reloaded` has a timer that refers
+  to its cache weakly and ends with it: nothing remains.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ scenario = Scenario(
     seed="002#3",
     claim="the prompt cache grows without bound: expired entries accumulate when writes stop",
     condition="on disk, when writes stop: the entries that were alive remain, never more than "
-    "1,000, the document's bound; the heap is not measured. Times are a thousandth of its own",
+    "1,000, the document's bound; the heap stays flat. If the configuration is read again, the "
+    "fix's timer keeps the old cache. Times are a thousandth of its own",
     language="JavaScript",
     symptoms={"entries": "leak", "expired": "broken"},
     outcome="partly",
@@ -162,7 +163,7 @@ class LibraryCache:
 CACHES: dict[str, Any] = {
     "leaky": Cache,
     "leaky_ttl_cache": LibraryCache,
-    "reloaded_owned_timer": OwnedTimerCache,
+    "fixed_reloaded": OwnedTimerCache,
 }
 
 
@@ -199,8 +200,8 @@ def expired(proxy: Proxy) -> float:
 
 @scenario.variant("leaky", expect={"expired": "broken"}, origin="document words")
 @scenario.variant("leaky_ttl_cache", expect={"expired": "broken"})
-@scenario.variant("reloaded", expect={"threads": "leak", "fds": "leak"}, reload=True)
-@scenario.variant("reloaded_owned_timer", reload=True)
+@scenario.variant("proposed_reloaded", expect={"threads": "leak", "fds": "leak"}, reload=True)
+@scenario.variant("fixed_reloaded", reload=True)
 @scenario.variant("fixed", origin="document code")
 async def serve(step: int, proxy: Proxy) -> None:
     """Cache new answers during the warm-up, then none; time alone is measured here."""

@@ -5,8 +5,8 @@ and leave one after the other. The document reports no map that grows, and asks 
 
 - `leaky`: the download driver counts its callers, as the document says: its map is empty after each
   step. The other driver is constructed, and releases nothing: three entries per step stay.
-- `uncounted`: both release at the first request, without counting callers. Nothing grows, but the
-  second caller finds its entries gone.
+- `proposed_uncounted`: both release at the first request, without counting callers. Nothing grows,
+  but the second caller finds its entries gone.
 - `fixed`: both use the same map class, which counts callers. No caller loses an entry.
 """
 
@@ -112,7 +112,7 @@ def refused(drivers: Drivers) -> float:
 
 
 @scenario.variant("leaky", expect=scenario.symptoms, released=1, origin="constructed")
-@scenario.variant("uncounted", expect={"refused": "broken"}, counted=False)
+@scenario.variant("proposed_uncounted", expect={"refused": "broken"}, counted=False)
 @scenario.variant("fixed", origin="document words")
 def visit(step: int, drivers: Drivers) -> None:
     """Two callers request the same new blobs, and leave one after the other."""

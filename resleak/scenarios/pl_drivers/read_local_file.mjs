@@ -101,11 +101,13 @@ const variants = {
   leaky_never_read: await measure(({ size }) => size),
 };
 for (const name of Object.keys(WAYS)) variants[name] = await limited(name);
+const stays = (name) => (variants[name].failed || variants[name].waiting ? "insufficient" : "holds");
 const left = (name) => variants[name].descriptors_after_collection;
 report({
   variants,
   outcome: variants.leaky.failed ? "reproduced" : "not reproduced",
-  fix: variants.proposed.failed || variants.proposed.waiting ? "insufficient" : "holds",
+  fix: stays("proposed"),
+  readings: { proposed_around_the_call: stays("proposed_around_the_call") },
   summary:
     `${variants.leaky.failed} of ${AT_ONCE} calls at once fail with ${OPEN_FILES} open files, ` +
     `${variants.proposed_around_the_call.failed} with a limit around the call, ${variants.proposed.failed} ` +

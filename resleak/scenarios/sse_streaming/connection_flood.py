@@ -25,7 +25,7 @@ scenario = Scenario(
     seed="004 2.3",
     claim="many clients at once: memory grows linearly with connections, and nothing limits them",
     condition="more clients at once than the limit, 200 and 20 (ours; the printed 1,000 refuses "
-    "none of its 1,000). Peaks below 2 MiB count as equal: with the fix all are (0.4 to 1.8 MB), "
+    "none of its 1,000). Peaks below 2 MiB count as equal: with the fix all are (0.4 to 2.1 MB), "
     "without it up to 15 MB, with the clients' ends (ours). The block is read as counting a stream "
     "until it is closed, and the tuple as a 503 with Retry-After (both ours): as printed no stream "
     "is counted, and Django makes an error 500 of it",

@@ -23,7 +23,7 @@ from resleak.experiments.investigation import Investigation
 #: Enough to decide each gauge that they are about, and to place each census.
 STEPS, RUNS = 90, 2
 #: The rest runs with the scenarios, each night.
-QUICK = ("three", "method_cache", "cycle_with_file", "mapped")
+QUICK = ("three", "method_cache", "cycle_with_file", "mapped", "executor")
 WORKLOADS = [
     pytest.param(name, marks=() if name in QUICK else pytest.mark.nightly) for name in LEAKS
 ]
