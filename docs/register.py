@@ -28,7 +28,8 @@ in `data/` and writes this page; `resleak claims` prints the rows.
   ours that the document neither prints nor describes, or `ours`.
 - **condition** says when it leaks, when the fix holds or fails, and what of it is our addition.
 - **other readings** of the document decide nothing: `leaky_…` is another fault or load, with its
-  verdict, and `proposed_…` the fix read or loaded otherwise. Where a row can be disputed, see here.
+  verdict (and its gauge, if it is not the key figure's), and `proposed_…` the fix read or loaded
+  otherwise. Where a row can be disputed, see here.
 - ◐ *partly*: some of what the document describes occurs; or all of it, and it is no leak (it is
   bounded, or ends with the process), or it is constructed.
 - △ *insufficient*: the fault, or part of it, stays; without a fault, the proposal does not do what

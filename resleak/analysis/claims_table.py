@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -190,20 +190,22 @@ def claim_row(judgement: ScenarioVerdict) -> dict[str, Any]:
         "fix_origin": origins.get(fix["variant"], "") if has_fix else "",
         "fix": fix["measured"] or "",
         "fix_figure": asdict(key_figure(fixed, *_of_fix(fixed, leaky, gauge))) if fixed else None,
-        "readings": _readings(judgement, gauge) if claim["text"] or scenario["fix"] else {},
+        "readings": _readings(judgement, [gauge, *claimed, *scenario["gauges"], "heap"])
+        if claim["text"] or scenario["fix"]
+        else {},
         "python": "",
         "node": "",
         "ok": judgement.ok,
     }
 
 
-def _readings(judgement: ScenarioVerdict, gauge: str) -> dict[str, str]:
+def _readings(judgement: ScenarioVerdict, watched: Sequence[str]) -> dict[str, str]:
     """Return the verdict on each ``leaky_…`` and the outcome of each ``proposed_…``."""
     words = {}
     for name, variant in judgement.variants.items():
         kind, _, reading = name.partition("_")
         if kind == "leaky" and reading:
-            words[name] = _by_gauge(variant, gauge)
+            words[name] = _by_gauge(variant, watched)
         elif kind == "proposed" and reading:
             twin = f"leaky_{reading}"
             fault = twin if twin in judgement.variants else "leaky"
@@ -211,11 +213,13 @@ def _readings(judgement: ScenarioVerdict, gauge: str) -> dict[str, str]:
     return words
 
 
-def _by_gauge(variant: VariantVerdict, gauge: str) -> str:
+def _by_gauge(variant: VariantVerdict, watched: Sequence[str]) -> str:
     """Return the verdict, with what it rests on where that is not the row's own gauge."""
-    word = variant.verdict
+    word, (own, *others) = variant.verdict, watched
     by = [name for name, words in variant.symptoms.items() if word in words]
-    return word if not by or gauge in by or word == HANGS else f"{word} ({by[0]})"
+    if not by or own in by or word == HANGS:
+        return word
+    return f"{word} ({next((name for name in others if name in by), by[0])})"
 
 
 def _checked(row: dict[str, Any], check: NodeResult | None) -> dict[str, Any]:
