@@ -13,6 +13,8 @@ from resleak.captures.frames import Capture, gauges_of
 from resleak.workload.scenario import Limit
 
 _SECONDS = ("exit_s", "cleanup_s", "cpu_s")
+#: Those that are no time of a step.
+_AFTER = ("exit_s", "cleanup_s")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +28,11 @@ class LimitVerdict:
     allowed: float
     unit: str = ""
     source: str = ""
+
+    @property
+    def is_of_steps(self) -> bool:
+        """True if it limits the time of a step."""
+        return self.unit == "s" and self.gauge not in _AFTER
 
     @property
     def is_broken(self) -> bool:

@@ -101,7 +101,7 @@ class VariantVerdict(formatting.Shown):
         return self._told(self.symptoms)
 
     def _told(self, symptoms: Symptoms) -> list[str]:
-        is_timed = any(limit.unit == "s" for limit in self.broken_limits)
+        is_timed = any(limit.is_of_steps for limit in self.broken_limits)
         return limits.around(self.culprits.sentences(symptoms, timed=is_timed), self.exits)
 
     @property

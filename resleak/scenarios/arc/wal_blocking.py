@@ -70,7 +70,7 @@ class Wal:
 
     def write_and_sync(self, record: bytes) -> None:
         with self.path.open("ab") if self.params.reopens else nullcontext(self.file) as file:
-            file.write(record)
+            file.write(record)  # stalls
             file.flush()
             if self.params.syncs:
                 os.fsync(file.fileno())  # stalls
