@@ -30,9 +30,9 @@ scenario = Scenario(
     seed="003#22",
     claim="without a circuit breaker, calls pile up when S3, MinIO or GCS are down",
     condition="constructed: six threads, clients that time out after 1 s and do not retry, 100 "
-    "calls/s, a silent storage (our reading). With #7, which the plan has before it, callers are "
-    "bounded at rate x timeout (0.3 s here, not 5 min) and the heap alone leaks: claim and fix "
-    "come out alike. Without #7 the fix fails at botocore's 60 s. No retries were run",
+    "calls/s, a silent storage (our reading). #7, which the plan has before it, bounds callers at "
+    "rate x timeout: with 0.3 s (ours) only the heap still leaks, and the fix holds; with its 5 "
+    "min they exceed our 150. Without #7 it fails at botocore's 60 s, not reached",
     language="Python",
     symptoms={"in_flight": "leak, broken"},
     outcome="partly",

@@ -4,7 +4,7 @@
 // `leaky` only drops its model; `proposed` is the document's list, which stops the worker first;
 // `forced` is the old clean-up with the document's gracefulShutdown(forceExit), `proposed_forced`
 // the new clean-up with it. A timer alone is `leaky_timer`, and `fixed_timer` clears it.
-// A program that has not ended after 4 s counts as one that hangs.
+// A program that has not ended after 8 s counts as one that hangs.
 import { spawn } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";

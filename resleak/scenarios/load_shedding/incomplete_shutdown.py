@@ -35,8 +35,8 @@ scenario = Scenario(
     condition="the process goes on after the stop (ours); in the document it ends, which closes "
     "all: no leak. In Python the collector frees them; in Node a dropped agent's sockets stay "
     "until the server closes them (see #6). Step 5, 'database connections (existing budget manager "
-    "code)', is read as closing the session store, too (ours; the fault is measured without it); "
-    "else the fix is insufficient. Step 6 needs priority 7",
+    "code)', is read as closing the session store (ours; the fault is without it), step 6 as with "
+    "priority 7, its agents' close(), of the same day; else the fix is insufficient",
     language="JavaScript",
     symptoms={"fds": "leak", "sockets": "leak"},
     outcome="partly",

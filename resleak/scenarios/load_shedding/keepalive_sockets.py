@@ -25,9 +25,9 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="002#6",
     claim="idle keep-alive sockets hold memory: a leak",
-    condition='as described: bounded by the pool ("managed by Node.js"), four sockets here, 5 kB '
-    "each in httpx; it is no leak. An agent dropped without destroy() is collected in Python; in "
-    "Node its sockets stay until the server closes them, after 5 s by default in Node's own",
+    condition='as described: bounded by the pool ("managed by Node.js"), four sockets, 5 kB each '
+    "in httpx; no leak. Counted after the shutdown, where alone the fix runs. A dropped agent is "
+    "collected in Python; in Node its sockets stay until the server ends them (5 s)",
     language="JavaScript",
     symptoms={"sockets": "leak", "heap": "leak", "left": "broken"},
     outcome="partly",

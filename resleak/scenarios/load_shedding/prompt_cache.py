@@ -3,10 +3,10 @@
 At most 1 000 answers are cached in sqlite. The warm-up adds twenty per step, then none come. Times
 are a thousandth of the document's: 300 ms to live, pruned every 300 ms.
 
-- `leaky`: the entries of the last 300 ms (some 200) expire, and all of them are there at the end of
-  the run. But each write prunes, so there are never more: `entries` is flat.
+- `leaky`: the entries of the last 300 ms (320 to 440) expire, and all are there at the end of the
+  run. But each write prunes, so there are never more: `entries` is flat.
 - `leaky_ttl_cache`: `cachetools.TTLCache` in its place has the same fault. It hides expired
-  entries, and frees them at the next write: the same 200 answers stay in memory.
+  entries, and frees them at the next write: the last answers stay in memory.
 - `fixed`, the document's timer: no expired entry is left after the next tick.
 - `proposed_reloaded`: if the configuration is read again and the old cache is dropped, its timer
   keeps it alive: one thread and one connection per reload. `fixed_reloaded` has a timer that refers

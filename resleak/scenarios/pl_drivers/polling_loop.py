@@ -3,7 +3,7 @@
 Four views poll two logs, two requests at a time; a real server is down in five steps of ten.
 
 - `leaky`, the loop as printed. Each turn's objects are freed with the turn: the heap is flat, and a
-  view keeps only its last error. But a third of its 600 requests go to a server that has just
+  view keeps only its last error. But 270 of its 600 requests go to a server that has just
   failed three times in a row, and half of them repeat a request of the same turn.
 - `leaky_failures_kept`: the same, in a driver that keeps each failure for a report. Request,
   response and traceback are retained with it: two failures and 15 kB per turn.

@@ -4,9 +4,9 @@ A Django view looks up a task and streams its events. Each step connects as many
 five at a time; they read an event or a refusal, and served ones stay until all have connected.
 
 - `leaky`: all are served. The step's memory peak grows with the clients: 0.5 to 1.2 MB for 25, 7 to
-  15 MB for 200, with both ends of each connection; 80 MB for 1 000 (`--profile soak`).
+  13 MB for 200, with both ends of each connection; 80 MB for 1 000 (`--profile soak`).
 - `fixed`, the document's fix 2.3 with a limit of 20 (printed: 1 000): later clients get 503 with
-  Retry-After before a stream is created. 200 clients take 0.7 to 1.8 MB, below the sweep's noise
+  Retry-After before a stream is created. 200 clients take 0.5 to 2.1 MB, below the sweep's noise
   floor of 2 MiB. A stream counts until its response is closed, even when the client disconnects.
 - `proposed_limit_1000`: the printed limit, which none of these reaches: memory grows as without it.
 """
@@ -26,7 +26,7 @@ scenario = Scenario(
     claim="many clients at once: memory grows linearly with connections, and nothing limits them",
     condition="more clients at once than the limit, 200 and 20 (ours; the printed 1,000 refuses "
     "none of its 1,000). Peaks below 2 MiB count as equal: with the fix all are (0.4 to 2.1 MB), "
-    "without it up to 15 MB, with the clients' ends (ours). The block is read as counting a stream "
+    "without it up to 13 MB, with the clients' ends (ours). The block is read as counting a stream "
     "until it is closed, and the tuple as a 503 with Retry-After (both ours): as printed no stream "
     "is counted, and Django makes an error 500 of it",
     language="Python",
