@@ -117,7 +117,8 @@ class Culprits:
         rows = self.stalls[is_named & self.stalls["seconds"].gt(_MIN_SAMPLED_S)]
         least = _MIN_RUNNING if timed else _NEVER_RESTS
         blocks = rows[rows["kind"].eq("blocks the loop") & rows["share"].gt(_MIN_BLOCKING)]
-        is_running = rows["kind"].eq("runs") & (timed | rows["waits_in"].eq(""))
+        rests = rows["waits_in"].ne("") & rows["loop"].eq("")  # a call, outside an event loop
+        is_running = rows["kind"].eq("runs") & (timed | ~rests)
         runs = rows[is_running & rows["share"].gt(least)]
         slow = rows[rows["kind"].ne("runs")] if "step_s" in symptoms else rows[:0]
         candidates = (blocks, runs, slow) if timed else (runs,)
