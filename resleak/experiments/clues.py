@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from resleak.analysis.verdicts import VariantVerdict
     from resleak.captures.frames import Capture
 
+#: Families of gauges that show the same growth, the most telling first.
+_MEMORY = ("memory", "objects", "resident")
+
 
 @dataclass
 class Clues:
@@ -35,7 +38,7 @@ class Clues:
         from resleak.analysis import wording
 
         leaks = [one for one in variant.gauges if one.is_leak]
-        shown = "; ".join(wording.short(one.readable) for one in leaks) or variant.verdict
+        shown = "; ".join(wording.short(one.readable) for one in _main(leaks)) or variant.verdict
         self.tell(f"so far: {shown}" + "; it may be a cache that fills" * may_fill)
         with self._lock:
             self._leaks = leaks
@@ -55,6 +58,13 @@ class Clues:
         with suppress(ResleakError):  # the answer will say what is wrong with it
             for line in _clues(capture, self._leaks):
                 self.tell(line)
+
+
+def _main(leaks: list[GaugeVerdict]) -> list[GaugeVerdict]:
+    """Return the gauges of resources, and of those that all count memory the first."""
+    by_family = {one.family: one for one in reversed(leaks)}
+    memory = next((by_family[name] for name in _MEMORY if name in by_family), None)
+    return [one for one in leaks if one is memory or one.family not in _MEMORY]
 
 
 def _clues(capture: Capture, leaks: list[GaugeVerdict]) -> Iterator[str]:
