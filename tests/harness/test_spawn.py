@@ -163,6 +163,33 @@ def test_helpers_clean_up_after_the_workload(tmp_path: Path) -> None:
     assert len(captures) == 1
 
 
+#: Watches a helper that ends, which takes it long, as it has much memory to give back.
+ENDING = """
+import os, signal, sys, time
+from pathlib import Path
+from resleak.harness.guardian import Guardian
+
+has_all = "import sys, time; kept = bytes(1) * (300 << 20); print(); sys.stdout.close(); time.sleep(60)"
+readable, writable = os.pipe()
+os.dup2(writable, 1)
+guardian = Guardian([sys.executable, "-c", has_all, "resource_tracker"], 2, [])
+os.read(readable, 1)
+assert guardian._descendants() and not guardian._others()
+os.kill(guardian.pid, signal.SIGKILL)
+blind = 0
+while Path(f"/proc/{guardian.pid}").exists():
+    blind += not guardian._read(guardian.pid, "cmdline")
+    assert not guardian._others(), guardian._others()
+assert blind
+"""
+
+
+def test_a_helper_that_is_ending_is_still_a_helper() -> None:
+    """While its memory is given back it has no command line, and is not taken for another."""
+    done = subprocess.run(python(ENDING), capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("program", ["/bin/ls", "/bin/false", "/bin/true"])
 def test_a_program_that_is_not_python_is_refused(tmp_path: Path, program: str) -> None:
     """An interpreter that is none is named in one line."""
