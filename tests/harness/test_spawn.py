@@ -169,10 +169,10 @@ import os, signal, sys, time
 from pathlib import Path
 from resleak.harness.guardian import Guardian
 
-has_all = "import sys, time; kept = bytes(1) * (300 << 20); print(); sys.stdout.close(); time.sleep(60)"
+has_much = "import time; kept = bytes(1) * (300 << 20); print(flush=True); time.sleep(60)"
 readable, writable = os.pipe()
 os.dup2(writable, 1)
-guardian = Guardian([sys.executable, "-c", has_all, "resource_tracker"], 2, [])
+guardian = Guardian([sys.executable, "-c", has_much, "resource_tracker"], 2, [])
 os.read(readable, 1)
 assert guardian._descendants() and not guardian._others()
 os.kill(guardian.pid, signal.SIGKILL)

@@ -32,7 +32,7 @@ scenario = Scenario(
     condition="constructed: six threads, clients that time out after 1 s and do not retry, 100 "
     "calls/s, a silent storage (our reading). #7, which the plan has before it, bounds callers at "
     "rate x timeout: with 0.3 s (ours) only the heap still leaks, and the fix holds; with its 5 "
-    "min they exceed our 150. Without #7 it fails at botocore's 60 s, not reached",
+    "min they exceed our 150. With botocore's 60 s (not reached) it fails, with #7, too (not run)",
     language="Python",
     symptoms={"in_flight": "leak, broken"},
     outcome="partly",

@@ -26,9 +26,9 @@ from resleak.workload.scenario import Run, Scenario
 scenario = Scenario(
     seed="001 1.1",
     claim="cleanup() frees only part of an embedder's resources: memory, workers and files remain",
-    condition="constructed: the heap figure needs a table of sessions (ours, not described), which "
-    "the fix is read as leaving; the worker and the index (a map, ours) that the printed clean-up "
-    "leaves do not. With a model and a store alone nothing remains in CPython",
+    condition="constructed: the heap needs a table of sessions (ours; a WebAssembly session, not "
+    "run, would need none), which the fix is read as leaving; the worker and the index (a map, "
+    "ours) that the printed clean-up leaves do not. In CPython a model and a store leave nothing",
     language="TypeScript",
     symptoms={"heap": "leak", "threads": "leak", "fds": "leak"},
     outcome="partly",

@@ -36,7 +36,7 @@ scenario = Scenario(
     "all: no leak. In Python the collector frees them; in Node a dropped agent's sockets stay "
     "until the server closes them (see #6). Step 5, 'database connections (existing budget manager "
     "code)', is read as closing the session store (ours; the fault is without it), step 6 as with "
-    "priority 7, its agents' close(), of the same day; else the fix is insufficient",
+    "priority 7 of the same day, destroy() (close() here); else the fix is insufficient",
     language="JavaScript",
     symptoms={"fds": "leak", "sockets": "leak"},
     outcome="partly",
