@@ -256,7 +256,7 @@ def misses(work: pd.DataFrame, looks: pd.DataFrame) -> pd.DataFrame:
 def told_gauges(gauges: dict[str, Any]) -> str:
     """Return the gauges that are not flat: name, verdict and rate."""
     return ", ".join(
-        f"{name} {numbers['verdict']} {numbers.get('per_step', 0):.3g}"
+        f"{name} {numbers['verdict']} {numbers.get('per_step') or 0:.3g}"
         for name, numbers in gauges.items()
         if numbers["verdict"] != "flat"
     )

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Callable
 from typing import Any
 
+#: Seconds to wait for a limit of the user that is used up at the start: by a run beside this one,
+#: which ends there, or by others for good.
+_PATIENCE_S, _POLL_S = 5.0, 0.05
+
 
 class Limits:
-    """Tries limits between steps; those that others had used up before are not watched."""
+    """Tries limits between steps; those that others have used up for good are not watched."""
 
     def __init__(self) -> None:
         import ctypes
@@ -20,6 +25,9 @@ class Limits:
             "file descriptors (RLIMIT_NOFILE)": self._has_no_descriptor,
             "inotify instances (fs.inotify.max_user_instances)": self._has_no_inotify,
         }
+        until = time.monotonic() + _PATIENCE_S
+        while any(is_reached() for is_reached in tries.values()) and time.monotonic() < until:
+            time.sleep(_POLL_S)
         self._tries: dict[str, Callable[[], bool]] = {
             name: is_reached for name, is_reached in tries.items() if not is_reached()
         }

@@ -29,10 +29,10 @@ from resleak.workload.scenario import Limit, Run, Scenario
 scenario = Scenario(
     seed="003#22",
     claim="without a circuit breaker, calls pile up when S3, MinIO or GCS are down",
-    condition="constructed: six threads, clients that time out after 1 s and do not retry, 100 "
-    "calls/s, a silent storage (our reading). #7, which the plan has before it, bounds callers at "
-    "rate x timeout: with 0.3 s (ours) only the heap still leaks, and the fix holds; with its 5 "
-    "min they exceed our 150. With botocore's 60 s (not reached) it fails, with #7, too (not run)",
+    condition="constructed: six threads, clients with a timeout of 1 s, no retries, 100 calls/s, a "
+    "silent storage (our reading), a breaker that opens at the third failure (ours, like 150). #7, "
+    "before it in the plan, bounds callers at rate x timeout: at 0.3 s (ours; clients of 60 s) "
+    "only the heap leaks, and the fix holds; at 5 min (not run), or botocore's 60 s, it fails",
     language="Python",
     symptoms={"in_flight": "leak, broken"},
     outcome="partly",

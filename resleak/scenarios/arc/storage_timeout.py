@@ -33,7 +33,7 @@ scenario = Scenario(
     condition="a storage that never answers, asked by an asynchronous client of ours that has no "
     "timeout; the fix, 50 ms for 5 min here, ends the call. With boto3 and MinIO in six threads "
     "(the document does not say) it releases the caller only: hung calls block all others until "
-    "the clients' own timeouts, 3 or 5 min (boto3, by version) and 30",
+    "the clients' own timeouts (not reached), 3 or 5 min with boto3, by version, and 30",
     language="Python",
     symptoms={"waiting": "leak"},
     outcome="reproduced",

@@ -1,0 +1,40 @@
+"""Limits of the system that runs share."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+#: Takes all inotify instances of the user, and gives them back while another one waits for them.
+BESIDE_ANOTHER = """
+import ctypes, os, threading
+from resleak.harness.child.reached import Limits
+
+libc, taken = ctypes.CDLL(None), []
+while (number := libc.inotify_init()) >= 0:
+    taken.append(number)
+
+
+def give_back():
+    for number in taken:
+        os.close(number)
+
+
+threading.Timer(0.3, give_back).start()
+limits = Limits()
+assert not limits.reached()
+taken = []
+while (number := libc.inotify_init()) >= 0:
+    taken.append(number)
+assert limits.reached(), "not watched"
+give_back()
+print(limits.name)
+"""
+
+
+def test_a_limit_that_another_run_reached_is_waited_for() -> None:
+    """A run that starts while the one beside it is at a limit of the user is not spoiled."""
+    command = [sys.executable, "-c", BESIDE_ANOTHER]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("inotify instances")
