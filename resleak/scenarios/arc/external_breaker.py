@@ -8,9 +8,8 @@ accepts connections and never answers. (One that refuses leaves two calls in fli
 - `proposed`: pybreaker opens after three failures. Then all calls are refused at once; at most a
   hundred had come before. (By `calling()`: `call()` would hold a lock for the whole download.)
 - `leaky_no_timeout`, `proposed_no_timeout`: the client's default, 60 s; the breaker counts nothing.
-- `leaky_wait_for`, `proposed_wait_for`: callers give up after 0.3 s, by #7's wait_for(). Only those
-  of that time wait, but a call that no thread has begun stays in the executor's queue, cancelled;
-  the breaker ends that.
+- `leaky_wait_for`, `proposed_wait_for`: callers give up after 0.3 s, by #7's wait_for(). A call
+  that no thread has begun stays in the executor's queue, cancelled; the breaker ends that.
 """
 
 from __future__ import annotations
@@ -30,9 +29,10 @@ scenario = Scenario(
     seed="003#22",
     claim="without a circuit breaker, calls pile up when S3, MinIO or GCS are down",
     condition="constructed: six threads, clients with a timeout of 1 s, no retries, 100 calls/s, a "
-    "silent storage (our reading), a breaker that opens at the third failure (ours, like 150). #7, "
-    "before it in the plan, bounds callers at rate x timeout: at 0.3 s (ours; clients of 60 s) "
-    "only the heap leaks, and the fix holds; at 5 min (not run), or botocore's 60 s, it fails",
+    "pile-up at a silent storage (our reading; one that refuses shows none), a breaker that opens "
+    "at the third failure and locks no call (ours, like the limit of 150; pybreaker's call() "
+    "locks). With #7, before it in the plan, at 0.3 s (ours; clients of 60 s) only the heap leaks, "
+    "and the fix holds. Without it, or at its 5 min (not run), clients of 60 s exceed 150",
     language="Python",
     symptoms={"in_flight": "leak, broken"},
     outcome="partly",
