@@ -6,11 +6,14 @@ import errno
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 #: Seconds to wait for a limit of the user that is used up at the start: by a run beside this one,
 #: which ends there, or by others for good.
 _PATIENCE_S, _POLL_S = 5.0, 0.05
+_OPEN = "/proc/self/fd"
+_INOTIFY = "inotify instances (fs.inotify.max_user_instances)"
 
 
 class Limits:
@@ -23,7 +26,7 @@ class Limits:
         self._errno = ctypes.get_errno
         tries = {
             "file descriptors (RLIMIT_NOFILE)": self._has_no_descriptor,
-            "inotify instances (fs.inotify.max_user_instances)": self._has_no_inotify,
+            _INOTIFY: self._has_no_inotify,
         }
         until = time.monotonic() + _PATIENCE_S
         while any(is_reached() for is_reached in tries.values()) and time.monotonic() < until:
@@ -35,7 +38,11 @@ class Limits:
 
     def reached(self, error: Exception | None = None) -> bool:
         """Return whether a limit is reached, which `error` may say."""
-        names = (name for name, is_reached in self._tries.items() if is_reached())
+        names = (
+            name
+            for name, is_reached in self._tries.items()
+            if is_reached() and (name != _INOTIFY or self._holds_inotify())
+        )
         threads = "threads or processes" if "can't start new thread" in str(error) else ""
         self.name = next(names, threads)
         return bool(self.name)
@@ -54,3 +61,11 @@ class Limits:
         if descriptor >= 0:
             os.close(descriptor)
         return bool(descriptor < 0 and self._errno() == errno.EMFILE)
+
+    def _holds_inotify(self) -> bool:
+        """Return whether this process has a share in what is used up, or others have it all."""
+        targets = []
+        for number in os.listdir(_OPEN):
+            with suppress(OSError):  # that of the listing itself
+                targets.append(os.readlink(f"{_OPEN}/{number}"))
+        return any(target.endswith("inotify") for target in targets)

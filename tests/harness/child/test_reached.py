@@ -7,7 +7,7 @@ import sys
 
 #: Takes all inotify instances of the user, and gives them back while another one waits for them.
 BESIDE_ANOTHER = """
-import ctypes, os, threading
+import ctypes, os, subprocess, sys, threading
 from resleak.harness.child.reached import Limits
 
 libc, taken = ctypes.CDLL(None), []
@@ -29,11 +29,19 @@ while (number := libc.inotify_init()) >= 0:
 assert limits.reached(), "not watched"
 give_back()
 print(limits.name)
+
+hog = "import ctypes; libc = ctypes.CDLL(None)\\nwhile libc.inotify_init() >= 0: pass\\n"
+hog += "print(flush=True); input()"
+command = [sys.executable, "-c", hog]
+with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+    other.stdout.read(1)
+    assert limits._has_no_inotify() and not limits.reached(), "others have them all"
+    other.communicate(b"\\n")
 """
 
 
 def test_a_limit_that_another_run_reached_is_waited_for() -> None:
-    """A run that starts while the one beside it is at a limit of the user is not spoiled."""
+    """A run beside one that is at a limit of the user is not spoiled, nor ended by others."""
     command = [sys.executable, "-c", BESIDE_ANOTHER]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
