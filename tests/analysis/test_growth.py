@@ -379,3 +379,11 @@ def test_a_noisy_machine_raises_the_floors() -> None:
     noisy, quiet = (made.trace(curve, gauge="heap") for curve in (made.ramp(30.0), made.flat))
     assert growth.calibrated(gauges, noisy)["heap"].floor == pytest.approx(60.0)
     assert growth.calibrated(gauges, quiet) == gauges
+
+
+def test_runs_without_a_steady_state_spoil_no_verdict() -> None:
+    """What two runs that ended in their first steps kept says nothing of the one that went on."""
+    trace = made.trace(made.ramp(1.0))
+    ended = trace["run"].lt(3) & trace["phase"].eq("steady")
+    trace.loc[trace["run"].lt(3) & trace["phase"].eq("settle"), "count"] = 1.0
+    assert verdict(trace[~ended]).verdict == "leak"
