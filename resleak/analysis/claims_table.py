@@ -214,7 +214,7 @@ def _readings(judgement: ScenarioVerdict, watched: Sequence[str]) -> dict[str, s
 
 
 def _by_gauge(variant: VariantVerdict, watched: Sequence[str]) -> str:
-    """Return the verdict, with what it rests on where that is not the row's own gauge."""
+    """Return the verdict, with its gauge where that is not the row's own."""
     word, (own, *others) = variant.verdict, watched
     by = [name for name, words in variant.symptoms.items() if word in words]
     if not by or own in by or word == HANGS:

@@ -115,7 +115,7 @@ class Readings:
         after = self.after & ~np.isnan(values)
         by_run = [after & (self.run == run) for run in self.runs]
         steady = [self._points(values, rows, gauge not in _MEMORY) for rows in by_run]
-        # A run that ended before its steady state says nothing of what the others keep.
+        # A run that ended before its steady state has no retained value to compare.
         lasted = [rows for rows, points in zip(by_run, steady, strict=True) if len(points)]
         by_run, steady = lasted or by_run, [points for points in steady if len(points)]
         is_timed = self.per == "s" and gauge in _BYTES

@@ -61,7 +61,7 @@ class Clues:
 
 
 def _main(leaks: list[GaugeVerdict]) -> list[GaugeVerdict]:
-    """Return the gauges of resources, and of those that all count memory the first."""
+    """Return the gauges of resources, and only the most telling gauge of memory."""
     by_family = {one.family: one for one in reversed(leaks)}
     memory = next((by_family[name] for name in _MEMORY if name in by_family), None)
     return [one for one in leaks if one is memory or one.family not in _MEMORY]

@@ -20,7 +20,7 @@ _GRACE_S = 1.0
 _HELPERS_S = 10.0
 _HELPERS = (b"resource_tracker", b"semaphore_tracker", b"torch_shm_manager")
 _KILL_S, _POLL_S, _PARENT_S = 5.0, 0.02, 1.0
-#: Place of the flags in /proc/PID/stat after the name, and the one of a process that is ending.
+#: Index of the flags in /proc/PID/stat after the name, and the flag PF_EXITING.
 _FLAGS, _EXITING = 6, 0x4
 _SET_PARENT_DEATH_SIGNAL, _SET_CHILD_SUBREAPER = 1, 36
 
@@ -117,7 +117,7 @@ class Guardian:
     def _others(self) -> list[int]:
         """Return the descendants that are not helpers."""
         named = [(pid, self._read(pid, "cmdline")) for pid in self._descendants()]
-        # One that is ending has lost its command line, and nobody knows whether it is a helper.
+        # An exiting process has no command line, so it cannot be told from a helper.
         named = [(pid, line) for pid, line in named if line or not self._is_ending(pid)]
         return [pid for pid, line in named if not any(helper in line for helper in _HELPERS)]
 

@@ -33,7 +33,7 @@ def judged(captures: frames.Captures) -> ScenarioVerdict:
 
 
 def test_a_leak_has_its_origin_and_what_is_level_has_none(judged: ScenarioVerdict) -> None:
-    """Each variant that leaks or waits names its own line; the cured one names none."""
+    """Each variant that leaks or waits names its own line; the fixed one names none."""
     origins = judged.frame.query("gauge == 'fds'").set_index("variant")["origin"]
     ends = origins.str.extract(r":(\d+) in create_policy$")[0].fillna("")
     assert ends.to_dict() == {
@@ -84,7 +84,7 @@ def test_where_no_stack_is_known_it_says_so(judged: ScenarioVerdict) -> None:
 
 
 def test_the_flame_graph_counts_descriptors(captures: frames.Captures) -> None:
-    """All 120 descriptors of the run stand below one frame; the cured code has none of them."""
+    """All 120 descriptors of the run stand below one frame; the fixed code has none of them."""
     leaky, fixed = (handle_origins.growth(captures.select(variant=v)) for v in (KEPT, "fixed"))
     flame = figures.flamegraph(leaky, unit="descriptors")
     assert flame.payload["unit"] == "descriptors"

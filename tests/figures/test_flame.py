@@ -152,7 +152,7 @@ def test_what_is_no_pattern_finds_nothing_and_harms_nothing(query):
 
 def test_a_difference_has_both_sides_and_what_changed():
     """Each frame has both rates, and the sum of increases and decreases of its stacks."""
-    before, after = flames.service(), flames.cured()
+    before, after = flames.service(), flames.fixed()
     answer = asked(after, f"[0, 2, 4].map((c) => tell(m.wholeTree(p, {ALL}), c))", before=before)
     now, then = dict(stacks(after)), dict(stacks(before))
     changed = [(path, abs(now.get(path, 0) - then.get(path, 0))) for path in {*now, *then}]

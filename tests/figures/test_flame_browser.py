@@ -198,7 +198,7 @@ def test_the_stack_is_copied_as_text(opened):
 
 def test_a_difference_tells_both_sides_and_who_is_new_or_gone(opened):
     """Both rates are told; a frame that is gone stays, unless the width is that of after."""
-    before, after = flames.service(), flames.cured()
+    before, after = flames.service(), flames.fixed()
     reader = opened(flamegraph(after, before=before))
     assert "after 25.5 B/step, before 33 B/step" in reader.whole
     told = reader.hover(0.05, 1)

@@ -32,7 +32,7 @@ def shared(*payloads: object) -> BeautifulSoup:
 
 def test_a_report_has_the_script_once():
     """Two flame graphs share one script, allowed beside the page's own; no plotly comes along."""
-    soup = shared(flamegraph(flames.service()).payload, flamegraph(flames.cured()).payload)
+    soup = shared(flamegraph(flames.service()).payload, flamegraph(flames.fixed()).payload)
     scripts = Counter(tag.get("type", "script") for tag in soup.find_all("script"))
     assert scripts == {"script": 2, "application/json": 2}
     policy = soup.find("meta", attrs={"http-equiv": True})["content"]

@@ -70,7 +70,7 @@ def test_names_that_mean_harm_are_text(opened):
 
 def test_two_on_one_page_do_not_disturb_each_other(opened):
     """Each flame graph answers for itself; a click in one leaves the other alone."""
-    reader = opened(flamegraph(flames.service()), flamegraph(flames.cured()))
+    reader = opened(flamegraph(flames.service()), flamegraph(flames.fixed()))
     assert reader.page.locator("canvas").count() == 2
     reader.click(0.1, 3)
     wholes = reader.page.locator(".whole").all_inner_texts()
@@ -96,7 +96,7 @@ def test_in_a_shared_report_it_works_under_the_policy(browser, tmp_path):
     book = nbformat.v4.new_notebook()
     bundles = [
         flamegraph(made, title=EVIL)._repr_mimebundle_()
-        for made in (flames.service(), flames.cured())
+        for made in (flames.service(), flames.fixed())
     ]
     outputs = [nbformat.v4.new_output("display_data", bundle) for bundle in bundles]
     book.cells = [nbformat.v4.new_code_cell("show()", outputs=outputs)]

@@ -80,8 +80,8 @@ def service() -> Profile:
     return profile(ROWS, CHANGES, EDGES)
 
 
-def cured() -> Profile:
-    """Return what came before or after: `put` is gone, `other` is new."""
+def fixed() -> Profile:
+    """Return the profile of its fixed version: `put` is gone, `other` is new."""
     return profile(ROWS, [(0, 3, 4000.0, 4.0), (0, 7, 300.0, 4.0), (1, 5, 800.0, 8.0)], EDGES)
 
 

@@ -12,8 +12,7 @@ from resleak.analysis.gauge_verdict import GaugeVerdict
 
 #: Bytes by which an allocation takes more of the heap than was asked for, at most.
 _OVERHEAD = 24.0
-#: Bytes that a new thread takes for its own variables of all loaded libraries, at most: the loader
-#: allocates them, which memray does not see (2.7 kB with what a measured process loads).
+#: Most bytes of thread-local storage per thread; the loader allocates it, unseen by memray.
 _PER_THREAD = 4096.0
 #: Code of the reason of what memray did not see.
 NOT_INTERCEPTED = "not_intercepted"
@@ -71,7 +70,7 @@ def _is_unseen(heap: GaugeVerdict, profiled: Memory, groups: Sequence[Group]) ->
     """Return whether the heap surely grows by more than memray saw, and allocators add to that."""
     missing = heap.per_step - profiled.heap
     added = _OVERHEAD * profiled.pieces + _PER_THREAD * _threads(groups)
-    # The two come of different runs: what no run could show by itself is no leak of its own.
+    # Both are of different runs: a difference below the detection limit may be noise.
     shows = missing > min(heap.detection_limit, heap.per_step / 2)
     return heap.low - profiled.heap > added and missing > _UNSEEN * heap.per_step and shows
 
@@ -102,7 +101,7 @@ def _reason(
     if verdict.family == "memory" and missing <= added + (verdict.high - verdict.low) / 2:
         return "rounding", "allocators round up, and add a header to each block"
     if verdict.family == "memory" and missing <= added + _PER_THREAD * _threads(groups):
-        return "thread_storage", "each thread has variables of its own, which the loader allocates"
+        return "thread_storage", "each thread has thread-local storage, which the loader allocates"
     if verdict.family == "resident" and any("threads" in group.gauges for group in groups):
         return "stacks", "each thread has a stack, which it maps for itself"
     if verdict.family == "resident":

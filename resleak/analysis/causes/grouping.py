@@ -163,7 +163,7 @@ def _is_nobody(held: Held) -> bool:
 
 
 def _is_variable(held: Held) -> bool:
-    """Return whether threads keep an object each in a variable, and may share its owner's lines."""
+    """Return whether an object is a variable of a thread's frame, one per thread."""
     root, _, rest = held.path.partition(ARROW)
     return " in thread '" in root and ARROW not in rest
 

@@ -9,15 +9,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-#: Seconds to wait for a limit of the user that is used up at the start: by a run beside this one,
-#: which ends there, or by others for good.
+#: Seconds to wait at the start for a per-user limit that is used up: a parallel run may release it.
 _PATIENCE_S, _POLL_S = 5.0, 0.05
 _OPEN = "/proc/self/fd"
 _INOTIFY = "inotify instances (fs.inotify.max_user_instances)"
 
 
 class Limits:
-    """Tries limits between steps; those that others have used up for good are not watched."""
+    """Checks limits between steps; one that other processes have used up is not watched."""
 
     def __init__(self) -> None:
         import ctypes
@@ -63,7 +62,7 @@ class Limits:
         return bool(descriptor < 0 and self._errno() == errno.EMFILE)
 
     def _holds_inotify(self) -> bool:
-        """Return whether this process has a share in what is used up, or others have it all."""
+        """Return whether this process has an inotify instance of its own."""
         targets = []
         for number in os.listdir(_OPEN):
             with suppress(OSError):  # that of the listing itself

@@ -48,7 +48,7 @@ def leaky():
     kept.append(json.loads(TEXT))  # the leak
 def flash():
     bytes(50_000)
-def cured():
+def fixed():
     kept[:] = [json.loads(TEXT)]
 TEXT = json.dumps("x" * (3000 - 49))
 cache.update((key, bytes(10_000)) for key in range(100))
@@ -56,7 +56,7 @@ destination = memray.FileDestination(path, overwrite=True, compress_on_exit=comp
 with memray.Tracker(destination=destination, trace_python_allocators=True):
     mark(0)
     for step in range(1, warmup + steps + 1):
-        (cured if variant == "cured" else leaky)()
+        (fixed if variant == "fixed" else leaky)()
         churn()
         flash()
         if step % block == 0:
@@ -171,9 +171,9 @@ def test_replicates_sharpen_the_same_site(leaky_tables: Read) -> None:
     assert two.attrs["captures"] == 2
 
 
-def test_a_cured_program_has_no_site(tmp_path: Path) -> None:
+def test_a_fixed_program_has_no_site(tmp_path: Path) -> None:
     """Without the leak no line grows by 50 bytes a step."""
-    made = make(tmp_path, "cured")
+    made = make(tmp_path, "fixed")
     made.read(tmp_path / "tables")
     found = stacks.sites([tables.read(tmp_path / "tables")])
     assert len(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-#: Takes all inotify instances of the user, and gives them back while another one waits for them.
+#: Takes all inotify instances of the user, and releases them while `Limits` waits.
 BESIDE_ANOTHER = """
 import ctypes, os, subprocess, sys, threading
 from resleak.harness.child.reached import Limits
@@ -41,7 +41,7 @@ with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as
 
 
 def test_a_limit_that_another_run_reached_is_waited_for() -> None:
-    """A run beside one that is at a limit of the user is not spoiled, nor ended by others."""
+    """A run waits for a per-user limit at its start, and is not ended by other processes."""
     command = [sys.executable, "-c", BESIDE_ANOTHER]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr

@@ -50,7 +50,7 @@ class Binder:
         self.objects: list[tuple[weakref.ref[Any], Opening]] = []
         self.databases: dict[int, Opening] = {}  # by address: they allow no weak references
         self.threads: dict[int, Opening] = {}
-        #: Threads that `threading` has started, and all that are over for Python.
+        #: Threads that `threading` started; threads whose Python code has ended.
         self.named_threads: set[int] = set()
         self.ended_threads: set[int] = set()
         self.processes: dict[int, Opening] = {}
@@ -104,14 +104,14 @@ class Binder:
         return taken
 
     def running(self, listed: set[int]) -> set[int]:
-        """Return the listed threads that still run; a joined one may be listed for a moment."""
+        """Return the threads that still run; Linux lists a joined one for a moment."""
         alive = {thread.native_id for thread in threading.enumerate()}
         self.named_threads &= listed
         self.ended_threads &= listed
         return listed - (self.named_threads - alive) - self.ended_threads
 
     def thread(self, number: int, opening: Opening, *, is_named: bool = False) -> None:
-        """Note a new thread; the system may have used its number before."""
+        """Record a new thread; its number may have been used before."""
         (self.named_threads.add if is_named else self.named_threads.discard)(number)
         self.ended_threads.discard(number)
         self.threads[number] = opening
