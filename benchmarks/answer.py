@@ -172,8 +172,9 @@ def _table(rows: Mapping[str, list[dict[str, Times]]]) -> Table:
             for other in ("before", "tools")
         )
         texts = [f"{a:.2f} ({b:.2f})" for a, b in ((wall, cpu), *ratios)]
-        spread = statistics.quantiles([row["now"][0] / row["tools"][0] for row in of], n=4)
-        texts.append(f"{spread[0]:.2f} to {spread[2]:.2f}")
+        by_round = [row["now"][0] / row["tools"][0] for row in of]
+        quartiles = statistics.quantiles(by_round, n=4) if len(by_round) > 1 else by_round * 3
+        texts.append(f"{quartiles[0]:.2f} to {quartiles[2]:.2f}")
         adds = statistics.median(row["report"][1] - row["now"][1] for row in of)
         table.add_row(name, *texts, f"{adds:.2f}")
     return table
