@@ -69,17 +69,10 @@ class Rate:
 
     def p_above(self, floor: float) -> float:
         """Return the one-sided p-value of the rate being above `floor`."""
-        from scipy.special import stdtr
-
         if self.half_width == 0:
             return 0.0 if self.value > floor else 1.0
         error = self.half_width / intervals.student_quantile(self.freedom, 0.975)
-        return float(stdtr(self.freedom, (floor - self.value) / error))
-
-
-def load() -> None:
-    """Import the libraries ahead of time, so that the first verdict is as fast as the others."""
-    from scipy import special  # noqa: F401
+        return float(intervals.student_below(self.freedom, (floor - self.value) / error))
 
 
 def thin(points: Points, most: int = _MOST) -> Points:

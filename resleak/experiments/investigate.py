@@ -80,9 +80,6 @@ def investigate(
 
 
 def _load() -> None:
-    """Load what judges, and the libraries that it needs."""
+    """Load what judges."""
     with suppress(Exception):  # whoever needs it will say what is wrong
-        from resleak.analysis import statistics
         from resleak.experiments import investigation  # noqa: F401
-
-        statistics.load()

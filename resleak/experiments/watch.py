@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from resleak import formatting
-from resleak.analysis import budgets, statistics, verdicts
+from resleak.analysis import budgets, verdicts
 from resleak.analysis.forecast import Forecast, forecasts
 from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.analysis.rows import Rows, plain
@@ -112,7 +112,6 @@ class Watch:
 
         Looks are frequent at first, and later about two per minute.
         """
-        statistics.load()
         due = time.monotonic()
         while self.observer.read():
             on_reading()

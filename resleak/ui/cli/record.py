@@ -128,7 +128,6 @@ def record(
     place = inside(out, name or _name(command), what="--name")
     file = place / "memray.bin"
     # Slow imports come before the command starts: it does not wait.
-    from resleak.analysis import statistics
     from resleak.experiments.watch import Watch
     from resleak.harness import command as commands
     from resleak.harness import http_load, process_gauges
@@ -139,7 +138,6 @@ def record(
     url_load = http_load.UrlLoad(load_url) if load_url is not None else None
     counter = counter_of(requests, every)
     first = None if warmup in ("", "signal") else common.seconds(warmup)
-    statistics.load()
     if memray:
         refuse_foreign(file)
         command = commands.under_memray(command, file)

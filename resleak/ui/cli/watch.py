@@ -104,7 +104,6 @@ def watch(
     Ends with the process, after --for, at a breach (exit code 3), or with Ctrl-C. What was read is
     kept as captures in any case; `resleak judge DIR` judges them again.
     """
-    from resleak.analysis import statistics
     from resleak.captures.decode.memray_file import refuse_foreign
     from resleak.harness import memray_attach as attaching
     from resleak.harness import process_gauges
@@ -118,7 +117,6 @@ def watch(
     from resleak.harness.sampler import Observer
 
     counter = counter_of(requests, every)
-    statistics.load()  # takes seconds, which are not part of --for
     name = name or f"{process.name}-{pid}"
     title = f"{process.name}, process {pid}, watched from outside"
     place = inside(out, name, what="--name")
