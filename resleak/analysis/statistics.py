@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
-from itertools import combinations
 from statistics import NormalDist
 
 import numpy as np
@@ -38,8 +37,8 @@ _CRITICAL = 1.96 + 2.9694 * _BANDWIDTH + 0.416 * _BANDWIDTH**2 - 0.5324 * _BANDW
 FREEDOM = 4.6
 #: Most points up to which Kendall's test counts all orders.
 _EXACT = 33
-#: Precision of the logarithm of a saturation's time constant.
-_PRECISION, _GOLDEN = 1e-6, (math.sqrt(5) - 1) / 2
+#: Time constants of a saturation, as shares of the span, and the precision of their logarithm.
+_TAUS, _GRID, _PRECISION = (0.03, 2.0), 24, 1e-6
 #: Slope ratio (last / first) below which a filling curve has bent.
 _MAX_SLOPE_RATIO = 0.6
 
@@ -98,21 +97,27 @@ def warmup_end(runs: Runs) -> float:
     if len(x) < 2 * FEWEST or np.ptp(y) == 0:
         return float(x[0])
     scaled = (y - y.mean()) / np.ptp(y)
-    design = np.column_stack([x / x[-1], np.ones_like(x)])
-
-    def error(*parts: slice) -> float:
-        """Return the residual sum of squares with a line for each part."""
-        fits = (np.linalg.lstsq(design[part], scaled[part], rcond=None) for part in parts)
-        return float(sum(fit[1].sum() for fit in fits))
-
-    one = error(slice(None))
-    two, split = min((error(slice(k), slice(k, None)), k) for k in range(3, len(x) - 2))
+    before = _line_errors(x / x[-1], scaled)
+    after = _line_errors(x[::-1] / x[-1], scaled[::-1])[::-1]
+    ends = np.arange(3, len(x) - 2)
+    both = before[ends - 1] + after[ends]
+    one, two, split = before[-1], both.min(), int(ends[both.argmin()])
     is_better = one > _MIN_RESIDUAL**2 * len(x) and two < one / 4
     if is_better:  # the slopes of both parts and of the whole must differ by more than a third
         parts = (slice(split), slice(split, None), slice(None))
         slopes = [_slope(np.column_stack([x[part], y[part]])) for part in parts]
         is_better = min(slopes) < 2 / 3 * max(slopes)
     return float(x[min(split, len(x) - FEWEST)]) if is_better else float(x[0])
+
+
+def _line_errors(x: Points, y: Points) -> Points:
+    """Return the residual sum of squares of a line through the first 1, 2, 3 ... points."""
+    n, x, y = np.arange(1, len(x) + 1), x - x[0], y - y[0]
+    mean_x, mean_y = x.cumsum() / n, y.cumsum() / n
+    squares = (x * x).cumsum() - n * mean_x**2
+    shared = (x * y).cumsum() - n * mean_x * mean_y
+    squares[0] = np.inf  # a single point has no slope
+    return np.asarray((y * y).cumsum() - n * mean_y**2 - shared**2 / squares)
 
 
 def rate(runs: Runs, seed: int = 0) -> Rate:
@@ -239,7 +244,7 @@ def saturates(runs: Runs, margin: float = MIN_BIC_DIFFERENCE) -> bool:
     filling_and_leaking, _ = fit_saturation(t, v, t)
     return bool(
         np.exp(-1 / tau) < _MAX_SLOPE_RATIO
-        and bic_difference(residual_ss(v, t), filling, len(t)) > MIN_BIC_DIFFERENCE
+        and bic_difference(float(residual_ss(v, t)), filling, len(t)) > MIN_BIC_DIFFERENCE
         and bic_difference(filling, filling_and_leaking, len(t)) <= margin
     )
 
@@ -294,28 +299,16 @@ def theil_sen(x: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.f
     return np.asarray(np.median(slopes, axis=1))
 
 
-def fit_saturation(t: Points, values: Points, *beside: Points) -> tuple[float, float]:
-    """Fit ``1 - exp(-t / tau)`` and the shapes beside it; return the residual sum and tau."""
-
-    def residual(log_tau: float) -> float:
-        return residual_ss(values, 1 - np.exp(-t / math.exp(log_tau)), *beside)
-
-    grid = np.log(np.geomspace(0.03, 2.0, 24)).tolist()
-    best = int(np.argmin([residual(log_tau) for log_tau in grid]))
-    low, high = grid[max(0, best - 1)], grid[min(len(grid) - 1, best + 1)]
-    # Golden-section search.
-    inner = [high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)]
-    errors = [*map(residual, inner)]
-    while high - low > _PRECISION:
-        if errors[0] < errors[1]:
-            high = inner[1]
-            inner = [high - _GOLDEN * (high - low), inner[0]]
-            errors = [residual(inner[0]), errors[0]]
-        else:
-            low = inner[0]
-            inner = [inner[1], low + _GOLDEN * (high - low)]
-            errors = [errors[1], residual(inner[1])]
-    return min(errors), math.exp(inner[int(np.argmin(errors))])
+def fit_saturation(t: Points, values: Points, beside: Points | None = None) -> tuple[float, float]:
+    """Fit ``1 - exp(-t / tau)`` and a shape beside it; return the residual sum and tau."""
+    low, high = math.log(_TAUS[0]), math.log(_TAUS[1])
+    while True:
+        logarithms = np.linspace(low, high, _GRID)
+        errors = residual_ss(values, 1 - np.exp(-t / np.exp(logarithms)[:, None]), beside)
+        best = int(errors.argmin())
+        if high - low < _PRECISION:
+            return float(errors[best]), math.exp(logarithms[best])
+        low, high = logarithms[max(0, best - 1)], logarithms[min(_GRID - 1, best + 1)]
 
 
 def bic_difference(simple: float, better: float, points: int) -> float:
@@ -323,15 +316,27 @@ def bic_difference(simple: float, better: float, points: int) -> float:
     return float(points * np.log((simple + 1e-12) / (better + 1e-12)) - np.log(points))
 
 
-def residual_ss(values: Points, *shapes: Points) -> float:
-    """Return the residual sum of squares of a fit by shapes, none of which may fall."""
+def residual_ss(values: Points, shapes: Points, beside: Points | None = None) -> Points:
+    """Return the residual sum of squares of a fit by each of many shapes, none of which may fall.
+
+    Shapes are rows. With a shape beside each, the fit has both, or one where both do not fit.
+    """
     rest = values - values.mean()
-    if shapes:
-        design = np.column_stack([shape - shape.mean() for shape in shapes])
-        factors = np.linalg.lstsq(design, rest, rcond=None)[0]
-        if factors.min() < 0:  # the best fit is one without some shape
-            return min(
-                residual_ss(values, *others) for others in combinations(shapes, len(shapes) - 1)
-            )
-        rest = rest - design @ factors
-    return float(rest @ rest)
+    shapes = shapes - shapes.mean(axis=-1, keepdims=True)
+    alone = _fitted(rest, shapes)
+    if beside is None:
+        return alone
+    other = beside - beside.mean()
+    squares, shared = (shapes * shapes).sum(axis=-1), shapes @ other
+    determinant = squares * (other @ other) - shared**2
+    first = (other @ other * (shapes @ rest) - shared * (other @ rest)) / determinant
+    second = (squares * (other @ rest) - shared * (shapes @ rest)) / determinant
+    left = rest - first[..., None] * shapes - second[..., None] * other
+    one = np.minimum(alone, _fitted(rest, other))
+    return np.where((first < 0) | (second < 0), one, (left * left).sum(axis=-1))
+
+
+def _fitted(rest: Points, shapes: Points) -> Points:
+    factors = np.maximum(shapes @ rest / (shapes * shapes).sum(axis=-1), 0)
+    left = rest - factors[..., None] * shapes
+    return np.asarray((left * left).sum(axis=-1))
