@@ -156,12 +156,15 @@ class Outside:
             return {"maps": lines} if lines else {}
         return {}
 
+    def private(self) -> dict[str, float]:
+        """Return the private memory: slow for large processes."""
+        with suppress(*self._gone):
+            return private(self.pid) or {"uss": self._process.memory_full_info().uss}
+        return {}
+
     def memory(self) -> dict[str, float]:
         """Return the private memory and the memory maps: slow for large processes."""
-        with suppress(*self._gone):
-            uss = private(self.pid) or {"uss": self._process.memory_full_info().uss}
-            return uss | self.maps()
-        return {}
+        return (uss := self.private()) and uss | self.maps()
 
     def sockets(self) -> dict[str, float]:
         """Return the internet sockets, by state too: slow where there are many."""
@@ -181,9 +184,11 @@ class Outside:
         return {}
 
     def full(self) -> dict[str, float]:
-        """Return all gauges; counting children may scan every process of the machine."""
-        reading = {**self.quick(), **self.memory(), **self.sockets()}
-        reading.pop("maps", None)  # the process counts them itself
+        """Return all gauges but the maps, which the process counts itself.
+
+        Counting children may scan every process of the machine.
+        """
+        reading = {**self.quick(), **self.private(), **self.sockets()}
         with suppress(*self._gone):
             any_child = self._may_have_children()
             children = self._process.children(recursive=True) if any_child else []

@@ -99,6 +99,16 @@ class Driver:
         self.plant = planted_leak.Plant(spec["plant"], self.steps) if spec["plant"] else None
 
     @property
+    def has_gauges(self) -> bool:
+        """True if gauges are read; with another instrument that would show in the stacks."""
+        return bool(self.spec["instrument"] == "gauges")
+
+    @property
+    def has_peaks(self) -> bool:
+        """True if the readings of single steps count: for a limit, or where steps are measured."""
+        return bool(self.meters or self.scenario.limits)
+
+    @property
     def is_async(self) -> bool:
         """True if any of the scenario's functions needs an event loop."""
         return needs_loop(self.scenario, [self.variant])
@@ -138,8 +148,7 @@ class Driver:
     def _sample_loop(self) -> recorder.SampleLoop:
         readers: dict[str, self_gauges.Reader] = {}
         slow: dict[str, self_gauges.Reader] = {}
-        has_gauges = self.spec["instrument"] == "gauges"  # else reading them shows in the stacks
-        if has_gauges:
+        if self.has_gauges:
             self.meters = step_gauges.meters(self.scenario.named, self.is_async)
             readers = {**self_gauges.inside_readers(), **self._own_readers()}
             readers |= {name: partial(getattr, m, "value") for name, m in self.meters.items()}
@@ -149,9 +158,7 @@ class Driver:
         if self.inspector is not None:
             self.meters = {"inspector": self.inspector}
         folder, block, started = (self.spec[name] for name in ("folder", "block", "started"))
-        return recorder.SampleLoop(
-            Path(folder), readers, slow, self.steps, block, started, every_step=has_gauges
-        )
+        return recorder.SampleLoop(Path(folder), readers, slow, self.steps, block, started)
 
     def _own_readers(self) -> dict[str, Callable[[], float]]:
         if self.scenario.gauges_function is not None:
@@ -173,9 +180,10 @@ class Driver:
         await self._collect()
         step, fixture, samples = calling.fitted(self.variant.step, 2), self.fixture, self.samples
         in_use, plant = tuple(self.meters.values()), self.plant
-        # Looks are at the planned steps, and at 2, 4, 8 ... times as many if it goes on.
+        # Looks are at the planned steps, and at 2, 4, 8 ... times as many if it goes on; the later
+        # blocks are larger, and have no more readings than the first ones.
         size, look = self.spec["block"], min(steps, self.spec["steps"])
-        due = min(size, look)
+        due, every = min(size, look), 1
         for done in range(1, steps + 1):
             for meter in in_use:
                 meter.before()
@@ -195,7 +203,7 @@ class Driver:
             if plant is not None:
                 plant.grow(samples.done + 1)
             self._look(samples.done + 1)
-            samples.step(phase)
+            samples.step(phase, is_read=self.has_gauges and done % every == 0)
             if self._is_limited():
                 break
             if done == due:
@@ -203,6 +211,7 @@ class Driver:
                     break
                 if done == look:
                     size, look = self.spec["block"] * look // self.spec["steps"], 2 * look
+                    every = 1 if self.has_peaks else size // self.spec["block"]
                 due = min(done + size, look, steps)
 
     def _is_limited(self, error: Exception | None = None) -> bool:

@@ -82,24 +82,22 @@ class SampleLoop:
         steps: int,
         block: int,
         started: float,
-        *,
-        every_step: bool = True,
     ) -> None:
         (folder / "columns.json").write_text(json.dumps([*readers, *slow]))
         capacity = steps + 2 * (steps // block + 2 + SETTLE_ROUNDS)
         self._rows = Recorder(folder / "trace.raw", {**readers, **slow}, capacity, started)
-        self._every_step, self._slow = every_step, len(slow)
+        self._slow = len(slow)
         self.done, self.block = 0, 0
 
     def begin(self, phase: int) -> None:
         """Go on to a phase."""
         self._rows.at(phase, self.done, self.block)
 
-    def step(self, phase: int) -> None:
-        """Record the end of a step."""
+    def step(self, phase: int, *, is_read: bool) -> None:
+        """Note the end of a step, and record it if it is read."""
         self.done += 1
         self._rows.at(phase, self.done, self.block)
-        if self._every_step:
+        if is_read:
             self._rows.row(_STEP, self._slow)
 
     def collect(self, phase: int, collect: Callable[[], object] = gc.collect) -> None:
