@@ -9,19 +9,21 @@ import inspect
 import re
 import sys
 import threading
-from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from types import FrameType, ModuleType
 from typing import Any
 
 from resleak.harness.child.inspection import call_stacks, owners, reference_paths
-from resleak.harness.child.inspection.locks import KnownLock
+from resleak.harness.child.inspection.locks import KnownLock, KnownRLock
 
 #: Name of a GC root, and the object it references.
 Root = tuple[str, Any]
 #: Types without referents, of which there are many.
 LEAVES = frozenset({str, bytes, int, float, complex, bool, type(None), bytearray})
+#: Types whose objects reference something else than the collector says.
+_LOCKS = frozenset({KnownLock, KnownRLock})
+_SPECIAL = frozenset({*_LOCKS, threading.local})
 
 
 class Graph:
@@ -34,8 +36,10 @@ class Graph:
         self._holders: dict[int, int] = {}
         self._names: dict[int, str] = {}
         self._owners: dict[int, ModuleType] = {}
+        self._locks: list[Any] = []
         ours = [*ours]
-        mine = [self, self.__dict__, self.nodes, self._holders, self._names, self._owners]
+        parts = (self.nodes, self._holders, self._names, self._owners, self._locks)
+        mine = [self, self.__dict__, *parts]
         self._hidden = {id(one) for one in [*ours, ours, *notes, *mine, mine]}
         # One breadth-first walk gives the shortest path to every object at once, where
         # `gc.get_referrers` would scan all objects for each step.
@@ -62,26 +66,24 @@ class Graph:
 
     def _walk(self, roots: Iterable[Root]) -> None:
         nodes, holders, hidden = self.nodes, self._holders, self._hidden
-        queue: deque[Any] = deque()
+        queue: list[Any] = []
         for name, root in roots:
             if id(root) not in nodes and id(root) not in hidden:
                 nodes[id(root)], holders[id(root)], self._names[id(root)] = root, 0, name
                 queue.append(root)
         hidden.add(id(queue))
-        while queue:
-            holder = queue.popleft()
-            for referent in _held_by(holder):
+        for holder in queue:  # which grows meanwhile
+            is_plain, mine = type(holder) not in _SPECIAL, id(holder)
+            for referent in gc.get_referents(holder) if is_plain else self._held_by(holder):
                 key = id(referent)
-                if key in nodes or key in hidden:
-                    continue
-                nodes[key], holders[key] = referent, id(holder)
-                if type(referent) not in LEAVES:
-                    queue.append(referent)
+                if key not in nodes and key not in hidden:
+                    nodes[key], holders[key] = referent, mine
+                    if type(referent) not in LEAVES:
+                        queue.append(referent)
 
     def _walk_the_rest(self, ours: Iterable[Any]) -> None:
         """Walk from what C code references, found by counting references."""
-        locks = [one for one in self.nodes.values() if isinstance(one, KnownLock)]
-        skipped = _reach([*ours, *locks], {*self.nodes, *self._hidden}) | {id(locks)}
+        skipped = _reach([*ours, *self._locks], self.nodes, self._hidden)
         rest = [
             one for one in gc.get_objects() if id(one) not in self.nodes and id(one) not in skipped
         ]
@@ -97,25 +99,25 @@ class Graph:
         # A frame keeps an empty dict after its variables were read.
         self._walk(("C code", one) for one in held_by_c if type(one) is not dict or one)
 
-
-def _held_by(holder: Any) -> list[Any]:
-    """Return what an object references."""
-    if isinstance(holder, KnownLock):  # its records of holders are ours
-        return []
-    if type(holder) is threading.local:  # the interpreter keeps its contents with each thread
+    def _held_by(self, holder: Any) -> list[Any]:
+        """Return what an object of a special type references."""
+        if type(holder) in _LOCKS:  # its records of holders are ours
+            self._locks.append(holder)
+            return []
+        # The interpreter keeps the contents of a `threading.local` with each thread.
         return [*gc.get_referents(holder), vars(holder)]
-    return gc.get_referents(holder)
 
 
-def _reach(things: Iterable[Any], skipped: set[int]) -> set[int]:
+def _reach(things: Iterable[Any], known: dict[int, Any], hidden: set[int]) -> set[int]:
     """Return the ids of all containers reachable from some objects, known ones excepted."""
     queue = [*things]
-    reached = {id(queue), id(skipped), *map(id, queue)}
+    reached = {id(queue), *map(id, queue)}
     while queue:
         for referent in gc.get_referents(queue.pop()):
             if (
                 type(referent) not in LEAVES
-                and id(referent) not in skipped
+                and id(referent) not in known
+                and id(referent) not in hidden
                 and id(referent) not in reached
             ):
                 reached.add(id(referent))

@@ -34,13 +34,13 @@ class Retention:
 
     def mark(self, step: int, graph: Graph) -> list[dict[str, Any]]:
         """Count objects at a settled mark; the third one returns the retained ones."""
-        kinds = {key: type(node) for key, node in graph.nodes.items()}
         self._steps.append(step)
-        self._counts.append(Counter(kinds.values()))
+        self._counts.append(Counter(map(type, graph.nodes.values())))
         if len(self._steps) == 1:
-            self._first = set(kinds)
+            self._first = set(graph.nodes)
         elif len(self._steps) == 2:
-            self._second = {key: of for key, of in kinds.items() if key not in self._first}
+            new = graph.nodes.items()
+            self._second = {key: type(node) for key, node in new if key not in self._first}
         else:
             return self._rows(graph)
         return []
