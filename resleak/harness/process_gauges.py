@@ -169,11 +169,24 @@ class Outside:
     def sockets(self) -> dict[str, float]:
         """Return the internet sockets, by state too: slow where there are many."""
         with suppress(*self._gone):
-            states = Counter(one.status for one in self._process.net_connections("inet"))
+            any_inet = self._may_have_inet_sockets()
+            found = self._process.net_connections("inet") if any_inet else []
+            states = Counter(one.status for one in found)
             known = ("ESTABLISHED", "CLOSE_WAIT", "LISTEN")
             by_state = {f"sockets_{state.lower()}": states[state] for state in known}
             return {"sockets": states.total(), **by_state}
         return {}
+
+    def _may_have_inet_sockets(self) -> bool:
+        """Return False if Linux lists all its sockets as Unix ones: 50 times as fast to read."""
+        folder = f"/proc/{self.pid}"
+        try:
+            links = [os.readlink(f"{folder}/fd/{number}") for number in os.listdir(f"{folder}/fd")]
+            sockets = {link[8:-1] for link in links if link.startswith("socket:[")}
+            rows = Path(f"{folder}/net/unix").read_text(errors="replace").splitlines()[1:]
+        except OSError:  # not on this system, or something was closed meanwhile
+            return True
+        return not sockets <= {row.split(maxsplit=7)[6] for row in rows}
 
     def close_wait(self) -> dict[str, int]:
         """Return the sockets that the peer has closed and this process has not, by peer."""

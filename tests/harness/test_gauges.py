@@ -35,6 +35,20 @@ def test_descriptors_are_counted(outside: process_gauges.Outside) -> None:
     assert [b - a for a, b in zip(before, after, strict=True)] == [10, 10]
 
 
+def test_unix_sockets_do_not_hide_others(outside: process_gauges.Outside) -> None:
+    """Unix sockets are none of the internet; beside them one that listens is counted."""
+    before = outside.sockets()
+    with ExitStack() as stack:
+        for end in socket.socketpair():
+            stack.enter_context(end)
+        with_pair = outside.sockets()
+        stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        with_both = outside.sockets()
+    assert with_pair == before
+    assert with_both["sockets"] - before["sockets"] == 1
+    assert with_both["sockets_listen"] - before["sockets_listen"] == 1
+
+
 def test_threads_are_counted(outside: process_gauges.Outside) -> None:
     """Three waiting threads are three more."""
     done, before = threading.Event(), outside.quick()["threads"]
