@@ -150,7 +150,9 @@ def presets(seed: int, allocator: str = "pymalloc") -> dict[str, str]:
 def environment(chosen: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a measured process: ours with changes."""
     # RESLEAK_MEASURED makes a marked test run as a plain test there.
-    return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "RESLEAK_MEASURED": "1", **chosen}
+    ours = {"PYTHONDONTWRITEBYTECODE": "1", "RESLEAK_MEASURED": "1"}
+    ours |= {} if sys.dont_write_bytecode else {"RESLEAK_BYTECODE": "1"}
+    return {**os.environ, **ours, **chosen}
 
 
 def ground(what: Workload, folder: Path, rlimits: Mapping[str, int]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -242,3 +243,26 @@ def test_children_of_what_has_half_ended_are_seen() -> None:
         [sys.executable, "-c", SEES], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.stderr.split() == ["True", "False"]
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_only_our_modules_are_kept_compiled(tmp_path: Path, keeps: bool) -> None:
+    """A child keeps our modules compiled, unless the user keeps none, and never the workload's."""
+    package = tmp_path / "library" / "resleak"
+    ignored = shutil.ignore_patterns("__pycache__", "scenarios", "figures")
+    shutil.copytree(Path(resleak.__file__).parent, package, ignore=ignored)
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "other.py").write_text("KEPT = []\n")
+    (work / "mine.py").write_text("import other\n\ndef step(i):\n    other.KEPT.append(i)\n")
+    code = """
+        import sys
+        from resleak.harness.spawn import describe
+        from resleak.workload.resolve import find
+        describe(find(sys.argv[1]))
+    """
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(package.parent)}
+    env |= {} if keeps else {"PYTHONDONTWRITEBYTECODE": "1"}
+    subprocess.run(python(code, str(work / "mine.py")), env=env, check=True, cwd=work)
+    assert bool([*package.glob("harness/child/__pycache__/driver.*")]) == keeps
+    assert not [*work.rglob("__pycache__")]

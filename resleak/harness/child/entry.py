@@ -14,14 +14,16 @@ if __name__ == "__main__" and not getattr(sys.flags, "safe_path", False):
     sys.path.pop(0)  # this folder: its module names must not shadow anyone's
 
 import gc
+import os
 
 if __name__ == "__main__":
     gc.disable()  # nothing that is loaded to measure is garbage
+    # What is ours is kept compiled, if the user keeps that; nothing is written beside a workload.
+    sys.dont_write_bytecode = "RESLEAK_BYTECODE" not in os.environ
 
 import builtins
 import importlib.util
 import json
-import os
 import platform
 import threading
 import traceback
@@ -176,6 +178,7 @@ def main(spec: dict[str, Any]) -> int:
     self_gauges.trim_heap()  # loads what it needs while there are descriptors to load it with
     try:
         spec |= _load_instruments(spec)
+        sys.dont_write_bytecode = True
         sys.path[:0] = spec["import_from"]
         sys.argv[:] = [spec["file"]]
         # Worker processes must not run this script: they import the workload by its name.
