@@ -188,20 +188,22 @@ def _drop(readings: Readings, values: np.ndarray) -> float:
         _by_block(readings, values, rows)
         for rows in (readings.stepped, readings.before, readings.after)
     )
-    falls = (before - after).dropna()
+    falls = before - after
     size = float(readings.stepped.sum() / max(1, readings.after.sum()))
     if size > 1.5:  # in a block of one step nothing accumulates
         accumulated = (before - first) * size / (size - 1)
-        falls = falls.clip(upper=accumulated.reindex(falls.index).fillna(0.0))
-    return float(falls.median()) if len(falls) else 0.0
+        falls = np.minimum(falls, np.nan_to_num(accumulated))
+    falls = falls[~np.isnan(falls)]
+    return float(np.median(falls)) if len(falls) else 0.0
 
 
-def _by_block(readings: Readings, values: np.ndarray, rows: np.ndarray) -> pd.Series:
-    """Return the first of these readings in each steady block of each run."""
-    known = rows & readings.steady & ~np.isnan(values)
+def _by_block(readings: Readings, values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return the first of these readings in each steady block of each run; NaN without one."""
     place = readings.run * (readings.block.max() + 1) + readings.block
-    at, index = np.unique(place[known], return_index=True)
-    return pd.Series(values[known][index], at)
+    known = np.flatnonzero(rows & readings.steady & ~np.isnan(values))[::-1]
+    first = np.full(int(place.max(initial=0)) + 1, np.nan)
+    first[place[known]] = values[known]  # the last one that is assigned stays
+    return first
 
 
 def _median(values: Iterable[np.ndarray]) -> float:

@@ -79,13 +79,15 @@ def thin(points: Points, most: int = _MOST) -> Points:
     if len(points) <= most:
         return points
     # Garbage and unflushed batches show in the high points, retained values in the low ones.
-    groups = np.array_split(points, most)
+    size, more = divmod(len(points), most)
+    begins = np.arange(most) * size + np.minimum(np.arange(most), more)
     gaps = np.diff(points[:, 0])
     if gaps.max() > 1.9 * gaps.min():  # a run that went on has larger blocks later
         edges = np.linspace(points[0, 0], points[-1, 0], most + 1)[1:-1]
-        groups = np.split(points, np.searchsorted(points[:, 0], edges, side="right"))
-        groups = [group for group in groups if len(group)]
-    return np.array([[g[:, 0].mean(), g[:, 1].min()] for g in groups])
+        begins = np.unique([0, *np.searchsorted(points[:, 0], edges, side="right")])
+    counts = np.diff(begins, append=len(points))
+    x, y = points.T
+    return np.column_stack([np.add.reduceat(x, begins) / counts, np.minimum.reduceat(y, begins)])
 
 
 def warmup_end(runs: Runs) -> float:
@@ -296,7 +298,9 @@ def theil_sen(x: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.f
     """Return the Theil-Sen slope of many curves over the same `x`, shape (rows,)."""
     first, second = np.triu_indices(len(x), k=1)
     slopes = (rows[:, second] - rows[:, first]) / (x[second] - x[first])
-    return np.asarray(np.median(slopes, axis=1))
+    middle = [(slopes.shape[1] - 1) // 2, slopes.shape[1] // 2]
+    slopes.partition(middle, axis=1)  # as `np.median`, in half its time
+    return np.asarray(slopes[:, middle].mean(axis=1))
 
 
 def fit_saturation(t: Points, values: Points, beside: Points | None = None) -> tuple[float, float]:

@@ -203,8 +203,9 @@ class Driver:
             if plant is not None:
                 plant.grow(samples.done + 1)
             self._look(samples.done + 1)
-            samples.step(phase, is_read=self.has_gauges and done % every == 0)
-            if self._is_limited():
+            is_due = done % every == 0
+            samples.step(phase, is_read=self.has_gauges and is_due)
+            if is_due and self._is_limited():
                 break
             if done == due:
                 if not await self._collect(look=done == look < steps):
