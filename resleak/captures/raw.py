@@ -26,6 +26,13 @@ OUTPUT, ERRORS = "output.txt", "errors.txt"
 JOURNAL_HEADER = struct.Struct("<QQ")
 #: Size of each half of the inspection journal, bytes.
 JOURNAL_HALF = 1024**2
+#: Steps after which a run says how long one takes: the median of them, as the first may be slower.
+PACED = 3
+
+
+def shortened(steps: int, warmup: int, block: int, halvings: int) -> tuple[int, int, int]:
+    """Return measured steps, those before them, and those of a block, each halved so often."""
+    return max(1, steps >> halvings), max(PACED, warmup >> halvings), max(1, block >> halvings)
 
 
 _STACKS = ("node", "parent", "function", "file", "line", "studied")

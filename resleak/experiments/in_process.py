@@ -78,7 +78,7 @@ class Measured:
             for number in range(warmup + count):
                 yield number
                 phase = _WARMUP if number < warmup else _STEADY
-                samples.step(phase)
+                samples.step(phase, is_read=True)
                 if samples.done % block == 0:
                     samples.collect(phase)
         finally:  # of a loop that was left early, the steps that it took count

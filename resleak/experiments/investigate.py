@@ -58,7 +58,7 @@ def investigate(
     clues = Clues(tell)
     if options.steps is None and options.decide is None and budget_s > 0:
         decide = looks.UntilDecided(budget_s, clues)
-        options = replace(options, decide=decide, on_stored=clues.stored)
+        options = replace(options, decide=decide, budget_s=budget_s, on_stored=clues.stored)
     what = workload if isinstance(workload, Workload) else str(workload)
     # What judges takes as long to load as the first runs take. No daemon: one that is ended amid an
     # import can crash the interpreter.

@@ -110,6 +110,13 @@ class Investigation:
             steps = 2 * self.captures[0].manifest.steps
             fixed = f"fix --steps {steps} --runs 5"
             yield f"Not decided: allow more time, with --budget 2m, or {fixed}."
+        about = self.captures[0].manifest
+        if about.steps < about.scenario.steps and not about.exit.limit:
+            yield (
+                f"Steps are slow: only {about.steps} fit the time, after {about.warmup}. A pool or "
+                "cache that fills later looks like a leak, and slow growth is not seen: allow more "
+                "time, with --budget 5m."
+            )
         if self.judgement.ok:
             yield "If it still grows in service, this step does not do what the service does."
 

@@ -20,6 +20,7 @@ from resleak.captures.manifest import Declared, Exit, Manifest, Versions, now
 from resleak.captures.raw import INSTRUMENTS, ProcessOutcome
 from resleak.errors import CaptureError
 from resleak.harness import control_groups, process_gauges, spawn
+from resleak.harness.pace import Pace
 from resleak.harness.plan import Job
 from resleak.harness.supervisor import Supervisor
 from resleak.workload import gauges
@@ -41,14 +42,24 @@ def measure(
     stop: threading.Event,
     at_look: AtLook = lambda *_: False,
     on_settle: Callable[[], None] = lambda: None,
+    pace: Pace | None = None,
 ) -> Path:
-    """Run one job and store its capture; `on_settle` is called when its load is over."""
+    """Run one job and store its capture; `on_settle` is called when its load is over.
+
+    `pace` is what the runs of its variant share.
+    """
     started = now()
     with (
         temporary_folder() as workdir,
         temporary_folder() as seen,
         storage.writing(job.folder) as folder,
     ):
+
+        def halvings(step_s: float) -> int:
+            nonlocal job
+            often = pace.halvings(step_s, job.plan.steps, job.plan.warmup) if pace else 0
+            job = replace(job, plan=job.plan.shortened(often)) if often else job
+            return often
 
         def look(outcome: ProcessOutcome) -> bool:
             def store() -> Path:
@@ -61,7 +72,7 @@ def measure(
             return at_look(store, int(last["step"]) - job.plan.warmup, load_s)
 
         supervisor = _supervisor(job, folder, workdir, look)
-        supervisor.on_settle = on_settle
+        supervisor.on_settle, supervisor.pace = on_settle, halvings
         if job.instrument != "gauges":
             supervisor.read_block = supervisor.outside.quick
         outcome = supervisor.run(partial(on_step, job.label), stop)
@@ -127,7 +138,7 @@ def _supervisor(
             **{"do": "measure", "variant": job.variant, "instrument": job.instrument},
             **{"seed": job.seed, "params": dict(job.params), "workdir": str(workdir)},
             **{"steps": plan.steps, "warmup": plan.warmup, "block": plan.block},
-            "needs_loop": plan.about["needs_loop"],
+            **{"needs_loop": plan.about["needs_loop"], "is_paced": plan.is_paced},
             "most_steps": plan.most_steps if job.waits else plan.steps,
             **{"out_fd": out_fd, "back_fd": back_fd, "started": started},
             "plant": plan.options.plant,

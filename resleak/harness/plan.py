@@ -7,14 +7,14 @@ import sys
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from resleak.captures.manifest import session
 from resleak.captures.names import inside
-from resleak.captures.raw import INSTRUMENTS
+from resleak.captures.raw import INSTRUMENTS, PACED, shortened
 from resleak.errors import MissingPackageError, PlatformError, ScenarioError, install_extra
 from resleak.harness import control_groups
 from resleak.harness.spawn import describe
@@ -105,6 +105,8 @@ class CaptureOptions:
     decide : callable, optional
         Called with a `Look` when the replicates of a variant have taken their steps, and again
         after 2, 4, 8 ... times as many, or at those up to the multiple that it returns; 0 ends it.
+    budget_s : float, optional
+        Seconds that the load of all runs may take: where steps are slow, fewer are taken.
     on_stored : callable, optional
         Called with the folder of each capture under an instrument that names lines, once it is
         stored.
@@ -134,6 +136,7 @@ class CaptureOptions:
     preload: str | None = None
     source: bool = True
     decide: Decide | None = None
+    budget_s: float | None = None
     on_stored: Callable[[Path], object] = lambda _: None
 
     def __post_init__(self) -> None:
@@ -188,6 +191,17 @@ class Plan:
     warmup: int
     #: Steps between two collections; fewer when there are few steps.
     block: int
+
+    @property
+    def is_paced(self) -> bool:
+        """True if there are fewer steps where they are slow."""
+        return self.options.budget_s is not None and self.warmup >= PACED
+
+    def shortened(self, halvings: int) -> Plan:
+        """Return the plan with its steps halved so often."""
+        steps, warmup, block = shortened(self.steps, self.warmup, self.block, halvings)
+        most = steps * (self.most_steps // self.steps)
+        return replace(self, steps=steps, most_steps=most, warmup=warmup, block=block)
 
 
 @dataclass(frozen=True)

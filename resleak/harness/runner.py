@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import warnings
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
@@ -16,6 +17,7 @@ from resleak.captures.raw import INSTRUMENTS
 from resleak.errors import CaptureError, StoreError
 from resleak.harness.looks import Meeting, Slots
 from resleak.harness.measurement import OnStep, measure
+from resleak.harness.pace import Pace
 from resleak.harness.plan import CaptureOptions, Decide, Job, Plan, jobs, plan
 from resleak.workload.resolve import Workload
 
@@ -110,6 +112,10 @@ class _Session:
         self._slots, self._all_begun = Slots(parallel), threading.Event()
         decides = {job.variant: job.plan.options.decide for job in todo}
         self._meetings = {name: self._meeting(name, one) for name, one in decides.items() if one}
+        self._paces = {
+            job.variant: Pace(job.plan.options.budget_s, math.ceil(len(todo) / parallel))
+            for job in todo
+        }
 
     def _meeting(self, variant: str, decide: Decide) -> Meeting:
         labels = {job.label for job in self._todo if job.waits and job.variant == variant}
@@ -159,7 +165,8 @@ class _Session:
         try:
             look = partial(meeting.attend, job.label) if meeting else lambda *_: False
             leave = partial(self._slots.leave, job.label)  # the next begins while it settles
-            folder = measure(job, self._on_step, self._stop, look, leave)
+            pace = self._paces[job.variant]
+            folder = measure(job, self._on_step, self._stop, look, leave, pace)
         except (CaptureError, StoreError) as error:
             if job.instrument == "gauges":
                 raise

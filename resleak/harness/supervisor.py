@@ -51,6 +51,8 @@ class Supervisor:
         look: Callable[[ProcessOutcome], bool] = lambda _: False,
     ) -> None:
         self.look, self.waited_s = look, 0.0
+        #: Called with the seconds of a step; returns how often the steps are halved.
+        self.pace: Callable[[float], int] = lambda _: 0
         #: Called when the load is over and the process only rests, and ends.
         self.on_settle: Callable[[], None] = lambda: None
         self.folder, self.memory_bytes, self.total_s = folder, memory_bytes, total_s
@@ -136,6 +138,9 @@ class Supervisor:
                     self.outcome.phases.append((values[0], float(values[1])))
                     if values[0] == "settle":
                         self.on_settle()
+                elif word == "pace":
+                    with suppress(OSError):
+                        os.write(self._back, b"%d" % self.pace(float(values[0])))
                 elif word == "limit":
                     self.outcome.limit = " ".join(values)[:_LONGEST]
                 else:

@@ -74,7 +74,9 @@ class Suite:
         steps, runs, lines, budget_s, allowances = _read(options)
         target, out = f"{self._root / nodeid}", self._folder / _CAPTURES
         decide = UntilDecided(budget_s) if budget_s else None
-        how = CaptureOptions(steps=steps, runs=runs, stacks=False, out=out, decide=decide)
+        how = CaptureOptions(
+            steps=steps, runs=runs, stacks=False, out=out, decide=decide, budget_s=budget_s or None
+        )
         investigation = from_captures(map(Capture, runner.capture(target, how)))
         check = budgets.check_allowances(investigation.variant, allowances)
         check = replace(check, broken=(*check.broken, *self._worse(investigation.captures)))

@@ -62,6 +62,11 @@ class Reporter:
             return os.read(self._back, 1) == b"."
         return not look
 
+    def halvings(self, step_s: float) -> int:
+        """Tell how long a step takes; return how often the steps are to be halved."""
+        told = self._write(f"pace {step_s}\n")
+        return int(os.read(self._back, 1) or b"0") if told else 0
+
     def _write(self, line: str) -> bool:
         # The code under study may have closed it and opened something else in its place: then
         # nothing more is written, and the run goes on without outside gauges.
@@ -183,8 +188,12 @@ class Driver:
         # Looks are at the planned steps, and at 2, 4, 8 ... times as many if it goes on; the later
         # blocks are larger, and have no more readings than the first ones.
         size, look = self.spec["block"], min(steps, self.spec["steps"])
-        due, every = min(size, look), 1
-        for done in range(1, steps + 1):
+        due, every, done = min(size, look), 1, 0
+        paced = raw.PACED if phase == _WARMUP and self.spec["is_paced"] else 0
+        times_s: list[float] = []
+        while done < steps:
+            done += 1
+            began_s = time.monotonic() if done <= paced else 0.0
             for meter in in_use:
                 meter.before()
             try:
@@ -207,6 +216,11 @@ class Driver:
             samples.step(phase, is_read=self.has_gauges and is_due)
             if is_due and self._is_limited():
                 break
+            if done <= paced:
+                times_s.append(time.monotonic() - began_s)
+                if done == paced:
+                    steps, size = self._paced(sorted(times_s)[paced // 2])
+                    due = min(-(-done // size) * size, steps)
             if done == due:
                 if not await self._collect(look=done == look < steps):
                     break
@@ -214,6 +228,15 @@ class Driver:
                     size, look = self.spec["block"] * look // self.spec["steps"], 2 * look
                     every = 1 if self.has_peaks else size // self.spec["block"]
                 due = min(done + size, look, steps)
+
+    def _paced(self, step_s: float) -> tuple[int, int]:
+        """Take fewer steps where they are slow; return those to warm up, and those of a block."""
+        spec, often = self.spec, self.reporter.halvings(step_s)
+        if often:
+            shorter = raw.shortened(spec["steps"], spec["warmup"], spec["block"], often)
+            spec["most_steps"] = shorter[0] * (spec["most_steps"] // spec["steps"])
+            spec["steps"], spec["warmup"], spec["block"] = shorter
+        return spec["warmup"], spec["block"]
 
     def _is_limited(self, error: Exception | None = None) -> bool:
         """Return whether a limit of the system is reached, at which the load ends."""

@@ -6,6 +6,7 @@ import threading
 import webbrowser
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
@@ -128,11 +129,14 @@ def captures_of(what: str, out: Path) -> Captures:
 
 def capture_first(what: str, out: Path) -> None:
     """Capture, and say so."""
-    from resleak.experiments.looks import UntilDecided
+    from resleak.experiments.looks import BUDGET_S, UntilDecided
 
     console.say(f"nothing is stored for {what} in {shown(out)}: capturing it first")
     is_own = "/" not in resolve.find(what).name  # a scenario of ours knows how long to look
-    run_capture(what, CaptureOptions(out=out, decide=UntilDecided() if is_own else None))
+    options = CaptureOptions(out=out)
+    if is_own:
+        options = replace(options, decide=UntilDecided(), budget_s=BUDGET_S)
+    run_capture(what, options)
 
 
 def is_stored(name: str, out: Path) -> bool:
