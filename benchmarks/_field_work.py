@@ -175,7 +175,7 @@ def _ran(
     command: list[str], deadline: float, **env: str
 ) -> tuple[subprocess.CompletedProcess[str] | None, dict[str, float]]:
     """Run a command in a folder of its own; nothing that it leaves behind is kept."""
-    began, used = time.monotonic(), _cpu_s()
+    began, used = time.monotonic(), cpu_s()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         try:
             done = subprocess.run(
@@ -185,11 +185,12 @@ def _ran(
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             done = None
-    spent = {"seconds": time.monotonic() - began, "cpu_s": _cpu_s() - used}
+    spent = {"seconds": time.monotonic() - began, "cpu_s": cpu_s() - used}
     return done, {name: round(value, 2) for name, value in spent.items()}
 
 
-def _cpu_s() -> float:
+def cpu_s() -> float:
+    """Return the processor time of all child processes that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 

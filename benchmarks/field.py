@@ -1,8 +1,9 @@
-"""Measure verdicts in the field: workloads after public reports, and logs of made-up services.
+"""Measure the default command: workloads after public reports, logs of services, the corpora.
 
-    python benchmarks/field.py                   everything; about half an hour
+    python benchmarks/field.py                   everything; about three quarters of an hour
     python benchmarks/field.py --series          only the logs of services; three minutes
     python benchmarks/field.py --workloads       only the workloads, with psleak beside
+    python benchmarks/field.py --corpora         only the corpora of `accuracy.py`; a quarter of one
     python benchmarks/field.py --quick           one seed per series, ten minutes of workloads
     python benchmarks/field.py --no-measuring    print the tables of what is stored
     python benchmarks/field.py NAME ...          only these workloads
@@ -24,6 +25,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import _field_corpus as corpora
 import _field_rows as counting
 import _field_series as series
 import _field_work as work
@@ -34,6 +36,7 @@ from rich.table import Table
 import resleak
 from resleak.errors import ResleakError
 
+PARTS = ("series", "workloads", "corpora")
 RESULTS = Path(__file__).parent / "results" / "field.jsonl"
 _QUICK_S = 600.0
 _MIB_PER_H = 3600 / 2**20
@@ -47,16 +50,21 @@ def main() -> None:
     known = list(_stored(options.results))
     until = time.monotonic() + (_QUICK_S if options.quick else float("inf"))
     seeds = 1 if options.quick else series.SEEDS
-    if not options.no_measuring and not options.only_workloads and not options.names:
-        known += _measure_series(options.results, known, seeds)
-    if not options.no_measuring and not options.only_series:
-        known += _measure_work(
-            options.results, known, options.names, lambda: time.monotonic() < until
-        )
-    if not options.only_workloads:
+    parts = options.parts or (["workloads"] if options.names else PARTS)
+    if not options.no_measuring:
+        on = lambda: time.monotonic() < until  # noqa: E731
+        if "series" in parts:
+            known += _measure_series(options.results, known, seeds)
+        if "workloads" in parts:
+            known += _measure_work(options.results, known, options.names, on)
+        if "corpora" in parts:
+            known += _measure_corpora(options.results, known, on)
+    if "series" in parts:
         _print_series(pd.DataFrame(_latest(known, "series")))
-    if not options.only_series:
+    if "workloads" in parts:
         _print_work(pd.DataFrame(_latest(known, "workload")), pd.DataFrame(_first(known)))
+    if "corpora" in parts:
+        _print_corpora(known)
 
 
 def _options() -> argparse.Namespace:
@@ -64,8 +72,8 @@ def _options() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="workloads; by default all")
-    parser.add_argument("--series", action="store_true", dest="only_series")
-    parser.add_argument("--workloads", action="store_true", dest="only_workloads")
+    for part in PARTS:
+        parser.add_argument(f"--{part}", action="append_const", dest="parts", const=part)
     parser.add_argument("--quick", action="store_true", help="one seed, ten minutes of workloads")
     parser.add_argument("--no-measuring", action="store_true", help="print what is stored")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where rows are appended")
@@ -142,6 +150,42 @@ def _measure_work(
             _append(results, row)
             new.append(row)
     return new
+
+
+def _measure_corpora(
+    results: Path, known: list[dict[str, Any]], on: Callable[[], bool]
+) -> list[dict[str, Any]]:
+    """Investigate each side of the corpora, one at a time; return the new rows."""
+    console = Console(stderr=True)
+    package, have, new = work.package_code(), {row["key"] for row in known}, []
+    for one, side in corpora.sides():
+        key = corpora.key(one, side, package)
+        if key in have or not on():
+            continue
+        row = {"key": key, **corpora.judged(one, side)}
+        console.print(f"{row['side']}: {row['verdict']}, {row['seconds']} s")
+        _append(results, row)
+        new.append(row)
+    return new
+
+
+def _print_corpora(known: list[dict[str, Any]]) -> None:
+    codes = {f"{one.name} {side}": one.code for one, side in corpora.sides()}
+    mine = [row for row in known if "side" in row]
+    stored = {row["side"]: row for row in mine if codes.get(row["side"], "\0") in row["key"]}
+    if not stored:
+        return
+    rows = pd.DataFrame(stored.values()).assign(tool="resleak")
+    present = sum(row["key"].endswith(work.package_code()) for row in stored.values())
+    state = f"{present} of {len(rows)} by the present code"
+    _show(counting.table(rows), f"corpora, default command ({state})")
+    _show(counting.table(rows, "half"), "corpora by part")
+    _show(counting.times(rows), "corpora, time to a verdict")
+    is_right = rows["verdict"].map(counting.decision) == rows["leaks"].map(
+        {True: counting.LEAK, False: "clean"}
+    )
+    wrong = rows[~is_right].sort_values(["half", "side"])
+    _show(wrong[["side", "half", "verdict", "steps", "open"]], "corpora, wrong or open verdicts")
 
 
 def _latest(known: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:

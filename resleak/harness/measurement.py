@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -220,7 +220,7 @@ def _manifest(job: Job, outcome: ProcessOutcome, folder: Path, failure: dict[str
         ),
         versions=Versions(*(plan.about[key] for key in ("python", "implementation", "packages"))),
         host=host() | control_groups.of_this_process(),
-        git=_revision(project),
+        git=_revision(project, plan.session),
         digest=code,
         env=spawn.presets(job.seed, job.allocator),
         rlimits={**spawn.RLIMITS, **plan.scenario["rlimits"]},
@@ -253,7 +253,9 @@ def _text(note: Path) -> str:
     return note.read_text(encoding="utf-8")[:100] if note.exists() else ""
 
 
-def _revision(folder: Path) -> str:
+@lru_cache(maxsize=8)
+def _revision(folder: Path, _session: str) -> str:
+    """Return the revision of a folder in a session; in a large repository that takes a while."""
     inert = ["-c", "core.fsmonitor=false"]  # a program that the repository names
     command = ["git", *inert, "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
     with suppress(OSError, subprocess.TimeoutExpired):

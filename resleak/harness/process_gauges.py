@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from resleak.errors import ProcessError
+from resleak.harness.child.own_sockets import OwnSockets
 from resleak.harness.child.resident import private, resident
 
 
@@ -197,11 +198,13 @@ class Outside:
         return {}
 
     def full(self) -> dict[str, float]:
-        """Return all gauges but the maps, which the process counts itself.
+        """Return all gauges but those that a process of ours counts itself.
 
         Counting children may scan every process of the machine.
         """
-        reading = {**self.quick(), **self.private(), **self.sockets()}
+        reading = {**self.quick(), **self.private()}
+        if not OwnSockets.are_counted:
+            reading |= self.sockets()
         with suppress(*self._gone):
             any_child = self._may_have_children()
             children = self._process.children(recursive=True) if any_child else []

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from resleak.harness.child import allocators
+from resleak.harness.child.own_sockets import OwnSockets
 from resleak.harness.child.resident import resident
 from resleak.harness.child.shared_segments import SEGMENTS
 
@@ -59,6 +60,10 @@ def slow_readers() -> dict[str, Reader]:
         readers["tempfiles"] = partial(_entries, os.environ["TMPDIR"])
     if SEGMENTS.is_followed:
         readers["shm"] = SEGMENTS.count
+    if OwnSockets.are_counted:
+        sockets = OwnSockets()
+        readers["sockets"] = sockets.count
+        readers |= {name: partial(sockets.of_state, name) for name in OwnSockets.by_state}
     if _MAPS.exists():
         readers["maps"] = lambda: float(_MAPS.read_bytes().count(b"\n"))
     return readers | {"objects": lambda: float(len(gc.get_objects()))}

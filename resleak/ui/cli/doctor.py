@@ -7,7 +7,6 @@ import platform
 import shutil
 import sys
 from collections.abc import Iterator
-from importlib import metadata
 from importlib.util import find_spec
 from typing import NamedTuple
 
@@ -73,6 +72,8 @@ def _checks() -> Iterator[Check]:
 
 
 def _package(name: str, serves: str, is_needed: bool = False) -> Check:
+    from importlib import metadata  # it loads a mail reader: only when needed
+
     try:
         return Check(name, True, metadata.version(name), serves, is_needed)
     except metadata.PackageNotFoundError:
