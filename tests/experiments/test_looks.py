@@ -121,3 +121,31 @@ def test_verdict_and_clues_are_told_before_the_answer(tmp_path: Path) -> None:
     assert "memory: kept by mine.KEEP → list → TextIOWrapper" in lines
     assert "opened at    mine.py:4 in step" in str(found)
     assert all(total == 0 or done <= total for done, total in totals)
+
+
+def test_large_leak_is_not_followed_until_memory_is_used_up(tmp_path: Path) -> None:
+    """A leak of 2 MB per step is one after the planned steps: no more of it is asked for."""
+    body = """
+        KEPT = []
+
+        def step(i):
+            KEPT.append(bytearray(2_000_000))
+    """
+    found = investigated(tmp_path, body)
+    assert found.verdict == "leak"
+    assert {one.manifest.steps for one in found.captures} == {240}
+
+
+def test_memory_that_is_used_up_ends_the_load(tmp_path: Path) -> None:
+    """Where memory runs out the load ends, and what came before is judged."""
+    body = """
+        KEPT = []
+
+        def step(i):
+            if i > 200:
+                raise MemoryError
+            KEPT.append(bytes(10_000))
+    """
+    found = investigated(tmp_path, body)
+    assert found.verdict == "leak"
+    assert "a limit ended the load: memory (RLIMIT_DATA), reached at step 201" in str(found)

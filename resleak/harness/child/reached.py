@@ -42,8 +42,9 @@ class Limits:
             for name, is_reached in self._tries.items()
             if is_reached() and (name != _INOTIFY or self._holds_inotify())
         )
-        threads = "threads or processes" if "can't start new thread" in str(error) else ""
-        self.name = next(names, threads)
+        others = {"threads or processes": "can't start new thread" in str(error)}
+        others["memory (RLIMIT_DATA)"] = isinstance(error, MemoryError)
+        self.name = next(names, next((name for name, holds in others.items() if holds), ""))
         return bool(self.name)
 
     def _has_no_descriptor(self) -> bool:
