@@ -17,24 +17,33 @@ SETTLED = ("flat", "plateau")
 _MEASURES = ("recall", "precision", "inconclusive", "false flat or plateau")
 
 
-def read(results: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the last stored results: one row per workload and tool; one per series and look."""
+def read(results: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Return the last stored results.
+
+    Returns
+    -------
+    tuple of DataFrame
+        One row per workload and tool; one per series and look; one per side of the corpora.
+    """
     rows = list(map(json.loads, Path(results).read_text(encoding="utf-8").splitlines()))
     work = {(row["workload"], row["tool"]): row for row in rows if "workload" in row}
     last = {(row["series"], row["seed"]): row for row in rows if "series" in row}
     looks = [{**row, **look} for row in last.values() for look in row["looks"]]
-    return pd.DataFrame(work.values()), pd.DataFrame(looks)
+    sides = {row["side"]: {**row, "tool": "resleak"} for row in rows if "side" in row}
+    return pd.DataFrame(work.values()), pd.DataFrame(looks), pd.DataFrame(sides.values())
 
 
-def parts(work: pd.DataFrame, looks: pd.DataFrame) -> pd.DataFrame:
+def parts(work: pd.DataFrame, looks: pd.DataFrame, sides: pd.DataFrame) -> pd.DataFrame:
     """Count resleak's verdicts in the field as `_accuracy_rows.parts` does in the laboratory.
 
     Returns
     -------
     DataFrame
-        One row for workloads and one for series at their end, with ``false_flats`` besides.
+        One row for workloads, one for series at their end, and one for each part of the corpora
+        at the default command, with ``false_flats`` besides.
     """
     places = {"workloads": work, "series": looks[looks["look"] == 1]}
+    places |= {f"{part}, default": rows for part, rows in sides.groupby("half")}
     found = {}
     for place, rows in places.items():
         mine = rows[rows["tool"] == "resleak"]
@@ -243,13 +252,23 @@ def _missed_work(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
                "gauges": told_gauges(one["gauges"] or {}) or one["why"]}  # fmt: skip
 
 
-def misses(work: pd.DataFrame, looks: pd.DataFrame) -> pd.DataFrame:
-    """Return the wrong and open verdicts on workloads and on series below each other."""
+def missed_sides(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the wrong and open verdicts on sides of the corpora, with the gauges left open."""
+    right = rows["leaks"].map({True: LEAK, False: "clean"})
+    missed = rows[rows["verdict"].map(decision) != right].sort_values(["half", "side"])
+    return missed.assign(truth=missed["half"], gauges=missed["open"].map(", ".join))[
+        ["side", "truth", "verdict", "gauges"]
+    ]
+
+
+def misses(work: pd.DataFrame, looks: pd.DataFrame, sides: pd.DataFrame) -> pd.DataFrame:
+    """Return the wrong and open verdicts on workloads, series and corpora below each other."""
     missed = (
         missed_work(work).rename(columns={"workload": "case"}),
         missed_series(looks).rename(columns={"series": "case"}),
+        missed_sides(sides).rename(columns={"side": "case"}),
     )
-    both = pd.concat(missed, keys=["workload", "series"], names=["kind", None])
+    both = pd.concat(missed, keys=["workload", "series", "corpora"], names=["kind", None])
     return both.reset_index("kind").set_index(["kind", "case"]).fillna("")
 
 

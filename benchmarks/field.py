@@ -181,11 +181,7 @@ def _print_corpora(known: list[dict[str, Any]]) -> None:
     _show(counting.table(rows), f"corpora, default command ({state})")
     _show(counting.table(rows, "half"), "corpora by part")
     _show(counting.times(rows), "corpora, time to a verdict")
-    is_right = rows["verdict"].map(counting.decision) == rows["leaks"].map(
-        {True: counting.LEAK, False: "clean"}
-    )
-    wrong = rows[~is_right].sort_values(["half", "side"])
-    _show(wrong[["side", "half", "verdict", "steps", "open"]], "corpora, wrong or open verdicts")
+    _show(counting.missed_sides(rows), "corpora, wrong or open verdicts")
 
 
 def _latest(known: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:

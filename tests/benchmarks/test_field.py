@@ -172,12 +172,18 @@ def test_the_last_results_are_counted_beside_the_laboratory(tmp_path: Path) -> N
         {"series": "b", "seed": 0, "leaks": False, "looks": [row("leak", False, look=1.0)]},
         {"series": "b", "seed": 0, "leaks": False,
          "looks": [row("leak", False, look=0.5), row("inconclusive", False, look=1.0)]},
+        row("flat", True, side="c leaky", half="published", open=[]),
+        row("leak", True, side="c leaky", half="published", open=[]),
+        row("inconclusive", False, side="c fixed", half="published", open=["rss", "uss"]),
     ]  # fmt: skip
     file = tmp_path / "field.jsonl"
     file.write_text("\n".join(map(json.dumps, stored)) + "\n")
     found = counting.parts(*counting.read(file))
     assert found.loc["workloads"].tolist() == [1, 1, 1, 1, 1, 0, 0]
     assert found.loc["series"].tolist() == [0, 0, 0, 0, 1, 1, 0]
+    assert found.loc["published, default"].tolist() == [1, 1, 1, 1, 2, 1, 0]
+    missed = counting.missed_sides(counting.read(file)[2])
+    assert missed.values.tolist() == [["c fixed", "published", "inconclusive", "rss, uss"]]
 
 
 def test_detection_limits_that_are_true_are_counted() -> None:

@@ -97,6 +97,29 @@ def test_sockets_are_counted_without_a_descriptor_left() -> None:
     assert done.stdout.split() == ["1.0", "1.0"]
 
 
+def test_process_is_alone_without_threads_and_children() -> None:
+    """A process is alone until it has a thread or a child, one that ended included."""
+    code = """
+        import subprocess, threading
+        from resleak.harness.child.self_gauges import is_alone
+        print(is_alone())
+        ended = threading.Event()
+        thread = threading.Thread(target=ended.wait)
+        thread.start()
+        print(is_alone())
+        ended.set()
+        thread.join()
+        child = subprocess.Popen(["sleep", "60"])
+        print(is_alone())
+        child.kill()
+        print(is_alone())
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["True", "False", "False", "False"]
+
+
 def test_threads_are_counted(outside: process_gauges.Outside) -> None:
     """Three waiting threads are three more."""
     done, before = threading.Event(), outside.quick()["threads"]

@@ -276,7 +276,7 @@ class Driver:
         for _ in range(recorder.SETTLE_ROUNDS):
             if self.is_async:
                 await _event_loop().pause(_SETTLE_PAUSE_S)
-            else:
+            elif not self_gauges.is_alone():  # else nothing can change meanwhile
                 time.sleep(_SETTLE_PAUSE_S)
             await self._collect()
 

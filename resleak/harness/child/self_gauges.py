@@ -150,6 +150,15 @@ def _tasks() -> float:
     return float(sum(not task.done() for task in tasks))
 
 
+def is_alone() -> bool:
+    """Return True if Linux lists no thread of this process but this one, and no child."""
+    try:
+        (thread,) = os.listdir("/proc/self/task")
+        return not Path(f"/proc/self/task/{thread}/children").read_bytes()
+    except (OSError, ValueError):
+        return False
+
+
 def trim_heap() -> None:
     """Ask the C library to return freed memory to the system, where it can."""
     getattr(psutil, "heap_trim", lambda: None)()
