@@ -124,12 +124,12 @@ def test_verdict_and_clues_are_told_before_the_answer(tmp_path: Path) -> None:
 
 
 def test_large_leak_is_not_followed_until_memory_is_used_up(tmp_path: Path) -> None:
-    """A leak of 2 MB per step is one after the planned steps: no more of it is asked for."""
+    """A leak of 1.2 MB per step is one after the planned steps: no more of it is asked for."""
     body = """
         KEPT = []
 
         def step(i):
-            KEPT.append(bytearray(2_000_000))
+            KEPT.append(bytes(1_200_000))
     """
     found = investigated(tmp_path, body)
     assert found.verdict == "leak"
