@@ -9,6 +9,8 @@ from resleak.captures.raw import shortened
 
 #: Fewest measured steps: of a count that grows with each of them they are proof.
 _FEWEST = 15
+#: Seconds of a step below which starting the processes takes longer than the steps.
+_QUICK_S = 1e-3
 
 
 class Pace:
@@ -27,7 +29,8 @@ class Pace:
         with self._lock:
             if self._halvings is None:
                 self._halvings = 0
-                while self._takes_s(step_s, steps, warmup) > self._budget_s:
+                is_slow = step_s > _QUICK_S
+                while is_slow and self._takes_s(step_s, steps, warmup) > self._budget_s:
                     if steps >> self._halvings + 1 < _FEWEST:
                         break
                     self._halvings += 1

@@ -35,6 +35,12 @@ def test_first_run_decides_for_all() -> None:
     assert [pace.halvings(step_s, steps=240, warmup=60) for step_s in (9.0, 0.0)] == [first] * 2
 
 
+def test_quick_steps_are_all_taken() -> None:
+    """Starting the processes takes longer than quick steps: fewer of them save nothing."""
+    assert Pace(0.1, 3).halvings(9e-4, steps=240, warmup=60) == 0
+    assert Pace(0.1, 3).halvings(2e-3, steps=240, warmup=60) == 4
+
+
 def test_nothing_is_halved_without_a_budget() -> None:
     """A number of steps that was asked for is taken."""
     assert Pace(None, 3).halvings(1e9, steps=240, warmup=60) == 0
