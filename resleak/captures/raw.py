@@ -26,12 +26,12 @@ OUTPUT, ERRORS = "output.txt", "errors.txt"
 JOURNAL_HEADER = struct.Struct("<QQ")
 #: Size of each half of the inspection journal, bytes.
 JOURNAL_HALF = 1024**2
-#: Steps after which a run says how long one takes: the median of them, as the first may be slower.
+#: Warm-up steps whose median duration a run reports; the first one may be slower.
 PACED = 3
 
 
 def shortened(steps: int, warmup: int, block: int, halvings: int) -> tuple[int, int, int]:
-    """Return measured steps, those before them, and those of a block, each halved so often."""
+    """Return the measured steps, warm-up steps and steps per block after these halvings."""
     return max(1, steps >> halvings), max(PACED, warmup >> halvings), max(1, block >> halvings)
 
 

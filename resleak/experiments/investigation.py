@@ -111,11 +111,12 @@ class Investigation:
             fixed = f"fix --steps {steps} --runs 5"
             yield f"Not decided: allow more time, with --budget 2m, or {fixed}."
         about = self.captures[0].manifest
-        if about.steps < about.scenario.steps and not about.exit.limit:
+        # A number of steps that was asked for shortens the warm-up only where it is smaller.
+        if about.warmup < min(about.scenario.warmup, about.steps):
             yield (
-                f"Steps are slow: only {about.steps} fit the time, after {about.warmup}. A pool or "
-                "cache that fills later looks like a leak, and slow growth is not seen: allow more "
-                "time, with --budget 5m."
+                f"Steps are slow: the budget allowed {about.steps}, after {about.warmup} to warm "
+                "up. A pool or cache that fills later would look like a leak: raise the budget, "
+                "for example with --budget 5m."
             )
         if self.judgement.ok:
             yield "If it still grows in service, this step does not do what the service does."

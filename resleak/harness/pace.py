@@ -1,4 +1,4 @@
-"""Fewer steps where they are slow, so that a capture takes no longer than it may."""
+"""Reduce the number of steps if they are slow, so that a capture fits its budget."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from threading import Lock
 
 from resleak.captures.raw import shortened
 
-#: Fewest measured steps: of a count that grows with each of them they are proof.
+#: Fewest measured steps: enough to prove that a count grows in each of them.
 _FEWEST = 15
-#: Seconds of a step below which starting the processes takes longer than the steps.
+#: Seconds per step up to which starting the processes takes longer than all steps.
 _QUICK_S = 1e-3
 
 
 class Pace:
-    """How often the steps of all runs of a variant are halved; the first run that asks decides.
+    """The number of halvings of a variant's steps, set by its first run.
 
-    `rounds` is how many runs take place one after the other.
+    `rounds` is the number of runs that follow each other; others run in parallel.
     """
 
     def __init__(self, budget_s: float | None, rounds: int) -> None:
@@ -25,7 +25,7 @@ class Pace:
         self._lock = Lock()
 
     def halvings(self, step_s: float, steps: int, warmup: int) -> int:
-        """Return it for planned steps that take so many seconds each."""
+        """Return the number of halvings, given the seconds per step and the planned steps."""
         with self._lock:
             if self._halvings is None:
                 self._halvings = 0

@@ -106,7 +106,7 @@ class CaptureOptions:
         Called with a `Look` when the replicates of a variant have taken their steps, and again
         after 2, 4, 8 ... times as many, or at those up to the multiple that it returns; 0 ends it.
     budget_s : float, optional
-        Seconds that the load of all runs may take: where steps are slow, fewer are taken.
+        Seconds that the steps of all runs may take together; slow steps are halved in number.
     on_stored : callable, optional
         Called with the folder of each capture under an instrument that names lines, once it is
         stored.
@@ -194,11 +194,11 @@ class Plan:
 
     @property
     def is_paced(self) -> bool:
-        """True if there are fewer steps where they are slow."""
+        """True if slow steps reduce their number."""
         return self.options.budget_s is not None and self.warmup >= PACED
 
     def shortened(self, halvings: int) -> Plan:
-        """Return the plan with its steps halved so often."""
+        """Return the plan after these halvings of its steps."""
         steps, warmup, block = shortened(self.steps, self.warmup, self.block, halvings)
         most = steps * (self.most_steps // self.steps)
         return replace(self, steps=steps, most_steps=most, warmup=warmup, block=block)

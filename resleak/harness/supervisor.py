@@ -51,7 +51,7 @@ class Supervisor:
         look: Callable[[ProcessOutcome], bool] = lambda _: False,
     ) -> None:
         self.look, self.waited_s = look, 0.0
-        #: Called with the seconds of a step; returns how often the steps are halved.
+        #: Called with the seconds per step; returns the number of halvings of the steps.
         self.pace: Callable[[float], int] = lambda _: 0
         #: Called when the load is over and the process only rests, and ends.
         self.on_settle: Callable[[], None] = lambda: None

@@ -1,4 +1,4 @@
-"""Where steps are slow fewer are taken, as many in each run, and the answer says so."""
+"""Slow steps are halved in number, equally in each run, and the answer says so."""
 
 from __future__ import annotations
 
@@ -59,3 +59,12 @@ def test_leak_in_slow_steps_is_found_in_few(tmp_path: Path, step_s: float, steps
     assert cause.site.line == 8
     assert cause.chain.startswith("mine.KEPT")
     assert ("Steps are slow" in str(found)) == (steps < 240)
+
+
+def test_fewer_steps_that_were_asked_for_are_not_called_slow(tmp_path: Path) -> None:
+    """With --steps below the usual number the answer says nothing of slow steps."""
+    file = tmp_path / "mine.py"
+    file.write_text(SLOW.format(step_s=0))
+    found = investigate(file, steps=100, stacks=False, out=tmp_path / "captures")
+    assert {one.manifest.steps for one in found.captures} == {100}
+    assert "slow" not in str(found)

@@ -63,7 +63,7 @@ class Reporter:
         return not look
 
     def halvings(self, step_s: float) -> int:
-        """Tell how long a step takes; return how often the steps are to be halved."""
+        """Report the seconds per step; return the number of halvings of the steps."""
         told = self._write(f"pace {step_s}\n")
         return int(os.read(self._back, 1) or b"0") if told else 0
 
@@ -230,7 +230,7 @@ class Driver:
                 due = min(done + size, look, steps)
 
     def _paced(self, step_s: float) -> tuple[int, int]:
-        """Take fewer steps where they are slow; return those to warm up, and those of a block."""
+        """Halve the steps if they are slow; return the warm-up steps and the steps per block."""
         spec, often = self.spec, self.reporter.halvings(step_s)
         if often:
             shorter = raw.shortened(spec["steps"], spec["warmup"], spec["block"], often)
