@@ -66,7 +66,7 @@ class Recording:
 
     @property
     def integrity(self) -> list[dict[str, Any]]:
-        """The facts of each process's capture: `resleak.captures.decode.any_program.Facts`."""
+        """The facts of each process's capture: `resleak.captures.decode.any_program`."""
         return [dict(facts) for facts in self._facts["processes"]]
 
     @property

@@ -66,7 +66,7 @@ def _any_program(job: Job) -> dict[str, Any]:
         answers = {name: _imported(function) for name, function in job["answers"].items()}
         from resleak.captures.decode import any_program
 
-        tables = any_program.extract(captures, everything=job["everything"], first=first)
+        tables = any_program.extract(captures, job["everything"], first)
     folder = _folder()
     with ThreadPoolExecutor(1) as beside:
         written = beside.submit(tables.write, folder)
