@@ -113,10 +113,10 @@ def _store(job: Job, folder: Path, workdir: Path, outcome: ProcessOutcome, start
     storage.write_manifest(folder, manifest)
     _check_finished(job, outcome, failure)
     manifest = replace(manifest, facts=_facts(job, folder, workdir), status="complete")
-    studied = [Path(job.plan.about["file"])], job.plan.work.root, workdir
+    studied = [Path(job.plan.about["file"])], job.plan.work.root
     instrument, source = INSTRUMENTS[job.instrument], job.plan.options.source
     if job.instrument == "handles":
-        handles.extract(folder / raw.HANDLES, folder, *studied, source=source)
+        handles.extract(folder / raw.HANDLES, folder, *studied, workdir, source=source)
     if instrument.recording:
         recording = folder / instrument.recording, folder, manifest.marks
         facts = launch.recording(instrument.decoder, *recording, *studied, source=source)

@@ -34,7 +34,6 @@ def recording(
     marks: Sequence[Mark],
     studied: Iterable[Path],
     root: Path | None = None,
-    work: Path | None = None,
     *,
     source: bool = True,
     timeout_s: float = 600.0,
@@ -42,13 +41,12 @@ def recording(
     """Decode a recording of ours by a module of this package; return what it says of it.
 
     Files below `studied` are the code under study; files below `root` are named relative to it;
-    `work` was the temporary folder of the process; with `source`, the lines of its stacks are
-    stored. Raises StoreError if it cannot be read.
+    with `source`, the lines of its stacks are stored. Raises StoreError if it cannot be read.
     """
     job = {
         **{"decoder": decoder, "capture": str(file), "marks": [asdict(mark) for mark in marks]},
         **{"studied": [*map(str, studied)], "root": str(root) if root else None},
-        **{"work": str(work) if work else None, "source": source},
+        "source": source,
     }
     return _decode(job, folder, file.name, timeout_s)
 

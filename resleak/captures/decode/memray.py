@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,57 +11,14 @@ import numpy as np
 
 from resleak.captures import tables
 from resleak.captures.decode import memray_file, source_lines
-from resleak.captures.decode.replay import ALLOCATORS, Changes, Replay
+from resleak.captures.decode.replay import ALLOCATORS, Replay
 from resleak.captures.decode.trie import Trie, names
 from resleak.errors import StoreError
 
-_UNITS = {
-    "mark": "",
-    "step": "steps",
-    "t_s": "s",
-    "bytes": "B",
-    "heap_bytes": "B",
-    "rss_bytes": "B",
-    "count": "blocks",
-}
-_NO_ROWS = np.empty((0, 3), dtype=np.int64)
+_UNITS = {"step": "steps", "t_s": "s", "bytes": "B", "count": "blocks"}
+_UNITS |= {"heap_bytes": "B", "rss_bytes": "B"}
 #: More mapped memory than this, and than the process ever held, was reserved and not used.
 _RESERVED_BYTES = 256 * 1024**2
-
-
-@dataclass(frozen=True)
-class Integrity:
-    """How complete and how trustworthy one of our own memray recordings is.
-
-    `without_stack` is the share of allocations without a Python stack: native threads, or a profile
-    function of the studied code. `reserved` is True if far more was mapped than resident: an
-    allocator that reserves address space. `truncated` is True if the file ends before the run did.
-    """
-
-    records: int
-    declared_records: int
-    allocations: int
-    without_stack: float
-    marks: int
-    expected_marks: int
-    mapped_peak_bytes: int
-    rss_peak_bytes: int
-    reserved: bool
-    truncated: bool
-
-
-@dataclass(frozen=True)
-class Tables:
-    """What was read of a recording, before it is written.
-
-    `peak` and `temporary` are node, bytes and blocks at the high-water mark, and of what was
-    released before its thread allocated again.
-    """
-
-    replay: Replay
-    threads: Mapping[int, str]
-    peak: np.ndarray
-    temporary: np.ndarray
 
 
 def extract(
@@ -70,12 +26,10 @@ def extract(
     folder: Path,
     marks: Iterable[dict[str, Any]],
     studied: Iterable[Path],
-    root: Path | None = None,
-    _work: Path | None = None,
-    *,
-    source: bool = True,
+    root: Path | None,
+    source: bool,
 ) -> dict[str, Any]:
-    """Write the tables of a recording of ours, and return the fields of `Integrity`.
+    """Write the tables of a recording of ours; return how far it can be trusted.
 
     ``stacks`` are the nodes of the call stacks; ``live`` what changed at each mark since the one
     before, by stack, thread and allocator; ``peak`` what was live at the high-water mark;
@@ -89,86 +43,79 @@ def extract(
         raise StoreError(f"{capture.name} {told}; capture it again")
     trie = Trie(names(studied, root))
     replay = Replay(trie, mmap.PAGESIZE)
+    found: list[tuple[dict[str, Any], np.ndarray]] = []
     with memray_file.reading(capture) as reader:
-        found = list(_changes(replay, reader, expected))
+        last = -1
+        for mark, take in replay.marks(reader.get_allocation_records()):
+            if mark in expected and mark > last:
+                found.append((expected[mark], _rows(take())))
+                last = mark
         rss = max((snapshot.rss for snapshot in reader.get_memory_snapshots()), default=0)
-        peak = _by_node(replay, reader.get_high_watermark_allocation_records())
-        temporary = _by_node(replay, reader.get_temporary_allocation_records())
+        summed = {
+            name: _rows((replay.node(one), one.size, one.n_allocations) for one in records)
+            for name, records in (
+                ("peak", reader.get_high_watermark_allocation_records()),
+                ("temporary", reader.get_temporary_allocation_records()),
+            )
+        }
         main = reader.metadata.main_thread_id
-    if replay.records != header.records and not found:
+    is_truncated = replay.records != header.records
+    if is_truncated and not found:
         raise StoreError(f"{capture.name} is cut off before its first mark; capture it again")
-    tables = Tables(replay, threads(replay.threads, main), peak, temporary)
-    _write(folder, trie, tables, [(expected[mark], changes) for mark, changes in found], source)
-    return asdict(_integrity(replay, header.records, (len(found), len(expected)), rss))
-
-
-def _integrity(replay: Replay, declared: int, marks: tuple[int, int], rss: int) -> Integrity:
+    written = _tables(trie, replay, _thread_names(replay.threads, main), found, summed)
+    if source:
+        written["sources"] = source_lines.table(written["stacks"], trie.paths)
+    for name, columns in written.items():
+        tables.write_table(folder / f"{name}.parquet", columns, _UNITS)
     mapped = replay.maps.peak
-    return Integrity(
-        records=replay.records,
-        declared_records=declared,
-        allocations=replay.allocations,
-        without_stack=replay.without_stack / max(replay.allocations, 1),
-        marks=marks[0],
-        expected_marks=marks[1],
-        mapped_peak_bytes=mapped,
-        rss_peak_bytes=rss,
-        reserved=mapped > max(2 * rss, _RESERVED_BYTES),
-        truncated=replay.records != declared,
-    )
+    return {
+        "records": replay.records,
+        "declared_records": header.records,
+        "allocations": replay.allocations,
+        # Of native threads, or of a profile function of the studied code.
+        "without_stack": replay.without_stack / max(replay.allocations, 1),
+        "marks": len(found),
+        "expected_marks": len(expected),
+        "mapped_peak_bytes": mapped,
+        "rss_peak_bytes": rss,
+        "reserved": mapped > max(2 * rss, _RESERVED_BYTES),
+        "truncated": is_truncated,
+    }
 
 
-def _changes(
-    replay: Replay, reader: Any, expected: dict[int, dict[str, Any]]
-) -> Iterator[tuple[int, Changes]]:
-    last = -1
-    for mark, take in replay.marks(reader.get_allocation_records()):
-        if mark in expected and mark > last:
-            yield mark, take()
-            last = mark
+def _rows(rows: Iterable[tuple[int, int, int]]) -> np.ndarray:
+    return np.array([*rows], dtype=np.int64).reshape(-1, 3)
 
 
-def _by_node(replay: Replay, records: Iterable[Any]) -> np.ndarray:
-    """Return node, bytes and blocks of records that memray has summed up."""
-    rows = [(replay.node(record), record.size, record.n_allocations) for record in records]
-    return np.array(rows, dtype=np.int64).reshape(-1, 3)
-
-
-def threads(named: Mapping[int, str], main: int) -> dict[int, str]:
+def _thread_names(named: Mapping[int, str], main: int) -> dict[int, str]:
     """Return a name for each thread: memray's, or one from the order of appearance."""
     unnamed = {tid: f"thread {number}" for number, tid in enumerate(named)}
     return {tid: name or ("main" if tid == main else unnamed[tid]) for tid, name in named.items()}
 
 
-def _write(
-    folder: Path,
+def _tables(
     trie: Trie,
-    read: Tables,
-    found: list[tuple[dict[str, Any], Changes]],
-    source: bool,
-) -> None:
-    changes = [np.array(rows, dtype=np.int64).reshape(-1, 3) for _, rows in found]
-    rows = np.concatenate([_NO_ROWS, *changes])
-    of = np.repeat(np.arange(len(found)), [len(part) for part in changes])
-    owners = np.array(read.replay.owners, dtype=np.int64).reshape(-1, 3)[rows[:, 0]]
-    parts = [owners[:, 0], read.peak[:, 0], read.temporary[:, 0]]
+    replay: Replay,
+    threads: Mapping[int, str],
+    found: list[tuple[dict[str, Any], np.ndarray]],
+    summed: Mapping[str, np.ndarray],
+) -> dict[str, dict[str, np.ndarray]]:
+    """Return the tables of the changes at each mark, and of node, bytes and blocks by name."""
+    rows = np.concatenate([_rows(()), *(changes for _, changes in found)])
+    of = np.repeat(np.arange(len(found)), [len(changes) for _, changes in found])
+    owners = _rows(replay.owners)[rows[:, 0]]
+    parts = [owners[:, 0], *(table[:, 0] for table in summed.values())]
     stacks, nodes = trie.used(np.concatenate(parts))
-    of_live, of_peak, of_temporary = np.split(nodes, np.cumsum([len(part) for part in parts])[:-1])
-    marks = _marks([mark for mark, _ in found], [int(part[:, 1].sum()) for part in changes])
+    of_live, *of_summed = np.split(nodes, np.cumsum([len(part) for part in parts])[:-1])
+    marks = _marks([mark for mark, _ in found], [int(part[:, 1].sum()) for _, part in found])
     live = {name: marks[name][of] for name in ("mark", "step", "phase")}
-    live |= {"node": of_live, "thread": _named(owners[:, 1], read.threads)}
-    live |= {"allocator": _named(owners[:, 2], ALLOCATORS)}
-    written = {
-        "stacks": stacks,
-        "marks": marks,
-        "live": live | _amounts(rows),
-        "peak": {"node": of_peak, **_amounts(read.peak)},
-        "temporary": {"node": of_temporary, **_amounts(read.temporary)},
+    live |= {"node": of_live, "thread": _named(owners[:, 1], threads)}
+    live |= {"allocator": _named(owners[:, 2], ALLOCATORS), **_amounts(rows)}
+    more = {
+        name: {"node": node, **_amounts(table)}
+        for (name, table), node in zip(summed.items(), of_summed, strict=True)
     }
-    if source:
-        written["sources"] = source_lines.table(stacks, trie.paths)
-    for name, columns in written.items():
-        tables.write_table(folder / f"{name}.parquet", columns, _UNITS)
+    return {"stacks": stacks, "marks": marks, "live": live, **more}
 
 
 def _amounts(rows: np.ndarray) -> dict[str, np.ndarray]:
@@ -177,9 +124,8 @@ def _amounts(rows: np.ndarray) -> dict[str, np.ndarray]:
 
 def _named(values: np.ndarray, names: Mapping[int, str]) -> np.ndarray:
     # A damaged capture may hold numbers that mean nothing.
-    return np.array(
-        [names.get(value, f"unknown {value}") for value in values.tolist()], dtype=object
-    )
+    known = [names.get(value, f"unknown {value}") for value in values.tolist()]
+    return np.array(known, dtype=object)
 
 
 def _marks(marks: list[dict[str, Any]], changed: list[int]) -> dict[str, np.ndarray]:

@@ -48,11 +48,11 @@ def _folder() -> Path:
 def _recording(job: Job) -> dict[str, Any]:
     """Decode a recording of ours by the module that its instrument names."""
     module = import_module(f"resleak.captures.decode.{job['decoder']}")
-    root, work = (Path(job[name]) if job[name] else None for name in ("root", "work"))
-    studied = [*map(Path, job["studied"])]
-    capture = Path(job["capture"])
-    where = (capture, _folder(), job["marks"], studied, root, work)
-    facts: dict[str, Any] = module.extract(*where, source=job["source"])
+    capture, studied = Path(job["capture"]), [*map(Path, job["studied"])]
+    root = Path(job["root"]) if job["root"] else None
+    facts: dict[str, Any] = module.extract(
+        capture, _folder(), job["marks"], studied, root, job["source"]
+    )
     return facts
 
 

@@ -262,7 +262,7 @@ def test_the_command_exits_with_two(tmp_path: Path) -> None:
     """Run by itself, the reader writes one line on the error stream and exits with 2."""
     (tmp_path / "memray.bin").touch()
     job = {"decoder": "memray", "capture": "memray.bin", "marks": [], "studied": []}
-    job |= {"root": None, "work": None, "source": False}
+    job |= {"root": None, "source": False}
     result = subprocess.run(
         isolated.command("resleak.captures.decode.worker"),
         cwd=tmp_path,
