@@ -255,7 +255,7 @@ def begin(file: Path, *, fresh: bool = False, answers: Mapping[str, str]) -> Non
     """Begin to read a file as `open_memray` will, if that is going to read it."""
     files = [file, *_children(file)]
     if fresh or _stored(_places(file, alone=False), files) is None:
-        launch.begin(files, answers={**_SITES, **answers})
+        launch.begin(files, {**_SITES, **answers})
 
 
 def _children(file: Path) -> list[Path]:

@@ -7,23 +7,26 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from resleak.captures import isolated
 from resleak.captures.manifest import Mark
 from resleak.errors import StoreError
 
+_PACKAGE = str(Path(__file__).parents[3])
+_RUN = (
+    "import runpy, sys; sys.path.append(sys.argv.pop()); "
+    "runpy.run_module(sys.argv.pop(), run_name='__main__', alter_sys=True)"
+)
+#: Without the working folder on its path (-P): it imports nothing from the user's folders.
+COMMAND = [sys.executable, "-P", "-c", _RUN, "resleak.captures.decode.worker", _PACKAGE]
 #: The worker computes little, and must not ask the network for symbols.
-_FRUGAL = {
-    "ARROW_DEFAULT_MEMORY_POOL": "system",
-    "DEBUGINFOD_URLS": "",
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-}
+_FRUGAL = {"ARROW_DEFAULT_MEMORY_POOL": "system", "DEBUGINFOD_URLS": ""}
+_FRUGAL |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 _begun: dict[str, subprocess.Popen[str]] = {}
 
 
@@ -43,11 +46,9 @@ def recording(
     Files below `studied` are the code under study; files below `root` are named relative to it;
     with `source`, the lines of its stacks are stored. Raises StoreError if it cannot be read.
     """
-    job = {
-        **{"decoder": decoder, "capture": str(file), "marks": [asdict(mark) for mark in marks]},
-        **{"studied": [*map(str, studied)], "root": str(root) if root else None},
-        "source": source,
-    }
+    job: dict[str, Any] = {"decoder": decoder, "capture": str(file)}
+    job |= {"marks": [asdict(mark) for mark in marks]}
+    job |= {"studied": [*map(str, studied)], "root": str(root) if root else None, "source": source}
     return _decode(job, folder, file.name, timeout_s)
 
 
@@ -55,9 +56,9 @@ def any_program(
     captures: Sequence[Path],
     folder: Path,
     *,
-    everything: bool = False,
-    answers: Mapping[str, str] | None = None,
-    packages: Path | None = None,
+    everything: bool,
+    answers: Mapping[str, str],
+    packages: Path | None,
 ) -> dict[str, Any]:
     """Decode memray files of a process that we did not run, and of its forked children.
 
@@ -65,26 +66,19 @@ def any_program(
     ``NAME.json`` by ``module:function``. `packages` is a folder with another memray. Returns the
     facts of `any_program.Tables`.
     """
-    job = _any_program(captures, everything, answers)
+    job = _job(captures, everything, answers)
     job |= {"packages": str(packages)} if packages else {}
     return _decode(job, folder, captures[0].name, timeout_s=3600.0)
 
 
-def begin(
-    captures: Sequence[Path],
-    *,
-    everything: bool = False,
-    answers: Mapping[str, str] | None = None,
-) -> None:
-    """Start to decode before `any_program` asks for it with the same arguments."""
-    _start(_any_program(captures, everything, answers))
+def begin(captures: Sequence[Path], answers: Mapping[str, str]) -> None:
+    """Start to decode before `any_program` asks for it, without everything or other packages."""
+    _start(_job(captures, False, answers))
 
 
-def _any_program(
-    captures: Sequence[Path], everything: bool, answers: Mapping[str, str] | None
-) -> dict[str, Any]:
+def _job(captures: Sequence[Path], everything: bool, answers: Mapping[str, str]) -> dict[str, Any]:
     job = {"decoder": "any_program", "captures": [*map(str, captures)], "everything": everything}
-    return job | {"answers": dict(answers or {})}
+    return job | {"answers": dict(answers)}
 
 
 def _start(job: Mapping[str, Any]) -> str:
@@ -93,11 +87,10 @@ def _start(job: Mapping[str, Any]) -> str:
     if line in _begun:
         return line
     process = _begun[line] = subprocess.Popen(
-        isolated.command("resleak.captures.decode.worker"),
+        COMMAND,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
         errors="replace",
         env={**os.environ, **_FRUGAL},
         process_group=0,
@@ -110,9 +103,7 @@ def _start(job: Mapping[str, Any]) -> str:
     return line
 
 
-def _decode(
-    job: Mapping[str, Any], folder: Path, name: str, timeout_s: float = 600.0
-) -> dict[str, Any]:
+def _decode(job: Mapping[str, Any], folder: Path, name: str, timeout_s: float) -> dict[str, Any]:
     process = _begun.pop(_start(job))
     with process:
         try:
@@ -122,8 +113,15 @@ def _decode(
             raise StoreError(message) from None
         finally:
             _end(process)
+    code = process.returncode
+    if code < 0:
+        cause = signal.Signals(-code).name
+        raise StoreError(f"{name} is damaged: its reader ended with {cause}; capture it again")
     if process.returncode:
-        raise StoreError(_reason(name, process.returncode, err))
+        reasons = err.strip().splitlines() or [
+            f"{name} could not be read (code {process.returncode})"
+        ]
+        raise StoreError(reasons[-1])
     facts: dict[str, Any] = json.loads(out)
     return facts
 
@@ -132,11 +130,3 @@ def _end(process: subprocess.Popen[str]) -> None:
     """End a worker with what it forked."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-
-
-def _reason(name: str, code: int, err: str) -> str:
-    if code < 0:
-        cause = signal.Signals(-code).name
-        return f"{name} is damaged: its reader ended with {cause}; capture it again"
-    lines = err.strip().splitlines()
-    return lines[-1] if lines else f"{name} could not be read (code {code})"

@@ -35,21 +35,9 @@ _BASE_S, _BYTES_PER_S = 10, 50_000
 class Header:
     """Header of a memray file.
 
-    Attributes
-    ----------
-    native, aggregated : bool
-        True if it has native stacks; if it was written as ``AGGREGATED_ALLOCATIONS``.
-    records : int
-        Number of records, which memray itself does not report; 0 if it was never closed.
-    start_ms, end_ms : int
-        When tracking began and ended, in milliseconds of the epoch; they are equal if it was
-        never closed.
-    pid, main : int
-        The process, and its main thread.
-    command : str
-        Its command line.
-    is_older : bool
-        True if an older memray, which wrote the file, has to read it.
+    `aggregated` is True if it has sums only; `records` is 0 if it was never closed, and then
+    `start_ms` and `end_ms`, milliseconds of the epoch, are equal; `main` is the main thread;
+    `is_older` is True if an older memray, which wrote the file, has to read it.
     """
 
     native: bool
@@ -69,9 +57,8 @@ def header(capture: Path) -> Header:
     if not start:
         raise StoreError(f"{capture.name} is empty: the run was killed early; {_AGAIN}")
     if not start.startswith(_MAGIC):
-        raise StoreError(
-            f"{capture.name} is not a file that memray wrote; name one from `memray run`"
-        )
+        told = "is not a file that memray wrote; name one from `memray run`"
+        raise StoreError(f"{capture.name} {told}")
     command_end = start.find(b"\0", _HEADER.size) + 1
     if len(start) < max(command_end, _HEADER.size) + _WHO.size:
         raise StoreError(f"{capture.name} is cut off in its header; {_AGAIN}")
@@ -92,17 +79,14 @@ def _of_an_older_memray(capture: Path, found: int) -> Header:
         raise StoreError(f"{capture.name} {told}; {which}{_AGAIN}")
     with reading(capture) as reader:
         known = reader.metadata
-    start_ms, end_ms = (
-        round(moment.timestamp() * 1000) for moment in (known.start_time, known.end_time)
-    )
     return Header(
         native=known.has_native_traces,
         # memray 1.10 does not say these two.
         aggregated=getattr(getattr(known, "file_format", None), "value", 0) == 1,
         main=getattr(known, "main_thread_id", 0),
         records=known.total_allocations,
-        start_ms=start_ms,
-        end_ms=end_ms,
+        start_ms=round(known.start_time.timestamp() * 1000),
+        end_ms=round(known.end_time.timestamp() * 1000),
         pid=known.pid,
         command=known.command_line,
         is_older=True,
@@ -161,33 +145,32 @@ def refuse_foreign(file: Path) -> None:
 def limit(files: Iterable[Path]) -> None:
     """Limit memory and processor time of this process by what files of such a size may need."""
     size = sum(file.stat().st_size for file in files if file.is_file())
-    _lower(resource.RLIMIT_AS, min(_BASE_BYTES + _BYTES_PER_BYTE * size, _MEMORY_BYTES))
-    _lower(resource.RLIMIT_CPU, _BASE_S + size // _BYTES_PER_S)
-
-
-def _lower(kind: int, most: int) -> None:
-    _, hard = resource.getrlimit(kind)
-    with suppress(OSError, ValueError):  # macOS refuses
-        resource.setrlimit(
-            kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard)
-        )
+    most_by_kind = {
+        resource.RLIMIT_AS: min(_BASE_BYTES + _BYTES_PER_BYTE * size, _MEMORY_BYTES),
+        resource.RLIMIT_CPU: _BASE_S + size // _BYTES_PER_S,
+    }
+    for kind, most in most_by_kind.items():
+        _, hard = resource.getrlimit(kind)
+        soft = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        with suppress(OSError, ValueError):  # macOS refuses
+            resource.setrlimit(kind, (soft, hard))
 
 
 def without_pandas() -> None:
     """Keep pyarrow from loading pandas, which it would do to look for types."""
-    sys.meta_path.insert(0, _Without())
+
+    class Without:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "pandas":
+                raise ImportError("pandas is not needed here")
+
+    sys.meta_path.insert(0, Without())
 
 
 def load() -> None:
     """Load memray, which takes a moment, before there is anything to read."""
     with suppress(ImportError):  # told when there is something to read
         import memray  # noqa: F401
-
-
-class _Without:
-    def find_spec(self, name: str, *_: object) -> None:
-        if name == "pandas":
-            raise ImportError("pandas is not needed here")
 
 
 def _start_of(capture: Path) -> bytes:

@@ -47,19 +47,6 @@ class Overview:
     stride: int = 1
 
 
-def overview(reader: Any) -> Overview:
-    """Return what a reader found out when it was made."""
-    told, seen = reader.metadata, reader.get_memory_snapshots()
-    return Overview(
-        records=int(told.total_allocations),
-        peak=int(told.peak_memory),
-        # memray 1.10 does not say: no warning then.
-        python_objects=getattr(told, "trace_python_allocators", True)
-        or told.python_allocator == "malloc",
-        snapshots=[[one.time, one.heap, one.rss] for one in seen],
-    )
-
-
 @contextmanager
 def begun(
     capture: Path, header: memray_file.Header, most: int, follow: Callable[[Iterable[Any]], T]
@@ -72,55 +59,55 @@ def begun(
     """
     expected = (header.end_ms - header.start_ms) // USUAL_MS
     stride = max(expected // most, 1)
-    if header.aggregated:
-        yield lambda: _summed(capture, 2 * most, follow)
-    elif header.is_older or not 0 < expected < _MOST or not hasattr(os, "memfd_create"):
-        yield lambda: _in_turn(capture, 2 * most, follow)
+
+    def in_turn() -> tuple[Overview, T]:
+        with memray_file.reading(capture, max_memory_records=2 * most) as reader:
+            single = reader.get_temporal_allocation_records
+            records_of = reader.get_leaked_allocation_records if header.aggregated else single
+            return _overview(reader), follow(records_of(merge_threads=False))
+
+    def second_pass(send: Callable[[object], object]) -> None:
+        try:
+            with _uncounted(capture, stride, most) as reader:
+                records = reader.get_temporal_allocation_records(merge_threads=False)
+                first = [*islice(records, 1)]  # the whole pass
+                # Sent while the reader is open: taking apart what it knows of each block takes long
+                send(follow(chain(first, records.gi_yieldfrom or ())))
+        except StoreError as error:
+            send(error)
+
+    def at_once() -> tuple[Overview, T]:
+        with memray_file.reading(capture, max_memory_records=10 * _MOST) as reader:
+            found = replace(_overview(reader), stride=stride)
+        if stride > 1 and len(found.snapshots) < _FEWEST * stride:
+            return in_turn()
+        content = answer()
+        if not content:
+            raise StoreError(f"{capture.name} is damaged: a reader of it crashed; capture it again")
+        followed = pickle.loads(content)
+        if isinstance(followed, StoreError):
+            raise followed
+        return found, followed
+
+    is_usual = 0 < expected < _MOST and not header.is_older and not header.aggregated
+    if is_usual and hasattr(os, "memfd_create"):
+        with _forked(second_pass) as answer:
+            yield at_once
     else:
-        with _forked(lambda send: _followed(capture, stride, most, follow, send)) as answer:
-            yield lambda: _at_once(capture, stride, most, follow, answer)
+        yield in_turn
 
 
-def _at_once(
-    capture: Path,
-    stride: int,
-    most: int,
-    follow: Callable[[Iterable[Any]], T],
-    answer: Callable[[], bytes],
-) -> tuple[Overview, T]:
-    with memray_file.reading(capture, max_memory_records=10 * _MOST) as reader:
-        found = replace(overview(reader), stride=stride)
-    if stride > 1 and len(found.snapshots) < _FEWEST * stride:
-        return _in_turn(capture, 2 * most, follow)
-    return found, _answered(answer(), capture)
-
-
-def _in_turn(capture: Path, most: int, follow: Callable[[Iterable[Any]], T]) -> tuple[Overview, T]:
-    with memray_file.reading(capture, max_memory_records=most) as reader:
-        return overview(reader), follow(reader.get_temporal_allocation_records(merge_threads=False))
-
-
-def _summed(capture: Path, most: int, follow: Callable[[Iterable[Any]], T]) -> tuple[Overview, T]:
-    with memray_file.reading(capture, max_memory_records=most) as reader:
-        left = reader.get_leaked_allocation_records(merge_threads=False)
-        return overview(reader), follow(left)
-
-
-def _followed(
-    capture: Path,
-    stride: int,
-    most: int,
-    follow: Callable[[Iterable[Any]], T],
-    send: Callable[[object], object],
-) -> None:
-    try:
-        with _uncounted(capture, stride, most) as reader:
-            records = reader.get_temporal_allocation_records(merge_threads=False)
-            begun = [*islice(records, 1)]  # the whole pass
-            # Sent while the reader is open: to take apart what it knows of each block takes long.
-            send(follow(chain(begun, records.gi_yieldfrom or ())))
-    except StoreError as error:
-        send(error)
+def _overview(reader: Any) -> Overview:
+    """Return what a reader found out when it was made."""
+    told, seen = reader.metadata, reader.get_memory_snapshots()
+    return Overview(
+        records=int(told.total_allocations),
+        peak=int(told.peak_memory),
+        # memray 1.10 does not say: no warning then.
+        python_objects=getattr(told, "trace_python_allocators", True)
+        or told.python_allocator == "malloc",
+        snapshots=[[one.time, one.heap, one.rss] for one in seen],
+    )
 
 
 @contextmanager
@@ -137,15 +124,6 @@ def _uncounted(capture: Path, stride: int, most: int) -> Iterator[Any]:
         yield reader
 
 
-def _answered(answer: bytes, capture: Path) -> Any:
-    if not answer:
-        raise StoreError(f"{capture.name} is damaged: a reader of it crashed; capture it again")
-    found = pickle.loads(answer)
-    if isinstance(found, StoreError):
-        raise found
-    return found
-
-
 @contextmanager
 def _forked(work: Callable[[Callable[[object], object]], object]) -> Iterator[Callable[[], bytes]]:
     """Work in a process that ends when it sends an answer; yield what waits for it.
@@ -153,10 +131,16 @@ def _forked(work: Callable[[Callable[[object], object]], object]) -> Iterator[Ca
     The answer is empty if the process crashed.
     """
     ours, theirs = os.pipe()
+
+    def send(found: object) -> NoReturn:
+        with suppress(OSError), open(theirs, "wb") as answer:
+            pickle.dump(found, answer)
+        os._exit(0)
+
     process = os.fork()
     if not process:
         with suppress(BaseException):
-            work(lambda found: _send(found, theirs))
+            work(send)
         os._exit(0)
     os.close(theirs)
     with open(ours, "rb") as answer:
@@ -166,9 +150,3 @@ def _forked(work: Callable[[Callable[[object], object]], object]) -> Iterator[Ca
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
             os.waitpid(process, 0)
-
-
-def _send(found: object, place: int) -> NoReturn:
-    with suppress(OSError), open(place, "wb") as answer:
-        pickle.dump(found, answer)
-    os._exit(0)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import gc
 import json
 import os
+import pkgutil
 import sys
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
@@ -63,7 +63,7 @@ def _any_program(job: Job) -> dict[str, Any]:
     options = {"everything": job["everything"], "several": len(captures) > 1}
     with snapshots.begun(captures[0], snapshots.Known(), **options) as first:
         # numpy, and what is built on it, loads while the process that was forked is at work.
-        answers = {name: _imported(function) for name, function in job["answers"].items()}
+        answers = {name: pkgutil.resolve_name(dotted) for name, dotted in job["answers"].items()}
         from resleak.captures.decode import any_program
 
         tables = any_program.extract(captures, job["everything"], first)
@@ -74,13 +74,6 @@ def _any_program(job: Job) -> dict[str, Any]:
             files.write_json(folder / f"{name}.json", answer(tables))
         written.result()
     return tables.facts
-
-
-def _imported(dotted: str) -> Callable[[Any], Any]:
-    """Return the function ``module:name``."""
-    module, _, name = dotted.partition(":")
-    function: Callable[[Any], Any] = getattr(import_module(module), name)
-    return function
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ import pytest
 from helpers import tables
 
 from resleak.analysis import stacks
-from resleak.captures import isolated
 from resleak.captures import tables as stored_tables
 from resleak.captures.decode import launch
 from resleak.captures.manifest import Mark
@@ -264,7 +263,7 @@ def test_the_command_exits_with_two(tmp_path: Path) -> None:
     job = {"decoder": "memray", "capture": "memray.bin", "marks": [], "studied": []}
     job |= {"root": None, "source": False}
     result = subprocess.run(
-        isolated.command("resleak.captures.decode.worker"),
+        launch.COMMAND,
         cwd=tmp_path,
         input=f'{json.dumps(job)}\n"."\n',
         capture_output=True,
