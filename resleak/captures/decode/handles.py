@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from resleak.errors import StoreError
 
 _UNITS = {"created_step": "steps", "closed_step": "steps", "step": "steps"}
 _NEVER = _OURS = -1
+_Target = Callable[[str], str]
 
 
 class Census:
@@ -72,9 +74,9 @@ def extract(
     Files below `studied` are under study, those below `root` are named relative to it; `work` was
     the temporary folder of the process. Raises StoreError if there is no census that can be read.
     """
-    where = names(studied, root), _Targets(root, work)
+    named, works = names(studied, root), [str(work), str(work.resolve())] if work else []
     try:
-        columns_of = _tables(Census(_lines(census)), *where, source)
+        columns_of = _tables(Census(_lines(census)), named, partial(_target, root, works), source)
     except (AttributeError, LookupError, TypeError, ValueError):
         raise StoreError("the census of resources is damaged; capture it again") from None
     for name, columns in columns_of.items():
@@ -82,18 +84,19 @@ def extract(
 
 
 def _tables(
-    read: Census, named: Names, targets: _Targets, source: bool
+    read: Census, named: Names, target: _Target, source: bool
 ) -> dict[str, dict[str, np.ndarray]]:
     trie = Trie(named)
     node_of = _entered(trie, named, read.nodes)
     read.opened = [row for row in read.opened if row[3] not in node_of or node_of[row[3]] >= 0]
     nodes = [node_of.get(row[3], trie.no_stack) for row in read.opened]
     stacks, numbers = trie.used(np.array(nodes, dtype=np.int64))
-    columns_of = {
-        "stacks": stacks,
-        "handles": _handles(read, numbers, targets),
-        "marks": _marks(read),
+    marks = {
+        "mark": _ints(mark for mark, _, _ in read.marks),
+        "step": _ints(step for _, step, _ in read.marks),
+        "phase": _texts(read.phases[phase] for _, _, phase in read.marks),
     }
+    columns_of = {"stacks": stacks, "handles": _handles(read, numbers, target), "marks": marks}
     return columns_of | ({"sources": source_lines.table(stacks, trie.paths)} if source else {})
 
 
@@ -123,24 +126,16 @@ def _entered(trie: Trie, named: Names, nodes: list[tuple[int, str, str, int]]) -
     return found
 
 
-class _Targets:
-    """Names what is open by where it belongs, never by a path of this machine."""
-
-    def __init__(self, root: Path | None, work: Path | None) -> None:
-        self._root, self._work = root, [str(work), str(work.resolve())] if work else []
-
-    def __call__(self, target: str) -> str:
-        if not target.startswith("/"):
-            return target
-        for work in self._work:
-            if target.startswith(f"{work}/"):
-                return f"<tmp>{target.removeprefix(work)}"
-        if target.startswith(("/dev/", "/proc/")):
-            return target
-        return source_paths.place(target, self._root)
+def _target(root: Path | None, works: list[str], target: str) -> str:
+    """Name what is open by where it belongs, never by a path of this machine."""
+    for work in works:
+        if target.startswith(f"{work}/"):
+            return f"<tmp>{target.removeprefix(work)}"
+    is_file = target.startswith("/") and not target.startswith(("/dev/", "/proc/"))
+    return source_paths.place(target, root) if is_file else target
 
 
-def _handles(read: Census, nodes: np.ndarray, named: _Targets) -> dict[str, np.ndarray]:
+def _handles(read: Census, nodes: np.ndarray, target: _Target) -> dict[str, np.ndarray]:
     rows = read.opened
     threads = {0: "unknown", read.main: "main"}
     for row in rows:
@@ -149,7 +144,7 @@ def _handles(read: Census, nodes: np.ndarray, named: _Targets) -> dict[str, np.n
     return {
         "handle": _ints(row[0] for row in rows),
         "kind": _texts(row[1] for row in rows),
-        "target": _texts(named(row[2]) for row in rows),
+        "target": _texts(target(row[2]) for row in rows),
         "deleted": np.array([row[0] in read.deleted for row in rows], dtype=bool),
         "node": nodes,
         "thread": _texts(threads[row[6]] for row in rows),
@@ -160,14 +155,6 @@ def _handles(read: Census, nodes: np.ndarray, named: _Targets) -> dict[str, np.n
         "by_collection": np.array([bool(one and one[2]) for one in closed], dtype=bool),
         "first_mark": _ints(read.seen.get(row[0], _NEVER) for row in rows),
         "gone_mark": _ints(read.gone.get(row[0], _NEVER) for row in rows),
-    }
-
-
-def _marks(read: Census) -> dict[str, np.ndarray]:
-    return {
-        "mark": _ints(mark for mark, _, _ in read.marks),
-        "step": _ints(step for _, step, _ in read.marks),
-        "phase": _texts(read.phases[phase] for _, _, phase in read.marks),
     }
 
 

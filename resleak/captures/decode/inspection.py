@@ -51,7 +51,7 @@ _TABLES: dict[str, Row] = {
     },
     "cycles": {"cycle": "", "per_step": 0.0, "objects": 0, "holds": "", "made_of": ""},
 }
-NAMES = tuple(_TABLES)
+_KINDS = {str: object, bool: bool, int: np.int64, float: float}
 #: Share of the time of all steps below which a line is no stall.
 _LEAST = 0.01
 #: Share of processor time from which on something runs: one that spins may get as little where
@@ -79,8 +79,21 @@ def write(folder: Path, project: Path, status: str) -> Ending:
         **{name: record.get(name, []) for name in ("lost", "bounded", "cycles")},
     }
     for name, found in rows.items():
-        tables.write_table(folder / f"{name}.parquet", _columns(_TABLES[name], found), _UNITS)
-    return _ending(record, named)
+        wanted = _TABLES[name]
+        kept = [{**wanted, **{k: v for k, v in row.items() if k in wanted}} for row in found]
+        columns = {
+            column: np.array([row[column] for row in kept], dtype=_KINDS[type(nothing)])
+            for column, nothing in wanted.items()
+        }
+        tables.write_table(folder / f"{name}.parquet", columns, _UNITS)
+    forced = record.get("forced") or {}
+    stack, made = (_sites(forced.get(key, [])) for key in ("stack", "made"))
+    return Ending(
+        by=record.get("ended", "a kill"),
+        thread=forced.get("thread", ""),
+        at=named.place(stack),
+        made_at=named.place(made),
+    )
 
 
 def _retained(row: Row, named: _Names) -> Row:
@@ -88,13 +101,10 @@ def _retained(row: Row, named: _Names) -> Row:
     return {**row, "made_at": f"{named.file(file)}:{line}" if file else ""}
 
 
-def _columns(wanted: Row, rows: Iterable[Row]) -> dict[str, np.ndarray]:
-    kept = [{**wanted, **{k: v for k, v in row.items() if k in wanted}} for row in rows]
-    kinds = {str: object, bool: bool, int: np.int64, float: float}
-    return {
-        name: np.array([row[name] for row in kept], dtype=kinds[type(nothing)])
-        for name, nothing in wanted.items()
-    }
+def _lock(row: Row, named: _Names) -> Row:
+    taken = _sites(row["taken"])
+    told = {"taken_at": named.place(taken), "taken": named.stack(taken)}
+    return {**row, **_standing(row, named), **told}
 
 
 class _Names:
@@ -157,17 +167,12 @@ def _exits(record: Row, named: _Names, status: str, faults: Path) -> Iterator[Ro
     for row in record.get("ends", []):
         looks.setdefault((row["key"], row["what"], row["name"]), []).append(row)
     merged = [_end(rows, named, last) for rows in looks.values()]
-    merged = [row for row in merged if _counts(row, status)]
+    # A step counts if it was still running; anything else, if it took long enough.
+    is_cut = status in ("deadline", "memory")
+    merged = [r for r in merged if (is_cut if r["what"] == "step" else r["seconds"] >= _SHORT_S)]
     yield from sorted(merged, key=lambda row: (not row["holds"], -row["seconds"]))
     if hung and not any(row["holds"] for row in merged):
         yield from _faults(faults, named)
-
-
-def _counts(row: Row, status: str) -> bool:
-    """Return True if it took long enough to report; a step, if it was still running."""
-    if row["what"] == "step":
-        return status in ("deadline", "memory")
-    return bool(row["seconds"] >= _SHORT_S)
 
 
 def _end(looks: list[Row], named: _Names, last: float | None) -> Row:
@@ -255,23 +260,6 @@ def _parsed(file: str) -> ast.Module:
         return parsed(Path(file).read_text(encoding="utf-8"))
     except (OSError, ValueError, SyntaxError):
         return ast.Module([], [])
-
-
-def _lock(row: Row, named: _Names) -> Row:
-    taken = _sites(row["taken"])
-    told = {"taken_at": named.place(taken), "taken": named.stack(taken)}
-    return {**row, **_standing(row, named), **told}
-
-
-def _ending(record: Row, named: _Names) -> Ending:
-    forced = record.get("forced") or {}
-    stack, made = (_sites(forced.get(key, [])) for key in ("stack", "made"))
-    return Ending(
-        by=record.get("ended", "a kill"),
-        thread=forced.get("thread", ""),
-        at=named.place(stack),
-        made_at=named.place(made),
-    )
 
 
 def _journal(path: Path) -> dict[str, Any]:

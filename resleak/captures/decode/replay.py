@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
-from resleak.captures.decode.trie import Frame, Trie
+from resleak.captures.decode.trie import Trie
 
 #: Values of memray's ``AllocatorType``; a test compares them with it.
 PYMALLOC_FREE, FREE, MMAP, MUNMAP = 1, 5, 14, 15
@@ -24,24 +24,6 @@ _WHOLE = 1_000_000
 Changes = list[tuple[int, int, int]]
 #: Who allocated: the node of a stack, a thread, a value of memray's ``AllocatorType``.
 Owner = tuple[int, int, int]
-
-
-class Record(Protocol):
-    """What is used of memray's ``AllocationRecord``."""
-
-    @property
-    def address(self) -> int: ...  # noqa: D102
-    @property
-    def size(self) -> int: ...  # noqa: D102
-    @property
-    def allocator(self) -> int: ...  # noqa: D102
-    @property
-    def tid(self) -> int: ...  # noqa: D102
-    @property
-    def thread_name(self) -> str: ...  # noqa: D102
-    @property
-    def stack_id(self) -> int: ...  # noqa: D102
-    def stack_trace(self, max_stacks: int | None = None) -> Sequence[Frame]: ...  # noqa: D102
 
 
 class Ledger:
@@ -83,18 +65,15 @@ class Maps:
     def cut(self, start: int, size: int) -> None:
         """Unmap a range, which may hold several maps or a part of one."""
         end = start + size
-        for other in self._within(start, end):
+        low, high = bisect_left(self._starts, start), bisect_left(self._starts, end)
+        before = self._starts[low - 1 : low] if low else []
+        reaching = [other for other in before if other + self._maps[other][0] > start]
+        for other in reaching + self._starts[low:high]:
             length, owner = self._drop(other)
             if other < start:
                 self._put(other, start - other, owner)
             if other + length > end:
                 self._put(end, other + length - end, owner)
-
-    def _within(self, start: int, end: int) -> list[int]:
-        low, high = bisect_left(self._starts, start), bisect_left(self._starts, end)
-        before = self._starts[low - 1 : low] if low else []
-        reaches = [s for s in before if s + self._maps[s][0] > start]
-        return reaches + self._starts[low:high]
 
     def _put(self, start: int, size: int, owner: int) -> None:
         insort(self._starts, start)
@@ -112,32 +91,6 @@ class Maps:
         self._ledger.enter(owner, size, blocks)
 
 
-class Blocks:
-    """Blocks of the heap by address, as (size, owner): `young` since the last mark, and `old`.
-
-    Most die before the next mark and change nothing, so the stream enters them here.
-    """
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self.old: dict[int, tuple[int, int]] = {}
-        self.young: dict[int, tuple[int, int]] = {}
-
-    def release_old(self, address: int) -> None:
-        """Enter that a block is gone, if it was live at the last mark."""
-        block = self.old.pop(address, None)
-        if block is not None:
-            self._ledger.enter(block[1], -block[0], -1)
-
-    def settle(self) -> None:
-        """Enter the young blocks, which are old from now on."""
-        for address, (size, owner) in self.young.items():
-            self.release_old(address)  # there is one only if its release was missed
-            self._ledger.enter(owner, size, 1)
-        self.old.update(self.young)
-        self.young.clear()
-
-
 class Replay:
     """An allocation stream, played once, stopping at each mark.
 
@@ -149,20 +102,22 @@ class Replay:
         self.records = self.allocations = self.without_stack = 0
         self._trie, self._page = trie, page
         self._ledger = Ledger()
-        self._blocks = Blocks(self._ledger)
         self.maps = Maps(self._ledger)
+        # Blocks of the heap by address, as (size, owner). Most die before the next mark and change
+        # nothing: they are entered there, if they are still live.
+        self._old: dict[int, tuple[int, int]] = {}
+        self._young: dict[int, tuple[int, int]] = {}
         self.owners: list[Owner] = []
         self.threads: dict[int, str] = {}
         self._nodes: dict[int, int] = {}
         self._markers: set[int] = set()
 
-    def marks(self, records: Iterable[Record]) -> Iterator[tuple[int, Callable[[], Changes]]]:
+    def marks(self, records: Iterable[Any]) -> Iterator[tuple[int, Callable[[], Changes]]]:
         """Yield each mark with a function that takes the changes since it was last called."""
         # One flat loop over local names: it turns once for each of millions of records.
         owners: dict[Owner, int] = {}
         markers, without_stack = self._markers, set()
-        young, old = self._blocks.young, self._blocks.old
-        release_old = self._blocks.release_old
+        young, old, release_old = self._young, self._old, self._release_old
         frees, allocations, releases = _FREES, 0, 0
         for record in records:
             kind = record.allocator
@@ -183,7 +138,9 @@ class Replay:
             key = stack, record.tid, kind
             owner = owners.get(key)
             if owner is None:
-                owner = owners[key] = self._own(record)
+                owner = owners[key] = len(self.owners)
+                self.threads.setdefault(record.tid, record.thread_name)
+                self.owners.append((self.node(record), record.tid, kind))
                 if self.owners[owner][0] == self._trie.no_stack:
                     without_stack.add(owner)
             if owner in without_stack:
@@ -196,11 +153,22 @@ class Replay:
                 yield record.size // self._page - 1, self._take
         self.records, self.allocations = allocations + releases, allocations
 
+    def _release_old(self, address: int) -> None:
+        """Enter that a block is gone, if it was live at the last mark."""
+        block = self._old.pop(address, None)
+        if block is not None:
+            self._ledger.enter(block[1], -block[0], -1)
+
     def _take(self) -> Changes:
-        self._blocks.settle()
+        """Enter the young blocks, which are old from now on, and take the changes."""
+        for address, (size, owner) in self._young.items():
+            self._release_old(address)  # there is one only if its release was missed
+            self._ledger.enter(owner, size, 1)
+        self._old.update(self._young)
+        self._young.clear()
         return self._ledger.take()
 
-    def node(self, record: Record) -> int:
+    def node(self, record: Any) -> int:
         """Return the node of a record's stack; each stack is read once."""
         node = self._nodes.get(record.stack_id)
         if node is None:
@@ -209,8 +177,3 @@ class Replay:
                 self._markers.add(record.stack_id)
             node = self._nodes[record.stack_id] = self._trie.add(stack)
         return node
-
-    def _own(self, record: Record) -> int:
-        self.threads.setdefault(record.tid, record.thread_name)
-        self.owners.append((self.node(record), record.tid, record.allocator))
-        return len(self.owners) - 1

@@ -87,7 +87,12 @@ class Spans:
 
     def add(self, record: Any, owner: int, *, aggregated: bool) -> None:
         """Append a record of memray with its intervals."""
-        intervals = [_left(record)] if aggregated else record.intervals
+        if aggregated:  # what was left at the end
+            left = {"n_bytes": record.size, "n_allocations": record.n_allocations}
+            times = {"allocated_before_snapshot": 0, "deallocated_before_snapshot": None}
+            intervals = [SimpleNamespace(**left, **times)]
+        else:
+            intervals = record.intervals
         self.owners.append(owner)
         self.stacks.append(record.stack_id)
         self.counts.append(len(intervals))
@@ -104,16 +109,6 @@ class Spans:
         of = np.repeat(np.arange(len(self.counts)), self.counts)
         columns = (self.came, self.went, self.bytes, self.blocks)
         return np.column_stack([of, *(np.array(column, dtype=np.int64) for column in columns)])
-
-
-def _left(record: Any) -> Any:
-    """Return what was left at the end as an interval."""
-    return SimpleNamespace(
-        allocated_before_snapshot=0,
-        deallocated_before_snapshot=None,
-        n_bytes=record.size,
-        n_allocations=record.n_allocations,
-    )
 
 
 def changes(spans: np.ndarray, last: int = 2**62) -> np.ndarray:

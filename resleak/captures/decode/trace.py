@@ -31,21 +31,23 @@ def trace(
     A gauge that was not read is NaN.
     """
     names, rows = inside_rows(folder)
-    samples = _sample_rows(outcome)
-    gauge_names = [*names, *(n for n in _outside_names(outcome) if n not in names)]
+    samples = [sample for sample in outcome.samples if sample["phase"] > 0]
     columns = _index_columns(rows, samples)
-    for name in gauge_names:
-        inside = rows[:, raw.INDEX + names.index(name)] if name in names else _nan(len(rows))
-        inside = _fill_quiet(inside, rows, outcome, name)
+    readings = [*outcome.end_of_block.values(), *outcome.samples]
+    outside_names = [name for reading in readings for name in reading if name not in columns]
+    quiet = np.flatnonzero(rows[:, 4] == raw.MOMENTS.index("after_collect"))
+    for name in dict.fromkeys([*names, *outside_names]):
+        inside = np.full(len(rows), np.nan)
+        if name in names:
+            inside = rows[:, raw.INDEX + names.index(name)].copy()
+        for row in quiet[np.isnan(inside[quiet])]:  # read from outside, while the process waits
+            inside[row] = outcome.end_of_block.get(int(rows[row, 2]), {}).get(name, np.nan)
         outside = np.array([sample.get(name, np.nan) for sample in samples], dtype=float)
         columns[name] = np.concatenate([inside, outside])
     order = np.argsort(columns["t_s"], kind="stable")
-    units = _INDEX_UNITS | {g.name: g.unit for g in _all(own)}
-    return {name: values[order] for name, values in columns.items()}, units | gauges.CONTEXT
-
-
-def _all(own: list[Gauge]) -> list[Gauge]:
-    return [*gauges.BUILTIN.values(), *gauges.MEASURES.values(), *own]
+    all_gauges = (*gauges.BUILTIN.values(), *gauges.MEASURES.values(), *own)
+    units = _INDEX_UNITS | {gauge.name: gauge.unit for gauge in all_gauges} | gauges.CONTEXT
+    return {name: values[order] for name, values in columns.items()}, units
 
 
 def inside_rows(folder: Path) -> tuple[list[str], np.ndarray]:
@@ -90,11 +92,7 @@ def marks(outcome: ProcessOutcome) -> tuple[Mark, ...]:
     """Return the marks in the allocation stream: one at the quiet end of each block."""
     return tuple(
         Mark(
-            block,
-            int(at["step"]),
-            raw.PHASES[int(at["phase"])],
-            round(at["t_s"], 4),
-            at.get("rss"),
+            block, int(at["step"]), raw.PHASES[int(at["phase"])], round(at["t_s"], 4), at.get("rss")
         )
         for block, at in sorted(outcome.end_of_block.items())
     )
@@ -119,6 +117,14 @@ def repeated(text: str, project: Path | None) -> tuple[str, ...]:
     )
 
 
+def write_trace(folder: Path, outcome: ProcessOutcome, own: list[Gauge], target: Path) -> set[str]:
+    """Write ``trace.parquet`` into a folder; return the names of the gauges that were read."""
+    columns, units = trace(folder, outcome, own)
+    tables.write_table(target / "trace.parquet", columns, units)
+    index = {"t_s", "step", "block", "phase", "moment"}
+    return {n for n, v in columns.items() if n not in index and not np.isnan(v).all()}
+
+
 def _index_columns(rows: np.ndarray, samples: list[dict[str, float]]) -> Columns:
     def joined(column: int, key: str) -> np.ndarray:
         return np.concatenate([rows[:, column], [sample[key] for sample in samples]])
@@ -132,36 +138,3 @@ def _index_columns(rows: np.ndarray, samples: list[dict[str, float]]) -> Columns
         "phase": np.array([raw.PHASES[int(p)] for p in phase], dtype=object),
         "moment": np.array(moments, dtype=object),
     }
-
-
-def _sample_rows(outcome: ProcessOutcome) -> list[dict[str, float]]:
-    return [sample for sample in outcome.samples if sample["phase"] > 0]
-
-
-def _outside_names(outcome: ProcessOutcome) -> list[str]:
-    names: dict[str, None] = {}
-    for reading in [*outcome.end_of_block.values(), *outcome.samples]:
-        names.update(dict.fromkeys(reading))
-    return [name for name in names if name not in ("t_s", "step", "block", "phase")]
-
-
-def _fill_quiet(
-    values: np.ndarray, rows: np.ndarray, outcome: ProcessOutcome, name: str
-) -> np.ndarray:
-    after = np.flatnonzero(rows[:, 4] == raw.MOMENTS.index("after_collect"))
-    filled = values.copy()
-    for row in after[np.isnan(values[after])]:
-        filled[row] = outcome.end_of_block.get(int(rows[row, 2]), {}).get(name, np.nan)
-    return filled
-
-
-def _nan(length: int) -> np.ndarray:
-    return np.full(length, np.nan)
-
-
-def write_trace(folder: Path, outcome: ProcessOutcome, own: list[Gauge], target: Path) -> set[str]:
-    """Write ``trace.parquet`` into a folder; return the names of the gauges that were read."""
-    columns, units = trace(folder, outcome, own)
-    tables.write_table(target / "trace.parquet", columns, units)
-    index = {"t_s", "step", "block", "phase", "moment"}
-    return {n for n, v in columns.items() if n not in index and not np.isnan(v).all()}

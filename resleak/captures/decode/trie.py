@@ -139,11 +139,6 @@ def program_names(files: Iterable[str]) -> dict[str, str]:
 
     A library's file is named by its package; any other relative to the longest folder that all
     of them share, with a home folder written as ``~``.
-
-    Examples
-    --------
-    >>> list(program_names(["/home/ada/app/main.py", "/home/ada/app/lib/db.py"]).values())
-    ['main.py', 'lib/db.py']
     """
     named = {file: place(file) if file else "" for file in files}
     own = {
