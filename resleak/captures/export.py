@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
-
-import pandas as pd
 
 from resleak.captures import tables
 from resleak.captures.frames import Captures, gauges_of, traces
@@ -41,20 +41,38 @@ def csv(captures: Captures, target: Path) -> None:
 
 
 def prometheus(captures: Captures, target: Path) -> None:
-    """Write all readings in the OpenMetrics text format, with their times.
+    """Write all readings in the text format of OpenMetrics 1.0, with their times.
 
     ``promtool tsdb create-blocks-from openmetrics FILE`` imports it.
-
-    References
-    ----------
-    OpenMetrics 1.0, text format. Prometheus: Backfilling from OpenMetrics format.
     """
-    from prometheus_client import CollectorRegistry
     from prometheus_client.openmetrics import exposition
 
-    registry, untyped = CollectorRegistry(), cast(Any, exposition)
-    registry.register(_Readings(captures))
-    target.write_bytes(untyped.generate_latest(registry))
+    registry = SimpleNamespace(collect=partial(_metrics, captures.select(instrument="gauges")))
+    target.write_bytes(cast(Any, exposition).generate_latest(registry))
+
+
+def _metrics(captures: Captures) -> Iterator[Metric]:
+    """Yield a metric for each gauge, with a sample per reading."""
+    from prometheus_client.core import GaugeMetricFamily
+
+    frame = traces(captures)
+    gauges, units = gauges_of(captures), frame.attrs["units"]
+    began = {  # seconds of the epoch
+        (c.variant, c.run): datetime.fromisoformat(c.manifest.started).timestamp()
+        for c in captures
+        if c.manifest.started
+    }
+    runs = zip(frame["variant"], frame["run"], strict=True)
+    frame["at"] = frame["t_s"] + [began.get(run, 0.0) for run in runs]
+    for gauge in [name for name in frame.columns if name in gauges]:
+        unit = _UNITS.get(units.get(gauge, ""), "")
+        family = GaugeMetricFamily(
+            f"resleak_{gauge}", gauges[gauge].what or gauge, labels=_LABELS, unit=unit
+        )
+        read = frame[frame[gauge].notna()].drop_duplicates([*_LABELS, "at"], keep="last")
+        for *labels, at, value in read[[*_LABELS, "at", gauge]].itertuples(index=False):
+            family.add_metric([str(label) for label in labels], float(value), timestamp=at)
+        yield family
 
 
 #: Formats of gauges by name: the suffix of their files, and what writes one.
@@ -66,30 +84,7 @@ FORMATS: dict[str, tuple[str, Callable[[Captures, Path], None]]] = {
 
 
 def write(captures: Captures, kind: str, file: Path | None = None, name: str = "gauges") -> Path:
-    """Write the gauges of runs as one file.
-
-    Parameters
-    ----------
-    captures : Captures
-        Runs with gauges; others are skipped.
-    kind : {"parquet", "csv", "prometheus"}
-        The format.
-    file : Path, optional
-        Target; by default a file in the working folder with the format's suffix.
-    name : str
-        Name of the file by default.
-
-    Returns
-    -------
-    Path
-
-    Raises
-    ------
-    ShareError
-        If there is no such format, or the file cannot be written.
-    StoreError
-        If none of the captures has gauges.
-    """
+    """Write the gauges of runs, by default to a file called `name`; return the file."""
     return write_as(FORMATS, kind, captures, file, name)
 
 
@@ -111,36 +106,3 @@ def write_as(
         reason = error.strerror or error  # pandas has words of its own
         raise ShareError(f"cannot write {target}: {reason}; choose another file") from None
     return target
-
-
-class _Readings:
-    """What prometheus-client asks for metrics: one for each gauge, with a sample per reading."""
-
-    def __init__(self, captures: Captures) -> None:
-        self._captures = captures.select(instrument="gauges")
-
-    def collect(self) -> Iterator[Metric]:
-        from prometheus_client.core import GaugeMetricFamily
-
-        frame = traces(self._captures)
-        gauges, units = gauges_of(self._captures), frame.attrs["units"]
-        frame["at"] = frame["t_s"] + self._started(frame)
-        for gauge in [name for name in frame.columns if name in gauges]:
-            unit = _UNITS.get(units.get(gauge, ""), "")
-            family = GaugeMetricFamily(
-                f"resleak_{gauge}", gauges[gauge].what or gauge, labels=_LABELS, unit=unit
-            )
-            read = frame[frame[gauge].notna()].drop_duplicates([*_LABELS, "at"], keep="last")
-            for *labels, at, value in read[[*_LABELS, "at", gauge]].itertuples(index=False):
-                family.add_metric([str(label) for label in labels], float(value), timestamp=at)
-            yield family
-
-    def _started(self, frame: pd.DataFrame) -> pd.Series:
-        """Return when the run of each row began, in seconds of the epoch; 0 if unknown."""
-        began = {
-            (c.variant, c.run): datetime.fromisoformat(c.manifest.started).timestamp()
-            for c in self._captures
-            if c.manifest.started
-        }
-        runs = zip(frame["variant"], frame["run"], strict=True)
-        return pd.Series([began.get(run, 0.0) for run in runs], frame.index)

@@ -22,22 +22,9 @@ _MOST_ROWS = 40
 
 
 class Capture:
-    """What one run left behind.
+    """What one run left behind: its tables by name, and its `manifest` with everything else.
 
-    Parameters
-    ----------
-    path : Path
-        The capture's folder.
-
-    Attributes
-    ----------
-    manifest : resleak.captures.manifest.Manifest
-        Everything about the run except its tables.
-
-    Raises
-    ------
-    StoreError
-        If the folder is no capture of this schema.
+    Raises StoreError if the folder is no capture of this schema.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -53,18 +40,15 @@ class Capture:
         return made
 
     def __repr__(self) -> str:
-        return formatting.Table((), self._told(), f"capture: {self._name}").text()
+        return self._table().text()
 
     def _repr_html_(self) -> str:
-        return formatting.Table((), self._told(), f"capture: {self._name}").html()
+        return self._table().html()
 
-    @property
-    def _name(self) -> str:
-        return f"{self.scenario} {self.variant}, {self.instrument}, run {self.run}"
-
-    def _told(self) -> list[tuple[str, str]]:
+    def _table(self) -> formatting.Table:
         about, end = self.manifest, self.exit
         packages = about.versions.packages.items()
+        host = (about.host[key] for key in ("system", "machine", "libc") if key in about.host)
         rows = {
             "steps": f"{about.steps} after {about.warmup} to warm up",
             "ended": f"{end.status} in {end.phase}, code {end.code}",
@@ -72,12 +56,11 @@ class Capture:
             "seed": str(about.seed),
             "parameters": ", ".join(f"{k} = {v!r}" for k, v in about.params.items()),
             "Python": " ".join([about.versions.python, *(f"{k} {v}" for k, v in packages)]),
-            "host": " ".join(
-                str(about.host[key]) for key in ("system", "machine", "libc") if key in about.host
-            ),
+            "host": " ".join(map(str, host)),
             "revision": about.git,
         }
-        return [(name, told) for name, told in rows.items() if told.strip()]
+        title = f"capture: {self.scenario} {self.variant}, {self.instrument}, run {self.run}"
+        return formatting.Table((), [row for row in rows.items() if row[1].strip()], title)
 
     @property
     def scenario(self) -> str:
@@ -115,24 +98,9 @@ class Capture:
         return self.manifest.exit
 
     def table(self, name: str) -> pd.DataFrame:
-        """Read one table.
+        """Return a table of the instrument, with the unit of each column in ``.attrs["units"]``.
 
-        Parameters
-        ----------
-        name : str
-            ``trace`` for ``gauges``; ``stacks``, ``live`` or ``marks`` for ``memray``; ``handles``,
-            ``stacks`` or ``marks`` for ``handles``; ``exit``, ``stalls``, ``locks``, ``lost``,
-            ``retention`` or ``cycles`` for ``forensics``.
-
-        Returns
-        -------
-        DataFrame
-            ``.attrs["units"]`` has the unit of each column.
-
-        Raises
-        ------
-        StoreError
-            If the table is missing, damaged, or lacks columns that this version reads.
+        Raises StoreError if it is missing, damaged, or lacks columns that this version reads.
         """
         table = tables.read_frame(self.path / f"{name}.parquet")
         expected = INSTRUMENTS[self.instrument].tables.get(name, ())
@@ -148,13 +116,7 @@ class Capture:
 
 
 class Captures(Sequence[Capture]):
-    """Several captures, in the order of scenario, variant, instrument and run.
-
-    Parameters
-    ----------
-    captures : iterable of Capture
-        The captures.
-    """
+    """Several captures, in the order of scenario, variant, instrument and run."""
 
     def __init__(self, captures: Iterable[Capture]) -> None:
         self._captures = tuple(captures)
@@ -221,23 +183,6 @@ class Captures(Sequence[Capture]):
         declared = [v for c in self[:1] for v in c.manifest.scenario.variants]
         return [v for v in declared if v in present] or list(present)
 
-    @property
-    def frame(self) -> pd.DataFrame:
-        """One row a capture: what ran, how, how it ended, and where it is."""
-        return pd.DataFrame(
-            {
-                "scenario": [c.scenario for c in self],
-                "variant": [c.variant for c in self],
-                "instrument": [c.instrument for c in self],
-                "run": [c.run for c in self],
-                "seed": [c.manifest.seed for c in self],
-                "steps": [c.manifest.steps for c in self],
-                "exit": [c.exit.status for c in self],
-                "python": [c.manifest.versions.python for c in self],
-                "path": [str(c.path) for c in self],
-            }
-        )
-
 
 def read(root: Path) -> tuple[list[Capture], list[str]]:
     """Return the complete captures at or below a path, and a line for each other one."""
@@ -286,22 +231,19 @@ def traces(captures: Iterable[Capture]) -> pd.DataFrame:
         If none has gauges, or steps of different kinds would be mixed.
     """
     captures = list(captures)
-    frames: list[pd.DataFrame] = []
-    units: dict[str, str] = {}
-    per = {capture.per for capture in captures if capture.instrument == "gauges"}
+    measured = [capture for capture in captures if capture.instrument == "gauges"]
+    per = {capture.per for capture in measured}
     if len(per) > 1:
         raise StoreError(f"these captures count by different things: {', '.join(sorted(per))}")
-    for capture in captures:
-        if capture.instrument != "gauges":
-            continue
-        trace = capture.trace
-        units |= trace.attrs["units"]
-        named = trace.assign(scenario=capture.scenario, variant=capture.variant, run=capture.run)
-        # Attributes are compared, one by one, on joining; the joined frame gets its own.
-        frames.append(named)
-        frames[-1].attrs = {}
-    if not frames:
+    if not measured:
         raise StoreError("none of these captures has gauges; capture the variants again")
+    frames: list[pd.DataFrame] = []
+    units: dict[str, str] = {}
+    for one in measured:
+        units |= one.trace.attrs["units"]
+        frames.append(one.trace.assign(scenario=one.scenario, variant=one.variant, run=one.run))
+        # Attributes are compared, one by one, on joining; the joined frame gets its own.
+        frames[-1].attrs = {}
     joined = pd.concat(frames, ignore_index=True)
     first = ["scenario", "variant", "run"]
     joined = joined[first + [c for c in joined.columns if c not in first]]
@@ -312,7 +254,5 @@ def traces(captures: Iterable[Capture]) -> pd.DataFrame:
 
 def gauges_of(captures: Iterable[Capture]) -> dict[str, Gauge]:
     """Return the gauges that can be judged in these captures: built-in ones and their own."""
-    own = {
-        gauge.name: gauge for capture in captures for gauge in capture.manifest.scenario.own_gauges
-    }
-    return {**BUILTIN, **MEASURES, **own}
+    own = (gauge for capture in captures for gauge in capture.manifest.scenario.own_gauges)
+    return {**BUILTIN, **MEASURES, **{gauge.name: gauge for gauge in own}}

@@ -99,29 +99,14 @@ class Mark:
 
 @dataclass(frozen=True)
 class Exit:
-    """How a process ended.
+    """How a process ended: `status` as in `ProcessOutcome`, or ``running``.
 
-    Attributes
-    ----------
-    status : str
-        ``exited``, ``hung`` (did not end after its load), ``deadline`` (did not finish its load),
-        ``memory`` (went over the memory limit), ``crashed``, ``failed`` or ``running``.
-    phase : str
-        The last phase that began.
-    code : int or None
-        Exit code; negative for a signal, None while the process runs.
-    exit_s : float or None
-        Seconds from the end of the load to the end of the process.
-    stacks : tuple of str
-        Call stacks of the threads that were left.
-    error, line : str
-        What a failed run raised, and the line of the studied file; else empty.
-    left_behind : tuple of str
-        Descendants that outlived the process and were ended, and what its helpers removed.
-    limit : str
-        The limit of the system at which the load ended, and the step; else empty.
-    printed : tuple of str
-        The lines that it wrote to standard error again and again, with how often.
+    `phase` is the last that began; `code` negative for a signal, None while the process runs;
+    `exit_s` the time from the end of the load to the end of the process; `stacks` are those of the
+    threads that were left; `error` and `line` what a failed run raised, and the line of the studied
+    file; `left_behind` the descendants that outlived the process and were ended, and what its
+    helpers removed; `limit` the limit of the system at which the load ended, and the step;
+    `printed` lines that it wrote to standard error again and again, with how often.
     """
 
     status: str = "running"
@@ -270,9 +255,7 @@ def described(name: str, title: str, variants: Mapping[str, str]) -> Declared:
 
     `variants` has a line for people by name.
     """
-    named = {variant: DeclaredVariant(what) for variant, what in variants.items()}
     default = Scenario(stacks=False)
     default.name, default.title = name, title
-    declared = Declared.parse(default.describe() | {"variants": {}})
-    declared.variants.update(named)
-    return declared
+    named = {variant: {"what": what} for variant, what in variants.items()}
+    return Declared.parse(default.describe() | {"variants": named})

@@ -23,21 +23,10 @@ _ROW = {"seed", "claim", "condition", "claimed_by", "origin", "fix_origin", "lan
 class NodeResult:
     """Counts by variant from one Node check.
 
-    Attributes
-    ----------
-    node : str
-        Version of Node, such as ``v20.20.2``.
-    summary : str
-        The counts in one sentence.
-    outcome, fix : str or None
-        The register's words for the claim and for the document's fix, where the check decides them.
-    variants : mapping of str to mapping of str to float
-        Each count by its name, by variant.
-    readings : mapping of str to str
-        Outcomes of another reading of the document, which decide nothing, by variant.
-    row : mapping of str to str, or None
-        The register's row where no scenario in Python declares it: ``seed``, ``claim``,
-        ``condition``, ``claimed_by``, ``origin``, ``fix_origin``, ``language``.
+    `node` is its version, such as ``v20.20.2``; `summary` the counts in one sentence. `outcome` and
+    `fix` are the register's words where the check decides them. `readings` are outcomes of another
+    reading of the document, by variant, which decide nothing. `row` is the row of the register
+    where no scenario in Python declares it.
     """
 
     node: str
@@ -50,13 +39,7 @@ class NodeResult:
 
 
 def parse(text: str, where: str) -> NodeResult:
-    """Return the result that a check printed.
-
-    Raises
-    ------
-    StoreError
-        If it is not JSON of the expected shape.
-    """
+    """Return the result that a check printed, or raise StoreError."""
     try:
         value = json.loads(text)
         result = NodeResult(**value)
@@ -68,13 +51,7 @@ def parse(text: str, where: str) -> NodeResult:
 
 
 def read(folder: Path) -> NodeResult | None:
-    """Return the stored result in a scenario's folder of captures, or None.
-
-    Raises
-    ------
-    StoreError
-        If the file is damaged.
-    """
+    """Return the stored result in a scenario's folder of captures, or None."""
     path = folder / NAME
     if not path.is_file():
         return None
@@ -86,18 +63,11 @@ def read(folder: Path) -> NodeResult | None:
 
 
 def below(folder: Path) -> dict[str, NodeResult]:
-    """Return the stored results at or below a folder, by scenario.
-
-    Raises
-    ------
-    StoreError
-        If a file is damaged.
-    """
-    folders = (
-        sorted(path.parent.resolve() for path in folder.rglob(NAME)) if folder.is_dir() else []
-    )
+    """Return the stored results at or below a folder, by scenario."""
+    paths = folder.rglob(NAME) if folder.is_dir() else ()
+    folders = sorted(path.parent.resolve() for path in paths)
     results = {f"{one.parent.name}/{one.name}": read(one) for one in folders}
-    return {name: result for name, result in results.items() if result is not None}
+    return {name: result for name, result in results.items() if result}
 
 
 def _problem(result: NodeResult) -> str:
@@ -117,6 +87,5 @@ def _problem(result: NodeResult) -> str:
 
 
 def _is_counts(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(count, (int, float)) and not isinstance(count, bool) for count in value.values()
-    )
+    # True and False are integers, too.
+    return isinstance(value, dict) and {*map(type, value.values())} <= {int, float}

@@ -43,23 +43,12 @@ _MARKS = ("mark", "step", "phase")
 class Instrument:
     """A way to observe a process; one per process.
 
-    Attributes
-    ----------
-    tables : mapping of str to tuple of str
-        Columns that this version reads, by table.
-    decoder : str
-        Module of `resleak.captures.decode` that makes the tables.
-    recording : str
-        File that a worker decodes once the run has finished; empty if this process decodes it.
-    package, system : str
-        What it needs: a package in the measured process, a value of `sys.platform`.
-    is_replicated : bool
-        One run per replicate; else one per variant.
-    slowdown : float
-        Factor by which deadlines are stretched.
-    place : int
-        Place in the order in which runs begin: what takes longest begins early, so that all end at
-        about the same time.
+    `tables` are the columns that this version reads, by table; `decoder` is the module of
+    `resleak.captures.decode` that makes them, in a worker if there is a file `recording`, once the
+    run has finished. It needs a `package` in the measured process, and a `system`, a value of
+    `sys.platform`. It has one run per replicate if `is_replicated`, else one per variant; deadlines
+    are stretched by `slowdown`. `place` is that in the order in which runs begin: what takes
+    longest begins early, so that all end at about the same time.
     """
 
     name: str

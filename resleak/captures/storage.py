@@ -64,13 +64,9 @@ def claimed(folder: Path) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            is_free = stack.enter_context(locked(folder, _WAIT_S))
-        except OSError as error:
-            raise CaptureError(_disk_message(folder, error)) from error
-        if not is_free:
-            message = f"another run writes to {folder}; wait for it, or choose another --out"
-            raise CaptureError(message)
-        try:
+            if not stack.enter_context(locked(folder, _WAIT_S)):
+                message = f"another run writes to {folder}; wait for it, or choose another --out"
+                raise CaptureError(message)
             _to_folders(folder / archive.NAME)
         except OSError as error:
             raise CaptureError(_disk_message(folder, error)) from error
@@ -119,19 +115,17 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         return Manifest.parse(untrusted.parsed(untrusted.content(path, untrusted.JSON_BYTES)))
     except ValueError as error:
-        raise StoreError(f"{path} {_reason(error)}; capture the variant again") from None
+        reason = str(error)
+        if reason.startswith("says nothing of"):
+            reason = f"{reason}: it is older than this version"
+        elif not reason.startswith("has schema"):
+            reason = f"is damaged ({reason})"
+        raise StoreError(f"{path} {reason}; capture the variant again") from None
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write a manifest into the folder of its capture."""
     write_json(folder / MANIFEST, manifest.to_json())
-
-
-def _reason(error: ValueError) -> str:
-    message = str(error)
-    if message.startswith("says nothing of"):
-        return f"{message}: it is older than this version"
-    return message if message.startswith("has schema") else f"is damaged ({message})"
 
 
 def folders(root: Path) -> list[Path]:
