@@ -103,8 +103,8 @@ def refuse_foreign(folder: Path, is_ours: Callable[[Path, Path], bool] = is_capt
     """Raise CaptureError if there is anything in a folder's place but what we wrote there."""
     if not os.path.lexists(folder):
         return
-    empty = not folder.is_symlink() and folder.is_dir() and not any(folder.iterdir())
-    if folder.is_symlink() or not folder.is_dir() or not (empty or is_ours(folder, folder)):
+    is_folder = folder.is_dir() and not folder.is_symlink()
+    if not is_folder or (any(folder.iterdir()) and not is_ours(folder, folder)):
         message = f"{folder} is not an earlier capture of the same variant, so it is left alone"
         raise CaptureError(f"{message}; choose another --out or --name")
 

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from resleak.captures import archive, untrusted
 from resleak.captures.files import atomic
-from resleak.captures.parquet_outline import Outline, outline
 from resleak.errors import StoreError
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
 #: Size of the largest table: bytes of the file, bytes and values decoded, columns.
 FILE_BYTES, BYTES, VALUES, COLUMNS = 64 << 20, 160 << 20, 16_000_000, 500
+_MAGIC = b"PAR1"
+#: Deepest nesting of the structures in a footer.
+_DEPTH = 16
 #: Columns of text; every other column that a reader expects holds numbers or truth values.
 _TEXTS = {
     *("phase", "moment", "function", "file", "thread", "allocator", "kind", "target"),
@@ -57,8 +57,11 @@ def read_table(path: Path) -> pa.Table:
 
 def decoded(data: bytes, name: str, advice: str = "") -> pa.Table:
     """Return the table in the bytes of a Parquet file of anyone's, or raise StoreError."""
-    with _damage(f"{name} is damaged ({{}}){advice}"):
+    try:
         return _decoded(data)
+    except Exception as error:  # whatever a decoder makes of damaged bytes
+        reason = str(error).split("\n")[0][:200] or type(error).__name__
+        raise StoreError(f"{name} is damaged ({reason}){advice}") from None
 
 
 def read_frame(path: Path) -> pd.DataFrame:
@@ -110,39 +113,36 @@ def check_columns(frame: pd.DataFrame, name: str, expected: tuple[str, ...]) -> 
             return f"has {'numbers' if is_text else 'no numbers'} in {column}"
     if name == "trace" and frame[list(expected[:3])].isna().any(axis=None):
         return "has rows without a time or a step"
-    if (
-        name == "stacks" and expected
-    ):  # a parent comes before its children, or a walk to the root may not end
+    # A parent comes before its children, or a walk to the root may not end.
+    if name == "stacks" and expected:
         node, parent = frame["node"].to_numpy(), frame["parent"].to_numpy()
         if (node != np.arange(len(node))).any() or not ((parent >= -1) & (parent < node)).all():
             return "has nodes out of order"
     return ""
 
 
-@contextmanager
-def _damage(message: str) -> Iterator[None]:
-    """Turn whatever a decoder makes of damaged bytes into one line."""
-    try:
-        yield
-    except StoreError:
-        raise
-    except Exception as error:
-        reason = str(error).split("\n")[0][:200] or type(error).__name__
-        raise StoreError(message.format(reason)) from None
-
-
 def _decoded(data: bytes) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
+    import pyarrow.parquet as pq
 
-    _check_size(outline(data))
+    rows, columns, size = _outline(data)
+    if columns > COLUMNS or rows * columns > VALUES:
+        raise ValueError(f"it is too large: {rows} rows of {columns} columns")
+    if size > BYTES:
+        raise ValueError(f"it is too large: more than {BYTES >> 20} MiB")
+    limits = {"thrift_string_size_limit": 1 << 20, "thrift_container_size_limit": 100_000}
     source = pa.BufferReader(data)
-    schema = _opened(source).schema_arrow
-    _check_types(schema)
+    schema = pq.ParquetFile(source, **limits).schema_arrow
+    if len(set(schema.names)) < len(schema.names):
+        raise ValueError("two of its columns have the same name")
+    kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null)
+    for field in schema:
+        if not _is_text(field.type) and not any(is_kind(field.type) for is_kind in kinds):
+            raise ValueError(f"its column {field.name[:40]} is of the type {str(field.type)[:40]}")
     texts = [field.name for field in schema if _is_text(field.type)]
     # A few bytes can stand for a long text in every row: texts are decoded once, then counted.
-    file = _opened(source, read_dictionary=texts)
-    table = file.read(use_threads=False)
+    table = pq.ParquetFile(source, read_dictionary=texts, **limits).read(use_threads=False)
     size = 0
     for name in texts:
         for chunk in table.column(name).chunks:
@@ -158,38 +158,103 @@ def _decoded(data: bytes) -> pa.Table:
     return table
 
 
-def _opened(source: pa.BufferReader, read_dictionary: list[str] | None = None) -> pq.ParquetFile:
-    import pyarrow.parquet as pq
-
-    return pq.ParquetFile(
-        source,
-        read_dictionary=read_dictionary,
-        thrift_string_size_limit=1 << 20,
-        thrift_container_size_limit=100_000,
-    )
-
-
 def _is_text(kind: pa.DataType) -> bool:
     import pyarrow as pa
 
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _check_size(about: Outline) -> None:
-    """Raise ValueError for a table that would be too large once it is decoded."""
-    if about.columns > COLUMNS or about.rows * about.columns > VALUES:
-        raise ValueError(f"it is too large: {about.rows} rows of {about.columns} columns")
-    if about.decoded_bytes > BYTES:
-        raise ValueError(f"it is too large: more than {BYTES >> 20} MiB")
+def _outline(content: bytes) -> tuple[int, int, int]:
+    """Return rows, columns and decoded bytes of a file, read before any decoder trusts it.
+
+    Pages are allocated as their headers claim, and pyarrow has no limit for that; and its access to
+    the columns in a footer ends the process where a footer is damaged.
+    """
+    length = int.from_bytes(content[-8:-4], "little")
+    start = len(content) - 8 - length
+    if content[:4] != _MAGIC or content[-4:] != _MAGIC or start < len(_MAGIC):
+        raise ValueError("it is not Parquet")
+    try:
+        footer = _Thrift(content, start, len(content) - 8).struct()
+        rows = footer[3]
+        chunks = [column[3] for group in footer[4] for column in group[1]]
+        decoded = sum(_decoded_bytes(content, chunk, start) for chunk in chunks)
+        if any(group[3] > rows for group in footer[4]) or any(c[5] > rows for c in chunks):
+            raise ValueError("its parts have more rows than the whole")
+        return rows, sum(1 for leaf in footer[2] if 1 in leaf), decoded
+    except (KeyError, TypeError, IndexError, AttributeError):
+        raise ValueError("its footer is not as usual") from None
 
 
-def _check_types(schema: pa.Schema) -> None:
-    """Raise ValueError for a table with columns that no capture has."""
-    import pyarrow as pa
+def _decoded_bytes(content: bytes, chunk: dict[int, Any], end_of_pages: int) -> int:
+    """Return the bytes that the pages of one column decode to."""
+    if not chunk[5]:  # no values: no page is read
+        return 0
+    start = min(offset for offset in (chunk[9], chunk.get(11, 0)) if offset > 0)
+    end = start + chunk[7]
+    if not len(_MAGIC) <= start <= end <= end_of_pages:
+        raise ValueError("its pages lie outside the file")
+    pages, total = _Thrift(content, start, end), 0
+    while pages.at < end:
+        header = pages.struct()
+        if min(header[2], header[3]) < 0:
+            raise ValueError("a page of it has no size")
+        total += header[2]
+        pages.at += header[3]
+    if pages.at != end:
+        raise ValueError("a page of it is cut off")
+    return total
 
-    if len(set(schema.names)) < len(schema.names):
-        raise ValueError("two of its columns have the same name")
-    kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null)
-    for field in schema:
-        if not _is_text(field.type) and not any(is_kind(field.type) for is_kind in kinds):
-            raise ValueError(f"its column {field.name[:40]} is of the type {str(field.type)[:40]}")
+
+class _Thrift:
+    """Reads structures of Thrift's compact protocol as mappings from field to value."""
+
+    def __init__(self, content: bytes, at: int, end: int) -> None:
+        self.content, self.at, self.end = content, at, end
+
+    def struct(self, depth: int = 0) -> dict[int, Any]:
+        """Read a structure; its fields come in order, so that none comes twice."""
+        fields: dict[int, Any] = {}
+        number = 0
+        while head := self._byte():
+            if not head >> 4 or depth > _DEPTH:
+                raise ValueError("its footer or a page is not as usual")
+            number += head >> 4
+            kind = head & 15
+            fields[number] = kind == 1 if kind in (1, 2) else self._value(kind, depth)
+        return fields
+
+    def _value(self, kind: int, depth: int) -> Any:
+        if kind in (4, 5, 6):
+            raw = self._varint()
+            return (raw >> 1) ^ -(raw & 1)
+        if kind == 8:
+            return self._bytes(self._varint())
+        if kind == 9:
+            head = self._byte()
+            count = head >> 4 if head >> 4 < 15 else self._varint()
+            return [self._value(head & 15, depth) for _ in range(count)]
+        if kind == 12:
+            return self.struct(depth + 1)
+        if kind in (1, 2, 3, 7):
+            return self._bytes(8 if kind == 7 else 1)
+        raise ValueError("its footer or a page is not as usual")
+
+    def _bytes(self, length: int) -> bytes:
+        if length > self.end - self.at:
+            raise ValueError("its footer or a page is cut off")
+        self.at += length
+        return self.content[self.at - length : self.at]
+
+    def _varint(self) -> int:
+        value = shift = 0
+        while (byte := self._byte()) > 127 and shift < 63:
+            value |= (byte & 127) << shift
+            shift += 7
+        return value | byte << shift
+
+    def _byte(self) -> int:
+        if self.at >= self.end:
+            raise ValueError("its footer or a page is cut off")
+        self.at += 1
+        return self.content[self.at - 1]
