@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -91,7 +90,8 @@ def shelf(*roots: Path | str) -> Shelf:
             groups[capture.path.parent, capture.manifest.session].append(capture)
         if not groups:
             problems.append(f"there is no complete capture in {root}")
-        sides[root] = [Side(_ordered(group), str(root)) for group in groups.values()]
+        ordered = (sorted(g, key=lambda one: (one.instrument, one.run)) for g in groups.values())
+        sides[root] = [Side(Captures(group), str(root)) for group in ordered]
     found = [side for each in sides.values() for side in each if side.runs]
     newest_first = sorted(found, key=lambda side: side.made, reverse=True)
     return Shelf(sorted(newest_first, key=lambda side: side.name), problems)
@@ -113,10 +113,6 @@ def joined(before: Captures, after: Captures) -> pd.DataFrame:
     frame = pd.concat(parts, ignore_index=True)
     frame.attrs["units"] = told
     return frame
-
-
-def _ordered(group: Iterable[Capture]) -> Captures:
-    return Captures(sorted(group, key=lambda one: (one.instrument, one.run)))
 
 
 def _line(*parts: str) -> str:

@@ -44,11 +44,11 @@ def load(path: Path | str) -> Captures:
         raise StoreError(f"there is no complete capture in {path}: {reason}")
     for problem in problems:
         warnings.warn(f"left out: {problem}", stacklevel=2)
-    order = list(INSTRUMENTS)
-    captures.sort(key=lambda c: (c.scenario, _place(c), order.index(c.instrument), c.run))
-    return Captures(captures)
+    instruments = list(INSTRUMENTS)
 
+    def place(one: Capture) -> tuple[str, int, int, int]:
+        declared = dict.fromkeys((*one.manifest.scenario.variants, one.variant))
+        variant = list(declared).index(one.variant)
+        return one.scenario, variant, instruments.index(one.instrument), one.run
 
-def _place(capture: Capture) -> int:
-    declared = list(capture.manifest.scenario.variants)
-    return declared.index(capture.variant) if capture.variant in declared else len(declared)
+    return Captures(sorted(captures, key=place))

@@ -57,9 +57,8 @@ def query(store: Store, sql: str) -> pa.Table:
             answer = None if relation is None else relation.to_arrow_table()
         except Exception as error:
             message = " ".join(str(error).split())[:300]
-            raise StoreError(
-                f"the query failed: {message}; the tables are runs and traces"
-            ) from None
+            message += "; the tables are runs and traces"
+            raise StoreError(f"the query failed: {message}") from None
     if answer is None:
         raise StoreError("this statement has no answer; write SELECT … FROM runs or traces")
     return answer
@@ -76,28 +75,6 @@ def read(store: Store, name: str) -> pa.Table:
     for records in _grouped(store.records(sorted(keys))):
         read.append(_rows(records) if name == "runs" else _traces(store, records))
     return _joined(read)
-
-
-def row(record: Record) -> dict[str, Any]:
-    """Return the row of a run in the index."""
-    spec, manifest = record.spec, record.manifest
-    names = ("scenario", "variant", "instrument", "run", "seed", "steps", "python", "canary")
-    return {
-        "key": record.key,
-        **{name: getattr(spec, name) for name in names},
-        "params": json.dumps(spec.params, sort_keys=True),
-        "packages": json.dumps(spec.packages, sort_keys=True),
-        "status": manifest.exit.status,
-        "phase": manifest.exit.phase,
-        "code": manifest.exit.code,
-        "error": manifest.exit.error,
-        "started": manifest.started,
-        "host": record.host,
-        "host_class": manifest.host_class,
-        "seconds": record.seconds,
-        "bytes": record.size,
-        "manifest": json.dumps(manifest.to_json(), ensure_ascii=False),
-    }
 
 
 def _parts(store: Store) -> dict[str, list[str]]:
@@ -149,7 +126,27 @@ def _compacted(store: Store, records: Sequence[Record]) -> dict[str, bytes]:
 def _rows(records: Sequence[Record]) -> pa.Table:
     import pyarrow as pa
 
-    return pa.Table.from_pylist([row(record) for record in records])
+    names = ("scenario", "variant", "instrument", "run", "seed", "steps", "python", "canary")
+    rows = [
+        {
+            "key": record.key,
+            **{name: getattr(record.spec, name) for name in names},
+            "params": json.dumps(record.spec.params, sort_keys=True),
+            "packages": json.dumps(record.spec.packages, sort_keys=True),
+            "status": record.manifest.exit.status,
+            "phase": record.manifest.exit.phase,
+            "code": record.manifest.exit.code,
+            "error": record.manifest.exit.error,
+            "started": record.manifest.started,
+            "host": record.host,
+            "host_class": record.manifest.host_class,
+            "seconds": record.seconds,
+            "bytes": record.size,
+            "manifest": json.dumps(record.manifest.to_json(), ensure_ascii=False),
+        }
+        for record in records
+    ]
+    return pa.Table.from_pylist(rows)
 
 
 def _traces(store: Store, records: Sequence[Record]) -> pa.Table:
@@ -159,16 +156,13 @@ def _traces(store: Store, records: Sequence[Record]) -> pa.Table:
     for record in records:
         if "trace.parquet" in record.files:
             table = tables.decoded(store.table(record, "trace.parquet"), f"run {record.key}")
-            names = {
-                "key": record.key,
-                "scenario": record.spec.scenario,
-                "variant": record.spec.variant,
+            names = {"scenario": record.spec.scenario, "variant": record.spec.variant}
+            columns = {
+                name: pa.array([text] * len(table), pa.string())
+                for name, text in {"key": record.key, **names}.items()
             }
-            columns = [pa.array([text] * len(table), pa.string()) for text in names.values()]
-            rest = [name for name in table.column_names if name not in names]
-            read.append(
-                pa.table([*columns, *(table.column(name) for name in rest)], names=[*names, *rest])
-            )
+            rest = {name: table.column(name) for name in table.column_names if name not in columns}
+            read.append(pa.table(columns | rest))
     return _joined(read)
 
 
@@ -181,9 +175,7 @@ def _joined(parts: list[pa.Table]) -> pa.Table:
     return pa.concat_tables(plain, promote_options="permissive")
 
 
-def _connected(
-    config: dict[str, str | bool | int | float | list[str]],
-) -> duckdb.DuckDBPyConnection:
+def _connected(config: dict[str, Any]) -> duckdb.DuckDBPyConnection:
     try:
         import duckdb
     except ImportError:

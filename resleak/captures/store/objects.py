@@ -41,15 +41,22 @@ class Objects:
 
     def create(self, name: str, data: bytes) -> bool:
         """Write a file that does not exist; return False if it does."""
+        path = self._path(name)
         try:
-            self._call(self._link if self._is_local else self._put_new, self._path(name), data)
+            if self._is_local:
+                self._call(_write_at_once, os.link, path, data)
+            else:
+                self._call(self._fs.pipe_file, path, data, mode="create")
         except FileExistsError:
             return False
         return True
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file, whether or not it exists."""
-        self._call(self._replace if self._is_local else self._fs.pipe_file, self._path(name), data)
+        if self._is_local:
+            self._call(_write_at_once, os.replace, self._path(name), data)
+        else:
+            self._call(self._fs.pipe_file, self._path(name), data)
 
     def read(self, name: str, limit: int) -> bytes | None:
         """Return the contents of a file of at most `limit` bytes; None if there is no such file."""
@@ -78,18 +85,6 @@ class Objects:
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"
-
-    def _put_new(self, path: str, data: bytes) -> None:
-        self._fs.pipe_file(path, data, mode="create")
-
-    def _link(self, path: str, data: bytes) -> None:
-        """Create a local file at once: a reader never sees a part of it."""
-        with _temporary(path, data) as temporary:
-            os.link(temporary, path)
-
-    def _replace(self, path: str, data: bytes) -> None:
-        with _temporary(path, data) as temporary:
-            os.replace(temporary, path)
 
     def _call(self, operation: Callable[..., T], *arguments: Any, **more: Any) -> T:
         """Do it, again if it fails for a reason that may pass."""
@@ -120,16 +115,16 @@ class Objects:
             raise StoreError(f"the store at {self.url} {_reason(error)}") from None
 
 
-@contextmanager
-def _temporary(path: str, data: bytes) -> Iterator[str]:
+def _write_at_once(put: Callable[[Path, str], None], path: str, data: bytes) -> None:
+    """Write a local file by `os.link` or `os.replace`: a reader never sees a part of it."""
     folder, name = os.path.split(path)
     os.makedirs(folder, exist_ok=True)
-    temporary = f"{folder}/.{name[:80]}.{secrets.token_hex(4)}.tmp"
+    temporary = Path(f"{folder}/.{name[:80]}.{secrets.token_hex(4)}.tmp")
     try:
-        Path(temporary).write_bytes(data)
-        yield temporary
+        temporary.write_bytes(data)
+        put(temporary, path)
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def _lasts(error: Exception) -> bool:
