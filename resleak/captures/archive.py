@@ -40,8 +40,7 @@ def script(text: str) -> str:
 def unpack(path: Path) -> Path:
     """Write the captures of an archive or a report into a folder for the life of this process.
 
-    Tables may come later, by `provide`. Raises StoreError for anything that is not as we write it;
-    nothing in it is run.
+    Tables may come later, by `provide`. Raises StoreError for anything that is not as we write it.
     """
     packed = untrusted.content(path, _MOST_FILE)
     if not packed.startswith(_MAGIC):
@@ -53,10 +52,7 @@ def unpack(path: Path) -> Path:
 
 
 def provide(path: Path) -> None:
-    """Unpack the archive that a path lies in until the path exists, or all of it.
-
-    Raises StoreError if the archive is damaged.
-    """
+    """Unpack the archive that a path lies in until the path exists; StoreError if it is damaged."""
     for folder in path.parents:
         if unpacking := _unpacking.get(folder):
             unpacking.until(path)

@@ -15,10 +15,7 @@ from resleak.captures.frames import Capture, Captures, read, traces
 
 @dataclass(frozen=True)
 class Side:
-    """Runs of one variant that were made together, with the gauges and with memray.
-
-    `where` is the folder above them, as it was named.
-    """
+    """Runs of one variant that were made together, below the folder `where`."""
 
     captures: Captures
     where: str = ""
@@ -98,10 +95,7 @@ def shelf(*roots: Path | str) -> Shelf:
 
 
 def joined(before: Captures, after: Captures) -> pd.DataFrame:
-    """Return the traces of two sides for one figure, as two variants.
-
-    They are called ``before`` and ``after`` where their own names are the same.
-    """
+    """Return the traces of two sides as variants; of the same name, ``before`` and ``after``."""
     both = [traces(side) for side in (before, after)]
     names = [str(side["variant"].iloc[0]) for side in both]
     if names[0] == names[1]:

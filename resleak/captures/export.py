@@ -41,10 +41,7 @@ def csv(captures: Captures, target: Path) -> None:
 
 
 def prometheus(captures: Captures, target: Path) -> None:
-    """Write all readings in the text format of OpenMetrics 1.0, with their times.
-
-    ``promtool tsdb create-blocks-from openmetrics FILE`` imports it.
-    """
+    """Write all readings as OpenMetrics 1.0, for `promtool tsdb create-blocks-from openmetrics`."""
     from prometheus_client.openmetrics import exposition
 
     registry = SimpleNamespace(collect=partial(_metrics, captures.select(instrument="gauges")))

@@ -22,10 +22,7 @@ _MOST_ROWS = 40
 
 
 class Capture:
-    """What one run left behind: its tables by name, and its `manifest` with everything else.
-
-    Raises StoreError if the folder is no capture of this schema.
-    """
+    """What one run left behind: its tables by name, and its `manifest` with everything else."""
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
@@ -98,10 +95,7 @@ class Capture:
         return self.manifest.exit
 
     def table(self, name: str) -> pd.DataFrame:
-        """Return a table of the instrument, with the unit of each column in ``.attrs["units"]``.
-
-        Raises StoreError if it is missing, damaged, or lacks columns that this version reads.
-        """
+        """Return a table, units in ``.attrs["units"]``; StoreError if it is not as expected."""
         table = tables.read_frame(self.path / f"{name}.parquet")
         expected = INSTRUMENTS[self.instrument].tables.get(name, ())
         if wrong := tables.check_columns(table, name, expected):

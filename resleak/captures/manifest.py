@@ -101,12 +101,10 @@ class Mark:
 class Exit:
     """How a process ended: `status` as in `ProcessOutcome`, or ``running``.
 
-    `phase` is the last that began; `code` negative for a signal, None while the process runs;
-    `exit_s` the time from the end of the load to the end of the process; `stacks` are those of the
-    threads that were left; `error` and `line` what a failed run raised, and the line of the studied
-    file; `left_behind` the descendants that outlived the process and were ended, and what its
-    helpers removed; `limit` the limit of the system at which the load ended, and the step;
-    `printed` lines that it wrote to standard error again and again, with how often.
+    `phase` is the last that began; `exit_s` the time from the end of the load to that of the
+    process; `line` that of the studied file where a failed run raised; `left_behind` what outlived
+    the process and was ended; `limit` the limit of the system at which the load ended, and the
+    step; `printed` has repeated lines of standard error, with how often.
     """
 
     status: str = "running"
@@ -159,9 +157,9 @@ class Ending:
 class Manifest:
     """Everything about a run except its tables.
 
-    `session` tells measurements apart, `started` is ISO 8601, `per` the unit of a step (``step``,
-    ``s`` or ``request``), `planted_per_step` the bytes leaked on purpose per step, `digest` that of
-    the workload's code without texts, `allocator` what was loaded in place of the C library's.
+    `session` tells measurements apart, `per` is the unit of a step (``step``, ``s``, ``request``),
+    `planted_per_step` the bytes leaked on purpose, `digest` that of the workload's code without
+    texts.
     """
 
     schema: int = SCHEMA
@@ -251,10 +249,7 @@ def now() -> str:
 
 
 def described(name: str, title: str, variants: Mapping[str, str]) -> Declared:
-    """Return the declaration of captures without a scenario: every gauge is evidence.
-
-    `variants` has a line for people by name.
-    """
+    """Return the declaration of captures without a scenario; `variants` has a title by name."""
     default = Scenario(stacks=False)
     default.name, default.title = name, title
     named = {variant: {"what": what} for variant, what in variants.items()}

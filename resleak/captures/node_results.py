@@ -21,12 +21,10 @@ _ROW = {"seed", "claim", "condition", "claimed_by", "origin", "fix_origin", "lan
 
 @dataclass(frozen=True)
 class NodeResult:
-    """Counts by variant from one Node check.
+    """Counts by variant from one Node check, and the register's words where it decides them.
 
-    `node` is its version, such as ``v20.20.2``; `summary` the counts in one sentence. `outcome` and
-    `fix` are the register's words where the check decides them. `readings` are outcomes of another
-    reading of the document, by variant, which decide nothing. `row` is the row of the register
-    where no scenario in Python declares it.
+    `readings` are outcomes of another reading of the document, by variant, which decide nothing.
+    `row` is the row of the register where no scenario in Python declares it.
     """
 
     node: str

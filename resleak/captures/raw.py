@@ -1,7 +1,4 @@
-"""The contract between a measured process, its supervisor and the decoders.
-
-File names and layouts of what a run writes before it is decoded; standard library only.
-"""
+"""Layouts of what a run writes before it is decoded; standard library only."""
 
 from __future__ import annotations
 
@@ -43,12 +40,11 @@ _MARKS = ("mark", "step", "phase")
 class Instrument:
     """A way to observe a process; one per process.
 
-    `tables` are the columns that this version reads, by table; `decoder` is the module of
-    `resleak.captures.decode` that makes them, in a worker if there is a file `recording`, once the
-    run has finished. It needs a `package` in the measured process, and a `system`, a value of
-    `sys.platform`. It has one run per replicate if `is_replicated`, else one per variant; deadlines
-    are stretched by `slowdown`. `place` is that in the order in which runs begin: what takes
-    longest begins early, so that all end at about the same time.
+    `tables` are the columns that this version reads, by table; `decoder` is the module that makes
+    them, in a worker if there is a file `recording`. It needs a `package` in the measured process,
+    and a `system`, a value of `sys.platform`. It has one run per replicate if `is_replicated`, else
+    one per variant; deadlines are stretched by `slowdown`. What takes longest begins early by its
+    `place`.
     """
 
     name: str

@@ -32,9 +32,8 @@ _WAIT_S = 3.0
 def writing(folder: Path, is_ours: Callable[[Path, Path], bool] | None = None) -> Iterator[Path]:
     """Yield an empty folder that takes the place of `folder` when the block ends well.
 
-    What was there is moved aside, and deleted once the new one is in its place. After an error,
-    a folder ``NAME.incomplete-PID-RANDOM`` is left if a manifest was written by then. After a
-    kill, a hidden folder of that name is left, which no reader loads and the next run removes.
+    After an error, ``NAME.incomplete-PID-RANDOM`` is left if a manifest was written by then. After
+    a kill, a hidden folder of that name is left, which no reader loads and the next run removes.
     """
     is_ours = is_ours or is_capture
     unique = f"{_INCOMPLETE}-{os.getpid()}-{secrets.token_hex(4)}"
@@ -146,10 +145,7 @@ def places(root: Path) -> list[Path]:
 
 
 def unpacked(place: Path) -> list[Path]:
-    """Return a capture's folder itself, or the folders that an archive or a report is unpacked to.
-
-    Raises StoreError if that is damaged.
-    """
+    """Return a capture's folder itself, or the folders that an archive or report is unpacked to."""
     return folders(archive.unpack(place)) if place.is_file() else [place]
 
 

@@ -23,11 +23,11 @@ SNAPSHOTS = 500
 
 @dataclass(frozen=True)
 class Process:
-    """What one process had allocated.
+    """What one process had allocated, and the facts of its file: how far it can be trusted.
 
-    `snapshots` are milliseconds of the epoch, bytes allocated and resident; `t_ms` the times of the
-    marks, the first and last of which are start and end of tracking; `changes` are mark, node,
-    owner, bytes, blocks; `tables` node, bytes, blocks; `facts` how far the file can be trusted.
+    `snapshots` are milliseconds of the epoch, bytes allocated and resident; `t_ms` are those of
+    start, marks and end; `changes` are mark, node, owner, bytes, blocks; `tables` node, bytes,
+    blocks.
     """
 
     snapshots: np.ndarray
@@ -41,9 +41,8 @@ class Process:
 class Tables:
     """Tables of the memray files of a program, used in place of a capture.
 
-    ``stacks`` are nodes of call stacks, below one for each process if there are several; ``live``
-    what changed at each mark since the one before, by stack, thread and allocator. The `facts` are
-    ``processes``, a mapping for each file, and ``left_out``, sentences about unreadable children.
+    The `facts` are ``processes``, a mapping for each file, and ``left_out``, sentences about
+    unreadable children. Several processes are above their stacks.
     """
 
     columns: dict[str, dict[str, np.ndarray]]
@@ -62,10 +61,7 @@ class Tables:
 
 
 def extract(captures: Sequence[Path], everything: bool, first: Begun) -> Tables:
-    """Read a capture, which `first` has begun to read, and those of its forked children.
-
-    A damaged file can crash the interpreter: call this in a process that may be lost.
-    """
+    """Read a capture that was begun, and its children's; damaged ones can crash the interpreter."""
     known = Known()
     processes: list[Process] = []
     left_out: list[str] = []

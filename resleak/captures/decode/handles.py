@@ -23,9 +23,9 @@ _Target = Callable[[str], str]
 class Census:
     """What a process wrote down of its resources, line by line.
 
-    `nodes` are (parent, function, file, line) of stacks; `opened` are handle, kind, target, node,
-    step, phase and thread; `seen` and `gone` the first mark with and without a handle; `closed`
-    (step, phase, closed by a collection); `marks` (mark, step, phase).
+    `nodes` are (parent, function, file, line); `opened` handle, kind, target, node, step, phase and
+    thread; `seen` and `gone` the first marks with and without a handle; `closed` (step, phase,
+    closed by a collection); `marks` (mark, step, phase).
     """
 
     def __init__(self, lines: Iterable[Mapping[str, Any]]) -> None:
@@ -69,10 +69,10 @@ def extract(
     *,
     source: bool = True,
 ) -> None:
-    """Write the tables ``stacks``, ``handles`` and ``marks`` into a folder.
+    """Write the tables ``stacks``, ``handles`` and ``marks`` into a folder, or raise StoreError.
 
     Files below `studied` are under study, those below `root` are named relative to it; `work` was
-    the temporary folder of the process. Raises StoreError if there is no census that can be read.
+    the temporary folder of the process.
     """
     named, works = names(studied, root), [str(work), str(work.resolve())] if work else []
     try:

@@ -64,11 +64,7 @@ _SHORT_S = 0.05
 
 
 def write(folder: Path, project: Path, status: str) -> Ending:
-    """Write the tables of an inspected run, and return how its end came about.
-
-    `folder` has ``forensics.raw`` and ``threads.txt``; `project` has the studied code; `status`
-    says how the process ended.
-    """
+    """Write the tables of an inspected run, and return how its end came about."""
     record = _journal(folder / "forensics.raw")
     named = _Names(project)
     rows: dict[str, Iterable[Row]] = {

@@ -44,7 +44,7 @@ def recording(
     """Decode a recording of ours by a module of this package; return what it says of it.
 
     Files below `studied` are the code under study; files below `root` are named relative to it;
-    with `source`, the lines of its stacks are stored. Raises StoreError if it cannot be read.
+    with `source`, the lines of its stacks are stored.
     """
     job: dict[str, Any] = {"decoder": decoder, "capture": str(file)}
     job |= {"marks": [asdict(mark) for mark in marks]}
@@ -60,11 +60,10 @@ def any_program(
     answers: Mapping[str, str],
     packages: Path | None,
 ) -> dict[str, Any]:
-    """Decode memray files of a process that we did not run, and of its forked children.
+    """Decode memray files of a process that we did not run, the parent's first; return their facts.
 
-    The parent's file comes first. `answers` names what to compute while the tables are in memory:
-    ``NAME.json`` by ``module:function``. `packages` is a folder with another memray. Returns the
-    facts of `any_program.Tables`.
+    `answers` names what to compute while the tables are in memory: ``NAME.json`` by
+    ``module:function``. `packages` is a folder with another memray.
     """
     job = _job(captures, everything, answers)
     job |= {"packages": str(packages)} if packages else {}

@@ -29,12 +29,11 @@ def extract(
     root: Path | None,
     source: bool,
 ) -> dict[str, Any]:
-    """Write the tables of a recording of ours; return how far it can be trusted.
+    """Write the tables of a recording of ours; a damaged one can crash the interpreter.
 
-    ``stacks`` are the nodes of the call stacks; ``live`` what changed at each mark since the one
-    before, by stack, thread and allocator; ``peak`` what was live at the high-water mark;
-    ``temporary`` what was released before its thread allocated again. A damaged file can crash the
-    interpreter: call this in a disposable process.
+    ``live`` is what changed at each mark since the one before, by stack, thread and allocator;
+    ``peak`` what was live at the high-water mark; ``temporary`` what was released before its thread
+    allocated again.
     """
     expected = {int(mark["mark"]): mark for mark in marks}
     header = memray_file.header(capture)

@@ -33,11 +33,10 @@ _BASE_S, _BYTES_PER_S = 10, 50_000
 
 @dataclass(frozen=True)
 class Header:
-    """Header of a memray file.
+    """Header of a memray file; `aggregated` files have sums only.
 
-    `aggregated` is True if it has sums only; `records` is 0 if it was never closed, and then
-    `start_ms` and `end_ms`, milliseconds of the epoch, are equal; `main` is the main thread;
-    `is_older` is True if an older memray, which wrote the file, has to read it.
+    One that was never closed has no `records`, and equal times in milliseconds of the epoch. One
+    that `is_older` has to be read by the memray that wrote it.
     """
 
     native: bool
@@ -106,10 +105,7 @@ def blank(snapshots: int) -> bytes:
 
 @contextmanager
 def reading(capture: Path, descriptor: int | None = None, **options: Any) -> Iterator[Any]:
-    """Yield memray's ``FileReader`` of a file; any error in the block becomes a StoreError.
-
-    The reader opens `descriptor`, if it is given, instead of the file.
-    """
+    """Yield memray's ``FileReader`` of a file or a descriptor; any error becomes a StoreError."""
     try:
         import memray
     except ImportError:

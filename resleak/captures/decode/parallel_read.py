@@ -36,8 +36,8 @@ T = TypeVar("T")
 class Overview:
     """What memray's first pass over a file counts.
 
-    `snapshots` are milliseconds of the epoch, bytes allocated and bytes resident; intervals of
-    records count each `stride`-th of them.
+    `snapshots` are milliseconds of the epoch, bytes allocated and resident; intervals of records
+    count each `stride`-th of them.
     """
 
     records: int
@@ -53,9 +53,8 @@ def begun(
 ) -> Iterator[Callable[[], tuple[Overview, T]]]:
     """Begin to read a file, and yield the function that reads it to its end.
 
-    `follow` is given memray's temporal records, or what was left if the file has only sums; it may
-    be called in a process that was forked before numpy was loaded. Beyond about twice `most`
-    snapshots, some are skipped.
+    `follow` gets memray's temporal records, or what was left if the file has only sums, maybe in a
+    fork from before numpy was loaded. Beyond about twice `most` snapshots, some are skipped.
     """
     expected = (header.end_ms - header.start_ms) // USUAL_MS
     stride = max(expected // most, 1)
@@ -126,10 +125,7 @@ def _uncounted(capture: Path, stride: int, most: int) -> Iterator[Any]:
 
 @contextmanager
 def _forked(work: Callable[[Callable[[object], object]], object]) -> Iterator[Callable[[], bytes]]:
-    """Work in a process that ends when it sends an answer; yield what waits for it.
-
-    The answer is empty if the process crashed.
-    """
+    """Work in a process that ends with its answer; yield what waits for it: empty after a crash."""
     ours, theirs = os.pipe()
 
     def send(found: object) -> NoReturn:

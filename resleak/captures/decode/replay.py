@@ -94,8 +94,8 @@ class Maps:
 class Replay:
     """An allocation stream, played once, stopping at each mark.
 
-    Mark k maps ``page * (k + 1)`` bytes. Counts records, allocations, and those without a stack;
-    `owners` says who allocated by the number that changes name, `threads` the threads' names.
+    Mark k maps ``page * (k + 1)`` bytes. `owners` says who allocated by the number that changes
+    name.
     """
 
     def __init__(self, trie: Trie, page: int) -> None:

@@ -1,7 +1,6 @@
 """Follow the blocks of a memray file of any program: when they were live, and whose they were.
 
-Nothing here loads numpy before all records are read: a process that is forked for this begins
-before numpy is there.
+A process that is forked for this begins before numpy is there: nothing here loads it early.
 """
 
 from __future__ import annotations
@@ -72,9 +71,8 @@ def _empty() -> array[int]:
 class Spans:
     """When the blocks of each record were live.
 
-    Of each span `came` is the snapshot before which it came, `went` the one before which it went
-    or `NEVER`, with its bytes and blocks. `counts` has the number of spans of each record, which
-    follow each other; `owners` who allocated, and `stacks` memray's number of the stack.
+    Each span `came` before a snapshot and `went` before another or `NEVER`. `counts` has the number
+    of spans of each record, which follow each other; `stacks` memray's numbers.
     """
 
     came: array[int] = field(default_factory=_empty)
@@ -138,12 +136,11 @@ def largest(rows: np.ndarray, records: int) -> np.ndarray:
 
 
 class PythonStacks:
-    """Enters the Python stacks of records as nodes, each stack once.
+    """Enters the Python stacks of records below `top` as nodes, each stack once.
 
-    `top` is put above each stack; memray cuts off those of the `main` thread where tracking began.
-    Afterwards `without` has memray's numbers of stacks without a frame. With native stacks,
-    `looked_up` is the share of the bytes whose native frames were looked up, and `with_source` the
-    share of these frames that has a source file.
+    memray cuts off those of the `main` thread where tracking began. Afterwards `without` has
+    memray's numbers of stacks without a frame; `looked_up` is the share of the bytes whose native
+    frames were looked up, and `with_source` the share of these frames that has a source file.
     """
 
     looked_up: float | None = None
@@ -182,11 +179,9 @@ class HybridStacks(PythonStacks):
     """Enters Python stacks with the native frames below the innermost line of Python.
 
     Those between two lines of Python are the interpreter's, with few exceptions; without them, the
-    same calls have the same nodes whether or not their native frames were looked up.
-
-    Reading the symbols of libraries takes the time and memory, and memray reads them anew whenever
-    the program loads another library. So records are looked up by such generations, the largest
-    first, and no more of them than there is memory for.
+    same calls have the same nodes whether or not their native frames were looked up. memray reads
+    symbols anew whenever the program loads another library, so records are looked up by such
+    generations, the largest first, and no more of them than there is memory for.
     """
 
     def __init__(self, nodes: Nodes, top: tuple[Frame, ...], main: int) -> None:
@@ -255,10 +250,9 @@ def _resident_bytes() -> int:
 
 @dataclass(frozen=True)
 class Followed:
-    """What is read of a file's records, in whatever process.
+    """What is read of a file's records, in whatever process; the last three as in `PythonStacks`.
 
-    `numbers` has the node of each record; `tables` the tables ``peak`` and ``temporary`` as node,
-    bytes and blocks; the last three are as in `PythonStacks`.
+    `numbers` has the node of each record; `tables` the tables as node, bytes and blocks.
     """
 
     spans: Spans
@@ -278,9 +272,9 @@ Begun = tuple[memray_file.Header, Callable[[], tuple[parallel_read.Overview, Fol
 def begun(capture: Path, known: Known, *, everything: bool, several: bool) -> Iterator[Begun]:
     """Begin to read a file, and yield its header, and what reads it to its end.
 
-    `known` has what other files had in common with it, and is used up. With `everything` the
-    high-water mark and what was temporary are read too, in a pass each; with `several` the process
-    is put above its stacks. Raises StoreError if the file cannot be read.
+    `known` is what other files had in common with it. With `everything` the high-water mark and
+    what was temporary are read too, in a pass each; with `several` the process is put above its
+    stacks.
     """
     header = memray_file.header(capture)
 

@@ -15,10 +15,9 @@ _LINES, _WIDTH, _FILE_BYTES = 20_000, 200, 4 << 20
 
 
 def table(stacks: Mapping[str, np.ndarray], paths: Mapping[str, str]) -> dict[str, np.ndarray]:
-    """Return ``file``, ``line`` and ``text`` of each frame whose file can be read.
+    """Return ``file``, ``line`` and ``text`` of each frame whose file is in `paths` and readable.
 
-    `paths` says where the files are that `stacks` names; a text has three lines, the middle one
-    is the frame's.
+    A text has three lines, the middle one is the frame's.
     """
     import numpy as np
 

@@ -26,10 +26,7 @@ _STACK = re.compile(r'File "(?P<file>[^"]+)"')
 def trace(
     folder: Path, outcome: ProcessOutcome, own: list[Gauge]
 ) -> tuple[Columns, dict[str, str]]:
-    """Return columns in order of time, and units: rows from inside, readings from outside.
-
-    A gauge that was not read is NaN.
-    """
+    """Return columns in order of time, NaN where a gauge was not read, and units."""
     names, rows = inside_rows(folder)
     samples = [sample for sample in outcome.samples if sample["phase"] > 0]
     columns = _index_columns(rows, samples)

@@ -32,8 +32,8 @@ _TYPED = ("<ipython-input", "<stdin>", "<console>")
 class Nodes:
     """Nodes in the order of their appearance, so that a parent comes before its children.
 
-    Neighbours in the order of memray's records share most of their callers: only the frames in
-    which a stack differs from the one before are looked up.
+    Neighbours in the order of memray's records share most of their callers: only the other frames
+    of a stack are looked up.
     """
 
     def __init__(self) -> None:
@@ -115,11 +115,7 @@ class Trie(Nodes):
 
 
 def names(studied: Iterable[Path], root: Path | None = None) -> Names:
-    """Return the function that names a file and says if it is studied.
-
-    `studied` are files, or folders of files, under study; files below `root` are named relative
-    to it.
-    """
+    """Return the function that names a file relative to a root, and says if it is studied."""
     own = {form for path in studied for form in (str(path.absolute()), str(path.resolve()))}
     folders = tuple(f"{path}/" for path in own)
 

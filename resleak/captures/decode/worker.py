@@ -1,8 +1,7 @@
 """Decode a run's output in a disposable process, so that a crash is only an error.
 
-Reads two lines of JSON from standard input: the job, and the folder for its tables. Prints what
-should be known about the input as JSON. Exits with 2, and one line on the error stream, if the
-input cannot be read.
+Reads two lines of JSON: the job, and the folder for its tables. Prints what should be known about
+the input as JSON, or exits with 2 and one line on the error stream.
 """
 
 from __future__ import annotations

@@ -48,11 +48,7 @@ class RunSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """A run in a store: written last, when its tables are there.
-
-    `attempt` names the folder of its tables, `files` has their digests, `host` is a pseudonym of
-    the machine, `seconds` the time that the run took there.
-    """
+    """A run in a store, written last; `attempt` names its tables, `host` is a pseudonym."""
 
     spec: RunSpec
     manifest: Manifest

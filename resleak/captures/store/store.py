@@ -29,9 +29,8 @@ _SWEEP_BYTES = 256 << 20
 class Store:
     """Runs at a URL, by key.
 
-    ``runs/KK/KEY.json`` is the record of a run, created last and only once; ``tables/KK/KEY/…``
-    has the tables of one attempt; ``sweeps`` and ``failures`` are notes; ``compacted`` can be
-    deleted at any time.
+    ``runs/KK/KEY.json`` is the record of a run, created last and only once; ``tables/KK/KEY/…`` has
+    the tables of one attempt. ``compacted`` can be deleted at any time.
     """
 
     def __init__(self, url: str) -> None:
