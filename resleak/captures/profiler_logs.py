@@ -118,16 +118,9 @@ def _damaged(path: Path, number: int) -> StoreError:
 
 def _capture(declared: Declared, name: str, run: int, values: array[float]) -> Capture:
     t_s, rss = np.array(values).reshape(-1, 2).T
-    trace = pd.DataFrame(
-        {
-            "t_s": t_s - t_s[0],
-            "step": t_s - t_s[0],
-            "block": np.arange(len(t_s)),
-            "phase": "steady",
-            "moment": "reading",
-            "rss": rss,
-        }
-    )
+    seconds = t_s - t_s[0]
+    columns = {"t_s": seconds, "step": seconds, "block": np.arange(len(t_s))}
+    trace = pd.DataFrame(columns | {"phase": "steady", "moment": "reading", "rss": rss})
     trace.attrs["units"] = {"t_s": "s", "step": "s", "rss": "B"}
     manifest = Manifest(scenario=declared, variant=name, run=run, per="s", steps=len(t_s))
     return Capture.live(manifest, trace)

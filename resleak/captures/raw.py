@@ -32,10 +32,6 @@ def shortened(steps: int, warmup: int, block: int, halvings: int) -> tuple[int, 
     return max(1, steps >> halvings), max(PACED, warmup >> halvings), max(1, block >> halvings)
 
 
-_STACKS = ("node", "parent", "function", "file", "line", "studied")
-_MARKS = ("mark", "step", "phase")
-
-
 @dataclass(frozen=True)
 class Instrument:
     """A way to observe a process; one per process.
@@ -58,23 +54,21 @@ class Instrument:
     place: int = 0
 
 
+def _tables(**names: str) -> dict[str, tuple[str, ...]]:
+    return {table: tuple(columns.split()) for table, columns in names.items()}
+
+
+_STACKS = {"stacks": "node parent function file line studied", "marks": "mark step phase"}
 #: Every instrument by name, in the order in which its captures are loaded and shown.
 INSTRUMENTS = {
     instrument.name: instrument
     for instrument in (
         Instrument(
-            "gauges",
-            {"trace": ("t_s", "step", "block", "phase", "moment")},
-            decoder="trace",
-            is_replicated=True,
+            "gauges", _tables(trace="t_s step block phase moment"), "trace", is_replicated=True
         ),
         Instrument(
             "memray",
-            {
-                "stacks": _STACKS,
-                "marks": _MARKS,
-                "live": (*_MARKS, "node", "thread", "allocator", "bytes", "count"),
-            },
+            _tables(**_STACKS, live="mark step phase node thread allocator bytes count"),
             decoder="memray",
             recording=MEMRAY,
             package="memray",
@@ -83,33 +77,26 @@ INSTRUMENTS = {
         ),
         Instrument(
             "handles",
-            {
-                "stacks": _STACKS,
-                "marks": _MARKS,
-                "handles": (
-                    *("handle", "kind", "target", "deleted", "node", "thread", "created_step"),
-                    *("created_phase", "closed_step", "closed_phase", "by_collection"),
-                    *("first_mark", "gone_mark"),
-                ),
-            },
+            _tables(
+                **_STACKS,
+                handles="handle kind target deleted node thread created_step created_phase "
+                "closed_step closed_phase by_collection first_mark gone_mark",
+            ),
             decoder="handles",
             system="linux",
             place=3,
         ),
         Instrument(
             "forensics",
-            {
-                "exit": (
-                    *("what", "name", "daemon", "holds", "state", "at", "waits_in", "made_at"),
-                    "seconds",
-                ),
-                "stalls": ("kind", "at", "waits_in", "loop", "share", "longest_s"),
-                "locks": ("thread", "at", "holder", "taken_at", "deadlock", "seconds"),
-                "lost": ("kind", "name", "amount", "unit"),
-                "retention": ("type", "count", "per_step", "path", "share", "samples"),
-                "bounded": ("path", "size", "bound", "per_step", "entry_bytes", "entry_objects"),
-                "cycles": ("cycle", "per_step", "objects", "holds", "made_of"),
-            },
+            _tables(
+                exit="what name daemon holds state at waits_in made_at seconds",
+                stalls="kind at waits_in loop share longest_s",
+                locks="thread at holder taken_at deadlock seconds",
+                lost="kind name amount unit",
+                retention="type count per_step path share samples",
+                bounded="path size bound per_step entry_bytes entry_objects",
+                cycles="cycle per_step objects holds made_of",
+            ),
             decoder="inspection",
             place=1,
         ),

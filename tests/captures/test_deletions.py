@@ -21,7 +21,6 @@ ALLOWED = {
     "captures.storage._to_folders": "an archive whose captures are in folders now, and its staging",
     "captures.storage._put": "a capture that validates, at the exact path that is written",
     "captures.storage._remove_leftovers": "unfinished folders of the same capture, not locked",
-    "captures.store.objects._write_at_once": "a note or a compacted part of a store of ours",
     "experiments.environments._build": "an environment in our own cache folder, locked",
     "experiments.revisions._copy_inside": "the workload's file in a temporary tree",
     "experiments.sweep.results._Judge._judged": "captures that it fetched to a temporary folder",

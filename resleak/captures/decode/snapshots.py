@@ -63,11 +63,6 @@ class Known:
     owners: Owners = field(default_factory=Owners)
 
 
-def _empty() -> array[int]:
-    return array("q")
-
-
-@dataclass(frozen=True)
 class Spans:
     """When the blocks of each record were live.
 
@@ -75,13 +70,9 @@ class Spans:
     of spans of each record, which follow each other; `stacks` memray's numbers.
     """
 
-    came: array[int] = field(default_factory=_empty)
-    went: array[int] = field(default_factory=_empty)
-    bytes: array[int] = field(default_factory=_empty)
-    blocks: array[int] = field(default_factory=_empty)
-    counts: array[int] = field(default_factory=_empty)
-    owners: array[int] = field(default_factory=_empty)
-    stacks: array[int] = field(default_factory=_empty)
+    def __init__(self) -> None:
+        self.came, self.went, self.bytes, self.blocks = (array("q") for _ in range(4))
+        self.counts, self.owners, self.stacks = (array("q") for _ in range(3))
 
     def add(self, record: Any, owner: int, *, aggregated: bool) -> None:
         """Append a record of memray with its intervals."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from resleak.captures.files import atomic
 from resleak.errors import MissingPackageError, StoreError, missing
 
 #: Pauses before a failed request is repeated, seconds.
@@ -115,16 +115,12 @@ class Objects:
             raise StoreError(f"the store at {self.url} {_reason(error)}") from None
 
 
-def _write_at_once(put: Callable[[Path, str], None], path: str, data: bytes) -> None:
+def _write_at_once(put: Callable[[Path, Path], None], path: str, data: bytes) -> None:
     """Write a local file by `os.link` or `os.replace`: a reader never sees a part of it."""
-    folder, name = os.path.split(path)
-    os.makedirs(folder, exist_ok=True)
-    temporary = Path(f"{folder}/.{name[:80]}.{secrets.token_hex(4)}.tmp")
-    try:
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(target, put) as temporary:
         temporary.write_bytes(data)
-        put(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _lasts(error: Exception) -> bool:
