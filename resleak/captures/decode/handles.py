@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from resleak.captures import source_paths, tables
-from resleak.captures.decode import source_lines
 from resleak.captures.decode.trie import Frame, Names, Trie, names
 from resleak.errors import StoreError
 
@@ -97,7 +96,7 @@ def _tables(
         "phase": _texts(read.phases[phase] for _, _, phase in read.marks),
     }
     columns_of = {"stacks": stacks, "handles": _handles(read, numbers, target), "marks": marks}
-    return columns_of | ({"sources": source_lines.table(stacks, trie.paths)} if source else {})
+    return columns_of | ({"sources": trie.sources(stacks)} if source else {})
 
 
 def _lines(census: Path) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from resleak.captures import tables
-from resleak.captures.decode import memray_file, source_lines
+from resleak.captures.decode import memray_file
 from resleak.captures.decode.replay import ALLOCATORS, Replay
 from resleak.captures.decode.trie import Trie, names
 from resleak.errors import StoreError
@@ -63,7 +63,7 @@ def extract(
         raise StoreError(f"{capture.name} is cut off before its first mark; capture it again")
     written = _tables(trie, replay, _thread_names(replay.threads, main), found, summed)
     if source:
-        written["sources"] = source_lines.table(written["stacks"], trie.paths)
+        written["sources"] = trie.sources(written["stacks"])
     for name, columns in written.items():
         tables.write_table(folder / f"{name}.parquet", columns, _UNITS)
     mapped = replay.maps.peak

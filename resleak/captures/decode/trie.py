@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tokenize
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from itertools import compress, count
@@ -26,6 +27,8 @@ _NATIVE, _UNKNOWN = "<native>", "<unknown>"
 NATIVE: Frame = (_NATIVE, _NATIVE, 0)
 _HOME = re.compile(r"^(?:/(?:home|Users)/[^/]+|/root)(?=/)")
 _LIBRARY = ("<stdlib>", "<site-packages>", "<frozen ", _NATIVE)
+#: Most lines that a run stores, characters of one, and bytes of a file that is read for them.
+_LINES, _WIDTH, _FILE_BYTES = 20_000, 200, 4 << 20
 _TYPED = ("<ipython-input", "<stdin>", "<console>")
 
 
@@ -82,8 +85,7 @@ class Trie(Nodes):
         super().__init__()
         self._names = names
         self._studied: dict[str, bool] = {}
-        #: Where the files are, by the names under which they appear.
-        self.paths: dict[str, str] = {}
+        self._paths: dict[str, str] = {}
         #: The node of allocations without a stack.
         self.no_stack = super().add([])
 
@@ -93,7 +95,7 @@ class Trie(Nodes):
         for function, file, line in stack:
             if named := self._names(file):
                 self._studied.setdefault(*named)
-                self.paths.setdefault(named[0], file)
+                self._paths.setdefault(named[0], file)
                 frames.append((function, named[0], line))
         return super().add(frames or ([(HARNESS, "", 0)] if stack else []))
 
@@ -112,6 +114,26 @@ class Trie(Nodes):
         above = table["parent"]
         table |= {"node": number[keep], "parent": np.where(above < 0, np.int32(-1), number[above])}
         return table, number[nodes]
+
+    def sources(self, stacks: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return the source text of the lines in a table of stacks, with one before and after."""
+        import numpy as np
+
+        wanted: dict[str, set[int]] = {}
+        for file, line in zip(stacks["file"].tolist(), stacks["line"].tolist(), strict=True):
+            if line > 0 and file in self._paths:
+                wanted.setdefault(file, set()).add(line)
+        rows = [
+            (file, line, text)
+            for file, numbers in wanted.items()
+            for line, text in _texts(Path(self._paths[file]), sorted(numbers))
+        ][:_LINES]
+        files, lines, texts = zip(*rows, strict=True) if rows else ((), (), ())
+        return {
+            "file": np.array(files, dtype=object),
+            "line": np.array(lines, dtype=np.int32),
+            "text": np.array(texts, dtype=object),
+        }
 
 
 def names(studied: Iterable[Path], root: Path | None = None) -> Names:
@@ -160,3 +182,15 @@ def _is_own(name: str) -> bool:
     # What libraries compile from text is named <string> and the like; cells are a person's own.
     is_library = name.startswith(_LIBRARY)
     return not is_library and (name[:1] not in ("", "<") or name.startswith(_TYPED))
+
+
+def _texts(path: Path, numbers: list[int]) -> list[tuple[int, str]]:
+    try:
+        if not path.is_file() or path.stat().st_size > _FILE_BYTES:
+            return []
+        with tokenize.open(path) as file:
+            lines = [line.rstrip()[:_WIDTH] for line in file]
+    except (OSError, SyntaxError, UnicodeDecodeError):
+        return []
+    padded = ["", *lines, "", ""]
+    return [(n, "\n".join(padded[n - 1 : n + 2])) for n in numbers if n <= len(lines)]
