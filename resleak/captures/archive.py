@@ -84,8 +84,6 @@ class _Unpacking:
         """Unpack until a path exists; without one, all manifests."""
         try:
             with self._lock:
-                if path is None:
-                    self._begin()
                 while self._left and not (path.exists() if path else self._is_lazy):
                     self._next()
         except OSError as error:
@@ -95,14 +93,13 @@ class _Unpacking:
             message = f"the captures in {self._name} are damaged: {error}; ask for the file again"
             raise StoreError(message) from None
 
-    def _begin(self) -> None:
-        if not self._left.startswith(_MAGIC):
-            self._left = base64.b64decode(self._left, validate=True)
-        if len(self._left) > _MOST_PACKED:
-            raise ValueError(f"more than {_MOST_PACKED >> 20} MiB")
-
     def _next(self) -> None:
         """Write the files of the next stream; never more than is allowed."""
+        if not self._streams:
+            if not self._left.startswith(_MAGIC):
+                self._left = base64.b64decode(self._left, validate=True)
+            if len(self._left) > _MOST_PACKED:
+                raise ValueError(f"more than {_MOST_PACKED >> 20} MiB")
         self._streams += 1
         if self._streams > _MOST_STREAMS:
             raise ValueError(f"more than {_MOST_STREAMS} parts")

@@ -226,11 +226,6 @@ class Manifest:
         """The same as one text."""
         return ", ".join(filter(None, self.host_facts.values()))
 
-    @property
-    def folder(self) -> str:
-        """Name of the capture's folder, such as ``gauges-01``."""
-        return f"{self.instrument}-{self.run:02d}"
-
 
 def host_facts(host: Mapping[str, Any], allocator: str = "") -> dict[str, str]:
     """Return the facts of a host that change what a run measures: they tell its class."""

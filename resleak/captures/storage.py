@@ -94,7 +94,8 @@ def is_capture(folder: Path, place: Path) -> bool:
         manifest = read_manifest(folder)
     except StoreError:
         return False
-    parts = (*manifest.scenario.name.split("/"), manifest.variant, manifest.folder)
+    name = f"{manifest.instrument}-{manifest.run:02d}"
+    parts = (*manifest.scenario.name.split("/"), manifest.variant, name)
     return place.absolute().parts[-len(parts) :] == parts and bool(manifest.session)
 
 

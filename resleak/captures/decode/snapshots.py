@@ -74,22 +74,31 @@ class Spans:
         self.came, self.went, self.bytes, self.blocks = (array("q") for _ in range(4))
         self.counts, self.owners, self.stacks = (array("q") for _ in range(3))
 
-    def add(self, record: Any, owner: int, *, aggregated: bool) -> None:
-        """Append a record of memray with its intervals."""
-        if aggregated:  # what was left at the end
-            left = {"n_bytes": record.size, "n_allocations": record.n_allocations}
-            times = {"allocated_before_snapshot": 0, "deallocated_before_snapshot": None}
-            intervals = [SimpleNamespace(**left, **times)]
-        else:
-            intervals = record.intervals
-        self.owners.append(owner)
-        self.stacks.append(record.stack_id)
-        self.counts.append(len(intervals))
-        self.came.extend([one.allocated_before_snapshot for one in intervals])
-        went = [one.deallocated_before_snapshot for one in intervals]
-        self.went.extend([NEVER if gone is None else gone for gone in went])
-        self.bytes.extend([one.n_bytes for one in intervals])
-        self.blocks.extend([one.n_allocations for one in intervals])
+    def follow(
+        self, records: Iterable[Any], header: memray_file.Header, owners: Owners
+    ) -> Iterator[Any]:
+        """Append the records of memray with their intervals, and yield each."""
+        threads: dict[int, str] = {}
+        for record in records:
+            tid = record.tid
+            if tid not in threads:
+                other = "main" if tid == header.main else f"thread {len(threads)}"
+                threads[tid] = record.thread_name or other
+            if header.aggregated:  # what was left at the end
+                left = {"n_bytes": record.size, "n_allocations": record.n_allocations}
+                times = {"allocated_before_snapshot": 0, "deallocated_before_snapshot": None}
+                intervals = [SimpleNamespace(**left, **times)]
+            else:
+                intervals, record.intervals = record.intervals, ()
+            self.owners.append(owners.number(threads[tid], record.allocator))
+            self.stacks.append(record.stack_id)
+            self.counts.append(len(intervals))
+            self.came.extend([one.allocated_before_snapshot for one in intervals])
+            went = [one.deallocated_before_snapshot for one in intervals]
+            self.went.extend([NEVER if gone is None else gone for gone in went])
+            self.bytes.extend([one.n_bytes for one in intervals])
+            self.blocks.extend([one.n_allocations for one in intervals])
+            yield record
 
     def rows(self) -> np.ndarray:
         """Return record, snapshot of coming, of going, bytes and blocks of each span."""
@@ -273,7 +282,9 @@ def begun(capture: Path, known: Known, *, everything: bool, several: bool) -> It
         top = ((f"process {header.pid}", "", 0),) if several else ()
         kind = HybridStacks if header.native else PythonStacks
         stacks = kind(known.nodes, top, header.main)
-        spans = _spans(records, header, known.owners, stacks)
+        spans = Spans()
+        for record in spans.follow(records, header, known.owners):
+            stacks.enter(record)
         numbers = stacks.numbers(spans)
         tables = _tables(capture, header, stacks) if everything else {}
         shares = stacks.looked_up, stacks.with_source
@@ -281,24 +292,6 @@ def begun(capture: Path, known: Known, *, everything: bool, several: bool) -> It
 
     with parallel_read.begun(capture, header, MARKS, follow) as read:
         yield header, read
-
-
-def _spans(
-    records: Iterable[Any], header: memray_file.Header, owners: Owners, stacks: PythonStacks
-) -> Spans:
-    spans = Spans()
-    threads: dict[int, str] = {}
-    for record in records:
-        tid = record.tid
-        if tid not in threads:
-            other = "main" if tid == header.main else f"thread {len(threads)}"
-            threads[tid] = record.thread_name or other
-        owner = owners.number(threads[tid], record.allocator)
-        spans.add(record, owner, aggregated=header.aggregated)
-        if not header.aggregated:
-            record.intervals = ()
-        stacks.enter(record)
-    return spans
 
 
 def _tables(
