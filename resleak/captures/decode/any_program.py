@@ -92,7 +92,9 @@ def _columns(known: Known, processes: list[Process]) -> dict[str, dict[str, np.n
     t_s = (t_ms - t_ms[0]) / 1e3
     mark = changes[:, 0]
     live = {"mark": mark.astype(np.int32), "step": t_s[mark], "phase": _steady(len(mark))}
-    live |= {"node": changes[:, 1].astype(np.int32), **known.owners.columns(changes[:, 2])}
+    owners = _owners(known, changes)
+    live |= {"node": changes[:, 1].astype(np.int32)}
+    live |= {"thread": owners[:, 0], "allocator": owners[:, 1]}
     live |= {"bytes": changes[:, 3], "count": changes[:, 4]}
     marks = {"mark": np.arange(len(t_ms), dtype=np.int32), "step": t_s, "phase": _steady(len(t_s))}
     marks |= {"t_s": t_s, "heap_bytes": _levels(changes, len(t_ms))}
@@ -131,6 +133,12 @@ def _rss(processes: list[Process], t_ms: np.ndarray) -> np.ndarray:
     return total
 
 
+def _owners(known: Known, changes: np.ndarray) -> np.ndarray:
+    """Return the thread and the allocator of each change."""
+    owners: np.ndarray = np.array([*known.owners, ("", "")], dtype=object)[changes[:, 2]]
+    return owners
+
+
 def _steady(count: int) -> np.ndarray:
     return np.full(count, "steady", dtype=object)
 
@@ -146,7 +154,7 @@ def _gathered(
     who, where = (np.array(of, dtype=np.int64) for of in (followed.spans.owners, followed.numbers))
     of = moved[:, 1]
     changes = _summed(np.column_stack([moved[:, 0], where[of], who[of], moved[:, 2:]]))
-    is_mapped = followed.known.owners.columns(changes[:, 2])["allocator"] == "mmap"
+    is_mapped = _owners(followed.known, changes)[:, 1] == "mmap"
     off = 0  # largest difference between the changes and memray's own count of the heap
     if not header.aggregated:
         off = np.abs(_levels(changes, len(t_ms))[1:-1] - marks[:, 1]).max(initial=0)

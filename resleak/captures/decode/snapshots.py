@@ -35,32 +35,12 @@ _MOST = 20_000
 _SYMBOLS_BYTES = 640 * 1024**2
 
 
-class Owners:
-    """Numbers for who allocated: the name of a thread and that of an allocator."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[tuple[str, str], int] = {}
-
-    def number(self, thread: str, allocator: int) -> int:
-        """Return the number of an owner, the same each time."""
-        # A damaged file may hold numbers that mean nothing.
-        key = thread, ALLOCATORS.get(allocator, f"unknown {allocator}")
-        return self._numbers.setdefault(key, len(self._numbers))
-
-    def columns(self, numbers: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the columns ``thread`` and ``allocator``."""
-        import numpy as np
-
-        both = np.array([*self._numbers, ("", "")], dtype=object)[numbers]
-        return {"thread": both[:, 0], "allocator": both[:, 1]}
-
-
 @dataclass(frozen=True)
 class Known:
-    """What several files have in common: their stacks, and who allocated."""
+    """What several files have in common: their stacks, and numbers of (thread, allocator)."""
 
     nodes: Nodes = field(default_factory=Nodes)
-    owners: Owners = field(default_factory=Owners)
+    owners: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
 class Spans:
@@ -75,7 +55,7 @@ class Spans:
         self.counts, self.owners, self.stacks = (array("q") for _ in range(3))
 
     def follow(
-        self, records: Iterable[Any], header: memray_file.Header, owners: Owners
+        self, records: Iterable[Any], header: memray_file.Header, owners: dict[tuple[str, str], int]
     ) -> Iterator[Any]:
         """Append the records of memray with their intervals, and yield each."""
         threads: dict[int, str] = {}
@@ -90,7 +70,10 @@ class Spans:
                 intervals = [SimpleNamespace(**left, **times)]
             else:
                 intervals, record.intervals = record.intervals, ()
-            self.owners.append(owners.number(threads[tid], record.allocator))
+            # A damaged file may hold numbers that mean nothing.
+            kind = record.allocator
+            owner = threads[tid], ALLOCATORS.get(kind, f"unknown {kind}")
+            self.owners.append(owners.setdefault(owner, len(owners)))
             self.stacks.append(record.stack_id)
             self.counts.append(len(intervals))
             self.came.extend([one.allocated_before_snapshot for one in intervals])
@@ -145,28 +128,28 @@ class PythonStacks:
 
     looked_up: float | None = None
     with_source: float | None = None
+    #: What is below a stack of which no native frames were looked up.
+    _below: tuple[Frame, ...] = ()
 
     def __init__(self, nodes: Nodes, top: tuple[Frame, ...], main: int) -> None:
         self._nodes, self._top, self._main = nodes, top, main
         self._known: dict[tuple[int, ...], int] = {}
-        self._of: list[int] = []
         self.without: set[int] = set()
 
-    def enter(self, record: Any) -> None:
-        """Take note of the next record."""
-        self._of.append(self.node(record))
-
-    def numbers(self, spans: Spans) -> Sequence[int]:
-        """Return the node of each record entered, given when its blocks were live."""
-        return self._of
+    def numbers(self, records: Iterable[Any], spans: Spans) -> Sequence[int]:
+        """Return the node of each record, given when its blocks were live."""
+        return [self.node(record) for record in records]
 
     def node(self, record: Any) -> int:
         """Return the node of a record; only the first record with a stack is asked for it."""
-        key = record.stack_id, record.tid == self._main
+        key = self._key(record)
         node = self._known.get(key)
         if node is None:
-            node = self._known[key] = self._add(record, ())
+            node = self._known[key] = self._add(record, self._below)
         return node
+
+    def _key(self, record: Any) -> tuple[int, ...]:
+        return record.stack_id, record.tid == self._main
 
     def _add(self, record: Any, below: tuple[Frame, ...]) -> int:
         stack = record.stack_trace()
@@ -184,46 +167,37 @@ class HybridStacks(PythonStacks):
     generations, the largest first, and no more of them than there is memory for.
     """
 
-    def __init__(self, nodes: Nodes, top: tuple[Frame, ...], main: int) -> None:
-        super().__init__(nodes, top, main)
-        self._records: list[Any] = []
-        self._frames = self._with_source = 0
+    _below = (NATIVE,)
+    _frames = _with_source = 0
 
-    def enter(self, record: Any) -> None:
-        """Take note of the next record, and keep it."""
-        self._records.append(record)
-
-    def numbers(self, spans: Spans) -> Sequence[int]:
-        """Return the node of each record entered, given when its blocks were live."""
+    def numbers(self, records: Iterable[Any], spans: Spans) -> Sequence[int]:
+        """Return the node of each record, given when its blocks were live."""
+        kept = [*records]
         weights = largest(changes(spans.rows()), len(spans.owners))
         most, covered = _resident_bytes() + _SYMBOLS_BYTES, 0.0
-        for number in self._order(weights):
+        for number in self._order(kept, weights):
             if _resident_bytes() > most:
                 break
-            self._look_up(self._records[number])
+            self._look_up(kept[number])
             covered += weights[number]
         self.looked_up = covered / max(float(weights.sum()), 1.0)
         self.with_source = self._with_source / max(self._frames, 1)
-        while self._records:  # memray's records keep the stacks that were read from them
-            self._of.append(self.node(self._records.pop()))
-        return self._of[::-1]
+        nodes = []
+        while kept:  # memray's records keep the stacks that were read from them
+            nodes.append(self.node(kept.pop()))
+        return nodes[::-1]
 
-    def node(self, record: Any) -> int:
-        """Return the node of a record, with one native frame for those not looked up."""
-        key = _native_key(record)
-        node = self._known.get(key)
-        if node is None:
-            node = self._known[key] = self._add(record, (NATIVE,))
-        return node
+    def _key(self, record: Any) -> tuple[int, ...]:
+        return record.stack_id, record.native_stack_id, record.native_segment_generation
 
-    def _order(self, weights: np.ndarray) -> list[int]:
+    def _order(self, records: list[Any], weights: np.ndarray) -> list[int]:
         """Return the records to look up, in the order in which their symbols are worth it."""
         import numpy as np
 
         order = np.argsort(-weights, kind="stable")
         share = np.cumsum(weights[order]) / max(float(weights.sum()), 1.0)
         wanted = order[: min(int(np.searchsorted(share, _ENOUGH)) + 1, _MOST)]
-        loaded = np.array([self._records[n].native_segment_generation for n in wanted], np.int64)
+        loaded = np.array([records[n].native_segment_generation for n in wanted], np.int64)
         of = np.unique(loaded, return_inverse=True)[1]
         worth = np.bincount(of, weights=weights[wanted], minlength=1)
         first = np.argsort(-worth[of], kind="stable") if len(of) else of
@@ -235,12 +209,7 @@ class HybridStacks(PythonStacks):
         below = [native(frame) for frame in inner]
         self._with_source += sum(has_source for _, has_source in below)
         self._frames += len(below)
-        frames = tuple(frame for frame, _ in below)
-        self._known[_native_key(record)] = self._add(record, frames)
-
-
-def _native_key(record: Any) -> tuple[int, ...]:
-    return record.stack_id, record.native_stack_id, record.native_segment_generation
+        self._known[self._key(record)] = self._add(record, tuple(frame for frame, _ in below))
 
 
 def _resident_bytes() -> int:
@@ -283,9 +252,7 @@ def begun(capture: Path, known: Known, *, everything: bool, several: bool) -> It
         kind = HybridStacks if header.native else PythonStacks
         stacks = kind(known.nodes, top, header.main)
         spans = Spans()
-        for record in spans.follow(records, header, known.owners):
-            stacks.enter(record)
-        numbers = stacks.numbers(spans)
+        numbers = stacks.numbers(spans.follow(records, header, known.owners), spans)
         tables = _tables(capture, header, stacks) if everything else {}
         shares = stacks.looked_up, stacks.with_source
         return Followed(spans, numbers, tables, known, stacks.without, *shares)
