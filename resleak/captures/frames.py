@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import overload
@@ -21,7 +22,7 @@ _HEAD = ("scenario", "variant", "runs", "stacks", "steps", "ended", "made")
 _MOST_ROWS = 40
 
 
-class Capture:
+class Capture(formatting.Shown):
     """What one run left behind: its tables by name, and its `manifest` with everything else."""
 
     def __init__(self, path: Path | str) -> None:
@@ -35,12 +36,6 @@ class Capture:
         made.path, made.manifest = Path(), manifest
         made.__dict__["trace"] = trace
         return made
-
-    def __repr__(self) -> str:
-        return self._table().text()
-
-    def _repr_html_(self) -> str:
-        return self._table().html()
 
     def _table(self) -> formatting.Table:
         about, end = self.manifest, self.exit
@@ -109,7 +104,7 @@ class Capture:
         return self.table("trace")
 
 
-class Captures(Sequence[Capture]):
+class Captures(formatting.Shown, Sequence[Capture]):
     """Several captures, in the order of scenario, variant, instrument and run."""
 
     def __init__(self, captures: Iterable[Capture]) -> None:
@@ -132,19 +127,13 @@ class Captures(Sequence[Capture]):
         return self._captures[index]
 
     def __repr__(self) -> str:
-        return formatting.Table(_HEAD, self._told()[:_MOST_ROWS], f"{len(self)} captures").text()
+        return replace(self._table(), note="").text()
 
-    def _repr_html_(self) -> str:
-        rows = self._told()
-        more = f"and {len(rows) - _MOST_ROWS} variants more" if len(rows) > _MOST_ROWS else ""
-        return formatting.Table(_HEAD, rows[:_MOST_ROWS], f"{len(self)} captures", more).html()
-
-    def _told(self) -> list[tuple[object, ...]]:
-        """Return a row for each variant: what ran, how often, how it ended."""
+    def _table(self) -> formatting.Table:
         groups: dict[tuple[str, str], list[Capture]] = {}
         for one in self:
             groups.setdefault((one.scenario, one.variant), []).append(one)
-        return [
+        rows = [
             (
                 *names,
                 sum(one.instrument == "gauges" for one in group),
@@ -155,6 +144,8 @@ class Captures(Sequence[Capture]):
             )
             for names, group in groups.items()
         ]
+        more = f"and {len(rows) - _MOST_ROWS} variants more" if len(rows) > _MOST_ROWS else ""
+        return formatting.Table(_HEAD, rows[:_MOST_ROWS], f"{len(self)} captures", more)
 
     def select(
         self,
