@@ -70,10 +70,7 @@ def _unpacked(packed: bytes, name: str) -> Path:
 
 
 class _Unpacking:
-    """Unpacks the streams of an archive as they are needed.
-
-    If the first one has manifests alone, the others have tables alone, and can wait.
-    """
+    """Unpacks the streams of an archive: manifests at once, tables as they are needed."""
 
     def __init__(self, folder: Path, name: str, packed: bytes) -> None:
         self.folder, self._name, self._left = folder, name, packed

@@ -26,10 +26,7 @@ def safe_name(text: str, what: str = "name") -> str:
 
 
 def inside(root: Path, *names: str, what: str = "name") -> Path:
-    """Return the path of names below a folder, or raise StoreError.
-
-    A name may have parts, as ``arc/auth_cache``. No symbolic link may lead out of the folder.
-    """
+    """Return the path of names, such as ``arc/auth_cache``, below a folder, or raise StoreError."""
     path = root.joinpath(*(safe_name(part, what) for name in names for part in name.split("/")))
     if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
         raise StoreError(f"{path} is a link that leads out of {root}; choose another --out")

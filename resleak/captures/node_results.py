@@ -21,18 +21,16 @@ _ROW = {"seed", "claim", "condition", "claimed_by", "origin", "fix_origin", "lan
 
 @dataclass(frozen=True)
 class NodeResult:
-    """Counts by variant from one Node check, and the register's words where it decides them.
-
-    `readings` are outcomes of another reading of the document, by variant, which decide nothing.
-    `row` is the row of the register where no scenario in Python declares it.
-    """
+    """Counts by variant from one Node check, and the register's words where it decides them."""
 
     node: str
     summary: str
     outcome: str | None
     fix: str | None
     variants: Mapping[str, Mapping[str, float]]
+    #: The row of the register where no scenario in Python declares it.
     row: Mapping[str, str] | None = None
+    #: Outcomes of another reading of the document, by variant, which decide nothing.
     readings: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -24,10 +24,7 @@ _WINDOW = 32 << 20
 
 
 def pack(folders: Iterable[Path], clean: Callable[[str], str] = str) -> tuple[str, list[Path]]:
-    """Return captures as base64 of a tar compressed with xz, and those without room in it.
-
-    `clean` redacts a text; every name and every text of a table goes through it.
-    """
+    """Return redacted captures as base64 of a tar with xz, and those without room in it."""
     packed, left_out, room = b"", [], MOST_TEXT * 3 // 4
     folders = list(folders)
     redact = _with_names(folders, clean)

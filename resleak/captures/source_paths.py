@@ -12,11 +12,7 @@ _ABSOLUTE = re.compile(r"(?<![\w.:/])(?:/[\w.@+~-]+){2,}|[A-Za-z]:\\[^\s\"']+")
 
 
 def place(file: str, project: Path | None = None) -> str:
-    """Return a file's name by where it belongs; names such as ``<string>`` stay.
-
-    ``<site-packages>/httpx/_client.py``, ``<stdlib>/asyncio/queues.py``, a path below `project`,
-    or the bare name.
-    """
+    """Return a file's name by where it belongs, such as ``<stdlib>/asyncio/queues.py``."""
     if file.startswith("<"):
         return file
     parts = PurePath(file).parts

@@ -60,10 +60,7 @@ def parsed(text: bytes) -> Any:
 
 
 def build(kind: Any, value: Any) -> Any:
-    """Return a JSON value as an instance of a type, or raise ValueError that names the place.
-
-    Takes dataclasses, lists, tuples and mappings of them, Literal, unions, and plain types.
-    """
+    """Return a JSON value as an instance of a type, or raise ValueError that names the place."""
     return _builder(kind)(value, ())
 
 

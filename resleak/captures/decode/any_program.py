@@ -39,11 +39,7 @@ class Process:
 
 @dataclass(frozen=True)
 class Tables:
-    """Tables of the memray files of a program, used in place of a capture.
-
-    The `facts` are ``processes``, a mapping for each file, and ``left_out``, sentences about
-    unreadable children. Several processes are above their stacks.
-    """
+    """Tables of the memray files of a program, used in place of a capture, with facts of each."""
 
     columns: dict[str, dict[str, np.ndarray]]
     facts: dict[str, Any]
@@ -90,13 +86,13 @@ def _columns(known: Known, processes: list[Process]) -> dict[str, dict[str, np.n
             part[:, 0] = np.searchsorted(t_ms, process.t_ms)[part[:, 0]]
         changes = _summed(np.concatenate(parts))
     t_s = (t_ms - t_ms[0]) / 1e3
-    mark = changes[:, 0]
-    live = {"mark": mark.astype(np.int32), "step": t_s[mark], "phase": _steady(len(mark))}
+    marks = {"mark": np.arange(len(t_ms), dtype=np.int32), "step": t_s}
+    marks |= {"phase": np.full(len(t_s), "steady", dtype=object)}
+    live = {name: column[changes[:, 0]] for name, column in marks.items()}
     owners = _owners(known, changes)
     live |= {"node": changes[:, 1].astype(np.int32)}
     live |= {"thread": owners[:, 0], "allocator": owners[:, 1]}
     live |= {"bytes": changes[:, 3], "count": changes[:, 4]}
-    marks = {"mark": np.arange(len(t_ms), dtype=np.int32), "step": t_s, "phase": _steady(len(t_s))}
     marks |= {"t_s": t_s, "heap_bytes": _levels(changes, len(t_ms))}
     marks |= {"rss_bytes": _rss(processes, t_ms)}
     looks = np.concatenate([process.snapshots for process in processes])
@@ -137,10 +133,6 @@ def _owners(known: Known, changes: np.ndarray) -> np.ndarray:
     """Return the thread and the allocator of each change."""
     owners: np.ndarray = np.array([*known.owners, ("", "")], dtype=object)[changes[:, 2]]
     return owners
-
-
-def _steady(count: int) -> np.ndarray:
-    return np.full(count, "steady", dtype=object)
 
 
 def _gathered(

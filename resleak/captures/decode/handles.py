@@ -68,11 +68,7 @@ def extract(
     *,
     source: bool = True,
 ) -> None:
-    """Write the tables ``stacks``, ``handles`` and ``marks`` into a folder, or raise StoreError.
-
-    Files below `studied` are under study, those below `root` are named relative to it; `work` was
-    the temporary folder of the process.
-    """
+    """Write the tables of a census; `work` was the temporary folder of the process."""
     named, works = names(studied, root), [str(work), str(work.resolve())] if work else []
     try:
         columns_of = _tables(Census(_lines(census)), named, partial(_target, root, works), source)
@@ -86,7 +82,15 @@ def _tables(
     read: Census, named: Names, target: _Target, source: bool
 ) -> dict[str, dict[str, np.ndarray]]:
     trie = Trie(named)
-    node_of = _entered(trie, named, read.nodes)
+    node_of: dict[int, int] = {}  # of the trie, by the census's; _OURS for the harness alone
+    for number in range(len(read.nodes)):
+        stack: list[Frame] = []
+        parent = number
+        while parent >= 0:
+            parent, *frame = read.nodes[parent]
+            stack.append(tuple(frame))  # type: ignore[arg-type]
+        is_ours = all(named(file) is None for _, file, _ in stack)
+        node_of[number] = _OURS if is_ours else trie.add(stack)
     read.opened = [row for row in read.opened if row[3] not in node_of or node_of[row[3]] >= 0]
     nodes = [node_of.get(row[3], trie.no_stack) for row in read.opened]
     stacks, numbers = trie.used(np.array(nodes, dtype=np.int64))
@@ -109,20 +113,6 @@ def _lines(census: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
         except ValueError:  # the last line, if the process was killed
             return
-
-
-def _entered(trie: Trie, named: Names, nodes: list[tuple[int, str, str, int]]) -> dict[int, int]:
-    """Return the trie's node of each stack of the census; -1 for those of the harness alone."""
-    found = {}
-    for number in range(len(nodes)):
-        stack: list[Frame] = []
-        parent = number
-        while parent >= 0:
-            parent, *frame = nodes[parent]
-            stack.append(tuple(frame))  # type: ignore[arg-type]
-        ours = all(named(file) is None for _, file, _ in stack)
-        found[number] = _OURS if ours else trie.add(stack)
-    return found
 
 
 def _target(root: Path | None, works: list[str], target: str) -> str:

@@ -29,12 +29,7 @@ def extract(
     root: Path | None,
     source: bool,
 ) -> dict[str, Any]:
-    """Write the tables of a recording of ours; a damaged one can crash the interpreter.
-
-    ``live`` is what changed at each mark since the one before, by stack, thread and allocator;
-    ``peak`` what was live at the high-water mark; ``temporary`` what was released before its thread
-    allocated again.
-    """
+    """Write the tables of a recording of ours; a damaged one can crash the interpreter."""
     expected = {int(mark["mark"]): mark for mark in marks}
     header = memray_file.header(capture)
     if header.aggregated:

@@ -33,21 +33,17 @@ _BASE_S, _BYTES_PER_S = 10, 50_000
 
 @dataclass(frozen=True)
 class Header:
-    """Header of a memray file; `aggregated` files have sums only.
-
-    One that was never closed has no `records`, and equal times in milliseconds of the epoch. One
-    that `is_older` has to be read by the memray that wrote it.
-    """
+    """Header of a memray file."""
 
     native: bool
-    aggregated: bool
-    records: int
-    start_ms: int
+    aggregated: bool  # sums only
+    records: int  # 0 if it was never closed: then the times are equal
+    start_ms: int  # of the epoch
     end_ms: int
     pid: int
     main: int
     command: str
-    is_older: bool = False
+    is_older: bool = False  # the memray that wrote it has to read it
 
 
 def header(capture: Path) -> Header:

@@ -34,17 +34,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Overview:
-    """What memray's first pass over a file counts.
-
-    `snapshots` are milliseconds of the epoch, bytes allocated and resident; intervals of records
-    count each `stride`-th of them.
-    """
+    """What memray's first pass over a file counts."""
 
     records: int
     peak: int
     python_objects: bool
-    snapshots: list[list[int]]
-    stride: int = 1
+    snapshots: list[list[int]]  # milliseconds of the epoch, bytes allocated and resident
+    stride: int = 1  # the intervals of records count each so many-th of them
 
 
 @contextmanager

@@ -92,11 +92,7 @@ class Maps:
 
 
 class Replay:
-    """An allocation stream, played once, stopping at each mark.
-
-    Mark k maps ``page * (k + 1)`` bytes. `owners` says who allocated by the number that changes
-    name.
-    """
+    """An allocation stream, played once; mark k maps ``page * (k + 1)`` bytes."""
 
     def __init__(self, trie: Trie, page: int) -> None:
         self.records = self.allocations = self.without_stack = 0
@@ -107,7 +103,7 @@ class Replay:
         # nothing: they are entered there, if they are still live.
         self._old: dict[int, tuple[int, int]] = {}
         self._young: dict[int, tuple[int, int]] = {}
-        self.owners: list[Owner] = []
+        self.owners: list[Owner] = []  # by the number that changes name
         self.threads: dict[int, str] = {}
         self._nodes: dict[int, int] = {}
         self._markers: set[int] = set()

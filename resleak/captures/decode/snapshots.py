@@ -219,10 +219,7 @@ def _resident_bytes() -> int:
 
 @dataclass(frozen=True)
 class Followed:
-    """What is read of a file's records, in whatever process; the last three as in `PythonStacks`.
-
-    `numbers` has the node of each record; `tables` the tables as node, bytes and blocks.
-    """
+    """What is read of a file's records; `tables` have node, bytes and blocks."""
 
     spans: Spans
     numbers: Sequence[int]
@@ -239,12 +236,7 @@ Begun = tuple[memray_file.Header, Callable[[], tuple[parallel_read.Overview, Fol
 
 @contextmanager
 def begun(capture: Path, known: Known, *, everything: bool, several: bool) -> Iterator[Begun]:
-    """Begin to read a file, and yield its header, and what reads it to its end.
-
-    `known` is what other files had in common with it. With `everything` the high-water mark and
-    what was temporary are read too, in a pass each; with `several` the process is put above its
-    stacks.
-    """
+    """Begin to read a file, and yield its header, and what reads it to its end."""
     header = memray_file.header(capture)
 
     def follow(records: Iterable[Any]) -> Followed:
@@ -253,6 +245,7 @@ def begun(capture: Path, known: Known, *, everything: bool, several: bool) -> It
         stacks = kind(known.nodes, top, header.main)
         spans = Spans()
         numbers = stacks.numbers(spans.follow(records, header, known.owners), spans)
+        # The high-water mark, and what was temporary: a pass each.
         tables = _tables(capture, header, stacks) if everything else {}
         shares = stacks.looked_up, stacks.with_source
         return Followed(spans, numbers, tables, known, stacks.without, *shares)
