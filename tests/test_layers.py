@@ -217,7 +217,7 @@ def test_the_help_loads_nothing_heavy():
 def test_opening_a_capture_loads_no_data_frames():
     """What reads a capture, prints it and writes its page does without pandas and scipy."""
     code = "from resleak.captures.decode import memray_file as file, worker;"
-    code += "file.without_pandas(); file.load()"
+    code += "file.without_pandas(); import memray"
     frames = {"pandas", "scipy", "plotly", "nh3", "jinja2", "IPython", "asyncio"}
     assert not loaded_after(code) & frames
     code = "import resleak.ui.cli, resleak.report.memray_page, resleak.analysis.memray_file"

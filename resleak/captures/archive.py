@@ -38,10 +38,7 @@ def script(text: str) -> str:
 
 
 def unpack(path: Path) -> Path:
-    """Write the captures of an archive or a report into a folder for the life of this process.
-
-    Tables may come later, by `provide`. Raises StoreError for anything that is not as we write it.
-    """
+    """Write captures into a folder for the life of this process, tables maybe by `provide`."""
     packed = untrusted.content(path, _MOST_FILE)
     if not packed.startswith(_MAGIC):
         blocks = _BLOCK.findall(packed)

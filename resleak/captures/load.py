@@ -113,8 +113,12 @@ def _mprof(path: Path, number: int, line: str, rest: Iterator[tuple[int, str]]) 
             continue
         if kind in ("MEM", "CHLD"):
             runs = runs or [{"process": array("d")}]
-            name = "process" if kind == "MEM" else f"child-{_number(words[:1]) + 1}"
-            reading = _reading(words[:2] if kind == "MEM" else words[1:3])
+            name = "process"
+            if kind == "CHLD":
+                number_of = words.pop(0) if words else ""
+                is_number = number_of.isdecimal() and len(number_of) < 10
+                name = f"child-{int(number_of) + 1 if is_number else 1}"
+            reading = _reading(words[:2])
             if reading is None or sum(map(len, runs)) > _CHILDREN:
                 raise _damaged(path, number)
             runs[-1].setdefault(name, array("d")).extend(reading)
@@ -150,10 +154,6 @@ def _reading(words: list[str]) -> tuple[float, float] | None:
         return None
     is_possible = math.isfinite(seconds) and 0 <= mebibytes < 2**40
     return (seconds, mebibytes * _MIB) if is_possible else None
-
-
-def _number(words: list[str]) -> int:
-    return int(words[0]) if words and words[0].isdecimal() and len(words[0]) < 10 else 0
 
 
 def _damaged(path: Path, number: int) -> StoreError:

@@ -159,12 +159,6 @@ def without_pandas() -> None:
     sys.meta_path.insert(0, Without())
 
 
-def load() -> None:
-    """Load memray, which takes a moment, before there is anything to read."""
-    with suppress(ImportError):  # told when there is something to read
-        import memray  # noqa: F401
-
-
 def _start_of(capture: Path) -> bytes:
     try:
         with capture.open("rb") as file:

@@ -29,7 +29,18 @@ def trace(
     """Return columns in order of time, NaN where a gauge was not read, and units."""
     names, rows = inside_rows(folder)
     samples = [sample for sample in outcome.samples if sample["phase"] > 0]
-    columns = _index_columns(rows, samples)
+    time, step, block, phase = (
+        np.concatenate([rows[:, column], [sample[key] for sample in samples]])
+        for column, key in enumerate(("t_s", "step", "block", "phase"))
+    )
+    moments = [raw.MOMENTS[int(m)] for m in rows[:, 4]] + ["sample"] * len(samples)
+    columns = {
+        "t_s": time,
+        "step": step.astype(np.int32),
+        "block": block.astype(np.int32),
+        "phase": np.array([raw.PHASES[int(number)] for number in phase], dtype=object),
+        "moment": np.array(moments, dtype=object),
+    }
     readings = [*outcome.end_of_block.values(), *outcome.samples]
     outside_names = [name for reading in readings for name in reading if name not in columns]
     quiet = np.flatnonzero(rows[:, 4] == raw.MOMENTS.index("after_collect"))
@@ -120,18 +131,3 @@ def write_trace(folder: Path, outcome: ProcessOutcome, own: list[Gauge], target:
     tables.write_table(target / "trace.parquet", columns, units)
     index = {"t_s", "step", "block", "phase", "moment"}
     return {n for n, v in columns.items() if n not in index and not np.isnan(v).all()}
-
-
-def _index_columns(rows: np.ndarray, samples: list[dict[str, float]]) -> Columns:
-    def joined(column: int, key: str) -> np.ndarray:
-        return np.concatenate([rows[:, column], [sample[key] for sample in samples]])
-
-    phase, moment = joined(3, "phase"), rows[:, 4].astype(int)
-    moments = [raw.MOMENTS[m] for m in moment] + ["sample"] * len(samples)
-    return {
-        "t_s": joined(0, "t_s"),
-        "step": joined(1, "step").astype(np.int32),
-        "block": joined(2, "block").astype(np.int32),
-        "phase": np.array([raw.PHASES[int(p)] for p in phase], dtype=object),
-        "moment": np.array(moments, dtype=object),
-    }

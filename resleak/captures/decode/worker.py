@@ -12,6 +12,7 @@ import os
 import pkgutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,8 @@ def main() -> int:
     memray_file.limit(map(Path, job.get("captures") or [job["capture"]]))
     if packages := job.get("packages"):  # chosen by the user, for a file of an older memray
         sys.path.insert(0, packages)
-    memray_file.load()
+    with suppress(ImportError):  # told when there is something to read
+        import memray  # noqa: F401
     try:
         facts = _any_program(job) if job["decoder"] == "any_program" else _recording(job)
     except (ResleakError, OSError) as error:
