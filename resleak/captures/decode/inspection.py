@@ -24,32 +24,23 @@ Row = dict[str, Any]
 
 _FAULT = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+) in (?P<function>.+)')
 _UNITS = {"seconds": "s", "longest_s": "s", "first_s": "s", "last_s": "s", "per_step": "objects"}
-#: The columns of each table, with what stands in them where a row says nothing.
-_TABLES: dict[str, Row] = {
-    "exit": {
-        **{"what": "", "name": "", "daemon": "", "holds": False, "state": "", "phase": ""},
-        **{"at": "", "waits_in": "", "loop": "", "made_at": ""},
-        **{"seconds": 0.0, "first_s": 0.0, "last_s": 0.0},
-        **{"stack": "", "made": ""},
-    },
-    "stalls": {
-        **{"kind": "", "at": "", "waits_in": "", "loop": "", "share": 0.0, "seconds": 0.0},
-        **{"longest_s": 0.0, "stack": ""},
-    },
-    "locks": {
-        **{"thread": "", "at": "", "holder": "", "taken_at": "", "deadlock": False},
-        **{"seconds": 0.0, "longest_s": 0.0, "stack": "", "taken": ""},
-    },
-    "lost": {"kind": "", "name": "", "amount": 0, "unit": ""},
-    "retention": {
-        **{"type": "", "count": 0, "per_step": 0.0, "path": "", "root": "", "share": 0.0},
-        **{"samples": 0, "made_at": ""},
-    },
-    "bounded": {
-        **{"path": "", "size": 0, "bound": 0, "per_step": 0.0},
-        **{"entry_bytes": 0.0, "entry_objects": 0.0},
-    },
-    "cycles": {"cycle": "", "per_step": 0.0, "objects": 0, "holds": "", "made_of": ""},
+#: The columns of each table.
+_TABLES = {
+    "exit": "what name daemon holds state phase at waits_in loop made_at seconds first_s last_s "
+    "stack made",
+    "stalls": "kind at waits_in loop share seconds longest_s stack",
+    "locks": "thread at holder taken_at deadlock seconds longest_s stack taken",
+    "lost": "kind name amount unit",
+    "retention": "type count per_step path root share samples made_at",
+    "bounded": "path size bound per_step entry_bytes entry_objects",
+    "cycles": "cycle per_step objects holds made_of",
+}
+#: What stands in a column where a row says nothing; in any other one, an empty text.
+_NOTHING: Row = {
+    **dict.fromkeys(("seconds", "first_s", "last_s", "longest_s", "share", "per_step"), 0.0),
+    **dict.fromkeys(("entry_bytes", "entry_objects"), 0.0),
+    **dict.fromkeys(("amount", "count", "samples", "size", "bound", "objects"), 0),
+    **{"holds": False, "deadlock": False},
 }
 _KINDS = {str: object, bool: bool, int: np.int64, float: float}
 #: Share of the time of all steps below which a line is no stall.
@@ -75,7 +66,9 @@ def write(folder: Path, project: Path, status: str) -> Ending:
         **{name: record.get(name, []) for name in ("lost", "bounded", "cycles")},
     }
     for name, found in rows.items():
-        wanted = _TABLES[name]
+        wanted = {column: _NOTHING.get(column, "") for column in _TABLES[name].split()}
+        if name == "cycles":
+            wanted["holds"] = ""  # what a cycle holds, in words
         kept = [{**wanted, **{k: v for k, v in row.items() if k in wanted}} for row in found]
         columns = {
             column: np.array([row[column] for row in kept], dtype=_KINDS[type(nothing)])
