@@ -77,7 +77,7 @@ class Shelf:
 
 def shelf(*roots: Path | str) -> Shelf:
     """Return all that can be compared below folders; empty ones are reported as problems."""
-    sides: dict[Path, list[Side]] = {}
+    sides: list[Side] = []
     problems: list[str] = []
     for root in dict.fromkeys(map(Path, roots)):
         groups: dict[tuple[Path, str], list[Capture]] = defaultdict(list)
@@ -88,9 +88,10 @@ def shelf(*roots: Path | str) -> Shelf:
         if not groups:
             problems.append(f"there is no complete capture in {root}")
         ordered = (sorted(g, key=lambda one: (one.instrument, one.run)) for g in groups.values())
-        sides[root] = [Side(Captures(group), str(root)) for group in ordered]
-    found = [side for each in sides.values() for side in each if side.runs]
-    newest_first = sorted(found, key=lambda side: side.made, reverse=True)
+        sides += [Side(Captures(group), str(root)) for group in ordered]
+    newest_first = sorted(
+        (side for side in sides if side.runs), key=lambda side: side.made, reverse=True
+    )
     return Shelf(sorted(newest_first, key=lambda side: side.name), problems)
 
 
