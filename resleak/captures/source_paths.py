@@ -31,9 +31,8 @@ def redact(text: str, project: Path | None = None) -> str:
 
 def _relative(file: str, project: Path | None) -> str:
     ours = Path(__file__).parents[2]
-    for root in (ours / "resleak", project):
-        if root is not None and file.startswith(f"{root}{os.sep}"):
-            base = ours if root.name == "resleak" else root
+    for root, base in ((ours / "resleak", ours), (project, project)):
+        if root and base and file.startswith(f"{root}{os.sep}"):
             return PurePath(file).relative_to(base).as_posix()
     stdlib = sysconfig.get_paths()["stdlib"]
     if file.startswith(f"{stdlib}{os.sep}"):

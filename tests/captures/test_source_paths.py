@@ -34,6 +34,12 @@ def test_file_of_a_project() -> None:
     assert source_paths.place("/home/someone/secret/views.py", root) == "views.py"
 
 
+def test_file_of_a_project_called_as_ours() -> None:
+    """A file of a project in a folder called "resleak" is named from its root, too."""
+    root = Path("/home/someone/resleak")
+    assert source_paths.place("/home/someone/resleak/web/views.py", root) == "web/views.py"
+
+
 @pytest.mark.parametrize("text", ["no path here", "1/2 and a/b", "https://host/page"])
 def test_text_without_paths_stays(text: str) -> None:
     """Fractions, relative paths and addresses are left alone."""
