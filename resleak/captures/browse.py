@@ -89,9 +89,8 @@ def shelf(*roots: Path | str) -> Shelf:
             problems.append(f"there is no complete capture in {root}")
         ordered = (sorted(g, key=lambda one: (one.instrument, one.run)) for g in groups.values())
         sides += [Side(Captures(group), str(root)) for group in ordered]
-    newest_first = sorted(
-        (side for side in sides if side.runs), key=lambda side: side.made, reverse=True
-    )
+    found = [side for side in sides if side.runs]
+    newest_first = sorted(found, key=lambda side: side.made, reverse=True)
     return Shelf(sorted(newest_first, key=lambda side: side.name), problems)
 
 
