@@ -151,9 +151,8 @@ class Captures(formatting.Shown, Sequence[Capture]):
     ) -> Captures:
         """Return the captures of one scenario, variant or instrument."""
         wanted = {"scenario": scenario, "variant": variant, "instrument": instrument}
-        given = {key: value for key, value in wanted.items() if value is not None}
         return Captures(
-            c for c in self if all(getattr(c, key) == value for key, value in given.items())
+            one for one in self if all(v in (None, getattr(one, k)) for k, v in wanted.items())
         )
 
     @property

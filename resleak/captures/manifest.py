@@ -99,24 +99,18 @@ class Mark:
 
 @dataclass(frozen=True)
 class Exit:
-    """How a process ended: `status` as in `ProcessOutcome`, or ``running``.
-
-    `phase` is the last that began; `exit_s` the time from the end of the load to that of the
-    process; `line` that of the studied file where a failed run raised; `left_behind` what outlived
-    the process and was ended; `limit` the limit of the system at which the load ended, and the
-    step; `printed` has repeated lines of standard error, with how often.
-    """
+    """How a process ended: `status` as in `ProcessOutcome`, or ``running``."""
 
     status: str = "running"
-    phase: str = "steady"
-    code: int | None = None
-    exit_s: float | None = None
-    stacks: tuple[str, ...] = ()
+    phase: str = "steady"  # the last that began
+    code: int | None = None  # negative for a signal
+    exit_s: float | None = None  # from the end of the load to that of the process
+    stacks: tuple[str, ...] = ()  # of the threads that were left
     error: str = ""
-    line: str = ""
-    left_behind: tuple[str, ...] = ()
-    limit: str = ""
-    printed: tuple[str, ...] = ()
+    line: str = ""  # of the studied file, where a failed run raised
+    left_behind: tuple[str, ...] = ()  # what outlived the process and was ended, or was removed
+    limit: str = ""  # of the system, at which the load ended, and the step
+    printed: tuple[str, ...] = ()  # repeated lines of standard error, with how often
 
     @classmethod
     def of(cls, outcome: ProcessOutcome, stacks: list[str], **more: Any) -> Exit:
@@ -155,39 +149,34 @@ class Ending:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """Everything about a run except its tables.
-
-    `session` tells measurements apart, `per` is the unit of a step (``step``, ``s``, ``request``),
-    `planted_per_step` the bytes leaked on purpose, `digest` that of the workload's code without
-    texts.
-    """
+    """Everything about a run except its tables."""
 
     schema: int = SCHEMA
     status: str = "complete"
-    session: str = ""
-    started: str = ""
+    session: str = ""  # tells measurements apart
+    started: str = ""  # ISO 8601
     scenario: Declared
     variant: str
     instrument: str = "gauges"
     run: int = 1
-    per: str = "step"
+    per: str = "step"  # what a step is: `step`, `s` or `request`
     seed: int = 0
     params: dict[str, Any] = field(default_factory=dict)
     steps: int = 0
     warmup: int = 0
     block: int = 1
-    planted_per_step: float = 0.0
+    planted_per_step: float = 0.0  # bytes leaked on purpose
     phases: tuple[Phase, ...] = ()
     marks: tuple[Mark, ...] = ()
     exit: Exit = field(default_factory=Exit)
     versions: Versions = field(default_factory=Versions)
     host: dict[str, str | int] = field(default_factory=dict)
     git: str = ""
-    digest: str = ""
+    digest: str = ""  # of the workload's code without texts
     env: dict[str, str] = field(default_factory=dict)
     rlimits: dict[str, int] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
-    allocator: str = ""
+    allocator: str = ""  # what was loaded in place of the C library's
     facts: dict[str, float | None] = field(default_factory=dict)
     ending: Ending = field(default_factory=Ending)
     integrity: dict[str, Any] = field(default_factory=dict)

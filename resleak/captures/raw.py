@@ -34,24 +34,17 @@ def shortened(steps: int, warmup: int, block: int, halvings: int) -> tuple[int, 
 
 @dataclass(frozen=True)
 class Instrument:
-    """A way to observe a process; one per process.
-
-    `tables` are the columns that this version reads, by table; `decoder` is the module that makes
-    them, in a worker if there is a file `recording`. It needs a `package` in the measured process,
-    and a `system`, a value of `sys.platform`. It has one run per replicate if `is_replicated`, else
-    one per variant; deadlines are stretched by `slowdown`. What takes longest begins early by its
-    `place`.
-    """
+    """A way to observe a process; one per process."""
 
     name: str
-    tables: Mapping[str, tuple[str, ...]]
-    decoder: str
-    recording: str = ""
-    package: str = ""
-    system: str = ""
-    is_replicated: bool = False
-    slowdown: float = 1.0
-    place: int = 0
+    tables: Mapping[str, tuple[str, ...]]  # columns that this version reads
+    decoder: str  # module of `resleak.captures.decode`
+    recording: str = ""  # file that a worker decodes once the run has finished
+    package: str = ""  # needed in the measured process
+    system: str = ""  # a value of `sys.platform`, if it needs one
+    is_replicated: bool = False  # one run per replicate; else one per variant
+    slowdown: float = 1.0  # deadlines are stretched by it
+    place: int = 0  # in the order in which runs begin: what takes longest begins early
 
 
 def _tables(**names: str) -> dict[str, tuple[str, ...]]:

@@ -23,18 +23,13 @@ SNAPSHOTS = 500
 
 @dataclass(frozen=True)
 class Process:
-    """What one process had allocated, and the facts of its file: how far it can be trusted.
+    """What one process had allocated."""
 
-    `snapshots` are milliseconds of the epoch, bytes allocated and resident; `t_ms` are those of
-    start, marks and end; `changes` are mark, node, owner, bytes, blocks; `tables` node, bytes,
-    blocks.
-    """
-
-    snapshots: np.ndarray
-    t_ms: np.ndarray
-    changes: np.ndarray
-    tables: dict[str, np.ndarray]
-    facts: dict[str, Any]
+    snapshots: np.ndarray  # milliseconds of the epoch, bytes allocated and resident
+    t_ms: np.ndarray  # of the start, the marks and the end
+    changes: np.ndarray  # mark, node, owner, bytes, blocks
+    tables: dict[str, np.ndarray]  # node, bytes, blocks
+    facts: dict[str, Any]  # how far the file can be trusted
 
 
 @dataclass(frozen=True)

@@ -20,21 +20,16 @@ _Target = Callable[[str], str]
 
 
 class Census:
-    """What a process wrote down of its resources, line by line.
-
-    `nodes` are (parent, function, file, line); `opened` handle, kind, target, node, step, phase and
-    thread; `seen` and `gone` the first marks with and without a handle; `closed` (step, phase,
-    closed by a collection); `marks` (mark, step, phase).
-    """
+    """What a process wrote down of its resources, line by line."""
 
     def __init__(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        self.nodes: list[tuple[int, str, str, int]] = []
-        self.opened: list[list[Any]] = []
-        self.seen: dict[int, int] = {}
-        self.gone: dict[int, int] = {}
-        self.closed: dict[int, tuple[int, int, bool]] = {}
+        self.nodes: list[tuple[int, str, str, int]] = []  # parent, function, file, line
+        self.opened: list[list[Any]] = []  # handle, kind, target, node, step, phase, thread
+        self.seen: dict[int, int] = {}  # first mark with the handle
+        self.gone: dict[int, int] = {}  # first mark without it
+        self.closed: dict[int, tuple[int, int, bool]] = {}  # step, phase, by a collection
         self.deleted: set[int] = set()
-        self.marks: list[tuple[int, int, int]] = []
+        self.marks: list[tuple[int, int, int]] = []  # mark, step, phase
         self.main = 0
         self.phases: list[str] = []
         self._new: list[int] = []

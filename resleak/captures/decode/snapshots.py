@@ -119,22 +119,17 @@ def largest(rows: np.ndarray, records: int) -> np.ndarray:
 
 
 class PythonStacks:
-    """Enters the Python stacks of records below `top` as nodes, each stack once.
+    """Enters the Python stacks of records below `top` as nodes, each stack once."""
 
-    memray cuts off those of the `main` thread where tracking began. Afterwards `without` has
-    memray's numbers of stacks without a frame; `looked_up` is the share of the bytes whose native
-    frames were looked up, and `with_source` the share of these frames that has a source file.
-    """
-
-    looked_up: float | None = None
-    with_source: float | None = None
+    looked_up: float | None = None  # share of the bytes whose native frames were looked up
+    with_source: float | None = None  # share of these frames that has a source file
     #: What is below a stack of which no native frames were looked up.
     _below: tuple[Frame, ...] = ()
 
     def __init__(self, nodes: Nodes, top: tuple[Frame, ...], main: int) -> None:
         self._nodes, self._top, self._main = nodes, top, main
         self._known: dict[tuple[int, ...], int] = {}
-        self.without: set[int] = set()
+        self.without: set[int] = set()  # memray's numbers of stacks without a frame
 
     def numbers(self, records: Iterable[Any], spans: Spans) -> Sequence[int]:
         """Return the node of each record, given when its blocks were live."""
@@ -149,6 +144,7 @@ class PythonStacks:
         return node
 
     def _key(self, record: Any) -> tuple[int, ...]:
+        # memray cuts off stacks of the main thread where tracking began.
         return record.stack_id, record.tid == self._main
 
     def _add(self, record: Any, below: tuple[Frame, ...]) -> int:

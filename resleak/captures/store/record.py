@@ -18,11 +18,7 @@ _ATTEMPT = re.compile(r"[0-9a-f]{16}")
 
 @dataclass(frozen=True, kw_only=True)
 class RunSpec:
-    """Everything that determines a run, without time, host or path.
-
-    `digest` is that of the workload's code and helpers, `environment` that of all installed
-    versions, `packages` the versions that matter to a reader, `canary` a host and an hour.
-    """
+    """Everything that determines a run, without time, host or path."""
 
     scenario: str
     variant: str
@@ -31,13 +27,13 @@ class RunSpec:
     seed: int
     steps: int
     params: dict[str, Any]
-    digest: str
+    digest: str  # of the workload's code and helpers
     python: str
     implementation: str
-    environment: str
+    environment: str  # digest of all installed versions
     packages: dict[str, str] = field(default_factory=dict)
     schema: int = SCHEMA
-    canary: str = ""
+    canary: str = ""  # a host and an hour
 
     @property
     def key(self) -> str:
