@@ -91,9 +91,8 @@ def _log(path: Path) -> Captures:
     runs = [readings for readings in sections if readings["process"]]
     if not runs:
         raise StoreError(f"{path.name} has no readings: {recorder} ended before the first one")
-    title = f"{path.name}, recorded by {recorder}"
     names = {name: "" for readings in runs for name in readings}
-    declared = described(path.stem, title, names)
+    declared = described(path.stem, f"{path.name}, recorded by {recorder}", names)
     return Captures(
         _capture_of(declared, name, run, readings[name])
         for name in names

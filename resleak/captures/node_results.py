@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from resleak.errors import StoreError
 from resleak.workload.verdict_words import FIX_OUTCOMES, OUTCOMES
@@ -77,11 +76,8 @@ def _problem(result: NodeResult) -> str:
         return f"it says {result.outcome!r} and {result.fix!r}"
     if not isinstance(result.readings, dict) or {*result.readings.values()} - {*FIX_OUTCOMES}:
         return "readings are not outcomes of a fix by name"
-    if not isinstance(result.variants, dict) or not all(map(_is_counts, result.variants.values())):
+    variants = result.variants.values() if isinstance(result.variants, dict) else [None]
+    # True and False are integers, too.
+    if not all(isinstance(v, dict) and {*map(type, v.values())} <= {int, float} for v in variants):
         return "variants are not counts by name"
     return ""
-
-
-def _is_counts(value: Any) -> bool:
-    # True and False are integers, too.
-    return isinstance(value, dict) and {*map(type, value.values())} <= {int, float}

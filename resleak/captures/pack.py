@@ -41,17 +41,14 @@ def pack(folders: Iterable[Path], clean: Callable[[str], str] = str) -> tuple[st
 def write(
     path: Path, folders: Iterable[Path], change: Callable[[Manifest], Manifest] = lambda m: m
 ) -> None:
-    """Write captures to an archive, all manifests first; the same captures give the same bytes.
-
-    `change` returns the manifest to write. Raises StoreError if a reader would refuse the archive.
-    """
+    """Write captures to an archive, manifests first; the same captures give the same bytes."""
     folders = sorted(folders)
     parts = [_compressed(_manifest(folder, str, change) for folder in folders)]
     parts += [_compressed(_tables(group, str)) for group in _grouped(folders)]
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as temporary:
         temporary.write_bytes(b"".join(parts))
-        archive.provide(archive.unpack(temporary) / "all of it")
+        archive.provide(archive.unpack(temporary) / "all of it")  # a reader may refuse it
 
 
 def _compressed(files: Iterable[tuple[str, bytes]]) -> bytes:
@@ -94,9 +91,8 @@ def _manifest(
     folder: Path, clean: Callable[[str], str], change: Callable[[Manifest], Manifest]
 ) -> tuple[str, bytes]:
     value = _cleaned(change(storage.read_manifest(folder)).to_json(), clean)
-    return f"{_inside(folder, clean)}/{storage.MANIFEST}", json.dumps(
-        value, ensure_ascii=False
-    ).encode()
+    content = json.dumps(value, ensure_ascii=False).encode()
+    return f"{_inside(folder, clean)}/{storage.MANIFEST}", content
 
 
 def _tables(folders: Iterable[Path], clean: Callable[[str], str]) -> Iterator[tuple[str, bytes]]:

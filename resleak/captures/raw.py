@@ -103,12 +103,10 @@ FAILURE = "resleak-failure: "
 
 @dataclass
 class ProcessOutcome:
-    """How one measured process ran and ended, as its supervisor recorded it.
+    """How one measured process ran and ended, as its supervisor recorded it."""
 
-    `status` is ``exited``, ``hung`` (did not end after its load), ``deadline`` (did not finish its
-    load), ``memory`` (exceeded the memory limit), ``crashed``, ``failed`` or ``interrupted``.
-    """
-
+    #: ``exited``, ``hung`` (did not end after its load), ``deadline`` (did not finish its load),
+    #: ``memory`` (exceeded the memory limit), ``crashed``, ``failed`` or ``interrupted``.
     status: str = "exited"
     #: Exit code; negative for a signal.
     code: int = 0

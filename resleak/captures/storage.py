@@ -28,14 +28,34 @@ _KEPT = re.compile(r"\.incomplete-\d+-[0-9a-f]{8}$")
 _WAIT_S = 3.0
 
 
+def is_capture(folder: Path, place: Path) -> bool:
+    """Return True if a folder holds a capture of the scenario, variant and run of a place."""
+    try:
+        manifest = read_manifest(folder)
+    except StoreError:
+        return False
+    name = f"{manifest.instrument}-{manifest.run:02d}"
+    parts = (*manifest.scenario.name.split("/"), manifest.variant, name)
+    return place.absolute().parts[-len(parts) :] == parts and bool(manifest.session)
+
+
+def refuse_foreign(folder: Path, is_ours: Callable[[Path, Path], bool] = is_capture) -> None:
+    """Raise CaptureError if there is anything in a folder's place but what we wrote there."""
+    if not os.path.lexists(folder):
+        return
+    is_folder = folder.is_dir() and not folder.is_symlink()
+    if not is_folder or (any(folder.iterdir()) and not is_ours(folder, folder)):
+        message = f"{folder} is not an earlier capture of the same variant, so it is left alone"
+        raise CaptureError(f"{message}; choose another --out or --name")
+
+
 @contextmanager
-def writing(folder: Path, is_ours: Callable[[Path, Path], bool] | None = None) -> Iterator[Path]:
+def writing(folder: Path, is_ours: Callable[[Path, Path], bool] = is_capture) -> Iterator[Path]:
     """Yield an empty folder that takes the place of `folder` when the block ends well.
 
     After an error, ``NAME.incomplete-PID-RANDOM`` is left if a manifest was written by then. After
     a kill, a hidden folder of that name is left, which no reader loads and the next run removes.
     """
-    is_ours = is_ours or is_capture
     unique = f"{_INCOMPLETE}-{os.getpid()}-{secrets.token_hex(4)}"
     partial = folder.with_name(f".{folder.name}{unique}")
     try:
@@ -86,27 +106,6 @@ def _to_folders(packed: Path) -> None:
         packed.unlink()
     finally:
         shutil.rmtree(staged, ignore_errors=True)
-
-
-def is_capture(folder: Path, place: Path) -> bool:
-    """Return True if a folder holds a capture of the scenario, variant and run of a place."""
-    try:
-        manifest = read_manifest(folder)
-    except StoreError:
-        return False
-    name = f"{manifest.instrument}-{manifest.run:02d}"
-    parts = (*manifest.scenario.name.split("/"), manifest.variant, name)
-    return place.absolute().parts[-len(parts) :] == parts and bool(manifest.session)
-
-
-def refuse_foreign(folder: Path, is_ours: Callable[[Path, Path], bool] = is_capture) -> None:
-    """Raise CaptureError if there is anything in a folder's place but what we wrote there."""
-    if not os.path.lexists(folder):
-        return
-    is_folder = folder.is_dir() and not folder.is_symlink()
-    if not is_folder or (any(folder.iterdir()) and not is_ours(folder, folder)):
-        message = f"{folder} is not an earlier capture of the same variant, so it is left alone"
-        raise CaptureError(f"{message}; choose another --out or --name")
 
 
 def read_manifest(folder: Path) -> Manifest:

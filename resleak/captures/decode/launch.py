@@ -103,8 +103,7 @@ def _start(job: Mapping[str, Any]) -> str:
 
 
 def _decode(job: Mapping[str, Any], folder: Path, name: str, timeout_s: float) -> dict[str, Any]:
-    process = _begun.pop(_start(job))
-    with process:
+    with _begun.pop(_start(job)) as process:
         try:
             out, err = process.communicate(json.dumps(str(folder)) + "\n", timeout=timeout_s)
         except subprocess.TimeoutExpired:
