@@ -44,7 +44,7 @@ class Capture(formatting.Shown):
         rows = {
             "steps": f"{about.steps} after {about.warmup} to warm up",
             "ended": f"{end.status} in {end.phase}, code {end.code}",
-            "made": f"{about.started} {'' if about.is_complete else '(not complete)'}",
+            "made": f"{about.started} {'' if self.complete else '(not complete)'}",
             "seed": str(about.seed),
             "parameters": ", ".join(f"{k} = {v!r}" for k, v in about.params.items()),
             "Python": " ".join([about.versions.python, *(f"{k} {v}" for k, v in packages)]),
@@ -78,6 +78,11 @@ class Capture(formatting.Shown):
     def per(self) -> str:
         """What its steps are: ``step``, ``s`` (seconds) or ``request``."""
         return self.manifest.per
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run ended, by itself or at its deadline, and was stored whole."""
+        return self.manifest.is_complete
 
     @property
     def exit(self) -> Exit:
@@ -183,7 +188,7 @@ def read(root: Path) -> tuple[list[Capture], list[str]]:
             except StoreError as error:
                 problems.append(str(error))
                 continue
-            if capture.manifest.is_complete:
+            if capture.complete:
                 captures.append(capture)
             else:
                 problems.append(f"{folder} is incomplete")

@@ -305,7 +305,7 @@ def _bench(
 
 def _earlier(folder: Path, options: CaptureOptions) -> Captures | None:
     """Return an earlier call's captures, if they are as many and as long."""
-    captures = [one for one in map(Capture, folders(folder)) if one.manifest.is_complete]
+    captures = [one for one in map(Capture, folders(folder)) if one.complete]
     gauges = [one.manifest.steps for one in captures if one.instrument == "gauges"]
     is_short = any(steps < (options.steps or 0) for steps in gauges)
     return None if is_short or len(gauges) < options.run_count else Captures(captures)

@@ -100,7 +100,7 @@ class Session:
     def captures(self) -> Captures:
         """Return the complete captures."""
         captures = map(Capture, storage.folders(self.folder))
-        return Captures(one for one in captures if one.manifest.is_complete)
+        return Captures(one for one in captures if one.complete)
 
     def judgement(self) -> ScenarioVerdict | None:
         """Return the verdict on the complete captures; None without gauges."""
