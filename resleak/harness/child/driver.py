@@ -259,7 +259,7 @@ class Driver:
         self._look(self.samples.done, mark=block)
         goes_on = self.reporter.end_of_block(block, look=look)
         if self.spec["instrument"] == "memray":
-            recorder.mark(block)
+            recorder._resleak_mark(block)
         return goes_on
 
     def _collect_garbage(self) -> None:
