@@ -20,26 +20,21 @@ _LIBRARY = re.compile(rb"/lib(jemalloc|mimalloc|tcmalloc)[^/\n]*$", re.MULTILINE
 
 def name() -> str:
     """Return the allocator that was loaded in place of the C library's; empty for that itself."""
+    try:
+        loaded = {match[1].decode() for match in _LIBRARY.finditer(_MAPS.read_bytes())}
+    except OSError:  # not on this system
+        return ""
     # A library that brings an allocator for itself alone does not answer to the name `malloc`.
-    loaded = {match[1].decode() for match in _LIBRARY.finditer(_maps())}
     return next((one for one in sorted(loaded) if _serves_malloc(one)), "")
 
 
 def bytes_in_use() -> Reader | None:
     """Return a reader of the bytes in use, or None where the allocator does not say."""
-    other = name()
-    if other:
+    if other := name():
         return {"jemalloc": _jemalloc, "tcmalloc": _tcmalloc}.get(other, lambda: None)()
     if hasattr(psutil, "heap_info"):
         return lambda: float(sum(psutil.heap_info()[:2]))
     return None
-
-
-def _maps() -> bytes:
-    try:
-        return _MAPS.read_bytes()
-    except OSError:  # not on this system
-        return b""
 
 
 def _program() -> Any:

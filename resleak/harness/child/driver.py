@@ -13,19 +13,13 @@ from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from resleak.captures import raw
 from resleak.errors import ScenarioError
-from resleak.harness.child import (
-    allocators,
-    planted_leak,
-    reached,
-    recorder,
-    self_gauges,
-    step_gauges,
-)
+from resleak.harness.child import allocators, reached, recorder, self_gauges, step_gauges
+from resleak.harness.child.allocators import Reader
 from resleak.workload import calling, gauges
 from resleak.workload.gauges import Gauge
 from resleak.workload.scenario import Run, Scenario, Variant, check_name
@@ -36,6 +30,8 @@ if TYPE_CHECKING:
 _SETUP, _WARMUP, _STEADY, _SETTLE, _TEARDOWN, _EXIT = range(1, 7)
 _SETTLE_PAUSE_S = 0.05
 _NAN = float("nan")
+#: Bytes of glibc's smallest block, and of the header and rounding of a larger one.
+_SMALLEST, _AROUND = 32, 41
 
 
 class Reporter:
@@ -47,29 +43,25 @@ class Reporter:
 
     def phase(self, index: int) -> None:
         """Announce a phase."""
-        self._write(f"phase {raw.PHASES[index]} {time.monotonic() - self._started}\n")
-
-    def limit(self, what: str) -> None:
-        """Announce that a limit of the system ends the load."""
-        self._write(f"limit {what}\n")
+        self.write(f"phase {raw.PHASES[index]} {time.monotonic() - self._started}\n")
 
     def end_of_block(self, block: int, *, look: bool) -> bool:
         """Wait until the supervisor has read the outside gauges; return False if it says stop.
 
         At a look it waits for the verdict so far, which decides about going on.
         """
-        if self._write(f"quiet {block}{' look' * look}\n"):
+        if self.write(f"quiet {block}{' look' * look}\n"):
             return os.read(self._back, 1) == b"."
         return not look
 
     def halvings(self, step_s: float) -> int:
         """Report the seconds per step; return the number of halvings of the steps."""
-        told = self._write(f"pace {step_s}\n")
-        return int(os.read(self._back, 1) or b"0") if told else 0
+        is_written = self.write(f"pace {step_s}\n")
+        return int(os.read(self._back, 1) or b"0") if is_written else 0
 
-    def _write(self, line: str) -> bool:
-        # The code under study may have closed it and opened something else in its place: then
-        # nothing more is written, and the run goes on without outside gauges.
+    def write(self, line: str) -> bool:
+        """Write a line; return False if the code under study has taken the pipe's descriptors."""
+        # Then nothing more is written, and the run goes on without outside gauges.
         with suppress(OSError):
             if self._identities() == self._ends:
                 return os.write(self._out, line.encode()) > 0
@@ -80,12 +72,32 @@ class Reporter:
         return [(status.st_dev, status.st_ino) for status in ends]
 
 
+class Plant:
+    """A positive control: retains a number of bytes per step, in a list of fixed length."""
+
+    def __init__(self, rate: float, steps: int) -> None:
+        small = rate < _SMALLEST + 16
+        self._per_step = min(1.0, rate / _SMALLEST) if small else 1.0
+        size = round(rate) - _AROUND
+        self._make: Callable[[], object] = object if small else lambda: bytes(size)
+        self._kept: list[object] = [None] * (steps + 1)
+
+    def grow(self, step: int) -> None:
+        """Retain one more object, if it is due."""
+        # Below 48 bytes per step the smallest object, of 32 bytes, is retained every few steps.
+        if int(step * self._per_step) > int((step - 1) * self._per_step):
+            self._kept[step] = self._make()
+
+
 class Driver:
     """Takes one variant through its phases, with the instruments that `spec` has loaded."""
 
     def __init__(self, scenario: Scenario, spec: dict[str, Any]) -> None:
         self.scenario, self.spec, self.census = scenario, spec, spec["census"]
         self.variant = scenario.variants[spec["variant"]]
+        self.is_async = needs_loop(scenario, [self.variant])
+        #: With another instrument, reading gauges would show in the stacks.
+        self.has_gauges = spec["instrument"] == "gauges"
         self.run = run_of(spec)
         self.reporter = Reporter(spec["out_fd"], spec["back_fd"], spec["started"])
         self.fixture: Any = None
@@ -101,22 +113,7 @@ class Driver:
         # A claim's own limits are what it is about.
         is_free = not scenario.claim and not scenario.rlimits
         self.limits = reached.Limits() if is_free else None
-        self.plant = planted_leak.Plant(spec["plant"], self.steps) if spec["plant"] else None
-
-    @property
-    def has_gauges(self) -> bool:
-        """True if gauges are read; with another instrument that would show in the stacks."""
-        return bool(self.spec["instrument"] == "gauges")
-
-    @property
-    def has_peaks(self) -> bool:
-        """True if the readings of single steps count: for a limit, or where steps are measured."""
-        return bool(self.meters or self.scenario.limits)
-
-    @property
-    def is_async(self) -> bool:
-        """True if any of the scenario's functions needs an event loop."""
-        return needs_loop(self.scenario, [self.variant])
+        self.plant = Plant(spec["plant"], self.steps) if spec["plant"] else None
 
     async def drive(self) -> None:
         """Set up, take all steps, let settle, tear down.
@@ -151,8 +148,8 @@ class Driver:
         self._begin(_EXIT)
 
     def _sample_loop(self) -> recorder.SampleLoop:
-        readers: dict[str, self_gauges.Reader] = {}
-        slow: dict[str, self_gauges.Reader] = {}
+        readers: dict[str, Reader] = {}
+        slow: dict[str, Reader] = {}
         if self.has_gauges:
             self.meters = step_gauges.meters(self.scenario.named, self.is_async)
             readers = {**self_gauges.inside_readers(), **self._own_readers()}
@@ -226,7 +223,9 @@ class Driver:
                     break
                 if done == look:
                     size, look = self.spec["block"] * look // self.spec["steps"], 2 * look
-                    every = 1 if self.has_peaks else size // self.spec["block"]
+                    # Single steps count for a limit, or where steps are measured.
+                    has_peaks = self.meters or self.scenario.limits
+                    every = 1 if has_peaks else size // self.spec["block"]
                 due = min(done + size, look, steps)
 
     def _paced(self, step_s: float) -> tuple[int, int]:
@@ -242,18 +241,22 @@ class Driver:
         """Return whether a limit of the system is reached, at which the load ends."""
         if self.limits is None or not self.limits.reached(error):
             return False
-        self.reporter.limit(f"{self.limits.name}, reached at step {self.samples.done}")
+        self.reporter.write(f"limit {self.limits.name}, reached at step {self.samples.done}\n")
         return True
 
     async def _waited(self, result: Awaitable[Any]) -> None:
         """Await what a plain function returned: its event loop is made when first needed."""
-        self.loop = self.loop or _event_loop().runner()
+        import asyncio
+
+        self.loop = self.loop or asyncio.Runner()
         self.loop.run(calling.result(result))
 
     async def _collect(self, *, look: bool = False) -> bool:
         """Read before and after a collection, also from outside; return whether to go on."""
         if self.is_async:
-            await _event_loop().settle()
+            from resleak.harness.child import event_loop
+
+            await event_loop.settle()
         self.samples.collect(self.phase, self._collect_garbage)
         block = self.samples.block - 1
         self._look(self.samples.done, mark=block)
@@ -275,7 +278,9 @@ class Driver:
         self_gauges.trim_heap()
         for _ in range(recorder.SETTLE_ROUNDS):
             if self.is_async:
-                await _event_loop().pause(_SETTLE_PAUSE_S)
+                import asyncio
+
+                await asyncio.sleep(_SETTLE_PAUSE_S)
             elif not self_gauges.is_alone():  # else nothing can change meanwhile
                 time.sleep(_SETTLE_PAUSE_S)
             await self._collect()
@@ -286,7 +291,9 @@ def measure(spec: dict[str, Any], scenario: Scenario) -> None:
     driver = Driver(scenario, spec)
     run = driver.drive()
     if driver.is_async:
-        _event_loop().run(run)
+        import asyncio
+
+        asyncio.run(run)
         return
     try:
         run.send(None)
@@ -299,12 +306,6 @@ def needs_loop(scenario: Scenario, variants: Iterable[Variant]) -> bool:
     """Return True if a function of the scenario or of one of its variants is asynchronous."""
     functions = [one for variant in variants for one in (variant.step, variant.close)]
     return any(map(calling.is_async, [*functions, scenario.setup_function]))
-
-
-def _event_loop() -> ModuleType:
-    from resleak.harness.child import event_loop
-
-    return event_loop
 
 
 def run_of(spec: dict[str, Any]) -> Run:

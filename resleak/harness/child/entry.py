@@ -51,7 +51,7 @@ if __name__ == "__main__":
 
 from resleak.errors import ResleakError
 from resleak.harness.child import driver, recorder, self_gauges
-from resleak.harness.child.shared_segments import SEGMENTS
+from resleak.harness.child.resources import SEGMENTS
 from resleak.workload import resolve
 from resleak.workload.scenario import Scenario
 

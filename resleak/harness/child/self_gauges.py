@@ -6,24 +6,22 @@ import gc
 import os
 import re
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from resleak.harness.child import allocators
-from resleak.harness.child.own_sockets import OwnSockets
-from resleak.harness.child.resident import resident
-from resleak.harness.child.shared_segments import SEGMENTS
+from resleak.harness.child.allocators import Reader
+from resleak.harness.child.resources import SEGMENTS, OwnSockets, resident
 
 try:  # once, before a file of the workload's folder could have this name
     import psutil
 except ImportError:
     psutil = None
 
-Reader = Callable[[], float]
 _MAPS, _NAN = Path("/proc/self/maps"), float("nan")
+_HAS_ENDED = suppress(FileNotFoundError, ProcessLookupError)
 _STATUS = re.compile(rb"^(Threads|RssAnon|RssShmem):\s+(\d+)", re.MULTILINE)
 
 
@@ -112,21 +110,17 @@ class _Family:
     def _living_below(self, pid: int) -> int:
         # psutil scans every process of the machine: too slow after each step.
         folder, count = Path(f"/proc/{pid}/task"), 0
-        with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+        with _HAS_ENDED:
             for thread in os.listdir(folder):
-                with suppress(FileNotFoundError, ProcessLookupError):
-                    children = (folder / thread / "children").read_bytes().split()
-                    count += sum(self._living_from(int(child)) for child in children)
+                with _HAS_ENDED:
+                    for child in (folder / thread / "children").read_bytes().split():
+                        with _HAS_ENDED:
+                            stat = Path(f"/proc/{int(child)}/stat").read_bytes()
+                            if stat.rpartition(b")")[2].split()[0] == b"Z":
+                                self._zombies += 1
+                            else:
+                                count += 1 + self._living_below(int(child))
         return count
-
-    def _living_from(self, pid: int) -> int:
-        with suppress(FileNotFoundError, ProcessLookupError):
-            state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
-            if state == b"Z":
-                self._zombies += 1
-                return 0
-            return 1 + self._living_below(pid)
-        return 0
 
 
 def _entries(folder: str) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,36 +29,33 @@ class Meter:
 
     def running(self) -> AbstractAsyncContextManager[Any]:
         """Return a context to enter for as long as the meter is in use."""
-        return _nothing()
+        return nullcontext()
 
 
-class Duration(Meter):
+class _Duration(Meter):
     """Seconds that the step took."""
 
     def before(self) -> None:
-        """Begin a step."""
         self._began = time.perf_counter()
 
     def after(self) -> None:
-        """End a step."""
         self.value = time.perf_counter() - self._began
 
 
-class LoopLag(Meter):
+class _LoopLag(Meter):
     """Longest time in seconds that the event loop was busy while something else was due."""
 
     _due = 0.0
 
     def before(self) -> None:
-        """Begin a step."""
         self.value, self._due = 0.0, max(self._due, time.monotonic())
 
     def after(self) -> None:
-        """End a step; a beat that is still due counts."""
+        # A beat that is still due counts.
         self.value = max(self.value, time.monotonic() - self._due)
 
     async def _beat(self) -> None:
-        import asyncio
+        import asyncio  # loaded already, as there is a loop
 
         while True:
             self.after()
@@ -67,8 +64,7 @@ class LoopLag(Meter):
 
     @asynccontextmanager
     async def running(self) -> Any:
-        """Keep the heartbeat."""
-        import asyncio  # loaded already, as there is a loop
+        import asyncio
 
         self._due = time.monotonic()
         heart = asyncio.create_task(self._beat())
@@ -78,19 +74,17 @@ class LoopLag(Meter):
             await heart
 
 
-class PeakMemory(Meter):
+class _PeakMemory(Meter):
     """Bytes by which resident memory rose during the step, at most."""
 
     _status, _reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
     def before(self) -> None:
-        """Begin a step; freed memory must not hide what the step takes."""
-        self_gauges.trim_heap()
+        self_gauges.trim_heap()  # freed memory must not hide what the step takes
         self._reset.write_text("5")
         self._base = self._peak()
 
     def after(self) -> None:
-        """End a step."""
         self.value = self._peak() - self._base
 
     def _peak(self) -> float:
@@ -98,12 +92,7 @@ class PeakMemory(Meter):
         return float(rest.split(maxsplit=1)[0]) * _KIB
 
 
-@asynccontextmanager
-async def _nothing() -> Any:
-    yield
-
-
-METERS: dict[str, type[Meter]] = {"step_s": Duration, "lag_s": LoopLag, "step_peak": PeakMemory}
+METERS: dict[str, type[Meter]] = {"step_s": _Duration, "lag_s": _LoopLag, "step_peak": _PeakMemory}
 
 
 def meters(wanted: Iterable[str], has_loop: bool) -> dict[str, Meter]:
@@ -111,6 +100,6 @@ def meters(wanted: Iterable[str], has_loop: bool) -> dict[str, Meter]:
     chosen = {name: METERS[name]() for name in METERS if name in set(wanted)}
     if "lag_s" in chosen and not has_loop:
         raise ScenarioError("lag_s is the lag of an event loop: make the step async")
-    if "step_peak" in chosen and not PeakMemory._reset.exists():
+    if "step_peak" in chosen and not _PeakMemory._reset.exists():
         raise PlatformError("step_peak needs /proc/self/clear_refs, which only Linux has")
     return chosen

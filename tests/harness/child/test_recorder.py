@@ -14,8 +14,10 @@ from resleak.captures import raw
 from resleak.harness.child import recorder as probes
 
 
-def recorded(folder: Path, readers: dict, slow: dict = {}, steps: int = 10) -> probes.SampleLoop:
-    return probes.SampleLoop(folder, readers, slow, steps, block=steps, started=0.0)
+def recorded(
+    folder: Path, readers: dict, slow: dict | None = None, steps: int = 10
+) -> probes.SampleLoop:
+    return probes.SampleLoop(folder, readers, slow or {}, steps, block=steps, started=0.0)
 
 
 def rows(folder: Path, gauges: int) -> np.ndarray:

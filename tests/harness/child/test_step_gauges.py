@@ -30,7 +30,7 @@ def test_lag_without_a_loop_is_refused() -> None:
 
 def test_duration_is_that_of_the_last_step() -> None:
     """A step of 50 ms takes at least that, and the short one after it less."""
-    meter = step_gauges.Duration()
+    meter = step_gauges.METERS["step_s"]()
     taken = []
     for pause in (0.05, 0.0):
         meter.before()
@@ -42,7 +42,7 @@ def test_duration_is_that_of_the_last_step() -> None:
 
 def lags(*steps: Callable[[], Awaitable[None]]) -> list[float]:
     async def measured() -> list[float]:
-        meter, found = step_gauges.LoopLag(), []
+        meter, found = step_gauges.METERS["lag_s"](), []
         async with meter.running():
             for step in steps:
                 meter.before()
@@ -90,7 +90,7 @@ def test_lag_belongs_to_its_step() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_peak_is_that_of_the_step() -> None:
     """A block that comes and goes within a step is seen in that step alone."""
-    meter = step_gauges.PeakMemory()
+    meter = step_gauges.METERS["step_peak"]()
     found = []
     for size in (1, 64 * MIB, 1):
         meter.before()
