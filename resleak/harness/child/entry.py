@@ -128,9 +128,9 @@ def _load_instruments(spec: dict[str, Any]) -> dict[str, Any]:
 
         loaded["inspector"] = Inspector(folder / "forensics.raw")
     if instrument == "handles":
-        from resleak.harness.child import handles
+        from resleak.harness.child.handles import census
 
-        loaded["census"] = handles.start(folder, (__file__, driver.__file__))
+        loaded["census"] = census.start(folder, (__file__, driver.__file__))
     if spec["do"] == "describe":
         importlib.import_module("importlib.metadata")
     if spec["workload"] == "test":

@@ -11,7 +11,7 @@ import asyncio.events
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextvars import Context, ContextVar, copy_context
 from functools import partial
 from itertools import repeat, takewhile
@@ -37,16 +37,16 @@ _given: ContextVar[int] = ContextVar("resleak_given", default=UNKNOWN)
 class Calls:
     """A tree of callers: a node's parent is its caller, and a stack is the node of its leaf frame.
 
-    At the functions in `entries`, where threads and event loops begin, a stack continues with that
+    At the functions in `ENTRIES`, where threads and event loops begin, a stack continues with that
     of the code that submitted the work. Frames in `outer` files are left out.
     """
 
-    def __init__(self, outer: Iterable[str], entries: Mapping[CodeType, Base]) -> None:
+    def __init__(self, outer: Iterable[str]) -> None:
         self.nodes: list[tuple[int, str, str, int]] = []
         self._depths: list[int] = []
         self._outer = frozenset(outer)
         # Their code is kept here, so that nothing else gets its addresses.
-        self._entries = dict(entries)
+        self._entries: dict[CodeType, Base] = dict(ENTRIES)
         self._stops: dict[int, Base] = {}
         self._numbers: dict[tuple[int, str, str, int], int] = {}
         self._known: dict[tuple[int, ...], int] = {}
@@ -95,7 +95,7 @@ class Calls:
         while frame is not None and len(frames) < _MOST_FRAMES:
             code = frame.f_code
             if code.co_filename in self._outer:
-                self._entries[code] = nowhere
+                self._entries[code] = _nowhere
             base = self._entries.get(code)  # says where the stack continues
             if base is not None:
                 self._stops[id(code) + frame.f_lasti] = base
@@ -134,8 +134,7 @@ class Calls:
         return node
 
 
-def nowhere() -> int:
-    """Return the node of an unknown stack."""
+def _nowhere() -> int:
     return UNKNOWN
 
 
@@ -172,5 +171,5 @@ def context_below(node: int) -> Context:
 ENTRIES = {
     Work.__call__.__code__: lambda: _given_by_thread.get(threading.get_ident(), UNKNOWN),
     asyncio.events.Handle._run.__code__: _given.get,
-    threading.Thread._bootstrap_inner.__code__: nowhere,  # type: ignore[attr-defined]
+    threading.Thread._bootstrap_inner.__code__: _nowhere,  # type: ignore[attr-defined]
 }

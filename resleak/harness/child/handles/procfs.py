@@ -37,11 +37,6 @@ def descriptors() -> Iterator[tuple[int, os.stat_result]]:
             continue
 
 
-def numbers() -> set[int]:
-    """Return the numbers of the open descriptors."""
-    return {number for number, _ in descriptors()}
-
-
 def kind_of(number: int, status: os.stat_result) -> tuple[str, str]:
     """Return the kind and the target of a descriptor."""
     target = ""
