@@ -97,12 +97,6 @@ class Binder:
         else:
             self.descriptors[number] = opening
 
-    def take(self) -> tuple[dict[int, Opening], list[Opening]]:
-        """Return the noted descriptors, certain and doubtful ones, and start anew."""
-        taken = self.descriptors, self.doubtful
-        self.descriptors, self.doubtful = {}, []
-        return taken
-
     def running(self, listed: set[int]) -> set[int]:
         """Return the threads that still run; Linux lists a joined one for a moment."""
         alive = {thread.native_id for thread in threading.enumerate()}

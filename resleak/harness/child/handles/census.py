@@ -217,7 +217,8 @@ class _Descriptors:
     ) -> tuple[list[int], list[int]]:
         """Enter what is new under a handle; return handles of the closed, and of deleted files."""
         fresh, gone, deleted, present = [], [], [], set()
-        noted, doubtful = self._binder.take()
+        noted, self._binder.descriptors = self._binder.descriptors, {}
+        doubtful, self._binder.doubtful = self._binder.doubtful, []
         doubtful += [opening for opening in noted.values() if opening.kind in GUESSED]
         for number, status in procfs.descriptors():
             present.add(number)

@@ -20,7 +20,7 @@ _BOUNDS = (
 )
 _LARGEST = 1_000_000
 _CACHE = type(functools.lru_cache(len))
-_CONTAINERS = (dict, list, set, deque)
+CONTAINERS = (dict, list, set, deque)
 #: Entries that are weighed, and objects of one that are.
 _SAMPLES, _PARTS = 30, 60
 _SHARED = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType)
@@ -117,7 +117,7 @@ def _names(of: type) -> list[str]:
 def _length(thing: Any) -> int | None:
     """Return the length of a container, without calling code of its class."""
     # Not isinstance, for which a proxy would call code of its own.
-    base = next((base for base in _CONTAINERS if issubclass(type(thing), base)), None)
+    base = next((base for base in CONTAINERS if issubclass(type(thing), base)), None)
     return None if base is None else int(base.__len__(thing))
 
 

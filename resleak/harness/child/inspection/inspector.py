@@ -7,6 +7,8 @@ import asyncio
 import atexit
 import ctypes
 import gc
+import json
+import mmap
 import os
 import sys
 import threading
@@ -15,11 +17,9 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from resleak.captures.raw import PHASES
+from resleak.captures.raw import JOURNAL_HALF, JOURNAL_HEADER, PHASES
 from resleak.harness.child.inspection import call_stacks, locks, unflushed
-from resleak.harness.child.inspection.blockers import Scene
-from resleak.harness.child.inspection.creation_sites import CreationSites
-from resleak.harness.child.inspection.journal import Journal
+from resleak.harness.child.inspection.blockers import CreationSites, Scene
 from resleak.harness.child.inspection.retention import Schedule
 from resleak.harness.child.step_gauges import Meter
 
@@ -38,6 +38,30 @@ STANDS, RUNS, BLOCKS = "stands", "runs", "blocks the loop"
 #: Most rows that are reported, and kept: stacks that change all the time must not fill memory.
 _TOLD, _KEPT = 60, 2000
 _NOTHING = {"seconds": 0.0, "longest_s": 0.0, "cpu_s": 0.0}
+
+
+class Journal:
+    """A JSON text that is rewritten many times and survives a kill at any moment."""
+
+    def __init__(self, path: Path) -> None:
+        # In a shared file map: writing needs neither a descriptor nor the disk, so it works after
+        # the studied code has used up its descriptors. The halves alternate: a reader gets one
+        # text whole.
+        size = JOURNAL_HEADER.size + 2 * JOURNAL_HALF
+        with path.open("wb+") as file:
+            file.truncate(size)
+            self._map = mmap.mmap(file.fileno(), size)
+        self._half, self._owner = 0, os.getpid()
+
+    def write(self, record: Any) -> None:
+        """Write a record, unless it is too long, or this is a forked child."""
+        text = json.dumps(record).encode()
+        if len(text) > JOURNAL_HALF or os.getpid() != self._owner:
+            return
+        self._half = 1 - self._half
+        start = JOURNAL_HEADER.size + self._half * JOURNAL_HALF
+        self._map[start : start + len(text)] = text
+        self._map[: JOURNAL_HEADER.size] = JOURNAL_HEADER.pack(self._half, len(text))
 
 
 class Durations:
@@ -105,16 +129,14 @@ class Inspector(Meter):
     def collect(self) -> None:
         """Collect garbage between blocks, and take a census at each third of the load."""
         if self.phase == "steady":
-            try:
+            with suppress(Exception):  # the run goes on, without reference chains
                 self._schedule.at(self._driver)
-            except Exception as error:  # the run goes on, without reference chains
-                self.facts["failed"] = type(error).__name__
         gc.collect()
 
     def _ours(self) -> tuple[list[Any], set[int]]:
         """Return our own objects and threads, which are not studied."""
         driver, hidden = self._driver, self._hidden
-        mine = [self, *vars(self).values(), self._sites, *vars(self._sites).values()]
+        mine = [self, *vars(self).values(), *vars(self._sites).values()]
         run = [driver, driver.__dict__, driver.samples, driver.reporter, driver.spec]
         loop = [self._task, self._task.get_coro()] if self._task is not None else []
         heart = [task for task in hidden if not isinstance(task, int)]
@@ -155,7 +177,7 @@ class Inspector(Meter):
 
     def write(self) -> None:
         """Write down the current results."""
-        record = {"phase": self.phase, "written_s": time.monotonic(), **self.facts}
+        record = {"written_s": time.monotonic(), **self.facts}
         tables = {"ends": self._ends, "steps": self._steps, "locks": self._locks}
         self._journal.write({**record, **{name: spans.rows() for name, spans in tables.items()}})
 
@@ -257,7 +279,7 @@ class Inspector(Meter):
 
         def forced(status: int) -> NoReturn:
             thread = threading.current_thread()
-            details = {"thread": thread.name, "daemon": thread.daemon, "stack": call_stacks.here(1)}
+            details = {"thread": thread.name, "stack": call_stacks.here(1)}
             self.facts.update(ended="force", forced={**details, "made": self._sites.of(thread)})
             self.facts["lost"] = unflushed.lost()
             self.write()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import dis
 import gc
 import inspect
 import re
@@ -11,10 +12,11 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import cache
 from types import FrameType, ModuleType
 from typing import Any
 
-from resleak.harness.child.inspection import call_stacks, owners, reference_paths
+from resleak.harness.child.inspection import call_stacks, reference_paths
 from resleak.harness.child.inspection.locks import KnownLock, KnownRLock
 
 #: Name of a GC root, and the object it references.
@@ -58,10 +60,18 @@ class Graph:
         return reference_paths.render(self._names[chain[-1]], path)
 
     def _owner(self, found: ModuleType, thing: Any) -> ModuleType:
-        """Return the module that defines what another one may only import."""
+        """Return the module whose own code gives an object its name, which others may import."""
         if id(thing) not in self._owners:
-            modules = [self.nodes[k] for k, name in self._names.items() if not name]
-            self._owners[id(thing)] = owners.owner(modules, thing, found)
+            modules = [self.nodes[key] for key, name in self._names.items() if not name]
+            named = [
+                (module, name)
+                for module in modules
+                for name, value in [*vars(module).items()]
+                if value is thing
+            ]
+            assigning = (module for module, name in named if _assigns(module, name))
+            owner = found if len(named) < 2 else next(assigning, found)
+            self._owners[id(thing)] = owner
         return self._owners[id(thing)]
 
     def _walk(self, roots: Iterable[Root]) -> None:
@@ -160,3 +170,21 @@ def _is_ours(module: ModuleType) -> bool:
     if module.__name__ == "__main__":
         return call_stacks.is_ours(getattr(module, "__file__", "") or "")
     return module.__name__.startswith("resleak") and "scenarios" not in module.__name__
+
+
+@cache
+def _assigns(module: ModuleType, name: str) -> bool:
+    """Return whether a module's code stores a name otherwise than by importing it."""
+    code = None
+    with suppress(Exception):  # a loader may be anyone's
+        code = module.__spec__.loader.get_code(module.__name__)  # type: ignore[union-attr]
+    if code is None:
+        return False
+    steps = [*dis.get_instructions(code)]
+    pairs = zip([None, *steps], steps, strict=False)
+    return any(
+        step.opname == "STORE_NAME"
+        and step.argval == name
+        and (before is None or not before.opname.startswith("IMPORT_"))
+        for before, step in pairs
+    )
