@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from resleak.captures import raw
 from resleak.errors import ScenarioError
-from resleak.harness.child import allocators, reached, recorder, self_gauges, step_gauges
-from resleak.harness.child.allocators import Reader
+from resleak.harness.child import reached, recorder, self_gauges, step_gauges
+from resleak.harness.child.self_gauges import Reader
 from resleak.workload import calling, gauges
 from resleak.workload.gauges import Gauge
 from resleak.workload.scenario import Run, Scenario, Variant, check_name
@@ -93,7 +93,7 @@ class Driver:
     """Takes one variant through its phases, with the instruments that `spec` has loaded."""
 
     def __init__(self, scenario: Scenario, spec: dict[str, Any]) -> None:
-        self.scenario, self.spec, self.census = scenario, spec, spec["census"]
+        self.scenario, self.spec, self.census = scenario, spec, spec.get("census")
         self.variant = scenario.variants[spec["variant"]]
         self.is_async = needs_loop(scenario, [self.variant])
         #: With another instrument, reading gauges would show in the stacks.
@@ -106,7 +106,7 @@ class Driver:
         self.phase = 0
         self.samples: recorder.SampleLoop
         self.meters: dict[str, step_gauges.Meter] = {}
-        self.inspector = spec["inspector"]
+        self.inspector = spec.get("inspector")
         if self.inspector is not None:
             self.inspector.follow(self)
         self.steps = spec["warmup"] + spec["most_steps"]
@@ -121,7 +121,7 @@ class Driver:
         For a synchronous scenario nothing in it ever waits: it runs without an event loop.
         """
         profiler = ExitStack()
-        if (memray := self.spec["memray"]) is not None:
+        if (memray := self.spec.get("memray")) is not None:
             file = memray.FileDestination(Path(self.spec["folder"], raw.MEMRAY), overwrite=True)
             with recorder.high_descriptors():
                 tracker = memray.Tracker(destination=file, trace_python_allocators=True)
@@ -156,7 +156,7 @@ class Driver:
             readers |= {name: partial(getattr, m, "value") for name, m in self.meters.items()}
             usual = self_gauges.slow_readers()  # a scenario's own gauge of the same name wins
             slow = {name: read for name, read in usual.items() if name not in readers}
-            Path(self.spec["folder"], raw.ALLOCATOR).write_text(allocators.name())
+            Path(self.spec["folder"], raw.ALLOCATOR).write_text(self_gauges.allocator())
         if self.inspector is not None:
             self.meters = {"inspector": self.inspector}
         folder, block, started = (self.spec[name] for name in ("folder", "block", "started"))

@@ -40,14 +40,15 @@ class Filling:
         if len(self._sizes) < 3:
             return []
         first, second, third = self._sizes
-        grew = [
-            key
+        steps = self._steps[-1] - self._steps[0]
+        return [
+            {
+                **{"path": graph.path(key), "size": size, "bound": bound},
+                **{"per_step": (size - first[key][0]) / steps, **_weight(graph.nodes[key], size)},
+            }
             for key, (size, bound) in third.items()
             if key in first and key in second and first[key][0] < second[key][0] < size < bound
         ]
-        steps = self._steps[-1] - self._steps[0]
-        rates = {key: (third[key][0] - first[key][0]) / steps for key in grew}
-        return [_row(graph, key, third[key], rates[key]) for key in grew]
 
 
 def _sizes(things: Iterable[Any]) -> dict[int, tuple[int, int]]:
@@ -121,15 +122,7 @@ def _length(thing: Any) -> int | None:
     return None if base is None else int(base.__len__(thing))
 
 
-def _row(graph: Graph, key: int, size_and_bound: tuple[int, int], rate: float) -> dict[str, Any]:
-    size, bound = size_and_bound
-    thing = graph.nodes[key]
-    weight, parts = _weight(thing, size)
-    facts = {"path": graph.path(key), "size": size, "bound": bound, "per_step": rate}
-    return {**facts, "entry_bytes": weight, "entry_objects": parts}
-
-
-def _weight(thing: Any, size: int) -> tuple[float, float]:
+def _weight(thing: Any, size: int) -> dict[str, float]:
     """Return the bytes and the objects of an entry, by what can be reached from a sample."""
     entries = [one for one in _held(thing) if not issubclass(type(one), _SHARED)]
     if not issubclass(type(thing), _CACHE):
@@ -148,4 +141,4 @@ def _weight(thing: Any, size: int) -> tuple[float, float]:
                 taken += 1
                 todo += gc.get_referents(one)
     per_entry = len(entries) / size / max(1, len(sample))
-    return total * per_entry, (len(seen) - 1) * per_entry
+    return {"entry_bytes": total * per_entry, "entry_objects": (len(seen) - 1) * per_entry}

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 from resleak.captures.raw import JOURNAL_HALF, JOURNAL_HEADER, PHASES
 from resleak.harness.child.inspection import call_stacks, locks, unflushed
 from resleak.harness.child.inspection.blockers import CreationSites, Scene
-from resleak.harness.child.inspection.retention import Schedule
+from resleak.harness.child.inspection.retention import Retention
 from resleak.harness.child.step_gauges import Meter
 
 #: Seconds between two samples, between two beats of the loop, and until a beat is late.
@@ -103,7 +103,7 @@ class Inspector(Meter):
         self._journal, self._sites = Journal(path), CreationSites()
         self._sites.record()
         self._waiting = locks.record()
-        self._schedule = Schedule(self.facts, self._ours)
+        self._retention = Retention(self.facts, self._ours)
         self._steps, self._ends, self._locks = Durations(), Durations(), Durations()
         self._began: float | None = time.monotonic()
         self._beat_due: float | None = None
@@ -130,7 +130,7 @@ class Inspector(Meter):
         """Collect garbage between blocks, and take a census at each third of the load."""
         if self.phase == "steady":
             with suppress(Exception):  # the run goes on, without reference chains
-                self._schedule.at(self._driver)
+                self._retention.census(self._driver)
         gc.collect()
 
     def _ours(self) -> tuple[list[Any], set[int]]:

@@ -35,16 +35,54 @@ _GENERATORS = (GeneratorType, AsyncGeneratorType)
 
 
 class Retention:
-    """Compares the objects at three settled marks of the steady phase."""
+    """Compares the objects at each third of the load, when the driver of a run allows it."""
 
-    def __init__(self, lines: _CreationLines) -> None:
-        self._lines = lines
+    def __init__(
+        self, facts: dict[str, Any], ours: Callable[[], tuple[list[Any], set[int]]]
+    ) -> None:
+        self._facts, self._ours = facts, ours
+        self._lines, self._filling, self._thirds = _CreationLines(), Filling(), 0
         self._steps: list[int] = []
         self._counts: list[Counter[type]] = []
         self._first: set[int] = set()
         self._second: dict[int, type] = {}
+        #: Steps done when the collector was stopped; None while it runs as it likes.
+        self._stopped: int | None = None
 
-    def mark(self, step: int, graph: Graph) -> list[dict[str, Any]]:
+    def census(self, driver: Any) -> None:
+        """Take a census if it is due; the collector must have run, or runs right after."""
+        done = driver.samples.done - driver.spec["warmup"]
+        if self._stopped is not None and done > self._stopped:
+            self._facts["cycles"] = cycles.collect(done - self._stopped)
+            self._stopped = None
+            gc.enable()
+        thirds = done * _THIRDS // driver.spec["steps"]
+        if thirds > self._thirds:
+            gc.collect()
+            self._thirds = thirds
+            if thirds == 2:
+                self._lines.stop({id(one) for one in self._notes()})
+            graph = self._graph(driver)
+            self._facts["bounded"] = self._filling.mark(done, graph)
+            self._facts["retention"] = self._mark(done, graph)
+            if thirds == 1 and gc.isenabled():
+                gc.disable()
+                self._stopped = done
+            if thirds == 1:
+                self._lines.start(graph.nodes)
+
+    def _graph(self, driver: Any) -> Graph:
+        ours, threads = self._ours()
+        named = [*_set_up(driver)]
+        return Graph(object_graph.roots(named, threads), [*ours, self], self._notes())
+
+    def _notes(self) -> list[Any]:
+        """Return our records of earlier marks."""
+        ours = (self, self._filling, self._lines)
+        parts = [part for one in ours for part in (vars(one), *vars(one).values())]
+        return [*ours, *parts, *(one for part in parts if type(part) is list for one in part)]
+
+    def _mark(self, step: int, graph: Graph) -> list[dict[str, Any]]:
         """Count objects at a settled mark; the third one returns the retained ones."""
         self._steps.append(step)
         self._counts.append(Counter(map(type, graph.nodes.values())))
@@ -98,52 +136,6 @@ class Retention:
             {**facts, "path": path, "made": made, "share": count / len(samples)}
             for (path, made), count in found.most_common(_PATHS)
         ]
-
-
-class Schedule:
-    """Takes a census between steps, when the driver of a run allows it."""
-
-    def __init__(
-        self, facts: dict[str, Any], ours: Callable[[], tuple[list[Any], set[int]]]
-    ) -> None:
-        self._facts, self._ours = facts, ours
-        self._lines, self._filling, self._thirds = _CreationLines(), Filling(), 0
-        self._retention = Retention(self._lines)
-        #: Steps done when the collector was stopped; None while it runs as it likes.
-        self._stopped: int | None = None
-
-    def at(self, driver: Any) -> None:
-        """Take a census if it is due; the collector must have run, or runs right after."""
-        done = driver.samples.done - driver.spec["warmup"]
-        if self._stopped is not None and done > self._stopped:
-            self._facts["cycles"] = cycles.collect(done - self._stopped)
-            self._stopped = None
-            gc.enable()
-        thirds = done * _THIRDS // driver.spec["steps"]
-        if thirds > self._thirds:
-            gc.collect()
-            self._thirds = thirds
-            if thirds == 2:
-                self._lines.stop({id(one) for one in self._notes()})
-            graph = self._graph(driver)
-            self._facts["bounded"] = self._filling.mark(done, graph)
-            self._facts["retention"] = self._retention.mark(done, graph)
-            if thirds == 1 and gc.isenabled():
-                gc.disable()
-                self._stopped = done
-            if thirds == 1:
-                self._lines.start(graph.nodes)
-
-    def _graph(self, driver: Any) -> Graph:
-        ours, threads = self._ours()
-        named = [*_set_up(driver)]
-        return Graph(object_graph.roots(named, threads), [*ours, self], self._notes())
-
-    def _notes(self) -> list[Any]:
-        """Return our records of earlier marks."""
-        ours = (self._retention, self._filling, self._lines)
-        parts = [part for one in ours for part in (vars(one), *vars(one).values())]
-        return [*ours, *parts, *(one for part in parts if type(part) is list for one in part)]
 
 
 def _set_up(driver: Any) -> Iterator[Root]:
