@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from resleak.captures import raw
 from resleak.errors import ScenarioError
-from resleak.harness.child import reached, recorder, self_gauges, step_gauges
+from resleak.harness.child import reached, recorder, self_gauges
 from resleak.harness.child.self_gauges import Reader
 from resleak.workload import calling, gauges
 from resleak.workload.gauges import Gauge
@@ -45,19 +45,9 @@ class Reporter:
         """Announce a phase."""
         self.write(f"phase {raw.PHASES[index]} {time.monotonic() - self._started}\n")
 
-    def end_of_block(self, block: int, *, look: bool) -> bool:
-        """Wait until the supervisor has read the outside gauges; return False if it says stop.
-
-        At a look it waits for the verdict so far, which decides about going on.
-        """
-        if self.write(f"quiet {block}{' look' * look}\n"):
-            return os.read(self._back, 1) == b"."
-        return not look
-
-    def halvings(self, step_s: float) -> int:
-        """Report the seconds per step; return the number of halvings of the steps."""
-        is_written = self.write(f"pace {step_s}\n")
-        return int(os.read(self._back, 1) or b"0") if is_written else 0
+    def ask(self, line: str) -> bytes | None:
+        """Write a line and wait for the answer; None if it cannot be written."""
+        return os.read(self._back, 1) if self.write(line) else None
 
     def write(self, line: str) -> bool:
         """Write a line; return False if the code under study has taken the pipe's descriptors."""
@@ -105,10 +95,10 @@ class Driver:
         self.pid = os.getpid()
         self.phase = 0
         self.samples: recorder.SampleLoop
-        self.meters: dict[str, step_gauges.Meter] = {}
+        self.meters: dict[str, self_gauges.Meter] = {}
         self.inspector = spec.get("inspector")
         if self.inspector is not None:
-            self.inspector.follow(self)
+            self.inspector.driver = self
         self.steps = spec["warmup"] + spec["most_steps"]
         # A claim's own limits are what it is about.
         is_free = not scenario.claim and not scenario.rlimits
@@ -116,10 +106,7 @@ class Driver:
         self.plant = Plant(spec["plant"], self.steps) if spec["plant"] else None
 
     async def drive(self) -> None:
-        """Set up, take all steps, let settle, tear down.
-
-        For a synchronous scenario nothing in it ever waits: it runs without an event loop.
-        """
+        """Set up, take all steps, let settle, tear down."""
         profiler = ExitStack()
         if (memray := self.spec.get("memray")) is not None:
             file = memray.FileDestination(Path(self.spec["folder"], raw.MEMRAY), overwrite=True)
@@ -151,7 +138,7 @@ class Driver:
         readers: dict[str, Reader] = {}
         slow: dict[str, Reader] = {}
         if self.has_gauges:
-            self.meters = step_gauges.meters(self.scenario.named, self.is_async)
+            self.meters = self_gauges.meters(self.scenario.named, self.is_async)
             readers = {**self_gauges.inside_readers(), **self._own_readers()}
             readers |= {name: partial(getattr, m, "value") for name, m in self.meters.items()}
             usual = self_gauges.slow_readers()  # a scenario's own gauge of the same name wins
@@ -162,14 +149,14 @@ class Driver:
         folder, block, started = (self.spec[name] for name in ("folder", "block", "started"))
         return recorder.SampleLoop(Path(folder), readers, slow, self.steps, block, started)
 
-    def _own_readers(self) -> dict[str, Callable[[], float]]:
-        if self.scenario.gauges_function is not None:
-            named = _named_gauges(self.scenario.gauges_function, self.fixture)
-            self.scenario.own_gauges.update(named)
-            own = json.dumps([asdict(gauge) for gauge, _ in named.values()])
-            Path(self.spec["folder"], "own.json").write_text(own)
-        own_gauges = self.scenario.own_gauges
-        return {name: partial(read, self.fixture) for name, (_, read) in own_gauges.items()}
+    def _own_readers(self) -> dict[str, Reader]:
+        own = self.scenario.own_gauges
+        if (function := self.scenario.gauges_function) is not None:
+            named = _named_gauges(function, self.fixture)
+            own.update(named)
+            text = json.dumps([asdict(gauge) for gauge, _ in named.values()])
+            Path(self.spec["folder"], "own.json").write_text(text)
+        return {name: partial(read, self.fixture) for name, (_, read) in own.items()}
 
     def _begin(self, phase: int) -> None:
         self.phase = phase
@@ -230,8 +217,8 @@ class Driver:
 
     def _paced(self, step_s: float) -> tuple[int, int]:
         """Halve the steps if they are slow; return the warm-up steps and the steps per block."""
-        spec, often = self.spec, self.reporter.halvings(step_s)
-        if often:
+        spec = self.spec
+        if often := int(self.reporter.ask(f"pace {step_s}\n") or b"0"):
             shorter = raw.shortened(spec["steps"], spec["warmup"], spec["block"], often)
             spec["most_steps"] = shorter[0] * (spec["most_steps"] // spec["steps"])
             spec["steps"], spec["warmup"], spec["block"] = shorter
@@ -254,16 +241,15 @@ class Driver:
     async def _collect(self, *, look: bool = False) -> bool:
         """Read before and after a collection, also from outside; return whether to go on."""
         if self.is_async:
-            from resleak.harness.child import event_loop
-
-            await event_loop.settle()
+            await _settle_loop()
         self.samples.collect(self.phase, self._collect_garbage)
         block = self.samples.block - 1
         self._look(self.samples.done, mark=block)
-        goes_on = self.reporter.end_of_block(block, look=look)
+        # The supervisor reads the outside gauges now; at a look it judges, and may say stop.
+        answer = self.reporter.ask(f"quiet {block}{' look' * look}\n")
         if self.spec["instrument"] == "memray":
             recorder._resleak_mark(block)
-        return goes_on
+        return not look if answer is None else answer == b"."
 
     def _collect_garbage(self) -> None:
         self._look(self.samples.done, whole=True)
@@ -296,10 +282,31 @@ def measure(spec: dict[str, Any], scenario: Scenario) -> None:
         asyncio.run(run)
         return
     try:
-        run.send(None)
+        run.send(None)  # nothing in it ever waits: it runs without an event loop
     except StopIteration:
         return
     raise RuntimeError("a synchronous scenario waited for something")  # pragma: no cover
+
+
+async def _settle_loop() -> None:
+    """Forget timers that were cancelled, and let callbacks run that are due: closed transports."""
+    import asyncio
+    import heapq
+
+    # asyncio keeps up to a hundred cancelled timers, such as those of timeouts that were not
+    # needed, with their contexts, until they are due: objects that accumulate slowly and look like
+    # a leak.
+    loop: Any = asyncio.get_running_loop()
+    scheduled = getattr(loop, "_scheduled", None)
+    if scheduled is not None:  # asyncio's own loop
+        for timer in scheduled:
+            if timer.cancelled():
+                timer._scheduled = False
+        scheduled[:] = [timer for timer in scheduled if not timer.cancelled()]
+        heapq.heapify(scheduled)
+        loop._timer_cancelled_count = 0
+    for _ in range(3):
+        await asyncio.sleep(0)
 
 
 def needs_loop(scenario: Scenario, variants: Iterable[Variant]) -> bool:

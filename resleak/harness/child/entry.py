@@ -117,7 +117,7 @@ def _load_instruments(spec: dict[str, Any]) -> None:
     """Load, and start where it must see everything, what the run is measured with."""
     instrument, folder = spec.get("instrument"), Path(spec["folder"])
     if spec.get("needs_loop"):  # takes long to load
-        importlib.import_module("resleak.harness.child.event_loop")
+        importlib.import_module("asyncio")
     if instrument == "gauges":
         SEGMENTS.follow()
     if instrument == "memray":

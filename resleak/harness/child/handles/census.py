@@ -50,22 +50,18 @@ class Log:
 
     def write(self, line: Mapping[str, Any]) -> bool:
         """Append a line; return True if that needed a new descriptor."""
-        reopened = not self._is_ours()
-        if reopened:
+        is_ours = False
+        with suppress(OSError):  # the studied code may have closed it, or reused its number
+            is_ours = os.path.samestat(os.fstat(self.number), self.status)
+        if not is_ours:
             self._open()
         os.write(self.number, json.dumps(line, separators=(",", ":")).encode() + b"\n")
-        return reopened
+        return not is_ours
 
     def _open(self) -> None:
         flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
         self.number = open_file(self._path, flags, 0o600)
         self.status = os.fstat(self.number)
-
-    def _is_ours(self) -> bool:
-        """Return True if the studied code has left our descriptor alone."""
-        with suppress(OSError):
-            return os.path.samestat(os.fstat(self.number), self.status)
-        return False
 
 
 class Census:
@@ -102,7 +98,10 @@ class Census:
                 self._started.update(one.node for one in openings.copy().values())
                 children = procfs.children()
                 self._look_at_numbered("process", self._processes, openings, children)
-                self._look_at_databases()
+                databases = self.binder.databases
+                if databases or self._databases:
+                    now = _open_databases()
+                    self._look_at_numbered("connection", self._databases, databases, now)
                 self._look_at_paths()
             self._write([step, phase], mark)
         except OSError:  # no descriptor left to look with: the next look finds it all
@@ -146,26 +145,17 @@ class Census:
     def _look_at_numbered(
         self, kind: str, handles: dict[int, int], openings: dict[int, Opening], now: set[int]
     ) -> None:
-        """Write down new and ended threads or processes, which the system numbers."""
+        """Write down new and ended threads, processes or connections, known by a number."""
         self._drop(handles, now - openings.keys())
         for number in now - handles.keys():
             one = openings.pop(number, None)
             # Not ours, and yet a child of this process: it descends from one that was.
             is_orphan = kind == "process" and one is None and self._started
             above = self._calls.shared(self._started) if is_orphan else None
-            handles[number] = self._enter(kind, procfs.name(number), one, above)
+            name = "" if kind == "connection" else procfs.name(number)
+            handles[number] = self._enter(kind, name, one, above)
         for number in [n for n, one in openings.copy().items() if one.step < self.binder.step]:
             openings.pop(number, None)  # it ended between two looks
-
-    def _look_at_databases(self) -> None:
-        openings = self.binder.databases
-        if not openings and not self._databases:
-            return
-        now = _open_databases()
-        self._drop(self._databases, now - openings.keys())
-        for address in now - self._databases.keys():
-            self._databases[address] = self._enter("connection", "", openings.get(address))
-        openings.clear()
 
     def _look_at_paths(self) -> None:
         new, self.binder.paths = self.binder.paths, []

@@ -28,7 +28,7 @@ from types import ModuleType
 from typing import Any
 
 from resleak.harness.child.handles import procfs
-from resleak.harness.child.handles.attribution import NO_NUMBER, Binder, Opening
+from resleak.harness.child.handles.attribution import NO_NUMBER, Binder
 from resleak.harness.child.handles.call_stacks import Work, context_below
 
 _Function = Callable[..., Any]
@@ -240,21 +240,18 @@ def _scandir(binder: Binder, real: _Function) -> _Function:
 def _native(binder: Binder, kind: str, real: _Function) -> _Function:
     """Note the descriptors and threads that a native library created during a call."""
 
-    def note(before: set[int], running: set[int], openings: dict[int, Opening]) -> None:
-        result = binder.opening("", skip=3)
-        for number, status in procfs.descriptors():
-            if number not in before and binder.descriptors.get(number) is openings.get(number):
-                binder.descriptors[number] = result._replace(inode=status.st_ino)
-        for number in set(procfs.threads()) - running - binder.threads.keys():
-            binder.thread(number, result._replace(kind="thread"))
-
     def call(*args: Any, **kwargs: Any) -> Any:
         before = {number for number, _ in procfs.descriptors()}
         running, openings = set(procfs.threads()), dict(binder.descriptors)
         try:
             result = real(*args, **kwargs)
         finally:
-            note(before, running, openings)
+            opening = binder.opening("")
+            for number, status in procfs.descriptors():
+                if number not in before and binder.descriptors.get(number) is openings.get(number):
+                    binder.descriptors[number] = opening._replace(inode=status.st_ino)
+            for number in set(procfs.threads()) - running - binder.threads.keys():
+                binder.thread(number, opening._replace(kind="thread"))
         if kind and binder.on:
             binder.instance(kind, result, skip=3)
         return result

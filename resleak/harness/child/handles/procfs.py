@@ -13,14 +13,7 @@ from typing import Any
 
 _FD, _TASK = "/proc/self/fd", "/proc/self/task"
 _MOST_PROBED = 65_536
-_ANONYMOUS = {
-    "[eventpoll]": "epoll",
-    "[eventfd]": "eventfd",
-    "[timerfd]": "timerfd",
-    "[signalfd]": "signalfd",
-    "[pidfd]": "pidfd",
-    "inotify": "inotify",
-}
+_ANONYMOUS = ("eventfd", "timerfd", "signalfd", "pidfd", "inotify")
 _DELETED = " (deleted)"
 
 
@@ -48,8 +41,8 @@ def kind_of(number: int, status: os.stat_result) -> tuple[str, str]:
     if stat.S_ISFIFO(mode):
         return "pipe", "" if target.startswith("pipe:") else target
     if target.startswith("anon_inode:"):
-        name = target.removeprefix("anon_inode:")
-        return _ANONYMOUS.get(name, "other"), ""
+        name = target.removeprefix("anon_inode:").strip("[]")
+        return "epoll" if name == "eventpoll" else name if name in _ANONYMOUS else "other", ""
     if target.startswith("/memfd:"):
         return "memfd", ""
     if stat.S_ISDIR(mode):

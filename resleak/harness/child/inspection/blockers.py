@@ -34,24 +34,12 @@ _WAITS_FOR_PROCESS = {
 
 
 class CreationSites:
-    """Creation stacks of what may keep a process alive, weakly referenced."""
+    """Creation stacks of what may keep a process alive, weakly referenced, from now on."""
 
     def __init__(self) -> None:
         self._made: weakref.WeakKeyDictionary[Any, Stack] = weakref.WeakKeyDictionary()
-        self._callbacks: dict[CodeType, tuple[str, Stack]] = {}
-
-    def of(self, thing: Any) -> Stack:
-        """Return the creation stack of an object; empty if unknown."""
-        with suppress(TypeError):
-            return self._made.get(thing, [])
-        return []
-
-    def of_callback(self, code: CodeType) -> tuple[str, Stack]:
-        """Return the kind of an exit callback, and where it was registered."""
-        return self._callbacks.get(code, ("", []))
-
-    def record(self) -> None:
-        """Record from now on, by wrappers around the creating calls."""
+        #: Kinds of exit callbacks, and where they were registered.
+        self.callbacks: dict[CodeType, tuple[str, Stack]] = {}
         pool = concurrent.futures.thread.ThreadPoolExecutor
         _wrap(threading.Thread, "start", self._note)
         _wrap(multiprocessing.process.BaseProcess, "start", self._note)
@@ -62,6 +50,12 @@ class CreationSites:
         _wrap(atexit, "register", partial(self._note_callback, "atexit handler", 0))
         _wrap(weakref.finalize, "__init__", partial(self._note_callback, "finalizer", 2))
 
+    def of(self, thing: Any) -> Stack:
+        """Return the creation stack of an object; empty if unknown."""
+        with suppress(TypeError):
+            return self._made.get(thing, [])
+        return []
+
     def _note(self, thing: Any, *_args: Any) -> None:
         """Record the caller of the calling function as the creator."""
         with suppress(TypeError):  # cannot be hashed, or not be referred to weakly
@@ -70,7 +64,7 @@ class CreationSites:
     def _note_callback(self, kind: str, position: int, *args: Any) -> None:
         code = call_stacks.code_of(args[position]) if len(args) > position else None
         if code is not None:
-            self._callbacks[code] = (kind, call_stacks.here(2))
+            self.callbacks[code] = (kind, call_stacks.here(2))
 
 
 def _wrap(owner: Any, name: str, note: Callable[..., None], *, is_result: bool = False) -> None:
@@ -118,11 +112,9 @@ class Scene:
         self.frames = {i: [*call_stacks.frames(f)] for i, f in running.items() if i not in hidden}
         self.main_id = threading.main_thread().ident or 0
         self.main = self.frames.get(self.main_id, [])
-
-    @property
-    def loop_is_idle(self) -> bool:
-        """True if the event loop waits for something to do."""
-        return bool(self.main) and self.main[0].f_code.co_filename.endswith("selectors.py")
+        innermost = self.main[0].f_code.co_filename if self.main else ""
+        #: True if the event loop waits for something to do.
+        self.loop_is_idle = innermost.endswith("selectors.py")
 
     def standing(self) -> Stack:
         """Return the stack of the steps: in the main thread, or where their task waits."""
@@ -154,7 +146,7 @@ class Scene:
             # It runs a callback or a finalizer at the end.
             what, name, site, stack = "interpreter", "", Stack(), call_stacks.stack(self.main)
             for frame in self.main:
-                kind, where = self.sites.of_callback(frame.f_code)
+                kind, where = self.sites.callbacks.get(frame.f_code, ("", []))
                 kind = kind or ("finalizer" if frame.f_code.co_name == "__del__" else "")
                 if kind:
                     what, name, site = kind, call_stacks.name(frame.f_code), where
@@ -174,26 +166,24 @@ class Scene:
         joined = {id(frame.f_locals.get("self")) for frame in frames if _place(frame) == _JOIN}
         for thread in threading.enumerate():
             ident = thread.ident or 0
-            if ident in self.frames and ident != self.main_id:
-                yield from self._thread(thread, ident, id(thread) in joined)
-
-    def _thread(self, thread: threading.Thread, ident: int, joined: bool) -> Iterator[Holder]:
-        frames = self.frames[ident]
-        worker = next((f for f in frames if _place(f) == (_WORKERS, "_worker")), None)
-        future = getattr(worker.f_locals.get("work_item"), "future", None) if worker else None
-        if worker and future is None:  # it is idle, and ends when its executor does
-            return
-        must_end = joined or (self.phase == "exit" and not thread.daemon)
-        yield Holder(
-            "executor" if worker else "thread",
-            thread.name,
-            f"thread {ident}",
-            call_stacks.stack(frames),
-            (self.sites.of(future) if future else None) or self.sites.of(thread),
-            must_end and not any(_place(frame) == _JOIN for frame in frames),
-            thread.daemon,
-            ident,
-        )
+            if ident not in self.frames or ident == self.main_id:
+                continue
+            chain = self.frames[ident]
+            worker = next((f for f in chain if _place(f) == (_WORKERS, "_worker")), None)
+            future = getattr(worker.f_locals.get("work_item"), "future", None) if worker else None
+            if worker and future is None:  # it is idle, and ends when its executor does
+                continue
+            must_end = id(thread) in joined or (self.phase == "exit" and not thread.daemon)
+            yield Holder(
+                "executor" if worker else "thread",
+                thread.name,
+                f"thread {ident}",
+                call_stacks.stack(chain),
+                (self.sites.of(future) if future else None) or self.sites.of(thread),
+                must_end and not any(_place(frame) == _JOIN for frame in chain),
+                thread.daemon,
+                ident,
+            )
 
     def _tasks(self) -> Iterator[Holder]:
         if self.task is None:

@@ -21,7 +21,7 @@ from resleak.captures.raw import JOURNAL_HALF, JOURNAL_HEADER, PHASES
 from resleak.harness.child.inspection import call_stacks, locks, unflushed
 from resleak.harness.child.inspection.blockers import CreationSites, Scene
 from resleak.harness.child.inspection.retention import Retention
-from resleak.harness.child.step_gauges import Meter
+from resleak.harness.child.self_gauges import Meter
 
 #: Seconds between two samples, between two beats of the loop, and until a beat is late.
 _TICK_S, _BEAT_S, _LATE_S = 0.005, 0.002, 0.004
@@ -98,10 +98,10 @@ class Inspector(Meter):
     def __init__(self, path: Path) -> None:
         with suppress(OSError):  # a thread that ends loads it, or aborts if no descriptor is left
             ctypes.CDLL("libgcc_s.so.1")
-        self._driver: Any = None
+        #: The driver of the run: its phase, its steps and its fixture.
+        self.driver: Any = None
         self.facts: dict[str, Any] = {}
         self._journal, self._sites = Journal(path), CreationSites()
-        self._sites.record()
         self._waiting = locks.record()
         self._retention = Retention(self.facts, self._ours)
         self._steps, self._ends, self._locks = Durations(), Durations(), Durations()
@@ -117,25 +117,21 @@ class Inspector(Meter):
         self._watcher.start()
         self._note_the_end()
 
-    def follow(self, driver: Any) -> None:
-        """Follow a run: its phase, its steps and its fixture."""
-        self._driver = driver
-
     @property
     def phase(self) -> str:
         """The phase of the run."""
-        return "setup" if self._driver is None else PHASES[self._driver.phase]
+        return "setup" if self.driver is None else PHASES[self.driver.phase]
 
     def collect(self) -> None:
         """Collect garbage between blocks, and take a census at each third of the load."""
         if self.phase == "steady":
             with suppress(Exception):  # the run goes on, without reference chains
-                self._retention.census(self._driver)
+                self._retention.census(self.driver)
         gc.collect()
 
     def _ours(self) -> tuple[list[Any], set[int]]:
         """Return our own objects and threads, which are not studied."""
-        driver, hidden = self._driver, self._hidden
+        driver, hidden = self.driver, self._hidden
         mine = [self, *vars(self).values(), *vars(self._sites).values()]
         run = [driver, driver.__dict__, driver.samples, driver.reporter, driver.spec]
         loop = [self._task, self._task.get_coro()] if self._task is not None else []
@@ -212,13 +208,12 @@ class Inspector(Meter):
         if cpu_s < _BUSY * elapsed_s:  # this thread, too, may not have got its turn
             elapsed_s = min(elapsed_s, _STARVED_S)
         due = self._beat_due
-        late = due is not None and now - due > _LATE_S and not scene.loop_is_idle
-        kind, stack = BLOCKS, call_stacks.stack(scene.main)
-        if not late:
-            kind, stack = STANDS, scene.standing()
-        looks = [(kind, stack, False)]
-        if self._task is not None and not late and (stack := scene.running()):
-            looks.append((RUNS, stack, True))
+        if due is not None and now - due > _LATE_S and not scene.loop_is_idle:
+            looks = [(BLOCKS, call_stacks.stack(scene.main), False)]
+        else:
+            looks = [(STANDS, scene.standing(), False)]
+            if self._task is not None and (stack := scene.running()):
+                looks.append((RUNS, stack, True))
         for kind, stack, aside in looks:
             details = {"kind": kind, "stack": stack, "aside": aside}
             self._steps.add((kind, *stack), now, elapsed_s, cpu_s, **details)
@@ -226,10 +221,9 @@ class Inspector(Meter):
     def _look_at_end(self, scene: Scene, now: float, elapsed_s: float) -> None:
         for holder in scene.holders():
             key = (holder.key, holder.what, holder.name, *holder.stack)
-            details = {k: v for k, v in vars(holder).items() if k != "thread"}
             rests = holder.thread == scene.main_id and scene.loop_is_idle
             cpu_s = 0.0 if rests else scene.used.get(holder.thread, 0.0)
-            self._ends.add(key, now, elapsed_s, cpu_s, phase=scene.phase, **details)
+            self._ends.add(key, now, elapsed_s, cpu_s, phase=scene.phase, **vars(holder))
         if now - self._counted_s > _COUNT_S:
             self._counted_s = now
             self.facts["lost"] = unflushed.lost()
