@@ -16,6 +16,7 @@ from pathlib import Path
 
 from resleak.captures.raw import HEADER, INDEX
 
+Readers = Mapping[str, Callable[[], float]]
 _NAN = float("nan")
 _STEP, _BEFORE, _AFTER = range(3)
 #: Collections after the load.
@@ -31,13 +32,7 @@ class SampleLoop:
     """
 
     def __init__(
-        self,
-        folder: Path,
-        readers: Mapping[str, Callable[[], float]],
-        slow: Mapping[str, Callable[[], float]],
-        steps: int,
-        block: int,
-        started: float,
+        self, folder: Path, readers: Readers, slow: Readers, steps: int, block: int, started: float
     ) -> None:
         (folder / "columns.json").write_text(json.dumps([*readers, *slow]))
         self._readers, self._slow = (*readers.values(), *slow.values()), len(slow)

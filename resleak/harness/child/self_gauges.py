@@ -182,18 +182,10 @@ def _program() -> Any:
 def _serves_malloc(library: str) -> bool:
     import ctypes
 
-    class Place(ctypes.Structure):
-        _fields_ = (
-            ("file", ctypes.c_char_p),
-            ("base", ctypes.c_void_p),
-            ("symbol", ctypes.c_char_p),
-            ("address", ctypes.c_void_p),
-        )
-
-    place, program = Place(), _program()
+    place, program = (ctypes.c_char_p * 4)(), _program()  # file, base, symbol, its address
     if not hasattr(program, "dladdr") or not program.dladdr(program.malloc, ctypes.byref(place)):
         return False
-    return library in os.path.basename(place.file or b"").decode(errors="replace")
+    return library in os.path.basename(place[0] or b"").decode(errors="replace")
 
 
 def _jemalloc() -> Reader:

@@ -221,7 +221,15 @@ class _Descriptors:
                 continue
             if before is not None:
                 gone.append(self._known.pop(number).handle)
-            fresh.append(self._explained(number, status, opening, doubtful))
+            kind, target = procfs.kind_of(number, status)
+            if opening is not None and _fits(opening, status, kind, target):
+                fitting = [opening]
+            else:
+                fitting = [one for one in doubtful if _fits(one, status, kind, target)]
+            node = self._calls.shared(one.node for one in fitting)
+            first = fitting[0] if fitting else None
+            kind = (first and first.kind) or kind
+            fresh.append(_Found(number, status, kind, target, node, first))
         gone += [self._known.pop(number).handle for number in self._known.keys() - present]
         for one in [self._beside(one, fresh) for one in fresh]:
             handle = enter(one.kind, one.target, one.opening, one.node)
@@ -232,22 +240,6 @@ class _Descriptors:
             about = one.kind, one.target, one.node, has_name
             self._known[one.number] = _Known(handle, _identity(one.status), *about)
         return [handle for handle in gone if handle != BASELINE], deleted
-
-    def _explained(
-        self,
-        number: int,
-        status: os.stat_result,
-        opening: Opening | None,
-        doubtful: Iterable[Opening],
-    ) -> _Found:
-        kind, target = procfs.kind_of(number, status)
-        if opening is not None and _fits(opening, status, kind, target):
-            fitting = [opening]
-        else:
-            fitting = [one for one in doubtful if _fits(one, status, kind, target)]
-        node = self._calls.shared(one.node for one in fitting)
-        first = fitting[0] if fitting else None
-        return _Found(number, status, (first and first.kind) or kind, target, node, first)
 
     def _beside(self, one: _Found, fresh: list[_Found]) -> _Found:
         """Return a file that SQLite opened by itself with the stack of its connection."""

@@ -31,16 +31,13 @@ class Filling:
 
     def __init__(self) -> None:
         self._sizes: list[dict[int, tuple[int, int]]] = []
-        self._steps: list[int] = []
 
-    def mark(self, step: int, graph: Graph) -> list[dict[str, Any]]:
-        """Note the sizes at a mark; the third one returns those that grew and are not full."""
+    def mark(self, steps: int, graph: Graph) -> list[dict[str, Any]]:
+        """Note the sizes, `steps` after the first mark; at the third return those that grew."""
         self._sizes.append(_sizes(graph.nodes.values()))
-        self._steps.append(step)
         if len(self._sizes) < 3:
             return []
         first, second, third = self._sizes
-        steps = self._steps[-1] - self._steps[0]
         return [
             {
                 **{"path": graph.path(key), "size": size, "bound": bound},

@@ -6,7 +6,7 @@ import gc
 from collections import Counter
 from typing import Any
 
-from resleak.harness.child.inspection import reference_paths
+from resleak.harness.child.inspection.object_graph import render
 
 #: Ids of objects, each with those that it references.
 Edges = dict[int, list[int]]
@@ -41,7 +41,7 @@ def _rows(garbage: list[Any], steps: int) -> list[dict[str, Any]]:
     groups: dict[str, list[list[int]]] = {}
     for component in _components(edges):
         way = [nodes[key] for key in _shortest(component, edges, nodes)]
-        groups.setdefault(reference_paths.render("", way), []).append(component)
+        groups.setdefault(render("", way), []).append(component)
     rows = [_row(text, group, edges, nodes, steps) for text, group in groups.items()]
     rows.sort(key=lambda row: (not row["holds"], -row["per_step"] * row["objects"]))
     return rows[:_TOLD]

@@ -7,18 +7,20 @@ import asyncio
 import atexit
 import ctypes
 import gc
+import io
 import json
 import mmap
 import os
+import queue
 import sys
 import threading
 import time
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, NoReturn
 
 from resleak.captures.raw import JOURNAL_HALF, JOURNAL_HEADER, PHASES
-from resleak.harness.child.inspection import call_stacks, locks, unflushed
+from resleak.harness.child.inspection import call_stacks, locks
 from resleak.harness.child.inspection.blockers import CreationSites, Scene
 from resleak.harness.child.inspection.retention import Retention
 from resleak.harness.child.self_gauges import Meter
@@ -35,9 +37,9 @@ _STARVED_S = 0.02
 _BUSY = 0.1
 #: What a step does in a sample; without a loop, its processor time decides.
 STANDS, RUNS, BLOCKS = "stands", "runs", "blocks the loop"
+_WRITERS = (io.BufferedWriter, io.BufferedRandom)
 #: Most rows that are reported, and kept: stacks that change all the time must not fill memory.
 _TOLD, _KEPT = 60, 2000
-_NOTHING = {"seconds": 0.0, "longest_s": 0.0, "cpu_s": 0.0}
 
 
 class Journal:
@@ -74,8 +76,9 @@ class Durations:
         """Add one sample."""
         if key not in self._rows and len(self._rows) >= _KEPT:
             return
-        row = self._rows.setdefault(key, {**_NOTHING, "first_s": now})
-        goes_on = now - row.get("last_s", 0.0) <= 1.5 * elapsed_s
+        nothing = dict.fromkeys(("last_s", "run_s", "seconds", "cpu_s", "longest_s"), 0.0)
+        row = self._rows.setdefault(key, {**nothing, "first_s": now})
+        goes_on = now - row["last_s"] <= 1.5 * elapsed_s
         row["run_s"] = (row["run_s"] if goes_on else 0.0) + elapsed_s
         row["seconds"] += elapsed_s
         row["cpu_s"] += cpu_s
@@ -226,7 +229,7 @@ class Inspector(Meter):
             self._ends.add(key, now, elapsed_s, cpu_s, phase=scene.phase, **vars(holder))
         if now - self._counted_s > _COUNT_S:
             self._counted_s = now
-            self.facts["lost"] = unflushed.lost()
+            self.facts["lost"] = _unflushed()
 
     def _look_at_locks(self, scene: Scene, now: float, elapsed_s: float) -> None:
         names = {thread.ident: thread.name for thread in threading.enumerate()}
@@ -275,9 +278,44 @@ class Inspector(Meter):
             thread = threading.current_thread()
             details = {"thread": thread.name, "stack": call_stacks.here(1)}
             self.facts.update(ended="force", forced={**details, "made": self._sites.of(thread)})
-            self.facts["lost"] = unflushed.lost()
+            self.facts["lost"] = _unflushed()
             self.write()
             leave(status)
 
         atexit.register(ended)
         os._exit = forced
+
+
+def _unflushed() -> list[dict[str, Any]]:
+    """Return what is lost if the process ends now: unwritten bytes, items left in queues."""
+    rows: list[dict[str, Any]] = []
+    # The standard streams are older than what the collector still lists.
+    streams = (sys.__stdout__, sys.__stderr__)
+    for thing in [*gc.get_objects(), *streams, *gc.get_referents(*streams)]:
+        with suppress(ValueError, OSError, AttributeError, RuntimeError):
+            kind, owner, amount, unit = _unwritten(thing)
+            if amount > 0:
+                name = getattr(owner, "name", None) or getattr(owner, "__qualname__", "")
+                named = PurePath(name).name if isinstance(name, str) else ""
+                rows.append({"kind": kind, "name": named, "amount": amount, "unit": unit})
+    return rows
+
+
+def _unwritten(thing: Any) -> tuple[str, Any, int, str]:
+    """Return what an object has not passed on: kind, named object, amount and unit."""
+    of = type(thing)
+    if issubclass(of, _WRITERS) and not thing.closed:
+        return "file", thing.raw, thing.tell() - thing.raw.tell(), "B"
+    if of is io.TextIOWrapper and not thing.closed and not thing.readable():
+        return "file", thing, _pending(thing), "B"
+    if of in (queue.Queue, asyncio.Queue):  # not the last-in-first-out ones: those are pools
+        return "queue", of, thing.qsize(), "items"
+    return "", None, 0, ""
+
+
+def _pending(text: io.TextIOWrapper) -> int:
+    """Return the bytes that a text file has not passed on, found by the collector."""
+    ignored = {id(text.encoding), id(text.errors)}
+    parts = [part for part in gc.get_referents(text) if id(part) not in ignored and part != "\n"]
+    lists = [part for found in parts if isinstance(found, list) for part in found]
+    return sum(len(part) for part in [*parts, *lists] if isinstance(part, (str, bytes)))

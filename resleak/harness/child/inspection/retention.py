@@ -42,7 +42,8 @@ class Retention:
     ) -> None:
         self._facts, self._ours = facts, ours
         self._lines, self._filling, self._thirds = _CreationLines(), Filling(), 0
-        self._steps: list[int] = []
+        #: Steps done at the first census.
+        self._begun = 0
         self._counts: list[Counter[type]] = []
         self._first: set[int] = set()
         self._second: dict[int, type] = {}
@@ -63,8 +64,9 @@ class Retention:
             if thirds == 2:
                 self._lines.stop({id(one) for one in self._notes()})
             graph = self._graph(driver)
-            self._facts["bounded"] = self._filling.mark(done, graph)
-            self._facts["retention"] = self._mark(done, graph)
+            self._begun = self._begun or done
+            self._facts["bounded"] = self._filling.mark(done - self._begun, graph)
+            self._facts["retention"] = self._mark(done - self._begun, graph)
             if thirds == 1 and gc.isenabled():
                 gc.disable()
                 self._stopped = done
@@ -82,20 +84,19 @@ class Retention:
         parts = [part for one in ours for part in (vars(one), *vars(one).values())]
         return [*ours, *parts, *(one for part in parts if type(part) is list for one in part)]
 
-    def _mark(self, step: int, graph: Graph) -> list[dict[str, Any]]:
-        """Count objects at a settled mark; the third one returns the retained ones."""
-        self._steps.append(step)
+    def _mark(self, steps: int, graph: Graph) -> list[dict[str, Any]]:
+        """Count objects, `steps` after the first census; the third one returns the retained."""
         self._counts.append(Counter(map(type, graph.nodes.values())))
-        if len(self._steps) == 1:
+        if len(self._counts) == 1:
             self._first = set(graph.nodes)
-        elif len(self._steps) == 2:
+        elif len(self._counts) == 2:
             new = graph.nodes.items()
             self._second = {key: type(node) for key, node in new if key not in self._first}
         else:
-            return self._rows(graph)
+            return self._rows(steps, graph)
         return []
 
-    def _rows(self, graph: Graph) -> list[dict[str, Any]]:
+    def _rows(self, steps: int, graph: Graph) -> list[dict[str, Any]]:
         # Created between the first two marks and still there: no full cache, and nothing that the
         # next step replaces.
         stayed: dict[type, list[int]] = {}
@@ -104,7 +105,7 @@ class Retention:
                 stayed.setdefault(type(node), []).append(key)
         rows = [
             row
-            for of, rate in self._growing()
+            for of, rate in self._growing(steps)
             if len(stayed.get(of, ())) > 1
             for row in self._paths(of, rate, stayed[of], graph)
         ]
@@ -116,10 +117,9 @@ class Retention:
 
         return sorted(rows, key=lambda row: (-carried(row), len(row["path"])))[:_ROWS]
 
-    def _growing(self) -> list[tuple[type, float]]:
+    def _growing(self, steps: int) -> list[tuple[type, float]]:
         """Return the types with more objects at each mark, with their growth per step."""
         first, second, third = self._counts
-        steps = self._steps[-1] - self._steps[0]
         grown = {of: (third[of] - first[of]) / steps for of in third}
         both = [of for of in third if first[of] < second[of] < third[of] and grown[of] >= _LEAST]
         return sorted(((of, grown[of]) for of in both), key=lambda one: -one[1])[:_TYPES]
@@ -127,9 +127,10 @@ class Retention:
     def _paths(
         self, of: type, rate: float, stayed: list[int], graph: Graph
     ) -> list[dict[str, Any]]:
-        stayed = self._lines.known(stayed)
+        lines = self._lines.lines
+        stayed = [key for key in stayed if key in lines] or stayed
         samples = stayed[:: max(1, len(stayed) // _SAMPLES)][:_SAMPLES]
-        found = Counter((graph.path(one), self._lines.of(one)) for one in samples)
+        found = Counter((graph.path(one), lines.get(one, ("", 0))) for one in samples)
         facts = {"type": of.__qualname__, "count": self._counts[-1][of], "per_step": rate}
         facts["samples"] = len(samples)
         return [
@@ -156,7 +157,8 @@ class _CreationLines:
         #: Containers that the collector does not list.
         self._unlisted: dict[int, Any] = {}
         self._sizes: dict[int, int] = {}
-        self._lines: dict[int, Line] = {}
+        #: By the id of what they made.
+        self.lines: dict[int, Line] = {}
         self._counts: Counter[type] = Counter()
         self._is_ours = False
 
@@ -213,18 +215,10 @@ class _CreationLines:
             self._note(part)
         return new
 
-    def of(self, key: int) -> Line:
-        """Return the line that made an object, given by its `id`."""
-        return self._lines.get(key, ("", 0))
-
-    def known(self, keys: list[int]) -> list[int]:
-        """Return the objects whose line was looked up, or all if there are none."""
-        return [key for key in keys if key in self._lines] or keys
-
     def _note(self, thing: Any) -> None:
         key = id(thing)
-        if key not in self._lines and len(self._lines) < _MOST_LINES and (line := _line(thing))[0]:
-            self._lines[key] = line
+        if key not in self.lines and len(self.lines) < _MOST_LINES and (line := _line(thing))[0]:
+            self.lines[key] = line
 
 
 def _line(thing: Any) -> Line:
