@@ -135,8 +135,7 @@ class Driver:
         self._begin(_EXIT)
 
     def _sample_loop(self) -> recorder.SampleLoop:
-        readers: dict[str, Reader] = {}
-        slow: dict[str, Reader] = {}
+        readers, slow = dict[str, Reader](), dict[str, Reader]()
         if self.has_gauges:
             self.meters = self_gauges.meters(self.scenario.named, self.is_async)
             readers = {**self_gauges.inside_readers(), **self._own_readers()}
@@ -328,9 +327,7 @@ def report_failure(error: str, line: int | None = None) -> None:
     os.write(2, f"\n{raw.FAILURE}{report}\n".encode(errors="replace"))
 
 
-def _named_gauges(
-    function: Callable[..., Any], fixture: object
-) -> dict[str, tuple[Gauge, Callable[..., float]]]:
+def _named_gauges(function: Callable[..., Any], fixture: object) -> dict[str, tuple[Gauge, Any]]:
     """Return a gauge for each number that a file's ``gauges()`` returns."""
     read = calling.fitted(function, 1)
     numbers = read(fixture)

@@ -23,10 +23,8 @@ _MOST = 1 << 16
 
 
 def resident(pid: int | str = "self") -> dict[str, float]:
-    """Return ``rss`` and ``rss_file`` in bytes; empty where the system does not tell them apart.
-
-    The kernel takes back the pages of files, ``rss_file``, whenever it likes.
-    """
+    """Return ``rss`` and ``rss_file`` in bytes; empty where the system does not tell them apart."""
+    # The kernel takes back the pages of files whenever it likes.
     values = _values(f"/proc/{pid}/status", (b"RssAnon:", b"RssShmem:", b"RssFile:"))
     return {"rss": values[0] + values[1], "rss_file": values[2]} if len(values) == 3 else {}
 
@@ -48,10 +46,7 @@ def _values(path: str, wanted: tuple[bytes, ...]) -> list[float]:
 
 
 class OwnSockets:
-    """Counts this process's sockets without the tables that the system has of all.
-
-    The counts by state are those of the last time.
-    """
+    """Counts this process's sockets without the tables that the system has of all."""
 
     #: Whether this system tells the state of a socket.
     are_counted = _TCP_INFO is not None and os.path.isdir(_DESCRIPTORS)

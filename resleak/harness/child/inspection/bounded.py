@@ -7,7 +7,6 @@ import gc
 import sys
 import types
 from collections import deque
-from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -27,14 +26,22 @@ _SHARED = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType
 
 
 class Filling:
-    """Sizes of bounded containers at each mark of the steady phase."""
+    """Sizes and bounds of containers by their id, at each mark of the steady phase."""
 
     def __init__(self) -> None:
         self._sizes: list[dict[int, tuple[int, int]]] = []
 
     def mark(self, steps: int, graph: Graph) -> list[dict[str, Any]]:
         """Note the sizes, `steps` after the first mark; at the third return those that grew."""
-        self._sizes.append(_sizes(graph.nodes.values()))
+        sizes: dict[int, tuple[int, int]] = {}
+        without: set[type] = set()  # types whose first instance declares no bound
+        for key, thing in graph.nodes.items():
+            if type(thing) not in without:
+                if (size_and_bound := _size_and_bound(thing)) is None:
+                    without.add(type(thing))
+                elif 0 < size_and_bound[0] <= size_and_bound[1] <= _LARGEST:
+                    sizes[key] = size_and_bound
+        self._sizes.append(sizes)
         if len(self._sizes) < 3:
             return []
         first, second, third = self._sizes
@@ -46,20 +53,6 @@ class Filling:
             for key, (size, bound) in third.items()
             if key in first and key in second and first[key][0] < second[key][0] < size < bound
         ]
-
-
-def _sizes(things: Iterable[Any]) -> dict[int, tuple[int, int]]:
-    """Return size and bound of each bounded container by its id."""
-    found: dict[int, tuple[int, int]] = {}
-    without: set[type] = set()  # types whose first instance declares no bound
-    for thing in things:
-        of = type(thing)
-        if of not in without:
-            if (both := _size_and_bound(thing)) is None:
-                without.add(of)
-            elif 0 < both[0] <= both[1] <= _LARGEST:
-                found[id(thing)] = both
-    return found
 
 
 def _size_and_bound(thing: Any) -> tuple[int, int] | None:

@@ -35,8 +35,6 @@ _WRITE_S, _COUNT_S, _LONG_S = 0.1, 1.0, 0.5
 _STARVED_S = 0.02
 #: Share of the time since the last sample from which on a thread has surely run.
 _BUSY = 0.1
-#: What a step does in a sample; without a loop, its processor time decides.
-STANDS, RUNS, BLOCKS = "stands", "runs", "blocks the loop"
 _WRITERS = (io.BufferedWriter, io.BufferedRandom)
 #: Most rows that are reported, and kept: stacks that change all the time must not fill memory.
 _TOLD, _KEPT = 60, 2000
@@ -137,10 +135,9 @@ class Inspector(Meter):
         driver, hidden = self.driver, self._hidden
         mine = [self, *vars(self).values(), *vars(self._sites).values()]
         run = [driver, driver.__dict__, driver.samples, driver.reporter, driver.spec]
-        loop = [self._task, self._task.get_coro()] if self._task is not None else []
-        heart = [task for task in hidden if not isinstance(task, int)]
-        beating = [task.get_coro() for task in heart]
-        return [*mine, *run, *loop, *heart, *beating], {i for i in hidden if isinstance(i, int)}
+        tasks = [task for task in (self._task, *hidden) if hasattr(task, "get_coro")]
+        coroutines = [task.get_coro() for task in tasks]
+        return [*mine, *run, *tasks, *coroutines], {i for i in hidden if isinstance(i, int)}
 
     def before(self) -> None:
         """Begin a step."""
@@ -212,11 +209,12 @@ class Inspector(Meter):
             elapsed_s = min(elapsed_s, _STARVED_S)
         due = self._beat_due
         if due is not None and now - due > _LATE_S and not scene.loop_is_idle:
-            looks = [(BLOCKS, call_stacks.stack(scene.main), False)]
+            looks = [("blocks the loop", call_stacks.stack(scene.main), False)]
         else:
-            looks = [(STANDS, scene.standing(), False)]
+            # Its processor time tells whether it waits or runs.
+            looks = [("stands", scene.standing(), False)]
             if self._task is not None and (stack := scene.running()):
-                looks.append((RUNS, stack, True))
+                looks.append(("runs", stack, True))
         for kind, stack, aside in looks:
             details = {"kind": kind, "stack": stack, "aside": aside}
             self._steps.add((kind, *stack), now, elapsed_s, cpu_s, **details)

@@ -56,8 +56,7 @@ class Graph:
         self._owners: dict[int, types.ModuleType] = {}
         self._locks: list[Any] = []
         ours = [*ours]
-        parts = (self.nodes, self._holders, self._names, self._owners, self._locks)
-        mine = [self, self.__dict__, *parts]
+        mine = [self, vars(self), *vars(self).values()]
         self._hidden = {id(one) for one in [*ours, ours, *notes, *mine, mine]}
         # One breadth-first walk gives the shortest path to every object at once, where
         # `gc.get_referrers` would scan all objects for each step.
@@ -114,14 +113,13 @@ class Graph:
             one for one in gc.get_objects() if id(one) not in self.nodes and id(one) not in skipped
         ]
         inside = dict.fromkeys(map(id, rest), 0)
-        hidden = {id(rest), id(inside), id(skipped)}
         for one in rest:
             for referent in gc.get_referents(one):
                 if id(referent) in inside:
                     inside[id(referent)] += 1
         # Two more references: the list's, and that of the count itself.
         held_by_c = [one for one in rest if sys.getrefcount(one) - 3 > inside[id(one)]]
-        self._hidden |= hidden | skipped
+        self._hidden |= {id(rest), id(inside), id(skipped)} | skipped
         # A frame keeps an empty dict after its variables were read.
         self._walk(("C code", one) for one in held_by_c if type(one) is not dict or one)
 

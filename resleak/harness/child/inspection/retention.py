@@ -175,11 +175,9 @@ class _CreationLines:
             tracemalloc.start(_DEPTH)
 
     def stop(self, ours: set[int]) -> None:
-        """Look up the lines of what is new, and follow no longer: a census would take too long.
-
-        `ours` are the ids of our own objects, of which there are many.
-        """
-        # Each allocation is followed with its stack: in a thread of its own that is short.
+        """Look up the lines of what is new but for `ours`, ids of our many objects, and stop."""
+        # Each allocation is followed with its stack: in a thread of its own that is short. During
+        # a census it would take too long.
         done = _thread.allocate_lock()
         done.acquire()
         _thread.start_new_thread(self._look_up, (ours, done))
