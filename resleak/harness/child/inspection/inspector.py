@@ -38,6 +38,7 @@ _BUSY = 0.1
 _WRITERS = (io.BufferedWriter, io.BufferedRandom)
 #: Most rows that are reported, and kept: stacks that change all the time must not fill memory.
 _TOLD, _KEPT = 60, 2000
+_NOTHING = dict.fromkeys(("last_s", "run_s", "seconds", "cpu_s", "longest_s"), 0.0)
 
 
 class Journal:
@@ -74,8 +75,7 @@ class Durations:
         """Add one sample."""
         if key not in self._rows and len(self._rows) >= _KEPT:
             return
-        nothing = dict.fromkeys(("last_s", "run_s", "seconds", "cpu_s", "longest_s"), 0.0)
-        row = self._rows.setdefault(key, {**nothing, "first_s": now})
+        row = self._rows.setdefault(key, {**_NOTHING, "first_s": now})
         goes_on = now - row["last_s"] <= 1.5 * elapsed_s
         row["run_s"] = (row["run_s"] if goes_on else 0.0) + elapsed_s
         row["seconds"] += elapsed_s
