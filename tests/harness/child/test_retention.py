@@ -90,10 +90,10 @@ def test_nothing_stays_where_nothing_leaks(judged: ScenarioVerdict) -> None:
 
 
 def test_the_cycle_is_named_with_what_hangs_on_it(judged: ScenarioVerdict) -> None:
-    """A pair a step waits for the collector, and a file with it."""
+    """A pair a step waits for the collector, and a file with it, told from the outside in."""
     (row,) = judged.variants["leaky"].culprits.cycles.to_dict(orient="records")
     assert (row["cycle"], row["per_step"]) == ("Pair.other → Pair.other → Pair", 1.0)
-    assert "1 TextIOWrapper" in row["holds"]
+    assert row["holds"] == "1 TextIOWrapper, 1 BufferedReader, 1 FileIO"
 
 
 def test_the_verdict_says_so(judged: ScenarioVerdict) -> None:
