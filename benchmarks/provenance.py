@@ -549,7 +549,7 @@ def run_growth(folder: Path, observed: bool, steps: int = 2000) -> None:
 
 def run_hook() -> None:
     """Print the cost of reading a stack of 20 frames, without and with an audit hook."""
-    from resleak.harness.child.handles.call_stacks import Calls
+    from resleak.harness.child.handles.attribution import Calls
 
     calls = Calls([])
     answer = {"without_us": min(down(20, calls.here) for _ in range(200))}

@@ -10,14 +10,13 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from os import open as open_file  # before `wraps` replaces it
+from os import open as open_file  # before `patches` replaces it
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from resleak.captures.raw import HANDLES, PHASES
 from resleak.harness.child.handles import patches, procfs
-from resleak.harness.child.handles.attribution import GUESSED, Binder, Opening
-from resleak.harness.child.handles.call_stacks import UNKNOWN, Calls
+from resleak.harness.child.handles.attribution import GUESSED, UNKNOWN, Binder, Calls, Opening
 
 #: Files that SQLite opens beside a database, when it first needs them.
 _BESIDE = ("-wal", "-shm", "-journal")

@@ -28,8 +28,7 @@ from types import ModuleType
 from typing import Any
 
 from resleak.harness.child.handles import procfs
-from resleak.harness.child.handles.attribution import NO_NUMBER, Binder
-from resleak.harness.child.handles.call_stacks import Work, context_below
+from resleak.harness.child.handles.attribution import NO_NUMBER, Binder, Work, context_below
 
 _Function = Callable[..., Any]
 _Around = Callable[[_Function], _Function]

@@ -8,7 +8,7 @@ import stat
 from _socket import socket as RawSocket  # noqa: N812
 from collections.abc import Iterator
 from contextlib import suppress
-from os import open as open_file  # before `wraps` replaces it
+from os import open as open_file  # before `patches` replaces it
 from typing import Any
 
 _FD, _TASK = "/proc/self/fd", "/proc/self/task"
@@ -89,10 +89,8 @@ def name(number: int) -> str:
 
 def children() -> set[int]:
     """Return the child processes, zombies included."""
-    pids: set[int] = set()
-    for thread in threads():
-        pids.update(map(int, _text(f"{_TASK}/{thread}/children").split()))
-    return pids
+    texts = [_text(f"{_TASK}/{thread}/children") for thread in threads()]
+    return {int(pid) for text in texts for pid in text.split()}
 
 
 def _text(path: str) -> str:
