@@ -16,8 +16,8 @@ import numpy as np
 from resleak.analysis import growth
 from resleak.captures import frames, load
 from resleak.harness import process_gauges
-from resleak.harness.child import recorder as probes
 from resleak.harness.child import self_gauges
+from resleak.harness.child.recorder import SampleLoop
 from resleak.harness.runner import capture
 
 #: Samples per second from outside, and number of repetitions here.
@@ -30,8 +30,8 @@ def main() -> None:
     print(f"outside, at {HERTZ} Hz: {HERTZ * _cost_s(outside.quick):.3%} of a core")
     with tempfile.TemporaryDirectory() as folder:
         readers = self_gauges.inside_readers()
-        recorder = probes.Recorder(Path(folder, "raw"), readers, TIMES + 1, time.monotonic())
-        row = _cost_s(lambda: recorder.row(0, 0))
+        samples = SampleLoop(Path(folder), readers, {}, TIMES, TIMES, time.monotonic())
+        row = _cost_s(lambda: samples.step(0, is_read=True))
     print(f"inside: {row * 1e6:.0f} µs per step; at {HERTZ} per second {HERTZ * row:.3%} of a core")
     with tempfile.TemporaryDirectory() as folder:
         capture("control/do_nothing", runs=5, steps=1000, stacks=False, out=folder)

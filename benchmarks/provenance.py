@@ -316,10 +316,10 @@ def run_corpus(folder: Path) -> None:
     """Run all cases in this process, each as a step of a census, and leave."""
     import os
 
-    from resleak.harness.child import handles
+    from resleak.harness.child.handles.census import start
 
     last = max(map(int, os.listdir("/proc/self/fd")))
-    census = handles.start(folder, __file__)
+    census = start(folder, __file__)
     os.chdir(folder)
     head: dict[str, Any] = {"LAST": last}
     exec(compile((folder / "head.py").read_text(), str(folder / "head.py"), "exec"), head)
@@ -362,7 +362,7 @@ def release(thing: Any) -> None:
 def accuracy() -> dict[str, dict[str, int]]:
     """Return right, unknown and wrong by group."""
     from resleak.captures.decode.handles import Census, _lines
-    from resleak.harness.child.handles import FILE
+    from resleak.captures.raw import HANDLES
 
     corpus = list(cases())
     with tempfile.TemporaryDirectory() as name:
@@ -370,7 +370,7 @@ def accuracy() -> dict[str, dict[str, int]]:
         truth = write(folder, corpus)
         command = [sys.executable, __file__, "--corpus", name]
         subprocess.run(command, check=True, timeout=600, stderr=subprocess.DEVNULL)
-        read = Census(_lines(folder / FILE))
+        read = Census(_lines(folder / HANDLES))
     scores: dict[str, Counter[str]] = {}
     found = set()
     for _, kind, target, node, step, *_rest in read.opened:
@@ -429,7 +429,7 @@ def run_costs(folder: Path) -> None:
     import socket
     import sqlite3
 
-    from resleak.harness.child import handles
+    from resleak.harness.child.handles.census import start
 
     file = str(folder / "file")
     Path(file).touch()
@@ -448,7 +448,7 @@ def run_costs(folder: Path) -> None:
         return socket.socket()
 
     before = {"OS_OPEN": os.open, "OPEN": builtins.open, "SQLITE": sqlite3.connect}
-    census = handles.start(folder, "")
+    census = start(folder, "")
     wrapped = socket.socket.__init__
     after = {"OS_OPEN": os.open, "OPEN": builtins.open, "SQLITE": sqlite3.connect}
     before["SOCKET"], after["SOCKET"] = plain_socket, wrapped_socket
@@ -508,11 +508,11 @@ def run_growth(folder: Path, observed: bool, steps: int = 2000) -> None:
 
     import psutil
 
-    from resleak.harness.child import handles
+    from resleak.harness.child.handles.census import start
 
     file = str(folder / "file")
     Path(file).touch()
-    look: Any = handles.start(folder, "").look if observed else lambda *_: None
+    look: Any = start(folder, "").look if observed else lambda *_: None
     alive: list[weakref.ref[Any]] = []
 
     def step(number: int) -> None:
@@ -549,9 +549,9 @@ def run_growth(folder: Path, observed: bool, steps: int = 2000) -> None:
 
 def run_hook() -> None:
     """Print the cost of reading a stack of 20 frames, without and with an audit hook."""
-    from resleak.harness.child.handles.call_stacks import Calls
+    from resleak.harness.child.handles.attribution import Calls
 
-    calls = Calls([], {})
+    calls = Calls([])
     answer = {"without_us": min(down(20, calls.here) for _ in range(200))}
     sys.addaudithook(lambda _event, _args: None)
     answer["with_us"] = min(down(20, calls.here) for _ in range(200))

@@ -8,8 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from resleak.errors import ProcessError
-from resleak.harness.child.own_sockets import OwnSockets
-from resleak.harness.child.resident import private, resident
+from resleak.harness.child.resources import OwnSockets, private, resident
 
 
 class Outside:

@@ -90,7 +90,7 @@ BUILTIN = {
     )
 }  # fmt: skip
 
-#: Read of each step where a scenario names them; see `resleak.harness.child.step_gauges`.
+#: Read of each step where a scenario names them; see `resleak.harness.child.self_gauges`.
 MEASURES = {
     gauge.name: gauge
     for gauge in (

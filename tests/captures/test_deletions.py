@@ -27,7 +27,7 @@ ALLOWED = {
     "experiments.sweep.shipping.Shipped.workload": "a new folder in our own cache folder",
     "figures.timeline_rows.since_load": "no file: a column of a frame",
     "harness.child.entry": "the file with its job, in the temporary folder of the run",
-    "harness.child.inspection.journal.Journal.__init__": "the journal of the run",
+    "harness.child.inspection.inspector.Journal.__init__": "the journal of the run",
     "harness.measurement.measure": "the unfinished folder that the run wrote",
     "ui.cli.notebooks._copy": "files below the folder that was asked for, none that exists",
     "ui.pytest_suite.Suite.close": "the temporary folder that it made",

@@ -11,7 +11,7 @@ from resleak.analysis import verdicts
 from resleak.captures import load
 from resleak.experiments import positive_control, until_sure
 from resleak.harness import runner
-from resleak.harness.child import planted_leak
+from resleak.harness.child.driver import Plant
 from resleak.ui.cli import app
 
 FILLING = '''"""A table that is filled in a straight line, and one that never is."""
@@ -96,7 +96,7 @@ def test_the_smallest_leak_that_was_promised_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("rate", "kept"), [(8.0, 75), (32.0, 300), (100.0, 300), (12.8, 120)])
 def test_a_planted_leak_has_the_rate_it_was_given(rate: float, kept: int) -> None:
     """So many objects are kept that their bytes come to the rate."""
-    plant = planted_leak.Plant(rate, 300)
+    plant = Plant(rate, 300)
     for step in range(1, 301):
         plant.grow(step)
     assert sum(one is not None for one in plant._kept) == kept

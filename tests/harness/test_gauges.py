@@ -82,7 +82,7 @@ def test_sockets_are_counted_without_a_descriptor_left() -> None:
     """At the limit of descriptors the sockets are counted all the same."""
     code = """
         import os, resource, socket
-        from resleak.harness.child.own_sockets import OwnSockets
+        from resleak.harness.child.resources import OwnSockets
         server, sockets = socket.create_server(("127.0.0.1", 0)), OwnSockets()
         resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
         try:

@@ -13,19 +13,13 @@ from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from resleak.captures import raw
 from resleak.errors import ScenarioError
-from resleak.harness.child import (
-    allocators,
-    planted_leak,
-    reached,
-    recorder,
-    self_gauges,
-    step_gauges,
-)
+from resleak.harness.child import reached, recorder, self_gauges
+from resleak.harness.child.self_gauges import Reader
 from resleak.workload import calling, gauges
 from resleak.workload.gauges import Gauge
 from resleak.workload.scenario import Run, Scenario, Variant, check_name
@@ -36,6 +30,8 @@ if TYPE_CHECKING:
 _SETUP, _WARMUP, _STEADY, _SETTLE, _TEARDOWN, _EXIT = range(1, 7)
 _SETTLE_PAUSE_S = 0.05
 _NAN = float("nan")
+#: Bytes of glibc's smallest block, and of the header and rounding of a larger one.
+_SMALLEST, _AROUND = 32, 41
 
 
 class Reporter:
@@ -47,29 +43,15 @@ class Reporter:
 
     def phase(self, index: int) -> None:
         """Announce a phase."""
-        self._write(f"phase {raw.PHASES[index]} {time.monotonic() - self._started}\n")
+        self.write(f"phase {raw.PHASES[index]} {time.monotonic() - self._started}\n")
 
-    def limit(self, what: str) -> None:
-        """Announce that a limit of the system ends the load."""
-        self._write(f"limit {what}\n")
+    def ask(self, line: str) -> bytes | None:
+        """Write a line and wait for the answer; None if it cannot be written."""
+        return os.read(self._back, 1) if self.write(line) else None
 
-    def end_of_block(self, block: int, *, look: bool) -> bool:
-        """Wait until the supervisor has read the outside gauges; return False if it says stop.
-
-        At a look it waits for the verdict so far, which decides about going on.
-        """
-        if self._write(f"quiet {block}{' look' * look}\n"):
-            return os.read(self._back, 1) == b"."
-        return not look
-
-    def halvings(self, step_s: float) -> int:
-        """Report the seconds per step; return the number of halvings of the steps."""
-        told = self._write(f"pace {step_s}\n")
-        return int(os.read(self._back, 1) or b"0") if told else 0
-
-    def _write(self, line: str) -> bool:
-        # The code under study may have closed it and opened something else in its place: then
-        # nothing more is written, and the run goes on without outside gauges.
+    def write(self, line: str) -> bool:
+        """Write a line; return False if the code under study has taken the pipe's descriptors."""
+        # Then nothing more is written, and the run goes on without outside gauges.
         with suppress(OSError):
             if self._identities() == self._ends:
                 return os.write(self._out, line.encode()) > 0
@@ -80,12 +62,32 @@ class Reporter:
         return [(status.st_dev, status.st_ino) for status in ends]
 
 
+class Plant:
+    """A positive control: retains a number of bytes per step, in a list of fixed length."""
+
+    def __init__(self, rate: float, steps: int) -> None:
+        small = rate < _SMALLEST + 16
+        self._per_step = min(1.0, rate / _SMALLEST) if small else 1.0
+        size = round(rate) - _AROUND
+        self._make: Callable[[], object] = object if small else lambda: bytes(size)
+        self._kept: list[object] = [None] * (steps + 1)
+
+    def grow(self, step: int) -> None:
+        """Retain one more object, if it is due."""
+        # Below 48 bytes per step the smallest object, of 32 bytes, is retained every few steps.
+        if int(step * self._per_step) > int((step - 1) * self._per_step):
+            self._kept[step] = self._make()
+
+
 class Driver:
     """Takes one variant through its phases, with the instruments that `spec` has loaded."""
 
     def __init__(self, scenario: Scenario, spec: dict[str, Any]) -> None:
-        self.scenario, self.spec, self.census = scenario, spec, spec["census"]
+        self.scenario, self.spec, self.census = scenario, spec, spec.get("census")
         self.variant = scenario.variants[spec["variant"]]
+        self.is_async = needs_loop(scenario, [self.variant])
+        #: With another instrument, reading gauges would show in the stacks.
+        self.has_gauges = spec["instrument"] == "gauges"
         self.run = run_of(spec)
         self.reporter = Reporter(spec["out_fd"], spec["back_fd"], spec["started"])
         self.fixture: Any = None
@@ -93,38 +95,20 @@ class Driver:
         self.pid = os.getpid()
         self.phase = 0
         self.samples: recorder.SampleLoop
-        self.meters: dict[str, step_gauges.Meter] = {}
-        self.inspector = spec["inspector"]
+        self.meters: dict[str, self_gauges.Meter] = {}
+        self.inspector = spec.get("inspector")
         if self.inspector is not None:
-            self.inspector.follow(self)
+            self.inspector.driver = self
         self.steps = spec["warmup"] + spec["most_steps"]
         # A claim's own limits are what it is about.
         is_free = not scenario.claim and not scenario.rlimits
         self.limits = reached.Limits() if is_free else None
-        self.plant = planted_leak.Plant(spec["plant"], self.steps) if spec["plant"] else None
-
-    @property
-    def has_gauges(self) -> bool:
-        """True if gauges are read; with another instrument that would show in the stacks."""
-        return bool(self.spec["instrument"] == "gauges")
-
-    @property
-    def has_peaks(self) -> bool:
-        """True if the readings of single steps count: for a limit, or where steps are measured."""
-        return bool(self.meters or self.scenario.limits)
-
-    @property
-    def is_async(self) -> bool:
-        """True if any of the scenario's functions needs an event loop."""
-        return needs_loop(self.scenario, [self.variant])
+        self.plant = Plant(spec["plant"], self.steps) if spec["plant"] else None
 
     async def drive(self) -> None:
-        """Set up, take all steps, let settle, tear down.
-
-        For a synchronous scenario nothing in it ever waits: it runs without an event loop.
-        """
+        """Set up, take all steps, let settle, tear down."""
         profiler = ExitStack()
-        if (memray := self.spec["memray"]) is not None:
+        if (memray := self.spec.get("memray")) is not None:
             file = memray.FileDestination(Path(self.spec["folder"], raw.MEMRAY), overwrite=True)
             with recorder.high_descriptors():
                 tracker = memray.Tracker(destination=file, trace_python_allocators=True)
@@ -151,28 +135,27 @@ class Driver:
         self._begin(_EXIT)
 
     def _sample_loop(self) -> recorder.SampleLoop:
-        readers: dict[str, self_gauges.Reader] = {}
-        slow: dict[str, self_gauges.Reader] = {}
+        readers, slow = dict[str, Reader](), dict[str, Reader]()
         if self.has_gauges:
-            self.meters = step_gauges.meters(self.scenario.named, self.is_async)
+            self.meters = self_gauges.meters(self.scenario.named, self.is_async)
             readers = {**self_gauges.inside_readers(), **self._own_readers()}
             readers |= {name: partial(getattr, m, "value") for name, m in self.meters.items()}
             usual = self_gauges.slow_readers()  # a scenario's own gauge of the same name wins
             slow = {name: read for name, read in usual.items() if name not in readers}
-            Path(self.spec["folder"], raw.ALLOCATOR).write_text(allocators.name())
+            Path(self.spec["folder"], raw.ALLOCATOR).write_text(self_gauges.allocator())
         if self.inspector is not None:
             self.meters = {"inspector": self.inspector}
         folder, block, started = (self.spec[name] for name in ("folder", "block", "started"))
         return recorder.SampleLoop(Path(folder), readers, slow, self.steps, block, started)
 
-    def _own_readers(self) -> dict[str, Callable[[], float]]:
-        if self.scenario.gauges_function is not None:
-            named = _named_gauges(self.scenario.gauges_function, self.fixture)
-            self.scenario.own_gauges.update(named)
-            own = json.dumps([asdict(gauge) for gauge, _ in named.values()])
-            Path(self.spec["folder"], "own.json").write_text(own)
-        own_gauges = self.scenario.own_gauges
-        return {name: partial(read, self.fixture) for name, (_, read) in own_gauges.items()}
+    def _own_readers(self) -> dict[str, Reader]:
+        own = self.scenario.own_gauges
+        if (function := self.scenario.gauges_function) is not None:
+            named = _named_gauges(function, self.fixture)
+            own.update(named)
+            text = json.dumps([asdict(gauge) for gauge, _ in named.values()])
+            Path(self.spec["folder"], "own.json").write_text(text)
+        return {name: partial(read, self.fixture) for name, (_, read) in own.items()}
 
     def _begin(self, phase: int) -> None:
         self.phase = phase
@@ -226,13 +209,15 @@ class Driver:
                     break
                 if done == look:
                     size, look = self.spec["block"] * look // self.spec["steps"], 2 * look
-                    every = 1 if self.has_peaks else size // self.spec["block"]
+                    # Single steps count for a limit, or where steps are measured.
+                    has_peaks = self.meters or self.scenario.limits
+                    every = 1 if has_peaks else size // self.spec["block"]
                 due = min(done + size, look, steps)
 
     def _paced(self, step_s: float) -> tuple[int, int]:
         """Halve the steps if they are slow; return the warm-up steps and the steps per block."""
-        spec, often = self.spec, self.reporter.halvings(step_s)
-        if often:
+        spec = self.spec
+        if often := int(self.reporter.ask(f"pace {step_s}\n") or b"0"):
             shorter = raw.shortened(spec["steps"], spec["warmup"], spec["block"], often)
             spec["most_steps"] = shorter[0] * (spec["most_steps"] // spec["steps"])
             spec["steps"], spec["warmup"], spec["block"] = shorter
@@ -242,25 +227,28 @@ class Driver:
         """Return whether a limit of the system is reached, at which the load ends."""
         if self.limits is None or not self.limits.reached(error):
             return False
-        self.reporter.limit(f"{self.limits.name}, reached at step {self.samples.done}")
+        self.reporter.write(f"limit {self.limits.name}, reached at step {self.samples.done}\n")
         return True
 
     async def _waited(self, result: Awaitable[Any]) -> None:
         """Await what a plain function returned: its event loop is made when first needed."""
-        self.loop = self.loop or _event_loop().runner()
+        import asyncio
+
+        self.loop = self.loop or asyncio.Runner()
         self.loop.run(calling.result(result))
 
     async def _collect(self, *, look: bool = False) -> bool:
         """Read before and after a collection, also from outside; return whether to go on."""
         if self.is_async:
-            await _event_loop().settle()
+            await _settle_loop()
         self.samples.collect(self.phase, self._collect_garbage)
         block = self.samples.block - 1
         self._look(self.samples.done, mark=block)
-        goes_on = self.reporter.end_of_block(block, look=look)
+        # The supervisor reads the outside gauges now; at a look it judges, and may say stop.
+        answer = self.reporter.ask(f"quiet {block}{' look' * look}\n")
         if self.spec["instrument"] == "memray":
-            recorder.mark(block)
-        return goes_on
+            recorder._resleak_mark(block)
+        return not look if answer is None else answer == b"."
 
     def _collect_garbage(self) -> None:
         self._look(self.samples.done, whole=True)
@@ -275,7 +263,9 @@ class Driver:
         self_gauges.trim_heap()
         for _ in range(recorder.SETTLE_ROUNDS):
             if self.is_async:
-                await _event_loop().pause(_SETTLE_PAUSE_S)
+                import asyncio
+
+                await asyncio.sleep(_SETTLE_PAUSE_S)
             elif not self_gauges.is_alone():  # else nothing can change meanwhile
                 time.sleep(_SETTLE_PAUSE_S)
             await self._collect()
@@ -286,25 +276,42 @@ def measure(spec: dict[str, Any], scenario: Scenario) -> None:
     driver = Driver(scenario, spec)
     run = driver.drive()
     if driver.is_async:
-        _event_loop().run(run)
+        import asyncio
+
+        asyncio.run(run)
         return
     try:
-        run.send(None)
+        run.send(None)  # nothing in it ever waits: it runs without an event loop
     except StopIteration:
         return
     raise RuntimeError("a synchronous scenario waited for something")  # pragma: no cover
+
+
+async def _settle_loop() -> None:
+    """Forget timers that were cancelled, and let callbacks run that are due: closed transports."""
+    import asyncio
+    import heapq
+
+    # asyncio keeps up to a hundred cancelled timers, such as those of timeouts that were not
+    # needed, with their contexts, until they are due: objects that accumulate slowly and look like
+    # a leak.
+    loop: Any = asyncio.get_running_loop()
+    scheduled = getattr(loop, "_scheduled", None)
+    if scheduled is not None:  # asyncio's own loop
+        for timer in scheduled:
+            if timer.cancelled():
+                timer._scheduled = False
+        scheduled[:] = [timer for timer in scheduled if not timer.cancelled()]
+        heapq.heapify(scheduled)
+        loop._timer_cancelled_count = 0
+    for _ in range(3):
+        await asyncio.sleep(0)
 
 
 def needs_loop(scenario: Scenario, variants: Iterable[Variant]) -> bool:
     """Return True if a function of the scenario or of one of its variants is asynchronous."""
     functions = [one for variant in variants for one in (variant.step, variant.close)]
     return any(map(calling.is_async, [*functions, scenario.setup_function]))
-
-
-def _event_loop() -> ModuleType:
-    from resleak.harness.child import event_loop
-
-    return event_loop
 
 
 def run_of(spec: dict[str, Any]) -> Run:
@@ -320,9 +327,7 @@ def report_failure(error: str, line: int | None = None) -> None:
     os.write(2, f"\n{raw.FAILURE}{report}\n".encode(errors="replace"))
 
 
-def _named_gauges(
-    function: Callable[..., Any], fixture: object
-) -> dict[str, tuple[Gauge, Callable[..., float]]]:
+def _named_gauges(function: Callable[..., Any], fixture: object) -> dict[str, tuple[Gauge, Any]]:
     """Return a gauge for each number that a file's ``gauges()`` returns."""
     read = calling.fitted(function, 1)
     numbers = read(fixture)

@@ -51,7 +51,7 @@ if __name__ == "__main__":
 
 from resleak.errors import ResleakError
 from resleak.harness.child import driver, recorder, self_gauges
-from resleak.harness.child.shared_segments import SEGMENTS
+from resleak.harness.child.resources import SEGMENTS
 from resleak.workload import resolve
 from resleak.workload.scenario import Scenario
 
@@ -113,30 +113,28 @@ def _origin(name: str) -> str:
     return ""
 
 
-def _load_instruments(spec: dict[str, Any]) -> dict[str, Any]:
+def _load_instruments(spec: dict[str, Any]) -> None:
     """Load, and start where it must see everything, what the run is measured with."""
     instrument, folder = spec.get("instrument"), Path(spec["folder"])
-    loaded: dict[str, Any] = {"memray": None, "inspector": None, "census": None}
     if spec.get("needs_loop"):  # takes long to load
-        importlib.import_module("resleak.harness.child.event_loop")
+        importlib.import_module("asyncio")
     if instrument == "gauges":
         SEGMENTS.follow()
     if instrument == "memray":
-        loaded["memray"] = importlib.import_module("memray")
+        spec["memray"] = importlib.import_module("memray")
     if instrument == "forensics":
         from resleak.harness.child.inspection.inspector import Inspector
 
-        loaded["inspector"] = Inspector(folder / "forensics.raw")
+        spec["inspector"] = Inspector(folder / "forensics.raw")
     if instrument == "handles":
-        from resleak.harness.child import handles
+        from resleak.harness.child.handles import census
 
-        loaded["census"] = handles.start(folder, (__file__, driver.__file__))
+        spec["census"] = census.start(folder, (__file__, driver.__file__))
     if spec["do"] == "describe":
         importlib.import_module("importlib.metadata")
     if spec["workload"] == "test":
         with suppress(ImportError):  # `pytest_items` reports that
             importlib.import_module("pytest")
-    return loaded
 
 
 def _audit(spec: dict[str, Any], scenario: Scenario) -> dict[str, float]:
@@ -177,7 +175,7 @@ def main(spec: dict[str, Any]) -> int:
     recorder.limit(spec["rlimits"])
     self_gauges.trim_heap()  # loads what it needs while there are descriptors to load it with
     try:
-        spec |= _load_instruments(spec)
+        _load_instruments(spec)
         sys.dont_write_bytecode = True
         sys.path[:0] = spec["import_from"]
         sys.argv[:] = [spec["file"]]

@@ -42,9 +42,10 @@ class Limits:
             for name, is_reached in self._tries.items()
             if is_reached() and (name != _INOTIFY or self._holds_inotify())
         )
-        others = {"threads or processes": "can't start new thread" in str(error)}
-        others["memory (RLIMIT_DATA)"] = isinstance(error, MemoryError)
-        self.name = next(names, next((name for name, holds in others.items() if holds), ""))
+        by_error = "memory (RLIMIT_DATA)" if isinstance(error, MemoryError) else ""
+        if "can't start new thread" in str(error):
+            by_error = "threads or processes"
+        self.name = next(names, by_error)
         return bool(self.name)
 
     def _has_no_descriptor(self) -> bool:
@@ -64,8 +65,8 @@ class Limits:
 
     def _holds_inotify(self) -> bool:
         """Return whether this process has an inotify instance of its own."""
-        targets = []
         for number in os.listdir(_OPEN):
             with suppress(OSError):  # that of the listing itself
-                targets.append(os.readlink(f"{_OPEN}/{number}"))
-        return any(target.endswith("inotify") for target in targets)
+                if os.readlink(f"{_OPEN}/{number}").endswith("inotify"):
+                    return True
+        return False

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from resleak.captures.raw import HEADER, INDEX
 
+Readers = Mapping[str, Callable[[], float]]
 _NAN = float("nan")
 _STEP, _BEFORE, _AFTER = range(3)
 #: Collections after the load.
@@ -24,16 +25,21 @@ SETTLE_ROUNDS = 3
 _HIGH = 900
 
 
-class Recorder:
-    """Rows of float64 in a file map that the parent reads at any time, even after a kill."""
+class SampleLoop:
+    """Counts steps and blocks, with a row after each step and two around each collection.
+
+    Rows of float64 in a file map, which the parent reads at any time, even after a kill.
+    """
 
     def __init__(
-        self, path: Path, gauges: Mapping[str, Callable[[], float]], capacity: int, started: float
+        self, folder: Path, readers: Readers, slow: Readers, steps: int, block: int, started: float
     ) -> None:
-        self._width = INDEX + len(gauges)
-        self._capacity, self._started = capacity, started
-        size = 8 * (HEADER + capacity * self._width)
-        with path.open("wb+") as file:
+        (folder / "columns.json").write_text(json.dumps([*readers, *slow]))
+        self._readers, self._slow = (*readers.values(), *slow.values()), len(slow)
+        self._capacity, self._started = steps + 2 * (steps // block + 2 + SETTLE_ROUNDS), started
+        self._width = INDEX + len(self._readers)
+        size = 8 * (HEADER + self._capacity * self._width)
+        with (folder / "trace.raw").open("wb+") as file:
             file.write(b"\0" * size)
             file.flush()
             self._map = mmap.mmap(file.fileno(), size)
@@ -42,16 +48,35 @@ class Recorder:
         self._view = memoryview(self._map).cast("d")
         for page in range(0, len(self._view), mmap.PAGESIZE // 8):
             self._view[page] = 0.0
-        self._readers = tuple(gauges.values())
-        self.row(0, 0)  # the first reading of each gauge allocates; it is overwritten
+        self._row(0, 0)  # the first reading of each gauge allocates; it is overwritten
         self._view[0] = 0.0
+        self.done, self.block = 0, 0
 
-    def at(self, phase: int, step: int, block: int) -> None:
+    def begin(self, phase: int) -> None:
         """Write the position of the run, for the parent and for the next rows."""
         view = self._view
-        view[1], view[2], view[3] = phase, step, block
+        view[1], view[2], view[3] = phase, self.done, self.block
 
-    def row(self, moment: int, skip: int) -> None:
+    def step(self, phase: int, *, is_read: bool) -> None:
+        """Note the end of a step, and record it if it is read."""
+        self.done += 1
+        self.begin(phase)
+        if is_read:
+            self._row(_STEP, self._slow)
+
+    def collect(self, phase: int, collect: Callable[[], object] = gc.collect) -> None:
+        """Record the end of a block, before and after a collection."""
+        self.begin(phase)
+        self._row(_BEFORE, self._slow)
+        collect()
+        # The cache of type attributes keeps up to 4096 names alive that C code looked up: it fills
+        # slowly and looks like a leak.
+        clear = getattr(sys, "_clear_internal_caches", None) or sys._clear_type_cache
+        clear()
+        self._row(_AFTER, 0)
+        self.block += 1
+
+    def _row(self, moment: int, skip: int) -> None:
         """Read all gauges but the last `skip` and write them as the next row."""
         view = self._view
         count = int(view[0])
@@ -71,54 +96,8 @@ class Recorder:
         view[0] = count + 1
 
 
-class SampleLoop:
-    """Counts steps and blocks, with a row after each step and two around each collection."""
-
-    def __init__(
-        self,
-        folder: Path,
-        readers: Mapping[str, Callable[[], float]],
-        slow: Mapping[str, Callable[[], float]],
-        steps: int,
-        block: int,
-        started: float,
-    ) -> None:
-        (folder / "columns.json").write_text(json.dumps([*readers, *slow]))
-        capacity = steps + 2 * (steps // block + 2 + SETTLE_ROUNDS)
-        self._rows = Recorder(folder / "trace.raw", {**readers, **slow}, capacity, started)
-        self._slow = len(slow)
-        self.done, self.block = 0, 0
-
-    def begin(self, phase: int) -> None:
-        """Go on to a phase."""
-        self._rows.at(phase, self.done, self.block)
-
-    def step(self, phase: int, *, is_read: bool) -> None:
-        """Note the end of a step, and record it if it is read."""
-        self.done += 1
-        self._rows.at(phase, self.done, self.block)
-        if is_read:
-            self._rows.row(_STEP, self._slow)
-
-    def collect(self, phase: int, collect: Callable[[], object] = gc.collect) -> None:
-        """Record the end of a block, before and after a collection."""
-        self._rows.at(phase, self.done, self.block)
-        self._rows.row(_BEFORE, self._slow)
-        collect()
-        # The cache of type attributes keeps up to 4096 names alive that C code looked up: it fills
-        # slowly and looks like a leak.
-        clear = getattr(sys, "_clear_internal_caches", None) or sys._clear_type_cache
-        clear()
-        self._rows.row(_AFTER, 0)
-        self.block += 1
-
-
-def mark(index: int) -> None:
-    """Leave a mark in the allocation stream of a memory profiler."""
-    _resleak_mark(index)
-
-
 def _resleak_mark(index: int) -> None:
+    """Leave a mark in the allocation stream of a memory profiler, which is known by this name."""
     mmap.mmap(-1, mmap.PAGESIZE * (index + 1)).close()
 
 

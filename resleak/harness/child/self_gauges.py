@@ -1,4 +1,4 @@
-"""Gauges that the measured process reads of itself after each step."""
+"""Gauges that the measured process reads of itself after each step, and of single steps."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import gc
 import os
 import re
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from resleak.harness.child import allocators
-from resleak.harness.child.own_sockets import OwnSockets
-from resleak.harness.child.resident import resident
-from resleak.harness.child.shared_segments import SEGMENTS
+from resleak.errors import PlatformError, ScenarioError
+from resleak.harness.child.resources import SEGMENTS, OwnSockets, resident
 
 try:  # once, before a file of the workload's folder could have this name
     import psutil
@@ -24,6 +23,11 @@ except ImportError:
 
 Reader = Callable[[], float]
 _MAPS, _NAN = Path("/proc/self/maps"), float("nan")
+_KIB = 1024
+#: Seconds between two beats of the loop: the detection limit of its lag.
+_BEAT_S = 0.002
+_ALLOCATOR = re.compile(rb"/lib(jemalloc|mimalloc|tcmalloc)[^/\n]*$", re.MULTILINE)
+_HAS_ENDED = suppress(FileNotFoundError, ProcessLookupError)
 _STATUS = re.compile(rb"^(Threads|RssAnon|RssShmem):\s+(\d+)", re.MULTILINE)
 
 
@@ -42,13 +46,13 @@ def inside_readers() -> dict[str, Reader]:
     if Path(f"/proc/self/task/{os.getpid()}/children").exists():
         family = _Family()
         readers["children"] = family.living
-        readers["zombies"] = family.ended
+        readers["zombies"] = lambda: family.zombies
     if resident():
         status = _Status()
-        readers |= {"threads": status.threads, "rss": status.rss}
+        readers |= {"threads": status.threads, "rss": lambda: status.rss}
     else:
         readers |= {"threads": process.num_threads, "rss": lambda: process.memory_info().rss}
-    if in_use := allocators.bytes_in_use():
+    if in_use := bytes_in_use():
         readers["native" if own_allocator else "heap"] = in_use
     return readers
 
@@ -72,61 +76,47 @@ def slow_readers() -> dict[str, Reader]:
 class _Status:
     """Threads and resident memory of this process, from one reading of Linux."""
 
-    def __init__(self) -> None:
-        self._rss = _NAN
+    #: Bytes, without those of files, when the threads were counted.
+    rss = _NAN
 
     def threads(self) -> float:
-        """Return the number of threads."""
-        self._rss = _NAN
+        self.rss = _NAN
         file = os.open("/proc/self/status", os.O_RDONLY)
         try:
             values = {name: float(value) for name, value in _STATUS.findall(os.read(file, 65536))}
         finally:
             os.close(file)
-        self._rss = (values[b"RssAnon"] + values[b"RssShmem"]) * 1024
+        self.rss = (values[b"RssAnon"] + values[b"RssShmem"]) * _KIB
         return values[b"Threads"]
-
-    def rss(self) -> float:
-        """Return the bytes, without those of files, when the threads were counted."""
-        return self._rss
 
 
 class _Family:
     """The descendants of this process; cheap where there are none."""
 
-    def __init__(self) -> None:
-        self._zombies = 0
+    #: Those that had ended, and nobody waited for, when the living were counted.
+    zombies = 0
 
     def living(self) -> int:
-        """Count those that run."""
-        self._zombies = 0
+        self.zombies = 0
         with suppress(ChildProcessError):
             os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             return self._living_below(os.getpid())
         return 0
 
-    def ended(self) -> int:
-        """Return how many had ended, and nobody waited for, when those that run were counted."""
-        return self._zombies
-
     def _living_below(self, pid: int) -> int:
         # psutil scans every process of the machine: too slow after each step.
         folder, count = Path(f"/proc/{pid}/task"), 0
-        with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+        with _HAS_ENDED:
             for thread in os.listdir(folder):
-                with suppress(FileNotFoundError, ProcessLookupError):
-                    children = (folder / thread / "children").read_bytes().split()
-                    count += sum(self._living_from(int(child)) for child in children)
+                with _HAS_ENDED:
+                    for child in (folder / thread / "children").read_bytes().split():
+                        with _HAS_ENDED:
+                            stat = Path(f"/proc/{int(child)}/stat").read_bytes()
+                            if stat.rpartition(b")")[2].split()[0] == b"Z":
+                                self.zombies += 1
+                            else:
+                                count += 1 + self._living_below(int(child))
         return count
-
-    def _living_from(self, pid: int) -> int:
-        with suppress(FileNotFoundError, ProcessLookupError):
-            state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
-            if state == b"Z":
-                self._zombies += 1
-                return 0
-            return 1 + self._living_below(pid)
-        return 0
 
 
 def _entries(folder: str) -> float:
@@ -162,3 +152,156 @@ def is_alone() -> bool:
 def trim_heap() -> None:
     """Ask the C library to return freed memory to the system, where it can."""
     getattr(psutil, "heap_trim", lambda: None)()
+
+
+def allocator() -> str:
+    """Return the allocator that was loaded in place of the C library's; empty for that itself."""
+    try:
+        loaded = {match[1].decode() for match in _ALLOCATOR.finditer(_MAPS.read_bytes())}
+    except OSError:  # not on this system
+        return ""
+    # A library that brings an allocator for itself alone does not answer to the name `malloc`.
+    return next((one for one in sorted(loaded) if _serves_malloc(one)), "")
+
+
+def bytes_in_use() -> Reader | None:
+    """Return a reader of the bytes in use, or None where the allocator does not say."""
+    if other := allocator():
+        return {"jemalloc": _jemalloc, "tcmalloc": _tcmalloc}.get(other, lambda: None)()
+    if hasattr(psutil, "heap_info"):
+        return lambda: float(sum(psutil.heap_info()[:2]))
+    return None
+
+
+def _program() -> Any:
+    import ctypes
+
+    return ctypes.CDLL(None)
+
+
+def _serves_malloc(library: str) -> bool:
+    import ctypes
+
+    place, program = (ctypes.c_char_p * 4)(), _program()  # file, base, symbol, its address
+    if not hasattr(program, "dladdr") or not program.dladdr(program.malloc, ctypes.byref(place)):
+        return False
+    return library in os.path.basename(place[0] or b"").decode(errors="replace")
+
+
+def _jemalloc() -> Reader:
+    import ctypes
+
+    control = _program().mallctl
+    epoch, value = ctypes.c_uint64(1), ctypes.c_size_t()
+    size = ctypes.c_size_t(ctypes.sizeof(value))
+    place, length = ctypes.byref(value), ctypes.byref(size)
+
+    def read() -> float:
+        # Its numbers are as of the last epoch; blocks in a thread's cache count as in use.
+        control(b"thread.tcache.flush", None, None, None, 0)
+        control(b"epoch", None, None, ctypes.byref(epoch), 8)
+        control(b"stats.allocated", place, length, None, 0)
+        return float(value.value)
+
+    return read
+
+
+def _tcmalloc() -> Reader:
+    import ctypes
+
+    ask, value = _program().MallocExtension_GetNumericProperty, ctypes.c_size_t()
+
+    def read() -> float:
+        ask(b"generic.current_allocated_bytes", ctypes.byref(value))
+        return float(value.value)
+
+    return read
+
+
+class Meter:
+    """Takes one measure of each step; `value` is that of the last one."""
+
+    value = 0.0
+
+    def before(self) -> None:
+        """Begin a step."""
+
+    def after(self) -> None:
+        """End a step."""
+
+    def running(self) -> AbstractAsyncContextManager[Any]:
+        """Return a context to enter for as long as the meter is in use."""
+        return nullcontext()
+
+
+class _Duration(Meter):
+    """Seconds that the step took."""
+
+    def before(self) -> None:
+        self._began = time.perf_counter()
+
+    def after(self) -> None:
+        self.value = time.perf_counter() - self._began
+
+
+class _LoopLag(Meter):
+    """Longest time in seconds that the event loop was busy while something else was due."""
+
+    _due = 0.0
+
+    def before(self) -> None:
+        self.value, self._due = 0.0, max(self._due, time.monotonic())
+
+    def after(self) -> None:
+        # A beat that is still due counts.
+        self.value = max(self.value, time.monotonic() - self._due)
+
+    async def _beat(self) -> None:
+        import asyncio  # loaded already, as there is a loop
+
+        while True:
+            self.after()
+            self._due = time.monotonic() + _BEAT_S
+            await asyncio.sleep(_BEAT_S)
+
+    @asynccontextmanager
+    async def running(self) -> Any:
+        import asyncio
+
+        self._due = time.monotonic()
+        heart = asyncio.create_task(self._beat())
+        yield
+        heart.cancel()
+        with suppress(asyncio.CancelledError):
+            await heart
+
+
+class _PeakMemory(Meter):
+    """Bytes by which resident memory rose during the step, at most."""
+
+    _status, _reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+    def before(self) -> None:
+        trim_heap()  # freed memory must not hide what the step takes
+        self._reset.write_text("5")
+        self._base = self._peak()
+
+    def after(self) -> None:
+        self.value = self._peak() - self._base
+
+    def _peak(self) -> float:
+        _, _, rest = self._status.read_text().partition("VmHWM:")
+        return float(rest.split(maxsplit=1)[0]) * _KIB
+
+
+METERS: dict[str, type[Meter]] = {"step_s": _Duration, "lag_s": _LoopLag, "step_peak": _PeakMemory}
+
+
+def meters(wanted: Iterable[str], has_loop: bool) -> dict[str, Meter]:
+    """Return the meters that a scenario names; raise if one cannot work here."""
+    chosen = {name: METERS[name]() for name in METERS if name in set(wanted)}
+    if "lag_s" in chosen and not has_loop:
+        raise ScenarioError("lag_s is the lag of an event loop: make the step async")
+    if "step_peak" in chosen and not _PeakMemory._reset.exists():
+        raise PlatformError("step_peak needs /proc/self/clear_refs, which only Linux has")
+    return chosen

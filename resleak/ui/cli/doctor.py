@@ -82,10 +82,10 @@ def _package(name: str, serves: str, is_needed: bool = False) -> Check:
 
 
 def _allocator() -> Check:
-    from resleak.harness.child import allocators
+    from resleak.harness.child import self_gauges
 
-    name = allocators.name() or platform.libc_ver()[0] or "of the system"
-    works = allocators.bytes_in_use() is not None
+    name = self_gauges.allocator() or platform.libc_ver()[0] or "of the system"
+    works = self_gauges.bytes_in_use() is not None
     note = name if works else f"{name} does not say how much it holds; start without it"
     return Check("allocator", works, note, "heap and native memory")
 

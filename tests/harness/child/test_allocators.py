@@ -48,7 +48,7 @@ def test_a_library_with_an_allocator_of_its_own_does_not_count(tmp_path: Path) -
     """An allocator that is loaded, but does not serve malloc, is not asked."""
     code = (
         "import ctypes, sys; ctypes.CDLL(sys.argv[1])\n"
-        "from resleak.harness.child import allocators; print(repr(allocators.name()))"
+        "from resleak.harness.child import self_gauges; print(repr(self_gauges.allocator()))"
     )
     command = [sys.executable, "-c", code, library("mimalloc")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

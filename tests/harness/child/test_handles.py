@@ -336,9 +336,9 @@ def test_running_out_of_descriptors_does_not_blind_it(tmp_path: Path) -> None:
 QUIET = """
 import gc, json, socket, sqlite3, sys, weakref
 from pathlib import Path
-from resleak.harness.child import handles as provenance
+from resleak.harness.child.handles.census import start
 
-census = provenance.start(Path(sys.argv[1]), "")
+census = start(Path(sys.argv[1]), "")
 alive = []
 
 

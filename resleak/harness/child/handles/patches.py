@@ -28,8 +28,7 @@ from types import ModuleType
 from typing import Any
 
 from resleak.harness.child.handles import procfs
-from resleak.harness.child.handles.attribution import Binder, Opening
-from resleak.harness.child.handles.call_stacks import Work, context_below
+from resleak.harness.child.handles.attribution import NO_NUMBER, Binder, Work, context_below
 
 _Function = Callable[..., Any]
 _Around = Callable[[_Function], _Function]
@@ -47,41 +46,43 @@ _DUPLICATING = {fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC}
 
 def install(binder: Binder) -> None:
     """Wrap what is loaded now, and the rest when it is loaded."""
-    wrap = _Wrappers(binder)
-    _function(builtins, "open", wrap.noting(wrap.open))
-    _function(os, "open", wrap.noting(lambda number, path, *_, **__: binder.file(number, path)))
-    _function(os, "scandir", wrap.scandir)
+    noting = partial(_noting, binder)
+    _function(builtins, "open", noting(_note_open))
+    _function(os, "open", noting(lambda _, number, path, *_a, **_k: binder.file(number, path)))
+    _function(os, "scandir", partial(_scandir, binder))
     for name, kind in _DESCRIPTORS.items():
-        _function(os, name, wrap.noting(partial(wrap.descriptors, kind)))
+        _function(os, name, noting(partial(_note_descriptors, kind)))
     for name in _PROCESSES:
-        _function(os, name, wrap.noting(wrap.process))
-    _function(fcntl, "fcntl", wrap.noting(wrap.fcntl))
-    _function(subprocess, "_fork_exec", wrap.noting(wrap.process))
-    _function(tempfile, "_mkstemp_inner", wrap.noting(wrap.temporary))
-    _function(tempfile, "mkdtemp", wrap.noting(wrap.temporary))
-    _function(_thread, "start_new_thread", wrap.raw_thread)
-    note_socket = wrap.noting(lambda _, new, *_a, **_k: binder.descriptor(new.fileno(), ""))
-    executor = wrap.noting(partial(wrap.instance, "executor"))
+        _function(os, name, noting(_note_process))
+    _function(fcntl, "fcntl", noting(_note_fcntl))
+    _function(subprocess, "_fork_exec", noting(_note_process))
+    _function(tempfile, "_mkstemp_inner", noting(_note_temporary))
+    _function(tempfile, "mkdtemp", noting(_note_temporary))
+    _function(_thread, "start_new_thread", partial(_raw_thread, binder))
+    note_socket = noting(lambda _, _result, new, *_a, **_k: binder.descriptor(new.fileno(), ""))
+    executor = noting(lambda _, _result, new, *_a, **_k: binder.instance("executor", new))
     _method(socket.socket, "__init__", note_socket)
-    _method(threading.Thread, "start", wrap.noting(wrap.thread))
-    _method(asyncio.base_events.BaseEventLoop, "create_task", wrap.task)
+    _method(threading.Thread, "start", noting(_note_thread))
+    _method(asyncio.base_events.BaseEventLoop, "create_task", partial(_task, binder))
     _method(concurrent.futures.thread.ThreadPoolExecutor, "__init__", executor)
-    _method(concurrent.futures.thread.ThreadPoolExecutor, "submit", wrap.submit)
+    _method(concurrent.futures.thread.ThreadPoolExecutor, "submit", partial(_submit, binder))
     mmap.mmap = _mmap(binder)  # type: ignore[misc, assignment]
     if hasattr(select, "epoll"):
         select.epoll = _epoll(binder)  # type: ignore[misc]
         selectors.EpollSelector._selector_cls = select.epoll  # type: ignore[attr-defined]
-    _when_imported(
-        {
-            "_posixshmem": lambda m: _function(m, "shm_open", wrap.noting(wrap.segment)),
-            "sqlite3": lambda m: _function(m, "connect", wrap.sqlite),
-            "duckdb": lambda m: _function(m, "connect", _native(binder, "connection")),
-            "onnxruntime": lambda m: _method(m.InferenceSession, "__init__", _native(binder)),
-            "concurrent.futures.process": lambda m: _method(
-                m.ProcessPoolExecutor, "__init__", executor
-            ),
-        }
-    )
+    native = partial(_native, binder)
+    changes: dict[str, Callable[[Any], None]] = {
+        "_posixshmem": lambda m: _function(m, "shm_open", noting(_note_segment)),
+        "sqlite3": lambda m: _function(m, "connect", partial(_sqlite, binder)),
+        "duckdb": lambda m: _function(m, "connect", partial(native, "connection")),
+        "onnxruntime": lambda m: _method(m.InferenceSession, "__init__", partial(native, "")),
+        "concurrent.futures.process": lambda m: _method(
+            m.ProcessPoolExecutor, "__init__", executor
+        ),
+    }
+    for name in changes.keys() & sys.modules.keys():
+        changes.pop(name)(sys.modules[name])
+    sys.meta_path.insert(0, _Finder(changes))
 
 
 class _Wrapper(staticmethod):  # type: ignore[type-arg]
@@ -109,160 +110,14 @@ def _method(owner: type, name: str, around: _Around) -> None:
     setattr(owner, name, functools.wraps(real)(around(real)))
 
 
-class _Wrappers:
-    """Wrappers around calls, and the notes that they take of result and arguments."""
-
-    def __init__(self, binder: Binder) -> None:
-        self._binder = binder
-
-    def noting(self, note: Callable[..., object]) -> _Around:
-        """Return a wrapper that notes the result and the arguments of a call."""
-
-        def around(real: _Function) -> _Function:
-            def call(*args: Any, **kwargs: Any) -> Any:
-                result = real(*args, **kwargs)
-                if self._binder.on:
-                    note(result, *args, **kwargs)
-                return result
-
-            return call
-
-        return around
-
-    def open(self, result: Any, file: Any, *_args: Any, **options: Any) -> None:
-        # A number is open already; an opener has opened by itself, and was noted.
-        if not isinstance(file, int) and options.get("opener") is None:
-            self._binder.file(result.fileno(), file, result)
-
-    def descriptors(self, kind: str, result: Any, *_args: Any, **_options: Any) -> None:
-        for number in result if isinstance(result, tuple) else (result,):
-            self._binder.descriptor(number, kind)
-
-    def fcntl(self, result: Any, _fd: Any, command: int, *_args: Any) -> None:
-        if command in _DUPLICATING:
-            self._binder.descriptor(result, "")
-
-    def process(self, result: Any, *_args: Any, **_options: Any) -> None:
-        number, *terminal = result if isinstance(result, tuple) else (result,)
-        if number:
-            self._binder.processes[number] = self._binder.opening("process", skip=3)
-            for descriptor in terminal:  # of forkpty
-                self._binder.descriptor(descriptor, "")
-
-    def temporary(self, result: Any, *_args: Any, **_options: Any) -> None:
-        path = result[1] if isinstance(result, tuple) else result
-        self._binder.paths.append((path, self._binder.opening("temporary", skip=3)))
-
-    def segment(self, result: int, path: str, flags: int = 0, *_args: Any, **_options: Any) -> None:
-        self._binder.descriptor(result, "")
-        if flags & os.O_CREAT:  # Linux keeps it as a file
-            opening = self._binder.opening("segment", skip=3)
-            self._binder.paths.append((f"/dev/shm{path}", opening))
-
-    def thread(self, _result: None, thread: threading.Thread) -> None:
-        if thread.native_id is not None:
-            opening = self._binder.opening("thread", skip=3)
-            self._binder.thread(thread.native_id, opening, is_named=True)
-
-    def instance(self, kind: str, _result: None, thing: Any, *_args: Any, **_options: Any) -> None:
-        self._binder.instance(kind, thing)
-
-    def raw_thread(self, real: _Function) -> _Function:
-        def call(function: _Function, args: Any, kwargs: Any = {}, /) -> Any:  # noqa: B006
-            opening, begun = self._binder.opening("thread"), _thread.allocate_lock()
-
-            def run(*args: Any, **kwargs: Any) -> None:
-                number = threading.get_native_id()
-                self._binder.thread(number, opening)
-                begun.release()
-                try:
-                    function(*args, **kwargs)
-                finally:
-                    self._binder.ended_threads.add(number)
-
-            begun.acquire()
-            started = real(run, args, kwargs)
-            begun.acquire()  # its number is known from now on
-            return started
-
-        return call
-
-    def task(self, real: _Function) -> _Function:
-        binder = self._binder
-
-        def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-            # A factory of the studied code need not take a context.
-            plain = kwargs.get("context") is None and self.get_task_factory() is None
-            if binder.on and plain:
-                kwargs["context"] = context_below(binder.calls.here())
-            task = real(self, *args, **kwargs)
-            if binder.on:
-                binder.instance("task", task, skip=3)
-            return task
-
-        return call
-
-    def submit(self, real: _Function) -> _Function:
-        binder = self._binder
-
-        def call(self: Any, fn: _Function, /, *args: Any, **kwargs: Any) -> Any:
-            # Work for another interpreter is pickled, and ours cannot be unpickled there.
-            if binder.on and type(self).__module__ != "concurrent.futures.interpreter":
-                fn = Work(fn, binder.calls.here())
-            return real(self, fn, *args, **kwargs)
-
-        return call
-
-    def sqlite(self, real: _Function) -> _Function:
-        binder = self._binder
-
-        def call(database: Any, *args: Any, **kwargs: Any) -> Any:
-            number = binder.next_number() if binder.on else -1
-            connection = real(database, *args, **kwargs)
-            if binder.on:
-                opening = binder.databases[id(connection)] = binder.opening(
-                    "sqlite3", path=database
-                )
-                binder.guess(number, opening)
-            return connection
-
-        return call
-
-    def scandir(self, real: _Function) -> _Function:
-        binder = self._binder
-
-        def call(path: Any = ".") -> Any:
-            number = binder.next_number() if binder.on else -1
-            entries = real(path)
-            status = procfs.status_of(path) if binder.on else None
-            if status is not None:
-                binder.guess(number, binder.opening("directory", status.st_ino))
-            return entries
-
-        return call
-
-
-def _native(binder: Binder, kind: str = "") -> _Around:
-    """Note the descriptors and threads that a native library created during a call."""
-
-    def note(before: set[int], running: set[int], openings: dict[int, Opening]) -> None:
-        result = binder.opening("", skip=3)
-        for number, status in procfs.descriptors():
-            if number not in before and binder.descriptors.get(number) is openings.get(number):
-                binder.descriptors[number] = result._replace(inode=status.st_ino)
-        for number in set(procfs.threads()) - running - binder.threads.keys():
-            binder.thread(number, result._replace(kind="thread"))
+def _noting(binder: Binder, note: Callable[..., object]) -> _Around:
+    """Return a wrapper that notes the result and the arguments of a call."""
 
     def around(real: _Function) -> _Function:
         def call(*args: Any, **kwargs: Any) -> Any:
-            before, running = procfs.numbers(), set(procfs.threads())
-            openings = dict(binder.descriptors)
-            try:
-                result = real(*args, **kwargs)
-            finally:
-                note(before, running, openings)
-            if kind and binder.on:
-                binder.instance(kind, result, skip=3)
+            result = real(*args, **kwargs)
+            if binder.on:
+                note(binder, result, *args, **kwargs)
             return result
 
         return call
@@ -270,12 +125,137 @@ def _native(binder: Binder, kind: str = "") -> _Around:
     return around
 
 
-def _when_imported(changes: dict[str, Callable[[Any], None]]) -> None:
-    """Call a function with a module when it is loaded, or at once if it is."""
-    later = changes.copy()
-    for name in changes.keys() & sys.modules.keys():
-        later.pop(name)(sys.modules[name])
-    sys.meta_path.insert(0, _Finder(later))
+def _note_open(binder: Binder, result: Any, file: Any, *_args: Any, **options: Any) -> None:
+    # A number is open already; an opener has opened by itself, and was noted.
+    if not isinstance(file, int) and options.get("opener") is None:
+        binder.file(result.fileno(), file, result)
+
+
+def _note_descriptors(kind: str, binder: Binder, result: Any, *_a: Any, **_k: Any) -> None:
+    for number in result if isinstance(result, tuple) else (result,):
+        binder.descriptor(number, kind)
+
+
+def _note_fcntl(binder: Binder, result: Any, _fd: Any, command: int, *_args: Any) -> None:
+    if command in _DUPLICATING:
+        binder.descriptor(result, "")
+
+
+def _note_process(binder: Binder, result: Any, *_args: Any, **_options: Any) -> None:
+    number, *terminal = result if isinstance(result, tuple) else (result,)
+    if number:
+        binder.processes[number] = binder.opening("process", skip=3)
+        for descriptor in terminal:  # of forkpty
+            binder.descriptor(descriptor, "")
+
+
+def _note_temporary(binder: Binder, result: Any, *_args: Any, **_options: Any) -> None:
+    path = result[1] if isinstance(result, tuple) else result
+    binder.paths.append((path, binder.opening("temporary", skip=3)))
+
+
+def _note_segment(
+    binder: Binder, result: int, path: str, flags: int = 0, *_args: Any, **_options: Any
+) -> None:
+    binder.descriptor(result, "")
+    if flags & os.O_CREAT:  # Linux keeps it as a file
+        binder.paths.append((f"/dev/shm{path}", binder.opening("segment", skip=3)))
+
+
+def _note_thread(binder: Binder, _result: None, thread: threading.Thread) -> None:
+    if thread.native_id is not None:
+        binder.thread(thread.native_id, binder.opening("thread", skip=3), is_named=True)
+
+
+def _raw_thread(binder: Binder, real: _Function) -> _Function:
+    def call(function: _Function, args: Any, kwargs: Any = {}, /) -> Any:  # noqa: B006
+        opening, begun = binder.opening("thread"), _thread.allocate_lock()
+
+        def run(*args: Any, **kwargs: Any) -> None:
+            number = threading.get_native_id()
+            binder.thread(number, opening)
+            begun.release()
+            try:
+                function(*args, **kwargs)
+            finally:
+                binder.ended_threads.add(number)
+
+        begun.acquire()
+        started = real(run, args, kwargs)
+        begun.acquire()  # its number is known from now on
+        return started
+
+    return call
+
+
+def _task(binder: Binder, real: _Function) -> _Function:
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        # A factory of the studied code need not take a context.
+        plain = kwargs.get("context") is None and self.get_task_factory() is None
+        if binder.on and plain:
+            kwargs["context"] = context_below(binder.calls.here())
+        task = real(self, *args, **kwargs)
+        if binder.on:
+            binder.instance("task", task, skip=3)
+        return task
+
+    return call
+
+
+def _submit(binder: Binder, real: _Function) -> _Function:
+    def call(self: Any, fn: _Function, /, *args: Any, **kwargs: Any) -> Any:
+        # Work for another interpreter is pickled, and ours cannot be unpickled there.
+        if binder.on and type(self).__module__ != "concurrent.futures.interpreter":
+            fn = Work(fn, binder.calls.here())
+        return real(self, fn, *args, **kwargs)
+
+    return call
+
+
+def _sqlite(binder: Binder, real: _Function) -> _Function:
+    def call(database: Any, *args: Any, **kwargs: Any) -> Any:
+        number = binder.next_number() if binder.on else NO_NUMBER
+        connection = real(database, *args, **kwargs)
+        if binder.on:
+            opening = binder.databases[id(connection)] = binder.opening("sqlite3", path=database)
+            binder.guess(number, opening)
+        return connection
+
+    return call
+
+
+def _scandir(binder: Binder, real: _Function) -> _Function:
+    def call(path: Any = ".") -> Any:
+        number = binder.next_number() if binder.on else NO_NUMBER
+        entries = real(path)
+        status = procfs.status_of(path) if binder.on else None
+        if status is not None:
+            binder.guess(number, binder.opening("directory", status.st_ino))
+        return entries
+
+    return call
+
+
+def _native(binder: Binder, kind: str, real: _Function) -> _Function:
+    """Note the descriptors and threads that a native library created during a call."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        before = {number for number, _ in procfs.descriptors()}
+        running, openings = set(procfs.threads()), dict(binder.descriptors)
+        try:
+            result = real(*args, **kwargs)
+        finally:
+            opening = binder.opening("")
+            for number, status in procfs.descriptors():
+                if number not in before and binder.descriptors.get(number) is openings.get(number):
+                    binder.descriptors[number] = opening._replace(inode=status.st_ino)
+            for number in set(procfs.threads()) - running - binder.threads.keys():
+                binder.thread(number, opening._replace(kind="thread"))
+        if kind and binder.on:
+            binder.instance(kind, result, skip=3)
+        return result
+
+    return call
 
 
 class _Finder:
@@ -306,9 +286,9 @@ def _mmap(binder: Binder) -> type:
 
     class Map(real):  # type: ignore[misc, valid-type]
         def __new__(cls, fileno: int, *args: Any, **kwargs: Any) -> Any:
-            number = binder.next_number() if binder.on and fileno >= 0 else -1
+            number = binder.next_number() if binder.on and fileno >= 0 else NO_NUMBER
             result = real.__new__(cls, fileno, *args, **kwargs)
-            if number >= 0:
+            if number != NO_NUMBER:
                 binder.guess(number, binder.opening("map", os.fstat(fileno).st_ino))
             return result
 

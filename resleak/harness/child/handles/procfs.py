@@ -8,19 +8,12 @@ import stat
 from _socket import socket as RawSocket  # noqa: N812
 from collections.abc import Iterator
 from contextlib import suppress
-from os import open as open_file  # before `wraps` replaces it
+from os import open as open_file  # before `patches` replaces it
 from typing import Any
 
 _FD, _TASK = "/proc/self/fd", "/proc/self/task"
 _MOST_PROBED = 65_536
-_ANONYMOUS = {
-    "[eventpoll]": "epoll",
-    "[eventfd]": "eventfd",
-    "[timerfd]": "timerfd",
-    "[signalfd]": "signalfd",
-    "[pidfd]": "pidfd",
-    "inotify": "inotify",
-}
+_ANONYMOUS = ("eventfd", "timerfd", "signalfd", "pidfd", "inotify")
 _DELETED = " (deleted)"
 
 
@@ -37,11 +30,6 @@ def descriptors() -> Iterator[tuple[int, os.stat_result]]:
             continue
 
 
-def numbers() -> set[int]:
-    """Return the numbers of the open descriptors."""
-    return {number for number, _ in descriptors()}
-
-
 def kind_of(number: int, status: os.stat_result) -> tuple[str, str]:
     """Return the kind and the target of a descriptor."""
     target = ""
@@ -53,8 +41,8 @@ def kind_of(number: int, status: os.stat_result) -> tuple[str, str]:
     if stat.S_ISFIFO(mode):
         return "pipe", "" if target.startswith("pipe:") else target
     if target.startswith("anon_inode:"):
-        name = target.removeprefix("anon_inode:")
-        return _ANONYMOUS.get(name, "other"), ""
+        name = target.removeprefix("anon_inode:").strip("[]")
+        return "epoll" if name == "eventpoll" else name if name in _ANONYMOUS else "other", ""
     if target.startswith("/memfd:"):
         return "memfd", ""
     if stat.S_ISDIR(mode):
@@ -101,10 +89,8 @@ def name(number: int) -> str:
 
 def children() -> set[int]:
     """Return the child processes, zombies included."""
-    pids: set[int] = set()
-    for thread in threads():
-        pids.update(map(int, _text(f"{_TASK}/{thread}/children").split()))
-    return pids
+    texts = [_text(f"{_TASK}/{thread}/children") for thread in threads()]
+    return {int(pid) for text in texts for pid in text.split()}
 
 
 def _text(path: str) -> str:

@@ -1,22 +1,25 @@
-"""Find threads, tasks and exit callbacks that block a process, with their call stacks."""
+"""Find threads, tasks and exit callbacks that block a process, and where they were created."""
 
 from __future__ import annotations
 
 import asyncio
+import atexit
 import concurrent.futures.thread
+import functools
 import multiprocessing.process
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from types import FrameType
+from functools import partial
+from types import CodeType, FrameType
 from typing import Any
 
 from resleak.harness.child.inspection import call_stacks
 from resleak.harness.child.inspection.call_stacks import Stack
-from resleak.harness.child.inspection.creation_sites import CreationSites
 
 _THREADING = threading.__file__
 _WORKERS = concurrent.futures.thread.__file__
@@ -28,6 +31,56 @@ _WAITS_FOR_PROCESS = {
     (subprocess.__file__, "communicate"),
     (multiprocessing.process.__file__, "join"),
 }
+
+
+class CreationSites:
+    """Creation stacks of what may keep a process alive, weakly referenced, from now on."""
+
+    def __init__(self) -> None:
+        self._made: weakref.WeakKeyDictionary[Any, Stack] = weakref.WeakKeyDictionary()
+        #: Kinds of exit callbacks, and where they were registered.
+        self.callbacks: dict[CodeType, tuple[str, Stack]] = {}
+        pool = concurrent.futures.thread.ThreadPoolExecutor
+        _wrap(threading.Thread, "start", self._note)
+        _wrap(multiprocessing.process.BaseProcess, "start", self._note)
+        _wrap(subprocess.Popen, "__init__", self._note)
+        _wrap(pool, "__init__", self._note)
+        _wrap(pool, "submit", self._note, is_result=True)
+        _wrap(asyncio.BaseEventLoop, "create_task", self._note, is_result=True)
+        _wrap(atexit, "register", partial(self._note_callback, "atexit handler", 0))
+        _wrap(weakref.finalize, "__init__", partial(self._note_callback, "finalizer", 2))
+
+    def of(self, thing: Any) -> Stack:
+        """Return the creation stack of an object; empty if unknown."""
+        with suppress(TypeError):
+            return self._made.get(thing, [])
+        return []
+
+    def _note(self, thing: Any, *_args: Any) -> None:
+        """Record the caller of the calling function as the creator."""
+        with suppress(TypeError):  # cannot be hashed, or not be referred to weakly
+            self._made[thing] = call_stacks.here(2)
+
+    def _note_callback(self, kind: str, position: int, *args: Any) -> None:
+        code = call_stacks.code_of(args[position]) if len(args) > position else None
+        if code is not None:
+            self.callbacks[code] = (kind, call_stacks.here(2))
+
+
+def _wrap(owner: Any, name: str, note: Callable[..., None], *, is_result: bool = False) -> None:
+    """Let a function note its arguments before the call, or its result after it."""
+    original = getattr(owner, name)
+
+    @functools.wraps(original)
+    def noted(*args: Any, **options: Any) -> Any:
+        if not is_result:
+            note(*args)
+        result = original(*args, **options)
+        if is_result:
+            note(result)
+        return result
+
+    setattr(owner, name, noted)
 
 
 @dataclass
@@ -59,11 +112,9 @@ class Scene:
         self.frames = {i: [*call_stacks.frames(f)] for i, f in running.items() if i not in hidden}
         self.main_id = threading.main_thread().ident or 0
         self.main = self.frames.get(self.main_id, [])
-
-    @property
-    def loop_is_idle(self) -> bool:
-        """True if the event loop waits for something to do."""
-        return bool(self.main) and self.main[0].f_code.co_filename.endswith("selectors.py")
+        innermost = self.main[0].f_code.co_filename if self.main else ""
+        #: True if the event loop waits for something to do.
+        self.loop_is_idle = innermost.endswith("selectors.py")
 
     def standing(self) -> Stack:
         """Return the stack of the steps: in the main thread, or where their task waits."""
@@ -95,7 +146,7 @@ class Scene:
             # It runs a callback or a finalizer at the end.
             what, name, site, stack = "interpreter", "", Stack(), call_stacks.stack(self.main)
             for frame in self.main:
-                kind, where = self.sites.of_callback(frame.f_code)
+                kind, where = self.sites.callbacks.get(frame.f_code, ("", []))
                 kind = kind or ("finalizer" if frame.f_code.co_name == "__del__" else "")
                 if kind:
                     what, name, site = kind, call_stacks.name(frame.f_code), where
@@ -115,26 +166,24 @@ class Scene:
         joined = {id(frame.f_locals.get("self")) for frame in frames if _place(frame) == _JOIN}
         for thread in threading.enumerate():
             ident = thread.ident or 0
-            if ident in self.frames and ident != self.main_id:
-                yield from self._thread(thread, ident, id(thread) in joined)
-
-    def _thread(self, thread: threading.Thread, ident: int, joined: bool) -> Iterator[Holder]:
-        frames = self.frames[ident]
-        worker = next((f for f in frames if _place(f) == (_WORKERS, "_worker")), None)
-        future = getattr(worker.f_locals.get("work_item"), "future", None) if worker else None
-        if worker and future is None:  # it is idle, and ends when its executor does
-            return
-        must_end = joined or (self.phase == "exit" and not thread.daemon)
-        yield Holder(
-            "executor" if worker else "thread",
-            thread.name,
-            f"thread {ident}",
-            call_stacks.stack(frames),
-            (self.sites.of(future) if future else None) or self.sites.of(thread),
-            must_end and not any(_place(frame) == _JOIN for frame in frames),
-            thread.daemon,
-            ident,
-        )
+            if ident not in self.frames or ident == self.main_id:
+                continue
+            chain = self.frames[ident]
+            worker = next((f for f in chain if _place(f) == (_WORKERS, "_worker")), None)
+            future = getattr(worker.f_locals.get("work_item"), "future", None) if worker else None
+            if worker and future is None:  # it is idle, and ends when its executor does
+                continue
+            must_end = id(thread) in joined or (self.phase == "exit" and not thread.daemon)
+            yield Holder(
+                "executor" if worker else "thread",
+                thread.name,
+                f"thread {ident}",
+                call_stacks.stack(chain),
+                (self.sites.of(future) if future else None) or self.sites.of(thread),
+                must_end and not any(_place(frame) == _JOIN for frame in chain),
+                thread.daemon,
+                ident,
+            )
 
     def _tasks(self) -> Iterator[Holder]:
         if self.task is None:

@@ -7,7 +7,6 @@ import gc
 import sys
 import types
 from collections import deque
-from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -20,48 +19,40 @@ _BOUNDS = (
 )
 _LARGEST = 1_000_000
 _CACHE = type(functools.lru_cache(len))
-_CONTAINERS = (dict, list, set, deque)
+CONTAINERS = (dict, list, set, deque)
 #: Entries that are weighed, and objects of one that are.
 _SAMPLES, _PARTS = 30, 60
 _SHARED = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType)
 
 
 class Filling:
-    """Sizes of bounded containers at each mark of the steady phase."""
+    """Sizes and bounds of containers by their id, at each mark of the steady phase."""
 
     def __init__(self) -> None:
         self._sizes: list[dict[int, tuple[int, int]]] = []
-        self._steps: list[int] = []
 
-    def mark(self, step: int, graph: Graph) -> list[dict[str, Any]]:
-        """Note the sizes at a mark; the third one returns those that grew and are not full."""
-        self._sizes.append(_sizes(graph.nodes.values()))
-        self._steps.append(step)
+    def mark(self, steps: int, graph: Graph) -> list[dict[str, Any]]:
+        """Note the sizes, `steps` after the first mark; at the third return those that grew."""
+        sizes: dict[int, tuple[int, int]] = {}
+        without: set[type] = set()  # types whose first instance declares no bound
+        for key, thing in graph.nodes.items():
+            if type(thing) not in without:
+                if (size_and_bound := _size_and_bound(thing)) is None:
+                    without.add(type(thing))
+                elif 0 < size_and_bound[0] <= size_and_bound[1] <= _LARGEST:
+                    sizes[key] = size_and_bound
+        self._sizes.append(sizes)
         if len(self._sizes) < 3:
             return []
         first, second, third = self._sizes
-        grew = [
-            key
+        return [
+            {
+                **{"path": graph.path(key), "size": size, "bound": bound},
+                **{"per_step": (size - first[key][0]) / steps, **_weight(graph.nodes[key], size)},
+            }
             for key, (size, bound) in third.items()
             if key in first and key in second and first[key][0] < second[key][0] < size < bound
         ]
-        steps = self._steps[-1] - self._steps[0]
-        rates = {key: (third[key][0] - first[key][0]) / steps for key in grew}
-        return [_row(graph, key, third[key], rates[key]) for key in grew]
-
-
-def _sizes(things: Iterable[Any]) -> dict[int, tuple[int, int]]:
-    """Return size and bound of each bounded container by its id."""
-    found: dict[int, tuple[int, int]] = {}
-    without: set[type] = set()  # types whose first instance declares no bound
-    for thing in things:
-        of = type(thing)
-        if of not in without:
-            if (both := _size_and_bound(thing)) is None:
-                without.add(of)
-            elif 0 < both[0] <= both[1] <= _LARGEST:
-                found[id(thing)] = both
-    return found
 
 
 def _size_and_bound(thing: Any) -> tuple[int, int] | None:
@@ -117,19 +108,11 @@ def _names(of: type) -> list[str]:
 def _length(thing: Any) -> int | None:
     """Return the length of a container, without calling code of its class."""
     # Not isinstance, for which a proxy would call code of its own.
-    base = next((base for base in _CONTAINERS if issubclass(type(thing), base)), None)
+    base = next((base for base in CONTAINERS if issubclass(type(thing), base)), None)
     return None if base is None else int(base.__len__(thing))
 
 
-def _row(graph: Graph, key: int, size_and_bound: tuple[int, int], rate: float) -> dict[str, Any]:
-    size, bound = size_and_bound
-    thing = graph.nodes[key]
-    weight, parts = _weight(thing, size)
-    facts = {"path": graph.path(key), "size": size, "bound": bound, "per_step": rate}
-    return {**facts, "entry_bytes": weight, "entry_objects": parts}
-
-
-def _weight(thing: Any, size: int) -> tuple[float, float]:
+def _weight(thing: Any, size: int) -> dict[str, float]:
     """Return the bytes and the objects of an entry, by what can be reached from a sample."""
     entries = [one for one in _held(thing) if not issubclass(type(one), _SHARED)]
     if not issubclass(type(thing), _CACHE):
@@ -148,4 +131,4 @@ def _weight(thing: Any, size: int) -> tuple[float, float]:
                 taken += 1
                 todo += gc.get_referents(one)
     per_entry = len(entries) / size / max(1, len(sample))
-    return total * per_entry, (len(seen) - 1) * per_entry
+    return {"entry_bytes": total * per_entry, "entry_objects": (len(seen) - 1) * per_entry}

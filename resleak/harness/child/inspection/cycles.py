@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
-from collections import Counter, deque
+from collections import Counter
 from typing import Any
 
-from resleak.harness.child.inspection import reference_paths
+from resleak.harness.child.inspection.object_graph import render
 
+#: Ids of objects, each with those that it references.
+Edges = dict[int, list[int]]
 #: Most cycles that are reported, and types of each.
 _TOLD, _KINDS = 12, 6
 #: Most garbage that is examined: more of it is of the same few kinds.
@@ -36,46 +38,35 @@ def _rows(garbage: list[Any], steps: int) -> list[dict[str, Any]]:
         key: [id(referent) for referent in gc.get_referents(one) if id(referent) in nodes]
         for key, one in nodes.items()
     }
-    groups: dict[str, list[tuple[list[int], Counter[str]]]] = {}
+    groups: dict[str, list[list[int]]] = {}
     for component in _components(edges):
         way = [nodes[key] for key in _shortest(component, edges, nodes)]
-        text = reference_paths.render("", way)
-        groups.setdefault(text, []).append((component, _closable(component, edges, nodes)))
-    rows = [_row(text, group, nodes, steps) for text, group in groups.items()]
+        groups.setdefault(render("", way), []).append(component)
+    rows = [_row(text, group, edges, nodes, steps) for text, group in groups.items()]
     rows.sort(key=lambda row: (not row["holds"], -row["per_step"] * row["objects"]))
     return rows[:_TOLD]
 
 
 def _row(
-    text: str, group: list[tuple[list[int], Counter[str]]], nodes: dict[int, Any], steps: int
+    text: str, group: list[list[int]], edges: Edges, nodes: dict[int, Any], steps: int
 ) -> dict[str, Any]:
-    closable = sum((count_by_kind for _, count_by_kind in group), Counter[str]())
-    kinds = Counter(type(nodes[key]).__qualname__ for component, _ in group for key in component)
+    kinds, closable = Counter[str](), Counter[str]()
+    for component in group:
+        kinds.update(type(nodes[key]).__qualname__ for key in component)
+        # Each member of a cycle reaches the same objects; those with a method to close them count.
+        reached = [type(nodes[key]) for key in _reach(component[0], edges, set())]
+        closable.update(of.__qualname__ for of in reached if callable(getattr(of, "close", None)))
     holds = [f"{count / len(group):.3g} {name}" for name, count in closable.most_common(_KINDS)]
     return {
         "cycle": text,
         "per_step": len(group) / steps,
-        "objects": round(sum(len(component) for component, _ in group) / len(group)),
+        "objects": round(kinds.total() / len(group)),
         "holds": ", ".join(holds),
         "made_of": ", ".join(name for name, _ in kinds.most_common(_KINDS)),
     }
 
 
-def _closable(
-    component: list[int], edges: dict[int, list[int]], nodes: dict[int, Any]
-) -> Counter[str]:
-    """Count the objects reachable from a cycle that have a method to close them."""
-    visited: set[int] = set()
-    for key in component:
-        if key not in visited:
-            _reach(key, edges, visited)
-    kinds = [type(nodes[key]) for key in visited]
-    return Counter(of.__qualname__ for of in kinds if callable(getattr(of, "close", None)))
-
-
-def _shortest(
-    component: list[int], edges: dict[int, list[int]], nodes: dict[int, Any]
-) -> list[int]:
+def _shortest(component: list[int], edges: Edges, nodes: dict[int, Any]) -> list[int]:
     """Return a shortest way around a cycle, starting at its most telling member."""
 
     def rank(key: int) -> int:
@@ -84,9 +75,8 @@ def _shortest(
         return 2 if is_builtin else 1 if isinstance(nodes[key], type) else 0
 
     start, inside = min(component, key=rank), set(component)
-    came_from, queue = {start: start}, deque([start])
-    while queue:
-        at = queue.popleft()
+    came_from, queue = {start: start}, [start]
+    for at in queue:  # which grows meanwhile
         for referent in edges[at]:
             if referent == start:
                 way = [at]
@@ -99,20 +89,29 @@ def _shortest(
     return [start]
 
 
-def _components(edges: dict[int, list[int]]) -> list[list[int]]:
+def _components(edges: Edges) -> list[list[int]]:
     """Return the strongly connected components that have a cycle."""
-    backwards: dict[int, list[int]] = {key: [] for key in edges}
+    order: list[int] = []  # post-order of a depth-first walk
+    visited: set[int] = set()
+    for root in edges:
+        work = [root]
+        while work:
+            at = work.pop()
+            if at < 0:  # all that it references has been visited
+                order.append(~at)
+            elif at not in visited:
+                visited.add(at)
+                work += [~at, *reversed(edges[at])]
+    backwards: Edges = {key: [] for key in edges}
     for key, referents in edges.items():
         for one in referents:
             backwards[one].append(key)
-    visited: set[int] = set()
-    components = [
-        _reach(key, backwards, visited) for key in reversed(_left(edges)) if key not in visited
-    ]
+    visited = set()
+    components = [_reach(key, backwards, visited) for key in reversed(order) if key not in visited]
     return [one for one in components if len(one) > 1 or one[0] in edges[one[0]]]
 
 
-def _reach(start: int, edges: dict[int, list[int]], visited: set[int]) -> list[int]:
+def _reach(start: int, edges: Edges, visited: set[int]) -> list[int]:
     reached, queue = [start], [start]
     visited.add(start)
     while queue:
@@ -121,22 +120,3 @@ def _reach(start: int, edges: dict[int, list[int]], visited: set[int]) -> list[i
         reached += new
         queue += new
     return reached
-
-
-def _left(edges: dict[int, list[int]]) -> list[int]:
-    """Return all nodes in post-order of a depth-first walk."""
-    order: list[int] = []
-    visited: set[int] = set()
-    for root in edges:
-        work = [] if root in visited else [(root, iter(edges[root]))]
-        visited.add(root)
-        while work:
-            at, referents = work[-1]
-            new = next((one for one in referents if one not in visited), None)
-            if new is None:
-                order.append(at)
-                work.pop()
-            else:
-                visited.add(new)
-                work.append((new, iter(edges[new])))
-    return order

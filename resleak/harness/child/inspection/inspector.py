@@ -7,21 +7,23 @@ import asyncio
 import atexit
 import ctypes
 import gc
+import io
+import json
+import mmap
 import os
+import queue
 import sys
 import threading
 import time
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, NoReturn
 
-from resleak.captures.raw import PHASES
-from resleak.harness.child.inspection import call_stacks, locks, unflushed
-from resleak.harness.child.inspection.blockers import Scene
-from resleak.harness.child.inspection.creation_sites import CreationSites
-from resleak.harness.child.inspection.journal import Journal
-from resleak.harness.child.inspection.retention import Schedule
-from resleak.harness.child.step_gauges import Meter
+from resleak.captures.raw import JOURNAL_HALF, JOURNAL_HEADER, PHASES
+from resleak.harness.child.inspection import call_stacks, locks
+from resleak.harness.child.inspection.blockers import CreationSites, Scene
+from resleak.harness.child.inspection.retention import Retention
+from resleak.harness.child.self_gauges import Meter
 
 #: Seconds between two samples, between two beats of the loop, and until a beat is late.
 _TICK_S, _BEAT_S, _LATE_S = 0.005, 0.002, 0.004
@@ -33,11 +35,34 @@ _WRITE_S, _COUNT_S, _LONG_S = 0.1, 1.0, 0.5
 _STARVED_S = 0.02
 #: Share of the time since the last sample from which on a thread has surely run.
 _BUSY = 0.1
-#: What a step does in a sample; without a loop, its processor time decides.
-STANDS, RUNS, BLOCKS = "stands", "runs", "blocks the loop"
+_WRITERS = (io.BufferedWriter, io.BufferedRandom)
 #: Most rows that are reported, and kept: stacks that change all the time must not fill memory.
 _TOLD, _KEPT = 60, 2000
-_NOTHING = {"seconds": 0.0, "longest_s": 0.0, "cpu_s": 0.0}
+_NOTHING = dict.fromkeys(("last_s", "run_s", "seconds", "cpu_s", "longest_s"), 0.0)
+
+
+class Journal:
+    """A JSON text that is rewritten many times and survives a kill at any moment."""
+
+    def __init__(self, path: Path) -> None:
+        # In a shared file map: writing needs neither a descriptor nor the disk, so it works after
+        # the studied code has used up its descriptors. The halves alternate: a reader gets one
+        # text whole.
+        size = JOURNAL_HEADER.size + 2 * JOURNAL_HALF
+        with path.open("wb+") as file:
+            file.truncate(size)
+            self._map = mmap.mmap(file.fileno(), size)
+        self._half, self._owner = 0, os.getpid()
+
+    def write(self, record: Any) -> None:
+        """Write a record, unless it is too long, or this is a forked child."""
+        text = json.dumps(record).encode()
+        if len(text) > JOURNAL_HALF or os.getpid() != self._owner:
+            return
+        self._half = 1 - self._half
+        start = JOURNAL_HEADER.size + self._half * JOURNAL_HALF
+        self._map[start : start + len(text)] = text
+        self._map[: JOURNAL_HEADER.size] = JOURNAL_HEADER.pack(self._half, len(text))
 
 
 class Durations:
@@ -51,7 +76,7 @@ class Durations:
         if key not in self._rows and len(self._rows) >= _KEPT:
             return
         row = self._rows.setdefault(key, {**_NOTHING, "first_s": now})
-        goes_on = now - row.get("last_s", 0.0) <= 1.5 * elapsed_s
+        goes_on = now - row["last_s"] <= 1.5 * elapsed_s
         row["run_s"] = (row["run_s"] if goes_on else 0.0) + elapsed_s
         row["seconds"] += elapsed_s
         row["cpu_s"] += cpu_s
@@ -74,12 +99,12 @@ class Inspector(Meter):
     def __init__(self, path: Path) -> None:
         with suppress(OSError):  # a thread that ends loads it, or aborts if no descriptor is left
             ctypes.CDLL("libgcc_s.so.1")
-        self._driver: Any = None
+        #: The driver of the run: its phase, its steps and its fixture.
+        self.driver: Any = None
         self.facts: dict[str, Any] = {}
         self._journal, self._sites = Journal(path), CreationSites()
-        self._sites.record()
         self._waiting = locks.record()
-        self._schedule = Schedule(self.facts, self._ours)
+        self._retention = Retention(self.facts, self._ours)
         self._steps, self._ends, self._locks = Durations(), Durations(), Durations()
         self._began: float | None = time.monotonic()
         self._beat_due: float | None = None
@@ -93,33 +118,26 @@ class Inspector(Meter):
         self._watcher.start()
         self._note_the_end()
 
-    def follow(self, driver: Any) -> None:
-        """Follow a run: its phase, its steps and its fixture."""
-        self._driver = driver
-
     @property
     def phase(self) -> str:
         """The phase of the run."""
-        return "setup" if self._driver is None else PHASES[self._driver.phase]
+        return "setup" if self.driver is None else PHASES[self.driver.phase]
 
     def collect(self) -> None:
         """Collect garbage between blocks, and take a census at each third of the load."""
         if self.phase == "steady":
-            try:
-                self._schedule.at(self._driver)
-            except Exception as error:  # the run goes on, without reference chains
-                self.facts["failed"] = type(error).__name__
+            with suppress(Exception):  # the run goes on, without reference chains
+                self._retention.census(self.driver)
         gc.collect()
 
     def _ours(self) -> tuple[list[Any], set[int]]:
         """Return our own objects and threads, which are not studied."""
-        driver, hidden = self._driver, self._hidden
-        mine = [self, *vars(self).values(), self._sites, *vars(self._sites).values()]
+        driver, hidden = self.driver, self._hidden
+        mine = [self, *vars(self).values(), *vars(self._sites).values()]
         run = [driver, driver.__dict__, driver.samples, driver.reporter, driver.spec]
-        loop = [self._task, self._task.get_coro()] if self._task is not None else []
-        heart = [task for task in hidden if not isinstance(task, int)]
-        beating = [task.get_coro() for task in heart]
-        return [*mine, *run, *loop, *heart, *beating], {i for i in hidden if isinstance(i, int)}
+        tasks = [task for task in (self._task, *hidden) if hasattr(task, "get_coro")]
+        coroutines = [task.get_coro() for task in tasks]
+        return [*mine, *run, *tasks, *coroutines], {i for i in hidden if isinstance(i, int)}
 
     def before(self) -> None:
         """Begin a step."""
@@ -155,7 +173,7 @@ class Inspector(Meter):
 
     def write(self) -> None:
         """Write down the current results."""
-        record = {"phase": self.phase, "written_s": time.monotonic(), **self.facts}
+        record = {"written_s": time.monotonic(), **self.facts}
         tables = {"ends": self._ends, "steps": self._steps, "locks": self._locks}
         self._journal.write({**record, **{name: spans.rows() for name, spans in tables.items()}})
 
@@ -190,13 +208,13 @@ class Inspector(Meter):
         if cpu_s < _BUSY * elapsed_s:  # this thread, too, may not have got its turn
             elapsed_s = min(elapsed_s, _STARVED_S)
         due = self._beat_due
-        late = due is not None and now - due > _LATE_S and not scene.loop_is_idle
-        kind, stack = BLOCKS, call_stacks.stack(scene.main)
-        if not late:
-            kind, stack = STANDS, scene.standing()
-        looks = [(kind, stack, False)]
-        if self._task is not None and not late and (stack := scene.running()):
-            looks.append((RUNS, stack, True))
+        if due is not None and now - due > _LATE_S and not scene.loop_is_idle:
+            looks = [("blocks the loop", call_stacks.stack(scene.main), False)]
+        else:
+            # Its processor time tells whether it waits or runs.
+            looks = [("stands", scene.standing(), False)]
+            if self._task is not None and (stack := scene.running()):
+                looks.append(("runs", stack, True))
         for kind, stack, aside in looks:
             details = {"kind": kind, "stack": stack, "aside": aside}
             self._steps.add((kind, *stack), now, elapsed_s, cpu_s, **details)
@@ -204,13 +222,12 @@ class Inspector(Meter):
     def _look_at_end(self, scene: Scene, now: float, elapsed_s: float) -> None:
         for holder in scene.holders():
             key = (holder.key, holder.what, holder.name, *holder.stack)
-            details = {k: v for k, v in vars(holder).items() if k != "thread"}
             rests = holder.thread == scene.main_id and scene.loop_is_idle
             cpu_s = 0.0 if rests else scene.used.get(holder.thread, 0.0)
-            self._ends.add(key, now, elapsed_s, cpu_s, phase=scene.phase, **details)
+            self._ends.add(key, now, elapsed_s, cpu_s, phase=scene.phase, **vars(holder))
         if now - self._counted_s > _COUNT_S:
             self._counted_s = now
-            self.facts["lost"] = unflushed.lost()
+            self.facts["lost"] = _unflushed()
 
     def _look_at_locks(self, scene: Scene, now: float, elapsed_s: float) -> None:
         names = {thread.ident: thread.name for thread in threading.enumerate()}
@@ -257,11 +274,46 @@ class Inspector(Meter):
 
         def forced(status: int) -> NoReturn:
             thread = threading.current_thread()
-            details = {"thread": thread.name, "daemon": thread.daemon, "stack": call_stacks.here(1)}
+            details = {"thread": thread.name, "stack": call_stacks.here(1)}
             self.facts.update(ended="force", forced={**details, "made": self._sites.of(thread)})
-            self.facts["lost"] = unflushed.lost()
+            self.facts["lost"] = _unflushed()
             self.write()
             leave(status)
 
         atexit.register(ended)
         os._exit = forced
+
+
+def _unflushed() -> list[dict[str, Any]]:
+    """Return what is lost if the process ends now: unwritten bytes, items left in queues."""
+    rows: list[dict[str, Any]] = []
+    # The standard streams are older than what the collector still lists.
+    streams = (sys.__stdout__, sys.__stderr__)
+    for thing in [*gc.get_objects(), *streams, *gc.get_referents(*streams)]:
+        with suppress(ValueError, OSError, AttributeError, RuntimeError):
+            kind, owner, amount, unit = _unwritten(thing)
+            if amount > 0:
+                name = getattr(owner, "name", None) or getattr(owner, "__qualname__", "")
+                named = PurePath(name).name if isinstance(name, str) else ""
+                rows.append({"kind": kind, "name": named, "amount": amount, "unit": unit})
+    return rows
+
+
+def _unwritten(thing: Any) -> tuple[str, Any, int, str]:
+    """Return what an object has not passed on: kind, named object, amount and unit."""
+    of = type(thing)
+    if issubclass(of, _WRITERS) and not thing.closed:
+        return "file", thing.raw, thing.tell() - thing.raw.tell(), "B"
+    if of is io.TextIOWrapper and not thing.closed and not thing.readable():
+        return "file", thing, _pending(thing), "B"
+    if of in (queue.Queue, asyncio.Queue):  # not the last-in-first-out ones: those are pools
+        return "queue", of, thing.qsize(), "items"
+    return "", None, 0, ""
+
+
+def _pending(text: io.TextIOWrapper) -> int:
+    """Return the bytes that a text file has not passed on, found by the collector."""
+    ignored = {id(text.encoding), id(text.errors)}
+    parts = [part for part in gc.get_referents(text) if id(part) not in ignored and part != "\n"]
+    lists = [part for found in parts if isinstance(found, list) for part in found]
+    return sum(len(part) for part in [*parts, *lists] if isinstance(part, (str, bytes)))

@@ -32,7 +32,12 @@ class KnownLock:
         """Acquire the lock, as `threading.Lock.acquire`."""
         got: bool = self._lock.acquire(False)
         if not got and blocking:
-            got = self._wait(timeout)
+            me = _ident()
+            self._waiting[me] = self
+            try:
+                got = self._lock.acquire(True, timeout)
+            finally:
+                self._waiting.pop(me, None)
         if got:
             self._note()
         return got
@@ -61,14 +66,6 @@ class KnownLock:
         """True if the lock is held, as far as is known without acquiring it."""
         locked = getattr(self._lock, "locked", None)
         return bool(locked()) if locked is not None else "count=0" not in repr(self._lock)
-
-    def _wait(self, timeout: float) -> bool:
-        me = _ident()
-        self._waiting[me] = self
-        try:
-            return bool(self._lock.acquire(True, timeout))
-        finally:
-            self._waiting.pop(me, None)
 
     def _note(self) -> None:
         self.holder = _ident()

@@ -11,26 +11,26 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from resleak.errors import ScenarioError
-from resleak.harness.child import step_gauges
+from resleak.harness.child import self_gauges
 
 MIB = 1024**2
 
 
 def test_only_what_is_named_is_metered() -> None:
     """A scenario pays for the measures it names, and for no others."""
-    assert step_gauges.meters({"fds", "rss"}, has_loop=True) == {}
-    assert list(step_gauges.meters({"step_s", "fds"}, has_loop=False)) == ["step_s"]
+    assert self_gauges.meters({"fds", "rss"}, has_loop=True) == {}
+    assert list(self_gauges.meters({"step_s", "fds"}, has_loop=False)) == ["step_s"]
 
 
 def test_lag_without_a_loop_is_refused() -> None:
     """A step that is not async has no event loop whose lag could be measured."""
     with pytest.raises(ScenarioError, match="make the step async"):
-        step_gauges.meters({"lag_s"}, has_loop=False)
+        self_gauges.meters({"lag_s"}, has_loop=False)
 
 
 def test_duration_is_that_of_the_last_step() -> None:
     """A step of 50 ms takes at least that, and the short one after it less."""
-    meter = step_gauges.Duration()
+    meter = self_gauges.METERS["step_s"]()
     taken = []
     for pause in (0.05, 0.0):
         meter.before()
@@ -42,7 +42,7 @@ def test_duration_is_that_of_the_last_step() -> None:
 
 def lags(*steps: Callable[[], Awaitable[None]]) -> list[float]:
     async def measured() -> list[float]:
-        meter, found = step_gauges.LoopLag(), []
+        meter, found = self_gauges.METERS["lag_s"](), []
         async with meter.running():
             for step in steps:
                 meter.before()
@@ -90,7 +90,7 @@ def test_lag_belongs_to_its_step() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_peak_is_that_of_the_step() -> None:
     """A block that comes and goes within a step is seen in that step alone."""
-    meter = step_gauges.PeakMemory()
+    meter = self_gauges.METERS["step_peak"]()
     found = []
     for size in (1, 64 * MIB, 1):
         meter.before()
