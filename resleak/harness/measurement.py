@@ -26,7 +26,6 @@ from resleak.harness.supervisor import Supervisor
 from resleak.workload import gauges
 from resleak.workload.digest import digest
 
-_MEMORY_BYTES = 4 * 1024**3
 #: The longest that the load of a run may take, however steadily it goes on.
 _TOTAL_S = 900.0
 #: Called with a job's label and the steps it has done.
@@ -40,9 +39,9 @@ def measure(
     job: Job,
     on_step: OnStep,
     stop: threading.Event,
-    at_look: AtLook = lambda *_: False,
-    on_settle: Callable[[], None] = lambda: None,
-    pace: Pace | None = None,
+    at_look: AtLook,
+    on_settle: Callable[[], None],
+    pace: Pace,
 ) -> Path:
     """Run one job and store its capture; `on_settle` is called when its load is over.
 
@@ -57,7 +56,7 @@ def measure(
 
         def halvings(step_s: float) -> int:
             nonlocal job
-            often = pace.halvings(step_s, job.plan.steps, job.plan.warmup) if pace else 0
+            often = pace.halvings(step_s, job.plan.steps, job.plan.warmup)
             job = replace(job, plan=job.plan.shortened(often)) if often else job
             return often
 
@@ -71,10 +70,9 @@ def measure(
             load_s = last["t_s"] - (outcome.began("warmup") or 0.0) - supervisor.waited_s
             return at_look(store, int(last["step"]) - job.plan.warmup, load_s)
 
-        supervisor = _supervisor(job, folder, workdir, look)
-        supervisor.on_settle, supervisor.pace = on_settle, halvings
-        if job.instrument != "gauges":
-            supervisor.read_block = supervisor.outside.quick
+        supervisor = _supervisor(
+            job, folder, workdir, look=look, pace=halvings, on_settle=on_settle
+        )
         outcome = supervisor.run(partial(on_step, job.label), stop)
         _store(job, folder, workdir, outcome, started)
         for path in folder.iterdir():
@@ -90,7 +88,8 @@ def _with_trace(
     own = trace.own_gauges(folder, job.plan.scenario["own_gauges"])
     present = trace.write_trace(folder, outcome, own, target)
     _, rows = trace.inside_rows(folder)
-    allocator = _text(folder / raw.ALLOCATOR)
+    note = folder / raw.ALLOCATOR
+    allocator = note.read_text(encoding="utf-8")[:100] if note.exists() else ""
     steps = int(rows[-1, 1]) - job.plan.warmup if len(rows) else 0
     return replace(
         manifest,
@@ -124,9 +123,7 @@ def _store(job: Job, folder: Path, workdir: Path, outcome: ProcessOutcome, start
     storage.write_manifest(folder, manifest)
 
 
-def _supervisor(
-    job: Job, folder: Path, workdir: Path, look: Callable[[ProcessOutcome], bool]
-) -> Supervisor:
+def _supervisor(job: Job, folder: Path, workdir: Path, **calls: Callable[..., Any]) -> Supervisor:
     plan, declared = job.plan, job.plan.scenario
     slow = INSTRUMENTS[job.instrument].slowdown
     more = max(1.0, plan.steps / declared["steps"])
@@ -155,8 +152,8 @@ def _supervisor(
         deadline_s=declared["deadline_s"] * slow,
         exit_deadline_s=declared["exit_deadline_s"],
         total_s=_TOTAL_S * slow * more,
-        memory_bytes=_MEMORY_BYTES,
-        look=look,
+        reads_all=job.instrument == "gauges",
+        **calls,
     )
 
 
@@ -247,10 +244,6 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return " ".join(line.partition(":")[2].split())[:80]
     return platform.processor()
-
-
-def _text(note: Path) -> str:
-    return note.read_text(encoding="utf-8")[:100] if note.exists() else ""
 
 
 @lru_cache(maxsize=8)

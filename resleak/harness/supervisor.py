@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from resleak.captures import raw
@@ -24,55 +25,52 @@ SAMPLE_S = 0.1
 _LAST_WORDS_S = 0.5
 #: Seconds that loading our instruments may take, on a machine that is busy.
 _LOADING_S = 60.0
+#: Resident memory at which a process is stopped.
+_MEMORY_BYTES = 4 * 1024**3
 #: Most characters of what a process says of a limit.
 _LONGEST = 100
 _HEADER = struct.Struct(f"{raw.HEADER}d")
 _REMOVED = re.compile(r"resource_tracker: There appear to be (\d+ leaked [\w ]+?) to clean up")
 
 
+@dataclass
 class Supervisor:
     """One measured process, its control line and its deadlines.
 
     `command` gets the two descriptors of the control line and the start time. `deadline_s` holds
     for the set-up and for each step, `exit_deadline_s` from the load to the end of the process,
-    `total_s` for the load; at `memory_bytes` of resident memory the process is stopped.
-    `look` is called where the process waits to hear whether it should go on.
+    `total_s` for the load.
     """
 
-    def __init__(
-        self,
-        command: Callable[[int, int, float], list[str]],
-        env: dict[str, str],
-        folder: Path,
-        deadline_s: float,
-        exit_deadline_s: float,
-        total_s: float,
-        memory_bytes: int,
-        look: Callable[[ProcessOutcome], bool] = lambda _: False,
-    ) -> None:
-        self.look, self.waited_s = look, 0.0
-        #: Called with the seconds per step; returns the number of halvings of the steps.
-        self.pace: Callable[[float], int] = lambda _: 0
-        #: Called when the load is over and the process only rests, and ends.
-        self.on_settle: Callable[[], None] = lambda: None
-        self.folder, self.memory_bytes, self.total_s = folder, memory_bytes, total_s
-        self.steps, self.progress_s, self._loading_s = 0, 0.0, _LOADING_S
-        self.deadline_s, self.exit_deadline_s = deadline_s, exit_deadline_s
+    command: Callable[[int, int, float], list[str]]
+    env: dict[str, str]
+    folder: Path
+    deadline_s: float
+    exit_deadline_s: float
+    total_s: float
+    #: True if all gauges are read at the end of a block, not only the quick ones.
+    reads_all: bool
+    #: Called where the process waits to hear whether it should go on.
+    look: Callable[[ProcessOutcome], bool]
+    #: Called with the seconds per step; returns the number of halvings of the steps.
+    pace: Callable[[float], int]
+    #: Called when the load is over and the process only rests, and ends.
+    on_settle: Callable[[], None]
+
+    def __post_init__(self) -> None:
+        self.steps, self.progress_s, self.waited_s, self._loading_s = 0, 0.0, 0.0, _LOADING_S
         self.outcome, self._buffer = ProcessOutcome(), b""
         self.started = time.monotonic()
         self._in, out = os.pipe()
         back, self._back = os.pipe()
         try:
+            command = self.command(out, back, self.started)
             with (
-                (folder / raw.OUTPUT).open("wb") as out_file,
-                (folder / raw.ERRORS).open("wb") as errors,
+                (self.folder / raw.OUTPUT).open("wb") as stdout,
+                (self.folder / raw.ERRORS).open("wb") as stderr,
             ):
                 self.process = spawn.Guarded(
-                    command(out, back, self.started),
-                    env=env,
-                    stdout=out_file,
-                    stderr=errors,
-                    pass_fds=(out, back),
+                    command, env=self.env, stdout=stdout, stderr=stderr, pass_fds=(out, back)
                 )
         except BaseException:
             os.close(self._in)
@@ -82,8 +80,6 @@ class Supervisor:
             os.close(out)
             os.close(back)
         self.outside = process_gauges.Outside(self.process.pid)
-        #: Reads what is kept of the end of a block.
-        self.read_block = self.outside.full
 
     def run(self, on_step: Callable[[int], None], stop: threading.Event) -> ProcessOutcome:
         """Follow the process to its end, or end it; `on_step` gets the steps ten times a second."""
@@ -114,7 +110,7 @@ class Supervisor:
                 now > self.progress_s + self.deadline_s + self._loading_s
                 or now > self.total_s + self.waited_s
             ),
-            "memory": bool(samples) and samples[-1].get("rss", 0) > self.memory_bytes,
+            "memory": bool(samples) and samples[-1].get("rss", 0) > _MEMORY_BYTES,
         }
         reason = next((name for name, holds in reasons.items() if holds), "")
         self.outcome.status = reason or self.outcome.status
@@ -144,7 +140,7 @@ class Supervisor:
                 elif word == "limit":
                     self.outcome.limit = " ".join(values)[:_LONGEST]
                 else:
-                    reading = self.read_block()
+                    reading = self.outside.full() if self.reads_all else self.outside.quick()
                     self.outcome.end_of_block[int(values[0])] = {**self._position(), **reading}
                     goes_on = self._wait_for_look() if values[1:] else True
                     with suppress(OSError):
