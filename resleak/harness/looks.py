@@ -1,15 +1,21 @@
-"""Where replicates wait for each other until one decision is made for all of them."""
+"""What the replicates of a variant decide together: to go on, and how many steps to take."""
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from resleak.captures.raw import shortened
 from resleak.harness.plan import Decide, Look
 
 _PATIENCE_S = 0.2
+#: Fewest measured steps: enough to prove that a count grows in each of them.
+_FEWEST = 15
+#: Seconds per step up to which starting the processes takes longer than all steps.
+_QUICK_S = 1e-3
 
 
 class Slots:
@@ -90,3 +96,27 @@ class Meeting:
             self._present = {}
             self._round += 1
             self._changed.notify_all()
+
+
+class Pace:
+    """The number of halvings of a variant's steps, set by its first run, to fit its budget.
+
+    `rounds` is the number of runs that follow each other; others run in parallel.
+    """
+
+    def __init__(self, budget_s: float | None, rounds: int) -> None:
+        self._budget_s, self._rounds = budget_s or math.inf, rounds
+        self._halvings: int | None = None
+        self._lock = threading.Lock()
+
+    def halvings(self, step_s: float, steps: int, warmup: int) -> int:
+        """Return the number of halvings, given the seconds per step and the planned steps."""
+        with self._lock:
+            if self._halvings is None:
+                self._halvings = 0
+                while step_s > _QUICK_S and steps >> self._halvings + 1 >= _FEWEST:
+                    measured, before, _ = shortened(steps, warmup, 1, self._halvings)
+                    if self._rounds * step_s * (measured + before) <= self._budget_s:
+                        break
+                    self._halvings += 1
+            return self._halvings

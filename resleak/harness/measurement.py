@@ -20,7 +20,7 @@ from resleak.captures.manifest import Declared, Exit, Manifest, Versions, now
 from resleak.captures.raw import INSTRUMENTS, ProcessOutcome
 from resleak.errors import CaptureError
 from resleak.harness import control_groups, process_gauges, spawn
-from resleak.harness.pace import Pace
+from resleak.harness.looks import Pace
 from resleak.harness.plan import Job
 from resleak.harness.supervisor import Supervisor
 from resleak.workload import gauges

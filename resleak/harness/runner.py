@@ -15,9 +15,8 @@ from resleak.captures import storage
 from resleak.captures.names import inside
 from resleak.captures.raw import INSTRUMENTS
 from resleak.errors import CaptureError, StoreError
-from resleak.harness.looks import Meeting, Slots
+from resleak.harness.looks import Meeting, Pace, Slots
 from resleak.harness.measurement import OnStep, measure
-from resleak.harness.pace import Pace
 from resleak.harness.plan import CaptureOptions, Decide, Job, Plan, jobs, plan
 from resleak.workload.resolve import Workload
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +17,6 @@ from resleak.captures.manifest import Exit, Manifest, Phase, described, now, ses
 from resleak.captures.names import inside
 from resleak.harness import process_gauges
 from resleak.harness.measurement import host
-from resleak.harness.throttle import Ration
 from resleak.workload import gauges
 
 #: The names of the captures: all processes added up, the one that was given, its children, and the
@@ -40,6 +40,27 @@ _FEWEST_LIVES = 3
 _ENDING_S = 15.0
 _UNITS = {gauge.name: gauge.unit for gauge in gauges.BUILTIN.values()} | gauges.CONTEXT
 _NAN = float("nan")
+
+
+class Ration:
+    """Allows an action as often as a share of one core pays for."""
+
+    def __init__(self, share: float) -> None:
+        self._share, self._next_s = share, 0.0
+
+    @property
+    def due(self) -> bool:
+        """True once the cost of the last time has been paid for."""
+        return time.monotonic() >= self._next_s
+
+    @contextmanager
+    def spending(self) -> Iterator[None]:
+        """Measure the cost of a block, which delays the next one."""
+        began = time.process_time()
+        yield
+        self._next_s = time.monotonic() + (time.process_time() - began) / self._share
+
+
 #: Readings with budgets of their own.
 Slow = Sequence[tuple[Ration, Callable[[process_gauges.Outside], dict[str, float]]]]
 

@@ -9,19 +9,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from resleak.captures.locks import cannot_write, temporary_folder
 from resleak.captures.raw import FAILURE
-from resleak.errors import CaptureError, ScenarioError
+from resleak.errors import CaptureError, ProcessError, ScenarioError
 from resleak.workload.resolve import Workload
 
 _GUARDIAN = Path(__file__).with_name("guardian.py")
 _CHILD = Path(__file__).with_name("child") / "entry.py"
 _DEADLINE_S = 60.0
+#: Seconds between asking a recorded command to end (SIGTERM) and killing it.
+_PATIENCE_S = 10.0
 #: Limits of every measured process; a scenario may lower them.
 RLIMITS = {
     **{"RLIMIT_CORE": 0, "RLIMIT_NOFILE": 4096},
@@ -51,28 +53,25 @@ class Guarded:
         self._report, report = os.pipe()
         self.pid = self._errno = 0
         self.returncode: int | None = None
+        self._guardian: subprocess.Popen[bytes] | None = None
         #: The descendants that had to be killed after the end of the process.
         self.left_behind: list[str] = []
         self._buffer, self._told_all = b"", False
         guard = [str(_GUARDIAN), str(life), str(report), str(patience_s)]
         try:
-            self._guardian = subprocess.Popen(
-                [sys.executable, "-I", "-S", *guard, ",".join(map(str, pass_fds)), *command],
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
-                env=env,
-                pass_fds=(life, report, *pass_fds),
-                start_new_session=True,
-            )
-        except BaseException:
-            os.close(self._life)
-            os.close(self._report)
-            raise
-        finally:
-            os.close(life)
-            os.close(report)
-        try:
+            try:
+                self._guardian = subprocess.Popen(
+                    [sys.executable, "-I", "-S", *guard, ",".join(map(str, pass_fds)), *command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=stdout,
+                    stderr=stderr,
+                    env=env,
+                    pass_fds=(life, report, *pass_fds),
+                    start_new_session=True,
+                )
+            finally:
+                os.close(life)
+                os.close(report)
             while not (self.pid or self._told_all):
                 self._receive(None)
             if not self.pid:
@@ -103,7 +102,8 @@ class Guarded:
             self._life = -1
             while not self._told_all:
                 self._receive(None)
-            self._guardian.wait()
+            if self._guardian:
+                self._guardian.wait()
             os.close(self._report)
 
     def _receive(self, timeout_s: float | None) -> bool:
@@ -126,6 +126,23 @@ class Guarded:
         if self._told_all and self.returncode is None:  # the guardian itself was killed
             self.returncode = -signal.SIGKILL
         return True
+
+
+@contextmanager
+def running(command: Sequence[str]) -> Iterator[Guarded]:
+    """Run a command in its own session; at the end of the block nothing of it is left."""
+    try:  # what it prints goes to standard error
+        process = Guarded(command, stdout=2, patience_s=_PATIENCE_S)
+    except (OSError, ValueError) as error:
+        raise ProcessError(f"cannot start {command[0]}: {_reason(error)}") from None
+    try:
+        yield process
+    finally:
+        process.end()
+
+
+def _reason(error: Exception) -> object:
+    return getattr(error, "strerror", None) or error
 
 
 def run_to_end(
@@ -178,8 +195,7 @@ def ask(spec: dict[str, Any], python: str, error: type[Exception]) -> Any:
     try:
         code = run_to_end(arguments, environment(PRESETS), _DEADLINE_S, output)
     except (OSError, ValueError) as problem:
-        reason = getattr(problem, "strerror", None) or problem
-        raise CaptureError(f"cannot start {python}: {reason}; check --python") from None
+        raise CaptureError(f"cannot start {python}: {_reason(problem)}; check --python") from None
     audited = f"{Path(spec['file']).stem}: the audit failed: "
     subject = "" if spec["do"] == "describe" else audited
     if message := failure(output).get("error"):

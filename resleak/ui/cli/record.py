@@ -129,8 +129,7 @@ def record(
     file = place / "memray.bin"
     # Slow imports come before the command starts: it does not wait.
     from resleak.experiments.watch import Watch
-    from resleak.harness import command as commands
-    from resleak.harness import http_load, process_gauges
+    from resleak.harness import http_load, memray_attach, process_gauges, spawn
     from resleak.harness.sampler import Observer
 
     limits = common.budgets_of(budget_file)
@@ -140,11 +139,11 @@ def record(
     first = None if warmup in ("", "signal") else common.seconds(warmup)
     if memray:
         refuse_foreign(file)
-        command = commands.under_memray(command, file)
+        command = memray_attach.under_memray(command, file)
         console.say("under memray the gauges read more than without: it has a few MiB and a thread")
     with ExitStack() as stack:
         stack.enter_context(storage.claimed(place))
-        process = stack.enter_context(commands.running(command))
+        process = stack.enter_context(spawn.running(command))
         how = {"phase": "warmup" if warmup else "steady"} | _counts(stack, url_load, counter)
         beside = _start_load(stack, load_command, process) if load_command else None
         view, title = process_gauges.Outside.of(process.pid), f"{place.name}, process {process.pid}"
@@ -192,8 +191,7 @@ def _counts(
 
 def _start_load(stack: ExitStack, load: list[str], process: Guarded) -> Guarded:
     """Start the load once the command listens, or soon after if it never does."""
-    from resleak.harness import command as commands
-    from resleak.harness import process_gauges
+    from resleak.harness import process_gauges, spawn
 
     until = time.monotonic() + _LISTENING_S
     view = process_gauges.Outside(process.pid)
@@ -201,7 +199,7 @@ def _start_load(stack: ExitStack, load: list[str], process: Guarded) -> Guarded:
         if view.sockets().get("sockets_listen"):
             break
         time.sleep(_POLL_S)
-    return stack.enter_context(commands.running(load))
+    return stack.enter_context(spawn.running(load))
 
 
 @contextmanager
