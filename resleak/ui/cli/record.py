@@ -22,10 +22,9 @@ from resleak.ui.cli import console
 from resleak.ui.cli.watch import Every, For, Name, Requests, StopOn, counter_of, follow, show_lines
 
 if TYPE_CHECKING:
-    from resleak.harness.http_load import UrlLoad
+    from resleak.harness.request_counts import UrlLoad, WorkCounter
     from resleak.harness.sampler import Observer
     from resleak.harness.spawn import Guarded
-    from resleak.harness.work_counter import WorkCounter
 
 PANEL = common.Panel.OWN
 app = typer.Typer()
@@ -129,12 +128,12 @@ def record(
     file = place / "memray.bin"
     # Slow imports come before the command starts: it does not wait.
     from resleak.experiments.watch import Watch
-    from resleak.harness import http_load, memray_attach, process_gauges, spawn
+    from resleak.harness import memray_attach, process_gauges, request_counts, spawn
     from resleak.harness.sampler import Observer
 
     limits = common.budgets_of(budget_file)
     load_command = _split(load)
-    url_load = http_load.UrlLoad(load_url) if load_url is not None else None
+    url_load = request_counts.UrlLoad(load_url) if load_url is not None else None
     counter = counter_of(requests, every)
     first = None if warmup in ("", "signal") else common.seconds(warmup)
     if memray:
