@@ -25,8 +25,6 @@ _SPANS = (
     (3600, 3600, "h"),
     (60, 60, "min"),
 )
-
-
 #: Control characters other than newline and tab, and those that reorder or hide text.
 _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028\u2029"
@@ -84,20 +82,18 @@ def amount(value: float, unit: str = "") -> str:
     """
     if value is None or math.isnan(value):
         return "–"
-    if unit == "B":
-        return _bytes(value)
-    if unit.startswith("B/"):
-        return _bytes(value) + unit[1:]
-    text = number(value)
-    return f"{text} {_singular(unit) if text == '1' else unit}".rstrip()
-
-
-def _singular(unit: str) -> str:
     noun, slash, per = unit.partition("/")
-    for ending, one in (("ies", "y"), ("sses", "ss"), ("ches", "ch"), ("s", "")):
-        if len(noun) > 2 and noun.endswith(ending):
-            return noun.removesuffix(ending) + one + slash + per
-    return unit
+    if noun == "B":
+        power = 0
+        while abs(value) >= 1024 and power < len(_BINARY) - 1:
+            value, power = value / 1024, power + 1
+        noun = _BINARY[power]
+    text = number(value)
+    if text == "1" and len(noun) > 2:
+        endings = (("ies", "y"), ("sses", "ss"), ("ches", "ch"), ("s", ""))
+        end, one = next((pair for pair in endings if noun.endswith(pair[0])), ("", ""))
+        noun = noun.removesuffix(end) + one
+    return f"{text} {noun}{slash}{per}".rstrip()
 
 
 def rate(value: float, unit: str = "", per: str = "step") -> str:
@@ -159,13 +155,6 @@ def share(value: float) -> str:
     if 0 < abs(value) < 5e-6:
         return "< 0.001 %"
     return f"{number(100 * value)} %"
-
-
-def _bytes(value: float) -> str:
-    size, step = float(value), 0
-    while abs(size) >= 1024 and step < len(_BINARY) - 1:
-        size, step = size / 1024, step + 1
-    return f"{number(size)} {_BINARY[step]}"
 
 
 @dataclass(frozen=True)

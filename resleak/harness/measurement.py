@@ -39,9 +39,9 @@ def measure(
     job: Job,
     on_step: OnStep,
     stop: threading.Event,
-    at_look: AtLook,
-    on_settle: Callable[[], None],
-    pace: Pace,
+    at_look: AtLook = lambda *_: False,
+    on_settle: Callable[[], None] = lambda: None,
+    pace: Pace | None = None,
 ) -> Path:
     """Run one job and store its capture; `on_settle` is called when its load is over.
 
@@ -56,7 +56,7 @@ def measure(
 
         def halvings(step_s: float) -> int:
             nonlocal job
-            often = pace.halvings(step_s, job.plan.steps, job.plan.warmup)
+            often = pace.halvings(step_s, job.plan.steps, job.plan.warmup) if pace else 0
             job = replace(job, plan=job.plan.shortened(often)) if often else job
             return often
 
