@@ -17,7 +17,7 @@ from resleak.captures.raw import INSTRUMENTS
 from resleak.errors import CaptureError, StoreError
 from resleak.harness.looks import Meeting, Pace, Slots
 from resleak.harness.measurement import OnStep, measure
-from resleak.harness.plan import CaptureOptions, Decide, Job, Plan, jobs, plan
+from resleak.harness.plan import CaptureOptions, Job, Plan, jobs, plan
 from resleak.workload.resolve import Workload
 
 #: Seconds between two looks at whether a capture is over.
@@ -77,48 +77,41 @@ def run(what: Plan) -> list[Path]:
     for job in todo:
         storage.refuse_foreign(job.folder)
     with storage.claimed(inside(what.out, str(what.scenario["name"]))):
-        folders = _run_all(todo, on_step, options.parallel, options.stop or threading.Event())
+        session = _Session(options, todo, on_step)
+        with ThreadPoolExecutor(max_workers=len(todo) or 1) as pool:
+            try:
+                session.begin(pool)
+                for future in wait(session.futures, return_when=FIRST_EXCEPTION).done:
+                    future.result()
+                folders = [folder for future in session.futures if (folder := future.result())]
+            finally:
+                session.stop.set()
+                pool.shutdown(wait=True, cancel_futures=True)
+        for message in session.missing:
+            warnings.warn(message, stacklevel=2)
         for variant in {job.folder.parent for job in todo}:
             storage.retire(variant, what.session)
-    return folders
-
-
-def _run_all(todo: list[Job], on_step: OnStep, parallel: int, stop: threading.Event) -> list[Path]:
-    session = _Session(todo, on_step, parallel, stop)
-    with ThreadPoolExecutor(max_workers=len(todo) or 1) as pool:
-        try:
-            session.begin(pool)
-            for future in wait(session.futures, return_when=FIRST_EXCEPTION).done:
-                future.result()
-            folders = [folder for future in session.futures if (folder := future.result())]
-        finally:
-            stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-    for message in session.missing:
-        warnings.warn(message, stacklevel=3)
     return folders
 
 
 class _Session:
     """Runs the jobs of a capture in their order, so many at a time."""
 
-    def __init__(
-        self, todo: list[Job], on_step: OnStep, parallel: int, stop: threading.Event
-    ) -> None:
+    def __init__(self, options: CaptureOptions, todo: list[Job], on_step: OnStep) -> None:
+        self.stop = options.stop or threading.Event()
         self.futures: list[Future[Path | None]] = []
         self.missing: list[str] = []
-        self._todo, self._on_step, self._stop, self._stuck = todo, on_step, stop, set[str]()
-        self._slots, self._all_begun = Slots(parallel), threading.Event()
-        decides = {job.variant: job.plan.options.decide for job in todo}
-        self._meetings = {name: self._meeting(name, one) for name, one in decides.items() if one}
-        self._paces = {
-            job.variant: Pace(job.plan.options.budget_s, math.ceil(len(todo) / parallel))
-            for job in todo
-        }
-
-    def _meeting(self, variant: str, decide: Decide) -> Meeting:
-        labels = {job.label for job in self._todo if job.waits and job.variant == variant}
-        return Meeting(labels, decide, lambda: self._others(variant), self._slots, self._stop)
+        self._options, self._todo, self._on_step, self._stuck = options, todo, on_step, set[str]()
+        self._slots, self._all_begun = Slots(options.parallel), threading.Event()
+        self._paces, self._meetings = dict[str, Pace](), dict[str, Meeting]()
+        for variant in {job.variant for job in todo}:
+            self._paces[variant] = Pace(options.budget_s, math.ceil(len(todo) / options.parallel))
+            if options.decide:
+                labels = {job.label for job in todo if job.waits and job.variant == variant}
+                others = partial(self._others, variant)
+                self._meetings[variant] = Meeting(
+                    labels, options.decide, others, self._slots, self.stop
+                )
 
     def begin(self, pool: ThreadPoolExecutor) -> None:
         """Start each job as soon as it may run, until one fails."""
@@ -133,7 +126,7 @@ class _Session:
 
     def _is_over(self) -> bool:
         failed = any(future.done() and future.exception() for future in self.futures)
-        return failed or self._stop.is_set()
+        return failed or self.stop.is_set()
 
     def _others(self, variant: str) -> list[Path]:
         """Wait for the instruments that name lines, and return their captures."""
@@ -151,7 +144,7 @@ class _Session:
         try:
             folder = self._measured(job, meeting)
             if folder and not INSTRUMENTS[job.instrument].is_replicated:
-                job.plan.options.on_stored(folder)
+                self._options.on_stored(folder)
             return folder
         finally:
             self._slots.leave(job.label)
@@ -165,7 +158,7 @@ class _Session:
             look = partial(meeting.attend, job.label) if meeting else lambda *_: False
             leave = partial(self._slots.leave, job.label)  # the next begins while it settles
             pace = self._paces[job.variant]
-            folder = measure(job, self._on_step, self._stop, look, leave, pace)
+            folder = measure(job, self._on_step, self.stop, look, leave, pace)
         except (CaptureError, StoreError) as error:
             if job.instrument == "gauges":
                 raise
