@@ -122,8 +122,12 @@ class Guardian:
         return [pid for pid, line in named if not any(helper in line for helper in _HELPERS)]
 
     def _is_ending(self, pid: int) -> bool:
-        fields = self._read(pid, "stat").rpartition(b")")[2].split()
+        fields = self._fields(pid)
         return not fields or bool(int(fields[_FLAGS]) & _EXITING)
+
+    def _fields(self, pid: int) -> list[bytes]:
+        """Return the fields of /proc/PID/stat after the name, which may hold any character."""
+        return self._read(pid, "stat").rpartition(b")")[2].split()
 
     def _descendants(self) -> list[int]:
         """Return all living descendants; without /proc, the command's group as one number."""
@@ -139,12 +143,10 @@ class Guardian:
         children: dict[int, list[int]] = {}
         ended: set[int] = set()
         for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
-            # After the name, which may hold any character: state and parent.
-            fields = self._read(pid, "stat").rpartition(b")")[2].split()
-            if fields:
-                children.setdefault(int(fields[1]), []).append(pid)
-            if fields and fields[0] in (b"Z", b"X"):
-                ended.add(pid)
+            if fields := self._fields(pid):
+                children.setdefault(int(fields[1]), []).append(pid)  # of its parent
+                if fields[0] in (b"Z", b"X"):
+                    ended.add(pid)
         # One that has ended keeps its children until its last thread has ended, too.
         pids = children.get(os.getpid(), [])
         for pid in pids:

@@ -20,7 +20,6 @@ from resleak.captures.manifest import Declared, Exit, Manifest, Versions, now
 from resleak.captures.raw import INSTRUMENTS, ProcessOutcome
 from resleak.errors import CaptureError
 from resleak.harness import control_groups, process_gauges, spawn
-from resleak.harness.looks import Pace
 from resleak.harness.plan import Job
 from resleak.harness.supervisor import Supervisor
 from resleak.workload import gauges
@@ -41,11 +40,11 @@ def measure(
     stop: threading.Event,
     at_look: AtLook = lambda *_: False,
     on_settle: Callable[[], None] = lambda: None,
-    pace: Pace | None = None,
+    pace: Callable[[float, int, int], int] = lambda *_: 0,
 ) -> Path:
     """Run one job and store its capture; `on_settle` is called when its load is over.
 
-    `pace` is what the runs of its variant share.
+    `pace` returns the halvings of its steps, given the seconds per step and how many are planned.
     """
     started = now()
     with (
@@ -56,7 +55,7 @@ def measure(
 
         def halvings(step_s: float) -> int:
             nonlocal job
-            often = pace.halvings(step_s, job.plan.steps, job.plan.warmup) if pace else 0
+            often = pace(step_s, job.plan.steps, job.plan.warmup)
             job = replace(job, plan=job.plan.shortened(often)) if often else job
             return often
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from resleak.captures.manifest import session
 from resleak.captures.names import inside
@@ -48,8 +48,7 @@ class Look:
     others: Callable[[], list[Path]]
 
 
-@dataclass(frozen=True)
-class Profile:
+class Profile(NamedTuple):
     """Replicated runs, and the factor on the scenario's steps."""
 
     runs: int

@@ -96,7 +96,16 @@ class Supervisor:
             self._listen(0.0)
         finally:
             self._end()
-        return self._sum_up()
+        outcome = self.outcome
+        outcome.code = self.process.poll() or 0
+        removed = _REMOVED.findall(spawn.tail(self.folder / raw.ERRORS))
+        outcome.left_behind = [*self.process.left_behind, *removed]
+        # Its own note counts as well: the code under study may have closed the control line.
+        reached = {outcome.phase, raw.PHASES[int(self._position()["phase"])]}
+        ended_early = not reached & {"teardown", "exit"}
+        if outcome.status == "exited" and (outcome.code != 0 or ended_early):
+            outcome.status = "failed" if outcome.code == 3 else "crashed"
+        return outcome
 
     def _over(self, stop: threading.Event) -> bool:
         now = time.monotonic() - self.started
@@ -175,15 +184,3 @@ class Supervisor:
             self.process.end()
             os.close(self._in)
             os.close(self._back)
-
-    def _sum_up(self) -> ProcessOutcome:
-        outcome = self.outcome
-        outcome.code = self.process.poll() or 0
-        removed = _REMOVED.findall(spawn.tail(self.folder / raw.ERRORS))
-        outcome.left_behind = [*self.process.left_behind, *removed]
-        # Its own note counts as well: the code under study may have closed the control line.
-        reached = {outcome.phase, raw.PHASES[int(self._position()["phase"])]}
-        ended_early = not reached & {"teardown", "exit"}
-        if outcome.status == "exited" and (outcome.code != 0 or ended_early):
-            outcome.status = "failed" if outcome.code == 3 else "crashed"
-        return outcome

@@ -46,7 +46,6 @@ class Workload:
             "target": self.target,
             "name": self.name,
             "file": str(self.file),
-            "root": str(self.root),
             "import_from": [str(folder) for folder in self.folders],
         }
 

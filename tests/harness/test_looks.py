@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from resleak.experiments.investigate import investigate
-from resleak.harness.looks import Meeting, Pace, Slots
 from resleak.harness.plan import Look
+from resleak.harness.runner import Meeting, Pace, Slots
 
 SLOW = """
 import time
