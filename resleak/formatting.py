@@ -72,13 +72,7 @@ def command(*words: object) -> str:
 def amount(value: float, unit: str = "") -> str:
     """Write a number with its unit, with three significant digits; NaN is an en dash.
 
-    ``B`` is scaled to KiB, MiB and so on, also in ``B/h``; any other unit is appended, in the
-    singular after one.
-
-    >>> amount(3_145_728, "B")
-    '3 MiB'
-    >>> amount(1.0, "descriptors")
-    '1 descriptor'
+    ``B`` is scaled to KiB, MiB and so on, also in ``B/h``; another unit is singular after one.
     """
     if value is None or math.isnan(value):
         return "–"
@@ -118,11 +112,7 @@ def number(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write a span of time in a readable unit, such as ``2.5 h``; infinity is never.
-
-    >>> duration(90)
-    '1.5 min'
-    """
+    """Write a span of time in a readable unit, such as ``2.5 h``; infinity is never."""
     if math.isinf(seconds):
         return "never"
     for least, size, name in _SPANS:

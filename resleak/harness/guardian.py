@@ -161,10 +161,10 @@ class Guardian:
             return b""
 
 
-def main(
-    life: int, report: int, patience_s: float, inherited: list[int], command: list[str]
-) -> None:
-    """Guard a command until the other end of `life` is closed."""
+def main() -> None:
+    """Guard the command in the arguments until the other end of `life` is closed."""
+    life, report, patience_s = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    inherited = [int(number) for number in sys.argv[4].split(",") if number]
     parent = os.getppid()
     _prctl(_SET_CHILD_SUBREAPER, 1)
     wake, waker = os.pipe()
@@ -179,7 +179,7 @@ def main(
     signal.signal(signal.SIGCHLD, lambda *_: None)
     for number in (life, report):
         os.set_inheritable(number, False)
-    guardian = Guardian(command, report, inherited)
+    guardian = Guardian(sys.argv[5:], report, inherited)
     ready: list[int] = []
     while life not in ready and not signals and os.getppid() == parent:
         guardian.reap()
@@ -190,6 +190,4 @@ def main(
 
 
 if __name__ == "__main__":
-    _life, _report, _patience, _inherited, *_command = sys.argv[1:]
-    _numbers = [int(number) for number in _inherited.split(",") if number]
-    main(int(_life), int(_report), float(_patience), _numbers, _command)
+    main()

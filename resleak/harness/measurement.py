@@ -25,8 +25,6 @@ from resleak.harness.supervisor import Supervisor
 from resleak.workload import gauges
 from resleak.workload.digest import digest
 
-#: The longest that the load of a run may take, however steadily it goes on.
-_TOTAL_S = 900.0
 #: Called with a job's label and the steps it has done.
 OnStep = Callable[[str, int], None]
 #: Called where a run waits with a function that stores a capture of what it measured so far, its
@@ -69,9 +67,7 @@ def measure(
             load_s = last["t_s"] - (outcome.began("warmup") or 0.0) - supervisor.waited_s
             return at_look(store, int(last["step"]) - job.plan.warmup, load_s)
 
-        supervisor = _supervisor(
-            job, folder, workdir, look=look, pace=halvings, on_settle=on_settle
-        )
+        supervisor = Supervisor(job, folder, workdir, look, halvings, on_settle)
         outcome = supervisor.run(partial(on_step, job.label), stop)
         _store(job, folder, workdir, outcome, started)
         for path in folder.iterdir():
@@ -120,40 +116,6 @@ def _store(job: Job, folder: Path, workdir: Path, outcome: ProcessOutcome, start
         facts = launch.recording(instrument.decoder, *recording, *studied, source=source)
         manifest = replace(manifest, integrity=facts)
     storage.write_manifest(folder, manifest)
-
-
-def _supervisor(job: Job, folder: Path, workdir: Path, **calls: Callable[..., Any]) -> Supervisor:
-    plan, declared = job.plan, job.plan.scenario
-    slow = INSTRUMENTS[job.instrument].slowdown
-    more = max(1.0, plan.steps / declared["steps"])
-    temporary = workdir / "tmp"  # apart from what a scenario writes into its own folder
-    temporary.mkdir(exist_ok=True)
-
-    def command(out_fd: int, back_fd: int, started: float) -> list[str]:
-        spec = spawn.ground(plan.work, folder, declared["rlimits"]) | {
-            **{"do": "measure", "variant": job.variant, "instrument": job.instrument},
-            **{"seed": job.seed, "params": dict(job.params), "workdir": str(workdir)},
-            **{"steps": plan.steps, "warmup": plan.warmup, "block": plan.block},
-            **{"needs_loop": plan.about["needs_loop"], "is_paced": plan.is_paced},
-            "most_steps": plan.most_steps if job.waits else plan.steps,
-            **{"out_fd": out_fd, "back_fd": back_fd, "started": started},
-            "plant": plan.options.plant,
-        }
-        return spawn.command(spec, plan.python)
-
-    added = {"TMPDIR": str(temporary)}
-    if plan.options.preload is not None:
-        added["LD_PRELOAD"] = plan.options.preload
-    return Supervisor(
-        command,
-        spawn.environment(spawn.presets(job.seed, job.allocator)) | added,
-        folder,
-        deadline_s=declared["deadline_s"] * slow,
-        exit_deadline_s=declared["exit_deadline_s"],
-        total_s=_TOTAL_S * slow * more,
-        reads_all=job.instrument == "gauges",
-        **calls,
-    )
 
 
 def _check_finished(job: Job, outcome: ProcessOutcome, failure: Mapping[str, Any]) -> None:

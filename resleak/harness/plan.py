@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from resleak.captures.manifest import session
 from resleak.captures.names import inside
-from resleak.captures.raw import INSTRUMENTS, PACED, shortened
+from resleak.captures.raw import INSTRUMENTS, shortened
 from resleak.errors import MissingPackageError, PlatformError, ScenarioError, install_extra
 from resleak.harness import control_groups
 from resleak.harness.spawn import describe
@@ -37,9 +37,8 @@ _MOST_LOOKS = 64
 class Look:
     """The state of a variant where all its replicates wait.
 
-    `steps` are those measured so far, `load_s` the seconds that the slowest run took for them,
-    `stored` returns captures of what was measured so far; `others` waits for the instruments that
-    name lines, and returns their captures.
+    `steps` are those measured so far, `load_s` the seconds of the slowest run, `stored` returns
+    captures of them; `others` waits for the instruments that name lines and returns their captures.
     """
 
     steps: int
@@ -191,11 +190,6 @@ class Plan:
     #: Steps between two collections; fewer when there are few steps.
     block: int
 
-    @property
-    def is_paced(self) -> bool:
-        """True if slow steps reduce their number."""
-        return self.options.budget_s is not None and self.warmup >= PACED
-
     def shortened(self, halvings: int) -> Plan:
         """Return the plan after these halvings of its steps."""
         steps, warmup, block = shortened(self.steps, self.warmup, self.block, halvings)
@@ -246,10 +240,7 @@ class Job:
 def plan(
     scenario: str | Workload, options: CaptureOptions, about: Mapping[str, Any] | None = None
 ) -> Plan:
-    """Find the workload and check that it can run with these options.
-
-    `about` is what `describe` said of it earlier.
-    """
+    """Return the plan of a workload that can run with these options; `about` is from `describe`."""
     if sys.platform == "win32":
         raise PlatformError("capturing needs Linux or macOS; stored captures open on Windows too")
     work = scenario if isinstance(scenario, Workload) else resolve.find(scenario)

@@ -87,10 +87,7 @@ class UrlLoad:
 
 
 class WorkCounter:
-    """Reads a counter in the text format of Prometheus, ``URL#NAME``, again and again in a thread.
-
-    What its labels tell apart is added up.
-    """
+    """Reads ``URL#NAME``, in Prometheus' text format, in a thread; labels are added up."""
 
     def __init__(self, address: str, every_s: float) -> None:
         self._every_s, self._value, self.fault = every_s, math.nan, "no answer"

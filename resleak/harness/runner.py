@@ -194,10 +194,7 @@ class Slots:
 
 
 class Meeting:
-    """Brings the replicates of a variant together at each look.
-
-    `others` waits for the instruments that name lines, and returns their captures.
-    """
+    """Brings the replicates of a variant together at each `Look`."""
 
     def __init__(
         self,
@@ -255,10 +252,7 @@ class Meeting:
 
 
 class Pace:
-    """The number of halvings of a variant's steps, set by its first run, to fit its budget.
-
-    `rounds` is the number of runs that follow each other; others run in parallel.
-    """
+    """The halvings of a variant's steps, set by its first run; `rounds` of runs fit the budget."""
 
     def __init__(self, budget_s: float | None, rounds: int) -> None:
         self._budget_s, self._rounds = budget_s or math.inf, rounds

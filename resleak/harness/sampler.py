@@ -231,10 +231,7 @@ class Observer:
         self._sum.add(place, total | work)
 
     def curves(self) -> dict[str, list[Curve]]:
-        """Return the curves worth judging by name; with children their sum comes first.
-
-        Each name has one, but workers that follow each other: they are replicates, by their age.
-        """
+        """Return the curves worth judging by name, the sum first; only `RECYCLED` has several."""
         children = [*self._ended, *self._children.values()]
         if not children and not self._short_lived:
             return {ONE: [self._one]}

@@ -14,10 +14,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from resleak.captures import raw
-from resleak.captures.raw import ProcessOutcome
+from resleak.captures.raw import INSTRUMENTS, PACED, ProcessOutcome
 from resleak.harness import process_gauges, spawn
+from resleak.harness.plan import Job
 
 #: Seconds between two readings of the outside gauges.
 SAMPLE_S = 0.1
@@ -27,6 +29,8 @@ _LAST_WORDS_S = 0.5
 _LOADING_S = 60.0
 #: Resident memory at which a process is stopped.
 _MEMORY_BYTES = 4 * 1024**3
+#: The longest that the load of a run may take, however steadily it goes on.
+_TOTAL_S = 900.0
 #: Most characters of what a process says of a limit.
 _LONGEST = 100
 _HEADER = struct.Struct(f"{raw.HEADER}d")
@@ -35,21 +39,11 @@ _REMOVED = re.compile(r"resource_tracker: There appear to be (\d+ leaked [\w ]+?
 
 @dataclass
 class Supervisor:
-    """One measured process, its control line and its deadlines.
+    """The process of one run, its control line and its deadlines."""
 
-    `command` gets the two descriptors of the control line and the start time. `deadline_s` holds
-    for the set-up and for each step, `exit_deadline_s` from the load to the end of the process,
-    `total_s` for the load.
-    """
-
-    command: Callable[[int, int, float], list[str]]
-    env: dict[str, str]
+    job: Job
     folder: Path
-    deadline_s: float
-    exit_deadline_s: float
-    total_s: float
-    #: True if all gauges are read at the end of a block, not only the quick ones.
-    reads_all: bool
+    workdir: Path
     #: Called where the process waits to hear whether it should go on.
     look: Callable[[ProcessOutcome], bool]
     #: Called with the seconds per step; returns the number of halvings of the steps.
@@ -59,18 +53,24 @@ class Supervisor:
 
     def __post_init__(self) -> None:
         self.steps, self.progress_s, self.waited_s, self._loading_s = 0, 0.0, 0.0, _LOADING_S
+        plan = self.job.plan
+        slow = INSTRUMENTS[self.job.instrument].slowdown
+        #: For the set-up and for each step, for the load, and from it to the end of the process.
+        self._deadline_s = plan.scenario["deadline_s"] * slow
+        self._total_s = _TOTAL_S * slow * max(1.0, plan.steps / plan.scenario["steps"])
+        self._exit_deadline_s = plan.scenario["exit_deadline_s"]
         self.outcome, self._buffer = ProcessOutcome(), b""
         self.started = time.monotonic()
         self._in, out = os.pipe()
         back, self._back = os.pipe()
         try:
-            command = self.command(out, back, self.started)
+            command = spawn.command(self._spec(out, back), plan.python)
             with (
                 (self.folder / raw.OUTPUT).open("wb") as stdout,
                 (self.folder / raw.ERRORS).open("wb") as stderr,
             ):
                 self.process = spawn.Guarded(
-                    command, env=self.env, stdout=stdout, stderr=stderr, pass_fds=(out, back)
+                    command, env=self._env(), stdout=stdout, stderr=stderr, pass_fds=(out, back)
                 )
         except BaseException:
             os.close(self._in)
@@ -80,6 +80,27 @@ class Supervisor:
             os.close(out)
             os.close(back)
         self.outside = process_gauges.Outside(self.process.pid)
+
+    def _spec(self, out: int, back: int) -> dict[str, Any]:
+        job, plan = self.job, self.job.plan
+        return spawn.ground(plan.work, self.folder, plan.scenario["rlimits"]) | {
+            **{"do": "measure", "variant": job.variant, "instrument": job.instrument},
+            **{"seed": job.seed, "params": dict(job.params), "workdir": str(self.workdir)},
+            **{"steps": plan.steps, "warmup": plan.warmup, "block": plan.block},
+            # Slow steps reduce their number.
+            "is_paced": plan.options.budget_s is not None and plan.warmup >= PACED,
+            **{"needs_loop": plan.about["needs_loop"], "plant": plan.options.plant},
+            "most_steps": plan.most_steps if job.waits else plan.steps,
+            **{"out_fd": out, "back_fd": back, "started": self.started},
+        }
+
+    def _env(self) -> dict[str, str]:
+        temporary = self.workdir / "tmp"  # apart from what a scenario writes into its own folder
+        temporary.mkdir(exist_ok=True)
+        added = {"TMPDIR": str(temporary)}
+        if self.job.plan.options.preload is not None:
+            added["LD_PRELOAD"] = self.job.plan.options.preload
+        return spawn.environment(spawn.presets(self.job.seed, self.job.allocator)) | added
 
     def run(self, on_step: Callable[[int], None], stop: threading.Event) -> ProcessOutcome:
         """Follow the process to its end, or end it; `on_step` gets the steps ten times a second."""
@@ -112,12 +133,12 @@ class Supervisor:
         stopping, samples = self.outcome.began("teardown"), self.outcome.samples
         reasons = {
             "interrupted": stop.is_set(),
-            "hung": stopping is not None and now > stopping + self.exit_deadline_s,
+            "hung": stopping is not None and now > stopping + self._exit_deadline_s,
             # A slow machine makes progress all the same; what hangs does not.
             "deadline": stopping is None
             and (
-                now > self.progress_s + self.deadline_s + self._loading_s
-                or now > self.total_s + self.waited_s
+                now > self.progress_s + self._deadline_s + self._loading_s
+                or now > self._total_s + self.waited_s
             ),
             "memory": bool(samples) and samples[-1].get("rss", 0) > _MEMORY_BYTES,
         }
@@ -149,7 +170,8 @@ class Supervisor:
                 elif word == "limit":
                     self.outcome.limit = " ".join(values)[:_LONGEST]
                 else:
-                    reading = self.outside.full() if self.reads_all else self.outside.quick()
+                    is_judged = self.job.instrument == "gauges"
+                    reading = self.outside.full() if is_judged else self.outside.quick()
                     self.outcome.end_of_block[int(values[0])] = {**self._position(), **reading}
                     goes_on = self._wait_for_look() if values[1:] else True
                     with suppress(OSError):

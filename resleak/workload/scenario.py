@@ -1,8 +1,4 @@
-"""What a scenario file declares: gauges, variants, limits, and the claim under test.
-
-All that a scenario file imports from the package, also in the measured process: standard library
-only.
-"""
+"""What a scenario file declares, in the measured process too: standard library only."""
 
 from __future__ import annotations
 
@@ -308,10 +304,9 @@ class Scenario(formatting.Shown):
         return add
 
     def audit(self, **units: str) -> Callable[[_Audit], _Audit]:
-        """Declare facts to count after the process has ended, as ``fact=unit`` pairs.
+        """Declare ``fact=unit`` pairs, counted in a fresh process after this one has ended.
 
-        The function runs in a fresh process with the `Run` and the last values of the
-        scenario's own gauges, and returns one number per fact.
+        The function gets the `Run` and the last values of the scenario's own gauges.
         """
 
         def add(function: _Audit) -> _Audit:
