@@ -201,10 +201,7 @@ class Table:
         head = [[cell(name) for name in self.head]] if self.head else []
         lines = [[one.line for one in row] for row in [*head, *self.cells()]]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        rows = (
-            "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True))
-            for line in lines
-        )
+        rows = ("  ".join(map(str.ljust, line, widths)) for line in lines)
         indent = "  " if self.title else ""
         parts = (self.title, *(f"{indent}{row}".rstrip() for row in rows), self.note)
         return "\n".join(part for part in parts if part)

@@ -106,8 +106,7 @@ class CaptureOptions:
     budget_s : float, optional
         Seconds that the steps of all runs may take together; slow steps are halved in number.
     on_stored : callable, optional
-        Called with the folder of each capture under an instrument that names lines, once it is
-        stored.
+        Called with the folder of each stored capture under an instrument that names lines.
 
     Raises
     ------

@@ -252,7 +252,7 @@ class Observer:
         longest = max(one.steady for one in workers)
         return [one for one in workers if 2 * one.steady >= longest][-_MOST_CHILDREN:]
 
-    def manifest(self, variant: str, curves: Mapping[str, list[Curve]], run: int = 1) -> Manifest:
+    def manifest(self, variant: str, curves: Mapping[str, list[Curve]], run: int) -> Manifest:
         """Return the manifest of one curve's capture."""
         what = {name: runs[0].what for name, runs in curves.items()}
         if RECYCLED in curves:

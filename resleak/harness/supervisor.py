@@ -131,15 +131,13 @@ class Supervisor:
     def _over(self, stop: threading.Event) -> bool:
         now = time.monotonic() - self.started
         stopping, samples = self.outcome.began("teardown"), self.outcome.samples
+        # A slow machine makes progress all the same; what hangs does not.
+        last_s = self.progress_s + self._deadline_s + self._loading_s
+        last_s = min(last_s, self._total_s + self.waited_s)
         reasons = {
             "interrupted": stop.is_set(),
             "hung": stopping is not None and now > stopping + self._exit_deadline_s,
-            # A slow machine makes progress all the same; what hangs does not.
-            "deadline": stopping is None
-            and (
-                now > self.progress_s + self._deadline_s + self._loading_s
-                or now > self._total_s + self.waited_s
-            ),
+            "deadline": stopping is None and now > last_s,
             "memory": bool(samples) and samples[-1].get("rss", 0) > _MEMORY_BYTES,
         }
         reason = next((name for name, holds in reasons.items() if holds), "")

@@ -90,9 +90,8 @@ def load(path: Path) -> Scenario:
         kinds = ("leaky", "proposed", "fixed")
         return next((i for i, kind in enumerate(kinds) if name.startswith(kind)), 3), len(name)
 
-    scenario.variants = {
-        name: scenario.variants[name] for name in sorted(scenario.variants, key=rank)
-    }
+    names = sorted(scenario.variants, key=rank)
+    scenario.variants = {name: scenario.variants[name] for name in names}
     return scenario
 
 

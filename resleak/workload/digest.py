@@ -50,15 +50,14 @@ def _helpers(tree: ast.Module, root: Path) -> Iterator[Path]:
     for node in ast.walk(tree):
         names = []
         if isinstance(node, ast.ImportFrom):
-            module = f"{node.module}."
-            names = [module + alias.name for alias in node.names] + [f"{node.module}"]
+            names = [f"{node.module}", *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             names = [node.value]
         for name in names:
             if name.startswith(_HELPERS):
                 place = root.joinpath(*name.removeprefix(_HELPERS).split("."))
                 yield from place.rglob("*.py")
-                yield from (file for file in [place.with_suffix(".py")] if file.is_file())
+                yield from filter(Path.is_file, [place.with_suffix(".py")])
 
 
 def _shape(node: Any) -> Any:
