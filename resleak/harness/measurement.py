@@ -152,6 +152,7 @@ def _manifest(job: Job, outcome: ProcessOutcome, folder: Path, failure: dict[str
     text = threads.read_text(errors="replace") if threads.exists() else ""
     stacks = trace.stacks_of(text, lambda file: source_paths.place(file, project))
     failure = {key: source_paths.redact(str(value), project) for key, value in failure.items()}
+    printed = trace.repeated(spawn.tail(folder / raw.ERRORS), project)
     code = ""
     with suppress(OSError, SyntaxError, ValueError, RecursionError):
         code = digest(Path(plan.about["file"]))  # deleted meanwhile, or of a newer interpreter
@@ -170,12 +171,7 @@ def _manifest(job: Job, outcome: ProcessOutcome, folder: Path, failure: dict[str
         planted_per_step=plan.options.plant,
         phases=trace.phases(outcome),
         marks=trace.marks(outcome),
-        exit=Exit.of(
-            outcome,
-            stacks,
-            **failure,
-            printed=trace.repeated(spawn.tail(folder / raw.ERRORS), project),
-        ),
+        exit=Exit.of(outcome, stacks, **failure, printed=printed),
         versions=Versions(*(plan.about[key] for key in ("python", "implementation", "packages"))),
         host=host() | control_groups.of_this_process(),
         git=_revision(project, plan.session),
@@ -187,24 +183,19 @@ def _manifest(job: Job, outcome: ProcessOutcome, folder: Path, failure: dict[str
 
 def host() -> dict[str, Any]:
     """Return the facts of this machine for a manifest, without names."""
+    model = ""
+    with suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+        models = (line.partition(":")[2] for line in file if line.startswith("model name"))
+        model = " ".join(next(models, "").split())[:80]
     return {
         "system": platform.system(),
         "release": platform.release(),
         "machine": platform.machine(),
-        "cpu": _processor(),
+        "cpu": model or platform.processor(),
         "cpus": os.cpu_count(),
         "memory_bytes": process_gauges.memory()[0],
         "libc": " ".join(platform.libc_ver()).strip(),
     }
-
-
-def _processor() -> str:
-    """Return the model of the processor, where the system says it."""
-    with suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-        for line in file:
-            if line.startswith("model name"):
-                return " ".join(line.partition(":")[2].split())[:80]
-    return platform.processor()
 
 
 @lru_cache(maxsize=8)

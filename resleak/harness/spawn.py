@@ -86,13 +86,12 @@ class Guarded:
             pass
         return self.returncode
 
-    def wait(self, timeout_s: float | None = None) -> int:
+    def wait(self, timeout_s: float) -> int:
         """Return the exit code once it has ended; raise TimeoutExpired if it does not."""
-        until = None if timeout_s is None else time.monotonic() + timeout_s
+        until = time.monotonic() + timeout_s
         while self.returncode is None:
-            remaining = None if until is None else max(0.0, until - time.monotonic())
-            if not self._receive(remaining):
-                raise subprocess.TimeoutExpired(str(self.pid), timeout_s or 0.0)
+            if not self._receive(max(0.0, until - time.monotonic())):
+                raise subprocess.TimeoutExpired(str(self.pid), timeout_s)
         return self.returncode
 
     def end(self) -> None:
