@@ -149,8 +149,7 @@ class Outside:
     def sockets(self) -> dict[str, float]:
         """Return the internet sockets, by state too: slow where there are many."""
         with suppress(*_GONE):
-            any_inet = self._may_have_inet_sockets()
-            found = self._process.net_connections("inet") if any_inet else []
+            found = self._process.net_connections("inet") if self._may_have_inet_sockets() else []
             states = Counter(one.status for one in found)
             known = ("ESTABLISHED", "CLOSE_WAIT", "LISTEN")
             by_state = {f"sockets_{state.lower()}": states[state] for state in known}
@@ -171,8 +170,8 @@ class Outside:
     def close_wait(self) -> dict[str, int]:
         """Return the sockets that the peer has closed and this process has not, by peer."""
         with suppress(*_GONE):
-            waiting = (one for one in self._process.net_connections("inet"))
-            peers = (one.raddr for one in waiting if one.status == "CLOSE_WAIT" and one.raddr)
+            found = self._process.net_connections("inet")
+            peers = (one.raddr for one in found if one.status == "CLOSE_WAIT" and one.raddr)
             return dict(Counter(f"{peer.ip}:{peer.port}" for peer in peers).most_common())
         return {}
 
