@@ -94,10 +94,12 @@ class Outside:
 
     def threads_of_user(self) -> int:
         """Return the number of threads of the process's user (slow)."""
-        mine = self._process.uids().real
-        others = [one.info for one in psutil.process_iter(["uids", "num_threads"])]
-        theirs = [one for one in others if one["uids"] and one["uids"].real == mine]
-        return sum(one["num_threads"] or 0 for one in theirs)
+        with suppress(*_GONE):
+            mine = self._process.uids().real
+            others = [one.info for one in psutil.process_iter(["uids", "num_threads"])]
+            theirs = [one for one in others if one["uids"] and one["uids"].real == mine]
+            return sum(one["num_threads"] or 0 for one in theirs)
+        return 0
 
     def quick(self) -> dict[str, float]:
         """Return the gauges cheap enough for 10 readings per second; empty after its end."""

@@ -76,14 +76,16 @@ class UrlLoad:
             while not self._stop.is_set():
                 began = time.monotonic()
                 try:
-                    answer = client.get(self.url)
+                    has_failed = client.get(self.url).status_code >= 400
+                except httpx.DecodingError:  # an answer, if not one that can be read
+                    has_failed = True
                 except httpx.TransportError:  # it does not listen yet, or has ended
                     self._stop.wait(_RETRY_S)
                     continue
                 self._ended = time.monotonic()
                 self._latencies.append(self._ended - began)
                 self.requests += 1
-                self.failures += answer.status_code >= 400
+                self.failures += has_failed
 
 
 class WorkCounter:

@@ -108,12 +108,14 @@ def test_what_is_no_address_is_refused(address: str) -> None:
 
 
 @contextmanager
-def serving(status: int) -> Iterator[str]:
+def serving(status: int, encoding: str = "identity") -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(status)
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Encoding", encoding)
+            self.send_header("Content-Length", "4")
             self.end_headers()
+            self.wfile.write(b"text")
 
         def log_message(self, *_: object) -> None:
             pass
@@ -134,6 +136,16 @@ def test_answers_are_counted_and_timed(status: int, failed: str) -> None:
     assert str(load).endswith(failed)
     assert "median" in str(load)
     assert load.is_useless == (status == 503)
+
+
+def test_an_answer_that_cannot_be_decoded_has_failed() -> None:
+    """The load goes on after an answer whose content is not of the encoding it names."""
+    with serving(200, "gzip") as url, UrlLoad(url) as load:
+        until = time.monotonic() + 30
+        while load.requests < 3 and time.monotonic() < until:
+            time.sleep(0.01)
+    assert load.requests >= 3
+    assert load.is_useless
 
 
 def test_a_load_without_an_answer_says_so() -> None:
