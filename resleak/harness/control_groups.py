@@ -67,10 +67,8 @@ def _folders(pid: int, root: Path) -> Iterator[Path]:
 
 def of_this_process(root: Path = Path("/")) -> dict[str, int]:
     """Return the limits of this process and of those that it starts, by name, for a manifest."""
-    found = {
-        name: number(root / "proc/sys" / path / name)
-        for path, name in (("vm", "max_map_count"), ("kernel", "pid_max"))
-    }
+    files = (root / "proc/sys/vm/max_map_count", root / "proc/sys/kernel/pid_max")
+    found = {file.name: number(file) for file in files}
     for one in sorted(limits(os.getpid(), root), key=lambda one: -one.limit):
         found[one.name] = one.limit  # the smallest of its name
     with suppress(ImportError):

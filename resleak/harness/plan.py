@@ -305,12 +305,8 @@ def parameters(
     return final
 
 
-_TAKES = {
-    bool: "true or false",
-    list: "a list such as [1, 2]",
-    tuple: "a list such as [1, 2]",
-    type(None): "a number, or None",
-}
+_LIST = "a list such as [1, 2]"
+_TAKES = {bool: "true or false", list: _LIST, tuple: _LIST, type(None): "a number, or None"}
 
 
 def parameter(name: str, default: Any, value: Any) -> Any:

@@ -25,10 +25,7 @@ _DEADLINE_S = 60.0
 #: Seconds between asking a recorded command to end (SIGTERM) and killing it.
 _PATIENCE_S = 10.0
 #: Limits of every measured process; a scenario may lower them.
-RLIMITS = {
-    **{"RLIMIT_CORE": 0, "RLIMIT_NOFILE": 4096},
-    **{"RLIMIT_FSIZE": 4 * 1024**3, "RLIMIT_DATA": 8 * 1024**3},
-}
+RLIMITS = {"RLIMIT_CORE": 0, "RLIMIT_NOFILE": 4096, "RLIMIT_FSIZE": 4 << 30, "RLIMIT_DATA": 8 << 30}
 #: Reduce noise of the memory gauges, as measured.
 PRESETS = {
     "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0",
@@ -173,7 +170,12 @@ def environment(chosen: Mapping[str, str]) -> dict[str, str]:
 
 def ground(what: Workload, folder: Path, rlimits: Mapping[str, int]) -> dict[str, Any]:
     """Return the part of a specification that every kind of child needs."""
-    return {**what.spec(), "folder": str(folder), "rlimits": {**RLIMITS, **rlimits}}
+    return {
+        **{"workload": what.kind, "target": what.target, "name": what.name},
+        **{"file": str(what.file), "folder": str(folder)},
+        "import_from": [str(one) for one in what.folders],
+        "rlimits": {**RLIMITS, **rlimits},
+    }
 
 
 def command(spec: Mapping[str, Any], python: str) -> list[str]:

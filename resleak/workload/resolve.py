@@ -39,16 +39,6 @@ class Workload:
     root: Path
     folders: tuple[Path, ...]
 
-    def spec(self) -> dict[str, Any]:
-        """Return what a child process needs to load it."""
-        return {
-            "workload": self.kind,
-            "target": self.target,
-            "name": self.name,
-            "file": str(self.file),
-            "import_from": [str(folder) for folder in self.folders],
-        }
-
 
 def find(text: str, root: Path | None = None) -> Workload:
     """Return the workload of a name, path, pytest node id or ``module:function``."""
