@@ -56,11 +56,6 @@ def locate(name: str, root: Path = ROOT) -> Path:
     raise ScenarioError(f"there is no file and no scenario {name!r}; {hint}")
 
 
-def find(name: str, root: Path = ROOT) -> Scenario:
-    """Load the scenario of a name or path; see `locate` and `load`."""
-    return load(locate(name, root))
-
-
 def load(path: Path) -> Scenario:
     """Load one file as a scenario."""
     # It declares a `Scenario`, or a function ``step(i)`` with, optionally, ``setup()``,

@@ -48,7 +48,7 @@ def test_one_file_dropped_in_is_one_more_scenario(tmp_path: Path) -> None:
     before = set(catalog.paths(root))
     file(root, GOOD, "arc/one_more.py")
     assert set(catalog.paths(root)) - before == {"arc/one_more"}
-    found = catalog.find("arc/one_more", root)
+    found = catalog.load(catalog.locate("arc/one_more", root))
     assert (found.name, found.system, found.title) == ("arc/one_more", "arc", "A title.")
 
 
@@ -62,22 +62,22 @@ def test_last_part_of_a_name_is_enough(tmp_path: Path) -> None:
     """A scenario is found by the last part of its name while only one has it."""
     root = tmp_path / "scenarios"
     file(root, GOOD, "arc/cache.py")
-    assert catalog.find("cache", root).name == "arc/cache"
+    assert catalog.locate("cache", root) == root / "arc/cache.py"
     file(root, GOOD, "other/cache.py")
     with pytest.raises(ScenarioError, match="arc/cache"):
-        catalog.find("cache", root)
+        catalog.locate("cache", root)
 
 
 def test_unknown_name_suggests_the_closest() -> None:
     """A misspelt name gets the name that was probably meant."""
     with pytest.raises(ScenarioError, match="did you mean arc/auth_cache"):
-        catalog.find("arc/auth_cach")
+        catalog.locate("arc/auth_cach")
 
 
 def test_missing_file_is_told() -> None:
     """A path that does not exist is an error of one line."""
     with pytest.raises(ScenarioError, match=r"there is no file nowhere\.py"):
-        catalog.find("nowhere.py")
+        catalog.locate("nowhere.py")
 
 
 @pytest.mark.parametrize(
