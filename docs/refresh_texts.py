@@ -54,7 +54,8 @@ def refresh(folder: Path) -> int:
 @cache
 def declared(name: str) -> Declared:
     """Return what a scenario's file declares, as captures store it: tuples become lists."""
-    return Declared.parse(json.loads(json.dumps(catalog.find(name).describe())))
+    scenario = catalog.load(catalog.locate(name))
+    return Declared.parse(json.loads(json.dumps(scenario.describe())))
 
 
 def _refreshed(manifest: Manifest) -> Manifest:

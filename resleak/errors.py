@@ -60,13 +60,11 @@ def install_command(module: str) -> str:
     """Return the command that installs the extra that a missing module belongs to, or ""."""
     from importlib import metadata
 
-    package = module.split(".")[0].replace("_", "-").lower()
+    package = re.escape(module.split(".")[0].replace("_", "-"))
     extras: list[str] = []
     with suppress(metadata.PackageNotFoundError):
-        for requirement in metadata.requires("resleak") or ():
-            found = re.match(r"([\w-]+).*; extra == .(\w+)", requirement)
-            if found and found[1].lower() == package:
-                extras.append(found[2])
+        requirements = "\n".join(metadata.requires("resleak") or ())
+        extras = re.findall(rf"(?im)^{package}(?![\w-]).*; extra == .(\w+)", requirements)
     extras.sort(key=("lab",).__contains__)  # the last one is shown: `lab`, if it has the package
     return install_extra(extras[-1]) if extras else ""
 

@@ -25,8 +25,6 @@ _SPANS = (
     (3600, 3600, "h"),
     (60, 60, "min"),
 )
-
-
 #: Control characters other than newline and tab, and those that reorder or hide text.
 _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028\u2029"
@@ -74,30 +72,22 @@ def command(*words: object) -> str:
 def amount(value: float, unit: str = "") -> str:
     """Write a number with its unit, with three significant digits; NaN is an en dash.
 
-    ``B`` is scaled to KiB, MiB and so on, also in ``B/h``; any other unit is appended, in the
-    singular after one.
-
-    >>> amount(3_145_728, "B")
-    '3 MiB'
-    >>> amount(1.0, "descriptors")
-    '1 descriptor'
+    ``B`` is scaled to KiB, MiB and so on, also in ``B/h``; another unit is singular after one.
     """
     if value is None or math.isnan(value):
         return "–"
-    if unit == "B":
-        return _bytes(value)
-    if unit.startswith("B/"):
-        return _bytes(value) + unit[1:]
-    text = number(value)
-    return f"{text} {_singular(unit) if text == '1' else unit}".rstrip()
-
-
-def _singular(unit: str) -> str:
     noun, slash, per = unit.partition("/")
-    for ending, one in (("ies", "y"), ("sses", "ss"), ("ches", "ch"), ("s", "")):
-        if len(noun) > 2 and noun.endswith(ending):
-            return noun.removesuffix(ending) + one + slash + per
-    return unit
+    if noun == "B":
+        power = 0
+        while abs(value) >= 1024 and power < len(_BINARY) - 1:
+            value, power = value / 1024, power + 1
+        noun = _BINARY[power]
+    text = number(value)
+    if text == "1" and len(noun) > 2:
+        endings = (("ies", "y"), ("sses", "ss"), ("ches", "ch"), ("s", ""))
+        end, one = next((pair for pair in endings if noun.endswith(pair[0])), ("", ""))
+        noun = noun.removesuffix(end) + one
+    return f"{text} {noun}{slash}{per}".rstrip()
 
 
 def rate(value: float, unit: str = "", per: str = "step") -> str:
@@ -122,11 +112,7 @@ def number(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write a span of time in a readable unit, such as ``2.5 h``; infinity is never.
-
-    >>> duration(90)
-    '1.5 min'
-    """
+    """Write a span of time in a readable unit, such as ``2.5 h``; infinity is never."""
     if math.isinf(seconds):
         return "never"
     for least, size, name in _SPANS:
@@ -159,13 +145,6 @@ def share(value: float) -> str:
     if 0 < abs(value) < 5e-6:
         return "< 0.001 %"
     return f"{number(100 * value)} %"
-
-
-def _bytes(value: float) -> str:
-    size, step = float(value), 0
-    while abs(size) >= 1024 and step < len(_BINARY) - 1:
-        size, step = size / 1024, step + 1
-    return f"{number(size)} {_BINARY[step]}"
 
 
 @dataclass(frozen=True)
@@ -222,10 +201,7 @@ class Table:
         head = [[cell(name) for name in self.head]] if self.head else []
         lines = [[one.line for one in row] for row in [*head, *self.cells()]]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        rows = (
-            "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True))
-            for line in lines
-        )
+        rows = ("  ".join(map(str.ljust, line, widths)) for line in lines)
         indent = "  " if self.title else ""
         parts = (self.title, *(f"{indent}{row}".rstrip() for row in rows), self.note)
         return "\n".join(part for part in parts if part)

@@ -17,6 +17,8 @@ from resleak import formatting
         (1024, "B", "1 KiB"),
         (-3 * 1024**2, "B", "−3 MiB"),
         (12.345, "descriptors", "12.3 descriptors"),
+        (1.0, "descriptors", "1 descriptor"),
+        (1.0, "entries/h", "1 entry/h"),
         (math.nan, "B", "–"),
         (0.0001, "", "0"),
         (999.4, "", "999"),
@@ -32,6 +34,7 @@ def test_rate_and_interval() -> None:
     """Rates say what they are counted by; intervals have both ends, infinite ones too."""
     assert formatting.rate(2048, "B") == "2 KiB/step"
     assert formatting.interval(-1, math.inf) == "[−1, ∞]"
+    assert formatting.duration(90) == "1.5 min"
     assert formatting.share(0.1234) == "12.3 %"
     assert formatting.share(5.81e-7) == "< 0.001 %"
     assert formatting.share(0.0) == "0 %"

@@ -18,8 +18,7 @@ from resleak.analysis.rows import Rows, plain
 from resleak.analysis.verdicts import ScenarioVerdict
 from resleak.captures.frames import Capture, Captures
 from resleak.experiments import os_limits
-from resleak.harness.sampler import ALL, Curve, Observer
-from resleak.harness.throttle import Ration
+from resleak.harness.sampler import ALL, Curve, Observer, Ration
 from resleak.workload.gauges import BUILTIN
 from resleak.workload.verdict_words import BUDGET, LEAK
 

@@ -1,10 +1,4 @@
-"""Limits of the control groups of a process, and those of this machine.
-
-References
-----------
-Linux kernel documentation: Control Group v2 (``cpu.max``, ``memory.max``, ``pids.max``), Memory
-Resource Controller and CFS Bandwidth Control (v1).
-"""
+"""Limits of the control groups of a process, of version 1 and 2, and those of this machine."""
 
 from __future__ import annotations
 
@@ -17,9 +11,10 @@ from typing import NamedTuple
 #: cgroup v1 writes "no limit" as the largest number of whole pages, in bytes.
 NO_LIMIT = 2.0**62
 #: Files of the limit and the use, and the reclaimable part of the use in memory.stat.
-_MEMORY_FILES = (
+_FILES = (
     ("memory.max", "memory.current", "inactive_file"),
     ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ("pids.max", "pids.current", ""),
 )
 
 
@@ -35,7 +30,12 @@ class GroupLimit(NamedTuple):
 def limits(pid: int, root: Path = Path("/")) -> Iterator[GroupLimit]:
     """Yield the limits of each control group that a process is in."""
     for folder in _folders(pid, root):
-        yield from _limits_of(folder)
+        for limit_file, used_file, reclaimable in _FILES:
+            limit, used = number(folder / limit_file), number(folder / used_file)
+            if limit is not None and used is not None and limit < NO_LIMIT:
+                statistics = dict(map(str.split, text(folder / "memory.stat").splitlines()))
+                used -= float(statistics.get(reclaimable, 0))
+                yield GroupLimit(limit_file, limit, used, limit_file == "pids.max")
 
 
 def processors(root: Path = Path("/")) -> int:
@@ -45,14 +45,10 @@ def processors(root: Path = Path("/")) -> int:
     found = count() if count else len(affinity(0)) if affinity else os.cpu_count()
     shares = [float(found or 1)]
     for folder in _folders(os.getpid(), root):
-        quota, _, period = text(folder / "cpu.max").partition(" ")
-        if quota.isdecimal():
-            shares.append(int(quota) / int(period))
-        quota_us, period_us = (
-            number(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period")
-        )
-        if quota_us and period_us:
-            shares.append(quota_us / period_us)
+        version_1 = (text(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
+        words = (text(folder / "cpu.max") or " ".join(version_1)).split()
+        if len(words) == 2 and all(map(str.isdecimal, words)):
+            shares.append(int(words[0]) / int(words[1]))
     return max(1, int(min(shares)))
 
 
@@ -69,24 +65,10 @@ def _folders(pid: int, root: Path) -> Iterator[Path]:
             yield top
 
 
-def _limits_of(folder: Path) -> Iterator[GroupLimit]:
-    for limit_file, used_file, reclaimable in _MEMORY_FILES:
-        limit, used = number(folder / limit_file), number(folder / used_file)
-        if limit is not None and used is not None and limit < NO_LIMIT:
-            statistics = dict(map(str.split, text(folder / "memory.stat").splitlines()))
-            used -= float(statistics.get(reclaimable, 0))
-            yield GroupLimit(limit_file, limit, used, False)
-    limit, used = number(folder / "pids.max"), number(folder / "pids.current")
-    if limit is not None and used is not None:
-        yield GroupLimit("pids.max", limit, used, True)
-
-
 def of_this_process(root: Path = Path("/")) -> dict[str, int]:
     """Return the limits of this process and of those that it starts, by name, for a manifest."""
-    found = {
-        name: number(root / "proc/sys" / path / name)
-        for path, name in (("vm", "max_map_count"), ("kernel", "pid_max"))
-    }
+    files = (root / "proc/sys/vm/max_map_count", root / "proc/sys/kernel/pid_max")
+    found = {file.name: number(file) for file in files}
     for one in sorted(limits(os.getpid(), root), key=lambda one: -one.limit):
         found[one.name] = one.limit  # the smallest of its name
     with suppress(ImportError):

@@ -122,8 +122,12 @@ class Guardian:
         return [pid for pid, line in named if not any(helper in line for helper in _HELPERS)]
 
     def _is_ending(self, pid: int) -> bool:
-        fields = self._read(pid, "stat").rpartition(b")")[2].split()
+        fields = self._fields(pid)
         return not fields or bool(int(fields[_FLAGS]) & _EXITING)
+
+    def _fields(self, pid: int) -> list[bytes]:
+        """Return the fields of /proc/PID/stat after the name, which may hold any character."""
+        return self._read(pid, "stat").rpartition(b")")[2].split()
 
     def _descendants(self) -> list[int]:
         """Return all living descendants; without /proc, the command's group as one number."""
@@ -139,12 +143,10 @@ class Guardian:
         children: dict[int, list[int]] = {}
         ended: set[int] = set()
         for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
-            # After the name, which may hold any character: state and parent.
-            fields = self._read(pid, "stat").rpartition(b")")[2].split()
-            if fields:
-                children.setdefault(int(fields[1]), []).append(pid)
-            if fields and fields[0] in (b"Z", b"X"):
-                ended.add(pid)
+            if fields := self._fields(pid):
+                children.setdefault(int(fields[1]), []).append(pid)  # of its parent
+                if fields[0] in (b"Z", b"X"):
+                    ended.add(pid)
         # One that has ended keeps its children until its last thread has ended, too.
         pids = children.get(os.getpid(), [])
         for pid in pids:
@@ -159,10 +161,10 @@ class Guardian:
             return b""
 
 
-def main(
-    life: int, report: int, patience_s: float, inherited: list[int], command: list[str]
-) -> None:
-    """Guard a command until the other end of `life` is closed."""
+def main() -> None:
+    """Guard the command in the arguments until the other end of `life` is closed."""
+    life, report, patience_s = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    inherited = [int(number) for number in sys.argv[4].split(",") if number]
     parent = os.getppid()
     _prctl(_SET_CHILD_SUBREAPER, 1)
     wake, waker = os.pipe()
@@ -177,7 +179,7 @@ def main(
     signal.signal(signal.SIGCHLD, lambda *_: None)
     for number in (life, report):
         os.set_inheritable(number, False)
-    guardian = Guardian(command, report, inherited)
+    guardian = Guardian(sys.argv[5:], report, inherited)
     ready: list[int] = []
     while life not in ready and not signals and os.getppid() == parent:
         guardian.reap()
@@ -188,6 +190,4 @@ def main(
 
 
 if __name__ == "__main__":
-    _life, _report, _patience, _inherited, *_command = sys.argv[1:]
-    _numbers = [int(number) for number in _inherited.split(",") if number]
-    main(int(_life), int(_report), float(_patience), _numbers, _command)
+    main()

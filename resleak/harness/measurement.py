@@ -20,15 +20,11 @@ from resleak.captures.manifest import Declared, Exit, Manifest, Versions, now
 from resleak.captures.raw import INSTRUMENTS, ProcessOutcome
 from resleak.errors import CaptureError
 from resleak.harness import control_groups, process_gauges, spawn
-from resleak.harness.pace import Pace
 from resleak.harness.plan import Job
 from resleak.harness.supervisor import Supervisor
 from resleak.workload import gauges
 from resleak.workload.digest import digest
 
-_MEMORY_BYTES = 4 * 1024**3
-#: The longest that the load of a run may take, however steadily it goes on.
-_TOTAL_S = 900.0
 #: Called with a job's label and the steps it has done.
 OnStep = Callable[[str, int], None]
 #: Called where a run waits with a function that stores a capture of what it measured so far, its
@@ -42,11 +38,11 @@ def measure(
     stop: threading.Event,
     at_look: AtLook = lambda *_: False,
     on_settle: Callable[[], None] = lambda: None,
-    pace: Pace | None = None,
+    pace: Callable[[float, int, int], int] = lambda *_: 0,
 ) -> Path:
     """Run one job and store its capture; `on_settle` is called when its load is over.
 
-    `pace` is what the runs of its variant share.
+    `pace` returns the halvings of its steps, given the seconds per step and how many are planned.
     """
     started = now()
     with (
@@ -57,7 +53,7 @@ def measure(
 
         def halvings(step_s: float) -> int:
             nonlocal job
-            often = pace.halvings(step_s, job.plan.steps, job.plan.warmup) if pace else 0
+            often = pace(step_s, job.plan.steps, job.plan.warmup)
             job = replace(job, plan=job.plan.shortened(often)) if often else job
             return often
 
@@ -71,10 +67,7 @@ def measure(
             load_s = last["t_s"] - (outcome.began("warmup") or 0.0) - supervisor.waited_s
             return at_look(store, int(last["step"]) - job.plan.warmup, load_s)
 
-        supervisor = _supervisor(job, folder, workdir, look)
-        supervisor.on_settle, supervisor.pace = on_settle, halvings
-        if job.instrument != "gauges":
-            supervisor.read_block = supervisor.outside.quick
+        supervisor = Supervisor(job, folder, workdir, look, halvings, on_settle)
         outcome = supervisor.run(partial(on_step, job.label), stop)
         _store(job, folder, workdir, outcome, started)
         for path in folder.iterdir():
@@ -90,7 +83,8 @@ def _with_trace(
     own = trace.own_gauges(folder, job.plan.scenario["own_gauges"])
     present = trace.write_trace(folder, outcome, own, target)
     _, rows = trace.inside_rows(folder)
-    allocator = _text(folder / raw.ALLOCATOR)
+    note = folder / raw.ALLOCATOR
+    allocator = note.read_text(encoding="utf-8")[:100] if note.exists() else ""
     steps = int(rows[-1, 1]) - job.plan.warmup if len(rows) else 0
     return replace(
         manifest,
@@ -122,42 +116,6 @@ def _store(job: Job, folder: Path, workdir: Path, outcome: ProcessOutcome, start
         facts = launch.recording(instrument.decoder, *recording, *studied, source=source)
         manifest = replace(manifest, integrity=facts)
     storage.write_manifest(folder, manifest)
-
-
-def _supervisor(
-    job: Job, folder: Path, workdir: Path, look: Callable[[ProcessOutcome], bool]
-) -> Supervisor:
-    plan, declared = job.plan, job.plan.scenario
-    slow = INSTRUMENTS[job.instrument].slowdown
-    more = max(1.0, plan.steps / declared["steps"])
-    temporary = workdir / "tmp"  # apart from what a scenario writes into its own folder
-    temporary.mkdir(exist_ok=True)
-
-    def command(out_fd: int, back_fd: int, started: float) -> list[str]:
-        spec = spawn.ground(plan.work, folder, declared["rlimits"]) | {
-            **{"do": "measure", "variant": job.variant, "instrument": job.instrument},
-            **{"seed": job.seed, "params": dict(job.params), "workdir": str(workdir)},
-            **{"steps": plan.steps, "warmup": plan.warmup, "block": plan.block},
-            **{"needs_loop": plan.about["needs_loop"], "is_paced": plan.is_paced},
-            "most_steps": plan.most_steps if job.waits else plan.steps,
-            **{"out_fd": out_fd, "back_fd": back_fd, "started": started},
-            "plant": plan.options.plant,
-        }
-        return spawn.command(spec, plan.python)
-
-    added = {"TMPDIR": str(temporary)}
-    if plan.options.preload is not None:
-        added["LD_PRELOAD"] = plan.options.preload
-    return Supervisor(
-        command,
-        spawn.environment(spawn.presets(job.seed, job.allocator)) | added,
-        folder,
-        deadline_s=declared["deadline_s"] * slow,
-        exit_deadline_s=declared["exit_deadline_s"],
-        total_s=_TOTAL_S * slow * more,
-        memory_bytes=_MEMORY_BYTES,
-        look=look,
-    )
 
 
 def _check_finished(job: Job, outcome: ProcessOutcome, failure: Mapping[str, Any]) -> None:
@@ -194,6 +152,7 @@ def _manifest(job: Job, outcome: ProcessOutcome, folder: Path, failure: dict[str
     text = threads.read_text(errors="replace") if threads.exists() else ""
     stacks = trace.stacks_of(text, lambda file: source_paths.place(file, project))
     failure = {key: source_paths.redact(str(value), project) for key, value in failure.items()}
+    printed = trace.repeated(spawn.tail(folder / raw.ERRORS), project)
     code = ""
     with suppress(OSError, SyntaxError, ValueError, RecursionError):
         code = digest(Path(plan.about["file"]))  # deleted meanwhile, or of a newer interpreter
@@ -212,12 +171,7 @@ def _manifest(job: Job, outcome: ProcessOutcome, folder: Path, failure: dict[str
         planted_per_step=plan.options.plant,
         phases=trace.phases(outcome),
         marks=trace.marks(outcome),
-        exit=Exit.of(
-            outcome,
-            stacks,
-            **failure,
-            printed=trace.repeated(spawn.tail(folder / raw.ERRORS), project),
-        ),
+        exit=Exit.of(outcome, stacks, **failure, printed=printed),
         versions=Versions(*(plan.about[key] for key in ("python", "implementation", "packages"))),
         host=host() | control_groups.of_this_process(),
         git=_revision(project, plan.session),
@@ -229,28 +183,19 @@ def _manifest(job: Job, outcome: ProcessOutcome, folder: Path, failure: dict[str
 
 def host() -> dict[str, Any]:
     """Return the facts of this machine for a manifest, without names."""
+    model = ""
+    with suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+        models = (line.partition(":")[2] for line in file if line.startswith("model name"))
+        model = " ".join(next(models, "").split())[:80]
     return {
         "system": platform.system(),
         "release": platform.release(),
         "machine": platform.machine(),
-        "cpu": _processor(),
+        "cpu": model or platform.processor(),
         "cpus": os.cpu_count(),
         "memory_bytes": process_gauges.memory()[0],
         "libc": " ".join(platform.libc_ver()).strip(),
     }
-
-
-def _processor() -> str:
-    """Return the model of the processor, where the system says it."""
-    with suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-        for line in file:
-            if line.startswith("model name"):
-                return " ".join(line.partition(":")[2].split())[:80]
-    return platform.processor()
-
-
-def _text(note: Path) -> str:
-    return note.read_text(encoding="utf-8")[:100] if note.exists() else ""
 
 
 @lru_cache(maxsize=8)

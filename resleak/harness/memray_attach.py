@@ -1,4 +1,4 @@
-"""Attach memray to a running process through a debugger."""
+"""Attach memray to a running process through a debugger, or start a command under it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from resleak import formatting
@@ -17,6 +18,13 @@ _SCOPE = Path("/proc/sys/kernel/yama/ptrace_scope")
 DEBUGGERS = ("gdb", "lldb")
 #: From this version on, an interpreter runs code at another process's request.
 _REMOTE_EXEC = (3, 14)
+#: Options of the interpreter itself that `memray run` takes, too.
+_MODULE_OR_CODE = ("-m", "-c")
+#: Loads memray before the working folder is on the path, where a file could have its name.
+_MEMRAY = (
+    "import sys; first = sys.path.pop(0); from memray.commands import main; "
+    "sys.path.insert(0, first); sys.exit(main())"
+)
 _PATIENCE_S = 60.0
 _POLL_S = 0.2
 
@@ -73,3 +81,15 @@ def attach(process: process_gauges.Outside, file: Path, seconds: int) -> Path:
 
 def _size(file: Path) -> int:
     return file.stat().st_size if file.exists() else 0
+
+
+def under_memray(command: Sequence[str], file: Path) -> list[str]:
+    """Return the command under memray; raise ProcessError if it starts no Python program."""
+    program, *rest = command
+    python = Path(program).name.startswith("python")
+    if not python or not rest or (rest[0].startswith("-") and rest[0] not in _MODULE_OR_CODE):
+        raise ProcessError(
+            "--memray needs a command of the form `python FILE ...` or `python -m MODULE ...`"
+        )
+    options = ["--quiet", "--force", "--follow-fork", "--trace-python-allocators"]
+    return [program, "-c", _MEMRAY, "run", *options, "--output", str(file), *rest]

@@ -10,11 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from resleak.captures.manifest import session
 from resleak.captures.names import inside
-from resleak.captures.raw import INSTRUMENTS, PACED, shortened
+from resleak.captures.raw import INSTRUMENTS, shortened
 from resleak.errors import MissingPackageError, PlatformError, ScenarioError, install_extra
 from resleak.harness import control_groups
 from resleak.harness.spawn import describe
@@ -37,9 +37,8 @@ _MOST_LOOKS = 64
 class Look:
     """The state of a variant where all its replicates wait.
 
-    `steps` are those measured so far, `load_s` the seconds that the slowest run took for them,
-    `stored` returns captures of what was measured so far; `others` waits for the instruments that
-    name lines, and returns their captures.
+    `steps` are those measured so far, `load_s` the seconds of the slowest run, `stored` returns
+    captures of them; `others` waits for the instruments that name lines and returns their captures.
     """
 
     steps: int
@@ -48,8 +47,7 @@ class Look:
     others: Callable[[], list[Path]]
 
 
-@dataclass(frozen=True)
-class Profile:
+class Profile(NamedTuple):
     """Replicated runs, and the factor on the scenario's steps."""
 
     runs: int
@@ -108,8 +106,7 @@ class CaptureOptions:
     budget_s : float, optional
         Seconds that the steps of all runs may take together; slow steps are halved in number.
     on_stored : callable, optional
-        Called with the folder of each capture under an instrument that names lines, once it is
-        stored.
+        Called with the folder of each stored capture under an instrument that names lines.
 
     Raises
     ------
@@ -192,11 +189,6 @@ class Plan:
     #: Steps between two collections; fewer when there are few steps.
     block: int
 
-    @property
-    def is_paced(self) -> bool:
-        """True if slow steps reduce their number."""
-        return self.options.budget_s is not None and self.warmup >= PACED
-
     def shortened(self, halvings: int) -> Plan:
         """Return the plan after these halvings of its steps."""
         steps, warmup, block = shortened(self.steps, self.warmup, self.block, halvings)
@@ -247,10 +239,7 @@ class Job:
 def plan(
     scenario: str | Workload, options: CaptureOptions, about: Mapping[str, Any] | None = None
 ) -> Plan:
-    """Find the workload and check that it can run with these options.
-
-    `about` is what `describe` said of it earlier.
-    """
+    """Return the plan of a workload that can run with these options; `about` is from `describe`."""
     if sys.platform == "win32":
         raise PlatformError("capturing needs Linux or macOS; stored captures open on Windows too")
     work = scenario if isinstance(scenario, Workload) else resolve.find(scenario)
@@ -316,12 +305,8 @@ def parameters(
     return final
 
 
-_TAKES = {
-    bool: "true or false",
-    list: "a list such as [1, 2]",
-    tuple: "a list such as [1, 2]",
-    type(None): "a number, or None",
-}
+_LIST = "a list such as [1, 2]"
+_TAKES = {bool: "true or false", list: _LIST, tuple: _LIST, type(None): "a number, or None"}
 
 
 def parameter(name: str, default: Any, value: Any) -> Any:

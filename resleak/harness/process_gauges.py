@@ -7,8 +7,12 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 from resleak.errors import ProcessError
 from resleak.harness.child.resources import OwnSockets, private, resident
+
+_GONE = (psutil.Error, OSError)
 
 
 class Outside:
@@ -17,8 +21,6 @@ class Outside:
     @classmethod
     def of(cls, pid: int) -> Outside:
         """Return the view of a process; raise ProcessError if it cannot be watched."""
-        import psutil
-
         try:
             view = cls(pid)
         except (psutil.NoSuchProcess, ValueError, OverflowError):
@@ -27,12 +29,10 @@ class Outside:
             raise ProcessError(
                 f"process {pid} has ended: what is left of it waits for its parent (a zombie)"
             )
-        try:
-            is_readable = view._process.num_fds() >= 0
-        except AttributeError:  # this system does not count descriptors
-            is_readable = bool(view.quick())
-        except view._gone:
-            is_readable = False
+        is_readable = False
+        with suppress(*_GONE):  # not every system counts descriptors
+            counts = hasattr(view._process, "num_fds")
+            is_readable = view._process.num_fds() >= 0 if counts else bool(view.quick())
         if not is_readable:
             raise ProcessError(
                 f"process {pid} ({view.name}) is not yours: watch it as its user or as root"
@@ -40,79 +40,65 @@ class Outside:
         return view
 
     def __init__(self, pid: int) -> None:
-        import psutil
-
         self._process = psutil.Process(pid)
-        self._gone = (psutil.Error, OSError)
-
-    @property
-    def pid(self) -> int:
-        """The process's number."""
-        return int(self._process.pid)
+        self.pid: int = self._process.pid
 
     @property
     def name(self) -> str:
         """The program's name: no path, no arguments."""
-        try:
+        with suppress(*_GONE):
             return str(self._process.name())
-        except self._gone:
-            return "process"
+        return "process"
 
     @property
     def alive(self) -> bool:
         """True while it runs; not for a zombie or a reused process number."""
-        try:
+        with suppress(*_GONE):
             return bool(self._process.is_running() and self._process.status() != "zombie")
-        except self._gone:
-            return False
+        return False
 
     @property
     def is_root(self) -> bool:
         """True if it runs as root, for whom some limits do not hold."""
-        try:
+        with suppress(*_GONE, AttributeError):
             return bool(self._process.uids().effective == 0)
-        except (*self._gone, AttributeError):
-            return False
+        return False
 
     def family(self) -> tuple[list[Outside], int]:
         """Return the views of all its living descendants, and how many nobody waited for."""
         views: list[Outside] = []
-        if not self._may_have_children():
-            return views, 0
-        with suppress(*self._gone):
-            for child in self._process.children(recursive=True):
-                with suppress(*self._gone):
+        with suppress(*_GONE):
+            for child in self._children():
+                with suppress(*_GONE):
                     views.append(Outside(child.pid))
         living = [child for child in views if child.alive]
         return living, len(views) - len(living)
 
-    def _may_have_children(self) -> bool:
-        """Return False if Linux lists no child of any thread; psutil reads every process for it."""
-        try:
+    def _children(self) -> list[psutil.Process]:
+        """Return all descendants; psutil reads every process of the machine if there are any."""
+        with suppress(OSError):  # not on this system, or it has just ended
             threads = [*Path(f"/proc/{self.pid}/task").iterdir()]
-            return any((thread / "children").read_bytes() for thread in threads)
-        except OSError:  # not on this system, or it has just ended
-            return True
+            if not any((thread / "children").read_bytes() for thread in threads):
+                return []
+        return [*self._process.children(recursive=True)]
 
     def rlimit(self, name: str) -> float | None:
         """Return the soft limit of a resource by its name in `resource`, or None."""
-        import psutil
-
         kind = getattr(psutil, name, None)
         try:
             soft = self._process.rlimit(kind)[0] if kind is not None else -1
-        except (*self._gone, AttributeError):
+        except (*_GONE, AttributeError):
             return None
         return None if soft in (-1, getattr(psutil, "RLIM_INFINITY", -1)) else float(soft)
 
     def threads_of_user(self) -> int:
         """Return the number of threads of the process's user (slow)."""
-        import psutil
-
-        mine = self._process.uids().real
-        others = [one.info for one in psutil.process_iter(["uids", "num_threads"])]
-        theirs = [one for one in others if one["uids"] and one["uids"].real == mine]
-        return sum(one["num_threads"] or 0 for one in theirs)
+        with suppress(*_GONE):
+            mine = self._process.uids().real
+            others = [one.info for one in psutil.process_iter(["uids", "num_threads"])]
+            theirs = [one for one in others if one["uids"] and one["uids"].real == mine]
+            return sum(one["num_threads"] or 0 for one in theirs)
+        return 0
 
     def quick(self) -> dict[str, float]:
         """Return the gauges cheap enough for 10 readings per second; empty after its end."""
@@ -130,24 +116,19 @@ class Outside:
                     "ctx_involuntary": switches.involuntary,
                 }
                 if hasattr(process, "num_fds"):
-                    reading["fds"] = self._open_files()
+                    with suppress(OSError):  # Linux 6.2 and later need no list to count them
+                        reading["fds"] = os.stat(f"/proc/{self.pid}/fd").st_size
+                    reading["fds"] = reading.get("fds") or process.num_fds()
                 return reading
-        except self._gone:
+        except _GONE:
             return {}
 
     def reaped_s(self) -> float:
         """Return the processor time of the descendants that ended and were waited for."""
-        with suppress(*self._gone, AttributeError):
+        with suppress(*_GONE, AttributeError):
             times = self._process.cpu_times()
             return float(times.children_user + times.children_system)
         return 0.0
-
-    def _open_files(self) -> int:
-        """Return the number of descriptors; Linux 6.2 and later need no list for it."""
-        with suppress(OSError):
-            if counted := os.stat(f"/proc/{self.pid}/fd").st_size:
-                return counted
-        return int(self._process.num_fds())
 
     def maps(self) -> dict[str, float]:
         """Return the number of memory maps, where the system lists them."""
@@ -157,8 +138,8 @@ class Outside:
         return {}
 
     def private(self) -> dict[str, float]:
-        """Return the private memory: slow for large processes."""
-        with suppress(*self._gone):
+        """Return the private memory (slow for large processes)."""
+        with suppress(*_GONE):
             return private(self.pid) or {"uss": self._process.memory_full_info().uss}
         return {}
 
@@ -168,9 +149,8 @@ class Outside:
 
     def sockets(self) -> dict[str, float]:
         """Return the internet sockets, by state too: slow where there are many."""
-        with suppress(*self._gone):
-            any_inet = self._may_have_inet_sockets()
-            found = self._process.net_connections("inet") if any_inet else []
+        with suppress(*_GONE):
+            found = self._process.net_connections("inet") if self._may_have_inet_sockets() else []
             states = Counter(one.status for one in found)
             known = ("ESTABLISHED", "CLOSE_WAIT", "LISTEN")
             by_state = {f"sockets_{state.lower()}": states[state] for state in known}
@@ -190,24 +170,19 @@ class Outside:
 
     def close_wait(self) -> dict[str, int]:
         """Return the sockets that the peer has closed and this process has not, by peer."""
-        with suppress(*self._gone):
-            waiting = (one for one in self._process.net_connections("inet"))
-            peers = (one.raddr for one in waiting if one.status == "CLOSE_WAIT" and one.raddr)
+        with suppress(*_GONE):
+            found = self._process.net_connections("inet")
+            peers = (one.raddr for one in found if one.status == "CLOSE_WAIT" and one.raddr)
             return dict(Counter(f"{peer.ip}:{peer.port}" for peer in peers).most_common())
         return {}
 
     def full(self) -> dict[str, float]:
-        """Return all gauges but those that a process of ours counts itself.
-
-        Counting children may scan every process of the machine.
-        """
+        """Return all gauges but those that a process of ours counts itself."""
         reading = {**self.quick(), **self.private()}
         if not OwnSockets.are_counted:
             reading |= self.sockets()
-        with suppress(*self._gone):
-            any_child = self._may_have_children()
-            children = self._process.children(recursive=True) if any_child else []
-            states = Counter(child.status() for child in children)
+        with suppress(*_GONE):
+            states = Counter(child.status() for child in self._children())
             reading["zombies"] = states.pop("zombie", 0)
             reading["children"] = states.total()
         return reading
@@ -215,7 +190,5 @@ class Outside:
 
 def memory() -> tuple[int, int]:
     """Return the memory of this machine and its used part, in bytes."""
-    import psutil
-
     usage = psutil.virtual_memory()
     return int(usage.total), int(usage.total - usage.available)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +19,6 @@ from resleak.captures.manifest import Exit, Manifest, Phase, described, now, ses
 from resleak.captures.names import inside
 from resleak.harness import process_gauges
 from resleak.harness.measurement import host
-from resleak.harness.throttle import Ration
 from resleak.workload import gauges
 
 #: The names of the captures: all processes added up, the one that was given, its children, and the
@@ -29,6 +31,7 @@ _GAUGES = (
     *(name for name, gauge in gauges.BUILTIN.items() if gauge.family in _FAMILIES),
     *gauges.CONTEXT,
 )
+_WIDTH = len(_INDEX) + len(_GAUGES)
 #: Of a core, for what costs more the larger a process is, and the more of them there are.
 _QUICK_SHARE, _SLOW_SHARE, _FAMILY_SHARE = 0.0015, 0.0005, 0.001
 #: A child with fewer readings shows no curve: it counts in the sum alone.
@@ -39,7 +42,27 @@ _FEWEST_LIVES = 3
 #: Seconds that a process may take to end its children before it ends itself.
 _ENDING_S = 15.0
 _UNITS = {gauge.name: gauge.unit for gauge in gauges.BUILTIN.values()} | gauges.CONTEXT
-_NAN = float("nan")
+
+
+class Ration:
+    """Allows an action as often as a share of one core pays for."""
+
+    def __init__(self, share: float) -> None:
+        self._share, self._next_s = share, 0.0
+
+    @property
+    def due(self) -> bool:
+        """True once the cost of the last time has been paid for."""
+        return time.monotonic() >= self._next_s
+
+    @contextmanager
+    def spending(self) -> Iterator[None]:
+        """Measure the cost of a block, which delays the next one."""
+        began = time.process_time()
+        yield
+        self._next_s = time.monotonic() + (time.process_time() - began) / self._share
+
+
 #: Readings with budgets of their own.
 Slow = Sequence[tuple[Ration, Callable[[process_gauges.Outside], dict[str, float]]]]
 
@@ -53,22 +76,20 @@ class Curve:
         self.what = f"{self.program}, process {view.pid}" if view else "all processes added up"
 
     def __len__(self) -> int:
-        return len(self._values) // (len(_INDEX) + len(_GAUGES))
+        return len(self._values) // _WIDTH
 
     def add(self, place: tuple[float, float, float], reading: Mapping[str, float]) -> None:
         """Append a reading with its second, its step and its phase."""
         self._values.extend(place)
-        self._values.extend(reading.get(name, _NAN) for name in _GAUGES)
+        self._values.extend(reading.get(name, math.nan) for name in _GAUGES)
 
     def forget_last(self) -> None:
         """Drop the last reading."""
-        del self._values[-len(_INDEX) - len(_GAUGES) :]
+        del self._values[-_WIDTH:]
 
     def cut(self, t_s: float) -> None:
         """Drop the readings from a second on."""
-        width = len(_INDEX) + len(_GAUGES)
-        rows = next((i for i in range(len(self)) if self._values[i * width] >= t_s), len(self))
-        del self._values[rows * width :]
+        del self._values[bisect_left(self._values[::_WIDTH], t_s) * _WIDTH :]
 
     def last(self, gauge: str) -> float:
         """Return the last reading of a gauge."""
@@ -77,20 +98,20 @@ class Curve:
     @property
     def steady(self) -> int:
         """The number of readings after the warm-up."""
-        phases = self._values[_INDEX.index("phase") :: len(_INDEX) + len(_GAUGES)]
+        phases = self._values[_INDEX.index("phase") :: _WIDTH]
         return sum(phase == PHASES.index("steady") for phase in phases)
 
     def by_age(self) -> Curve:
         """Return the same with seconds and steps counted from its first reading."""
         aged = copy(self)
-        rows = np.array(self._values).reshape(-1, len(_INDEX) + len(_GAUGES))
+        rows = np.array(self._values).reshape(-1, _WIDTH)
         rows[:, :2] -= rows[0, :2]
         aged._values = array("d", rows.ravel())
         return aged
 
     def columns(self) -> dict[str, np.ndarray]:
         """Return the columns of a trace, shape (readings,) each."""
-        rows = np.array(self._values).reshape(-1, len(_INDEX) + len(_GAUGES))
+        rows = np.array(self._values).reshape(-1, _WIDTH)
         read = {name: rows[:, len(_INDEX) + i] for i, name in enumerate(_GAUGES)}
         return {
             "t_s": rows[:, 0],
@@ -125,7 +146,10 @@ class Observer:
         self.session, self.began_at = session(), now()
         self._quick = Ration(_QUICK_SHARE / min(1.0, self.every_s))
         self._family = Ration(_FAMILY_SHARE)
-        self._memory, self._sockets = Ration(_SLOW_SHARE), Ration(_SLOW_SHARE)
+        self._slow = (
+            (Ration(_SLOW_SHARE), process_gauges.Outside.memory),
+            (Ration(_SLOW_SHARE), process_gauges.Outside.sockets),
+        )
         self._sum, self._one = Curve(), Curve(self.root)
         self._children: dict[int, Curve] = {}
         self._ended: list[Curve] = []
@@ -172,14 +196,7 @@ class Observer:
                 for view in views:
                     if view.pid not in self._children:
                         self._children[view.pid] = Curve(view)
-        slow = [
-            (ration, look)
-            for ration, look in (
-                (self._memory, process_gauges.Outside.memory),
-                (self._sockets, process_gauges.Outside.sockets),
-            )
-            if ration.due
-        ]
+        slow = [(ration, look) for ration, look in self._slow if ration.due]
         if slow or self._quick.due:
             self._keep(slow, counted)
         return True
@@ -214,33 +231,28 @@ class Observer:
         self._sum.add(place, total | work)
 
     def curves(self) -> dict[str, list[Curve]]:
-        """Return the curves worth judging by name; with children their sum comes first.
-
-        Each name has one, but workers that follow each other: they are replicates, by their age.
-        """
+        """Return the curves worth judging by name, the sum first; only `RECYCLED` has several."""
         children = [*self._ended, *self._children.values()]
         if not children and not self._short_lived:
             return {ONE: [self._one]}
-        workers = self._recycled()
+        workers = self._recycled(children)
         lives = {RECYCLED: [one.by_age() for one in workers]} if workers else {}
         long = [one for one in children if len(one) >= _FEWEST and one not in workers]
         apart = enumerate(long[:_MOST_CHILDREN], start=1)
         named = {f"{CHILD}-{number}": [curve] for number, curve in apart}
         return {ALL: [self._sum], ONE: [self._one], **lives, **named}
 
-    def _recycled(self) -> list[Curve]:
+    def _recycled(self, children: list[Curve]) -> list[Curve]:
         """Return the workers that follow each other, without those that show little."""
         # A forked worker is of its parent's program; commands that come and go are of others.
         program = self._one.program
         if sum(curve.program == program for curve in self._ended) < _FEWEST_LIVES:
             return []
-        workers = [
-            one for one in [*self._ended, *self._children.values()] if one.program == program
-        ]
+        workers = [one for one in children if one.program == program]
         longest = max(one.steady for one in workers)
         return [one for one in workers if 2 * one.steady >= longest][-_MOST_CHILDREN:]
 
-    def manifest(self, variant: str, curves: Mapping[str, list[Curve]], run: int = 1) -> Manifest:
+    def manifest(self, variant: str, curves: Mapping[str, list[Curve]], run: int) -> Manifest:
         """Return the manifest of one curve's capture."""
         what = {name: runs[0].what for name, runs in curves.items()}
         if RECYCLED in curves:

@@ -9,24 +9,23 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from resleak.captures.locks import cannot_write, temporary_folder
 from resleak.captures.raw import FAILURE
-from resleak.errors import CaptureError, ScenarioError
+from resleak.errors import CaptureError, ProcessError, ScenarioError
 from resleak.workload.resolve import Workload
 
 _GUARDIAN = Path(__file__).with_name("guardian.py")
 _CHILD = Path(__file__).with_name("child") / "entry.py"
 _DEADLINE_S = 60.0
+#: Seconds between asking a recorded command to end (SIGTERM) and killing it.
+_PATIENCE_S = 10.0
 #: Limits of every measured process; a scenario may lower them.
-RLIMITS = {
-    **{"RLIMIT_CORE": 0, "RLIMIT_NOFILE": 4096},
-    **{"RLIMIT_FSIZE": 4 * 1024**3, "RLIMIT_DATA": 8 * 1024**3},
-}
+RLIMITS = {"RLIMIT_CORE": 0, "RLIMIT_NOFILE": 4096, "RLIMIT_FSIZE": 4 << 30, "RLIMIT_DATA": 8 << 30}
 #: Reduce noise of the memory gauges, as measured.
 PRESETS = {
     "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0",
@@ -51,28 +50,25 @@ class Guarded:
         self._report, report = os.pipe()
         self.pid = self._errno = 0
         self.returncode: int | None = None
+        self._guardian: subprocess.Popen[bytes] | None = None
         #: The descendants that had to be killed after the end of the process.
         self.left_behind: list[str] = []
         self._buffer, self._told_all = b"", False
         guard = [str(_GUARDIAN), str(life), str(report), str(patience_s)]
         try:
-            self._guardian = subprocess.Popen(
-                [sys.executable, "-I", "-S", *guard, ",".join(map(str, pass_fds)), *command],
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
-                env=env,
-                pass_fds=(life, report, *pass_fds),
-                start_new_session=True,
-            )
-        except BaseException:
-            os.close(self._life)
-            os.close(self._report)
-            raise
-        finally:
-            os.close(life)
-            os.close(report)
-        try:
+            try:
+                self._guardian = subprocess.Popen(
+                    [sys.executable, "-I", "-S", *guard, ",".join(map(str, pass_fds)), *command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=stdout,
+                    stderr=stderr,
+                    env=env,
+                    pass_fds=(life, report, *pass_fds),
+                    start_new_session=True,
+                )
+            finally:
+                os.close(life)
+                os.close(report)
             while not (self.pid or self._told_all):
                 self._receive(None)
             if not self.pid:
@@ -87,13 +83,12 @@ class Guarded:
             pass
         return self.returncode
 
-    def wait(self, timeout_s: float | None = None) -> int:
+    def wait(self, timeout_s: float) -> int:
         """Return the exit code once it has ended; raise TimeoutExpired if it does not."""
-        until = None if timeout_s is None else time.monotonic() + timeout_s
+        until = time.monotonic() + timeout_s
         while self.returncode is None:
-            remaining = None if until is None else max(0.0, until - time.monotonic())
-            if not self._receive(remaining):
-                raise subprocess.TimeoutExpired(str(self.pid), timeout_s or 0.0)
+            if not self._receive(max(0.0, until - time.monotonic())):
+                raise subprocess.TimeoutExpired(str(self.pid), timeout_s)
         return self.returncode
 
     def end(self) -> None:
@@ -103,7 +98,8 @@ class Guarded:
             self._life = -1
             while not self._told_all:
                 self._receive(None)
-            self._guardian.wait()
+            if self._guardian:
+                self._guardian.wait()
             os.close(self._report)
 
     def _receive(self, timeout_s: float | None) -> bool:
@@ -126,6 +122,23 @@ class Guarded:
         if self._told_all and self.returncode is None:  # the guardian itself was killed
             self.returncode = -signal.SIGKILL
         return True
+
+
+@contextmanager
+def running(command: Sequence[str]) -> Iterator[Guarded]:
+    """Run a command in its own session; at the end of the block nothing of it is left."""
+    try:  # what it prints goes to standard error
+        process = Guarded(command, stdout=2, patience_s=_PATIENCE_S)
+    except (OSError, ValueError) as error:
+        raise ProcessError(f"cannot start {command[0]}: {_reason(error)}") from None
+    try:
+        yield process
+    finally:
+        process.end()
+
+
+def _reason(error: Exception) -> object:
+    return getattr(error, "strerror", None) or error
 
 
 def run_to_end(
@@ -157,7 +170,12 @@ def environment(chosen: Mapping[str, str]) -> dict[str, str]:
 
 def ground(what: Workload, folder: Path, rlimits: Mapping[str, int]) -> dict[str, Any]:
     """Return the part of a specification that every kind of child needs."""
-    return {**what.spec(), "folder": str(folder), "rlimits": {**RLIMITS, **rlimits}}
+    return {
+        **{"workload": what.kind, "target": what.target, "name": what.name},
+        **{"file": str(what.file), "folder": str(folder)},
+        "import_from": [str(one) for one in what.folders],
+        "rlimits": {**RLIMITS, **rlimits},
+    }
 
 
 def command(spec: Mapping[str, Any], python: str) -> list[str]:
@@ -178,8 +196,7 @@ def ask(spec: dict[str, Any], python: str, error: type[Exception]) -> Any:
     try:
         code = run_to_end(arguments, environment(PRESETS), _DEADLINE_S, output)
     except (OSError, ValueError) as problem:
-        reason = getattr(problem, "strerror", None) or problem
-        raise CaptureError(f"cannot start {python}: {reason}; check --python") from None
+        raise CaptureError(f"cannot start {python}: {_reason(problem)}; check --python") from None
     audited = f"{Path(spec['file']).stem}: the audit failed: "
     subject = "" if spec["do"] == "describe" else audited
     if message := failure(output).get("error"):

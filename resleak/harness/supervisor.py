@@ -12,11 +12,14 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from resleak.captures import raw
-from resleak.captures.raw import ProcessOutcome
+from resleak.captures.raw import INSTRUMENTS, PACED, ProcessOutcome
 from resleak.harness import process_gauges, spawn
+from resleak.harness.plan import Job
 
 #: Seconds between two readings of the outside gauges.
 SAMPLE_S = 0.1
@@ -24,55 +27,50 @@ SAMPLE_S = 0.1
 _LAST_WORDS_S = 0.5
 #: Seconds that loading our instruments may take, on a machine that is busy.
 _LOADING_S = 60.0
+#: Resident memory at which a process is stopped.
+_MEMORY_BYTES = 4 * 1024**3
+#: The longest that the load of a run may take, however steadily it goes on.
+_TOTAL_S = 900.0
 #: Most characters of what a process says of a limit.
 _LONGEST = 100
 _HEADER = struct.Struct(f"{raw.HEADER}d")
 _REMOVED = re.compile(r"resource_tracker: There appear to be (\d+ leaked [\w ]+?) to clean up")
 
 
+@dataclass
 class Supervisor:
-    """One measured process, its control line and its deadlines.
+    """The process of one run, its control line and its deadlines."""
 
-    `command` gets the two descriptors of the control line and the start time. `deadline_s` holds
-    for the set-up and for each step, `exit_deadline_s` from the load to the end of the process,
-    `total_s` for the load; at `memory_bytes` of resident memory the process is stopped.
-    `look` is called where the process waits to hear whether it should go on.
-    """
+    job: Job
+    folder: Path
+    workdir: Path
+    #: Called where the process waits to hear whether it should go on.
+    look: Callable[[ProcessOutcome], bool]
+    #: Called with the seconds per step; returns the number of halvings of the steps.
+    pace: Callable[[float], int]
+    #: Called when the load is over and the process only rests, and ends.
+    on_settle: Callable[[], None]
 
-    def __init__(
-        self,
-        command: Callable[[int, int, float], list[str]],
-        env: dict[str, str],
-        folder: Path,
-        deadline_s: float,
-        exit_deadline_s: float,
-        total_s: float,
-        memory_bytes: int,
-        look: Callable[[ProcessOutcome], bool] = lambda _: False,
-    ) -> None:
-        self.look, self.waited_s = look, 0.0
-        #: Called with the seconds per step; returns the number of halvings of the steps.
-        self.pace: Callable[[float], int] = lambda _: 0
-        #: Called when the load is over and the process only rests, and ends.
-        self.on_settle: Callable[[], None] = lambda: None
-        self.folder, self.memory_bytes, self.total_s = folder, memory_bytes, total_s
-        self.steps, self.progress_s, self._loading_s = 0, 0.0, _LOADING_S
-        self.deadline_s, self.exit_deadline_s = deadline_s, exit_deadline_s
+    def __post_init__(self) -> None:
+        self.steps, self.progress_s, self.waited_s, self._loading_s = 0, 0.0, 0.0, _LOADING_S
+        plan = self.job.plan
+        slow = INSTRUMENTS[self.job.instrument].slowdown
+        #: For the set-up and for each step, for the load, and from it to the end of the process.
+        self._deadline_s = plan.scenario["deadline_s"] * slow
+        self._total_s = _TOTAL_S * slow * max(1.0, plan.steps / plan.scenario["steps"])
+        self._exit_deadline_s = plan.scenario["exit_deadline_s"]
         self.outcome, self._buffer = ProcessOutcome(), b""
         self.started = time.monotonic()
         self._in, out = os.pipe()
         back, self._back = os.pipe()
         try:
+            command = spawn.command(self._spec(out, back), plan.python)
             with (
-                (folder / raw.OUTPUT).open("wb") as out_file,
-                (folder / raw.ERRORS).open("wb") as errors,
+                (self.folder / raw.OUTPUT).open("wb") as stdout,
+                (self.folder / raw.ERRORS).open("wb") as stderr,
             ):
                 self.process = spawn.Guarded(
-                    command(out, back, self.started),
-                    env=env,
-                    stdout=out_file,
-                    stderr=errors,
-                    pass_fds=(out, back),
+                    command, env=self._env(), stdout=stdout, stderr=stderr, pass_fds=(out, back)
                 )
         except BaseException:
             os.close(self._in)
@@ -82,8 +80,27 @@ class Supervisor:
             os.close(out)
             os.close(back)
         self.outside = process_gauges.Outside(self.process.pid)
-        #: Reads what is kept of the end of a block.
-        self.read_block = self.outside.full
+
+    def _spec(self, out: int, back: int) -> dict[str, Any]:
+        job, plan = self.job, self.job.plan
+        return spawn.ground(plan.work, self.folder, plan.scenario["rlimits"]) | {
+            **{"do": "measure", "variant": job.variant, "instrument": job.instrument},
+            **{"seed": job.seed, "params": dict(job.params), "workdir": str(self.workdir)},
+            **{"steps": plan.steps, "warmup": plan.warmup, "block": plan.block},
+            # Slow steps reduce their number.
+            "is_paced": plan.options.budget_s is not None and plan.warmup >= PACED,
+            **{"needs_loop": plan.about["needs_loop"], "plant": plan.options.plant},
+            "most_steps": plan.most_steps if job.waits else plan.steps,
+            **{"out_fd": out, "back_fd": back, "started": self.started},
+        }
+
+    def _env(self) -> dict[str, str]:
+        temporary = self.workdir / "tmp"  # apart from what a scenario writes into its own folder
+        temporary.mkdir(exist_ok=True)
+        added = {"TMPDIR": str(temporary)}
+        if self.job.plan.options.preload is not None:
+            added["LD_PRELOAD"] = self.job.plan.options.preload
+        return spawn.environment(spawn.presets(self.job.seed, self.job.allocator)) | added
 
     def run(self, on_step: Callable[[int], None], stop: threading.Event) -> ProcessOutcome:
         """Follow the process to its end, or end it; `on_step` gets the steps ten times a second."""
@@ -100,21 +117,28 @@ class Supervisor:
             self._listen(0.0)
         finally:
             self._end()
-        return self._sum_up()
+        outcome = self.outcome
+        outcome.code = self.process.poll() or 0
+        removed = _REMOVED.findall(spawn.tail(self.folder / raw.ERRORS))
+        outcome.left_behind = [*self.process.left_behind, *removed]
+        # Its own note counts as well: the code under study may have closed the control line.
+        reached = {outcome.phase, raw.PHASES[int(self._position()["phase"])]}
+        ended_early = not reached & {"teardown", "exit"}
+        if outcome.status == "exited" and (outcome.code != 0 or ended_early):
+            outcome.status = "failed" if outcome.code == 3 else "crashed"
+        return outcome
 
     def _over(self, stop: threading.Event) -> bool:
         now = time.monotonic() - self.started
         stopping, samples = self.outcome.began("teardown"), self.outcome.samples
+        # A slow machine makes progress all the same; what hangs does not.
+        last_s = self.progress_s + self._deadline_s + self._loading_s
+        last_s = min(last_s, self._total_s + self.waited_s)
         reasons = {
             "interrupted": stop.is_set(),
-            "hung": stopping is not None and now > stopping + self.exit_deadline_s,
-            # A slow machine makes progress all the same; what hangs does not.
-            "deadline": stopping is None
-            and (
-                now > self.progress_s + self.deadline_s + self._loading_s
-                or now > self.total_s + self.waited_s
-            ),
-            "memory": bool(samples) and samples[-1].get("rss", 0) > self.memory_bytes,
+            "hung": stopping is not None and now > stopping + self._exit_deadline_s,
+            "deadline": stopping is None and now > last_s,
+            "memory": bool(samples) and samples[-1].get("rss", 0) > _MEMORY_BYTES,
         }
         reason = next((name for name, holds in reasons.items() if holds), "")
         self.outcome.status = reason or self.outcome.status
@@ -144,7 +168,8 @@ class Supervisor:
                 elif word == "limit":
                     self.outcome.limit = " ".join(values)[:_LONGEST]
                 else:
-                    reading = self.read_block()
+                    is_judged = self.job.instrument == "gauges"
+                    reading = self.outside.full() if is_judged else self.outside.quick()
                     self.outcome.end_of_block[int(values[0])] = {**self._position(), **reading}
                     goes_on = self._wait_for_look() if values[1:] else True
                     with suppress(OSError):
@@ -179,15 +204,3 @@ class Supervisor:
             self.process.end()
             os.close(self._in)
             os.close(self._back)
-
-    def _sum_up(self) -> ProcessOutcome:
-        outcome = self.outcome
-        outcome.code = self.process.poll() or 0
-        removed = _REMOVED.findall(spawn.tail(self.folder / raw.ERRORS))
-        outcome.left_behind = [*self.process.left_behind, *removed]
-        # Its own note counts as well: the code under study may have closed the control line.
-        reached = {outcome.phase, raw.PHASES[int(self._position()["phase"])]}
-        ended_early = not reached & {"teardown", "exit"}
-        if outcome.status == "exited" and (outcome.code != 0 or ended_early):
-            outcome.status = "failed" if outcome.code == 3 else "crashed"
-        return outcome

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 from resleak.errors import ScenarioError
@@ -14,25 +14,18 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 
 def fitted(function: Callable[..., Any], offered: int, *, defaults: bool = True) -> Any:
     """Return a function that may be called with more arguments than the original takes."""
-    count = _taken(function, offered, defaults)
-    return function if count == offered else lambda *given: function(*given[:count])
-
-
-def _taken(function: Callable[..., Any], offered: int, defaults: bool) -> int:
-    try:
+    count = min(1, offered)  # written in C, it may have no signature
+    with suppress(TypeError, ValueError):
         parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):  # written in C, it may have no signature
-        return min(1, offered)
-    if any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters):
-        return offered
-    named = [p for p in parameters if p.kind in _POSITIONAL]
-    needed = [p.name for p in named if p.default is p.empty]
-    if len(needed) > offered:
-        name = getattr(function, "__name__", "it")
-        raise ScenarioError(
-            f"{name}({', '.join(needed)}) needs {len(needed)} arguments, and gets {offered} at most"
-        )
-    return min(len(named if defaults else needed), offered)
+        named = [p for p in parameters if p.kind in _POSITIONAL]
+        needed = [p.name for p in named if p.default is p.empty]
+        count = min(len(named if defaults else needed), offered)
+        if any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters):
+            count = offered
+        elif len(needed) > offered:
+            call = f"{getattr(function, '__name__', 'it')}({', '.join(needed)})"
+            raise ScenarioError(f"{call} needs {len(needed)} arguments, and gets {offered} at most")
+    return function if count == offered else lambda *given: function(*given[:count])
 
 
 def is_async(function: object) -> bool:

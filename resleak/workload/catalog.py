@@ -14,10 +14,13 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 from resleak.errors import ScenarioError
-from resleak.workload import claim_rules
-from resleak.workload.scenario import Scenario
+from resleak.workload.scenario import Scenario, Variant
+from resleak.workload.verdict_words import CONSTRUCTED
 
 ROOT = Path(__file__).parents[1] / "scenarios"
+_NOT_THEIRS = ("ours", CONSTRUCTED)
+#: Code of the files that were imported: an extension may borrow a constant of it.
+_CODE: list[CodeType] = []
 
 
 def paths(root: Path = ROOT) -> dict[str, Path]:
@@ -26,13 +29,9 @@ def paths(root: Path = ROOT) -> dict[str, Path]:
     return {f"{path.parent.name}/{path.stem}": path for path in sorted(files)}
 
 
-def scan(root: Path = ROOT) -> list[Scenario]:
-    """Load every scenario below a folder."""
-    return [load(path) for path in paths(root).values()]
-
-
-#: Code of the files that were imported: an extension may borrow a constant of it.
-_CODE: list[CodeType] = []
+def scan() -> list[Scenario]:
+    """Load every scenario."""
+    return [load(path) for path in paths().values()]
 
 
 def locate(name: str, root: Path = ROOT) -> Path:
@@ -57,11 +56,6 @@ def locate(name: str, root: Path = ROOT) -> Path:
     raise ScenarioError(f"there is no file and no scenario {name!r}; {hint}")
 
 
-def find(name: str, root: Path = ROOT) -> Scenario:
-    """Load the scenario of a name or path; see `locate` and `load`."""
-    return load(locate(name, root))
-
-
 def load(path: Path) -> Scenario:
     """Load one file as a scenario."""
     # It declares a `Scenario`, or a function ``step(i)`` with, optionally, ``setup()``,
@@ -73,54 +67,49 @@ def load(path: Path) -> Scenario:
             f"{path}: declares {len(scenarios)} scenarios; one file is one scenario"
         )
     scenario = next(iter(scenarios.values())) if scenarios else _from_functions(module, path)
-    _name(scenario, module, path)
+    scenario.name = name_of(path)
+    scenario.system = scenario.name.rpartition("/")[0]
+    scenario.doc = inspect.cleandoc(module.__doc__ or "")
+    scenario.title = scenario.doc.split("\n")[0] or path.stem
+    scenario.path = str(path)
     if not scenario.variants:
         raise ScenarioError(f"{path}: has no variant; decorate a function with @scenario.variant()")
     if scenario.claim and "leaky" not in scenario.variants:
         raise ScenarioError(f"{path}: makes a claim but has no variant named 'leaky'")
     if scenario.system and not scenario.doc:
         raise ScenarioError(f"{path}: has no docstring; its first line is the scenario's title")
-    if problem := claim_rules.problem(scenario):
+    for problem in claim_problems(scenario):
         raise ScenarioError(f"{path}: {problem}")
 
     def rank(name: str) -> tuple[int, int]:
         kinds = ("leaky", "proposed", "fixed")
         return next((i for i, kind in enumerate(kinds) if name.startswith(kind)), 3), len(name)
 
-    scenario.variants = {
-        name: scenario.variants[name] for name in sorted(scenario.variants, key=rank)
-    }
+    names = sorted(scenario.variants, key=rank)
+    scenario.variants = {name: scenario.variants[name] for name in names}
     return scenario
 
 
 def _import(path: Path) -> ModuleType:
-    name = _module_name(path)
+    # The name by which an import finds it, as its worker processes will; else one of ours.
+    name, stem = f"_resleak_{path.stem}", path.stem
+    is_ours = path.resolve().parent.parent == ROOT.resolve()
+    if stem.isidentifier() and stem not in sys.modules and not is_ours:
+        with suppress(ImportError, ValueError):
+            spec = importlib.util.find_spec(stem)
+            if spec and spec.origin and Path(spec.origin).resolve() == path.resolve():
+                name = stem
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or not isinstance(spec.loader, SourceFileLoader):
         raise ScenarioError(f"{path}: is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[module.__name__] = module
+    sys.modules[name] = module
     with importing(str(path)):
         code = spec.loader.get_code(name)
         assert code is not None
         _CODE.append(code)
         exec(code, vars(module))
     return module
-
-
-def _module_name(path: Path) -> str:
-    """Return the name by which an import finds a file, as its worker processes will; else ours."""
-    stem = path.stem
-    if (
-        stem.isidentifier()
-        and stem not in sys.modules
-        and path.resolve().parent.parent != ROOT.resolve()
-    ):
-        with suppress(ImportError, ValueError):
-            spec = importlib.util.find_spec(stem)
-            if spec and spec.origin and Path(spec.origin).resolve() == path.resolve():
-                return stem
-    return f"_resleak_{stem}"
 
 
 @contextmanager
@@ -130,12 +119,11 @@ def importing(what: str) -> Iterator[None]:
         yield
     except ScenarioError as error:
         raise ScenarioError(f"{what}: {error}") from None
-    except ModuleNotFoundError as error:
-        hint = f"install it for {sys.executable}, or choose another interpreter with --python"
-        reason = f"ModuleNotFoundError: {error}; {hint}"
-        raise ScenarioError(f"{what}: cannot be imported: {reason}") from error
     except (Exception, SystemExit) as error:
         reason = f"{type(error).__name__}: {error}"
+        if isinstance(error, ModuleNotFoundError):
+            hint = f"install it for {sys.executable}, or choose another interpreter with --python"
+            reason = f"ModuleNotFoundError: {error}; {hint}"
         raise ScenarioError(f"{what}: cannot be imported: {reason}") from error
 
 
@@ -156,10 +144,47 @@ def _from_functions(module: ModuleType, path: Path) -> Scenario:
     return scenario
 
 
-def _name(scenario: Scenario, module: ModuleType, path: Path) -> None:
-    ours = path.resolve().parent.parent == ROOT.resolve() or path.parent.parent.name == "scenarios"
-    scenario.system = path.parent.name if ours else ""
-    scenario.name = f"{scenario.system}/{path.stem}" if ours else path.stem
-    scenario.doc = inspect.cleandoc(module.__doc__ or "")
-    scenario.title = scenario.doc.split("\n")[0] or path.stem
-    scenario.path = str(path)
+def name_of(file: Path) -> str:
+    """Return a file's name, with its folder if that is one system of a catalog."""
+    in_a_system = file.parent.parent.name == "scenarios"
+    return f"{file.parent.name}/{file.stem}" if in_a_system else file.stem
+
+
+def deciding_fix(scenario: Scenario) -> Variant | None:
+    """Return the variant that decides the verdict on the document's fix."""
+    return scenario.variants.get("proposed") or scenario.variants.get("fixed")
+
+
+def claim_problems(scenario: Scenario) -> Iterator[str]:
+    """Yield what a scenario about a source document lacks as a row of the register."""
+    if not scenario.seed:
+        return
+    if not scenario.language:
+        yield "needs the language of the system it is about"
+    if not scenario.claim:
+        return
+    if not scenario.condition:
+        yield "needs the condition under which it leaks, or under which its fix fails"
+    leaky, fix = scenario.variants["leaky"], deciding_fix(scenario)
+    if scenario.claimed_by == "document" and leaky.origin == "ours":
+        yield "a document's claim needs a leaky variant from its code or words"
+    if scenario.condition.startswith(f"{CONSTRUCTED}:") != (leaky.origin == CONSTRUCTED):
+        yield "has a condition that begins with 'constructed:' if leaky is, and only then"
+    proposed = scenario.variants.get("proposed")
+    if proposed and proposed.origin in _NOT_THEIRS:
+        yield "proposed is the document's code or words; call another fix fixed"
+    if scenario.fix is None:
+        if proposed:
+            yield "a proposed fix needs a verdict"
+        return
+    if fix is None or fix.origin in _NOT_THEIRS:
+        yield "a fix that the document does not propose gets no verdict"
+    elif changed := _load(scenario, fix).items() ^ _load(scenario, leaky).items():
+        names = sorted({name for name, _ in changed})
+        yield f"{fix.name} has another load than leaky: {', '.join(names)}"
+
+
+def _load(scenario: Scenario, variant: Variant) -> dict[str, str]:
+    """Return the parameters of a variant without those that belong to a fix."""
+    params = {**scenario.params, **variant.params}
+    return {name: repr(v) for name, v in params.items() if name not in scenario.fix_params}

@@ -50,15 +50,14 @@ def _helpers(tree: ast.Module, root: Path) -> Iterator[Path]:
     for node in ast.walk(tree):
         names = []
         if isinstance(node, ast.ImportFrom):
-            module = f"{node.module}."
-            names = [module + alias.name for alias in node.names] + [f"{node.module}"]
+            names = [f"{node.module}", *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             names = [node.value]
         for name in names:
             if name.startswith(_HELPERS):
                 place = root.joinpath(*name.removeprefix(_HELPERS).split("."))
                 yield from place.rglob("*.py")
-                yield from (file for file in [place.with_suffix(".py")] if file.is_file())
+                yield from filter(Path.is_file, [place.with_suffix(".py")])
 
 
 def _shape(node: Any) -> Any:
@@ -67,16 +66,13 @@ def _shape(node: Any) -> Any:
         return [_shape(one) for one in node if not _is_ignored(one)]
     if not isinstance(node, ast.AST):
         return node
-    fields = [(name, _without_origin(value)) for name, value in ast.iter_fields(node)]
-    given = [(name, value) for name, value in fields if value not in (None, [])]
-    return [type(node).__name__, *((name, _shape(value)) for name, value in given)]
-
-
-def _without_origin(value: Any) -> Any:
-    """Drop the argument that says whose code a variant is: one without any has no arguments."""
-    if not isinstance(value, list):
-        return value
-    return [one for one in value if not (isinstance(one, ast.keyword) and one.arg == "origin")]
+    shape: list[Any] = [type(node).__name__]
+    for name, value in ast.iter_fields(node):
+        if name == "keywords":  # whose code it is: a variant without any has no arguments
+            value = [one for one in value if one.arg != "origin"]
+        if value not in (None, []):
+            shape.append((name, _shape(value)))
+    return shape
 
 
 def _is_ignored(node: Any) -> bool:

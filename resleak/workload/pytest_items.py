@@ -26,8 +26,11 @@ def within_session(target: str, then: Callable[[Scenario], T]) -> T:
     os.environ.pop("PYTEST_ADDOPTS", None)
     session = _Session(target, then)
     pytest.main([target, *_PLAIN], plugins=[session])
-    answer: T = session.answer()
-    return answer
+    if session.problem is not None:
+        raise session.problem
+    if not session.answers:
+        raise ScenarioError(f"{_short(target)}: {session.refused}")
+    return cast("T", session.answers[0])
 
 
 def _pytest() -> Any:
@@ -51,33 +54,26 @@ class _Session:
 
     def __init__(self, target: str, then: Callable[[Scenario], Any]) -> None:
         self._target, self._then = target, then
-        self._found: list[Any] = []
-        self._problem: BaseException | None = None
-        self._refused = "pytest finds no such test"
+        self.answers: list[Any] = []
+        self.problem: BaseException | None = None
+        self.refused = "pytest finds no such test"
         self._raised: BaseException | None = None
         self._shared: list[Any] = []
-
-    def answer(self) -> Any:
-        if self._problem is not None:
-            raise self._problem
-        if not self._found:
-            raise ScenarioError(f"{_short(self._target)}: {self._refused}")
-        return self._found[0]
 
     def pytest_configure(self, config: Any) -> None:
         config.addinivalue_line("markers", "resleak: measured elsewhere, a plain test here")
 
     def pytest_collectreport(self, report: Any) -> None:
         if report.failed:
-            self._refused = f"cannot be collected: {_last_line(report.longreprtext)}"
+            self.refused = f"cannot be collected: {_last_line(report.longreprtext)}"
 
     def pytest_runtestloop(self, session: Any) -> bool:
         if not session.items:
             return True
         try:
-            self._found.append(self._then(self._scenario(session)))
+            self.answers.append(self._then(self._scenario(session)))
         except BaseException as problem:  # pytest would print it as an error of its own
-            self._problem = problem
+            self.problem = problem
         return True
 
     def pytest_exception_interact(self, call: Any) -> None:

@@ -39,17 +39,6 @@ class Workload:
     root: Path
     folders: tuple[Path, ...]
 
-    def spec(self) -> dict[str, Any]:
-        """Return what a child process needs to load it."""
-        return {
-            "workload": self.kind,
-            "target": self.target,
-            "name": self.name,
-            "file": str(self.file),
-            "root": str(self.root),
-            "import_from": [str(folder) for folder in self.folders],
-        }
-
 
 def find(text: str, root: Path | None = None) -> Workload:
     """Return the workload of a name, path, pytest node id or ``module:function``."""
@@ -62,9 +51,8 @@ def find(text: str, root: Path | None = None) -> Workload:
         name = f"{match['module']}.{match['name']}"
         return Workload("function", text, name, here, here, (here,))
     file = catalog.locate(text)
-    if file.is_relative_to(catalog.ROOT):
-        return Workload("file", str(file), _name(file), file, file.parent, ())
-    return Workload("file", str(file), _name(file), file, file.parent, (file.parent,))
+    folders = () if file.is_relative_to(catalog.ROOT) else (file.parent,)
+    return Workload("file", str(file), catalog.name_of(file), file, file.parent, folders)
 
 
 def absolute(path: Path | str) -> Path:
@@ -87,28 +75,17 @@ def load(spec: dict[str, Any], then: Callable[[Scenario], T]) -> T:
     return then(catalog.load(Path(spec["file"])))
 
 
-def _name(file: Path) -> str:
-    """Return a file's name, with its folder if that is one system of a catalog."""
-    in_a_system = file.parent.parent.name == "scenarios"
-    return f"{file.parent.name}/{file.stem}" if in_a_system else file.stem
-
-
 def _test(text: str, here: Path) -> Workload:
     path, _, rest = text.partition("::")
     file = absolute(here / path)
     if not file.is_file():
         raise ScenarioError(f"there is no file {path}; give a node id as pytest prints it")
     name = re.sub(r"[^\w.=,\[\]-]+", "-", f"{file.stem}.{rest.replace('::', '.')}")
-    return Workload("test", f"{file}::{rest}", _shortened(name), file, here, (here,))
-
-
-def _shortened(name: str) -> str:
-    """Return a name that can be a folder's: the end of a long one is replaced by a digest."""
     encoded = name.encode(errors="replace")
-    if len(encoded) <= _NAME_BYTES:
-        return name
-    start = encoded[: _NAME_BYTES - 9].decode(errors="ignore")
-    return f"{start}-{hashlib.sha256(encoded).hexdigest()[:8]}"
+    if len(encoded) > _NAME_BYTES:  # a folder is named like it
+        start = encoded[: _NAME_BYTES - 9].decode(errors="ignore")
+        name = f"{start}-{hashlib.sha256(encoded).hexdigest()[:8]}"
+    return Workload("test", f"{file}::{rest}", name, file, here, (here,))
 
 
 def _from_function(target: str) -> Scenario:
@@ -122,17 +99,7 @@ def _from_function(target: str) -> Scenario:
     if not callable(function):
         raise ScenarioError(f"{target}: is a {type(function).__name__}, nothing to call")
     scenario = Scenario()
-    scenario.variant("workload")(_step_of(function))
-    scenario.name = target.replace(":", ".")
-    scenario.doc = inspect.getdoc(function) or ""
-    scenario.title = scenario.doc.split("\n")[0] or target
-    scenario.path = inspect.getsourcefile(inspect.unwrap(function)) or ""
-    return scenario
-
-
-def _step_of(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a step that passes the step's number if the function needs an argument."""
-    call = calling.fitted(function, 1, defaults=False)
+    call = calling.fitted(function, 1, defaults=False)  # the step's number, if it needs one
 
     async def waits(number: int, _world: object) -> None:
         await call(number)
@@ -140,4 +107,9 @@ def _step_of(function: Callable[..., Any]) -> Callable[..., Any]:
     def works(number: int, _world: object) -> None:
         call(number)
 
-    return waits if calling.is_async(function) else works
+    scenario.variant("workload")(waits if calling.is_async(function) else works)
+    scenario.name = target.replace(":", ".")
+    scenario.doc = inspect.getdoc(function) or ""
+    scenario.title = scenario.doc.split("\n")[0] or target
+    scenario.path = inspect.getsourcefile(inspect.unwrap(function)) or ""
+    return scenario

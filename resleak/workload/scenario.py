@@ -1,8 +1,4 @@
-"""What a scenario file declares: gauges, variants, limits, and the claim under test.
-
-All that a scenario file imports from the package, also in the measured process: standard library
-only.
-"""
+"""What a scenario file declares, in the measured process too: standard library only."""
 
 from __future__ import annotations
 
@@ -13,21 +9,12 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 from resleak import formatting
 from resleak.errors import ScenarioError
 from resleak.workload.gauges import Gauge, Kind
-from resleak.workload.verdict_words import (
-    CLAIMANTS,
-    FIX_OUTCOMES,
-    ORIGINS,
-    OUTCOMES,
-    Claimant,
-    FixOutcome,
-    Origin,
-    Outcome,
-)
+from resleak.workload.verdict_words import Claimant, FixOutcome, Origin, Outcome
 
 _LONGEST_NAME = 100
 _Step = Callable[..., Any]
@@ -241,9 +228,9 @@ class Scenario(formatting.Shown):
     doc: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
-        _check_choice("outcome", self.outcome, OUTCOMES)
-        _check_choice("fix", self.fix, FIX_OUTCOMES)
-        _check_choice("claimed_by", self.claimed_by, CLAIMANTS)
+        _check_choice("outcome", self.outcome, Outcome)
+        _check_choice("fix", self.fix, FixOutcome)
+        _check_choice("claimed_by", self.claimed_by, Claimant)
         if bool(self.claim) != bool(self.outcome or self.fix):
             raise ScenarioError("a claim needs an outcome, and an outcome a claim")
         for name in ("gauges", "limits", "sweeps", "requires", "fix_params"):
@@ -288,7 +275,7 @@ class Scenario(formatting.Shown):
         def add(step: _Step) -> _Step:
             key = name or step.__name__
             check_name("variant", key)
-            _check_choice("origin", origin, ORIGINS)
+            _check_choice("origin", origin, Origin)
             if key in self.variants:
                 raise ScenarioError(f"the variant {key!r} is declared twice")
             what = (inspect.getdoc(step) or "").split("\n")[0]
@@ -317,10 +304,9 @@ class Scenario(formatting.Shown):
         return add
 
     def audit(self, **units: str) -> Callable[[_Audit], _Audit]:
-        """Declare facts to count after the process has ended, as ``fact=unit`` pairs.
+        """Declare ``fact=unit`` pairs, counted in a fresh process after this one has ended.
 
-        The function runs in a fresh process with the `Run` and the last values of the
-        scenario's own gauges, and returns one number per fact.
+        The function gets the `Run` and the last values of the scenario's own gauges.
         """
 
         def add(function: _Audit) -> _Audit:
@@ -383,6 +369,7 @@ def check_name(kind: str, name: str) -> None:
         )
 
 
-def _check_choice(name: str, value: str | None, choices: tuple[str, ...]) -> None:
+def _check_choice(name: str, value: str | None, words: object) -> None:
+    choices: tuple[str, ...] = get_args(words)
     if value is not None and value not in choices:
         raise ScenarioError(f"{name} is {value!r}; it must be one of: {', '.join(choices)}")

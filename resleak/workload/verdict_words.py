@@ -17,7 +17,6 @@ Claimant = Literal["document", "ours"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 OUTCOMES: tuple[str, ...] = get_args(Outcome)
 FIX_OUTCOMES: tuple[str, ...] = get_args(FixOutcome)
-ORIGINS: tuple[str, ...] = get_args(Origin)
 CLAIMANTS: tuple[str, ...] = get_args(Claimant)
 LEAK: Verdict = "leak"
 DEFERRED: Verdict = "deferred"

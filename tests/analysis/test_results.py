@@ -77,7 +77,7 @@ def test_the_numbers_stand_in_the_text(everything):
 
 def test_a_scenario_tells_what_it_claims():
     """A scenario shows claim, variants with what is expected, control, limits and parameters."""
-    told = repr(catalog.find("arc/auth_cache"))
+    told = repr(catalog.load(catalog.locate("arc/auth_cache")))
     for part in ("cache grows indefinitely (reproduced)", "entries leak", "fds stays flat", "300"):
         assert part in told
 

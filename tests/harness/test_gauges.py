@@ -165,6 +165,7 @@ def test_process_that_is_gone_reads_nothing() -> None:
     watched = process_gauges.Outside(child.pid)
     child.communicate()
     assert watched.full() == {}
+    assert watched.threads_of_user() == 0
 
 
 def test_what_is_missing_is_told() -> None:

@@ -56,7 +56,7 @@ def is_current(name: str) -> bool:
 @cache
 def scenario(name: str) -> Scenario:
     """Return a scenario of the catalogue, imported once."""
-    return catalog.find(name)
+    return catalog.load(catalog.locate(name))
 
 
 def marks(name: str) -> list[pytest.MarkDecorator]:

@@ -204,4 +204,4 @@ def test_the_address_in_a_test_id_is_no_path(tests: Path) -> None:
     """A parameter with slashes does not become folders."""
     found = resolve.find("test_api.py::test_a[http://x/y]", tests)
     assert found.name == "test_api.test_a[http-x-y]"
-    assert found.spec()["target"].endswith("::test_a[http://x/y]")
+    assert found.target.endswith("::test_a[http://x/y]")

@@ -11,7 +11,7 @@ from resleak import formatting
 from resleak.analysis import wording
 from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.formatting import Table, plain_text
-from resleak.harness.throttle import Ration
+from resleak.harness.sampler import Ration
 from resleak.ui.cli import console
 from resleak.workload.verdict_words import NOTABLE, UNDECIDED
 

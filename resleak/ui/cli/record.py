@@ -22,10 +22,9 @@ from resleak.ui.cli import console
 from resleak.ui.cli.watch import Every, For, Name, Requests, StopOn, counter_of, follow, show_lines
 
 if TYPE_CHECKING:
-    from resleak.harness.http_load import UrlLoad
+    from resleak.harness.request_counts import UrlLoad, WorkCounter
     from resleak.harness.sampler import Observer
     from resleak.harness.spawn import Guarded
-    from resleak.harness.work_counter import WorkCounter
 
 PANEL = common.Panel.OWN
 app = typer.Typer()
@@ -129,22 +128,21 @@ def record(
     file = place / "memray.bin"
     # Slow imports come before the command starts: it does not wait.
     from resleak.experiments.watch import Watch
-    from resleak.harness import command as commands
-    from resleak.harness import http_load, process_gauges
+    from resleak.harness import memray_attach, process_gauges, request_counts, spawn
     from resleak.harness.sampler import Observer
 
     limits = common.budgets_of(budget_file)
     load_command = _split(load)
-    url_load = http_load.UrlLoad(load_url) if load_url is not None else None
+    url_load = request_counts.UrlLoad(load_url) if load_url is not None else None
     counter = counter_of(requests, every)
     first = None if warmup in ("", "signal") else common.seconds(warmup)
     if memray:
         refuse_foreign(file)
-        command = commands.under_memray(command, file)
+        command = memray_attach.under_memray(command, file)
         console.say("under memray the gauges read more than without: it has a few MiB and a thread")
     with ExitStack() as stack:
         stack.enter_context(storage.claimed(place))
-        process = stack.enter_context(commands.running(command))
+        process = stack.enter_context(spawn.running(command))
         how = {"phase": "warmup" if warmup else "steady"} | _counts(stack, url_load, counter)
         beside = _start_load(stack, load_command, process) if load_command else None
         view, title = process_gauges.Outside.of(process.pid), f"{place.name}, process {process.pid}"
@@ -192,8 +190,7 @@ def _counts(
 
 def _start_load(stack: ExitStack, load: list[str], process: Guarded) -> Guarded:
     """Start the load once the command listens, or soon after if it never does."""
-    from resleak.harness import command as commands
-    from resleak.harness import process_gauges
+    from resleak.harness import process_gauges, spawn
 
     until = time.monotonic() + _LISTENING_S
     view = process_gauges.Outside(process.pid)
@@ -201,7 +198,7 @@ def _start_load(stack: ExitStack, load: list[str], process: Guarded) -> Guarded:
         if view.sockets().get("sockets_listen"):
             break
         time.sleep(_POLL_S)
-    return stack.enter_context(commands.running(load))
+    return stack.enter_context(spawn.running(load))
 
 
 @contextmanager

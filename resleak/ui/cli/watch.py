@@ -23,7 +23,7 @@ from resleak.workload import verdict_words
 
 if TYPE_CHECKING:
     from resleak.experiments.watch import Watch
-    from resleak.harness.work_counter import WorkCounter
+    from resleak.harness.request_counts import WorkCounter
 
 PANEL = common.Panel.OWN
 app = typer.Typer()
@@ -138,7 +138,7 @@ def watch(
 
 def counter_of(address: str, every_s: float) -> WorkCounter | None:
     """Return the counter of requests at an address, if one is given."""
-    from resleak.harness.work_counter import WorkCounter
+    from resleak.harness.request_counts import WorkCounter
 
     return WorkCounter(address, every_s) if address else None
 

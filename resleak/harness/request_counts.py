@@ -1,4 +1,4 @@
-"""A counter of requests that a service publishes in the text format of Prometheus."""
+"""Two counts of requests: those of a simple HTTP load, and a counter that a service publishes."""
 
 from __future__ import annotations
 
@@ -6,23 +6,90 @@ import http.client
 import math
 import re
 import threading
+import time
+from array import array
+from typing import Any
 from urllib.parse import urlsplit
 
-from resleak.errors import ProcessError
+from resleak.errors import ProcessError, missing
 
-#: Most bytes of an answer, and seconds to wait for a part of it.
-_BYTES, _TIMEOUT_S = 4 << 20, 2.0
+#: Seconds to wait for a part of an answer to the load, and after none; and for one of a counter.
+_LOAD_S, _RETRY_S, _TIMEOUT_S = 10.0, 0.1, 2.0
+#: Most bytes of a counter's answer.
+_BYTES = 4 << 20
 #: Largest count: above, floating-point numbers miss some.
 _LARGEST = 2.0**53
 _NAME = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]{0,199}")
 _EXAMPLE = "http://127.0.0.1:8000/metrics#http_requests_total"
 
 
-class WorkCounter:
-    """Reads a counter, written ``URL#NAME``, again and again in a thread.
+class UrlLoad:
+    """Requests a URL over one connection in a thread, until stopped."""
 
-    What its labels tell apart is added up.
-    """
+    def __init__(self, url: str) -> None:
+        try:
+            import httpx
+        except ImportError:
+            raise missing("a load on an address needs httpx", "load") from None
+        try:
+            scheme = httpx.URL(url).scheme
+        except (httpx.InvalidURL, ValueError):
+            scheme = ""
+        if scheme not in ("http", "https"):
+            raise ProcessError(f"{url[:60]!r} is not an address; write http://127.0.0.1:8000/path")
+        self.url, self.requests, self.failures = url, 0, 0
+        self._latencies = array("d")
+        self._began = self._ended = time.monotonic()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, args=(httpx,), daemon=True)
+
+    def __enter__(self) -> UrlLoad:
+        self._began = time.monotonic()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stop.set()
+        self._thread.join(2 * _LOAD_S)
+
+    def count(self) -> float:
+        """Return the number of responses."""
+        return float(self.requests)
+
+    @property
+    def is_useless(self) -> bool:
+        """True if there was no answer, or none but errors."""
+        return self.failures == self.requests
+
+    def __str__(self) -> str:
+        if not self.requests:
+            return f"load: no answer from {self.url}"
+        latencies = sorted(self._latencies)
+        half, most = (latencies[int(share * (len(latencies) - 1))] for share in (0.5, 0.95))
+        rate = self.requests / max(self._ended - self._began, 1e-9)
+        times = f"median {1000 * half:.3g} ms, 95 % within {1000 * most:.3g} ms"
+        failed = "all" if self.is_useless else f"{self.failures:,}"
+        return f"load: {self.requests:,} requests, {rate:.3g} per second, {times}, {failed} failed"
+
+    def _work(self, httpx: Any) -> None:
+        with httpx.Client(timeout=_LOAD_S) as client:
+            while not self._stop.is_set():
+                began = time.monotonic()
+                try:
+                    has_failed = client.get(self.url).status_code >= 400
+                except httpx.DecodingError:  # an answer, if not one that can be read
+                    has_failed = True
+                except httpx.TransportError:  # it does not listen yet, or has ended
+                    self._stop.wait(_RETRY_S)
+                    continue
+                self._ended = time.monotonic()
+                self._latencies.append(self._ended - began)
+                self.requests += 1
+                self.failures += has_failed
+
+
+class WorkCounter:
+    """Reads ``URL#NAME``, in Prometheus' text format, in a thread; labels are added up."""
 
     def __init__(self, address: str, every_s: float) -> None:
         self._every_s, self._value, self.fault = every_s, math.nan, "no answer"

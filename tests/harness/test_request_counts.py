@@ -1,9 +1,10 @@
-"""A counter of requests, read from a page that anyone may have written."""
+"""The built-in HTTP load, and a counter of requests from a page that anyone may have written."""
 
 from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from resleak.errors import ProcessError
-from resleak.harness.work_counter import WorkCounter
+from resleak.harness.request_counts import UrlLoad, WorkCounter
 
 PAGE = b"""# HELP served_total Requests.
 # TYPE served_total counter
@@ -104,3 +105,52 @@ def test_what_is_no_address_is_refused(address: str) -> None:
     """One line says how to write it."""
     with pytest.raises(ProcessError, match=r"is no counter; write http://127\.0\.0\.1"):
         WorkCounter(address, 1.0)
+
+
+@contextmanager
+def serving(status: int, encoding: str = "identity") -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Encoding", encoding)
+            self.send_header("Content-Length", "4")
+            self.end_headers()
+            self.wfile.write(b"text")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(("status", "failed"), [(200, "0 failed"), (503, "all failed")])
+def test_answers_are_counted_and_timed(status: int, failed: str) -> None:
+    """The sentence has the number of requests, their rate and latency, and any errors."""
+    with serving(status) as url, UrlLoad(url) as load:
+        while load.requests < 3:
+            time.sleep(0.01)
+    assert str(load).startswith(f"load: {load.requests:,} requests, ")
+    assert str(load).endswith(failed)
+    assert "median" in str(load)
+    assert load.is_useless == (status == 503)
+
+
+def test_an_answer_that_cannot_be_decoded_has_failed() -> None:
+    """The load goes on after an answer whose content is not of the encoding it names."""
+    with serving(200, "gzip") as url, UrlLoad(url) as load:
+        until = time.monotonic() + 30
+        while load.requests < 3 and time.monotonic() < until:
+            time.sleep(0.01)
+    assert load.requests >= 3
+    assert load.is_useless
+
+
+def test_a_load_without_an_answer_says_so() -> None:
+    """Nothing listens there: that is the result of the load."""
+    with UrlLoad("http://127.0.0.1:9/") as load:
+        time.sleep(0.05)
+    assert load.is_useless
+    assert str(load) == "load: no answer from http://127.0.0.1:9/"
