@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 FRAME = ["function", "file", "line"]
 _LEAF = ["leaf_function", "leaf_file", "leaf_line"]
 _NUMBERS = ["bytes_per_step", "low", "high", "count_per_step", "share"]
-_PACKAGE = "<site-packages>"
-_LIBRARY = ("<stdlib>", _PACKAGE, "<frozen ", "<native>")
+_LIBRARY = ("<stdlib>", "<site-packages>", "<frozen ", "<native>")
 #: Windows of the steady state, at most, in two layouts: a cache that is emptied once per window
 #: seems to grow in one of the two only.
 WINDOWS = (8, 7)
@@ -41,7 +40,7 @@ class WithLive:
     instrument = "memray"
 
     def __init__(self, capture: Any, live: Callable[[], pd.DataFrame]) -> None:
-        self.per = str(getattr(capture, "per", "step"))
+        self.per = per_of([capture])
         self._capture, self._live = capture, cache(live)
 
     def table(self, name: str) -> Any:
@@ -51,15 +50,12 @@ class WithLive:
 
 @dataclass(frozen=True)
 class Growth:
-    """The changes of one capture over the steady state.
-
-    `live` has ``mark``, ``node``, ``bytes`` and ``count`` of each change; `layouts` the marks and
-    their steps at the edges of the windows; the rest is per stack.
-    """
+    """The changes of one capture over the steady state; rates are per stack."""
 
     stacks: Columns
     live: dict[str, np.ndarray]
-    layouts: tuple[tuple[np.ndarray, np.ndarray], ...]
+    #: The marks and their steps at the edges of the windows, for each of `WINDOWS`.
+    layouts: list[tuple[np.ndarray, np.ndarray]]
     per_step: np.ndarray
     count_per_step: np.ndarray
 
@@ -93,29 +89,16 @@ def sites(captures: Iterable[Tables]) -> pd.DataFrame:
     line retain what another allocated; a bounded store that is filled by the set-up and renewed by
     the steps shows as growth of one line and shrinking of another.
     """
-    chosen = list(captures)
-    grown = growths(chosen)
+    captures = [*captures]
+    grown = growths(captures)
     table = framed(ranking(grown))
-    table.attrs["captures"] = len(grown)
-    table.attrs["per"] = next((str(getattr(one, "per", "step")) for one in chosen), "step")
+    table.attrs |= {"captures": len(grown), "per": per_of(captures)}
     return table
 
 
-def package_sites(captures: Iterable[Tables]) -> pd.DataFrame:
-    """Rank the innermost lines outside the interpreter and its library, as `sites` does.
-
-    Where that names the line of the code under study, this one names the line of the package that
-    it calls.
-    """
-    grown = []
-    for growth in growths(captures):
-        outside = tested(
-            column(growth.stacks, "file").tolist(),
-            lambda file: file != "" and (file.startswith(_PACKAGE) or not is_library(file)),
-        )
-        stacks = {name: column(growth.stacks, name) for name in ("parent", *FRAME)}
-        grown.append(replace(growth, stacks=stacks | {"studied": outside}))
-    return framed(ranking(grown))
+def per_of(captures: Sequence[Tables]) -> str:
+    """Return what the captures count: steps, unless they say otherwise."""
+    return str(getattr(next(iter(captures), None), "per", "step"))
 
 
 def framed(ranked: Columns) -> pd.DataFrame:
@@ -165,8 +148,34 @@ def answer(tables: Tables) -> dict[str, Any]:
 
 def growths(captures: Iterable[Tables]) -> list[Growth]:
     """Return the growth of each capture that has stacks and at least two steady marks."""
-    grown = (_growth(capture) for capture in captures if capture.instrument == "memray")
-    return [growth for growth in grown if growth is not None]
+    grown = []
+    for capture in captures:
+        if capture.instrument != "memray":
+            continue
+        marks, steps = steady_marks(capture)
+        if len(steps) < 2 or steps[0] == steps[-1]:
+            continue
+        stacks, table = capture.table("stacks"), capture.table("live")
+        live = subset(table, ("mark", "node", "bytes", "count"), is_between(table, marks))
+        size, total = len(column(stacks, "parent")), steps[-1] - steps[0]
+        rates = (sums(live["node"], live[name], size) / total for name in ("bytes", "count"))
+        places = [windows(steps, count) for count in WINDOWS]
+        grown.append(Growth(stacks, live, [(marks[at], steps[at]) for at in places], *rates))
+    return grown
+
+
+def steady_marks(capture: Tables) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers and the steps of the marks of the steady state."""
+    marks = capture.table("marks")
+    is_steady = column(marks, "phase") == "steady"
+    return column(marks, "mark")[is_steady], column(marks, "step", float)[is_steady]
+
+
+def is_between(live: Columns, marks: np.ndarray) -> np.ndarray:
+    """Return, for each change, whether it came after the first of these marks, up to the last."""
+    mark = column(live, "mark")
+    between: np.ndarray = (mark > marks[0]) & (mark <= marks[-1])
+    return between
 
 
 def site_of(stacks: Columns) -> np.ndarray:
@@ -190,23 +199,6 @@ def nearest(parents: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     while len(todo := np.flatnonzero((near >= 0) & ~wanted[near])):
         near[todo] = near[near[todo]]
     return near
-
-
-def _growth(capture: Tables) -> Growth | None:
-    marks = capture.table("marks")
-    steady = column(marks, "phase") == "steady"
-    steps, at = column(marks, "step", float)[steady], column(marks, "mark")[steady]
-    if len(steps) < 2 or steps[0] == steps[-1]:
-        return None
-    layouts = [windows(steps, count) for count in WINDOWS]
-    stacks, table = capture.table("stacks"), capture.table("live")
-    mark = column(table, "mark")
-    within = (mark > at[0]) & (mark <= at[-1])
-    live = subset(table, ("mark", "node", "bytes", "count"), within)
-    size, total = len(column(stacks, "parent")), steps[-1] - steps[0]
-    whole, counts = (sums(live["node"], live[name], size) / total for name in ("bytes", "count"))
-    edges = tuple((at[places], steps[places]) for places in layouts)
-    return Growth(stacks, live, edges, whole, counts)
 
 
 def windows(steps: np.ndarray, count: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from resleak.analysis.stacks.allocation_sites import is_library
 from resleak.analysis.stacks.columns import column, numbered, rows, tested
-from resleak.analysis.stacks.profiles import Layout, Profile
+from resleak.analysis.stacks.profiles import Layout, Tree
 from resleak.captures.decode.trie import HARNESS
 from resleak.figures.flame.page import packed
 
@@ -20,11 +20,9 @@ _IMPORT_SYSTEM = "<frozen importlib"
 #: A mean over this many captures stays exact; of more it is rounded to this part of a byte.
 _MOST_PARTS = 16
 _FRAME = ("function", "file", "line", "studied")
-#: One side of what is drawn.
-Side = Profile | Layout
 
 
-def encode(sides: Sequence[Side]) -> dict[str, Any]:
+def encode(sides: Sequence[Layout]) -> dict[str, Any]:
     """Return one profile, or two of the same frames (after, before), as plain JSON.
 
     ``strings`` are names as they are, so that they can be redacted; ``bdata`` the numbers, as
@@ -69,7 +67,7 @@ def _varints(values: Any) -> bytes:
     return written[used].tobytes()
 
 
-def _changes(side: Side, place: np.ndarray) -> tuple[list[np.ndarray], dict[str, Any]]:
+def _changes(side: Layout, place: np.ndarray) -> tuple[list[np.ndarray], dict[str, Any]]:
     """Return the columns of a side's changes, in order of window and node, and what is of each."""
     changes, edges = side.changes, np.asarray(side.edges, dtype=float)
     at = place[column(changes, "node", np.int64)]
@@ -118,33 +116,19 @@ def _kinds(files: Sequence[str], studied: Sequence[bool]) -> np.ndarray:
     return kind + np.where(importing, _IMPORTING, 0)
 
 
-def _largest_first(sides: Sequence[Side]) -> tuple[np.ndarray, np.ndarray]:
+def _largest_first(sides: Sequence[Layout]) -> tuple[np.ndarray, np.ndarray]:
     """Return the nodes that changed, or have such below, in pre-order, the widest child first.
 
     The order is that of the whole period, so that frames stay in place when a part is looked at.
     """
-    parent = column(sides[0].frames, "parent")
     depth = column(sides[0].frames, "depth", np.int64)
-    count = len(parent)
-    size = sum((_turnover(side, count) for side in sides), np.zeros(count))
-    levels = [np.flatnonzero(depth == level) for level in range(depth.max(initial=-1) + 1)]
-    total, nodes = _below(size, parent, levels), np.zeros(count, dtype=np.int64)
-    nodes[total > 0] = 1
-    nodes = _below(nodes, parent, levels).astype(np.int64)
-    place = np.zeros(count, dtype=np.int64)
-    for level in levels:
-        family = level[np.lexsort((-total[level], parent[level]))]
-        before = np.cumsum(nodes[family]) - nodes[family]
-        first = np.diff(parent[family], prepend=-2) != 0
-        start = np.maximum.accumulate(np.where(first, before, 0))
-        above = np.where(parent[family] >= 0, place[parent[family]] + 1, 0)
-        place[family] = above + before - start
-    changed = np.flatnonzero(total > 0)
-    order = changed[np.argsort(place[changed])]
+    tree = Tree(sides[0].frames)
+    total = tree.below(sum((_turnover(side, len(depth)) for side in sides), np.zeros(len(depth))))
+    order = tree.preorder(total > 0, -total)
     return order, depth[order] + 1
 
 
-def _turnover(side: Side, size: int) -> np.ndarray:
+def _turnover(side: Layout, size: int) -> np.ndarray:
     """Return by how much the stacks that end at each node changed, up or down."""
     node = column(side.changes, "node", np.int64)
     change = column(side.changes, "bytes", float)
@@ -153,11 +137,3 @@ def _turnover(side: Side, size: int) -> np.ndarray:
     moved = np.bincount(node, weights=change != 0, minlength=size)
     turnover: np.ndarray = np.maximum(net, 0) + 1e-9 * moved
     return turnover
-
-
-def _below(values: np.ndarray, parent: np.ndarray, levels: list[np.ndarray]) -> np.ndarray:
-    """Return values with those of all nodes below added."""
-    total: np.ndarray = values.astype(float)
-    for level in reversed(levels[1:]):
-        total += np.bincount(parent[level], weights=total[level], minlength=len(total))
-    return total

@@ -10,15 +10,17 @@ import numpy as np
 from resleak import formatting
 from resleak.analysis.stacks.allocation_sites import FRAME, Tables, site_of
 from resleak.analysis.stacks.columns import column, rows, subset, sums
-from resleak.analysis.stacks.profiles import layout
+from resleak.analysis.stacks.profiles import Layout, layout
 from resleak.captures.decode.trie import HARNESS
-from resleak.figures.flame.encode import Side, encode
+from resleak.figures.flame.encode import encode
 
 #: Rows of the table for pages where no script may run.
 _MOST = 10
 
 
-def drawing(sides: Sequence[Side], unit: str = "B") -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def drawing(
+    sides: Sequence[Layout], unit: str = "B"
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return the payload of one side, or of two (after, before), and the table of its lines."""
     table, per = largest(sides), str(sides[0].per)
     frames = sides[0].frames
@@ -43,17 +45,14 @@ def answer(tables: Tables) -> dict[str, Any]:
     return drawing([layout([tables])])[0]
 
 
-def _why_empty(sides: Sequence[Side]) -> str | None:
+def _why_empty(sides: Sequence[Layout]) -> str | None:
     if any(len(side.edges) < 2 for side in sides):
         return "no capture has stacks of two steady marks: nothing is known of growth"
-    for side in sides:
-        node = column(side.changes, "node", np.int64)
-        if (sums(node, column(side.changes, "bytes", float), 0) > 0).any():
-            return None
-    return "nothing grew between the steady marks"
+    grew = any((side.per_step() > 0).any() for side in sides)
+    return None if grew else "nothing grew between the steady marks"
 
 
-def largest(sides: Sequence[Side]) -> dict[str, np.ndarray]:
+def largest(sides: Sequence[Layout]) -> dict[str, np.ndarray]:
     """Return net growth by line, at most ten rows, the largest first.
 
     ``function file line per_step share``; of two sides (after, before) ``after``, ``before`` and
@@ -65,7 +64,7 @@ def largest(sides: Sequence[Side]) -> dict[str, np.ndarray]:
     of = np.array([number[frame] for frame in frames], dtype=np.int64)
     columns = zip(*lines, strict=True) if lines else [()] * len(FRAME)
     table = {name: np.array(c, dtype=object) for name, c in zip(FRAME, columns, strict=True)}
-    rates = [sums(of, _per_step(side), len(lines)) for side in sides]
+    rates = [sums(of, side.per_step(), len(lines)) for side in sides]
     if len(rates) == 1:
         size = growth = np.maximum(rates[0], 0.0)
         table |= {"per_step": growth, "share": growth / (growth.sum() or 1.0)}
@@ -96,9 +95,3 @@ def _texts(
         text = source[len(source) // 2].strip()
         rows.append([str(function), f"{place}  {text}".rstrip(), *texts])
     return {"head": ["function", "file and line", *heads], "rows": rows}
-
-
-def _per_step(side: Side) -> np.ndarray:
-    node, change = column(side.changes, "node", np.int64), column(side.changes, "bytes", float)
-    steps = float(side.edges[-1] - side.edges[0]) if len(side.edges) > 1 else 1.0
-    return sums(node, change, len(column(side.frames, "parent"))) / steps

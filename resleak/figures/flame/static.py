@@ -10,8 +10,9 @@ import numpy as np
 
 from resleak import formatting
 from resleak.analysis.stacks.allocation_sites import is_library
-from resleak.analysis.stacks.columns import column, sums
-from resleak.figures.flame.encode import Side, called
+from resleak.analysis.stacks.columns import column
+from resleak.analysis.stacks.profiles import Layout, Tree
+from resleak.figures.flame.encode import called
 from resleak.figures.style import FONT, FRAMES, INK, LETTERS
 
 #: Pixels: width of the picture, height of a row, and the narrowest frame that is drawn and named.
@@ -29,9 +30,9 @@ class _Box(NamedTuple):
     width: float
 
 
-def picture(sides: Sequence[Side], title: str, unit: str) -> str:
+def picture(sides: Sequence[Layout], title: str, unit: str) -> str:
     """Return an SVG of what grew per step, callers above callees; of two sides, of the change."""
-    tree = _Tree(sides)
+    tree = _Growth(sides)
     boxes = list(tree.boxes())
     rows = max((box.row for box in boxes), default=0) + 1
     grew = formatting.rate(tree.total, unit, str(sides[0].per)) if unit == "B" else ""
@@ -44,21 +45,17 @@ def picture(sides: Sequence[Side], title: str, unit: str) -> str:
     )
 
 
-class _Tree:
+class _Growth:
     """Frames with what grew at and below each."""
 
-    def __init__(self, sides: Sequence[Side]) -> None:
-        frames = sides[0].frames
-        self.parent = column(frames, "parent", np.int64)
+    def __init__(self, sides: Sequence[Layout]) -> None:
+        tree, frames = Tree(sides[0].frames), sides[0].frames
+        self.parent = tree.parent
         self.functions, self.files, self.lines, self.studied = (
             column(frames, name).tolist() for name in ("function", "file", "line", "studied")
         )
-        own = [_growth(side, len(self.parent)) for side in sides]
-        self.below = np.maximum(own[0], 0.0) if len(own) == 1 else np.abs(own[0] - own[1])
-        depth = column(frames, "depth", np.int64)
-        for level in range(int(depth.max(initial=0)), 0, -1):
-            at = np.flatnonzero(depth == level)
-            np.add.at(self.below, self.parent[at], self.below[at])
+        own = [side.per_step() for side in sides]
+        self.below = tree.below(np.maximum(own[0], 0) if len(own) == 1 else abs(own[0] - own[1]))
         self.total = float(self.below[self.parent < 0].sum())
 
     def children(self, node: int) -> list[int]:
@@ -86,13 +83,7 @@ class _Tree:
                 left += width
 
 
-def _growth(side: Side, size: int) -> np.ndarray:
-    node, change = column(side.changes, "node", np.int64), column(side.changes, "bytes", float)
-    steps = float(side.edges[-1] - side.edges[0]) if len(side.edges) > 1 else 1.0
-    return sums(node, change, size) / steps
-
-
-def _drawn(box: _Box, tree: _Tree, unit: str) -> str:
+def _drawn(box: _Box, tree: _Growth, unit: str) -> str:
     function, file = called(tree.functions[box.node]), str(tree.files[box.node])
     kind = "library" if is_library(file) else "other"
     colour = FRAMES["studied" if tree.studied[box.node] else kind]
