@@ -24,8 +24,8 @@ MIME = "application/vnd.resleak.flame+json"
 class Flame:
     """A flame graph for wherever HTML with scripts is shown.
 
-    `payload` is plain JSON: the profile as `encode` returns it, title, unit and table; `table` has
-    the lines that retain most, as numbers.
+    `payload` is plain JSON: the profile, title, unit and table; `table` has the lines that retain
+    most, as numbers.
     """
 
     payload: dict[str, Any] = field(repr=False)
@@ -49,9 +49,7 @@ class Flame:
         ``blocks_per_step``, ``unit``, ``per`` and ``window``, the steps looked at, and is empty
         before the first click. MissingPackageError if anywidget is not installed.
         """
-        from resleak.figures.flame.live import widget
-
-        return widget(self.payload)
+        return page.widget(self.payload)
 
 
 def flamegraph(

@@ -1,4 +1,4 @@
-"""The payload of a flame graph, as plain JSON."""
+"""The payload of a flame graph: plain JSON, its numbers as columns that compress well."""
 
 from __future__ import annotations
 
@@ -8,14 +8,20 @@ from typing import Any
 import numpy as np
 
 from resleak import formatting
-from resleak.analysis.stacks.allocation_sites import FRAME, Tables, site_of
-from resleak.analysis.stacks.columns import column, rows, subset, sums
-from resleak.analysis.stacks.profiles import Layout, layout
+from resleak.analysis.stacks.allocation_sites import FRAME, Tables, is_library, site_of
+from resleak.analysis.stacks.columns import column, numbered, rows, subset, sums, tested
+from resleak.analysis.stacks.profiles import Layout, Tree, layout
 from resleak.captures.decode.trie import HARNESS
-from resleak.figures.flame.encode import encode
+from resleak.figures.flame.page import packed
 
 #: Rows of the table for pages where no script may run.
 _MOST = 10
+#: The kinds of frames; a file of the import system has `_IMPORTING` added to its kind.
+OTHER, STUDIED, LIBRARY, NO_FILE = range(4)
+_IMPORTING = 4
+_IMPORT_SYSTEM = "<frozen importlib"
+#: A mean over this many captures stays exact; of more it is rounded to this part of a byte.
+_MOST_PARTS = 16
 
 
 def drawing(
@@ -95,3 +101,105 @@ def _texts(
         text = source[len(source) // 2].strip()
         rows.append([str(function), f"{place}  {text}".rstrip(), *texts])
     return {"head": ["function", "file and line", *heads], "rows": rows}
+
+
+def encode(sides: Sequence[Layout]) -> dict[str, Any]:
+    """Return one profile, or two of the same frames (after, before), as plain JSON.
+
+    ``strings`` are names as they are, so that they can be redacted; ``bdata`` the numbers, as
+    `_varints`, compressed; ``size``, ``kinds`` and ``sides`` how many of each there are.
+    """
+    order, depths = _largest_first(sides), column(sides[0].frames, "depth", np.int64)
+    known: dict[Any, int] = {}
+    number = numbered(rows(sides[0].frames, (*FRAME, "studied"), order), known)
+    often = np.argsort(-np.bincount(number), kind="stable")  # the most frequent frame comes first
+    distinct = [*known]
+    frames = [distinct[n] for n in often.tolist()]
+    functions, files, lines, studied = zip(*frames, strict=True) if frames else ((), (), (), ())
+    strings: dict[str, int] = {}
+    names = numbered([*map(called, functions), *files], strings)
+    up = 1 - np.diff(depths[order], prepend=-1)
+    place = np.full(len(depths), -1)
+    place[order] = np.arange(len(order))
+    changes = [_changes(side, place) for side in sides]
+    numbers = [names, lines, _kinds(files, studied), up, np.argsort(often)[number]]
+    numbers += [values for side, _ in changes for values in side]
+    return {
+        "strings": list(map(str, strings)),
+        "bdata": packed(b"".join(map(_varints, numbers))),
+        "size": len(order),
+        "kinds": len(frames),
+        "sides": [about for _, about in changes],
+    }
+
+
+def called(function: str) -> str:
+    """Return what readers call a function; our own frames have no name of theirs."""
+    return "(measurement)" if function == HARNESS else function
+
+
+def _varints(values: Any) -> bytes:
+    """Write numbers >= 0 with seven bits a byte, the lowest first; the last byte is below 128."""
+    rest = np.asarray(values).astype(np.uint64)
+    written = np.zeros((len(rest), 10), dtype=np.uint8)
+    used = np.zeros(written.shape, dtype=bool)
+    for byte in range(written.shape[1]):
+        used[:, byte] = (rest > 0) | (byte == 0)
+        more = rest > np.uint64(127)
+        written[:, byte] = (rest & np.uint64(127)) | np.where(more, 128, 0).astype(np.uint64)
+        rest >>= np.uint64(7)
+    return written[used].tobytes()
+
+
+def _changes(side: Layout, place: np.ndarray) -> tuple[list[np.ndarray], dict[str, Any]]:
+    """Return the columns of a side's changes, in order of window and node, and what is of each."""
+    changes, edges = side.changes, np.asarray(side.edges, dtype=float)
+    at = place[column(changes, "node", np.int64)]
+    window = column(changes, "window", np.int64)
+    order = np.lexsort((at, window))
+    order = order[at[order] >= 0]
+    rows = np.bincount(window[order], minlength=max(len(edges) - 1, 0))
+    nodes = at[order]
+    steps = np.diff(nodes, prepend=-1)
+    firsts = (np.cumsum(rows) - rows)[rows > 0]
+    steps[firsts] = nodes[firsts] + 1
+    values = [column(changes, name, float)[order] for name in ("bytes", "count")]
+    parts = [_parts(value) for value in values]
+    whole = [np.rint(v * part).astype(np.int64) for v, part in zip(values, parts, strict=True)]
+    about = {"edges": edges.tolist(), "rows": rows.tolist(), "parts": parts, "per": str(side.per)}
+    # Negative numbers go in between the others: 0, -1, 1, -2, 2 ... become 0, 1, 2, 3, 4 ...
+    folded = [np.where(values < 0, -2 * values - 1, 2 * values) for values in whole]
+    return [steps, *folded], about
+
+
+def _parts(values: np.ndarray) -> int:
+    """Return by what to multiply means of captures so that they are whole numbers."""
+    for parts in range(1, _MOST_PARTS):
+        scaled = values * parts
+        if np.allclose(scaled, np.rint(scaled), rtol=0, atol=1e-6 * parts):
+            return parts
+    return _MOST_PARTS
+
+
+def _kinds(files: Sequence[str], studied: Sequence[bool]) -> np.ndarray:
+    library = np.where(tested(files, is_library), LIBRARY, OTHER)
+    kind = np.where(np.array(studied, dtype=bool), STUDIED, library)
+    kind = np.where(tested(files, lambda file: not file) & (kind == OTHER), NO_FILE, kind)
+    importing = tested(files, lambda file: file.startswith(_IMPORT_SYSTEM))
+    return kind + np.where(importing, _IMPORTING, 0)
+
+
+def _largest_first(sides: Sequence[Layout]) -> np.ndarray:
+    """Return the nodes that changed, or have such below, in pre-order, the widest child first.
+
+    The order is that of the whole period, so that frames stay in place when a part is looked at.
+    """
+    tree = Tree(sides[0].frames)
+    turnover = np.zeros(len(tree.parent))
+    for side in sides:
+        node, change = column(side.changes, "node", np.int64), column(side.changes, "bytes", float)
+        # A stack that came back to where it was still belongs to the windows in which it moved.
+        moved = sums(node, change != 0, len(turnover))
+        turnover += np.maximum(sums(node, change, len(turnover)), 0) + 1e-9 * moved
+    total = tree.below(turnover)
+    return tree.preorder(total > 0, -total)

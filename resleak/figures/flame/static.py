@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from html import escape
-from typing import NamedTuple
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from resleak import formatting
 from resleak.analysis.stacks.allocation_sites import is_library
 from resleak.analysis.stacks.columns import column
 from resleak.analysis.stacks.profiles import Layout, Tree
-from resleak.figures.flame.encode import called
+from resleak.figures.flame.payload import called
 from resleak.figures.style import FONT, FRAMES, INK, LETTERS
 
 #: Pixels: width of the picture, height of a row, and the narrowest frame that is drawn and named.
@@ -23,21 +22,14 @@ _MOST_ROWS, _LETTER = 18, 6.3
 _WHOLE = 0.98
 
 
-class _Box(NamedTuple):
-    node: int
-    row: int
-    left: float
-    width: float
-
-
 def picture(sides: Sequence[Layout], title: str, unit: str) -> str:
     """Return an SVG of what grew per step, callers above callees; of two sides, of the change."""
-    tree = _Growth(sides)
-    boxes = list(tree.boxes())
-    rows = max((box.row for box in boxes), default=0) + 1
-    grew = formatting.rate(tree.total, unit, str(sides[0].per)) if unit == "B" else ""
+    growth = _Growth(sides)
+    boxes = list(growth.boxes())
+    rows = max((row for _, row, _, _ in boxes), default=0) + 1
+    grew = formatting.rate(growth.total, unit, str(sides[0].per)) if unit == "B" else ""
     head = " · ".join(filter(None, (title, grew)))
-    drawn = "".join(_drawn(box, tree, unit) for box in boxes)
+    drawn = "".join(growth.drawn(*box, unit) for box in boxes)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {rows * _ROW + 30}" '
         f'font-family="{escape(FONT, quote=True)}" font-size="12">'
@@ -63,8 +55,8 @@ class _Growth:
         found = np.flatnonzero((self.parent == node) & (self.below > 0))
         return [int(child) for child in found[np.argsort(-self.below[found], kind="stable")]]
 
-    def boxes(self) -> Iterator[_Box]:
-        """Yield the frames that are wide enough, from the first row that says something."""
+    def boxes(self) -> Iterator[tuple[int, int, float, float]]:
+        """Yield node, row, left end and width of frames, from the first row that says something."""
         top = self.children(-1)
         while len(top) == 1 and not self.studied[top[0]]:
             below = self.children(top[0])
@@ -78,24 +70,24 @@ class _Growth:
             for node in nodes:
                 width = float(self.below[node]) * scale
                 if width >= _LEAST and row < _MOST_ROWS:
-                    yield _Box(node, row, left, width)
+                    yield node, row, left, width
                     todo.append((self.children(node), row + 1, left))
                 left += width
 
-
-def _drawn(box: _Box, tree: _Growth, unit: str) -> str:
-    function, file = called(tree.functions[box.node]), str(tree.files[box.node])
-    kind = "library" if is_library(file) else "other"
-    colour = FRAMES["studied" if tree.studied[box.node] else kind]
-    amount = formatting.amount(float(tree.below[box.node]), unit)
-    place = f"{file.rpartition('/')[2]}:{tree.lines[box.node]}" if file else ""
-    label = " ".join(filter(None, (function, place)))
-    most = int((box.width - 8) / _LETTER)
-    shown = label if len(label) <= most else f"{label[: max(most - 1, 1)]}…"
-    y = 24 + box.row * _ROW
-    text = f'<text x="{box.left + 4:.1f}" y="{y + 14}" fill="{LETTERS}">{escape(shown)}</text>'
-    return (
-        f'<g><title>{escape(f"{label}: {amount}")}</title><rect x="{box.left:.1f}" y="{y}" '
-        f'width="{max(box.width - 1, 0.5):.1f}" height="{_ROW - 1}" fill="{colour}"/>'
-        f"{text if box.width >= _NAMED else ''}</g>"
-    )
+    def drawn(self, node: int, row: int, left: float, width: float, unit: str) -> str:
+        """Return a frame as SVG."""
+        function, file = called(self.functions[node]), str(self.files[node])
+        kind = "library" if is_library(file) else "other"
+        colour = FRAMES["studied" if self.studied[node] else kind]
+        amount = formatting.amount(float(self.below[node]), unit)
+        place = f"{file.rpartition('/')[2]}:{self.lines[node]}" if file else ""
+        label = " ".join(filter(None, (function, place)))
+        most = int((width - 8) / _LETTER)
+        shown = label if len(label) <= most else f"{label[: max(most - 1, 1)]}…"
+        y = 24 + row * _ROW
+        text = f'<text x="{left + 4:.1f}" y="{y + 14}" fill="{LETTERS}">{escape(shown)}</text>'
+        return (
+            f'<g><title>{escape(f"{label}: {amount}")}</title><rect x="{left:.1f}" y="{y}" '
+            f'width="{max(width - 1, 0.5):.1f}" height="{_ROW - 1}" fill="{colour}"/>'
+            f"{text if width >= _NAMED else ''}</g>"
+        )
