@@ -20,35 +20,28 @@ _BY_KIND = {
     model.MAPS: ("unmap", "Close the map, or use the same one again{or_remove}."),
     model.SHM: ("unlink", "Call unlink() where the segment is no longer needed."),
     model.TEMPORARY: ("delete", "Delete it, or use it in a with block."),
-    model.NATIVE: (
-        "free",
-        "Free what the native call allocates, or close what it belongs to.",
-    ),
+    model.NATIVE: ("free", "Free what the native call allocates, or close what it belongs to."),
     model.CYCLES: ("break_cycle", "Break the cycle, or close explicitly what hangs on it."),
     model.OWN: ("bound", "Bound what the program counts, or remove entries no longer needed."),
 }
 #: Chains and lines that tell a case, with its code and its text.
 _CASES = (
     (
-        re.compile("_lru_cache_wrapper"),
+        "_lru_cache_wrapper",
         "bound_cache",
         "Give the cache a maxsize; on a method it keeps every instance, so cache per instance.",
     ),
     (
-        re.compile(r"_pylab_helpers|plt\.(figure|subplots)"),
+        r"_pylab_helpers|plt\.(figure|subplots)",
         "close_figure",
         "Call plt.close(figure) when a figure is done.",
     ),
     (
-        re.compile(r"logging\.\w*[hH]andler|addHandler"),
+        r"logging\.\w*[hH]andler|addHandler",
         "remove_handler",
         "Add the handler once, or remove it with removeHandler().",
     ),
-    (
-        re.compile(r"atexit\.register"),
-        "unregister",
-        "Register the callback once, or unregister it.",
-    ),
+    (r"atexit\.register", "unregister", "Register the callback once, or unregister it."),
 )
 
 
@@ -57,7 +50,7 @@ def of(kind: str, chain: str, source: str = "") -> Advice:
     names = (token.removeprefix("class ") for token in chain.split(" → ")[:_NEAR])
     named = next((name for name in names if "." in name and " " not in name), "")
     for case, code, text in _CASES:
-        if kind != model.CYCLES and (case.search(chain) or case.search(source)):
+        if kind != model.CYCLES and (re.search(case, chain) or re.search(case, source)):
             return Advice(code, text)
     if kind in _BY_KIND:
         code, text = _BY_KIND[kind]

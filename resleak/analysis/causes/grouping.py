@@ -102,7 +102,7 @@ def groups(
     runs = any(BY_GAUGE.get(gauge) in RUNNING for one in found.values() for gauge in one.opened)
     least = _LEAST * sum(held.per_step for held in kept)
     for line, one in found.items():
-        if not any(held.per_step > least or not _is_nobody(held) for held in one.held):
+        if not any(held.per_step > least or not held.path.startswith(NOBODY) for held in one.held):
             text = texts.get(line, "\n\n").split("\n")[1]
             # What a line opens may be kept as a number, beside objects that others make.
             named = {root(o) for o in owners if not one.opened and _is_named(text, o)}
@@ -134,7 +134,7 @@ def _owners(kept: Sequence[Held], holder: Mapping[str, str]) -> set[str]:
     """Return the holders that have a name of their own, and keep more than next to nothing."""
     rates: dict[str, float] = {}
     for held in kept:
-        if not (is_of_thread(held) or is_listed(held)):
+        if not is_bare(held):
             rates[holder[held.path]] = rates.get(holder[held.path], 0.0) + held.per_step
     return {owner for owner, rate in rates.items() if rate > _LEAST * sum(rates.values())}
 
@@ -146,7 +146,7 @@ def _with_threads(joined: list[Group]) -> list[Group]:
     is_only = len(running) == 1
     for group in [*others] if running else []:
         is_kept = any(map(_is_variable, group.held)) or (
-            bool(group.held) and all(map(_is_bare, group.held))
+            bool(group.held) and all(map(is_bare, group.held))
         )
         if is_kept or (is_only and all(is_library(line.line[0]) for line in group.lines)):
             # Of several, the one that is started nearest to the line.
@@ -158,18 +158,10 @@ def _with_threads(joined: list[Group]) -> list[Group]:
     return [*running, *others]
 
 
-def _is_nobody(held: Held) -> bool:
-    return held.path.startswith(NOBODY)
-
-
 def _is_variable(held: Held) -> bool:
     """Return whether an object is a variable of a thread's frame, one per thread."""
     root, _, rest = held.path.partition(ARROW)
     return " in thread '" in root and ARROW not in rest
-
-
-def _is_bare(held: Held) -> bool:
-    return is_of_thread(held) or is_listed(held)
 
 
 def _distance(group: Group, other: Group) -> float:
@@ -178,15 +170,12 @@ def _distance(group: Group, other: Group) -> float:
     return min((abs(a[1] - b[1]) for a, b in places if a[0] == b[0]), default=float("inf"))
 
 
-def is_of_thread(held: Held) -> bool:
-    """Return whether only what runs, or code in C, keeps an object."""
+def is_bare(held: Held) -> bool:
+    """Return whether only what runs, the interpreter's own list of it, or C keeps an object."""
+    if held.path.startswith(("threading.", "asyncio.", "subprocess.", "multiprocessing.")):
+        return True
     root = held.path.partition(ARROW)[0]
     return " in thread '" in root or root.startswith(("C code", "event loop"))
-
-
-def is_listed(held: Held) -> bool:
-    """Return whether the interpreter's own list of threads, tasks or processes keeps an object."""
-    return held.path.startswith(("threading.", "asyncio.", "subprocess.", "multiprocessing."))
 
 
 def _with_parts(joined: list[Group], *, is_inspected: bool) -> list[Group]:

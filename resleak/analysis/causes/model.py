@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from resleak.analysis.gauge_verdict import GaugeVerdict
 
-_NAN = float("nan")
-
 
 @dataclass(frozen=True)
 class Place:
@@ -86,37 +84,23 @@ class Advice:
 class Cause:
     """One leak of a variant, with all evidence of it.
 
-    Attributes
-    ----------
-    id : str
-        Fingerprint of kind, file, function, source text and chain: it survives moved lines.
-    kind : str
-        One of `KINDS`.
-    gauges : tuple of Explained
-        What it explains, the gauge it is about first.
-    site, library_site, created_at : Place or None
-        The line that allocates or opens, the line of the library that it calls, and the line that
-        makes what is retained, where that is another one.
-    site_share : float or None
-        Share of the cause that the line accounts for, 0 to 1; None where no run measured it.
-    parts : tuple of Part
-        The other lines that allocate or open some of it, the largest first.
-    chain, retained_type : str
-        The reference chain from the owner to what grows by one at a time, and its type.
-    limit : Limit or None
-        The limit that it reaches first.
-    advice : Advice
-        What to change.
+    `id` is a fingerprint of kind, file, function, source text and chain: it survives moved lines.
     """
 
     id: str
     kind: str
+    #: What it explains, the gauge it is about first.
     gauges: tuple[Explained, ...]
     site: Place | None
+    #: Share of the cause that the line accounts for, 0 to 1; None where no run measured it.
     site_share: float | None = 1.0
+    #: The other lines that allocate or open some of it, the largest first.
     parts: tuple[Part, ...] = ()
+    #: The line of the library that the site calls.
     library_site: Place | None = None
+    #: The line that makes what is retained, where that is another one.
     created_at: Place | None = None
+    #: The references from the owner to what grows by one at a time, and its type.
     chain: str = ""
     retained_type: str = ""
     limit: Limit | None = None
@@ -166,7 +150,3 @@ OBJECTS, NATIVE, FILES, SOCKETS, THREADS, TASKS, CHILDREN, ZOMBIES, MAPS, SHM, T
     *("child processes", "zombies", "memory maps", "shared memory", "temporary files"),
 )
 CYCLES, OWN = "reference cycles", "the program's own count"
-KINDS = (
-    *(OBJECTS, NATIVE, FILES, SOCKETS, THREADS, TASKS, CHILDREN, ZOMBIES, MAPS, SHM, TEMPORARY),
-    *(CYCLES, OWN),
-)
