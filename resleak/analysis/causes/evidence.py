@@ -71,6 +71,11 @@ class Evidence:
     site: Site | None = None
     held: list[Held] = field(default_factory=list)
 
+    @property
+    def code(self) -> tuple[str, str]:
+        """File and function."""
+        return self.line[0], self.function
+
 
 def collect(
     amounts: Mapping[Line, Memory],

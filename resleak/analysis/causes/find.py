@@ -95,9 +95,11 @@ def causes_of(
         for name, parts in explained.items()
     }
     causes = _with_addresses(causes, [*_unseen(leaks, balance, bool(found))])
-    limits = _limits(captures)
+    manifest = captures[0].manifest
+    limits = {name: value for name, value in manifest.host.items() if isinstance(value, int)}
+    limits |= manifest.scenario.rlimits
     causes = [replace(one, limit=_limit(one.gauges, limits)) for one in causes]
-    causes += [*_late(late, origins, culprits, texts)]
+    causes += [_late(late, origins, culprits, texts)] if late else []
     causes.sort(key=lambda one: (one.limit.steps if one.limit else math.inf, one.id))
     return Causes(tuple(causes), balance)
 
@@ -254,17 +256,14 @@ def _late(
     origins: Iterable[Origin],
     culprits: Culprits,
     texts: Mapping[Line, str],
-) -> Iterator[Cause]:
-    """Yield the cycles that keep resources until the garbage collector runs."""
-    if not late:
-        return
+) -> Cause:
+    """Return the cycles that keep resources until the garbage collector runs."""
     cycle = next(iter(culprits.cycles.to_dict(orient="records")), None)
-    chain = str(cycle["cycle"]) if cycle else ""
+    chain, rate = (str(cycle["cycle"]), float(cycle["per_step"])) if cycle else ("", math.nan)
     first = next((one for one in origins if one.gauge == late[0].gauge and one.file), None)
     site = _place(texts, (first.file, first.line), first.function) if first else None
-    rate = float(cycle["per_step"]) if cycle else math.nan
     parts = tuple(replace(Explained.part(one, 1.0), per_step=rate) for one in late)
-    yield Cause(
+    return Cause(
         id=_fingerprint(model.CYCLES, site, chain), kind=model.CYCLES, gauges=parts, site=site,
         chain=chain, advice=advice.of(model.CYCLES, chain),
     )  # fmt: skip
@@ -273,13 +272,6 @@ def _late(
 def _fingerprint(kind: str, site: Place | None, chain: str) -> str:
     where = (site.file, site.function, " ".join(site.text.split())) if site else ("", "", "")
     return hashlib.sha256("|".join((kind, *where, chain)).encode()).hexdigest()[:12]
-
-
-def _limits(captures: Captures) -> dict[str, float]:
-    """Return the limits of the measured process by name: its scenario's, then the system's."""
-    manifest = captures[0].manifest
-    found = {name: value for name, value in manifest.host.items() if isinstance(value, int)}
-    return {**found, **manifest.scenario.rlimits}
 
 
 def _limit(parts: Sequence[Explained], limits: Mapping[str, float]) -> Limit | None:

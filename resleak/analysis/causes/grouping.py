@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
 from resleak.analysis.causes import model
 from resleak.analysis.causes.evidence import (
@@ -39,12 +40,12 @@ _PART = 0.25
 _LEAST = 0.05
 
 
-@dataclass(frozen=True)
+@dataclass
 class Group:
     """The lines of one cause, and the objects that it keeps, the most telling first."""
 
-    lines: tuple[Evidence, ...]
-    held: tuple[Held, ...]
+    lines: list[Evidence] = field(default_factory=list)
+    held: list[Held] = field(default_factory=list)
 
     @property
     def heap(self) -> float:
@@ -114,19 +115,16 @@ def groups(
             near = named or (whole if has_owner and not is_run else ())
             if len(near) == 1:
                 parents[root(line)] = next(iter(near))
-    lines: dict[object, list[Evidence]] = {}
+    by_root: dict[object, Group] = defaultdict(Group)
     for line, one in found.items():
-        lines.setdefault(root(line), []).append(one)
-    joined = [
-        Group(tuple(members), tuple(held for held in kept if root(holder[held.path]) == key))
-        for key, members in lines.items()
-    ]
-    joined = sorted(
-        _with_parts(_with_threads(joined), is_inspected=bool(kept)), key=lambda group: -group.heap
-    )
+        by_root[root(line)].lines.append(one)
+    for held in kept:
+        if (key := root(holder[held.path])) in by_root:
+            by_root[key].held.append(held)
+    joined = _with_parts(_with_threads([*by_root.values()]), is_inspected=bool(kept))
+    joined.sort(key=lambda group: -group.heap)
     if joined and reused.heap > 0:
-        first = Evidence((UNKNOWN, 0), memory=reused)
-        joined[0] = replace(joined[0], lines=(*joined[0].lines, first))
+        joined[0].lines.append(Evidence((UNKNOWN, 0), memory=reused))
     return joined
 
 
@@ -150,10 +148,9 @@ def _with_threads(joined: list[Group]) -> list[Group]:
         )
         if is_kept or (is_only and all(is_library(line.line[0]) for line in group.lines)):
             # Of several, the one that is started nearest to the line.
-            at = min(range(len(running)), key=lambda n: _distance(group, running[n]))
-            one = running[at]
-            held = group.held if is_kept else ()
-            running[at] = Group((*one.lines, *group.lines), (*one.held, *held))
+            nearest = min(running, key=lambda other: _distance(group, other))
+            nearest.lines += group.lines
+            nearest.held += group.held if is_kept else []
             others.remove(group)
     return [*running, *others]
 
@@ -181,20 +178,15 @@ def is_bare(held: Held) -> bool:
 def _with_parts(joined: list[Group], *, is_inspected: bool) -> list[Group]:
     """Give a line without an owner to the cause of the same function; the rest goes by function."""
     whole = [group for group in joined if group.gauges or group.held]
-    alone: dict[tuple[str, str], Group] = {}
+    alone: dict[tuple[str, str], Group] = defaultdict(Group)
     for part in (group for group in joined if not (group.gauges or group.held)):
         (line,) = part.lines
-        near = [n for n, group in enumerate(whole) if _is_near(line, group)]
+        near = [group for group in whole if any(one.code == line.code for one in group.lines)]
         if len(whole) != 1:
-            near = [n for n in near if part.size <= _PART * whole[n].size]
+            near = [group for group in near if part.size <= _PART * group.size]
         elif not is_inspected and part.size <= _PART * whole[0].size:
-            near = [0]  # nothing is known of owners
-        if near:
-            group = whole[near[0]]
-            whole[near[0]] = replace(group, lines=(*group.lines, line))
-        else:
-            before = alone.setdefault((line.line[0], line.function), Group((), ()))
-            alone[line.line[0], line.function] = Group((*before.lines, line), ())
+            near = whole  # nothing is known of owners
+        (near[0] if near else alone[line.code]).lines.append(line)
     return [*whole, *alone.values()]
 
 
@@ -202,8 +194,3 @@ def _is_named(text: str, owner: str) -> bool:
     """Return whether a line of source mentions what keeps objects, as ``KEPT`` or ``Pool.kept``."""
     names = {token.rpartition(".")[2] for token in owner.split(ARROW) if "." in token}
     return any(name.isidentifier() and re.search(rf"\b{name}\b", text) for name in names)
-
-
-def _is_near(line: Evidence, group: Group) -> bool:
-    places = {(one.line[0], one.function) for one in group.lines}
-    return (line.line[0], line.function) in places
