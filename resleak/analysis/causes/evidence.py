@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from resleak.analysis.handle_origins import Origin
-from resleak.analysis.stacks.allocation_sites import FRAME, site_of
+from resleak.analysis.stacks.allocation_sites import is_between, site_of, steady_marks
 from resleak.analysis.stacks.columns import column, numbered, rows, sums
 from resleak.analysis.stacks.site import Site
 from resleak.captures.frames import Capture
@@ -91,11 +91,16 @@ def collect(
     """
     found: dict[Line, Evidence] = {}
     for origin in origins:
-        one = found.setdefault(_line(origin), Evidence(_line(origin), origin.function))
-        before = one.opened.get(origin.gauge)
-        one.opened[origin.gauge] = origin if before is None else _sum(before, origin)
+        # What was opened without Python is a case of its own for each gauge.
+        line = (origin.file, origin.line) if origin.file else (f"{UNKNOWN}{origin.gauge}", 0)
+        one = found.setdefault(line, Evidence(line, origin.function))
+        if before := one.opened.get(origin.gauge):
+            rate, share = before.per_step + origin.per_step, before.share + origin.share
+            origin = replace(before, per_step=rate, share=share)
+        one.opened[origin.gauge] = origin
     for site in (site for site in sites if grows and site.file):
-        one = found.setdefault(_line(site), Evidence(_line(site), site.function))
+        line = (site.file, site.line)
+        one = found.setdefault(line, Evidence(line, site.function))
         one.site = site if one.site is None or site.low > one.site.low else one.site
     for held in kept:
         if held.line and (grows or held.line in found):
@@ -103,15 +108,6 @@ def collect(
     for line, one in found.items():
         one.memory = amounts.get(line, Memory()) if grows else Memory()
     return found
-
-
-def _sum(one: Origin, other: Origin) -> Origin:
-    return replace(one, per_step=one.per_step + other.per_step, share=one.share + other.share)
-
-
-def _line(at: Origin | Site) -> Line:
-    # What was opened without Python is a case of its own for each gauge.
-    return (at.file, at.line) if at.file else (f"{UNKNOWN}{getattr(at, 'gauge', '')}", 0)
 
 
 def retained(retention: pd.DataFrame) -> Iterator[Held]:
@@ -154,7 +150,7 @@ def _continues(path: str, base: str) -> bool:
 
 def allocated(captures: Iterable[Capture], since: float = 0.0) -> dict[Line, Memory]:
     """Return the live memory that each line adds per step since a step, the mean of all runs."""
-    runs = [found for capture in captures if (found := _of_run(capture, since)) is not None]
+    runs = [run for capture in captures if (run := _of_run(capture, since)) is not None]
     totals: dict[Line, np.ndarray] = defaultdict(lambda: np.zeros(6))
     for run in runs:
         for line, amounts in run.items():
@@ -168,17 +164,15 @@ def total(amounts: Iterable[Memory]) -> Memory:
 
 
 def _of_run(capture: Capture, since: float) -> dict[Line, np.ndarray] | None:
-    marks, stacks, live = (capture.table(name) for name in ("marks", "stacks", "live"))
-    steady = marks[marks["phase"].eq("steady")]
-    late = steady[steady["step"].ge(since)]
-    steady = late if len(late) > 1 else steady
-    if len(steady) < 2 or steady["step"].iloc[0] == steady["step"].iloc[-1]:
+    marks, steps = steady_marks(capture)
+    if np.count_nonzero(steps >= since) > 1:
+        marks, steps = marks[steps >= since], steps[steps >= since]
+    if len(steps) < 2 or steps[0] == steps[-1]:
         return None
-    first, last = steady["mark"].iloc[0], steady["mark"].iloc[-1]
-    total = float(steady["step"].iloc[-1] - steady["step"].iloc[0])
-    live = live[live["mark"].gt(first) & live["mark"].le(last)]
-    frames: dict[Any, int] = {}
-    of = numbered(rows(stacks, FRAME, site_of(stacks)), frames)[column(live, "node")]
+    stacks, live = capture.table("stacks"), capture.table("live")
+    live = live[is_between(live, marks)]
+    lines: dict[Any, int] = {}
+    of = numbered(rows(stacks, ("file", "line"), site_of(stacks)), lines)[column(live, "node")]
     names, kinds = column(live, "allocator").tolist(), ("pymalloc", "mmap")
     python, mapped = (np.array([name.startswith(kind) for name in names]) for kind in kinds)
     size, count = column(live, "bytes", float), column(live, "count", float)
@@ -187,8 +181,5 @@ def _of_run(capture: Capture, since: float) -> dict[Line, np.ndarray] | None:
         *(size * small, size * (python & ~small), size * ~(python | mapped), size * mapped),
         *(count * small, count),
     )
-    table = np.array([sums(of, part, len(frames)) for part in parts]) / total
-    grouped: dict[Line, np.ndarray] = defaultdict(lambda: np.zeros(len(parts)))
-    for (_, file, line), number in frames.items():
-        grouped[file, line] += table[:, number]
-    return grouped
+    table = np.array([sums(of, part, len(lines)) for part in parts]) / (steps[-1] - steps[0])
+    return dict(zip(lines, table.T, strict=True))
