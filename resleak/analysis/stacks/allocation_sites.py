@@ -49,10 +49,12 @@ class WithLive:
 
 
 @dataclass(frozen=True)
-class Growth:
+class _Growth:
     """The changes of one capture over the steady state; rates are per stack."""
 
     stacks: Columns
+    #: Of each stack, the number of its site, the same in all captures.
+    site: np.ndarray
     live: dict[str, np.ndarray]
     #: The marks and their steps at the edges of the windows, for each of `WINDOWS`.
     layouts: list[tuple[np.ndarray, np.ndarray]]
@@ -90,9 +92,9 @@ def sites(captures: Iterable[Tables]) -> pd.DataFrame:
     the steps shows as growth of one line and shrinking of another.
     """
     captures = [*captures]
-    grown = growths(captures)
-    table = framed(ranking(grown))
-    table.attrs |= {"captures": len(grown), "per": per_of(captures)}
+    known, columns = ranking(captures)
+    table = framed(columns)
+    table.attrs |= {"captures": known, "per": per_of(captures)}
     return table
 
 
@@ -111,22 +113,20 @@ def framed(ranked: Columns) -> pd.DataFrame:
     return pd.DataFrame({n: pd.Series(ranked[n], dtype=types.get(n, "float")) for n in names})
 
 
-def ranking(grown: Sequence[Growth]) -> dict[str, np.ndarray]:
-    """Return the columns of `sites` for the growth of captures."""
-    known: dict[tuple[str, str, int], int] = {}
-    sites = []  # of each capture, the number of each stack's site, the same in all captures
-    for growth in grown:
-        own, of = np.unique(site_of(growth.stacks), return_inverse=True)
-        sites.append(numbered(rows(growth.stacks, FRAME, own), known)[of])
-    size = len(known)
+def ranking(captures: Iterable[Tables]) -> tuple[int, dict[str, np.ndarray]]:
+    """Return of how many captures the growth is known, and the columns of `sites`."""
+    numbers: dict[tuple[str, str, int], int] = {}
+    growths = (_growth(capture, numbers) for capture in captures if capture.instrument == "memray")
+    grown = [growth for growth in growths if growth is not None]
+    size = len(numbers)
     if not size:
-        return {name: np.empty(0, dtype=object) for name in [*FRAME, *_NUMBERS, *_LEAF]}
-    bounds = [_bounds(_windows(grown, sites, size, layout)) for layout in range(len(WINDOWS))]
-    pairs = list(zip(grown, sites, strict=True))
-    per_step = np.mean([sums(of, growth.per_step, size) for growth, of in pairs], axis=0)
-    counts = np.mean([sums(of, growth.count_per_step, size) for growth, of in pairs], axis=0)
+        names = [*FRAME, *_NUMBERS, *_LEAF]
+        return len(grown), {name: np.empty(0, dtype=object) for name in names}
+    bounds = [_bounds(_windows(grown, size, layout)) for layout in range(len(WINDOWS))]
+    per_step = np.mean([sums(growth.site, growth.per_step, size) for growth in grown], axis=0)
+    counts = np.mean([sums(growth.site, growth.count_per_step, size) for growth in grown], axis=0)
     growing = np.maximum(per_step, 0.0)
-    lines = zip(*known, strict=True)
+    lines = zip(*numbers, strict=True)
     table = {
         **{name: np.array(c, dtype=object) for name, c in zip(FRAME, lines, strict=True)},
         "bytes_per_step": per_step,
@@ -134,34 +134,30 @@ def ranking(grown: Sequence[Growth]) -> dict[str, np.ndarray]:
         "high": np.maximum.reduce([high for _, high in bounds]),
         "count_per_step": counts,
         "share": growing / (growing.sum() or 1.0),
-        **_leaves(grown, sites, size),
+        **_leaves(grown, size),
     }
-    return _ranked(subset(table, table, (per_step != 0) | (counts != 0)))
+    return len(grown), _ranked(subset(table, table, (per_step != 0) | (counts != 0)))
 
 
 def answer(tables: Tables) -> dict[str, Any]:
     """Return the columns of `sites` of one opened file, ready for JSON."""
-    grown = growths([tables])
-    columns = {name: values.tolist() for name, values in ranking(grown).items()}
-    return {"captures": len(grown), "columns": columns}
+    known, columns = ranking([tables])
+    return {"captures": known, "columns": {name: v.tolist() for name, v in columns.items()}}
 
 
-def growths(captures: Iterable[Tables]) -> list[Growth]:
-    """Return the growth of each capture that has stacks and at least two steady marks."""
-    grown = []
-    for capture in captures:
-        if capture.instrument != "memray":
-            continue
-        marks, steps = steady_marks(capture)
-        if len(steps) < 2 or steps[0] == steps[-1]:
-            continue
-        stacks, table = capture.table("stacks"), capture.table("live")
-        live = subset(table, ("mark", "node", "bytes", "count"), is_between(table, marks))
-        size, total = len(column(stacks, "parent")), steps[-1] - steps[0]
-        rates = (sums(live["node"], live[name], size) / total for name in ("bytes", "count"))
-        places = [windows(steps, count) for count in WINDOWS]
-        grown.append(Growth(stacks, live, [(marks[at], steps[at]) for at in places], *rates))
-    return grown
+def _growth(capture: Tables, numbers: dict[tuple[str, str, int], int]) -> _Growth | None:
+    """Return the growth of a capture with at least two steady marks; `numbers` are of the sites."""
+    marks, steps = steady_marks(capture)
+    if len(steps) < 2 or steps[0] == steps[-1]:
+        return None
+    stacks, table = capture.table("stacks"), capture.table("live")
+    own, of = np.unique(site_of(stacks), return_inverse=True)
+    site = numbered(rows(stacks, FRAME, own), numbers)[of]
+    live = subset(table, ("mark", "node", "bytes", "count"), is_between(table, marks))
+    total = steps[-1] - steps[0]
+    rates = (sums(live["node"], live[name], len(site)) / total for name in ("bytes", "count"))
+    places = [windows(steps, count) for count in WINDOWS]
+    return _Growth(stacks, site, live, [(marks[at], steps[at]) for at in places], *rates)
 
 
 def steady_marks(capture: Tables) -> tuple[np.ndarray, np.ndarray]:
@@ -207,30 +203,26 @@ def windows(steps: np.ndarray, count: int) -> np.ndarray:
     return np.unique(np.abs(steps[:, None] - wanted).argmin(axis=0))
 
 
-def _windows(
-    grown: Sequence[Growth], sites: Sequence[np.ndarray], size: int, layout: int
-) -> np.ndarray:
+def _windows(grown: Sequence[_Growth], size: int, layout: int) -> np.ndarray:
     """Return bytes per step in the windows of all captures, shape (sites, windows)."""
     parts = []
-    for growth, of in zip(grown, sites, strict=True):
+    for growth in grown:
         marks, steps = growth.layouts[layout]
         window = np.searchsorted(marks, growth.live["mark"]) - 1
-        cells = of[growth.live["node"]] * (len(steps) - 1) + window
+        cells = growth.site[growth.live["node"]] * (len(steps) - 1) + window
         changes = sums(cells, growth.live["bytes"], size * (len(steps) - 1))
         parts.append(changes.reshape(size, -1) / np.diff(steps))
     return np.hstack(parts)
 
 
-def _leaves(
-    grown: Sequence[Growth], sites: Sequence[np.ndarray], size: int
-) -> dict[str, np.ndarray]:
+def _leaves(grown: Sequence[_Growth], size: int) -> dict[str, np.ndarray]:
     """Return, for each site, the innermost frame whose stacks grew most."""
     frames = sorted({frame for growth in grown for frame in rows(growth.stacks, FRAME)})
     number = {frame: n for n, frame in enumerate(frames)}
     pairs = []
-    for growth, of in zip(grown, sites, strict=True):
+    for growth in grown:
         leaf = np.array([number[frame] for frame in rows(growth.stacks, FRAME)], dtype=np.int64)
-        pairs.append(of * len(frames) + leaf)
+        pairs.append(growth.site * len(frames) + leaf)
     pair, of_pair = np.unique(np.concatenate(pairs), return_inverse=True)
     grew = sums(of_pair, np.concatenate([growth.per_step for growth in grown]), len(pair))
     site, leaf = np.divmod(pair, len(frames))
