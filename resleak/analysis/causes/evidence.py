@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from resleak.analysis.handle_origins import Origin
-from resleak.analysis.stacks.allocation_sites import is_between, site_of, steady_marks
-from resleak.analysis.stacks.columns import column, numbered, rows, sums
+from resleak.analysis.stacks.allocation_sites import site_of, steady_parts
+from resleak.analysis.stacks.columns import numbered, rows, sums
 from resleak.analysis.stacks.site import Site
 from resleak.captures.frames import Capture
 
@@ -150,7 +149,23 @@ def _continues(path: str, base: str) -> bool:
 
 def allocated(captures: Iterable[Capture], since: float = 0.0) -> dict[Line, Memory]:
     """Return the live memory that each line adds per step since a step, the mean of all runs."""
-    runs = [run for capture in captures if (run := _of_run(capture, since)) is not None]
+    names = ("node", "allocator", "bytes", "count")
+    runs = []
+    for stacks, live, _, steps in steady_parts(captures, names, since=since):
+        lines: dict[Line, int] = {}
+        of = numbered(rows(stacks, ("file", "line"), site_of(stacks)), lines)[live["node"]]
+        python, mapped = (
+            np.array([name.startswith(kind) for name in live["allocator"].tolist()])
+            for kind in ("pymalloc", "mmap")
+        )
+        size, count = live["bytes"].astype(float), live["count"].astype(float)
+        small = python & (np.abs(size) <= SMALL * np.abs(count))
+        parts = (
+            *(size * small, size * (python & ~small), size * ~(python | mapped), size * mapped),
+            *(count * small, count),
+        )
+        table = np.array([sums(of, part, len(lines)) for part in parts]) / (steps[-1] - steps[0])
+        runs.append(dict(zip(lines, table.T, strict=True)))
     totals: dict[Line, np.ndarray] = defaultdict(lambda: np.zeros(6))
     for run in runs:
         for line, amounts in run.items():
@@ -161,25 +176,3 @@ def allocated(captures: Iterable[Capture], since: float = 0.0) -> dict[Line, Mem
 def total(amounts: Iterable[Memory]) -> Memory:
     """Return the sum of what lines add."""
     return Memory(*map(sum, zip(*map(astuple, amounts), strict=True)))
-
-
-def _of_run(capture: Capture, since: float) -> dict[Line, np.ndarray] | None:
-    marks, steps = steady_marks(capture)
-    if np.count_nonzero(steps >= since) > 1:
-        marks, steps = marks[steps >= since], steps[steps >= since]
-    if len(steps) < 2 or steps[0] == steps[-1]:
-        return None
-    stacks, live = capture.table("stacks"), capture.table("live")
-    live = live[is_between(live, marks)]
-    lines: dict[Any, int] = {}
-    of = numbered(rows(stacks, ("file", "line"), site_of(stacks)), lines)[column(live, "node")]
-    names, kinds = column(live, "allocator").tolist(), ("pymalloc", "mmap")
-    python, mapped = (np.array([name.startswith(kind) for name in names]) for kind in kinds)
-    size, count = column(live, "bytes", float), column(live, "count", float)
-    small = python & (np.abs(size) <= SMALL * np.abs(count))
-    parts = (
-        *(size * small, size * (python & ~small), size * ~(python | mapped), size * mapped),
-        *(count * small, count),
-    )
-    table = np.array([sums(of, part, len(lines)) for part in parts]) / (steps[-1] - steps[0])
-    return dict(zip(lines, table.T, strict=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,6 +24,8 @@ _LIBRARY = ("<stdlib>", "<site-packages>", "<frozen ", "<native>")
 #: Windows of the steady state, at most, in two layouts: a cache that is emptied once per window
 #: seems to grow in one of the two only.
 WINDOWS = (8, 7)
+#: Chooses rows of `live`, given that table and `stacks`, both DataFrames: a mask, shape (rows,).
+Keep = Callable[[Any, Any], np.ndarray]
 
 
 class Tables(Protocol):
@@ -116,8 +118,16 @@ def framed(ranked: Columns) -> pd.DataFrame:
 def ranking(captures: Iterable[Tables]) -> tuple[int, dict[str, np.ndarray]]:
     """Return of how many captures the growth is known, and the columns of `sites`."""
     numbers: dict[tuple[str, str, int], int] = {}
-    growths = (_growth(capture, numbers) for capture in captures if capture.instrument == "memray")
-    grown = [growth for growth in growths if growth is not None]
+    grown = []
+    parts = steady_parts(captures, ("mark", "node", "bytes", "count"))
+    for stacks, live, marks, steps in parts:
+        own, of = np.unique(site_of(stacks), return_inverse=True)
+        site = numbered(rows(stacks, FRAME, own), numbers)[of]
+        total = steps[-1] - steps[0]
+        rates = (sums(live["node"], live[name], len(site)) / total for name in ("bytes", "count"))
+        places = [windows(steps, count) for count in WINDOWS]
+        layouts = [(marks[at], steps[at]) for at in places]
+        grown.append(_Growth(stacks, site, live, layouts, *rates))
     size = len(numbers)
     if not size:
         names = [*FRAME, *_NUMBERS, *_LEAF]
@@ -145,33 +155,30 @@ def answer(tables: Tables) -> dict[str, Any]:
     return {"captures": known, "columns": {name: v.tolist() for name, v in columns.items()}}
 
 
-def _growth(capture: Tables, numbers: dict[tuple[str, str, int], int]) -> _Growth | None:
-    """Return the growth of a capture with at least two steady marks; `numbers` are of the sites."""
-    marks, steps = steady_marks(capture)
-    if len(steps) < 2 or steps[0] == steps[-1]:
-        return None
-    stacks, table = capture.table("stacks"), capture.table("live")
-    own, of = np.unique(site_of(stacks), return_inverse=True)
-    site = numbered(rows(stacks, FRAME, own), numbers)[of]
-    live = subset(table, ("mark", "node", "bytes", "count"), is_between(table, marks))
-    total = steps[-1] - steps[0]
-    rates = (sums(live["node"], live[name], len(site)) / total for name in ("bytes", "count"))
-    places = [windows(steps, count) for count in WINDOWS]
-    return _Growth(stacks, site, live, [(marks[at], steps[at]) for at in places], *rates)
+def steady_parts(
+    captures: Iterable[Tables], names: Sequence[str], keep: Keep | None = None, since: float = 0.0
+) -> Iterator[tuple[Columns, dict[str, np.ndarray], np.ndarray, np.ndarray]]:
+    """Yield stacks, changes, marks and steps of the steady state of each capture that has them.
 
-
-def steady_marks(capture: Tables) -> tuple[np.ndarray, np.ndarray]:
-    """Return the numbers and the steps of the marks of the steady state."""
-    marks = capture.table("marks")
-    is_steady = column(marks, "phase") == "steady"
-    return column(marks, "mark")[is_steady], column(marks, "step", float)[is_steady]
-
-
-def is_between(live: Columns, marks: np.ndarray) -> np.ndarray:
-    """Return, for each change, whether it came after the first of these marks, up to the last."""
-    mark = column(live, "mark")
-    between: np.ndarray = (mark > marks[0]) & (mark <= marks[-1])
-    return between
+    Changes have the named columns, and only those that are kept; what came before a step is left
+    out where two marks have come since.
+    """
+    for capture in captures:
+        if capture.instrument != "memray":
+            continue
+        table = capture.table("marks")
+        steady = column(table, "phase") == "steady"
+        marks, steps = column(table, "mark")[steady], column(table, "step", float)[steady]
+        if np.count_nonzero(steps >= since) > 1:
+            marks, steps = marks[steps >= since], steps[steps >= since]
+        if len(steps) < 2 or steps[0] == steps[-1]:
+            continue
+        stacks, live = capture.table("stacks"), capture.table("live")
+        mark = column(live, "mark")
+        within = (mark > marks[0]) & (mark <= marks[-1])
+        if keep is not None:
+            within[within] = keep(live[within], stacks)
+        yield stacks, subset(live, names, within), marks, steps
 
 
 def site_of(stacks: Columns) -> np.ndarray:

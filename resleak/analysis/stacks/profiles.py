@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,10 +12,10 @@ import numpy as np
 from resleak import formatting
 from resleak.analysis.stacks.allocation_sites import (
     FRAME,
+    Keep,
     Tables,
-    is_between,
     per_of,
-    steady_marks,
+    steady_parts,
     windows,
 )
 from resleak.analysis.stacks.columns import Columns, column, rows, subset, sums
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 #: Most windows that a person can tell apart when dragging over them.
 WINDOWS = 64
-#: Chooses rows of `live`, given that table and `stacks`, both DataFrames: a mask, shape (rows,).
-Keep = Callable[[Any, Any], np.ndarray]
 _CHANGES = ("window", "node", "bytes", "count")
 _TYPES = {"node": np.int64, "parent": np.int64, "line": np.int64, "studied": bool}
 
@@ -130,35 +128,18 @@ def sources(captures: Iterable[Tables]) -> dict[tuple[str, int], str]:
 def layout(captures: Iterable[Tables], keep: Keep | None = None) -> Layout:
     """Return the same as `profile` as columns; tables need not be data frames."""
     captures = [*captures]
-    parts = [part for capture in captures if (part := _part(capture, keep))]
-    frames, nodes = merged([stacks for stacks, _, _ in parts])
-    steps = parts[0][2] if parts else np.empty(0)
+    parts = [*steady_parts(captures, ("step", "node", "bytes", "count"), keep)]
+    joined, nodes = merged([stacks for stacks, *_ in parts])
+    steps = np.unique(parts[0][-1]) if parts else np.empty(0)
     edges = steps[windows(steps, WINDOWS)] if parts else steps
     changed = []
-    for (_, live, _), node in zip(parts, nodes, strict=True):
+    for (_, live, _, _), node in zip(parts, nodes, strict=True):
         window = np.searchsorted(edges, live["step"].astype(float)) - 1
         columns = {**live, "window": window, "node": node[live["node"]]}
         is_inside = (window >= 0) & (window < len(edges) - 1)
         changed.append(subset(columns, _CHANGES, is_inside))
-    frames, changes = _in_preorder(frames, _mean(changed, len(frames["node"])))
+    frames, changes = _in_preorder(joined, _mean(changed, len(joined["node"])))
     return Layout(frames, edges, changes, per_of(captures), len(parts))
-
-
-def _part(
-    capture: Tables, keep: Keep | None
-) -> tuple[Columns, dict[str, np.ndarray], np.ndarray] | None:
-    """Return the stacks of a capture, their changes in the steady state, and its steps."""
-    if capture.instrument != "memray":
-        return None
-    marks, steps = steady_marks(capture)
-    steps = np.unique(steps)
-    if len(steps) < 2:
-        return None
-    live, stacks = capture.table("live"), capture.table("stacks")
-    within = is_between(live, marks)
-    if keep is not None:
-        within[within] = keep(live[within], stacks)
-    return stacks, subset(live, ("step", "node", "bytes", "count"), within), steps
 
 
 def _mean(parts: list[dict[str, np.ndarray]], size: int) -> dict[str, np.ndarray]:
