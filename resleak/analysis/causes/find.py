@@ -7,23 +7,10 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from resleak.analysis.causes import advice, model
+from resleak.analysis.causes import evidence, model
 from resleak.analysis.causes.balance import NOT_INTERCEPTED, balanced, reconciled
-from resleak.analysis.causes.evidence import (
-    ARROW,
-    NOBODY,
-    OURS,
-    UNKNOWN,
-    Evidence,
-    Held,
-    Line,
-    Memory,
-    allocated,
-    collect,
-    retained,
-    total,
-)
-from resleak.analysis.causes.grouping import BY_GAUGE, RUNNING, Group, groups, is_bare
+from resleak.analysis.causes.evidence import UNKNOWN, Evidence, Held, Line, Memory
+from resleak.analysis.causes.grouping import RUNNING, Group, groups, is_bare
 from resleak.analysis.causes.model import Balanced, Cause, Causes, Explained, Limit, Part, Place
 from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.analysis.handle_origins import Origin
@@ -73,12 +60,12 @@ def causes_of(
         return Causes()
     grows = any(one.family in ("memory", "objects", "resident") for one in leaks.values())
     opened = [*_in_step([one for one in origins if one.gauge in leaks], leaks)]
-    kept = [*retained(culprits.retention)]
+    kept = [*evidence.retained(culprits.retention)]
     grown = leaks.get("heap") or next(iter(leaks.values()), None)
-    amounts = allocated(captures.select(instrument="memray"), grown.since if grown else 0.0)
-    seen = total(amounts.values()) if amounts else None
-    lines = collect(amounts, opened, _growing(sites, leaks.get("heap")), kept, grows=grows)
-    found = groups(lines, kept, texts, amounts.get(OURS, Memory()))
+    amounts = evidence.allocated(captures, grown.since if grown else 0.0)
+    seen = evidence.total(amounts.values()) if amounts else None
+    lines = evidence.collect(amounts, opened, _growing(sites, leaks.get("heap")), kept, grows=grows)
+    found = groups(lines, kept, texts, amounts.get(evidence.OURS, Memory()))
     shares = [*zip(*reconciled(found, leaks).values(), strict=True)]
     found = [
         group
@@ -138,7 +125,7 @@ def _cause(group: Group, parts: Sequence[Explained | None], texts: Mapping[Line,
         created_at=created,
         chain=chain,
         retained_type=held.type if held else "",
-        advice=advice.of(kind, chain, made.text if made else site.text if site else ""),
+        advice=model.Advice.of(kind, chain, made.text if made else site.text if site else ""),
     )
 
 
@@ -195,7 +182,7 @@ def _growing(sites: Iterable[Site], heap: GaugeVerdict | None) -> list[Site]:
 
 def _directness(held: Held) -> tuple[bool, int, bool]:
     """Sort the object nearest to a root that names its owner to the front."""
-    return held.path.startswith(NOBODY), held.path.count(ARROW), held.line is None
+    return held.path.startswith(evidence.NOBODY), held.path.count(evidence.ARROW), held.line is None
 
 
 def _leads(one: Evidence, group: Group) -> tuple[bool, bool, float]:
@@ -228,7 +215,9 @@ def _unseen(
         shares = {name: balance[name].unexplained / leaks[name].per_step for name in names}
         parts = tuple(Explained.part(leaks[name], share) for name, share in shares.items())
         fingerprint = _fingerprint(kind, None, ",".join(shares))
-        return Cause(id=fingerprint, kind=kind, gauges=parts, site=None, advice=advice.of(kind, ""))
+        return Cause(
+            id=fingerprint, kind=kind, gauges=parts, site=None, advice=model.Advice.of(kind, "")
+        )
 
     if "heap" in leaks and balance["heap"].code == NOT_INTERCEPTED:
         yield bare(model.NATIVE, [n for n in ("heap", "native", "rss", "uss") if n in leaks])
@@ -243,7 +232,7 @@ def _unseen(
         for family in ("handles", "own")
     )
     if handles:
-        kind = next((BY_GAUGE[name] for name in BY_GAUGE if name in handles), model.FILES)
+        kind = next((kind for name, kind in model.BY_GAUGE.items() if name in handles), model.FILES)
         yield bare(kind, handles)
     if own and not (found or explained or handles or live):
         yield bare(model.OWN, own)
@@ -265,7 +254,7 @@ def _late(
     parts = tuple(replace(Explained.part(one, 1.0), per_step=rate) for one in late)
     return Cause(
         id=_fingerprint(model.CYCLES, site, chain), kind=model.CYCLES, gauges=parts, site=site,
-        chain=chain, advice=advice.of(model.CYCLES, chain),
+        chain=chain, advice=model.Advice.of(model.CYCLES, chain),
     )  # fmt: skip
 
 

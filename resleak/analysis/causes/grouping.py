@@ -7,30 +7,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from resleak.analysis.causes import model
-from resleak.analysis.causes.evidence import (
-    ARROW,
-    NOBODY,
-    UNKNOWN,
-    Evidence,
-    Held,
-    Line,
-    Memory,
-    holders,
-)
+from resleak.analysis.causes import evidence, model
+from resleak.analysis.causes.evidence import ARROW, NOBODY, UNKNOWN, Evidence, Held, Line, Memory
 from resleak.analysis.stacks.allocation_sites import is_library
 
-#: Kinds by the gauge of what is never released, the most telling first.
-BY_GAUGE = {
-    "zombies": model.ZOMBIES,
-    "children": model.CHILDREN,
-    "threads": model.THREADS,
-    "tasks": model.TASKS,
-    "shm": model.SHM,
-    "sockets": model.SOCKETS,
-    "tempfiles": model.TEMPORARY,
-    "fds": model.FILES,
-}
 #: Kinds that run code: what their own frames keep belongs to them.
 RUNNING = (model.THREADS, model.TASKS, model.CHILDREN, model.ZOMBIES)
 #: Share of a group's memory below which a line of the same function belongs to it, if there are
@@ -70,8 +50,8 @@ class Group:
     @property
     def kind(self) -> str:
         """The kind of leak: by the resource that is opened, or else by the allocator."""
-        if gauge := next((gauge for gauge in BY_GAUGE if gauge in self.gauges), ""):
-            return BY_GAUGE[gauge]
+        if kinds := [kind for gauge, kind in model.BY_GAUGE.items() if gauge in self.gauges]:
+            return kinds[0]
         if self.mapped > self.heap:
             return model.MAPS
         malloc = sum(one.memory.malloc for one in self.lines)
@@ -86,7 +66,7 @@ def groups(
     `reused` is memory that our own lines allocated first: a step's number, or a block that a free
     list handed out again. It belongs to what keeps most.
     """
-    holder = holders(kept)
+    holder = evidence.holders(kept)
     parents: dict[object, object] = {}
 
     def root(of: object) -> object:
@@ -100,7 +80,8 @@ def groups(
     owners = _owners(kept, holder)
     whole = {root(owner) for owner in owners}
     is_placed = any(held.line for held in kept)
-    runs = any(BY_GAUGE.get(gauge) in RUNNING for one in found.values() for gauge in one.opened)
+    opened = {gauge for one in found.values() for gauge in one.opened}
+    runs = any(model.BY_GAUGE.get(gauge) in RUNNING for gauge in opened)
     least = _LEAST * sum(held.per_step for held in kept)
     for line, one in found.items():
         if not any(held.per_step > least or not held.path.startswith(NOBODY) for held in one.held):

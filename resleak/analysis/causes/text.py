@@ -26,11 +26,7 @@ _NOWHERE = {
     model.CYCLES: "not known",
 }
 #: Gauges that count what a kind is called by, and so need no unit.
-_COUNTED = {
-    **{model.FILES: "fds", model.SOCKETS: "sockets", model.THREADS: "threads"},
-    **{model.TASKS: "tasks", model.CHILDREN: "children", model.ZOMBIES: "zombies"},
-    **{model.SHM: "shm", model.TEMPORARY: "tempfiles", model.MAPS: "maps"},
-}
+_COUNTED = {kind: gauge for gauge, kind in model.BY_GAUGE.items()} | {model.MAPS: "maps"}
 #: Gauges of memory, the one to quote first in front.
 _MEMORY = ("heap", "native", "uss", "rss")
 _OTHERS = ("native", "uss", "rss", "blocks", "objects")
