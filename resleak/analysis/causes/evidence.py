@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from resleak.analysis.handle_origins import Origin
-from resleak.analysis.stacks.allocation_sites import site_of, steady_parts
+from resleak.analysis.stacks.allocation_sites import site_of, steady
 from resleak.analysis.stacks.columns import numbered, rows, sums
 from resleak.analysis.stacks.site import Site
 from resleak.captures.frames import Capture
@@ -151,7 +151,7 @@ def allocated(captures: Iterable[Capture], since: float = 0.0) -> dict[Line, Mem
     """Return the live memory that each line adds per step since a step, the mean of all runs."""
     names = ("node", "allocator", "bytes", "count")
     runs = []
-    for stacks, live, _, steps in steady_parts(captures, names, since=since):
+    for stacks, live, _, steps in steady(captures, names, since=since):
         lines: dict[Line, int] = {}
         of = numbered(rows(stacks, ("file", "line"), site_of(stacks)), lines)[live["node"]]
         python, mapped = (

@@ -19,10 +19,8 @@ from resleak.analysis.stacks.site import Site
 from resleak.captures.frames import Captures
 
 #: Limits by gauge, as a manifest names them, and their unit.
-_TASKS, _MEMORY = (
-    ("pids.max", "pid_max"),
-    ("memory.max", "memory.limit_in_bytes", "memory_bytes"),
-)
+_TASKS = ("pids.max", "pid_max")
+_MEMORY = ("memory.max", "memory.limit_in_bytes", "memory_bytes")
 _LIMITS = {
     "fds": (("RLIMIT_NOFILE",), "descriptors"),
     "threads": (_TASKS, "threads"),
@@ -73,10 +71,8 @@ def causes_of(
         if any(part.share >= _least(part.gauge, group) for part in parts if part)
     ]
     explained = reconciled(found, leaks)
-    causes = [
-        _cause(group, [parts[n] for parts in explained.values()], texts)
-        for n, group in enumerate(found)
-    ]
+    shares = [*zip(*explained.values(), strict=True)]
+    causes = [_cause(group, parts, texts) for group, parts in zip(found, shares, strict=True)]
     balance = {
         name: balanced(leaks[name], [part for part in parts if part], found, seen)
         for name, parts in explained.items()

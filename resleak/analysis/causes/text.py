@@ -149,8 +149,5 @@ def accounts(causes: Causes, verbose: bool = False) -> Iterator[str]:
 def quiet(gauges: Iterable[GaugeVerdict], *, with_undecided: bool = False) -> str:
     """Name the gauges that show nothing, by verdict; with those that are undecided, if wanted."""
     told, wanted = list(gauges), CLEAN | ({UNDECIDED} if with_undecided else set())
-    parts = []
-    for word in (word for word in ORDER if word in wanted):
-        names = [one.gauge for one in told if one.verdict == word]
-        parts += [f"{word}: {', '.join(names)}"] if names else []
-    return " · ".join(parts)
+    names = {w: [one.gauge for one in told if one.verdict == w] for w in ORDER if w in wanted}
+    return " · ".join(f"{word}: {', '.join(each)}" for word, each in names.items() if each)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from resleak.analysis.intervals import student_quantile
-from resleak.analysis.stacks.columns import Columns, column, numbered, rows, subset, sums, tested
+from resleak.analysis.stacks.columns import Columns, column, from_rows, numbered, rows, subset, sums
 from resleak.captures.decode.trie import HARNESS
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def ranking(captures: Iterable[Tables]) -> tuple[int, dict[str, np.ndarray]]:
     """Return of how many captures the growth is known, and the columns of `sites`."""
     numbers: dict[tuple[str, str, int], int] = {}
     grown = []
-    parts = steady_parts(captures, ("mark", "node", "bytes", "count"))
+    parts = steady(captures, ("mark", "node", "bytes", "count"))
     for stacks, live, marks, steps in parts:
         own, of = np.unique(site_of(stacks), return_inverse=True)
         site = numbered(rows(stacks, FRAME, own), numbers)[of]
@@ -130,15 +130,13 @@ def ranking(captures: Iterable[Tables]) -> tuple[int, dict[str, np.ndarray]]:
         grown.append(_Growth(stacks, site, live, layouts, *rates))
     size = len(numbers)
     if not size:
-        names = [*FRAME, *_NUMBERS, *_LEAF]
-        return len(grown), {name: np.empty(0, dtype=object) for name in names}
+        return len(grown), from_rows([*FRAME, *_NUMBERS, *_LEAF], [])
     bounds = [_bounds(_windows(grown, size, layout)) for layout in range(len(WINDOWS))]
     per_step = np.mean([sums(growth.site, growth.per_step, size) for growth in grown], axis=0)
     counts = np.mean([sums(growth.site, growth.count_per_step, size) for growth in grown], axis=0)
     growing = np.maximum(per_step, 0.0)
-    lines = zip(*numbers, strict=True)
     table = {
-        **{name: np.array(c, dtype=object) for name, c in zip(FRAME, lines, strict=True)},
+        **from_rows(FRAME, numbers),
         "bytes_per_step": per_step,
         "low": np.minimum.reduce([low for low, _ in bounds]),
         "high": np.maximum.reduce([high for _, high in bounds]),
@@ -155,7 +153,7 @@ def answer(tables: Tables) -> dict[str, Any]:
     return {"captures": known, "columns": {name: v.tolist() for name, v in columns.items()}}
 
 
-def steady_parts(
+def steady(
     captures: Iterable[Tables], names: Sequence[str], keep: Keep | None = None, since: float = 0.0
 ) -> Iterator[tuple[Columns, dict[str, np.ndarray], np.ndarray, np.ndarray]]:
     """Yield stacks, changes, marks and steps of the steady state of each capture that has them.
@@ -167,8 +165,8 @@ def steady_parts(
         if capture.instrument != "memray":
             continue
         table = capture.table("marks")
-        steady = column(table, "phase") == "steady"
-        marks, steps = column(table, "mark")[steady], column(table, "step", float)[steady]
+        at = column(table, "phase") == "steady"
+        marks, steps = column(table, "mark")[at], column(table, "step", float)[at]
         if np.count_nonzero(steps >= since) > 1:
             marks, steps = marks[steps >= since], steps[steps >= since]
         if len(steps) < 2 or steps[0] == steps[-1]:
@@ -188,6 +186,12 @@ def site_of(stacks: Columns) -> np.ndarray:
     own = nearest(parents, ~tested(files, is_library))
     site: np.ndarray = np.where(own >= 0, own, np.arange(len(parents)))
     return np.where(studied >= 0, studied, site)
+
+
+def tested(values: Sequence[Any], test: Callable[[Any], bool]) -> np.ndarray:
+    """Test each distinct value once: there are few, and many rows."""
+    results = {value: test(value) for value in set(values)}
+    return np.array([results[value] for value in values], dtype=bool)
 
 
 def is_library(file: str) -> bool:
@@ -235,8 +239,7 @@ def _leaves(grown: Sequence[_Growth], size: int) -> dict[str, np.ndarray]:
     site, leaf = np.divmod(pair, len(frames))
     order = np.lexsort((leaf, -grew, site))
     largest = leaf[order[np.searchsorted(site[order], np.arange(size))]]
-    columns = zip(*(frames[n] for n in largest.tolist()), strict=True)
-    return {name: np.array(c, dtype=object) for name, c in zip(_LEAF, columns, strict=True)}
+    return from_rows(_LEAF, [frames[n] for n in largest.tolist()])
 
 
 def _bounds(windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from resleak.analysis.intervals import welch_half_widths
 from resleak.analysis.stacks.allocation_sites import FRAME, site_of
+from resleak.analysis.stacks.columns import rows
 from resleak.analysis.stacks.profiles import Profile
 from resleak.errors import StoreError
 
@@ -94,9 +95,9 @@ def difference(before: Profile, after: Profile) -> pd.DataFrame:
     rounding = 1e-9 * table[["before_bytes_per_step", "after_bytes_per_step"]].abs().max(axis=1)
     grew = np.where(known, table["low"], table["change"]) > rounding
     shrank = np.where(known, table["high"], table["change"]) < -rounding
-    table["state"] = np.select([grew, shrank], ["grew", "shrank"], "same")
-    table.loc[old["count_per_step"].isna(), "state"] = "new"
-    table.loc[new["count_per_step"].isna(), "state"] = "gone"
+    is_new, is_gone = (side["count_per_step"].isna() for side in (old, new))
+    states = ["gone", "new", "grew", "shrank"]
+    table["state"] = np.select([is_gone, is_new, grew, shrank], states, "same")
     largest = change.abs().sort_values(ascending=False, kind="stable").index
     ordered: pd.DataFrame = table.loc[largest, _RESULT].reset_index()
     return ordered
@@ -136,7 +137,7 @@ class _Matching:
         self._keys: list[list[_Key]] = []
         self._below: list[dict[int, list[int]]] = []
         for side in self._frames:
-            self._keys.append([*zip(*(side[name].tolist() for name in FRAME), strict=True)])
+            self._keys.append(rows(side, FRAME))
             self._below.append(defaultdict(list))
             for node, parent in enumerate(side["parent"].tolist()):
                 self._below[-1][parent].append(node)

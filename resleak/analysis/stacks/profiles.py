@@ -10,15 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from resleak import formatting
-from resleak.analysis.stacks.allocation_sites import (
-    FRAME,
-    Keep,
-    Tables,
-    per_of,
-    steady_parts,
-    windows,
-)
-from resleak.analysis.stacks.columns import Columns, column, rows, subset, sums
+from resleak.analysis.stacks.allocation_sites import FRAME, Keep, Tables, per_of, steady, windows
+from resleak.analysis.stacks.columns import Columns, column, from_rows, rows, subset, sums
 from resleak.errors import StoreError
 
 if TYPE_CHECKING:
@@ -128,7 +121,7 @@ def sources(captures: Iterable[Tables]) -> dict[tuple[str, int], str]:
 def layout(captures: Iterable[Tables], keep: Keep | None = None) -> Layout:
     """Return the same as `profile` as columns; tables need not be data frames."""
     captures = [*captures]
-    parts = [*steady_parts(captures, ("step", "node", "bytes", "count"), keep)]
+    parts = [*steady(captures, ("step", "node", "bytes", "count"), keep)]
     joined, nodes = merged([stacks for stacks, *_ in parts])
     steps = np.unique(parts[0][-1]) if parts else np.empty(0)
     edges = steps[windows(steps, WINDOWS)] if parts else steps
@@ -231,8 +224,6 @@ def _looked_up(stacks: Sequence[Columns]) -> tuple[dict[str, np.ndarray], list[n
                 studied.append(is_studied)
             places.append(numbers[key])
         nodes.append(np.array(places, dtype=np.int64))
-    columns = list(zip(*numbers, strict=True)) or [()] * (1 + len(FRAME))
-    names = ("parent", *FRAME)
-    joined = {n: np.array(c, dtype=object) for n, c in zip(names, columns, strict=True)}
+    joined = from_rows(("parent", *FRAME), numbers)
     joined |= {"node": np.arange(len(numbers)), "studied": np.array(studied, dtype=bool)}
     return joined, nodes

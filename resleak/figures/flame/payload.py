@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from resleak import formatting
-from resleak.analysis.stacks.allocation_sites import FRAME, Tables, is_library, site_of
-from resleak.analysis.stacks.columns import column, numbered, rows, subset, sums, tested
+from resleak.analysis.stacks.allocation_sites import FRAME, Tables, is_library, site_of, tested
+from resleak.analysis.stacks.columns import column, from_rows, numbered, rows, subset, sums
 from resleak.analysis.stacks.profiles import Layout, Tree, layout
 from resleak.captures.decode.trie import HARNESS
 from resleak.figures.flame.page import packed
@@ -68,8 +68,7 @@ def largest(sides: Sequence[Layout]) -> dict[str, np.ndarray]:
     lines = sorted(set(frames))
     number = {line: n for n, line in enumerate(lines)}
     of = np.array([number[frame] for frame in frames], dtype=np.int64)
-    columns = zip(*lines, strict=True) if lines else [()] * len(FRAME)
-    table = {name: np.array(c, dtype=object) for name, c in zip(FRAME, columns, strict=True)}
+    table = from_rows(FRAME, lines)
     rates = [sums(of, side.per_step(), len(lines)) for side in sides]
     if len(rates) == 1:
         size = growth = np.maximum(rates[0], 0.0)
