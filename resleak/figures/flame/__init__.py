@@ -83,7 +83,7 @@ def flamegraph(
     """
     import pandas as pd  # a page that is written from what is stored needs neither
 
-    from resleak.figures.flame import payload, static
+    from resleak.figures.flame import payload
 
     sides = [profile] if before is None else [profile, before]
     if before is not None and len(before.frames) != len(profile.frames):
@@ -92,5 +92,5 @@ def flamegraph(
         )
     drawing, table = payload.drawing(sides, unit)
     drawing |= {"title": title, "selection": dict(selection or {})}
-    svg = "" if drawing["empty"] else static.picture(sides, title or "", unit)
+    svg = "" if drawing["empty"] else payload.picture(sides, title or "", unit)
     return Flame(drawing, pd.DataFrame(table), svg)
