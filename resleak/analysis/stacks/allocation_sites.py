@@ -144,7 +144,8 @@ def ranking(captures: Iterable[Tables]) -> tuple[int, dict[str, np.ndarray]]:
         "share": growing / (growing.sum() or 1.0),
         **_leaves(grown, size),
     }
-    return len(grown), _ranked(subset(table, table, (per_step != 0) | (counts != 0)))
+    table = subset(table, table, (per_step != 0) | (counts != 0))
+    return len(grown), subset(table, table, _order(table))
 
 
 def answer(tables: Tables) -> dict[str, Any]:
@@ -257,7 +258,7 @@ def _bounds(windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.minimum(low, lower), np.maximum(high, upper)
 
 
-def _ranked(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _order(table: dict[str, np.ndarray]) -> np.ndarray:
     lasts = np.maximum(np.nan_to_num(table["low"]), 0.0)
     # A line comes before a stack without one, such as the start of a thread. The harness retains
     # nothing itself, but is the caller of what a step leaves in free lists: it comes last.
@@ -265,5 +266,4 @@ def _ranked(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     ours = nameless & (table["function"] == HARNESS)
     tier = np.select([ours, lasts == 0, nameless], [3, 2, 1], 0)
     keys = [tier, -lasts, -table["bytes_per_step"], *(table[name] for name in FRAME)]
-    order = sorted(range(len(lasts)), key=list(zip(*keys, strict=True)).__getitem__)
-    return subset(table, table, np.array(order, dtype=np.int64))
+    return np.array(sorted(range(len(lasts)), key=[*zip(*keys, strict=True)].__getitem__), int)

@@ -131,7 +131,17 @@ def layout(captures: Iterable[Tables], keep: Keep | None = None) -> Layout:
         columns = {**live, "window": window, "node": node[live["node"]]}
         is_inside = (window >= 0) & (window < len(edges) - 1)
         changed.append(subset(columns, _CHANGES, is_inside))
-    frames, changes = _in_preorder(joined, _mean(changed, len(joined["node"])))
+    changes = _mean(changed, len(joined["node"]))
+    used = np.zeros(len(joined["node"]))
+    used[changes["node"]] = 1
+    # Stacks without changes are dropped, and the others numbered so that a subtree is a range.
+    tree = Tree(joined)
+    order = tree.preorder(tree.below(used) > 0, np.arange(len(used)))
+    place = np.full(len(used) + 1, -1)  # the last one is that of no parent, -1
+    place[order] = np.arange(len(order))
+    frames = subset(joined, joined, order)
+    frames |= {"node": np.arange(len(order)), "parent": place[joined["parent"][order]]}
+    changes |= {"node": place[changes["node"]]}
     return Layout(frames, edges, changes, per_of(captures), len(parts))
 
 
@@ -144,22 +154,6 @@ def _mean(parts: list[dict[str, np.ndarray]], size: int) -> dict[str, np.ndarray
     window, node = np.divmod(cell, max(size, 1))
     changes = dict(zip(_CHANGES, (window, node, *means), strict=True))
     return subset(changes, _CHANGES, (means[0] != 0) | (means[1] != 0))
-
-
-def _in_preorder(
-    frames: dict[str, np.ndarray], changes: dict[str, np.ndarray]
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Drop stacks without changes, and number the others so that a subtree is a range."""
-    parents = frames["parent"]
-    used = np.zeros(len(parents))
-    used[changes["node"]] = 1
-    tree = Tree(frames)
-    order = tree.preorder(tree.below(used) > 0, np.arange(len(parents)))
-    place = np.full(len(parents) + 1, -1)  # the last one is that of no parent, -1
-    place[order] = np.arange(len(order))
-    table = subset(frames, frames, order)
-    table |= {"node": np.arange(len(order)), "parent": place[parents[order]]}
-    return table, changes | {"node": place[changes["node"]]}
 
 
 class Tree:

@@ -41,13 +41,18 @@ def drawing(
     shown = zip(column(frames, "file").tolist(), column(frames, "line").tolist(), strict=True)
     known = {place: text for side in sides for place, text in side.sources.items()}
     texts = {f"{file}:{line}": known[file, line] for file, line in {*shown} & {*known}}
+    empty = None
+    if any(len(side.edges) < 2 for side in sides):
+        empty = "no capture has stacks of two steady marks: nothing is known of growth"
+    elif not any((side.per_step() > 0).any() for side in sides):
+        empty = "nothing grew between the steady marks"
     payload = {
         **encode(sides),
         "sources": dict(sorted(texts.items())),
         "title": None,
         "unit": unit,
         "per": per,
-        "empty": _why_empty(sides),
+        "empty": empty,
         "selection": {},
         "table": _texts(table, unit, per, texts),
     }
@@ -57,13 +62,6 @@ def drawing(
 def answer(tables: Tables) -> dict[str, Any]:
     """Return the payload of the flame graph of one opened memray file."""
     return drawing([layout([tables])])[0]
-
-
-def _why_empty(sides: Sequence[Layout]) -> str | None:
-    if any(len(side.edges) < 2 for side in sides):
-        return "no capture has stacks of two steady marks: nothing is known of growth"
-    grew = any((side.per_step() > 0).any() for side in sides)
-    return None if grew else "nothing grew between the steady marks"
 
 
 def largest(sides: Sequence[Layout]) -> dict[str, np.ndarray]:
