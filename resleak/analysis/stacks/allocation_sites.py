@@ -266,4 +266,4 @@ def _order(table: dict[str, np.ndarray]) -> np.ndarray:
     ours = nameless & (table["function"] == HARNESS)
     tier = np.select([ours, lasts == 0, nameless], [3, 2, 1], 0)
     keys = [tier, -lasts, -table["bytes_per_step"], *(table[name] for name in FRAME)]
-    return np.array(sorted(range(len(lasts)), key=[*zip(*keys, strict=True)].__getitem__), int)
+    return np.lexsort(keys[::-1])  # its last key is the first to sort by
