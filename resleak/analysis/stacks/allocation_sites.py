@@ -119,8 +119,7 @@ def ranking(captures: Iterable[Tables]) -> tuple[int, dict[str, np.ndarray]]:
     """Return of how many captures the growth is known, and the columns of `sites`."""
     numbers: dict[tuple[str, str, int], int] = {}
     grown = []
-    parts = steady(captures, ("mark", "node", "bytes", "count"))
-    for stacks, live, marks, steps in parts:
+    for stacks, live, marks, steps in steady(captures, ("mark", "node", "bytes", "count")):
         own, of = np.unique(site_of(stacks), return_inverse=True)
         site = numbered(rows(stacks, FRAME, own), numbers)[of]
         total = steps[-1] - steps[0]
@@ -155,7 +154,10 @@ def answer(tables: Tables) -> dict[str, Any]:
 
 
 def steady(
-    captures: Iterable[Tables], names: Sequence[str], keep: Keep | None = None, since: float = 0.0
+    captures: Iterable[Tables],
+    names: Sequence[str],
+    keep: Keep | None = None,
+    since: float = -np.inf,
 ) -> Iterator[tuple[Columns, dict[str, np.ndarray], np.ndarray, np.ndarray]]:
     """Yield stacks, changes, marks and steps of the steady state of each capture that has them.
 
