@@ -38,8 +38,9 @@ class Flame:
         return "\n".join(filter(None, (self.payload["title"], text)))
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        script = "" if self.payload["empty"] else f"<script>{page.script()}</script>"
+        html = {"text/html": page.place(self.payload) + script, MIME: self.payload}
         picture = {"image/svg+xml": self.svg} if self.svg else {}
-        html = {"text/html": page.html(self.payload), MIME: self.payload}
         return {**html, **picture, "text/plain": repr(self)}
 
     def live(self) -> Any:

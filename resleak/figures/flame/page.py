@@ -51,12 +51,6 @@ def script() -> str:
     return f'(() => {{\n"use strict";\n{library()}drawAll();\n}})();'
 
 
-def html(payload: Mapping[str, Any]) -> str:
-    """Return a flame graph as HTML that needs nothing else."""
-    drawing = "" if payload.get("empty") else f"<script>{script()}</script>"
-    return place(payload) + drawing
-
-
 def place(payload: Any) -> str:
     """Return where a flame graph is drawn, with its data, and a table for where no script runs.
 
