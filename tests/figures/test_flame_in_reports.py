@@ -15,7 +15,7 @@ from helpers.flames import EVIL
 
 from resleak.errors import MissingPackageError
 from resleak.figures import flamegraph
-from resleak.figures.flame import MIME, live, page
+from resleak.figures.flame import MIME, page
 from resleak.report import html_page
 
 
@@ -67,6 +67,6 @@ def test_a_live_one_is_a_widget_of_the_same_script():
 def test_without_anywidget_it_says_what_to_install(monkeypatch):
     """Where anywidget is missing, the error names the extra that brings it."""
     monkeypatch.setitem(sys.modules, "anywidget", None)
-    live._kind.cache_clear()
+    page._kind.cache_clear()
     with pytest.raises(MissingPackageError, match=r"\[live\]"):
         flamegraph(flames.service()).live()

@@ -32,22 +32,6 @@ _BY_GAUGE: dict[str, Callable[[Group], float]] = {
     ),
     "objects": lambda group: sum(h.per_step for h in group.held if h.type not in _UNTRACKED),
 }
-#: Gauges that are explained in proportion, having no unit in common with what is known.
-_IN_PROPORTION = ("maps",)
-
-
-def divided(groups: Sequence[Group], verdict: GaugeVerdict) -> list[Explained | None]:
-    """Return what each group explains of one gauge; in sum never more than its growth."""
-    if verdict.family == "handles":
-        opened = [[one.opened.get(verdict.gauge) for one in group.lines] for group in groups]
-        shares = [sum(o.share for o in ones if o is not None) for ones in opened]
-    else:
-        amount = _BY_GAUGE.get(verdict.gauge) or _BY_FAMILY.get(verdict.family)
-        amounts = [max(0.0, amount(group)) if amount else 0.0 for group in groups]
-        total = sum(amounts)
-        growth = total if verdict.gauge in _IN_PROPORTION else verdict.per_step
-        shares = [one / max(growth, total) if total > 0 else 0.0 for one in amounts]
-    return [Explained.part(verdict, share) if share > 0 else None for share in shares]
 
 
 def balanced(
@@ -76,8 +60,8 @@ def _is_unseen(heap: GaugeVerdict, profiled: Memory, groups: Sequence[Group]) ->
 
 
 def _threads(groups: Sequence[Group]) -> float:
-    opened = [one.opened.get("threads") for group in groups for one in group.lines]
-    return sum(origin.per_step for origin in opened if origin)
+    opened = [one.opened for group in groups for one in group.lines]
+    return sum(origins["threads"].per_step for origins in opened if "threads" in origins)
 
 
 def _reason(
@@ -112,14 +96,29 @@ def _reason(
 def reconciled(
     groups: Sequence[Group], leaks: Mapping[str, GaugeVerdict]
 ) -> dict[str, list[Explained | None]]:
-    """Return, for each growing gauge, what each group explains of it."""
-    parts = {name: divided(groups, verdict) for name, verdict in leaks.items()}
+    """Return, for each growing gauge, what each group explains of it; in sum at most all."""
+    shares = {name: _shares(groups, verdict) for name, verdict in leaks.items()}
     if "native" in leaks:
-        heap, seen = leaks.get("heap"), sum(p.per_step for p in parts.get("heap", []) if p)
-        unseen = max(0.0, heap.per_step - seen) if heap else 0.0
-        shares = _native(groups, leaks["native"].per_step, unseen)
-        parts["native"] = [Explained.part(leaks["native"], s) if s > 0 else None for s in shares]
-    return parts
+        heap = leaks["heap"].per_step if "heap" in leaks else 0.0
+        unseen = max(0.0, heap - sum(share * heap for share in shares.get("heap", ())))
+        shares["native"] = _native(groups, leaks["native"].per_step, unseen)
+    return {
+        name: [Explained.part(leaks[name], share) if share > 0 else None for share in each]
+        for name, each in shares.items()
+    }
+
+
+def _shares(groups: Sequence[Group], verdict: GaugeVerdict) -> list[float]:
+    name = verdict.gauge
+    if verdict.family == "handles":
+        opened = [[one.opened for one in group.lines if name in one.opened] for group in groups]
+        return [sum(origins[name].share for origins in ones) for ones in opened]
+    amount = _BY_GAUGE.get(name) or _BY_FAMILY.get(verdict.family)
+    amounts = [max(0.0, amount(group)) if amount else 0.0 for group in groups]
+    total = sum(amounts)
+    # Maps have no unit in common with what is known: they are explained in proportion.
+    growth = total if name == "maps" else verdict.per_step
+    return [one / max(growth, total) if total > 0 else 0.0 for one in amounts]
 
 
 def _native(groups: Sequence[Group], growth: float, unseen: float) -> list[float]:

@@ -47,13 +47,7 @@ def _differs(old: Cause, new: Cause) -> bool:
 
 
 def known(path: Path | None) -> set[str]:
-    """Read fingerprints from a file, one a line; ``#`` begins a comment.
-
-    Raises
-    ------
-    StoreError
-        If the file cannot be read, or a line is no fingerprint.
-    """
+    """Read fingerprints from a file, one a line; ``#`` begins a comment."""
     if path is None:
         return set()
     try:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from resleak.analysis.handle_origins import Origin
-from resleak.analysis.stacks.allocation_sites import FRAME, site_of
-from resleak.analysis.stacks.columns import column, numbered, rows, sums
+from resleak.analysis.stacks.allocation_sites import site_of, steady
+from resleak.analysis.stacks.columns import numbered, rows, sums
 from resleak.analysis.stacks.site import Site
 from resleak.captures.frames import Capture
 
@@ -71,6 +70,11 @@ class Evidence:
     site: Site | None = None
     held: list[Held] = field(default_factory=list)
 
+    @property
+    def code(self) -> tuple[str, str]:
+        """File and function."""
+        return self.line[0], self.function
+
 
 def collect(
     amounts: Mapping[Line, Memory],
@@ -86,11 +90,16 @@ def collect(
     """
     found: dict[Line, Evidence] = {}
     for origin in origins:
-        one = found.setdefault(_line(origin), Evidence(_line(origin), origin.function))
-        before = one.opened.get(origin.gauge)
-        one.opened[origin.gauge] = origin if before is None else _sum(before, origin)
+        # What was opened without Python is a case of its own for each gauge.
+        line = (origin.file, origin.line) if origin.file else (f"{UNKNOWN}{origin.gauge}", 0)
+        one = found.setdefault(line, Evidence(line, origin.function))
+        if before := one.opened.get(origin.gauge):
+            rate, share = before.per_step + origin.per_step, before.share + origin.share
+            origin = replace(before, per_step=rate, share=share)
+        one.opened[origin.gauge] = origin
     for site in (site for site in sites if grows and site.file):
-        one = found.setdefault(_line(site), Evidence(_line(site), site.function))
+        line = (site.file, site.line)
+        one = found.setdefault(line, Evidence(line, site.function))
         one.site = site if one.site is None or site.low > one.site.low else one.site
     for held in kept:
         if held.line and (grows or held.line in found):
@@ -98,15 +107,6 @@ def collect(
     for line, one in found.items():
         one.memory = amounts.get(line, Memory()) if grows else Memory()
     return found
-
-
-def _sum(one: Origin, other: Origin) -> Origin:
-    return replace(one, per_step=one.per_step + other.per_step, share=one.share + other.share)
-
-
-def _line(at: Origin | Site) -> Line:
-    # What was opened without Python is a case of its own for each gauge.
-    return (at.file, at.line) if at.file else (f"{UNKNOWN}{getattr(at, 'gauge', '')}", 0)
 
 
 def retained(retention: pd.DataFrame) -> Iterator[Held]:
@@ -149,7 +149,23 @@ def _continues(path: str, base: str) -> bool:
 
 def allocated(captures: Iterable[Capture], since: float = 0.0) -> dict[Line, Memory]:
     """Return the live memory that each line adds per step since a step, the mean of all runs."""
-    runs = [found for capture in captures if (found := _of_run(capture, since)) is not None]
+    names = ("node", "allocator", "bytes", "count")
+    runs = []
+    for stacks, live, _, steps in steady(captures, names, since=since):
+        lines: dict[Line, int] = {}
+        of = numbered(rows(stacks, ("file", "line"), site_of(stacks)), lines)[live["node"]]
+        python, mapped = (
+            np.array([name.startswith(kind) for name in live["allocator"].tolist()])
+            for kind in ("pymalloc", "mmap")
+        )
+        size, count = live["bytes"].astype(float), live["count"].astype(float)
+        small = python & (np.abs(size) <= SMALL * np.abs(count))
+        parts = (
+            *(size * small, size * (python & ~small), size * ~(python | mapped), size * mapped),
+            *(count * small, count),
+        )
+        table = np.array([sums(of, part, len(lines)) for part in parts]) / (steps[-1] - steps[0])
+        runs.append(dict(zip(lines, table.T, strict=True)))
     totals: dict[Line, np.ndarray] = defaultdict(lambda: np.zeros(6))
     for run in runs:
         for line, amounts in run.items():
@@ -160,30 +176,3 @@ def allocated(captures: Iterable[Capture], since: float = 0.0) -> dict[Line, Mem
 def total(amounts: Iterable[Memory]) -> Memory:
     """Return the sum of what lines add."""
     return Memory(*map(sum, zip(*map(astuple, amounts), strict=True)))
-
-
-def _of_run(capture: Capture, since: float) -> dict[Line, np.ndarray] | None:
-    marks, stacks, live = (capture.table(name) for name in ("marks", "stacks", "live"))
-    steady = marks[marks["phase"].eq("steady")]
-    late = steady[steady["step"].ge(since)]
-    steady = late if len(late) > 1 else steady
-    if len(steady) < 2 or steady["step"].iloc[0] == steady["step"].iloc[-1]:
-        return None
-    first, last = steady["mark"].iloc[0], steady["mark"].iloc[-1]
-    total = float(steady["step"].iloc[-1] - steady["step"].iloc[0])
-    live = live[live["mark"].gt(first) & live["mark"].le(last)]
-    frames: dict[Any, int] = {}
-    of = numbered(rows(stacks, FRAME, site_of(stacks)), frames)[column(live, "node")]
-    names, kinds = column(live, "allocator").tolist(), ("pymalloc", "mmap")
-    python, mapped = (np.array([name.startswith(kind) for name in names]) for kind in kinds)
-    size, count = column(live, "bytes", float), column(live, "count", float)
-    small = python & (np.abs(size) <= SMALL * np.abs(count))
-    parts = (
-        *(size * small, size * (python & ~small), size * ~(python | mapped), size * mapped),
-        *(count * small, count),
-    )
-    table = np.array([sums(of, part, len(frames)) for part in parts]) / total
-    grouped: dict[Line, np.ndarray] = defaultdict(lambda: np.zeros(len(parts)))
-    for (_, file, line), number in frames.items():
-        grouped[file, line] += table[:, number]
-    return grouped

@@ -7,30 +7,10 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from resleak.analysis.causes import advice, model
+from resleak.analysis.causes import evidence, model
 from resleak.analysis.causes.balance import NOT_INTERCEPTED, balanced, reconciled
-from resleak.analysis.causes.evidence import (
-    ARROW,
-    NOBODY,
-    OURS,
-    UNKNOWN,
-    Evidence,
-    Held,
-    Line,
-    Memory,
-    allocated,
-    collect,
-    retained,
-    total,
-)
-from resleak.analysis.causes.grouping import (
-    BY_GAUGE,
-    RUNNING,
-    Group,
-    groups,
-    is_listed,
-    is_of_thread,
-)
+from resleak.analysis.causes.evidence import UNKNOWN, Evidence, Held, Line, Memory
+from resleak.analysis.causes.grouping import RUNNING, Group, groups, is_bare
 from resleak.analysis.causes.model import Balanced, Cause, Causes, Explained, Limit, Part, Place
 from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.analysis.handle_origins import Origin
@@ -39,10 +19,8 @@ from resleak.analysis.stacks.site import Site
 from resleak.captures.frames import Captures
 
 #: Limits by gauge, as a manifest names them, and their unit.
-_TASKS, _MEMORY = (
-    ("pids.max", "pid_max"),
-    ("memory.max", "memory.limit_in_bytes", "memory_bytes"),
-)
+_TASKS = ("pids.max", "pid_max")
+_MEMORY = ("memory.max", "memory.limit_in_bytes", "memory_bytes")
 _LIMITS = {
     "fds": (("RLIMIT_NOFILE",), "descriptors"),
     "threads": (_TASKS, "threads"),
@@ -80,12 +58,12 @@ def causes_of(
         return Causes()
     grows = any(one.family in ("memory", "objects", "resident") for one in leaks.values())
     opened = [*_in_step([one for one in origins if one.gauge in leaks], leaks)]
-    kept = [*retained(culprits.retention)]
+    kept = [*evidence.retained(culprits.retention)]
     grown = leaks.get("heap") or next(iter(leaks.values()), None)
-    amounts = allocated(captures.select(instrument="memray"), grown.since if grown else 0.0)
-    seen = total(amounts.values()) if amounts else None
-    lines = collect(amounts, opened, _growing(sites, leaks.get("heap")), kept, grows=grows)
-    found = groups(lines, kept, texts, amounts.get(OURS, Memory()))
+    amounts = evidence.allocated(captures, grown.since if grown else 0.0)
+    seen = evidence.total(amounts.values()) if amounts else None
+    lines = evidence.collect(amounts, opened, _growing(sites, leaks.get("heap")), kept, grows=grows)
+    found = groups(lines, kept, texts, amounts.get(evidence.OURS, Memory()))
     shares = [*zip(*reconciled(found, leaks).values(), strict=True)]
     found = [
         group
@@ -93,19 +71,20 @@ def causes_of(
         if any(part.share >= _least(part.gauge, group) for part in parts if part)
     ]
     explained = reconciled(found, leaks)
-    causes = [
-        _cause(group, [parts[n] for parts in explained.values()], texts)
-        for n, group in enumerate(found)
-    ]
+    shares = [*zip(*explained.values(), strict=True)]
+    causes = [_cause(group, parts, texts) for group, parts in zip(found, shares, strict=True)]
     balance = {
         name: balanced(leaks[name], [part for part in parts if part], found, seen)
         for name, parts in explained.items()
     }
     causes = _with_addresses(causes, [*_unseen(leaks, balance, bool(found))])
-    limits = _limits(captures)
+    manifest = captures[0].manifest
+    limits = {name: value for name, value in manifest.host.items() if isinstance(value, int)}
+    limits |= manifest.scenario.rlimits
     causes = [replace(one, limit=_limit(one.gauges, limits)) for one in causes]
-    causes += [*_late(late, origins, culprits, texts)]
-    return Causes(tuple(sorted(causes, key=_harm)), balance)
+    causes += [_late(late, origins, culprits, texts)] if late else []
+    causes.sort(key=lambda one: (one.limit.steps if one.limit else math.inf, one.id))
+    return Causes(tuple(causes), balance)
 
 
 def _least(gauge: str, group: Group) -> float:
@@ -117,14 +96,14 @@ def _cause(group: Group, parts: Sequence[Explained | None], texts: Mapping[Line,
     told = tuple(sorted((part for part in parts if part), key=lambda part: _rank(part.gauge)))
     first, *others = sorted(group.lines, key=lambda one: _leads(one, group), reverse=True)
     whole = sum(_weight(one, group) for one in group.lines) or 1.0
-    site, weight = _place(first, texts), _weight(first, group)
+    site, weight = _place(texts, first.line, first.function), _weight(first, group)
     kind = group.kind
     kept = [*group.held]
     if kind in RUNNING:  # its own frames keep it, and the interpreter's list of all of its kind
-        kept = [one for one in kept if not is_of_thread(one) and not is_listed(one)]
+        kept = [one for one in kept if not is_bare(one)]
     held = min(kept, key=_directness, default=None)
     chain = held.path if held else ""
-    made = _place(Evidence(held.line), texts) if held and held.line else None
+    made = _place(texts, held.line) if held and held.line else None
     created = made if made and site and (made.file, made.line) != (site.file, site.line) else None
     return Cause(
         id=_fingerprint(kind, site, chain),
@@ -135,13 +114,14 @@ def _cause(group: Group, parts: Sequence[Explained | None], texts: Mapping[Line,
         parts=tuple(
             Part(place, _weight(one, group) / whole)
             for one in others[:_PARTS]
-            if _weight(one, group) > _LEAST_PART * whole and (place := _place(one, texts))
+            if _weight(one, group) > _LEAST_PART * whole
+            if (place := _place(texts, one.line, one.function))
         ),
         library_site=None if group.gauges else _library(first, texts),
         created_at=created,
         chain=chain,
         retained_type=held.type if held else "",
-        advice=advice.of(kind, chain, made.text if made else site.text if site else ""),
+        advice=model.Advice.of(kind, chain, made.text if made else site.text if site else ""),
     )
 
 
@@ -165,7 +145,8 @@ def _in_step(opened: Sequence[Origin], leaks: Mapping[str, GaugeVerdict]) -> Ite
     placed = [one for one in opened if one.file]
     for one in opened:
         # A library opens more than one file for each call.
-        near = [of for of in placed if of.gauge == one.gauge and _is_close(of, one)]
+        others = [other for other in placed if other.gauge == one.gauge]
+        near = [o for o in others if math.isclose(o.per_step, one.per_step, rel_tol=_SAME_RATE)]
         yield one if one.file else _beside(near, one.gauge, one.per_step, one.share) or one
     for name, leak in leaks.items():
         if leak.family == "handles" and all(one.gauge != name for one in opened):
@@ -174,10 +155,6 @@ def _in_step(opened: Sequence[Origin], leaks: Mapping[str, GaugeVerdict]) -> Ite
             near = [one for one in placed if one.gauge in same]
             if found := _beside(near, name, leak.per_step):
                 yield found
-
-
-def _is_close(one: Origin, other: Origin) -> bool:
-    return math.isclose(one.per_step, other.per_step, rel_tol=_SAME_RATE)
 
 
 def _beside(
@@ -201,7 +178,7 @@ def _growing(sites: Iterable[Site], heap: GaugeVerdict | None) -> list[Site]:
 
 def _directness(held: Held) -> tuple[bool, int, bool]:
     """Sort the object nearest to a root that names its owner to the front."""
-    return held.path.startswith(NOBODY), held.path.count(ARROW), held.line is None
+    return held.path.startswith(evidence.NOBODY), held.path.count(evidence.ARROW), held.line is None
 
 
 def _leads(one: Evidence, group: Group) -> tuple[bool, bool, float]:
@@ -214,60 +191,49 @@ def _weight(one: Evidence, group: Group) -> float:
     return one.memory.heap + one.memory.mapped
 
 
-def _place(one: Evidence, texts: Mapping[Line, str]) -> Place | None:
-    file, line = one.line
-    if file.startswith(UNKNOWN):
-        return None
-    return Place(file, line, one.function, texts.get(one.line, ""))
+def _place(texts: Mapping[Line, str], line: Line, function: str = "") -> Place | None:
+    return None if line[0].startswith(UNKNOWN) else Place(*line, function, texts.get(line, ""))
 
 
 def _library(one: Evidence, texts: Mapping[Line, str]) -> Place | None:
     site = one.site
     if site is None or not site.leaf_file or (site.leaf_file, site.leaf_line) == one.line:
         return None
-    text = texts.get((site.leaf_file, site.leaf_line), "")
-    return Place(site.leaf_file, site.leaf_line, site.leaf_function, text)
+    return _place(texts, (site.leaf_file, site.leaf_line), site.leaf_function)
 
 
 def _unseen(
-    leaks: Mapping[str, GaugeVerdict],
-    balance: Mapping[str, Balanced],
-    found: bool,
+    leaks: Mapping[str, GaugeVerdict], balance: Mapping[str, Balanced], found: bool
 ) -> Iterator[Cause]:
     """Yield a cause without a line for what grows and no instrument saw."""
+
+    def bare(kind: str, names: Iterable[str]) -> Cause:
+        shares = {name: balance[name].unexplained / leaks[name].per_step for name in names}
+        parts = tuple(Explained.part(leaks[name], share) for name, share in shares.items())
+        fingerprint = _fingerprint(kind, None, ",".join(shares))
+        return Cause(
+            id=fingerprint, kind=kind, gauges=parts, site=None, advice=model.Advice.of(kind, "")
+        )
+
     if "heap" in leaks and balance["heap"].code == NOT_INTERCEPTED:
-        names = [name for name in ("heap", "native", "rss", "uss") if name in leaks]
-        yield _bare(model.NATIVE, [_rest(leaks[name], balance[name]) for name in names])
+        yield bare(model.NATIVE, [n for n in ("heap", "native", "rss", "uss") if n in leaks])
         return
     explained = {name for name, one in balance.items() if one.explained > 0}
     resident = [name for name in ("uss", "rss") if name in leaks]
     live = {name for name in leaks if leaks[name].family in ("memory", "objects")}
     if resident and not live and not explained:
-        yield _bare(model.MAPS, [_rest(leaks[name], balance[name]) for name in resident])
+        yield bare(model.MAPS, resident)
     handles, own = (
         [name for name, one in leaks.items() if one.family == family and name not in explained]
         for family in ("handles", "own")
     )
     if handles:
-        kind = next((BY_GAUGE[name] for name in BY_GAUGE if name in handles), model.FILES)
-        yield _bare(kind, [_rest(leaks[name], balance[name]) for name in handles])
+        kind = next((kind for name, kind in model.BY_GAUGE.items() if name in handles), model.FILES)
+        yield bare(kind, handles)
     if own and not (found or explained or handles or live):
-        yield _bare(model.OWN, [_rest(leaks[name], balance[name]) for name in own])
+        yield bare(model.OWN, own)
     if live and not found:
-        yield _bare(model.OBJECTS, [_rest(leaks[n], balance[n]) for n in sorted(live, key=_rank)])
-
-
-def _rest(verdict: GaugeVerdict, balance: Balanced) -> Explained:
-    share = balance.unexplained / verdict.per_step
-    return Explained.part(verdict, share)
-
-
-def _bare(kind: str, parts: Sequence[Explained]) -> Cause:
-    told = tuple(parts)
-    return Cause(
-        id=_fingerprint(kind, None, ",".join(part.gauge for part in told)),
-        kind=kind, gauges=told, site=None, advice=advice.of(kind, ""),
-    )  # fmt: skip
+        yield bare(model.OBJECTS, sorted(live, key=_rank))
 
 
 def _late(
@@ -275,32 +241,22 @@ def _late(
     origins: Iterable[Origin],
     culprits: Culprits,
     texts: Mapping[Line, str],
-) -> Iterator[Cause]:
-    """Yield the cycles that keep resources until the garbage collector runs."""
-    if not late:
-        return
+) -> Cause:
+    """Return the cycles that keep resources until the garbage collector runs."""
     cycle = next(iter(culprits.cycles.to_dict(orient="records")), None)
-    chain = str(cycle["cycle"]) if cycle else ""
+    chain, rate = (str(cycle["cycle"]), float(cycle["per_step"])) if cycle else ("", math.nan)
     first = next((one for one in origins if one.gauge == late[0].gauge and one.file), None)
-    site = _place(Evidence((first.file, first.line), first.function), texts) if first else None
-    rate = float(cycle["per_step"]) if cycle else math.nan
+    site = _place(texts, (first.file, first.line), first.function) if first else None
     parts = tuple(replace(Explained.part(one, 1.0), per_step=rate) for one in late)
-    yield Cause(
+    return Cause(
         id=_fingerprint(model.CYCLES, site, chain), kind=model.CYCLES, gauges=parts, site=site,
-        chain=chain, advice=advice.of(model.CYCLES, chain),
+        chain=chain, advice=model.Advice.of(model.CYCLES, chain),
     )  # fmt: skip
 
 
 def _fingerprint(kind: str, site: Place | None, chain: str) -> str:
     where = (site.file, site.function, " ".join(site.text.split())) if site else ("", "", "")
     return hashlib.sha256("|".join((kind, *where, chain)).encode()).hexdigest()[:12]
-
-
-def _limits(captures: Captures) -> dict[str, float]:
-    """Return the limits of the measured process by name: its scenario's, then the system's."""
-    manifest = captures[0].manifest
-    found = {name: value for name, value in manifest.host.items() if isinstance(value, int)}
-    return {**found, **manifest.scenario.rlimits}
 
 
 def _limit(parts: Sequence[Explained], limits: Mapping[str, float]) -> Limit | None:
@@ -313,10 +269,6 @@ def _limit(parts: Sequence[Explained], limits: Mapping[str, float]) -> Limit | N
         if name in limits and part.per_step > 0
     ]
     return min(reached, key=lambda one: one.steps, default=None)
-
-
-def _harm(cause: Cause) -> tuple[float, str]:
-    return (cause.limit.steps if cause.limit else math.inf), cause.id
 
 
 def _rank(gauge: str) -> int:

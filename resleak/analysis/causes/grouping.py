@@ -3,33 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
-from resleak.analysis.causes import model
-from resleak.analysis.causes.evidence import (
-    ARROW,
-    NOBODY,
-    UNKNOWN,
-    Evidence,
-    Held,
-    Line,
-    Memory,
-    holders,
-)
+from resleak.analysis.causes import evidence, model
+from resleak.analysis.causes.evidence import ARROW, NOBODY, UNKNOWN, Evidence, Held, Line, Memory
 from resleak.analysis.stacks.allocation_sites import is_library
 
-#: Kinds by the gauge of what is never released, the most telling first.
-BY_GAUGE = {
-    "zombies": model.ZOMBIES,
-    "children": model.CHILDREN,
-    "threads": model.THREADS,
-    "tasks": model.TASKS,
-    "shm": model.SHM,
-    "sockets": model.SOCKETS,
-    "tempfiles": model.TEMPORARY,
-    "fds": model.FILES,
-}
 #: Kinds that run code: what their own frames keep belongs to them.
 RUNNING = (model.THREADS, model.TASKS, model.CHILDREN, model.ZOMBIES)
 #: Share of a group's memory below which a line of the same function belongs to it, if there are
@@ -39,12 +20,12 @@ _PART = 0.25
 _LEAST = 0.05
 
 
-@dataclass(frozen=True)
+@dataclass
 class Group:
     """The lines of one cause, and the objects that it keeps, the most telling first."""
 
-    lines: tuple[Evidence, ...]
-    held: tuple[Held, ...]
+    lines: list[Evidence] = field(default_factory=list)
+    held: list[Held] = field(default_factory=list)
 
     @property
     def heap(self) -> float:
@@ -69,8 +50,8 @@ class Group:
     @property
     def kind(self) -> str:
         """The kind of leak: by the resource that is opened, or else by the allocator."""
-        if gauge := next((gauge for gauge in BY_GAUGE if gauge in self.gauges), ""):
-            return BY_GAUGE[gauge]
+        if kinds := [kind for gauge, kind in model.BY_GAUGE.items() if gauge in self.gauges]:
+            return kinds[0]
         if self.mapped > self.heap:
             return model.MAPS
         malloc = sum(one.memory.malloc for one in self.lines)
@@ -85,7 +66,7 @@ def groups(
     `reused` is memory that our own lines allocated first: a step's number, or a block that a free
     list handed out again. It belongs to what keeps most.
     """
-    holder = holders(kept)
+    holder = evidence.holders(kept)
     parents: dict[object, object] = {}
 
     def root(of: object) -> object:
@@ -99,10 +80,11 @@ def groups(
     owners = _owners(kept, holder)
     whole = {root(owner) for owner in owners}
     is_placed = any(held.line for held in kept)
-    runs = any(BY_GAUGE.get(gauge) in RUNNING for one in found.values() for gauge in one.opened)
+    opened = {gauge for one in found.values() for gauge in one.opened}
+    runs = any(model.BY_GAUGE.get(gauge) in RUNNING for gauge in opened)
     least = _LEAST * sum(held.per_step for held in kept)
     for line, one in found.items():
-        if not any(held.per_step > least or not _is_nobody(held) for held in one.held):
+        if not any(held.per_step > least or not held.path.startswith(NOBODY) for held in one.held):
             text = texts.get(line, "\n\n").split("\n")[1]
             # What a line opens may be kept as a number, beside objects that others make.
             named = {root(o) for o in owners if not one.opened and _is_named(text, o)}
@@ -114,19 +96,16 @@ def groups(
             near = named or (whole if has_owner and not is_run else ())
             if len(near) == 1:
                 parents[root(line)] = next(iter(near))
-    lines: dict[object, list[Evidence]] = {}
+    by_root: dict[object, Group] = defaultdict(Group)
     for line, one in found.items():
-        lines.setdefault(root(line), []).append(one)
-    joined = [
-        Group(tuple(members), tuple(held for held in kept if root(holder[held.path]) == key))
-        for key, members in lines.items()
-    ]
-    joined = sorted(
-        _with_parts(_with_threads(joined), is_inspected=bool(kept)), key=lambda group: -group.heap
-    )
+        by_root[root(line)].lines.append(one)
+    for held in kept:
+        if (key := root(holder[held.path])) in by_root:
+            by_root[key].held.append(held)
+    joined = _with_parts(_with_threads([*by_root.values()]), is_inspected=bool(kept))
+    joined.sort(key=lambda group: -group.heap)
     if joined and reused.heap > 0:
-        first = Evidence((UNKNOWN, 0), memory=reused)
-        joined[0] = replace(joined[0], lines=(*joined[0].lines, first))
+        joined[0].lines.append(Evidence((UNKNOWN, 0), memory=reused))
     return joined
 
 
@@ -134,7 +113,7 @@ def _owners(kept: Sequence[Held], holder: Mapping[str, str]) -> set[str]:
     """Return the holders that have a name of their own, and keep more than next to nothing."""
     rates: dict[str, float] = {}
     for held in kept:
-        if not (is_of_thread(held) or is_listed(held)):
+        if not is_bare(held):
             rates[holder[held.path]] = rates.get(holder[held.path], 0.0) + held.per_step
     return {owner for owner, rate in rates.items() if rate > _LEAST * sum(rates.values())}
 
@@ -146,20 +125,15 @@ def _with_threads(joined: list[Group]) -> list[Group]:
     is_only = len(running) == 1
     for group in [*others] if running else []:
         is_kept = any(map(_is_variable, group.held)) or (
-            bool(group.held) and all(map(_is_bare, group.held))
+            bool(group.held) and all(map(is_bare, group.held))
         )
         if is_kept or (is_only and all(is_library(line.line[0]) for line in group.lines)):
             # Of several, the one that is started nearest to the line.
-            at = min(range(len(running)), key=lambda n: _distance(group, running[n]))
-            one = running[at]
-            held = group.held if is_kept else ()
-            running[at] = Group((*one.lines, *group.lines), (*one.held, *held))
+            nearest = min(running, key=lambda other: _distance(group, other))
+            nearest.lines += group.lines
+            nearest.held += group.held if is_kept else []
             others.remove(group)
     return [*running, *others]
-
-
-def _is_nobody(held: Held) -> bool:
-    return held.path.startswith(NOBODY)
 
 
 def _is_variable(held: Held) -> bool:
@@ -168,44 +142,32 @@ def _is_variable(held: Held) -> bool:
     return " in thread '" in root and ARROW not in rest
 
 
-def _is_bare(held: Held) -> bool:
-    return is_of_thread(held) or is_listed(held)
-
-
 def _distance(group: Group, other: Group) -> float:
     """Return how many lines of one file are between two groups; infinite for two files."""
     places = [(one.line, two.line) for one in group.lines for two in other.lines]
     return min((abs(a[1] - b[1]) for a, b in places if a[0] == b[0]), default=float("inf"))
 
 
-def is_of_thread(held: Held) -> bool:
-    """Return whether only what runs, or code in C, keeps an object."""
+def is_bare(held: Held) -> bool:
+    """Return whether only what runs, the interpreter's own list of it, or C keeps an object."""
+    if held.path.startswith(("threading.", "asyncio.", "subprocess.", "multiprocessing.")):
+        return True
     root = held.path.partition(ARROW)[0]
     return " in thread '" in root or root.startswith(("C code", "event loop"))
-
-
-def is_listed(held: Held) -> bool:
-    """Return whether the interpreter's own list of threads, tasks or processes keeps an object."""
-    return held.path.startswith(("threading.", "asyncio.", "subprocess.", "multiprocessing."))
 
 
 def _with_parts(joined: list[Group], *, is_inspected: bool) -> list[Group]:
     """Give a line without an owner to the cause of the same function; the rest goes by function."""
     whole = [group for group in joined if group.gauges or group.held]
-    alone: dict[tuple[str, str], Group] = {}
+    alone: dict[tuple[str, str], Group] = defaultdict(Group)
     for part in (group for group in joined if not (group.gauges or group.held)):
         (line,) = part.lines
-        near = [n for n, group in enumerate(whole) if _is_near(line, group)]
+        near = [group for group in whole if any(one.code == line.code for one in group.lines)]
         if len(whole) != 1:
-            near = [n for n in near if part.size <= _PART * whole[n].size]
+            near = [group for group in near if part.size <= _PART * group.size]
         elif not is_inspected and part.size <= _PART * whole[0].size:
-            near = [0]  # nothing is known of owners
-        if near:
-            group = whole[near[0]]
-            whole[near[0]] = replace(group, lines=(*group.lines, line))
-        else:
-            before = alone.setdefault((line.line[0], line.function), Group((), ()))
-            alone[line.line[0], line.function] = Group((*before.lines, line), ())
+            near = whole  # nothing is known of owners
+        (near[0] if near else alone[line.code]).lines.append(line)
     return [*whole, *alone.values()]
 
 
@@ -213,8 +175,3 @@ def _is_named(text: str, owner: str) -> bool:
     """Return whether a line of source mentions what keeps objects, as ``KEPT`` or ``Pool.kept``."""
     names = {token.rpartition(".")[2] for token in owner.split(ARROW) if "." in token}
     return any(name.isidentifier() and re.search(rf"\b{name}\b", text) for name in names)
-
-
-def _is_near(line: Evidence, group: Group) -> bool:
-    places = {(one.line[0], one.function) for one in group.lines}
-    return (line.line[0], line.function) in places

@@ -2,13 +2,59 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from resleak.analysis.gauge_verdict import GaugeVerdict
 
-_NAN = float("nan")
+OBJECTS, NATIVE, FILES, SOCKETS, THREADS, TASKS, CHILDREN, ZOMBIES, MAPS, SHM, TEMPORARY = (
+    *("Python objects", "native memory", "file descriptors", "sockets", "threads", "tasks"),
+    *("child processes", "zombies", "memory maps", "shared memory", "temporary files"),
+)
+CYCLES, OWN = "reference cycles", "the program's own count"
+#: Kinds by the gauge of what is never released, the most telling first.
+BY_GAUGE = {
+    **{"zombies": ZOMBIES, "children": CHILDREN, "threads": THREADS, "tasks": TASKS},
+    **{"shm": SHM, "sockets": SOCKETS, "tempfiles": TEMPORARY, "fds": FILES},
+}
+#: Links of a chain from its root among which the owner's name stands.
+_NEAR = 2
+#: Code and text for each kind; {owner} is what keeps the retained objects.
+_BY_KIND = {
+    FILES: ("close", "Close it on every path, best in a with block{or_remove}."),
+    SOCKETS: ("close", "Close it on every path, best in a with block{or_remove}."),
+    THREADS: ("stop_and_join", "Tell the thread to stop, and join it{or_remove}."),
+    TASKS: ("cancel_and_await", "Await the task, or cancel it and await it."),
+    CHILDREN: ("end_and_wait", "End the process, and wait for it."),
+    ZOMBIES: ("wait", "Call wait() or communicate(): the process has ended already."),
+    MAPS: ("unmap", "Close the map, or use the same one again{or_remove}."),
+    SHM: ("unlink", "Call unlink() where the segment is no longer needed."),
+    TEMPORARY: ("delete", "Delete it, or use it in a with block."),
+    NATIVE: ("free", "Free what the native call allocates, or close what it belongs to."),
+    CYCLES: ("break_cycle", "Break the cycle, or close explicitly what hangs on it."),
+    OWN: ("bound", "Bound what the program counts, or remove entries no longer needed."),
+}
+#: Chains and lines that tell a case, with its code and its text.
+_CASES = (
+    (
+        "_lru_cache_wrapper",
+        "bound_cache",
+        "Give the cache a maxsize; on a method it keeps every instance, so cache per instance.",
+    ),
+    (
+        r"_pylab_helpers|plt\.(figure|subplots)",
+        "close_figure",
+        "Call plt.close(figure) when a figure is done.",
+    ),
+    (
+        r"logging\.\w*[hH]andler|addHandler",
+        "remove_handler",
+        "Add the handler once, or remove it with removeHandler().",
+    ),
+    (r"atexit\.register", "unregister", "Register the callback once, or unregister it."),
+)
 
 
 @dataclass(frozen=True)
@@ -81,42 +127,43 @@ class Advice:
     code: str
     text: str
 
+    @classmethod
+    def of(cls, kind: str, chain: str, source: str = "") -> Advice:
+        """Return what to change, by what keeps the objects and the line that makes them."""
+        names = (token.removeprefix("class ") for token in chain.split(" → ")[:_NEAR])
+        named = next((name for name in names if "." in name and " " not in name), "")
+        for case, code, text in _CASES:
+            if kind != CYCLES and (re.search(case, chain) or re.search(case, source)):
+                return cls(code, text)
+        if kind in _BY_KIND:
+            code, text = _BY_KIND[kind]
+            return cls(code, text.format(or_remove=f", or remove it from {named}" if named else ""))
+        if named:
+            return cls("bound", f"Bound {named}, or delete entries that are no longer needed.")
+        return cls("release", "Find the path on which it is not released.")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cause:
     """One leak of a variant, with all evidence of it.
 
-    Attributes
-    ----------
-    id : str
-        Fingerprint of kind, file, function, source text and chain: it survives moved lines.
-    kind : str
-        One of `KINDS`.
-    gauges : tuple of Explained
-        What it explains, the gauge it is about first.
-    site, library_site, created_at : Place or None
-        The line that allocates or opens, the line of the library that it calls, and the line that
-        makes what is retained, where that is another one.
-    site_share : float or None
-        Share of the cause that the line accounts for, 0 to 1; None where no run measured it.
-    parts : tuple of Part
-        The other lines that allocate or open some of it, the largest first.
-    chain, retained_type : str
-        The reference chain from the owner to what grows by one at a time, and its type.
-    limit : Limit or None
-        The limit that it reaches first.
-    advice : Advice
-        What to change.
+    `id` is a fingerprint of kind, file, function, source text and chain: it survives moved lines.
     """
 
     id: str
     kind: str
+    #: What it explains, the gauge it is about first.
     gauges: tuple[Explained, ...]
     site: Place | None
+    #: Share of the cause that the line accounts for, 0 to 1; None where no run measured it.
     site_share: float | None = 1.0
+    #: The other lines that allocate or open some of it, the largest first.
     parts: tuple[Part, ...] = ()
+    #: The line of the library that the site calls.
     library_site: Place | None = None
+    #: The line that makes what is retained, where that is another one.
     created_at: Place | None = None
+    #: The references from the owner to what grows by one at a time, and its type.
     chain: str = ""
     retained_type: str = ""
     limit: Limit | None = None
@@ -159,14 +206,3 @@ class Causes:
 
     causes: tuple[Cause, ...] = ()
     balance: dict[str, Balanced] = field(default_factory=dict)
-
-
-OBJECTS, NATIVE, FILES, SOCKETS, THREADS, TASKS, CHILDREN, ZOMBIES, MAPS, SHM, TEMPORARY = (
-    *("Python objects", "native memory", "file descriptors", "sockets", "threads", "tasks"),
-    *("child processes", "zombies", "memory maps", "shared memory", "temporary files"),
-)
-CYCLES, OWN = "reference cycles", "the program's own count"
-KINDS = (
-    *(OBJECTS, NATIVE, FILES, SOCKETS, THREADS, TASKS, CHILDREN, ZOMBIES, MAPS, SHM, TEMPORARY),
-    *(CYCLES, OWN),
-)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from resleak import formatting
 from resleak.analysis.causes import model
@@ -26,29 +26,22 @@ _NOWHERE = {
     model.CYCLES: "not known",
 }
 #: Gauges that count what a kind is called by, and so need no unit.
-_COUNTED = {
-    **{model.FILES: "fds", model.SOCKETS: "sockets", model.THREADS: "threads"},
-    **{model.TASKS: "tasks", model.CHILDREN: "children", model.ZOMBIES: "zombies"},
-    **{model.SHM: "shm", model.TEMPORARY: "tempfiles", model.MAPS: "maps"},
-}
+_COUNTED = {kind: gauge for gauge, kind in model.BY_GAUGE.items()} | {model.MAPS: "maps"}
 #: Gauges of memory, the one to quote first in front.
 _MEMORY = ("heap", "native", "uss", "rss")
 _OTHERS = ("native", "uss", "rss", "blocks", "objects")
 #: Most steps to a limit that are worth telling.
 _FAR = 1_000_000
-_HALF = 0.5
 #: Share from which what is left unexplained needs no reason.
 _MOST = 0.9
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One line of a card: what it tells, the text, and the source text of a place."""
 
     label: str
     text: str
     source: str = ""
-    place: Place | None = None
 
 
 def headline(cause: Cause) -> str:
@@ -63,9 +56,13 @@ def headline(cause: Cause) -> str:
         rate = f"{formatting.number(first.per_step)} per {first.per}"
     else:
         rate = formatting.rate(first.per_step, first.unit, first.per).replace("/", " per ")
-    more = memory if memory is not None and memory is not first else None
-    plus = f", plus {formatting.amount(more.per_step, 'B')} per {more.per}" if more else ""
-    return f"{cause.kind}   {rate} {_interval(first)}{plus}"
+    plus = ""
+    if memory is not None and memory is not first:
+        plus = f", plus {formatting.amount(memory.per_step, 'B')} per {memory.per}"
+    low, high = (
+        formatting.amount(end, "B" if first.unit == "B" else "") for end in (first.low, first.high)
+    )
+    return f"{cause.kind}   {rate} [{low}, {high}]{plus}"
 
 
 def main(cause: Cause) -> Explained:
@@ -80,16 +77,11 @@ def _memory(cause: Cause) -> Explained | None:
     return next((by_name[name] for name in order if name in by_name), None)
 
 
-def _interval(part: Explained) -> str:
-    unit = part.unit if part.unit == "B" else ""
-    return f"[{formatting.amount(part.low, unit)}, {formatting.amount(part.high, unit)}]"
-
-
 def rows(cause: Cause) -> Iterator[Row]:
     """Yield where it is made, what keeps it, the limit that it reaches, and what to change."""
     if cause.site:
         of, share = "", cause.site_share
-        if share is not None and (cause.parts or share < _HALF):
+        if share is not None and (cause.parts or share < 0.5):
             of = f" ({formatting.share(share)} of it)"
         yield _at(_VERBS.get(cause.kind, "allocated at"), cause.site, of)
     elif cause.kind != model.OWN:
@@ -111,7 +103,7 @@ def rows(cause: Cause) -> Iterator[Row]:
 
 
 def _at(label: str, place: Place, more: str = "") -> Row:
-    return Row(label, f"{place}{more}", place.text, place)
+    return Row(label, f"{place}{more}", place.text)
 
 
 def aligned(told: Iterable[Sequence[str]]) -> list[str]:
@@ -131,8 +123,7 @@ def numbered(causes: Causes) -> list[str]:
     """Return all cards in plain text, numbered, an empty line after each."""
     lines = []
     for number, cause in enumerate(causes.causes, 1):
-        told = [(row.label, row.text, row.source) for row in rows(cause)]
-        lines += [f"{number}  {headline(cause)}", *aligned(told), ""]
+        lines += [f"{number}  {headline(cause)}", *aligned(rows(cause)), ""]
     return lines
 
 
@@ -158,8 +149,5 @@ def accounts(causes: Causes, verbose: bool = False) -> Iterator[str]:
 def quiet(gauges: Iterable[GaugeVerdict], *, with_undecided: bool = False) -> str:
     """Name the gauges that show nothing, by verdict; with those that are undecided, if wanted."""
     told, wanted = list(gauges), CLEAN | ({UNDECIDED} if with_undecided else set())
-    parts = []
-    for word in (word for word in ORDER if word in wanted):
-        names = [one.gauge for one in told if one.verdict == word]
-        parts += [f"{word}: {', '.join(names)}"] if names else []
-    return " · ".join(parts)
+    names = {w: [one.gauge for one in told if one.verdict == w] for w in ORDER if w in wanted}
+    return " · ".join(f"{word}: {', '.join(each)}" for word, each in names.items() if each)

@@ -10,7 +10,7 @@ from typing import Any
 
 #: Names by module, loaded when first used: opening a capture needs neither pandas nor scipy.
 _NAMES = {
-    "allocation_sites": "is_library package_sites sites",
+    "allocation_sites": "is_library sites",
     "differences": "difference joined",
     "filters": "Filter alive growing only where",
     "profiles": "Profile profile sources",

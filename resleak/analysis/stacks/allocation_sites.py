@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from resleak.analysis.intervals import student_quantile
-from resleak.analysis.stacks.columns import Columns, column, numbered, rows, subset, sums, tested
+from resleak.analysis.stacks.columns import Columns, column, from_rows, numbered, rows, subset, sums
 from resleak.captures.decode.trie import HARNESS
 
 if TYPE_CHECKING:
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 FRAME = ["function", "file", "line"]
 _LEAF = ["leaf_function", "leaf_file", "leaf_line"]
 _NUMBERS = ["bytes_per_step", "low", "high", "count_per_step", "share"]
-_PACKAGE = "<site-packages>"
-_LIBRARY = ("<stdlib>", _PACKAGE, "<frozen ", "<native>")
+_LIBRARY = ("<stdlib>", "<site-packages>", "<frozen ", "<native>")
 #: Windows of the steady state, at most, in two layouts: a cache that is emptied once per window
 #: seems to grow in one of the two only.
 WINDOWS = (8, 7)
+#: Chooses rows of `live`, given that table and `stacks`, both DataFrames: a mask, shape (rows,).
+Keep = Callable[[Any, Any], np.ndarray]
 
 
 class Tables(Protocol):
@@ -41,7 +42,7 @@ class WithLive:
     instrument = "memray"
 
     def __init__(self, capture: Any, live: Callable[[], pd.DataFrame]) -> None:
-        self.per = str(getattr(capture, "per", "step"))
+        self.per = per_of([capture])
         self._capture, self._live = capture, cache(live)
 
     def table(self, name: str) -> Any:
@@ -50,16 +51,15 @@ class WithLive:
 
 
 @dataclass(frozen=True)
-class Growth:
-    """The changes of one capture over the steady state.
-
-    `live` has ``mark``, ``node``, ``bytes`` and ``count`` of each change; `layouts` the marks and
-    their steps at the edges of the windows; the rest is per stack.
-    """
+class _Growth:
+    """The changes of one capture over the steady state; rates are per stack."""
 
     stacks: Columns
+    #: Of each stack, the number of its site, the same in all captures.
+    site: np.ndarray
     live: dict[str, np.ndarray]
-    layouts: tuple[tuple[np.ndarray, np.ndarray], ...]
+    #: The marks and their steps at the edges of the windows, for each of `WINDOWS`.
+    layouts: list[tuple[np.ndarray, np.ndarray]]
     per_step: np.ndarray
     count_per_step: np.ndarray
 
@@ -93,29 +93,16 @@ def sites(captures: Iterable[Tables]) -> pd.DataFrame:
     line retain what another allocated; a bounded store that is filled by the set-up and renewed by
     the steps shows as growth of one line and shrinking of another.
     """
-    chosen = list(captures)
-    grown = growths(chosen)
-    table = framed(ranking(grown))
-    table.attrs["captures"] = len(grown)
-    table.attrs["per"] = next((str(getattr(one, "per", "step")) for one in chosen), "step")
+    captures = [*captures]
+    known, columns = ranking(captures)
+    table = framed(columns)
+    table.attrs |= {"captures": known, "per": per_of(captures)}
     return table
 
 
-def package_sites(captures: Iterable[Tables]) -> pd.DataFrame:
-    """Rank the innermost lines outside the interpreter and its library, as `sites` does.
-
-    Where that names the line of the code under study, this one names the line of the package that
-    it calls.
-    """
-    grown = []
-    for growth in growths(captures):
-        outside = tested(
-            column(growth.stacks, "file").tolist(),
-            lambda file: file != "" and (file.startswith(_PACKAGE) or not is_library(file)),
-        )
-        stacks = {name: column(growth.stacks, name) for name in ("parent", *FRAME)}
-        grown.append(replace(growth, stacks=stacks | {"studied": outside}))
-    return framed(ranking(grown))
+def per_of(captures: Sequence[Tables]) -> str:
+    """Return what the captures count: steps, unless they say otherwise."""
+    return str(getattr(next(iter(captures), None), "per", "step"))
 
 
 def framed(ranked: Columns) -> pd.DataFrame:
@@ -128,45 +115,71 @@ def framed(ranked: Columns) -> pd.DataFrame:
     return pd.DataFrame({n: pd.Series(ranked[n], dtype=types.get(n, "float")) for n in names})
 
 
-def ranking(grown: Sequence[Growth]) -> dict[str, np.ndarray]:
-    """Return the columns of `sites` for the growth of captures."""
-    known: dict[tuple[str, str, int], int] = {}
-    sites = []  # of each capture, the number of each stack's site, the same in all captures
-    for growth in grown:
-        own, of = np.unique(site_of(growth.stacks), return_inverse=True)
-        sites.append(numbered(rows(growth.stacks, FRAME, own), known)[of])
-    size = len(known)
+def ranking(captures: Iterable[Tables]) -> tuple[int, dict[str, np.ndarray]]:
+    """Return of how many captures the growth is known, and the columns of `sites`."""
+    numbers: dict[tuple[str, str, int], int] = {}
+    grown = []
+    for stacks, live, marks, steps in steady(captures, ("mark", "node", "bytes", "count")):
+        own, of = np.unique(site_of(stacks), return_inverse=True)
+        site = numbered(rows(stacks, FRAME, own), numbers)[of]
+        total = steps[-1] - steps[0]
+        rates = (sums(live["node"], live[name], len(site)) / total for name in ("bytes", "count"))
+        places = [windows(steps, count) for count in WINDOWS]
+        layouts = [(marks[at], steps[at]) for at in places]
+        grown.append(_Growth(stacks, site, live, layouts, *rates))
+    size = len(numbers)
     if not size:
-        return {name: np.empty(0, dtype=object) for name in [*FRAME, *_NUMBERS, *_LEAF]}
-    bounds = [_bounds(_windows(grown, sites, size, layout)) for layout in range(len(WINDOWS))]
-    pairs = list(zip(grown, sites, strict=True))
-    per_step = np.mean([sums(of, growth.per_step, size) for growth, of in pairs], axis=0)
-    counts = np.mean([sums(of, growth.count_per_step, size) for growth, of in pairs], axis=0)
+        return len(grown), from_rows([*FRAME, *_NUMBERS, *_LEAF], [])
+    bounds = [_bounds(_windows(grown, size, layout)) for layout in range(len(WINDOWS))]
+    per_step = np.mean([sums(growth.site, growth.per_step, size) for growth in grown], axis=0)
+    counts = np.mean([sums(growth.site, growth.count_per_step, size) for growth in grown], axis=0)
     growing = np.maximum(per_step, 0.0)
-    lines = zip(*known, strict=True)
     table = {
-        **{name: np.array(c, dtype=object) for name, c in zip(FRAME, lines, strict=True)},
+        **from_rows(FRAME, numbers),
         "bytes_per_step": per_step,
         "low": np.minimum.reduce([low for low, _ in bounds]),
         "high": np.maximum.reduce([high for _, high in bounds]),
         "count_per_step": counts,
         "share": growing / (growing.sum() or 1.0),
-        **_leaves(grown, sites, size),
+        **_leaves(grown, size),
     }
-    return _ranked(subset(table, table, (per_step != 0) | (counts != 0)))
+    table = subset(table, table, (per_step != 0) | (counts != 0))
+    return len(grown), subset(table, table, _order(table))
 
 
 def answer(tables: Tables) -> dict[str, Any]:
     """Return the columns of `sites` of one opened file, ready for JSON."""
-    grown = growths([tables])
-    columns = {name: values.tolist() for name, values in ranking(grown).items()}
-    return {"captures": len(grown), "columns": columns}
+    known, columns = ranking([tables])
+    return {"captures": known, "columns": {name: v.tolist() for name, v in columns.items()}}
 
 
-def growths(captures: Iterable[Tables]) -> list[Growth]:
-    """Return the growth of each capture that has stacks and at least two steady marks."""
-    grown = (_growth(capture) for capture in captures if capture.instrument == "memray")
-    return [growth for growth in grown if growth is not None]
+def steady(
+    captures: Iterable[Tables],
+    names: Sequence[str],
+    keep: Keep | None = None,
+    since: float = -np.inf,
+) -> Iterator[tuple[Columns, dict[str, np.ndarray], np.ndarray, np.ndarray]]:
+    """Yield stacks, changes, marks and steps of the steady state of each capture that has them.
+
+    Changes have the named columns, and only those that are kept; what came before a step is left
+    out where two marks have come since.
+    """
+    for capture in captures:
+        if capture.instrument != "memray":
+            continue
+        table = capture.table("marks")
+        at = column(table, "phase") == "steady"
+        marks, steps = column(table, "mark")[at], column(table, "step", float)[at]
+        if np.count_nonzero(steps >= since) > 1:
+            marks, steps = marks[steps >= since], steps[steps >= since]
+        if len(steps) < 2 or steps[0] == steps[-1]:
+            continue
+        stacks, live = capture.table("stacks"), capture.table("live")
+        mark = column(live, "mark")
+        within = (mark > marks[0]) & (mark <= marks[-1])
+        if keep is not None:
+            within[within] = keep(live[within], stacks)
+        yield stacks, subset(live, names, within), marks, steps
 
 
 def site_of(stacks: Columns) -> np.ndarray:
@@ -176,6 +189,12 @@ def site_of(stacks: Columns) -> np.ndarray:
     own = nearest(parents, ~tested(files, is_library))
     site: np.ndarray = np.where(own >= 0, own, np.arange(len(parents)))
     return np.where(studied >= 0, studied, site)
+
+
+def tested(values: Sequence[Any], test: Callable[[Any], bool]) -> np.ndarray:
+    """Test each distinct value once: there are few, and many rows."""
+    results = {value: test(value) for value in set(values)}
+    return np.array([results[value] for value in values], dtype=bool)
 
 
 def is_library(file: str) -> bool:
@@ -192,60 +211,38 @@ def nearest(parents: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     return near
 
 
-def _growth(capture: Tables) -> Growth | None:
-    marks = capture.table("marks")
-    steady = column(marks, "phase") == "steady"
-    steps, at = column(marks, "step", float)[steady], column(marks, "mark")[steady]
-    if len(steps) < 2 or steps[0] == steps[-1]:
-        return None
-    layouts = [windows(steps, count) for count in WINDOWS]
-    stacks, table = capture.table("stacks"), capture.table("live")
-    mark = column(table, "mark")
-    within = (mark > at[0]) & (mark <= at[-1])
-    live = subset(table, ("mark", "node", "bytes", "count"), within)
-    size, total = len(column(stacks, "parent")), steps[-1] - steps[0]
-    whole, counts = (sums(live["node"], live[name], size) / total for name in ("bytes", "count"))
-    edges = tuple((at[places], steps[places]) for places in layouts)
-    return Growth(stacks, live, edges, whole, counts)
-
-
 def windows(steps: np.ndarray, count: int) -> np.ndarray:
     """Return the places of steps between which windows lie, of about equal numbers of steps."""
     wanted = np.linspace(steps[0], steps[-1], min(count, len(steps) - 1) + 1)
     return np.unique(np.abs(steps[:, None] - wanted).argmin(axis=0))
 
 
-def _windows(
-    grown: Sequence[Growth], sites: Sequence[np.ndarray], size: int, layout: int
-) -> np.ndarray:
+def _windows(grown: Sequence[_Growth], size: int, layout: int) -> np.ndarray:
     """Return bytes per step in the windows of all captures, shape (sites, windows)."""
     parts = []
-    for growth, of in zip(grown, sites, strict=True):
+    for growth in grown:
         marks, steps = growth.layouts[layout]
         window = np.searchsorted(marks, growth.live["mark"]) - 1
-        cells = of[growth.live["node"]] * (len(steps) - 1) + window
+        cells = growth.site[growth.live["node"]] * (len(steps) - 1) + window
         changes = sums(cells, growth.live["bytes"], size * (len(steps) - 1))
         parts.append(changes.reshape(size, -1) / np.diff(steps))
     return np.hstack(parts)
 
 
-def _leaves(
-    grown: Sequence[Growth], sites: Sequence[np.ndarray], size: int
-) -> dict[str, np.ndarray]:
+def _leaves(grown: Sequence[_Growth], size: int) -> dict[str, np.ndarray]:
     """Return, for each site, the innermost frame whose stacks grew most."""
     frames = sorted({frame for growth in grown for frame in rows(growth.stacks, FRAME)})
     number = {frame: n for n, frame in enumerate(frames)}
     pairs = []
-    for growth, of in zip(grown, sites, strict=True):
+    for growth in grown:
         leaf = np.array([number[frame] for frame in rows(growth.stacks, FRAME)], dtype=np.int64)
-        pairs.append(of * len(frames) + leaf)
+        pairs.append(growth.site * len(frames) + leaf)
     pair, of_pair = np.unique(np.concatenate(pairs), return_inverse=True)
     grew = sums(of_pair, np.concatenate([growth.per_step for growth in grown]), len(pair))
     site, leaf = np.divmod(pair, len(frames))
     order = np.lexsort((leaf, -grew, site))
     largest = leaf[order[np.searchsorted(site[order], np.arange(size))]]
-    columns = zip(*(frames[n] for n in largest.tolist()), strict=True)
-    return {name: np.array(c, dtype=object) for name, c in zip(_LEAF, columns, strict=True)}
+    return from_rows(_LEAF, [frames[n] for n in largest.tolist()])
 
 
 def _bounds(windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -263,7 +260,7 @@ def _bounds(windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.minimum(low, lower), np.maximum(high, upper)
 
 
-def _ranked(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _order(table: dict[str, np.ndarray]) -> np.ndarray:
     lasts = np.maximum(np.nan_to_num(table["low"]), 0.0)
     # A line comes before a stack without one, such as the start of a thread. The harness retains
     # nothing itself, but is the caller of what a step leaves in free lists: it comes last.
@@ -271,5 +268,4 @@ def _ranked(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     ours = nameless & (table["function"] == HARNESS)
     tier = np.select([ours, lasts == 0, nameless], [3, 2, 1], 0)
     keys = [tier, -lasts, -table["bytes_per_step"], *(table[name] for name in FRAME)]
-    order = sorted(range(len(lasts)), key=list(zip(*keys, strict=True)).__getitem__)
-    return subset(table, table, np.array(order, dtype=np.int64))
+    return np.lexsort(keys[::-1])  # its last key is the first to sort by

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,21 +25,20 @@ def rows(table: Columns, names: Iterable[str], at: np.ndarray | None = None) -> 
     return list(zip(*((c if at is None else c[at]).tolist() for c in columns), strict=True))
 
 
+def from_rows(names: Sequence[str], rows: Collection[tuple[Any, ...]]) -> dict[str, np.ndarray]:
+    """Return the columns of rows."""
+    columns = zip(*rows, strict=True) if rows else [()] * len(names)
+    return {name: np.array(c, dtype=object) for name, c in zip(names, columns, strict=True)}
+
+
 def subset(table: Columns, names: Iterable[str], at: np.ndarray) -> dict[str, np.ndarray]:
     """Return some columns of some rows, by number or by mask."""
     return {name: column(table, name)[at] for name in names}
 
 
-def numbered(values: Iterable[Hashable], known: dict[Any, int] | None = None) -> np.ndarray:
-    """Return a number for each value, in the order of first appearance; `known` takes them up."""
-    numbers: dict[Any, int] = {} if known is None else known
+def numbered(values: Iterable[Hashable], numbers: dict[Any, int]) -> np.ndarray:
+    """Return a number for each value, in the order of first appearance; `numbers` takes them up."""
     return np.array([numbers.setdefault(v, len(numbers)) for v in values], dtype=np.int64)
-
-
-def tested(values: Sequence[Any], test: Callable[[Any], bool]) -> np.ndarray:
-    """Test each distinct value once: there are few, and many rows."""
-    results = {value: test(value) for value in set(values)}
-    return np.array([results[value] for value in values], dtype=bool)
 
 
 def sums(of: np.ndarray, values: np.ndarray, size: int) -> np.ndarray:

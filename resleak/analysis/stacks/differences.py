@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +12,7 @@ import pandas as pd
 
 from resleak.analysis.intervals import welch_half_widths
 from resleak.analysis.stacks.allocation_sites import FRAME, site_of
-from resleak.analysis.stacks.matching import Matching
+from resleak.analysis.stacks.columns import rows
 from resleak.analysis.stacks.profiles import Profile
 from resleak.errors import StoreError
 
@@ -17,6 +20,13 @@ _RESULT = [
     *("state", "before_bytes_per_step", "after_bytes_per_step", "change", "low", "high"),
     *("before_count_per_step", "after_count_per_step"),
 ]
+_COLUMNS = ["node", "parent", *FRAME, "studied", "depth"]
+_Key = tuple[str, str, int]
+_Code = tuple[str, str]
+#: Instead of a node: there is none on that side.
+_NONE = -1
+#: Most pairs of lines of one function that are compared.
+_MOST = 10_000
 
 
 def joined(before: Profile, after: Profile) -> tuple[Profile, Profile]:
@@ -48,10 +58,7 @@ def joined(before: Profile, after: Profile) -> tuple[Profile, Profile]:
     if before.per != after.per:
         units = f"one counts by {before.per}, the other by {after.per}: capture both the same way"
         raise StoreError(f"these two cannot be compared: {units}")
-    matching = Matching(before.frames, after.frames)
-    pairs = list(matching.pairs())
-    frames = matching.frames(pairs)
-    old, new = ([pair[side] for pair in pairs] for side in (0, 1))
+    frames, old, new = _Matching(before.frames, after.frames).joined()
     return _moved(before, frames, old), _moved(after, frames, new)
 
 
@@ -88,19 +95,18 @@ def difference(before: Profile, after: Profile) -> pd.DataFrame:
     rounding = 1e-9 * table[["before_bytes_per_step", "after_bytes_per_step"]].abs().max(axis=1)
     grew = np.where(known, table["low"], table["change"]) > rounding
     shrank = np.where(known, table["high"], table["change"]) < -rounding
-    table["state"] = np.select([grew, shrank], ["grew", "shrank"], "same")
-    table.loc[old["count_per_step"].isna(), "state"] = "new"
-    table.loc[new["count_per_step"].isna(), "state"] = "gone"
+    is_new, is_gone = (side["count_per_step"].isna() for side in (old, new))
+    states = ["gone", "new", "grew", "shrank"]
+    table["state"] = np.select([is_gone, is_new, grew, shrank], states, "same")
     largest = change.abs().sort_values(ascending=False, kind="stable").index
     ordered: pd.DataFrame = table.loc[largest, _RESULT].reset_index()
     return ordered
 
 
-def _moved(profile: Profile, frames: pd.DataFrame, nodes: list[int]) -> Profile:
+def _moved(profile: Profile, frames: pd.DataFrame, nodes: np.ndarray) -> Profile:
     """Return a profile over other frames, given which of its nodes each of them is."""
-    old = np.array(nodes, dtype=np.int64)
     place = np.empty(len(profile.frames), dtype=np.int64)
-    place[old[old >= 0]] = np.flatnonzero(old >= 0)
+    place[nodes[nodes >= 0]] = np.flatnonzero(nodes >= 0)
     changes = profile.changes.assign(node=place[profile.changes["node"].to_numpy()])
     return replace(profile, frames=frames, changes=changes)
 
@@ -121,3 +127,100 @@ class _Side:
         cells = self._changes.groupby([*FRAME, "window"])["bytes"].sum().unstack("window")
         whole = cells.reindex(index=index, columns=range(len(self._steps))).fillna(0.0)
         return whole.to_numpy(dtype=float) / self._steps
+
+
+class _Matching:
+    """The frames of two profiles, matched from the root down."""
+
+    def __init__(self, before: pd.DataFrame, after: pd.DataFrame) -> None:
+        self._frames = (before, after)
+        self._keys: list[list[_Key]] = []
+        self._below: list[dict[int, list[int]]] = []
+        for side in self._frames:
+            self._keys.append(rows(side, FRAME))
+            self._below.append(defaultdict(list))
+            for node, parent in enumerate(side["parent"].tolist()):
+                self._below[-1][parent].append(node)
+
+    def joined(self) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+        """Return the joined frames, and of each the nodes of both sides."""
+        (before, after), (old_keys, new_keys) = self._frames, self._keys
+        pairs = list(self._pairs())
+        lines: dict[_Key, set[int]] = defaultdict(set)
+        for old, new, _ in pairs:
+            if old >= 0 and new >= 0:
+                lines[old_keys[old]].add(new_keys[new][2])
+        # The line of `after`, also for a removed frame whose code is known there.
+        now = {key: places.pop() for key, places in lines.items() if len(places) == 1}
+        line = [
+            new_keys[new][2] if new >= 0 else now.get(old_keys[old], old_keys[old][2])
+            for old, new, _ in pairs
+        ]
+        olds, news, parents = np.array(pairs, dtype=np.int64).reshape(-1, 3).T
+        both = pd.concat([after, before], ignore_index=True)
+        frames = both.iloc[np.where(news >= 0, news, len(after) + olds)].reset_index(drop=True)
+        frames = frames.assign(node=np.arange(len(frames)), parent=parents, line=line)
+        return frames[_COLUMNS], olds, news
+
+    def _pairs(self) -> Iterator[tuple[int, int, int]]:
+        """Yield both sides' nodes of each joined frame, in pre-order, and its parent's place."""
+        todo = [(old, new, _NONE) for old, new in self._matched(_NONE, _NONE)][::-1]
+        place = 0
+        while todo:
+            old, new, parent = todo.pop()
+            yield old, new, parent
+            todo += [(*below, place) for below in self._matched(old, new)][::-1]
+            place += 1
+
+    def _matched(self, old: int, new: int) -> list[tuple[int, int]]:
+        """Pair the children of two frames; without a partner, all its children have none."""
+        olds = self._below[0].get(old, []) if old >= 0 or new < 0 else []
+        news = self._below[1].get(new, []) if new >= 0 or old < 0 else []
+        partner = self._partners(olds, news)
+        alone = set(olds) - set(partner.values())
+        return [(partner.get(n, _NONE), n) for n in news] + [(o, _NONE) for o in olds if o in alone]
+
+    def _partners(self, olds: list[int], news: list[int]) -> dict[int, int]:
+        """Return the `before` node of each `after` node that has one."""
+        old_keys, new_keys = self._keys
+        same = {old_keys[node]: node for node in olds}
+        partner = {n: same[new_keys[n]] for n in news if new_keys[n] in same}
+        stays: dict[_Code, list[int]] = defaultdict(list)
+        for function, file, line in sorted(new_keys[node] for node in partner):
+            stays[function, file].append(line)
+        partners = set(partner.values())
+        left = _by_code(old_keys, stays, (node for node in olds if node not in partners))
+        free = _by_code(new_keys, stays, (node for node in news if node not in partner))
+        for code, new_by_line in free.items():
+            old_by_line = left.get(code, {})
+            old_lines, new_lines = sorted(old_by_line), sorted(new_by_line)
+            lines: Iterable[tuple[int, int]] = _nearest(old_lines, new_lines)
+            if len(old_lines) == len(new_lines):
+                lines = zip(old_lines, new_lines, strict=True)
+            partner |= {new_by_line[new]: old_by_line[old] for old, new in lines}
+        return partner
+
+
+def _by_code(
+    keys: list[_Key], stays: dict[_Code, list[int]], nodes: Iterable[int]
+) -> dict[tuple[_Code, int], dict[int, int]]:
+    """Return nodes by line, for each part of a function between two unmoved lines."""
+    parts: dict[tuple[_Code, int], dict[int, int]] = defaultdict(dict)
+    for node in nodes:
+        function, file, line = keys[node]
+        part = bisect(stays.get((function, file), []), line)
+        parts[(function, file), part][line] = node
+    return parts
+
+
+def _nearest(olds: list[int], news: list[int]) -> Iterator[tuple[int, int]]:
+    """Yield the nearest pair of lines, then those before and after it, if it is unique."""
+    if not 0 < len(olds) * len(news) <= _MOST:
+        return
+    near = min(abs(old - new) for old in olds for new in news)
+    best = [(old, new) for old in olds for new in news if abs(old - new) == near]
+    clear = [p for p in best if sum(p[0] == q[0] or p[1] == q[1] for q in best) == 1]
+    for at, to in clear[:1]:
+        yield at, to
+        yield from _nearest([o for o in olds if o < at], [n for n in news if n < to])
+        yield from _nearest([o for o in olds if o > at], [n for n in news if n > to])

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,26 +21,18 @@ from resleak.captures.export import write_as
 from resleak.formatting import plain_text
 
 _SPEEDSCOPE = "https://www.speedscope.app/file-format-schema.json"
-_Frame = tuple[str, str, int]
 #: Blocks come one in many steps; whole numbers, which pprof has, need many steps.
 _STEPS = 1000
-
-
-@dataclass(frozen=True)
-class _Stack:
-    """A stack that grew: its frames as places in a list, the root first, and its rates."""
-
-    frames: list[int]
-    bytes: float
-    count: float
+_Frame = tuple[str, str, int]
+#: A stack that grew: its frames as places in a list, the root first; its bytes and its blocks.
+_Stack = tuple[list[int], float, float]
 
 
 def speedscope(profile: Profile, name: str = "growth") -> bytes:
     """Return a profile as a speedscope file: bytes, and beside them blocks."""
     # https://github.com/jlfwong/speedscope/wiki/Importing-from-custom-sources
     frames, stacks = _grown(profile)
-    weights = [("bytes", "bytes", [s.bytes for s in stacks])]
-    weights += [("blocks", "none", [s.count for s in stacks])]
+    samples, sizes, counts = ([stack[part] for stack in stacks] for part in range(3))
     file = {
         "$schema": _SPEEDSCOPE,
         "name": name,
@@ -59,10 +51,10 @@ def speedscope(profile: Profile, name: str = "growth") -> bytes:
                 "unit": unit,
                 "startValue": 0,
                 "endValue": float(np.sum(values)),
-                "samples": [stack.frames for stack in stacks],
+                "samples": samples,
                 "weights": values,
             }
-            for what, unit, values in weights
+            for what, unit, values in (("bytes", "bytes", sizes), ("blocks", "none", counts))
         ],
     }
     return json.dumps(file).encode()
@@ -77,41 +69,35 @@ def collapsed(profile: Profile, name: str = "") -> bytes:
     for function, file, line in frames:
         text = f"{function} ({file}:{line})" if file else function
         names.append(plain_text(" ".join(text.replace(";", ",").split())))
-    rows = ((";".join(names[f] for f in s.frames), round(s.bytes)) for s in stacks)
+    rows = ((";".join(names[at] for at in path), round(size)) for path, size, _ in stacks)
     return "".join(f"{text} {size}\n" for text, size in rows if size).encode(errors="replace")
 
 
 def pprof(profile: Profile, name: str = "growth") -> bytes:
     """Return a gzipped pprof profile: whole bytes per step, and blocks per thousand steps."""
     # https://github.com/google/pprof/blob/main/proto/README.md: the same profile gives the same
-    # bytes.
+    # bytes. The string table has the place of each text; a new one is entered.
     frames, stacks = _grown(profile)
-    strings = _Strings({"": 0})
+    strings = defaultdict[str, int](None, {"": 0})
+    strings.default_factory = strings.__len__
     many = f"{_STEPS}_{profile.per.replace('step', 'steps')}"
     types = {f"blocks_per_{many}": "count", f"bytes_per_{profile.per}": "bytes"}
-    parts = [_message(1, _pair(strings[kind], strings[unit])) for kind, unit in types.items()]
-    for stack in stacks:
+    parts = [_message(1, _numbers(strings[kind], strings[unit])) for kind, unit in types.items()]
+    for path, size, blocks in stacks:
         # A location is a frame, and its identifier one more than the frame's place.
-        leaf_first = _packed(1, [place + 1 for place in reversed(stack.frames)])
-        values = _packed(2, [round(stack.count * _STEPS), round(stack.bytes)])
+        leaf_first = _packed(1, [place + 1 for place in reversed(path)])
+        values = _packed(2, [round(blocks * _STEPS), round(size)])
         parts.append(_message(2, leaf_first + values))
-    parts += _code(frames, strings)
+    functions = {code: n for n, code in enumerate(dict.fromkeys(f[:2] for f in frames), 1)}
+    for place, (function, file, line) in enumerate(frames, 1):
+        at = _message(4, _numbers(functions[function, file], line))
+        parts.append(_message(4, _numbers(place) + at))
+    for (function, file), identifier in functions.items():
+        named = (strings[function], strings[function], strings[file])
+        parts.append(_message(5, _numbers(identifier, *named)))
     about = [_number(13, strings[name]), _number(14, strings[list(types)[-1]])]
     table = [_message(6, text.encode(errors="replace")) for text in strings]
     return gzip.compress(b"".join([*parts, *table, *about]), mtime=0)
-
-
-def _code(frames: list[_Frame], strings: _Strings) -> list[bytes]:
-    """Return the locations and functions of a pprof file."""
-    functions = {code: n for n, code in enumerate(dict.fromkeys(f[:2] for f in frames), 1)}
-    parts = [
-        _message(4, _number(1, place) + _message(4, _pair(functions[function, file], line)))
-        for place, (function, file, line) in enumerate(frames, 1)
-    ]
-    for (function, file), identifier in functions.items():
-        values = (identifier, strings[function], strings[function], strings[file])
-        parts.append(_message(5, b"".join(_number(*field) for field in enumerate(values, 1))))
-    return parts
 
 
 #: Formats of stacks by name: the suffix of their files, and what makes one.
@@ -141,7 +127,7 @@ def _grown(profile: Profile) -> tuple[list[_Frame], list[_Stack]]:
     columns = (profile.frames[name].tolist() for name in FRAME)
     keys: list[_Frame] = list(zip(*columns, strict=True))
     parents, places = profile.frames["parent"].tolist(), dict[_Frame, int]()
-    stacks = []
+    stacks: list[_Stack] = []
     for node, size, count in zip(grown.index, grown["bytes"], grown["count"], strict=True):
         if keys[node][0] == HARNESS:  # the caller of what a step leaves in free lists
             continue
@@ -150,18 +136,11 @@ def _grown(profile: Profile) -> tuple[list[_Frame], list[_Stack]]:
             path.append(at)
             at = parents[at]
         frames = [places.setdefault(keys[n], len(places)) for n in reversed(path)]
-        stacks.append(_Stack(frames, float(size), max(float(count), 0.0)))
+        stacks.append((frames, float(size), max(float(count), 0.0)))
     return list(places), stacks
 
 
 # Protocol Buffers' wire format, of which a profile needs whole numbers and lengths only.
-
-
-class _Strings(dict[str, int]):
-    """The string table of a pprof file: the place of each text; a new one is entered."""
-
-    def __missing__(self, text: str) -> int:
-        return self.setdefault(text, len(self))
 
 
 def _varint(value: int) -> bytes:
@@ -188,6 +167,6 @@ def _packed(field: int, values: Iterable[int]) -> bytes:
     return _message(field, b"".join(map(_varint, values)))
 
 
-def _pair(first: int, second: int) -> bytes:
-    """Return a message of two whole numbers, its fields 1 and 2."""
-    return _number(1, first) + _number(2, second)
+def _numbers(*values: int) -> bytes:
+    """Return a message of whole numbers, its fields 1, 2 and so on."""
+    return b"".join(_number(field, value) for field, value in enumerate(values, 1))

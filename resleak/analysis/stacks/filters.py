@@ -22,7 +22,6 @@ import pandas as pd
 from resleak.analysis.stacks.allocation_sites import Tables, WithLive, is_library, nearest
 from resleak.errors import StoreError
 
-_Test = Callable[[pd.DataFrame, pd.DataFrame], np.ndarray]
 #: Identity of what holds memory, as far as a capture has it.
 _HOLDER = ["node", "thread", "allocator"]
 
@@ -32,7 +31,7 @@ class Filter:
     """A condition on the changes of one capture: its name, and a mask of rows of `live`."""
 
     name: str
-    test: _Test
+    test: Callable[[pd.DataFrame, pd.DataFrame], np.ndarray]
 
     def __call__(self, live: pd.DataFrame, stacks: pd.DataFrame) -> np.ndarray:
         """Return the mask of the rows of `live`."""
@@ -81,21 +80,27 @@ def where(
     Filter
         Raises `StoreError` for captures without threads or allocators, if these are given.
     """
-    others = {"thread": thread, "allocator": allocator}
-    tests = [_among(name, pattern) for name, pattern in others.items() if pattern is not None]
-    code = {"module": module, "function": function}
-    wanted = {key: value for key, value in code.items() if value is not None}
-    wanted |= {key: "only" for key, on in (("studied", studied), ("project", project)) if on}
-    if wanted:
-        tests.append(lambda live, stacks: _through(stacks, wanted)[live["node"].to_numpy()])
-    words = wanted | {key: value for key, value in others.items() if value is not None}
-    name = " and ".join(f"{key} {value}" for key, value in words.items()) or "everything"
+    texts = {
+        **{"module": module, "function": function},
+        **{"studied": "only" if studied else None, "project": "only" if project else None},
+        **{"thread": thread, "allocator": allocator},
+    }
+    wanted = {key: text for key, text in texts.items() if text is not None}
 
     def test(live: pd.DataFrame, stacks: pd.DataFrame) -> np.ndarray:
-        masks = [np.ones(len(live), dtype=bool), *(one(live, stacks) for one in tests)]
-        return np.asarray(np.logical_and.reduce(masks))
+        mask = np.ones(len(live), dtype=bool)
+        for column in ("thread", "allocator"):
+            if column in wanted:
+                if column not in live.columns:
+                    message = f"this capture has no {column}s: it is older than this version"
+                    raise StoreError(f"{message}; capture the variant again")
+                mask &= _like(live[column], wanted[column])
+        if wanted.keys() - {"thread", "allocator"}:
+            mask &= _through(stacks, wanted)[live["node"].to_numpy()]
+        return mask
 
-    return Filter(name, test)
+    name = " and ".join(f"{key} {text}" for key, text in wanted.items())
+    return Filter(name or "everything", test)
 
 
 def growing() -> Filter:
@@ -117,8 +122,7 @@ def alive(at_least: float) -> Filter:
 
 def only(captures: Iterable[Tables], keep: Filter) -> list[WithLive]:
     """Return captures with only the growth that a filter keeps, for `sites` and `profile`."""
-    stacked = [capture for capture in captures if capture.instrument == "memray"]
-    return [WithLive(capture, partial(_kept, capture, keep)) for capture in stacked]
+    return [WithLive(c, partial(_kept, c, keep)) for c in captures if c.instrument == "memray"]
 
 
 def _kept(capture: Tables, keep: Filter) -> pd.DataFrame:
@@ -128,16 +132,6 @@ def _kept(capture: Tables, keep: Filter) -> pd.DataFrame:
     live = table[(table["mark"] > steady.min()) & (table["mark"] <= steady.max())]
     rows: pd.DataFrame = live[keep(live, capture.table("stacks"))]
     return rows
-
-
-def _among(column: str, pattern: str) -> _Test:
-    def test(live: pd.DataFrame, _: pd.DataFrame) -> np.ndarray:
-        if column not in live.columns:
-            message = f"this capture has no {column}s: it is older than this version"
-            raise StoreError(f"{message}; capture the variant again")
-        return _like(live[column], pattern)
-
-    return test
 
 
 def _through(stacks: pd.DataFrame, wanted: dict[str, str]) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from resleak import formatting
-from resleak.analysis.stacks.allocation_sites import FRAME, Tables, windows
-from resleak.analysis.stacks.columns import Columns, column, rows, subset, sums
+from resleak.analysis.stacks.allocation_sites import FRAME, Keep, Tables, per_of, steady, windows
+from resleak.analysis.stacks.columns import Columns, column, from_rows, rows, subset, sums
 from resleak.errors import StoreError
 
 if TYPE_CHECKING:
@@ -19,14 +19,30 @@ if TYPE_CHECKING:
 
 #: Most windows that a person can tell apart when dragging over them.
 WINDOWS = 64
-#: Chooses rows of `live`, given that table and `stacks`, both DataFrames: a mask, shape (rows,).
-Keep = Callable[[Any, Any], np.ndarray]
 _CHANGES = ("window", "node", "bytes", "count")
 _TYPES = {"node": np.int64, "parent": np.int64, "line": np.int64, "studied": bool}
 
 
+@dataclass(frozen=True)
+class Layout:
+    """A `Profile` whose tables are columns, as drawing it needs them."""
+
+    frames: dict[str, np.ndarray] | pd.DataFrame
+    edges: np.ndarray
+    changes: dict[str, np.ndarray] | pd.DataFrame
+    per: str
+    captures: int
+    sources: Mapping[tuple[str, int], str] = field(default_factory=dict)
+
+    def per_step(self) -> np.ndarray:
+        """Return the bytes per step that each node gained over all windows."""
+        node, change = column(self.changes, "node", np.int64), column(self.changes, "bytes", float)
+        steps = float(self.edges[-1] - self.edges[0]) if len(self.edges) > 1 else 1.0
+        return sums(node, change, len(column(self.frames, "parent"))) / steps
+
+
 @dataclass(frozen=True, repr=False)
-class Profile(formatting.Shown):
+class Profile(formatting.Shown, Layout):
     """Call stacks and their growth, the mean of replicated captures.
 
     Attributes
@@ -50,11 +66,7 @@ class Profile(formatting.Shown):
     """
 
     frames: pd.DataFrame
-    edges: np.ndarray
     changes: pd.DataFrame
-    per: str
-    captures: int
-    sources: Mapping[tuple[str, int], str] = field(default_factory=dict)
 
     def _table(self) -> formatting.Table:
         title = f"profile of {self.captures} captures"
@@ -69,27 +81,6 @@ class Profile(formatting.Shown):
             ("draw it", "figures.flamegraph(…)"),
         ]
         return formatting.Table((), lines, title)
-
-
-@dataclass(frozen=True)
-class Layout:
-    """A `Profile` whose tables are columns, as drawing it needs them."""
-
-    frames: dict[str, np.ndarray]
-    edges: np.ndarray
-    changes: dict[str, np.ndarray]
-    per: str
-    captures: int
-    sources: Mapping[tuple[str, int], str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _Part:
-    """The tables of one capture, between its first and its last steady mark."""
-
-    stacks: Columns
-    live: dict[str, np.ndarray]
-    steps: np.ndarray
 
 
 def profile(captures: Iterable[Tables], keep: Keep | None = None) -> Profile:
@@ -112,59 +103,49 @@ def profile(captures: Iterable[Tables], keep: Keep | None = None) -> Profile:
     captures = [*captures]
     columns = layout(captures, keep)
     frames = pd.DataFrame(columns.frames).astype({"function": "str", "file": "str"})
-    changes = pd.DataFrame(columns.changes)
-    facts = (columns.per, columns.captures, sources(captures))
-    return Profile(frames, columns.edges, changes, *facts)
+    about = (columns.per, columns.captures, sources(captures))
+    return Profile(frames, columns.edges, pd.DataFrame(columns.changes), *about)
 
 
 def sources(captures: Iterable[Tables]) -> dict[tuple[str, int], str]:
     """Return the text of each line that runs stored, between the line before and the one after."""
-    found: dict[tuple[str, int], str] = {}
+    texts: dict[tuple[str, int], str] = {}
     for capture in captures:
         with suppress(StoreError, KeyError):
             if capture.instrument in ("memray", "handles"):
-                table = capture.table("sources")
-                keys = zip(table["file"].tolist(), table["line"].tolist(), strict=True)
-                found |= dict(zip(keys, table["text"].tolist(), strict=True))
-    return found
+                lines = rows(capture.table("sources"), ("file", "line", "text"))
+                texts |= {(file, line): text for file, line, text in lines}
+    return texts
 
 
 def layout(captures: Iterable[Tables], keep: Keep | None = None) -> Layout:
     """Return the same as `profile` as columns; tables need not be data frames."""
-    chosen = list(captures)
-    per = next((str(getattr(capture, "per", "step")) for capture in chosen), "step")
-    parts = [part for part in (_part(capture, keep) for capture in chosen) if part is not None]
-    frames, nodes = merged([part.stacks for part in parts])
-    steps = parts[0].steps if parts else np.empty(0)
+    captures = [*captures]
+    parts = [*steady(captures, ("step", "node", "bytes", "count"), keep)]
+    joined, nodes = merged([stacks for stacks, *_ in parts])
+    steps = np.unique(parts[0][-1]) if parts else np.empty(0)
     edges = steps[windows(steps, WINDOWS)] if parts else steps
     changed = []
-    for part, at in zip(parts, nodes, strict=True):
-        window = np.searchsorted(edges, part.live["step"].astype(float)) - 1
-        columns = {**part.live, "window": window, "node": at[part.live["node"]]}
+    for (_, live, _, _), node in zip(parts, nodes, strict=True):
+        window = np.searchsorted(edges, live["step"].astype(float)) - 1
+        columns = {**live, "window": window, "node": node[live["node"]]}
         is_inside = (window >= 0) & (window < len(edges) - 1)
         changed.append(subset(columns, _CHANGES, is_inside))
-    changes = _summed(changed, len(frames["node"]))
-    return Layout(*_in_preorder(frames, changes, edges), per, len(parts))
+    changes = _mean(changed, len(joined["node"]))
+    used = np.zeros(len(joined["node"]))
+    used[changes["node"]] = 1
+    # Stacks without changes are dropped, and the others numbered so that a subtree is a range.
+    tree = Tree(joined)
+    order = tree.preorder(tree.below(used) > 0, np.arange(len(used)))
+    place = np.full(len(used) + 1, -1)  # the last one is that of no parent, -1
+    place[order] = np.arange(len(order))
+    frames = subset(joined, joined, order)
+    frames |= {"node": np.arange(len(order)), "parent": place[joined["parent"][order]]}
+    changes |= {"node": place[changes["node"]]}
+    return Layout(frames, edges, changes, per_of(captures), len(parts))
 
 
-def _part(capture: Tables, keep: Keep | None) -> _Part | None:
-    if capture.instrument != "memray":
-        return None
-    marks = capture.table("marks")
-    steady = column(marks, "phase") == "steady"
-    steps = np.unique(column(marks, "step", float)[steady])
-    if len(steps) < 2:
-        return None
-    table, stacks = capture.table("live"), capture.table("stacks")
-    first, last = column(marks, "mark")[steady][[0, -1]]
-    mark = column(table, "mark")
-    within = (mark > first) & (mark <= last)
-    if keep is not None:
-        within[within] = keep(table[within], stacks)
-    return _Part(stacks, subset(table, ("step", "node", "bytes", "count"), within), steps)
-
-
-def _summed(parts: list[dict[str, np.ndarray]], size: int) -> dict[str, np.ndarray]:
+def _mean(parts: list[dict[str, np.ndarray]], size: int) -> dict[str, np.ndarray]:
     """Return the mean of the captures' changes by window and node, where there is any."""
     whole = {name: np.concatenate([np.empty(0), *(p[name] for p in parts)]) for name in _CHANGES}
     cells = (whole["window"] * size + whole["node"]).astype(np.int64)
@@ -175,47 +156,39 @@ def _summed(parts: list[dict[str, np.ndarray]], size: int) -> dict[str, np.ndarr
     return subset(changes, _CHANGES, (means[0] != 0) | (means[1] != 0))
 
 
-def _in_preorder(
-    frames: dict[str, np.ndarray], changes: dict[str, np.ndarray], edges: np.ndarray
-) -> tuple[dict[str, np.ndarray], np.ndarray, dict[str, np.ndarray]]:
-    """Drop stacks without changes, and number the others so that a subtree is a range."""
-    parents = frames["parent"]
-    used = np.zeros(len(parents), dtype=np.int64)
-    used[changes["node"]] = 1
-    sizes = _sizes(parents, used)
-    places = _places(parents, sizes)
-    changed = np.flatnonzero(sizes)
-    order = changed[np.argsort(places[changed])]
-    above = parents[order]
-    table = subset(frames, frames, order)
-    table |= {"node": np.arange(len(order)), "parent": np.where(above >= 0, places[above], -1)}
-    return table, edges, changes | {"node": places[changes["node"]]}
+class Tree:
+    """Frames by depth, so that sums and places take one operation for each level."""
 
+    def __init__(self, frames: Columns) -> None:
+        self.parent = column(frames, "parent", np.int64)
+        depth = column(frames, "depth", np.int64)
+        ends = np.cumsum(np.bincount(depth))
+        self.levels = np.split(np.argsort(depth, kind="stable"), ends[:-1])
 
-def _sizes(parents: np.ndarray, used: np.ndarray) -> np.ndarray:
-    """Return how many nodes each subtree keeps, itself included; 0 where none is used."""
-    sizes: list[int] = used.tolist()
-    own, above = used.tolist(), parents.tolist()
-    for node in range(len(sizes) - 1, -1, -1):
-        if sizes[node]:
-            sizes[node] += 1 - own[node]
-            if above[node] >= 0:
-                sizes[above[node]] += sizes[node]
-    return np.array(sizes, dtype=np.int64)
+    def below(self, values: np.ndarray) -> np.ndarray:
+        """Return values with those of all nodes below added."""
+        total: np.ndarray = values.astype(float)
+        for level in reversed(self.levels[1:]):
+            np.add.at(total, self.parent[level], total[level])
+        return total
 
+    def preorder(self, kept: np.ndarray, rank: np.ndarray) -> np.ndarray:
+        """Return the kept nodes, each before what is below it, siblings by rank, then by number.
 
-def _places(parents: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Return the place of each node in pre-order: after its parent and its elder siblings."""
-    free, top = [0] * len(parents), 0
-    places = [0] * len(parents)
-    for node, (parent, size) in enumerate(zip(parents.tolist(), sizes.tolist(), strict=True)):
-        places[node] = free[parent] if parent >= 0 else top
-        if parent >= 0:
-            free[parent] += size
-        else:
-            top += size
-        free[node] = places[node] + 1
-    return np.array(places, dtype=np.int64)
+        Whatever is above a kept node has to be kept.
+        """
+        size = self.below(kept).astype(np.int64)
+        place = np.zeros(len(kept), dtype=np.int64)
+        for level in self.levels:
+            family = level[np.lexsort((rank[level], self.parent[level]))]
+            parent = self.parent[family]
+            before = np.cumsum(size[family]) - size[family]
+            is_first = np.diff(parent, prepend=-2) != 0
+            start = np.maximum.accumulate(np.where(is_first, before, 0))
+            above = np.where(parent >= 0, place[parent] + 1, 0)
+            place[family] = above + before - start
+        nodes = np.flatnonzero(kept)
+        return nodes[np.argsort(place[nodes])]
 
 
 def merged(stacks: Sequence[Columns]) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
@@ -245,8 +218,6 @@ def _looked_up(stacks: Sequence[Columns]) -> tuple[dict[str, np.ndarray], list[n
                 studied.append(is_studied)
             places.append(numbers[key])
         nodes.append(np.array(places, dtype=np.int64))
-    columns = list(zip(*numbers, strict=True)) or [()] * (1 + len(FRAME))
-    names = ("parent", *FRAME)
-    joined = {n: np.array(c, dtype=object) for n, c in zip(names, columns, strict=True)}
+    joined = from_rows(("parent", *FRAME), numbers)
     joined |= {"node": np.arange(len(numbers)), "studied": np.array(studied, dtype=bool)}
     return joined, nodes

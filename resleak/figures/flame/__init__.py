@@ -24,8 +24,8 @@ MIME = "application/vnd.resleak.flame+json"
 class Flame:
     """A flame graph for wherever HTML with scripts is shown.
 
-    `payload` is plain JSON: the profile as `encode` returns it, title, unit and table; `table` has
-    the lines that retain most, as numbers.
+    `payload` is plain JSON: the profile, title, unit and table; `table` has the lines that retain
+    most, as numbers.
     """
 
     payload: dict[str, Any] = field(repr=False)
@@ -38,8 +38,9 @@ class Flame:
         return "\n".join(filter(None, (self.payload["title"], text)))
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        script = "" if self.payload["empty"] else f"<script>{page.script()}</script>"
+        html = {"text/html": page.place(self.payload) + script, MIME: self.payload}
         picture = {"image/svg+xml": self.svg} if self.svg else {}
-        html = {"text/html": page.html(self.payload), MIME: self.payload}
         return {**html, **picture, "text/plain": repr(self)}
 
     def live(self) -> Any:
@@ -49,9 +50,7 @@ class Flame:
         ``blocks_per_step``, ``unit``, ``per`` and ``window``, the steps looked at, and is empty
         before the first click. MissingPackageError if anywidget is not installed.
         """
-        from resleak.figures.flame.live import widget
-
-        return widget(self.payload)
+        return page.widget(self.payload)
 
 
 def flamegraph(
@@ -85,7 +84,7 @@ def flamegraph(
     """
     import pandas as pd  # a page that is written from what is stored needs neither
 
-    from resleak.figures.flame import payload, static
+    from resleak.figures.flame import payload
 
     sides = [profile] if before is None else [profile, before]
     if before is not None and len(before.frames) != len(profile.frames):
@@ -94,5 +93,5 @@ def flamegraph(
         )
     drawing, table = payload.drawing(sides, unit)
     drawing |= {"title": title, "selection": dict(selection or {})}
-    svg = "" if drawing["empty"] else static.picture(sides, title or "", unit)
+    svg = "" if drawing["empty"] else payload.picture(sides, title or "", unit)
     return Flame(drawing, pd.DataFrame(table), svg)

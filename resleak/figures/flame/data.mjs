@@ -10,7 +10,7 @@ const IMPORTING = 4;
 
 /**
  * Read a payload.
- * @param {object} payload as `encode.py` writes it
+ * @param {object} payload as `payload.py` writes it
  * @returns {Promise<object>} the profile: names, frames, tree, sides
  */
 export async function decode(payload) {

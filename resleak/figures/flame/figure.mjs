@@ -383,9 +383,9 @@ class Figure {
 
   choose(selected) {
     this.scene.selected = selected;
-    const place = this.painter.placeOf(selected);
-    if (place && place.y < this.box.scrollTop) this.box.scrollTop = place.y;
-    if (place && place.y + ROW > this.box.scrollTop + this.height) this.box.scrollTop = place.y + ROW - this.height;
+    const y = this.painter.placeOf(selected) ?? this.box.scrollTop;
+    if (y < this.box.scrollTop) this.box.scrollTop = y;
+    if (y + ROW > this.box.scrollTop + this.height) this.box.scrollTop = y + ROW - this.height;
     this.tellDetails();
     this.paint();
   }

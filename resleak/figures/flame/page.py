@@ -12,6 +12,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from resleak.errors import missing
 from resleak.figures import style as _style
 from resleak.figures.html_table import table
 from resleak.formatting import note, right
@@ -20,6 +21,19 @@ _FOLDER = Path(__file__).parent
 _MODULES = ("data", "model", "trees", "view", "panels", "telling", "figure")
 _IMPORT = re.compile(r"^import \{[^}]*\} from \"[^\"]*\";\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:const|function|class) )", re.MULTILINE)
+
+_RENDER = """
+export default {
+  render({ model, el }) {
+    const host = document.createElement("div");
+    el.append(host);
+    draw(host, model.get("payload"), (selection) => {
+      model.set("selection", selection);
+      model.save_changes();
+    });
+  },
+};
+"""
 
 
 @cache
@@ -35,12 +49,6 @@ def library() -> str:
 def script() -> str:
     """Return the script that draws every flame graph of its page; it may run more than once."""
     return f'(() => {{\n"use strict";\n{library()}drawAll();\n}})();'
-
-
-def html(payload: Mapping[str, Any]) -> str:
-    """Return a flame graph as HTML that needs nothing else."""
-    drawing = "" if payload.get("empty") else f"<script>{script()}</script>"
-    return place(payload) + drawing
 
 
 def place(payload: Any) -> str:
@@ -82,3 +90,24 @@ def packed_strings(payload: Mapping[str, Any]) -> dict[str, Any]:
     names = json.dumps(payload["strings"], ensure_ascii=False).encode("utf-8", "replace")
     rest = {key: value for key, value in payload.items() if key != "strings"}
     return rest | {"packed": packed(names)}
+
+
+def widget(payload: dict[str, Any]) -> Any:
+    """Return a widget that draws a payload; MissingPackageError if anywidget is not installed."""
+    return _kind()(payload=packed_strings(payload))
+
+
+@cache
+def _kind() -> type[Any]:
+    try:
+        import anywidget
+        import traitlets
+    except ImportError:
+        raise missing("a live flame graph needs anywidget", "live") from None
+
+    class LiveFlame(anywidget.AnyWidget):
+        _esm = library() + _RENDER
+        payload = traitlets.Dict().tag(sync=True)
+        selection = traitlets.Dict().tag(sync=True)
+
+    return LiveFlame

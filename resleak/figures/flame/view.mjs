@@ -149,7 +149,7 @@ export class Painter {
   /** Return the vertical place of a node, or null if it is too narrow to be drawn. */
   placeOf({ panel, node }) {
     const i = panel.rects.node.indexOf(node);
-    return i < 0 ? null : { y: this.top(panel, panel.rects.row[i]), x: panel.rects.x[i] };
+    return i < 0 ? null : this.top(panel, panel.rects.row[i]);
   }
 }
 
