@@ -12,7 +12,6 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from resleak.experiments import looks
-from resleak.experiments.clues import Clues
 from resleak.harness.plan import CaptureOptions, plan
 from resleak.workload.resolve import Workload
 
@@ -55,10 +54,9 @@ def investigate(
         If the interpreter lacks psutil.
     """
     options = replace(options or CaptureOptions(), **changes)
-    clues = Clues(tell)
+    decide = looks.UntilDecided(budget_s, tell)
     if options.steps is None and options.decide is None and budget_s > 0:
-        decide = looks.UntilDecided(budget_s, clues)
-        options = replace(options, decide=decide, budget_s=budget_s, on_stored=clues.stored)
+        options = replace(options, decide=decide, budget_s=budget_s, on_stored=decide.stored)
     what = workload if isinstance(workload, Workload) else str(workload)
     # What judges takes as long to load as the first runs take. No daemon: one that is ended amid an
     # import can crash the interpreter.
@@ -70,7 +68,7 @@ def investigate(
     from resleak.captures.frames import Capture
     from resleak.experiments import investigation as answer
 
-    captures = (clues.captures.get(folder) or Capture(folder) for folder in folders)
+    captures = (decide.captures.get(folder) or Capture(folder) for folder in folders)
     investigation = answer.from_captures(captures)
     first = investigation.captures[0].manifest
     if options.stacks and "memray" not in first.versions.packages:

@@ -1,18 +1,23 @@
-"""Decide at each look of a measurement whether it goes on: until every gauge is decided."""
+"""Decide at each look of a measurement whether it goes on, and tell what it shows so far."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
-from resleak.experiments.clues import Clues
+from resleak.errors import ResleakError
 from resleak.harness.plan import Look
 from resleak.workload.verdict_words import LEAK
 
 if TYPE_CHECKING:
+    from resleak.analysis.gauge_verdict import GaugeVerdict
     from resleak.analysis.verdicts import VariantVerdict
+    from resleak.captures.frames import Capture
 
 #: Default budget of a measurement that goes on until it is decided, seconds.
 BUDGET_S = 30.0
@@ -21,6 +26,8 @@ BUDGET_S = 30.0
 _CONFIRM = ((4, 5.0), (16, 2.5))
 #: Bytes up to which it is followed: all replicates hold as much at the same time.
 _MOST_BYTES = 256 * 1024**2
+#: Families of gauges that show the same growth, the most telling first.
+_MEMORY = ("memory", "objects", "resident")
 
 
 @dataclass
@@ -28,16 +35,21 @@ class UntilDecided:
     """Goes on while a gauge is undecided, as far as the next look fits the budget.
 
     `budget_s` is counted from the start; the steps to a look take at most twice as long as those
-    between the two looks before. `clues` gets the first verdict.
+    between the two looks before. `tell` gets a line for the first verdict, and one for each clue
+    to what leaks in a capture that `stored` took in.
     """
 
     budget_s: float = BUDGET_S
-    clues: Clues | None = None
+    tell: Callable[[str], object] = lambda _: None
+    #: Captures that were taken in, with the tables that were read, by folder.
+    captures: dict[Path, Capture] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
     _first: int = 0
     _load_s: float = 0.0
     #: Bytes per step of what grows and may be a cache that fills; 0 if there is none.
     _fills: float = 0.0
+    _leaks: list[GaugeVerdict] = field(default_factory=list)
+    _lock: Lock = field(default_factory=Lock)
 
     def __call__(self, look: Look) -> int:
         """Return up to how many times their steps the runs go on; 0 if they end."""
@@ -48,8 +60,8 @@ class UntilDecided:
         if not self._fills:
             variant = _judged(look.stored())
             self._fills = _leaking_memory(variant)
-            if self.clues and (self._fills or not _is_open(variant)):
-                self.clues.verdict(variant, may_fill=self._fills > 0)
+            if self._fills or not _is_open(variant):
+                self._tell_verdict(variant)
             if not self._fills:
                 return 2 * _is_open(variant)
         for times, most_s in _CONFIRM:
@@ -63,13 +75,61 @@ class UntilDecided:
         """Return whether memory is enough for so many times the steps."""
         return times * look.steps * self._fills <= _MOST_BYTES
 
+    def _tell_verdict(self, variant: VariantVerdict) -> None:
+        """Tell of all gauges of resources that leak, and of the most telling one of memory."""
+        from resleak.analysis import wording
+
+        leaks = [one for one in variant.gauges if one.is_leak]
+        by_family = {one.family: one for one in reversed(leaks)}
+        memory = next((by_family[name] for name in _MEMORY if name in by_family), None)
+        main = [one for one in leaks if one is memory or one.family not in _MEMORY]
+        shown = "; ".join(wording.short(one.readable) for one in main) or variant.verdict
+        self.tell(f"so far: {shown}" + "; it may be a cache that fills" * (self._fills > 0))
+        with self._lock:
+            self._leaks = leaks
+            for capture in self.captures.values():
+                self._tell_clues(capture)
+
+    def stored(self, folder: Path) -> None:
+        """Take in a capture, and tell what it shows of what leaks."""
+        from resleak.captures.frames import Capture
+
+        capture = Capture(folder)
+        with self._lock:
+            self.captures[folder] = capture
+            self._tell_clues(capture)
+
+    def _tell_clues(self, capture: Capture) -> None:
+        with suppress(ResleakError):  # the answer will say what is wrong with it
+            for line in _clues(capture, self._leaks):
+                self.tell(line)
+
+
+def _clues(capture: Capture, leaks: list[GaugeVerdict]) -> Iterator[str]:
+    """Yield what one capture shows of the gauges that leak."""
+    from resleak.analysis import handle_origins, inspection, stacks
+    from resleak.captures.frames import Captures
+
+    grows = any(one.family in ("memory", "objects") for one in leaks)
+    if capture.instrument == "handles":
+        places = handle_origins.first_places(handle_origins.origins([capture], leaks))
+        yield from (f"{gauge}: created at {place}" for gauge, place in places.items())
+    elif capture.instrument == "memray" and grows:
+        sites = stacks.sites([capture])
+        sure = sites[sites["low"].gt(0) & sites["file"].ne("")].head(1)
+        for row in sure.itertuples():
+            share = f"{100 * row.share:.0f} % of the growth that memray saw"
+            yield f"memory: allocated at {row.file}:{row.line} in {row.function}, {share}"
+    elif capture.instrument == "forensics" and grows:
+        kept = inspection.inspected(Captures([capture])).retention.head(1)
+        yield from (f"memory: kept by {row.path}" for row in kept.itertuples())
+
 
 def _judged(folders: list[Path]) -> VariantVerdict:
     from resleak.analysis import verdicts
     from resleak.captures.frames import Capture, Captures
 
-    judged = verdicts.judge(Captures(map(Capture, folders)))
-    (variant,) = judged.variants.values()
+    (variant,) = verdicts.judge(Captures(map(Capture, folders))).variants.values()
     return variant
 
 

@@ -21,7 +21,7 @@ from resleak.analysis.comparison import compare
 from resleak.captures import storage
 from resleak.errors import CaptureError, ResleakError, ScenarioError
 from resleak.experiments.bisect import bisect_revisions, search
-from resleak.experiments.compare_environments import compare_environments, interpreters
+from resleak.experiments.compare import compare_environments, interpreters
 from resleak.experiments.investigate import investigate
 from resleak.experiments.investigation import Investigation
 from resleak.ui.cli import app

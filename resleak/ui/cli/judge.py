@@ -167,7 +167,7 @@ def _environments(
     options: CaptureOptions,
 ) -> None:
     """Measure a workload before and after, and say whether the leak is new, gone or in both."""
-    from resleak.experiments import compare_environments as environments
+    from resleak.experiments import compare as environments
 
     if len(what) != 1:
         raise ScenarioError("name one workload to compare two environments")
@@ -179,7 +179,7 @@ def _environments(
         console.out_json(compared.to_dict())
     else:
         console.show_comparison(compared.comparison)
-        for name, side in zip(environments.SIDES, (compared.before, compared.after), strict=True):
+        for name, side in (("before", compared.before), ("after", compared.after)):
             console.out(f"{name}: {side.verdict}. {side.blamed()}".rstrip())
         console.out(compared.sentence)
     raise typer.Exit(common.NOT_AS_DECLARED if compared.after.leaking() else common.OK)

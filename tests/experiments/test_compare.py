@@ -1,4 +1,4 @@
-"""One workload under several allocators."""
+"""One workload under several allocators; `test_investigate.py` compares environments."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from helpers.allocators import LEAK, library
 
 from resleak.errors import ScenarioError
-from resleak.experiments.compare_allocators import LIBRARIES, compare_allocators
+from resleak.experiments.compare import LIBRARIES, compare_allocators
 from resleak.harness.plan import CaptureOptions
 
 
