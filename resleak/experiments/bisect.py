@@ -26,40 +26,38 @@ from resleak.experiments.sweep.sweep import SweepOptions, run_plan
 from resleak.harness.plan import CaptureOptions
 from resleak.workload import resolve
 
-_LEAKS, _CLEAN, _UNDECIDED, _BROKEN = "leaks", "clean", "undecided", "cannot run"
+_WORDS = {True: "leaks", False: "clean", None: "undecided"}
 
 
 @dataclass(frozen=True)
 class Tried:
-    """One release or revision that was measured."""
+    """One release, or revision by its short hash, that was measured.
 
-    #: The release, or the short hash of the revision.
+    `verdict` is ``leaks``, ``clean``, ``undecided`` or ``cannot run``, `evidence` the rates of the
+    deciding gauges, or the error, `captures` the folder.
+    """
+
     name: str
-    #: ``leaks``, ``clean``, ``undecided`` or ``cannot run``.
     verdict: str
-    #: The rates of the deciding gauges, or the error.
     evidence: str
-    #: The folder of its captures.
     captures: str = ""
 
 
 @dataclass(frozen=True)
 class Bisected:
-    """The result of a bisection."""
+    """The result of a bisection: `first` has the change, `last` is the last one before it.
 
-    #: The first one with the change: it leaks or, if `fixed`, is clean.
+    The first one leaks or, if the good end is the later one (`fixed`), is clean; those `between`
+    are undecided. The `gauges` leak at the bad end and not at the good one; `line` is the one that
+    retains most memory, or opens most resources, where it leaks.
+    """
+
     first: str
-    #: The last one before the change.
     last: str
-    #: True if the good end is the later one.
     fixed: bool
-    #: Undecided ones between the two; usually none.
     between: tuple[str, ...]
-    #: All that were measured, in this order.
     tried: tuple[Tried, ...]
-    #: The gauges that decided: they leak at the bad end and not at the good one.
     gauges: tuple[str, ...]
-    #: The line that retains most memory, or opens most resources, where it leaks.
     line: str
 
     @property
@@ -78,10 +76,6 @@ class Bisected:
         """Return plain values for JSON."""
         return {"schema_version": SCHEMA_VERSION, **asdict(self), "sentence": self.sentence}
 
-    def __repr__(self) -> str:
-        rows = [f"{one.name}: {one.verdict} ({one.evidence})" for one in self.tried]
-        return "\n".join([*rows, self.sentence])
-
 
 @dataclass
 class Bench:
@@ -94,23 +88,19 @@ class Bench:
     gauges: set[str] = field(default_factory=set)
     tried: list[Tried] = field(default_factory=list)
 
-    def measured(
-        self, name: str, options: CaptureOptions, out: Path | None = None
-    ) -> Investigation:
+    def measured(self, name: str, options: CaptureOptions, below: str = "") -> Investigation:
         """Measure one, or judge its captures of an earlier call if they suffice."""
-        out = out or self.out.parent
-        captures = _earlier(out / self.out.name / name, options)
-        if captures is not None:
+        out = self.out / below if below else self.out.parent
+        if captures := _earlier(out / self.out.name / name, options):
             return from_captures(captures)
         return self.measure(name, replace(options, label=name, out=out))
 
     def note(self, name: str, investigation: Investigation) -> bool | None:
         """Record a result; return True for a leak, None if undecided."""
         leaks = self._leaks(investigation)
-        word = {True: _LEAKS, False: _CLEAN, None: _UNDECIDED}[leaks]
         deciding = (one for one in investigation.variant.gauges if one.gauge in self.gauges)
         evidence = ", ".join(map(wording.short, deciding))
-        self._add(Tried(name, word, evidence, str(self.out / name)))
+        self._add(Tried(name, _WORDS[leaks], evidence, str(self.out / name)))
         return leaks
 
     def line(self, name: str) -> str:
@@ -122,7 +112,7 @@ class Bench:
         if captures := _earlier(self.out / name, options):
             runs = sum(one.instrument == "gauges" for one in captures)
             options = replace(options, runs=runs, steps=captures[0].manifest.steps)
-        return self.measured(name, replace(options, stacks=True), self.out / "lines").blamed()
+        return self.measured(name, replace(options, stacks=True), "lines").blamed()
 
     def ask(self, name: str) -> bool | None:
         """Measure one; if it is undecided, measure again with twice the steps."""
@@ -130,10 +120,10 @@ class Bench:
             result = self.measured(name, self.options)
             if self._leaks(result) is None:
                 steps = 2 * result.captures[0].manifest.steps
-                runs = 2 * self.options.run_count
-                result = self.measured(name, replace(self.options, steps=steps, runs=runs))
+                longer = replace(self.options, steps=steps, runs=2 * self.options.run_count)
+                result = self.measured(name, longer)
         except ResleakError as error:
-            self._add(Tried(name, _BROKEN, str(error)))
+            self._add(Tried(name, "cannot run", str(error)))
             return None
         return self.note(name, result)
 
@@ -255,14 +245,13 @@ def _bisected(names: Sequence[str], bench: Bench, is_fix: bool) -> Bisected:
     good, bad = (bench.measured(name, bench.options) for name in (ends[0], ends[-1]))
     bench.gauges = bad.leaking() - good.leaking()
     if not bad.leaking():
-        raise ScenarioError(
-            f"{ends[-1]} does not leak ({bad.verdict}), so there is nothing to find"
-        )
+        message = f"{ends[-1]} does not leak ({bad.verdict}), so there is nothing to find"
+        raise ScenarioError(message)
     if not bench.gauges:
         shared = ", ".join(sorted(good.leaking()))
         raise ScenarioError(f"{ends[0]} leaks as well ({shared}); choose another one as good")
-    for name, investigation in ((ends[0], good), (ends[-1], bad)):
-        bench.note(name, investigation)
+    bench.note(ends[0], good)
+    bench.note(ends[-1], bad)
 
     def changed(name: str) -> bool | None:
         leaks = bench.ask(name)
@@ -288,15 +277,17 @@ def _bench(
     place = Path(options.out) / below / work.name
     file = place / "bisection.json"
     content = work.file.read_bytes() if work.file.is_file() else b""
-    settings = {**settings, "target": work.target, "runs": options.run_count}
-    settings |= {name: getattr(options, name) for name in ("seed", "python", "steps")}
-    settings["digest"] = hashlib.sha256(content).hexdigest()
+    settings = {
+        **settings, "target": work.target, "runs": options.run_count, "seed": options.seed,
+        "python": options.python, "steps": options.steps,
+        "digest": hashlib.sha256(content).hexdigest(),
+    }  # fmt: skip
     try:
         earlier = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         earlier = None
     if earlier != settings:
-        for variant in [*place.iterdir()] if place.is_dir() else []:
+        for variant in [*place.glob("*")]:
             storage.retire(variant, "")  # captures only; anything else stays
         place.mkdir(parents=True, exist_ok=True)
         write_json(file, settings)

@@ -65,9 +65,6 @@ class Compared:
             "sentence": self.sentence,
         }
 
-    def __repr__(self) -> str:
-        return f"{self.comparison}\n{self.sentence}"
-
 
 def interpreters(pythons: list[str], requirements: list[str]) -> tuple[str, str]:
     """Return two given interpreters, or those of two environments with these requirements."""

@@ -63,12 +63,12 @@ def lock(requirements: Sequence[str], python: str | None = None) -> list[str]:
         check(text)
     with temporary_folder() as folder:
         wanted, chosen = folder / "wanted.txt", folder / "chosen.txt"
+        command = ["pip", "compile", "--quiet", "--no-header", "--no-annotate"]
+        command += [f"--python={python or sys.executable}", f"--output-file={chosen}", str(wanted)]
         for beside in _alternatives():
             wanted.write_text("\n".join([*beside, *requirements]))
-            quiet = ["--quiet", "--no-header", "--no-annotate"]
-            command = ["pip", "compile", *quiet, f"--python={python or sys.executable}"]
             try:
-                _uv([*command, f"--output-file={chosen}", str(wanted)], " ".join(requirements))
+                _uv(command, " ".join(requirements))
             except CaptureError as error:
                 problem = error
                 continue
@@ -115,15 +115,23 @@ def check(text: str) -> Requirement:
     try:
         return Requirement(text)
     except InvalidRequirement:
-        raise ScenarioError(
-            f"{text!r} is not a requirement; write NAME, NAME==VERSION or NAME @ URL"
-        ) from None
+        message = f"{text!r} is not a requirement; write NAME, NAME==VERSION or NAME @ URL"
+        raise ScenarioError(message) from None
 
 
 def _build(folder: Path, base: str, requirements: Sequence[str]) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     _uv(["venv", "--quiet", f"--python={base}", "--", str(folder)], f"an environment of {base}")
-    _install(folder / "bin" / "python", requirements)
+    command = ["pip", "install", "--quiet", f"--python={folder / 'bin' / 'python'}", "--"]
+    problems = []
+    for beside in _alternatives():
+        try:
+            _uv([*command, *beside, *requirements], " ".join(requirements))
+            break
+        except CaptureError as error:
+            problems.append(error)
+    else:
+        raise problems[0]
     (folder / _COMPLETE).write_text(json.dumps(list(requirements)))
 
 
@@ -131,17 +139,6 @@ def _alternatives() -> Iterator[tuple[str, ...]]:
     """Yield what to install beside the requirements, the best first."""
     for names in _MEASURING:
         yield from (tuple(map(_pinned, names)), names)
-
-
-def _install(interpreter: Path, requirements: Sequence[str]) -> None:
-    command = ["pip", "install", "--quiet", f"--python={interpreter}", "--"]
-    problems = []
-    for beside in _alternatives():
-        try:
-            return _uv([*command, *beside, *requirements], " ".join(requirements))
-        except CaptureError as error:
-            problems.append(error)
-    raise problems[0]
 
 
 def _pinned(name: str) -> str:

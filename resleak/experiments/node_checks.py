@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,20 +13,17 @@ from resleak.captures import files, node_results
 from resleak.captures.node_results import NodeResult
 from resleak.errors import CaptureError, PlatformError
 from resleak.harness import spawn
-from resleak.harness.spawn import run_to_end
+from resleak.harness.plan import Progress
 from resleak.workload import catalog
 
 #: Seconds for one check; the checks themselves give up after 50.
 _DEADLINE_S = 60.0
 _HEAP_MB = 512
-_OLDEST = 20
-#: Called before each check with its name, how many are done, and how many there are.
-Progress = Callable[[str, int, int], None]
 
 
-def paths(root: Path = catalog.ROOT) -> dict[str, Path]:
-    """Return the checks below a folder of scenarios, by the scenario's name."""
-    files = sorted(root.glob("[!_]*/[!_]*.mjs"))
+def paths() -> dict[str, Path]:
+    """Return the checks beside the scenarios, by the scenario's name."""
+    files = sorted(catalog.ROOT.glob("[!_]*/[!_]*.mjs"))
     return {f"{path.parent.name}/{path.stem}": path for path in files}
 
 
@@ -34,9 +31,8 @@ def node() -> str:
     """Return the path of Node, or raise PlatformError."""
     if path := shutil.which("node"):
         return path
-    raise PlatformError(
-        f"there is no `node` on the PATH; install Node {_OLDEST} or read the stored results"
-    )
+    message = "there is no `node` on the PATH; install Node 20 or read the stored results"
+    raise PlatformError(message)
 
 
 def run(path: Path) -> NodeResult:
@@ -49,7 +45,7 @@ def run(path: Path) -> NodeResult:
         output = Path(folder, "output.txt")
         # Nothing else of our environment: NODE_OPTIONS would change what is measured.
         environment = {"PATH": os.environ.get("PATH", os.defpath), "TMPDIR": folder}
-        code = run_to_end([node(), *flags, str(path)], environment, _DEADLINE_S, output)
+        code = spawn.run_to_end([node(), *flags, str(path)], environment, _DEADLINE_S, output)
         lines = output.read_text(encoding="utf-8", errors="replace").splitlines()
     if code:
         reason = lines[-1] if lines else "it printed nothing"
@@ -62,7 +58,10 @@ def run(path: Path) -> NodeResult:
 def run_all(
     out: Path, names: Iterable[str] = (), progress: Progress = lambda *_: None
 ) -> dict[str, NodeResult]:
-    """Run the named checks, or all, and store each result in its scenario's folder below `out`."""
+    """Run the named checks, or all, and store each result in its scenario's folder below `out`.
+
+    `progress` is called before each with its name, how many are done, and how many there are.
+    """
     node()
     checks = paths()
     chosen = {name: checks[name] for name in names or checks}

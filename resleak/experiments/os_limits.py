@@ -18,13 +18,12 @@ from resleak.harness.control_groups import NO_LIMIT, number, text
 _MEMORY, _TASKS, _FILES = ("uss", "rss"), ("threads", "zombies", "children"), ("fds",)
 
 
-def own(process: process_gauges.Outside, root: Path = Path("/")) -> list[Ceiling]:
+def own(process: process_gauges.Outside) -> list[Ceiling]:
     """Return the limits of one process alone: its file descriptors, and its memory maps."""
     used = process.quick() | process.maps()
-    most_maps = number(root / "proc/sys/vm/max_map_count")
     limits = (
         ("RLIMIT_NOFILE", "fds", process.rlimit("RLIMIT_NOFILE"), "descriptors"),
-        ("max_map_count", "maps", most_maps, "maps"),
+        ("max_map_count", "maps", number(Path("/proc/sys/vm/max_map_count")), "maps"),
     )
     return [
         Ceiling(name, (gauge,), limit, used[gauge], unit)

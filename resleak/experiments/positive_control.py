@@ -7,49 +7,40 @@ from dataclasses import dataclass
 
 from resleak import formatting
 from resleak.analysis import verdicts
+from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.analysis.verdicts import ScenarioVerdict
 from resleak.captures import load
 from resleak.captures.frames import Captures
 from resleak.captures.locks import temporary_folder
 from resleak.harness import runner
 from resleak.harness.plan import CaptureOptions
-from resleak.workload.verdict_words import CLEAN, LEAK
-
-#: The gauge that counts every byte a planted leak takes.
-GAUGE = "heap"
+from resleak.workload.verdict_words import CLEAN
 
 
 @dataclass(frozen=True)
 class Control:
-    """The result of a planted leak."""
+    """The verdict on the heap of a variant with a planted leak, in bytes per step."""
 
-    variant: str
-    #: Bytes per step: the detection limit of the variant.
     planted: float
-    #: Of the heap.
-    verdict: str
-    #: The measured rate and its 95 % confidence interval, in bytes per step.
-    per_step: float
-    low: float
-    high: float
+    heap: GaugeVerdict
 
     @property
     def is_detected(self) -> bool:
         """True if the planted leak was detected."""
-        return self.verdict == LEAK
+        return self.heap.is_leak
 
     def __str__(self) -> str:
-        planted = f"{formatting.rate(self.planted, 'B')} planted into {self.variant}"
-        rate = f"{formatting.rate(self.per_step, 'B')} {formatting.interval(self.low, self.high)}"
-        return (
-            f"positive control: {planted}: {'found' if self.is_detected else 'NOT found'}, {rate}"
-        )
+        planted = f"{formatting.rate(self.planted, 'B')} planted into {self.heap.variant}"
+        interval = formatting.interval(self.heap.low, self.heap.high)
+        rate = f"{formatting.rate(self.heap.per_step, 'B')} {interval}"
+        found = "found" if self.is_detected else "NOT found"
+        return f"positive control: {planted}: {found}, {rate}"
 
 
 def check(scenario: str, captures: Captures, judgement: ScenarioVerdict) -> Iterator[Control]:
     """Plant a leak into every variant whose heap is flat, and judge as many runs again."""
     for name, variant in judgement.variants.items():
-        heap = variant.gauge(GAUGE)
+        heap = variant.gauge("heap")  # it counts every byte a planted leak takes
         if heap is None or heap.verdict not in CLEAN:
             continue
         runs = captures.select(variant=name, instrument="gauges")
@@ -60,6 +51,6 @@ def check(scenario: str, captures: Captures, judgement: ScenarioVerdict) -> Iter
                 params=first.params, stacks=False, out=folder, plant=limit,
             )  # fmt: skip
             runner.capture(scenario, options)
-            heap = verdicts.judge(load.load(folder)).variants[name].gauge(GAUGE)
+            heap = verdicts.judge(load.load(folder)).variants[name].gauge("heap")
         assert heap is not None
-        yield Control(name, limit, heap.verdict, heap.per_step, heap.low, heap.high)
+        yield Control(limit, heap)

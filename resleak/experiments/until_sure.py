@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from resleak.analysis import verdicts
-from resleak.analysis.verdicts import ScenarioVerdict
 from resleak.captures import load
 from resleak.harness import runner
 from resleak.harness.plan import CaptureOptions
@@ -19,8 +18,6 @@ from resleak.workload import resolve
 #: Steps of each look, as a multiple of the declared ones, and its runs. The declared steps come
 #: first: fewer show no changepoint in what only fills (docs/decisions/0019).
 LOOKS = ((1, 3), (2, 5), (4, 5), (8, 5), (16, 5), (32, 5))
-#: Called at the begin of each look with its steps, its runs and the variants in it.
-OnLook = Callable[[int, int, list[str]], None]
 
 
 @dataclass
@@ -32,19 +29,6 @@ class Outcome:
     verdicts: dict[str, str] = field(default_factory=dict)
     #: Undecided gauges, and what would decide them.
     undecided: dict[str, str] = field(default_factory=dict)
-    #: Seconds it took.
-    spent_s: float = 0.0
-
-    def note(self, judgement: ScenarioVerdict, names: list[str], steps: int) -> None:
-        """Record the verdicts of a look."""
-        self.steps |= dict.fromkeys(names, steps)
-        self.undecided = {}
-        for name in names:
-            variant = judgement.variants[name]
-            self.verdicts[name] = variant.verdict
-            undecided = (one for one in variant.gauges if one.gauge in variant.undecided)
-            if reasons := [f"{one.gauge} {one.reason}" for one in undecided]:
-                self.undecided[name] = "; ".join(reasons)
 
 
 def capture_until_sure(
@@ -52,28 +36,35 @@ def capture_until_sure(
     options: CaptureOptions | None = None,
     *,
     budget_s: float,
-    on_look: OnLook = lambda *_: None,
+    on_look: Callable[[int, int, list[str]], None] = lambda *_: None,
     **changes: Any,
 ) -> Outcome:
     """Capture a scenario, with the gauges alone, until each of its variants is decided.
 
     `budget_s` limits the looks beyond the declared steps: one that would not end by then is not
-    begun. The captures of the last look at each variant stay. Runs and steps are chosen here.
+    begun; `on_look` is called as it begins with its steps, its runs and the variants in it. The
+    captures of the last look at each variant stay. Runs and steps are chosen here.
     """
     options = replace(options or CaptureOptions(), stacks=False, **changes)
     declared = describe(resolve.find(scenario), options.python)["scenario"]
     todo = list(options.variants or declared["variants"])
-    began, outcome, per_step = time.monotonic(), Outcome(), 0.0
+    began, outcome, spent_s, per_step_s = time.monotonic(), Outcome(), 0.0, 0.0
     for factor, runs in LOOKS:
         steps = declared["steps"] * factor
         work = steps * runs * len(todo)
-        if not todo or (factor > 1 and outcome.spent_s + per_step * work > budget_s):
+        if not todo or (factor > 1 and spent_s + per_step_s * work > budget_s):
             break
         on_look(steps, runs, todo)
         runner.capture(scenario, replace(options, variants=todo, steps=steps, runs=runs))
-        captures = load.load(Path(options.out) / declared["name"])
-        outcome.note(verdicts.judge(captures), todo, steps)
-        spent = time.monotonic() - began
-        per_step, outcome.spent_s = (spent - outcome.spent_s) / work, spent
+        judgement = verdicts.judge(load.load(Path(options.out) / declared["name"]))
+        outcome.undecided = {}
+        for name in todo:
+            variant = judgement.variants[name]
+            outcome.steps[name], outcome.verdicts[name] = steps, variant.verdict
+            undecided = (one for one in variant.gauges if one.gauge in variant.undecided)
+            if reasons := [f"{one.gauge} {one.reason}" for one in undecided]:
+                outcome.undecided[name] = "; ".join(reasons)
+        before_s, spent_s = spent_s, time.monotonic() - began
+        per_step_s = (spent_s - before_s) / work
         todo = list(outcome.undecided)
     return outcome
