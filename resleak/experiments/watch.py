@@ -35,19 +35,18 @@ _FIRST, _MORE = 12, 1.5
 
 @dataclass(frozen=True)
 class Look:
-    """The verdicts on a watched process at one time."""
+    """The verdicts on a watched process, `t_s` seconds after the watch began.
 
-    #: Seconds since the watch began.
+    The judgement's variants are the processes; `forecasts` are by process the limits that proven
+    leaks will reach, `budgets` as `budgets.check` returns them; `close_wait` counts by process and
+    peer the sockets that the peer has closed and the process has not.
+    """
+
     t_s: float
-    #: Number of readings of the process.
     readings: int
-    #: Its variants are the processes.
     judgement: ScenarioVerdict
-    #: Limits that proven leaks will reach, by process.
     forecasts: dict[str, list[Forecast]]
-    #: As `budgets.check` returns them.
     budgets: Rows[budgets.BudgetCheck]
-    #: Sockets that the peer has closed and the process has not, by process and peer.
     close_wait: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property
@@ -60,17 +59,15 @@ class Look:
         """The processes and budgets that are exceeded."""
         return {(row.variant, row.budget) for row in self.budgets if not row.holds}
 
-    @property
-    def _lasting(self) -> set[tuple[str, str]]:
-        """The leaks that end a watch: those of memory only after some minutes."""
-        memory = {name for name, gauge in BUILTIN.items() if not gauge.is_counted}
-        return {one for one in self.leaks if self.t_s >= _MEMORY_S or one[1] not in memory}
-
     def breach(self, before: Look | None, stop_on: Collection[str]) -> str:
         """Return the breach that this look and the one before have in common, or nothing."""
-        if before and LEAK in stop_on and self._lasting & before.leaks:
+        if before is None:
+            return ""
+        memory = {name for name, gauge in BUILTIN.items() if not gauge.is_counted}
+        lasting = {one for one in self.leaks if self.t_s >= _MEMORY_S or one[1] not in memory}
+        if LEAK in stop_on and lasting & before.leaks:
             return LEAK
-        return BUDGET if before and BUDGET in stop_on and self.overspent & before.overspent else ""
+        return BUDGET if BUDGET in stop_on and self.overspent & before.overspent else ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -102,7 +99,7 @@ class Watch:
     enough: Callable[[], bool] = lambda: False
 
     def __post_init__(self) -> None:
-        self.looks, self._last_readings = Ration(_JUDGING_SHARE), 0
+        self.looks = Ration(_JUDGING_SHARE)
         self.last: Look | None = None
         self.breach = ""
         self._proven: dict[tuple[str, str], Look] = {}
@@ -117,8 +114,8 @@ class Watch:
             on_reading()
             if self.warmup_s and self.observer.elapsed_s >= self.warmup_s:
                 self.observer.begin("steady")
-            readings = self.observer.readings
-            is_early = readings >= max(_FIRST, _MORE * self._last_readings)
+            readings, judged = self.observer.readings, self.last.readings if self.last else 0
+            is_early = readings >= max(_FIRST, _MORE * judged)
             if is_early or (readings > _FIRST and self.looks.due):
                 with self.looks.spending():
                     on_look(self.look())
@@ -137,7 +134,6 @@ class Watch:
             for run, curve in enumerate(runs, start=1)
         )
         judgement = verdicts.judge(captures)
-        self._last_readings = self.observer.readings
         now = Look(
             self.observer.elapsed_s,
             self.observer.readings,
@@ -155,16 +151,13 @@ class Watch:
         """Leaks that were proven at a look, and are not at the last one, a sentence each."""
         if self.observer.phase == "settle":  # what drains after the load is deferred, not lost
             return []
-        lost = {key: look for key, look in self._proven.items() if key not in self._now_leaking}
+        leaks = self.last.leaks if self.last else set()
         return [
             f"{variant}: {gauge} was proven to leak after {formatting.duration(look.t_s)}, "
             "and is not by all readings together"
-            for (variant, gauge), look in lost.items()
+            for (variant, gauge), look in self._proven.items()
+            if (variant, gauge) not in leaks
         ]
-
-    @property
-    def _now_leaking(self) -> set[tuple[str, str]]:
-        return self.last.leaks if self.last else set()
 
     def _forecasts(
         self, judgement: ScenarioVerdict, curves: dict[str, list[Curve]], captures: Captures

@@ -28,12 +28,13 @@ from resleak.harness import spawn
 from resleak.harness.plan import CaptureOptions, Job, jobs
 from resleak.harness.plan import plan as planned
 from resleak.workload import catalog
-from resleak.workload.resolve import Workload
 
 #: Runs of one sweep: its note has their keys, and is read whole.
 MOST_RUNS = 100_000
 _PLAN_BYTES = 1 << 20
 _GLOB = frozenset("*?[")
+#: Returns what a workload declares to an interpreter; it is asked once per process.
+_described = cache(spawn.describe)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,19 +241,13 @@ def job_of(run: Run, out: Path) -> Job:
         python=interpreter, instruments=[spec.instrument], out=out,
     )  # fmt: skip
     work = run.cell.shipped.workload()
-    of = planned(work, options, described(work, interpreter))
+    of = planned(work, options, _described(work, interpreter))
     job = Job(of, spec.variant, spec.instrument, spec.run, spec.seed, spec.params)
     here = _spec(run.cell.shipped, job, run.cell.environment)
     if replace(here, canary=spec.canary).key != spec.key:
         message = f"this worker has another {_difference(here, spec)} than the plan was made with"
         raise ScenarioError(f"{message}; make all workers alike, or name the versions in `with`")
     return job
-
-
-@cache
-def described(work: Workload, interpreter: str) -> dict[str, Any]:
-    """Return what a workload declares; asked once per process."""
-    return spawn.describe(work, interpreter)
 
 
 @cache
@@ -277,7 +272,7 @@ def cells_of(
         return replace(environment, scenario=name)
     try:
         interpreter = environment.interpreter()
-        about = described(work, interpreter)
+        about = _described(work, interpreter)
         cells = []
         for params, seed in itertools.product(plan.grid(), plan.seeds):
             options = CaptureOptions(

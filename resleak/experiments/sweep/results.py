@@ -237,7 +237,10 @@ class _Judge:
     def __init__(self, store: Store, folder: Path) -> None:
         self._store, self._folder = store, folder
         self.stored = store.keys()
-        self._failures = _failures(store)
+        self._failures: dict[str, FailureNote] = {}
+        for key, value in store.notes("failures").items():
+            with suppress(ValueError):
+                self._failures[key] = untrusted.build(FailureNote, value)
         self._controls: dict[str, Captures | None] = {}
 
     def cell(self, note: CellNote, keys: Sequence[str]) -> CellVerdict:
@@ -290,11 +293,3 @@ class _Judge:
             folder = self._folder / "canaries" / host
             self._controls[host] = self._store.fetch(records, folder) if records else None
         return self._controls[host]
-
-
-def _failures(store: Store) -> dict[str, FailureNote]:
-    failures = {}
-    for key, value in store.notes("failures").items():
-        with suppress(ValueError):
-            failures[key] = untrusted.build(FailureNote, value)
-    return failures

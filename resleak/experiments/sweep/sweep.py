@@ -6,14 +6,17 @@ import hashlib
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
+from statistics import fmean
 
+from resleak import formatting
 from resleak.captures import untrusted
 from resleak.captures.store import index
+from resleak.captures.store.record import Record
 from resleak.captures.store.store import Store
 from resleak.errors import ResleakError, StoreError
 from resleak.experiments.sweep import engines, results, task
@@ -22,28 +25,23 @@ from resleak.experiments.sweep.engines import Engine
 from resleak.experiments.sweep.plan import Expansion, Run, SweepPlan
 from resleak.experiments.sweep.results import CellVerdict, FailureNote, SweepNote, SweepResult
 from resleak.experiments.sweep.task import EXISTS, INFRASTRUCTURE, MADE, Outcome
+from resleak.harness.plan import Progress
 from resleak.workload.verdict_words import UNDECIDED
 
-#: Called with a label, the runs done, and the runs that there are.
-Progress = Callable[[str, int, int], None]
 #: Failures of machines or the store in a row, per slot, after which a sweep ends.
 _MOST_LOST = 3
+#: Seconds and bytes of a run of which the store has no like.
+_ASSUMED_S, _ASSUMED_BYTES = 3.0, 20_000
+#: Stored runs that are looked at for one estimate.
+_SAMPLE = 200
 
 
 @dataclass(frozen=True, kw_only=True)
 class SweepOptions:
-    """How a sweep is run.
+    """How a sweep is run: on slots of this machine (`workers`), or of a Dask cluster.
 
-    Parameters
-    ----------
-    workers : int
-        Slots of this machine.
-    cluster : str
-        Address of a Dask scheduler whose workers are the slots, or ``local``.
-    budget_s : float
-        Seconds after which no further run is begun.
-    progress : callable, optional
-        Called with a label, the runs done and the runs that there are.
+    `cluster` is the address of its scheduler, or ``local``. After `budget_s` no further run is
+    begun. `progress` is called with a label, the runs done and the runs that there are.
     """
 
     workers: int = 2
@@ -70,11 +68,11 @@ def run_plan(
         raise StoreError(f"the workers of a cluster cannot see {url}; choose another --store")
     expansion = plans.expand(plan, root, options.workers)
     note = SweepNote.of(expansion, name)
-    store.note("sweeps", f"{prefix}{_id(note)}", asdict(note))
+    digest = hashlib.sha256(repr(note.cells).encode(errors="replace")).hexdigest()
+    store.note("sweeps", f"{prefix}{digest[:12]}", asdict(note))
     perform = partial(task.perform, url=store.url, canary=plan.canary)
     with engines.opened(options.cluster, options.workers, perform) as engine:
-        campaign = _Campaign(store, expansion, engine, options)
-        result = campaign.rounds(note)
+        result = _Campaign(store, expansion, engine, options).rounds(note)
     with suppress(ResleakError):  # it can be made at any time
         index.compact(store)
     return result
@@ -91,8 +89,58 @@ def plan_id(path: Path) -> str:
     return hashlib.sha256(untrusted.content(path, 1 << 20)).hexdigest()[:12]
 
 
-def _id(note: SweepNote) -> str:
-    return hashlib.sha256(repr(note.cells).encode(errors="replace")).hexdigest()[:12]
+@dataclass(frozen=True)
+class Estimate:
+    """Runs of a plan's first round, and in all rounds at most, with the cost of those to come.
+
+    `is_measured`: the store has runs of the same workloads, and the cost is their mean.
+    """
+
+    cells: int
+    runs: int
+    most_runs: int
+    stored: int
+    core_hours: float
+    bytes: float
+    is_measured: bool
+    absent: tuple[str, ...]
+
+    def __str__(self) -> str:
+        basis = "as such runs took" if self.is_measured else "assumed: the store has none like it"
+        hours, size = formatting.number(self.core_hours), formatting.amount(self.bytes, "B")
+        runs, cells = map(formatting.counted, (self.runs, self.cells), ("run", "cell"))
+        lines = [
+            f"{runs} in {cells}; {self.stored} are stored already; "
+            f"undecided cells may take it to {self.most_runs}.",
+            f"The rest takes about {hours} core hours and {size} ({basis}).",
+        ]
+        return "\n".join([*lines, *(f"cannot run: {one}" for one in self.absent)])
+
+
+def estimate(path: Path, url: str) -> Estimate:
+    """Expand a plan and count: environments are built, workloads described, and none is run."""
+    plan = plans.read(path)
+    expansion = plans.expand(plan, path.absolute().parent)
+    rounds = [expansion.rounds(number) for number in range(plan.rounds)]
+    keys: set[str] = set()
+    like: list[Record] = []
+    with suppress(StoreError):  # it is made with the first run
+        store = Store.opened(url)
+        keys = store.keys()
+        names = {run.spec.scenario for run in rounds[0]}
+        sample = store.records(islice(sorted(keys), _SAMPLE))
+        like = [one for one in sample if one.spec.scenario in names]
+    todo = sum(run.key not in keys for run in rounds[0])
+    return Estimate(
+        cells=len(expansion.cells),
+        runs=len(rounds[0]),
+        most_runs=sum(map(len, rounds)),
+        stored=len(rounds[0]) - todo,
+        core_hours=todo * fmean([one.seconds for one in like] or [_ASSUMED_S]) / 3600,
+        bytes=todo * fmean([one.size for one in like] or [_ASSUMED_BYTES]),
+        is_measured=bool(like),
+        absent=tuple(f"{a.scenario} {a.label}: {a.message}" for a in expansion.absent),
+    )
 
 
 @dataclass
@@ -116,24 +164,19 @@ class _Campaign:
         for number in range(self.expansion.plan.rounds):
             self._run(self.expansion.rounds(number, cells))
             result = results.judged(self.store, note, cache)
-            undecided = {
-                one.name
-                for one, verdict in zip(note.cells, result.cells, strict=True)
-                if verdict.verdict == UNDECIDED
-            }
+            both = zip(note.cells, result.cells, strict=True)
+            undecided = {one.name for one, verdict in both if verdict.verdict == UNDECIDED}
             cells = [one for one in self.expansion.cells if results.note_of(one).name in undecided]
             if not cells or self._is_over():
                 break
-        return replace(
-            result, outcomes=self.outcomes, problems=tuple(self.problems),
-            is_budget_spent=self._is_late(),
-        )  # fmt: skip
+        is_late, problems = self._is_late(), tuple(self.problems)
+        return replace(result, outcomes=self.outcomes, problems=problems, is_budget_spent=is_late)
 
     def _run(self, runs: list[Run]) -> None:
         stored = self.store.keys()
         todo = [run for run in runs if run.key not in stored]
-        self.outcomes[EXISTS] += len(runs) - len(todo)
         done, total = len(runs) - len(todo), len(runs)
+        self.outcomes[EXISTS] += done
         lanes = self._lanes(todo)
         for run, future in engines.window(self.engine, lanes, self._is_over):
             outcome = self.engine.outcome(run, future)

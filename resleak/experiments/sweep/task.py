@@ -7,8 +7,7 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -26,7 +25,6 @@ from resleak.experiments.sweep.plan import Run
 from resleak.experiments.sweep.shipping import Shipped
 from resleak.harness.measurement import host, measure
 from resleak.harness.plan import Job
-from resleak.workload.verdict_words import LEAK
 
 #: What became of a run: stored now, stored before, or one of the failures that are no result.
 MADE, EXISTS = "made", "exists"
@@ -44,8 +42,6 @@ class Outcome:
     key: str
     kind: str
     message: str = ""
-    #: How the process ended, for a run that was made.
-    status: str = ""
     #: True if the host is too noisy to measure on.
     is_noisy: bool = False
 
@@ -83,7 +79,7 @@ def killed(run: Run, url: str) -> Outcome:
             is_new = store.put(run.spec, _killed_manifest(job), [], 0.0, host_id())
     except ResleakError as error:
         return Outcome(run.key, INFRASTRUCTURE, str(error))
-    return Outcome(run.key, MADE if is_new else EXISTS, status="crashed")
+    return Outcome(run.key, MADE if is_new else EXISTS)
 
 
 def _measured(run: Run, job: Job, store: Store, stop: threading.Event) -> Outcome:
@@ -100,7 +96,7 @@ def _measured(run: Run, job: Job, store: Store, stop: threading.Event) -> Outcom
     seconds = time.monotonic() - began
     tables = sorted(folder.glob("*.parquet"))
     is_new = store.put(run.spec, manifest, tables, seconds, host_id())
-    return Outcome(run.key, MADE if is_new else EXISTS, message, manifest.exit.status)
+    return Outcome(run.key, MADE if is_new else EXISTS, message)
 
 
 def _left(job: Job, message: str) -> Path:
@@ -152,8 +148,10 @@ _NOISE: dict[str, str] = {}
 def _noise(store: Store, stop: threading.Event) -> str:
     """Measure a process that does nothing, once per host and hour; say if it seems to leak."""
     hour = f"{host_id()}-{datetime.now(UTC):%Y%m%dT%H}"
-    with _alone(hour) as is_alone:
-        if is_alone and hour not in _NOISE:
+    place = environments.cache_folder() / "canaries" / hour
+    place.mkdir(parents=True, exist_ok=True)
+    with locked(place) as is_free:  # the other processes of this host go on without waiting
+        if is_free and hour not in _NOISE:
             with temporary_folder() as folder:
                 _NOISE[hour] = _canary(store, hour, folder, stop)
     return _NOISE.get(hour, "")
@@ -165,22 +163,9 @@ def _canary(store: Store, hour: str, folder: Path, stop: threading.Event) -> str
     if isinstance(found, plans.Absent):
         raise CaptureError(found.message)
     run = Run(found[0], replace(found[0].spec, canary=hour))
-    if store.has(run.key):
-        captures = store.fetch([store.record(run.key)], folder)
-    else:
-        job = plans.job_of(run, folder)
-        _measured(run, job, store, stop)
-        captures = store.fetch([store.record(run.key)], folder / "stored")
+    if not store.has(run.key):
+        _measured(run, plans.job_of(run, folder), store, stop)
         store.note("canaries", hour, run.key)
-    leaks = [one.gauge for one in verdicts.judge(captures).gauges if one.verdict == LEAK]
-    names = ", ".join(leaks)
-    return f"{names} of a process that does nothing grew on host {host_id()}" if leaks else ""
-
-
-@contextmanager
-def _alone(name: str) -> Iterator[bool]:
-    """Yield True in one process of this host at a time; the others go on without waiting."""
-    folder = environments.cache_folder() / "canaries" / name
-    folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder) as is_free:
-        yield is_free
+    captures = store.fetch([store.record(run.key)], folder / "stored")
+    leaks = ", ".join(one.gauge for one in verdicts.judge(captures).gauges if one.is_leak)
+    return f"{leaks} of a process that does nothing grew on host {host_id()}" if leaks else ""
