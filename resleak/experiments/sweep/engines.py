@@ -10,7 +10,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from importlib import import_module
 from queue import Empty, SimpleQueue
@@ -60,7 +60,7 @@ class Threads:
         """Begin a run in a thread."""
         return self._pool.submit(self._perform, run)
 
-    def outcome(self, run: Run, future: Future[Outcome]) -> Outcome:
+    def outcome(self, future: Future[Outcome]) -> Outcome:
         """Return the result of the thread."""
         return future.result()
 
@@ -113,15 +113,15 @@ class Cluster:
                 workers=None if is_uniform else sorted(only), allow_other_workers=not is_uniform,
             )  # fmt: skip
 
-    def outcome(self, run: Run, future: Future[Outcome]) -> Outcome:
+    def outcome(self, future: Future[Outcome]) -> Outcome:
         """Return what became of a run; that its workers were killed is the start of a result."""
         try:
             return future.result()
         except Exception as error:
             if type(error).__name__ == "KilledWorker":
-                return Outcome(run.key, KILLED)
+                return Outcome(KILLED, "")
             message = f"the cluster lost the run ({type(error).__name__}); run the command again"
-            return Outcome(run.key, INFRASTRUCTURE, message)
+            return Outcome(INFRASTRUCTURE, message)
 
     def retire(self, future: Any) -> None:
         """Take the workers of the host that a run was on out of use, unless it is the last."""
@@ -157,11 +157,8 @@ def host_class() -> str:
 def opened(cluster: str, workers: int, perform: Perform) -> Iterator[Engine]:
     """Yield threads, a cluster of this machine, or the one at an address; end what was begun."""
     if not cluster:
-        threads = Threads(workers, perform)
-        try:
+        with closing(Threads(workers, perform)) as threads:
             yield threads
-        finally:
-            threads.close()
         return
     try:
         dask, distributed = import_module("dask"), import_module("distributed")

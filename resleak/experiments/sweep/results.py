@@ -26,7 +26,7 @@ from resleak.captures.store.record import KEY, Record
 from resleak.captures.store.store import Store
 from resleak.errors import StoreError
 from resleak.experiments.sweep.plan import Cell, Expansion
-from resleak.experiments.sweep.task import ENVIRONMENT
+from resleak.experiments.sweep.task import ENVIRONMENT, Outcome
 from resleak.workload.verdict_words import LEAK, UNDECIDED
 
 #: Words of a cell besides the verdicts: a run raised or crashed, cannot be run, is yet to come.
@@ -144,7 +144,6 @@ class SweepResult:
 
     note: SweepNote
     cells: Rows[CellVerdict]
-    is_budget_spent: bool = False
     outcomes: Counter[str] = field(default_factory=Counter)
     problems: tuple[str, ...] = ()
 
@@ -183,14 +182,6 @@ class SweepResult:
             "problems": list(self.problems),
             "sentence": self.sentence,
         }
-
-
-@dataclass(frozen=True)
-class FailureNote:
-    """Why a run that was tried has no result yet: the kind of failure, and one line."""
-
-    kind: str
-    message: str
 
 
 def captures(store: Store, note: SweepNote, label: str, root: Path) -> Captures:
@@ -237,10 +228,10 @@ class _Judge:
     def __init__(self, store: Store, folder: Path) -> None:
         self._store, self._folder = store, folder
         self.stored = store.keys()
-        self._failures: dict[str, FailureNote] = {}
+        self._failures: dict[str, Outcome] = {}
         for key, value in store.notes("failures").items():
             with suppress(ValueError):
-                self._failures[key] = untrusted.build(FailureNote, value)
+                self._failures[key] = untrusted.build(Outcome, value)
         self._controls: dict[str, Captures | None] = {}
 
     def cell(self, note: CellNote, keys: Sequence[str]) -> CellVerdict:

@@ -23,7 +23,7 @@ from resleak.experiments.sweep import engines, results, task
 from resleak.experiments.sweep import plan as plans
 from resleak.experiments.sweep.engines import Engine
 from resleak.experiments.sweep.plan import Expansion, Run, SweepPlan
-from resleak.experiments.sweep.results import CellVerdict, FailureNote, SweepNote, SweepResult
+from resleak.experiments.sweep.results import CellVerdict, SweepNote, SweepResult
 from resleak.experiments.sweep.task import EXISTS, INFRASTRUCTURE, MADE, Outcome
 from resleak.harness.plan import Progress
 from resleak.workload.verdict_words import UNDECIDED
@@ -169,8 +169,7 @@ class _Campaign:
             cells = [one for one in self.expansion.cells if results.note_of(one).name in undecided]
             if not cells or self._is_over():
                 break
-        is_late, problems = self._is_late(), tuple(self.problems)
-        return replace(result, outcomes=self.outcomes, problems=problems, is_budget_spent=is_late)
+        return replace(result, outcomes=self.outcomes, problems=tuple(self.problems))
 
     def _run(self, runs: list[Run]) -> None:
         stored = self.store.keys()
@@ -179,10 +178,10 @@ class _Campaign:
         self.outcomes[EXISTS] += done
         lanes = self._lanes(todo)
         for run, future in engines.window(self.engine, lanes, self._is_over):
-            outcome = self.engine.outcome(run, future)
+            outcome = self.engine.outcome(future)
             if outcome.kind == task.KILLED:
                 outcome = task.killed(run, self.store.url)
-            if outcome.is_noisy:
+            if outcome.kind == task.NOISY:
                 self.engine.retire(future)
                 self.problems[outcome.message] = None
                 lanes[self._classes[run.cell.group]].appendleft(run)
@@ -211,11 +210,9 @@ class _Campaign:
             return
         self.problems[outcome.message] = None
         with suppress(StoreError):
-            self.store.note("failures", run.key, asdict(FailureNote(outcome.kind, outcome.message)))
-
-    def _is_late(self) -> bool:
-        return time.monotonic() - self.began > self.options.budget_s
+            self.store.note("failures", run.key, asdict(outcome))
 
     def _is_over(self) -> bool:
         slots = sum(self.engine.slots().values())
-        return self._is_late() or self._lost >= _MOST_LOST * max(slots, 1)
+        is_late = time.monotonic() - self.began > self.options.budget_s
+        return is_late or self._lost >= _MOST_LOST * max(slots, 1)

@@ -28,7 +28,9 @@ from resleak.harness.plan import Job
 
 #: What became of a run: stored now, stored before, or one of the failures that are no result.
 MADE, EXISTS = "made", "exists"
-ENVIRONMENT, INFRASTRUCTURE, BUG, KILLED = "environment", "infrastructure", "bug", "killed"
+ENVIRONMENT, INFRASTRUCTURE, BUG = "environment", "infrastructure", "bug"
+#: It was killed with its worker, or not begun: its host is too noisy to measure on.
+KILLED, NOISY = "killed", "noisy"
 #: A run that is killed so often is a result: what kills it is the run.
 MOST_KILLS = 3
 _CANARY = "control/do_nothing"
@@ -37,13 +39,10 @@ _RESULTS = ("failed", "crashed", "deadline")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a run: `kind` is a constant of this module."""
+    """What became of a run: `kind` is a constant of this module, `message` one line or empty."""
 
-    key: str
     kind: str
-    message: str = ""
-    #: True if the host is too noisy to measure on.
-    is_noisy: bool = False
+    message: str
 
 
 def perform(run: Run, url: str, canary: bool, stop: threading.Event | None = None) -> Outcome:
@@ -52,22 +51,22 @@ def perform(run: Run, url: str, canary: bool, stop: threading.Event | None = Non
     try:
         store = _store(url)
         if store.has(run.key):
-            return Outcome(run.key, EXISTS)
+            return Outcome(EXISTS, "")
         if canary and (noise := _noise(store, stop)):
-            return Outcome(run.key, INFRASTRUCTURE, noise, is_noisy=True)
+            return Outcome(NOISY, noise)
     except ResleakError as error:
-        return Outcome(run.key, INFRASTRUCTURE, str(error))
+        return Outcome(INFRASTRUCTURE, str(error))
     try:
         with temporary_folder() as folder:
             try:
                 job = plans.job_of(run, folder)
             except ResleakError as error:
-                return Outcome(run.key, ENVIRONMENT, str(error))
+                return Outcome(ENVIRONMENT, str(error))
             return _measured(run, job, store, stop)
     except (StoreError, CaptureError, OSError) as error:
-        return Outcome(run.key, INFRASTRUCTURE, str(error))
+        return Outcome(INFRASTRUCTURE, str(error))
     except Exception as error:
-        return Outcome(run.key, BUG, save_traceback(error))
+        return Outcome(BUG, save_traceback(error))
 
 
 def killed(run: Run, url: str) -> Outcome:
@@ -78,8 +77,8 @@ def killed(run: Run, url: str) -> Outcome:
             store = _store(url)
             is_new = store.put(run.spec, _killed_manifest(job), [], 0.0, host_id())
     except ResleakError as error:
-        return Outcome(run.key, INFRASTRUCTURE, str(error))
-    return Outcome(run.key, MADE if is_new else EXISTS)
+        return Outcome(INFRASTRUCTURE, str(error))
+    return Outcome(MADE if is_new else EXISTS, "")
 
 
 def _measured(run: Run, job: Job, store: Store, stop: threading.Event) -> Outcome:
@@ -96,7 +95,7 @@ def _measured(run: Run, job: Job, store: Store, stop: threading.Event) -> Outcom
     seconds = time.monotonic() - began
     tables = sorted(folder.glob("*.parquet"))
     is_new = store.put(run.spec, manifest, tables, seconds, host_id())
-    return Outcome(run.key, MADE if is_new else EXISTS, message)
+    return Outcome(MADE if is_new else EXISTS, message)
 
 
 def _left(job: Job, message: str) -> Path:
