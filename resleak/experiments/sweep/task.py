@@ -54,16 +54,13 @@ def perform(run: Run, url: str, canary: bool, stop: threading.Event | None = Non
             return Outcome(EXISTS, "")
         if canary and (noise := _noise(store, stop)):
             return Outcome(NOISY, noise)
-    except ResleakError as error:
-        return Outcome(INFRASTRUCTURE, str(error))
-    try:
         with temporary_folder() as folder:
             try:
                 job = plans.job_of(run, folder)
             except ResleakError as error:
                 return Outcome(ENVIRONMENT, str(error))
             return _measured(run, job, store, stop)
-    except (StoreError, CaptureError, OSError) as error:
+    except (ResleakError, OSError) as error:
         return Outcome(INFRASTRUCTURE, str(error))
     except Exception as error:
         return Outcome(BUG, save_traceback(error))
