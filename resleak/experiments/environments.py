@@ -46,15 +46,19 @@ def make(requirements: Sequence[str], python: str | None = None) -> Path:
     for text in requirements:
         check(text)
     base = python or sys.executable
-    folder = _folder(requirements, base)
-    interpreter = folder / "bin" / "python"
+    # All that it depends on is in its name.
+    measuring = [_pinned(name) for name in _MEASURING[0]]
+    key = json.dumps([sorted(requirements), str(Path(base).absolute()), *measuring])
+    name = re.sub(r"[^\w.=-]+", "-", "-".join(requirements))[:60].strip("-")
+    unique = hashlib.sha256(key.encode()).hexdigest()[:12]
+    folder = cache_folder() / "environments" / f"{name}-{unique}"
     if not (folder / _COMPLETE).exists():
         lock = folder.with_name(f".{folder.name}.lock")
         lock.mkdir(parents=True, exist_ok=True)
         with locked(lock, _DEADLINE_S):
             if not (folder / _COMPLETE).exists():
                 _build(folder, base, requirements)
-    return interpreter
+    return folder / "bin" / "python"
 
 
 def lock(requirements: Sequence[str], python: str | None = None) -> list[str]:
@@ -173,15 +177,6 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         raise CaptureError(f"{Path(command[0]).name} failed: {error}") from None
-
-
-def _folder(requirements: Sequence[str], base: str) -> Path:
-    """Return the folder of an environment, named by all that it depends on."""
-    measuring = [_pinned(name) for name in _MEASURING[0]]
-    key = json.dumps([sorted(requirements), str(Path(base).absolute()), *measuring])
-    name = re.sub(r"[^\w.=-]+", "-", "-".join(requirements))[:60].strip("-")
-    unique = hashlib.sha256(key.encode()).hexdigest()[:12]
-    return cache_folder() / "environments" / f"{name}-{unique}"
 
 
 def cache_folder() -> Path:

@@ -8,14 +8,13 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from resleak.analysis.forecast import Ceiling
 from resleak.harness import control_groups, process_gauges
 from resleak.harness.control_groups import NO_LIMIT, number, text
 
-_MEMORY, _TASKS, _FILES = ("uss", "rss"), ("threads", "zombies", "children"), ("fds",)
+_MEMORY, _TASKS = ("uss", "rss"), ("threads", "zombies", "children")
 
 
 def own(process: process_gauges.Outside) -> list[Ceiling]:
@@ -37,28 +36,24 @@ def shared(process: process_gauges.Outside, root: Path = Path("/")) -> list[Ceil
 
     `root` contains ``proc`` and ``sys``.
     """
-    total, used = process_gauges.memory()
-    machine = Ceiling("the machine's memory", _MEMORY, total, used, "B")
-    groups = (
-        Ceiling(f"the control group's {one.name}", gauges, one.limit, one.used, unit)
-        for one in control_groups.limits(process.pid, root)
-        for gauges, unit in [(_TASKS, "threads") if one.is_tasks else (_MEMORY, "B")]
-    )
-    return [*_tasks(process, root), *_files(root), *groups, machine]
-
-
-def _tasks(process: process_gauges.Outside, root: Path) -> Iterator[Ceiling]:
+    ceilings = []
     limit = process.rlimit("RLIMIT_NPROC")
     if limit is not None and not process.is_root:
-        yield Ceiling("RLIMIT_NPROC", _TASKS, limit, process.threads_of_user(), "threads")
+        used = process.threads_of_user()
+        ceilings.append(Ceiling("RLIMIT_NPROC", _TASKS, limit, used, "threads"))
     running = text(root / "proc/loadavg").split()[3:4]
     for name in ("threads-max", "pid_max"):
         most = number(root / "proc/sys/kernel" / name)
         if most is not None and running:
-            yield Ceiling(name, _TASKS, most, float(running[0].split("/")[1]), "threads")
-
-
-def _files(root: Path) -> Iterator[Ceiling]:
-    used, _, most = (text(root / "proc/sys/fs/file-nr").split() or [""] * 3)[:3]
-    if used.isdecimal() and most.isdecimal() and float(most) < NO_LIMIT:
-        yield Ceiling("file-max", _FILES, float(most), float(used), "descriptors")
+            used = float(running[0].split("/")[1])
+            ceilings.append(Ceiling(name, _TASKS, most, used, "threads"))
+    files, _, most_files = (text(root / "proc/sys/fs/file-nr").split() or [""] * 3)[:3]
+    if files.isdecimal() and most_files.isdecimal() and float(most_files) < NO_LIMIT:
+        limit, used = float(most_files), float(files)
+        ceilings.append(Ceiling("file-max", ("fds",), limit, used, "descriptors"))
+    for one in control_groups.limits(process.pid, root):
+        gauges, unit = (_TASKS, "threads") if one.is_tasks else (_MEMORY, "B")
+        name = f"the control group's {one.name}"
+        ceilings.append(Ceiling(name, gauges, one.limit, one.used, unit))
+    total, used = process_gauges.memory()
+    return [*ceilings, Ceiling("the machine's memory", _MEMORY, total, used, "B")]

@@ -273,11 +273,16 @@ def cells_of(
     try:
         interpreter = environment.interpreter()
         about = _described(work, interpreter)
+        declared = about["scenario"]["variants"]
+        variants = [v for v in declared if any(fnmatch.fnmatch(v, p) for p in plan.variants)]
+        if not variants:
+            known, called = ", ".join(declared), about["scenario"]["name"]
+            raise ScenarioError(f"{called} has none of these variants; it has: {known}")
         cells = []
         for params, seed in itertools.product(plan.grid(), plan.seeds):
             options = CaptureOptions(
-                runs=1, steps=plan.steps, seed=seed, params=params, python=interpreter,
-                variants=_variants(plan, about["scenario"]),
+                variants=variants, runs=1, steps=plan.steps, seed=seed, params=params,
+                python=interpreter,
             )  # fmt: skip
             for job in jobs(planned(work, options, about)):
                 if job.instrument in plan.instruments:
@@ -288,14 +293,6 @@ def cells_of(
     lacking = set(plan.instruments) - {cell.spec.instrument for cell in cells}
     message = f"{name} cannot be run with {', '.join(sorted(lacking))} here"
     return Absent(name, environment.label, message) if lacking else cells
-
-
-def _variants(plan: SweepPlan, declared: Mapping[str, Any]) -> list[str]:
-    names = [v for v in declared["variants"] if any(fnmatch.fnmatch(v, p) for p in plan.variants)]
-    if not names:
-        known = ", ".join(declared["variants"])
-        raise ScenarioError(f"{declared['name']} has none of these variants; it has: {known}")
-    return names
 
 
 def _spec(shipped: Shipped, job: Job, environment: Environment) -> RunSpec:
