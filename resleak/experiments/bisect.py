@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +18,10 @@ from resleak.analysis.rows import SCHEMA_VERSION
 from resleak.captures import storage
 from resleak.captures.files import write_json
 from resleak.captures.frames import Capture, Captures
-from resleak.captures.storage import folders
+from resleak.captures.locks import temporary_folder
 from resleak.captures.store.store import Store
 from resleak.errors import ResleakError, ScenarioError
-from resleak.experiments import environments, revisions
+from resleak.experiments import environments
 from resleak.experiments.investigate import investigate
 from resleak.experiments.investigation import Investigation, from_captures
 from resleak.experiments.sweep import results
@@ -25,7 +29,10 @@ from resleak.experiments.sweep.plan import SweepPlan
 from resleak.experiments.sweep.sweep import SweepOptions, run_plan
 from resleak.harness.plan import CaptureOptions
 from resleak.workload import resolve
+from resleak.workload.resolve import Workload
 
+#: A repository's own hooks and monitors are not run: they could write anywhere.
+_INERT = ("-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=false")
 _WORDS = {True: "leaks", False: "clean", None: "undecided"}
 
 
@@ -66,11 +73,8 @@ class Bisected:
         is_so, was_so = ("is clean", "leaks") if self.fixed else ("leaks", "is clean")
         if not self.between:
             return f"the first that {is_so} is {self.first}; {self.last} before it {was_so}"
-        unsure = ", ".join(self.between)
-        return (
-            f"{self.first} {is_so} and {self.last} {was_so}; "
-            f"between them could not be decided: {unsure}"
-        )
+        both = f"{self.first} {is_so} and {self.last} {was_so}"
+        return f"{both}; between them could not be decided: {', '.join(self.between)}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -160,13 +164,12 @@ def bisect_releases(
     package: str,
     good: str,
     bad: str,
-    options: CaptureOptions | None = None,
+    options: CaptureOptions,
     *,
     beside: Iterable[str] = (),
     cluster: str = "",
     store: str = "",
     tell: Callable[[Tried], None] = lambda _: None,
-    **changes: Any,
 ) -> Bisected:
     """Find the first release of a package in which a workload leaks, or no longer does.
 
@@ -175,7 +178,7 @@ def bisect_releases(
     keeps the captures of each release: called again with the same settings, it goes on from there.
     With a `cluster`, whose slots are many, all releases are measured at once, into a `store`.
     """
-    options = replace(options or CaptureOptions(), stacks=False, **changes)
+    options = replace(options, stacks=False)
     python, others = options.python, list(beside)
     names = environments.releases(package, python)
     for name in (good, bad):
@@ -209,7 +212,7 @@ def _measure_all(
     )  # fmt: skip
     note = run_plan(plan, here, url, "bisect-", bench.out.name, how).note
     for name, label in asked.items():
-        if not folders(bench.out / name):
+        if not storage.folders(bench.out / name):
             results.captures(Store.opened(url), note, label, bench.out / name)
 
 
@@ -217,10 +220,8 @@ def bisect_revisions(
     workload: str,
     good: str,
     bad: str,
-    options: CaptureOptions | None = None,
-    *,
+    options: CaptureOptions,
     tell: Callable[[Tried], None] = lambda _: None,
-    **changes: Any,
 ) -> Bisected:
     """Find the first revision of a workload's repository at which it leaks, or no longer does.
 
@@ -228,8 +229,8 @@ def bisect_revisions(
     from the present tree, the code that it imports from the revision. Nothing is built: code that
     has to be compiled first is out of reach.
     """
-    options = replace(options or CaptureOptions(), stacks=False, **changes)
-    past = revisions.History.of(workload)
+    options = replace(options, stacks=False)
+    past = History.of(workload)
     names, is_fix = past.between(good, bad)
 
     def measure(name: str, options: CaptureOptions) -> Investigation:
@@ -296,7 +297,91 @@ def _bench(
 
 def _earlier(folder: Path, options: CaptureOptions) -> Captures | None:
     """Return an earlier call's captures, if they are as many and as long."""
-    captures = [one for one in map(Capture, folders(folder)) if one.complete]
+    captures = [one for one in map(Capture, storage.folders(folder)) if one.complete]
     gauges = [one.manifest.steps for one in captures if one.instrument == "gauges"]
     is_short = any(steps < (options.steps or 0) for steps in gauges)
     return None if is_short or len(gauges) < options.run_count else Captures(captures)
+
+
+@dataclass(frozen=True)
+class History:
+    """A workload, as it is in the present tree, and the folder of its repository."""
+
+    work: Workload
+    top: Path
+
+    @classmethod
+    def of(cls, text: str) -> History:
+        """Find a workload and its repository; raise ScenarioError if either does not exist."""
+        work = resolve.find(text)
+        folder = work.file if work.file.is_dir() else work.file.parent
+        return cls(work, Path(_git(folder, "rev-parse", "--show-toplevel")).resolve())
+
+    def between(self, good: str, bad: str) -> tuple[list[str], bool]:
+        """Return the revisions from one to the other, oldest first, and whether `good` is later.
+
+        Of a merge only the first parents are followed.
+        """
+        ends = [
+            _git(self.top, "rev-parse", "--verify", "--end-of-options", f"{one}^{{commit}}")
+            for one in (good, bad)
+        ]
+        for good_is_later, (old, new) in ((False, ends), (True, ends[::-1])):
+            path = _git(self.top, "rev-list", "--first-parent", "--reverse", f"{old}..{new}")
+            if path and not _git(self.top, "rev-list", "-1", f"{new}..{old}"):
+                return [one[:12] for one in (old, *path.split())], good_is_later
+        raise ScenarioError(f"{good} and {bad} do not lie on one line of history; name two that do")
+
+    @contextmanager
+    def checked_out(self, revision: str) -> Iterator[Workload]:
+        """Yield the workload in a temporary worktree of a revision, with its present file."""
+        with temporary_folder() as folder:
+            tree = folder.resolve() / self.top.name
+            _git(self.top, "worktree", "add", "--force", "--detach", str(tree), revision)
+            try:
+                yield self._moved(tree)
+            finally:
+                _git(self.top, "worktree", "remove", "--force", str(tree))
+
+    def _moved(self, tree: Path) -> Workload:
+        """Return the workload in another tree, which imports from there."""
+        work = self.work
+        file = tree / work.file.relative_to(self.top)
+        if work.file.is_file():
+            _copy_inside(work.file, file, tree)
+        inside = [one for one in work.folders if one.is_relative_to(self.top)]
+        near = [tree / one.relative_to(self.top) for one in inside]
+        folders = tuple(dict.fromkeys([*near, tree, tree / "src"]))
+        root = tree / work.root.relative_to(self.top) if inside else tree
+        target = work.target.replace(str(work.file), str(file))
+        return replace(work, target=target, file=file, root=root, folders=folders)
+
+
+def _copy_inside(source: Path, file: Path, tree: Path) -> None:
+    """Copy a file into a tree, without following a symbolic link in it."""
+    folder = tree
+    for part in file.parent.relative_to(tree).parts:
+        folder /= part
+        if folder.is_symlink():
+            where = folder.relative_to(tree)
+            raise ScenarioError(f"{where} is a symbolic link in this revision; nothing is written")
+        folder.mkdir(exist_ok=True)
+    if file.is_dir() and not file.is_symlink():
+        raise ScenarioError(f"{file.relative_to(tree)} is a folder in this revision")
+    file.unlink(missing_ok=True)  # a link itself, not the file it leads to
+    with source.open("rb") as present, file.open("xb") as copy:
+        shutil.copyfileobj(present, copy)
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    try:
+        result = subprocess.run(
+            ["git", *_INERT, "-C", str(folder), *arguments],
+            capture_output=True, text=True, errors="replace", check=False, timeout=120,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ScenarioError(f"git cannot be used: {error}") from None
+    if result.returncode:
+        last = (result.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ScenarioError(f"git {arguments[0]}: {last.removeprefix('fatal: ')}")
+    return result.stdout.strip()

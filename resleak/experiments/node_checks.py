@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -27,25 +26,20 @@ def paths() -> dict[str, Path]:
     return {f"{path.parent.name}/{path.stem}": path for path in files}
 
 
-def node() -> str:
-    """Return the path of Node, or raise PlatformError."""
-    if path := shutil.which("node"):
-        return path
-    message = "there is no `node` on the PATH; install Node 20 or read the stored results"
-    raise PlatformError(message)
-
-
 def run(path: Path) -> NodeResult:
     """Run one check in a process of its own and return its counts.
 
     CaptureError if it fails or takes too long, StoreError if it prints anything but its result.
     """
+    if (node := shutil.which("node")) is None:
+        message = "there is no `node` on the PATH; install Node 20 or read the stored results"
+        raise PlatformError(message)
     flags = ["--expose-gc", f"--max-old-space-size={_HEAP_MB}"]
     with tempfile.TemporaryDirectory(prefix="resleak-") as folder:
         output = Path(folder, "output.txt")
         # Nothing else of our environment: NODE_OPTIONS would change what is measured.
         environment = {"PATH": os.environ.get("PATH", os.defpath), "TMPDIR": folder}
-        code = spawn.run_to_end([node(), *flags, str(path)], environment, _DEADLINE_S, output)
+        code = spawn.run_to_end([node, *flags, str(path)], environment, _DEADLINE_S, output)
         lines = output.read_text(encoding="utf-8", errors="replace").splitlines()
     if code:
         reason = lines[-1] if lines else "it printed nothing"
@@ -55,20 +49,14 @@ def run(path: Path) -> NodeResult:
     return node_results.parse(result, path.name)
 
 
-def run_all(
-    out: Path, names: Iterable[str] = (), progress: Progress = lambda *_: None
-) -> dict[str, NodeResult]:
-    """Run the named checks, or all, and store each result in its scenario's folder below `out`.
+def run_all(out: Path, progress: Progress = lambda *_: None) -> None:
+    """Run all checks, and store each result in its scenario's folder below `out`.
 
     `progress` is called before each with its name, how many are done, and how many there are.
     """
-    node()
     checks = paths()
-    chosen = {name: checks[name] for name in names or checks}
-    results: dict[str, NodeResult] = {}
-    for done, (name, path) in enumerate(chosen.items()):
-        progress(name, done, len(chosen))
-        results[name] = run(path)
+    for done, (name, path) in enumerate(checks.items()):
+        progress(name, done, len(checks))
+        result = run(path)
         (out / name).mkdir(parents=True, exist_ok=True)
-        files.write_json(out / name / node_results.NAME, asdict(results[name]))
-    return results
+        files.write_json(out / name / node_results.NAME, asdict(result))

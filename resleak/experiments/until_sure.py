@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from resleak.analysis import verdicts
 from resleak.captures import load
@@ -33,11 +32,10 @@ class Outcome:
 
 def capture_until_sure(
     scenario: str,
-    options: CaptureOptions | None = None,
+    options: CaptureOptions,
     *,
     budget_s: float,
     on_look: Callable[[int, int, list[str]], None] = lambda *_: None,
-    **changes: Any,
 ) -> Outcome:
     """Capture a scenario, with the gauges alone, until each of its variants is decided.
 
@@ -45,7 +43,7 @@ def capture_until_sure(
     begun; `on_look` is called as it begins with its steps, its runs and the variants in it. The
     captures of the last look at each variant stay. Runs and steps are chosen here.
     """
-    options = replace(options or CaptureOptions(), stacks=False, **changes)
+    options = replace(options, stacks=False)
     declared = describe(resolve.find(scenario), options.python)["scenario"]
     todo = list(options.variants or declared["variants"])
     began, outcome, spent_s, per_step_s = time.monotonic(), Outcome(), 0.0, 0.0

@@ -24,7 +24,7 @@ ALLOWED = {
     "captures.store.objects._temporary": "a new file beside the one that is written",
     "captures.store.objects.Objects._replace": "a note or a compacted part of a store of ours",
     "experiments.environments._build": "an environment in our own cache folder, locked",
-    "experiments.revisions._copy_inside": "the workload's file in a temporary tree",
+    "experiments.bisect._copy_inside": "the workload's file in a temporary tree",
     "experiments.sweep.results._Judge._judged": "captures that it fetched to a temporary folder",
     "experiments.sweep.shipping.Shipped.workload": "a new folder in our own cache folder",
     "figures.timeline_rows.since_load": "no file: a column of a frame",

@@ -24,6 +24,7 @@ from resleak.experiments.bisect import bisect_revisions, search
 from resleak.experiments.compare import compare_environments, interpreters
 from resleak.experiments.investigate import investigate
 from resleak.experiments.investigation import Investigation
+from resleak.harness.plan import CaptureOptions
 from resleak.ui.cli import app
 
 QUICK = {"runs": 1, "steps": 24, "deadline_s": 5.0}
@@ -224,13 +225,13 @@ def test_revisions_are_bisected(repository: Path, tmp_path: Path) -> None:
         """
     work = write(repository, body, "bench/work.py")
     before = (repository / "lib.py").read_text()
-    options = {"steps": 30, "runs": 1, "out": tmp_path / "out"}
-    found = bisect_revisions(work, "r0", "r5", **options)
+    options = CaptureOptions(steps=30, runs=1, out=tmp_path / "out")
+    found = bisect_revisions(work, "r0", "r5", options)
     hashes = {f"r{n}": revision(repository, f"r{n}") for n in range(6)}
     assert (found.first, found.last, found.between) == (hashes["r3"], hashes["r2"], ())
     assert {"blocks", "objects"} & set(found.gauges)
     made = {path: path.stat().st_mtime_ns for path in storage.folders(tmp_path / "out")}
-    again = bisect_revisions(work, "r0", "r5", **options)
+    again = bisect_revisions(work, "r0", "r5", options)
     # What names the lines is measured apart, and is kept too.
     assert [(one.name, one.verdict) for one in again.tried] == [
         (one.name, one.verdict) for one in found.tried
@@ -244,11 +245,12 @@ def test_revisions_are_bisected(repository: Path, tmp_path: Path) -> None:
 def test_what_cannot_be_bisected_is_told(repository: Path, tmp_path: Path) -> None:
     """A revision that is not there, and a file outside of any repository, get one line."""
     work = write(repository, "import lib\ndef step(i): lib.work()")
+    options = CaptureOptions(out=tmp_path / "out")
     with pytest.raises(ScenarioError, match="git rev-parse"):
-        bisect_revisions(work, "r0", "r9", out=tmp_path / "out")
+        bisect_revisions(work, "r0", "r9", options)
     outside = write(tmp_path / "elsewhere", "def step(i): pass")
     with pytest.raises(ScenarioError, match="not a git repository"):
-        bisect_revisions(outside, "r0", "r5", out=tmp_path / "out")
+        bisect_revisions(outside, "r0", "r5", options)
 
 
 def revision(top: Path, name: str) -> str:

@@ -12,6 +12,7 @@ from resleak.captures import load
 from resleak.experiments import positive_control, until_sure
 from resleak.harness import runner
 from resleak.harness.child import planted_leak
+from resleak.harness.plan import CaptureOptions
 from resleak.ui.cli import app
 
 FILLING = '''"""A table that is filled in a straight line, and one that never is."""
@@ -50,7 +51,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def outcome(file: Path, tmp_path_factory: pytest.TempPathFactory) -> until_sure.Outcome:
     out = tmp_path_factory.mktemp("captures")
-    return until_sure.capture_until_sure(str(file), budget_s=0.0, out=out)
+    return until_sure.capture_until_sure(str(file), CaptureOptions(out=out), budget_s=0.0)
 
 
 def test_it_stops_where_the_answer_is_certain(outcome: until_sure.Outcome) -> None:

@@ -86,10 +86,8 @@ def _digest(files: list[Path], name: str) -> str:
 
 def _files(work: Workload) -> set[Path]:
     """Return the files of a workload below its root: itself and all that it imports from there."""
-    if work.kind == "function":
-        todo = [*_modules(work.root, work.target.partition(":")[0])]
-    else:
-        todo = [work.file]
+    module = work.target.partition(":")[0]
+    todo = [*_modules(work.root, module)] if work.kind == "function" else [work.file]
     if work.kind == "test":
         folders = [folder for folder in work.file.parents if folder.is_relative_to(work.root)]
         todo += [file for folder in folders if (file := folder / "conftest.py").is_file()]

@@ -24,7 +24,7 @@ from resleak.experiments.sweep import plan as plans
 from resleak.experiments.sweep.engines import Engine
 from resleak.experiments.sweep.plan import Expansion, Run, SweepPlan
 from resleak.experiments.sweep.results import CellVerdict, SweepNote, SweepResult
-from resleak.experiments.sweep.task import EXISTS, INFRASTRUCTURE, MADE, Outcome
+from resleak.experiments.sweep.task import EXISTS, INFRASTRUCTURE, MADE
 from resleak.harness.plan import Progress
 from resleak.workload.verdict_words import UNDECIDED
 
@@ -186,7 +186,12 @@ class _Campaign:
                 self.problems[outcome.message] = None
                 lanes[self._classes[run.cell.group]].appendleft(run)
                 continue
-            self._note(run, outcome)
+            self.outcomes[outcome.kind] += 1
+            self._lost = self._lost + 1 if outcome.kind == INFRASTRUCTURE else 0
+            if outcome.kind not in (MADE, EXISTS):
+                self.problems[outcome.message] = None
+                with suppress(StoreError):
+                    self.store.note("failures", run.key, asdict(outcome))
             done += 1
             slots = sum(self.engine.slots().values())
             label = f"{run.spec.scenario} {run.cell.environment.label}, {slots} slots"
@@ -202,15 +207,6 @@ class _Campaign:
                 self._classes[group] = min(slots, key=lambda name: len(lanes[name]) / slots[name])
             lanes[self._classes[group]].append(run)
         return lanes
-
-    def _note(self, run: Run, outcome: Outcome) -> None:
-        self.outcomes[outcome.kind] += 1
-        self._lost = self._lost + 1 if outcome.kind == INFRASTRUCTURE else 0
-        if outcome.kind in (MADE, EXISTS):
-            return
-        self.problems[outcome.message] = None
-        with suppress(StoreError):
-            self.store.note("failures", run.key, asdict(outcome))
 
     def _is_over(self) -> bool:
         slots = sum(self.engine.slots().values())

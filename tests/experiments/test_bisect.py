@@ -10,8 +10,7 @@ import pytest
 
 from resleak.errors import ScenarioError
 from resleak.experiments import environments
-from resleak.experiments.bisect import _bench
-from resleak.experiments.revisions import History
+from resleak.experiments.bisect import History, _bench
 from resleak.harness.plan import CaptureOptions
 
 WORK = "def step(i):\n    pass\n"
