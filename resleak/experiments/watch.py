@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,13 @@ import pandas as pd
 
 from resleak import formatting
 from resleak.analysis import budgets, verdicts
-from resleak.analysis.forecast import Forecast, forecasts
+from resleak.analysis.forecast import Ceiling, Forecast, forecasts
 from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.analysis.rows import Rows, plain
 from resleak.analysis.verdicts import ScenarioVerdict
 from resleak.captures.frames import Capture, Captures
-from resleak.experiments import os_limits
+from resleak.harness import control_groups, process_gauges
+from resleak.harness.control_groups import NO_LIMIT, number, text
 from resleak.harness.sampler import ALL, Curve, Observer
 from resleak.harness.throttle import Ration
 from resleak.workload.gauges import BUILTIN
@@ -31,6 +33,8 @@ _JUDGING_SHARE = 0.0015
 _MEMORY_S = 180.0
 #: Readings before the first look, and their factor from look to look.
 _FIRST, _MORE = 12, 1.5
+#: The gauges that a limit of memory, or of tasks, is about.
+_MEMORY, _TASKS = ("uss", "rss"), ("threads", "zombies", "children")
 
 
 @dataclass(frozen=True)
@@ -167,9 +171,9 @@ class Watch:
         for variant, (curve, *others) in curves.items():
             if others:  # a recycled worker begins anew
                 continue
-            ceilings = os_limits.own(curve.view) if curve.view and curve.view.alive else []
+            ceilings = own_limits(curve.view) if curve.view and curve.view.alive else []
             if variant == everyone:
-                ceilings += os_limits.shared(self.observer.root)
+                ceilings += shared_limits(self.observer.root)
             gauges = judgement.variants[variant].gauges
             if judgement.per != "s":  # by the clock: what was done so far goes on at this pace
                 pace = budgets.pace(captures.select(variant=variant))
@@ -191,3 +195,45 @@ def _trace(curve: Curve) -> pd.DataFrame:
     trace = pd.DataFrame(curve.columns())
     trace.attrs["units"] = {}
     return trace
+
+
+def own_limits(process: process_gauges.Outside) -> list[Ceiling]:
+    """Return the limits of one process alone (``getrlimit(2)``, ``proc(5)``): files and maps."""
+    used = process.quick() | process.maps()
+    limits = (
+        ("RLIMIT_NOFILE", "fds", process.rlimit("RLIMIT_NOFILE"), "descriptors"),
+        ("max_map_count", "maps", number(Path("/proc/sys/vm/max_map_count")), "maps"),
+    )
+    return [
+        Ceiling(name, (gauge,), limit, used[gauge], unit)
+        for name, gauge, limit, unit in limits
+        if limit is not None and gauge in used
+    ]
+
+
+def shared_limits(process: process_gauges.Outside, root: Path = Path("/")) -> list[Ceiling]:
+    """Return the limits that a process shares: tasks, files and memory, of each control group.
+
+    `root` contains ``proc`` and ``sys``, as ``proc(5)`` and the kernel's documentation have them.
+    """
+    ceilings = []
+    limit = process.rlimit("RLIMIT_NPROC")
+    if limit is not None and not process.is_root:
+        threads = process.threads_of_user()
+        ceilings.append(Ceiling("RLIMIT_NPROC", _TASKS, limit, threads, "threads"))
+    running = text(root / "proc/loadavg").split()[3:4]
+    for name in ("threads-max", "pid_max"):
+        most = number(root / "proc/sys/kernel" / name)
+        if most is not None and running:
+            used = float(running[0].split("/")[1])
+            ceilings.append(Ceiling(name, _TASKS, most, used, "threads"))
+    files, _, most_files = (text(root / "proc/sys/fs/file-nr").split() or [""] * 3)[:3]
+    if files.isdecimal() and most_files.isdecimal() and float(most_files) < NO_LIMIT:
+        most, used = float(most_files), float(files)
+        ceilings.append(Ceiling("file-max", ("fds",), most, used, "descriptors"))
+    for one in control_groups.limits(process.pid, root):
+        gauges, unit = (_TASKS, "threads") if one.is_tasks else (_MEMORY, "B")
+        name = f"the control group's {one.name}"
+        ceilings.append(Ceiling(name, gauges, one.limit, one.used, unit))
+    total, used = process_gauges.memory()
+    return [*ceilings, Ceiling("the machine's memory", _MEMORY, total, used, "B")]

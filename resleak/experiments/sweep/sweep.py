@@ -21,10 +21,7 @@ from resleak.captures.store.store import Store
 from resleak.errors import ResleakError, StoreError
 from resleak.experiments.sweep import engines, results, task
 from resleak.experiments.sweep import plan as plans
-from resleak.experiments.sweep.engines import Engine
-from resleak.experiments.sweep.plan import Expansion, Run, SweepPlan
 from resleak.experiments.sweep.results import CellVerdict, SweepNote, SweepResult
-from resleak.experiments.sweep.task import EXISTS, INFRASTRUCTURE, MADE
 from resleak.harness.plan import Progress
 from resleak.workload.verdict_words import UNDECIDED
 
@@ -60,7 +57,7 @@ def sweep(path: Path, url: str, options: SweepOptions | None = None) -> SweepRes
 
 
 def run_plan(
-    plan: SweepPlan, root: Path, url: str, prefix: str, name: str, options: SweepOptions
+    plan: plans.SweepPlan, root: Path, url: str, prefix: str, name: str, options: SweepOptions
 ) -> SweepResult:
     """Run a plan whose workloads are relative to `root`; `prefix` and `name` are of its note."""
     store = Store.made(url)
@@ -148,8 +145,8 @@ class _Campaign:
     """The rounds of one sweep on one engine."""
 
     store: Store
-    expansion: Expansion
-    engine: Engine
+    expansion: plans.Expansion
+    engine: engines.Engine
     options: SweepOptions
     outcomes: Counter[str] = field(default_factory=Counter)
     problems: dict[str, None] = field(default_factory=dict)
@@ -171,11 +168,11 @@ class _Campaign:
                 break
         return replace(result, outcomes=self.outcomes, problems=tuple(self.problems))
 
-    def _run(self, runs: list[Run]) -> None:
+    def _run(self, runs: list[plans.Run]) -> None:
         stored = self.store.keys()
         todo = [run for run in runs if run.key not in stored]
         done, total = len(runs) - len(todo), len(runs)
-        self.outcomes[EXISTS] += done
+        self.outcomes[task.EXISTS] += done
         lanes = self._lanes(todo)
         for run, future in engines.window(self.engine, lanes, self._is_over):
             outcome = self.engine.outcome(future)
@@ -187,8 +184,8 @@ class _Campaign:
                 lanes[self._classes[run.cell.group]].appendleft(run)
                 continue
             self.outcomes[outcome.kind] += 1
-            self._lost = self._lost + 1 if outcome.kind == INFRASTRUCTURE else 0
-            if outcome.kind not in (MADE, EXISTS):
+            self._lost = self._lost + 1 if outcome.kind == task.INFRASTRUCTURE else 0
+            if outcome.kind not in (task.MADE, task.EXISTS):
                 self.problems[outcome.message] = None
                 with suppress(StoreError):
                     self.store.note("failures", run.key, asdict(outcome))
@@ -197,10 +194,10 @@ class _Campaign:
             label = f"{run.spec.scenario} {run.cell.environment.label}, {slots} slots"
             self.options.progress(label, done, total)
 
-    def _lanes(self, runs: list[Run]) -> dict[str, deque[Run]]:
+    def _lanes(self, runs: list[plans.Run]) -> dict[str, deque[plans.Run]]:
         """Deal out groups of runs to host classes, by their slots."""
         slots = self.engine.slots()
-        lanes: dict[str, deque[Run]] = {name: deque() for name in slots}
+        lanes: dict[str, deque[plans.Run]] = {name: deque() for name in slots}
         for run in runs:
             group = run.cell.group
             if self._classes.get(group) not in lanes:

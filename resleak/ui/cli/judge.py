@@ -70,11 +70,11 @@ def judge(
 
 def _detects_planted(what: str, captures: Captures, judgement: ScenarioVerdict) -> bool:
     """Run the positive control; return True if every planted leak was detected."""
-    from resleak.experiments import positive_control as positive
+    from resleak.experiments.certainty import positive_controls
 
     name = what if not Path(what).is_dir() else str(judgement.scenario["name"])
     controls = []
-    for control in positive.check(name, captures, judgement):
+    for control in positive_controls(name, captures, judgement):
         console.say(str(control))
         controls.append(control)
     if not controls:

@@ -85,7 +85,7 @@ def capture(
 
 
 def _until_sure(scenario: str, options: CaptureOptions, budget_s: float) -> None:
-    from resleak.experiments.until_sure import capture_until_sure
+    from resleak.experiments.certainty import capture_until_sure
 
     def on_look(steps: int, runs: int, names: list[str]) -> None:
         console.say(f"{runs} runs of {steps} steps: {', '.join(names)}")

@@ -1,18 +1,24 @@
-"""Capture and judge in turns until the verdict is certain or the time is up."""
+"""Make sure of verdicts: measure until they are decided, and look for a leak that is planted."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from resleak import formatting
 from resleak.analysis import verdicts
+from resleak.analysis.gauge_verdict import GaugeVerdict
+from resleak.analysis.verdicts import ScenarioVerdict
 from resleak.captures import load
+from resleak.captures.frames import Captures
+from resleak.captures.locks import temporary_folder
 from resleak.harness import runner
 from resleak.harness.plan import CaptureOptions
 from resleak.harness.spawn import describe
 from resleak.workload import resolve
+from resleak.workload.verdict_words import CLEAN
 
 #: Steps of each look, as a multiple of the declared ones, and its runs. The declared steps come
 #: first: fewer show no changepoint in what only fills (docs/decisions/0019).
@@ -66,3 +72,44 @@ def capture_until_sure(
         per_step_s = (spent_s - before_s) / work
         todo = list(outcome.undecided)
     return outcome
+
+
+@dataclass(frozen=True)
+class Control:
+    """The verdict on the heap of a variant with a planted leak, in bytes per step."""
+
+    planted: float
+    heap: GaugeVerdict
+
+    @property
+    def is_detected(self) -> bool:
+        """True if the planted leak was detected."""
+        return self.heap.is_leak
+
+    def __str__(self) -> str:
+        planted = f"{formatting.rate(self.planted, 'B')} planted into {self.heap.variant}"
+        interval = formatting.interval(self.heap.low, self.heap.high)
+        rate = f"{formatting.rate(self.heap.per_step, 'B')} {interval}"
+        found = "found" if self.is_detected else "NOT found"
+        return f"positive control: {planted}: {found}, {rate}"
+
+
+def positive_controls(
+    scenario: str, captures: Captures, judgement: ScenarioVerdict
+) -> Iterator[Control]:
+    """Plant a leak into every variant whose heap is flat, and judge as many runs again."""
+    for name, variant in judgement.variants.items():
+        heap = variant.gauge("heap")  # it counts every byte a planted leak takes
+        if heap is None or heap.verdict not in CLEAN:
+            continue
+        runs = captures.select(variant=name, instrument="gauges")
+        first, limit = runs[0].manifest, heap.detection_limit
+        with temporary_folder() as folder:
+            options = CaptureOptions(
+                variants=[name], runs=len(runs), steps=first.steps, seed=first.seed,
+                params=first.params, stacks=False, out=folder, plant=limit,
+            )  # fmt: skip
+            runner.capture(scenario, options)
+            heap = verdicts.judge(load.load(folder)).variants[name].gauge("heap")
+        assert heap is not None
+        yield Control(limit, heap)

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from resleak.analysis import verdicts
 from resleak.captures import load
-from resleak.experiments import positive_control, until_sure
+from resleak.experiments import certainty
 from resleak.harness import runner
 from resleak.harness.child import planted_leak
 from resleak.harness.plan import CaptureOptions
@@ -49,18 +49,18 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def outcome(file: Path, tmp_path_factory: pytest.TempPathFactory) -> until_sure.Outcome:
+def outcome(file: Path, tmp_path_factory: pytest.TempPathFactory) -> certainty.Outcome:
     out = tmp_path_factory.mktemp("captures")
-    return until_sure.capture_until_sure(str(file), CaptureOptions(out=out), budget_s=0.0)
+    return certainty.capture_until_sure(str(file), CaptureOptions(out=out), budget_s=0.0)
 
 
-def test_it_stops_where_the_answer_is_certain(outcome: until_sure.Outcome) -> None:
+def test_it_stops_where_the_answer_is_certain(outcome: certainty.Outcome) -> None:
     """What the declared steps decide is not run again."""
     assert outcome.steps == {"leaky": 48, "full": 48, "fixed": 48}
     assert outcome.undecided == {}
 
 
-def test_it_does_not_stop_before_what_fills_is_full(outcome: until_sure.Outcome) -> None:
+def test_it_does_not_stop_before_what_fills_is_full(outcome: certainty.Outcome) -> None:
     """A table that is filled in a straight line, and is full after half of the steps."""
     found = outcome.verdicts
     assert found["leaky"] == "leak"
@@ -87,7 +87,9 @@ def test_the_smallest_leak_that_was_promised_is_found(tmp_path: Path) -> None:
     """Planted at the size that the verdict on a do-nothing run promises, it is found."""
     runner.capture("control/do_nothing", steps=120, stacks=False, out=tmp_path)
     captures = load.load(tmp_path)
-    (control,) = positive_control.check("control/do_nothing", captures, verdicts.judge(captures))
+    (control,) = certainty.positive_controls(
+        "control/do_nothing", captures, verdicts.judge(captures)
+    )
     assert control.is_detected
     assert control.planted < 16
     assert control.heap.low < control.planted + 0.5 * control.planted
