@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -194,26 +194,19 @@ def bisect_releases(
 
     settings = {"package": package, "beside": others}
     bench = _bench(workload, measure, Path("bisected", package), settings, options, tell)
-    if cluster:
+    if cluster:  # the bench finds the captures of all
         asked = {name: " ".join([f"{package}=={name}", *others]) for name in names}
-        _measure_all(workload, asked, bench, SweepOptions(cluster=cluster), store)
+        plan = SweepPlan(
+            workloads=[workload], requirements={"*": [*asked.values()]}, rounds=1,
+            steps=options.steps, replicates=options.run_count, seeds=[options.seed],
+            python=[python] if python else [],
+        )  # fmt: skip
+        how = SweepOptions(cluster=cluster)
+        note = run_plan(plan, Path.cwd(), store, "bisect-", bench.out.name, how).note
+        for name, label in asked.items():
+            if not storage.folders(bench.out / name):
+                results.captures(Store.opened(store), note, label, bench.out / name)
     return _bisected(names, bench, is_fix)
-
-
-def _measure_all(
-    workload: str, asked: Mapping[str, str], bench: Bench, how: SweepOptions, url: str
-) -> None:
-    """Measure releases by their requirements on a cluster; lay their captures before the bench."""
-    options, here = bench.options, Path.cwd()
-    plan = SweepPlan(
-        workloads=[workload], requirements={"*": [*asked.values()]}, rounds=1, steps=options.steps,
-        replicates=options.run_count, seeds=[options.seed],
-        python=[options.python] if options.python else [],
-    )  # fmt: skip
-    note = run_plan(plan, here, url, "bisect-", bench.out.name, how).note
-    for name, label in asked.items():
-        if not storage.folders(bench.out / name):
-            results.captures(Store.opened(url), note, label, bench.out / name)
 
 
 def bisect_revisions(

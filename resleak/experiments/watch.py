@@ -132,11 +132,13 @@ class Watch:
     def look(self) -> Look:
         """Judge the readings so far."""
         before, curves = self.last, self.observer.curves()
-        captures = Captures(
-            Capture.live(self.observer.manifest(variant, curves, run), _trace(curve))
-            for variant, runs in curves.items()
-            for run, curve in enumerate(runs, start=1)
-        )
+        live = []
+        for variant, runs in curves.items():
+            for run, curve in enumerate(runs, start=1):
+                trace = pd.DataFrame(curve.columns())
+                trace.attrs["units"] = {}
+                live.append(Capture.live(self.observer.manifest(variant, curves, run), trace))
+        captures = Captures(live)
         judgement = verdicts.judge(captures)
         now = Look(
             self.observer.elapsed_s,
@@ -189,12 +191,6 @@ def _close_wait(curves: dict[str, list[Curve]]) -> Iterable[tuple[str, dict[str,
         known = counts[~np.isnan(counts)]
         if curve.view and len(known) and known[-1] >= _MANY_WAITING:
             yield variant, curve.view.close_wait()
-
-
-def _trace(curve: Curve) -> pd.DataFrame:
-    trace = pd.DataFrame(curve.columns())
-    trace.attrs["units"] = {}
-    return trace
 
 
 def own_limits(process: process_gauges.Outside) -> list[Ceiling]:

@@ -72,13 +72,12 @@ class SweepNote:
     def of(cls, expansion: Expansion, name: str) -> SweepNote:
         """Return the note of an expanded plan."""
         notes: dict[tuple[str, ...], CellNote] = {}
-        plan = expansion.plan
         for cell in expansion.cells:
             one = note_of(cell)
             one = notes.setdefault(one.name, one)
-            one.keys.extend(run.key for run in expansion.rounds(0, [cell]))
-            for number in range(1, plan.rounds):
-                one.later.extend(run.key for run in expansion.rounds(number, [cell]))
+            for number in range(expansion.plan.rounds):
+                keys = one.later if number else one.keys
+                keys.extend(run.key for run in expansion.rounds(number, [cell]))
         for absent in expansion.absent:
             variants = [n.variant for n in notes.values() if n.scenario == absent.scenario]
             for variant in dict.fromkeys(variants or ["–"]):
@@ -172,11 +171,10 @@ class SweepResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        cells = [{**plain(one), "gauges": plain(one.gauges)} for one in self.cells]
         return {
             "schema_version": SCHEMA_VERSION,
             "plan": self.note.plan,
-            "cells": cells,
+            "cells": plain(self.cells),
             "complete": self.is_complete,
             "outcomes": dict(self.outcomes),
             "problems": list(self.problems),
@@ -259,9 +257,8 @@ class _Judge:
         ((host_class, _),) = classes.most_common(1)
         records = [one for one in records if one.manifest.host_class == host_class]
         folder = self._folder / records[0].key
-        judgement = verdicts.judge(
-            self._store.fetch(records, folder), self._control(records[0].host)
-        )
+        control = self._control(records[0].host)
+        judgement = verdicts.judge(self._store.fetch(records, folder), control)
         shutil.rmtree(folder, ignore_errors=True)
         variant = judgement.variants[row.variant]
         ps = [one.p for one in variant.gauges if one.gauge in variant.evidence and one.p == one.p]

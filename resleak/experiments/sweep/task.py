@@ -68,11 +68,26 @@ def perform(run: Run, url: str, canary: bool, stop: threading.Event | None = Non
 
 def killed(run: Run, url: str) -> Outcome:
     """Store that a run was killed with its worker, time and again."""
+    message = f"it was killed {MOST_KILLS} times, and its worker with it"
     try:
-        with temporary_folder() as folder:
-            job = plans.job_of(run, folder)
-            store = _store(url)
-            is_new = store.put(run.spec, _killed_manifest(job), [], 0.0, host_id())
+        job = plans.job_of(run, Path())
+        about = job.plan.about
+        manifest = Manifest(
+            status="incomplete",
+            session=job.plan.session,
+            started=now(),
+            scenario=Declared.parse(job.plan.scenario),
+            variant=job.variant,
+            instrument=job.instrument,
+            run=job.run,
+            seed=job.seed,
+            params=dict(job.params),
+            steps=job.plan.steps,
+            exit=Exit("crashed", "steady", -signal.SIGKILL, error=message),
+            versions=Versions(about["python"], about["implementation"], about["packages"]),
+            host=host(),
+        )
+        is_new = _store(url).put(run.spec, manifest, [], 0.0, host_id())
     except ResleakError as error:
         return Outcome(INFRASTRUCTURE, str(error))
     return Outcome(MADE if is_new else EXISTS, "")
@@ -102,26 +117,6 @@ def _left(job: Job, message: str) -> Path:
             if storage.read_manifest(folder).exit.status in _RESULTS:
                 return folder
     raise CaptureError(message)
-
-
-def _killed_manifest(job: Job) -> Manifest:
-    about = job.plan.about
-    message = f"it was killed {MOST_KILLS} times, and its worker with it"
-    return Manifest(
-        status="incomplete",
-        session=job.plan.session,
-        started=now(),
-        scenario=Declared.parse(job.plan.scenario),
-        variant=job.variant,
-        instrument=job.instrument,
-        run=job.run,
-        seed=job.seed,
-        params=dict(job.params),
-        steps=job.plan.steps,
-        exit=Exit("crashed", "steady", -signal.SIGKILL, error=message),
-        versions=Versions(about["python"], about["implementation"], about["packages"]),
-        host=host(),
-    )
 
 
 @cache
