@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +54,8 @@ class Tried:
 class Bisected:
     """The result of a bisection: `first` has the change, `last` is the last one before it.
 
-    The first one leaks or, if the good end is the later one (`fixed`), is clean; those `between`
-    are undecided. The `gauges` leak at the bad end and not at the good one; `line` is the one that
-    retains most memory, or opens most resources, where it leaks.
+    If the good end is the later one, the leak is `fixed` there. Those `between` are undecided. The
+    `gauges` leak at the bad end and not at the good one; `line` names the causes of the leak.
     """
 
     first: str
@@ -81,16 +80,41 @@ class Bisected:
         return {"schema_version": SCHEMA_VERSION, **asdict(self), "sentence": self.sentence}
 
 
-@dataclass
 class Bench:
-    """Measures releases or revisions one by one, and keeps their captures below `out`."""
+    """Measures releases or revisions one by one, and keeps their captures below `out`.
 
-    measure: Callable[[str, CaptureOptions], Investigation]
-    out: Path
-    options: CaptureOptions
-    tell: Callable[[Tried], None]
-    gauges: set[str] = field(default_factory=set)
-    tried: list[Tried] = field(default_factory=list)
+    `settings` are those that all have in common: captures of others are removed.
+    """
+
+    def __init__(
+        self,
+        workload: str,
+        measure: Callable[[str, CaptureOptions], Investigation],
+        below: Path,
+        settings: dict[str, Any],
+        options: CaptureOptions,
+        tell: Callable[[Tried], None],
+    ) -> None:
+        self.measure, self.options, self.tell = measure, options, tell
+        self.gauges, self.tried = set[str](), list[Tried]()
+        work = resolve.find(workload)
+        self.out = Path(options.out) / below / work.name
+        file = self.out / "bisection.json"
+        content = work.file.read_bytes() if work.file.is_file() else b""
+        settings = {
+            **settings, "target": work.target, "runs": options.run_count, "seed": options.seed,
+            "python": options.python, "steps": options.steps,
+            "digest": hashlib.sha256(content).hexdigest(),
+        }  # fmt: skip
+        try:
+            earlier = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            earlier = None
+        if earlier != settings:
+            for variant in [*self.out.glob("*")]:
+                storage.retire(variant, "")  # captures only; anything else stays
+            self.out.mkdir(parents=True, exist_ok=True)
+            write_json(file, settings)
 
     def measured(self, name: str, options: CaptureOptions, below: str = "") -> Investigation:
         """Measure one, or judge its captures of an earlier call if they suffice."""
@@ -171,11 +195,10 @@ def bisect_releases(
     store: str = "",
     tell: Callable[[Tried], None] = lambda _: None,
 ) -> Bisected:
-    """Find the first release of a package in which a workload leaks, or no longer does.
+    """Find the first release with a leak or, if the good one is later, the first without it.
 
-    If the good release is the later one, the first release with the fix is searched for. `beside`
-    is what else the workload needs, as for pip. In the folder ``out`` of the options, ``bisected``
-    keeps the captures of each release: called again with the same settings, it goes on from there.
+    `beside` is what else the workload needs, as for pip. In the folder ``out`` of the options,
+    ``bisected`` keeps all captures: called again with the same settings, it goes on from there.
     With a `cluster`, whose slots are many, all releases are measured at once, into a `store`.
     """
     options = replace(options, stacks=False)
@@ -193,7 +216,7 @@ def bisect_releases(
         return investigate(workload, options, python=str(interpreter))
 
     settings = {"package": package, "beside": others}
-    bench = _bench(workload, measure, Path("bisected", package), settings, options, tell)
+    bench = Bench(workload, measure, Path("bisected", package), settings, options, tell)
     if cluster:  # the bench finds the captures of all
         asked = {name: " ".join([f"{package}=={name}", *others]) for name in names}
         plan = SweepPlan(
@@ -218,19 +241,18 @@ def bisect_revisions(
 ) -> Bisected:
     """Find the first revision of a workload's repository at which it leaks, or no longer does.
 
-    Each revision is checked out into a temporary folder of its own; the workload's file is taken
-    from the present tree, the code that it imports from the revision. Nothing is built: code that
-    has to be compiled first is out of reach.
+    The workload's file is that of the present tree, the code that it imports is the revision's.
+    Nothing is built: code that has to be compiled first is out of reach.
     """
     options = replace(options, stacks=False)
-    past = History.of(workload)
+    past = History(workload)
     names, is_fix = past.between(good, bad)
 
     def measure(name: str, options: CaptureOptions) -> Investigation:
         with past.checked_out(name) as work:
             return investigate(work, options)
 
-    bench = _bench(workload, measure, Path("bisected", "git"), {"git": True}, options, tell)
+    bench = Bench(workload, measure, Path("bisected", "git"), {"git": True}, options, tell)
     return _bisected(names, bench, is_fix)
 
 
@@ -258,36 +280,6 @@ def _bisected(names: Sequence[str], bench: Bench, is_fix: bool) -> Bisected:
     )  # fmt: skip
 
 
-def _bench(
-    workload: str,
-    measure: Callable[[str, CaptureOptions], Investigation],
-    below: Path,
-    settings: dict[str, Any],
-    options: CaptureOptions,
-    tell: Callable[[Tried], None],
-) -> Bench:
-    """Return a bench; captures of other settings are removed."""
-    work = resolve.find(workload)
-    place = Path(options.out) / below / work.name
-    file = place / "bisection.json"
-    content = work.file.read_bytes() if work.file.is_file() else b""
-    settings = {
-        **settings, "target": work.target, "runs": options.run_count, "seed": options.seed,
-        "python": options.python, "steps": options.steps,
-        "digest": hashlib.sha256(content).hexdigest(),
-    }  # fmt: skip
-    try:
-        earlier = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        earlier = None
-    if earlier != settings:
-        for variant in [*place.glob("*")]:
-            storage.retire(variant, "")  # captures only; anything else stays
-        place.mkdir(parents=True, exist_ok=True)
-        write_json(file, settings)
-    return Bench(measure, place, options, tell)
-
-
 def _earlier(folder: Path, options: CaptureOptions) -> Captures | None:
     """Return an earlier call's captures, if they are as many and as long."""
     captures = [one for one in map(Capture, storage.folders(folder)) if one.complete]
@@ -296,19 +288,13 @@ def _earlier(folder: Path, options: CaptureOptions) -> Captures | None:
     return None if is_short or len(gauges) < options.run_count else Captures(captures)
 
 
-@dataclass(frozen=True)
 class History:
-    """A workload, as it is in the present tree, and the folder of its repository."""
+    """A workload of the present tree, and its repository; ScenarioError if there is none."""
 
-    work: Workload
-    top: Path
-
-    @classmethod
-    def of(cls, text: str) -> History:
-        """Find a workload and its repository; raise ScenarioError if either does not exist."""
-        work = resolve.find(text)
+    def __init__(self, text: str) -> None:
+        self.work = work = resolve.find(text)
         folder = work.file if work.file.is_dir() else work.file.parent
-        return cls(work, Path(_git(folder, "rev-parse", "--show-toplevel")).resolve())
+        self.top = Path(_git(folder, "rev-parse", "--show-toplevel")).resolve()
 
     def between(self, good: str, bad: str) -> tuple[list[str], bool]:
         """Return the revisions from one to the other, oldest first, and whether `good` is later.

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from resleak import formatting
 from resleak.analysis import verdicts
 from resleak.analysis.gauge_verdict import GaugeVerdict
-from resleak.analysis.verdicts import ScenarioVerdict
 from resleak.captures import load
 from resleak.captures.frames import Captures
 from resleak.captures.locks import temporary_folder
@@ -25,15 +24,13 @@ from resleak.workload.verdict_words import CLEAN
 LOOKS = ((1, 3), (2, 5), (4, 5), (8, 5), (16, 5), (32, 5))
 
 
-@dataclass
+@dataclass(frozen=True)
 class Outcome:
-    """The last look at each variant; each mapping is by variant."""
+    """The last look at a variant; `undecided` has gauges and what would decide them, or nothing."""
 
-    #: Steady steps.
-    steps: dict[str, int] = field(default_factory=dict)
-    verdicts: dict[str, str] = field(default_factory=dict)
-    #: Undecided gauges, and what would decide them.
-    undecided: dict[str, str] = field(default_factory=dict)
+    steps: int
+    verdict: str
+    undecided: str
 
 
 def capture_until_sure(
@@ -42,17 +39,18 @@ def capture_until_sure(
     *,
     budget_s: float,
     on_look: Callable[[int, int, list[str]], None] = lambda *_: None,
-) -> Outcome:
+) -> dict[str, Outcome]:
     """Capture a scenario, with the gauges alone, until each of its variants is decided.
 
-    `budget_s` limits the looks beyond the declared steps: one that would not end by then is not
-    begun; `on_look` is called as it begins with its steps, its runs and the variants in it. The
-    captures of the last look at each variant stay. Runs and steps are chosen here.
+    Runs and steps are chosen here; beyond the declared steps no look is begun that would not end
+    within `budget_s`. `on_look` gets the steps, the runs and the variants of each. The captures of
+    the last look at each variant stay.
     """
     options = replace(options, stacks=False)
     declared = describe(resolve.find(scenario), options.python)["scenario"]
     todo = list(options.variants or declared["variants"])
-    began, outcome, spent_s, per_step_s = time.monotonic(), Outcome(), 0.0, 0.0
+    outcomes: dict[str, Outcome] = {}
+    began, spent_s, per_step_s = time.monotonic(), 0.0, 0.0
     for factor, runs in LOOKS:
         steps = declared["steps"] * factor
         work = steps * runs * len(todo)
@@ -61,17 +59,15 @@ def capture_until_sure(
         on_look(steps, runs, todo)
         runner.capture(scenario, replace(options, variants=todo, steps=steps, runs=runs))
         judgement = verdicts.judge(load.load(Path(options.out) / declared["name"]))
-        outcome.undecided = {}
         for name in todo:
             variant = judgement.variants[name]
-            outcome.steps[name], outcome.verdicts[name] = steps, variant.verdict
             undecided = (one for one in variant.gauges if one.gauge in variant.undecided)
-            if reasons := [f"{one.gauge} {one.reason}" for one in undecided]:
-                outcome.undecided[name] = "; ".join(reasons)
+            reasons = "; ".join(f"{one.gauge} {one.reason}" for one in undecided)
+            outcomes[name] = Outcome(steps, variant.verdict, reasons)
         before_s, spent_s = spent_s, time.monotonic() - began
         per_step_s = (spent_s - before_s) / work
-        todo = list(outcome.undecided)
-    return outcome
+        todo = [name for name in todo if outcomes[name].undecided]
+    return outcomes
 
 
 @dataclass(frozen=True)
@@ -95,7 +91,7 @@ class Control:
 
 
 def positive_controls(
-    scenario: str, captures: Captures, judgement: ScenarioVerdict
+    scenario: str, captures: Captures, judgement: verdicts.ScenarioVerdict
 ) -> Iterator[Control]:
     """Plant a leak into every variant whose heap is flat, and judge as many runs again."""
     for name, variant in judgement.variants.items():
@@ -105,11 +101,10 @@ def positive_controls(
         runs = captures.select(variant=name, instrument="gauges")
         first, limit = runs[0].manifest, heap.detection_limit
         with temporary_folder() as folder:
-            options = CaptureOptions(
-                variants=[name], runs=len(runs), steps=first.steps, seed=first.seed,
+            runner.capture(
+                scenario, variants=[name], runs=len(runs), steps=first.steps, seed=first.seed,
                 params=first.params, stacks=False, out=folder, plant=limit,
             )  # fmt: skip
-            runner.capture(scenario, options)
             heap = verdicts.judge(load.load(folder)).variants[name].gauge("heap")
         assert heap is not None
         yield Control(limit, heap)

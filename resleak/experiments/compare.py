@@ -17,10 +17,8 @@ from resleak.errors import MissingPackageError, ScenarioError
 from resleak.experiments import environments
 from resleak.experiments.investigate import investigate
 from resleak.experiments.investigation import Investigation
-from resleak.experiments.looks import BUDGET_S
 from resleak.harness.plan import CaptureOptions
 
-#: The allocator of the system, which needs no library.
 SYSTEM = "glibc"
 #: Names of the libraries, and the Debian packages that bring them.
 LIBRARIES = {
@@ -78,13 +76,12 @@ def interpreters(pythons: list[str], requirements: list[str]) -> tuple[str, str]
 
 
 def compare_environments(
-    workload: str, pythons: tuple[str, str], options: CaptureOptions | None = None, **changed: Any
+    workload: str, pythons: tuple[str, str], options: CaptureOptions
 ) -> Compared:
     """Measure a workload with two interpreters, before and after, judge both, and compare.
 
     In the folder ``out`` of the options, ``compared`` gets the captures.
     """
-    options = replace(options or CaptureOptions(), **changed)
     options = replace(options, out=Path(options.out) / "compared")
     before = investigate(workload, options, python=pythons[0], label="before")
     after = investigate(workload, options, python=pythons[1], label="after")
@@ -141,7 +138,7 @@ class Allocators(formatting.Shown):
 
 
 def compare_allocators(
-    workload: str, names: Sequence[str], options: CaptureOptions, budget_s: float = BUDGET_S
+    workload: str, names: Sequence[str], options: CaptureOptions, budget_s: float
 ) -> Allocators:
     """Measure a workload under each allocator (``glibc``, ``jemalloc`` ...) with the gauges alone.
 

@@ -15,7 +15,6 @@ import pandas as pd
 
 from resleak import formatting
 from resleak.analysis import verdicts
-from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 from resleak.captures import raw, storage, tables
 from resleak.captures.decode import trace as assemble
 from resleak.captures.frames import Capture, Captures
@@ -101,12 +100,12 @@ class Measured:
         return Capture.live(manifest, trace)
 
     @cached_property
-    def judgement(self) -> ScenarioVerdict:
+    def judgement(self) -> verdicts.ScenarioVerdict:
         """The verdicts, as `resleak.judge` returns them."""
         return verdicts.judge(Captures([self.capture]))
 
     @property
-    def judged(self) -> VariantVerdict:
+    def judged(self) -> verdicts.VariantVerdict:
         """The verdict on the only variant."""
         return self.judgement.variants[_VARIANT]
 

@@ -12,7 +12,6 @@ from resleak.analysis import budgets, verdicts, wording
 from resleak.analysis.causes import text
 from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.analysis.rows import plain
-from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 from resleak.captures.frames import Capture, Captures
 from resleak.errors import ScenarioError
 from resleak.workload.verdict_words import CLEAN, HANGS, LEAK, ORDER, UNDECIDED
@@ -22,11 +21,11 @@ from resleak.workload.verdict_words import CLEAN, HANGS, LEAK, ORDER, UNDECIDED
 class Investigation:
     """The verdict on one workload, as `resleak.judge` gives it, and the runs that it rests on."""
 
-    judgement: ScenarioVerdict
+    judgement: verdicts.ScenarioVerdict
     captures: Captures
 
     @property
-    def variant(self) -> VariantVerdict:
+    def variant(self) -> verdicts.VariantVerdict:
         """The only variant."""
         (only,) = self.judgement.variants.values()
         return only

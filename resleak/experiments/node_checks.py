@@ -17,7 +17,6 @@ from resleak.workload import catalog
 
 #: Seconds for one check; the checks themselves give up after 50.
 _DEADLINE_S = 60.0
-_HEAP_MB = 512
 
 
 def paths() -> dict[str, Path]:
@@ -34,7 +33,7 @@ def run(path: Path) -> NodeResult:
     if (node := shutil.which("node")) is None:
         message = "there is no `node` on the PATH; install Node 20 or read the stored results"
         raise PlatformError(message)
-    flags = ["--expose-gc", f"--max-old-space-size={_HEAP_MB}"]
+    flags = ["--expose-gc", "--max-old-space-size=512"]  # MiB
     with tempfile.TemporaryDirectory(prefix="resleak-") as folder:
         output = Path(folder, "output.txt")
         # Nothing else of our environment: NODE_OPTIONS would change what is measured.

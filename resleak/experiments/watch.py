@@ -139,6 +139,12 @@ class Watch:
                 trace.attrs["units"] = {}
                 live.append(Capture.live(self.observer.manifest(variant, curves, run), trace))
         captures = Captures(live)
+        close_wait = {}
+        for variant, (*_, curve) in curves.items():
+            counts = curve.columns().get("sockets_close_wait", np.zeros(1))
+            known = counts[~np.isnan(counts)]
+            if curve.view and len(known) and known[-1] >= _MANY_WAITING:
+                close_wait[variant] = curve.view.close_wait()
         judgement = verdicts.judge(captures)
         now = Look(
             self.observer.elapsed_s,
@@ -146,7 +152,7 @@ class Watch:
             judgement,
             dict(self._forecasts(judgement, curves, captures)),
             budgets.check(judgement, captures, self.limits),
-            dict(_close_wait(curves)),
+            close_wait,
         )
         self.breach, self.last = now.breach(before, self.stop_on), now
         self._proven = dict.fromkeys(now.leaks, now) | self._proven
@@ -182,15 +188,6 @@ class Watch:
                 gauges = Rows(GaugeVerdict, (one.scaled(pace, "s") for one in gauges))
             if reached := forecasts(gauges, ceilings):
                 yield variant, reached
-
-
-def _close_wait(curves: dict[str, list[Curve]]) -> Iterable[tuple[str, dict[str, int]]]:
-    """Yield the peers that wait for a process to close many sockets, by process."""
-    for variant, (*_, curve) in curves.items():
-        counts = curve.columns().get("sockets_close_wait", np.zeros(1))
-        known = counts[~np.isnan(counts)]
-        if curve.view and len(known) and known[-1] >= _MANY_WAITING:
-            yield variant, curve.view.close_wait()
 
 
 def own_limits(process: process_gauges.Outside) -> list[Ceiling]:

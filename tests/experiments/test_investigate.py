@@ -159,8 +159,9 @@ def test_two_environments_are_compared(tmp_path: Path) -> None:
     body = "import somelib\ndef step(i): somelib.work()\n"
     body += "def gauges(): return {'kept': len(somelib.kept)}"
     work = write(tmp_path, body)
+    options = CaptureOptions(out=tmp_path / "out", runs=2, steps=60)
     with pytest.warns(UserWarning, match="lacks memray"):
-        both = compare_environments(work, (clean, leaks), out=tmp_path / "out", runs=2, steps=60)
+        both = compare_environments(work, (clean, leaks), options)
     assert both.sentence.startswith("the leak is new in after (")
     assert "kept" in both.sentence
     answer = both.to_dict()
@@ -298,8 +299,9 @@ def test_what_the_commands_cannot_do_is_told(arguments: list[str], told: str) ->
 
 def test_an_environment_that_is_not_there_is_told(tmp_path: Path) -> None:
     """Two names that lead to no interpreter end with one line."""
+    work, options = write(tmp_path, "def step(i): pass"), CaptureOptions(out=tmp_path)
     with pytest.raises(CaptureError, match="cannot start"):
-        compare_environments(write(tmp_path, "def step(i): pass"), ("no/a", "no/b"), out=tmp_path)
+        compare_environments(work, ("no/a", "no/b"), options)
 
 
 def test_the_public_name_is_the_function() -> None:

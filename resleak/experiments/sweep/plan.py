@@ -76,12 +76,6 @@ class SweepPlan:
             for one in environments.split(text):
                 environments.check(one)
 
-    def grid(self) -> Iterator[dict[str, Any]]:
-        """Yield one mapping of parameters for each point of the grid."""
-        values = [value if isinstance(value, list) else [value] for value in self.params.values()]
-        for point in itertools.product(*values):
-            yield dict(zip(self.params, point, strict=True))
-
     def environments(self, name: str) -> Iterator[tuple[str, str, str]]:
         """Yield label, requirements and interpreter of each environment of a workload."""
         lists = [texts for one, texts in self.requirements.items() if fnmatch.fnmatch(name, one)]
@@ -124,8 +118,7 @@ class Cell:
 
     def run(self, number: int) -> Run:
         """Return a replicate, counted from 1."""
-        seed = self.spec.seed + number - 1
-        return Run(self, replace(self.spec, run=number, seed=seed))
+        return Run(self, replace(self.spec, run=number, seed=self.spec.seed + number - 1))
 
 
 @dataclass(frozen=True)
@@ -279,7 +272,9 @@ def cells_of(
             known, called = ", ".join(declared), about["scenario"]["name"]
             raise ScenarioError(f"{called} has none of these variants; it has: {known}")
         cells = []
-        for params, seed in itertools.product(plan.grid(), plan.seeds):
+        values = [value if isinstance(value, list) else [value] for value in plan.params.values()]
+        for *point, seed in itertools.product(*values, plan.seeds):
+            params = dict(zip(plan.params, point, strict=True))
             options = CaptureOptions(
                 variants=variants, runs=1, steps=plan.steps, seed=seed, params=params,
                 python=interpreter,

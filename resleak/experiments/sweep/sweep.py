@@ -119,8 +119,7 @@ def estimate(path: Path, url: str) -> Estimate:
     plan = plans.read(path)
     expansion = plans.expand(plan, path.absolute().parent)
     rounds = [expansion.rounds(number) for number in range(plan.rounds)]
-    keys: set[str] = set()
-    like: list[Record] = []
+    keys, like = set[str](), list[Record]()
     with suppress(StoreError):  # it is made with the first run
         store = Store.opened(url)
         keys = store.keys()

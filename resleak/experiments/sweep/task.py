@@ -21,7 +21,6 @@ from resleak.captures.store.store import Store
 from resleak.errors import CaptureError, ResleakError, StoreError, save_traceback
 from resleak.experiments import environments
 from resleak.experiments.sweep import plan as plans
-from resleak.experiments.sweep.plan import Run
 from resleak.experiments.sweep.shipping import Shipped
 from resleak.harness.measurement import host, measure
 from resleak.harness.plan import Job
@@ -45,7 +44,7 @@ class Outcome:
     message: str
 
 
-def perform(run: Run, url: str, canary: bool, stop: threading.Event | None = None) -> Outcome:
+def perform(run: plans.Run, url: str, canary: bool, stop: threading.Event | None = None) -> Outcome:
     """Measure a run and store it, unless it is stored already; only an interrupt is raised."""
     stop = stop or threading.Event()
     try:
@@ -66,7 +65,7 @@ def perform(run: Run, url: str, canary: bool, stop: threading.Event | None = Non
         return Outcome(BUG, save_traceback(error))
 
 
-def killed(run: Run, url: str) -> Outcome:
+def killed(run: plans.Run, url: str) -> Outcome:
     """Store that a run was killed with its worker, time and again."""
     message = f"it was killed {MOST_KILLS} times, and its worker with it"
     try:
@@ -93,7 +92,7 @@ def killed(run: Run, url: str) -> Outcome:
     return Outcome(MADE if is_new else EXISTS, "")
 
 
-def _measured(run: Run, job: Job, store: Store, stop: threading.Event) -> Outcome:
+def _measured(run: plans.Run, job: Job, store: Store, stop: threading.Event) -> Outcome:
     for kill in range(MOST_KILLS):
         began = time.monotonic()
         try:
@@ -153,7 +152,7 @@ def _canary(store: Store, hour: str, folder: Path, stop: threading.Event) -> str
     found = plans.cells_of(plans.SweepPlan(scenarios=[_CANARY]), shipped, environment)
     if isinstance(found, plans.Absent):
         raise CaptureError(found.message)
-    run = Run(found[0], replace(found[0].spec, canary=hour))
+    run = plans.Run(found[0], replace(found[0].spec, canary=hour))
     if not store.has(run.key):
         _measured(run, plans.job_of(run, folder), store, stop)
         store.note("canaries", hour, run.key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -174,7 +175,8 @@ def _environments(
     with console.working("making the environments"):
         both = environments.interpreters(pythons, requirements)
     with console.progress() as progress:
-        compared = environments.compare_environments(what[0], both, options, progress=progress)
+        options = replace(options, progress=progress)
+        compared = environments.compare_environments(what[0], both, options)
     if as_json:
         console.out_json(compared.to_dict())
     else:
