@@ -60,10 +60,6 @@ class Threads:
         """Begin a run in a thread."""
         return self._pool.submit(self._perform, run)
 
-    def outcome(self, future: Future[Outcome]) -> Outcome:
-        """Return the result of the thread."""
-        return future.result()
-
     def retire(self, future: Any) -> None:
         """Go on: there is no other host."""
         self._perform = partial(self._perform, canary=False)
@@ -112,16 +108,6 @@ class Cluster:
                 key=f"resleak-{run.key}-{secrets.token_hex(4)}",
                 workers=None if is_uniform else sorted(only), allow_other_workers=not is_uniform,
             )  # fmt: skip
-
-    def outcome(self, future: Future[Outcome]) -> Outcome:
-        """Return what became of a run; that its workers were killed is the start of a result."""
-        try:
-            return future.result()
-        except Exception as error:
-            if type(error).__name__ == "KilledWorker":
-                return Outcome(KILLED, "")
-            message = f"the cluster lost the run ({type(error).__name__}); run the command again"
-            return Outcome(INFRASTRUCTURE, message)
 
     def retire(self, future: Any) -> None:
         """Take the workers of the host that a run was on out of use, unless it is the last."""
@@ -182,6 +168,17 @@ def opened(cluster: str, workers: int, perform: Perform) -> Iterator[Engine]:
             message = f"no scheduler answers at {cluster} ({type(error).__name__})"
             raise CaptureError(f"{message}; give its address, such as tcp://HOST:8786") from None
         yield Cluster(client, perform)
+
+
+def outcome(future: Future[Outcome]) -> Outcome:
+    """Return what became of a run; that its workers were killed is the start of a result."""
+    try:
+        return future.result()
+    except Exception as error:  # of a cluster: what is performed raises none
+        if type(error).__name__ == "KilledWorker":
+            return Outcome(KILLED, "")
+        message = f"the cluster lost the run ({type(error).__name__}); run the command again"
+        return Outcome(INFRASTRUCTURE, message)
 
 
 def window(

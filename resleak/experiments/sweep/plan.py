@@ -220,7 +220,7 @@ def expand(plan: SweepPlan, root: Path, workers: int = 2) -> Expansion:
     cells = [cell for result in results if isinstance(result, list) for cell in result]
     absent = [result for result in results if isinstance(result, Absent)]
     if not cells:
-        raise ScenarioError(absent[0].message if absent else "this plan has no runs")
+        raise ScenarioError(absent[0].message)
     if len(cells) * plan.replicates > MOST_RUNS:
         raise ScenarioError(f"this plan has more than {MOST_RUNS:,} runs; split it into several")
     return Expansion(plan, cells, absent)

@@ -174,7 +174,7 @@ class _Campaign:
         self.outcomes[task.EXISTS] += done
         lanes = self._lanes(todo)
         for run, future in engines.window(self.engine, lanes, self._is_over):
-            outcome = self.engine.outcome(future)
+            outcome = engines.outcome(future)
             if outcome.kind == task.KILLED:
                 outcome = task.killed(run, self.store.url)
             if outcome.kind == task.NOISY:

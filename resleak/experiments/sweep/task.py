@@ -93,29 +93,28 @@ def killed(run: plans.Run, url: str) -> Outcome:
 
 
 def _measured(run: plans.Run, job: Job, store: Store, stop: threading.Event) -> Outcome:
-    for kill in range(MOST_KILLS):
+    for _ in range(MOST_KILLS):
         began = time.monotonic()
         try:
-            folder, message = measure(job, lambda *_: None, stop), ""
+            folder = measure(job, lambda *_: None, stop)
         except CaptureError as error:
-            folder, message = _left(job, str(error)), str(error)
+            folder = _left(job, error)
         manifest = storage.read_manifest(folder)
-        is_killed = manifest.exit.code == -signal.SIGKILL and manifest.exit.status == "crashed"
-        if not is_killed or kill == MOST_KILLS - 1:
+        if (manifest.exit.code, manifest.exit.status) != (-signal.SIGKILL, "crashed"):
             break
     seconds = time.monotonic() - began
     tables = sorted(folder.glob("*.parquet"))
     is_new = store.put(run.spec, manifest, tables, seconds, host_id())
-    return Outcome(MADE if is_new else EXISTS, message)
+    return Outcome(MADE if is_new else EXISTS, "")
 
 
-def _left(job: Job, message: str) -> Path:
-    """Return the folder of a run that failed, if the failure is a result; else raise."""
+def _left(job: Job, error: CaptureError) -> Path:
+    """Return the folder of a run that failed, if the failure is a result; else raise it."""
     for folder in job.folder.parent.glob(f"{job.folder.name}.incomplete-*"):
         with suppress(StoreError):
             if storage.read_manifest(folder).exit.status in _RESULTS:
                 return folder
-    raise CaptureError(message)
+    raise error
 
 
 @cache
