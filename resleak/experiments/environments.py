@@ -73,10 +73,9 @@ def lock(requirements: Sequence[str], python: str | None = None) -> list[str]:
             wanted.write_text("\n".join([*beside, *requirements]))
             try:
                 _uv(command, " ".join(requirements))
+                return sorted(line for line in chosen.read_text().splitlines() if line.strip())
             except CaptureError as error:
                 problem = error
-                continue
-            return sorted(line for line in chosen.read_text().splitlines() if line.strip())
     raise problem
 
 
