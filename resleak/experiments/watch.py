@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from resleak import formatting
@@ -132,19 +131,17 @@ class Watch:
     def look(self) -> Look:
         """Judge the readings so far."""
         before, curves = self.last, self.observer.curves()
-        live = []
+        live, close_wait = [], {}
         for variant, runs in curves.items():
             for run, curve in enumerate(runs, start=1):
                 trace = pd.DataFrame(curve.columns())
                 trace.attrs["units"] = {}
                 live.append(Capture.live(self.observer.manifest(variant, curves, run), trace))
-        captures = Captures(live)
-        close_wait = {}
-        for variant, (*_, curve) in curves.items():
-            counts = curve.columns().get("sockets_close_wait", np.zeros(1))
-            known = counts[~np.isnan(counts)]
-            if curve.view and len(known) and known[-1] >= _MANY_WAITING:
+            # Of the last one: the others have ended.
+            waiting = trace.get("sockets_close_wait", pd.Series(dtype=float)).dropna()
+            if curve.view and len(waiting) and waiting.iloc[-1] >= _MANY_WAITING:
                 close_wait[variant] = curve.view.close_wait()
+        captures = Captures(live)
         judgement = verdicts.judge(captures)
         now = Look(
             self.observer.elapsed_s,
