@@ -165,18 +165,20 @@ class Bench:
         return None if investigation.undecided() & self.gauges else False
 
 
-def search(names: Sequence[str], ask: Callable[[str], bool | None]) -> tuple[int, int]:
-    """Return the neighbours between which the answer of `ask` changes.
+def search(
+    names: Sequence[str], ask: Callable[[str], bool | None], is_fix: bool = False
+) -> tuple[int, int]:
+    """Return the neighbours between which the answer of `ask` changes to True; to False for a fix.
 
     None as an answer means undecided: other names are asked instead.
     """
     low, high, unknown = 0, len(names) - 1, set[int]()
     while left := [at for at in range(low + 1, high) if at not in unknown]:
         middle = min(left, key=lambda at: abs(2 * at - low - high))
-        changed = ask(names[middle])
-        if changed is None:
+        leaks = ask(names[middle])
+        if leaks is None:
             unknown.add(middle)
-        elif changed:
+        elif leaks is not is_fix:
             high = middle
         else:
             low = middle
@@ -268,12 +270,7 @@ def _bisected(names: Sequence[str], bench: Bench, is_fix: bool) -> Bisected:
         raise ScenarioError(f"{ends[0]} leaks as well ({shared}); choose another one as good")
     bench.note(ends[0], good)
     bench.note(ends[-1], bad)
-
-    def changed(name: str) -> bool | None:
-        leaks = bench.ask(name)
-        return None if leaks is None else leaks is not is_fix
-
-    low, high = search(names, changed)
+    low, high = search(names, bench.ask, is_fix)
     return Bisected(
         names[high], names[low], is_fix, tuple(names[low + 1 : high]), tuple(bench.tried),
         tuple(sorted(bench.gauges)), bench.line(names[low] if is_fix else names[high]),

@@ -184,16 +184,17 @@ def test_two_environments_are_needed(pythons: list[str], requirements: list[str]
 
 @pytest.mark.parametrize("first", range(1, 8))
 @pytest.mark.parametrize("unknown", [set(), {3}, {2, 3, 4}])
-def test_a_search_finds_the_change(first: int, unknown: set[int]) -> None:
+@pytest.mark.parametrize("is_fix", [False, True])
+def test_a_search_finds_the_change(first: int, unknown: set[int], is_fix: bool) -> None:
     """The two neighbours of a change are found, with only what cannot be told between them."""
     names = [str(at) for at in range(8)]
     asked = []
 
     def ask(name: str) -> bool | None:
         asked.append(name)
-        return None if int(name) in unknown - {7} else int(name) >= first
+        return None if int(name) in unknown - {7} else (int(name) >= first) is not is_fix
 
-    low, high = search(names, ask)
+    low, high = search(names, ask, is_fix)
     assert low < first <= high
     assert set(range(low + 1, high)) <= unknown
     assert len(asked) == len(set(asked)) <= 3 + len(unknown)
