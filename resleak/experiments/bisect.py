@@ -52,7 +52,7 @@ class Tried:
 
 @dataclass(frozen=True)
 class Bisected:
-    """The result of a bisection: `first` has the change, `last` is the last one before it.
+    """The result of a bisection: `first` has the change, `last` precedes it.
 
     If the good end is the later one, the leak is `fixed` there. Those `between` are undecided. The
     `gauges` leak at the bad end and not at the good one; `line` names the causes of the leak.
@@ -168,7 +168,7 @@ class Bench:
 def search(
     names: Sequence[str], ask: Callable[[str], bool | None], is_fix: bool = False
 ) -> tuple[int, int]:
-    """Return the neighbours between which the answer of `ask` changes to True; to False for a fix.
+    """Return the neighbours between which a leak begins or, with `is_fix`, ends.
 
     None as an answer means undecided: other names are asked instead.
     """
@@ -197,11 +197,12 @@ def bisect_releases(
     store: str = "",
     tell: Callable[[Tried], None] = lambda _: None,
 ) -> Bisected:
-    """Find the first release with a leak or, if the good one is later, the first without it.
+    """Find the first release of a package with a leak, or with its fix.
 
-    `beside` is what else the workload needs, as for pip. In the folder ``out`` of the options,
-    ``bisected`` keeps all captures: called again with the same settings, it goes on from there.
-    With a `cluster`, whose slots are many, all releases are measured at once, into a `store`.
+    The fix is searched for if the good release is the later one. `beside` is what else the workload
+    needs, as for pip. In the folder ``out`` of the options, ``bisected`` keeps all captures: called
+    again with the same settings, it goes on from there. With a `cluster`, whose slots are many, all
+    releases are measured at once, into a `store`.
     """
     options = replace(options, stacks=False)
     python, others = options.python, list(beside)

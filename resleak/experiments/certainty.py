@@ -1,4 +1,4 @@
-"""Make sure of verdicts: measure until they are decided, and look for a leak that is planted."""
+"""Make sure of verdicts: measure until decided, and detect a planted leak."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LOOKS = ((1, 3), (2, 5), (4, 5), (8, 5), (16, 5), (32, 5))
 
 @dataclass(frozen=True)
 class Outcome:
-    """The last look at a variant; `undecided` has gauges and what would decide them, or nothing."""
+    """The last look at a variant; `undecided` says what would decide it."""
 
     steps: int
     verdict: str

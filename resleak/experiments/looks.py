@@ -76,7 +76,7 @@ class UntilDecided:
         return times * look.steps * self._fills <= _MOST_BYTES
 
     def _tell_verdict(self, variant: VariantVerdict) -> None:
-        """Tell of all gauges of resources that leak, and of the most telling one of memory."""
+        """Tell of resources that leak, and of the most telling memory gauge."""
         from resleak.analysis import wording
 
         leaks = [one for one in variant.gauges if one.is_leak]
