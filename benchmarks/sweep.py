@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def nothing(run: Run, stop: Any = None, canary: bool = False) -> Outcome:
-    return Outcome(run.key, MADE)
+    return Outcome(MADE, "")
 
 
 def runs_of(folder: Path, source: str, count: int, steps: int = 1) -> list[Run]:
@@ -123,7 +123,7 @@ def timed(cluster: str, perform: Any, runs: list[Run]) -> dict[str, float]:
             lanes[next(iter(lanes))].extend(part)
             cpu, beside = cpu_s(), 0.0
             for run, future in engines.window(engine, lanes, lambda: False):
-                outcome = engine.outcome(run, future)
+                outcome = engines.outcome(future)
                 assert outcome.kind == MADE
                 took_s = time.perf_counter() - submitted[run.key]
                 beside += took_s - float(outcome.message or 0.0)

@@ -47,7 +47,7 @@ LONGEST = (
     "test_share",
     "test_storage",
     "test_handles",
-    "test_until_sure",
+    "test_certainty",
 )
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 #: Of a browser in a container that must look up nobody: not a host, not its own updates.

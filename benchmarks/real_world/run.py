@@ -18,6 +18,7 @@ from typing import Any
 
 from resleak.errors import ResleakError
 from resleak.experiments import bisect
+from resleak.harness.plan import CaptureOptions
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
@@ -91,7 +92,8 @@ def measured(case: Case, out: Path) -> dict[str, Any]:
     try:
         found = bisect.bisect_releases(
             str(HERE / "workloads" / f"{case.workload}.py"), case.package, case.clean, case.leaky,
-            beside=case.beside, steps=case.steps, runs=2, out=out / case.kind.replace(" ", "-"),
+            CaptureOptions(steps=case.steps, runs=2, out=out / case.kind.replace(" ", "-")),
+            beside=case.beside,
             tell=lambda one: print(f"  {one.name}: {one.verdict} ({one.evidence})", flush=True),
         )  # fmt: skip
     except ResleakError as error:

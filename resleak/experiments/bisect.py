@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +18,10 @@ from resleak.analysis.rows import SCHEMA_VERSION
 from resleak.captures import storage
 from resleak.captures.files import write_json
 from resleak.captures.frames import Capture, Captures
-from resleak.captures.storage import folders
+from resleak.captures.locks import temporary_folder
 from resleak.captures.store.store import Store
 from resleak.errors import ResleakError, ScenarioError
-from resleak.experiments import environments, revisions
+from resleak.experiments import environments
 from resleak.experiments.investigate import investigate
 from resleak.experiments.investigation import Investigation, from_captures
 from resleak.experiments.sweep import results
@@ -25,41 +29,41 @@ from resleak.experiments.sweep.plan import SweepPlan
 from resleak.experiments.sweep.sweep import SweepOptions, run_plan
 from resleak.harness.plan import CaptureOptions
 from resleak.workload import resolve
+from resleak.workload.resolve import Workload
 
-_LEAKS, _CLEAN, _UNDECIDED, _BROKEN = "leaks", "clean", "undecided", "cannot run"
+#: A repository's own hooks and monitors are not run: they could write anywhere.
+_INERT = ("-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=false")
+_WORDS = {True: "leaks", False: "clean", None: "undecided"}
 
 
 @dataclass(frozen=True)
 class Tried:
-    """One release or revision that was measured."""
+    """One release, or revision by its short hash, that was measured.
 
-    #: The release, or the short hash of the revision.
+    `verdict` is ``leaks``, ``clean``, ``undecided`` or ``cannot run``, `evidence` the rates of the
+    deciding gauges, or the error, `captures` the folder.
+    """
+
     name: str
-    #: ``leaks``, ``clean``, ``undecided`` or ``cannot run``.
     verdict: str
-    #: The rates of the deciding gauges, or the error.
     evidence: str
-    #: The folder of its captures.
     captures: str = ""
 
 
 @dataclass(frozen=True)
 class Bisected:
-    """The result of a bisection."""
+    """The result of a bisection: `first` has the change, `last` precedes it.
 
-    #: The first one with the change: it leaks or, if `fixed`, is clean.
+    If the good end is the later one, the leak is `fixed` there. Those `between` are undecided. The
+    `gauges` leak at the bad end and not at the good one; `line` names the causes of the leak.
+    """
+
     first: str
-    #: The last one before the change.
     last: str
-    #: True if the good end is the later one.
     fixed: bool
-    #: Undecided ones between the two; usually none.
     between: tuple[str, ...]
-    #: All that were measured, in this order.
     tried: tuple[Tried, ...]
-    #: The gauges that decided: they leak at the bad end and not at the good one.
     gauges: tuple[str, ...]
-    #: The line that retains most memory, or opens most resources, where it leaks.
     line: str
 
     @property
@@ -68,49 +72,63 @@ class Bisected:
         is_so, was_so = ("is clean", "leaks") if self.fixed else ("leaks", "is clean")
         if not self.between:
             return f"the first that {is_so} is {self.first}; {self.last} before it {was_so}"
-        unsure = ", ".join(self.between)
-        return (
-            f"{self.first} {is_so} and {self.last} {was_so}; "
-            f"between them could not be decided: {unsure}"
-        )
+        both = f"{self.first} {is_so} and {self.last} {was_so}"
+        return f"{both}; between them could not be decided: {', '.join(self.between)}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return {"schema_version": SCHEMA_VERSION, **asdict(self), "sentence": self.sentence}
 
-    def __repr__(self) -> str:
-        rows = [f"{one.name}: {one.verdict} ({one.evidence})" for one in self.tried]
-        return "\n".join([*rows, self.sentence])
 
-
-@dataclass
 class Bench:
-    """Measures releases or revisions one by one, and keeps their captures below `out`."""
+    """Measures releases or revisions one by one, and keeps their captures below `out`.
 
-    measure: Callable[[str, CaptureOptions], Investigation]
-    out: Path
-    options: CaptureOptions
-    tell: Callable[[Tried], None]
-    gauges: set[str] = field(default_factory=set)
-    tried: list[Tried] = field(default_factory=list)
+    `settings` are those that all have in common: captures of others are removed.
+    """
 
-    def measured(
-        self, name: str, options: CaptureOptions, out: Path | None = None
-    ) -> Investigation:
+    def __init__(
+        self,
+        workload: str,
+        measure: Callable[[str, CaptureOptions], Investigation],
+        below: Path,
+        settings: dict[str, Any],
+        options: CaptureOptions,
+        tell: Callable[[Tried], None],
+    ) -> None:
+        self.measure, self.options, self.tell = measure, options, tell
+        self.gauges, self.tried = set[str](), list[Tried]()
+        work = resolve.find(workload)
+        self.out = Path(options.out) / below / work.name
+        file = self.out / "bisection.json"
+        content = work.file.read_bytes() if work.file.is_file() else b""
+        settings = {
+            **settings, "target": work.target, "runs": options.run_count, "seed": options.seed,
+            "python": options.python, "steps": options.steps,
+            "digest": hashlib.sha256(content).hexdigest(),
+        }  # fmt: skip
+        try:
+            earlier = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            earlier = None
+        if earlier != settings:
+            for variant in [*self.out.glob("*")]:
+                storage.retire(variant, "")  # captures only; anything else stays
+            self.out.mkdir(parents=True, exist_ok=True)
+            write_json(file, settings)
+
+    def measured(self, name: str, options: CaptureOptions, below: str = "") -> Investigation:
         """Measure one, or judge its captures of an earlier call if they suffice."""
-        out = out or self.out.parent
-        captures = _earlier(out / self.out.name / name, options)
-        if captures is not None:
+        out = self.out / below if below else self.out.parent
+        if captures := _earlier(out / self.out.name / name, options):
             return from_captures(captures)
         return self.measure(name, replace(options, label=name, out=out))
 
     def note(self, name: str, investigation: Investigation) -> bool | None:
         """Record a result; return True for a leak, None if undecided."""
         leaks = self._leaks(investigation)
-        word = {True: _LEAKS, False: _CLEAN, None: _UNDECIDED}[leaks]
         deciding = (one for one in investigation.variant.gauges if one.gauge in self.gauges)
         evidence = ", ".join(map(wording.short, deciding))
-        self._add(Tried(name, word, evidence, str(self.out / name)))
+        self._add(Tried(name, _WORDS[leaks], evidence, str(self.out / name)))
         return leaks
 
     def line(self, name: str) -> str:
@@ -122,7 +140,7 @@ class Bench:
         if captures := _earlier(self.out / name, options):
             runs = sum(one.instrument == "gauges" for one in captures)
             options = replace(options, runs=runs, steps=captures[0].manifest.steps)
-        return self.measured(name, replace(options, stacks=True), self.out / "lines").blamed()
+        return self.measured(name, replace(options, stacks=True), "lines").blamed()
 
     def ask(self, name: str) -> bool | None:
         """Measure one; if it is undecided, measure again with twice the steps."""
@@ -130,10 +148,10 @@ class Bench:
             result = self.measured(name, self.options)
             if self._leaks(result) is None:
                 steps = 2 * result.captures[0].manifest.steps
-                runs = 2 * self.options.run_count
-                result = self.measured(name, replace(self.options, steps=steps, runs=runs))
+                longer = replace(self.options, steps=steps, runs=2 * self.options.run_count)
+                result = self.measured(name, longer)
         except ResleakError as error:
-            self._add(Tried(name, _BROKEN, str(error)))
+            self._add(Tried(name, "cannot run", str(error)))
             return None
         return self.note(name, result)
 
@@ -147,18 +165,20 @@ class Bench:
         return None if investigation.undecided() & self.gauges else False
 
 
-def search(names: Sequence[str], ask: Callable[[str], bool | None]) -> tuple[int, int]:
-    """Return the neighbours between which the answer of `ask` changes.
+def search(
+    names: Sequence[str], ask: Callable[[str], bool | None], is_fix: bool = False
+) -> tuple[int, int]:
+    """Return the neighbours between which a leak begins or, with `is_fix`, ends.
 
     None as an answer means undecided: other names are asked instead.
     """
     low, high, unknown = 0, len(names) - 1, set[int]()
     while left := [at for at in range(low + 1, high) if at not in unknown]:
         middle = min(left, key=lambda at: abs(2 * at - low - high))
-        changed = ask(names[middle])
-        if changed is None:
+        leaks = ask(names[middle])
+        if leaks is None:
             unknown.add(middle)
-        elif changed:
+        elif leaks is not is_fix:
             high = middle
         else:
             low = middle
@@ -170,22 +190,21 @@ def bisect_releases(
     package: str,
     good: str,
     bad: str,
-    options: CaptureOptions | None = None,
+    options: CaptureOptions,
     *,
     beside: Iterable[str] = (),
     cluster: str = "",
     store: str = "",
     tell: Callable[[Tried], None] = lambda _: None,
-    **changes: Any,
 ) -> Bisected:
-    """Find the first release of a package in which a workload leaks, or no longer does.
+    """Find the first release of a package with a leak, or with its fix.
 
-    If the good release is the later one, the first release with the fix is searched for. `beside`
-    is what else the workload needs, as for pip. In the folder ``out`` of the options, ``bisected``
-    keeps the captures of each release: called again with the same settings, it goes on from there.
-    With a `cluster`, whose slots are many, all releases are measured at once, into a `store`.
+    The fix is searched for if the good release is the later one. `beside` is what else the workload
+    needs, as for pip. In the folder ``out`` of the options, ``bisected`` keeps all captures: called
+    again with the same settings, it goes on from there. With a `cluster`, whose slots are many, all
+    releases are measured at once, into a `store`.
     """
-    options = replace(options or CaptureOptions(), stacks=False, **changes)
+    options = replace(options, stacks=False)
     python, others = options.python, list(beside)
     names = environments.releases(package, python)
     for name in (good, bad):
@@ -200,53 +219,43 @@ def bisect_releases(
         return investigate(workload, options, python=str(interpreter))
 
     settings = {"package": package, "beside": others}
-    bench = _bench(workload, measure, Path("bisected", package), settings, options, tell)
-    if cluster:
+    bench = Bench(workload, measure, Path("bisected", package), settings, options, tell)
+    if cluster:  # the bench finds the captures of all
         asked = {name: " ".join([f"{package}=={name}", *others]) for name in names}
-        _measure_all(workload, asked, bench, SweepOptions(cluster=cluster), store)
+        plan = SweepPlan(
+            workloads=[workload], requirements={"*": [*asked.values()]}, rounds=1,
+            steps=options.steps, replicates=options.run_count, seeds=[options.seed],
+            python=[python] if python else [],
+        )  # fmt: skip
+        how = SweepOptions(cluster=cluster)
+        note = run_plan(plan, Path.cwd(), store, "bisect-", bench.out.name, how).note
+        for name, label in asked.items():
+            if not storage.folders(bench.out / name):
+                results.captures(Store.opened(store), note, label, bench.out / name)
     return _bisected(names, bench, is_fix)
-
-
-def _measure_all(
-    workload: str, asked: Mapping[str, str], bench: Bench, how: SweepOptions, url: str
-) -> None:
-    """Measure releases by their requirements on a cluster; lay their captures before the bench."""
-    options, here = bench.options, Path.cwd()
-    plan = SweepPlan(
-        workloads=[workload], requirements={"*": [*asked.values()]}, rounds=1, steps=options.steps,
-        replicates=options.run_count, seeds=[options.seed],
-        python=[options.python] if options.python else [],
-    )  # fmt: skip
-    note = run_plan(plan, here, url, "bisect-", bench.out.name, how).note
-    for name, label in asked.items():
-        if not folders(bench.out / name):
-            results.captures(Store.opened(url), note, label, bench.out / name)
 
 
 def bisect_revisions(
     workload: str,
     good: str,
     bad: str,
-    options: CaptureOptions | None = None,
-    *,
+    options: CaptureOptions,
     tell: Callable[[Tried], None] = lambda _: None,
-    **changes: Any,
 ) -> Bisected:
     """Find the first revision of a workload's repository at which it leaks, or no longer does.
 
-    Each revision is checked out into a temporary folder of its own; the workload's file is taken
-    from the present tree, the code that it imports from the revision. Nothing is built: code that
-    has to be compiled first is out of reach.
+    The workload's file is that of the present tree, the code that it imports is the revision's.
+    Nothing is built: code that has to be compiled first is out of reach.
     """
-    options = replace(options or CaptureOptions(), stacks=False, **changes)
-    past = revisions.History.of(workload)
+    options = replace(options, stacks=False)
+    past = History(workload)
     names, is_fix = past.between(good, bad)
 
     def measure(name: str, options: CaptureOptions) -> Investigation:
         with past.checked_out(name) as work:
             return investigate(work, options)
 
-    bench = _bench(workload, measure, Path("bisected", "git"), {"git": True}, options, tell)
+    bench = Bench(workload, measure, Path("bisected", "git"), {"git": True}, options, tell)
     return _bisected(names, bench, is_fix)
 
 
@@ -255,57 +264,101 @@ def _bisected(names: Sequence[str], bench: Bench, is_fix: bool) -> Bisected:
     good, bad = (bench.measured(name, bench.options) for name in (ends[0], ends[-1]))
     bench.gauges = bad.leaking() - good.leaking()
     if not bad.leaking():
-        raise ScenarioError(
-            f"{ends[-1]} does not leak ({bad.verdict}), so there is nothing to find"
-        )
+        message = f"{ends[-1]} does not leak ({bad.verdict}), so there is nothing to find"
+        raise ScenarioError(message)
     if not bench.gauges:
         shared = ", ".join(sorted(good.leaking()))
         raise ScenarioError(f"{ends[0]} leaks as well ({shared}); choose another one as good")
-    for name, investigation in ((ends[0], good), (ends[-1], bad)):
-        bench.note(name, investigation)
-
-    def changed(name: str) -> bool | None:
-        leaks = bench.ask(name)
-        return None if leaks is None else leaks is not is_fix
-
-    low, high = search(names, changed)
+    bench.note(ends[0], good)
+    bench.note(ends[-1], bad)
+    low, high = search(names, bench.ask, is_fix)
     return Bisected(
         names[high], names[low], is_fix, tuple(names[low + 1 : high]), tuple(bench.tried),
         tuple(sorted(bench.gauges)), bench.line(names[low] if is_fix else names[high]),
     )  # fmt: skip
 
 
-def _bench(
-    workload: str,
-    measure: Callable[[str, CaptureOptions], Investigation],
-    below: Path,
-    settings: dict[str, Any],
-    options: CaptureOptions,
-    tell: Callable[[Tried], None],
-) -> Bench:
-    """Return a bench; captures of other settings are removed."""
-    work = resolve.find(workload)
-    place = Path(options.out) / below / work.name
-    file = place / "bisection.json"
-    content = work.file.read_bytes() if work.file.is_file() else b""
-    settings = {**settings, "target": work.target, "runs": options.run_count}
-    settings |= {name: getattr(options, name) for name in ("seed", "python", "steps")}
-    settings["digest"] = hashlib.sha256(content).hexdigest()
-    try:
-        earlier = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        earlier = None
-    if earlier != settings:
-        for variant in [*place.iterdir()] if place.is_dir() else []:
-            storage.retire(variant, "")  # captures only; anything else stays
-        place.mkdir(parents=True, exist_ok=True)
-        write_json(file, settings)
-    return Bench(measure, place, options, tell)
-
-
 def _earlier(folder: Path, options: CaptureOptions) -> Captures | None:
     """Return an earlier call's captures, if they are as many and as long."""
-    captures = [one for one in map(Capture, folders(folder)) if one.complete]
+    captures = [one for one in map(Capture, storage.folders(folder)) if one.complete]
     gauges = [one.manifest.steps for one in captures if one.instrument == "gauges"]
     is_short = any(steps < (options.steps or 0) for steps in gauges)
     return None if is_short or len(gauges) < options.run_count else Captures(captures)
+
+
+class History:
+    """A workload of the present tree, and its repository; ScenarioError if there is none."""
+
+    def __init__(self, text: str) -> None:
+        self.work = work = resolve.find(text)
+        folder = work.file if work.file.is_dir() else work.file.parent
+        self.top = Path(_git(folder, "rev-parse", "--show-toplevel")).resolve()
+
+    def between(self, good: str, bad: str) -> tuple[list[str], bool]:
+        """Return the revisions from one to the other, oldest first, and whether `good` is later.
+
+        Of a merge only the first parents are followed.
+        """
+        ends = [
+            _git(self.top, "rev-parse", "--verify", "--end-of-options", f"{one}^{{commit}}")
+            for one in (good, bad)
+        ]
+        for good_is_later, (old, new) in ((False, ends), (True, ends[::-1])):
+            path = _git(self.top, "rev-list", "--first-parent", "--reverse", f"{old}..{new}")
+            if path and not _git(self.top, "rev-list", "-1", f"{new}..{old}"):
+                return [one[:12] for one in (old, *path.split())], good_is_later
+        raise ScenarioError(f"{good} and {bad} do not lie on one line of history; name two that do")
+
+    @contextmanager
+    def checked_out(self, revision: str) -> Iterator[Workload]:
+        """Yield the workload in a temporary worktree of a revision, with its present file."""
+        with temporary_folder() as folder:
+            tree = folder.resolve() / self.top.name
+            _git(self.top, "worktree", "add", "--force", "--detach", str(tree), revision)
+            try:
+                yield self._moved(tree)
+            finally:
+                _git(self.top, "worktree", "remove", "--force", str(tree))
+
+    def _moved(self, tree: Path) -> Workload:
+        """Return the workload in another tree, which imports from there."""
+        work = self.work
+        file = tree / work.file.relative_to(self.top)
+        if work.file.is_file():
+            _copy_inside(work.file, file, tree)
+        inside = [one for one in work.folders if one.is_relative_to(self.top)]
+        near = [tree / one.relative_to(self.top) for one in inside]
+        folders = tuple(dict.fromkeys([*near, tree, tree / "src"]))
+        root = tree / work.root.relative_to(self.top) if inside else tree
+        target = work.target.replace(str(work.file), str(file))
+        return replace(work, target=target, file=file, root=root, folders=folders)
+
+
+def _copy_inside(source: Path, file: Path, tree: Path) -> None:
+    """Copy a file into a tree, without following a symbolic link in it."""
+    folder = tree
+    for part in file.parent.relative_to(tree).parts:
+        folder /= part
+        if folder.is_symlink():
+            where = folder.relative_to(tree)
+            raise ScenarioError(f"{where} is a symbolic link in this revision; nothing is written")
+        folder.mkdir(exist_ok=True)
+    if file.is_dir() and not file.is_symlink():
+        raise ScenarioError(f"{file.relative_to(tree)} is a folder in this revision")
+    file.unlink(missing_ok=True)  # a link itself, not the file it leads to
+    with source.open("rb") as present, file.open("xb") as copy:
+        shutil.copyfileobj(present, copy)
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    try:
+        result = subprocess.run(
+            ["git", *_INERT, "-C", str(folder), *arguments],
+            capture_output=True, text=True, errors="replace", check=False, timeout=120,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ScenarioError(f"git cannot be used: {error}") from None
+    if result.returncode:
+        last = (result.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ScenarioError(f"git {arguments[0]}: {last.removeprefix('fatal: ')}")
+    return result.stdout.strip()

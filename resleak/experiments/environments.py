@@ -46,15 +46,19 @@ def make(requirements: Sequence[str], python: str | None = None) -> Path:
     for text in requirements:
         check(text)
     base = python or sys.executable
-    folder = _folder(requirements, base)
-    interpreter = folder / "bin" / "python"
+    # All that it depends on is in its name.
+    measuring = [_pinned(name) for name in _MEASURING[0]]
+    key = json.dumps([sorted(requirements), str(Path(base).absolute()), *measuring])
+    name = re.sub(r"[^\w.=-]+", "-", "-".join(requirements))[:60].strip("-")
+    unique = hashlib.sha256(key.encode()).hexdigest()[:12]
+    folder = cache_folder() / "environments" / f"{name}-{unique}"
     if not (folder / _COMPLETE).exists():
         lock = folder.with_name(f".{folder.name}.lock")
         lock.mkdir(parents=True, exist_ok=True)
         with locked(lock, _DEADLINE_S):
             if not (folder / _COMPLETE).exists():
                 _build(folder, base, requirements)
-    return interpreter
+    return folder / "bin" / "python"
 
 
 def lock(requirements: Sequence[str], python: str | None = None) -> list[str]:
@@ -63,16 +67,15 @@ def lock(requirements: Sequence[str], python: str | None = None) -> list[str]:
         check(text)
     with temporary_folder() as folder:
         wanted, chosen = folder / "wanted.txt", folder / "chosen.txt"
+        command = ["pip", "compile", "--quiet", "--no-header", "--no-annotate"]
+        command += [f"--python={python or sys.executable}", f"--output-file={chosen}", str(wanted)]
         for beside in _alternatives():
             wanted.write_text("\n".join([*beside, *requirements]))
-            quiet = ["--quiet", "--no-header", "--no-annotate"]
-            command = ["pip", "compile", *quiet, f"--python={python or sys.executable}"]
             try:
-                _uv([*command, f"--output-file={chosen}", str(wanted)], " ".join(requirements))
+                _uv(command, " ".join(requirements))
+                return sorted(line for line in chosen.read_text().splitlines() if line.strip())
             except CaptureError as error:
                 problem = error
-                continue
-            return sorted(line for line in chosen.read_text().splitlines() if line.strip())
     raise problem
 
 
@@ -115,15 +118,23 @@ def check(text: str) -> Requirement:
     try:
         return Requirement(text)
     except InvalidRequirement:
-        raise ScenarioError(
-            f"{text!r} is not a requirement; write NAME, NAME==VERSION or NAME @ URL"
-        ) from None
+        message = f"{text!r} is not a requirement; write NAME, NAME==VERSION or NAME @ URL"
+        raise ScenarioError(message) from None
 
 
 def _build(folder: Path, base: str, requirements: Sequence[str]) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     _uv(["venv", "--quiet", f"--python={base}", "--", str(folder)], f"an environment of {base}")
-    _install(folder / "bin" / "python", requirements)
+    command = ["pip", "install", "--quiet", f"--python={folder / 'bin' / 'python'}", "--"]
+    problems = []
+    for beside in _alternatives():
+        try:
+            _uv([*command, *beside, *requirements], " ".join(requirements))
+            break
+        except CaptureError as error:
+            problems.append(error)
+    else:
+        raise problems[0]
     (folder / _COMPLETE).write_text(json.dumps(list(requirements)))
 
 
@@ -131,17 +142,6 @@ def _alternatives() -> Iterator[tuple[str, ...]]:
     """Yield what to install beside the requirements, the best first."""
     for names in _MEASURING:
         yield from (tuple(map(_pinned, names)), names)
-
-
-def _install(interpreter: Path, requirements: Sequence[str]) -> None:
-    command = ["pip", "install", "--quiet", f"--python={interpreter}", "--"]
-    problems = []
-    for beside in _alternatives():
-        try:
-            return _uv([*command, *beside, *requirements], " ".join(requirements))
-        except CaptureError as error:
-            problems.append(error)
-    raise problems[0]
 
 
 def _pinned(name: str) -> str:
@@ -176,15 +176,6 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         raise CaptureError(f"{Path(command[0]).name} failed: {error}") from None
-
-
-def _folder(requirements: Sequence[str], base: str) -> Path:
-    """Return the folder of an environment, named by all that it depends on."""
-    measuring = [_pinned(name) for name in _MEASURING[0]]
-    key = json.dumps([sorted(requirements), str(Path(base).absolute()), *measuring])
-    name = re.sub(r"[^\w.=-]+", "-", "-".join(requirements))[:60].strip("-")
-    unique = hashlib.sha256(key.encode()).hexdigest()[:12]
-    return cache_folder() / "environments" / f"{name}-{unique}"
 
 
 def cache_folder() -> Path:

@@ -15,7 +15,6 @@ import pandas as pd
 
 from resleak import formatting
 from resleak.analysis import verdicts
-from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 from resleak.captures import raw, storage, tables
 from resleak.captures.decode import trace as assemble
 from resleak.captures.frames import Capture, Captures
@@ -59,14 +58,8 @@ class Measured:
     ) -> Iterator[int]:
         """Yield the number of each step, warm-up included; the loop's body is one step.
 
-        Parameters
-        ----------
-        count : int
-            Steps that count.
-        warmup : int, optional
-            Steps before them; a quarter as many by default.
-        block : int, optional
-            Steps between two collections; a twentieth by default.
+        `count` is of the steps that count; before them are `warmup` others, by default a quarter as
+        many. `block` is the number of steps between two collections, by default a twentieth.
         """
         if self._columns:
             raise ScenarioError(f"{self.name} was measured already; measure again for more steps")
@@ -107,12 +100,12 @@ class Measured:
         return Capture.live(manifest, trace)
 
     @cached_property
-    def judgement(self) -> ScenarioVerdict:
+    def judgement(self) -> verdicts.ScenarioVerdict:
         """The verdicts, as `resleak.judge` returns them."""
         return verdicts.judge(Captures([self.capture]))
 
     @property
-    def judged(self) -> VariantVerdict:
+    def judged(self) -> verdicts.VariantVerdict:
         """The verdict on the only variant."""
         return self.judgement.variants[_VARIANT]
 
@@ -142,12 +135,10 @@ class Measured:
     def __repr__(self) -> str:
         if self._columns:
             return "\n".join([self.judgement.sentence(_VARIANT), *CAUTIONS])
-        changes = ", ".join(
-            f"{name} {formatting.amount(self.after.get(name, value) - value, BUILTIN[name].unit)}"
-            for name, value in self.before.items()
-        )
+        grown = {name: self.after.get(name, value) - value for name, value in self.before.items()}
+        changes = [f"{n} {formatting.amount(v, BUILTIN[n].unit)}" for n, v in grown.items()]
         again = "one time proves nothing: `for i in m.steps(200): ...`"
-        return f"{self.name}, once: {changes}; {again}"
+        return f"{self.name}, once: {', '.join(changes)}; {again}"
 
     def _repr_html_(self) -> str:
         return "".join(f"<p>{html.escape(line)}</p>" for line in str(self).splitlines())

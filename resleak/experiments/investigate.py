@@ -1,30 +1,44 @@
-"""From a workload to an answer in one call: capture and judge it while it runs."""
+"""From a workload to an answer in one call: measure until it is decided, and judge it."""
 
 from __future__ import annotations
 
 import sys
+import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 
-from resleak.experiments import looks
-from resleak.experiments.clues import Clues
-from resleak.harness.plan import CaptureOptions, plan
+from resleak.errors import ResleakError
+from resleak.harness.plan import CaptureOptions, Look, plan
 from resleak.workload.resolve import Workload
+from resleak.workload.verdict_words import LEAK
 
 if TYPE_CHECKING:
+    from resleak.analysis.gauge_verdict import GaugeVerdict
+    from resleak.analysis.verdicts import VariantVerdict
+    from resleak.captures.frames import Capture
     from resleak.experiments.investigation import Investigation
+
+#: Default budget of a measurement that goes on until it is decided, seconds.
+BUDGET_S = 30.0
+#: Growth of memory that looks like a leak is followed up to so many times the first steps, while
+#: the load takes less than so many seconds: caches without a declared bound may fill by then.
+_CONFIRM = ((4, 5.0), (16, 2.5))
+#: Bytes up to which it is followed: all replicates hold as much at the same time.
+_MOST_BYTES = 256 * 1024**2
+#: Families of gauges that show the same growth, the most telling first.
+_MEMORY = ("memory", "objects", "resident")
 
 
 def investigate(
     workload: str | Workload | Path,
     options: CaptureOptions | None = None,
     *,
-    budget_s: float = looks.BUDGET_S,
+    budget_s: float = BUDGET_S,
     tell: Callable[[str], object] = lambda _: None,
     **changes: Any,
 ) -> Investigation:
@@ -55,10 +69,9 @@ def investigate(
         If the interpreter lacks psutil.
     """
     options = replace(options or CaptureOptions(), **changes)
-    clues = Clues(tell)
+    decide = UntilDecided(budget_s, tell)
     if options.steps is None and options.decide is None and budget_s > 0:
-        decide = looks.UntilDecided(budget_s, clues)
-        options = replace(options, decide=decide, budget_s=budget_s, on_stored=clues.stored)
+        options = replace(options, decide=decide, budget_s=budget_s, on_stored=decide.stored)
     what = workload if isinstance(workload, Workload) else str(workload)
     # What judges takes as long to load as the first runs take. No daemon: one that is ended amid an
     # import can crash the interpreter.
@@ -70,7 +83,7 @@ def investigate(
     from resleak.captures.frames import Capture
     from resleak.experiments import investigation as answer
 
-    captures = (clues.captures.get(folder) or Capture(folder) for folder in folders)
+    captures = (decide.captures.get(folder) or Capture(folder) for folder in folders)
     investigation = answer.from_captures(captures)
     first = investigation.captures[0].manifest
     if options.stacks and "memray" not in first.versions.packages:
@@ -83,3 +96,119 @@ def _load() -> None:
     """Load what judges."""
     with suppress(Exception):  # whoever needs it will say what is wrong
         from resleak.experiments import investigation  # noqa: F401
+
+
+@dataclass
+class UntilDecided:
+    """Goes on while a gauge is undecided, as far as the next look fits the budget.
+
+    `budget_s` is counted from the start; the steps to a look take at most twice as long as those
+    between the two looks before. `tell` gets a line for the first verdict, and one for each clue
+    to what leaks in a capture that `stored` took in.
+    """
+
+    budget_s: float = BUDGET_S
+    tell: Callable[[str], object] = lambda _: None
+    #: Captures that were taken in, with the tables that were read, by folder.
+    captures: dict[Path, Capture] = field(default_factory=dict)
+    began: float = field(default_factory=time.monotonic)
+    _first: int = 0
+    _load_s: float = 0.0
+    #: Bytes per step of what grows and may be a cache that fills; 0 if there is none.
+    _fills: float = 0.0
+    _leaks: list[GaugeVerdict] = field(default_factory=list)
+    _lock: Lock = field(default_factory=Lock)
+
+    def __call__(self, look: Look) -> int:
+        """Return up to how many times their steps the runs go on; 0 if they end."""
+        self._first = self._first or look.steps
+        took_s, self._load_s = look.load_s - self._load_s, look.load_s
+        if time.monotonic() - self.began + 2 * took_s > self.budget_s:
+            return 0
+        if not self._fills:
+            variant = _judged(look.stored())
+            self._fills = _leaking_memory(variant)
+            if self._fills or not _is_open(variant):
+                self._tell_verdict(variant)
+            if not self._fills:
+                return 2 * _is_open(variant)
+        for times, most_s in _CONFIRM:
+            if look.steps < times * self._first and look.load_s < most_s and self._fits(2, look):
+                is_quick = look.steps <= 4 * self._first and 4 * look.load_s < most_s
+                return 4 if is_quick and self._fits(4, look) else 2
+        # With the others, what has a declared bound is undecided instead.
+        return 2 * _is_open(_judged([*look.stored(), *look.others()]))
+
+    def _fits(self, times: int, look: Look) -> bool:
+        """Return whether memory is enough for so many times the steps."""
+        return times * look.steps * self._fills <= _MOST_BYTES
+
+    def _tell_verdict(self, variant: VariantVerdict) -> None:
+        """Tell of resources that leak, and of the most telling memory gauge."""
+        from resleak.analysis import wording
+
+        leaks = [one for one in variant.gauges if one.is_leak]
+        by_family = {one.family: one for one in reversed(leaks)}
+        memory = next((by_family[name] for name in _MEMORY if name in by_family), None)
+        main = [one for one in leaks if one is memory or one.family not in _MEMORY]
+        shown = "; ".join(wording.short(one.readable) for one in main) or variant.verdict
+        self.tell(f"so far: {shown}" + "; it may be a cache that fills" * (self._fills > 0))
+        with self._lock:
+            self._leaks = leaks
+            for capture in self.captures.values():
+                self._tell_clues(capture)
+
+    def stored(self, folder: Path) -> None:
+        """Take in a capture, and tell what it shows of what leaks."""
+        from resleak.captures.frames import Capture
+
+        capture = Capture(folder)
+        with self._lock:
+            self.captures[folder] = capture
+            self._tell_clues(capture)
+
+    def _tell_clues(self, capture: Capture) -> None:
+        with suppress(ResleakError):  # the answer will say what is wrong with it
+            for line in _clues(capture, self._leaks):
+                self.tell(line)
+
+
+def _clues(capture: Capture, leaks: list[GaugeVerdict]) -> Iterator[str]:
+    """Yield what one capture shows of the gauges that leak."""
+    from resleak.analysis import handle_origins, inspection, stacks
+    from resleak.captures.frames import Captures
+
+    grows = any(one.family in ("memory", "objects") for one in leaks)
+    if capture.instrument == "handles":
+        places = handle_origins.first_places(handle_origins.origins([capture], leaks))
+        yield from (f"{gauge}: created at {place}" for gauge, place in places.items())
+    elif capture.instrument == "memray" and grows:
+        sites = stacks.sites([capture])
+        sure = sites[sites["low"].gt(0) & sites["file"].ne("")].head(1)
+        for row in sure.itertuples():
+            share = f"{100 * row.share:.0f} % of the growth that memray saw"
+            yield f"memory: allocated at {row.file}:{row.line} in {row.function}, {share}"
+    elif capture.instrument == "forensics" and grows:
+        kept = inspection.inspected(Captures([capture])).retention.head(1)
+        yield from (f"memory: kept by {row.path}" for row in kept.itertuples())
+
+
+def _judged(folders: list[Path]) -> VariantVerdict:
+    from resleak.analysis import verdicts
+    from resleak.captures.frames import Capture, Captures
+
+    (variant,) = verdicts.judge(Captures(map(Capture, folders))).variants.values()
+    return variant
+
+
+def _is_open(variant: VariantVerdict) -> bool:
+    """Return True if there is no leak yet, and a gauge is undecided."""
+    return variant.verdict != LEAK and bool(variant.undecided)
+
+
+def _leaking_memory(variant: VariantVerdict) -> float:
+    """Return the bytes per step that leak, at least 1 for objects; 0 if anything else leaks."""
+    leaks = [one for one in variant.gauges if one.is_leak]
+    if not leaks or any(one.family == "handles" for one in leaks):
+        return 0.0
+    return max([1.0, *(one.per_step for one in leaks if one.unit == "B")])

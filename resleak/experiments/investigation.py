@@ -12,21 +12,20 @@ from resleak.analysis import budgets, verdicts, wording
 from resleak.analysis.causes import text
 from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.analysis.rows import plain
-from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 from resleak.captures.frames import Capture, Captures
 from resleak.errors import ScenarioError
-from resleak.workload.verdict_words import CLEAN, HANGS, ORDER, UNDECIDED
+from resleak.workload.verdict_words import CLEAN, HANGS, LEAK, ORDER, UNDECIDED
 
 
 @dataclass(frozen=True)
 class Investigation:
     """The verdict on one workload, as `resleak.judge` gives it, and the runs that it rests on."""
 
-    judgement: ScenarioVerdict
+    judgement: verdicts.ScenarioVerdict
     captures: Captures
 
     @property
-    def variant(self) -> VariantVerdict:
+    def variant(self) -> verdicts.VariantVerdict:
         """The only variant."""
         (only,) = self.judgement.variants.values()
         return only
@@ -53,17 +52,21 @@ class Investigation:
 
     def accounts(self, verbose: bool = False) -> list[str]:
         """Return what is explained, and which gauges show nothing; verbose, with their limits."""
-        explained = [*text.accounts(self.variant.found, verbose)]
-        if verbose:
-            return [*explained, *self.quiet()]
-        quiet = text.quiet(self.variant.gauges, with_undecided=bool(self.variant.found.causes))
-        shown = [*explained[:1], *([f"{quiet} (-v for detection limits)"] if quiet else [])]
-        return [" · ".join(shown), *explained[1:]]
+        explained, gauges = [*text.accounts(self.variant.found, verbose)], self.variant.gauges
+        if not verbose:
+            quiet = text.quiet(gauges, with_undecided=bool(self.variant.found.causes))
+            shown = [*explained[:1], *([f"{quiet} (-v for detection limits)"] if quiet else [])]
+            return [" · ".join(shown), *explained[1:]]
+        for word in (word for word in ORDER if word in CLEAN):
+            clean = [one for one in gauges if one.verdict == word]
+            limits = ", ".join(f"{one.gauge} {wording.detection_limit(one)}" for one in clean)
+            explained += [f"{word}, with detection limits: {limits}"] if clean else []
+        return explained
 
     def is_known(self, fingerprints: set[str]) -> bool:
         """Return whether it leaks, and nothing else, by causes that are known."""
         causes = {one.id for one in self.variant.found.causes}
-        return self.verdict == "leak" and bool(causes) and causes <= fingerprints
+        return self.verdict == LEAK and bool(causes) and causes <= fingerprints
 
     def blamed(self) -> str:
         """Return the causes in one line, each with its place."""
@@ -89,28 +92,17 @@ class Investigation:
         shown = [one for one in self.variant.gauges if one.verdict not in silent]
         return sorted(shown, key=lambda one: ORDER.index(one.verdict))
 
-    def quiet(self) -> list[str]:
-        """Return the gauges that show nothing, with their detection limits, by verdict."""
-        lines = []
-        for word in (word for word in ORDER if word in CLEAN):
-            gauges = [one for one in self.variant.gauges if one.verdict == word]
-            limits = ", ".join(f"{one.gauge} {wording.detection_limit(one)}" for one in gauges)
-            lines += [f"{word}, with detection limits: {limits}"] if gauges else []
-        return lines
-
     def next_steps(self) -> Iterator[str]:
         """Yield what to do about it, a sentence for each thing."""
-        leaks = [one for one in self.rows() if one.is_leak]
         if self.verdict == HANGS:
             yield self._interruption()
         yield from (str(one) for one in self.variant.diagnoses if not one.leak)
         found = self.variant.found.causes
         yield from self.variant.obstacles if found else self.variant.because
-        if not leaks and any(one.verdict == UNDECIDED for one in self.rows()):
-            steps = 2 * self.captures[0].manifest.steps
-            fixed = f"fix --steps {steps} --runs 5"
+        about, words = self.captures[0].manifest, {one.verdict for one in self.rows()}
+        if UNDECIDED in words and LEAK not in words:
+            fixed = f"fix --steps {2 * about.steps} --runs 5"
             yield f"Not decided: allow more time, with --budget 2m, or {fixed}."
-        about = self.captures[0].manifest
         # A number of steps that was asked for shortens the warm-up only where it is smaller.
         if about.warmup < min(about.scenario.warmup, about.steps):
             yield (

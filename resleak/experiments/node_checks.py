@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,30 +12,17 @@ from resleak.captures import files, node_results
 from resleak.captures.node_results import NodeResult
 from resleak.errors import CaptureError, PlatformError
 from resleak.harness import spawn
-from resleak.harness.spawn import run_to_end
+from resleak.harness.plan import Progress
 from resleak.workload import catalog
 
 #: Seconds for one check; the checks themselves give up after 50.
 _DEADLINE_S = 60.0
-_HEAP_MB = 512
-_OLDEST = 20
-#: Called before each check with its name, how many are done, and how many there are.
-Progress = Callable[[str, int, int], None]
 
 
-def paths(root: Path = catalog.ROOT) -> dict[str, Path]:
-    """Return the checks below a folder of scenarios, by the scenario's name."""
-    files = sorted(root.glob("[!_]*/[!_]*.mjs"))
+def paths() -> dict[str, Path]:
+    """Return the checks beside the scenarios, by the scenario's name."""
+    files = sorted(catalog.ROOT.glob("[!_]*/[!_]*.mjs"))
     return {f"{path.parent.name}/{path.stem}": path for path in files}
-
-
-def node() -> str:
-    """Return the path of Node, or raise PlatformError."""
-    if path := shutil.which("node"):
-        return path
-    raise PlatformError(
-        f"there is no `node` on the PATH; install Node {_OLDEST} or read the stored results"
-    )
 
 
 def run(path: Path) -> NodeResult:
@@ -44,12 +30,15 @@ def run(path: Path) -> NodeResult:
 
     CaptureError if it fails or takes too long, StoreError if it prints anything but its result.
     """
-    flags = ["--expose-gc", f"--max-old-space-size={_HEAP_MB}"]
+    if (node := shutil.which("node")) is None:
+        message = "there is no `node` on the PATH; install Node 20 or read the stored results"
+        raise PlatformError(message)
+    flags = ["--expose-gc", "--max-old-space-size=512"]  # MiB
     with tempfile.TemporaryDirectory(prefix="resleak-") as folder:
         output = Path(folder, "output.txt")
         # Nothing else of our environment: NODE_OPTIONS would change what is measured.
         environment = {"PATH": os.environ.get("PATH", os.defpath), "TMPDIR": folder}
-        code = run_to_end([node(), *flags, str(path)], environment, _DEADLINE_S, output)
+        code = spawn.run_to_end([node, *flags, str(path)], environment, _DEADLINE_S, output)
         lines = output.read_text(encoding="utf-8", errors="replace").splitlines()
     if code:
         reason = lines[-1] if lines else "it printed nothing"
@@ -59,17 +48,14 @@ def run(path: Path) -> NodeResult:
     return node_results.parse(result, path.name)
 
 
-def run_all(
-    out: Path, names: Iterable[str] = (), progress: Progress = lambda *_: None
-) -> dict[str, NodeResult]:
-    """Run the named checks, or all, and store each result in its scenario's folder below `out`."""
-    node()
+def run_all(out: Path, progress: Progress = lambda *_: None) -> None:
+    """Run all checks, and store each result in its scenario's folder below `out`.
+
+    `progress` is called before each with its name, how many are done, and how many there are.
+    """
     checks = paths()
-    chosen = {name: checks[name] for name in names or checks}
-    results: dict[str, NodeResult] = {}
-    for done, (name, path) in enumerate(chosen.items()):
-        progress(name, done, len(chosen))
-        results[name] = run(path)
+    for done, (name, path) in enumerate(checks.items()):
+        progress(name, done, len(checks))
+        result = run(path)
         (out / name).mkdir(parents=True, exist_ok=True)
-        files.write_json(out / name / node_results.NAME, asdict(results[name]))
-    return results
+        files.write_json(out / name / node_results.NAME, asdict(result))

@@ -5,19 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from resleak import formatting
 from resleak.analysis import budgets, verdicts
-from resleak.analysis.forecast import Forecast, forecasts
+from resleak.analysis.forecast import Ceiling, Forecast, forecasts
 from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.analysis.rows import Rows, plain
 from resleak.analysis.verdicts import ScenarioVerdict
 from resleak.captures.frames import Capture, Captures
-from resleak.experiments import os_limits
+from resleak.harness import control_groups, process_gauges
+from resleak.harness.control_groups import NO_LIMIT, number, text
 from resleak.harness.sampler import ALL, Curve, Observer, Ration
 from resleak.workload.gauges import BUILTIN
 from resleak.workload.verdict_words import BUDGET, LEAK
@@ -30,23 +31,24 @@ _JUDGING_SHARE = 0.0015
 _MEMORY_S = 180.0
 #: Readings before the first look, and their factor from look to look.
 _FIRST, _MORE = 12, 1.5
+#: The gauges that a limit of memory, or of tasks, is about.
+_MEMORY, _TASKS = ("uss", "rss"), ("threads", "zombies", "children")
 
 
 @dataclass(frozen=True)
 class Look:
-    """The verdicts on a watched process at one time."""
+    """The verdicts on a watched process, `t_s` seconds after the watch began.
 
-    #: Seconds since the watch began.
+    The judgement's variants are the processes; `forecasts` are by process the limits that proven
+    leaks will reach, `budgets` as `budgets.check` returns them; `close_wait` counts by process and
+    peer the sockets that the peer has closed and the process has not.
+    """
+
     t_s: float
-    #: Number of readings of the process.
     readings: int
-    #: Its variants are the processes.
     judgement: ScenarioVerdict
-    #: Limits that proven leaks will reach, by process.
     forecasts: dict[str, list[Forecast]]
-    #: As `budgets.check` returns them.
     budgets: Rows[budgets.BudgetCheck]
-    #: Sockets that the peer has closed and the process has not, by process and peer.
     close_wait: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property
@@ -59,17 +61,15 @@ class Look:
         """The processes and budgets that are exceeded."""
         return {(row.variant, row.budget) for row in self.budgets if not row.holds}
 
-    @property
-    def _lasting(self) -> set[tuple[str, str]]:
-        """The leaks that end a watch: those of memory only after some minutes."""
-        memory = {name for name, gauge in BUILTIN.items() if not gauge.is_counted}
-        return {one for one in self.leaks if self.t_s >= _MEMORY_S or one[1] not in memory}
-
     def breach(self, before: Look | None, stop_on: Collection[str]) -> str:
         """Return the breach that this look and the one before have in common, or nothing."""
-        if before and LEAK in stop_on and self._lasting & before.leaks:
+        if before is None:
+            return ""
+        memory = {name for name, gauge in BUILTIN.items() if not gauge.is_counted}
+        lasting = {one for one in self.leaks if self.t_s >= _MEMORY_S or one[1] not in memory}
+        if LEAK in stop_on and lasting & before.leaks:
             return LEAK
-        return BUDGET if before and BUDGET in stop_on and self.overspent & before.overspent else ""
+        return BUDGET if BUDGET in stop_on and self.overspent & before.overspent else ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -101,7 +101,7 @@ class Watch:
     enough: Callable[[], bool] = lambda: False
 
     def __post_init__(self) -> None:
-        self.looks, self._last_readings = Ration(_JUDGING_SHARE), 0
+        self.looks = Ration(_JUDGING_SHARE)
         self.last: Look | None = None
         self.breach = ""
         self._proven: dict[tuple[str, str], Look] = {}
@@ -116,8 +116,8 @@ class Watch:
             on_reading()
             if self.warmup_s and self.observer.elapsed_s >= self.warmup_s:
                 self.observer.begin("steady")
-            readings = self.observer.readings
-            is_early = readings >= max(_FIRST, _MORE * self._last_readings)
+            readings, judged = self.observer.readings, self.last.readings if self.last else 0
+            is_early = readings >= max(_FIRST, _MORE * judged)
             if is_early or (readings > _FIRST and self.looks.due):
                 with self.looks.spending():
                     on_look(self.look())
@@ -130,20 +130,25 @@ class Watch:
     def look(self) -> Look:
         """Judge the readings so far."""
         before, curves = self.last, self.observer.curves()
-        captures = Captures(
-            Capture.live(self.observer.manifest(variant, curves, run), _trace(curve))
-            for variant, runs in curves.items()
-            for run, curve in enumerate(runs, start=1)
-        )
+        live, close_wait = [], {}
+        for variant, runs in curves.items():
+            for run, curve in enumerate(runs, start=1):
+                trace = pd.DataFrame(curve.columns())
+                trace.attrs["units"] = {}
+                live.append(Capture.live(self.observer.manifest(variant, curves, run), trace))
+            # Of the last one: the others have ended.
+            waiting = trace.get("sockets_close_wait", pd.Series(dtype=float)).dropna()
+            if curve.view and len(waiting) and waiting.iloc[-1] >= _MANY_WAITING:
+                close_wait[variant] = curve.view.close_wait()
+        captures = Captures(live)
         judgement = verdicts.judge(captures)
-        self._last_readings = self.observer.readings
         now = Look(
             self.observer.elapsed_s,
             self.observer.readings,
             judgement,
             dict(self._forecasts(judgement, curves, captures)),
             budgets.check(judgement, captures, self.limits),
-            dict(_close_wait(curves)),
+            close_wait,
         )
         self.breach, self.last = now.breach(before, self.stop_on), now
         self._proven = dict.fromkeys(now.leaks, now) | self._proven
@@ -154,16 +159,13 @@ class Watch:
         """Leaks that were proven at a look, and are not at the last one, a sentence each."""
         if self.observer.phase == "settle":  # what drains after the load is deferred, not lost
             return []
-        lost = {key: look for key, look in self._proven.items() if key not in self._now_leaking}
+        leaks = self.last.leaks if self.last else set()
         return [
             f"{variant}: {gauge} was proven to leak after {formatting.duration(look.t_s)}, "
             "and is not by all readings together"
-            for (variant, gauge), look in lost.items()
+            for (variant, gauge), look in self._proven.items()
+            if (variant, gauge) not in leaks
         ]
-
-    @property
-    def _now_leaking(self) -> set[tuple[str, str]]:
-        return self.last.leaks if self.last else set()
 
     def _forecasts(
         self, judgement: ScenarioVerdict, curves: dict[str, list[Curve]], captures: Captures
@@ -173,9 +175,9 @@ class Watch:
         for variant, (curve, *others) in curves.items():
             if others:  # a recycled worker begins anew
                 continue
-            ceilings = os_limits.own(curve.view) if curve.view and curve.view.alive else []
+            ceilings = own_limits(curve.view) if curve.view and curve.view.alive else []
             if variant == everyone:
-                ceilings += os_limits.shared(self.observer.root)
+                ceilings += shared_limits(self.observer.root)
             gauges = judgement.variants[variant].gauges
             if judgement.per != "s":  # by the clock: what was done so far goes on at this pace
                 pace = budgets.pace(captures.select(variant=variant))
@@ -184,16 +186,43 @@ class Watch:
                 yield variant, reached
 
 
-def _close_wait(curves: dict[str, list[Curve]]) -> Iterable[tuple[str, dict[str, int]]]:
-    """Yield the peers that wait for a process to close many sockets, by process."""
-    for variant, (*_, curve) in curves.items():
-        counts = curve.columns().get("sockets_close_wait", np.zeros(1))
-        known = counts[~np.isnan(counts)]
-        if curve.view and len(known) and known[-1] >= _MANY_WAITING:
-            yield variant, curve.view.close_wait()
+def own_limits(process: process_gauges.Outside) -> list[Ceiling]:
+    """Return the limits of one process alone (``getrlimit(2)``, ``proc(5)``): files and maps."""
+    used = process.quick() | process.maps()
+    limits = (
+        ("RLIMIT_NOFILE", "fds", process.rlimit("RLIMIT_NOFILE"), "descriptors"),
+        ("max_map_count", "maps", number(Path("/proc/sys/vm/max_map_count")), "maps"),
+    )
+    return [
+        Ceiling(name, (gauge,), limit, used[gauge], unit)
+        for name, gauge, limit, unit in limits
+        if limit is not None and gauge in used
+    ]
 
 
-def _trace(curve: Curve) -> pd.DataFrame:
-    trace = pd.DataFrame(curve.columns())
-    trace.attrs["units"] = {}
-    return trace
+def shared_limits(process: process_gauges.Outside, root: Path = Path("/")) -> list[Ceiling]:
+    """Return the limits that a process shares: tasks, files and memory, of each control group.
+
+    `root` contains ``proc`` and ``sys``, as ``proc(5)`` and the kernel's documentation have them.
+    """
+    ceilings = []
+    limit = process.rlimit("RLIMIT_NPROC")
+    if limit is not None and not process.is_root:
+        threads = process.threads_of_user()
+        ceilings.append(Ceiling("RLIMIT_NPROC", _TASKS, limit, threads, "threads"))
+    running = text(root / "proc/loadavg").split()[3:4]
+    for name in ("threads-max", "pid_max"):
+        most = number(root / "proc/sys/kernel" / name)
+        if most is not None and running:
+            used = float(running[0].split("/")[1])
+            ceilings.append(Ceiling(name, _TASKS, most, used, "threads"))
+    files, _, most_files = (text(root / "proc/sys/fs/file-nr").split() or [""] * 3)[:3]
+    if files.isdecimal() and most_files.isdecimal() and float(most_files) < NO_LIMIT:
+        most, used = float(most_files), float(files)
+        ceilings.append(Ceiling("file-max", ("fds",), most, used, "descriptors"))
+    for one in control_groups.limits(process.pid, root):
+        gauges, unit = (_TASKS, "threads") if one.is_tasks else (_MEMORY, "B")
+        name = f"the control group's {one.name}"
+        ceilings.append(Ceiling(name, gauges, one.limit, one.used, unit))
+    total, used = process_gauges.memory()
+    return [*ceilings, Ceiling("the machine's memory", _MEMORY, total, used, "B")]

@@ -16,8 +16,8 @@ from resleak.analysis.budgets import AllowanceCheck, Budget
 from resleak.captures import files, load, storage
 from resleak.captures.frames import Capture, Captures
 from resleak.errors import BudgetError, StoreError
+from resleak.experiments.investigate import BUDGET_S, UntilDecided
 from resleak.experiments.investigation import Investigation, from_captures
-from resleak.experiments.looks import BUDGET_S, UntilDecided
 from resleak.figures.sentences import code
 from resleak.harness import runner
 from resleak.harness.plan import CaptureOptions

@@ -14,7 +14,7 @@ from resleak.analysis import growth
 from resleak.analysis.forecast import Ceiling, forecast, forecasts
 from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.analysis.rows import Rows, plain
-from resleak.experiments import os_limits
+from resleak.experiments.watch import own_limits, shared_limits
 from resleak.harness.process_gauges import Outside
 from resleak.workload.gauges import BUILTIN
 
@@ -83,7 +83,7 @@ def test_the_limit_of_descriptors_is_the_process_own() -> None:
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        found, maps = os_limits.own(Outside(process.pid))
+        found, maps = own_limits(Outside(process.pid))
         process.communicate(b"\n")
     assert (found.name, found.limit, found.used) == ("RLIMIT_NOFILE", 123, 3)
     assert maps.name == "max_map_count"
@@ -122,7 +122,7 @@ def test_control_groups_of_version_2(tmp_path: Path, me: Outside) -> None:
         },
         tmp_path,
     )
-    found = {(c.gauges, c.limit, c.used) for c in os_limits.shared(me, root)[:-1]}
+    found = {(c.gauges, c.limit, c.used) for c in shared_limits(me, root)[:-1]}
     assert found == {(("uss", "rss"), 1000, 500), (("threads", "zombies", "children"), 50, 10)}
 
 
@@ -135,7 +135,7 @@ def test_limits_of_the_whole_machine(tmp_path: Path, me: Outside) -> None:
         },
         tmp_path,
     )  # fmt: skip
-    found = {c.name: (c.gauges[0], c.limit, c.used) for c in os_limits.shared(me, root)[:-1]}
+    found = {c.name: (c.gauges[0], c.limit, c.used) for c in shared_limits(me, root)[:-1]}
     assert found == {
         "threads-max": ("threads", 900, 120), "pid_max": ("threads", 300, 120),
         "file-max": ("fds", 5000, 40),
@@ -154,11 +154,11 @@ def test_control_groups_of_version_1(tmp_path: Path, me: Outside) -> None:
         },
         tmp_path,
     )
-    (found,) = os_limits.shared(me, root)[:-1]
+    (found,) = shared_limits(me, root)[:-1]
     assert (found.limit, found.used) == (1000, 600)
 
 
 def test_without_limits_there_is_the_machine(tmp_path: Path, me: Outside) -> None:
     """Where no group is to be seen, memory still ends with the machine's."""
-    (found,) = os_limits.shared(me, tmp_path)
+    (found,) = shared_limits(me, tmp_path)
     assert 0 < found.used < found.limit

@@ -22,7 +22,7 @@ ALLOWED = {
     "captures.storage._put": "a capture that validates, at the exact path that is written",
     "captures.storage._remove_leftovers": "unfinished folders of the same capture, not locked",
     "experiments.environments._build": "an environment in our own cache folder, locked",
-    "experiments.revisions._copy_inside": "the workload's file in a temporary tree",
+    "experiments.bisect._copy_inside": "the workload's file in a temporary tree",
     "experiments.sweep.results._Judge._judged": "captures that it fetched to a temporary folder",
     "experiments.sweep.shipping.Shipped.workload": "a new folder in our own cache folder",
     "figures.timeline_rows.since_load": "no file: a column of a frame",

@@ -21,9 +21,10 @@ from resleak.analysis.comparison import compare
 from resleak.captures import storage
 from resleak.errors import CaptureError, ResleakError, ScenarioError
 from resleak.experiments.bisect import bisect_revisions, search
-from resleak.experiments.compare_environments import compare_environments, interpreters
+from resleak.experiments.compare import compare_environments, interpreters
 from resleak.experiments.investigate import investigate
 from resleak.experiments.investigation import Investigation
+from resleak.harness.plan import CaptureOptions
 from resleak.ui.cli import app
 
 QUICK = {"runs": 1, "steps": 24, "deadline_s": 5.0}
@@ -158,8 +159,9 @@ def test_two_environments_are_compared(tmp_path: Path) -> None:
     body = "import somelib\ndef step(i): somelib.work()\n"
     body += "def gauges(): return {'kept': len(somelib.kept)}"
     work = write(tmp_path, body)
+    options = CaptureOptions(out=tmp_path / "out", runs=2, steps=60)
     with pytest.warns(UserWarning, match="lacks memray"):
-        both = compare_environments(work, (clean, leaks), out=tmp_path / "out", runs=2, steps=60)
+        both = compare_environments(work, (clean, leaks), options)
     assert both.sentence.startswith("the leak is new in after (")
     assert "kept" in both.sentence
     answer = both.to_dict()
@@ -182,16 +184,17 @@ def test_two_environments_are_needed(pythons: list[str], requirements: list[str]
 
 @pytest.mark.parametrize("first", range(1, 8))
 @pytest.mark.parametrize("unknown", [set(), {3}, {2, 3, 4}])
-def test_a_search_finds_the_change(first: int, unknown: set[int]) -> None:
+@pytest.mark.parametrize("is_fix", [False, True])
+def test_a_search_finds_the_change(first: int, unknown: set[int], is_fix: bool) -> None:
     """The two neighbours of a change are found, with only what cannot be told between them."""
     names = [str(at) for at in range(8)]
     asked = []
 
     def ask(name: str) -> bool | None:
         asked.append(name)
-        return None if int(name) in unknown - {7} else int(name) >= first
+        return None if int(name) in unknown - {7} else (int(name) >= first) is not is_fix
 
-    low, high = search(names, ask)
+    low, high = search(names, ask, is_fix)
     assert low < first <= high
     assert set(range(low + 1, high)) <= unknown
     assert len(asked) == len(set(asked)) <= 3 + len(unknown)
@@ -224,13 +227,13 @@ def test_revisions_are_bisected(repository: Path, tmp_path: Path) -> None:
         """
     work = write(repository, body, "bench/work.py")
     before = (repository / "lib.py").read_text()
-    options = {"steps": 30, "runs": 1, "out": tmp_path / "out"}
-    found = bisect_revisions(work, "r0", "r5", **options)
+    options = CaptureOptions(steps=30, runs=1, out=tmp_path / "out")
+    found = bisect_revisions(work, "r0", "r5", options)
     hashes = {f"r{n}": revision(repository, f"r{n}") for n in range(6)}
     assert (found.first, found.last, found.between) == (hashes["r3"], hashes["r2"], ())
     assert {"blocks", "objects"} & set(found.gauges)
     made = {path: path.stat().st_mtime_ns for path in storage.folders(tmp_path / "out")}
-    again = bisect_revisions(work, "r0", "r5", **options)
+    again = bisect_revisions(work, "r0", "r5", options)
     # What names the lines is measured apart, and is kept too.
     assert [(one.name, one.verdict) for one in again.tried] == [
         (one.name, one.verdict) for one in found.tried
@@ -244,11 +247,12 @@ def test_revisions_are_bisected(repository: Path, tmp_path: Path) -> None:
 def test_what_cannot_be_bisected_is_told(repository: Path, tmp_path: Path) -> None:
     """A revision that is not there, and a file outside of any repository, get one line."""
     work = write(repository, "import lib\ndef step(i): lib.work()")
+    options = CaptureOptions(out=tmp_path / "out")
     with pytest.raises(ScenarioError, match="git rev-parse"):
-        bisect_revisions(work, "r0", "r9", out=tmp_path / "out")
+        bisect_revisions(work, "r0", "r9", options)
     outside = write(tmp_path / "elsewhere", "def step(i): pass")
     with pytest.raises(ScenarioError, match="not a git repository"):
-        bisect_revisions(outside, "r0", "r5", out=tmp_path / "out")
+        bisect_revisions(outside, "r0", "r5", options)
 
 
 def revision(top: Path, name: str) -> str:
@@ -296,8 +300,9 @@ def test_what_the_commands_cannot_do_is_told(arguments: list[str], told: str) ->
 
 def test_an_environment_that_is_not_there_is_told(tmp_path: Path) -> None:
     """Two names that lead to no interpreter end with one line."""
+    work, options = write(tmp_path, "def step(i): pass"), CaptureOptions(out=tmp_path)
     with pytest.raises(CaptureError, match="cannot start"):
-        compare_environments(write(tmp_path, "def step(i): pass"), ("no/a", "no/b"), out=tmp_path)
+        compare_environments(work, ("no/a", "no/b"), options)
 
 
 def test_the_public_name_is_the_function() -> None:

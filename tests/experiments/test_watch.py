@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -146,6 +147,20 @@ def test_growth_of_memory_ends_a_watch_only_after_minutes(tmp_path):
     early, late = (Look(t_s, 60, now, {}, ()) for t_s in (60.0, 200.0))
     assert early.breach(early, ("leak",)) == ""
     assert late.breach(late, ("leak",)) == "leak"
+
+
+def test_peers_that_wait_are_named():
+    """Sockets that the peer has closed and the process has not are counted by peer."""
+    with socket.create_server(("127.0.0.1", 0)) as server, ExitStack() as kept:
+        for _ in range(6):
+            with socket.create_connection(server.getsockname()):
+                kept.enter_context(server.accept()[0])
+        observer = Observer(Outside.of(os.getpid()), "server", "A server.", 0.05)
+        watch = Watch(observer, enough=lambda: observer.readings >= 20)
+        watch.run(lambda _: None, lambda: None)
+        peers = watch.look().close_wait["process"]
+    assert sum(peers.values()) == 6
+    assert all(peer.startswith("127.0.0.1:") for peer in peers)
 
 
 def test_two_watches_are_compared_like_captures(leaky, tmp_path):

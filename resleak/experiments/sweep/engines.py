@@ -9,8 +9,8 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from importlib import import_module
 from queue import Empty, SimpleQueue
@@ -60,11 +60,6 @@ class Threads:
         """Begin a run in a thread."""
         return self._pool.submit(self._perform, run)
 
-    def outcome(self, run: Run, future: Any) -> Outcome:
-        """Return the result of the thread."""
-        outcome: Outcome = future.result()
-        return outcome
-
     def retire(self, future: Any) -> None:
         """Go on: there is no other host."""
         self._perform = partial(self._perform, canary=False)
@@ -105,27 +100,14 @@ class Cluster:
 
     def submit(self, run: Run, host_class: str) -> Any:
         """Begin a run on a worker of a class; on any other if that class is gone."""
-        only = sorted(
-            {name for name, one in self._classes.items() if one == host_class} - self._retired
-        )
+        only = {name for name, one in self._classes.items() if one == host_class} - self._retired
         is_uniform = len(set(self._classes.values())) == 1 and not self._retired
         with _scheduler_alive():
             return self._client.submit(
                 self._perform, run, resources={"slot": 1}, pure=False,
                 key=f"resleak-{run.key}-{secrets.token_hex(4)}",
-                workers=None if is_uniform else only, allow_other_workers=not is_uniform,
+                workers=None if is_uniform else sorted(only), allow_other_workers=not is_uniform,
             )  # fmt: skip
-
-    def outcome(self, run: Run, future: Any) -> Outcome:
-        """Return what became of a run; that its workers were killed is the start of a result."""
-        try:
-            outcome: Outcome = future.result()
-        except Exception as error:
-            if type(error).__name__ == "KilledWorker":
-                return Outcome(run.key, KILLED)
-            message = f"the cluster lost the run ({type(error).__name__}); run the command again"
-            return Outcome(run.key, INFRASTRUCTURE, message)
-        return outcome
 
     def retire(self, future: Any) -> None:
         """Take the workers of the host that a run was on out of use, unless it is the last."""
@@ -161,11 +143,8 @@ def host_class() -> str:
 def opened(cluster: str, workers: int, perform: Perform) -> Iterator[Engine]:
     """Yield threads, a cluster of this machine, or the one at an address; end what was begun."""
     if not cluster:
-        threads = Threads(workers, perform)
-        try:
+        with closing(Threads(workers, perform)) as threads:
             yield threads
-        finally:
-            threads.close()
         return
     try:
         dask, distributed = import_module("dask"), import_module("distributed")
@@ -191,31 +170,39 @@ def opened(cluster: str, workers: int, perform: Perform) -> Iterator[Engine]:
         yield Cluster(client, perform)
 
 
+def outcome(future: Future[Outcome]) -> Outcome:
+    """Return what became of a run; that its workers were killed is the start of a result."""
+    try:
+        return future.result()
+    except Exception as error:  # of a cluster: what is performed raises none
+        if type(error).__name__ == "KilledWorker":
+            return Outcome(KILLED, "")
+        message = f"the cluster lost the run ({type(error).__name__}); run the command again"
+        return Outcome(INFRASTRUCTURE, message)
+
+
 def window(
     engine: Engine, lanes: Mapping[str, deque[Run]], is_over: Callable[[], bool]
 ) -> Iterator[tuple[Run, Any]]:
     """Yield runs as they finish with their futures; only so many are begun as there are slots."""
-    finished: SimpleQueue[tuple[str, Run, Any]] = SimpleQueue()
-    active: Counter[str] = Counter()
+    finished: SimpleQueue[Any] = SimpleQueue()
+    active: dict[Any, tuple[str, Run]] = {}
     last = time.monotonic()
     while True:
         slots = engine.slots()
         last = time.monotonic() if slots else last
         if time.monotonic() - last > _GONE_S:
             raise CaptureError("all workers are gone; start some and run the same command again")
+        busy = Counter(lane for lane, _ in active.values())
         for lane, runs in lanes.items():
-            while runs and active[lane] < slots.get(lane, 0) and not is_over():
+            while runs and busy[lane] < slots.get(lane, 0) and not is_over():
                 run = runs.popleft()
-                active[lane] += 1
+                busy[lane] += 1
                 future = engine.submit(run, lane)
-                future.add_done_callback(partial(_put, finished, lane, run))
-        if not active.total() and (is_over() or not any(lanes.values())):
+                active[future] = lane, run
+                future.add_done_callback(finished.put)
+        if not active and (is_over() or not any(lanes.values())):
             return
         with suppress(Empty):
-            lane, run, future = finished.get(timeout=_PATIENCE_S)
-            active[lane] -= 1
-            yield run, future
-
-
-def _put(finished: SimpleQueue[tuple[str, Run, Any]], lane: str, run: Run, future: Any) -> None:
-    finished.put((lane, run, future))
+            future = finished.get(timeout=_PATIENCE_S)
+            yield active.pop(future)[1], future

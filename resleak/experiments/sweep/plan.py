@@ -28,12 +28,13 @@ from resleak.harness import spawn
 from resleak.harness.plan import CaptureOptions, Job, jobs
 from resleak.harness.plan import plan as planned
 from resleak.workload import catalog
-from resleak.workload.resolve import Workload
 
 #: Runs of one sweep: its note has their keys, and is read whole.
 MOST_RUNS = 100_000
 _PLAN_BYTES = 1 << 20
 _GLOB = frozenset("*?[")
+#: Returns what a workload declares to an interpreter; it is asked once per process.
+_described = cache(spawn.describe)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,12 +75,6 @@ class SweepPlan:
         for text in itertools.chain(*self.requirements.values()):
             for one in environments.split(text):
                 environments.check(one)
-
-    def grid(self) -> Iterator[dict[str, Any]]:
-        """Yield one mapping of parameters for each point of the grid."""
-        values = [value if isinstance(value, list) else [value] for value in self.params.values()]
-        for point in itertools.product(*values):
-            yield dict(zip(self.params, point, strict=True))
 
     def environments(self, name: str) -> Iterator[tuple[str, str, str]]:
         """Yield label, requirements and interpreter of each environment of a workload."""
@@ -123,8 +118,7 @@ class Cell:
 
     def run(self, number: int) -> Run:
         """Return a replicate, counted from 1."""
-        seed = self.spec.seed + number - 1
-        return Run(self, replace(self.spec, run=number, seed=seed))
+        return Run(self, replace(self.spec, run=number, seed=self.spec.seed + number - 1))
 
 
 @dataclass(frozen=True)
@@ -226,7 +220,7 @@ def expand(plan: SweepPlan, root: Path, workers: int = 2) -> Expansion:
     cells = [cell for result in results if isinstance(result, list) for cell in result]
     absent = [result for result in results if isinstance(result, Absent)]
     if not cells:
-        raise ScenarioError(absent[0].message if absent else "this plan has no runs")
+        raise ScenarioError(absent[0].message)
     if len(cells) * plan.replicates > MOST_RUNS:
         raise ScenarioError(f"this plan has more than {MOST_RUNS:,} runs; split it into several")
     return Expansion(plan, cells, absent)
@@ -240,19 +234,13 @@ def job_of(run: Run, out: Path) -> Job:
         python=interpreter, instruments=[spec.instrument], out=out,
     )  # fmt: skip
     work = run.cell.shipped.workload()
-    of = planned(work, options, described(work, interpreter))
+    of = planned(work, options, _described(work, interpreter))
     job = Job(of, spec.variant, spec.instrument, spec.run, spec.seed, spec.params)
     here = _spec(run.cell.shipped, job, run.cell.environment)
     if replace(here, canary=spec.canary).key != spec.key:
         message = f"this worker has another {_difference(here, spec)} than the plan was made with"
         raise ScenarioError(f"{message}; make all workers alike, or name the versions in `with`")
     return job
-
-
-@cache
-def described(work: Workload, interpreter: str) -> dict[str, Any]:
-    """Return what a workload declares; asked once per process."""
-    return spawn.describe(work, interpreter)
 
 
 @cache
@@ -277,12 +265,19 @@ def cells_of(
         return replace(environment, scenario=name)
     try:
         interpreter = environment.interpreter()
-        about = described(work, interpreter)
+        about = _described(work, interpreter)
+        declared = about["scenario"]["variants"]
+        variants = [v for v in declared if any(fnmatch.fnmatch(v, p) for p in plan.variants)]
+        if not variants:
+            known, called = ", ".join(declared), about["scenario"]["name"]
+            raise ScenarioError(f"{called} has none of these variants; it has: {known}")
         cells = []
-        for params, seed in itertools.product(plan.grid(), plan.seeds):
+        values = [value if isinstance(value, list) else [value] for value in plan.params.values()]
+        for *point, seed in itertools.product(*values, plan.seeds):
+            params = dict(zip(plan.params, point, strict=True))
             options = CaptureOptions(
-                runs=1, steps=plan.steps, seed=seed, params=params, python=interpreter,
-                variants=_variants(plan, about["scenario"]),
+                variants=variants, runs=1, steps=plan.steps, seed=seed, params=params,
+                python=interpreter,
             )  # fmt: skip
             for job in jobs(planned(work, options, about)):
                 if job.instrument in plan.instruments:
@@ -293,14 +288,6 @@ def cells_of(
     lacking = set(plan.instruments) - {cell.spec.instrument for cell in cells}
     message = f"{name} cannot be run with {', '.join(sorted(lacking))} here"
     return Absent(name, environment.label, message) if lacking else cells
-
-
-def _variants(plan: SweepPlan, declared: Mapping[str, Any]) -> list[str]:
-    names = [v for v in declared["variants"] if any(fnmatch.fnmatch(v, p) for p in plan.variants)]
-    if not names:
-        known = ", ".join(declared["variants"])
-        raise ScenarioError(f"{declared['name']} has none of these variants; it has: {known}")
-    return names
 
 
 def _spec(shipped: Shipped, job: Job, environment: Environment) -> RunSpec:

@@ -26,7 +26,7 @@ from resleak.captures.store.record import KEY, Record
 from resleak.captures.store.store import Store
 from resleak.errors import StoreError
 from resleak.experiments.sweep.plan import Cell, Expansion
-from resleak.experiments.sweep.task import ENVIRONMENT
+from resleak.experiments.sweep.task import ENVIRONMENT, Outcome
 from resleak.workload.verdict_words import LEAK, UNDECIDED
 
 #: Words of a cell besides the verdicts: a run raised or crashed, cannot be run, is yet to come.
@@ -72,13 +72,12 @@ class SweepNote:
     def of(cls, expansion: Expansion, name: str) -> SweepNote:
         """Return the note of an expanded plan."""
         notes: dict[tuple[str, ...], CellNote] = {}
-        plan = expansion.plan
         for cell in expansion.cells:
             one = note_of(cell)
             one = notes.setdefault(one.name, one)
-            one.keys.extend(run.key for run in expansion.rounds(0, [cell]))
-            for number in range(1, plan.rounds):
-                one.later.extend(run.key for run in expansion.rounds(number, [cell]))
+            for number in range(expansion.plan.rounds):
+                keys = one.later if number else one.keys
+                keys.extend(run.key for run in expansion.rounds(number, [cell]))
         for absent in expansion.absent:
             variants = [n.variant for n in notes.values() if n.scenario == absent.scenario]
             for variant in dict.fromkeys(variants or ["–"]):
@@ -144,7 +143,6 @@ class SweepResult:
 
     note: SweepNote
     cells: Rows[CellVerdict]
-    is_budget_spent: bool = False
     outcomes: Counter[str] = field(default_factory=Counter)
     problems: tuple[str, ...] = ()
 
@@ -173,24 +171,15 @@ class SweepResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        cells = [{**plain(one), "gauges": plain(one.gauges)} for one in self.cells]
         return {
             "schema_version": SCHEMA_VERSION,
             "plan": self.note.plan,
-            "cells": cells,
+            "cells": plain(self.cells),
             "complete": self.is_complete,
             "outcomes": dict(self.outcomes),
             "problems": list(self.problems),
             "sentence": self.sentence,
         }
-
-
-@dataclass(frozen=True)
-class FailureNote:
-    """Why a run that was tried has no result yet: the kind of failure, and one line."""
-
-    kind: str
-    message: str
 
 
 def captures(store: Store, note: SweepNote, label: str, root: Path) -> Captures:
@@ -237,7 +226,10 @@ class _Judge:
     def __init__(self, store: Store, folder: Path) -> None:
         self._store, self._folder = store, folder
         self.stored = store.keys()
-        self._failures = _failures(store)
+        self._failures: dict[str, Outcome] = {}
+        for key, value in store.notes("failures").items():
+            with suppress(ValueError):
+                self._failures[key] = untrusted.build(Outcome, value)
         self._controls: dict[str, Captures | None] = {}
 
     def cell(self, note: CellNote, keys: Sequence[str]) -> CellVerdict:
@@ -265,9 +257,8 @@ class _Judge:
         ((host_class, _),) = classes.most_common(1)
         records = [one for one in records if one.manifest.host_class == host_class]
         folder = self._folder / records[0].key
-        judgement = verdicts.judge(
-            self._store.fetch(records, folder), self._control(records[0].host)
-        )
+        control = self._control(records[0].host)
+        judgement = verdicts.judge(self._store.fetch(records, folder), control)
         shutil.rmtree(folder, ignore_errors=True)
         variant = judgement.variants[row.variant]
         ps = [one.p for one in variant.gauges if one.gauge in variant.evidence and one.p == one.p]
@@ -290,11 +281,3 @@ class _Judge:
             folder = self._folder / "canaries" / host
             self._controls[host] = self._store.fetch(records, folder) if records else None
         return self._controls[host]
-
-
-def _failures(store: Store) -> dict[str, FailureNote]:
-    failures = {}
-    for key, value in store.notes("failures").items():
-        with suppress(ValueError):
-            failures[key] = untrusted.build(FailureNote, value)
-    return failures

@@ -24,9 +24,9 @@ _BYTES = 4 << 20
 class Shipped:
     """A workload that any worker can find.
 
-    `target` is what `resolve.find` takes; `files` are paths and texts of a file that is not a
-    scenario of ours: it travels, with what it imports from its folder. Tests and functions stay
-    where they are, so that their folder must be at `root` on every worker.
+    `target` is what `resolve.find` takes. A file that is no scenario of ours travels with what it
+    imports from its folder, as paths and texts (`files`). Tests and functions stay where they are:
+    their folder must be at `root` on every worker.
     """
 
     target: str
@@ -86,10 +86,8 @@ def _digest(files: list[Path], name: str) -> str:
 
 def _files(work: Workload) -> set[Path]:
     """Return the files of a workload below its root: itself and all that it imports from there."""
-    if work.kind == "function":
-        todo = [*_modules(work.root, work.target.partition(":")[0])]
-    else:
-        todo = [work.file]
+    module = work.target.partition(":")[0]
+    todo = [*_modules(work.root, module)] if work.kind == "function" else [work.file]
     if work.kind == "test":
         folders = [folder for folder in work.file.parents if folder.is_relative_to(work.root)]
         todo += [file for folder in folders if (file := folder / "conftest.py").is_file()]
@@ -110,12 +108,9 @@ def _imported(file: Path) -> Iterator[str]:
     except (OSError, SyntaxError, ValueError, RecursionError):
         return  # `_digest` says it
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            module = node.module or ""
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            module = getattr(node, "module", None) or ""
             yield from (f"{module}.{alias.name}".strip(".") for alias in node.names)
-            yield module
 
 
 def _modules(root: Path, name: str) -> Iterator[Path]:

@@ -7,8 +7,7 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -22,15 +21,15 @@ from resleak.captures.store.store import Store
 from resleak.errors import CaptureError, ResleakError, StoreError, save_traceback
 from resleak.experiments import environments
 from resleak.experiments.sweep import plan as plans
-from resleak.experiments.sweep.plan import Run
 from resleak.experiments.sweep.shipping import Shipped
 from resleak.harness.measurement import host, measure
 from resleak.harness.plan import Job
-from resleak.workload.verdict_words import LEAK
 
 #: What became of a run: stored now, stored before, or one of the failures that are no result.
 MADE, EXISTS = "made", "exists"
-ENVIRONMENT, INFRASTRUCTURE, BUG, KILLED = "environment", "infrastructure", "bug", "killed"
+ENVIRONMENT, INFRASTRUCTURE, BUG = "environment", "infrastructure", "bug"
+#: It was killed with its worker, or not begun: its host is too noisy to measure on.
+KILLED, NOISY = "killed", "noisy"
 #: A run that is killed so often is a result: what kills it is the run.
 MOST_KILLS = 3
 _CANARY = "control/do_nothing"
@@ -39,97 +38,83 @@ _RESULTS = ("failed", "crashed", "deadline")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a run: `kind` is a constant of this module."""
+    """What became of a run: `kind` is a constant of this module, `message` one line or empty."""
 
-    key: str
     kind: str
-    message: str = ""
-    #: How the process ended, for a run that was made.
-    status: str = ""
-    #: True if the host is too noisy to measure on.
-    is_noisy: bool = False
+    message: str
 
 
-def perform(run: Run, url: str, canary: bool, stop: threading.Event | None = None) -> Outcome:
+def perform(run: plans.Run, url: str, canary: bool, stop: threading.Event | None = None) -> Outcome:
     """Measure a run and store it, unless it is stored already; only an interrupt is raised."""
     stop = stop or threading.Event()
     try:
         store = _store(url)
         if store.has(run.key):
-            return Outcome(run.key, EXISTS)
+            return Outcome(EXISTS, "")
         if canary and (noise := _noise(store, stop)):
-            return Outcome(run.key, INFRASTRUCTURE, noise, is_noisy=True)
-    except ResleakError as error:
-        return Outcome(run.key, INFRASTRUCTURE, str(error))
-    try:
+            return Outcome(NOISY, noise)
         with temporary_folder() as folder:
             try:
                 job = plans.job_of(run, folder)
             except ResleakError as error:
-                return Outcome(run.key, ENVIRONMENT, str(error))
+                return Outcome(ENVIRONMENT, str(error))
             return _measured(run, job, store, stop)
-    except (StoreError, CaptureError, OSError) as error:
-        return Outcome(run.key, INFRASTRUCTURE, str(error))
+    except (ResleakError, OSError) as error:
+        return Outcome(INFRASTRUCTURE, str(error))
     except Exception as error:
-        return Outcome(run.key, BUG, save_traceback(error))
+        return Outcome(BUG, save_traceback(error))
 
 
-def killed(run: Run, url: str) -> Outcome:
+def killed(run: plans.Run, url: str) -> Outcome:
     """Store that a run was killed with its worker, time and again."""
+    message = f"it was killed {MOST_KILLS} times, and its worker with it"
     try:
-        with temporary_folder() as folder:
-            job = plans.job_of(run, folder)
-            store = _store(url)
-            is_new = store.put(run.spec, _killed_manifest(job), [], 0.0, host_id())
+        job = plans.job_of(run, Path())
+        about = job.plan.about
+        manifest = Manifest(
+            status="incomplete",
+            session=job.plan.session,
+            started=now(),
+            scenario=Declared.parse(job.plan.scenario),
+            variant=job.variant,
+            instrument=job.instrument,
+            run=job.run,
+            seed=job.seed,
+            params=dict(job.params),
+            steps=job.plan.steps,
+            exit=Exit("crashed", "steady", -signal.SIGKILL, error=message),
+            versions=Versions(about["python"], about["implementation"], about["packages"]),
+            host=host(),
+        )
+        is_new = _store(url).put(run.spec, manifest, [], 0.0, host_id())
     except ResleakError as error:
-        return Outcome(run.key, INFRASTRUCTURE, str(error))
-    return Outcome(run.key, MADE if is_new else EXISTS, status="crashed")
+        return Outcome(INFRASTRUCTURE, str(error))
+    return Outcome(MADE if is_new else EXISTS, "")
 
 
-def _measured(run: Run, job: Job, store: Store, stop: threading.Event) -> Outcome:
-    for kill in range(MOST_KILLS):
+def _measured(run: plans.Run, job: Job, store: Store, stop: threading.Event) -> Outcome:
+    for _ in range(MOST_KILLS):
         began = time.monotonic()
         try:
-            folder, message = measure(job, lambda *_: None, stop), ""
+            folder = measure(job, lambda *_: None, stop)
         except CaptureError as error:
-            folder, message = _left(job, str(error)), str(error)
+            folder = _left(job, error)
         manifest = storage.read_manifest(folder)
-        is_killed = manifest.exit.code == -signal.SIGKILL and manifest.exit.status == "crashed"
-        if not is_killed or kill == MOST_KILLS - 1:
+        if (manifest.exit.code, manifest.exit.status) != (-signal.SIGKILL, "crashed"):
             break
     seconds = time.monotonic() - began
     tables = sorted(folder.glob("*.parquet"))
     is_new = store.put(run.spec, manifest, tables, seconds, host_id())
-    return Outcome(run.key, MADE if is_new else EXISTS, message, manifest.exit.status)
+    return Outcome(MADE if is_new else EXISTS, "")
 
 
-def _left(job: Job, message: str) -> Path:
-    """Return the folder of a run that failed, if the failure is a result; else raise."""
+def _left(job: Job, error: CaptureError) -> Path:
+    """Return the folder of a run that failed, if the failure is a result; else raise it."""
     for folder in job.folder.parent.glob(f"{job.folder.name}.incomplete-*"):
         with suppress(StoreError):
             if storage.read_manifest(folder).exit.status in _RESULTS:
                 return folder
-    raise CaptureError(message)
-
-
-def _killed_manifest(job: Job) -> Manifest:
-    about = job.plan.about
-    message = f"it was killed {MOST_KILLS} times, and its worker with it"
-    return Manifest(
-        status="incomplete",
-        session=job.plan.session,
-        started=now(),
-        scenario=Declared.parse(job.plan.scenario),
-        variant=job.variant,
-        instrument=job.instrument,
-        run=job.run,
-        seed=job.seed,
-        params=dict(job.params),
-        steps=job.plan.steps,
-        exit=Exit("crashed", "steady", -signal.SIGKILL, error=message),
-        versions=Versions(about["python"], about["implementation"], about["packages"]),
-        host=host(),
-    )
+    raise error
 
 
 @cache
@@ -152,8 +137,10 @@ _NOISE: dict[str, str] = {}
 def _noise(store: Store, stop: threading.Event) -> str:
     """Measure a process that does nothing, once per host and hour; say if it seems to leak."""
     hour = f"{host_id()}-{datetime.now(UTC):%Y%m%dT%H}"
-    with _alone(hour) as is_alone:
-        if is_alone and hour not in _NOISE:
+    place = environments.cache_folder() / "canaries" / hour
+    place.mkdir(parents=True, exist_ok=True)
+    with locked(place) as is_free:  # the other processes of this host go on without waiting
+        if is_free and hour not in _NOISE:
             with temporary_folder() as folder:
                 _NOISE[hour] = _canary(store, hour, folder, stop)
     return _NOISE.get(hour, "")
@@ -164,23 +151,10 @@ def _canary(store: Store, hour: str, folder: Path, stop: threading.Event) -> str
     found = plans.cells_of(plans.SweepPlan(scenarios=[_CANARY]), shipped, environment)
     if isinstance(found, plans.Absent):
         raise CaptureError(found.message)
-    run = Run(found[0], replace(found[0].spec, canary=hour))
-    if store.has(run.key):
-        captures = store.fetch([store.record(run.key)], folder)
-    else:
-        job = plans.job_of(run, folder)
-        _measured(run, job, store, stop)
-        captures = store.fetch([store.record(run.key)], folder / "stored")
+    run = plans.Run(found[0], replace(found[0].spec, canary=hour))
+    if not store.has(run.key):
+        _measured(run, plans.job_of(run, folder), store, stop)
         store.note("canaries", hour, run.key)
-    leaks = [one.gauge for one in verdicts.judge(captures).gauges if one.verdict == LEAK]
-    names = ", ".join(leaks)
-    return f"{names} of a process that does nothing grew on host {host_id()}" if leaks else ""
-
-
-@contextmanager
-def _alone(name: str) -> Iterator[bool]:
-    """Yield True in one process of this host at a time; the others go on without waiting."""
-    folder = environments.cache_folder() / "canaries" / name
-    folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder) as is_free:
-        yield is_free
+    captures = store.fetch([store.record(run.key)], folder / "stored")
+    leaks = ", ".join(one.gauge for one in verdicts.judge(captures).gauges if one.is_leak)
+    return f"{leaks} of a process that does nothing grew on host {host_id()}" if leaks else ""

@@ -129,7 +129,7 @@ def captures_of(what: str, out: Path) -> Captures:
 
 def capture_first(what: str, out: Path) -> None:
     """Capture, and say so."""
-    from resleak.experiments.looks import BUDGET_S, UntilDecided
+    from resleak.experiments.investigate import BUDGET_S, UntilDecided
 
     console.say(f"nothing is stored for {what} in {shown(out)}: capturing it first")
     is_own = "/" not in resolve.find(what).name  # a scenario of ours knows how long to look

@@ -121,7 +121,7 @@ def _compare_allocators(
     report: Path | None,
 ) -> None:
     """Measure under each allocator, print the table, and exit."""
-    from resleak.experiments import compare_allocators as experiment
+    from resleak.experiments import compare as experiment
 
     if report is not None:
         raise ScenarioError("a report is about one allocator: leave out -o, or --allocator")

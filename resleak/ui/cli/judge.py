@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -70,11 +71,11 @@ def judge(
 
 def _detects_planted(what: str, captures: Captures, judgement: ScenarioVerdict) -> bool:
     """Run the positive control; return True if every planted leak was detected."""
-    from resleak.experiments import positive_control as positive
+    from resleak.experiments.certainty import positive_controls
 
     name = what if not Path(what).is_dir() else str(judgement.scenario["name"])
     controls = []
-    for control in positive.check(name, captures, judgement):
+    for control in positive_controls(name, captures, judgement):
         console.say(str(control))
         controls.append(control)
     if not controls:
@@ -167,19 +168,20 @@ def _environments(
     options: CaptureOptions,
 ) -> None:
     """Measure a workload before and after, and say whether the leak is new, gone or in both."""
-    from resleak.experiments import compare_environments as environments
+    from resleak.experiments import compare as environments
 
     if len(what) != 1:
         raise ScenarioError("name one workload to compare two environments")
     with console.working("making the environments"):
         both = environments.interpreters(pythons, requirements)
     with console.progress() as progress:
-        compared = environments.compare_environments(what[0], both, options, progress=progress)
+        options = replace(options, progress=progress)
+        compared = environments.compare_environments(what[0], both, options)
     if as_json:
         console.out_json(compared.to_dict())
     else:
         console.show_comparison(compared.comparison)
-        for name, side in zip(environments.SIDES, (compared.before, compared.after), strict=True):
+        for name, side in (("before", compared.before), ("after", compared.after)):
             console.out(f"{name}: {side.verdict}. {side.blamed()}".rstrip())
         console.out(compared.sentence)
     raise typer.Exit(common.NOT_AS_DECLARED if compared.after.leaking() else common.OK)

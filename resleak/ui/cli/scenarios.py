@@ -85,17 +85,17 @@ def capture(
 
 
 def _until_sure(scenario: str, options: CaptureOptions, budget_s: float) -> None:
-    from resleak.experiments.until_sure import capture_until_sure
+    from resleak.experiments.certainty import capture_until_sure
 
     def on_look(steps: int, runs: int, names: list[str]) -> None:
         console.say(f"{runs} runs of {steps} steps: {', '.join(names)}")
 
-    outcome = capture_until_sure(scenario, options, budget_s=budget_s, on_look=on_look)
-    for name, steps in outcome.steps.items():
-        if reason := outcome.undecided.get(name):
-            console.out(f"{name}: {UNDECIDED}: {reason}")
+    outcomes = capture_until_sure(scenario, options, budget_s=budget_s, on_look=on_look)
+    for name, one in outcomes.items():
+        if one.undecided:
+            console.out(f"{name}: {UNDECIDED}: {one.undecided}")
         else:
-            console.out(f"{name}: {outcome.verdicts[name]}, decided in {steps} steps")
+            console.out(f"{name}: {one.verdict}, decided in {one.steps} steps")
 
 
 @app.command()

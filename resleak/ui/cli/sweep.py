@@ -51,11 +51,10 @@ def sweep(
     Running a plan runs the code that it names, and installs the packages that it names. Showing
     its state runs nothing.
     """
-    from resleak.experiments.sweep import estimate
     from resleak.experiments.sweep import sweep as sweeps
 
     if dry_run:
-        counted = estimate.estimate(plan, store)
+        counted = sweeps.estimate(plan, store)
         console.out_json(asdict(counted)) if as_json else console.out(str(counted))
         return
     if status:

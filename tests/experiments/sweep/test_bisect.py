@@ -9,6 +9,7 @@ import pytest
 from resleak.captures.store.store import Store
 from resleak.errors import StoreError
 from resleak.experiments import bisect
+from resleak.harness.plan import CaptureOptions
 
 LEAK = "from sh import true\ndef step(i): true()\n"
 
@@ -20,8 +21,9 @@ def test_releases_are_measured_on_a_cluster(
     """Every release between the two is in the store, and the fix is the release that is known."""
     monkeypatch.chdir(tmp_path)
     Path("pipes.py").write_text(LEAK)
+    options = CaptureOptions(runs=2, steps=60)
     found = bisect.bisect_releases(
-        "pipes.py", "sh", "1.12.4", "1.12.1", cluster="local", store="store", runs=2, steps=60
+        "pipes.py", "sh", "1.12.4", "1.12.1", options, cluster="local", store="store"
     )
     assert (found.first, found.last, found.fixed) == ("1.12.3", "1.12.2", True)
     store = Store.opened("store")
@@ -35,6 +37,6 @@ def test_a_cluster_needs_a_store_that_its_workers_see(tmp_path: Path) -> None:
     (tmp_path / "pipes.py").write_text(LEAK)
     with pytest.raises(StoreError, match="cannot see memory://x"):
         bisect.bisect_releases(
-            str(tmp_path / "pipes.py"), "sh", "1.12.1", "1.12.3", out=tmp_path / "out",
-            cluster="local", store="memory://x",
+            str(tmp_path / "pipes.py"), "sh", "1.12.1", "1.12.3",
+            CaptureOptions(out=tmp_path / "out"), cluster="local", store="memory://x",
         )  # fmt: skip

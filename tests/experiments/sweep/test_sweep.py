@@ -107,12 +107,22 @@ def test_a_noisy_host_is_named_and_goes_on_if_it_is_the_last(tmp_path, monkeypat
     assert any("of a process that does nothing grew on host" in one for one in result.problems)
 
 
+def test_a_canary_without_a_place_is_an_outcome(tmp_path, monkeypatch):
+    """A cache that cannot be written fails a run by its machine, and raises nothing."""
+    path = sweeps.plan(tmp_path, 'scenarios = ["control/do_nothing"]')
+    (run, *_) = plans.expand(plans.read(path), tmp_path).rounds(0)
+    url = Store.made(str(tmp_path / "store")).url
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    outcome = task.perform(run, url, canary=True)
+    assert (outcome.kind, "file" in outcome.message) == ("infrastructure", True)
+
+
 def test_a_budget_ends_a_sweep_that_can_go_on(tmp_path):
-    """A sweep without time begins nothing, says so, and is completed later."""
+    """A sweep without time begins nothing, and is completed later."""
     path = sweeps.plan(tmp_path, QUICK.format(2), quick=sweeps.STEP)
     url = str(tmp_path / "store")
     result = sweep(path, url, SweepOptions(budget_s=0))
-    assert result.is_budget_spent
     assert [one.verdict for one in result.cells] == ["not run"]
     assert sweep(path, url).is_complete
 

@@ -1,4 +1,4 @@
-"""One workload under several allocators."""
+"""One workload under several allocators; `test_investigate.py` compares environments."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from helpers.allocators import LEAK, library
 
 from resleak.errors import ScenarioError
-from resleak.experiments.compare_allocators import LIBRARIES, compare_allocators
+from resleak.experiments.compare import LIBRARIES, compare_allocators
 from resleak.harness.plan import CaptureOptions
 
 
@@ -30,4 +30,4 @@ def test_memory_in_use_grows_with_each(tmp_path: Path, cli) -> None:
 def test_an_unknown_allocator_is_refused(tmp_path: Path) -> None:
     """The message lists those that are known."""
     with pytest.raises(ScenarioError, match=f"choose among glibc, {', '.join(LIBRARIES)}"):
-        compare_allocators("mine.py", ["hoard"], CaptureOptions(out=tmp_path))
+        compare_allocators("mine.py", ["hoard"], CaptureOptions(out=tmp_path), 1.0)

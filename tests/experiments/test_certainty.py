@@ -9,9 +9,10 @@ from typer.testing import CliRunner
 
 from resleak.analysis import verdicts
 from resleak.captures import load
-from resleak.experiments import positive_control, until_sure
+from resleak.experiments import certainty
 from resleak.harness import runner
 from resleak.harness.child.driver import Plant
+from resleak.harness.plan import CaptureOptions
 from resleak.ui.cli import app
 
 FILLING = '''"""A table that is filled in a straight line, and one that never is."""
@@ -48,21 +49,20 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def outcome(file: Path, tmp_path_factory: pytest.TempPathFactory) -> until_sure.Outcome:
+def outcomes(file: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, certainty.Outcome]:
     out = tmp_path_factory.mktemp("captures")
-    return until_sure.capture_until_sure(str(file), budget_s=0.0, out=out)
+    return certainty.capture_until_sure(str(file), CaptureOptions(out=out), budget_s=0.0)
 
 
-def test_it_stops_where_the_answer_is_certain(outcome: until_sure.Outcome) -> None:
+def test_it_stops_where_the_answer_is_certain(outcomes: dict[str, certainty.Outcome]) -> None:
     """What the declared steps decide is not run again."""
-    assert outcome.steps == {"leaky": 48, "full": 48, "fixed": 48}
-    assert outcome.undecided == {}
-    assert outcome.spent_s > 0
+    looks = {name: (one.steps, one.undecided) for name, one in outcomes.items()}
+    assert looks == {"leaky": (48, ""), "full": (48, ""), "fixed": (48, "")}
 
 
-def test_it_does_not_stop_before_what_fills_is_full(outcome: until_sure.Outcome) -> None:
+def test_it_does_not_stop_before_what_fills_is_full(outcomes: dict[str, certainty.Outcome]) -> None:
     """A table that is filled in a straight line, and is full after half of the steps."""
-    found = outcome.verdicts
+    found = {name: one.verdict for name, one in outcomes.items()}
     assert found["leaky"] == "leak"
     assert found["full"] in ("flat", "plateau")
     assert found["fixed"] == "flat"
@@ -87,10 +87,12 @@ def test_the_smallest_leak_that_was_promised_is_found(tmp_path: Path) -> None:
     """Planted at the size that the verdict on a do-nothing run promises, it is found."""
     runner.capture("control/do_nothing", steps=120, stacks=False, out=tmp_path)
     captures = load.load(tmp_path)
-    (control,) = positive_control.check("control/do_nothing", captures, verdicts.judge(captures))
+    (control,) = certainty.positive_controls(
+        "control/do_nothing", captures, verdicts.judge(captures)
+    )
     assert control.is_detected
     assert control.planted < 16
-    assert control.low < control.planted + 0.5 * control.planted
+    assert control.heap.low < control.planted + 0.5 * control.planted
 
 
 @pytest.mark.parametrize(("rate", "kept"), [(8.0, 75), (32.0, 300), (100.0, 300), (12.8, 120)])

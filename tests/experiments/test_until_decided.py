@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from resleak.experiments.investigate import investigate
+from resleak.experiments.investigate import UntilDecided, investigate
 from resleak.experiments.investigation import Investigation
-from resleak.experiments.looks import UntilDecided
 from resleak.harness.plan import CaptureOptions, Look
 
 CACHE = """

@@ -1,4 +1,4 @@
-"""Compare one workload under several allocators: the code keeps memory, or ``malloc`` does."""
+"""Compare one workload in two environments, or under several allocators."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import Any
 
 from resleak import formatting
 from resleak.analysis import wording
-from resleak.analysis.gauge_verdict import by_gauge
-from resleak.analysis.rows import SCHEMA_VERSION
+from resleak.analysis.causes.changes import changes
+from resleak.analysis.comparison import Comparison, compare
+from resleak.analysis.rows import SCHEMA_VERSION, plain
 from resleak.errors import MissingPackageError, ScenarioError
+from resleak.experiments import environments
 from resleak.experiments.investigate import investigate
 from resleak.experiments.investigation import Investigation
-from resleak.experiments.looks import BUDGET_S
 from resleak.harness.plan import CaptureOptions
 
 SYSTEM = "glibc"
@@ -29,6 +30,68 @@ LIBRARIES = {
 _IN_USE, _RESIDENT = ("blocks", "heap", "native"), ("rss", "uss")
 
 
+@dataclass(frozen=True)
+class Compared:
+    """A workload in two environments, judged and compared."""
+
+    before: Investigation
+    after: Investigation
+    comparison: Comparison
+
+    @property
+    def sentence(self) -> str:
+        """Say whether the leak is new, gone, in both or in neither."""
+        old, new = self.before.leaking(), self.after.leaking()
+        if unsure := (old & self.after.undecided()) | (new & self.before.undecided()):
+            return f"undecided: {_named(unsure)} is inconclusive on one side; run longer"
+        if old and new:
+            more = f", and in after also {_named(new - old)}" if new - old else ""
+            less = f", and in before also {_named(old - new)}" if old - new else ""
+            return f"the leak is in both ({_named(old & new) or 'different gauges'}){more}{less}"
+        if new:
+            return f"the leak is new in after ({_named(new)})"
+        return f"the leak is gone in after ({_named(old)})" if old else "the leak is in neither"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        sides = {"before": self.before, "after": self.after}
+        return {
+            "schema_version": SCHEMA_VERSION,
+            **self.comparison.to_dict(),
+            "judged": {name: side.judgement.to_dict() for name, side in sides.items()},
+            "causes": plain(changes(*(side.variant.found.causes for side in sides.values()))),
+            "sentence": self.sentence,
+        }
+
+
+def interpreters(pythons: list[str], requirements: list[str]) -> tuple[str, str]:
+    """Return two given interpreters, or those of two environments with these requirements."""
+    if len(pythons) == 2 and not requirements:
+        return pythons[0], pythons[1]
+    if len(requirements) == 2 and len(pythons) < 2:
+        base = pythons[0] if pythons else None
+        before, after = (environments.make(environments.split(one), base) for one in requirements)
+        return str(before), str(after)
+    raise ScenarioError("give two environments, before and after: --python twice, or --with twice")
+
+
+def compare_environments(
+    workload: str, pythons: tuple[str, str], options: CaptureOptions
+) -> Compared:
+    """Measure a workload with two interpreters, before and after, judge both, and compare.
+
+    In the folder ``out`` of the options, ``compared`` gets the captures.
+    """
+    options = replace(options, out=Path(options.out) / "compared")
+    before = investigate(workload, options, python=pythons[0], label="before")
+    after = investigate(workload, options, python=pythons[1], label="after")
+    return Compared(before, after, compare(before.captures, after.captures))
+
+
+def _named(gauges: set[str]) -> str:
+    return ", ".join(sorted(gauges))
+
+
 @dataclass(frozen=True, repr=False)
 class Allocators(formatting.Shown):
     """A workload under several allocators: the verdict with each, by the allocator's name."""
@@ -38,8 +101,7 @@ class Allocators(formatting.Shown):
     @property
     def sentence(self) -> str:
         """Say whether the code keeps memory, the allocator, or neither."""
-        in_use = self._leaking(_IN_USE)
-        if in_use:
+        if in_use := self._leaking(_IN_USE):
             return f"the code keeps memory: what is in use grows with {', '.join(in_use)}"
         resident = self._leaking(_RESIDENT)
         if others := [name for name in self.by_name if name not in resident]:
@@ -60,25 +122,23 @@ class Allocators(formatting.Shown):
         return {"schema_version": SCHEMA_VERSION, "allocators": judged, "sentence": self.sentence}
 
     def _table(self) -> formatting.Table:
-        judged = {name: by_gauge(one.variant.gauges) for name, one in self.by_name.items()}
         rows = []
         for gauge in (*_IN_USE, *_RESIDENT):
-            found = [one.get(gauge) for one in judged.values()]
+            found = [one.variant.gauge(gauge) for one in self.by_name.values()]
             words = [wording.short(one).removeprefix(f"{gauge} ") if one else "–" for one in found]
             rows.append((gauge, *words))
-        return formatting.Table(("gauge", *judged), rows, note=self.sentence)
+        return formatting.Table(("gauge", *self.by_name), rows, note=self.sentence)
 
     def _leaking(self, gauges: tuple[str, ...]) -> list[str]:
-        by_name = {name: by_gauge(one.variant.gauges) for name, one in self.by_name.items()}
         return [
             name
-            for name, judged in by_name.items()
-            if any(judged[gauge].is_leak for gauge in gauges if gauge in judged)
+            for name, one in self.by_name.items()
+            if any(verdict.is_leak and verdict.gauge in gauges for verdict in one.variant.gauges)
         ]
 
 
 def compare_allocators(
-    workload: str, names: Sequence[str], options: CaptureOptions, budget_s: float = BUDGET_S
+    workload: str, names: Sequence[str], options: CaptureOptions, budget_s: float
 ) -> Allocators:
     """Measure a workload under each allocator (``glibc``, ``jemalloc`` ...) with the gauges alone.
 

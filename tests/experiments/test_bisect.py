@@ -10,8 +10,7 @@ import pytest
 
 from resleak.errors import ScenarioError
 from resleak.experiments import environments
-from resleak.experiments.bisect import _bench
-from resleak.experiments.revisions import History
+from resleak.experiments.bisect import Bench, History
 from resleak.harness.plan import CaptureOptions
 
 WORK = "def step(i):\n    pass\n"
@@ -56,7 +55,7 @@ def test_a_linked_file_is_replaced_not_followed(git, tmp_path, outside):
     work.unlink()
     work.write_text(WORK)
     commit(git)
-    with History.of(str(work)).checked_out("HEAD~1") as moved:
+    with History(str(work)).checked_out("HEAD~1") as moved:
         assert moved.file.read_text() == WORK
         assert not moved.file.is_symlink()
     assert (outside / "work.py").read_text() == "precious"
@@ -71,7 +70,7 @@ def test_a_linked_folder_is_refused(git, tmp_path, outside):
     folder.mkdir()
     (folder / "work.py").write_text(WORK)
     commit(git)
-    history = History.of(str(folder / "work.py"))
+    history = History(str(folder / "work.py"))
     with pytest.raises(ScenarioError, match="a is a symbolic link"), history.checked_out("HEAD~1"):
         pass
     assert (outside / "work.py").read_text() == "precious"
@@ -86,7 +85,7 @@ def test_no_hook_of_the_repository_runs(git, tmp_path):
     work = tmp_path / "repository" / "work.py"
     work.write_text(WORK)
     commit(git)
-    with History.of(str(work)).checked_out("HEAD"):
+    with History(str(work)).checked_out("HEAD"):
         pass
     assert not (tmp_path / "ran").exists()
 
@@ -97,7 +96,7 @@ def test_a_revision_is_no_option(git, tmp_path):
     work.write_text(WORK)
     commit(git)
     with pytest.raises(ScenarioError, match="git rev-parse"):
-        History.of(str(work)).between("--output=x", "HEAD")
+        History(str(work)).between("--output=x", "HEAD")
 
 
 @pytest.mark.parametrize(
@@ -132,5 +131,5 @@ def test_a_folder_of_someone_else_is_not_removed(tmp_path):
     place = tmp_path / "out" / "work"
     place.mkdir(parents=True)
     (place / "mine").write_text("precious")
-    _bench(str(work), print, Path(), {}, CaptureOptions(out=tmp_path / "out"), print)
+    Bench(str(work), print, Path(), {}, CaptureOptions(out=tmp_path / "out"), print)
     assert (place / "mine").read_text() == "precious"
