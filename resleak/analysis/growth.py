@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from resleak import formatting
-from resleak.analysis import jumps, load, over_time, reconcile, statistics, stopped
+from resleak.analysis import load, over_time, reconcile, statistics, stopped
 from resleak.analysis.gauge_verdict import ALPHA, MIN_DROP, Decision, GaugeVerdict
 from resleak.analysis.rows import Rows
 from resleak.analysis.series import Readings, Series
@@ -149,7 +149,7 @@ def _decide_alone(gauge: Gauge, series: Series) -> Decision:
     steady = _steady_state(series.steady)
     rate = over_time.rate(steady, series.steady) if series.per == "s" else statistics.rate(steady)
     floor = _noise_floor(gauge, steady, series.per)
-    has_even_jumps = jumps.are_even(gauge, series)
+    has_even_jumps = stopped.has_even_jumps(gauge, series)
     if not has_even_jumps:
         # Looks at a growing series are many tests.
         p = _probability(steady, rate, floor) * ALPHA / _level(series)
@@ -297,7 +297,7 @@ def _judge_growth(gauge: Gauge, series: Series, steady: Runs, floor: float) -> J
         rate = statistics.rate(early)
         if rate.low <= floor or _probability(early, rate, floor) >= ALPHA:
             return UNDECIDED, f"started to grow late in the run: {more}"
-    if jumps.are_few(gauge, series, floor):
+    if stopped.has_few_jumps(gauge, series, floor):
         return UNDECIDED, f"grows in a few unequal jumps: {more}"
     if statistics.fading(steady) < MIN_RATE_RATIO:
         return UNDECIDED, f"still grows, but ever more slowly: {more}"

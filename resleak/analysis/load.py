@@ -44,27 +44,24 @@ def weighed(series: Series, clock: Decision, work: Decision) -> Decision:
     grows_with_work = work.verdict == "leak" and p < ALPHA
     more = f"about {statistics.span(series.steady):,.0f} more seconds at a constant load"
     if grows_with_work or (clock.verdict == "leak" and _rise(series) <= _RISEN):
-        if not _is_beyond_load(series):
-            reason = f"grows as the load does: {more} would decide"
-            return clock._replace(verdict=UNDECIDED, reason=reason)
-        if clock.verdict != "leak":
-            clock = clock._replace(verdict="leak", rate=replace(rate, p=p), since=work.since)
-            clock = clock._replace(reason="grows steadily with the requests and is not released")
-        return clock._replace(reason=f"{clock.reason}{_follows(series)}")
-    if clock.verdict == "leak":
-        reason = f"grows while the load rises, but not per request: {more} would decide"
-        return clock._replace(verdict=UNDECIDED, reason=reason)
-    still_grows = work.verdict not in CLEAN or work.rate.low > 0
-    if clock.verdict == "plateau" and still_grows and _slackened(series):
-        reason = f"grew, then stopped, as the load did: {more} would decide"
-        return clock._replace(verdict=UNDECIDED, reason=reason)
-    return clock
-
-
-def _load(series: Series) -> np.ndarray:
-    """Return the requests per second around each point."""
-    t = series.steady[0][:, 0]
-    return np.asarray(np.gradient(series.requests(t), t))
+        if _is_beyond_load(series):
+            if clock.verdict != "leak":
+                reason = "grows steadily with the requests and is not released"
+                rate = replace(rate, p=p)
+                clock = clock._replace(verdict="leak", reason=reason, rate=rate, since=work.since)
+            return clock._replace(reason=f"{clock.reason}{_follows(series)}")
+        why = "grows as the load does"
+    elif clock.verdict == "leak":
+        why = "grows while the load rises, but not per request"
+    elif (
+        clock.verdict == "plateau"
+        and (work.verdict not in CLEAN or work.rate.low > 0)
+        and _slackened(series)
+    ):
+        why = "grew, then stopped, as the load did"
+    else:
+        return clock
+    return clock._replace(verdict=UNDECIDED, reason=f"{why}: {more} would decide")
 
 
 def _rise(series: Series) -> float:
@@ -89,7 +86,7 @@ def _is_beyond_load(series: Series) -> bool:
     first, last = float(np.median(parts[0])), float(np.median(parts[-1]))
     if last > first * max(1.0, _rise(series) ** _POWER):
         return True
-    load = _load(series)
+    load = np.gradient(series.requests(points[:, 0]), points[:, 0])  # requests per second
     width = max(1, round(_AVERAGED * len(load)))
     weights = np.convolve(np.ones(len(load)), np.ones(width), "same")
     averaged = np.convolve(load, np.ones(width), "same") / weights

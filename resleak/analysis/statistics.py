@@ -127,8 +127,9 @@ def rate(runs: Runs, seed: int = 0) -> Rate:
     # Sen: Estimates of the regression coefficient based on Kendall's tau (1968).
     sample = slopes(runs)
     value = float(np.mean(sample))
-    if len(runs) < ENOUGH_RUNS:
-        half, freedom = autocorrelated_half_width(runs), FREEDOM
+    if len(runs) < ENOUGH_RUNS:  # from the autocorrelation within each run
+        widths = [slope_beside(points)[1] for points in runs]
+        half, freedom = float(np.sqrt(np.sum(np.square(widths))) / len(runs)), FREEDOM
     else:
         freedom = len(sample) - 1
         quantile = float(intervals.student_quantile(freedom, 0.975))
@@ -137,12 +138,6 @@ def rate(runs: Runs, seed: int = 0) -> Rate:
     scatter = _bootstrap_half_width(np.column_stack(_mean_curve(runs)), seed)
     half = max(half, scatter, _jump(runs))
     return Rate(value, value - half, value + half, climb_p(runs), freedom)
-
-
-def autocorrelated_half_width(runs: Runs) -> float:
-    """Return half the 95 % CI of the mean slope, from the autocorrelation within each run."""
-    halves = [slope_beside(points)[1] for points in runs]
-    return float(np.sqrt(np.sum(np.square(halves))) / len(runs))
 
 
 def slope_beside(points: Points, beside: NDArray[np.float64] | None = None) -> tuple[float, float]:
