@@ -13,7 +13,7 @@ from resleak import formatting
 
 if TYPE_CHECKING:
     from resleak.analysis.gauge_verdict import GaugeVerdict
-    from resleak.analysis.scaling import Scaling
+    from resleak.analysis.limits import Scaling
     from resleak.analysis.stacks.site import Site
 
 NO_PROFILE = "no memory profile."
