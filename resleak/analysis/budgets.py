@@ -107,10 +107,8 @@ class BudgetCheck:
     @property
     def text(self) -> str:
         """Gauge, reading and allowance in words."""
-        measured, allowed = (
-            formatting.amount(value, self.unit) for value in (self.measured, self.allowed)
-        )
-        return f"{self.gauge} {measured}, allowed {allowed}"
+        measured = formatting.amount(self.measured, self.unit)
+        return f"{self.gauge} {measured}, allowed {formatting.amount(self.allowed, self.unit)}"
 
 
 @dataclass(frozen=True)
@@ -136,18 +134,16 @@ def read(own: Path | str | Mapping[str, Any] | None = None) -> Budgets:
     """
     base = _parse(BUILTIN_FILE)
     systems = sorted({name.partition("/")[0] for name in catalog.paths()})
-    if own is None or isinstance(own, (str, Path)):
-        own = _parse(Path(own)) if own is not None else {}
+    own = _parse(Path(own)) if isinstance(own, (str, Path)) else own or {}
     builtin = {name: {"systems": systems, **table} for name, table in base["budget"].items()}
     tables = {**builtin, **_table(own.get("budget", {}), "budget")}
-    budgets = []
-    for name, table in tables.items():
-        budget = _budget(name, _table(table, f"budget.{_brief(name)}"))
-        budgets += [budget] if budget else []
+    budgets = [
+        _budget(name, _table(table, f"budget.{_brief(name)}")) for name, table in tables.items()
+    ]
     steps = _number(own.get("steps_per_hour", base["steps_per_hour"]), "steps_per_hour")
     if steps <= 0:
         raise BudgetError(f"steps_per_hour must be a number above 0, not {steps!r}")
-    return Budgets(steps, tuple(budgets))
+    return Budgets(steps, tuple(filter(None, budgets)))
 
 
 def check(judgement: ScenarioVerdict, captures: Captures, budgets: Budgets) -> Rows[BudgetCheck]:
@@ -232,15 +228,15 @@ def _check_one(
 ) -> Iterator[BudgetCheck]:
     for gauge in budget.gauges:
         if budget.at_most is not None:
-            values, allowed = (
-                [_reading(run, gauge, budget.lasting_s) for run in runs],
+            allowed, values = (
                 budget.at_most,
+                [_reading(run, gauge, budget.lasting_s) for run in runs],
             )
         elif budget.spread is not None:
-            values, allowed = [_spread(run, gauge) for run in runs], budget.spread
+            allowed, values = budget.spread, [_spread(run, gauge) for run in runs]
         else:
-            verdict = variant.gauge(gauge)
-            yield from [_growth(budget, verdict, steps_per_hour)] if verdict else []
+            if verdict := variant.gauge(gauge):
+                yield _growth(budget, verdict, steps_per_hour)
             continue
         if known := [value for value in values if not math.isnan(value)]:
             worst, text = max(known), f"worst of {len(known)} runs"
@@ -273,8 +269,7 @@ def _growth(budget: Budget, verdict: GaugeVerdict, steps_per_hour: float) -> Bud
 
 def _reading(run: Capture, gauge: str, lasting_s: float) -> float:
     """Return a run's time, share of a core, or highest reading; NaN if its load was shorter."""
-    steady = [phase for phase in run.manifest.phases if phase.name == "steady"]
-    if sum(phase.end_s - phase.start_s for phase in steady) < lasting_s:
+    if sum(p.end_s - p.start_s for p in run.manifest.phases if p.name == "steady") < lasting_s:
         return math.nan
     is_share = gauge == "cpu_share"
     limit = Limit("cpu_s", per_second=1) if is_share else Limit(gauge, at_most=0)
@@ -295,7 +290,14 @@ def _spread(run: Capture, gauge: str) -> float:
 def _parse(file: Path) -> dict[str, Any]:
     name = _brief(file.name, quote="")
     try:
-        content = tomllib.loads(_content(file, name).decode("utf-8"))
+        if not stat.S_ISREG(file.stat().st_mode):  # a pipe would be waited for
+            raise BudgetError(f"{name} is not a regular file; give a TOML file")
+        with file.open("rb") as stream:
+            text = stream.read(_MAX_BYTES + 1)
+        if len(text) > _MAX_BYTES:
+            most = f"{_MAX_BYTES // 1024} KiB"
+            raise BudgetError(f"{name} is larger than {most}; is it a budget file?")
+        content = tomllib.loads(text.decode("utf-8"))
     except OSError as error:
         raise BudgetError(f"cannot read the budgets in {name}: {error.strerror}") from None
     except RecursionError:
@@ -308,16 +310,6 @@ def _parse(file: Path) -> dict[str, Any]:
     return content
 
 
-def _content(file: Path, name: str) -> bytes:
-    if not stat.S_ISREG(file.stat().st_mode):  # a pipe would be waited for
-        raise BudgetError(f"{name} is not a regular file; give a TOML file")
-    with file.open("rb") as stream:
-        content = stream.read(_MAX_BYTES + 1)
-    if len(content) > _MAX_BYTES:
-        raise BudgetError(f"{name} is larger than {_MAX_BYTES // 1024} KiB; is it a budget file?")
-    return content
-
-
 def _table(value: Any, where: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise BudgetError(f"{where} must be a table, not {_brief(value)}")
@@ -326,14 +318,14 @@ def _table(value: Any, where: str) -> Mapping[str, Any]:
 
 def _budget(name: str, table: Mapping[str, Any]) -> Budget | None:
     """Return one budget of a file; None if it is switched off."""
+    values = dict(table)
+    is_off = values.pop("off", False)
     known = {*names_of(Budget)} - {"name"}
-    if unknown := sorted(set(table) - known - {"off"}):
-        names = _brief(", ".join(unknown), quote="")
-        allowed = ", ".join(sorted(known))
+    if unknown := sorted(set(values) - known):
+        names, allowed = _brief(", ".join(unknown), quote=""), ", ".join(sorted(known))
         raise BudgetError(f"the budget {_brief(name)} has {names}; it may have {allowed}")
-    if table.get("off"):
+    if is_off:
         return None
-    values: dict[str, Any] = {key: value for key, value in table.items() if key != "off"}
     for key in ("gauges", "systems"):
         value = values.get(key, [])
         if not isinstance(value, (str, list)):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from resleak.analysis.gauge_verdict import GaugeVerdict
+from resleak.analysis.rows import Rows
 from resleak.captures.frames import Captures
 from resleak.workload.gauges import BUILTIN
 from resleak.workload.verdict_words import UNDECIDED
@@ -26,8 +26,7 @@ class Filling:
     """A container that was not full when the measurement ended, or not for long enough.
 
     `size` and `bound` are entries, `per_step` entries per step, `entry_bytes` and `entry_objects`
-    what one holds, `path` the reference chain that leads to it;
-    `steps` were measured.
+    what one holds, `path` the reference chain that leads to it; `steps` were measured.
     """
 
     path: str
@@ -59,9 +58,7 @@ def still_filling(captures: Captures, bounded: pd.DataFrame) -> list[Filling]:
         return []
     steps = max(run.manifest.steps for run in captures.select(instrument="gauges"))
     more = max(0, steps - inspected[0].manifest.steps)
-    columns = [field.name for field in fields(Filling) if field.name != "steps"]
-    records: list[dict[str, Any]] = bounded[columns].to_dict("records")  # type: ignore[assignment]
-    rows = (Filling(**row, steps=steps) for row in records)
+    rows = Rows.of(Filling, bounded.assign(steps=steps))
     grown = (replace(row, size=row.size + more * row.per_step) for row in rows)
     return [row for row in grown if steps < _AFTERWARDS * row.filled_at]
 

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from resleak.analysis.limits import Scaling
     from resleak.analysis.stacks.site import Site
 
-NO_PROFILE = "no memory profile."
-NO_LINE = "no line retains more memory"
-
 
 def bare(value: float, unit: str) -> str:
     """Write a number without its unit, unless it is scaled by it (bytes)."""
@@ -102,12 +99,13 @@ def largest_site(sites: Sequence[Site], per: str, name: Callable[[str], str] = s
     """Name the first site of a ranking: its rate, lower bound, place and share of the growth."""
     # `name` marks a name as one, or escapes it: functions and files may come from someone else.
     if not sites:
-        return NO_PROFILE
+        return "no memory profile."
     per = {"s": "second"}.get(per, "step")
     certain = [site for site in sites if site.low > 0]
     lines = [site for site in certain if site.file]
     others = [site for site in certain if not site.file]
-    sentences = [_site(lines[0], per, name) if lines else f"{NO_LINE} with each {per}."]
+    nothing = f"no line retains more memory with each {per}."
+    sentences = [_site(lines[0], per, name) if lines else nothing]
     most = max(others, key=lambda site: site.share, default=None)
     if most and most.share > max((site.share for site in lines), default=0.0):
         share = formatting.share(most.share)
