@@ -228,10 +228,8 @@ def _check_one(
 ) -> Iterator[BudgetCheck]:
     for gauge in budget.gauges:
         if budget.at_most is not None:
-            allowed, values = (
-                budget.at_most,
-                [_reading(run, gauge, budget.lasting_s) for run in runs],
-            )
+            allowed, lasting_s = budget.at_most, budget.lasting_s
+            values = [_reading(run, gauge, lasting_s) for run in runs]
         elif budget.spread is not None:
             allowed, values = budget.spread, [_spread(run, gauge) for run in runs]
         else:

@@ -28,6 +28,7 @@ from resleak.workload.verdict_words import BROKEN, CLAIMANTS, CLEAN, GLYPHS, HAN
 NOT_RUN = "not run"
 #: The rows of all claims, beside the captures that they were judged from.
 REGISTER = "register.json"
+_DECLARED = ("seed", "claim", "claimed_by", "condition", "language")
 #: Called before each scenario with its name, the number done and the total.
 Progress = Callable[[str, int, int], None]
 
@@ -56,17 +57,14 @@ def findings(
 ) -> pd.DataFrame:
     """Judge every scenario; return one row each, in the order of the source documents.
 
-    Columns: ``scenario system title seed claim claimed_by condition language origin outcome figure
-    opened_at fix_variant fix_origin fix fix_figure readings python node ok``. `figure` and
-    `fix_figure` are dictionaries with the attributes of `KeyFigure`; for a control, `outcome` is
-    its verdict. `readings` has the words for the variants that read the document otherwise.
-    `origin` and `fix_origin` say whose code ran. Where the results of a Node check are given,
-    `node` has its counts in words, its outcomes replace those of the port, and `python` keeps
-    them. A scenario with a damaged capture is left out with a warning; `StoreError` if none is
-    left.
+    `figure` and `fix_figure` are dictionaries with the attributes of `KeyFigure`; for a control,
+    `outcome` is its verdict. `readings` has the words for the variants that read the document
+    otherwise; `origin` and `fix_origin` say whose code ran. Where the results of a Node check are
+    given, `node` has its counts in words, its outcomes replace those of the port, and `python`
+    keeps them. A scenario with a damaged capture is left out with a warning; `StoreError` if none
+    is left.
     """
-    measured = captures.select(instrument="gauges")
-    names = sorted({c.scenario for c in measured})
+    names = sorted({c.scenario for c in captures.select(instrument="gauges")})
     needed = Captures(c for c in captures if c.instrument != "memray")
     table, problems, checks = list[dict[str, Any]](), list[str](), dict(node or {})
     for done, name in enumerate(names):
@@ -100,10 +98,12 @@ def stored(folder: Path | str, progress: Progress = lambda *_: None) -> pd.DataF
     files = [path for path in (place / REGISTER, place.parent / REGISTER) if path.is_file()]
     if not files:
         return table
-    known = set(table["scenario"])
-    kept: list[dict[Any, Any]] = json.loads(files[0].read_text("utf-8"))
-    more = [row for row in kept if row["scenario"] not in known]
-    more = [row for row in more if files[0].parent == place or row["system"] == place.name]
+    known, is_whole = set(table["scenario"]), files[0].parent == place
+    more: list[dict[Any, Any]] = [
+        row
+        for row in json.loads(files[0].read_text("utf-8"))
+        if row["scenario"] not in known and (is_whole or row["system"] == place.name)
+    ]
     more += table.to_dict(orient="records")
     more.sort(key=_source_order)
     return pd.DataFrame(more)
@@ -173,15 +173,12 @@ def claim_row(judgement: ScenarioVerdict) -> dict[str, Any]:
     # Of a control, a gauge that has the verdict which is shown beside it.
     alike = [one.gauge for one in leaky.gauges if one.verdict == leaky.verdict]
     watched = sorted([*scenario["gauges"], *alike], key=lambda name: name not in alike)
-    gauge = next(iter([*shown, *claimed, *watched]), "run")
+    gauge = [*shown, *claimed, *watched, "run"][0]
     origins = {name: one["origin"] for name, one in scenario["variants"].items()}
     outcome = claim["measured"] or ("" if claim["text"] else first.verdict)
     return {
         "scenario": scenario["name"],
-        "system": scenario["system"],
-        "title": scenario["title"],
-        **{name: scenario[name] for name in ("seed", "claim", "claimed_by", "condition")},
-        "language": scenario["language"],
+        **{name: scenario[name] for name in ("system", "title", *_DECLARED)},
         "origin": origins.get(leaky.name, "") if claim["measured"] else "",
         "outcome": outcome,
         "figure": asdict(key_figure(leaky, gauge)) if outcome else None,
@@ -190,18 +187,16 @@ def claim_row(judgement: ScenarioVerdict) -> dict[str, Any]:
         "fix_origin": origins.get(fix["variant"], "") if has_fix else "",
         "fix": fix["measured"] or "",
         "fix_figure": asdict(key_figure(fixed, *_of_fix(fixed, leaky, gauge))) if fixed else None,
-        "readings": _readings(judgement, [gauge, *claimed, *scenario["gauges"], "heap"])
-        if claim["text"] or scenario["fix"]
-        else {},
-        "python": "",
-        "node": "",
-        "ok": judgement.ok,
+        "readings": _readings(judgement, [gauge, *claimed, *scenario["gauges"], "heap"]),
+        **{"python": "", "node": "", "ok": judgement.ok},
     }
 
 
 def _readings(judgement: ScenarioVerdict, watched: Sequence[str]) -> dict[str, str]:
     """Return the verdict on each ``leaky_…`` and the outcome of each ``proposed_…``."""
-    words = {}
+    words: dict[str, str] = {}
+    if not (judgement.claim["text"] or judgement.scenario["fix"]):
+        return words
     for name, variant in judgement.variants.items():
         kind, _, reading = name.partition("_")
         if kind == "leaky" and reading:
@@ -227,18 +222,15 @@ def _checked(row: dict[str, Any], check: NodeResult | None) -> dict[str, Any]:
     if check is None:
         return row
     outcome, fix = check.outcome or row["outcome"], check.fix or row["fix"]
-    differs = (outcome, fix) != (row["outcome"], row["fix"])
     readings = row["readings"] | {f"{name} in Node": word for name, word in check.readings.items()}
     decided = {"outcome": outcome, "fix": fix, "node": check.summary, "readings": readings}
-    if not differs:
-        return {**row, **decided}
-    words = filter(None, (row["outcome"], row["fix"] and f"its fix {row['fix']}"))
-    figures = {
-        name: {**row[name], "text": f"Python: {row[name]['text']}"}
-        for name in ("figure", "fix_figure")
-        if row[name]
-    }
-    return {**row, **decided, **figures, "python": ", ".join(words)}
+    if (outcome, fix) != (row["outcome"], row["fix"]):
+        words = filter(None, (row["outcome"], row["fix"] and f"its fix {row['fix']}"))
+        decided["python"] = ", ".join(words)
+        for name in ("figure", "fix_figure"):
+            if row[name]:
+                decided[name] = {**row[name], "text": f"Python: {row[name]['text']}"}
+    return {**row, **decided}
 
 
 def _node_row(name: str, check: NodeResult) -> dict[str, Any]:
@@ -248,9 +240,7 @@ def _node_row(name: str, check: NodeResult) -> dict[str, Any]:
         "scenario": name,
         "system": name.partition("/")[0],
         "title": declared["claim"],
-        **{key: declared[key] for key in ("seed", "claim", "claimed_by", "condition")},
-        "language": declared["language"],
-        "origin": declared["origin"],
+        **{key: declared[key] for key in (*_DECLARED, "origin")},
         "outcome": check.outcome or "",
         **{"figure": None, "opened_at": "", "fix_variant": "proposed" if check.fix else ""},
         "fix_origin": declared["fix_origin"],
@@ -299,9 +289,8 @@ def _worst(limit: LimitVerdict) -> KeyFigure:
     scaled = limit.unit if limit.unit in ("B", "s") else ""
     measured, bound = (formatting.amount(n, scaled) for n in (limit.worst, limit.allowed))
     # "lag_s ≤ 0.05 in 50% of steps": sign and meaning of the bound, without its number.
-    _, sign, _, *meaning = limit.limit.split(" ")
-    meant = " ".join(meaning)
-    meant = "" if meant in ("always", "at the end") else f" {meant}"
+    _, sign, _, meaning = limit.limit.split(" ", maxsplit=3)
+    meant = "" if meaning in ("always", "at the end") else f" {meaning}"
     allowed = f"{sign} {bound}" if sign != "=" else bound
     text = f"{limit.gauge} {measured}, allowed {allowed}{meant}"
     return KeyFigure(limit.gauge, "worst", limit.worst, unit=limit.unit, text=text)
@@ -309,11 +298,11 @@ def _worst(limit: LimitVerdict) -> KeyFigure:
 
 def _growth(verdict: GaugeVerdict, word: str) -> KeyFigure:
     gauge, unit, text = verdict.gauge, verdict.unit, wording.short(verdict, word)
-    word = word or verdict.verdict
-    if word == "deferred":
-        return KeyFigure(gauge, "held", verdict.held_between_collections, unit=unit, text=text)
-    if word == "plateau":
-        return KeyFigure(gauge, "peak", verdict.peak, unit=unit, text=text)
+    match word or verdict.verdict:
+        case "deferred":
+            return KeyFigure(gauge, "held", verdict.held_between_collections, unit=unit, text=text)
+        case "plateau":
+            return KeyFigure(gauge, "peak", verdict.peak, unit=unit, text=text)
     return KeyFigure(gauge, "rate", verdict.per_step, verdict.low, verdict.high, unit, text)
 
 
