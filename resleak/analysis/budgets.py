@@ -209,8 +209,8 @@ def _check_allowance(verdict: GaugeVerdict, per_step: float) -> tuple[Outcome, s
     # With 0, a gauge must neither leak nor be deferred. Above 0, the whole 95 % CI of its rate must
     # lie at or below the allowance.
     allowed = formatting.rate(per_step, verdict.unit) if per_step else "none"
-    rate = f"{verdict.gauge} {verdict.verdict} {wording.rate_with_interval(verdict)}"
-    text = f"{rate}, allowed {allowed}"
+    rate = f"{wording.rate(verdict)} {wording.interval(verdict)}"
+    text = f"{verdict.gauge} {verdict.verdict} {rate}, allowed {allowed}"
     if verdict.is_gc_deferred or verdict.verdict == "deferred":
         return "broken", f"{text}; {wording.deferred(verdict)}"
     if verdict.verdict == UNDECIDED:

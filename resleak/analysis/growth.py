@@ -116,7 +116,8 @@ def _judge_gauge(gauge: Gauge, series: Series, beside_live: bool) -> GaugeVerdic
     found = _decide(gauge, series)
     limit = _detection_limit(gauge, series, found)
     if found.verdict in CLEAN:
-        limit = max(limit, stopped.jumping_rate(gauge, series))
+        if stopped.missing_rest(gauge, series):  # a table that doubles has room for as much again
+            limit = max(limit, 2 * stopped.late_rise(series) / statistics.span(series.steady))
         is_vouched_for = gauge.family == "resident" and beside_live
         if not is_vouched_for and stopped.hides_growth(gauge, series, limit):
             more = _decides(series, statistics.span(series.steady))

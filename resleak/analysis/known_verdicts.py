@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from resleak.captures.frames import Captures
 
-#: Folder and, of each file in it, the name, size and time of change.
-_Stamp = frozenset[tuple[Path, str, int, int]]
-_known: dict[_Stamp, Any] = {}
+_known: dict[frozenset[Any], Any] = {}
 
 
 @contextmanager
@@ -34,7 +31,7 @@ def of(captures: Captures) -> Any | None:
     return _known.get(_stamp(captures)) if _known else None
 
 
-def _stamp(captures: Captures) -> _Stamp:
+def _stamp(captures: Captures) -> frozenset[Any]:
     return frozenset(
         (capture.path.resolve(), file.name, status.st_size, status.st_mtime_ns)
         for capture in captures

@@ -89,17 +89,12 @@ def readings(limit: Limit, run: Capture, whole: bool = False) -> np.ndarray:
             return np.array([np.nan])
         rise, seconds = steady[-1] - steady[0]
         return np.array([rise / seconds])
-    if limit.gauge in measures(run):
+    if limit.gauge in {g.name for g in gauges_of([run]).values() if g.kind == "measure"}:
         rows = rows[(rows["phase"] == "steady") & (rows["moment"] == "step")]
     values = rows[limit.gauge].to_numpy(dtype=float)
     if limit.quantile is not None and len(values) and not whole:
         return np.array([np.quantile(values, limit.quantile)])
     return values[-1:] if limit.at_end is not None else values
-
-
-def measures(run: Capture) -> set[str]:
-    """Return the names of the gauges that are measured per step."""
-    return {name for name, gauge in gauges_of([run]).items() if gauge.kind == "measure"}
 
 
 def _worst(limit: Limit, values: np.ndarray) -> tuple[float, bool]:

@@ -91,7 +91,11 @@ class Recording:
         there is no such table, or the file is needed for it and cannot be read.
         """
         if name in _LATER and not self._facts["everything"]:
-            self._read_everything()
+            if not self.path.is_file():
+                raise StoreError(f"{self.path.name} is gone, and this was not yet read from it")
+            files = [self.path.with_name(name) for name, *_ in self._facts["files"]]
+            self._folder = _store([self._folder], files, everything=True, answers=_SITES)
+            self._facts = _read_facts(self._folder)
         if name == "temporary" and self.integrity[0]["aggregated"]:
             raise StoreError(f"{self.path.name} has sums only: nothing is known of what was freed")
         return tables.read_frame(self._folder / f"{name}.parquet")
@@ -187,13 +191,6 @@ class Recording:
         yield f"{fmt.number(sum(fact['records'] for fact in facts))} records"
         peak = max(fact["heap_peak_bytes"] for fact in facts)
         yield f"at most {fmt.amount(peak, 'B')} allocated"
-
-    def _read_everything(self) -> None:
-        if not self.path.is_file():
-            raise StoreError(f"{self.path.name} is gone, and this was not yet read from it")
-        files = [self.path.with_name(name) for name, *_ in self._facts["files"]]
-        self._folder = _store([self._folder], files, everything=True, answers=_SITES)
-        self._facts = _read_facts(self._folder)
 
 
 def open_memray(

@@ -74,16 +74,16 @@ class Rate:
         return float(intervals.student_below(self.freedom, (floor - self.value) / error))
 
 
-def thin(points: Points, most: int = _MOST) -> Points:
-    """Return at most `most` points: the lowest of each group of neighbours."""
-    if len(points) <= most:
+def thin(points: Points) -> Points:
+    """Return at most `_MOST` points: the lowest of each group of neighbours."""
+    if len(points) <= _MOST:
         return points
     # Garbage and unflushed batches show in the high points, retained values in the low ones.
-    size, more = divmod(len(points), most)
-    begins = np.arange(most) * size + np.minimum(np.arange(most), more)
+    size, more = divmod(len(points), _MOST)
+    begins = np.arange(_MOST) * size + np.minimum(np.arange(_MOST), more)
     gaps = np.diff(points[:, 0])
     if gaps.max() > 1.9 * gaps.min():  # a run that went on has larger blocks later
-        edges = np.linspace(points[0, 0], points[-1, 0], most + 1)[1:-1]
+        edges = np.linspace(points[0, 0], points[-1, 0], _MOST + 1)[1:-1]
         begins = np.unique([0, *np.searchsorted(points[:, 0], edges, side="right")])
     counts = np.diff(begins, append=len(points))
     x, y = points.T
@@ -122,7 +122,7 @@ def _line_errors(x: Points, y: Points) -> Points:
     return np.asarray((y * y).cumsum() - n * mean_y**2 - shared**2 / squares)
 
 
-def rate(runs: Runs, seed: int = 0) -> Rate:
+def rate(runs: Runs) -> Rate:
     """Return the mean of the Theil-Sen slopes of runs of at least `FEWEST` points."""
     # Sen: Estimates of the regression coefficient based on Kendall's tau (1968).
     sample = slopes(runs)
@@ -135,7 +135,7 @@ def rate(runs: Runs, seed: int = 0) -> Rate:
         quantile = float(intervals.student_quantile(freedom, 0.975))
         half = quantile * intervals.standard_error(sample)
     # Runs may all scatter alike, and a gauge may rest most of the time.
-    scatter = _bootstrap_half_width(np.column_stack(_mean_curve(runs)), seed)
+    scatter = _bootstrap_half_width(np.column_stack(_mean_curve(runs)))
     half = max(half, scatter, _jump(runs))
     return Rate(value, value - half, value + half, climb_p(runs), freedom)
 
@@ -266,7 +266,7 @@ def _slope(points: Points) -> float:
     return float(theil_sen(points[:, 0], points[None, :, 1])[0])
 
 
-def _bootstrap_half_width(points: Points, seed: int) -> float:
+def _bootstrap_half_width(points: Points) -> float:
     """Return half the 95 % CI of a curve's slope, from resampled blocks of its residuals."""
     # Kuensch: The jackknife and the bootstrap for general stationary observations (1989).
     x, y = points[:, 0], points[:, 1]
@@ -274,7 +274,7 @@ def _bootstrap_half_width(points: Points, seed: int) -> float:
     residuals = residuals - np.median(residuals)
     if not residuals.any():
         return 0.0
-    rng, n = np.random.default_rng(seed), len(x)
+    rng, n = np.random.default_rng(0), len(x)
     starts = rng.integers(n - _BLOCK + 1, size=(_RESAMPLES, -(-n // _BLOCK)))
     index = (starts[:, :, None] + np.arange(_BLOCK)).reshape(_RESAMPLES, -1)[:, :n]
     low, high = np.quantile(theil_sen(x, residuals[index]), [0.025, 0.975])

@@ -92,13 +92,6 @@ def rise_at_end(series: Series) -> float:
     return max(seen, statistics.rate(thirds).high * statistics.span(thirds))
 
 
-def jumping_rate(gauge: Gauge, series: Series) -> float:
-    """Return the rate that growth in jumps may have, as far as they have not stopped; else 0."""
-    # A table that doubles has room for twice what filled it.
-    rests = missing_rest(gauge, series) == 0
-    return 0.0 if rests else 2 * late_rise(series) / statistics.span(series.steady)
-
-
 def hides_growth(gauge: Gauge, series: Series, limit: float) -> bool:
     """Return whether growth of memory that matters could be below a detection limit."""
     if gauge.is_counted or series.per == "s":  # they have rules of their own

@@ -46,11 +46,6 @@ def interval(verdict: GaugeVerdict) -> str:
     return bounds(verdict.low, verdict.high, verdict.unit)
 
 
-def rate_with_interval(verdict: GaugeVerdict) -> str:
-    """Write the growth rate with its 95 % CI, such as ``2 descriptors/step [1.9, 2.1]``."""
-    return f"{rate(verdict)} {interval(verdict)}"
-
-
 def detection_limit(verdict: GaugeVerdict) -> str:
     """Write the detection limit as a rate."""
     return formatting.rate(verdict.detection_limit, verdict.unit, verdict.per)
@@ -65,7 +60,7 @@ def short(verdict: GaugeVerdict, word: str = "") -> str:
     """Write gauge and verdict with their number; `word` is which of two verdicts to quote."""
     word = word or verdict.verdict
     number = {
-        "leak": f" {rate_with_interval(verdict)}",
+        "leak": f" {rate(verdict)} {interval(verdict)}",
         "deferred": f", {deferred(verdict)}",
         "plateau": f", at most {formatting.amount(verdict.peak, verdict.unit)}",
         "flat": f", detection limit {detection_limit(verdict)}",
