@@ -17,7 +17,6 @@ from resleak.analysis import (
     comparison,
     growth,
     over_time,
-    reconcile,
     series,
     statistics,
     stopped,
@@ -36,7 +35,7 @@ SCORED = 240
 _WORST_FIRST = ("leak", "deferred", "inconclusive", "plateau", "flat")
 _MB_PER_H = 10e6 / 3600
 _JUDGE = (
-    *(growth, over_time, reconcile, series, statistics, stopped),
+    *(growth, over_time, series, statistics, stopped),
     *(process_gauges, comparison),
 )
 

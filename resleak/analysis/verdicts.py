@@ -15,10 +15,9 @@ from resleak.analysis import growth, handle_origins, known_verdicts, limits, sta
 from resleak.analysis.causes.find import causes_of
 from resleak.analysis.causes.model import Causes
 from resleak.analysis.diagnosis import Diagnosis, classify
-from resleak.analysis.filling import still_filling, unmeasured, without_filling
 from resleak.analysis.gauge_verdict import GaugeVerdict, by_gauge
 from resleak.analysis.handle_origins import Origin
-from resleak.analysis.inspection import Culprits, inspected
+from resleak.analysis.inspection import Culprits, inspected, unmeasured, without_filling
 from resleak.analysis.limits import LimitVerdict, Scaling
 from resleak.analysis.rows import SCHEMA_VERSION, Rows, plain
 from resleak.analysis.stacks.site import Site
@@ -361,7 +360,7 @@ def _judge_variant(
     scenario, name = measured[0].manifest.scenario.to_json(), measured[0].variant
     culprits = inspected(captures)
     if not scenario["gauges"] and not scenario["claim"]:  # it has steps alone
-        gauges = [*without_filling(gauges, still_filling(captures, culprits.bounded))]
+        gauges = [*without_filling(gauges, culprits.still_filling(captures))]
     unknown = [*unmeasured(measured)]
     gauges = [*gauges, *unknown]
     evidence = evidence | {one.gauge for one in unknown}
