@@ -1,8 +1,7 @@
 """Budgets: limits that people set, checked against growth rates that are proven to be real.
 
-A budget never finds a leak. Where a leak is proven it says what the leak costs; where none is, it
-says what a leak of the detection limit would cost. An allowance is a budget per step, with a third
-answer: a rate whose interval spans it is inconclusive.
+A budget never finds a leak: it says what a proven one costs, or one of the detection limit. An
+allowance is a budget per step, with a third answer: a rate whose interval spans it is inconclusive.
 """
 
 from __future__ import annotations
@@ -49,10 +48,9 @@ Outcome = Literal["holds", "broken", "inconclusive"]
 class Budget:
     """One limit; exactly one of `per_hour`, `per_step`, `at_most` and `spread` is given.
 
-    `gauges` are gauges, or ``cleanup_s``, ``exit_s``, ``cpu_share``. `per_hour` and `per_step` are
-    the largest proven growth, `at_most` the largest reading of any run with at least `lasting_s`
-    seconds of load, `spread` the highest steady reading / the lowest one, minus one. `systems` are
-    those it concerns; all if empty.
+    The first two are the largest proven growth, `at_most` the largest reading of any run with at
+    least `lasting_s` seconds of load, `spread` the highest steady reading / the lowest one, minus
+    one. It concerns `systems`, or all. `gauges` can also be ``cleanup_s exit_s cpu_share``.
     """
 
     name: str
@@ -69,13 +67,12 @@ class Budget:
         for text in (self.name, self.source, *self.gauges, *self.systems):
             if not isinstance(text, str) or not text.isprintable() or len(text) > _MAX_NAME:
                 raise BudgetError(f"a budget has {_brief(text)} where a short text must be")
+        which = f"the budget {self.name!r}"
         given = [kind for kind in _KINDS if getattr(self, kind) is not None]
         if len(given) != 1 or not self.gauges:
-            raise BudgetError(
-                f"the budget {self.name!r} needs gauges and exactly one of {', '.join(_KINDS)}"
-            )
+            raise BudgetError(f"{which} needs gauges and exactly one of {', '.join(_KINDS)}")
         for field in (*given, "lasting_s"):
-            _number(getattr(self, field), f"the budget {self.name!r}: {field}")
+            _number(getattr(self, field), f"{which}: {field}")
 
 
 @dataclass(frozen=True)
@@ -128,11 +125,9 @@ class AllowanceCheck:
 
 
 def read(own: Path | str | Mapping[str, Any] | None = None) -> Budgets:
-    """Read the built-in budgets, and a TOML file, or a table of its form, on top of them.
-
-    The built-in ones are of the source documents, and concern their systems alone.
-    """
+    """Read the built-in budgets, and a TOML file, or a table of its form, on top of them."""
     base = _parse(BUILTIN_FILE)
+    # The built-in ones are of the source documents, and concern their systems alone.
     systems = sorted({name.partition("/")[0] for name in catalog.paths()})
     own = _parse(Path(own)) if isinstance(own, (str, Path)) else own or {}
     builtin = {name: {"systems": systems, **table} for name, table in base["budget"].items()}

@@ -92,9 +92,8 @@ def _leaks(verdicts: Verdicts) -> Iterator[Diagnosis]:
         beyond = 2 * max(0.0, live.high) + BUILTIN["rss"].floor
         if names := [name for name in by_family["resident"] if verdicts[name].low > beyond]:
             names.append(live.gauge)
-            rates = _rates(verdicts, names)
-            stays = f"memory stays that the heap does not account for: {rates}"
-            yield _diagnosis("mapped memory", names, stays)
+            stays = "memory stays that the heap does not account for"
+            yield _diagnosis("mapped memory", names, f"{stays}: {_rates(verdicts, names)}")
 
 
 def _others(verdicts: Verdicts) -> Iterator[Diagnosis]:
@@ -109,12 +108,8 @@ def _others(verdicts: Verdicts) -> Iterator[Diagnosis]:
         listed = ", ".join(f"{amount} of {name}" for name, amount in amounts.items())
         sentence = f"freed only by the garbage collector: {listed} at a time"
         yield _diagnosis("cycles", amounts, sentence, leak=False)
-    draining = [
-        name
-        for name, one in verdicts.items()
-        if one.verdict == "deferred" and not one.is_gc_deferred
-    ]
-    if draining:
+    deferred = [one for one in verdicts.values() if one.verdict == "deferred"]
+    if draining := [one.gauge for one in deferred if not one.is_gc_deferred]:
         rates = _rates(verdicts, draining)
         sentence = f"a backlog that drains when the load stops: {rates} until then"
         yield _diagnosis("backlog", draining, sentence, leak=False)

@@ -15,8 +15,6 @@ from resleak.workload.gauges import BUILTIN
 #: Gauges of bytes: a process without any has ended.
 _BYTES = {one.name for one in BUILTIN.values() if one.family in ("memory", "resident")}
 _MEMORY = {one.name for one in BUILTIN.values() if one.family in ("memory", "objects", "resident")}
-
-
 #: Share of the readings that must have a count of requests, from the first one on.
 _MIN_COUNTED = 0.9
 #: Steps at the start of a run that ended at a limit in which modules may be imported.
@@ -118,13 +116,11 @@ class Readings:
         # A run that ended before its steady state has no retained value to compare.
         lasted = [rows for rows, points in zip(by_run, steady, strict=True) if len(points)]
         by_run, steady = lasted or by_run, [points for points in steady if len(points)]
-        is_timed = self.per == "s" and gauge in _BYTES
         work = self._work() if len(steady) == 1 else None
-        parts = [
-            part
-            for points in steady
-            for part in (over_time.lives(points) if is_timed else [statistics.thin(points)])
-        ]
+        if self.per == "s" and gauge in _BYTES:
+            parts = [life for points in steady for life in over_time.lives(points)]
+        else:
+            parts = [*map(statistics.thin, steady)]
         return Series(
             steady=parts,
             steps=_each_step(self, values),
