@@ -18,8 +18,8 @@ import pandas as pd
 from resleak import formatting
 from resleak.analysis import growth, wording
 from resleak.analysis.gauge_verdict import GaugeVerdict, by_gauge
-from resleak.analysis.intervals import Floats, standard_error, student_quantile
 from resleak.analysis.rows import Rows, plain
+from resleak.analysis.statistics import Floats, standard_error, student_quantile
 from resleak.captures.frames import Captures, gauges_of, traces
 from resleak.errors import StoreError
 from resleak.workload.gauges import Gauge

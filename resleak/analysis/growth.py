@@ -287,10 +287,10 @@ def _judge_growth(gauge: Gauge, series: Series, steady: Runs, floor: float) -> J
             return UNDECIDED, f"started to grow late in the run: {more}"
     if stopped.has_few_jumps(gauge, series, floor):
         return UNDECIDED, f"grows in a few unequal jumps: {more}"
-    if statistics.fading(steady) < MIN_RATE_RATIO:
+    if stopped.fading(steady) < MIN_RATE_RATIO:
         return UNDECIDED, f"still grows, but ever more slowly: {more}"
-    margin = _MIN_BIC_DIFFERENCE_S if series.per == "s" else statistics.MIN_BIC_DIFFERENCE
-    if statistics.saturates(series.steady, margin):
+    margin = _MIN_BIC_DIFFERENCE_S if series.per == "s" else stopped.MIN_BIC_DIFFERENCE
+    if stopped.saturates(series.steady, margin):
         return UNDECIDED, f"grows like something that fills up: {more}"
     if gauge.is_counted and _retained_share(series, steady) <= MAX_DRAINED_SHARE:
         return "deferred", "grows under load and drains when the load stops"

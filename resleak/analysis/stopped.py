@@ -1,12 +1,14 @@
-"""Growth in jumps, and evidence that growth has stopped."""
+"""Growth in jumps, growth that saturates, and evidence that growth has stopped."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
 from resleak.analysis import statistics
 from resleak.analysis.series import Series
-from resleak.analysis.statistics import Points
+from resleak.analysis.statistics import Points, Runs
 from resleak.workload.gauges import Gauge
 
 #: Smallest jump / largest jump from which on jumps are of one size.
@@ -23,6 +25,12 @@ _MOST_HIDDEN = 8.0
 #: grows to four times its size rests for three times the steps since the first one. Over time the
 #: first rest began at an unknown time before the readings.
 _RESTS, _RESTS_S = 3.0, 4.0
+#: Difference of the Bayesian information criterion that is very strong evidence.
+MIN_BIC_DIFFERENCE = 10.0
+#: Time constants of a saturation, as shares of the span, and the precision of their logarithm.
+_TAUS, _GRID, _PRECISION = (0.03, 2.0), 24, 1e-6
+#: Slope ratio (last / first) below which a filling curve has bent.
+_MAX_SLOPE_RATIO = 0.6
 #: Readings at the ends of the last third whose medians are compared.
 _ENDS = 3
 
@@ -99,3 +107,79 @@ def hides_growth(gauge: Gauge, series: Series, limit: float) -> bool:
     span = statistics.span(series.steady)
     reach = max(float(np.ptp(points[:, 1])) for points in series.steady)
     return not limit * span <= _MOST_HIDDEN * max(gauge.floor * span, gauge.rise, reach / 2)
+
+
+def fading(runs: Runs) -> float:
+    """Return the rate of the second half / that of the first, for the median run."""
+    # About 1 for a leak, towards 0 for a cache that fills; infinity if the first half does not
+    # grow.
+    ratios = []
+    for first, second in (
+        (statistics.slope(a), statistics.slope(b)) for a, b in map(statistics.halves, runs)
+    ):
+        ratios.append(second / first if first > 0 else np.inf if second > 0 else 1.0)
+    return float(np.median(ratios))
+
+
+def saturates(runs: Runs, margin: float = MIN_BIC_DIFFERENCE) -> bool:
+    """Return whether a saturating exponential, and nothing beside it, explains the mean curve.
+
+    `margin` is the evidence that is asked for a leak beside it.
+    """
+    # By the Bayesian information criterion it must beat a straight line and not be improved by one
+    # beside it (a leak during a warm-up), and it must have bent by the last step. Kass, Raftery:
+    # Bayes factors (1995), on the margin of 10.
+    x, y = statistics.mean_curve(runs)
+    if np.ptp(y) == 0 or len(x) < 2 * statistics.FEWEST:
+        return False
+    t, v = (x - x[0]) / np.ptp(x), (y - y[0]) / np.ptp(y)
+    filling, tau = _fit_saturation(t, v)
+    filling_and_leaking, _ = _fit_saturation(t, v, t)
+    return bool(
+        np.exp(-1 / tau) < _MAX_SLOPE_RATIO
+        and _bic_difference(float(_residual_ss(v, t)), filling, len(t)) > MIN_BIC_DIFFERENCE
+        and _bic_difference(filling, filling_and_leaking, len(t)) <= margin
+    )
+
+
+def _fit_saturation(t: Points, values: Points, beside: Points | None = None) -> tuple[float, float]:
+    """Fit ``1 - exp(-t / tau)`` and a shape beside it; return the residual sum and tau."""
+    low, high = math.log(_TAUS[0]), math.log(_TAUS[1])
+    while True:
+        logarithms = np.linspace(low, high, _GRID)
+        errors = _residual_ss(values, 1 - np.exp(-t / np.exp(logarithms)[:, None]), beside)
+        best = int(errors.argmin())
+        if high - low < _PRECISION:
+            return float(errors[best]), math.exp(logarithms[best])
+        low, high = logarithms[max(0, best - 1)], logarithms[min(_GRID - 1, best + 1)]
+
+
+def _bic_difference(simple: float, better: float, points: int) -> float:
+    """Return by how much the BIC prefers a fit with one more parameter."""
+    return float(points * np.log((simple + 1e-12) / (better + 1e-12)) - np.log(points))
+
+
+def _residual_ss(values: Points, shapes: Points, beside: Points | None = None) -> Points:
+    """Return the residual sum of squares of a fit by each of many shapes, none of which may fall.
+
+    Shapes are rows. With a shape beside each, the fit has both, or one where both do not fit.
+    """
+    rest = values - values.mean()
+    shapes = shapes - shapes.mean(axis=-1, keepdims=True)
+    alone = _fitted(rest, shapes)
+    if beside is None:
+        return alone
+    other = beside - beside.mean()
+    squares, shared = (shapes * shapes).sum(axis=-1), shapes @ other
+    determinant = squares * (other @ other) - shared**2
+    first = (other @ other * (shapes @ rest) - shared * (other @ rest)) / determinant
+    second = (squares * (other @ rest) - shared * (shapes @ rest)) / determinant
+    left = rest - first[..., None] * shapes - second[..., None] * other
+    one = np.minimum(alone, _fitted(rest, other))
+    return np.where((first < 0) | (second < 0), one, (left * left).sum(axis=-1))
+
+
+def _fitted(rest: Points, shapes: Points) -> Points:
+    factors = np.maximum(shapes @ rest / (shapes * shapes).sum(axis=-1), 0)
+    left = rest - factors[..., None] * shapes
+    return np.asarray((left * left).sum(axis=-1))
