@@ -105,7 +105,7 @@ def warmup_end(runs: Runs) -> float:
     is_better = one > _MIN_RESIDUAL**2 * len(x) and two < one / 4
     if is_better:  # the slopes of both parts and of the whole must differ by more than a third
         parts = (slice(split), slice(split, None), slice(None))
-        slopes = [slope(np.column_stack([x[part], y[part]])) for part in parts]
+        slopes = [_slope(np.column_stack([x[part], y[part]])) for part in parts]
         is_better = min(slopes) < 2 / 3 * max(slopes)
     return float(x[min(split, len(x) - FEWEST)]) if is_better else float(x[0])
 
@@ -176,7 +176,7 @@ def span(runs: Runs) -> float:
 
 def slopes(runs: Runs) -> Floats:
     """Return the Theil-Sen slope of each run, shape (runs,)."""
-    return np.array([slope(points) for points in runs])
+    return np.array([_slope(points) for points in runs])
 
 
 def climb_p(runs: Runs) -> float:
@@ -224,12 +224,13 @@ def holm(p: Floats) -> Floats:
 
 
 def mean_curve(runs: Runs) -> tuple[Points, Points]:
+    """Return steps and mean values of the points that all runs have."""
     length = min(len(points) for points in runs)
     stacked = np.stack([points[:length] for points in runs])
     return stacked[0, :, 0], stacked[:, :, 1].mean(axis=0)
 
 
-def slope(points: Points) -> float:
+def _slope(points: Points) -> float:
     return float(theil_sen(points[:, 0], points[None, :, 1])[0])
 
 
@@ -237,7 +238,7 @@ def _bootstrap_half_width(points: Points) -> float:
     """Return half the 95 % CI of a curve's slope, from resampled blocks of its residuals."""
     # Kuensch: The jackknife and the bootstrap for general stationary observations (1989).
     x, y = points[:, 0], points[:, 1]
-    residuals = y - slope(points) * x
+    residuals = y - _slope(points) * x
     residuals = residuals - np.median(residuals)
     if not residuals.any():
         return 0.0

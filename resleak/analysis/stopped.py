@@ -111,12 +111,10 @@ def hides_growth(gauge: Gauge, series: Series, limit: float) -> bool:
 
 def fading(runs: Runs) -> float:
     """Return the rate of the second half / that of the first, for the median run."""
-    # About 1 for a leak, towards 0 for a cache that fills; infinity if the first half does not
-    # grow.
+    # About 1 for a leak, towards 0 for a cache that fills; infinite if the first half is flat.
     ratios = []
-    for first, second in (
-        (statistics.slope(a), statistics.slope(b)) for a, b in map(statistics.halves, runs)
-    ):
+    for points in runs:
+        first, second = statistics.slopes([*statistics.halves(points)]).tolist()
         ratios.append(second / first if first > 0 else np.inf if second > 0 else 1.0)
     return float(np.median(ratios))
 
