@@ -15,7 +15,6 @@ import pandas as pd
 
 from resleak import formatting
 from resleak.analysis import handle_origins, rows, verdicts, wording
-from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.analysis.limits import LimitVerdict
 from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 from resleak.captures import load, node_results
@@ -253,7 +252,13 @@ def _node_row(name: str, check: NodeResult) -> dict[str, Any]:
 def key_figure(variant: VariantVerdict, gauge: str, word: str = "") -> KeyFigure:
     """Return the number by which a gauge, a limit's or sweep's gauge, or ``run`` is judged."""
     if gauge == "run":
-        return _ending(variant)
+        seconds = [one["exit_s"] for one in variant.exits if one["exit_s"] is not None]
+        longest = max(seconds, default=np.nan)
+        text = f"ends {formatting.amount(longest, 's')} after its load"
+        if HANGS in variant.symptoms.get("run", ()):
+            stuck = {one["phase"] for one in variant.exits if one["status"] != "exited"}
+            text = f"hangs {'at exit' if stuck & {'teardown', 'exit'} else 'under load'}"
+        return KeyFigure("run", "exit", longest, unit="s", text=text)
     for cost in variant.scaling:
         if cost.gauge == gauge:
             text = f"{gauge} ∝ {cost.over}^{wording.exponent(cost)}"
@@ -263,7 +268,15 @@ def key_figure(variant: VariantVerdict, gauge: str, word: str = "") -> KeyFigure
     is_broken = BROKEN in variant.symptoms.get(gauge, ())
     if limits and (is_broken or verdict is None):
         return _worst(min(limits, key=lambda limit: limit.holds is True))
-    return _growth(verdict, word) if verdict else KeyFigure(gauge)
+    if verdict is None:
+        return KeyFigure(gauge)
+    unit, text = verdict.unit, wording.short(verdict, word)
+    match word or verdict.verdict:
+        case "deferred":
+            return KeyFigure(gauge, "held", verdict.held_between_collections, unit=unit, text=text)
+        case "plateau":
+            return KeyFigure(gauge, "peak", verdict.peak, unit=unit, text=text)
+    return KeyFigure(gauge, "rate", verdict.per_step, verdict.low, verdict.high, unit, text)
 
 
 def _of_fix(fix: VariantVerdict, leaky: VariantVerdict, gauge: str) -> tuple[str, str]:
@@ -275,16 +288,6 @@ def _of_fix(fix: VariantVerdict, leaky: VariantVerdict, gauge: str) -> tuple[str
     return (gauge if gauge in wrong else next(iter(wrong), gauge)), ""
 
 
-def _ending(variant: VariantVerdict) -> KeyFigure:
-    seconds = [one["exit_s"] for one in variant.exits if one["exit_s"] is not None]
-    longest = max(seconds, default=np.nan)
-    text = f"ends {formatting.amount(longest, 's')} after its load"
-    if HANGS in variant.symptoms.get("run", ()):
-        stuck = {one["phase"] for one in variant.exits if one["status"] != "exited"}
-        text = f"hangs {'at exit' if stuck & {'teardown', 'exit'} else 'under load'}"
-    return KeyFigure("run", "exit", longest, unit="s", text=text)
-
-
 def _worst(limit: LimitVerdict) -> KeyFigure:
     scaled = limit.unit if limit.unit in ("B", "s") else ""
     measured, bound = (formatting.amount(n, scaled) for n in (limit.worst, limit.allowed))
@@ -294,16 +297,6 @@ def _worst(limit: LimitVerdict) -> KeyFigure:
     allowed = f"{sign} {bound}" if sign != "=" else bound
     text = f"{limit.gauge} {measured}, allowed {allowed}{meant}"
     return KeyFigure(limit.gauge, "worst", limit.worst, unit=limit.unit, text=text)
-
-
-def _growth(verdict: GaugeVerdict, word: str) -> KeyFigure:
-    gauge, unit, text = verdict.gauge, verdict.unit, wording.short(verdict, word)
-    match word or verdict.verdict:
-        case "deferred":
-            return KeyFigure(gauge, "held", verdict.held_between_collections, unit=unit, text=text)
-        case "plateau":
-            return KeyFigure(gauge, "peak", verdict.peak, unit=unit, text=text)
-    return KeyFigure(gauge, "rate", verdict.per_step, verdict.low, verdict.high, unit, text)
 
 
 def _source_order(row: Mapping[str, Any]) -> tuple[Any, ...]:

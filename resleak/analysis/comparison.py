@@ -100,13 +100,6 @@ class GaugeComparison:
         """Rank of the worse verdict, 0 for the worst."""
         return min(VERDICTS.index(word) for word in (self.verdict_before, self.verdict_after))
 
-    @property
-    def certified(self) -> str:
-        """The certain part of the rate, in words."""
-        if self.equivalent:
-            return f"after: within ±{self.rate(self.margin)}"
-        return "lower" if self.lower else ""
-
     def rate(self, value: float) -> str:
         """Write a rate of this gauge."""
         return formatting.rate(value, self.unit, self.per)
@@ -140,10 +133,11 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         head = ("gauge", self.before, self.after, "verdicts", "certified")
-        rows = [
-            (row.gauge, row.rate(row.before), row.rate(row.after), row.words, row.certified)
-            for row in self.rows
-        ]
+        rows = []
+        for row in self.rows:
+            certain = f"after: within ±{row.rate(row.margin)}" if row.equivalent else ""
+            certain = certain or ("lower" if row.lower else "")
+            rows.append((row.gauge, row.rate(row.before), row.rate(row.after), row.words, certain))
         return formatting.Table(head, rows, f"{self.before} → {self.after}").html()
 
 

@@ -59,11 +59,6 @@ def _rates(verdicts: Verdicts, names: Iterable[str]) -> str:
     return ", ".join(f"{name} {wording.rate(verdicts[name])}" for name in names)
 
 
-def _live(verdicts: Verdicts) -> GaugeVerdict | None:
-    """Return the gauge of live memory that counts most."""
-    return verdicts.get("heap") or verdicts.get("native")
-
-
 def _leaks(verdicts: Verdicts) -> Iterator[Diagnosis]:
     by_family: dict[str, list[str]] = defaultdict(list)
     for name, verdict in verdicts.items():
@@ -87,7 +82,7 @@ def _leaks(verdicts: Verdicts) -> Iterator[Diagnosis]:
         rates = _rates(verdicts, names)
         yield _diagnosis("kept by the program", names, f"the program keeps more: {rates}")
     # Resident memory that grows beyond the heap, as in memray's issue 565.
-    live, threads = _live(verdicts), verdicts.get("threads")
+    live, threads = verdicts.get("heap") or verdicts.get("native"), verdicts.get("threads")
     if live is not None and not (threads and threads.is_leak):  # threads have stacks
         beyond = 2 * max(0.0, live.high) + BUILTIN["rss"].floor
         if names := [name for name in by_family["resident"] if verdicts[name].low > beyond]:
@@ -115,7 +110,7 @@ def _others(verdicts: Verdicts) -> Iterator[Diagnosis]:
         yield _diagnosis("backlog", draining, sentence, leak=False)
     # Freed memory that the C library keeps: see `malloc_trim` in glibc's manual.
     known = [name for name in LIVE_MEMORY if name in verdicts]
-    live = _live(verdicts)
+    live = verdicts.get("heap") or verdicts.get("native")
     if live is None or any(verdicts[name].verdict not in CLEAN for name in known):
         return
     # USS first: it leaves out what is shared with other processes.

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from resleak import formatting
-from resleak.analysis import load, over_time, statistics, stopped
+from resleak.analysis import over_time, statistics, stopped
 from resleak.analysis.gauge_verdict import ALPHA, MIN_DROP, Decision, GaugeVerdict, by_gauge
 from resleak.analysis.rows import Rows
 from resleak.analysis.series import Readings, Series
@@ -132,7 +132,7 @@ def _judge_gauge(variant: str, gauge: Gauge, series: Series, beside_live: bool) 
 def _decide(gauge: Gauge, series: Series) -> Decision:
     decision = _decide_alone(gauge, series)
     if series.has_load:
-        return load.weighed(series, decision, _decide_alone(gauge, series.by_work()))
+        return over_time.weighed(series, decision, _decide_alone(gauge, series.by_work()))
     return decision
 
 
@@ -146,15 +146,10 @@ def _decide_alone(gauge: Gauge, series: Series) -> Decision:
     has_even_jumps = stopped.has_even_jumps(gauge, series)
     if not has_even_jumps:
         # Looks at a growing series are many tests.
-        p = _probability(steady, rate, floor) * ALPHA / _level(series)
+        p = _probability(steady, rate, floor) * ALPHA / over_time.level(series)
         rate = replace(rate, p=min(1.0, p))
     verdict, reason = _verdict(gauge, series, steady, rate, floor, has_even_jumps)
     return Decision(verdict, reason, rate, floor, float(steady[0][0, 0]))
-
-
-def _level(series: Series) -> float:
-    """Return the false-alarm rate of one look."""
-    return over_time.level(ALPHA, series.readings) if series.per == "s" else ALPHA
 
 
 def _detection_limit(gauge: Gauge, series: Series, found: Decision) -> float:
@@ -164,7 +159,7 @@ def _detection_limit(gauge: Gauge, series: Series, found: Decision) -> float:
     if len(series.steady) >= statistics.ENOUGH_RUNS and series.per != "s":
         return floor + margin + 2 * rate.half_width
     # Growth of a single run must also pass the test on chance, which asks for more.
-    reach = (1 + rate.strictness(_level(series))) * rate.half_width
+    reach = (1 + rate.strictness(over_time.level(series))) * rate.half_width
     limit = (1 + _SINGLE_RUN_MARGIN) * floor + reach
     if series.per != "s" or found.verdict == "leak" or math.isnan(limit):
         return limit

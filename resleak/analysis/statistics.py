@@ -20,7 +20,7 @@ Points = Floats
 Runs = list[Points]
 
 #: Fewest points of a rate, and most points that a curve is thinned to.
-FEWEST, _MOST = 6, 40
+FEWEST, MOST = 6, 40
 #: Block bootstrap of residuals: resamples, and points per block.
 _RESAMPLES, _BLOCK = 400, 3
 #: Runs from which on their scatter gives the interval; below, their autocorrelation does.
@@ -73,15 +73,15 @@ class Rate:
 
 
 def thin(points: Points) -> Points:
-    """Return at most `_MOST` points: the lowest of each group of neighbours."""
-    if len(points) <= _MOST:
+    """Return at most `MOST` points: the lowest of each group of neighbours."""
+    if len(points) <= MOST:
         return points
     # Garbage and unflushed batches show in the high points, retained values in the low ones.
-    size, more = divmod(len(points), _MOST)
-    begins = np.arange(_MOST) * size + np.minimum(np.arange(_MOST), more)
+    size, more = divmod(len(points), MOST)
+    begins = np.arange(MOST) * size + np.minimum(np.arange(MOST), more)
     gaps = np.diff(points[:, 0])
     if gaps.max() > 1.9 * gaps.min():  # a run that went on has larger blocks later
-        edges = np.linspace(points[0, 0], points[-1, 0], _MOST + 1)[1:-1]
+        edges = np.linspace(points[0, 0], points[-1, 0], MOST + 1)[1:-1]
         begins = np.unique([0, *np.searchsorted(points[:, 0], edges, side="right")])
     counts = np.diff(begins, append=len(points))
     x, y = points.T

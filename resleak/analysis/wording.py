@@ -99,18 +99,16 @@ def largest_site(sites: Sequence[Site], per: str, name: Callable[[str], str] = s
     certain = [site for site in sites if site.low > 0]
     lines = [site for site in certain if site.file]
     others = [site for site in certain if not site.file]
-    nothing = f"no line retains more memory with each {per}."
-    sentences = [_site(lines[0], per, name) if lines else nothing]
+    sentences = [f"no line retains more memory with each {per}."]
+    if lines:
+        site = lines[0]
+        rate, low = (formatting.amount(value, "B") for value in (site.bytes_per_step, site.low))
+        at_least = f", at least {low}," if low != rate else ""
+        where = f"{name(site.place)} in {name(site.function)}"
+        share = f"{formatting.share(site.share)} of the growth"
+        sentences = [f"{rate} per {per}{at_least} from {where}, {share}."]
     most = max(others, key=lambda site: site.share, default=None)
     if most and most.share > max((site.share for site in lines), default=0.0):
         share = formatting.share(most.share)
         sentences.append(f"{share} of the growth is {name(most.function)}, which has no line.")
     return " ".join(sentences)
-
-
-def _site(site: Site, per: str, name: Callable[[str], str]) -> str:
-    rate, low = (formatting.amount(value, "B") for value in (site.bytes_per_step, site.low))
-    at_least = f", at least {low}," if low != rate else ""
-    share = formatting.share(site.share)
-    where = f"{name(site.place)} in {name(site.function)}"
-    return f"{rate} per {per}{at_least} from {where}, {share} of the growth."
