@@ -10,7 +10,7 @@ import math
 import re
 import stat
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,7 +157,8 @@ def check(judgement: ScenarioVerdict, captures: Captures, budgets: Budgets) -> R
     for variant in judgement.variants.values():
         runs = list(captures.select(variant=variant.name, instrument="gauges"))
         for budget in concerned:
-            rows += _check_one(budget, variant, runs, steps_per_hour)
+            checks = (_check_one(budget, g, variant, runs, steps_per_hour) for g in budget.gauges)
+            rows += filter(None, checks)
     return Rows(BudgetCheck, rows)
 
 
@@ -219,65 +220,56 @@ def _check_allowance(verdict: GaugeVerdict, per_step: float) -> tuple[Outcome, s
 
 
 def _check_one(
-    budget: Budget, variant: VariantVerdict, runs: list[Capture], steps_per_hour: float
-) -> Iterator[BudgetCheck]:
-    for gauge in budget.gauges:
-        if budget.at_most is not None:
-            allowed, lasting_s = budget.at_most, budget.lasting_s
-            values = [_reading(run, gauge, lasting_s) for run in runs]
-        elif budget.spread is not None:
-            allowed, values = budget.spread, [_spread(run, gauge) for run in runs]
-        else:
-            if verdict := variant.gauge(gauge):
-                yield _growth(budget, verdict, steps_per_hour)
-            continue
-        if known := [value for value in values if not math.isnan(value)]:
-            worst, text = max(known), f"worst of {len(known)} runs"
-            unit = "s" if budget.at_most is not None and gauge.endswith("_s") else ""
-            yield BudgetCheck(
-                variant.name, budget.name, gauge, allowed, worst, worst, unit,
-                bool(worst <= allowed), text, budget.source,
-            )  # fmt: skip
-
-
-def _growth(budget: Budget, verdict: GaugeVerdict, steps_per_hour: float) -> BudgetCheck:
-    is_hourly = budget.per_hour is not None
-    allowed = (budget.per_hour if is_hourly else budget.per_step) or 0.0
-    scaled = verdict.scaled(steps_per_hour, "h") if is_hourly else verdict
-    unit = f"{scaled.unit}/{scaled.per}"
-    rate, high = (scaled.per_step, scaled.high) if verdict.is_leak else (0.0, 0.0)
-    if not verdict.is_leak:
-        limit = formatting.amount(scaled.detection_limit, unit)
-        text = f"no proven growth; detection limit {limit}"
-    elif is_hourly and verdict.per_step > 0:
-        steps = formatting.several(verdict.per)
-        text = f"limit reached at {allowed / verdict.per_step:,.0f} {steps} per hour"
+    budget: Budget, gauge: str, variant: VariantVerdict, runs: list[Capture], steps_per_hour: float
+) -> BudgetCheck | None:
+    """Return the check of one gauge; None if it was not read."""
+    if budget.per_hour is None and budget.per_step is None:
+        values = [_reading(budget, gauge, run) for run in runs]
+        known = [value for value in values if not math.isnan(value)]
+        if not known:
+            return None
+        allowed = next(one for one in (budget.at_most, budget.spread) if one is not None)
+        rate = high = max(known)
+        unit = "s" if budget.at_most is not None and gauge.endswith("_s") else ""
+        text = f"worst of {len(known)} runs"
     else:
-        text = ""
+        verdict, is_hourly = variant.gauge(gauge), budget.per_hour is not None
+        if verdict is None:
+            return None
+        allowed = (budget.per_hour if is_hourly else budget.per_step) or 0.0
+        scaled = verdict.scaled(steps_per_hour, "h") if is_hourly else verdict
+        unit, text = f"{scaled.unit}/{scaled.per}", ""
+        rate, high = (scaled.per_step, scaled.high) if verdict.is_leak else (0.0, 0.0)
+        if not verdict.is_leak:
+            limit = formatting.amount(scaled.detection_limit, unit)
+            text = f"no proven growth; detection limit {limit}"
+        elif is_hourly and verdict.per_step > 0:
+            steps = formatting.several(verdict.per)
+            text = f"limit reached at {allowed / verdict.per_step:,.0f} {steps} per hour"
+    holds, source = bool(rate <= allowed), budget.source
     return BudgetCheck(
-        verdict.variant, budget.name, verdict.gauge, allowed, rate, high, unit,
-        bool(rate <= allowed), text, budget.source,
-    )  # fmt: skip
+        variant.name, budget.name, gauge, allowed, rate, high, unit, holds, text, source
+    )
 
 
-def _reading(run: Capture, gauge: str, lasting_s: float) -> float:
-    """Return a run's time, share of a core, or highest reading; NaN if its load was shorter."""
-    if sum(p.end_s - p.start_s for p in run.manifest.phases if p.name == "steady") < lasting_s:
+def _reading(budget: Budget, gauge: str, run: Capture) -> float:
+    """Return a run's time, share of a core, highest reading, or spread; NaN without one."""
+    if budget.spread is not None:
+        if gauge not in run.trace:
+            return math.nan
+        steady = run.trace.loc[run.trace["phase"] == "steady", gauge].dropna().to_numpy(dtype=float)
+        return (
+            float(steady.max() / steady.min() - 1)
+            if (steady > 0).all() and len(steady)
+            else math.nan
+        )
+    lasted = (p.end_s - p.start_s for p in run.manifest.phases if p.name == "steady")
+    if sum(lasted) < budget.lasting_s:
         return math.nan
     is_share = gauge == "cpu_share"
     limit = Limit("cpu_s", per_second=1) if is_share else Limit(gauge, at_most=0)
     values = limits.readings(limit, run)
     return float(np.nanmax(values)) if np.isfinite(values).any() else math.nan
-
-
-def _spread(run: Capture, gauge: str) -> float:
-    """Return the highest steady reading / the lowest one, minus one."""
-    trace = run.trace
-    if gauge not in trace:
-        return math.nan
-    rows = trace[(trace["phase"] == "steady") & trace[gauge].notna()]
-    values = rows[gauge].to_numpy(dtype=float)
-    return float(values.max() / values.min() - 1) if len(values) and values.min() > 0 else math.nan
 
 
 def _parse(file: Path) -> dict[str, Any]:

@@ -171,8 +171,18 @@ def _rows(table: pd.DataFrame, most: int) -> Iterator[Any]:
 def _blocker(row: pd.Series, count: int) -> str:
     """Say who blocks, where it was created, and where it stands."""
     made = f", {_MADE[row['what']]} at {row['made_at']}" if row["made_at"] else ""
-    name = f"{_name(row, count)}{made}"
-    if row["what"] == "process":
+    what, name = row["what"], f" {row['name']!r}" if row["name"] else ""
+    if what == "executor":
+        name = "a call in an executor" if count == 1 else f"{count} calls in an executor"
+    elif what in ("clean-up", "interpreter"):
+        name = f"the {what}"
+    elif count > 1:
+        name = f"{count} of {what}"
+    else:
+        daemon = {"yes": " (a daemon)", "no": " (not a daemon)"}.get(row["daemon"], "")
+        name = f"{'' if name else 'a '}{what}{name}{daemon}"
+    name += made
+    if what == "process":
         return name
     separator = ", " if made else " "
     if row["loop"]:
@@ -180,19 +190,6 @@ def _blocker(row: pd.Series, count: int) -> str:
     verb = _VERBS.get(row["state"], ("is", "are"))[count > 1]
     within = f" in {row['waits_in']}" if row["waits_in"] else ""
     return f"{name}{separator}{verb}{within} at {row['at']}"
-
-
-def _name(row: pd.Series, count: int) -> str:
-    if row["what"] == "executor":
-        return "a call in an executor" if count == 1 else f"{count} calls in an executor"
-    if row["what"] in ("clean-up", "interpreter"):
-        return f"the {row['what']}"
-    if count > 1:
-        return f"{count} of {row['what']}"
-    daemon = {"yes": " (a daemon)", "no": " (not a daemon)"}.get(row["daemon"], "")
-    name = f" {row['name']!r}" if row["name"] else ""
-    article = "" if name else "a "
-    return f"{article}{row['what']}{name}{daemon}"
 
 
 @dataclass(frozen=True)
