@@ -257,12 +257,9 @@ def _reading(budget: Budget, gauge: str, run: Capture) -> float:
     if budget.spread is not None:
         if gauge not in run.trace:
             return math.nan
-        steady = run.trace.loc[run.trace["phase"] == "steady", gauge].dropna().to_numpy(dtype=float)
-        return (
-            float(steady.max() / steady.min() - 1)
-            if (steady > 0).all() and len(steady)
-            else math.nan
-        )
+        values = run.trace.loc[run.trace["phase"] == "steady", gauge].dropna().to_numpy(dtype=float)
+        is_positive = len(values) > 0 and values.min() > 0
+        return float(values.max() / values.min() - 1) if is_positive else math.nan
     lasted = (p.end_s - p.start_s for p in run.manifest.phases if p.name == "steady")
     if sum(lasted) < budget.lasting_s:
         return math.nan
