@@ -85,10 +85,7 @@ class Budgets:
 
 @dataclass(frozen=True)
 class BudgetCheck:
-    """One budget of one gauge of one variant.
-
-    `measured` is per hour, per step, or as read; `high` is the upper end of its 95 % CI.
-    """
+    """One budget of one gauge of one variant; `high` is the upper end of the measured 95 % CI."""
 
     variant: str
     budget: str

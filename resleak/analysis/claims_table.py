@@ -56,12 +56,10 @@ def findings(
 ) -> pd.DataFrame:
     """Judge every scenario; return one row each, in the order of the source documents.
 
-    `figure` and `fix_figure` are dictionaries with the attributes of `KeyFigure`; for a control,
-    `outcome` is its verdict. `readings` has the words for the variants that read the document
-    otherwise; `origin` and `fix_origin` say whose code ran. Where the results of a Node check are
-    given, `node` has its counts in words, its outcomes replace those of the port, and `python`
-    keeps them. A scenario with a damaged capture is left out with a warning; `StoreError` if none
-    is left.
+    `readings` has the words for the variants that read the document otherwise; `origin` and
+    `fix_origin` say whose code ran. The outcomes of a Node check replace those of the port, which
+    `python` keeps. A scenario with a damaged capture is left out with a warning; `StoreError` if
+    none is left.
     """
     names = sorted({c.scenario for c in captures.select(instrument="gauges")})
     needed = Captures(c for c in captures if c.instrument != "memray")
@@ -89,10 +87,8 @@ def judged(folder: Path | str, progress: Progress = lambda *_: None) -> pd.DataF
 
 
 def stored(folder: Path | str, progress: Progress = lambda *_: None) -> pd.DataFrame:
-    """Return `judged`, and from the register beside the captures what has none here.
-
-    A wheel has the register, and only the captures that its notebooks show.
-    """
+    """Return `judged`, and from the register beside the captures what has none here."""
+    # A wheel has the register, and only the captures that its notebooks show.
     table, place = judged(folder, progress), Path(folder).resolve()
     files = [path for path in (place / REGISTER, place.parent / REGISTER) if path.is_file()]
     if not files:
@@ -109,10 +105,7 @@ def stored(folder: Path | str, progress: Progress = lambda *_: None) -> pd.DataF
 
 
 def summary(findings: pd.DataFrame) -> str:
-    """Return how many claims were reproduced and how many fixes hold, in some sentences.
-
-    The documents' claims are counted apart from our own findings.
-    """
+    """Return in sentences how many claims and findings of ours were reproduced, and fixes hold."""
     has_claim = findings["claim"] != ""
     claims, controls = findings[has_claim], findings[~has_claim]
     theirs, ours = (claims[claims["claimed_by"] == who] for who in CLAIMANTS)
@@ -196,24 +189,19 @@ def _readings(judgement: ScenarioVerdict, watched: Sequence[str]) -> dict[str, s
     words: dict[str, str] = {}
     if not (judgement.claim["text"] or judgement.scenario["fix"]):
         return words
+    own, *others = watched
     for name, variant in judgement.variants.items():
         kind, _, reading = name.partition("_")
         if kind == "leaky" and reading:
-            words[name] = _by_gauge(variant, watched)
+            words[name] = variant.verdict
+            by = [one for one, wrong in variant.symptoms.items() if variant.verdict in wrong]
+            if by and own not in by and variant.verdict != HANGS:  # not by the row's own gauge
+                words[name] += f" ({next((one for one in others if one in by), by[0])})"
         elif kind == "proposed" and reading:
             twin = f"leaky_{reading}"
             fault = twin if twin in judgement.variants else "leaky"
             words[name] = judgement.fix_outcome(name, fault) or variant.verdict
     return words
-
-
-def _by_gauge(variant: VariantVerdict, watched: Sequence[str]) -> str:
-    """Return the verdict, with its gauge where that is not the row's own."""
-    word, (own, *others) = variant.verdict, watched
-    by = [name for name, words in variant.symptoms.items() if word in words]
-    if not by or own in by or word == HANGS:
-        return word
-    return f"{word} ({next((name for name in others if name in by), by[0])})"
 
 
 def _checked(row: dict[str, Any], check: NodeResult | None) -> dict[str, Any]:

@@ -1,8 +1,7 @@
 """Before against after: which gauges changed, by how much, and whether a fix is certified.
 
-"Not significantly different" is not "fixed". A certificate needs two answers: the rate is lower
-than before (Welch's test), and the remaining rate lies within a stated equivalence margin (two
-one-sided tests).
+"Not significantly different" is not "fixed": the rate must be lower than before (Welch's test), and
+what remains within a stated equivalence margin (two one-sided tests).
 """
 
 from __future__ import annotations
@@ -216,11 +215,9 @@ def faster_leaks(comparison: Comparison) -> list[str]:
 def certify(
     before: Floats, after: Floats, margin: float, paired: Floats | None = None
 ) -> Certificate:
-    """Compare replicate slopes before and after a change, in units per step.
-
-    Welch: The generalization of "Student's" problem when several different population variances
-    are involved (1947). Schuirmann: A comparison of the two one-sided tests procedure (1987).
-    """
+    """Compare replicate slopes before and after a change, in units per step."""
+    # Welch: The generalization of "Student's" problem when several different population variances
+    # are involved (1947). Schuirmann: A comparison of the two one-sided tests procedure (1987).
     if min(len(before), len(after)) < FEWEST_RUNS:
         return Certificate("refused", math.nan, math.nan, margin, FEWEST_RUNS)
     # The upper bound of the absolute mean rate, by two one-sided tests.

@@ -26,10 +26,9 @@ _NEXT = {
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """One kind of growth that a variant shows.
+    """One kind of growth, the gauges it rests on, and what to look at next.
 
-    `leak` is False for retention, cycles and a backlog; `evidence` are the gauges it rests on,
-    `look` is what to look at next.
+    Retention, cycles and a backlog are no leak.
     """
 
     kind: str

@@ -1,8 +1,8 @@
 """The verdict rule: growth statistics of replicated runs become one word per gauge.
 
-Cut the warm-up and estimate the rate of the steady state; test whether it is significant and above
-the noise floor; whether it lasts (no saturation); whether it is freed (by garbage collections, or
-when the load stops). Then reconcile the gauges of a variant.
+Cut the warm-up; test whether the steady state grows above the noise floor, whether that lasts (no
+saturation), and whether it is freed (by garbage collections, or when the load stops). Then
+reconcile the gauges of a variant.
 """
 
 from __future__ import annotations

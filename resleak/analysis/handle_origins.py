@@ -72,8 +72,7 @@ def _live(capture: Capture, unit: str) -> pd.DataFrame:
 
 def as_allocations(captures: Iterable[Capture], unit: str = "descriptors") -> list[WithLive]:
     """Return captures with resources as allocations; filters take their kind for the allocator."""
-    followed = [capture for capture in captures if capture.instrument == "handles"]
-    return [WithLive(capture, partial(_live, capture, unit)) for capture in followed]
+    return [WithLive(c, partial(_live, c, unit)) for c in captures if c.instrument == "handles"]
 
 
 def growth(captures: Iterable[Capture], unit: str = "descriptors") -> Profile:

@@ -225,10 +225,8 @@ class Filling:
 def without_filling(
     verdicts: Sequence[GaugeVerdict], filling: list[Filling]
 ) -> Iterator[GaugeVerdict]:
-    """Yield the verdicts; a leak of memory that what is filling explains is undecided instead.
-
-    What explains the heap explains its blocks and objects, and as many resident pages.
-    """
+    """Yield the verdicts; a leak of memory that what is filling explains is undecided instead."""
+    # What explains the heap explains its blocks and objects, and as many resident pages.
     held = sum(one.per_step * one.entry_bytes for one in filling)
     objects = sum(one.per_step * one.entry_objects for one in filling)
     heap = next((one.per_step for one in verdicts if one.gauge == "heap"), float("inf"))

@@ -35,10 +35,7 @@ class LimitVerdict:
 
 @dataclass(frozen=True)
 class Scaling:
-    """The exponent of a cost over a size, with its 95 % CI: ``scales``, ``flat``, ``inconclusive``.
-
-    `smallest` and `largest` are the costs at both ends of the sizes.
-    """
+    """The exponent of a cost over a size, with its 95 % CI, and the costs at both ends."""
 
     gauge: str
     over: str

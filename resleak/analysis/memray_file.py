@@ -85,11 +85,7 @@ class Recording:
         return sentences
 
     def table(self, name: str) -> pd.DataFrame:
-        """Read ``stacks``, ``live``, ``marks``, ``snapshots``, ``peak`` or ``temporary``.
-
-        The last two are read from the file when they are first asked for. Raises `StoreError` if
-        there is no such table, or the file is needed for it and cannot be read.
-        """
+        """Read ``stacks``, ``live``, ``marks``, ``snapshots``, ``peak`` or ``temporary``."""
         if name in _LATER and not self._facts["everything"]:
             if not self.path.is_file():
                 raise StoreError(f"{self.path.name} is gone, and this was not yet read from it")

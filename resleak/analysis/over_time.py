@@ -1,7 +1,4 @@
-"""Judge series over time: for many looks, beside a daily wave, and with load as a covariate.
-
-A rising load may explain growth; where requests are counted, there is growth per request, too.
-"""
+"""Judge series over time: for many looks, beside a daily wave, and with load as a covariate."""
 
 from __future__ import annotations
 
@@ -71,11 +68,9 @@ def is_level(rate: Rate, runs: Runs, rise: float) -> bool:
 
 
 def weighed(series: Series, clock: Decision, work: Decision) -> Decision:
-    """Return the decision over time, corrected by the one over requests (`Series.by_work`).
-
-    A leak is one per request, or one over time while the load did not rise, and in both cases more
-    than a level that follows the load.
-    """
+    """Return the decision over time, corrected by the one over requests (`Series.by_work`)."""
+    # A leak is one per request, or one over time while the load did not rise, and in both cases
+    # more than a level that follows the load.
     pace, rate = series.pace, work.rate
     clock = clock._replace(per_request=(rate.value / pace, rate.low / pace, rate.high / pace))
     p = min(1.0, 2 * rate.p)  # the second of two tests

@@ -228,13 +228,9 @@ def lives(points: Points) -> Runs:
     size = -(-max(map(len, long)) // statistics.MOST)
     if len(long) > 1:
         long = [np.column_stack([part[:, 0] - part[0, 0], part[:, 1]]) for part in long]
-    return [_thinned(part, size) for part in long]
-
-
-def _thinned(points: Points, size: int) -> Points:
-    """Return the lowest reading of each group of neighbours; all groups are of one size."""
-    groups = points[len(points) % size :].reshape(-1, size, 2)
-    return np.column_stack([groups[:, :, 0].mean(axis=1), groups[:, :, 1].min(axis=1)])
+    # The lowest reading of each group of neighbours stands for them; all groups are of one size.
+    groups = [part[len(part) % size :].reshape(-1, size, 2) for part in long]
+    return [np.column_stack([one[..., 0].mean(axis=1), one[..., 1].min(axis=1)]) for one in groups]
 
 
 def _restarts(points: Points) -> list[int]:

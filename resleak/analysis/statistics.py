@@ -43,10 +43,7 @@ _EXACT = 33
 
 @dataclass(frozen=True)
 class Rate:
-    """A growth rate with its 95 % CI, in units per step.
-
-    `p` is the one-sided probability of such a trend by chance.
-    """
+    """A growth rate per step, its 95 % CI, and the one-sided probability of it by chance."""
 
     value: float
     low: float

@@ -120,13 +120,10 @@ def fading(runs: Runs) -> float:
 
 
 def saturates(runs: Runs, margin: float = MIN_BIC_DIFFERENCE) -> bool:
-    """Return whether a saturating exponential, and nothing beside it, explains the mean curve.
-
-    `margin` is the evidence that is asked for a leak beside it.
-    """
+    """Return whether a saturating exponential, and nothing beside it, explains the mean curve."""
     # By the Bayesian information criterion it must beat a straight line and not be improved by one
-    # beside it (a leak during a warm-up), and it must have bent by the last step. Kass, Raftery:
-    # Bayes factors (1995), on the margin of 10.
+    # beside it (a leak during a warm-up) by more than a margin, and it must have bent by the last
+    # step. Kass, Raftery: Bayes factors (1995), on the margin of 10.
     x, y = statistics.mean_curve(runs)
     if np.ptp(y) == 0 or len(x) < 2 * statistics.FEWEST:
         return False
