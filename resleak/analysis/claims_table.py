@@ -15,7 +15,6 @@ import pandas as pd
 
 from resleak import formatting
 from resleak.analysis import handle_origins, rows, verdicts, wording
-from resleak.analysis.limits import LimitVerdict
 from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 from resleak.captures import load, node_results
 from resleak.captures.frames import Captures
@@ -255,7 +254,15 @@ def key_figure(variant: VariantVerdict, gauge: str, word: str = "") -> KeyFigure
     limits = [limit for limit in variant.limits if limit.gauge == gauge]
     is_broken = BROKEN in variant.symptoms.get(gauge, ())
     if limits and (is_broken or verdict is None):
-        return _worst(min(limits, key=lambda limit: limit.holds is True))
+        limit = min(limits, key=lambda limit: limit.holds is True)
+        scaled = limit.unit if limit.unit in ("B", "s") else ""
+        measured, bound = (formatting.amount(n, scaled) for n in (limit.worst, limit.allowed))
+        # "lag_s ≤ 0.05 in 50% of steps": sign and meaning of the bound, without its number.
+        _, sign, _, meaning = limit.limit.split(" ", maxsplit=3)
+        meant = "" if meaning in ("always", "at the end") else f" {meaning}"
+        allowed = f"{sign} {bound}" if sign != "=" else bound
+        text = f"{gauge} {measured}, allowed {allowed}{meant}"
+        return KeyFigure(gauge, "worst", limit.worst, unit=limit.unit, text=text)
     if verdict is None:
         return KeyFigure(gauge)
     unit, text = verdict.unit, wording.short(verdict, word)
@@ -274,17 +281,6 @@ def _of_fix(fix: VariantVerdict, leaky: VariantVerdict, gauge: str) -> tuple[str
         for word in sorted(words - leaky.symptoms.get(name, set())):
             return name, word
     return (gauge if gauge in wrong else next(iter(wrong), gauge)), ""
-
-
-def _worst(limit: LimitVerdict) -> KeyFigure:
-    scaled = limit.unit if limit.unit in ("B", "s") else ""
-    measured, bound = (formatting.amount(n, scaled) for n in (limit.worst, limit.allowed))
-    # "lag_s ≤ 0.05 in 50% of steps": sign and meaning of the bound, without its number.
-    _, sign, _, meaning = limit.limit.split(" ", maxsplit=3)
-    meant = "" if meaning in ("always", "at the end") else f" {meaning}"
-    allowed = f"{sign} {bound}" if sign != "=" else bound
-    text = f"{limit.gauge} {measured}, allowed {allowed}{meant}"
-    return KeyFigure(limit.gauge, "worst", limit.worst, unit=limit.unit, text=text)
 
 
 def _source_order(row: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -26,10 +26,7 @@ _NEXT = {
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """One kind of growth, the gauges it rests on, and what to look at next.
-
-    Retention, cycles and a backlog are no leak.
-    """
+    """One kind of growth, the gauges it rests on, and what to look at next."""
 
     kind: str
     leak: bool

@@ -1,7 +1,6 @@
-"""Verdicts that `judge` returns without judging again.
+"""Verdicts that `judge` returns again: while the notebook of a report runs, the one printed.
 
-The report of an investigation shows the verdict that was printed: while its notebook runs, the
-verdict is known by the captures it rests on. A change of any file of these makes it unknown.
+They are known by the captures they rest on. A change of any file of these makes one unknown.
 """
 
 from __future__ import annotations

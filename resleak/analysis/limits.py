@@ -51,7 +51,7 @@ class Scaling:
 def check(runs: Sequence[Capture]) -> Rows[LimitVerdict]:
     """Check every declared limit over all runs of one variant with the gauges."""
     rows = []
-    for limit in runs[0].manifest.scenario.limits if runs else ():
+    for limit in runs[0].manifest.scenario.limits:
         values = np.concatenate([readings(limit, run) for run in runs])
         values = values[~np.isnan(values)]
         worst, holds = _worst(limit, values) if len(values) else (np.nan, None)
@@ -106,9 +106,8 @@ def _worst(limit: Limit, values: np.ndarray) -> tuple[float, bool]:
 
 def check_sweeps(runs: Sequence[Capture]) -> Rows[Scaling]:
     """Judge every declared sweep over all runs of one variant with the gauges."""
-    declared = runs[0].manifest.scenario.sweeps if runs else ()
-    judged = (judge_sweep(one, [sweep_points(one, run) for run in runs]) for one in declared)
-    return Rows(Scaling, judged)
+    sweeps = runs[0].manifest.scenario.sweeps
+    return Rows(Scaling, (judge_sweep(s, [sweep_points(s, run) for run in runs]) for s in sweeps))
 
 
 def sweep_points(sweep: Sweep, run: Capture) -> np.ndarray:

@@ -50,10 +50,9 @@ _SITES = {"sites": "resleak.analysis.stacks.allocation_sites:answer"}
 
 
 class Recording:
-    """What a memray capture says, as tables; made by `open_memray`.
+    """What a memray capture says, as tables whose steps are seconds; the file may be gone.
 
-    It can stand wherever a capture with stacks is wanted, as in ``resleak.sites([recording])``. The
-    steps of its tables are seconds. The file `path` may be gone.
+    It can stand wherever a capture with stacks is wanted, as in ``resleak.sites([recording])``.
     """
 
     instrument = "memray"

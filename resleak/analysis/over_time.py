@@ -75,6 +75,9 @@ def weighed(series: Series, clock: Decision, work: Decision) -> Decision:
     clock = clock._replace(per_request=(rate.value / pace, rate.low / pace, rate.high / pace))
     p = min(1.0, 2 * rate.p)  # the second of two tests
     grows_with_work = work.verdict == "leak" and p < ALPHA
+    still_grows = work.verdict not in CLEAN or work.rate.low > 0
+    t = series.steady[0][:, 0]
+    begin, late, end = series.requests(np.array([t[0], t[0] + 2 / 3 * np.ptp(t), t[-1]]))
     more = f"about {statistics.span(series.steady):,.0f} more seconds at a constant load"
     if grows_with_work or (clock.verdict == "leak" and _rise(series) <= _RISEN):
         if _is_beyond_load(series):
@@ -86,11 +89,7 @@ def weighed(series: Series, clock: Decision, work: Decision) -> Decision:
         why = "grows as the load does"
     elif clock.verdict == "leak":
         why = "grows while the load rises, but not per request"
-    elif (
-        clock.verdict == "plateau"
-        and (work.verdict not in CLEAN or work.rate.low > 0)
-        and _slackened(series)
-    ):
+    elif clock.verdict == "plateau" and still_grows and end - late < _SLACK * (end - begin):
         why = "grew, then stopped, as the load did"
     else:
         return clock
@@ -103,13 +102,6 @@ def _rise(series: Series) -> float:
     counts = np.diff(series.requests(np.linspace(t[0], t[-1], 4)))
     first, last = np.maximum(counts[[0, 2]], counts.sum() / 300)
     return float(last / first * (1 + _ERRORS * np.sqrt(1 / first + 1 / last)))
-
-
-def _slackened(series: Series) -> bool:
-    """Return whether the last third had little load."""
-    t = series.steady[0][:, 0]
-    begin, late, end = series.requests(np.array([t[0], t[0] + 2 / 3 * np.ptp(t), t[-1]]))
-    return bool(end - late < _SLACK * (end - begin))
 
 
 def _is_beyond_load(series: Series) -> bool:

@@ -37,11 +37,10 @@ class Series:
     """One gauge of one variant in all its runs.
 
     `steady` has step and value after each collection of the steady state, per run (of a count the
-    lowest value until the next collection); `steps` those of each step from half the warm-up on;
-    `settled` is the median last reading after the load, `drop` the median drop at a collection.
-    `limited` is True if a limit of the system ended the load. Where steps are seconds, a run has
-    one part in `steady` for each life between restarts; where requests are counted, `work` has
-    seconds and their number by then, and `unthinned` all points of the only run.
+    lowest value until the next one), or, where steps are seconds, per life between restarts;
+    `steps` those of each step from half the warm-up on; `settled` is the median last reading after
+    the load, `drop` the median drop at a collection. Where requests are counted, `work` has seconds
+    and their number by then, and `unthinned` all points of the only run.
     """
 
     steady: Runs

@@ -173,11 +173,7 @@ class VariantVerdict(formatting.Shown):
 
 @dataclass(repr=False)
 class ScenarioVerdict:
-    """The verdicts on one scenario.
-
-    `scenario` is what its file declared, `variants` are in the declared order, and `per` is what
-    its rates count by: ``step``, ``s`` or ``request``.
-    """
+    """The verdicts on one scenario, as its file declared it; rates are `per` step, s or request."""
 
     scenario: Mapping[str, Any]
     variants: dict[str, VariantVerdict]
@@ -282,22 +278,22 @@ class ScenarioVerdict:
         return "\n".join(self.sentence(name) for name in self.variants)
 
     def __repr__(self) -> str:
-        return "\n".join([_title(self.scenario), str(self), self._outcome()]).strip()
+        return "\n".join([self._title, str(self), self._outcome()]).strip()
 
     def _repr_html_(self) -> str:
         rows = [(name, v.verdict, self.why(name), v.agrees) for name, v in self.variants.items()]
         head = ("variant", "verdict", "measured", "declared")
-        return formatting.Table(head, rows, _title(self.scenario), self._outcome()).html()
+        return formatting.Table(head, rows, self._title, self._outcome()).html()
+
+    @property
+    def _title(self) -> str:
+        return f"{self.scenario['name']}: {self.scenario['title']}"
 
     def _outcome(self) -> str:
         claim, fix = self.claim, self.claim["fix"]
         sentences = [f"Claim: {claim['measured']}."] if claim["measured"] else []
         sentences += [f"Its fix, {fix['variant']}: {fix['measured']}."] if fix["measured"] else []
         return " ".join(sentences)
-
-
-def _title(scenario: Mapping[str, Any]) -> str:
-    return f"{scenario['name']}: {scenario['title']}"
 
 
 def _parsed(declared: Mapping[str, str]) -> Symptoms:
