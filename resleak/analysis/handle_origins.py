@@ -38,8 +38,7 @@ def table(captures: Iterable[Capture]) -> pd.DataFrame:
     """List the resources that were created and not released at once, one row each.
 
     Columns: ``variant handle kind target deleted function file line thread created_step
-    created_phase closed_step`` (NaN if never closed) ``closed_phase by_collection open age`` (in
-    steps).
+    created_phase closed_step`` (NaN if open) ``closed_phase by_collection open age`` (in steps).
     """
     rows = [_listed(capture) for capture in captures if capture.instrument == "handles"]
     if rows:
