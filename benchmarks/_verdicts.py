@@ -15,16 +15,13 @@ from scipy import stats
 
 from resleak.analysis import (
     comparison,
-    equivalence,
     growth,
-    jumps,
     over_time,
-    reconcile,
     series,
     statistics,
     stopped,
 )
-from resleak.analysis.equivalence import ALPHA
+from resleak.analysis.comparison import ALPHA
 from resleak.captures import frames, load
 from resleak.errors import StoreError
 from resleak.harness import process_gauges
@@ -38,8 +35,8 @@ SCORED = 240
 _WORST_FIRST = ("leak", "deferred", "inconclusive", "plateau", "flat")
 _MB_PER_H = 10e6 / 3600
 _JUDGE = (
-    *(growth, jumps, over_time, reconcile, series, statistics, stopped),
-    *(process_gauges, equivalence, comparison),
+    *(growth, over_time, series, statistics, stopped),
+    *(process_gauges, comparison),
 )
 
 

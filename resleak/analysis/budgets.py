@@ -1,8 +1,7 @@
 """Budgets: limits that people set, checked against growth rates that are proven to be real.
 
-A budget never finds a leak. Where a leak is proven it says what the leak costs; where none is, it
-says what a leak of the detection limit would cost. An allowance is a budget per step, with a third
-answer: a rate whose interval spans it is inconclusive.
+A budget never finds a leak: it says what a proven one costs, or one of the detection limit. An
+allowance is a budget per step, with a third answer: a rate whose interval spans it is inconclusive.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import math
 import re
 import stat
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,10 +48,9 @@ Outcome = Literal["holds", "broken", "inconclusive"]
 class Budget:
     """One limit; exactly one of `per_hour`, `per_step`, `at_most` and `spread` is given.
 
-    `gauges` are gauges, or ``cleanup_s``, ``exit_s``, ``cpu_share``. `per_hour` and `per_step` are
-    the largest proven growth, `at_most` the largest reading of any run with at least `lasting_s`
-    seconds of load, `spread` the highest steady reading / the lowest one, minus one. `systems` are
-    those it concerns; all if empty.
+    The first two are the largest proven growth, `at_most` the largest reading of any run with at
+    least `lasting_s` seconds of load, `spread` the highest steady reading / the lowest one, minus
+    one. It concerns `systems`, or all. `gauges` can also be ``cleanup_s exit_s cpu_share``.
     """
 
     name: str
@@ -69,13 +67,12 @@ class Budget:
         for text in (self.name, self.source, *self.gauges, *self.systems):
             if not isinstance(text, str) or not text.isprintable() or len(text) > _MAX_NAME:
                 raise BudgetError(f"a budget has {_brief(text)} where a short text must be")
+        which = f"the budget {self.name!r}"
         given = [kind for kind in _KINDS if getattr(self, kind) is not None]
         if len(given) != 1 or not self.gauges:
-            raise BudgetError(
-                f"the budget {self.name!r} needs gauges and exactly one of {', '.join(_KINDS)}"
-            )
+            raise BudgetError(f"{which} needs gauges and exactly one of {', '.join(_KINDS)}")
         for field in (*given, "lasting_s"):
-            _number(getattr(self, field), f"the budget {self.name!r}: {field}")
+            _number(getattr(self, field), f"{which}: {field}")
 
 
 @dataclass(frozen=True)
@@ -88,10 +85,7 @@ class Budgets:
 
 @dataclass(frozen=True)
 class BudgetCheck:
-    """One budget of one gauge of one variant.
-
-    `measured` is per hour, per step, or as read; `high` is the upper end of its 95 % CI.
-    """
+    """One budget of one gauge of one variant; `high` is the upper end of the measured 95 % CI."""
 
     variant: str
     budget: str
@@ -107,10 +101,8 @@ class BudgetCheck:
     @property
     def text(self) -> str:
         """Gauge, reading and allowance in words."""
-        measured, allowed = (
-            formatting.amount(value, self.unit) for value in (self.measured, self.allowed)
-        )
-        return f"{self.gauge} {measured}, allowed {allowed}"
+        measured = formatting.amount(self.measured, self.unit)
+        return f"{self.gauge} {measured}, allowed {formatting.amount(self.allowed, self.unit)}"
 
 
 @dataclass(frozen=True)
@@ -130,24 +122,20 @@ class AllowanceCheck:
 
 
 def read(own: Path | str | Mapping[str, Any] | None = None) -> Budgets:
-    """Read the built-in budgets, and a TOML file, or a table of its form, on top of them.
-
-    The built-in ones are of the source documents, and concern their systems alone.
-    """
+    """Read the built-in budgets, and a TOML file, or a table of its form, on top of them."""
     base = _parse(BUILTIN_FILE)
+    # The built-in ones are of the source documents, and concern their systems alone.
     systems = sorted({name.partition("/")[0] for name in catalog.paths()})
-    if own is None or isinstance(own, (str, Path)):
-        own = _parse(Path(own)) if own is not None else {}
+    own = _parse(Path(own)) if isinstance(own, (str, Path)) else own or {}
     builtin = {name: {"systems": systems, **table} for name, table in base["budget"].items()}
     tables = {**builtin, **_table(own.get("budget", {}), "budget")}
-    budgets = []
-    for name, table in tables.items():
-        budget = _budget(name, _table(table, f"budget.{_brief(name)}"))
-        budgets += [budget] if budget else []
+    budgets = [
+        _budget(name, _table(table, f"budget.{_brief(name)}")) for name, table in tables.items()
+    ]
     steps = _number(own.get("steps_per_hour", base["steps_per_hour"]), "steps_per_hour")
     if steps <= 0:
         raise BudgetError(f"steps_per_hour must be a number above 0, not {steps!r}")
-    return Budgets(steps, tuple(budgets))
+    return Budgets(steps, tuple(filter(None, budgets)))
 
 
 def check(judgement: ScenarioVerdict, captures: Captures, budgets: Budgets) -> Rows[BudgetCheck]:
@@ -166,7 +154,8 @@ def check(judgement: ScenarioVerdict, captures: Captures, budgets: Budgets) -> R
     for variant in judgement.variants.values():
         runs = list(captures.select(variant=variant.name, instrument="gauges"))
         for budget in concerned:
-            rows += _check_one(budget, variant, runs, steps_per_hour)
+            checks = (_check_one(budget, g, variant, runs, steps_per_hour) for g in budget.gauges)
+            rows += filter(None, checks)
     return Rows(BudgetCheck, rows)
 
 
@@ -213,8 +202,8 @@ def _check_allowance(verdict: GaugeVerdict, per_step: float) -> tuple[Outcome, s
     # With 0, a gauge must neither leak nor be deferred. Above 0, the whole 95 % CI of its rate must
     # lie at or below the allowance.
     allowed = formatting.rate(per_step, verdict.unit) if per_step else "none"
-    rate = f"{verdict.gauge} {verdict.verdict} {wording.rate_with_interval(verdict)}"
-    text = f"{rate}, allowed {allowed}"
+    rate = f"{wording.rate(verdict)} {wording.interval(verdict)}"
+    text = f"{verdict.gauge} {verdict.verdict} {rate}, allowed {allowed}"
     if verdict.is_gc_deferred or verdict.verdict == "deferred":
         return "broken", f"{text}; {wording.deferred(verdict)}"
     if verdict.verdict == UNDECIDED:
@@ -228,53 +217,48 @@ def _check_allowance(verdict: GaugeVerdict, per_step: float) -> tuple[Outcome, s
 
 
 def _check_one(
-    budget: Budget, variant: VariantVerdict, runs: list[Capture], steps_per_hour: float
-) -> Iterator[BudgetCheck]:
-    for gauge in budget.gauges:
-        if budget.at_most is not None:
-            values, allowed = (
-                [_reading(run, gauge, budget.lasting_s) for run in runs],
-                budget.at_most,
-            )
-        elif budget.spread is not None:
-            values, allowed = [_spread(run, gauge) for run in runs], budget.spread
-        else:
-            verdict = variant.gauge(gauge)
-            yield from [_growth(budget, verdict, steps_per_hour)] if verdict else []
-            continue
-        if known := [value for value in values if not math.isnan(value)]:
-            worst, text = max(known), f"worst of {len(known)} runs"
-            unit = "s" if budget.at_most is not None and gauge.endswith("_s") else ""
-            yield BudgetCheck(
-                variant.name, budget.name, gauge, allowed, worst, worst, unit,
-                bool(worst <= allowed), text, budget.source,
-            )  # fmt: skip
-
-
-def _growth(budget: Budget, verdict: GaugeVerdict, steps_per_hour: float) -> BudgetCheck:
-    is_hourly = budget.per_hour is not None
-    allowed = (budget.per_hour if is_hourly else budget.per_step) or 0.0
-    scaled = verdict.scaled(steps_per_hour, "h") if is_hourly else verdict
-    unit = f"{scaled.unit}/{scaled.per}"
-    rate, high = (scaled.per_step, scaled.high) if verdict.is_leak else (0.0, 0.0)
-    if not verdict.is_leak:
-        limit = formatting.amount(scaled.detection_limit, unit)
-        text = f"no proven growth; detection limit {limit}"
-    elif is_hourly and verdict.per_step > 0:
-        steps = formatting.several(verdict.per)
-        text = f"limit reached at {allowed / verdict.per_step:,.0f} {steps} per hour"
+    budget: Budget, gauge: str, variant: VariantVerdict, runs: list[Capture], steps_per_hour: float
+) -> BudgetCheck | None:
+    """Return the check of one gauge; None if it was not read."""
+    if budget.per_hour is None and budget.per_step is None:
+        values = [_reading(budget, gauge, run) for run in runs]
+        known = [value for value in values if not math.isnan(value)]
+        if not known:
+            return None
+        allowed = next(one for one in (budget.at_most, budget.spread) if one is not None)
+        rate = high = max(known)
+        unit = "s" if budget.at_most is not None and gauge.endswith("_s") else ""
+        text = f"worst of {len(known)} runs"
     else:
-        text = ""
+        verdict, is_hourly = variant.gauge(gauge), budget.per_hour is not None
+        if verdict is None:
+            return None
+        allowed = (budget.per_hour if is_hourly else budget.per_step) or 0.0
+        scaled = verdict.scaled(steps_per_hour, "h") if is_hourly else verdict
+        unit, text = f"{scaled.unit}/{scaled.per}", ""
+        rate, high = (scaled.per_step, scaled.high) if verdict.is_leak else (0.0, 0.0)
+        if not verdict.is_leak:
+            limit = formatting.amount(scaled.detection_limit, unit)
+            text = f"no proven growth; detection limit {limit}"
+        elif is_hourly and verdict.per_step > 0:
+            steps = formatting.several(verdict.per)
+            text = f"limit reached at {allowed / verdict.per_step:,.0f} {steps} per hour"
+    holds, source = bool(rate <= allowed), budget.source
     return BudgetCheck(
-        verdict.variant, budget.name, verdict.gauge, allowed, rate, high, unit,
-        bool(rate <= allowed), text, budget.source,
-    )  # fmt: skip
+        variant.name, budget.name, gauge, allowed, rate, high, unit, holds, text, source
+    )
 
 
-def _reading(run: Capture, gauge: str, lasting_s: float) -> float:
-    """Return a run's time, share of a core, or highest reading; NaN if its load was shorter."""
-    steady = [phase for phase in run.manifest.phases if phase.name == "steady"]
-    if sum(phase.end_s - phase.start_s for phase in steady) < lasting_s:
+def _reading(budget: Budget, gauge: str, run: Capture) -> float:
+    """Return a run's time, share of a core, highest reading, or spread; NaN without one."""
+    if budget.spread is not None:
+        if gauge not in run.trace:
+            return math.nan
+        values = run.trace.loc[run.trace["phase"] == "steady", gauge].dropna().to_numpy(dtype=float)
+        is_positive = len(values) > 0 and values.min() > 0
+        return float(values.max() / values.min() - 1) if is_positive else math.nan
+    lasted = (p.end_s - p.start_s for p in run.manifest.phases if p.name == "steady")
+    if sum(lasted) < budget.lasting_s:
         return math.nan
     is_share = gauge == "cpu_share"
     limit = Limit("cpu_s", per_second=1) if is_share else Limit(gauge, at_most=0)
@@ -282,20 +266,17 @@ def _reading(run: Capture, gauge: str, lasting_s: float) -> float:
     return float(np.nanmax(values)) if np.isfinite(values).any() else math.nan
 
 
-def _spread(run: Capture, gauge: str) -> float:
-    """Return the highest steady reading / the lowest one, minus one."""
-    trace = run.trace
-    if gauge not in trace:
-        return math.nan
-    rows = trace[(trace["phase"] == "steady") & trace[gauge].notna()]
-    values = rows[gauge].to_numpy(dtype=float)
-    return float(values.max() / values.min() - 1) if len(values) and values.min() > 0 else math.nan
-
-
 def _parse(file: Path) -> dict[str, Any]:
     name = _brief(file.name, quote="")
     try:
-        content = tomllib.loads(_content(file, name).decode("utf-8"))
+        if not stat.S_ISREG(file.stat().st_mode):  # a pipe would be waited for
+            raise BudgetError(f"{name} is not a regular file; give a TOML file")
+        with file.open("rb") as stream:
+            text = stream.read(_MAX_BYTES + 1)
+        if len(text) > _MAX_BYTES:
+            most = f"{_MAX_BYTES // 1024} KiB"
+            raise BudgetError(f"{name} is larger than {most}; is it a budget file?")
+        content = tomllib.loads(text.decode("utf-8"))
     except OSError as error:
         raise BudgetError(f"cannot read the budgets in {name}: {error.strerror}") from None
     except RecursionError:
@@ -308,16 +289,6 @@ def _parse(file: Path) -> dict[str, Any]:
     return content
 
 
-def _content(file: Path, name: str) -> bytes:
-    if not stat.S_ISREG(file.stat().st_mode):  # a pipe would be waited for
-        raise BudgetError(f"{name} is not a regular file; give a TOML file")
-    with file.open("rb") as stream:
-        content = stream.read(_MAX_BYTES + 1)
-    if len(content) > _MAX_BYTES:
-        raise BudgetError(f"{name} is larger than {_MAX_BYTES // 1024} KiB; is it a budget file?")
-    return content
-
-
 def _table(value: Any, where: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise BudgetError(f"{where} must be a table, not {_brief(value)}")
@@ -326,14 +297,14 @@ def _table(value: Any, where: str) -> Mapping[str, Any]:
 
 def _budget(name: str, table: Mapping[str, Any]) -> Budget | None:
     """Return one budget of a file; None if it is switched off."""
+    values = dict(table)
+    is_off = values.pop("off", False)
     known = {*names_of(Budget)} - {"name"}
-    if unknown := sorted(set(table) - known - {"off"}):
-        names = _brief(", ".join(unknown), quote="")
-        allowed = ", ".join(sorted(known))
+    if unknown := sorted(set(values) - known):
+        names, allowed = _brief(", ".join(unknown), quote=""), ", ".join(sorted(known))
         raise BudgetError(f"the budget {_brief(name)} has {names}; it may have {allowed}")
-    if table.get("off"):
+    if is_off:
         return None
-    values: dict[str, Any] = {key: value for key, value in table.items() if key != "off"}
     for key in ("gauges", "systems"):
         value = values.get(key, [])
         if not isinstance(value, (str, list)):

@@ -15,8 +15,6 @@ import pandas as pd
 
 from resleak import formatting
 from resleak.analysis import handle_origins, rows, verdicts, wording
-from resleak.analysis.gauge_verdict import GaugeVerdict
-from resleak.analysis.limits import LimitVerdict
 from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
 from resleak.captures import load, node_results
 from resleak.captures.frames import Captures
@@ -28,6 +26,7 @@ from resleak.workload.verdict_words import BROKEN, CLAIMANTS, CLEAN, GLYPHS, HAN
 NOT_RUN = "not run"
 #: The rows of all claims, beside the captures that they were judged from.
 REGISTER = "register.json"
+_DECLARED = ("seed", "claim", "claimed_by", "condition", "language")
 #: Called before each scenario with its name, the number done and the total.
 Progress = Callable[[str, int, int], None]
 
@@ -56,17 +55,12 @@ def findings(
 ) -> pd.DataFrame:
     """Judge every scenario; return one row each, in the order of the source documents.
 
-    Columns: ``scenario system title seed claim claimed_by condition language origin outcome figure
-    opened_at fix_variant fix_origin fix fix_figure readings python node ok``. `figure` and
-    `fix_figure` are dictionaries with the attributes of `KeyFigure`; for a control, `outcome` is
-    its verdict. `readings` has the words for the variants that read the document otherwise.
-    `origin` and `fix_origin` say whose code ran. Where the results of a Node check are given,
-    `node` has its counts in words, its outcomes replace those of the port, and `python` keeps
-    them. A scenario with a damaged capture is left out with a warning; `StoreError` if none is
-    left.
+    `readings` has the words for the variants that read the document otherwise; `origin` and
+    `fix_origin` say whose code ran. The outcomes of a Node check replace those of the port, which
+    `python` keeps. A scenario with a damaged capture is left out with a warning; `StoreError` if
+    none is left.
     """
-    measured = captures.select(instrument="gauges")
-    names = sorted({c.scenario for c in measured})
+    names = sorted({c.scenario for c in captures.select(instrument="gauges")})
     needed = Captures(c for c in captures if c.instrument != "memray")
     table, problems, checks = list[dict[str, Any]](), list[str](), dict(node or {})
     for done, name in enumerate(names):
@@ -92,28 +86,25 @@ def judged(folder: Path | str, progress: Progress = lambda *_: None) -> pd.DataF
 
 
 def stored(folder: Path | str, progress: Progress = lambda *_: None) -> pd.DataFrame:
-    """Return `judged`, and from the register beside the captures what has none here.
-
-    A wheel has the register, and only the captures that its notebooks show.
-    """
+    """Return `judged`, and from the register beside the captures what has none here."""
+    # A wheel has the register, and only the captures that its notebooks show.
     table, place = judged(folder, progress), Path(folder).resolve()
     files = [path for path in (place / REGISTER, place.parent / REGISTER) if path.is_file()]
     if not files:
         return table
-    known = set(table["scenario"])
-    kept: list[dict[Any, Any]] = json.loads(files[0].read_text("utf-8"))
-    more = [row for row in kept if row["scenario"] not in known]
-    more = [row for row in more if files[0].parent == place or row["system"] == place.name]
+    known, is_whole = set(table["scenario"]), files[0].parent == place
+    more: list[dict[Any, Any]] = [
+        row
+        for row in json.loads(files[0].read_text("utf-8"))
+        if row["scenario"] not in known and (is_whole or row["system"] == place.name)
+    ]
     more += table.to_dict(orient="records")
     more.sort(key=_source_order)
     return pd.DataFrame(more)
 
 
 def summary(findings: pd.DataFrame) -> str:
-    """Return how many claims were reproduced and how many fixes hold, in some sentences.
-
-    The documents' claims are counted apart from our own findings.
-    """
+    """Return in sentences how many claims and findings of ours were reproduced, and fixes hold."""
     has_claim = findings["claim"] != ""
     claims, controls = findings[has_claim], findings[~has_claim]
     theirs, ours = (claims[claims["claimed_by"] == who] for who in CLAIMANTS)
@@ -173,15 +164,12 @@ def claim_row(judgement: ScenarioVerdict) -> dict[str, Any]:
     # Of a control, a gauge that has the verdict which is shown beside it.
     alike = [one.gauge for one in leaky.gauges if one.verdict == leaky.verdict]
     watched = sorted([*scenario["gauges"], *alike], key=lambda name: name not in alike)
-    gauge = next(iter([*shown, *claimed, *watched]), "run")
+    gauge = [*shown, *claimed, *watched, "run"][0]
     origins = {name: one["origin"] for name, one in scenario["variants"].items()}
     outcome = claim["measured"] or ("" if claim["text"] else first.verdict)
     return {
         "scenario": scenario["name"],
-        "system": scenario["system"],
-        "title": scenario["title"],
-        **{name: scenario[name] for name in ("seed", "claim", "claimed_by", "condition")},
-        "language": scenario["language"],
+        **{name: scenario[name] for name in ("system", "title", *_DECLARED)},
         "origin": origins.get(leaky.name, "") if claim["measured"] else "",
         "outcome": outcome,
         "figure": asdict(key_figure(leaky, gauge)) if outcome else None,
@@ -190,22 +178,24 @@ def claim_row(judgement: ScenarioVerdict) -> dict[str, Any]:
         "fix_origin": origins.get(fix["variant"], "") if has_fix else "",
         "fix": fix["measured"] or "",
         "fix_figure": asdict(key_figure(fixed, *_of_fix(fixed, leaky, gauge))) if fixed else None,
-        "readings": _readings(judgement, [gauge, *claimed, *scenario["gauges"], "heap"])
-        if claim["text"] or scenario["fix"]
-        else {},
-        "python": "",
-        "node": "",
-        "ok": judgement.ok,
+        "readings": _readings(judgement, [gauge, *claimed, *scenario["gauges"], "heap"]),
+        **{"python": "", "node": "", "ok": judgement.ok},
     }
 
 
 def _readings(judgement: ScenarioVerdict, watched: Sequence[str]) -> dict[str, str]:
     """Return the verdict on each ``leaky_…`` and the outcome of each ``proposed_…``."""
-    words = {}
+    words: dict[str, str] = {}
+    if not (judgement.claim["text"] or judgement.scenario["fix"]):
+        return words
+    own, *others = watched
     for name, variant in judgement.variants.items():
         kind, _, reading = name.partition("_")
         if kind == "leaky" and reading:
-            words[name] = _by_gauge(variant, watched)
+            words[name] = variant.verdict
+            by = [one for one, wrong in variant.symptoms.items() if variant.verdict in wrong]
+            if by and own not in by and variant.verdict != HANGS:  # not by the row's own gauge
+                words[name] += f" ({next((one for one in others if one in by), by[0])})"
         elif kind == "proposed" and reading:
             twin = f"leaky_{reading}"
             fault = twin if twin in judgement.variants else "leaky"
@@ -213,32 +203,20 @@ def _readings(judgement: ScenarioVerdict, watched: Sequence[str]) -> dict[str, s
     return words
 
 
-def _by_gauge(variant: VariantVerdict, watched: Sequence[str]) -> str:
-    """Return the verdict, with its gauge where that is not the row's own."""
-    word, (own, *others) = variant.verdict, watched
-    by = [name for name, words in variant.symptoms.items() if word in words]
-    if not by or own in by or word == HANGS:
-        return word
-    return f"{word} ({next((name for name in others if name in by), by[0])})"
-
-
 def _checked(row: dict[str, Any], check: NodeResult | None) -> dict[str, Any]:
     """Add the counts of a Node check, whose words decide where it has some."""
     if check is None:
         return row
     outcome, fix = check.outcome or row["outcome"], check.fix or row["fix"]
-    differs = (outcome, fix) != (row["outcome"], row["fix"])
     readings = row["readings"] | {f"{name} in Node": word for name, word in check.readings.items()}
     decided = {"outcome": outcome, "fix": fix, "node": check.summary, "readings": readings}
-    if not differs:
-        return {**row, **decided}
-    words = filter(None, (row["outcome"], row["fix"] and f"its fix {row['fix']}"))
-    figures = {
-        name: {**row[name], "text": f"Python: {row[name]['text']}"}
-        for name in ("figure", "fix_figure")
-        if row[name]
-    }
-    return {**row, **decided, **figures, "python": ", ".join(words)}
+    if (outcome, fix) != (row["outcome"], row["fix"]):
+        words = filter(None, (row["outcome"], row["fix"] and f"its fix {row['fix']}"))
+        decided["python"] = ", ".join(words)
+        for name in ("figure", "fix_figure"):
+            if row[name]:
+                decided[name] = {**row[name], "text": f"Python: {row[name]['text']}"}
+    return {**row, **decided}
 
 
 def _node_row(name: str, check: NodeResult) -> dict[str, Any]:
@@ -248,9 +226,7 @@ def _node_row(name: str, check: NodeResult) -> dict[str, Any]:
         "scenario": name,
         "system": name.partition("/")[0],
         "title": declared["claim"],
-        **{key: declared[key] for key in ("seed", "claim", "claimed_by", "condition")},
-        "language": declared["language"],
-        "origin": declared["origin"],
+        **{key: declared[key] for key in (*_DECLARED, "origin")},
         "outcome": check.outcome or "",
         **{"figure": None, "opened_at": "", "fix_variant": "proposed" if check.fix else ""},
         "fix_origin": declared["fix_origin"],
@@ -263,7 +239,13 @@ def _node_row(name: str, check: NodeResult) -> dict[str, Any]:
 def key_figure(variant: VariantVerdict, gauge: str, word: str = "") -> KeyFigure:
     """Return the number by which a gauge, a limit's or sweep's gauge, or ``run`` is judged."""
     if gauge == "run":
-        return _ending(variant)
+        seconds = [one["exit_s"] for one in variant.exits if one["exit_s"] is not None]
+        longest = max(seconds, default=np.nan)
+        text = f"ends {formatting.amount(longest, 's')} after its load"
+        if HANGS in variant.symptoms.get("run", ()):
+            stuck = {one["phase"] for one in variant.exits if one["status"] != "exited"}
+            text = f"hangs {'at exit' if stuck & {'teardown', 'exit'} else 'under load'}"
+        return KeyFigure("run", "exit", longest, unit="s", text=text)
     for cost in variant.scaling:
         if cost.gauge == gauge:
             text = f"{gauge} ∝ {cost.over}^{wording.exponent(cost)}"
@@ -272,8 +254,24 @@ def key_figure(variant: VariantVerdict, gauge: str, word: str = "") -> KeyFigure
     limits = [limit for limit in variant.limits if limit.gauge == gauge]
     is_broken = BROKEN in variant.symptoms.get(gauge, ())
     if limits and (is_broken or verdict is None):
-        return _worst(min(limits, key=lambda limit: limit.holds is True))
-    return _growth(verdict, word) if verdict else KeyFigure(gauge)
+        limit = min(limits, key=lambda limit: limit.holds is True)
+        scaled = limit.unit if limit.unit in ("B", "s") else ""
+        measured, bound = (formatting.amount(n, scaled) for n in (limit.worst, limit.allowed))
+        # "lag_s ≤ 0.05 in 50% of steps": sign and meaning of the bound, without its number.
+        _, sign, _, meaning = limit.limit.split(" ", maxsplit=3)
+        meant = "" if meaning in ("always", "at the end") else f" {meaning}"
+        allowed = f"{sign} {bound}" if sign != "=" else bound
+        text = f"{gauge} {measured}, allowed {allowed}{meant}"
+        return KeyFigure(gauge, "worst", limit.worst, unit=limit.unit, text=text)
+    if verdict is None:
+        return KeyFigure(gauge)
+    unit, text = verdict.unit, wording.short(verdict, word)
+    match word or verdict.verdict:
+        case "deferred":
+            return KeyFigure(gauge, "held", verdict.held_between_collections, unit=unit, text=text)
+        case "plateau":
+            return KeyFigure(gauge, "peak", verdict.peak, unit=unit, text=text)
+    return KeyFigure(gauge, "rate", verdict.per_step, verdict.low, verdict.high, unit, text)
 
 
 def _of_fix(fix: VariantVerdict, leaky: VariantVerdict, gauge: str) -> tuple[str, str]:
@@ -283,38 +281,6 @@ def _of_fix(fix: VariantVerdict, leaky: VariantVerdict, gauge: str) -> tuple[str
         for word in sorted(words - leaky.symptoms.get(name, set())):
             return name, word
     return (gauge if gauge in wrong else next(iter(wrong), gauge)), ""
-
-
-def _ending(variant: VariantVerdict) -> KeyFigure:
-    seconds = [one["exit_s"] for one in variant.exits if one["exit_s"] is not None]
-    longest = max(seconds, default=np.nan)
-    text = f"ends {formatting.amount(longest, 's')} after its load"
-    if HANGS in variant.symptoms.get("run", ()):
-        stuck = {one["phase"] for one in variant.exits if one["status"] != "exited"}
-        text = f"hangs {'at exit' if stuck & {'teardown', 'exit'} else 'under load'}"
-    return KeyFigure("run", "exit", longest, unit="s", text=text)
-
-
-def _worst(limit: LimitVerdict) -> KeyFigure:
-    scaled = limit.unit if limit.unit in ("B", "s") else ""
-    measured, bound = (formatting.amount(n, scaled) for n in (limit.worst, limit.allowed))
-    # "lag_s ≤ 0.05 in 50% of steps": sign and meaning of the bound, without its number.
-    _, sign, _, *meaning = limit.limit.split(" ")
-    meant = " ".join(meaning)
-    meant = "" if meant in ("always", "at the end") else f" {meant}"
-    allowed = f"{sign} {bound}" if sign != "=" else bound
-    text = f"{limit.gauge} {measured}, allowed {allowed}{meant}"
-    return KeyFigure(limit.gauge, "worst", limit.worst, unit=limit.unit, text=text)
-
-
-def _growth(verdict: GaugeVerdict, word: str) -> KeyFigure:
-    gauge, unit, text = verdict.gauge, verdict.unit, wording.short(verdict, word)
-    word = word or verdict.verdict
-    if word == "deferred":
-        return KeyFigure(gauge, "held", verdict.held_between_collections, unit=unit, text=text)
-    if word == "plateau":
-        return KeyFigure(gauge, "peak", verdict.peak, unit=unit, text=text)
-    return KeyFigure(gauge, "rate", verdict.per_step, verdict.low, verdict.high, unit, text)
 
 
 def _source_order(row: Mapping[str, Any]) -> tuple[Any, ...]:

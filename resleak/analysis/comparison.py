@@ -1,24 +1,66 @@
-"""Before against after: which gauges changed, by how much, and whether a fix is certified."""
+"""Before against after: which gauges changed, by how much, and whether a fix is certified.
+
+"Not significantly different" is not "fixed": the rate must be lower than before (Welch's test), and
+what remains within a stated equivalence margin (two one-sided tests).
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from resleak import formatting
 from resleak.analysis import growth, wording
-from resleak.analysis.equivalence import ALPHA, Certificate, certify
 from resleak.analysis.gauge_verdict import GaugeVerdict, by_gauge
 from resleak.analysis.rows import Rows, plain
+from resleak.analysis.statistics import Floats, standard_error, student_quantile
 from resleak.captures.frames import Captures, gauges_of, traces
 from resleak.errors import StoreError
 from resleak.workload.gauges import Gauge
 from resleak.workload.verdict_words import VERDICTS, Verdict
 
-_NAN = float("nan")
+Answer = Literal["fixed", "lower", "not fixed", "refused"]
+#: Significance level of a lower rate.
+ALPHA = 0.01
+#: The certificate's confidence.
+CONFIDENCE = 0.95
+#: Fewest slopes per side: of three runs that read the gauge, or of two in halves.
+FEWEST_RUNS = 3
+#: Most runs that are proposed.
+_MOST_RUNS = 100
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How certain a fix is.
+
+    ``fixed``: lower, and within the equivalence margin. ``lower``: the rest may exceed the margin.
+    `p` is the one-sided p-value of a lower rate, `bound` the upper 95 % confidence bound of the
+    remaining rate, `needs` the runs per side that would decide (0 if none would).
+    """
+
+    answer: Answer
+    p: float
+    bound: float
+    margin: float
+    needs: int = 0
+
+    def sentence(self, unit: str) -> str:
+        """Return answer, confidence and what would decide, in one sentence."""
+        margin, bound = formatting.rate(self.margin, unit), formatting.rate(self.bound, unit)
+        if self.answer == "fixed":
+            return f"fixed: under {margin} with {CONFIDENCE:.0%} confidence (p = {self.p:.2g})"
+        more = f"; about {self.needs} runs per side would decide" if self.needs else ""
+        if self.answer == "lower":
+            return f"lower (p = {self.p:.2g}), not certified: up to {bound} may remain{more}"
+        if self.answer == "not fixed":
+            return f"not shown to be lower (p = {self.p:.2g}){more}"
+        return "refused: too few runs read it; 3 per side are enough, 4 for native and blocks"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +79,9 @@ class GaugeComparison:
     difference: float
     low: float
     high: float
-    p: float = _NAN
+    p: float = math.nan
     lower: bool
-    bound: float = _NAN
+    bound: float = math.nan
     equivalent: bool
     margin: float
     certificate: str
@@ -57,13 +99,6 @@ class GaugeComparison:
         """Rank of the worse verdict, 0 for the worst."""
         return min(VERDICTS.index(word) for word in (self.verdict_before, self.verdict_after))
 
-    @property
-    def certified(self) -> str:
-        """The certain part of the rate, in words."""
-        if self.equivalent:
-            return f"after: within ±{self.rate(self.margin)}"
-        return "lower" if self.lower else ""
-
     def rate(self, value: float) -> str:
         """Write a rate of this gauge."""
         return formatting.rate(value, self.unit, self.per)
@@ -71,17 +106,7 @@ class GaugeComparison:
 
 @dataclass(frozen=True, repr=False)
 class Comparison:
-    """Two variants, gauge by gauge.
-
-    Attributes
-    ----------
-    before, after : str
-        Names of the two.
-    rows : tuple of GaugeComparison
-        One per gauge.
-    frame : DataFrame
-        The same as a table.
-    """
+    """Two variants by name, gauge by gauge; `frame` is `rows` as a table."""
 
     before: str
     after: str
@@ -107,10 +132,11 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         head = ("gauge", self.before, self.after, "verdicts", "certified")
-        rows = [
-            (row.gauge, row.rate(row.before), row.rate(row.after), row.words, row.certified)
-            for row in self.rows
-        ]
+        rows = []
+        for row in self.rows:
+            certain = f"after: within ±{row.rate(row.margin)}" if row.equivalent else ""
+            certain = certain or ("lower" if row.lower else "")
+            rows.append((row.gauge, row.rate(row.before), row.rate(row.after), row.words, certain))
         return formatting.Table(head, rows, f"{self.before} → {self.after}").html()
 
 
@@ -149,15 +175,15 @@ def compare(
         raise StoreError("these captures have no gauge in common; compare runs of one scenario")
     if unknown := set(margins or ()) - set(common):
         raise StoreError(f"no gauge {', '.join(sorted(unknown))} here; known: {', '.join(common)}")
-    paired = _seeds(before) == _seeds(after)
-    rows = [
-        _compare_gauge(
-            verdicts[0][name],
-            verdicts[1][name],
-            certificate(gauges[name], old, new, (margins or {}).get(name), paired=paired),
-        )
-        for name in common
-    ]
+    seeds, other_seeds = (
+        {c.run: c.manifest.seed for c in side if c.instrument == "gauges"}
+        for side in (before, after)
+    )
+    rows = []
+    for name in common:
+        margin = (margins or {}).get(name)
+        found = certificate(gauges[name], old, new, margin, paired=seeds == other_seeds)
+        rows.append(_compare_gauge(verdicts[0][name], verdicts[1][name], found))
     old_name, new_name = (f"{side[0].scenario} {side[0].variant}" for side in (before, after))
     return Comparison(old_name, new_name, Rows(GaugeComparison, rows))
 
@@ -186,6 +212,54 @@ def faster_leaks(comparison: Comparison) -> list[str]:
     ]
 
 
+def certify(
+    before: Floats, after: Floats, margin: float, paired: Floats | None = None
+) -> Certificate:
+    """Compare replicate slopes before and after a change, in units per step."""
+    # Welch: The generalization of "Student's" problem when several different population variances
+    # are involved (1947). Schuirmann: A comparison of the two one-sided tests procedure (1987).
+    if min(len(before), len(after)) < FEWEST_RUNS:
+        return Certificate("refused", math.nan, math.nan, margin, FEWEST_RUNS)
+    # The upper bound of the absolute mean rate, by two one-sided tests.
+    quantile = float(student_quantile(len(after) - 1, CONFIDENCE))
+    bound = float(abs(np.mean(after)) + quantile * standard_error(after))
+    p = _lower_p(after, before)
+    # Of runs with the same seed, shared noise cancels out; other noise is judged better without.
+    if paired is not None and len(paired) >= FEWEST_RUNS:
+        p = min(1.0, 2 * min(p, _lower_p(paired)))
+    if p >= ALPHA:
+        deviation = math.hypot(np.std(before, ddof=1), np.std(after, ddof=1))
+        difference = float(np.mean(before) - np.mean(after))
+        present = max(len(before), len(after))
+        needs = _fewest_runs(present, 1 - ALPHA, deviation, difference)
+        return Certificate("not fixed", p, bound, margin, needs)
+    if bound >= margin:
+        room = float(margin - abs(np.mean(after)))
+        needs = _fewest_runs(len(after), CONFIDENCE, float(np.std(after, ddof=1)), room)
+        return Certificate("lower", p, bound, margin, needs)
+    return Certificate("fixed", p, bound, margin)
+
+
+def _lower_p(rates: Floats, before: Floats | None = None) -> float:
+    """Return the one-sided p-value of rates being lower than before, or differences below 0."""
+    from scipy import stats
+
+    # Exact rates need no test.
+    if all(np.allclose(x, x[0], rtol=1e-9, atol=0) for x in (rates, before) if x is not None):
+        level = 0.0 if before is None else before[0]
+        return 0.0 if rates[0] < level and not np.isclose(rates[0], level) else 1.0
+    if before is None:
+        return float(stats.ttest_1samp(rates, 0.0, alternative="less").pvalue)
+    return float(stats.ttest_ind(rates, before, equal_var=False, alternative="less").pvalue)
+
+
+def _fewest_runs(present: int, level: float, deviation: float, width: float) -> int:
+    """Return the fewest runs above the present number with half a CI below a width; or 0."""
+    counts = np.arange(present + 1, _MOST_RUNS + 1)
+    enough = student_quantile(counts - 1, level) * deviation / np.sqrt(counts) < width
+    return int(next(iter(counts[enough]), 0))
+
+
 def _check_hosts(before: Captures, after: Captures) -> None:
     """Raise StoreError if the two sides ran on hosts of different classes."""
     for name in before[0].manifest.host_facts if before else ():
@@ -197,10 +271,6 @@ def _check_hosts(before: Captures, after: Captures) -> None:
                 f"these runs are of hosts that cannot be compared ({name}: {both}); "
                 "measure both sides on one"
             )
-
-
-def _seeds(side: Captures) -> dict[int, Any]:
-    return {c.run: c.manifest.seed for c in side if c.instrument == "gauges"}
 
 
 def _compare_gauge(

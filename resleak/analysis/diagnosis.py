@@ -26,11 +26,7 @@ _NEXT = {
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """One kind of growth that a variant shows.
-
-    `leak` is False for retention, cycles and a backlog; `evidence` are the gauges it rests on,
-    `look` is what to look at next.
-    """
+    """One kind of growth, the gauges it rests on, and what to look at next."""
 
     kind: str
     leak: bool
@@ -59,11 +55,6 @@ def _rates(verdicts: Verdicts, names: Iterable[str]) -> str:
     return ", ".join(f"{name} {wording.rate(verdicts[name])}" for name in names)
 
 
-def _live(verdicts: Verdicts) -> GaugeVerdict | None:
-    """Return the gauge of live memory that counts most."""
-    return verdicts.get("heap") or verdicts.get("native")
-
-
 def _leaks(verdicts: Verdicts) -> Iterator[Diagnosis]:
     by_family: dict[str, list[str]] = defaultdict(list)
     for name, verdict in verdicts.items():
@@ -87,14 +78,13 @@ def _leaks(verdicts: Verdicts) -> Iterator[Diagnosis]:
         rates = _rates(verdicts, names)
         yield _diagnosis("kept by the program", names, f"the program keeps more: {rates}")
     # Resident memory that grows beyond the heap, as in memray's issue 565.
-    live, threads = _live(verdicts), verdicts.get("threads")
+    live, threads = verdicts.get("heap") or verdicts.get("native"), verdicts.get("threads")
     if live is not None and not (threads and threads.is_leak):  # threads have stacks
         beyond = 2 * max(0.0, live.high) + BUILTIN["rss"].floor
         if names := [name for name in by_family["resident"] if verdicts[name].low > beyond]:
             names.append(live.gauge)
-            rates = _rates(verdicts, names)
-            stays = f"memory stays that the heap does not account for: {rates}"
-            yield _diagnosis("mapped memory", names, stays)
+            stays = "memory stays that the heap does not account for"
+            yield _diagnosis("mapped memory", names, f"{stays}: {_rates(verdicts, names)}")
 
 
 def _others(verdicts: Verdicts) -> Iterator[Diagnosis]:
@@ -109,18 +99,14 @@ def _others(verdicts: Verdicts) -> Iterator[Diagnosis]:
         listed = ", ".join(f"{amount} of {name}" for name, amount in amounts.items())
         sentence = f"freed only by the garbage collector: {listed} at a time"
         yield _diagnosis("cycles", amounts, sentence, leak=False)
-    draining = [
-        name
-        for name, one in verdicts.items()
-        if one.verdict == "deferred" and not one.is_gc_deferred
-    ]
-    if draining:
+    deferred = [one for one in verdicts.values() if one.verdict == "deferred"]
+    if draining := [one.gauge for one in deferred if not one.is_gc_deferred]:
         rates = _rates(verdicts, draining)
         sentence = f"a backlog that drains when the load stops: {rates} until then"
         yield _diagnosis("backlog", draining, sentence, leak=False)
     # Freed memory that the C library keeps: see `malloc_trim` in glibc's manual.
     known = [name for name in LIVE_MEMORY if name in verdicts]
-    live = _live(verdicts)
+    live = verdicts.get("heap") or verdicts.get("native")
     if live is None or any(verdicts[name].verdict not in CLEAN for name in known):
         return
     # USS first: it leaves out what is shared with other processes.

@@ -20,11 +20,6 @@ class Ceiling:
     used: float
     unit: str
 
-    @property
-    def room(self) -> float:
-        """The part that is not used."""
-        return max(0.0, self.limit - self.used)
-
 
 @dataclass(frozen=True)
 class Forecast:
@@ -47,7 +42,8 @@ class Forecast:
 
 def forecast(ceiling: Ceiling, gauge: str, per_second: float, low: float, high: float) -> Forecast:
     """Divide the remaining room by a rate per second and both ends of its 95 % CI."""
-    times = (ceiling.room / rate if rate > 0 else math.inf for rate in (high, per_second, low))
+    room = max(0.0, ceiling.limit - ceiling.used)
+    times = (room / rate if rate > 0 else math.inf for rate in (high, per_second, low))
     return Forecast(gauge, ceiling.name, ceiling.limit, ceiling.used, ceiling.unit, *times)
 
 

@@ -35,23 +35,10 @@ class Decision(NamedTuple):
 class GaugeVerdict:
     """The verdict on one gauge, with all that is needed to defend it.
 
-    Attributes
-    ----------
-    verdict : str
-        ``leak``, ``deferred``, ``inconclusive``, ``plateau`` or ``flat``; `reason` is the rule.
-    per_step, low, high, detection_limit : float
-        Growth rate with its 95 % CI, and the smallest rate that would have been called a leak, in
-        `unit` per step; `per` is what a step is.
-    per_request, per_request_low, per_request_high : float
-        The same rate per request with its 95 % CI, where a watch counts requests.
-    since : float
-        The step after which the rate was measured: growth may begin late.
-    start, peak, at_end, held_between_collections : float
-        First, highest and last reading, and median drop at a garbage collection, in `unit`.
-    p : float
-        Probability of such growth by chance, corrected for the number of gauges.
-    origin : str
-        ``FILE:LINE in FUNCTION`` that opened what leaks; empty if unknown.
+    Rates have `low` and `high` as 95 % CI; `per` is what a step is. `detection_limit` is the
+    smallest rate that would have been called a leak, `since` the step after which the rate was
+    measured, `held_between_collections` the median drop at a garbage collection. `p` is corrected
+    for the number of gauges. `origin` is the ``FILE:LINE in FUNCTION`` that opened what leaks.
     """
 
     variant: str = ""

@@ -1,8 +1,8 @@
 """The verdict rule: growth statistics of replicated runs become one word per gauge.
 
-Cut the warm-up and estimate the rate of the steady state; test whether it is significant and above
-the noise floor; whether it lasts (no saturation); whether it is freed (by garbage collections, or
-when the load stops).
+Cut the warm-up; test whether the steady state grows above the noise floor, whether that lasts (no
+saturation), and whether it is freed (by garbage collections, or when the load stops). Then
+reconcile the gauges of a variant.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from resleak import formatting
-from resleak.analysis import jumps, load, over_time, reconcile, statistics, stopped
-from resleak.analysis.gauge_verdict import ALPHA, MIN_DROP, Decision, GaugeVerdict
+from resleak.analysis import over_time, statistics, stopped
+from resleak.analysis.gauge_verdict import ALPHA, MIN_DROP, Decision, GaugeVerdict, by_gauge
 from resleak.analysis.rows import Rows
 from resleak.analysis.series import Readings, Series
 from resleak.analysis.statistics import FEWEST, Rate, Runs
@@ -33,14 +33,11 @@ _MIN_RISES = 20
 _MIN_RISES_TO_LIMIT, _MIN_RISING = 4, 0.9
 #: Collections in each half of a run that can tell slow growth of a count from a single rise.
 _MIN_HALF = 10
-#: Extra detection margin of byte gauges, as a share of the noise floor (allocator size classes).
-_SIZE_CLASS_MARGIN = 0.25
-
-#: Extra detection margin of a single run, as a share of the noise floor.
-_SINGLE_RUN_MARGIN = 0.25
+#: Extra detection margins, as shares of the noise floor: of byte gauges (allocator size classes),
+#: and of a single run.
+_SIZE_CLASS_MARGIN, _SINGLE_RUN_MARGIN = 0.25, 0.25
 #: Parts of a single run that must lie above each other.
 _QUARTERS = 4
-
 #: Factor from try to try of a detection limit of a single run, most tries, and a margin: it is
 #: tried on thinned readings.
 _LIMIT_STEP, _MOST_TRIES, _LIMIT_MARGIN = 1.5, 12, 1.2
@@ -57,20 +54,18 @@ Judged = tuple[Verdict, str]
 def judge(traces: pd.DataFrame, gauges: Mapping[str, Gauge]) -> Rows[GaugeVerdict]:
     """Judge every gauge of every variant in a frame of `resleak.traces`; counters are skipped."""
     levels = [gauge for gauge in gauges.values() if gauge.kind == "level"]
+    per, limited = str(traces.attrs.get("per", "step")), bool(traces.attrs.get("limited"))
     verdicts: list[GaugeVerdict] = []
     for variant, trace in traces.groupby("variant", sort=False):
-        limited = bool(traces.attrs.get("limited"))
-        readings = Readings(trace, str(traces.attrs.get("per", "step")), limited=limited)
+        readings = Readings(trace, per, limited=limited)
         # Resident memory has no need of a low detection limit of its own beside live memory.
         beside_live = any(map(readings.has, LIVE_MEMORY))
         of_variant = [
-            replace(
-                _judge_gauge(gauge, readings.series(gauge.name), beside_live), variant=str(variant)
-            )
+            _judge_gauge(str(variant), gauge, readings.series(gauge.name), beside_live)
             for gauge in levels
             if readings.has(gauge.name)
         ]
-        verdicts += reconcile.reconciled(of_variant, ALPHA)
+        verdicts += _reconciled(of_variant)
     return Rows(GaugeVerdict, verdicts)
 
 
@@ -85,10 +80,8 @@ def calibrated(gauges: Mapping[str, Gauge], control: pd.DataFrame) -> dict[str, 
 
 def replicate_slopes(trace: pd.DataFrame, gauge: str) -> np.ndarray:
     """Return the steady slope of each run, or of both halves of fewer than three runs."""
-    steady = _steady_state(
-        [points for points in Readings(trace).series(gauge).steady if len(points) >= FEWEST]
-    )
-    return statistics.replicates(steady) if steady else np.empty(0)
+    runs = [points for points in Readings(trace).series(gauge).steady if len(points) >= FEWEST]
+    return statistics.replicates(_steady_state(runs)) if runs else np.empty(0)
 
 
 def paired_slope_differences(before: pd.DataFrame, after: pd.DataFrame, gauge: str) -> np.ndarray:
@@ -112,11 +105,12 @@ def noise_floor(gauge: Gauge, trace: pd.DataFrame) -> float:
     return _noise_floor(gauge, series.steady, series.per) if series.steady else gauge.floor
 
 
-def _judge_gauge(gauge: Gauge, series: Series, beside_live: bool) -> GaugeVerdict:
+def _judge_gauge(variant: str, gauge: Gauge, series: Series, beside_live: bool) -> GaugeVerdict:
     found = _decide(gauge, series)
     limit = _detection_limit(gauge, series, found)
     if found.verdict in CLEAN:
-        limit = max(limit, stopped.jumping_rate(gauge, series))
+        if stopped.missing_rest(gauge, series):  # a table that doubles has room for as much again
+            limit = max(limit, 2 * stopped.late_rise(series) / statistics.span(series.steady))
         is_vouched_for = gauge.family == "resident" and beside_live
         if not is_vouched_for and stopped.hides_growth(gauge, series, limit):
             more = _decides(series, statistics.span(series.steady))
@@ -124,7 +118,7 @@ def _judge_gauge(gauge: Gauge, series: Series, beside_live: bool) -> GaugeVerdic
             found = found._replace(verdict=UNDECIDED, reason=reason)
     rate = found.rate
     return GaugeVerdict(
-        gauge=gauge.name, family=gauge.family, verdict=found.verdict,
+        variant=variant, gauge=gauge.name, family=gauge.family, verdict=found.verdict,
         per_step=rate.value, low=rate.low, high=rate.high, unit=gauge.unit,
         per_request=found.per_request[0], per_request_low=found.per_request[1],
         per_request_high=found.per_request[2],
@@ -138,7 +132,7 @@ def _judge_gauge(gauge: Gauge, series: Series, beside_live: bool) -> GaugeVerdic
 def _decide(gauge: Gauge, series: Series) -> Decision:
     decision = _decide_alone(gauge, series)
     if series.has_load:
-        return load.weighed(series, decision, _decide_alone(gauge, series.by_work()))
+        return over_time.weighed(series, decision, _decide_alone(gauge, series.by_work()))
     return decision
 
 
@@ -149,18 +143,13 @@ def _decide_alone(gauge: Gauge, series: Series) -> Decision:
     steady = _steady_state(series.steady)
     rate = over_time.rate(steady, series.steady) if series.per == "s" else statistics.rate(steady)
     floor = _noise_floor(gauge, steady, series.per)
-    has_even_jumps = jumps.are_even(gauge, series)
+    has_even_jumps = stopped.has_even_jumps(gauge, series)
     if not has_even_jumps:
         # Looks at a growing series are many tests.
-        p = _probability(steady, rate, floor) * ALPHA / _level(series)
+        p = _probability(steady, rate, floor) * ALPHA / over_time.level(series)
         rate = replace(rate, p=min(1.0, p))
     verdict, reason = _verdict(gauge, series, steady, rate, floor, has_even_jumps)
     return Decision(verdict, reason, rate, floor, float(steady[0][0, 0]))
-
-
-def _level(series: Series) -> float:
-    """Return the false-alarm rate of one look."""
-    return over_time.level(ALPHA, series.readings) if series.per == "s" else ALPHA
 
 
 def _detection_limit(gauge: Gauge, series: Series, found: Decision) -> float:
@@ -170,9 +159,8 @@ def _detection_limit(gauge: Gauge, series: Series, found: Decision) -> float:
     if len(series.steady) >= statistics.ENOUGH_RUNS and series.per != "s":
         return floor + margin + 2 * rate.half_width
     # Growth of a single run must also pass the test on chance, which asks for more.
-    limit = (1 + _SINGLE_RUN_MARGIN) * floor + (1 + rate.strictness(_level(series))) * (
-        rate.half_width
-    )
+    reach = (1 + rate.strictness(over_time.level(series))) * rate.half_width
+    limit = (1 + _SINGLE_RUN_MARGIN) * floor + reach
     if series.per != "s" or found.verdict == "leak" or math.isnan(limit):
         return limit
     # And have the shape of a leak: planted into these readings it must be found.
@@ -196,13 +184,12 @@ def _judge_short_run(gauge: Gauge, series: Series) -> Decision:
     changes = np.concatenate([np.diff(points, axis=0) for points in series.steps])
     changes = changes[changes[:, 0] > 0]  # between readings of different steps
     rises = changes[:, 1] / changes[:, 0]
-    # A pool would have to be larger than half the warm-up to look like that.
-    fewest = _MIN_RISES_TO_LIMIT if series.limited else _MIN_RISES
-    # At a limit the last steps fail.
-    certain = len(rises) >= fewest * len(series.steps) and bool(
-        np.mean(rises >= 1) >= (_MIN_RISING if series.limited else 1.0)
-    )
-    if not certain or _retained_share(series, series.steps) <= MAX_DRAINED_SHARE:
+    # A pool would have to be larger than half the warm-up to look like that; at a limit the last
+    # steps fail.
+    fewest, share = (_MIN_RISES_TO_LIMIT, _MIN_RISING) if series.limited else (_MIN_RISES, 1.0)
+    if len(rises) < fewest * len(series.steps) or np.mean(rises >= 1) < share:
+        return undecided
+    if _retained_share(series, series.steps) <= MAX_DRAINED_SHARE:
         return undecided
     rises = rises[rises >= 1]
     rate = Rate(float(rises.mean()), float(rises.min()), float(rises.max()), 0.5 ** len(rises))
@@ -214,8 +201,6 @@ def _judge_short_run(gauge: Gauge, series: Series) -> Decision:
 
 def _steady_state(runs: Runs) -> Runs:
     """Return the part of each run after its warm-up."""
-    if not runs:
-        return []
     begin = statistics.warmup_end(runs)
     # Lives of a process differ in length.
     starts = [min(np.searchsorted(points[:, 0], begin), len(points) - FEWEST) for points in runs]
@@ -236,6 +221,7 @@ def _verdict(
     gauge: Gauge, series: Series, steady: Runs, rate: Rate, floor: float, has_even_jumps: bool
 ) -> Judged:
     is_retained = _retained_share(series, steady) > MAX_DRAINED_SHARE
+    more = _more(series, steady)
     if has_even_jumps and is_retained:
         return "leak", "grows in equal jumps and rests in between"
     if rate.low > floor and rate.p < ALPHA:
@@ -243,21 +229,19 @@ def _verdict(
     if gauge.is_counted and is_retained and _rises_in_both_halves(series):
         return "leak", "grows now and then, in both halves of the run, and never shrinks"
     if rate.value > floor and rate.low > 0 and rate.p < 0.05:
-        more = _more_steps(series, steady, 2.0)
         return UNDECIDED, f"grows, but not certainly above the noise floor: {more}"
     if _starts_to_grow(steady, floor):
-        return UNDECIDED, f"starts to grow in the last blocks: {_more_steps(series, steady, 1.0)}"
+        return UNDECIDED, f"starts to grow in the last blocks: {_more(series, steady, 1.0)}"
     if gauge.is_counted and series.drop >= MIN_DROP:
         return "deferred", "grows between garbage collections and falls at each"
     if series.per == "s":
         return _judge_timed(gauge, series, steady, rate, floor)
     if rate.low > gauge.floor and rate.value <= floor and rate.p < ALPHA:
-        more = _more_steps(series, steady, floor / rate.value - 1)
+        more = _more(series, steady, floor / rate.value - 1)
         return UNDECIDED, f"grows by less than counts so far: {more}"
     rise = max(points[:, 1].max() for points in series.steady) - series.start
     if rise <= gauge.rise:
         return "flat", "no growth above the noise floor"
-    more = _more_steps(series, steady, 2.0)
     if stopped.late_rise(series) > gauge.rise and (missing := stopped.missing_rest(gauge, series)):
         return UNDECIDED, f"grew in jumps, and has not rested for long: {_decides(series, missing)}"
     # Where growth is certain, a small rise at the end is no sign that it has stopped.
@@ -270,9 +254,9 @@ def _verdict(
 def _judge_timed(gauge: Gauge, series: Series, steady: Runs, rate: Rate, floor: float) -> Judged:
     """Tell what certainly does not grow over time from what was not shown to grow."""
     if rate.low > 0 and rate.value <= floor and statistics.climb_p(steady) < ALPHA:
-        more = _more_steps(series, steady, floor / rate.value - 1)
+        more = _more(series, steady, floor / rate.value - 1)
         return UNDECIDED, f"grows by less than counts so far: {more}"
-    more = _more_steps(series, steady, 2.0)
+    more = _more(series, steady)
     rise = stopped.late_rise(series)
     is_level = over_time.is_level(rate, steady, gauge.rise)
     if rise <= gauge.rise and is_level:
@@ -289,20 +273,19 @@ def _judge_timed(gauge: Gauge, series: Series, steady: Runs, rate: Rate, floor: 
 
 def _judge_growth(gauge: Gauge, series: Series, steady: Runs, floor: float) -> Judged:
     """Tell a leak from significant growth that is none."""
-    more = _more_steps(series, steady, 2.0)
-    late = _LATE_S if series.per == "s" else _LATE
+    more, late = _more(series, steady), _LATE_S if series.per == "s" else _LATE
     if len(steady[0]) < late * len(series.steady[0]):  # the part before may grow as certainly
         pairs = zip(series.steady, steady, strict=True)
         early = [run[: len(run) - len(rest)] for run, rest in pairs]
         rate = statistics.rate(early)
         if rate.low <= floor or _probability(early, rate, floor) >= ALPHA:
             return UNDECIDED, f"started to grow late in the run: {more}"
-    if jumps.are_few(gauge, series, floor):
+    if stopped.has_few_jumps(gauge, series, floor):
         return UNDECIDED, f"grows in a few unequal jumps: {more}"
-    if statistics.fading(steady) < MIN_RATE_RATIO:
+    if stopped.fading(steady) < MIN_RATE_RATIO:
         return UNDECIDED, f"still grows, but ever more slowly: {more}"
-    margin = _MIN_BIC_DIFFERENCE_S if series.per == "s" else statistics.MIN_BIC_DIFFERENCE
-    if statistics.saturates(series.steady, margin):
+    margin = _MIN_BIC_DIFFERENCE_S if series.per == "s" else stopped.MIN_BIC_DIFFERENCE
+    if stopped.saturates(series.steady, margin):
         return UNDECIDED, f"grows like something that fills up: {more}"
     if gauge.is_counted and _retained_share(series, steady) <= MAX_DRAINED_SHARE:
         return "deferred", "grows under load and drains when the load stops"
@@ -359,9 +342,54 @@ def _retained_share(series: Series, runs: Runs) -> float:
     return (series.settled - first) / (last - first) if last > first else 1.0
 
 
-def _more_steps(series: Series, steady: Runs, factor: float) -> str:
+def _more(series: Series, steady: Runs, factor: float = 2.0) -> str:
     return _decides(series, factor * statistics.span(steady))
 
 
 def _decides(series: Series, count: float) -> str:
     return f"about {count:,.0f} more {formatting.several(series.per)} would decide"
+
+
+def _reconciled(verdicts: list[GaugeVerdict]) -> list[GaugeVerdict]:
+    """Return the verdicts of one variant without growth that others deny: some count the same."""
+    named = by_gauge(verdicts)
+    if "heap" in named:
+        named["heap"] = _heap_with_parts(named)
+    decided = [_resident_with_live(one, named) for one in named.values()]
+    adjusted = statistics.holm(np.array([one.p for one in decided])).tolist()
+    return [
+        replace(one, p=p, verdict=UNDECIDED, reason="not significant among so many gauges")
+        if one.is_leak and p >= ALPHA
+        else replace(one, p=p)
+        for one, p in zip(decided, adjusted, strict=True)
+    ]
+
+
+def _heap_with_parts(named: dict[str, GaugeVerdict]) -> GaugeVerdict:
+    """Withdraw growth of the heap that neither blocks nor native bytes share."""
+    # These two count all that can leak. The rest is rounding: up to 32 bytes per live block when
+    # the C library reuses larger ones, and the number of live blocks is flat.
+    heap = named["heap"]
+    parts = {named[name].verdict if name in named else "leak" for name in ("blocks", "native")}
+    if "leak" in parts or heap.verdict not in ("leak", UNDECIDED):
+        return heap
+    if UNDECIDED in parts:
+        reason = "grows, but neither blocks nor native bytes certainly do: run more steps"
+        return replace(heap, verdict=UNDECIDED, reason=reason)
+    reason = "blocks and native bytes do not grow: the allocator's rounding"
+    return replace(heap, verdict="plateau", reason=reason)
+
+
+def _resident_with_live(one: GaugeVerdict, named: dict[str, GaugeVerdict]) -> GaugeVerdict:
+    """Decide resident memory as live memory: its freed pages are kept, its growth is the heap's."""
+    if one.family != "resident":
+        return one
+    live, heap = {named[name].verdict for name in LIVE_MEMORY if name in named}, named.get("heap")
+    if heap and heap.verdict == UNDECIDED and "leak" not in live:
+        if one.is_leak and one.low <= heap.high:
+            reason = "grows no more than the heap, which is undecided"
+            return replace(one, verdict=UNDECIDED, reason=reason)
+    elif live and live <= CLEAN and one.verdict == UNDECIDED and one.runs:
+        reason = "live memory does not grow: the allocator keeps freed pages"
+        return replace(one, verdict="plateau", reason=reason)
+    return one

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,27 +16,21 @@ from resleak.analysis.stacks.allocation_sites import FRAME, WithLive, site_of
 from resleak.captures.frames import Capture
 from resleak.workload.verdict_words import SYMPTOMS
 
-#: Kinds that are not descriptors.
-_OTHERS = ("thread", "process", "task", "connection", "executor", "temporary", "segment")
-#: Kinds of resources that a gauge counts, by its unit; None for every kind of descriptor.
+#: Kind of resource that a gauge counts, by its unit; empty for every kind of descriptor.
 _KINDS = {
-    "descriptors": None,
-    "sockets": ("socket",),
-    "threads": ("thread",),
-    "processes": ("process",),
-    "tasks": ("task",),
-    "connections": ("connection",),
-    "executors": ("executor",),
-    "temporary files": ("temporary",),
-    "segments": ("segment",),
+    **{"descriptors": "", "sockets": "socket", "threads": "thread", "processes": "process"},
+    **{"tasks": "task", "connections": "connection", "executors": "executor"},
+    **{"temporary files": "temporary", "segments": "segment"},
 }
+#: Kinds that are not descriptors.
+_OTHERS = set(_KINDS.values()) - {"", "socket"}
 #: Units in which `as_allocations` and `growth` count.
 UNITS = tuple(_KINDS)
 #: Smallest share of the growth for a line to be named.
 _MIN_SHARE = 0.1
 _COLUMNS = [
-    *("handle", "kind", "target", "deleted", *FRAME, "thread", "created_step", "created_phase"),
-    *("closed_step", "closed_phase", "by_collection"),
+    *("variant", "handle", "kind", "target", "deleted", *FRAME, "thread", "created_step"),
+    *("created_phase", "closed_step", "closed_phase", "by_collection"),
 ]
 
 
@@ -44,20 +38,18 @@ def table(captures: Iterable[Capture]) -> pd.DataFrame:
     """List the resources that were created and not released at once, one row each.
 
     Columns: ``variant handle kind target deleted function file line thread created_step
-    created_phase closed_step`` (NaN if never closed) ``closed_phase by_collection open age`` (in
-    steps).
+    created_phase closed_step`` (NaN if open) ``closed_phase by_collection open age`` (in steps).
     """
-    rows = [_listed(c).assign(variant=c.variant) for c in captures if c.instrument == "handles"]
-    if not rows:
-        return pd.DataFrame(columns=["variant", *_COLUMNS, "open", "age"])
-    joined = pd.concat(rows, ignore_index=True)
-    return joined[["variant", *[c for c in joined.columns if c != "variant"]]]
+    rows = [_listed(capture) for capture in captures if capture.instrument == "handles"]
+    if rows:
+        return pd.concat(rows, ignore_index=True)
+    return pd.DataFrame(columns=[*_COLUMNS, "open", "age"])
 
 
 def _listed(capture: Capture) -> pd.DataFrame:
     handles, stacks = capture.table("handles"), capture.table("stacks")
     where = stacks[FRAME].iloc[site_of(stacks)[handles["node"].to_numpy()]].reset_index(drop=True)
-    listed = handles.join(where)[_COLUMNS]
+    listed = handles.join(where).assign(variant=capture.variant)[_COLUMNS]
     until = listed["closed_step"].fillna(capture.table("marks")["step"].max())
     return listed.assign(open=listed["closed_step"].isna(), age=until - listed["created_step"])
 
@@ -79,8 +71,7 @@ def _live(capture: Capture, unit: str) -> pd.DataFrame:
 
 def as_allocations(captures: Iterable[Capture], unit: str = "descriptors") -> list[WithLive]:
     """Return captures with resources as allocations; filters take their kind for the allocator."""
-    followed = [capture for capture in captures if capture.instrument == "handles"]
-    return [WithLive(capture, partial(_live, capture, unit)) for capture in followed]
+    return [WithLive(c, partial(_live, c, unit)) for c in captures if c.instrument == "handles"]
 
 
 def growth(captures: Iterable[Capture], unit: str = "descriptors") -> Profile:
@@ -122,22 +113,18 @@ class Origin:
 
 def origins(captures: Iterable[Capture], gauges: Iterable[GaugeVerdict]) -> Rows[Origin]:
     """Return the lines with a tenth or more of the growth of each gauge of resources."""
-    followed = [capture for capture in captures if capture.instrument == "handles"]
-    return Rows(Origin, (origin for one in gauges for origin in _origins(followed, one)))
-
-
-def _origins(captures: list[Capture], verdict: GaugeVerdict) -> Iterator[Origin]:
-    if not captures or verdict.unit not in _KINDS or verdict.verdict not in SYMPTOMS:
-        return
-    if verdict.verdict == "deferred":
-        ranked = waiting(captures, verdict.unit)
-    else:
-        ranked = sites(as_allocations(captures, verdict.unit)).rename(
-            columns={"bytes_per_step": "per_step"}
-        )
-    named = ranked.loc[ranked["share"] >= _MIN_SHARE, [*FRAME, "per_step", "share"]]
-    for row in named.itertuples(index=False, name=None):
-        yield Origin(verdict.gauge, *row)
+    followed, rows = [one for one in captures if one.instrument == "handles"], list[Origin]()
+    for one in gauges if followed else ():
+        if one.unit not in _KINDS or one.verdict not in SYMPTOMS:
+            continue
+        if one.verdict == "deferred":
+            ranked = waiting(followed, one.unit)
+        else:
+            grown = sites(as_allocations(followed, one.unit))
+            ranked = grown.rename(columns={"bytes_per_step": "per_step"})
+        named = ranked.loc[ranked["share"] >= _MIN_SHARE, [*FRAME, "per_step", "share"]]
+        rows += [Origin(one.gauge, *row) for row in named.itertuples(index=False, name=None)]
+    return Rows(Origin, rows)
 
 
 def leading(gauges: Iterable[GaugeVerdict]) -> str:
@@ -152,6 +139,5 @@ def first_places(origins: Iterable[Origin]) -> dict[str, str]:
 
 
 def _is(kinds: pd.Series, unit: str) -> np.ndarray:
-    wanted = _KINDS[unit]
-    is_one = ~kinds.isin(_OTHERS) if wanted is None else kinds.isin(wanted)
-    return np.asarray(is_one, dtype=bool)
+    kind = _KINDS[unit]
+    return np.asarray(kinds.eq(kind) if kind else ~kinds.isin(_OTHERS), dtype=bool)

@@ -1,21 +1,17 @@
-"""Verdicts that `judge` returns without judging again.
+"""Verdicts that `judge` returns again: while the notebook of a report runs, the one printed.
 
-The report of an investigation shows the verdict that was printed: while its notebook runs, the
-verdict is known by the captures it rests on. A change of any file of these makes it unknown.
+They are known by the captures they rest on. A change of any file of these makes one unknown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from resleak.captures.frames import Captures
 
-#: Folder and, of each file in it, the name, size and time of change.
-_Stamp = frozenset[tuple[Path, str, int, int]]
-_known: dict[_Stamp, Any] = {}
+_known: dict[frozenset[Any], Any] = {}
 
 
 @contextmanager
@@ -34,7 +30,7 @@ def of(captures: Captures) -> Any | None:
     return _known.get(_stamp(captures)) if _known else None
 
 
-def _stamp(captures: Captures) -> _Stamp:
+def _stamp(captures: Captures) -> frozenset[Any]:
     return frozenset(
         (capture.path.resolve(), file.name, status.st_size, status.st_mtime_ns)
         for capture in captures

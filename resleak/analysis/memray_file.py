@@ -16,9 +16,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from resleak import formatting
+from resleak import formatting as fmt
 from resleak.analysis import wording
-from resleak.analysis.memray_warnings import cautions
 from resleak.analysis.rows import Rows, plain
 from resleak.analysis.stacks.site import Site
 from resleak.captures import storage, tables, untrusted
@@ -38,23 +37,22 @@ _SHORT_S = 10.0
 _FACTS, _SUFFIX = "recording.json", ".resleak"
 #: Read from the file when they are first asked for.
 _LATER = {"peak", "temporary"}
+#: More mapped memory than this, and than twice what was resident, was reserved and not used.
+_RESERVED_BYTES = 256 * 1024**2
+#: A share of bytes whose native frames were not looked up, worth a sentence.
+_NOT_LOOKED_UP = 0.01
+#: A share of blocks without a stack, and of native frames without source, worth a sentence.
+_WITHOUT_STACK, _WITHOUT_SOURCE = 0.05, 0.5
+#: A program may end this long after memray's last look at it.
+_SILENCE_S, _SILENCE_SHARE = 1.0, 0.1
 #: Computed while the tables are in memory: ``NAME.json`` by ``module:function``.
 _SITES = {"sites": "resleak.analysis.stacks.allocation_sites:answer"}
 
 
 class Recording:
-    """What a memray capture says, as tables; made by `open_memray`.
+    """What a memray capture says, as tables whose steps are seconds; the file may be gone.
 
     It can stand wherever a capture with stacks is wanted, as in ``resleak.sites([recording])``.
-
-    Attributes
-    ----------
-    path : Path
-        The file that memray wrote; it may be gone.
-    instrument : str
-        ``memray``.
-    per : str
-        Rates are per ``s``: the steps of its tables are seconds.
     """
 
     instrument = "memray"
@@ -72,7 +70,9 @@ class Recording:
     @property
     def warnings(self) -> list[str]:
         """The file's limitations, in sentences."""
-        sentences = [sentence for facts in self.integrity for sentence in cautions(facts)]
+        sentences = [
+            f"{facts['name']}: {told}" for facts in self.integrity for told in _cautions(facts)
+        ]
         sentences += [f"left out: {sentence}" for sentence in self._facts["left_out"]]
         if len(self.integrity) > 1:
             sentences.append(
@@ -84,13 +84,13 @@ class Recording:
         return sentences
 
     def table(self, name: str) -> pd.DataFrame:
-        """Read ``stacks``, ``live``, ``marks``, ``snapshots``, ``peak`` or ``temporary``.
-
-        The last two are read from the file when they are first asked for. Raises `StoreError` if
-        there is no such table, or the file is needed for it and cannot be read.
-        """
+        """Read ``stacks``, ``live``, ``marks``, ``snapshots``, ``peak`` or ``temporary``."""
         if name in _LATER and not self._facts["everything"]:
-            self._read_everything()
+            if not self.path.is_file():
+                raise StoreError(f"{self.path.name} is gone, and this was not yet read from it")
+            files = [self.path.with_name(name) for name, *_ in self._facts["files"]]
+            self._folder = _store([self._folder], files, everything=True, answers=_SITES)
+            self._facts = _read_facts(self._folder)
         if name == "temporary" and self.integrity[0]["aggregated"]:
             raise StoreError(f"{self.path.name} has sums only: nothing is known of what was freed")
         return tables.read_frame(self._folder / f"{name}.parquet")
@@ -100,9 +100,8 @@ class Recording:
         """Memory left at the end by innermost frame: function, file, line, bytes, count."""
         left = self.table("live").groupby("node")[["bytes", "count"]].sum()
         frame = ["function", "file", "line"]
-        summed = (
-            self.table("stacks")[frame].join(left, how="inner").groupby(frame, as_index=False).sum()
-        )
+        joined = self.table("stacks")[frame].join(left, how="inner")
+        summed = joined.groupby(frame, as_index=False).sum()
         return summed.sort_values("bytes", ascending=False, ignore_index=True)
 
     @cached_property
@@ -110,14 +109,16 @@ class Recording:
         """The lines whose live memory grew, as `resleak.sites` ranks them; rates are per second."""
         from resleak.analysis.stacks.allocation_sites import framed
 
-        table = framed(self._ranking["columns"])
-        table.attrs |= {"captures": self._ranking["captures"], "per": self.per}
+        ranking = _read(self._folder, "sites.json")
+        table = framed(ranking["columns"])
+        table.attrs |= {"captures": ranking["captures"], "per": self.per}
         return table
 
     @cached_property
     def rows(self) -> Rows[Site]:
         """The same as `sites`, as typed rows."""
-        columns = self._ranking["columns"]  # in JSON, null stands for what is not a number
+        columns = _read(self._folder, "sites.json")["columns"]
+        # In JSON, null stands for what is not a number.
         numbers = [[math.nan if v is None else v for v in column] for column in columns.values()]
         values = zip(*numbers, strict=True)
         return Rows(Site, (Site(**dict(zip(columns, row, strict=True))) for row in values))
@@ -129,10 +130,6 @@ class Recording:
         module, _, called = function.partition(":")
         return dict(getattr(import_module(module), called)(self))
 
-    @cached_property
-    def _ranking(self) -> dict[str, Any]:
-        return _read(self._folder, "sites.json")
-
     @property
     def summary(self) -> str:
         """The line that retains most, in a sentence."""
@@ -140,18 +137,18 @@ class Recording:
             return "Nothing that was allocated is left."
         first, lasted = self.rows[0], max(fact["duration_s"] for fact in self.integrity)
         if lasted < _SHORT_S and first.low > 0 and first.file:
-            total = formatting.amount(first.bytes_per_step * lasted, "B")
+            total = fmt.amount(first.bytes_per_step * lasted, "B")
             return (
-                f"{total} is left after {formatting.amount(lasted, 's')}, from {first.place} in "
-                f"{first.function}, {formatting.share(first.share)} of the growth."
+                f"{total} is left after {fmt.amount(lasted, 's')}, from {first.place} in "
+                f"{first.function}, {fmt.share(first.share)} of the growth."
             )
         if any(site.low > 0 for site in self.rows):
             sentence = wording.largest_site(self.rows, self.per)
             return sentence[:1].upper() + sentence[1:]
-        rate = formatting.rate(first.bytes_per_step, "B", self.per)
+        rate = fmt.rate(first.bytes_per_step, "B", self.per)
         return (
             f"No line grows over the whole time. Most of what is left, "
-            f"{formatting.share(first.share)}, was allocated in {first.function} at "
+            f"{fmt.share(first.share)}, was allocated in {first.function} at "
             f"{first.place or 'an unknown place'}: {rate} on average."
         )
 
@@ -185,17 +182,10 @@ class Recording:
         facts = self.integrity
         if len(facts) > 1:
             yield f"{len(facts)} processes"
-        yield formatting.amount(max(fact["duration_s"] for fact in facts), "s")
-        yield f"{formatting.number(sum(fact['records'] for fact in facts))} records"
-        peak = formatting.amount(max(fact["heap_peak_bytes"] for fact in facts), "B")
-        yield f"at most {peak} allocated"
-
-    def _read_everything(self) -> None:
-        if not self.path.is_file():
-            raise StoreError(f"{self.path.name} is gone, and this was not yet read from it")
-        files = [self.path.with_name(name) for name, *_ in self._facts["files"]]
-        self._folder = _store([self._folder], files, everything=True)
-        self._facts = _read_facts(self._folder)
+        yield fmt.amount(max(fact["duration_s"] for fact in facts), "s")
+        yield f"{fmt.number(sum(fact['records'] for fact in facts))} records"
+        peak = max(fact["heap_peak_bytes"] for fact in facts)
+        yield f"at most {fmt.amount(peak, 'B')} allocated"
 
 
 def open_memray(
@@ -246,12 +236,12 @@ def open_memray(
         if not file.is_file():
             what = "a folder" if file.is_dir() else "no regular file"
             raise StoreError(f"{file.name} is {what}; give the file that memray wrote")
-        everything = packages is not None
-        folder = _store(places, files, everything=everything, answers=answers, packages=packages)
+        more = {"answers": {**_SITES, **(answers or {})}, "packages": packages}
+        folder = _store(places, files, everything=packages is not None, **more)
     return Recording(file, folder)
 
 
-def begin(file: Path, *, fresh: bool = False, answers: Mapping[str, str]) -> None:
+def begin(file: Path, *, fresh: bool, answers: Mapping[str, str]) -> None:
     """Begin to read a file as `open_memray` will, if that is going to read it."""
     files = [file, *_children(file)]
     if fresh or _stored(_places(file, alone=False), files) is None:
@@ -281,31 +271,20 @@ def _places(file: Path, *, alone: bool) -> list[Path]:
     return [file.with_name(name), cache / "resleak" / f"{digest}-{name}"]
 
 
-def _store(
-    places: Sequence[Path],
-    files: Sequence[Path],
-    *,
-    everything: bool = False,
-    answers: Mapping[str, str] | None = None,
-    packages: Path | None = None,
-) -> Path:
-    """Decode the files and return the folder with their tables."""
+def _store(places: Sequence[Path], files: Sequence[Path], everything: bool, **more: Any) -> Path:
+    """Decode the files by `launch.any_program`, with `more` for it; return the tables' folder."""
     last = Path(tempfile.gettempdir(), f"resleak-{secrets.token_hex(8)}", places[0].name)
     for folder in (*places, last):
         try:
             with storage.writing(folder, _is_ours) as partial:
                 stamps = _stamps(files)
-                computed = {**_SITES, **(answers or {})}
-                facts = launch.any_program(
-                    files, partial, everything=everything, answers=computed, packages=packages
-                )
+                facts = launch.any_program(files, partial, everything=everything, **more)
                 facts |= {"schema": SCHEMA, "files": stamps, "everything": everything}
                 facts |= {"elsewhere": folder.parent != files[0].parent}
                 write_json(partial / _FACTS, facts)
+            return folder
         except CaptureError as error:
             failed = error
-            continue
-        return folder
     raise StoreError(str(failed))
 
 
@@ -336,3 +315,59 @@ def _read(folder: Path, name: str) -> dict[str, Any]:
         if isinstance(content, dict):
             return content
     raise StoreError(f"{folder.name} has no readable tables")
+
+
+def _cautions(facts: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the limitations of one capture, from the facts that its decoder counted."""
+    if facts["aggregated"]:
+        yield (
+            "it was written as AGGREGATED_ALLOCATIONS, which has sums only: it tells what was left "
+            "at the end and what was live at the peak, but neither growth over time nor temporary "
+            "allocations; rates are what was left, divided by the time it ran"
+        )
+    read, declared = facts["records"], facts["declared_records"]
+    silence_s = facts["duration_s"] - facts["last_snapshot_s"]
+    if not facts["aggregated"] and not declared:
+        yield (
+            "it was never closed, so the program was killed or still runs: what is here ends at "
+            f"{fmt.amount(facts['last_snapshot_s'], 's')}"
+        )
+    elif not facts["aggregated"] and read != declared:
+        part = fmt.share(read / declared)
+        yield f"it is cut off: it has {part} of the {fmt.number(declared)} records it had"
+    elif silence_s > max(_SILENCE_S, _SILENCE_SHARE * facts["duration_s"]):
+        yield (
+            f"memray last looked at {fmt.amount(facts['last_snapshot_s'], 's')} of "
+            f"{fmt.amount(facts['duration_s'], 's')}: what came after has no times, or is missing"
+        )
+    if facts["heap_off_bytes"]:
+        off = fmt.amount(facts["heap_off_bytes"], "B")
+        yield f"its changes and its totals differ by up to {off}: it is damaged, or was misread"
+    if facts["without_stack"] > _WITHOUT_STACK:
+        yield (
+            f"{fmt.share(facts['without_stack'])} of the blocks have no Python stack: threads "
+            "that run no Python, or code that called sys.setprofile, as profilers and debuggers do"
+        )
+    looked_up, with_source = facts["looked_up"], facts["with_source"]
+    if facts["native"] and looked_up < 1 - _NOT_LOOKED_UP:
+        yield (
+            f"native frames were looked up for {fmt.share(looked_up)} of the bytes; the other "
+            "stacks end in <native>"
+        )
+    if facts["native"] and with_source < 1 - _WITHOUT_SOURCE:
+        yield (
+            f"{fmt.share(1 - with_source)} of the native frames have no source file: the "
+            "libraries lack debug information, or are not those of the recording"
+        )
+    if not facts["python_objects"]:
+        yield (
+            "Python's own allocator was not traced: small objects show as the 1 MiB arenas they "
+            "are in, at the line that needed a new one; record with --trace-python-allocators"
+        )
+    mapped, rss = facts["mapped_peak_bytes"], facts["rss_peak_bytes"]
+    if mapped > max(2 * rss, _RESERVED_BYTES):
+        yield (
+            f"{fmt.amount(mapped, 'B')} were mapped, but at most {fmt.amount(rss, 'B')} were "
+            "ever resident: an allocator reserved address space, which is no leak; for pyarrow's, "
+            "record with ARROW_DEFAULT_MEMORY_POOL=system"
+        )

@@ -8,15 +8,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from resleak.analysis import over_time, statistics
+from resleak.analysis import statistics
 from resleak.analysis.statistics import FEWEST, Points, Runs
 from resleak.workload.gauges import BUILTIN
 
 #: Gauges of bytes: a process without any has ended.
 _BYTES = {one.name for one in BUILTIN.values() if one.family in ("memory", "resident")}
 _MEMORY = {one.name for one in BUILTIN.values() if one.family in ("memory", "objects", "resident")}
-
-
+DAY_S = 86_400.0
+#: Restarts are at least so far apart; garbage collections and flushes are not.
+_LIFE_S = 4 * 3600.0
+#: A restart takes at least this share of the range of all readings, down to as near its lowest.
+_FALL = 0.5
+#: Lives shorter than this share of the longest one say nothing of their own.
+_MIN_LIFE = 0.45
+#: Bins of the fit of a daily wave, and the start of a life that it leaves out.
+_BIN_S, _WARM_S = 900.0, 3600.0
+#: Largest share of the residual variance that a daily wave may leave.
+_MAX_LEFT = 0.25
 #: Share of the readings that must have a count of requests, from the first one on.
 _MIN_COUNTED = 0.9
 #: Steps at the start of a run that ended at a limit in which modules may be imported.
@@ -28,11 +37,10 @@ class Series:
     """One gauge of one variant in all its runs.
 
     `steady` has step and value after each collection of the steady state, per run (of a count the
-    lowest value until the next collection); `steps` those of each step from half the warm-up on;
-    `settled` is the median last reading after the load, `drop` the median drop at a collection.
-    `limited` is True if a limit of the system ended the load. Where steps are seconds, a run has
-    one part in `steady` for each life between restarts; where requests are counted, `work` has
-    seconds and their number by then, and `unthinned` all points of the only run.
+    lowest value until the next one), or, where steps are seconds, per life between restarts;
+    `steps` those of each step from half the warm-up on; `settled` is the median last reading after
+    the load, `drop` the median drop at a collection. Where requests are counted, `work` has seconds
+    and their number by then, and `unthinned` all points of the only run.
     """
 
     steady: Runs
@@ -118,13 +126,11 @@ class Readings:
         # A run that ended before its steady state has no retained value to compare.
         lasted = [rows for rows, points in zip(by_run, steady, strict=True) if len(points)]
         by_run, steady = lasted or by_run, [points for points in steady if len(points)]
-        is_timed = self.per == "s" and gauge in _BYTES
         work = self._work() if len(steady) == 1 else None
-        parts = [
-            part
-            for points in steady
-            for part in (over_time.lives(points) if is_timed else [statistics.thin(points)])
-        ]
+        if self.per == "s" and gauge in _BYTES:
+            parts = [life for points in steady for life in lives(points)]
+        else:
+            parts = [*map(statistics.thin, steady)]
         return Series(
             steady=parts,
             steps=_each_step(self, values),
@@ -209,3 +215,63 @@ def _by_block(readings: Readings, values: np.ndarray, rows: np.ndarray) -> np.nd
 def _median(values: Iterable[np.ndarray]) -> float:
     joined = np.concatenate(list(values))
     return float(np.median(joined)) if len(joined) else np.nan
+
+
+def lives(points: Points) -> Runs:
+    """Return the readings of each life of a restarted process by age, without a daily wave."""
+    begins = _restarts(points)
+    points = np.column_stack([points[:, 0], points[:, 1] - _daily_wave(points, begins)])
+    parts = np.split(points, begins)
+    longest = max(np.ptp(part[:, 0]) for part in parts)
+    long = [part for part in parts if np.ptp(part[:, 0]) >= _MIN_LIFE * longest]
+    size = -(-max(map(len, long)) // statistics.MOST)
+    if len(long) > 1:
+        long = [np.column_stack([part[:, 0] - part[0, 0], part[:, 1]]) for part in long]
+    # The lowest reading of each group of neighbours stands for them; all groups are of one size.
+    groups = [part[len(part) % size :].reshape(-1, size, 2) for part in long]
+    return [np.column_stack([one[..., 0].mean(axis=1), one[..., 1].min(axis=1)]) for one in groups]
+
+
+def _restarts(points: Points) -> list[int]:
+    """Return the index of the first reading after each restart."""
+    t, values = points.T
+    low, reach = values.min(), np.ptp(values)
+    falls = np.flatnonzero(-np.diff(values) > _FALL * reach) + 1
+    falls = falls[values[falls] < low + _FALL * reach]
+    if not len(falls) or np.diff([t[0], *t[falls]]).min() < _LIFE_S:
+        return []
+    return [int(index) for index in falls]
+
+
+def _daily_wave(points: Points, begins: list[int]) -> np.ndarray:
+    """Return the daily wave of a series of at least a day; zeros if it has none."""
+    t, values = points.T
+    if np.ptp(t) < DAY_S:
+        return np.zeros(len(t))
+    life = np.searchsorted(begins, np.arange(len(t)), side="right")
+    age = t - t[[0, *begins]][life]
+    used = np.flatnonzero(age >= min(_WARM_S, age.max() / 4))
+    place = life[used] * (np.ptp(t) // _BIN_S + 2) + t[used] // _BIN_S
+    groups = np.split(used, np.flatnonzero(np.diff(place)) + 1)
+    at = np.array([group[len(group) // 2] for group in groups])
+    binned = np.array([np.median(values[group]) for group in groups])
+    waves = daily_shapes(t)
+    trend = np.column_stack([life[at, None] == np.unique(life), age[at]]).astype(float)
+    with_waves = np.hstack([trend, waves[at]])
+    if len(at) <= with_waves.shape[1] + FEWEST:
+        return np.zeros(len(t))
+    fits = [np.linalg.lstsq(design, binned, rcond=None)[0] for design in (trend, with_waves)]
+    left = [
+        float(np.sum((binned - design @ fit) ** 2))
+        for design, fit in zip((trend, with_waves), fits, strict=True)
+    ]
+    if left[1] > _MAX_LEFT * left[0]:
+        return np.zeros(len(t))
+    wave = waves @ fits[1][-waves.shape[1] :]
+    return np.asarray(wave - wave.mean())
+
+
+def daily_shapes(t: np.ndarray) -> np.ndarray:
+    """Return a wave of one day with one harmonic, shape (readings, 4)."""
+    angle = 2 * np.pi * t[:, None] / DAY_S * [1, 2]
+    return np.hstack([np.cos(angle), np.sin(angle)])

@@ -10,45 +10,40 @@ import math
 from dataclasses import dataclass
 from functools import cache
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resleak.analysis import intervals
-
-Points = NDArray[np.float64]
+Floats = NDArray[np.float64]
+Points = Floats
 Runs = list[Points]
 
 #: Fewest points of a rate, and most points that a curve is thinned to.
-FEWEST, _MOST = 6, 40
+FEWEST, MOST = 6, 40
 #: Block bootstrap of residuals: resamples, and points per block.
 _RESAMPLES, _BLOCK = 400, 3
 #: Runs from which on their scatter gives the interval; below, their autocorrelation does.
 ENOUGH_RUNS = 3
 #: Smallest RMS residual of one line, as a share of the whole rise, to look for a changepoint.
 _MIN_RESIDUAL = 0.01
-#: Difference of the Bayesian information criterion that is very strong evidence.
-MIN_BIC_DIFFERENCE = 10.0
 #: Bandwidth of the long-run variance of a single run, as a share of its points.
 _BANDWIDTH = 0.3
 #: The 97.5 % quantile at this bandwidth (a cubic fit by its authors), and the degrees of freedom at
 #: which Student's is as large.
 _CRITICAL = 1.96 + 2.9694 * _BANDWIDTH + 0.416 * _BANDWIDTH**2 - 0.5324 * _BANDWIDTH**3
 FREEDOM = 4.6
+#: Pairs of terms of the continued fraction: enough for 10,000 degrees of freedom.
+_TERMS = 100
+#: Steps of Newton's method, far more than it takes, and where one changes nothing.
+_MOST_STEPS, _NEGLIGIBLE = 100, 1e-14
 #: Most points up to which Kendall's test counts all orders.
 _EXACT = 33
-#: Time constants of a saturation, as shares of the span, and the precision of their logarithm.
-_TAUS, _GRID, _PRECISION = (0.03, 2.0), 24, 1e-6
-#: Slope ratio (last / first) below which a filling curve has bent.
-_MAX_SLOPE_RATIO = 0.6
 
 
 @dataclass(frozen=True)
 class Rate:
-    """A growth rate with its 95 % CI, in units per step.
-
-    `p` is the one-sided probability of such a trend by chance.
-    """
+    """A growth rate per step, its 95 % CI, and the one-sided probability of it by chance."""
 
     value: float
     low: float
@@ -63,27 +58,27 @@ class Rate:
 
     def strictness(self, alpha: float) -> float:
         """Return how much further the one-sided interval at `alpha` reaches than half this one."""
-        quantile = intervals.student_quantile
+        quantile = student_quantile
         return float(quantile(self.freedom, 1 - alpha) / quantile(self.freedom, 0.975))
 
     def p_above(self, floor: float) -> float:
         """Return the one-sided p-value of the rate being above `floor`."""
         if self.half_width == 0:
             return 0.0 if self.value > floor else 1.0
-        error = self.half_width / intervals.student_quantile(self.freedom, 0.975)
-        return float(intervals.student_below(self.freedom, (floor - self.value) / error))
+        error = self.half_width / student_quantile(self.freedom, 0.975)
+        return float(student_below(self.freedom, (floor - self.value) / error))
 
 
-def thin(points: Points, most: int = _MOST) -> Points:
-    """Return at most `most` points: the lowest of each group of neighbours."""
-    if len(points) <= most:
+def thin(points: Points) -> Points:
+    """Return at most `MOST` points: the lowest of each group of neighbours."""
+    if len(points) <= MOST:
         return points
     # Garbage and unflushed batches show in the high points, retained values in the low ones.
-    size, more = divmod(len(points), most)
-    begins = np.arange(most) * size + np.minimum(np.arange(most), more)
+    size, more = divmod(len(points), MOST)
+    begins = np.arange(MOST) * size + np.minimum(np.arange(MOST), more)
     gaps = np.diff(points[:, 0])
     if gaps.max() > 1.9 * gaps.min():  # a run that went on has larger blocks later
-        edges = np.linspace(points[0, 0], points[-1, 0], most + 1)[1:-1]
+        edges = np.linspace(points[0, 0], points[-1, 0], MOST + 1)[1:-1]
         begins = np.unique([0, *np.searchsorted(points[:, 0], edges, side="right")])
     counts = np.diff(begins, append=len(points))
     x, y = points.T
@@ -95,7 +90,7 @@ def warmup_end(runs: Runs) -> float:
     # Truong, Oudre, Vayatis: Selective review of offline change point detection methods (2020), the
     # linear model. Barrett et al.: Virtual machine warmup blows hot and cold (2017), on why a fixed
     # number of dropped steps is wrong.
-    x, y = _mean_curve(runs)
+    x, y = mean_curve(runs)
     if len(x) < 2 * FEWEST or np.ptp(y) == 0:
         return float(x[0])
     scaled = (y - y.mean()) / np.ptp(y)
@@ -122,30 +117,25 @@ def _line_errors(x: Points, y: Points) -> Points:
     return np.asarray((y * y).cumsum() - n * mean_y**2 - shared**2 / squares)
 
 
-def rate(runs: Runs, seed: int = 0) -> Rate:
+def rate(runs: Runs) -> Rate:
     """Return the mean of the Theil-Sen slopes of runs of at least `FEWEST` points."""
     # Sen: Estimates of the regression coefficient based on Kendall's tau (1968).
     sample = slopes(runs)
     value = float(np.mean(sample))
-    if len(runs) < ENOUGH_RUNS:
-        half, freedom = autocorrelated_half_width(runs), FREEDOM
+    if len(runs) < ENOUGH_RUNS:  # from the autocorrelation within each run
+        widths = [slope_beside(points)[1] for points in runs]
+        half, freedom = float(np.sqrt(np.sum(np.square(widths))) / len(runs)), FREEDOM
     else:
         freedom = len(sample) - 1
-        quantile = float(intervals.student_quantile(freedom, 0.975))
-        half = quantile * intervals.standard_error(sample)
+        quantile = float(student_quantile(freedom, 0.975))
+        half = quantile * standard_error(sample)
     # Runs may all scatter alike, and a gauge may rest most of the time.
-    scatter = _bootstrap_half_width(np.column_stack(_mean_curve(runs)), seed)
+    scatter = _bootstrap_half_width(np.column_stack(mean_curve(runs)))
     half = max(half, scatter, _jump(runs))
     return Rate(value, value - half, value + half, climb_p(runs), freedom)
 
 
-def autocorrelated_half_width(runs: Runs) -> float:
-    """Return half the 95 % CI of the mean slope, from the autocorrelation within each run."""
-    halves = [slope_beside(points)[1] for points in runs]
-    return float(np.sqrt(np.sum(np.square(halves))) / len(runs))
-
-
-def slope_beside(points: Points, beside: NDArray[np.float64] | None = None) -> tuple[float, float]:
+def slope_beside(points: Points, beside: Floats | None = None) -> tuple[float, float]:
     """Return the least-squares slope beside other shapes, and half of its 95 % CI."""
     # Newey-West errors (Bartlett kernel), whose bandwidth is a fixed share of the points. Kiefer,
     # Vogelsang: A new asymptotic theory for heteroskedasticity-autocorrelation robust tests (2005).
@@ -164,7 +154,7 @@ def slope_beside(points: Points, beside: NDArray[np.float64] | None = None) -> t
     return slope, float(_CRITICAL * np.sqrt(max(total, 0.0) * len(x) / freedom) / squares)
 
 
-def replicates(runs: Runs) -> NDArray[np.float64]:
+def replicates(runs: Runs) -> Floats:
     """Return the slopes of the runs, or of their halves if there are fewer than three."""
     enough = len(runs) >= ENOUGH_RUNS
     return slopes(runs if enough else [half for run in runs for half in halves(run)])
@@ -181,7 +171,7 @@ def span(runs: Runs) -> float:
     return float(np.median([np.ptp(points[:, 0]) for points in runs]))
 
 
-def slopes(runs: Runs) -> NDArray[np.float64]:
+def slopes(runs: Runs) -> Floats:
     """Return the Theil-Sen slope of each run, shape (runs,)."""
     return np.array([_slope(points) for points in runs])
 
@@ -193,7 +183,7 @@ def climb_p(runs: Runs) -> float:
     return _normal_cdf(sum(scores) / math.sqrt(len(scores)))
 
 
-def _kendall_p(y: NDArray[np.float64]) -> float:
+def _kendall_p(y: Floats) -> float:
     """Return the one-sided p-value of Kendall's test of values in their order for a rise."""
     # Kendall: Rank Correlation Methods (1970). scipy.stats has it, too, but takes long to load.
     n, pairs = len(y), len(y) * (len(y) - 1) // 2
@@ -208,7 +198,7 @@ def _kendall_p(y: NDArray[np.float64]) -> float:
 
 
 @cache
-def _falls(n: int) -> NDArray[np.float64]:
+def _falls(n: int) -> Floats:
     """Return the probability of 0, 1, 2 ... falling pairs among n values in random order."""
     probabilities = np.ones(1)
     for length in range(2, n + 1):
@@ -220,38 +210,7 @@ def _normal_cdf(z: float) -> float:
     return math.erfc(-z / math.sqrt(2)) / 2
 
 
-def fading(runs: Runs) -> float:
-    """Return the rate of the second half / that of the first, for the median run."""
-    # About 1 for a leak, towards 0 for a cache that fills; infinity if the first half does not
-    # grow.
-    ratios = []
-    for first, second in ((_slope(a), _slope(b)) for a, b in map(halves, runs)):
-        ratios.append(second / first if first > 0 else np.inf if second > 0 else 1.0)
-    return float(np.median(ratios))
-
-
-def saturates(runs: Runs, margin: float = MIN_BIC_DIFFERENCE) -> bool:
-    """Return whether a saturating exponential, and nothing beside it, explains the mean curve.
-
-    `margin` is the evidence that is asked for a leak beside it.
-    """
-    # By the Bayesian information criterion it must beat a straight line and not be improved by one
-    # beside it (a leak during a warm-up), and it must have bent by the last step. Kass, Raftery:
-    # Bayes factors (1995), on the margin of 10.
-    x, y = _mean_curve(runs)
-    if np.ptp(y) == 0 or len(x) < 2 * FEWEST:
-        return False
-    t, v = (x - x[0]) / np.ptp(x), (y - y[0]) / np.ptp(y)
-    filling, tau = fit_saturation(t, v)
-    filling_and_leaking, _ = fit_saturation(t, v, t)
-    return bool(
-        np.exp(-1 / tau) < _MAX_SLOPE_RATIO
-        and bic_difference(float(residual_ss(v, t)), filling, len(t)) > MIN_BIC_DIFFERENCE
-        and bic_difference(filling, filling_and_leaking, len(t)) <= margin
-    )
-
-
-def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
+def holm(p: Floats) -> Floats:
     """Return p-values adjusted for the number of gauges."""
     # Holm: A simple sequentially rejective multiple test procedure (1979).
     order = np.argsort(p)
@@ -261,7 +220,8 @@ def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
     return adjusted
 
 
-def _mean_curve(runs: Runs) -> tuple[Points, Points]:
+def mean_curve(runs: Runs) -> tuple[Points, Points]:
+    """Return steps and mean values of the points that all runs have."""
     length = min(len(points) for points in runs)
     stacked = np.stack([points[:length] for points in runs])
     return stacked[0, :, 0], stacked[:, :, 1].mean(axis=0)
@@ -271,7 +231,7 @@ def _slope(points: Points) -> float:
     return float(theil_sen(points[:, 0], points[None, :, 1])[0])
 
 
-def _bootstrap_half_width(points: Points, seed: int) -> float:
+def _bootstrap_half_width(points: Points) -> float:
     """Return half the 95 % CI of a curve's slope, from resampled blocks of its residuals."""
     # Kuensch: The jackknife and the bootstrap for general stationary observations (1989).
     x, y = points[:, 0], points[:, 1]
@@ -279,7 +239,7 @@ def _bootstrap_half_width(points: Points, seed: int) -> float:
     residuals = residuals - np.median(residuals)
     if not residuals.any():
         return 0.0
-    rng, n = np.random.default_rng(seed), len(x)
+    rng, n = np.random.default_rng(0), len(x)
     starts = rng.integers(n - _BLOCK + 1, size=(_RESAMPLES, -(-n // _BLOCK)))
     index = (starts[:, :, None] + np.arange(_BLOCK)).reshape(_RESAMPLES, -1)[:, :n]
     low, high = np.quantile(theil_sen(x, residuals[index]), [0.025, 0.975])
@@ -294,7 +254,7 @@ def _jump(runs: Runs) -> float:
     return float(np.median(np.abs(rises[rises != 0])) / span) if rare else 0.0
 
 
-def theil_sen(x: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.float64]:
+def theil_sen(x: Floats, rows: Floats) -> Floats:
     """Return the Theil-Sen slope of many curves over the same `x`, shape (rows,)."""
     first, second = np.triu_indices(len(x), k=1)
     slopes = (rows[:, second] - rows[:, first]) / (x[second] - x[first])
@@ -303,44 +263,68 @@ def theil_sen(x: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.f
     return np.asarray(slopes[:, middle].mean(axis=1))
 
 
-def fit_saturation(t: Points, values: Points, beside: Points | None = None) -> tuple[float, float]:
-    """Fit ``1 - exp(-t / tau)`` and a shape beside it; return the residual sum and tau."""
-    low, high = math.log(_TAUS[0]), math.log(_TAUS[1])
-    while True:
-        logarithms = np.linspace(low, high, _GRID)
-        errors = residual_ss(values, 1 - np.exp(-t / np.exp(logarithms)[:, None]), beside)
-        best = int(errors.argmin())
-        if high - low < _PRECISION:
-            return float(errors[best]), math.exp(logarithms[best])
-        low, high = logarithms[max(0, best - 1)], logarithms[min(_GRID - 1, best + 1)]
+def student_quantile(freedom: Any, level: float) -> Any:
+    """Return Student's quantile; for arrays of degrees of freedom, an array."""
+    # A verdict needs it alone; scipy, which has it too, takes longer to load than a verdict takes.
+    if np.ndim(freedom) == 0:
+        return _quantile(float(freedom), float(level))
+    from scipy.special import stdtrit
+
+    return stdtrit(freedom, level)
 
 
-def bic_difference(simple: float, better: float, points: int) -> float:
-    """Return by how much the BIC prefers a fit with one more parameter."""
-    return float(points * np.log((simple + 1e-12) / (better + 1e-12)) - np.log(points))
+@cache
+def _quantile(freedom: float, level: float) -> float:
+    if level <= 0.5:
+        return -_quantile(freedom, 1 - level) if level < 0.5 else 0.0
+    # Newton's method, from the normal quantile, which is smaller: it cannot overshoot from there.
+    scale = math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)
+    t = NormalDist().inv_cdf(level)
+    for _ in range(_MOST_STEPS):
+        shape = math.log1p(t * t / freedom) * (freedom + 1) / 2
+        density = math.exp(scale - shape) / math.sqrt(freedom * math.pi)
+        step = (level - student_below(freedom, t)) / density
+        t += step
+        if abs(step) < _NEGLIGIBLE * t:
+            break
+    return t
 
 
-def residual_ss(values: Points, shapes: Points, beside: Points | None = None) -> Points:
-    """Return the residual sum of squares of a fit by each of many shapes, none of which may fall.
-
-    Shapes are rows. With a shape beside each, the fit has both, or one where both do not fit.
-    """
-    rest = values - values.mean()
-    shapes = shapes - shapes.mean(axis=-1, keepdims=True)
-    alone = _fitted(rest, shapes)
-    if beside is None:
-        return alone
-    other = beside - beside.mean()
-    squares, shared = (shapes * shapes).sum(axis=-1), shapes @ other
-    determinant = squares * (other @ other) - shared**2
-    first = (other @ other * (shapes @ rest) - shared * (other @ rest)) / determinant
-    second = (squares * (other @ rest) - shared * (shapes @ rest)) / determinant
-    left = rest - first[..., None] * shapes - second[..., None] * other
-    one = np.minimum(alone, _fitted(rest, other))
-    return np.where((first < 0) | (second < 0), one, (left * left).sum(axis=-1))
+def student_below(freedom: float, t: float) -> float:
+    """Return the probability that Student's t is below a number."""
+    # Abramowitz, Stegun: Handbook of Mathematical Functions (1964), 26.5.27.
+    beyond = _beta(freedom / 2, 0.5, freedom / (freedom + t * t)) / 2
+    return beyond if t < 0 else 1 - beyond
 
 
-def _fitted(rest: Points, shapes: Points) -> Points:
-    factors = np.maximum(shapes @ rest / (shapes * shapes).sum(axis=-1), 0)
-    left = rest - factors[..., None] * shapes
-    return np.asarray((left * left).sum(axis=-1))
+def _beta(a: float, b: float, x: float) -> float:
+    """Return the regularized incomplete beta function, by its continued fraction (26.5.8)."""
+    if x in (0, 1):
+        return x
+    if x > (a + 1) / (a + b + 2):  # it converges slowly there
+        return 1 - _beta(b, a, 1 - x)
+    fraction = 1.0
+    for m in range(_TERMS, 0, -1):
+        middle = a + 2 * m
+        fraction = 1 - (a + m) * (a + b + m) * x / (middle * (middle + 1) * fraction)
+        fraction = 1 + m * (b - m) * x / (middle * (middle - 1) * fraction)
+    fraction = 1 - (a + b) * x / ((a + 1) * fraction)
+    logarithm = a * math.log(x) + b * math.log1p(-x) - math.log(a * fraction)
+    return math.exp(logarithm + math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b))
+
+
+def standard_error(sample: Floats) -> float:
+    """Return the standard error of a sample's mean."""
+    return float(np.std(sample, ddof=1) / np.sqrt(len(sample)))
+
+
+def welch_half_widths(old: Floats, new: Floats) -> Floats:
+    """Return half of Welch's 95 % CI of the difference of two means, for each row."""
+    counts = np.array([[old.shape[1]], [new.shape[1]]])
+    if counts.min() < 2:
+        return np.full(len(old), np.nan)
+    parts = np.array([side.var(axis=1, ddof=1) for side in (old, new)]) / counts
+    variance = parts.sum(axis=0)
+    with np.errstate(invalid="ignore"):  # neither side varies: the difference is exact
+        freedom = np.nan_to_num(variance**2 / (parts**2 / (counts - 1)).sum(axis=0), nan=1.0)
+    return np.asarray(student_quantile(freedom, 0.975) * np.sqrt(variance))

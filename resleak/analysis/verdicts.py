@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -10,30 +11,27 @@ from typing import Any, cast
 import pandas as pd
 
 from resleak import formatting
-from resleak.analysis import (
-    diagnosis,
-    growth,
-    handle_origins,
-    known_verdicts,
-    limits,
-    scaling,
-    stacks,
-    wording,
-)
+from resleak.analysis import growth, handle_origins, known_verdicts, limits, stacks, wording
 from resleak.analysis.causes.find import causes_of
 from resleak.analysis.causes.model import Causes
-from resleak.analysis.declared import declares_nothing, evidence_of, is_constructed, parsed
-from resleak.analysis.filling import still_filling, unmeasured, without_filling
+from resleak.analysis.diagnosis import Diagnosis, classify
 from resleak.analysis.gauge_verdict import GaugeVerdict, by_gauge
 from resleak.analysis.handle_origins import Origin
-from resleak.analysis.inspection import Culprits, inspected
-from resleak.analysis.limits import LimitVerdict
+from resleak.analysis.inspection import Culprits, inspected, unmeasured, without_filling
+from resleak.analysis.limits import LimitVerdict, Scaling
 from resleak.analysis.rows import SCHEMA_VERSION, Rows, plain
-from resleak.analysis.scaling import Scaling
 from resleak.analysis.stacks.site import Site
 from resleak.captures.frames import Captures, gauges_of, traces
 from resleak.errors import StoreError
-from resleak.workload.verdict_words import BROKEN, CLEAN, HANGS, ORDER, SCALES, UNDECIDED
+from resleak.workload.verdict_words import (
+    BROKEN,
+    CLEAN,
+    CONSTRUCTED,
+    HANGS,
+    ORDER,
+    SCALES,
+    UNDECIDED,
+)
 
 _STOPPED = ("hung", "deadline", "memory")
 _SITES = 10
@@ -46,22 +44,9 @@ Symptoms = dict[str, set[str]]
 class VariantVerdict(formatting.Shown):
     """The verdict on one variant, with its evidence.
 
-    Attributes
-    ----------
-    name, verdict : str
-        The verdict is the worst word that applies.
-    gauges : tuple of GaugeVerdict
-        One per gauge; as all of these tuples, it has the attribute ``frame``.
-    limits, scaling : tuple of LimitVerdict, tuple of Scaling
-        One per declared limit; one per declared sweep.
-    sites, origins : tuple of Site, tuple of Origin
-        The rows of `resleak.sites`; lines that opened what leaks. Empty where not recorded.
-    exits : list of dict
-        How each run ended.
-    culprits, found : Culprits, Causes
-        What blocks its steps or its end; what leaks, where, why and how badly.
-    symptoms : dict of str to set of str
-        What is wrong with it: empty for a clean variant.
+    `limits` and `scaling` are of what its file declares, `sites` and `origins` empty where not
+    recorded. `exits` has how each run ended, `culprits` what blocks its steps or its end, `found`
+    what leaks, where, why and how badly.
     """
 
     name: str
@@ -93,29 +78,36 @@ class VariantVerdict(formatting.Shown):
     @property
     def broken_limits(self) -> list[LimitVerdict]:
         """The limits that a run broke."""
-        return [limit for limit in self.limits if limit.is_broken]
+        return [limit for limit in self.limits if limit.holds is False]
 
     @cached_property
     def because(self) -> list[str]:
         """The causes of the symptoms, one sentence each."""
-        return self._told(self.symptoms)
-
-    def _told(self, symptoms: Symptoms) -> list[str]:
-        is_timed = any(limit.is_of_steps for limit in self.broken_limits)
-        return limits.around(self.culprits.sentences(symptoms, timed=is_timed), self.exits)
+        return self._causes(self.symptoms)
 
     @property
     def obstacles(self) -> list[str]:
         """The causes of what hangs or breaks a limit; `found` has those of what grows."""
         others = {name: words - {"leak", "deferred"} for name, words in self.symptoms.items()}
-        return self._told({name: words for name, words in others.items() if words})
+        return self._causes({name: words for name, words in others.items() if words})
+
+    def _causes(self, symptoms: Symptoms) -> list[str]:
+        """Return them after a limit that ended the load, and before what was often printed."""
+        times = {one.gauge for one in self.broken_limits if one.unit == "s"}
+        of_steps = times - {"exit_s", "cleanup_s"}
+        reached = sorted(one["limit"] for one in self.exits if one.get("limit"))[:1]
+        lines = [line for one in self.exits for line in one.get("printed", ())]
+        return [
+            *(f"a limit ended the load: {one}; what came before is judged" for one in reached),
+            *self.culprits.sentences(symptoms, timed=bool(of_steps)),
+            *{line.partition(": ")[2]: f"printed {line}" for line in lines}.values(),
+        ]
 
     @cached_property
     def undecided(self) -> set[str]:
         """The gauges that are evidence here and came out inconclusive."""
-        names = {one.gauge for one in self.gauges if one.verdict == UNDECIDED}
-        names |= {one.gauge for one in self.scaling if one.verdict == UNDECIDED}
-        return names & self.evidence
+        judged: list[GaugeVerdict | Scaling] = [*self.gauges, *self.scaling]
+        return {one.gauge for one in judged if one.verdict == UNDECIDED} & self.evidence
 
     @cached_property
     def verdict(self) -> str:
@@ -126,14 +118,14 @@ class VariantVerdict(formatting.Shown):
         return next((word for word in ORDER if word in words), UNDECIDED)
 
     @cached_property
-    def diagnoses(self) -> list[diagnosis.Diagnosis]:
+    def diagnoses(self) -> list[Diagnosis]:
         """The kinds of growth, leaks first."""
-        return diagnosis.classify(self.gauges)
+        return classify(self.gauges)
 
     @property
     def as_declared(self) -> bool:
         """True if the scenario's file declares what was measured."""
-        declared = parsed(self.expect)
+        declared = _parsed(self.expect)
         if not declared:
             return not self.symptoms and not self.undecided
         counted = {k: v for k, v in self.symptoms.items() if k in self.evidence | set(declared)}
@@ -181,11 +173,7 @@ class VariantVerdict(formatting.Shown):
 
 @dataclass(repr=False)
 class ScenarioVerdict:
-    """The verdicts on one scenario.
-
-    `scenario` is what its file declared, `variants` are in the declared order, and `per` is what
-    its rates count by: ``step``, ``s`` or ``request``.
-    """
+    """The verdicts on one scenario, as its file declared it; rates are `per` step, s or request."""
 
     scenario: Mapping[str, Any]
     variants: dict[str, VariantVerdict]
@@ -232,13 +220,14 @@ class ScenarioVerdict:
 
     def _claim_measured(self) -> str | None:
         leaky = self.variants.get("leaky")
-        claimed = parsed(self.scenario["symptoms"])
+        claimed = _parsed(self.scenario["symptoms"])
         if leaky is None or not claimed:
             return None
         if leaky.undecided & set(claimed):
             return UNDECIDED
         is_all = all(words <= leaky.symptoms.get(name, set()) for name, words in claimed.items())
-        if is_all and not is_constructed(self.scenario):
+        # A constructed fault needs a part that the claim's document does not describe.
+        if is_all and self.scenario["variants"]["leaky"]["origin"] != CONSTRUCTED:
             return "reproduced"
         return "partly" if any(name in leaky.symptoms for name in claimed) else "not reproduced"
 
@@ -289,12 +278,16 @@ class ScenarioVerdict:
         return "\n".join(self.sentence(name) for name in self.variants)
 
     def __repr__(self) -> str:
-        return "\n".join([_title(self.scenario), str(self), self._outcome()]).strip()
+        return "\n".join([self._title, str(self), self._outcome()]).strip()
 
     def _repr_html_(self) -> str:
         rows = [(name, v.verdict, self.why(name), v.agrees) for name, v in self.variants.items()]
         head = ("variant", "verdict", "measured", "declared")
-        return formatting.Table(head, rows, _title(self.scenario), self._outcome()).html()
+        return formatting.Table(head, rows, self._title, self._outcome()).html()
+
+    @property
+    def _title(self) -> str:
+        return f"{self.scenario['name']}: {self.scenario['title']}"
 
     def _outcome(self) -> str:
         claim, fix = self.claim, self.claim["fix"]
@@ -303,8 +296,18 @@ class ScenarioVerdict:
         return " ".join(sentences)
 
 
-def _title(scenario: Mapping[str, Any]) -> str:
-    return f"{scenario['name']}: {scenario['title']}"
+def _parsed(declared: Mapping[str, str]) -> Symptoms:
+    """Return the expected words of each gauge."""
+    return {name: {w.strip() for w in words.split(",")} for name, words in declared.items()}
+
+
+def _evidence_of(scenario: Mapping[str, Any], verdicts: Rows[GaugeVerdict]) -> set[str]:
+    """Return the gauges that decide here; for a file that names no gauges, all of them."""
+    if not scenario["gauges"] and not scenario["claim"]:
+        return {*(one.gauge for one in verdicts), "run"}
+    own = {gauge["name"] for gauge in scenario["own_gauges"]}
+    limited = {one["gauge"] for one in [*scenario["limits"], *scenario["sweeps"]]}
+    return {*scenario["gauges"], scenario["control"], "run"} | own | limited
 
 
 def judge(captures: Captures, control: Captures | None = None) -> ScenarioVerdict:
@@ -328,9 +331,8 @@ def judge(captures: Captures, control: Captures | None = None) -> ScenarioVerdic
     """
     names = sorted({c.scenario for c in captures})
     if len(names) != 1:
-        raise StoreError(
-            f"these are captures of {len(names)} scenarios: {', '.join(names)}; judge one"
-        )
+        listed = f"{len(names)} scenarios: {', '.join(names)}"
+        raise StoreError(f"these are captures of {listed}; judge one")
     if control is None and (verdict := known_verdicts.of(captures)):
         return cast(ScenarioVerdict, verdict)
     measured = captures.select(instrument="gauges")
@@ -339,15 +341,11 @@ def judge(captures: Captures, control: Captures | None = None) -> ScenarioVerdic
         gauges = growth.calibrated(gauges, traces(control))
     verdicts = growth.judge(traces(measured), gauges)
     scenario = captures[0].manifest.scenario.to_json()
-    evidence = evidence_of(scenario, verdicts)
-    variants = {
-        name: _judge_variant(
-            captures.select(variant=name),
-            [one for one in verdicts if one.variant == name],
-            evidence,
-        )
-        for name in measured.variants
-    }
+    evidence = _evidence_of(scenario, verdicts)
+    variants = {}
+    for name in measured.variants:
+        of_variant = [one for one in verdicts if one.variant == name]
+        variants[name] = _judge_variant(captures.select(variant=name), of_variant, evidence)
     return ScenarioVerdict(scenario, variants, measured[0].per)
 
 
@@ -357,8 +355,8 @@ def _judge_variant(
     measured, profiled = captures.select(instrument="gauges"), captures.select(instrument="memray")
     scenario, name = measured[0].manifest.scenario.to_json(), measured[0].variant
     culprits = inspected(captures)
-    if declares_nothing(scenario):
-        gauges = [*without_filling(gauges, still_filling(captures, culprits.bounded))]
+    if not scenario["gauges"] and not scenario["claim"]:  # it has steps alone
+        gauges = [*without_filling(gauges, culprits.still_filling(captures))]
     unknown = [*unmeasured(measured)]
     gauges = [*gauges, *unknown]
     evidence = evidence | {one.gauge for one in unknown}
@@ -367,20 +365,20 @@ def _judge_variant(
     placed = Rows(GaugeVerdict, (replace(o, origin=places.get(o.gauge, "")) for o in gauges))
     texts = stacks.sources(captures)
     sites = Rows.of(Site, stacks.sites(profiled) if profiled else ())
-    sourced = (replace(s, source=texts.get((s.file, s.line), "")) for s in sites if not s.is_ours)
-    grown = Rows(Site, sourced)
+    grown = (replace(s, source=texts.get((s.file, s.line), "")) for s in sites if not s.is_ours)
+    sites = Rows(Site, grown)
     return VariantVerdict(
         name=name,
         gauges=placed,
         limits=limits.check(measured),
-        scaling=scaling.check(measured),
-        sites=grown,
+        scaling=limits.check_sweeps(measured),
+        sites=sites,
         origins=origins,
         exits=[c.exit.to_json() for c in measured],
         evidence=evidence,
         expect=scenario["variants"].get(name, {}).get("expect", {}),
         culprits=culprits,
-        found=causes_of(captures, placed, origins, grown, culprits, texts),
+        found=causes_of(captures, placed, origins, sites, culprits, texts),
     )
 
 
@@ -393,7 +391,5 @@ def _is_worse(fix: VariantVerdict, leaky: VariantVerdict) -> bool:
             after, before = fix.gauge(name), leaky.gauge(name)
             if after and before and after.low > 1.1 * before.high:
                 return True
-    worst = {limit.limit: abs(limit.worst) for limit in leaky.broken_limits}
-    return any(
-        abs(limit.worst) > 1.5 * worst.get(limit.limit, float("inf")) for limit in fix.broken_limits
-    )
+    worst = {one.limit: abs(one.worst) for one in leaky.broken_limits}
+    return any(abs(one.worst) > 1.5 * worst.get(one.limit, math.inf) for one in fix.broken_limits)

@@ -13,11 +13,8 @@ from resleak import formatting
 
 if TYPE_CHECKING:
     from resleak.analysis.gauge_verdict import GaugeVerdict
-    from resleak.analysis.scaling import Scaling
+    from resleak.analysis.limits import Scaling
     from resleak.analysis.stacks.site import Site
-
-NO_PROFILE = "no memory profile."
-NO_LINE = "no line retains more memory"
 
 
 def bare(value: float, unit: str) -> str:
@@ -49,11 +46,6 @@ def interval(verdict: GaugeVerdict) -> str:
     return bounds(verdict.low, verdict.high, verdict.unit)
 
 
-def rate_with_interval(verdict: GaugeVerdict) -> str:
-    """Write the growth rate with its 95 % CI, such as ``2 descriptors/step [1.9, 2.1]``."""
-    return f"{rate(verdict)} {interval(verdict)}"
-
-
 def detection_limit(verdict: GaugeVerdict) -> str:
     """Write the detection limit as a rate."""
     return formatting.rate(verdict.detection_limit, verdict.unit, verdict.per)
@@ -68,7 +60,7 @@ def short(verdict: GaugeVerdict, word: str = "") -> str:
     """Write gauge and verdict with their number; `word` is which of two verdicts to quote."""
     word = word or verdict.verdict
     number = {
-        "leak": f" {rate_with_interval(verdict)}",
+        "leak": f" {rate(verdict)} {interval(verdict)}",
         "deferred": f", {deferred(verdict)}",
         "plateau": f", at most {formatting.amount(verdict.peak, verdict.unit)}",
         "flat": f", detection limit {detection_limit(verdict)}",
@@ -102,22 +94,21 @@ def largest_site(sites: Sequence[Site], per: str, name: Callable[[str], str] = s
     """Name the first site of a ranking: its rate, lower bound, place and share of the growth."""
     # `name` marks a name as one, or escapes it: functions and files may come from someone else.
     if not sites:
-        return NO_PROFILE
+        return "no memory profile."
     per = {"s": "second"}.get(per, "step")
     certain = [site for site in sites if site.low > 0]
     lines = [site for site in certain if site.file]
     others = [site for site in certain if not site.file]
-    sentences = [_site(lines[0], per, name) if lines else f"{NO_LINE} with each {per}."]
+    sentences = [f"no line retains more memory with each {per}."]
+    if lines:
+        site = lines[0]
+        rate, low = (formatting.amount(value, "B") for value in (site.bytes_per_step, site.low))
+        at_least = f", at least {low}," if low != rate else ""
+        where = f"{name(site.place)} in {name(site.function)}"
+        share = f"{formatting.share(site.share)} of the growth"
+        sentences = [f"{rate} per {per}{at_least} from {where}, {share}."]
     most = max(others, key=lambda site: site.share, default=None)
     if most and most.share > max((site.share for site in lines), default=0.0):
         share = formatting.share(most.share)
         sentences.append(f"{share} of the growth is {name(most.function)}, which has no line.")
     return " ".join(sentences)
-
-
-def _site(site: Site, per: str, name: Callable[[str], str]) -> str:
-    rate, low = (formatting.amount(value, "B") for value in (site.bytes_per_step, site.low))
-    at_least = f", at least {low}," if low != rate else ""
-    share = formatting.share(site.share)
-    where = f"{name(site.place)} in {name(site.function)}"
-    return f"{rate} per {per}{at_least} from {where}, {share} of the growth."

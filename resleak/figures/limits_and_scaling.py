@@ -11,7 +11,6 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from resleak.analysis import limits, wording
-from resleak.analysis import scaling as costs
 from resleak.captures.frames import Capture, Captures, gauges_of
 from resleak.figures.plotly_theme import empty, plain, template, titled
 from resleak.figures.style import INK, Mark, marks, order
@@ -151,13 +150,13 @@ def _scale(
 def _curve(
     sweep: Sweep, runs: list[Capture], name: str, mark: Mark, *, judged: bool
 ) -> Iterator[go.Scatter]:
-    each = [costs.points(sweep, run) for run in runs]
+    each = [limits.sweep_points(sweep, run) for run in runs]
     points = np.concatenate([np.empty((0, 2)), *each])
     if not len(points):
         return
     y = np.maximum(points[:, 1], max(sweep.floor, np.finfo(float).tiny if judged else -np.inf))
     middle = pd.Series(y).groupby(points[:, 0]).median()
-    power = wording.exponent(costs.judge(sweep, each))
+    power = wording.exponent(limits.judge_sweep(sweep, each))
     dots = {"mode": "markers", "marker": {"color": mark.fill(0.45), "size": 5}}
     style = {"hoverinfo": "skip", "showlegend": False, "legendgroup": name}
     yield go.Scatter(x=points[:, 0], y=y, **dots, **style)

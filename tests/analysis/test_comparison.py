@@ -1,18 +1,22 @@
-"""Before against after on made-up captures."""
+"""Before against after on made-up captures; power and size of the certificate."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from helpers import captures
 from helpers import traces as made
 
-from resleak.analysis import comparison
+from resleak.analysis import comparison, growth
+from resleak.analysis.comparison import ALPHA, Certificate, certify
 from resleak.captures import load
 from resleak.errors import StoreError
+
+CASES = 1000
 
 
 def compared(root: Path, before: pd.DataFrame, after: pd.DataFrame) -> pd.Series:
@@ -100,3 +104,93 @@ def test_hosts_of_different_classes_are_refused(tmp_path: Path) -> None:
         capture.manifest = replace(capture.manifest, host={"release": "6.1"})
     with pytest.raises(StoreError, match=r"\(release: 6\.1 before, 6\.2 after\)"):
         comparison.compare(before, after)
+
+
+def answers(before: float, after: float, margin: float, scatter: float = 10.0) -> list[str]:
+    """Return what five runs a side certify, whose rates scatter with heavy tails."""
+    rng = np.random.default_rng(7)
+    sides = [rate + scatter * rng.standard_t(5, (CASES, 5)) for rate in (before, after)]
+    return [certify(*pair, margin).answer for pair in zip(*sides, strict=True)]
+
+
+def test_a_fix_is_certified() -> None:
+    """With five runs a side a leak of ten times the scatter that is gone is certified as fixed."""
+    assert answers(100.0, 0.0, margin=50.0).count("fixed") >= 0.99 * CASES
+
+
+def test_no_change_is_hardly_ever_called_lower() -> None:
+    """With no difference one case in a hundred is called lower."""
+    found = answers(0.0, 0.0, margin=50.0)
+    assert found.count("fixed") + found.count("lower") <= 18  # of 1000; P < 1 % at 1 %
+
+
+def test_twins_without_a_change_are_hardly_ever_called_lower() -> None:
+    """Asked twice, of the rates and of the differences, no more than one case in a hundred is."""
+    rng = np.random.default_rng(11)
+    pairs = [(rng.normal(0, 10, 5), rng.normal(0, 10, 5)) for _ in range(CASES)]
+    found = [certify(old, new, 50.0, paired=new - old).p < ALPHA for old, new in pairs]
+    assert sum(found) <= 18  # of 1000; P < 1 % at 1 %
+
+
+def test_twins_show_what_the_noise_that_they_share_hides() -> None:
+    """A leak of 100 B/step beside churn of 50 kB, alike on both sides, is gone: shown by twins."""
+    sides = [
+        made.trace(made.ramp(rate, noise=50_000), gauge="heap", steps=120, runs=5)
+        for rate in (100.0, 0.0)
+    ]
+    old, new = (growth.replicate_slopes(side, "heap") for side in sides)
+    changes = growth.paired_slope_differences(*sides, "heap")
+    assert changes == pytest.approx([-100.0] * 5)
+    assert certify(old, new, 8.0).answer == "not fixed"
+    assert certify(old, new, 8.0, changes).answer == "lower"
+
+
+def test_runs_that_are_no_twins_are_compared_without() -> None:
+    """Of runs with other steps there is no difference to take, and nothing changes."""
+    long, short = (made.trace(made.ramp(1.0), steps=steps) for steps in (240, 120))
+    assert growth.paired_slope_differences(long, short, "count").size == 0
+    rates = np.array([1.0, 2.0, 3.0])
+    assert certify(rates, rates, 8.0, np.empty(0)) == certify(rates, rates, 8.0)
+
+
+def test_what_is_left_at_the_margin_is_hardly_ever_certified() -> None:
+    """A rate that is as large as the margin is certified as fixed in 5 of 100 cases."""
+    assert answers(200.0, 50.0, margin=50.0).count("fixed") <= 67  # of 1000; P < 1 % at 5 %
+
+
+def test_traces_of_120_steps_are_enough() -> None:
+    """Five runs a side of 120 noisy steps certify a leak of 200 bytes a step that is gone."""
+    sides = []
+    for curve in (made.ramp(200.0, noise=300.0), made.noise(300.0)):
+        trace = made.trace(curve, gauge="bytes", steps=120, runs=5)
+        sides.append(growth.replicate_slopes(trace, "bytes"))
+    assert certify(*sides, 30.0).answer == "fixed"
+
+
+@pytest.mark.parametrize(
+    ("after", "answer"),
+    [([0, 0, 0], "fixed"), ([0.5, 0.5, 0.5], "lower"), ([1, 1, 1], "not fixed"), ([0], "refused")],
+)
+def test_exact_rates_need_no_test(after: list[float], answer: str) -> None:
+    """Rates without any scatter are compared as they are."""
+    assert certify(np.ones(3), np.array(after, dtype=float), 0.01).answer == answer
+
+
+def test_a_refusal_says_what_would_do() -> None:
+    """More runs are proposed where they would help, and none where too much is left."""
+    before, near, far = (
+        np.array([99.0, 100.0, 101.0]),
+        np.array([-2.0, 2.0, 0.5]),
+        np.array([9.0, 11.0, 10.0]),
+    )
+    undecided = certify(before, near, 3.0)
+    assert undecided.answer == "lower"
+    assert 3 < undecided.needs < 10
+    assert "runs per side would decide" in undecided.sentence("B")
+    assert certify(before, far, 3.0).needs == 0
+
+
+def test_the_sentence_states_margin_and_confidence() -> None:
+    """A certificate reads as it will be quoted."""
+    told = Certificate("fixed", 0.001, 2.5, 4.0).sentence("B")
+    assert told == "fixed: under 4 B/step with 95% confidence (p = 0.001)"

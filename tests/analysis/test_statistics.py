@@ -1,10 +1,15 @@
-"""The statistics on made-up points with known answers."""
+"""The statistics on made-up points with known answers; quantiles are those of scipy."""
 
 from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.special import stdtr, stdtrit
 
 from resleak.analysis import statistics
 
@@ -54,28 +59,6 @@ def test_serial_noise_widens_the_interval() -> None:
     assert statistics.rate(runs(noise)).half_width > statistics.rate(runs(mixed)).half_width
 
 
-@pytest.mark.parametrize(
-    ("y", "low", "high"),
-    [(X, 0.99, 1.01), (np.sqrt(X - 59), 0.2, 0.6), (np.minimum(X, 150), -0.01, 0.2)],
-    ids=["keeps up", "bends", "stops"],
-)
-def test_fading(y: np.ndarray, low: float, high: float) -> None:
-    """A leak keeps up with the steps, a cache that fills does not."""
-    assert low <= statistics.fading(runs(y)) <= high
-
-
-def test_late_onset_does_not_fade() -> None:
-    """What was level first and climbs later is the opposite of fading."""
-    assert statistics.fading(runs(np.maximum(X - 200, 0))) == np.inf
-
-
-def test_saturation_is_seen_through_noise() -> None:
-    """A curve that levels off is told from a straight one, with noise on both."""
-    noise = np.random.default_rng(0).normal(0, 5, len(X))
-    assert statistics.saturates(runs(1000 * (1 - np.exp(-(X - 60) / 80)) + noise))
-    assert not statistics.saturates(runs(4 * X + noise))
-
-
 def test_runs_are_joined() -> None:
     """Three runs that climb alike are stronger evidence than one."""
     y = X + np.random.default_rng(1).normal(0, 100, len(X))
@@ -105,3 +88,32 @@ def test_trend_as_in_scipy(steps: int) -> None:
         theirs = stats.kendalltau(x, y, alternative="greater").pvalue
         clipped = np.clip(theirs, 1e-15, 1 - 1e-15)
         assert statistics.climb_p([np.column_stack([x, y])]) == pytest.approx(clipped, rel=1e-9)
+
+
+@pytest.mark.parametrize("freedom", [1, 1.3, 2, 3, 4.6, 7, 19.2, 79, 450, 10_000])
+def test_distribution_is_students(freedom: float) -> None:
+    """Quantiles and probabilities of one number are those of scipy, far into both tails."""
+    for level in (1e-6, 0.01, 0.05, 0.5, 0.6, 0.95, 0.975, 0.999, 1 - 1e-6):
+        quantile = statistics.student_quantile(freedom, level)
+        assert quantile == pytest.approx(stdtrit(freedom, level), rel=1e-9, abs=1e-12)
+    for t in (-1e3, -20, -2, -0.1, 0, 0.1, 2, 20, 1e3):
+        below = statistics.student_below(freedom, t)
+        assert below == pytest.approx(stdtr(freedom, t), rel=1e-9, abs=1e-300)
+
+
+def test_verdict_needs_no_scipy() -> None:
+    """Captures are judged, and their causes found, without scipy, which takes long to load."""
+    code = (
+        "import sys, resleak; resleak.judge(resleak.load(sys.argv[1])).to_dict(); "
+        "sys.exit('scipy' in sys.modules)"
+    )
+    stored = Path(__file__).parents[2] / "data" / "captures" / "embedder" / "batch_without_pool"
+    assert subprocess.run([sys.executable, "-c", code, stored], check=False).returncode == 0
+
+
+def test_the_interval_of_a_difference_is_welchs() -> None:
+    """For each row, half the interval is that of Welch's test in scipy."""
+    rng = np.random.default_rng(0)
+    old, new = rng.normal(0, 1, (3, 8)), rng.normal(1, 3, (3, 6))
+    welch = stats.ttest_ind(new, old, axis=1, equal_var=False).confidence_interval(0.95)
+    assert statistics.welch_half_widths(old, new) == pytest.approx((welch.high - welch.low) / 2)

@@ -11,12 +11,14 @@ from helpers import traces as made
 from resleak.analysis import growth, stopped
 from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.analysis.series import Readings
+from resleak.analysis.statistics import Runs
 from resleak.workload.gauges import BUILTIN
 from resleak.workload.verdict_words import CLEAN
 
 GAUGES = ("native", "heap", "rss", "uss")
 #: Runs and steps of the quick look, of a single run, and of a run that went on.
 SHAPES = ((1, 240), (3, 240), (3, 480))
+X = np.arange(60.0, 310.0, 10.0)
 
 
 def table(rate: float, factor: float, first: float, noise: float) -> made.Curve:
@@ -133,3 +135,29 @@ def test_a_line_below_the_noise_floor_is_no_plateau(per_step: int) -> None:
     verdict = judged(line, "rss", 3, 4000)
     assert verdict.verdict == "inconclusive"
     assert verdict.per_step == pytest.approx(per_step, rel=0.01)
+
+
+def runs(y: np.ndarray) -> Runs:
+    return [np.column_stack([X, y])] * 3
+
+
+@pytest.mark.parametrize(
+    ("y", "low", "high"),
+    [(X, 0.99, 1.01), (np.sqrt(X - 59), 0.2, 0.6), (np.minimum(X, 150), -0.01, 0.2)],
+    ids=["keeps up", "bends", "stops"],
+)
+def test_fading(y: np.ndarray, low: float, high: float) -> None:
+    """A leak keeps up with the steps, a cache that fills does not."""
+    assert low <= stopped.fading(runs(y)) <= high
+
+
+def test_late_onset_does_not_fade() -> None:
+    """What was level first and climbs later is the opposite of fading."""
+    assert stopped.fading(runs(np.maximum(X - 200, 0))) == np.inf
+
+
+def test_saturation_is_seen_through_noise() -> None:
+    """A curve that levels off is told from a straight one, with noise on both."""
+    noise = np.random.default_rng(0).normal(0, 5, len(X))
+    assert stopped.saturates(runs(1000 * (1 - np.exp(-(X - 60) / 80)) + noise))
+    assert not stopped.saturates(runs(4 * X + noise))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from resleak.analysis.intervals import student_quantile
 from resleak.analysis.stacks.columns import Columns, column, from_rows, numbered, rows, subset, sums
+from resleak.analysis.statistics import student_quantile
 from resleak.captures.decode.trie import HARNESS
 
 if TYPE_CHECKING:

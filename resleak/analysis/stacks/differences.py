@@ -10,10 +10,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from resleak.analysis.intervals import welch_half_widths
 from resleak.analysis.stacks.allocation_sites import FRAME, site_of
 from resleak.analysis.stacks.columns import rows
 from resleak.analysis.stacks.profiles import Profile
+from resleak.analysis.statistics import welch_half_widths
 from resleak.errors import StoreError
 
 _RESULT = [
