@@ -21,7 +21,7 @@ from helpers.stored import unpacked
 import resleak
 from resleak.errors import ShareError
 from resleak.harness.runner import capture
-from resleak.ui.cli import share
+from resleak.ui.cli import notebooks
 from resleak.workload import catalog
 
 COMMANDS = ("list", "capture", "judge", "claims", "compare", "share", "export", "lab")
@@ -360,8 +360,8 @@ def test_a_scenario_is_shared(cli, leak_here, tmp_path):
 def test_a_folder_of_captures_is_shared_as_its_scenario(project):
     """A folder is put into the notebook as it is; one of several scenarios is refused."""
     folder = project / "data" / "captures"
-    title, given = share._investigated(str(folder / "arc" / "auth_cache"), project, {})
+    title, given = notebooks._investigated(str(folder / "arc" / "auth_cache"), project, {})
     assert title == "arc/auth_cache"
     assert given == {"SCENARIO": "auth_cache", "CAPTURES": str(folder / "arc")}
     with pytest.raises(ShareError, match=r"arc/auth_cache, .*: name the folder of one"):
-        share._investigated(str(folder), project, {})
+        notebooks._investigated(str(folder), project, {})

@@ -7,7 +7,7 @@ import webbrowser
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from enum import StrEnum
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -36,47 +36,6 @@ SHIPPED = Path(__file__).parents[2] / "shipped"
 ROOT = SHIPPED if SHIPPED.is_dir() else Path(__file__).parents[3]
 
 
-def seconds(text: str) -> float:
-    """Read a duration such as ``90``, ``90s``, ``15m`` or ``2h``."""
-    try:
-        return formatting.seconds(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a duration; write 90, 90s, 15m or 2h") from None
-
-
-Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the captures.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Steps = Annotated[int | None, typer.Option(metavar="N", min=1, help="Steps per run.")]
-Runs = Annotated[int | None, typer.Option(metavar="R", min=1, help="Runs per variant.")]
-Seed = Annotated[int, typer.Option(metavar="S", help="Seed of the first run.")]
-Python = Annotated[
-    str | None, typer.Option(metavar="PATH", help="Measure with another interpreter.")
-]
-BudgetFile = Annotated[
-    Path | None, typer.Option("--budgets", metavar="FILE", help="Your own budgets, a TOML file.")
-]
-Known = Annotated[
-    Path | None,
-    typer.Option("--known", metavar="FILE", help="Fingerprints of causes that are no failure."),
-]
-NoSource = Annotated[bool, typer.Option("--no-source", help="Store no source text.")]
-Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Print every gauge.")]
-Work = Annotated[
-    str,
-    typer.Argument(
-        metavar="WORKLOAD",
-        help="A file with step(i), a test such as tests/test_api.py::test_upload, or "
-        "package.module:function.",
-    ),
-]
-
-
-StoreUrl = Annotated[
-    str, typer.Option("--store", metavar="URL", help="A folder, s3://BUCKET/…, gs://… or abfs://….")
-]
-Open = Annotated[bool, typer.Option("--open", help="Show the written file in a browser.")]
-
-
 class _WithoutTypes:
     """Shows a placeholder and no type beside arguments, and neither beside flags."""
 
@@ -93,18 +52,63 @@ class Command(_WithoutTypes, TyperCommand):
     """A command."""
 
 
-class Group(_WithoutTypes, TyperGroup):
+class _Group(_WithoutTypes, TyperGroup):
     """All commands."""
 
 
-class Panel(StrEnum):
-    """Headings of the help, in their order."""
+app = typer.Typer(
+    cls=_Group,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Reproduce a leak, judge it with numbers, find the line, share one file.",
+    epilog="Exit codes: 0 done, and all is as declared; 1 judged, and something is not as declared "
+    "(in a file that declares nothing: something leaks or hangs); 2 the request cannot be carried "
+    "out, and one line says why; 3 watch or record was ended by --stop-on; 70 unexpected error, "
+    "and one line names the file with its traceback; 130 interrupted, and nothing is left running.",
+)
+command = partial(app.command, cls=Command)
 
-    OWN = "Your own code"
-    SCENARIOS = "Scenarios"
-    VERDICTS = "Verdicts"
-    STACKS = "Stacks"
-    NOTEBOOKS = "Notebooks and reports"
+
+def argument(metavar: str, text: str, **more: Any) -> Any:
+    """Return an argument of a command, with the text of its help."""
+    return typer.Argument(metavar=metavar, help=text, **more)
+
+
+def option(metavar: str, text: str, *names: str, **more: Any) -> Any:
+    """Return an option with a value; without `names` it is called as its parameter."""
+    return typer.Option(*names, metavar=metavar, help=text, **more)
+
+
+def flag(name: str, text: str, **more: Any) -> Any:
+    """Return an option without a value."""
+    return typer.Option(name, help=text, **more)
+
+
+def seconds(text: str) -> float:
+    """Read a duration such as ``90``, ``90s``, ``15m`` or ``2h``."""
+    try:
+        return formatting.seconds(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a duration; write 90, 90s, 15m or 2h") from None
+
+
+Out = Annotated[Path, option("DIR", "Folder of the captures.")]
+AsJson = Annotated[bool, flag("--json", "Print JSON.")]
+Steps = Annotated[int | None, option("N", "Steps per run.", min=1)]
+Runs = Annotated[int | None, option("R", "Runs per variant.", min=1)]
+Seed = Annotated[int, option("S", "Seed of the first run.")]
+Python = Annotated[str | None, option("PATH", "Measure with another interpreter.")]
+BudgetFile = Annotated[Path | None, option("FILE", "Your own budgets, a TOML file.", "--budgets")]
+Work = Annotated[
+    str,
+    argument(
+        "WORKLOAD",
+        "A file with step(i), a test such as tests/test_api.py::test_upload, or "
+        "package.module:function.",
+    ),
+]
+StoreUrl = Annotated[str, option("URL", "A folder, s3://BUCKET/…, gs://… or abfs://….")]
+Open = Annotated[bool, flag("--open", "Show the written file in a browser.")]
 
 
 def run_capture(scenario: str, options: CaptureOptions) -> list[Path]:

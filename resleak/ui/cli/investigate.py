@@ -15,35 +15,11 @@ from resleak.errors import ScenarioError
 from resleak.harness.plan import CaptureOptions, Progress
 from resleak.ui.cli import _common as common
 from resleak.ui.cli import console
+from resleak.ui.cli._common import command, flag, option
 from resleak.workload import resolve
 
 if TYPE_CHECKING:
     from resleak.experiments.investigation import Investigation
-
-PANEL = common.Panel.OWN
-FIRST = True
-app = typer.Typer()
-
-Deadline = Annotated[
-    float | None,
-    typer.Option("--deadline", metavar="SECONDS", min=0.1, help="The longest a step may take."),
-]
-Budget = Annotated[
-    str,
-    typer.Option(
-        "--budget", metavar="DURATION", help="Go on until decided, this long at most; see --steps."
-    ),
-]
-Report = Annotated[
-    Path | None, typer.Option("-o", metavar="FILE", help="Write a report, one HTML file.")
-]
-Allocators = Annotated[
-    str | None,
-    typer.Option(
-        "--allocator", metavar="NAMES", help="Compare allocators, such as glibc,jemalloc,mimalloc."
-    ),
-]
-
 
 #: What runs, by instrument.
 _RUNS = {
@@ -54,23 +30,31 @@ _RUNS = {
 }
 
 
-@app.command()
+@command("investigate")
 def investigate(
     workload: common.Work,
     python: common.Python = None,
     steps: common.Steps = None,
     runs: common.Runs = None,
     seed: common.Seed = 0,
-    deadline: Deadline = None,
-    budget: Budget = "30s",
-    allocator: Allocators = None,
+    deadline: Annotated[
+        float | None, option("SECONDS", "The longest a step may take.", min=0.1)
+    ] = None,
+    budget: Annotated[
+        str, option("DURATION", "Go on until decided, this long at most; see --steps.")
+    ] = "30s",
+    allocator: Annotated[
+        str | None, option("NAMES", "Compare allocators, such as glibc,jemalloc,mimalloc.")
+    ] = None,
     as_json: common.AsJson = False,
-    report: Report = None,
+    report: Annotated[Path | None, option("FILE", "Write a report, one HTML file.", "-o")] = None,
     show: common.Open = False,
     out: common.Out = Path("captures"),
-    known: common.Known = None,
-    no_source: common.NoSource = False,
-    verbose: common.Verbose = False,
+    known: Annotated[
+        Path | None, option("FILE", "Fingerprints of causes that are no failure.")
+    ] = None,
+    no_source: Annotated[bool, flag("--no-source", "Store no source text.")] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Print every gauge.")] = False,
 ) -> None:
     """Find out whether your own code leaks, how fast, and in which line."""
     _prepare()

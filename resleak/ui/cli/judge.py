@@ -15,25 +15,24 @@ from resleak.errors import ScenarioError, StoreError
 from resleak.harness.plan import CaptureOptions
 from resleak.ui.cli import _common as common
 from resleak.ui.cli import console, sweep
+from resleak.ui.cli._common import argument, command, flag, option
 from resleak.workload.verdict_words import LEAK
 
 if TYPE_CHECKING:
     from resleak.analysis.verdicts import ScenarioVerdict
     from resleak.captures.frames import Captures
 
-PANEL = common.Panel.VERDICTS
 #: The scenario whose runs calibrate the noise floors of a machine.
 CONTROL = "control/do_nothing"
-app = typer.Typer()
 
 
-@app.command()
+@command("judge")
 def judge(
     what: Annotated[
         str,
-        typer.Argument(
-            metavar="NAME|FILE|DIR|URL",
-            help="A scenario, a file, captures, a store.",
+        argument(
+            "NAME|FILE|DIR|URL",
+            "A scenario, a file, captures, a store.",
             autocompletion=common.scenario_names,
         ),
     ],
@@ -41,8 +40,7 @@ def judge(
     as_json: common.AsJson = False,
     budget_file: common.BudgetFile = None,
     positive_control: Annotated[
-        bool,
-        typer.Option("--positive-control", help="Plant the smallest leak, and look for it."),
+        bool, flag("--positive-control", "Plant the smallest leak, and look for it.")
     ] = False,
 ) -> None:
     """Judge stored captures; of a scenario without any, capture first."""
@@ -82,31 +80,28 @@ def _detects_planted(what: str, captures: Captures, judgement: ScenarioVerdict) 
     return all(control.is_detected for control in controls)
 
 
-@app.command()
+@command("compare")
 def compare(
     what: Annotated[
         list[str],
-        typer.Argument(
-            metavar="CAPTURE CAPTURE | NAME VARIANT VARIANT | WORKLOAD",
-            help="Two folders of captures, a scenario and two of its variants, or a workload to be "
+        argument(
+            "CAPTURE CAPTURE | NAME VARIANT VARIANT | WORKLOAD",
+            "Two folders of captures, a scenario and two of its variants, or a workload to be "
             "measured in two environments.",
         ),
     ],
     python: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PATH", help="The interpreter before, and again the one after."),
+        list[str] | None, option("PATH", "The interpreter before, and again the one after.")
     ] = None,
     packages: Annotated[
-        list[str] | None,
-        typer.Option("--with", metavar="REQUIREMENT", help="What to install before, and after."),
+        list[str] | None, option("REQUIREMENT", "What to install before, and after.", "--with")
     ] = None,
     steps: common.Steps = None,
     runs: common.Runs = None,
     seed: common.Seed = 0,
     out: common.Out = Path("captures"),
     margin: Annotated[
-        list[str] | None,
-        typer.Option(metavar="GAUGE=RATE", help="What counts as nothing per step; repeatable."),
+        list[str] | None, option("GAUGE=RATE", "What counts as nothing per step; repeatable.")
     ] = None,
     as_json: common.AsJson = False,
 ) -> None:

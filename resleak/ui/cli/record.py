@@ -19,6 +19,7 @@ from resleak.captures import storage
 from resleak.captures.names import inside
 from resleak.ui.cli import _common as common
 from resleak.ui.cli import console
+from resleak.ui.cli._common import argument, command, option
 from resleak.ui.cli.watch import Every, For, Name, Requests, StopOn, counter_of, follow, show_lines
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from resleak.harness.sampler import Observer
     from resleak.harness.spawn import Guarded
     from resleak.harness.work_counter import WorkCounter
-
-PANEL = common.Panel.OWN
-app = typer.Typer()
 
 #: How long a load waits for the command to listen.
 _LISTENING_S, _POLL_S = 10.0, 0.1
@@ -79,35 +77,21 @@ class _LoadResult:
         return [*(str(one) for one in (self.url_load, self.counter) if one), *ended]
 
 
-Load = Annotated[
-    str | None,
-    typer.Option(
-        metavar="CMD", help="Run this load generator alongside; stop everything when it exits."
-    ),
-]
-LoadUrl = Annotated[
-    str | None, typer.Option(metavar="URL", help="Request this repeatedly; rates are per request.")
-]
-Warmup = Annotated[
-    str, typer.Option(metavar="S|signal", help="Ignore the first S, or all until SIGUSR1.")
-]
-Settle = Annotated[
-    float | None,
-    typer.Option(
-        metavar="S", parser=common.seconds, help="Cool-down: continue sampling after the load."
-    ),
-]
-
-
-@app.command()
+@command("record")
 def record(
-    command: Annotated[
-        list[str], typer.Argument(metavar="-- COMMAND ...", help="What to start and to watch.")
-    ],
-    load: Load = None,
-    load_url: LoadUrl = None,
-    warmup: Warmup = "",
-    settle: Settle = None,
+    command: Annotated[list[str], argument("-- COMMAND ...", "What to start and to watch.")],
+    load: Annotated[
+        str | None,
+        option("CMD", "Run this load generator alongside; stop everything when it exits."),
+    ] = None,
+    load_url: Annotated[
+        str | None, option("URL", "Request this repeatedly; rates are per request.")
+    ] = None,
+    warmup: Annotated[str, option("S|signal", "Ignore the first S, or all until SIGUSR1.")] = "",
+    settle: Annotated[
+        float | None,
+        option("S", "Cool-down: continue sampling after the load.", parser=common.seconds),
+    ] = None,
     memray: Annotated[bool, typer.Option(help="Also find the allocating lines.")] = False,
     name: Name = "",
     every: Every = 1.0,

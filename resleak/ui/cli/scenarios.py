@@ -12,15 +12,14 @@ from resleak.formatting import Table
 from resleak.harness.plan import CaptureOptions
 from resleak.ui.cli import _common as common
 from resleak.ui.cli import console
+from resleak.ui.cli._common import argument, command, flag, option
 from resleak.workload.verdict_words import UNDECIDED
 
-PANEL = common.Panel.SCENARIOS
-app = typer.Typer()
 #: Time limit of --until-sure, in seconds.
 _BUDGET_S = 300.0
 
 
-@app.command("list")
+@command("list")
 def list_scenarios(as_json: common.AsJson = False) -> None:
     """List the scenarios that come with the package."""
     from resleak.workload import catalog
@@ -38,36 +37,27 @@ def list_scenarios(as_json: common.AsJson = False) -> None:
         console.out(Table(("scenario", "variants", "title"), rows))
 
 
-@app.command()
+@command("capture")
 def capture(
     scenario: Annotated[
         str,
-        typer.Argument(
-            metavar="NAME|FILE",
-            help="A scenario or a file.",
-            autocompletion=common.scenario_names,
-        ),
+        argument("NAME|FILE", "A scenario or a file.", autocompletion=common.scenario_names),
     ],
-    variant: Annotated[
-        list[str] | None, typer.Option(metavar="V", help="Only this variant; repeatable.")
-    ] = None,
+    variant: Annotated[list[str] | None, option("V", "Only this variant; repeatable.")] = None,
     runs: common.Runs = None,
     steps: common.Steps = None,
     seed: common.Seed = 0,
-    profile: Annotated[str, typer.Option(metavar="quick|full|soak", help="How much.")] = "quick",
+    profile: Annotated[str, option("quick|full|soak", "How much.")] = "quick",
     settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a parameter; repeatable."),
+        list[str] | None, option("KEY=VALUE", "Override a parameter; repeatable.", "--set")
     ] = None,
     python: common.Python = None,
     out: common.Out = Path("captures"),
     until_sure: Annotated[
-        bool,
-        typer.Option("--until-sure", help="Gauges alone, with more steps until it is decided."),
+        bool, flag("--until-sure", "Gauges alone, with more steps until it is decided.")
     ] = False,
     budget: Annotated[
-        float | None,
-        typer.Option(metavar="5m", parser=common.seconds, help="Time limit of --until-sure (5m)."),
+        float | None, option("5m", "Time limit of --until-sure (5m).", parser=common.seconds)
     ] = None,
 ) -> None:
     """Run a scenario's variants in fresh processes and store the captures."""
@@ -98,15 +88,15 @@ def _until_sure(scenario: str, options: CaptureOptions, budget_s: float) -> None
             console.out(f"{name}: {outcome.verdicts[name]}, decided in {steps} steps")
 
 
-@app.command()
+@command("claims")
 def claims(
     folder: Annotated[
-        Path | None, typer.Argument(metavar="DIR", help="Captures; the repository's by default.")
+        Path | None, argument("DIR", "Captures; the repository's by default.")
     ] = None,
     as_json: common.AsJson = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+    markdown: Annotated[bool, flag("--markdown", "Print Markdown.")] = False,
     node: Annotated[
-        bool, typer.Option("--node", help="Run the checks in Node first, and store their results.")
+        bool, flag("--node", "Run the checks in Node first, and store their results.")
     ] = False,
 ) -> None:
     """Judge every claim from stored captures; print whose code ran, and under which condition."""
