@@ -181,10 +181,10 @@ def test_an_error_names_the_object_that_was_given(cli, tmp_path, command, words)
 def test_a_long_import_is_mentioned(monkeypatch, capsys):
     """After some seconds without progress the workload that is imported is named, once."""
     monkeypatch.setattr(common, "_PATIENCE_S", 0.01)
-    with common.importing("app.py"):
+    with common.measuring("app.py"):
         time.sleep(0.3)
-    with common.importing("other.py") as started:
-        started(lambda *_: None)("label", 0, 1)
+    with common.measuring("other.py") as progress:
+        progress("label", 0, 1)
     assert capsys.readouterr().err.count("still importing app.py") == 1
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import webbrowser
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -115,8 +115,8 @@ def run_capture(scenario: str, options: CaptureOptions) -> list[Path]:
     """Capture with a progress bar on standard error."""
     from resleak.harness import runner
 
-    with importing(scenario) as started, console.progress() as progress:
-        return runner.capture(scenario, options, progress=started(progress))
+    with measuring(scenario) as progress:
+        return runner.capture(scenario, options, progress=progress)
 
 
 def captures_of(what: str, out: Path) -> Captures:
@@ -136,9 +136,8 @@ def capture_first(what: str, out: Path) -> None:
     from resleak.experiments.looks import BUDGET_S, UntilDecided
 
     console.say(f"nothing is stored for {what} in {shown(out)}: capturing it first")
-    is_own = "/" not in resolve.find(what).name  # a scenario of ours knows how long to look
     options = CaptureOptions(out=out)
-    if is_own:
+    if "/" not in resolve.find(what).name:  # a scenario of ours knows how long to look
         options = replace(options, decide=UntilDecided(), budget_s=BUDGET_S)
     run_capture(what, options)
 
@@ -203,9 +202,8 @@ def written(path: Path, is_opened: bool) -> None:
 
 def show_file(path: Path) -> None:
     """Show a file in a browser."""
-    if webbrowser.open(path.resolve().as_uri()):
-        return
-    console.say(f"no browser can be started here; open {shown(path)} in one")
+    if not webbrowser.open(path.resolve().as_uri()):
+        console.say(f"no browser can be started here; open {shown(path)} in one")
 
 
 def scenario_names(incomplete: str) -> list[str]:
@@ -216,21 +214,19 @@ def scenario_names(incomplete: str) -> list[str]:
 
 
 @contextmanager
-def importing(what: str) -> Iterator[Callable[[Progress], Progress]]:
-    """Say after some seconds that a workload is still being imported, until its first progress."""
+def measuring(what: str, budget_s: float = 0.0) -> Iterator[Progress]:
+    """Show progress; say after some seconds if the workload is still being imported."""
     text = f"still importing {what}; a step begins when it is done"
     timer = threading.Timer(_PATIENCE_S, console.say, [text])
     timer.daemon = True
     timer.start()
 
-    def started(progress: Progress) -> Progress:
-        def call(label: str, done: int, total: int) -> None:
-            timer.cancel()
-            progress(label, done, total)
-
-        return call
-
-    try:
-        yield started
-    finally:
+    def show(label: str, done: int, total: int) -> None:
         timer.cancel()
+        bar(label, done, total)
+
+    with console.progress(budget_s=budget_s) as bar:
+        try:
+            yield show
+        finally:
+            timer.cancel()

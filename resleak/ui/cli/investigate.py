@@ -73,12 +73,10 @@ def investigate(
     budget_s = common.seconds(budget)
     if allocator is not None:
         _compare_allocators(workload, allocator, options, budget_s, as_json, report)
-    bar = console.progress(budget_s=budget_s)
-    with common.importing(workload) as started, bar as progress:
+    with common.measuring(workload, budget_s) as progress:
         investigation = experiment.investigate(
-            workload, options, budget_s=budget_s, progress=started(_shown(progress)),
-            tell=console.say,
-        )  # fmt: skip
+            workload, options, budget_s=budget_s, progress=_shown(progress), tell=console.say
+        )
     if as_json:
         console.out_json(investigation.to_dict(common.budgets_of(None)))
     else:
@@ -110,8 +108,8 @@ def _compare_allocators(
     if report is not None:
         raise ScenarioError("a report is about one allocator: leave out -o, or --allocator")
     wanted = [name.strip() for name in names.split(",")]
-    with common.importing(workload) as started, console.progress() as progress:
-        options = replace(options, progress=started(progress))
+    with common.measuring(workload) as progress:
+        options = replace(options, progress=progress)
         compared = experiment.compare_allocators(workload, wanted, options, budget_s)
     console.out_json(compared.to_dict()) if as_json else console.out(repr(compared))
     raise typer.Exit(common.NOT_AS_DECLARED if compared.leaks else common.OK)

@@ -26,6 +26,8 @@ _FOLDER = Path("resleak-notebooks")
 _FIRST = "00_start_here.ipynb"
 #: What notebooks read, by folders of the repository.
 _PARTS = ("notebooks", "data", "benchmarks")
+#: Formats of a report.
+Kind = StrEnum("Kind", "HTML MD PDF")
 
 
 @command("notebooks")
@@ -90,14 +92,6 @@ def lab_command(notebook: Path) -> list[str]:
     if hasattr(os, "geteuid") and os.geteuid() == 0:  # a container: there is no other user
         command += ["--allow-root"]
     return command
-
-
-class Kind(StrEnum):
-    """Formats of a report."""
-
-    HTML = "html"
-    MARKDOWN = "md"
-    PAPER = "pdf"
 
 
 @command("share")

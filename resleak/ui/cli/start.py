@@ -6,7 +6,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +21,8 @@ from resleak.ui.cli import console
 from resleak.ui.cli._common import argument, command
 
 _UI = Path(__file__).parents[1]
+#: Kinds of work that there is a file for, in `resleak/ui/starters`.
+Kind = StrEnum("Kind", "WEB QUEUE PIPELINE TEST")
 #: Fewer open descriptors than this end many measured runs before a leak is proven.
 _FEW_DESCRIPTORS = 512
 #: What reports and notebooks import, and is installed with the extra `lab`.
@@ -33,7 +35,7 @@ class Check(NamedTuple):
     name: str
     works: bool
     note: str
-    serves: str = ""
+    serves: str
     is_needed: bool = False
 
 
@@ -52,6 +54,9 @@ def doctor(as_json: common.AsJson = False) -> None:
 
 
 def _checks() -> Iterator[Check]:
+    from resleak.harness.child import allocators
+    from resleak.report import writers
+
     is_cpython = sys.implementation.name == "cpython"
     version = f"{platform.python_implementation()} {platform.python_version()}"
     yield Check("interpreter", is_cpython, version, "everything", is_needed=True)
@@ -60,11 +65,19 @@ def _checks() -> Iterator[Check]:
     yield Check("system", can_capture, note, "measuring", is_needed=True)
     yield _package("psutil", "gauges", is_needed=True)
     yield _package("memray", "the line that keeps memory")
-    yield _allocator()
-    yield _debugger()
+    name = allocators.name() or platform.libc_ver()[0] or "of the system"
+    works = allocators.bytes_in_use() is not None
+    note = name if works else f"{name} does not say how much it holds; start without it"
+    yield Check("allocator", works, note, "heap and native memory")
+    yield _attempt("attaching", _debugger, "watch --attach")
     if sys.platform != "win32":
-        yield _limits()
-    yield _browser()
+        import resource
+
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        is_wide = soft == resource.RLIM_INFINITY or soft >= _FEW_DESCRIPTORS
+        note = f"{soft} open descriptors" + ("" if is_wide else "; raise it: ulimit -n 4096")
+        yield Check("limits", is_wide, note, "long runs of a leak of descriptors")
+    yield _attempt("browser", writers.browser, "share --to md, --to pdf")
     missing = [name for name in _LAB if find_spec(name) is None]
     note = f"lacks {', '.join(missing)}: {install_command('plotly')}" if missing else "installed"
     yield Check("reports", not missing, note, "-o, share, notebooks")
@@ -78,56 +91,23 @@ def _package(name: str, serves: str, is_needed: bool = False) -> Check:
     try:
         return Check(name, True, metadata.version(name), serves, is_needed)
     except metadata.PackageNotFoundError:
-        command = install_command(name) or f"pip install {name}"
-        return Check(name, False, command, serves, is_needed)
+        advice = install_command(name) or f"pip install {name}"
+        return Check(name, False, advice, serves, is_needed)
 
 
-def _allocator() -> Check:
-    from resleak.harness.child import allocators
-
-    name = allocators.name() or platform.libc_ver()[0] or "of the system"
-    works = allocators.bytes_in_use() is not None
-    note = name if works else f"{name} does not say how much it holds; start without it"
-    return Check("allocator", works, note, "heap and native memory")
-
-
-def _limits() -> Check:
-    import resource
-
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    is_wide = soft == resource.RLIM_INFINITY or soft >= _FEW_DESCRIPTORS
-    note = f"{soft} open descriptors" + ("" if is_wide else "; raise it: ulimit -n 4096")
-    return Check("limits", is_wide, note, "long runs of a leak of descriptors")
+def _attempt(name: str, find: Callable[[], str], serves: str) -> Check:
+    """Return a check of a part that is named, or raises an error that says how to get it."""
+    try:
+        return Check(name, True, find(), serves)
+    except (PlatformError, MissingPackageError) as error:
+        return Check(name, False, str(error), serves)
 
 
-def _debugger() -> Check:
+def _debugger() -> str:
     from resleak.harness import memray_attach, process_gauges
 
-    serves = "watch --attach"
-    try:
-        memray_attach.check(process_gauges.Outside.of(os.getpid()))
-    except PlatformError as error:
-        return Check("attaching", False, str(error), serves)
-    tool = next(filter(None, map(shutil.which, memray_attach.DEBUGGERS)), "remote debugging")
-    return Check("attaching", True, tool, serves)
-
-
-def _browser() -> Check:
-    from resleak.report import writers
-
-    try:
-        return Check("browser", True, writers.browser(), "share --to md, --to pdf")
-    except MissingPackageError as error:
-        return Check("browser", False, str(error), "share --to md, --to pdf")
-
-
-class Kind(StrEnum):
-    """Kinds of work that there is a file for, in `resleak/ui/starters`."""
-
-    WEB = "web"
-    QUEUE = "queue"
-    PIPELINE = "pipeline"
-    TEST = "test"
+    memray_attach.check(process_gauges.Outside.of(os.getpid()))
+    return next(filter(None, map(shutil.which, memray_attach.DEBUGGERS)), "remote debugging")
 
 
 @command("init")

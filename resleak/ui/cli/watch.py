@@ -31,13 +31,8 @@ BREACH = 3
 #: Processor time of processes that were not read from which on they are named: systems count
 #: hundredths of a second.
 _UNREAD_S = 0.1
-
-
-class Breach(StrEnum):
-    """Events that can end a watch."""
-
-    LEAK = verdict_words.LEAK
-    BUDGET = verdict_words.BUDGET
+#: Events that can end a watch.
+Breach = StrEnum("Breach", {"LEAK": verdict_words.LEAK, "BUDGET": verdict_words.BUDGET})
 
 
 Every = Annotated[float, option("S", "Seconds between two readings.", min=0.05)]
