@@ -25,21 +25,8 @@ if TYPE_CHECKING:
 _DRAWING_SHARE = 0.001
 
 
-class Display:
-    """A display of a running watch; this one shows nothing."""
-
-    def look(self, look: Look) -> None:
-        """Show the latest verdicts."""
-
-    def tick(self, elapsed_s: float, readings: int) -> None:
-        """Show the elapsed time, where there is a clock."""
-
-    def end(self, look: Look | None, reason: str) -> None:
-        """Show the last verdicts, and why the watch ended."""
-
-
 @contextmanager
-def display(title: str, *, as_json: bool) -> Iterator[Display]:
+def display(title: str, *, as_json: bool) -> Iterator[JsonLines | Changes | Screen]:
     """Yield a display: JSON lines, a live table on a terminal, or plain lines."""
     from rich.live import Live
 
@@ -53,7 +40,12 @@ def display(title: str, *, as_json: bool) -> Iterator[Display]:
             yield Screen(title, live)
 
 
-class JsonLines(Display):
+class _WithoutClock:
+    def tick(self, elapsed_s: float, readings: int) -> None:
+        """Show no elapsed time."""
+
+
+class JsonLines(_WithoutClock):
     """One JSON object per look; the last one says why the watch ended."""
 
     def look(self, look: Look) -> None:
@@ -65,7 +57,7 @@ class JsonLines(Display):
         console.out_json({**(look.to_dict() if look else {}), "ended": reason}, indent=None)
 
 
-class Changes(Display):
+class Changes(_WithoutClock):
     """One line per changed verdict, limit to be reached, and exceeded budget."""
 
     def __init__(self, title: str) -> None:
@@ -93,7 +85,7 @@ class Changes(Display):
         console.out(reason)
 
 
-class Screen(Display):
+class Screen:
     """A live table."""
 
     def __init__(self, title: str, live: Live) -> None:

@@ -15,7 +15,7 @@ from resleak.errors import ScenarioError
 from resleak.harness.plan import CaptureOptions, Progress
 from resleak.ui.cli import _common as common
 from resleak.ui.cli import console
-from resleak.ui.cli._common import command, flag, option
+from resleak.ui.cli._common import command, flag, option, seconds
 from resleak.workload import resolve
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def investigate(
         python=python, steps=steps, runs=runs, seed=seed, deadline_s=deadline, out=out,
         source=not no_source,
     )  # fmt: skip
-    budget_s = common.seconds(budget)
+    budget_s = seconds(budget)
     if allocator is not None:
         _compare_allocators(workload, allocator, options, budget_s, as_json, report)
     with common.measuring(workload, budget_s) as progress:

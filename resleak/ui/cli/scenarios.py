@@ -12,7 +12,7 @@ from resleak.formatting import Table
 from resleak.harness.plan import CaptureOptions
 from resleak.ui.cli import _common as common
 from resleak.ui.cli import console
-from resleak.ui.cli._common import argument, command, flag, option
+from resleak.ui.cli._common import argument, command, flag, option, seconds
 from resleak.workload.verdict_words import UNDECIDED
 
 #: Time limit of --until-sure, in seconds.
@@ -57,7 +57,7 @@ def capture(
         bool, flag("--until-sure", "Gauges alone, with more steps until it is decided.")
     ] = False,
     budget: Annotated[
-        float | None, option("5m", "Time limit of --until-sure (5m).", parser=common.seconds)
+        float | None, option("5m", "Time limit of --until-sure (5m).", parser=seconds)
     ] = None,
 ) -> None:
     """Run a scenario's variants in fresh processes and store the captures."""

@@ -15,7 +15,7 @@ from resleak.formatting import Table
 from resleak.harness.plan import CaptureOptions
 from resleak.ui.cli import _common as common
 from resleak.ui.cli import console
-from resleak.ui.cli._common import argument, command, flag, option
+from resleak.ui.cli._common import argument, command, flag, option, seconds
 
 if TYPE_CHECKING:
     from resleak.experiments.bisect import Tried
@@ -53,7 +53,7 @@ def sweep(
     if status:
         _show(sweeps.status(plan, store), as_json, report)
     console.say(f"running the code and installing the packages that {plan.name} names")
-    budget_s = common.seconds(budget) if budget else float("inf")
+    budget_s = seconds(budget) if budget else float("inf")
     with console.progress("runs") as progress:
         options = sweeps.SweepOptions(
             workers=workers, cluster=cluster, budget_s=budget_s, progress=progress

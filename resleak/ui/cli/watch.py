@@ -19,7 +19,7 @@ from resleak.captures.names import inside
 from resleak.errors import ProcessError, ResleakError
 from resleak.ui.cli import _common as common
 from resleak.ui.cli import console
-from resleak.ui.cli._common import argument, command, flag, option
+from resleak.ui.cli._common import argument, command, flag, option, seconds
 from resleak.workload import verdict_words
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ Breach = StrEnum("Breach", {"LEAK": verdict_words.LEAK, "BUDGET": verdict_words.
 Every = Annotated[float, option("S", "Seconds between two readings.", min=0.05)]
 For = Annotated[
     float | None,
-    option("DURATION", "End after 90s, 15m, 2h ...", "--for", parser=common.seconds),
+    option("DURATION", "End after 90s, 15m, 2h ...", "--for", parser=seconds),
 ]
 Requests = Annotated[
     str,
@@ -65,7 +65,7 @@ def watch(
     duration: For = None,
     warmup: Annotated[
         float | None,
-        option("DURATION", "Do not judge what comes before.", parser=common.seconds),
+        option("DURATION", "Do not judge what comes before.", parser=seconds),
     ] = None,
     name: Name = "",
     out: common.Out = Path("captures"),
