@@ -31,22 +31,10 @@ _FIRST = "arc/auth_cache"
 
 
 class Panel(Page):
-    """Choose a scenario, run it, watch it grow, and read the verdict.
+    """Choose a scenario by name or file, run it, watch it grow, and read the verdict.
 
-    Nothing runs until **Run** is pressed, and then in processes of its own. In a page that has no
-    kernel the panel is a table of what was chosen.
-
-    Parameters
-    ----------
-    scenario : str
-        The first choice: a scenario's name, or a path to a Python file with ``step(i)``.
-    out : Path
-        Folder for the captures; each run gets its own in it, so that none replaces another.
-
-    Raises
-    ------
-    ScenarioError
-        If there is no such scenario.
+    Nothing runs until **Run** is pressed, and then in processes of its own; `out` is the folder for
+    the captures. In a page that has no kernel the panel is a table of what was chosen.
     """
 
     def __init__(self, scenario: str = _FIRST, out: Path | str = RUNS) -> None:
