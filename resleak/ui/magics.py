@@ -8,7 +8,7 @@ import shlex
 import tempfile
 import types
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -38,10 +38,11 @@ _STEPS = 240
 
 def register(shell: InteractiveShell) -> None:
     """Add the magics to a shell, for ``%load_ext resleak``."""
-    # Captures are read when their figures are asked for: they stay as long as the kernel does.
     folder = tempfile.TemporaryDirectory(prefix="resleak-")
+    # Captures are read when their figures are asked for: this keeps the folder as long as the
+    # kernel runs.
     places = (Path(folder.name, str(number)) for number in count())
-    magic = partial(_resleak, shell, places, folder)
+    magic = partial(_resleak, shell, places)
     magic.__doc__ = _resleak.__doc__
     add: Any = shell.register_magic_function
     add(magic, "cell", "resleak")
@@ -62,7 +63,7 @@ class _Options(argparse.ArgumentParser):
 
 
 def _resleak(
-    shell: Any, places: Any, _kept: object, line: str, cell: str
+    shell: Any, places: Iterator[Path], line: str, cell: str
 ) -> Investigation | Measured | None:
     """Find out whether a cell leaks: ``%%resleak [--steps N] [--runs R] [--here] [--out DIR]``.
 
@@ -78,10 +79,8 @@ def _resleak(
     except ResleakError as error:
         hint = ""
         if isinstance(error, CaptureError) and "NameError" in str(error):
-            hint = (
-                "; a fresh process has none of the notebook's variables: define it in the cell, or "
-                "measure with --here"
-            )
+            hint = "; a fresh process has none of the notebook's variables: define it in the cell, "
+            hint += "or measure with --here"
         print(f"resleak: {error}{hint}")
         return None
 

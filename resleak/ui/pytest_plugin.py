@@ -6,6 +6,7 @@ pytest loads this module at every start: it imports nothing but pytest until a m
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,26 +27,21 @@ _suite = pytest.StashKey["Suite"]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options."""
     group = parser.getgroup("resleak", "tests that must not leak")
-    folders = {
-        "out": "Keep captures and a report there.",
-        "baseline": "Compare with captures kept by --resleak-out: a fix must stay fixed.",
-    }
-    for name, text in folders.items():
-        group.addoption(f"--resleak-{name}", metavar="DIR", type=Path, help=text)
-    flags = {
-        "strict": "Let inconclusive tests fail.",
-        "skip": "Run marked tests once, without measuring.",
-    }
-    for name, text in flags.items():
-        group.addoption(f"--resleak-{name}", action="store_true", help=text)
+    add_folder = partial(group.addoption, metavar="DIR", type=Path)
+    add_folder("--resleak-out", help="Keep captures and a report there.")
+    add_folder(
+        "--resleak-baseline",
+        help="Compare with captures kept by --resleak-out: a fix must stay fixed.",
+    )
+    add_flag = partial(group.addoption, action="store_true")
+    add_flag("--resleak-strict", help="Let inconclusive tests fail.")
+    add_flag("--resleak-skip", help="Run marked tests once, without measuring.")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker."""
-    config.addinivalue_line(
-        "markers",
-        f"{_MARK}: repeat the test in fresh processes; it fails if a gauge grows by more a step",
-    )
+    text = "repeat the test in fresh processes; it fails if a gauge grows by more a step"
+    config.addinivalue_line("markers", f"{_MARK}: {text}")
 
 
 @pytest.hookimpl(trylast=True)
@@ -62,15 +58,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 class LeakItem(pytest.Item):
     """Measures a marked test; its fixtures are set up in measured processes only."""
 
-    def __init__(self, *, mark: pytest.Mark, **more: Any) -> None:
-        super().__init__(**more)
-        self.mark = mark
+    mark: pytest.Mark
 
     @classmethod
     def standing_for(cls, item: pytest.Function, mark: pytest.Mark) -> LeakItem:
         """Return an item with the name, place and markers of a test."""
         assert item.parent is not None
-        new: LeakItem = cls.from_parent(item.parent, name=item.name, mark=mark)
+        new: LeakItem = cls.from_parent(item.parent, name=item.name)
+        new.mark = mark
         new.own_markers = list(item.own_markers)
         new.keywords.update(item.keywords)
         new.obj = item.obj  # type: ignore[attr-defined]

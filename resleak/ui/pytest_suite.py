@@ -55,8 +55,25 @@ class Result:
 
     def summary(self) -> str:
         """Return one line for a summary."""
-        outcome, (first, *_) = self.check.outcome, (*self.problems, *self.check.within)
-        return f"{_SIGNS[outcome]} {self.nodeid}: {outcome}, {first}"
+        first, *_ = (*self.problems, *self.check.within)
+        return f"{_SIGNS[self.check.outcome]} {self.nodeid}: {self.check.outcome}, {first}"
+
+    def row(self) -> tuple[str, str, str]:
+        """Return a row of the report for people."""
+        outcome = self.check.outcome
+        what = "; ".join([*self.problems, *self.line.splitlines()])
+        return code(self.nodeid), f"{_SIGNS[outcome]} {outcome}", what
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the entry of the report for programs."""
+        return {
+            "test": self.nodeid,
+            "outcome": self.check.outcome,
+            BROKEN: list(self.check.broken),
+            "undecided": list(self.check.undecided),
+            "line": self.line,
+            "judgement": self.judgement,
+        }
 
 
 class Suite:
@@ -121,15 +138,8 @@ class Suite:
             shutil.rmtree(self._folder, ignore_errors=True)
         elif self._results:
             name = "-".join(filter(None, ("report", os.environ.get("PYTEST_XDIST_WORKER"))))
-            files.write_json(self._out / f"{name}.json", list(map(_row, self._results)))
-            rows = [
-                (
-                    code(one.nodeid),
-                    f"{_SIGNS[one.check.outcome]} {one.check.outcome}",
-                    "; ".join([*one.problems, *one.line.splitlines()]),
-                )
-                for one in self._results
-            ]
+            files.write_json(self._out / f"{name}.json", [one.to_dict() for one in self._results])
+            rows = [one.row() for one in self._results]
             text = formatting.Table(("test", "outcome", "what"), rows).markdown()
             (self._out / f"{name}.md").write_text(f"{text}\n", encoding="utf-8")
 
@@ -147,14 +157,3 @@ def _read(options: Mapping[str, Any]) -> tuple[int, int, bool, float, list[Budge
     budget_s = 0.0 if "steps" in options else float(budget_s)
     allowances = [budgets.allowance(k, v) for k, v in options.items() if k not in usual]
     return settings["steps"], settings["runs"], bool(settings["lines"]), budget_s, allowances
-
-
-def _row(one: Result) -> dict[str, Any]:
-    return {
-        "test": one.nodeid,
-        "outcome": one.check.outcome,
-        BROKEN: list(one.check.broken),
-        "undecided": list(one.check.undecided),
-        "line": one.line,
-        "judgement": one.judgement,
-    }

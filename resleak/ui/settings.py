@@ -27,17 +27,10 @@ class Settings(NamedTuple):
 
 
 def read(folder: Path | None = None) -> Settings:
-    """Return the settings of the nearest pyproject.toml at or above a folder.
-
-    Raises
-    ------
-    BudgetError
-        If the file cannot be read, or the table has a key or a value that it may not have.
-    """
+    """Return the settings of the nearest pyproject.toml at or above a folder, or BudgetError."""
     here = (folder or Path()).absolute()
-    file = next(
-        (p for p in (one / "pyproject.toml" for one in (here, *here.parents)) if p.is_file()), None
-    )
+    files = (one / "pyproject.toml" for one in (here, *here.parents))
+    file = next(filter(Path.is_file, files), None)
     if file is None:
         return Settings()
     try:
@@ -46,10 +39,6 @@ def read(folder: Path | None = None) -> Settings:
         table = tomllib.loads(content.decode()).get("tool", {}).get("resleak", {})
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise BudgetError(f"{file} cannot be read: {error}") from None
-    return _checked(file, table)
-
-
-def _checked(file: Path, table: Any) -> Settings:
     where = f"{file}: [tool.resleak]"
     if not isinstance(table, dict) or not isinstance(table.get("defaults", {}), dict):
         raise BudgetError(f"{where} must be a table, and its defaults too")
