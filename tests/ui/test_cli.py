@@ -358,10 +358,13 @@ def test_a_scenario_is_shared(cli, leak_here, tmp_path):
 
 
 def test_a_folder_of_captures_is_shared_as_its_scenario(project):
-    """A folder is put into the notebook as it is; one of several scenarios is refused."""
+    """A folder is put into the notebook as it is; one of several is shared one by one, unnamed."""
     folder = project / "data" / "captures"
-    title, given = notebooks._investigated(str(folder / "arc" / "auth_cache"), project, {})
+    one = str(folder / "arc" / "auth_cache")
+    assert notebooks._each(one, Path("x.html")) == [(one, "arc/auth_cache")]
+    title, given = notebooks._investigated(one, "arc/auth_cache", project, {})
     assert title == "arc/auth_cache"
     assert given == {"SCENARIO": "auth_cache", "CAPTURES": str(folder / "arc")}
-    with pytest.raises(ShareError, match=r"arc/auth_cache, .*: name the folder of one"):
-        notebooks._investigated(str(folder), project, {})
+    assert (one, "arc/auth_cache") in notebooks._each(str(folder), None)
+    with pytest.raises(ShareError, match=r"has \d+ scenarios: leave out -o"):
+        notebooks._each(str(folder), Path("x.html"))

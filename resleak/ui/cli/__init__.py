@@ -86,7 +86,7 @@ def main() -> int:
         message = cast(Any, error).format_message().rstrip(".")
         name = getattr(getattr(error, "param", None), "name", "")
         is_given = any(argument.startswith(f"--{name}") for argument in sys.argv[1:])
-        where = settings.read() if name and not is_given else settings.Settings()
-        source = f"; it is set in {where.file}" if name in where.defaults else ""
+        is_usual = name in project.defaults and not is_given
+        source = f"; it is set in {project.file}" if is_usual else ""
         console.say(f"{message}{source}; `resleak COMMAND --help` says more")
     return CANNOT

@@ -63,7 +63,7 @@ def investigate(
 
     known_ids = changes.known(known)
     if show and report is None:
-        report = Path(f"{_name(workload)}.html")
+        report = Path(f"{resolve.find(workload).name.replace('/', '-')}.html")
     if report is not None:
         common.check_reports()  # before it measures
     options = CaptureOptions(
@@ -123,11 +123,6 @@ def _shown(progress: Progress) -> Progress:
         progress(_RUNS[instrument].format(run), done, total)
 
     return call
-
-
-def _name(workload: str) -> str:
-    """Return the name of a report that was not named."""
-    return resolve.find(workload).name.replace("/", "-")
 
 
 def _report(investigation: Investigation, workload: str, target: Path, out: Path) -> Path:

@@ -118,11 +118,11 @@ def share(
 
     parameters = {key: _literal(value) for key, value in common.key_values(parameter).items()}
     common.check_reports()
-    for one in _each(what, file):
-        notebook, title, values = _notebook(one), "", dict(parameters)
+    for one, title in _each(what, file):
+        notebook, values = _notebook(one), dict(parameters)
         if notebook.suffix != ".ipynb":
             notebook = common.project("notebooks", "10_investigate.ipynb")
-            title, values = _investigated(one, notebook.parent.parent, parameters)
+            title, values = _investigated(one, title, notebook.parent.parent, parameters)
         target = _target(file, kind, title.replace("/", "-") or notebook.stem)
         write = sharing.share_captures if title else sharing.share
         with console.working(f"executing {notebook.name}"):
@@ -132,17 +132,15 @@ def share(
             common.show_file(report)
 
 
-def _each(what: str, file: Path | None) -> list[str]:
-    """Return the folders of the scenarios in a folder of captures, or what was given."""
+def _each(what: str, file: Path | None) -> list[tuple[str, str]]:
+    """Return what was given, or the folder of each scenario in a folder of captures, with names."""
     folder = Path(what)
-    if not folder.is_dir():
-        return [what]
-    names = dict.fromkeys(capture.scenario for capture in common.load(folder))
+    names = [*dict.fromkeys(one.scenario for one in common.load(folder))] if folder.is_dir() else []
     if len(names) < 2:
-        return [what]
+        return [(what, "".join(names))]
     if file is not None:
         raise ShareError(f"{what} has {len(names)} scenarios: leave out -o, or name one of them")
-    return [str(folder / name) for name in names]
+    return [(str(folder / name), name) for name in names]
 
 
 def _notebook(what: str) -> Path:
@@ -167,15 +165,13 @@ def _target(file: Path | None, kind: Kind | None, name: str) -> Path:
     return file.with_suffix(f".{kind}")
 
 
-def _investigated(what: str, root: Path, parameters: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the title and the parameters of a report on captures or a scenario."""
-    folder = Path(what)
-    if folder.is_dir() and (captures := common.load(folder)):
-        names = list(dict.fromkeys(capture.scenario for capture in captures))
-        if len(names) > 1:
-            raise ShareError(f"{what} has {', '.join(names)}: name the folder of one of them")
-        place = folder.resolve()
-        return names[0], {"SCENARIO": place.name, "CAPTURES": str(place.parent), **parameters}
+def _investigated(
+    what: str, name: str, root: Path, parameters: dict[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """Return title and parameters of a report on a folder of named captures, or on a scenario."""
+    if name:
+        place = Path(what).resolve()
+        return name, {"SCENARIO": place.name, "CAPTURES": str(place.parent), **parameters}
     name = resolve.find(what).name
     if "CAPTURES" not in parameters:
         here, ours = Path("captures"), root / "data" / "captures"
