@@ -368,3 +368,11 @@ def test_a_folder_of_captures_is_shared_as_its_scenario(project):
     assert (one, "arc/auth_cache") in notebooks._each(str(folder), None)
     with pytest.raises(ShareError, match=r"has \d+ scenarios: leave out -o"):
         notebooks._each(str(folder), Path("x.html"))
+
+
+def test_a_folder_of_one_system_is_shared_scenario_by_scenario(project):
+    """`share captures/arc` finds the folder of each scenario, as `share captures` does."""
+    folder = project / "data" / "captures" / "arc"
+    places = notebooks._each(str(folder), None)
+    assert (str(folder / "auth_cache"), "arc/auth_cache") in places
+    assert all(Path(place).is_dir() for place, _ in places)

@@ -140,7 +140,8 @@ def _each(what: str, file: Path | None) -> list[tuple[str, str]]:
         return [(what, "".join(names))]
     if file is not None:
         raise ShareError(f"{what} has {len(names)} scenarios: leave out -o, or name one of them")
-    return [(str(folder / name), name) for name in names]
+    root = folder if (folder / names[0]).is_dir() else folder.parent  # a folder of one system
+    return [(str(root / name), name) for name in names]
 
 
 def _notebook(what: str) -> Path:
