@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _MARK = "resleak(steps=200, runs=3, lines=True, budget_s=30, fds=0, heap='16 B/step', ...)"
 #: Set in a measured process: there a marked test is a test like any other.
 _MEASURED = "RESLEAK_MEASURED"
-_suite = pytest.StashKey["Suite"]()
+_suite: pytest.StashKey[Suite] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -78,7 +78,12 @@ class LeakItem(pytest.Item):
             raise pytest.UsageError(f"{self.nodeid}: write {_MARK}")
         from resleak.workload.verdict_words import HOLDS, UNDECIDED
 
-        result = suite(self.config).check(self.nodeid, self.mark.kwargs)
+        if _suite not in self.config.stash:
+            from resleak.ui.pytest_suite import Suite
+
+            options = (self.config.getoption(f"resleak_{name}") for name in ("out", "baseline"))
+            self.config.stash[_suite] = Suite(self.config.rootpath, *options)
+        result = self.config.stash[_suite].check(self.nodeid, self.mark.kwargs)
         outcome = result.check.outcome
         if outcome == UNDECIDED and not self.config.getoption("resleak_strict"):
             pytest.skip(f"{UNDECIDED}: {'; '.join(result.check.undecided)}")
@@ -101,16 +106,6 @@ class LeakItem(pytest.Item):
 
 class LeakError(AssertionError):
     """A test leaks, or is inconclusive where that is not allowed."""
-
-
-def suite(config: pytest.Config) -> Suite:
-    """Return the suite of this session."""
-    if _suite not in config.stash:
-        from resleak.ui.pytest_suite import Suite
-
-        options = (config.getoption(f"resleak_{name}") for name in ("out", "baseline"))
-        config.stash[_suite] = Suite(config.rootpath, *options)
-    return config.stash[_suite]
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

@@ -72,7 +72,9 @@ def investigate(
     )  # fmt: skip
     budget_s = seconds(budget)
     if allocator is not None:
-        _compare_allocators(workload, allocator, options, budget_s, as_json, report)
+        if report is not None:
+            raise ScenarioError("a report is about one allocator: leave out -o, or --allocator")
+        _compare_allocators(workload, allocator.split(","), options, budget_s, as_json)
     with common.measuring(workload, budget_s) as progress:
         investigation = experiment.investigate(
             workload, options, budget_s=budget_s, progress=_shown(progress), tell=console.say
@@ -95,19 +97,12 @@ def _prepare() -> None:
 
 
 def _compare_allocators(
-    workload: str,
-    names: str,
-    options: CaptureOptions,
-    budget_s: float,
-    as_json: bool,
-    report: Path | None,
+    workload: str, names: list[str], options: CaptureOptions, budget_s: float, as_json: bool
 ) -> None:
     """Measure under each allocator, print the table, and exit."""
     from resleak.experiments import compare_allocators as experiment
 
-    if report is not None:
-        raise ScenarioError("a report is about one allocator: leave out -o, or --allocator")
-    wanted = [name.strip() for name in names.split(",")]
+    wanted = [name.strip() for name in names]
     with common.measuring(workload) as progress:
         options = replace(options, progress=progress)
         compared = experiment.compare_allocators(workload, wanted, options, budget_s)

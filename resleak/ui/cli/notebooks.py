@@ -31,9 +31,7 @@ Kind = StrEnum("Kind", "HTML MD PDF")
 
 
 @command("notebooks")
-def notebooks(
-    folder: Annotated[Path, argument("DIR", "Where to put them.")],
-) -> None:
+def notebooks(folder: Annotated[Path, argument("DIR", "Where to put them.")]) -> None:
     """Copy the notebooks and the captures that they show; files that exist are kept."""
     copied = _copy(folder)
     console.say(f"{copied} files copied; open them with jupyter lab {common.shown(folder)}")
@@ -97,8 +95,7 @@ def lab_command(notebook: Path) -> list[str]:
 @command("share")
 def share(
     what: Annotated[
-        str,
-        argument("NOTEBOOK|NAME|DIR", "A notebook or its number, a scenario, or captures."),
+        str, argument("NOTEBOOK|NAME|DIR", "A notebook or its number, a scenario, or captures.")
     ],
     parameter: Annotated[
         list[str] | None, option("KEY=VALUE", "Set a notebook's parameter; repeatable.", "-p")

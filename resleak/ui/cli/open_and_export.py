@@ -71,9 +71,11 @@ class _Export(Command):
     """Names the formats in its help; their modules are loaded only for that."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        stacks, gauges = map(", ".join, _formats())
-        option = next(one for one in self.params if one.name == "kind")
-        cast(Any, option).help = f"Of stacks: {stacks}; of gauges: {gauges}."
+        from resleak.analysis.stacks import export as stacks
+        from resleak.captures import export as gauges
+
+        text = f"Of stacks: {', '.join(stacks.FORMATS)}; of gauges: {', '.join(gauges.FORMATS)}."
+        next(cast(Any, one) for one in self.params if one.name == "kind").help = text
         super().format_help(ctx, formatter)
 
 
@@ -94,20 +96,13 @@ def export(
         console.out(common.shown(gauges.write(captures, kind, file, name)))
         return
     if kind not in exports.FORMATS:
-        names = ", ".join(name for names in _formats() for name in names)
+        names = ", ".join([*exports.FORMATS, *gauges.FORMATS])
         raise ShareError(f"there is no format {kind!r}; choose {names}")
     tables, name = _to_export(what)
     profile = stacks.profile(tables)
     if not profile.captures:
         raise StoreError(f"{what} has no stacks of two steady marks: capture it with memray")
     console.out(common.shown(exports.write(profile, kind, file, name)))
-
-
-def _formats() -> tuple[list[str], list[str]]:
-    from resleak.analysis.stacks import export as stacks
-    from resleak.captures import export as gauges
-
-    return list(stacks.FORMATS), list(gauges.FORMATS)
 
 
 def _to_export(what: str) -> tuple[Sequence[Tables], str]:

@@ -84,8 +84,7 @@ def record(
     ] = None,
     warmup: Annotated[str, option("S|signal", "Ignore the first S, or all until SIGUSR1.")] = "",
     settle: Annotated[
-        float | None,
-        option("S", "Cool-down: continue sampling after the load.", parser=seconds),
+        float | None, option("S", "Cool-down: continue sampling after the load.", parser=seconds)
     ] = None,
     memray: Annotated[bool, typer.Option(help="Also find the allocating lines.")] = False,
     name: Name = "",

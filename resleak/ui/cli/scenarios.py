@@ -24,24 +24,21 @@ def list_scenarios(as_json: common.AsJson = False) -> None:
     """List the scenarios that come with the package."""
     from resleak.workload import catalog
 
-    scenarios = catalog.scan()
+    entries = [
+        {"name": s.name, "title": s.title, "system": s.system, "variants": list(s.variants)}
+        for s in catalog.scan()
+    ]
     if as_json:
-        console.out_json(
-            [
-                {"name": s.name, "title": s.title, "system": s.system, "variants": list(s.variants)}
-                for s in scenarios
-            ]
-        )
+        console.out_json(entries)
     else:
-        rows = [(s.name, ", ".join(s.variants), s.title) for s in scenarios]
+        rows = [(one["name"], ", ".join(one["variants"]), one["title"]) for one in entries]
         console.out(Table(("scenario", "variants", "title"), rows))
 
 
 @command("capture")
 def capture(
     scenario: Annotated[
-        str,
-        argument("NAME|FILE", "A scenario or a file.", autocompletion=common.scenario_names),
+        str, argument("NAME|FILE", "A scenario or a file.", autocompletion=common.scenario_names)
     ],
     variant: Annotated[list[str] | None, option("V", "Only this variant; repeatable.")] = None,
     runs: common.Runs = None,

@@ -37,8 +37,7 @@ Breach = StrEnum("Breach", {"LEAK": verdict_words.LEAK, "BUDGET": verdict_words.
 
 Every = Annotated[float, option("S", "Seconds between two readings.", min=0.05)]
 For = Annotated[
-    float | None,
-    option("DURATION", "End after 90s, 15m, 2h ...", "--for", parser=seconds),
+    float | None, option("DURATION", "End after 90s, 15m, 2h ...", "--for", parser=seconds)
 ]
 Requests = Annotated[
     str,
@@ -64,8 +63,7 @@ def watch(
     every: Every = 1.0,
     duration: For = None,
     warmup: Annotated[
-        float | None,
-        option("DURATION", "Do not judge what comes before.", parser=seconds),
+        float | None, option("DURATION", "Do not judge what comes before.", parser=seconds)
     ] = None,
     name: Name = "",
     out: common.Out = Path("captures"),

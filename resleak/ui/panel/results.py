@@ -95,8 +95,7 @@ class Page(widgets.VBox):  # type: ignore[misc]
         self._message.value = line(message, alert=alert)
 
     def _command(self) -> str:
-        """Return the same choice on the command line, if there is one."""
-        return ""
+        return ""  # the same choice on the command line, where there is one
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         """Return the widget and, for pages without a kernel, the choice."""
