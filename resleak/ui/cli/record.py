@@ -72,20 +72,22 @@ class _Course:
         return [*(str(one) for one in (self.url_load, self.counter) if one), *ended]
 
 
+Load = Annotated[
+    str | None, option("CMD", "Run this load generator alongside; stop everything when it exits.")
+]
+LoadUrl = Annotated[str | None, option("URL", "Request this repeatedly; rates are per request.")]
+Settle = Annotated[
+    float | None, option("S", "Cool-down: continue sampling after the load.", parser=seconds)
+]
+
+
 @command("record")
 def record(
     command: Annotated[list[str], argument("-- COMMAND ...", "What to start and to watch.")],
-    load: Annotated[
-        str | None,
-        option("CMD", "Run this load generator alongside; stop everything when it exits."),
-    ] = None,
-    load_url: Annotated[
-        str | None, option("URL", "Request this repeatedly; rates are per request.")
-    ] = None,
+    load: Load = None,
+    load_url: LoadUrl = None,
     warmup: Annotated[str, option("S|signal", "Ignore the first S, or all until SIGUSR1.")] = "",
-    settle: Annotated[
-        float | None, option("S", "Cool-down: continue sampling after the load.", parser=seconds)
-    ] = None,
+    settle: Settle = None,
     memray: Annotated[bool, typer.Option(help="Also find the allocating lines.")] = False,
     name: Name = "",
     every: Every = 1.0,
@@ -101,16 +103,15 @@ def record(
     Ends with the command, with its load, after --for, at a breach, or with Ctrl-C. SIGUSR1 to
     resleak ends the warm-up.
     """
-    from resleak.captures.decode.memray_file import refuse_foreign
-
-    place = inside(out, name or _name(command), what="--name")
-    file = place / "memray.bin"
     # Slow imports come before the command starts: it does not wait.
+    from resleak.captures.decode.memray_file import refuse_foreign
     from resleak.experiments.watch import Watch
     from resleak.harness import command as commands
     from resleak.harness import http_load, process_gauges
     from resleak.harness.sampler import Observer
 
+    place = inside(out, name or _name(command), what="--name")
+    file = place / "memray.bin"
     limits = common.budgets_of(budget_file)
     load_command = _split(load)
     url_load = http_load.UrlLoad(load_url) if load_url is not None else None
