@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import inspect
 import shlex
 import tempfile
 import types
@@ -34,6 +35,7 @@ def step(_number):
     return eval(_code, globals())
 """
 _STEPS = 240
+_ASYNC = "the loop of this kernel runs already: measure an async cell without --here"
 
 
 def register(shell: InteractiveShell) -> None:
@@ -61,6 +63,12 @@ class _Options(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise ScenarioError(f"{message}; {' '.join(self.format_usage().split())}")
 
+    def read(self, line: str) -> argparse.Namespace:
+        try:
+            return self.parse_args(shlex.split(line))
+        except ValueError as error:
+            self.error(str(error))
+
 
 def _resleak(
     shell: Any, places: Iterator[Path], line: str, cell: str
@@ -72,7 +80,7 @@ def _resleak(
     nothing of the notebook's variables; with ``--here`` the cell is repeated in this kernel.
     """
     try:
-        options = _Options().parse_args(shlex.split(line))
+        options = _Options().read(line)
         if options.here:
             return _here(shell, options, cell)
         return _fresh(options, cell, next(places))
@@ -114,11 +122,16 @@ def _here(shell: Any, options: argparse.Namespace, cell: str) -> Measured:
 
 def _step(shell: Any, cell: str) -> Callable[[int], Any]:
     names: dict[str, Any] = shell.user_ns
-    code = _compiled(shell.transform_cell(cell))
-    if not _defines_step(cell):
+    source = shell.transform_cell(cell)
+    code = _compiled(source)
+    if code.co_flags & inspect.CO_COROUTINE:
+        raise ScenarioError(_ASYNC)
+    if not _defines_step(source):
         return lambda _number: exec(code, names)
     exec(code, names)
     step: Callable[[int], Any] = names["step"]
+    if inspect.iscoroutinefunction(step):
+        raise ScenarioError(_ASYNC)
     return step
 
 
