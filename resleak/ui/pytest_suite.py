@@ -88,18 +88,14 @@ class Suite:
 
     def check(self, nodeid: str, options: Mapping[str, Any]) -> Result:
         """Repeat one test in fresh processes, and check its growth against its mark."""
-        steps, runs, lines, budget_s, allowances = _read(options)
-        target, out = f"{self._root / nodeid}", self._folder / _CAPTURES
-        decide = UntilDecided(budget_s) if budget_s else None
-        how = CaptureOptions(
-            steps=steps, runs=runs, stacks=False, out=out, decide=decide, budget_s=budget_s or None
-        )
+        how, lines, allowances = _read(options)
+        target, how = f"{self._root / nodeid}", replace(how, out=self._folder / _CAPTURES)
         investigation = from_captures(map(Capture, runner.capture(target, how)))
         check = budgets.check_allowances(investigation.variant, allowances)
         check = replace(check, broken=(*check.broken, *self._worse(investigation.captures)))
         line = self._line(target, how, investigation) if check.broken and lines else ""
-        steps = investigation.captures[0].manifest.steps
-        result = Result(nodeid, steps, runs, check, line, investigation.judgement.to_dict())
+        steps, judgement = investigation.captures[0].manifest.steps, investigation.judgement
+        result = Result(nodeid, steps, how.run_count, check, line, judgement.to_dict())
         self._results.append(result)
         return result
 
@@ -144,8 +140,8 @@ class Suite:
             (self._out / f"{name}.md").write_text(f"{text}\n", encoding="utf-8")
 
 
-def _read(options: Mapping[str, Any]) -> tuple[int, int, bool, float, list[Budget]]:
-    """Return steps, runs, whether lines are wanted, seconds for looks, and the allowances."""
+def _read(options: Mapping[str, Any]) -> tuple[CaptureOptions, bool, list[Budget]]:
+    """Return how a test is measured, whether lines are wanted, and the allowances of its mark."""
     usual = {"steps": _STEPS, "runs": _RUNS, "lines": True, "budget_s": BUDGET_S}
     settings = {name: options.get(name, default) for name, default in usual.items()}
     for name in ("steps", "runs"):
@@ -154,6 +150,8 @@ def _read(options: Mapping[str, Any]) -> tuple[int, int, bool, float, list[Budge
     budget_s = settings["budget_s"]
     if type(budget_s) not in (int, float) or not 0 <= budget_s <= _LONGEST_S:
         raise BudgetError(f"budget_s={budget_s!r} is no number of seconds up to {_LONGEST_S}")
-    budget_s = 0.0 if "steps" in options else float(budget_s)
+    how = CaptureOptions(steps=settings["steps"], runs=settings["runs"], stacks=False)
+    if budget_s and "steps" not in options:
+        how = replace(how, decide=UntilDecided(float(budget_s)), budget_s=float(budget_s))
     allowances = [budgets.allowance(k, v) for k, v in options.items() if k not in usual]
-    return settings["steps"], settings["runs"], bool(settings["lines"]), budget_s, allowances
+    return how, bool(settings["lines"]), allowances

@@ -28,14 +28,13 @@ _DRAWING_SHARE = 0.001
 @contextmanager
 def display(title: str, *, as_json: bool) -> Iterator[JsonLines | Changes | Screen]:
     """Yield a display: JSON lines, a live table on a terminal, or plain lines."""
-    from rich.live import Live
-
-    screen = console.paper()
     if as_json:
         yield JsonLines()
-    elif not screen.is_terminal:
+    elif not (screen := console.paper()).is_terminal:
         yield Changes(title)
     else:
+        from rich.live import Live
+
         with Live(console=screen, auto_refresh=False) as live:
             yield Screen(title, live)
 

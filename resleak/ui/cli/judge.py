@@ -71,13 +71,13 @@ def _detects_planted(what: str, captures: Captures, judgement: ScenarioVerdict) 
     from resleak.experiments import positive_control as positive
 
     name = what if not Path(what).is_dir() else str(judgement.scenario["name"])
-    controls = []
+    detected = []
     for control in positive.check(name, captures, judgement):
         console.say(str(control))
-        controls.append(control)
-    if not controls:
+        detected.append(control.is_detected)
+    if not detected:
         console.say("positive control: no variant has a flat heap to plant a leak into")
-    return all(control.is_detected for control in controls)
+    return all(detected)
 
 
 @command("compare")
@@ -112,7 +112,6 @@ def compare(
     if python or packages:
         options = CaptureOptions(steps=steps, runs=runs, seed=seed, out=out)
         _environments(what, python or [], packages or [], as_json, options)
-        return
     margins = _margins(common.key_values(margin))
     before, after = _two_sides(what, out)
     from resleak.analysis import comparison, verdicts
@@ -155,19 +154,15 @@ def _two_sides(what: list[str], out: Path) -> tuple[Captures, Captures]:
 
 
 def _environments(
-    what: list[str],
-    pythons: list[str],
-    requirements: list[str],
-    as_json: bool,
-    options: CaptureOptions,
+    what: list[str], pythons: list[str], packages: list[str], as_json: bool, options: CaptureOptions
 ) -> None:
-    """Measure a workload before and after, and say whether the leak is new, gone or in both."""
+    """Measure before and after, say whether the leak is new, gone or in both, and exit."""
     from resleak.experiments import compare_environments as environments
 
     if len(what) != 1:
         raise ScenarioError("name one workload to compare two environments")
     with console.working("making the environments"):
-        both = environments.interpreters(pythons, requirements)
+        both = environments.interpreters(pythons, packages)
     with console.progress() as progress:
         compared = environments.compare_environments(what[0], both, options, progress=progress)
     if as_json:

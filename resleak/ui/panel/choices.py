@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -37,12 +37,10 @@ def declared(name: str) -> Declared:
     return dict(describe(work)["scenario"])  # somebody's own file: not into this process
 
 
-def search(query: str, among: Iterable[Declared] | None = None) -> list[Declared]:
+def search(query: str) -> list[Declared]:
     """Return the scenarios that contain every word, matches of the name first."""
     words = query.lower().split()
-    matches = [
-        one for one in among or everything() if all(word in _haystack(one) for word in words)
-    ]
+    matches = [one for one in everything() if all(word in _haystack(one) for word in words)]
     return sorted(matches, key=lambda one: not all(word in one["name"] for word in words))
 
 
