@@ -35,7 +35,6 @@ def step(_number):
     return eval(_code, globals())
 """
 _STEPS = 240
-_ASYNC = "the loop of this kernel runs already: measure an async cell without --here"
 
 
 def register(shell: InteractiveShell) -> None:
@@ -97,7 +96,7 @@ def _fresh(options: argparse.Namespace, cell: str, place: Path) -> Investigation
     _compiled(cell)
     place.mkdir()
     file = place / f"{options.name}.py"
-    file.write_text(cell if _defines_step(cell) else _WHOLE.format(source=cell), "utf-8")
+    file.write_text(cell if _step_in(cell) else _WHOLE.format(source=cell), "utf-8")
     work = Workload("file", str(file), options.name, file, place, (place, Path.cwd()))
     out = options.out or place / "captures"
     how = CaptureOptions(steps=options.steps, runs=options.runs, out=out)
@@ -123,16 +122,14 @@ def _here(shell: Any, options: argparse.Namespace, cell: str) -> Measured:
 def _step(shell: Any, cell: str) -> Callable[[int], Any]:
     names: dict[str, Any] = shell.user_ns
     source = shell.transform_cell(cell)
-    code = _compiled(source)
-    if code.co_flags & inspect.CO_COROUTINE:
-        raise ScenarioError(_ASYNC)
-    if not _defines_step(source):
+    code, step = _compiled(source), _step_in(source)
+    if code.co_flags & inspect.CO_COROUTINE or isinstance(step, ast.AsyncFunctionDef):
+        raise ScenarioError("the kernel's loop runs already: measure an async cell without --here")
+    if step is None:
         return lambda _number: exec(code, names)
     exec(code, names)
-    step: Callable[[int], Any] = names["step"]
-    if inspect.iscoroutinefunction(step):
-        raise ScenarioError(_ASYNC)
-    return step
+    function: Callable[[int], Any] = names["step"]
+    return function
 
 
 def _compiled(cell: str) -> types.CodeType:
@@ -146,6 +143,8 @@ def _compiled(cell: str) -> types.CodeType:
     return code
 
 
-def _defines_step(cell: str) -> bool:
+def _step_in(cell: str) -> ast.stmt | None:
+    """Return the definition of ``step`` in a cell."""
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
-    return any(isinstance(node, functions) and node.name == "step" for node in ast.parse(cell).body)
+    body = ast.parse(cell).body
+    return next((n for n in body if isinstance(n, functions) and n.name == "step"), None)

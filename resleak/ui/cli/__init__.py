@@ -17,9 +17,8 @@ import typer
 
 from resleak import __version__
 from resleak.errors import ResleakError
-from resleak.ui import settings
 from resleak.ui.cli import console
-from resleak.ui.cli._common import CANNOT, OK, app, flag
+from resleak.ui.cli.common import CANNOT, OK, app, flag, settings
 
 # typer has no public name for what the parser raises, only for this one child of it.
 _UsageError = cast(type[Exception], typer.BadParameter.__base__)
@@ -71,7 +70,7 @@ def main() -> int:
     console.guard_output()
     warnings.showwarning = lambda message, *_args, **_more: console.say(str(message))
     try:
-        project = settings.read()
+        project = settings()
         usual = {name: dict(project.defaults) for name in _commands}
         arguments = sys.argv[1:] or ["--help"]
         code = app(arguments, prog_name="resleak", standalone_mode=False, default_map=usual)

@@ -13,9 +13,8 @@ import typer
 from resleak import formatting
 from resleak.errors import ScenarioError
 from resleak.harness.plan import CaptureOptions, Progress
-from resleak.ui.cli import _common as common
-from resleak.ui.cli import console
-from resleak.ui.cli._common import command, flag, option, seconds
+from resleak.ui.cli import common, console
+from resleak.ui.cli.common import command, flag, option, seconds
 from resleak.workload import resolve
 
 if TYPE_CHECKING:

@@ -14,9 +14,8 @@ from resleak.captures.store import is_store
 from resleak.errors import ScenarioError, StoreError
 from resleak.formatting import Table
 from resleak.harness.plan import CaptureOptions
-from resleak.ui.cli import _common as common
-from resleak.ui.cli import console, sweep
-from resleak.ui.cli._common import argument, command, flag, option, seconds
+from resleak.ui.cli import common, console, sweep
+from resleak.ui.cli.common import argument, command, flag, option, seconds
 from resleak.workload.verdict_words import LEAK, UNDECIDED
 
 if TYPE_CHECKING:

@@ -16,9 +16,8 @@ import typer
 
 from resleak.captures.names import safe_name
 from resleak.errors import ShareError
-from resleak.ui.cli import _common as common
-from resleak.ui.cli import console
-from resleak.ui.cli._common import argument, command, flag, option
+from resleak.ui.cli import common, console
+from resleak.ui.cli.common import argument, command, flag, option
 from resleak.workload import resolve
 
 #: Where `resleak lab` lays the notebooks of a wheel: there they can be changed.

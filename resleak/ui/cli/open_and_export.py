@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from resleak.errors import ShareError, StoreError
-from resleak.ui.cli import _common as common
-from resleak.ui.cli import console
-from resleak.ui.cli._common import Command, argument, command, flag, option
+from resleak.ui.cli import common, console
+from resleak.ui.cli.common import Command, argument, command, flag, option
 
 if TYPE_CHECKING:
     from resleak.analysis.stacks.allocation_sites import Tables

@@ -16,9 +16,8 @@ import typer
 
 from resleak.captures import storage
 from resleak.captures.names import inside
-from resleak.ui.cli import _common as common
-from resleak.ui.cli import console
-from resleak.ui.cli._common import argument, command, option, seconds
+from resleak.ui.cli import common, console
+from resleak.ui.cli.common import argument, command, option, seconds
 from resleak.ui.cli.watch import Every, For, Name, Requests, StopOn, counter_of, follow, show_lines
 
 if TYPE_CHECKING:

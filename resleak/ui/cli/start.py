@@ -16,9 +16,8 @@ import typer
 
 from resleak.errors import MissingPackageError, PlatformError, ScenarioError, install_command
 from resleak.formatting import Cell, Table
-from resleak.ui.cli import _common as common
-from resleak.ui.cli import console
-from resleak.ui.cli._common import argument, command
+from resleak.ui.cli import common, console
+from resleak.ui.cli.common import argument, command
 
 _UI = Path(__file__).parents[1]
 #: Kinds of work that there is a file for, in `resleak/ui/starters`.

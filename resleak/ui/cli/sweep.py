@@ -13,9 +13,8 @@ import typer
 from resleak.errors import ScenarioError
 from resleak.formatting import Table
 from resleak.harness.plan import CaptureOptions
-from resleak.ui.cli import _common as common
-from resleak.ui.cli import console
-from resleak.ui.cli._common import argument, command, flag, option, seconds
+from resleak.ui.cli import common, console
+from resleak.ui.cli.common import argument, command, flag, option, seconds
 
 if TYPE_CHECKING:
     from resleak.experiments.bisect import Tried

@@ -17,9 +17,8 @@ from resleak import formatting
 from resleak.captures import storage
 from resleak.captures.names import inside
 from resleak.errors import ProcessError, ResleakError
-from resleak.ui.cli import _common as common
-from resleak.ui.cli import console
-from resleak.ui.cli._common import argument, command, flag, option, seconds
+from resleak.ui.cli import common, console
+from resleak.ui.cli.common import argument, command, flag, option, seconds
 from resleak.workload import verdict_words
 
 if TYPE_CHECKING:
@@ -129,10 +128,9 @@ def follow(
     code: Callable[[], int | None] = lambda: None,
     more: Callable[[], list[str]] = list,
 ) -> int:
-    """Show a watch until it ends, store what was read, and return the exit code.
+    """Show a watch until it ends, store what was read even then, and return the exit code.
 
-    What was read is stored after an interrupt, too. `code` returns the exit code of a process that
-    has ended, where that is known, and `more` what else is to be said at the end.
+    `code` returns that of an ended process, where it is known; `more` what else to say at the end.
     """
     from resleak.ui.cli._watch_display import display
 

@@ -28,15 +28,6 @@ def everything() -> tuple[Declared, ...]:
     return tuple(one.describe() for one in catalog.scan())
 
 
-def declared(name: str) -> Declared:
-    """Return the declaration of a scenario, by name or file; or raise ScenarioError."""
-    work = resolve.find(name)
-    ours = next((one for one in everything() if one["name"] == work.name), None)
-    if ours is not None and work.file.is_relative_to(catalog.ROOT):
-        return ours
-    return dict(describe(work)["scenario"])  # somebody's own file: not into this process
-
-
 def search(query: str) -> list[Declared]:
     """Return the scenarios that contain every word, matches of the name first."""
     words = query.lower().split()
@@ -72,8 +63,11 @@ class Choice:
 
     @classmethod
     def of(cls, name: str) -> Choice:
-        """Return the default choice for a scenario."""
-        scenario = declared(name)
+        """Return the default choice for a scenario, by name or file; or raise ScenarioError."""
+        work = resolve.find(name)
+        scenario = next((one for one in everything() if one["name"] == work.name), None)
+        if scenario is None or not work.file.is_relative_to(catalog.ROOT):
+            scenario = describe(work)["scenario"]  # somebody's own file: not into this process
         source = name if name.endswith(".py") else scenario["name"]
         return cls(scenario, source, CaptureOptions(variants=list(scenario["variants"])))
 

@@ -1,16 +1,17 @@
-"""Exit codes, options and helpers of several commands."""
+"""Exit codes, options, settings of a project and helpers of several commands."""
 
 from __future__ import annotations
 
 import threading
+import tomllib
 import webbrowser
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -18,9 +19,8 @@ from typer.core import TyperCommand, TyperGroup
 from resleak import formatting
 from resleak.captures import storage
 from resleak.captures.names import inside
-from resleak.errors import ScenarioError, ShareError
+from resleak.errors import BudgetError, ScenarioError, ShareError
 from resleak.harness.plan import CaptureOptions, Progress
-from resleak.ui import settings
 from resleak.ui.cli import console
 from resleak.workload import resolve
 
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from resleak.captures.frames import Captures
 
 OK, NOT_AS_DECLARED, CANNOT = 0, 1, 2
+#: Options that may have a default. None of them names a program: the file may be a stranger's.
+OPTIONS = ("budget", "deadline", "every", "margin", "out", "profile", "runs", "seed", "steps")
+#: `known` is kept for the fingerprints of leaks that a project lives with.
+_KEYS = ("defaults", "budget", "steps_per_hour", "known")
+_MAX_BYTES = 1 << 20
 #: Seconds of an import after which it is mentioned.
 _PATIENCE_S = 5.0
 #: What a wheel has of the repository: notebooks, and the captures that they show.
@@ -186,11 +191,50 @@ def shown(path: Path) -> str:
     return str(absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else path)
 
 
+class Settings(NamedTuple):
+    """What a project has set; empty without a file or without the table."""
+
+    file: Path | None = None
+    #: Defaults of options, by name.
+    defaults: Mapping[str, Any] = {}
+    #: Budgets, as in a file for ``--budgets``.
+    budgets: Mapping[str, Any] = {}
+
+
+def settings(folder: Path | None = None) -> Settings:
+    """Return the settings of the nearest pyproject.toml at or above a folder, or BudgetError."""
+    here = (folder or Path()).absolute()
+    files = (one / "pyproject.toml" for one in (here, *here.parents))
+    file = next(filter(Path.is_file, files), None)
+    if file is None:
+        return Settings()
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(_MAX_BYTES)
+        table = tomllib.loads(content.decode()).get("tool", {}).get("resleak", {})
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        raise BudgetError(f"{file} cannot be read: {error}") from None
+    where = f"{file}: [tool.resleak]"
+    if not isinstance(table, dict) or not isinstance(table.get("defaults", {}), dict):
+        raise BudgetError(f"{where} must be a table, and its defaults too")
+    defaults = table.get("defaults", {})
+    for what, given, known in (("", table, _KEYS), ("defaults ", defaults, OPTIONS)):
+        if unknown := sorted(set(given) - set(known)):
+            names = ", ".join(unknown)[:200]
+            raise BudgetError(f"{where} {what}has {names}; it may have {', '.join(known)}")
+    for name, value in defaults.items():
+        texts = value if isinstance(value, list) else [value]
+        if not all(isinstance(one, (str, int, float)) for one in texts):
+            raise BudgetError(f"{where} defaults: {name} must be a text or a number")
+    budgets = {key: table[key] for key in ("budget", "steps_per_hour") if key in table}
+    return Settings(file, defaults, budgets)
+
+
 def budgets_of(file: Path | None) -> Budgets:
     """Read the budgets of a file, or else of the project's pyproject.toml."""
     from resleak.analysis import budgets
 
-    return budgets.read(file or settings.read().budgets)
+    return budgets.read(file or settings().budgets)
 
 
 def written(path: Path, is_opened: bool) -> None:
