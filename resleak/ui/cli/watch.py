@@ -33,7 +33,6 @@ _UNREAD_S = 0.1
 #: Events that can end a watch.
 Breach = StrEnum("Breach", {"LEAK": verdict_words.LEAK, "BUDGET": verdict_words.BUDGET})
 
-
 Every = Annotated[float, option("S", "Seconds between two readings.", min=0.05)]
 For = Annotated[
     float | None, option("DURATION", "End after 90s, 15m, 2h ...", "--for", parser=seconds)
