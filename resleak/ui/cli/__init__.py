@@ -22,7 +22,7 @@ from resleak.ui.cli.common import CANNOT, OK, app, flag, settings
 
 # typer has no public name for what the parser raises, only for this one child of it.
 _UsageError = cast(type[Exception], typer.BadParameter.__base__)
-#: Headings of the help, and their commands.
+#: Headings of the help with their commands; one that is missing here cannot be called.
 _PANELS = {
     "Your own code": ("investigate", "bisect", "doctor", "record", "init", "skill", "watch"),
     "Scenarios": ("list", "capture", "claims"),
