@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import ast
+import inspect
 import shlex
 import tempfile
 import types
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -38,10 +39,11 @@ _STEPS = 240
 
 def register(shell: InteractiveShell) -> None:
     """Add the magics to a shell, for ``%load_ext resleak``."""
-    # Captures are read when their figures are asked for: they stay as long as the kernel does.
     folder = tempfile.TemporaryDirectory(prefix="resleak-")
+    # Captures are read when their figures are asked for: this keeps the folder as long as the
+    # kernel runs.
     places = (Path(folder.name, str(number)) for number in count())
-    magic = partial(_resleak, shell, places, folder)
+    magic = partial(_resleak, shell, places)
     magic.__doc__ = _resleak.__doc__
     add: Any = shell.register_magic_function
     add(magic, "cell", "resleak")
@@ -60,9 +62,15 @@ class _Options(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise ScenarioError(f"{message}; {' '.join(self.format_usage().split())}")
 
+    def read(self, line: str) -> argparse.Namespace:
+        try:
+            return self.parse_args(shlex.split(line))
+        except ValueError as error:
+            self.error(str(error))
+
 
 def _resleak(
-    shell: Any, places: Any, _kept: object, line: str, cell: str
+    shell: Any, places: Iterator[Path], line: str, cell: str
 ) -> Investigation | Measured | None:
     """Find out whether a cell leaks: ``%%resleak [--steps N] [--runs R] [--here] [--out DIR]``.
 
@@ -71,17 +79,15 @@ def _resleak(
     nothing of the notebook's variables; with ``--here`` the cell is repeated in this kernel.
     """
     try:
-        options = _Options().parse_args(shlex.split(line))
+        options = _Options().read(line)
         if options.here:
             return _here(shell, options, cell)
         return _fresh(options, cell, next(places))
     except ResleakError as error:
         hint = ""
         if isinstance(error, CaptureError) and "NameError" in str(error):
-            hint = (
-                "; a fresh process has none of the notebook's variables: define it in the cell, or "
-                "measure with --here"
-            )
+            hint = "; a fresh process has none of the notebook's variables: define it in the cell, "
+            hint += "or measure with --here"
         print(f"resleak: {error}{hint}")
         return None
 
@@ -90,7 +96,7 @@ def _fresh(options: argparse.Namespace, cell: str, place: Path) -> Investigation
     _compiled(cell)
     place.mkdir()
     file = place / f"{options.name}.py"
-    file.write_text(cell if _defines_step(cell) else _WHOLE.format(source=cell), "utf-8")
+    file.write_text(cell if _step_in(cell) else _WHOLE.format(source=cell), "utf-8")
     work = Workload("file", str(file), options.name, file, place, (place, Path.cwd()))
     out = options.out or place / "captures"
     how = CaptureOptions(steps=options.steps, runs=options.runs, out=out)
@@ -115,12 +121,15 @@ def _here(shell: Any, options: argparse.Namespace, cell: str) -> Measured:
 
 def _step(shell: Any, cell: str) -> Callable[[int], Any]:
     names: dict[str, Any] = shell.user_ns
-    code = _compiled(shell.transform_cell(cell))
-    if not _defines_step(cell):
+    source = shell.transform_cell(cell)
+    code, step = _compiled(source), _step_in(source)
+    if code.co_flags & inspect.CO_COROUTINE or isinstance(step, ast.AsyncFunctionDef):
+        raise ScenarioError("the kernel's loop runs already: measure an async cell without --here")
+    if step is None:
         return lambda _number: exec(code, names)
     exec(code, names)
-    step: Callable[[int], Any] = names["step"]
-    return step
+    function: Callable[[int], Any] = names["step"]
+    return function
 
 
 def _compiled(cell: str) -> types.CodeType:
@@ -134,6 +143,8 @@ def _compiled(cell: str) -> types.CodeType:
     return code
 
 
-def _defines_step(cell: str) -> bool:
+def _step_in(cell: str) -> ast.stmt | None:
+    """Return the definition of ``step`` in a cell."""
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
-    return any(isinstance(node, functions) and node.name == "step" for node in ast.parse(cell).body)
+    body = ast.parse(cell).body
+    return next((n for n in body if isinstance(n, functions) and n.name == "step"), None)

@@ -6,6 +6,7 @@ pytest loads this module at every start: it imports nothing but pytest until a m
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,32 +21,27 @@ if TYPE_CHECKING:
 _MARK = "resleak(steps=200, runs=3, lines=True, budget_s=30, fds=0, heap='16 B/step', ...)"
 #: Set in a measured process: there a marked test is a test like any other.
 _MEASURED = "RESLEAK_MEASURED"
-_suite = pytest.StashKey["Suite"]()
+_suite: pytest.StashKey[Suite] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options."""
     group = parser.getgroup("resleak", "tests that must not leak")
-    folders = {
-        "out": "Keep captures and a report there.",
-        "baseline": "Compare with captures kept by --resleak-out: a fix must stay fixed.",
-    }
-    for name, text in folders.items():
-        group.addoption(f"--resleak-{name}", metavar="DIR", type=Path, help=text)
-    flags = {
-        "strict": "Let inconclusive tests fail.",
-        "skip": "Run marked tests once, without measuring.",
-    }
-    for name, text in flags.items():
-        group.addoption(f"--resleak-{name}", action="store_true", help=text)
+    add_folder = partial(group.addoption, metavar="DIR", type=Path)
+    add_folder("--resleak-out", help="Keep captures and a report there.")
+    add_folder(
+        "--resleak-baseline",
+        help="Compare with captures kept by --resleak-out: a fix must stay fixed.",
+    )
+    add_flag = partial(group.addoption, action="store_true")
+    add_flag("--resleak-strict", help="Let inconclusive tests fail.")
+    add_flag("--resleak-skip", help="Run marked tests once, without measuring.")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker."""
-    config.addinivalue_line(
-        "markers",
-        f"{_MARK}: repeat the test in fresh processes; it fails if a gauge grows by more a step",
-    )
+    text = "repeat the test in fresh processes; it fails if a gauge grows by more a step"
+    config.addinivalue_line("markers", f"{_MARK}: {text}")
 
 
 @pytest.hookimpl(trylast=True)
@@ -62,15 +58,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 class LeakItem(pytest.Item):
     """Measures a marked test; its fixtures are set up in measured processes only."""
 
-    def __init__(self, *, mark: pytest.Mark, **more: Any) -> None:
-        super().__init__(**more)
-        self.mark = mark
+    mark: pytest.Mark
 
     @classmethod
     def standing_for(cls, item: pytest.Function, mark: pytest.Mark) -> LeakItem:
         """Return an item with the name, place and markers of a test."""
         assert item.parent is not None
-        new: LeakItem = cls.from_parent(item.parent, name=item.name, mark=mark)
+        new: LeakItem = cls.from_parent(item.parent, name=item.name)
+        new.mark = mark
         new.own_markers = list(item.own_markers)
         new.keywords.update(item.keywords)
         new.obj = item.obj  # type: ignore[attr-defined]
@@ -83,7 +78,12 @@ class LeakItem(pytest.Item):
             raise pytest.UsageError(f"{self.nodeid}: write {_MARK}")
         from resleak.workload.verdict_words import HOLDS, UNDECIDED
 
-        result = suite(self.config).check(self.nodeid, self.mark.kwargs)
+        if _suite not in self.config.stash:
+            from resleak.ui.pytest_suite import Suite
+
+            options = (self.config.getoption(f"resleak_{name}") for name in ("out", "baseline"))
+            self.config.stash[_suite] = Suite(self.config.rootpath, *options)
+        result = self.config.stash[_suite].check(self.nodeid, self.mark.kwargs)
         outcome = result.check.outcome
         if outcome == UNDECIDED and not self.config.getoption("resleak_strict"):
             pytest.skip(f"{UNDECIDED}: {'; '.join(result.check.undecided)}")
@@ -106,16 +106,6 @@ class LeakItem(pytest.Item):
 
 class LeakError(AssertionError):
     """A test leaks, or is inconclusive where that is not allowed."""
-
-
-def suite(config: pytest.Config) -> Suite:
-    """Return the suite of this session."""
-    if _suite not in config.stash:
-        from resleak.ui.pytest_suite import Suite
-
-        options = (config.getoption(f"resleak_{name}") for name in ("out", "baseline"))
-        config.stash[_suite] = Suite(config.rootpath, *options)
-    return config.stash[_suite]
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

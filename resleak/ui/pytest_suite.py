@@ -55,8 +55,25 @@ class Result:
 
     def summary(self) -> str:
         """Return one line for a summary."""
-        outcome, (first, *_) = self.check.outcome, (*self.problems, *self.check.within)
-        return f"{_SIGNS[outcome]} {self.nodeid}: {outcome}, {first}"
+        first, *_ = (*self.problems, *self.check.within)
+        return f"{_SIGNS[self.check.outcome]} {self.nodeid}: {self.check.outcome}, {first}"
+
+    def row(self) -> tuple[str, str, str]:
+        """Return a row of the report for people."""
+        outcome = self.check.outcome
+        what = "; ".join([*self.problems, *self.line.splitlines()])
+        return code(self.nodeid), f"{_SIGNS[outcome]} {outcome}", what
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the entry of the report for programs."""
+        return {
+            "test": self.nodeid,
+            "outcome": self.check.outcome,
+            BROKEN: list(self.check.broken),
+            "undecided": list(self.check.undecided),
+            "line": self.line,
+            "judgement": self.judgement,
+        }
 
 
 class Suite:
@@ -71,18 +88,14 @@ class Suite:
 
     def check(self, nodeid: str, options: Mapping[str, Any]) -> Result:
         """Repeat one test in fresh processes, and check its growth against its mark."""
-        steps, runs, lines, budget_s, allowances = _read(options)
-        target, out = f"{self._root / nodeid}", self._folder / _CAPTURES
-        decide = UntilDecided(budget_s) if budget_s else None
-        how = CaptureOptions(
-            steps=steps, runs=runs, stacks=False, out=out, decide=decide, budget_s=budget_s or None
-        )
+        how, lines, allowances = _read(options)
+        target, how = f"{self._root / nodeid}", replace(how, out=self._folder / _CAPTURES)
         investigation = from_captures(map(Capture, runner.capture(target, how)))
         check = budgets.check_allowances(investigation.variant, allowances)
         check = replace(check, broken=(*check.broken, *self._worse(investigation.captures)))
         line = self._line(target, how, investigation) if check.broken and lines else ""
-        steps = investigation.captures[0].manifest.steps
-        result = Result(nodeid, steps, runs, check, line, investigation.judgement.to_dict())
+        steps, judgement = investigation.captures[0].manifest.steps, investigation.judgement
+        result = Result(nodeid, steps, how.run_count, check, line, judgement.to_dict())
         self._results.append(result)
         return result
 
@@ -121,21 +134,14 @@ class Suite:
             shutil.rmtree(self._folder, ignore_errors=True)
         elif self._results:
             name = "-".join(filter(None, ("report", os.environ.get("PYTEST_XDIST_WORKER"))))
-            files.write_json(self._out / f"{name}.json", list(map(_row, self._results)))
-            rows = [
-                (
-                    code(one.nodeid),
-                    f"{_SIGNS[one.check.outcome]} {one.check.outcome}",
-                    "; ".join([*one.problems, *one.line.splitlines()]),
-                )
-                for one in self._results
-            ]
+            files.write_json(self._out / f"{name}.json", [one.to_dict() for one in self._results])
+            rows = [one.row() for one in self._results]
             text = formatting.Table(("test", "outcome", "what"), rows).markdown()
             (self._out / f"{name}.md").write_text(f"{text}\n", encoding="utf-8")
 
 
-def _read(options: Mapping[str, Any]) -> tuple[int, int, bool, float, list[Budget]]:
-    """Return steps, runs, whether lines are wanted, seconds for looks, and the allowances."""
+def _read(options: Mapping[str, Any]) -> tuple[CaptureOptions, bool, list[Budget]]:
+    """Return how a test is measured, whether lines are wanted, and the allowances of its mark."""
     usual = {"steps": _STEPS, "runs": _RUNS, "lines": True, "budget_s": BUDGET_S}
     settings = {name: options.get(name, default) for name, default in usual.items()}
     for name in ("steps", "runs"):
@@ -144,17 +150,8 @@ def _read(options: Mapping[str, Any]) -> tuple[int, int, bool, float, list[Budge
     budget_s = settings["budget_s"]
     if type(budget_s) not in (int, float) or not 0 <= budget_s <= _LONGEST_S:
         raise BudgetError(f"budget_s={budget_s!r} is no number of seconds up to {_LONGEST_S}")
-    budget_s = 0.0 if "steps" in options else float(budget_s)
+    how = CaptureOptions(steps=settings["steps"], runs=settings["runs"], stacks=False)
+    if budget_s and "steps" not in options:
+        how = replace(how, decide=UntilDecided(float(budget_s)), budget_s=float(budget_s))
     allowances = [budgets.allowance(k, v) for k, v in options.items() if k not in usual]
-    return settings["steps"], settings["runs"], bool(settings["lines"]), budget_s, allowances
-
-
-def _row(one: Result) -> dict[str, Any]:
-    return {
-        "test": one.nodeid,
-        "outcome": one.check.outcome,
-        BROKEN: list(one.check.broken),
-        "undecided": list(one.check.undecided),
-        "line": one.line,
-        "judgement": one.judgement,
-    }
+    return how, bool(settings["lines"]), allowances

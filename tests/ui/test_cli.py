@@ -21,7 +21,7 @@ from helpers.stored import unpacked
 import resleak
 from resleak.errors import ShareError
 from resleak.harness.runner import capture
-from resleak.ui.cli import share
+from resleak.ui.cli import notebooks
 from resleak.workload import catalog
 
 COMMANDS = ("list", "capture", "judge", "claims", "compare", "share", "export", "lab")
@@ -358,10 +358,21 @@ def test_a_scenario_is_shared(cli, leak_here, tmp_path):
 
 
 def test_a_folder_of_captures_is_shared_as_its_scenario(project):
-    """A folder is put into the notebook as it is; one of several scenarios is refused."""
+    """A folder is put into the notebook as it is; one of several is shared one by one, unnamed."""
     folder = project / "data" / "captures"
-    title, given = share._investigated(str(folder / "arc" / "auth_cache"), project, {})
+    one = str(folder / "arc" / "auth_cache")
+    assert notebooks._each(one, Path("x.html")) == [(one, "arc/auth_cache")]
+    title, given = notebooks._investigated(one, "arc/auth_cache", project, {})
     assert title == "arc/auth_cache"
     assert given == {"SCENARIO": "auth_cache", "CAPTURES": str(folder / "arc")}
-    with pytest.raises(ShareError, match=r"arc/auth_cache, .*: name the folder of one"):
-        share._investigated(str(folder), project, {})
+    assert (one, "arc/auth_cache") in notebooks._each(str(folder), None)
+    with pytest.raises(ShareError, match=r"has \d+ scenarios: leave out -o"):
+        notebooks._each(str(folder), Path("x.html"))
+
+
+def test_a_folder_of_one_system_is_shared_scenario_by_scenario(project):
+    """`share captures/arc` finds the folder of each scenario, as `share captures` does."""
+    folder = project / "data" / "captures" / "arc"
+    places = notebooks._each(str(folder), None)
+    assert (str(folder / "auth_cache"), "arc/auth_cache") in places
+    assert all(Path(place).is_dir() for place, _ in places)

@@ -38,6 +38,11 @@ CELLS = [
     "import os\nopened = []",
     HERE,
     "assert _.verdict == 'leak' and len(opened) == 75 and 'fds leak' in str(_)",
+    "%%resleak --here --steps 4\nopened.append(1)\n%env RESLEAK_SEEN=1",
+    "assert os.environ['RESLEAK_SEEN'] == '1' and len(opened) > 75",
+    "%%resleak --here --steps 4\nimport asyncio\nawait asyncio.sleep(0)",
+    "%%resleak --here --steps 4\nasync def step(i):\n    pass",
+    "%%resleak --steps '4\npass",
     "%%resleak --steps 4 --runs 1\nopened.append(1)",
     "%%resleak --steps 4\n!ls",
     "%%resleak --stepz 4\npass",
@@ -78,6 +83,14 @@ def test_mistakes_in_a_cell_are_one_line(outputs):
     assert shell.startswith("resleak: line 1 of the cell is no Python")
     assert option.startswith("resleak: unrecognized arguments: --stepz 4; usage: %%resleak")
     assert [len(text.splitlines()) for text in (name, shell, option)] == [1, 1, 1]
+
+
+def test_what_the_kernel_cannot_repeat_is_one_line(outputs):
+    """An async cell is refused with --here instead of being judged without having run."""
+    whole, step, quotes = (text.strip().splitlines()[-1] for text in outputs[0][-6:-3])
+    assert whole == step
+    assert step.startswith("resleak: the kernel's loop runs already: measure an async cell without")
+    assert quotes.startswith("resleak: No closing quotation; usage: %%resleak")
 
 
 def test_measure_finds_a_leak_and_its_absence(tmp_path):

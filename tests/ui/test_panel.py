@@ -64,7 +64,8 @@ def done(files, tmp_path_factory) -> Session:
     """Return a session that ran to its end."""
     session = Session(choice(files / "quick.py"), tmp_path_factory.mktemp("runs"))
     session.start()
-    session.wait(60)
+    for _ in session.readings():
+        pass
     return session
 
 
@@ -166,7 +167,7 @@ def test_a_failure_is_one_line(files, tmp_path):
     """What the code under study raised is said in one line, and nothing is shown as captured."""
     session = Session(choice(files / "fails.py"), tmp_path)
     session.start()
-    status = session.wait(60)
+    *_, status = session.readings()
     assert status.state == "failed"
     assert "ValueError: no such table" in status.error
     assert "\n" not in str(status)
@@ -191,7 +192,7 @@ def button(panel: Panel | Comparing, name: str):
 
 
 def shown(panel: Panel | Comparing) -> str:
-    return " ".join(out["data"]["text/plain"] for out in panel.results.outputs)
+    return " ".join(out["data"]["text/plain"] for out in panel.results.place.outputs)
 
 
 def test_the_panel_runs_and_shows_what_was_found(panel):
@@ -200,7 +201,7 @@ def test_the_panel_runs_and_shows_what_was_found(panel):
     assert panel.form.search.disabled
     assert panel.wait(60).state == "done"
     assert "`quick` leaks" in shown(panel)
-    panel.results.choose("Verdicts")
+    panel.results.names.value = "Verdicts"
     assert "leak" in shown(panel)
     assert not panel.form.search.disabled
     assert len(panel.captures) == 1

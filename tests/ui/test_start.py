@@ -17,9 +17,7 @@ import resleak
 from resleak.analysis import budgets
 from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.errors import BudgetError
-from resleak.ui import settings
-from resleak.ui.cli import _common as common
-from resleak.ui.cli import _watch_display, console
+from resleak.ui.cli import _watch_display, common, console
 from resleak.ui.cli.notebooks import trust
 from resleak.workload import catalog
 
@@ -135,7 +133,7 @@ def test_a_project_sets_budgets(tmp_path):
     (tmp_path / "pyproject.toml").write_text(table)
     below = tmp_path / "a" / "b"
     below.mkdir(parents=True)
-    read = {one.name: one for one in budgets.read(settings.read(below).budgets).budgets}
+    read = {one.name: one for one in budgets.read(common.settings(below).budgets).budgets}
     assert read["descriptors"].per_step == 2
     assert len(read) == len(budgets.read().budgets)
 
@@ -154,7 +152,7 @@ def test_a_wrong_setting_names_file_and_key(tmp_path, table, word):
     """What a project may not set is refused with the file and the key."""
     (tmp_path / "pyproject.toml").write_text(table)
     with pytest.raises(BudgetError) as error:
-        settings.read(tmp_path)
+        common.settings(tmp_path)
     assert "pyproject.toml" in str(error.value)
     assert word in str(error.value)
 
@@ -181,10 +179,10 @@ def test_an_error_names_the_object_that_was_given(cli, tmp_path, command, words)
 def test_a_long_import_is_mentioned(monkeypatch, capsys):
     """After some seconds without progress the workload that is imported is named, once."""
     monkeypatch.setattr(common, "_PATIENCE_S", 0.01)
-    with common.importing("app.py"):
+    with common.measuring("app.py"):
         time.sleep(0.3)
-    with common.importing("other.py") as started:
-        started(lambda *_: None)("label", 0, 1)
+    with common.measuring("other.py") as progress:
+        progress("label", 0, 1)
     assert capsys.readouterr().err.count("still importing app.py") == 1
 
 

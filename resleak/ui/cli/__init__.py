@@ -9,73 +9,52 @@ from __future__ import annotations
 import signal
 import sys
 import warnings
-from collections.abc import Iterator
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Annotated, Any, cast
 
 import typer
-from typer.core import TyperCommand
-from typer.models import CommandInfo
 
 from resleak import __version__
 from resleak.errors import ResleakError
-from resleak.ui import settings
 from resleak.ui.cli import console
-from resleak.ui.cli._common import CANNOT, OK, Command, Group, Panel
+from resleak.ui.cli.common import CANNOT, OK, app, flag, settings
 
 # typer has no public name for what the parser raises, only for this one child of it.
 _UsageError = cast(type[Exception], typer.BadParameter.__base__)
+#: Headings of the help with their commands; one that is missing here cannot be called.
+_PANELS = {
+    "Your own code": ("investigate", "bisect", "doctor", "record", "init", "skill", "watch"),
+    "Scenarios": ("list", "capture", "claims"),
+    "Verdicts": ("judge", "compare", "sweep", "query"),
+    "Stacks": ("open", "export"),
+    "Notebooks and reports": ("notebooks", "lab", "share"),
+}
 
-app = typer.Typer(
-    cls=Group,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="Reproduce a leak, judge it with numbers, find the line, share one file.",
-    epilog="Exit codes: 0 done, and all is as declared; 1 judged, and something is not as declared "
-    "(in a file that declares nothing: something leaks or hangs); 2 the request cannot be carried "
-    "out, and one line says why; 3 watch or record was ended by --stop-on; 70 unexpected error, "
-    "and one line names the file with its traceback; 130 interrupted, and nothing is left running.",
-)
-
-
-def _commands() -> Iterator[CommandInfo]:
-    """Yield the commands of every module of this package, panel by panel."""
-    names = [module.name for module in iter_modules(__path__) if not module.name.startswith("_")]
-    modules = [import_module(f"{__name__}.{name}") for name in names]
-    modules.sort(key=lambda module: not getattr(module, "FIRST", False))
-    for panel in Panel:
-        for module in modules:
-            if getattr(module, "PANEL", None) == panel:
-                for command in module.app.registered_commands:
-                    command.rich_help_panel = panel
-                    if command.cls in (None, TyperCommand):
-                        command.cls = Command
-                    yield command
-
-
-app.registered_commands = list(_commands())
-
-
-@app.callback()
-def _all(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version",
-            help="Print the version and exit.",
-            is_eager=True,
-            callback=lambda is_asked: _tell_version(is_asked),
-        ),
-    ] = False,
-) -> None:
-    pass
+for _module in iter_modules(__path__):
+    if not _module.name.startswith("_"):
+        import_module(f"{__name__}.{_module.name}")
+_commands = {one.name: one for one in app.registered_commands}
+for _panel, _names in _PANELS.items():
+    for _name in _names:
+        _commands[_name].rich_help_panel = _panel
+app.registered_commands = [_commands[name] for names in _PANELS.values() for name in names]
 
 
 def _tell_version(is_asked: bool) -> None:
     if is_asked:
         console.out(f"resleak {__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def _all(
+    version: Annotated[
+        bool,
+        flag("--version", "Print the version and exit.", is_eager=True, callback=_tell_version),
+    ] = False,
+) -> None:
+    pass
 
 
 def _end_as_after_ctrl_c(*names: str) -> None:
@@ -91,11 +70,8 @@ def main() -> int:
     console.guard_output()
     warnings.showwarning = lambda message, *_args, **_more: console.say(str(message))
     try:
-        project = settings.read()
-        names = (
-            one.name or getattr(one.callback, "__name__", "") for one in app.registered_commands
-        )
-        usual = {name: dict(project.defaults) for name in names}
+        project = settings()
+        usual = {name: dict(project.defaults) for name in _commands}
         arguments = sys.argv[1:] or ["--help"]
         code = app(arguments, prog_name="resleak", standalone_mode=False, default_map=usual)
         if sys.stdout is not None:
@@ -109,7 +85,7 @@ def main() -> int:
         message = cast(Any, error).format_message().rstrip(".")
         name = getattr(getattr(error, "param", None), "name", "")
         is_given = any(argument.startswith(f"--{name}") for argument in sys.argv[1:])
-        where = settings.read() if name and not is_given else settings.Settings()
-        source = f"; it is set in {where.file}" if name in where.defaults else ""
+        is_usual = name in project.defaults and not is_given
+        source = f"; it is set in {project.file}" if is_usual else ""
         console.say(f"{message}{source}; `resleak COMMAND --help` says more")
     return CANNOT

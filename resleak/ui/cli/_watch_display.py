@@ -25,47 +25,36 @@ if TYPE_CHECKING:
 _DRAWING_SHARE = 0.001
 
 
-class Display:
-    """A display of a running watch; this one shows nothing."""
-
-    def look(self, look: Look) -> None:
-        """Show the latest verdicts."""
-
-    def tick(self, elapsed_s: float, readings: int) -> None:
-        """Show the elapsed time, where there is a clock."""
-
-    def end(self, look: Look | None, reason: str) -> None:
-        """Show the last verdicts, and why the watch ended."""
-
-
 @contextmanager
-def display(title: str, *, as_json: bool) -> Iterator[Display]:
+def display(title: str, *, as_json: bool) -> Iterator[JsonLines | Changes | Screen]:
     """Yield a display: JSON lines, a live table on a terminal, or plain lines."""
-    from rich.live import Live
-
-    screen = console.paper()
     if as_json:
         yield JsonLines()
-    elif not screen.is_terminal:
+    elif not (screen := console.paper()).is_terminal:
         yield Changes(title)
     else:
+        from rich.live import Live
+
         with Live(console=screen, auto_refresh=False) as live:
             yield Screen(title, live)
 
 
-class JsonLines(Display):
+class _WithoutClock:
+    def tick(self, elapsed_s: float, readings: int) -> None:
+        pass
+
+
+class JsonLines(_WithoutClock):
     """One JSON object per look; the last one says why the watch ended."""
 
     def look(self, look: Look) -> None:
-        """Print the look as one line."""
         console.out_json(look.to_dict(), indent=None)
 
     def end(self, look: Look | None, reason: str) -> None:
-        """Print the last line."""
         console.out_json({**(look.to_dict() if look else {}), "ended": reason}, indent=None)
 
 
-class Changes(Display):
+class Changes(_WithoutClock):
     """One line per changed verdict, limit to be reached, and exceeded budget."""
 
     def __init__(self, title: str) -> None:
@@ -74,7 +63,6 @@ class Changes(Display):
         console.out(title)
 
     def look(self, look: Look) -> None:
-        """Print what changed."""
         lines = []
         for one in _shown(look):
             before = self._verdicts.get((one.variant, one.gauge), "")
@@ -87,31 +75,27 @@ class Changes(Display):
             console.out(f"{formatting.duration(look.t_s):>8}  {line}")
 
     def end(self, look: Look | None, reason: str) -> None:
-        """Print the table and why it ended."""
         if look is not None:
             console.out(_table(look), *_consequences(look).values())
         console.out(reason)
 
 
-class Screen(Display):
-    """A live table."""
+class Screen:
+    """A live table; its clock is drawn as often as the share of a core allows it."""
 
     def __init__(self, title: str, live: Live) -> None:
         self._title, self._live, self._drawing = title, live, Ration(_DRAWING_SHARE)
         self._last: Look | None = None
 
     def look(self, look: Look) -> None:
-        """Draw the table."""
         self._last = look
         self._draw(look.t_s, look.readings)
 
     def tick(self, elapsed_s: float, readings: int) -> None:
-        """Draw the clock, if the share of a core allows it."""
         if self._drawing.due:
             self._draw(elapsed_s, readings)
 
     def end(self, look: Look | None, reason: str) -> None:
-        """Leave the last table on the screen."""
         self._live.update(page(self._title, look, reason), refresh=True)
 
     def _draw(self, elapsed_s: float, readings: int) -> None:
@@ -162,24 +146,26 @@ def _verdict(one: GaugeVerdict) -> str:
 
 
 def _table(look: Look) -> Table:
-    per = look.judgement.per
+    per, shown = look.judgement.per, _shown(look)
     rates = ["per h", "per s"] if per == "s" else [f"per {per}"]
-    shown = _shown(look)
     is_counted = any(map(wording.per_request, shown))
     rows = []
     for one in shown:
-        main, is_early = one.readable, _is_early(one, look.t_s if per == "s" else math.inf)
-        each = (main, one) if len(rates) > 1 else (main,)
-        rows.append(
-            (
-                *(one.variant, one.gauge, console.verdict_cell(one.verdict)),
-                formatting.amount(one.at_end, one.unit),
-                *(wording.bare(rate.per_step, one.unit) for rate in each if not is_early),
-                *(("",) * len(each) if is_early else ()),
-                *(("not enough data yet", "") if is_early else _interval(main)),
-                *((wording.per_request(one),) if is_counted else ()),
-            )
-        )
+        main = one.readable
+        if _is_early(one, look.t_s if per == "s" else math.inf):
+            numbers = [*[""] * len(rates), "not enough data yet", ""]
+        else:
+            each = (main, one)[: len(rates)]
+            numbers = [wording.bare(rate.per_step, one.unit) for rate in each]
+            # Interval and detection limit, or why there are none yet.
+            if math.isnan(main.low):
+                numbers += [main.reason.partition(":")[0], ""]
+            else:
+                numbers += [wording.interval(main), wording.bare(main.detection_limit, main.unit)]
+        now = formatting.amount(one.at_end, one.unit)
+        counted = [wording.per_request(one)] if is_counted else []
+        cells = (one.variant, one.gauge, console.verdict_cell(one.verdict), now)
+        rows.append((*cells, *numbers, *counted))
     head = ("process", "gauge", "verdict", "now", *rates, "95 % CI", "detection limit")
     return Table((*head, "per 1,000 requests") if is_counted else head, rows)
 
@@ -188,10 +174,3 @@ def _is_early(one: GaugeVerdict, lasted: float) -> bool:
     """Return True if the interval admits that all of a level came, or went, in this time."""
     half = (one.high - one.low) / 2
     return one.verdict == UNDECIDED and bool(half * lasted > abs(one.at_end))
-
-
-def _interval(one: GaugeVerdict) -> tuple[str, str]:
-    """Return interval and detection limit, or why there are none yet."""
-    if math.isnan(one.low):
-        return one.reason.partition(":")[0], ""
-    return wording.interval(one), wording.bare(one.detection_limit, one.unit)

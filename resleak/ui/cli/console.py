@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from resleak.analysis.memray_file import Recording
     from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
     from resleak.experiments.investigation import Investigation
+    from resleak.harness.plan import Progress as OnProgress
 
 #: Characters per line where there is no terminal.
 _WIDTH = 200
@@ -87,12 +88,6 @@ def say(message: str) -> None:
         print("resleak:", text, file=sys.stderr, flush=True)
 
 
-def hint(message: str) -> None:
-    """Write one line to standard error if that is a terminal."""
-    if sys.stderr.isatty():
-        say(message)
-
-
 def out(*lines: str | fmt.Table | Text) -> None:
     """Write lines and tables to standard output."""
     for line in lines:
@@ -104,11 +99,8 @@ def out(*lines: str | fmt.Table | Text) -> None:
 
 def _folded(text: str) -> str:
     """Return a text with long lines folded between words, unless a terminal does that."""
-    if len(text) <= _LONG:
-        return text
-    fold = partial(textwrap.wrap, width=_WIDTH, break_long_words=False, break_on_hyphens=False)
-    lines = ([line] if len(line) <= _LONG else fold(line) for line in text.split("\n"))
-    return "\n".join(part for one in lines for part in one)
+    fold = partial(textwrap.fill, width=_WIDTH, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(line if len(line) <= _LONG else fold(line) for line in text.split("\n"))
 
 
 def out_json(value: Any, indent: int | None = 1) -> None:
@@ -119,9 +111,7 @@ def out_json(value: Any, indent: int | None = 1) -> None:
 
 
 @contextmanager
-def progress(
-    unit: str = "steps", budget_s: float = 0.0
-) -> Iterator[Callable[[str, int, int], None]]:
+def progress(unit: str = "steps", budget_s: float = 0.0) -> Iterator[OnProgress]:
     """Show a progress bar on a terminal; yield a function of a label, the steps done and in all.
 
     Where nobody knows how many there are in all, 0, it shows the time and the budget instead.
@@ -178,12 +168,13 @@ def _claim_lines(row: Mapping[Any, Any]) -> Iterator[str]:
 
     about = " · ".join(filter(None, (row["seed"], row["scenario"], languages(row))))
     yield f"{about}: {row['claim'] or row['title']}"
-    texts = [one["text"] if one else "" for one in (row["figure"], row["fix_figure"])]
-    outcomes = (("", row["outcome"], whose(row)), ("its fix ", row["fix"], row["fix_origin"]))
-    for (what, word, code), text in zip(outcomes, texts, strict=True):
+    for what, word, code, figure in (
+        ("", row["outcome"], whose(row), row["figure"]),
+        ("its fix ", row["fix"], row["fix_origin"], row["fix_figure"]),
+    ):
         if word:
-            from_code = f"[{code}] " if code else ""
-            yield f"  {what}{with_glyph(word)} {from_code}{text}".rstrip()
+            parts = (with_glyph(word), code and f"[{code}]", figure and figure["text"])
+            yield f"  {what}{' '.join(filter(None, parts))}"
     if row["condition"]:
         yield f"  condition: {row['condition']}"
     if row["readings"]:
@@ -208,13 +199,8 @@ def show_judgement(judgement: ScenarioVerdict, checks: Iterable[BudgetCheck]) ->
     for variant in judgement.variants.values():
         out(*(f"  {variant.name}: {line}" for line in _remarks(variant)))
         if variant.found.causes:
-            title = Text(plain_text(f"\ncauses of {variant.name}"), style="bold")
-            out(
-                title,
-                *causes_text.numbered(variant.found),
-                *causes_text.accounts(variant.found),
-                "",
-            )
+            out(Text(plain_text(f"\ncauses of {variant.name}"), style="bold"))
+            out(*causes_text.numbered(variant.found), *causes_text.accounts(variant.found), "")
     claim, fix = judgement.claim, judgement.claim["fix"]
     if claim["declared"]:
         out(f"claim: {claim['measured']} (declared: {claim['declared']})")
@@ -243,28 +229,24 @@ def show_investigation(investigation: Investigation, verbose: bool = False) -> N
 def show_comparison(comparison: Comparison) -> None:
     """Print both rates, their difference and the verdicts, one line a gauge, and certificates."""
     head = ("gauge", comparison.before, comparison.after, "difference, 95 % CI", "verdicts")
-    rows = [
-        (
-            *(row.gauge, row.rate(row.before), row.rate(row.after)),
-            f"{row.rate(row.difference)} {wording.bounds(row.low, row.high, row.unit)}",
-            row.words + (f" ({row.certificate})" if row.certificate else ""),
-        )
-        for row in comparison.rows
-    ]
-    out(fmt.Table(head, rows), *(row.sentence for row in comparison.rows if row.certificate))
+    rows, sentences = [], []
+    for row in comparison.rows:
+        difference = f"{row.rate(row.difference)} {wording.bounds(row.low, row.high, row.unit)}"
+        words = f"{row.words} ({row.certificate})" if row.certificate else row.words
+        rows.append((row.gauge, row.rate(row.before), row.rate(row.after), difference, words))
+        sentences += [row.sentence] if row.certificate else []
+    out(fmt.Table(head, rows), *sentences)
 
 
 def show_recording(recording: Recording, top: int) -> None:
     """Print a capture's limitations, the line that retains most, and the lines that grew."""
     per = recording.per
     out(*(f"! {sentence}" for sentence in recording.warnings), recording.summary)
-    rows = [
-        (
-            *(fmt.rate(site.bytes_per_step, "B", per), fmt.share(site.share)),
-            *(wording.bounds(site.low, site.high, "B"), site.function, site.place),
-        )
-        for site in recording.grown[:top]
-    ]
+    rows = []
+    for site in recording.grown[:top]:
+        rate, share = fmt.rate(site.bytes_per_step, "B", per), fmt.share(site.share)
+        interval = wording.bounds(site.low, site.high, "B")
+        rows.append((rate, share, interval, site.function, site.place))
     if rows:
         out(fmt.Table((f"per {per}", "share", "95 % CI", "function", "file"), rows))
 

@@ -13,37 +13,12 @@ import typer
 from resleak import formatting
 from resleak.errors import ScenarioError
 from resleak.harness.plan import CaptureOptions, Progress
-from resleak.ui.cli import _common as common
-from resleak.ui.cli import console
+from resleak.ui.cli import common, console
+from resleak.ui.cli.common import command, flag, option, seconds
 from resleak.workload import resolve
 
 if TYPE_CHECKING:
     from resleak.experiments.investigation import Investigation
-
-PANEL = common.Panel.OWN
-FIRST = True
-app = typer.Typer()
-
-Deadline = Annotated[
-    float | None,
-    typer.Option("--deadline", metavar="SECONDS", min=0.1, help="The longest a step may take."),
-]
-Budget = Annotated[
-    str,
-    typer.Option(
-        "--budget", metavar="DURATION", help="Go on until decided, this long at most; see --steps."
-    ),
-]
-Report = Annotated[
-    Path | None, typer.Option("-o", metavar="FILE", help="Write a report, one HTML file.")
-]
-Allocators = Annotated[
-    str | None,
-    typer.Option(
-        "--allocator", metavar="NAMES", help="Compare allocators, such as glibc,jemalloc,mimalloc."
-    ),
-]
-
 
 #: What runs, by instrument.
 _RUNS = {
@@ -54,23 +29,31 @@ _RUNS = {
 }
 
 
-@app.command()
+@command("investigate")
 def investigate(
     workload: common.Work,
     python: common.Python = None,
     steps: common.Steps = None,
     runs: common.Runs = None,
     seed: common.Seed = 0,
-    deadline: Deadline = None,
-    budget: Budget = "30s",
-    allocator: Allocators = None,
+    deadline: Annotated[
+        float | None, option("SECONDS", "The longest a step may take.", min=0.1)
+    ] = None,
+    budget: Annotated[
+        str, option("DURATION", "Go on until decided, this long at most; see --steps.")
+    ] = "30s",
+    allocator: Annotated[
+        str | None, option("NAMES", "Compare allocators, such as glibc,jemalloc,mimalloc.")
+    ] = None,
     as_json: common.AsJson = False,
-    report: Report = None,
+    report: Annotated[Path | None, option("FILE", "Write a report, one HTML file.", "-o")] = None,
     show: common.Open = False,
     out: common.Out = Path("captures"),
-    known: common.Known = None,
-    no_source: common.NoSource = False,
-    verbose: common.Verbose = False,
+    known: Annotated[
+        Path | None, option("FILE", "Fingerprints of causes that are no failure.")
+    ] = None,
+    no_source: Annotated[bool, flag("--no-source", "Store no source text.")] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Print every gauge.")] = False,
 ) -> None:
     """Find out whether your own code leaks, how fast, and in which line."""
     _prepare()
@@ -79,22 +62,22 @@ def investigate(
 
     known_ids = changes.known(known)
     if show and report is None:
-        report = Path(f"{_name(workload)}.html")
+        report = Path(f"{resolve.find(workload).name.replace('/', '-')}.html")
     if report is not None:
         common.check_reports()  # before it measures
     options = CaptureOptions(
         python=python, steps=steps, runs=runs, seed=seed, deadline_s=deadline, out=out,
         source=not no_source,
     )  # fmt: skip
-    budget_s = common.seconds(budget)
+    budget_s = seconds(budget)
     if allocator is not None:
-        _compare_allocators(workload, allocator, options, budget_s, as_json, report)
-    bar = console.progress(budget_s=budget_s)
-    with common.importing(workload) as started, bar as progress:
+        if report is not None:
+            raise ScenarioError("a report is about one allocator: leave out -o, or --allocator")
+        _compare_allocators(workload, allocator.split(","), options, budget_s, as_json)
+    with common.measuring(workload, budget_s) as progress:
         investigation = experiment.investigate(
-            workload, options, budget_s=budget_s, progress=started(_shown(progress)),
-            tell=console.say,
-        )  # fmt: skip
+            workload, options, budget_s=budget_s, progress=_shown(progress), tell=console.say
+        )
     if as_json:
         console.out_json(investigation.to_dict(common.budgets_of(None)))
     else:
@@ -113,21 +96,14 @@ def _prepare() -> None:
 
 
 def _compare_allocators(
-    workload: str,
-    names: str,
-    options: CaptureOptions,
-    budget_s: float,
-    as_json: bool,
-    report: Path | None,
+    workload: str, names: list[str], options: CaptureOptions, budget_s: float, as_json: bool
 ) -> None:
     """Measure under each allocator, print the table, and exit."""
     from resleak.experiments import compare as experiment
 
-    if report is not None:
-        raise ScenarioError("a report is about one allocator: leave out -o, or --allocator")
-    wanted = [name.strip() for name in names.split(",")]
-    with common.importing(workload) as started, console.progress() as progress:
-        options = replace(options, progress=started(progress))
+    wanted = [name.strip() for name in names]
+    with common.measuring(workload) as progress:
+        options = replace(options, progress=progress)
         compared = experiment.compare_allocators(workload, wanted, options, budget_s)
     console.out_json(compared.to_dict()) if as_json else console.out(repr(compared))
     raise typer.Exit(common.NOT_AS_DECLARED if compared.leaks else common.OK)
@@ -141,11 +117,6 @@ def _shown(progress: Progress) -> Progress:
         progress(_RUNS[instrument].format(run), done, total)
 
     return call
-
-
-def _name(workload: str) -> str:
-    """Return the name of a report that was not named."""
-    return resolve.find(workload).name.replace("/", "-")
 
 
 def _report(investigation: Investigation, workload: str, target: Path, out: Path) -> Path:

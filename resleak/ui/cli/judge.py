@@ -1,4 +1,4 @@
-"""Judge captures, and compare two sides."""
+"""List and capture scenarios, judge captures, check every claim, compare two sides."""
 
 from __future__ import annotations
 
@@ -13,28 +13,129 @@ import typer
 from resleak.analysis.rows import SCHEMA_VERSION, plain
 from resleak.captures.store import is_store
 from resleak.errors import ScenarioError, StoreError
+from resleak.formatting import Table
 from resleak.harness.plan import CaptureOptions
-from resleak.ui.cli import _common as common
-from resleak.ui.cli import console, sweep
-from resleak.workload.verdict_words import LEAK
+from resleak.ui.cli import common, console, sweep
+from resleak.ui.cli.common import argument, command, flag, option, seconds
+from resleak.workload.verdict_words import LEAK, UNDECIDED
 
 if TYPE_CHECKING:
     from resleak.analysis.verdicts import ScenarioVerdict
     from resleak.captures.frames import Captures
 
-PANEL = common.Panel.VERDICTS
+#: Time limit of --until-sure, in seconds.
+_BUDGET_S = 300.0
 #: The scenario whose runs calibrate the noise floors of a machine.
 CONTROL = "control/do_nothing"
-app = typer.Typer()
 
 
-@app.command()
+@command("list")
+def list_scenarios(as_json: common.AsJson = False) -> None:
+    """List the scenarios that come with the package."""
+    from resleak.workload import catalog
+
+    entries = [
+        {"name": s.name, "title": s.title, "system": s.system, "variants": list(s.variants)}
+        for s in catalog.scan()
+    ]
+    if as_json:
+        console.out_json(entries)
+    else:
+        rows = [(one["name"], ", ".join(one["variants"]), one["title"]) for one in entries]
+        console.out(Table(("scenario", "variants", "title"), rows))
+
+
+@command("capture")
+def capture(
+    scenario: Annotated[
+        str, argument("NAME|FILE", "A scenario or a file.", autocompletion=common.scenario_names)
+    ],
+    variant: Annotated[list[str] | None, option("V", "Only this variant; repeatable.")] = None,
+    runs: common.Runs = None,
+    steps: common.Steps = None,
+    seed: common.Seed = 0,
+    profile: Annotated[str, option("quick|full|soak", "How much.")] = "quick",
+    settings: Annotated[
+        list[str] | None, option("KEY=VALUE", "Override a parameter; repeatable.", "--set")
+    ] = None,
+    python: common.Python = None,
+    out: common.Out = Path("captures"),
+    until_sure: Annotated[
+        bool, flag("--until-sure", "Gauges alone, with more steps until it is decided.")
+    ] = False,
+    budget: Annotated[
+        float | None, option("5m", "Time limit of --until-sure (5m).", parser=seconds)
+    ] = None,
+) -> None:
+    """Run a scenario's variants in fresh processes and store the captures."""
+    options = CaptureOptions(
+        variants=variant, runs=runs, steps=steps, seed=seed, profile=profile,
+        params=common.key_values(settings), python=python, out=out,
+    )  # fmt: skip
+    if until_sure:
+        if runs or steps:
+            raise ScenarioError("--until-sure chooses runs and steps itself: leave them out")
+        _until_sure(scenario, options, budget or _BUDGET_S)
+        return
+    folders = common.run_capture(scenario, options)
+    console.out(*(common.shown(folder) for folder in sorted({folder.parent for folder in folders})))
+
+
+def _until_sure(scenario: str, options: CaptureOptions, budget_s: float) -> None:
+    from resleak.experiments.certainty import capture_until_sure
+
+    def on_look(steps: int, runs: int, names: list[str]) -> None:
+        console.say(f"{runs} runs of {steps} steps: {', '.join(names)}")
+
+    outcomes = capture_until_sure(scenario, options, budget_s=budget_s, on_look=on_look)
+    for name, one in outcomes.items():
+        if one.undecided:
+            console.out(f"{name}: {UNDECIDED}: {one.undecided}")
+        else:
+            console.out(f"{name}: {one.verdict}, decided in {one.steps} steps")
+
+
+@command("claims")
+def claims(
+    folder: Annotated[
+        Path | None, argument("DIR", "Captures; the repository's by default.")
+    ] = None,
+    as_json: common.AsJson = False,
+    markdown: Annotated[bool, flag("--markdown", "Print Markdown.")] = False,
+    node: Annotated[
+        bool, flag("--node", "Run the checks in Node first, and store their results.")
+    ] = False,
+) -> None:
+    """Judge every claim from stored captures; print whose code ran, and under which condition."""
+    folder = folder or common.project("data", "captures")
+    if node:
+        from resleak.experiments import node_checks
+
+        with console.progress("checks") as progress:
+            node_checks.run_all(folder, progress=progress)
+    from resleak.analysis import claims_table
+
+    with console.progress("scenarios") as progress:
+        findings = claims_table.stored(folder, progress)
+    if as_json:
+        console.out_json(claims_table.plain(findings))
+    elif markdown:
+        from resleak.figures import claims_markdown
+
+        cases = claims_table.cases(common.project("notebooks"))
+        console.out(claims_markdown(findings, {k: f"notebooks/{v}" for k, v in cases.items()}))
+    else:
+        console.show_claims(findings)
+    raise typer.Exit(common.OK if findings["ok"].all() else common.NOT_AS_DECLARED)
+
+
+@command("judge")
 def judge(
     what: Annotated[
         str,
-        typer.Argument(
-            metavar="NAME|FILE|DIR|URL",
-            help="A scenario, a file, captures, a store.",
+        argument(
+            "NAME|FILE|DIR|URL",
+            "A scenario, a file, captures, a store.",
             autocompletion=common.scenario_names,
         ),
     ],
@@ -42,8 +143,7 @@ def judge(
     as_json: common.AsJson = False,
     budget_file: common.BudgetFile = None,
     positive_control: Annotated[
-        bool,
-        typer.Option("--positive-control", help="Plant the smallest leak, and look for it."),
+        bool, flag("--positive-control", "Plant the smallest leak, and look for it.")
     ] = False,
 ) -> None:
     """Judge stored captures; of a scenario without any, capture first."""
@@ -74,40 +174,37 @@ def _detects_planted(what: str, captures: Captures, judgement: ScenarioVerdict) 
     from resleak.experiments.certainty import positive_controls
 
     name = what if not Path(what).is_dir() else str(judgement.scenario["name"])
-    controls = []
+    detected = []
     for control in positive_controls(name, captures, judgement):
         console.say(str(control))
-        controls.append(control)
-    if not controls:
+        detected.append(control.is_detected)
+    if not detected:
         console.say("positive control: no variant has a flat heap to plant a leak into")
-    return all(control.is_detected for control in controls)
+    return all(detected)
 
 
-@app.command()
+@command("compare")
 def compare(
     what: Annotated[
         list[str],
-        typer.Argument(
-            metavar="CAPTURE CAPTURE | NAME VARIANT VARIANT | WORKLOAD",
-            help="Two folders of captures, a scenario and two of its variants, or a workload to be "
+        argument(
+            "CAPTURE CAPTURE | NAME VARIANT VARIANT | WORKLOAD",
+            "Two folders of captures, a scenario and two of its variants, or a workload to be "
             "measured in two environments.",
         ),
     ],
     python: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PATH", help="The interpreter before, and again the one after."),
+        list[str] | None, option("PATH", "The interpreter before, and again the one after.")
     ] = None,
     packages: Annotated[
-        list[str] | None,
-        typer.Option("--with", metavar="REQUIREMENT", help="What to install before, and after."),
+        list[str] | None, option("REQUIREMENT", "What to install before, and after.", "--with")
     ] = None,
     steps: common.Steps = None,
     runs: common.Runs = None,
     seed: common.Seed = 0,
     out: common.Out = Path("captures"),
     margin: Annotated[
-        list[str] | None,
-        typer.Option(metavar="GAUGE=RATE", help="What counts as nothing per step; repeatable."),
+        list[str] | None, option("GAUGE=RATE", "What counts as nothing per step; repeatable.")
     ] = None,
     as_json: common.AsJson = False,
 ) -> None:
@@ -118,7 +215,6 @@ def compare(
     if python or packages:
         options = CaptureOptions(steps=steps, runs=runs, seed=seed, out=out)
         _environments(what, python or [], packages or [], as_json, options)
-        return
     margins = _margins(common.key_values(margin))
     before, after = _two_sides(what, out)
     from resleak.analysis import comparison, verdicts
@@ -161,19 +257,15 @@ def _two_sides(what: list[str], out: Path) -> tuple[Captures, Captures]:
 
 
 def _environments(
-    what: list[str],
-    pythons: list[str],
-    requirements: list[str],
-    as_json: bool,
-    options: CaptureOptions,
+    what: list[str], pythons: list[str], packages: list[str], as_json: bool, options: CaptureOptions
 ) -> None:
-    """Measure a workload before and after, and say whether the leak is new, gone or in both."""
+    """Measure before and after, say whether the leak is new, gone or in both, and exit."""
     from resleak.experiments import compare as environments
 
     if len(what) != 1:
         raise ScenarioError("name one workload to compare two environments")
     with console.working("making the environments"):
-        both = environments.interpreters(pythons, requirements)
+        both = environments.interpreters(pythons, packages)
     with console.progress() as progress:
         options = replace(options, progress=progress)
         compared = environments.compare_environments(what[0], both, options)

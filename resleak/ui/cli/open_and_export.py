@@ -12,33 +12,24 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from resleak.errors import ShareError, StoreError
-from resleak.ui.cli import _common as common
-from resleak.ui.cli import console
+from resleak.ui.cli import common, console
+from resleak.ui.cli.common import Command, argument, command, flag, option
 
 if TYPE_CHECKING:
     from resleak.analysis.stacks.allocation_sites import Tables
 
-PANEL = common.Panel.STACKS
-app = typer.Typer()
 
-
-@app.command("open")
+@command("open")
 def open_file(
-    what: Annotated[Path, typer.Argument(metavar="FILE", help="A file that memray wrote.")],
-    file: Annotated[
-        Path | None, typer.Option("-o", metavar="OUT", help="Write an HTML report, too.")
-    ] = None,
+    what: Annotated[Path, argument("FILE", "A file that memray wrote.")],
+    file: Annotated[Path | None, option("OUT", "Write an HTML report, too.", "-o")] = None,
     as_json: common.AsJson = False,
-    top: Annotated[int, typer.Option(metavar="N", min=1, help="How many lines to show.")] = 10,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Read it again, whatever is kept.")
-    ] = False,
+    top: Annotated[int, option("N", "How many lines to show.", min=1)] = 10,
+    fresh: Annotated[bool, flag("--fresh", "Read it again, whatever is kept.")] = False,
     show: common.Open = False,
     older: Annotated[
         str | None,
-        typer.Option(
-            "--with", metavar="REQUIREMENT", help="The older memray that wrote it: memray==1.18.*"
-        ),
+        option("REQUIREMENT", "The older memray that wrote it: memray==1.18.*", "--with"),
     ] = None,
 ) -> None:
     """Open a memray file of any program: what grew, where, and its limitations."""
@@ -75,23 +66,23 @@ def _packages(requirement: str) -> Path:
     return next(python.parents[1].glob("lib/python*/site-packages"))
 
 
-class _Export(common.Command):
+class _Export(Command):
     """Names the formats in its help; their modules are loaded only for that."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        stacks, gauges = map(", ".join, _formats())
-        option = next(one for one in self.params if one.name == "kind")
-        cast(Any, option).help = f"Of stacks: {stacks}; of gauges: {gauges}."
+        from resleak.analysis.stacks import export as stacks
+        from resleak.captures import export as gauges
+
+        text = f"Of stacks: {', '.join(stacks.FORMATS)}; of gauges: {', '.join(gauges.FORMATS)}."
+        next(cast(Any, one) for one in self.params if one.name == "kind").help = text
         super().format_help(ctx, formatter)
 
 
-@app.command(cls=_Export)
+@command("export", cls=_Export)
 def export(
-    what: Annotated[
-        str, typer.Argument(metavar="DIR|FILE", help="Captures of one variant, or a capture file.")
-    ],
+    what: Annotated[str, argument("DIR|FILE", "Captures of one variant, or a capture file.")],
     kind: Annotated[str, typer.Option("--format", metavar="FORMAT")] = "speedscope",
-    file: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Where to write.")] = None,
+    file: Annotated[Path | None, option("FILE", "Where to write.", "-o")] = None,
 ) -> None:
     """Export growing stacks for another viewer, or gauges for another tool."""
     from resleak.analysis import stacks
@@ -104,20 +95,13 @@ def export(
         console.out(common.shown(gauges.write(captures, kind, file, name)))
         return
     if kind not in exports.FORMATS:
-        names = ", ".join(name for names in _formats() for name in names)
+        names = ", ".join([*exports.FORMATS, *gauges.FORMATS])
         raise ShareError(f"there is no format {kind!r}; choose {names}")
     tables, name = _to_export(what)
     profile = stacks.profile(tables)
     if not profile.captures:
         raise StoreError(f"{what} has no stacks of two steady marks: capture it with memray")
     console.out(common.shown(exports.write(profile, kind, file, name)))
-
-
-def _formats() -> tuple[list[str], list[str]]:
-    from resleak.analysis.stacks import export as stacks
-    from resleak.captures import export as gauges
-
-    return list(stacks.FORMATS), list(gauges.FORMATS)
 
 
 def _to_export(what: str) -> tuple[Sequence[Tables], str]:

@@ -6,8 +6,7 @@ import math
 import shlex
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -17,17 +16,14 @@ import typer
 
 from resleak.captures import storage
 from resleak.captures.names import inside
-from resleak.ui.cli import _common as common
-from resleak.ui.cli import console
+from resleak.ui.cli import common, console
+from resleak.ui.cli.common import argument, command, option, seconds
 from resleak.ui.cli.watch import Every, For, Name, Requests, StopOn, counter_of, follow, show_lines
 
 if TYPE_CHECKING:
     from resleak.harness.request_counts import UrlLoad, WorkCounter
     from resleak.harness.sampler import Observer
     from resleak.harness.spawn import Guarded
-
-PANEL = common.Panel.OWN
-app = typer.Typer()
 
 #: How long a load waits for the command to listen.
 _LISTENING_S, _POLL_S = 10.0, 0.1
@@ -37,12 +33,14 @@ _FIRST_WORDS = 4
 
 @dataclass
 class _Course:
-    """The phases of a recording: warm-up, steady, and settling once the load has stopped."""
+    """The phases of a recording, warm-up, steady, settling once the load has stopped; the load."""
 
     observer: Observer
     warmup_s: float | None
     settle_s: float
-    load: Guarded | None
+    beside: Guarded | None
+    url_load: UrlLoad | None
+    counter: WorkCounter | None
     ends_s: float = math.inf
 
     def over(self) -> bool:
@@ -50,62 +48,43 @@ class _Course:
         now = self.observer.elapsed_s
         if self.warmup_s is not None and now >= self.warmup_s:
             self.observer.begin("steady")
-        is_over = self.load is not None and self.load.poll() is not None
+        is_over = self.beside is not None and self.beside.poll() is not None
         if is_over and self.observer.phase != "settle":
             self.observer.begin("settle")
             self.ends_s = now + self.settle_s
         return now >= self.ends_s
 
-
-@dataclass
-class _LoadResult:
-    """Result of the load; a command that still runs is not judged."""
-
-    counter: WorkCounter | None
-    url_load: UrlLoad | None
-    beside: Guarded | None
+    @property
+    def code(self) -> int:
+        """Exit code of the load; a command that still runs is not judged."""
+        return (self.beside.poll() or 0) if self.beside else 0
 
     @property
     def is_useless(self) -> bool:
         """True if the load got no answer but errors, or ended with an error."""
-        failed = self.beside is not None and self.beside.poll()
-        return bool(failed) or (self.url_load is not None and self.url_load.is_useless)
+        return bool(self.code or (self.url_load and self.url_load.is_useless))
 
     def lines(self) -> list[str]:
         """Return a sentence about the load, if there is one."""
-        code = self.beside.poll() if self.beside else None
-        ended = [f"load: ended with code {code}"] if code else []
+        ended = [f"load: ended with code {self.code}"] if self.code else []
         return [*(str(one) for one in (self.url_load, self.counter) if one), *ended]
 
 
 Load = Annotated[
-    str | None,
-    typer.Option(
-        metavar="CMD", help="Run this load generator alongside; stop everything when it exits."
-    ),
+    str | None, option("CMD", "Run this load generator alongside; stop everything when it exits.")
 ]
-LoadUrl = Annotated[
-    str | None, typer.Option(metavar="URL", help="Request this repeatedly; rates are per request.")
-]
-Warmup = Annotated[
-    str, typer.Option(metavar="S|signal", help="Ignore the first S, or all until SIGUSR1.")
-]
+LoadUrl = Annotated[str | None, option("URL", "Request this repeatedly; rates are per request.")]
 Settle = Annotated[
-    float | None,
-    typer.Option(
-        metavar="S", parser=common.seconds, help="Cool-down: continue sampling after the load."
-    ),
+    float | None, option("S", "Cool-down: continue sampling after the load.", parser=seconds)
 ]
 
 
-@app.command()
+@command("record")
 def record(
-    command: Annotated[
-        list[str], typer.Argument(metavar="-- COMMAND ...", help="What to start and to watch.")
-    ],
+    command: Annotated[list[str], argument("-- COMMAND ...", "What to start and to watch.")],
     load: Load = None,
     load_url: LoadUrl = None,
-    warmup: Warmup = "",
+    warmup: Annotated[str, option("S|signal", "Ignore the first S, or all until SIGUSR1.")] = "",
     settle: Settle = None,
     memray: Annotated[bool, typer.Option(help="Also find the allocating lines.")] = False,
     name: Name = "",
@@ -122,20 +101,19 @@ def record(
     Ends with the command, with its load, after --for, at a breach, or with Ctrl-C. SIGUSR1 to
     resleak ends the warm-up.
     """
-    from resleak.captures.decode.memray_file import refuse_foreign
-
-    place = inside(out, name or _name(command), what="--name")
-    file = place / "memray.bin"
     # Slow imports come before the command starts: it does not wait.
+    from resleak.captures.decode.memray_file import refuse_foreign
     from resleak.experiments.watch import Watch
     from resleak.harness import memray_attach, process_gauges, request_counts, spawn
     from resleak.harness.sampler import Observer
 
+    place = inside(out, name or _name(command), what="--name")
+    file = place / "memray.bin"
     limits = common.budgets_of(budget_file)
     load_command = _split(load)
     url_load = request_counts.UrlLoad(load_url) if load_url is not None else None
     counter = counter_of(requests, every)
-    first = None if warmup in ("", "signal") else common.seconds(warmup)
+    first = None if warmup in ("", "signal") else seconds(warmup)
     if memray:
         refuse_foreign(file)
         command = memray_attach.under_memray(command, file)
@@ -143,18 +121,23 @@ def record(
     with ExitStack() as stack:
         stack.enter_context(storage.claimed(place))
         process = stack.enter_context(spawn.running(command))
-        how = {"phase": "warmup" if warmup else "steady"} | _counts(stack, url_load, counter)
+        how: dict[str, Any] = {"phase": "warmup" if warmup else "steady"}
+        if url_load is not None:
+            count = stack.enter_context(url_load).count
+            how |= {"requests": count} | ({} if counter else {"steps": count, "per": "request"})
+        if counter is not None:
+            how["requests"] = stack.enter_context(counter).count
         beside = _start_load(stack, load_command, process) if load_command else None
         view, title = process_gauges.Outside.of(process.pid), f"{place.name}, process {process.pid}"
         observer = Observer(view, place.name, title, every, **how)
-        course = _Course(observer, first, settle or 0.0, beside)
+        course = _Course(observer, first, settle or 0.0, beside, url_load, counter)
         watching = Watch(observer, duration, tuple(stop_on or ()), limits, enough=course.over)
-        with _on_signal(lambda: observer.begin("steady")):
-            result = _LoadResult(counter, url_load, beside)
-            code = follow(watching, out, as_json=as_json, code=process.poll, more=result.lines)
+        before = signal.signal(signal.SIGUSR1, lambda *_: observer.begin("steady"))
+        stack.callback(signal.signal, signal.SIGUSR1, before)
+        code = follow(watching, out, as_json=as_json, code=process.poll, more=course.lines)
     if memray:
         show_lines(lambda: file, as_json)
-    is_wrong = observer.exit.code or result.is_useless
+    is_wrong = observer.exit.code or course.is_useless
     raise typer.Exit(code or (common.NOT_AS_DECLARED if is_wrong else code))
 
 
@@ -175,19 +158,6 @@ def _split(load: str | None) -> list[str]:
     return words
 
 
-def _counts(
-    stack: ExitStack, url_load: UrlLoad | None, counter: WorkCounter | None
-) -> dict[str, Any]:
-    """Start the load on an address, and the counter; return what an observer needs of both."""
-    how: dict[str, Any] = {}
-    if url_load is not None:
-        count = stack.enter_context(url_load).count
-        how = {"requests": count} | ({} if counter else {"steps": count, "per": "request"})
-    if counter is not None:
-        how["requests"] = stack.enter_context(counter).count
-    return how
-
-
 def _start_load(stack: ExitStack, load: list[str], process: Guarded) -> Guarded:
     """Start the load once the command listens, or soon after if it never does."""
     from resleak.harness import process_gauges, spawn
@@ -199,12 +169,3 @@ def _start_load(stack: ExitStack, load: list[str], process: Guarded) -> Guarded:
             break
         time.sleep(_POLL_S)
     return stack.enter_context(spawn.running(load))
-
-
-@contextmanager
-def _on_signal(action: Callable[[], None]) -> Iterator[None]:
-    before = signal.signal(signal.SIGUSR1, lambda *_: action())
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGUSR1, before)

@@ -1,4 +1,4 @@
-"""Run sweeps, show their state, and query the store of all captures."""
+"""Measure over versions and parameters: sweeps, bisections, queries of the store."""
 
 from __future__ import annotations
 
@@ -10,40 +10,31 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resleak import formatting
-from resleak.ui.cli import _common as common
-from resleak.ui.cli import console
+from resleak.errors import ScenarioError
+from resleak.formatting import Table
+from resleak.harness.plan import CaptureOptions
+from resleak.ui.cli import common, console
+from resleak.ui.cli.common import argument, command, flag, option, seconds
 
 if TYPE_CHECKING:
+    from resleak.experiments.bisect import Tried
     from resleak.experiments.sweep.results import SweepResult
 
-PANEL = common.Panel.VERDICTS
-app = typer.Typer()
 _MOST_ROWS = 1000
 #: Columns of an answer beside each other in a terminal, and characters of a value there.
 _MOST_COLUMNS, _MOST_WIDE = 8, 60
 
 
-@app.command()
+@command("sweep")
 def sweep(
-    plan: Annotated[Path, typer.Argument(metavar="PLAN.toml", help="What to run, a TOML file.")],
+    plan: Annotated[Path, argument("PLAN.toml", "What to run, a TOML file.")],
     store: common.StoreUrl = "captures/store",
-    workers: Annotated[
-        int, typer.Option(metavar="N", min=1, max=64, help="Measurements at a time.")
-    ] = 2,
-    cluster: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="A Dask scheduler, or `local` for one here.")
-    ] = "",
-    budget: Annotated[
-        str, typer.Option(metavar="TIME", help="Begin no run after this time: 90s, 15m, 2h.")
-    ] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count the runs; run none.")] = False,
-    status: Annotated[
-        bool, typer.Option("--status", help="Show the state from the store alone.")
-    ] = False,
-    report: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write an HTML report of all cells.")
-    ] = None,
+    workers: Annotated[int, option("N", "Measurements at a time.", min=1, max=64)] = 2,
+    cluster: Annotated[str, option("ADDRESS", "A Dask scheduler, or `local` for one here.")] = "",
+    budget: Annotated[str, option("TIME", "Begin no run after this time: 90s, 15m, 2h.")] = "",
+    dry_run: Annotated[bool, flag("--dry-run", "Count the runs; run none.")] = False,
+    status: Annotated[bool, flag("--status", "Show the state from the store alone.")] = False,
+    report: Annotated[Path | None, option("FILE", "Write an HTML report of all cells.")] = None,
     as_json: common.AsJson = False,
 ) -> None:
     """Measure scenarios over versions, parameters and seeds; run again to resume.
@@ -60,7 +51,7 @@ def sweep(
     if status:
         _show(sweeps.status(plan, store), as_json, report)
     console.say(f"running the code and installing the packages that {plan.name} names")
-    budget_s = common.seconds(budget) if budget else float("inf")
+    budget_s = seconds(budget) if budget else float("inf")
     with console.progress("runs") as progress:
         options = sweeps.SweepOptions(
             workers=workers, cluster=cluster, budget_s=budget_s, progress=progress
@@ -69,9 +60,9 @@ def sweep(
     _show(result, as_json, report)
 
 
-@app.command()
+@command("query")
 def query(
-    sql: Annotated[str, typer.Argument(metavar="SQL", help="Of the tables runs and traces.")],
+    sql: Annotated[str, argument("SQL", "Of the tables runs and traces.")],
     store: common.StoreUrl = "captures/store",
     as_json: common.AsJson = False,
 ) -> None:
@@ -89,9 +80,9 @@ def query(
     short = partial(shorten, width=_MOST_WIDE, placeholder=" …")
     shown = [[short(str(value)) for value in row.values()] for row in rows]
     if len(names) <= _MOST_COLUMNS:
-        console.out(formatting.Table(names, shown))
+        console.out(Table(names, shown))
     else:  # beside each other nobody could read them
-        console.out(*(formatting.Table((), list(zip(names, row, strict=True))) for row in shown))
+        console.out(*(Table((), list(zip(names, row, strict=True))) for row in shown))
     if len(answer) > len(rows):
         console.say(f"{len(answer) - len(rows)} more rows; narrow the query, or take --json")
 
@@ -123,3 +114,52 @@ def _show(result: SweepResult, as_json: bool, report: Path | None) -> None:
 
         console.say(f"report: {common.shown(sweep_page.write(result, report))}")
     raise typer.Exit(common.OK if result.is_clean else common.NOT_AS_DECLARED)
+
+
+@command("bisect")
+def bisect(
+    workload: common.Work,
+    package: Annotated[str | None, option("NAME", "The package whose releases are tried.")] = None,
+    good: Annotated[str | None, option("V", "A release that is clean.")] = None,
+    bad: Annotated[str | None, option("V", "A later one that leaks.")] = None,
+    git: Annotated[str | None, option("GOOD..BAD", "Try revisions of the repository.")] = None,
+    beside: Annotated[
+        list[str] | None, option("REQUIREMENT", "What else to install; repeatable.", "--with")
+    ] = None,
+    python: common.Python = None,
+    steps: common.Steps = None,
+    runs: Annotated[int, option("R", "Runs of each.", min=1)] = 3,
+    seed: common.Seed = 0,
+    cluster: Annotated[str, option("ADDRESS", "Try all releases at once on a Dask cluster.")] = "",
+    store: common.StoreUrl = "captures/store",
+    as_json: common.AsJson = False,
+    out: common.Out = Path("captures"),
+) -> None:
+    """Find the release or revision that introduced, or fixed, a leak."""
+    from resleak.experiments import bisect
+
+    def tell(tried: Tried) -> None:
+        console.say(f"{tried.name}: {tried.verdict} ({tried.evidence})")
+
+    options = CaptureOptions(python=python, steps=steps, runs=runs, seed=seed, out=out)
+    if git is not None and package is None:
+        result = bisect.bisect_revisions(workload, *_ends(git), options, tell=tell)
+    elif package and good and bad and git is None:
+        result = bisect.bisect_releases(
+            workload, package, good, bad, options, beside=beside or (), tell=tell,
+            cluster=cluster, store=store,
+        )  # fmt: skip
+    else:
+        raise ScenarioError("give --package, --good and --bad, or --git GOOD..BAD")
+    if as_json:
+        console.out_json(result.to_dict())
+        return
+    rows = [(one.name, one.verdict, one.evidence) for one in result.tried]
+    console.out(Table(("tried", "verdict", "evidence"), rows), f"{result.sentence}.", result.line)
+
+
+def _ends(text: str) -> tuple[str, str]:
+    good, dots, bad = text.partition("..")
+    if not (good and dots and bad) or bad.startswith("."):
+        raise ScenarioError(f"--git takes GOOD..BAD, not {text!r}")
+    return good, bad

@@ -17,74 +17,52 @@ from resleak import formatting
 from resleak.captures import storage
 from resleak.captures.names import inside
 from resleak.errors import ProcessError, ResleakError
-from resleak.ui.cli import _common as common
-from resleak.ui.cli import console
+from resleak.ui.cli import common, console
+from resleak.ui.cli.common import argument, command, flag, option, seconds
 from resleak.workload import verdict_words
 
 if TYPE_CHECKING:
     from resleak.experiments.watch import Watch
     from resleak.harness.request_counts import WorkCounter
 
-PANEL = common.Panel.OWN
-app = typer.Typer()
-
 #: Exit code of a watch that --stop-on ended.
 BREACH = 3
 #: Processor time of processes that were not read from which on they are named: systems count
 #: hundredths of a second.
 _UNREAD_S = 0.1
+#: Events that can end a watch.
+Breach = StrEnum("Breach", {"LEAK": verdict_words.LEAK, "BUDGET": verdict_words.BUDGET})
 
-
-class Breach(StrEnum):
-    """Events that can end a watch."""
-
-    LEAK = verdict_words.LEAK
-    BUDGET = verdict_words.BUDGET
-
-
-Every = Annotated[
-    float, typer.Option("--every", metavar="S", min=0.05, help="Seconds between two readings.")
-]
+Every = Annotated[float, option("S", "Seconds between two readings.", min=0.05)]
 For = Annotated[
-    float | None,
-    typer.Option(
-        "--for", metavar="DURATION", parser=common.seconds, help="End after 90s, 15m, 2h ..."
-    ),
-]
-Warmup = Annotated[
-    float | None,
-    typer.Option(
-        "--warmup",
-        metavar="DURATION",
-        parser=common.seconds,
-        help="Do not judge what comes before.",
-    ),
+    float | None, option("DURATION", "End after 90s, 15m, 2h ...", "--for", parser=seconds)
 ]
 Requests = Annotated[
     str,
-    typer.Option(
-        metavar="URL#NAME",
-        help="Judge growth by requests, too: a counter on the service's Prometheus page, such as "
+    option(
+        "URL#NAME",
+        "Judge growth by requests, too: a counter on the service's Prometheus page, such as "
         "http://127.0.0.1:8000/metrics#http_requests_total.",
     ),
 ]
-Name = Annotated[str, typer.Option("--name", metavar="NAME", help="What the captures are called.")]
+Name = Annotated[str, option("NAME", "What the captures are called.")]
 StopOn = Annotated[
     list[Breach] | None,
-    typer.Option(
-        metavar="leak|budget",
-        help="End with exit code 3 at a proven leak, or at a budget that does not hold; "
-        "repeatable.",
+    option(
+        "leak|budget",
+        "End with exit code 3 at a proven leak, or at a budget that does not hold; repeatable.",
     ),
 ]
 
 
-@app.command()
+@command("watch")
 def watch(
-    pid: Annotated[int, typer.Argument(metavar="PID", help="The number of a process.")],
+    pid: Annotated[int, argument("PID", "The number of a process.")],
     every: Every = 1.0,
     duration: For = None,
-    warmup: Warmup = None,
+    warmup: Annotated[
+        float | None, option("DURATION", "Do not judge what comes before.", parser=seconds)
+    ] = None,
     name: Name = "",
     out: common.Out = Path("captures"),
     budget_file: common.BudgetFile = None,
@@ -92,11 +70,9 @@ def watch(
     requests: Requests = "",
     attach: Annotated[
         int | None,
-        typer.Option(
-            metavar="S", min=1, help="At the end track its allocations with memray for S seconds."
-        ),
+        option("S", "At the end track its allocations with memray for S seconds.", min=1),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Attach without asking.")] = False,
+    yes: Annotated[bool, flag("--yes", "Attach without asking.")] = False,
     as_json: common.AsJson = False,
 ) -> None:
     """Watch a running process from outside: verdicts, and when its limits will be reached.
@@ -151,10 +127,9 @@ def follow(
     code: Callable[[], int | None] = lambda: None,
     more: Callable[[], list[str]] = list,
 ) -> int:
-    """Show a watch until it ends, store what was read, and return the exit code.
+    """Show a watch until it ends, store what was read even then, and return the exit code.
 
-    What was read is stored after an interrupt, too. `code` returns the exit code of a process that
-    has ended, where that is known, and `more` what else is to be said at the end.
+    `code` returns that of an ended process, where it is known; `more` what else to say at the end.
     """
     from resleak.ui.cli._watch_display import display
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -28,21 +28,10 @@ def everything() -> tuple[Declared, ...]:
     return tuple(one.describe() for one in catalog.scan())
 
 
-def declared(name: str) -> Declared:
-    """Return the declaration of a scenario, by name or file; or raise ScenarioError."""
-    work = resolve.find(name)
-    ours = next((one for one in everything() if one["name"] == work.name), None)
-    if ours is not None and work.file.is_relative_to(catalog.ROOT):
-        return ours
-    return dict(describe(work)["scenario"])  # somebody's own file: not into this process
-
-
-def search(query: str, among: Iterable[Declared] | None = None) -> list[Declared]:
+def search(query: str) -> list[Declared]:
     """Return the scenarios that contain every word, matches of the name first."""
     words = query.lower().split()
-    matches = [
-        one for one in among or everything() if all(word in _haystack(one) for word in words)
-    ]
+    matches = [one for one in everything() if all(word in _haystack(one) for word in words)]
     return sorted(matches, key=lambda one: not all(word in one["name"] for word in words))
 
 
@@ -74,8 +63,11 @@ class Choice:
 
     @classmethod
     def of(cls, name: str) -> Choice:
-        """Return the default choice for a scenario."""
-        scenario = declared(name)
+        """Return the default choice for a scenario, by name or file; or raise ScenarioError."""
+        work = resolve.find(name)
+        scenario = next((one for one in everything() if one["name"] == work.name), None)
+        if scenario is None or not work.file.is_relative_to(catalog.ROOT):
+            scenario = describe(work)["scenario"]  # somebody's own file: not into this process
         source = name if name.endswith(".py") else scenario["name"]
         return cls(scenario, source, CaptureOptions(variants=list(scenario["variants"])))
 

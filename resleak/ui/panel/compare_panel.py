@@ -52,23 +52,15 @@ class Picker(widgets.VBox):  # type: ignore[misc]
         self._pick()
 
     def _pick(self) -> None:
-        runs = self.matches.value.runs if self.matches.value else []
+        side = self.matches.value
+        runs = side.runs if side else []
         self.runs.options = [("all", 0), *((f"run {run} alone", run) for run in runs)]
         self.runs.value = 0
-        side = self.matches.value
         self._origin.value = line(f"{side.versions} · {side.where}") if side else ""
 
 
 class Comparing(Page):
-    """Choose any two captures and see what changed.
-
-    Parameters
-    ----------
-    *folders : Path
-        Where captures are, besides what panels have run; others can be added in the panel.
-    before, after : str
-        Words that are searched for first, such as ``"auth_cache leaky"``.
-    """
+    """Choose any two captures of some folders and see what changed; search words come first."""
 
     def __init__(self, *folders: Path | str, before: str = "", after: str = "") -> None:
         super().__init__()
@@ -86,21 +78,15 @@ class Comparing(Page):
         pickers = widgets.HBox([self.before, self.after], layout=row)
         more = widgets.HBox([self._compare, self._folder, self._add], layout=row)
         self._lay_out(pickers, more, self._message, self.results)
-        self.reload()
-
-    def reload(self) -> None:
-        """Search the folders again."""
-        ran = [RUNS] if Path(RUNS).is_dir() else []
-        captures = shelf(*self.folders, *ran)
-        self.before.offer(captures)
-        self.after.offer(captures)
-        sentences = [f"{len(captures.sides)} to choose from.", *captures.problems[:1]]
-        self._say(" ".join(sentences))
+        self.add("")
 
     def add(self, folder: str) -> None:
         """Offer the captures of one more folder; without one, search all folders again."""
         self.folders = list(dict.fromkeys([*self.folders, *([folder] if folder else [])]))
-        self.reload()
+        captures = shelf(*self.folders, *([RUNS] if Path(RUNS).is_dir() else []))
+        self.before.offer(captures)
+        self.after.offer(captures)
+        self._say(" ".join((f"{len(captures.sides)} to choose from.", *captures.problems[:1])))
 
     def compare(self) -> Comparison | None:
         """Compare the two sides, as the button does; None if one is missing."""

@@ -38,7 +38,10 @@ class Form(widgets.VBox):  # type: ignore[misc]
         self.matches.add_class("resleak-matches")
         self.count, self.about = widgets.HTML(), widgets.Output()
         self.variants, self.params = widgets.HBox(layout=_ROW), widgets.HBox(layout=_ROW)
-        profiles = {_amount_of(name): name for name in PROFILES}
+        profiles = {}
+        for name, one in PROFILES.items():
+            steps = f" of {one.steps} × the steps" if one.steps > 1 else ""
+            profiles[f"{name}: {one.runs} runs{steps}"] = name
         self.profile = widgets.Dropdown(
             options=profiles, description="Profile", style=_FIRST, layout=_AUTO
         )
@@ -146,12 +149,6 @@ def about(declared: Declared) -> Prose:
     doc = declared["doc"].partition("\n")[2].strip()
     head = f"**{declared['name']}**: {declared['title'] or 'a file of steps'}"
     return Prose("\n\n".join(filter(None, (head, claim, "\n".join(variants), doc))))
-
-
-def _amount_of(name: str) -> str:
-    profile = PROFILES[name]
-    steps = f" of {profile.steps} × the steps" if profile.steps > 1 else ""
-    return f"{name}: {profile.runs} runs{steps}"
 
 
 def _named(label: str, row: Any) -> Any:

@@ -53,31 +53,22 @@ class Results(widgets.VBox):  # type: ignore[misc]
     def __init__(self) -> None:
         self._views: dict[str, View] = {}
         self._outputs: dict[str, tuple[dict[str, Any], ...]] = {}
-        self._names = widgets.ToggleButtons(options=[], style={"button_width": "auto"})
-        self._place = widgets.Output()
-        self._names.observe(lambda _: self._show(), names="value")
-        super().__init__([self._names, self._place])
+        self.names = widgets.ToggleButtons(options=[], style={"button_width": "auto"})
+        self.place = widgets.Output()
+        self.names.observe(lambda _: self._show(), names="value")
+        super().__init__([self.names, self.place])
         self.layout.display = "none"
 
     def offer(self, views: Mapping[str, View]) -> None:
         """Show the first of these views, and offer the others; without any show nothing."""
         self._views, self._outputs = dict(views), {}
-        self._names.options = list(views)
-        self._names.value = next(iter(views), None)
+        self.names.options = list(views)
+        self.names.value = next(iter(views), None)
         self.layout.display = None if views else "none"
         self._show()
 
-    @property
-    def outputs(self) -> tuple[dict[str, Any], ...]:
-        """The contents of the view that is shown."""
-        return tuple(self._place.outputs)
-
-    def choose(self, name: str) -> None:
-        """Show the view of this name."""
-        self._names.value = name
-
     def _show(self) -> None:
-        name = self._names.value
+        name = self.names.value
         if name in self._views and name not in self._outputs:
             try:
                 contents = [bundle(value) for value in self._views[name]()]
@@ -85,7 +76,7 @@ class Results(widgets.VBox):  # type: ignore[misc]
                 message = in_words(error)
                 contents = [{"text/plain": message, "text/html": line(message)}]
             self._outputs[name] = tuple(map(output, contents))
-        self._place.outputs = self._outputs.get(name, ())
+        self.place.outputs = self._outputs.get(name, ())
 
 
 class Page(widgets.VBox):  # type: ignore[misc]
@@ -104,8 +95,7 @@ class Page(widgets.VBox):  # type: ignore[misc]
         self._message.value = line(message, alert=alert)
 
     def _command(self) -> str:
-        """Return the same choice on the command line, if there is one."""
-        return ""
+        return ""  # the same choice on the command line, where there is one
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         """Return the widget and, for pages without a kernel, the choice."""

@@ -27,29 +27,16 @@ from resleak.ui.panel.session import Session, Status
 
 #: Seconds between two verdicts while it runs; a curve is drawn more often.
 _JUDGE_S = 1.0
-_FIRST = "arc/auth_cache"
 
 
 class Panel(Page):
-    """Choose a scenario, run it, watch it grow, and read the verdict.
+    """Choose a scenario by name or file, run it, watch it grow, and read the verdict.
 
-    Nothing runs until **Run** is pressed, and then in processes of its own. In a page that has no
-    kernel the panel is a table of what was chosen.
-
-    Parameters
-    ----------
-    scenario : str
-        The first choice: a scenario's name, or a path to a Python file with ``step(i)``.
-    out : Path
-        Folder for the captures; each run gets its own in it, so that none replaces another.
-
-    Raises
-    ------
-    ScenarioError
-        If there is no such scenario.
+    Nothing runs until **Run** is pressed, and then in processes of its own; `out` is the folder for
+    the captures. In a page that has no kernel the panel is a table of what was chosen.
     """
 
-    def __init__(self, scenario: str = _FIRST, out: Path | str = RUNS) -> None:
+    def __init__(self, scenario: str = "arc/auth_cache", out: Path | str = RUNS) -> None:
         super().__init__()
         self.out = Path(out)
         self.session: Session | None = None
@@ -186,15 +173,15 @@ def _views(session: Session, verdicts: Rows[GaugeVerdict]) -> dict[str, View]:
         "Growth": lambda: [figures.answer(judgement), *causes, timeline()],
         "Verdicts": lambda: [figures.verdict_table(judgement.gauges)],
     }
-    if len(captures.select(instrument="memray")):
-        views["Memory"] = lambda: _memory(judgement, captures)
-    if len(captures.select(instrument="handles")):
-        views["Resources"] = lambda: _resources(judgement, captures)
-    if len(captures.select(instrument="forensics")):
-        views["Culprits"] = lambda: [
-            figures.culprits_table(judgement),
-            figures.end_timeline(judgement),
-        ]
+    by_instrument: dict[str, tuple[str, View]] = {
+        "memray": ("Memory", lambda: _memory(judgement, captures)),
+        "handles": ("Resources", lambda: _resources(judgement, captures)),
+        "forensics": (
+            "Culprits",
+            lambda: [figures.culprits_table(judgement), figures.end_timeline(judgement)],
+        ),
+    }
+    views |= {n: v for one, (n, v) in by_instrument.items() if captures.select(instrument=one)}
     views["Claim and limits"] = lambda: [
         figures.outcome_table(judgement),
         *figures.evidence(captures),

@@ -1,29 +1,39 @@
-"""One run of a scenario from the panel, without widgets: start, follow, stop, judge."""
+"""One run of a scenario from the panel, without widgets: start, follow, read, stop, judge."""
 
 from __future__ import annotations
 
 import atexit
+import re
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+import pandas as pd
 
 from resleak import formatting
+from resleak.analysis import growth
+from resleak.analysis.gauge_verdict import GaugeVerdict
+from resleak.analysis.rows import Rows
 from resleak.analysis.verdicts import ScenarioVerdict, judge
-from resleak.captures import storage
-from resleak.captures.frames import Capture, Captures
+from resleak.captures import frames, raw, storage
+from resleak.captures.decode import trace
+from resleak.errors import ResleakError
 from resleak.harness.runner import capture
 from resleak.ui.panel.choices import Choice
-from resleak.ui.panel.live_trace import Live
 from resleak.ui.panel.results import in_words
+from resleak.workload.gauges import BUILTIN, LIVE_MEMORY, MEASURES, Gauge
 
 State = Literal["ready", "running", "stopping", "done", "stopped", "failed"]
 #: Share of the steps before which the time left is not estimated.
 _TOO_EARLY = 0.03
+_RUN = re.compile(r"\.?gauges-(?P<run>\d+)(\.incomplete-\d+-[0-9a-f]{8})?$")
+_MOST_SHOWN = 4
 
 
 @dataclass(frozen=True)
@@ -76,7 +86,14 @@ class Session:
         """Start the run and return at once."""
         self._began = time.monotonic()
         self.status = Status("running")
-        _at_exit(self)
+        alive = weakref.ref(self)
+
+        def stop() -> None:
+            if session := alive():
+                session.stop()
+
+        # `atexit` comes too late: it is only asked once the pools of all threads have been joined.
+        getattr(threading, "_register_atexit", atexit.register)(stop)
         self._thread.start()
 
     def stop(self) -> None:
@@ -85,11 +102,6 @@ class Session:
             self.status = Status("stopping", self.status.done, self.status.total)
             self._stop.set()
 
-    def wait(self, timeout_s: float | None = None) -> Status:
-        """Wait for the end and return the last status."""
-        self._thread.join(timeout_s)
-        return self.status
-
     def readings(self) -> Iterator[Status]:
         """Yield the status until the end, including the last one."""
         while (now := self.status).busy:
@@ -97,10 +109,10 @@ class Session:
             self._thread.join(0.15)
         yield now
 
-    def captures(self) -> Captures:
+    def captures(self) -> frames.Captures:
         """Return the complete captures."""
-        captures = map(Capture, storage.folders(self.folder))
-        return Captures(one for one in captures if one.complete)
+        captures = map(frames.Capture, storage.folders(self.folder))
+        return frames.Captures(one for one in captures if one.complete)
 
     def judgement(self) -> ScenarioVerdict | None:
         """Return the verdict on the complete captures; None without gauges."""
@@ -132,13 +144,71 @@ class Session:
         self.status = Status(state, done, now.total, error=error)
 
 
-def _at_exit(session: Session) -> None:
-    """Stop a session when the interpreter ends."""
-    alive = weakref.ref(session)
+class Live:
+    """The readings of a capture's runs below `root`, both running and ended."""
 
-    def stop() -> None:
-        if session := alive():
-            session.stop()
+    def __init__(self, root: Path, declared: Mapping[str, Any]) -> None:
+        self.declared = declared
+        self._folder = root / declared["name"]
+        #: Rows by variant and run, and the runs that have ended.
+        self._rows: dict[tuple[str, int], pd.DataFrame] = {}
+        self._ended: set[tuple[str, int]] = set()
 
-    # `atexit` comes too late: it is only asked once the pools of all threads have been joined.
-    getattr(threading, "_register_atexit", atexit.register)(stop)
+    @property
+    def gauges(self) -> dict[str, Gauge]:
+        """All gauges that may have readings."""
+        own = {one["name"]: Gauge(**one) for one in self.declared["own_gauges"]}
+        return {**BUILTIN, **MEASURES, **own}
+
+    @property
+    def shown(self) -> dict[str, Gauge]:
+        """The few gauges to draw: the evidence and the control."""
+        declared, gauges = self.declared, self.gauges
+        own = [one["name"] for one in declared["own_gauges"] if one["kind"] != "fact"]
+        first = [*own, *declared["gauges"]] or [LIVE_MEMORY[0], next(iter(BUILTIN))]
+        names = [*dict.fromkeys(first)][: _MOST_SHOWN - 1]
+        return {n: gauges[n] for n in dict.fromkeys([*names, declared["control"]]) if n in gauges}
+
+    def read(self) -> pd.DataFrame:
+        """Return all rows so far, as `resleak.traces` does."""
+        for folder in self._folder.glob("*/*"):
+            match = _RUN.match(folder.name)
+            key = (folder.parent.name, int(match["run"])) if match else None
+            if key is None or key in self._ended:
+                continue
+            is_stored = not folder.name.startswith(".")
+            # A run may end, and its folder be renamed, at any moment: it is read the next time.
+            with suppress(ResleakError, OSError, IndexError, ValueError):
+                rows = frames.Capture(folder).trace if is_stored else _readings_so_far(folder)
+                rows.attrs = {}
+                if len(rows):
+                    self._rows[key] = rows
+                if is_stored:
+                    self._ended.add(key)
+        if not self._rows:
+            return pd.DataFrame(columns=["scenario", "variant", "run", "step", "phase", "moment"])
+        name, order = self.declared["name"], list(self.declared["variants"])
+        parts = [
+            self._rows[variant, run].assign(scenario=name, variant=variant, run=run)
+            for variant, run in sorted(self._rows, key=lambda key: (order.index(key[0]), key[1]))
+        ]
+        joined = pd.concat(parts, ignore_index=True)
+        joined.attrs["units"] = {name: gauge.unit for name, gauge in self.gauges.items()}
+        return joined
+
+    def judge(self, rows: pd.DataFrame) -> Rows[GaugeVerdict]:
+        """Return the verdicts on these rows; early ones ask for more steps."""
+        return growth.judge(rows, self.gauges) if len(rows) else Rows(GaugeVerdict)
+
+
+def _readings_so_far(folder: Path) -> pd.DataFrame:
+    names, rows = trace.inside_rows(folder)
+    index = {
+        "t_s": rows[:, 0],
+        "step": rows[:, 1].astype(int),
+        "block": rows[:, 2].astype(int),
+        "phase": [raw.PHASES[int(n)] for n in rows[:, 3]],
+        "moment": [raw.MOMENTS[int(n)] for n in rows[:, 4]],
+    }
+    readings = {name: rows[:, raw.INDEX + place] for place, name in enumerate(names)}
+    return pd.DataFrame({**index, **readings})
