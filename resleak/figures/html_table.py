@@ -27,6 +27,20 @@ _SOURCE = "margin:2px 0;padding:1px 6px;background:rgba(127,127,127,.13);white-s
 
 
 @dataclass(frozen=True)
+class Markup:
+    """Safe HTML for a notebook, and the same as text for a terminal."""
+
+    html: str = field(repr=False)
+    text: str
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+
+@dataclass(frozen=True)
 class Table:
     """A table for people: HTML where it is shown, text where it is printed.
 
@@ -116,20 +130,19 @@ def verdict_table(
     if not verdicts:
         text = "Nothing was judged: the captures hold no gauge with readings."
         return Table(note(text), verdicts.frame)
-    names = order(list(dict.fromkeys(one.variant for one in verdicts)))
+    names = order(one.variant for one in verdicts)
     ranks = worst_ranks(verdicts)
     gauges = sorted(ranks, key=lambda gauge: ranks[gauge])
-    by_variant = sorted(verdicts, key=lambda one: names.index(one.variant))
-    ranked = Rows(GaugeVerdict, sorted(by_variant, key=lambda one: gauges.index(one.gauge)))
+    ranked = sorted(verdicts, key=lambda one: (gauges.index(one.gauge), names.index(one.variant)))
     wrong = {one.gauge for one in ranked if one.verdict not in CLEAN or all_rows}
     shown = [one for one in ranked if one.gauge in wrong]
     clean = [one for one in ranked if one.gauge not in wrong]
-    parts = [_verdicts(shown, names)] if shown else []
+    html = _verdicts(shown, names) if shown else ""
     if clean:
         quiet = ", ".join(dict.fromkeys(one.gauge for one in clean))
         summary = f"flat or plateau in every variant: {quiet}"
-        parts.append(folded(summary, _verdicts(clean, names), is_open=not shown))
-    return Table("".join(parts), ranked.frame)
+        html += folded(summary, _verdicts(clean, names), is_open=not shown)
+    return Table(html, Rows(GaugeVerdict, ranked).frame)
 
 
 def worst_ranks(verdicts: Iterable[GaugeVerdict]) -> dict[str, int]:
@@ -142,12 +155,12 @@ def worst_ranks(verdicts: Iterable[GaugeVerdict]) -> dict[str, int]:
 
 
 def _verdicts(verdicts: list[GaugeVerdict], names: list[str]) -> str:
-    body = []
+    body: list[list[Cell]] = []
     for gauge, group in groupby(verdicts, key=lambda one: one.gauge):
         part = list(group)
-        for number, one in enumerate(part):
-            first = [gauge_cell(gauge, one.unit, len(part))] if number == 0 else []
-            body.append([*first, *_verdict_cells(one, names)])
+        rows = [_verdict_cells(one, names) for one in part]
+        rows[0].insert(0, gauge_cell(gauge, part[0].unit, len(part)))
+        body += rows
     per = f"per {verdicts[0].per}"
     heads = numbers(per, "95 % interval", "detection limit", "peak", "at the end")
     variant = [] if names == [OWN] else ["variant"]
@@ -186,19 +199,14 @@ def sites_table(sites: pd.DataFrame | Iterable[Site], *, top: int = 10, per: str
     rows = Rows.of(Site, sites)
     if not rows:
         return Table(note("There is no memory profile of this variant."), rows.frame)
-    grown = Rows(Site, (one for one in rows if one.bytes_per_step > 0 and not one.is_ours))
+    grown = [one for one in rows if one.bytes_per_step > 0 and not one.is_ours]
+    shown, rest = Rows(Site, grown[:top]), grown[top:]
     if not grown:
-        return Table(note("No allocation site grew between the steady marks."), grown.frame)
-    return Table(sites_html(grown, top, per), Rows(Site, grown[:top]).frame)
-
-
-def sites_html(grown: Sequence[Site], top: int, per: str) -> str:
-    """Return the table of sites that grew, the largest first, as HTML."""
-    head = ("function", "file", right(f"per {per}"), "share of the growth")
-    rest = grown[top:]
+        return Table(note("No allocation site grew between the steady marks."), shown.frame)
     total = formatting.amount(sum(site.bytes_per_step for site in rest), "B")
     more = note(f"{len(rest)} more sites add up to {total} per {per}.") if rest else ""
-    return table(head, map(_site_cells, grown[:top])) + more
+    head = ("function", "file", right(f"per {per}"), "share of the growth")
+    return Table(table(head, map(_site_cells, shown)) + more, shown.frame)
 
 
 def _site_cells(site: Site) -> list[Cell]:

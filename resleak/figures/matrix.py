@@ -9,27 +9,8 @@ from typing import Any
 
 from resleak import formatting
 from resleak.figures.html_table import Table, below, markup, table, verdict_table
+from resleak.figures.style import with_glyph, word_style
 from resleak.formatting import LEFT, Cell, note
-from resleak.workload.verdict_words import (
-    BROKEN,
-    CLEAN,
-    DEFERRED,
-    GLYPHS,
-    HANGS,
-    LEAK,
-    SCALES,
-    UNDECIDED,
-)
-
-#: Fill of a cell; the word stands in it, so that colour alone says nothing.
-_FILLS = {
-    LEAK: "rgba(213, 94, 0, 0.45)",
-    **dict.fromkeys((HANGS, BROKEN, SCALES, "failed"), "rgba(213, 94, 0, 0.28)"),
-    DEFERRED: "rgba(230, 159, 0, 0.3)",
-    UNDECIDED: "rgba(204, 121, 167, 0.25)",
-    **dict.fromkeys(CLEAN, "rgba(0, 158, 115, 0.22)"),
-}
-_OTHER = "rgba(127, 127, 127, 0.1)"
 
 
 def sweep_matrix(result: Any, *, link: str = "") -> Table:
@@ -87,7 +68,7 @@ def _row(cell: Any) -> str:
 
 def _word(cell: Any) -> str:
     partly = f" ({cell.runs}/{cell.planned})" if cell.runs < cell.planned else ""
-    return f"{GLYPHS.get(cell.verdict, '')} {cell.verdict}{partly}".strip()
+    return with_glyph(cell.verdict) + partly
 
 
 def _text(cell: Any, labels: list[str]) -> str:
@@ -104,7 +85,7 @@ def _cell(cell: Any, link: str, labels: list[str]) -> Cell:
         address = f"{link.removesuffix('#')}#{_anchor(cell)}"
         word = f'<a href="{escape(address, quote=True)}">{word}</a>'
     label = "" if labels else below(cell.label)
-    style = f"{LEFT}background:{_FILLS.get(cell.verdict, _OTHER)};"
+    style = f"{LEFT}background:{word_style(cell.verdict).fill};"
     return markup(f'<span title="{title}">{word}</span>{label}', style)
 
 

@@ -89,7 +89,7 @@ def _draw(
     traces: pd.DataFrame, rows: list[Row], verdicts: Rows[GaugeVerdict], x: Axis, title: str
 ) -> go.Figure:
     looks = _looks(traces, verdicts)
-    heads = [_head(row, verdicts, looks) for row in rows]
+    heads = [timeline_rows.head_lines(row.gauge, verdicts, looks) for row in rows]
     head = LINE * max(map(len, heads)) + 16
     inner = len(rows) * (ROW + head) - head
     spacing = head / inner if len(rows) > 1 else 0
@@ -128,9 +128,8 @@ def _draw(
 
 def _looks(traces: pd.DataFrame, verdicts: Rows[GaugeVerdict]) -> dict[str, Mark]:
     """Return a mark for each variant in the trace, the one it has among all that were judged."""
-    present = order(list(traces["variant"].unique()))
-    judged = order(list(dict.fromkeys(one.variant for one in verdicts)))
-    looks = marks(list(dict.fromkeys([*judged, *present])))
+    present = order(traces["variant"].unique())
+    looks = marks(dict.fromkeys([*order(one.variant for one in verdicts), *present]))
     return {name: looks[name] for name in present}
 
 
@@ -181,13 +180,6 @@ def _collected(row: Row, name: str, rest: float) -> tuple[Floats, Floats]:
         x, y = thin(collected.x[apart], collected.middle[apart], _MOST_MARKERS)
     after = settled.middle if settled is not None else np.empty(0)
     return np.append(x, [rest] * len(after)), np.append(y, after)
-
-
-def _head(row: Row, verdicts: Rows[GaugeVerdict], looks: dict[str, Mark]) -> list[str]:
-    """Return the lines above a row: the gauge, and its verdicts."""
-    what = f"  {row.gauge.what}" if row.gauge.what else ""
-    title = f"<b>{plain(row.gauge.name)}</b>{plain(what)}"
-    return [title, *timeline_rows.verdict_lines(row.gauge.name, verdicts, looks)]
 
 
 def _write(figure: go.Figure, lines: list[str], name: str, **place: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import ChainMap, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -97,9 +97,7 @@ def rows_of(
     rows = []
     for name, gauge in chosen.items():
         curves = _curves(reduced, name)
-        under_load: dict[str, Curve] = {}
-        for moment in _MOMENTS:
-            under_load = {**curves[moment], **under_load}
+        under_load = dict(ChainMap(*(curves[moment] for moment in _MOMENTS)))
         if under_load:
             highest = max(float(np.abs(curve.high).max()) for curve in under_load.values())
             scale = _scale(gauge.unit or units.get(name, ""), highest)
@@ -179,11 +177,12 @@ def left_out(rows: list[Row], shown: list[Row]) -> str:
     return f"Not drawn, as they moved less than the smallest rise of note: {', '.join(values)}."
 
 
-def verdict_lines(
-    gauge: str, verdicts: Iterable[GaugeVerdict], looks: Mapping[str, Mark]
+def head_lines(
+    gauge: Gauge, verdicts: Iterable[GaugeVerdict], looks: Mapping[str, Mark]
 ) -> list[str]:
-    """Return each variant's verdict on one gauge, in as many lines as that takes."""
-    by_variant = {one.variant: one for one in verdicts if one.gauge == gauge}
+    """Return what stands above a row: the gauge, and its verdict in each variant."""
+    title = f"<b>{plain(gauge.name)}</b>{plain(f'  {gauge.what}' if gauge.what else '')}"
+    by_variant = {one.variant: one for one in verdicts if one.gauge == gauge.name}
     lines, room = [""], _LINE
     for name in (n for n in looks if n in by_variant):
         word, _, rate = wording.label(by_variant[name]).partition(" ")
@@ -194,7 +193,7 @@ def verdict_lines(
             room = _LINE - width
         swatch = f'<span style="color:{looks[name].colour}">■</span>'
         lines[-1] += f"{swatch} {plain(name)}: <b>{word}</b> {plain(rate)}&#160;&#160; "
-    return [line for line in lines if line]
+    return [title, *filter(None, lines)]
 
 
 def named(

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +105,7 @@ class _Report:
                     data["text/html"] = sanitize.clean(data["text/html"], links)
         book = redactor.tree(self.book)
         facts = [(name, redactor.text(value)) for name, value in facts]
-        findings = [Finding.parse(redactor.tree(one.to_dict())) for one in contents.findings]
+        findings = [Finding.parse(redactor.tree(asdict(one))) for one in contents.findings]
         title = redactor.text(self.title)
         redactor.counts.update(contents.replaced)
         facts.append(("Replaced before writing", redactor.summary()))

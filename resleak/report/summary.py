@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -14,24 +14,18 @@ from resleak.figures.cards import Card
 from resleak.figures.sentences import answer, code, inline, worst
 from resleak.figures.style import order
 from resleak.formatting import markdown_text, plain_text
-from resleak.workload.verdict_words import FIX_OUTCOMES, GOOD, NOT_REPRODUCED, UNDECIDED
+from resleak.workload.verdict_words import GOOD, HOLDS, NOT_REPRODUCED, UNDECIDED
 
 if TYPE_CHECKING:
     from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
     from resleak.captures.frames import Capture
 
 #: Advice on a fix by its outcome.
-_ADVICE = dict(
-    zip(
-        FIX_OUTCOMES,
-        (
-            "Take {}: it holds.",
-            "Do not stop at {}: it is not enough.",
-            "Do not take {}: it does harm of its own.",
-        ),
-        strict=True,
-    )
-)
+_ADVICE = {
+    HOLDS: "Take {}: it holds.",
+    "insufficient": "Do not stop at {}: it is not enough.",
+    "harmful": "Do not take {}: it does harm of its own.",
+}
 
 
 @dataclass(frozen=True)
@@ -54,21 +48,14 @@ class Finding:
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Finding:
-        """Return what `to_dict` wrote."""
-        return cls(**{**values, "cards": [Card.parse(one) for one in values["cards"]]})
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return asdict(self)
+        """Return the finding of these plain values, as of `asdict`."""
+        return cls(**{**values, "cards": [Card(**one) for one in values["cards"]]})
 
     @property
     def rows(self) -> list[tuple[str, str]]:
         """Its sentences that are known, each with a label."""
-        sentences = {
-            **{"Found": self.verdict, "Why": self.why, "To do": self.todo},
-            "Share": self.explained,
-        }
-        return [(label, sentence) for label, sentence in sentences.items() if sentence]
+        rows = [("Found", self.verdict), ("Why", self.why), ("To do", self.todo)]
+        return [row for row in (*rows, ("Share", self.explained)) if row[1]]
 
     @property
     def subtitle(self) -> str:
@@ -83,7 +70,7 @@ def finding(judgement: ScenarioVerdict, captures: Iterable[Capture] = ()) -> Fin
     words = [variant.verdict, *([f"claim {claim['measured']}"] if claim["measured"] else [])]
     fix = claim["fix"]
     words += [f"{fix['variant']} {fix['measured']}"] if fix["measured"] else []
-    shown = dict.fromkeys((order(list(judgement.variants))[0], variant.name))
+    shown = dict.fromkeys((order(judgement.variants)[0], variant.name))
     told = cards.cards([judgement.variants[name] for name in shown], captures)
     because = "; ".join(variant.obstacles if told else variant.because)
     why = f"{code(variant.name)} {because}." if because else ""

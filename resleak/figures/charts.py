@@ -1,4 +1,4 @@
-"""Figures of evidence besides growth: readings against limits, costs over sizes."""
+"""Figures besides growth: readings against limits, costs over sizes, outcomes of claims."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from resleak.analysis import limits, wording
 from resleak.analysis import scaling as costs
 from resleak.captures.frames import Capture, Captures, gauges_of
 from resleak.figures.plotly_theme import empty, plain, template, titled
-from resleak.figures.style import INK, Mark, marks, order
+from resleak.figures.style import GRID, INK, Mark, marks, order, with_glyph, word_style
 from resleak.workload.scenario import Limit, Sweep
+from resleak.workload.verdict_words import FIX_OUTCOMES, OUTCOMES, UNDECIDED
 
 #: Pixels of a variant's row, of what stands above a limit's rows, and below all.
 _ROW, _HEAD, _BOTTOM = 26, 44, 44
@@ -102,8 +103,9 @@ def _readings(limit: Limit, captures: Captures) -> dict[str, np.ndarray]:
         runs = captures.select(variant=name, instrument="gauges")
         each = [limits.readings(limit, run, whole=True) for run in runs]
         values = np.concatenate([np.empty(0), *each])
-        readings[name] = values[~np.isnan(values)]
-    return {name: values for name, values in readings.items() if len(values)}
+        if not np.isnan(values).all():
+            readings[name] = values[~np.isnan(values)]
+    return readings
 
 
 def _strips(
@@ -175,4 +177,50 @@ def _frame(figure: go.Figure, title: str, subtitle: str, height: int) -> None:
         title=titled(title, subtitle),
         margin={"t": 84, "b": _BOTTOM, "l": 150, "r": 16},
         legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0},
+    )
+
+
+def outcomes_chart(findings: pd.DataFrame) -> go.Figure:
+    """Draw how many of the documents' claims were reproduced, and how many of their fixes hold.
+
+    `findings` are those of `resleak.analysis.claims_table.findings`. Two bars per system, one of
+    claims and one of fixes, are each split by outcome; the numbers stand in the bars.
+    """
+    claims = findings[(findings["claim"] != "") & (findings["claimed_by"] == "document")]
+    systems = list(claims["system"].unique())
+    figure = go.Figure()
+    for column, row, words in (("outcome", "claims", OUTCOMES), ("fix", "fixes", FIX_OUTCOMES)):
+        for word in (*words, UNDECIDED):
+            counts = claims[claims[column] == word].groupby("system").size()
+            if len(counts):
+                figure.add_trace(_bar(row, word, systems, counts.reindex(systems).fillna(0)))
+    figure.update_layout(
+        template=template(),
+        barmode="stack",
+        height=90 + 62 * len(systems),
+        title={"text": "Claims and their fixes, by system"},
+        legend={"orientation": "h", "y": -0.12, "yanchor": "top", "x": 0, "traceorder": "normal"},
+        margin={"l": 150},
+    )
+    figure.update_yaxes(autorange="reversed", dividercolor=GRID)
+    figure.update_xaxes(title_text="claims", dtick=5)
+    return figure
+
+
+def _bar(row: str, word: str, systems: list[str], counts: pd.Series) -> go.Bar:
+    look = word_style(word)
+    # A light pattern lies over the colour and leaves the number legible.
+    light = {"fgcolor": "rgba(255, 255, 255, 0.35)", "solidity": 0.12, "size": 9}
+    pattern = {"shape": look.pattern, "fillmode": "overlay", **light}
+    return go.Bar(
+        y=[systems, [row] * len(systems)],
+        x=counts.to_numpy(),
+        name=with_glyph(word),
+        orientation="h",
+        marker={"color": look.colour, "pattern": pattern},
+        textfont={"color": "white", "size": 13},
+        text=[f"{n:.0f}" if n else "" for n in counts],
+        textposition="inside",
+        insidetextanchor="middle",
+        hovertemplate=f"%{{y}}: %{{x}} {word}<extra></extra>",
     )
