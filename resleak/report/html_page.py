@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
@@ -26,7 +25,6 @@ from resleak.report.summary import Finding
 _PLOTLY = "application/vnd.plotly.v1+json"
 #: What the output of a flame graph is called in a notebook.
 FLAME = "application/vnd.resleak.flame+json"
-_FOLDER = Path(__file__).parent / "templates" / "report"
 _LIGHT, _DARK = "default", "github-dark"
 #: Escape sequences of a terminal.
 _ESCAPES = re.compile(r"\x1b\[.*?[@-~]")
@@ -57,7 +55,7 @@ class Page:
         """Return the page, with each drawing script once and only where it is needed."""
         from jinja2 import Environment, FileSystemLoader
 
-        environment = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True)
+        environment = Environment(loader=FileSystemLoader(page_parts.TEMPLATES), autoescape=True)
         environment.filters |= {
             "clean": lambda html: clean(html, self.links),
             "markdown": _markdown,
@@ -86,7 +84,7 @@ class Page:
     def _parts(self, title: str) -> dict[str, Any]:
         outputs = [out for c in self.book.cells for out in c.get("outputs", [])]
         plots = [out["data"][_PLOTLY] for out in outputs if _PLOTLY in out.get("data", {})]
-        scripts = [page_parts.theme() + (_FOLDER / "page.js").read_text(encoding="utf-8")]
+        scripts = [page_parts.template("theme.js") + page_parts.template("page.js")]
         if any(FLAME in out.get("data", {}) for out in outputs):
             scripts.append(flame.script())
         packed, allowed = [], [*scripts]
@@ -176,7 +174,6 @@ def title_and_lead(book: Any) -> tuple[str, str]:
 
 
 def _style() -> str:
-    own = (_FOLDER / "style.css").read_text(encoding="utf-8")
     light, dark = (
         HtmlFormatter(style=name, nobackground=True).get_style_defs(".highlight")
         for name in (_LIGHT, _DARK)
@@ -184,4 +181,4 @@ def _style() -> str:
     usual = ":root:not([data-theme])"  # a style sheet below a selector is nested in it
     asked = f'@media screen {{ :root[data-theme="dark"] {{ {dark} }} }}'
     system = f"@media screen and (prefers-color-scheme: dark) {{ {usual} {{ {dark} }} }}"
-    return f"{own}\n{light}\n{asked}\n{system}\n"
+    return f"{page_parts.template('style.css')}\n{light}\n{asked}\n{system}\n"
