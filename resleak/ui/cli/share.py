@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -63,9 +64,9 @@ def share(
             notebook = common.project("notebooks", "10_investigate.ipynb")
             title, values = _investigated(one, notebook.parent.parent, parameters)
         target = _target(file, kind, title.replace("/", "-") or notebook.stem)
-        write = sharing.share_captures if title else sharing.share
+        write = partial(sharing.share_captures, title=title) if title else sharing.share
         with console.working(f"executing {notebook.name}"):
-            report = write(notebook, target, values, title=title, source=source)
+            report = write(notebook, target, values, source=source)
         console.out(common.shown(report))
         if show:
             common.show_file(report)
