@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html import escape
 from itertools import groupby
 from textwrap import dedent
@@ -30,7 +30,7 @@ _SOURCE = "margin:2px 0;padding:1px 6px;background:rgba(127,127,127,.13);white-s
 class Markup:
     """Safe HTML for a notebook, and the same as text for a terminal."""
 
-    html: str = field(repr=False)
+    html: str
     text: str
 
     def __repr__(self) -> str:
@@ -53,7 +53,7 @@ class Table:
     """
 
     html: str
-    frame: pd.DataFrame = field(repr=False)
+    frame: pd.DataFrame
 
     def __repr__(self) -> str:
         return str(self.frame.to_string(index=False, float_format=formatting.number))

@@ -7,18 +7,7 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
 
-from resleak.workload.verdict_words import (
-    BROKEN,
-    CLEAN,
-    DEFERRED,
-    GLYPHS,
-    HANGS,
-    HOLDS,
-    LEAK,
-    NOT_REPRODUCED,
-    SCALES,
-    UNDECIDED,
-)
+from resleak.workload import verdict_words as words
 
 #: No upload button, no advertising.
 CONFIG: dict[str, Any] = {
@@ -95,16 +84,18 @@ class WordStyle:
 _RED = "rgba(213, 94, 0, 0.28)"
 #: The one table of colours of words; a word that is not in it is drawn as plain text.
 WORDS = {
-    LEAK: WordStyle(weight=700, terminal="bold red", fill="rgba(213, 94, 0, 0.45)"),
-    **dict.fromkeys((HANGS, BROKEN, SCALES), WordStyle(terminal="bold red", fill=_RED)),
+    words.LEAK: WordStyle(weight=700, terminal="bold red", fill="rgba(213, 94, 0, 0.45)"),
+    **dict.fromkeys(
+        (words.HANGS, words.BROKEN, words.SCALES), WordStyle(terminal="bold red", fill=_RED)
+    ),
     "failed": WordStyle(fill=_RED),
-    DEFERRED: WordStyle(weight=700, terminal="magenta", fill="rgba(230, 159, 0, 0.3)"),
-    UNDECIDED: WordStyle("#CC79A7", "-", fill="rgba(204, 121, 167, 0.25)"),
-    **dict.fromkeys(CLEAN, WordStyle(weight=400, fill="rgba(0, 158, 115, 0.22)")),
+    words.DEFERRED: WordStyle(weight=700, terminal="magenta", fill="rgba(230, 159, 0, 0.3)"),
+    words.UNDECIDED: WordStyle("#CC79A7", "-", fill="rgba(204, 121, 167, 0.25)"),
+    **dict.fromkeys(words.CLEAN, WordStyle(weight=400, fill="rgba(0, 158, 115, 0.22)")),
     "reproduced": WordStyle("#0072B2"),
     "partly": WordStyle("#56B4E9", "/"),
-    NOT_REPRODUCED: WordStyle("#8C8C8C", "."),
-    HOLDS: WordStyle("#009E73", weight=400),
+    words.NOT_REPRODUCED: WordStyle("#8C8C8C", "."),
+    words.HOLDS: WordStyle("#009E73", weight=400),
     "insufficient": WordStyle("#B8860B", "/"),
     "harmful": WordStyle("#D55E00", "x"),
 }
@@ -117,7 +108,7 @@ def word_style(word: str) -> WordStyle:
 
 def with_glyph(word: str) -> str:
     """Return a word behind its glyph, if it has one."""
-    return f"{GLYPHS[word]} {word}" if word in GLYPHS else word
+    return f"{words.GLYPHS[word]} {word}" if word in words.GLYPHS else word
 
 
 #: Light enough for black letters, and apart from each other: the largest modules, then the rest.

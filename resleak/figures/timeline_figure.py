@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from resleak.analysis.rows import Rows
 from resleak.figures import timeline_rows
 from resleak.figures.plotly_theme import empty, plain, template, titled
 from resleak.figures.style import INK, SHADE, Mark, marks, order
-from resleak.figures.timeline_rows import Axis, Floats, Phase, Row, is_by_name, thin
+from resleak.figures.timeline_rows import Axis, Floats, Phase, Row, thin
 
 #: Pixels: a row's plot, what stands above and below all rows, and a line of text.
 ROW, TOP, BOTTOM, LINE = 150, 84, 56, 17
@@ -73,10 +73,12 @@ def timeline(
     rows = timeline_rows.rows_of(traces, gauges, judged, x)
     if not rows:
         return empty("No readings: the trace holds no gauge with a value under load.")
-    is_chosen = only_moving and not is_by_name(gauges)
-    moving = timeline_rows.moving(rows, judged) if is_chosen else rows
-    figure = _draw(traces, moving, judged, x, title)
-    caption = [plain(line) for line in textwrap.wrap(timeline_rows.left_out(rows, moving), _NARROW)]
+    shown = rows
+    if gauges is None or isinstance(gauges, Mapping):  # and not listed by name
+        rows, moving = timeline_rows.worst_first(rows, judged)
+        shown = moving if only_moving else rows
+    figure = _draw(traces, shown, judged, x, title)
+    caption = [plain(line) for line in textwrap.wrap(timeline_rows.left_out(rows, shown), _NARROW)]
     if caption:
         figure.layout.height += LINE * len(caption)
         figure.layout.margin.b += LINE * len(caption)
@@ -88,7 +90,10 @@ def timeline(
 def _draw(
     traces: pd.DataFrame, rows: list[Row], verdicts: Rows[GaugeVerdict], x: Axis, title: str
 ) -> go.Figure:
-    looks = _looks(traces, verdicts)
+    # A variant looks as it does among all that were judged.
+    present = order(traces["variant"].unique())
+    looks = marks(dict.fromkeys([*order(one.variant for one in verdicts), *present]))
+    looks = {name: looks[name] for name in present}
     heads = [timeline_rows.head_lines(row.gauge, verdicts, looks) for row in rows]
     head = LINE * max(map(len, heads)) + 16
     inner = len(rows) * (ROW + head) - head
@@ -124,13 +129,6 @@ def _draw(
     figure.update_xaxes(showgrid=False, zeroline=False, unifiedhovertitle={"text": _HOVER[x]})
     figure.update_xaxes(title_text=_LABELS[x], row=len(rows), col=1)
     return figure
-
-
-def _looks(traces: pd.DataFrame, verdicts: Rows[GaugeVerdict]) -> dict[str, Mark]:
-    """Return a mark for each variant in the trace, the one it has among all that were judged."""
-    present = order(traces["variant"].unique())
-    looks = marks(dict.fromkeys([*order(one.variant for one in verdicts), *present]))
-    return {name: looks[name] for name in present}
 
 
 def _lines(

@@ -80,15 +80,10 @@ class Phase(NamedTuple):
     end: float
 
 
-def is_by_name(gauges: object) -> bool:
-    """Return whether gauges are listed by name, rather than described or left open."""
-    return gauges is not None and not isinstance(gauges, Mapping)
-
-
 def rows_of(
     traces: pd.DataFrame, gauges: object, verdicts: Iterable[GaugeVerdict], axis: Axis
 ) -> list[Row]:
-    """Return a row for each gauge with readings under load, in drawing order."""
+    """Return a row for each gauge with readings under load."""
     chosen = _chosen(traces, gauges)
     if not chosen:
         return []
@@ -99,11 +94,14 @@ def rows_of(
         curves = _curves(reduced, name)
         under_load = dict(ChainMap(*(curves[moment] for moment in _MOMENTS)))
         if under_load:
-            highest = max(float(np.abs(curve.high).max()) for curve in under_load.values())
-            scale = _scale(gauge.unit or units.get(name, ""), highest)
-            rows.append(Row(gauge, under_load, curves["after_collect"], curves["settled"], *scale))
-    worst = {} if is_by_name(gauges) else worst_ranks(verdicts)
-    return sorted(rows, key=lambda row: worst.get(row.gauge.name, 0))
+            unit, power = gauge.unit or units.get(name, ""), 0
+            if unit == "B":
+                highest = max(float(np.abs(curve.high).max()) for curve in under_load.values())
+                power = min(int(np.log2(max(highest, 1.0)) // 10), 4)
+                unit = ("B", "KiB", "MiB", "GiB", "TiB")[power]
+            others = (curves["after_collect"], curves["settled"])
+            rows.append(Row(gauge, under_load, *others, unit, 1024.0**power))
+    return rows
 
 
 def _chosen(traces: pd.DataFrame, gauges: object) -> dict[str, Gauge]:
@@ -122,10 +120,7 @@ def _chosen(traces: pd.DataFrame, gauges: object) -> dict[str, Gauge]:
 
 
 def _reduced(traces: pd.DataFrame, gauges: list[str], axis: Axis) -> pd.DataFrame:
-    """Return lowest, median and highest run, by variant, moment and step.
-
-    The last reading after the load is the moment ``settled``.
-    """
+    """Return lowest, median and highest run, by variant, moment (also ``settled``) and step."""
     wanted = dict.fromkeys(["variant", "run", "step", axis, "phase", "moment", *gauges])
     rows = pd.DataFrame({name: traces[name] for name in wanted})  # without its attributes
     after = rows[(rows["phase"] == "settle") & (rows["moment"] == "after_collect")]
@@ -149,19 +144,12 @@ def _curves(reduced: pd.DataFrame, gauge: str) -> dict[str, dict[str, Curve]]:
     return curves
 
 
-def _scale(unit: str, highest: float) -> tuple[str, float]:
-    """Return the unit of an axis and what to divide values by: bytes get a binary prefix."""
-    if unit != "B":
-        return unit, 1.0
-    power = min(int(np.log2(max(highest, 1.0)) // 10), 4)
-    return ("B", "KiB", "MiB", "GiB", "TiB")[power], 1024.0**power
-
-
-def moving(rows: list[Row], verdicts: Iterable[GaugeVerdict]) -> list[Row]:
-    """Return the rows that moved, or were judged to; all of them if none did."""
+def worst_first(rows: list[Row], verdicts: Iterable[GaugeVerdict]) -> tuple[list[Row], list[Row]]:
+    """Return the rows in order, and of them those that moved or were judged to; all if none did."""
     worst, flat = worst_ranks(verdicts), VERDICTS.index(FLAT)
-    some = [row for row in rows if row.is_moving or worst.get(row.gauge.name, flat) < flat]
-    return some or rows
+    rows = sorted(rows, key=lambda row: worst.get(row.gauge.name, 0))
+    moving = [row for row in rows if row.is_moving or worst.get(row.gauge.name, flat) < flat]
+    return rows, moving or rows
 
 
 def left_out(rows: list[Row], shown: list[Row]) -> str:
@@ -240,16 +228,13 @@ def since_load(traces: pd.DataFrame) -> pd.DataFrame:
 
 
 def phases(traces: pd.DataFrame, axis: Axis = "step") -> list[Phase]:
-    """Return where warm-up, steady state and settling lie on the x-axis.
-
-    Over time the variants differ: the warm-up ends where it ends for the median one, the steady
-    state where it ends for the last.
-    """
+    """Return where warm-up, steady state and settling lie on the x-axis."""
     loaded = traces.loc[traces["phase"].isin(LOADED), ["variant", "run", "phase", axis]]
     if loaded.empty:
         return []
     ends = loaded.groupby(["phase", "variant", "run"])[axis].max()
     ends = ends.groupby(level=["phase", "variant"]).median()
+    # Over time the variants differ: the warm-up is the median one's, the steady state the last's.
     present, last, left = set(loaded["phase"]), float(ends.max()), 0.0
     stretches = []
     if "warmup" in present:

@@ -29,10 +29,7 @@ _COLOUR = re.compile(r"\x1b\[[\d;]*m")
 
 
 def run(book: Any, folder: Path, timeout_s: float | None = None) -> collect.Contents:
-    """Execute a notebook's cells in place, in a fresh kernel in `folder`.
-
-    Raises ShareError if a cell fails, takes longer than `timeout_s` or takes the kernel down.
-    """
+    """Execute a notebook's cells in place, in a fresh kernel in `folder`, or raise ShareError."""
     import nbformat
 
     end = nbformat.v4.new_code_cell(collect.END)  # type: ignore[no-untyped-call]
