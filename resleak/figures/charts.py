@@ -192,8 +192,24 @@ def outcomes_chart(findings: pd.DataFrame) -> go.Figure:
     for column, row, words in (("outcome", "claims", OUTCOMES), ("fix", "fixes", FIX_OUTCOMES)):
         for word in (*words, UNDECIDED):
             counts = claims[claims[column] == word].groupby("system").size()
-            if len(counts):
-                figure.add_trace(_bar(row, word, systems, counts.reindex(systems).fillna(0)))
+            if not len(counts):
+                continue
+            counts, look = counts.reindex(systems).fillna(0), word_style(word)
+            # A light pattern lies over the colour and leaves the number legible.
+            light = {"fgcolor": "rgba(255, 255, 255, 0.35)", "solidity": 0.12, "size": 9}
+            pattern = {"shape": look.pattern, "fillmode": "overlay", **light}
+            figure.add_bar(
+                y=[systems, [row] * len(systems)],
+                x=counts.to_numpy(),
+                name=with_glyph(word),
+                orientation="h",
+                marker={"color": look.colour, "pattern": pattern},
+                textfont={"color": "white", "size": 13},
+                text=[f"{n:.0f}" if n else "" for n in counts],
+                textposition="inside",
+                insidetextanchor="middle",
+                hovertemplate=f"%{{y}}: %{{x}} {word}<extra></extra>",
+            )
     figure.update_layout(
         template=template(),
         barmode="stack",
@@ -205,22 +221,3 @@ def outcomes_chart(findings: pd.DataFrame) -> go.Figure:
     figure.update_yaxes(autorange="reversed", dividercolor=GRID)
     figure.update_xaxes(title_text="claims", dtick=5)
     return figure
-
-
-def _bar(row: str, word: str, systems: list[str], counts: pd.Series) -> go.Bar:
-    look = word_style(word)
-    # A light pattern lies over the colour and leaves the number legible.
-    light = {"fgcolor": "rgba(255, 255, 255, 0.35)", "solidity": 0.12, "size": 9}
-    pattern = {"shape": look.pattern, "fillmode": "overlay", **light}
-    return go.Bar(
-        y=[systems, [row] * len(systems)],
-        x=counts.to_numpy(),
-        name=with_glyph(word),
-        orientation="h",
-        marker={"color": look.colour, "pattern": pattern},
-        textfont={"color": "white", "size": 13},
-        text=[f"{n:.0f}" if n else "" for n in counts],
-        textposition="inside",
-        insidetextanchor="middle",
-        hovertemplate=f"%{{y}}: %{{x}} {word}<extra></extra>",
-    )

@@ -89,15 +89,6 @@ def below(sentence: str) -> str:
     return f'<div style="{SMALL}">{escape(sentence)}</div>' if sentence else ""
 
 
-def source_block(source: str) -> str:
-    """Return the text of a line in bold, between its neighbours; nothing for an empty one."""
-    lines = [escape(line) for line in dedent(source).split("\n")]
-    if len(lines) == 3:
-        lines[1] = f"<b>{lines[1]}</b>"
-    text = "\n".join(lines)
-    return f'<pre style="{_SOURCE}">{text}</pre>' if source.strip() else ""
-
-
 def variant_cell(name: str, names: list[str]) -> Cell:
     """Return the cell of a variant, with its colour."""
     return markup(swatch(name, names) + escape(name), "white-space:nowrap;" + LEFT)
@@ -213,7 +204,11 @@ def _site_cells(site: Site) -> list[Cell]:
     is_bounded = site.low == site.low or site.high == site.high
     interval = wording.bounds(site.low, site.high, "B") if is_bounded else ""
     place = f'<code style="{_BREAKS}">{escape(site.place)}</code>' if site.place else ""
-    place += source_block(site.source)
+    if site.source.strip():  # a line in bold, between its neighbours
+        lines = [escape(line) for line in dedent(site.source).split("\n")]
+        if len(lines) == 3:
+            lines[1] = f"<b>{lines[1]}</b>"
+        place += f'<pre style="{_SOURCE}">' + "\n".join(lines) + "</pre>"
     width = 100 * min(max(site.share if site.share == site.share else 0.0, 0.0), 1.0)
     colour = VARIANTS["leaky"].fill(0.35)
     bar = f"linear-gradient(to right, {colour} {width:.1f}%, transparent {width:.1f}%)"

@@ -53,8 +53,11 @@ def outcome_table(judgement: ScenarioVerdict) -> Table:
     for name in names:
         variant = judgement.variants[name]
         declared = ", ".join(f"{gauge} {words}" for gauge, words in variant.expect.items())
-        symptoms = _counted(variant).items()
-        measured = ", ".join(f"{gauge} {' and '.join(sorted(w))}" for gauge, w in symptoms)
+        # The symptoms that decide: those of evidence, or declared ones.
+        deciding = variant.evidence | set(variant.expect)
+        symptoms = {gauge: words for gauge, words in variant.symptoms.items() if gauge in deciding}
+        symptoms = symptoms or {gauge: {UNDECIDED} for gauge in variant.undecided}
+        measured = ", ".join(f"{k} {' and '.join(sorted(words))}" for k, words in symptoms.items())
         is_declared = variant.as_declared if judgement.declares else None
         expected = (declared or "clean") if judgement.declares else "nothing"
         rows.append((called(judgement, name), expected, measured or "clean", is_declared, name))
@@ -70,13 +73,6 @@ def outcome_table(judgement: ScenarioVerdict) -> Table:
     ]
     columns = ["what", "declared", "measured", "same", "variant"]
     return Table(table((*columns[:3], ""), body), pd.DataFrame(rows, columns=columns))
-
-
-def _counted(variant: VariantVerdict) -> dict[str, set[str]]:
-    """Return the symptoms that decide: those of evidence, or declared ones."""
-    deciding = variant.evidence | set(variant.expect)
-    symptoms = {name: words for name, words in variant.symptoms.items() if name in deciding}
-    return symptoms or {name: {UNDECIDED} for name in variant.undecided}
 
 
 def limits_table(judgement: ScenarioVerdict) -> Table:

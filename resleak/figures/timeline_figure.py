@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,9 @@ from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.analysis.rows import Rows
 from resleak.figures import timeline_rows
 from resleak.figures.plotly_theme import empty, plain, template, titled
+from resleak.figures.sentences import OWN
 from resleak.figures.style import INK, SHADE, Mark, marks, order
-from resleak.figures.timeline_rows import Axis, Floats, Phase, Row, thin
+from resleak.figures.timeline_rows import LOADED, Axis, Row, thin
 
 #: Pixels: a row's plot, what stands above and below all rows, and a line of text.
 ROW, TOP, BOTTOM, LINE = 150, 84, 56, 17
@@ -67,9 +69,15 @@ def timeline(
         after a garbage collection, where they lie off the line, and after the load ended. No
         series has more than 2,000 points.
     """
-    traces = timeline_rows.since_load(traces) if x == "t_s" else traces
+    if x == "t_s":
+        loaded = traces["t_s"].where(traces["phase"].isin(LOADED))
+        starts = loaded.groupby([traces["variant"], traces["run"]]).transform("min")
+        traces = traces.assign(t_s=traces["t_s"] - starts)
     judged = Rows.of(GaugeVerdict, () if verdicts is None else verdicts)
-    traces, judged = timeline_rows.named(traces, judged)
+    name = timeline_rows.scenarios(traces)
+    if name and list(traces["variant"].unique()) == [OWN]:  # somebody's own code
+        traces = traces.assign(variant=name)
+        judged = Rows(GaugeVerdict, (replace(one, variant=name) for one in judged))
     rows = timeline_rows.rows_of(traces, gauges, judged, x)
     if not rows:
         return empty("No readings: the trace holds no gauge with a value under load.")
@@ -100,7 +108,7 @@ def _draw(
     spacing = head / inner if len(rows) > 1 else 0
     figure = make_subplots(rows=len(rows), shared_xaxes=True, vertical_spacing=spacing)
     phases, in_legend = timeline_rows.phases(traces, x), set[str]()
-    rest = next(((p.start + p.end) / 2 for p in phases if p.name == "settled"), math.nan)
+    rest = next(((start + end) / 2 for name, start, end in phases if name == "settled"), math.nan)
     for number, row in enumerate(rows, 1):
         figure.add_traces(list(_lines(row, looks, rest, in_legend)), number, 1)
         # A flat gauge must look flat: the axis spans at least the smallest rise of note.
@@ -112,7 +120,14 @@ def _draw(
         place = {"xref": f"x{axis} domain", "yref": f"y{axis} domain", "y": 1, "yanchor": "bottom"}
         # Above the first row stand the names of the phases.
         _write(figure, heads[number - 1], "head", yshift=LINE if number == 1 else 2, **place)
-    _mark_phases(figure, phases)
+    for name, start, end in phases:
+        if name != "steady":
+            box = {"x0": start, "x1": end, "y0": 0, "y1": 1, "name": name, "xref": "x"}
+            look = {"fillcolor": SHADE, "line_width": 0, "layer": "below"}
+            figure.add_shape(type="rect", yref="paper", **box, **look)
+        place = {"x": (start + end) / 2, "y": 1, "xref": "x", "yref": "paper", "name": "phase"}
+        look = {"yanchor": "bottom", "showarrow": False, "font": {"size": 11}}
+        figure.add_annotation(text=f"<i>{name}</i>", **place, **look)
     # A legend breaks on a narrow page.
     width = sum(55 + 7 * len(name) for name in (*looks, _COLLECTED))
     top = head + TOP + 20 * (width // _LEGEND_WIDTH)
@@ -149,7 +164,14 @@ def _lines(
         style |= {"line": {"color": mark.colour, "dash": mark.dash, "width": 2}}
         style |= {"marker": {"color": mark.colour}, "showlegend": name not in in_legend}
         yield _scatter(row, name, x, y, hovertemplate=hover, **style)
-        x, y = _collected(row, name, rest)
+        # Readings after collections that lie off the curve, and those after the load.
+        x, y = np.empty(0), np.empty(0)
+        if collected := row.collected.get(name):
+            least = _APART * max(row.highest - row.lowest, row.gauge.rise)
+            apart = np.abs(collected.middle - np.interp(collected.x, curve.x, curve.middle)) > least
+            x, y = thin(collected.x[apart], collected.middle[apart], _MOST_MARKERS)
+        if settled := row.settled.get(name):
+            x, y = np.append(x, [rest] * len(settled.middle)), np.append(y, settled.middle)
         if len(x):
             marker = {**_TRIANGLE, "color": mark.colour, "line": {"width": 1.6}}
             style = {"mode": "markers", "marker": marker, "name": f"{name}, collected"}
@@ -168,29 +190,6 @@ def _scatter(row: Row, variant: str, x: Any, y: Any, **style: Any) -> go.Scatter
     return go.Scatter(x=x, y=y / row.scale, **style)
 
 
-def _collected(row: Row, name: str, rest: float) -> tuple[Floats, Floats]:
-    """Return readings after collections that lie off the curve, and those after the load."""
-    curve, collected, settled = row.curves[name], row.collected.get(name), row.settled.get(name)
-    x, y = np.empty(0), np.empty(0)
-    if collected is not None:
-        least = _APART * max(row.highest - row.lowest, row.gauge.rise)
-        apart = np.abs(collected.middle - np.interp(collected.x, curve.x, curve.middle)) > least
-        x, y = thin(collected.x[apart], collected.middle[apart], _MOST_MARKERS)
-    after = settled.middle if settled is not None else np.empty(0)
-    return np.append(x, [rest] * len(after)), np.append(y, after)
-
-
 def _write(figure: go.Figure, lines: list[str], name: str, **place: Any) -> None:
     style = {"x": 0, "xanchor": "left", "align": "left", "showarrow": False, "name": name}
     figure.add_annotation(text="<br>".join(lines), **style, **place)
-
-
-def _mark_phases(figure: go.Figure, phases: list[Phase]) -> None:
-    for phase in phases:
-        if phase.name != "steady":
-            box = {"x0": phase.start, "x1": phase.end, "y0": 0, "y1": 1, "name": phase.name}
-            look = {"fillcolor": SHADE, "line_width": 0, "layer": "below"}
-            figure.add_shape(type="rect", xref="x", yref="paper", **box, **look)
-        place = {"x": (phase.start + phase.end) / 2, "y": 1, "xref": "x", "yref": "paper"}
-        look = {"yanchor": "bottom", "showarrow": False, "font": {"size": 11}, "name": "phase"}
-        figure.add_annotation(text=f"<i>{phase.name}</i>", **place, **look)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import ChainMap, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -14,10 +14,8 @@ from numpy.typing import NDArray
 
 from resleak.analysis import wording
 from resleak.analysis.gauge_verdict import GaugeVerdict
-from resleak.analysis.rows import Rows
 from resleak.figures.html_table import worst_ranks
 from resleak.figures.plotly_theme import plain
-from resleak.figures.sentences import OWN
 from resleak.figures.style import Mark
 from resleak.workload.gauges import BUILTIN, CONTEXT, Gauge
 from resleak.workload.verdict_words import FLAT, VERDICTS
@@ -70,14 +68,6 @@ class Row:
     def is_moving(self) -> bool:
         """True if it rose by more than the gauge's smallest rise worth mentioning."""
         return self.highest - self.lowest >= self.gauge.rise
-
-
-class Phase(NamedTuple):
-    """A stretch of the x-axis with its name."""
-
-    name: str
-    start: float
-    end: float
 
 
 def rows_of(
@@ -171,27 +161,17 @@ def head_lines(
     """Return what stands above a row: the gauge, and its verdict in each variant."""
     title = f"<b>{plain(gauge.name)}</b>{plain(f'  {gauge.what}' if gauge.what else '')}"
     by_variant = {one.variant: one for one in verdicts if one.gauge == gauge.name}
-    lines, room = [""], _LINE
+    lines, room = [title], 0
     for name in (n for n in looks if n in by_variant):
         word, _, rate = wording.label(by_variant[name]).partition(" ")
         width = len(name) + len(word) + len(rate) + 7
-        room -= width
-        if room < 0 and lines[-1]:
+        if room < width:
             lines.append("")
-            room = _LINE - width
+            room = _LINE
+        room -= width
         swatch = f'<span style="color:{looks[name].colour}">■</span>'
         lines[-1] += f"{swatch} {plain(name)}: <b>{word}</b> {plain(rate)}&#160;&#160; "
-    return [title, *filter(None, lines)]
-
-
-def named(
-    traces: pd.DataFrame, verdicts: Rows[GaugeVerdict]
-) -> tuple[pd.DataFrame, Rows[GaugeVerdict]]:
-    """Call the only variant of somebody's own code by the name of the workload."""
-    if list(traces["variant"].unique()) != [OWN] or not (name := scenarios(traces)):
-        return traces, verdicts
-    rows = (replace(one, variant=name) for one in verdicts)
-    return traces.assign(variant=name), Rows(GaugeVerdict, rows)
+    return lines
 
 
 def scenarios(traces: pd.DataFrame) -> str:
@@ -219,16 +199,8 @@ def thin(x: Floats, y: Floats, most: int = 2000) -> tuple[Floats, Floats]:
     return x[keep], y[keep]
 
 
-def since_load(traces: pd.DataFrame) -> pd.DataFrame:
-    """Return the trace with ``t_s`` counted from the start of each run's load."""
-    loaded = traces[traces["phase"].isin(LOADED)]
-    start = loaded.groupby(["variant", "run"])["t_s"].min().rename("start")
-    starts = traces[["variant", "run"]].join(start, on=["variant", "run"])["start"]
-    return traces.assign(t_s=traces["t_s"] - starts)
-
-
-def phases(traces: pd.DataFrame, axis: Axis = "step") -> list[Phase]:
-    """Return where warm-up, steady state and settling lie on the x-axis."""
+def phases(traces: pd.DataFrame, axis: Axis) -> list[tuple[str, float, float]]:
+    """Return where warm-up, steady state and settling begin and end on the x-axis."""
     loaded = traces.loc[traces["phase"].isin(LOADED), ["variant", "run", "phase", axis]]
     if loaded.empty:
         return []
@@ -239,9 +211,9 @@ def phases(traces: pd.DataFrame, axis: Axis = "step") -> list[Phase]:
     stretches = []
     if "warmup" in present:
         left = float(ends["warmup"].median())
-        stretches.append(Phase("warm-up", 0.0, left))
+        stretches.append(("warm-up", 0.0, left))
     if "steady" in present:
-        stretches.append(Phase("steady", left, last))
+        stretches.append(("steady", left, last))
     if (traces["phase"] == "settle").any():
-        stretches.append(Phase("settled", last, last * (1 + SLOT)))
+        stretches.append(("settled", last, last * (1 + SLOT)))
     return stretches
