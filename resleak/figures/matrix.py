@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 from resleak import formatting
-from resleak.figures.html_table import Table, below, markup, table, verdict_table
+from resleak.figures.html_table import Table, below, verdict_table
 from resleak.figures.style import with_glyph, word_style
 from resleak.formatting import LEFT, Cell, note
 
@@ -23,16 +23,14 @@ def sweep_matrix(result: Any, *, link: str = "") -> Table:
     link : str
         Page to which each cell links; ``#`` for the page that it is on; without it, none does.
     """
-    labels, rows = _grid(result.cells)
-    body = [[Cell(name), *(_cell(one, link, labels) for one in row)] for name, row in rows.items()]
     frame = result.cells.frame.drop(columns=["gauges"])
-    return Table(table(["", *labels] if labels else [], body) + note(result.sentence), frame)
+    return Table(sweep_text(result.cells, link).html() + note(result.sentence), frame)
 
 
-def sweep_text(cells: Iterable[Any]) -> formatting.Table:
-    """Return the matrix as text."""
+def sweep_text(cells: Iterable[Any], link: str = "") -> formatting.Table:
+    """Return the matrix as a table for a terminal, or with links for a page."""
     labels, rows = _grid(cells)
-    body = [(name, *(_text(one, labels) for one in row)) for name, row in rows.items()]
+    body = [(name, *(_cell(one, link, labels) for one in row)) for name, row in rows.items()]
     return formatting.Table(("", *labels) if labels else (), body)
 
 
@@ -66,27 +64,18 @@ def _row(cell: Any) -> str:
     return " ".join(filter(None, (cell.scenario, variant, cell.params, seed)))
 
 
-def _word(cell: Any) -> str:
-    partly = f" ({cell.runs}/{cell.planned})" if cell.runs < cell.planned else ""
-    return with_glyph(cell.verdict) + partly
-
-
-def _text(cell: Any, labels: list[str]) -> str:
-    if cell is None:
-        return ""
-    return _word(cell) if labels else f"{cell.label}: {_word(cell)}"
-
-
 def _cell(cell: Any, link: str, labels: list[str]) -> Cell:
     if cell is None:
         return Cell("")
-    word, title = escape(_word(cell)), escape(cell.sentence, quote=True)
+    partly = f" ({cell.runs}/{cell.planned})" if cell.runs < cell.planned else ""
+    text = with_glyph(cell.verdict) + partly
+    word, title = escape(text), escape(cell.sentence, quote=True)
     if link:
         address = f"{link.removesuffix('#')}#{_anchor(cell)}"
         word = f'<a href="{escape(address, quote=True)}">{word}</a>'
-    label = "" if labels else below(cell.label)
+    html = f'<span title="{title}">{word}</span>{"" if labels else below(cell.label)}'
     style = f"{LEFT}background:{word_style(cell.verdict).fill};"
-    return markup(f'<span title="{title}">{word}</span>{label}', style)
+    return Cell(text if labels else f"{cell.label}: {text}", html, style)
 
 
 def _anchor(cell: Any) -> str:

@@ -77,11 +77,21 @@ def bundle(value: Any) -> dict[str, Any]:
 
 
 def _execute(book: Any, folder: Path, timeout_s: float | None) -> None:
+    from jupyter_client.kernelspec import KernelSpecManager
+    from jupyter_client.manager import AsyncKernelManager
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
     with temporary_folder() as place:
-        kernel = _kernel(place)
+        is_local = os.name == "posix" and len(str(place)) < _MAX_SOCKET_FOLDER
+        kernel: Any = AsyncKernelManager(
+            kernel_name="python3",
+            # Without folders to look in it falls back on the interpreter that runs this.
+            kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),
+            transport="ipc" if is_local else "tcp",
+            connection_file=str(place / "kernel.json"),
+        )
+        kernel.kernel_spec.argv[1:1] = ["-P"]
         started: list[int] = []
         client = NotebookClient(
             book,
@@ -131,22 +141,6 @@ def _run_apart(work: Coroutine[Any, Any, Any], kernel: Any) -> None:
                         os.kill(pid, number)
                 wait([end], timeout=_GRACE_S)
             raise
-
-
-def _kernel(place: Path) -> Any:
-    from jupyter_client.kernelspec import KernelSpecManager
-    from jupyter_client.manager import AsyncKernelManager
-
-    is_local = os.name == "posix" and len(str(place)) < _MAX_SOCKET_FOLDER
-    manager: Any = AsyncKernelManager(
-        kernel_name="python3",
-        # Without folders to look in it falls back on the interpreter that runs this.
-        kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),
-        transport="ipc" if is_local else "tcp",
-        connection_file=str(place / "kernel.json"),
-    )
-    manager.kernel_spec.argv[1:1] = ["-P"]
-    return manager
 
 
 def _failing_cell(book: Any, started: list[int], line: str = "") -> str:

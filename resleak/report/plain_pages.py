@@ -24,10 +24,20 @@ def write_recording(recording: Recording, target: Path) -> Path:
     title, script = escape(redactor.text(name)), page_parts.template("theme.js") + page.script()
     warnings = "".join(f"<li>{escape(sentence)}</li>" for sentence in recording.warnings)
     warnings = f"<p>Limitations:</p><ul>{warnings}</ul>" if warnings else ""
+    # What memray's own statistics begin with; the command only while the file is there.
+    files = recording.integrity
+    size = [
+        ("Duration", formatting.amount(max(one["duration_s"] for one in files), "s")),
+        ("Peak", formatting.amount(max(one["heap_peak_bytes"] for one in files), "B")),
+        ("Allocations and releases", formatting.number(sum(one["records"] for one in files))),
+        ("Processes", str(len(files))),
+    ]
+    with suppress(StoreError):
+        size.insert(0, ("Command", memray_file.header(recording.path).command))
     parts = {
         "title": title,
         "summary": escape(redactor.text(recording.summary)),
-        "size": _definitions((k, redactor.text(v)) for k, v in _statistics(recording)),
+        "size": _definitions((fact, redactor.text(value)) for fact, value in size),
         "warnings": redactor.html(warnings),
         "flame": page.place(redactor.tree(recording.answer("drawing", ANSWERS["drawing"]))),
     }
@@ -55,20 +65,6 @@ def write_sweep(result: Any, target: Path) -> Path:
     )
     facts = [("Plan", result.note.plan), *page_parts.written_with()]
     return _write(target, title, body, [(fact, redactor.text(value)) for fact, value in facts])
-
-
-def _statistics(recording: Recording) -> list[tuple[str, str]]:
-    """Return what memray's own statistics begin with; the command only while the file is there."""
-    facts = recording.integrity
-    rows = [
-        ("Duration", formatting.amount(max(fact["duration_s"] for fact in facts), "s")),
-        ("Peak", formatting.amount(max(fact["heap_peak_bytes"] for fact in facts), "B")),
-        ("Allocations and releases", formatting.number(sum(fact["records"] for fact in facts))),
-        ("Processes", str(len(facts))),
-    ]
-    with suppress(StoreError):
-        rows.insert(0, ("Command", memray_file.header(recording.path).command))
-    return rows
 
 
 def _definitions(facts: Iterable[tuple[str, str]]) -> str:

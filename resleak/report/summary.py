@@ -26,6 +26,7 @@ _ADVICE = {
     "insufficient": "Do not stop at {}: it is not enough.",
     "harmful": "Do not take {}: it does harm of its own.",
 }
+_GOOD = tuple(f" {word}" for word in GOOD)
 
 
 @dataclass(frozen=True)
@@ -105,17 +106,16 @@ def html(findings: Iterable[Finding]) -> str:
     """Return findings as HTML: one block each, with everything in them escaped."""
     blocks = []
     for one in findings:
-        chips = "".join(f'<span class="chip {_kind(w)}">{escape(w)}</span>' for w in one.verdicts)
+        chips = ""
+        for word in one.verdicts:
+            kind = "good" if f" {word}".endswith(_GOOD) else "bad"
+            chips += f'<span class="chip {kind}">{escape(word)}</span>'
         rows = "".join(f"<dt>{label}</dt><dd>{inline(text)}</dd>" for label, text in one.rows)
         head = f"<h3><code>{escape(one.name)}</code> {chips}</h3>" if one.name else chips
         title = f"<p>{inline(one.subtitle)}</p>" if one.subtitle else ""
         boxes = cards.html(one.cards)
         blocks.append(f'<div class="finding">{head}{title}<dl>{rows}</dl>{boxes}</div>')
     return "".join(blocks)
-
-
-def _kind(word: str) -> str:
-    return "good" if any(word.endswith(f" {good}") or word == good for good in GOOD) else "bad"
 
 
 def markdown(title: str, lead: str, findings: Iterable[Finding], facts: Mapping[str, str]) -> str:
@@ -126,14 +126,11 @@ def markdown(title: str, lead: str, findings: Iterable[Finding], facts: Mapping[
         blocks.append(f"### {name}{markdown_text(', '.join(one.verdicts))}")
         blocks.append(markdown_text(one.subtitle))
         blocks.append("\n".join(f"- {label}: {markdown_text(text)}" for label, text in one.rows))
-        blocks += [_card(card) for card in one.cards]
+        for card in one.cards:
+            lines = [f"**{markdown_text(card.title)}**", ""]
+            for label, text, source in card.rows:
+                quoted = f" {markdown_text(code(source))}" if source else ""
+                lines.append(f"- {label}: {markdown_text(text)}{quoted}")
+            blocks.append("\n".join(lines))
     blocks.append("\n".join(f"{name}: {markdown_text(text)}  " for name, text in facts.items()))
     return "\n\n".join(block.strip() for block in blocks if block.strip()) + "\n"
-
-
-def _card(card: Card) -> str:
-    rows = [
-        f"- {label}: {markdown_text(text)}" + (f" {markdown_text(code(source))}" if source else "")
-        for label, text, source in card.rows
-    ]
-    return "\n".join([f"**{markdown_text(card.title)}**", "", *rows])
