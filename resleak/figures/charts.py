@@ -38,8 +38,17 @@ def limits_chart(captures: Captures, title: str = "") -> go.Figure:
     Dots are single readings, one per run; a bar spans the middle 90 % of many, with median and
     extremes marked. The dashed line is the limit. `title` is the scenario's name by default.
     """
-    parts = [(limit, _readings(limit, captures)) for limit in _declared(captures, "limits")]
-    parts = [(limit, readings) for limit, readings in parts if readings]
+    parts: list[tuple[Limit, dict[str, np.ndarray]]] = []
+    for limit in _declared(captures, "limits"):
+        readings = {}  # that the limit is about, by variant with any
+        for name in order(captures.variants):
+            runs = captures.select(variant=name, instrument="gauges")
+            each = [limits.readings(limit, run, whole=True) for run in runs]
+            values = np.concatenate([np.empty(0), *each])
+            if not np.isnan(values).all():
+                readings[name] = values[~np.isnan(values)]
+        if readings:
+            parts.append((limit, readings))
     if not parts:
         return empty("No limit of this scenario has readings.")
     looks = marks(order(captures.variants))
@@ -94,18 +103,6 @@ def scaling(captures: Captures, title: str = "") -> go.Figure:
 def _declared(captures: Captures, what: str) -> list[Any]:
     measured = captures.select(instrument="gauges")
     return list(getattr(measured[0].manifest.scenario, what)) if measured else []
-
-
-def _readings(limit: Limit, captures: Captures) -> dict[str, np.ndarray]:
-    """Return the readings that a limit is about, by variant with any."""
-    readings = {}
-    for name in order(captures.variants):
-        runs = captures.select(variant=name, instrument="gauges")
-        each = [limits.readings(limit, run, whole=True) for run in runs]
-        values = np.concatenate([np.empty(0), *each])
-        if not np.isnan(values).all():
-            readings[name] = values[~np.isnan(values)]
-    return readings
 
 
 def _strips(

@@ -38,8 +38,7 @@ def sketch(
 ) -> Markup:
     """Draw one small curve per gauge, one line per run, in the colour of its variant.
 
-    Runs may still go on; a gauge without a reading keeps its place. `steps` and `warmup` are those
-    of a whole run: the x-axis goes to the last, the warm-up is shaded.
+    `steps` and `warmup` are those of a whole run, which may still go on; the warm-up is shaded.
     """
     looks = marks(order(traces["variant"].unique()) if len(traces) else [])
     last = max(steps, int(traces["step"].max()) if len(traces) else 0, 1)

@@ -44,16 +44,14 @@ def sweep_cell(cell: Any) -> str:
 
 
 def _grid(cells: Iterable[Any]) -> tuple[list[str], dict[str, list[Any]]]:
-    """Return the labels of the columns, and the cells by row.
-
-    Rows with labels of their own, as each package has its releases, have no common columns.
-    """
+    """Return the labels of the columns, and the cells by row."""
     rows: dict[str, dict[str, Any]] = {}
     for one in cells:
         rows.setdefault(_row(one), {})[one.label] = one
     labels = list(dict.fromkeys(label for row in rows.values() for label in row))
     if sum(map(len, rows.values())) > len(labels) or len(rows) == 1:
         return labels, {name: [row.get(one) for one in labels] for name, row in rows.items()}
+    # Rows with labels of their own, as each package has its releases, have no common columns.
     width = max(map(len, rows.values()), default=0)
     return [], {name: [*row.values(), *[None] * (width - len(row))] for name, row in rows.items()}
 

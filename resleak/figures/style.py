@@ -69,14 +69,11 @@ LETTERS = "#111111"
 
 @dataclass(frozen=True)
 class WordStyle:
-    """How a verdict word or an outcome is drawn: colour, bar pattern, font weight, terminal style.
-
-    A word that asks for something is heavier; the word itself says which, also in a filled cell.
-    """
+    """How a verdict word or an outcome is drawn, as text, bar, in a terminal and in a cell."""
 
     colour: str = "inherit"
     pattern: str = ""
-    weight: int = 600
+    weight: int = 600  # more if it asks for something; the word itself says which
     terminal: str = ""
     fill: str = "rgba(127, 127, 127, 0.1)"
 

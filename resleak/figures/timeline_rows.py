@@ -51,18 +51,11 @@ class Row:
     curves: dict[str, Curve]
     collected: dict[str, Curve]
     settled: dict[str, Curve]
+    #: Of any run.
+    lowest: float
+    highest: float
     unit: str
     scale: float
-
-    @property
-    def lowest(self) -> float:
-        """Lowest value of any run."""
-        return float(min(curve.low.min() for curve in self.curves.values()))
-
-    @property
-    def highest(self) -> float:
-        """Highest value of any run."""
-        return float(max(curve.high.max() for curve in self.curves.values()))
 
     @property
     def is_moving(self) -> bool:
@@ -81,15 +74,22 @@ def rows_of(
     units = {one.gauge: one.unit for one in verdicts}
     rows = []
     for name, gauge in chosen.items():
-        curves = _curves(reduced, name)
+        curves: dict[str, dict[str, Curve]] = defaultdict(dict)  # by moment and variant
+        columns = [("x", ""), *((name, what) for what in ("min", "median", "max"))]
+        present = reduced[reduced[(name, "median")].notna()]
+        for (variant, moment), part in present.groupby(level=["variant", "moment"]):
+            low_to_high = (part[column].to_numpy(dtype="float64") for column in columns)
+            curves[str(moment)][str(variant)] = Curve(*low_to_high)
         under_load = dict(ChainMap(*(curves[moment] for moment in _MOMENTS)))
         if under_load:
             unit, power = gauge.unit or units.get(name, ""), 0
             if unit == "B":
-                highest = max(float(np.abs(curve.high).max()) for curve in under_load.values())
-                power = min(int(np.log2(max(highest, 1.0)) // 10), 4)
+                most = max(float(np.abs(curve.high).max()) for curve in under_load.values())
+                power = min(int(np.log2(max(most, 1.0)) // 10), 4)
                 unit = ("B", "KiB", "MiB", "GiB", "TiB")[power]
-            others = (curves["after_collect"], curves["settled"])
+            lowest = min(float(curve.low.min()) for curve in under_load.values())
+            highest = max(float(curve.high.max()) for curve in under_load.values())
+            others = (curves["after_collect"], curves["settled"], lowest, highest)
             rows.append(Row(gauge, under_load, *others, unit, 1024.0**power))
     return rows
 
@@ -121,17 +121,6 @@ def _reduced(traces: pd.DataFrame, gauges: list[str], axis: Axis) -> pd.DataFram
     # Assigned by position: with "step" the axis is also what is grouped by.
     reduced[("x", "")] = groups[axis].median().to_numpy(dtype="float64")
     return reduced
-
-
-def _curves(reduced: pd.DataFrame, gauge: str) -> dict[str, dict[str, Curve]]:
-    """Return the curves of one gauge by moment and variant, those with readings."""
-    curves: dict[str, dict[str, Curve]] = defaultdict(dict)
-    columns = [("x", ""), *((gauge, name) for name in ("min", "median", "max"))]
-    present = reduced[reduced[(gauge, "median")].notna()]
-    for (variant, moment), part in present.groupby(level=["variant", "moment"]):
-        low_to_high = (part[c].to_numpy(dtype="float64") for c in columns)
-        curves[str(moment)][str(variant)] = Curve(*low_to_high)
-    return curves
 
 
 def worst_first(rows: list[Row], verdicts: Iterable[GaugeVerdict]) -> tuple[list[Row], list[Row]]:

@@ -50,12 +50,10 @@ def run_here(book: Any, folder: Path) -> collect.Contents:
         values: list[Any] = []
         variables["display"] = lambda *objects, into=values: into.extend(objects)
         tree = ast.parse(cell.source)
-        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+        if tree.body and isinstance(last := tree.body[-1], ast.Expr):
+            last.value = ast.Call(ast.Name("display", ast.Load()), [last.value], [])
         with chdir(folder):
-            exec(compile(tree, "<notebook>", "exec"), variables)
-            if isinstance(last, ast.Expr):
-                code = compile(ast.Expression(last.value), "<notebook>", "eval")
-                values.append(eval(code, variables))
+            exec(compile(ast.fix_missing_locations(tree), "<notebook>", "exec"), variables)
         cell.outputs = [
             nbformat.v4.new_output("display_data", bundle(value))  # type: ignore[no-untyped-call]
             for value in values
@@ -97,10 +95,8 @@ def _execute(book: Any, folder: Path, timeout_s: float | None) -> None:
             book,
             km=kernel,
             timeout=timeout_s,
-            extra_arguments=[
-                f"--ext={collect.__name__}",
-                "--InteractiveShellApp.ignore_cwd=True",  # the extension adds it at the end
-            ],
+            # The extension adds the working folder at the end.
+            extra_arguments=[f"--ext={collect.__name__}", "--InteractiveShellApp.ignore_cwd=True"],
             on_cell_execute=lambda cell, cell_index: started.append(cell_index),
         )
         client.owns_km = True  # so that it is shut down, whatever happens

@@ -95,11 +95,9 @@ def _todo(judgement: ScenarioVerdict, variant: VariantVerdict) -> str:
     is_clean = "fixed" in variants and not variants["fixed"].symptoms
     if is_clean and (fix["variant"] != "fixed" or not sentences):
         sentences.append("`fixed` is clean: take it.")
-    if sentences:
-        return " ".join(sentences)
-    if variant.found.causes:
-        return ""  # each card says what to change
-    return "Find what opens it, and the path on which it is not closed."
+    # Where there are causes, each card says what to change.
+    advice = "Find what opens it, and the path on which it is not closed."
+    return " ".join(sentences) or ("" if variant.found.causes else advice)
 
 
 def html(findings: Iterable[Finding]) -> str:

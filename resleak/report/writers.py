@@ -32,10 +32,7 @@ _HEIGHT = re.compile(r'<html[^>]* data-height="(\d+)"')
 
 
 def writer(target: Path) -> Callable[[Any], None]:
-    """Return a function that writes a page in the format of a file name, or raise ShareError.
-
-    Raises MissingPackageError if the format needs Chromium, and there is none.
-    """
+    """Return a function that writes a page in the format of a file name, or raise ShareError."""
     kind = target.suffix.lower()
     if kind in (".html", ".htm"):
         return lambda page: page_parts.write(target, page.html())
