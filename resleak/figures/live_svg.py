@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from html import escape
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -14,9 +15,10 @@ from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.analysis.rows import Rows
 from resleak.figures.html_table import Markup
 from resleak.figures.style import GRID, SHADE, Mark, marks, order
-from resleak.figures.timeline_rows import LOADED, thin
 from resleak.workload.gauges import Gauge
 
+#: Phases of a run in which its steps are made.
+LOADED = ("warmup", "steady")
 #: Of a curve's box, which is stretched to its place: no text stands in it.
 _WIDTH, _HEIGHT = 480, 110
 _MOST = 160
@@ -106,6 +108,16 @@ def lines_of(rows: pd.DataFrame, gauge: str) -> Iterator[tuple[str, np.ndarray, 
                 x, y = (of_moment[name].to_numpy(dtype=float) for name in ("step", gauge))
                 yield str(variant), *thin(x, y, _MOST)
                 break
+
+
+def thin(x: np.ndarray, y: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return at most `most` points that keep ends and extremes, in the order given."""
+    if len(x) <= most:
+        return x, y
+    edges = np.linspace(0, len(y), max(most // 2 - 1, 1) + 1).astype(int)
+    extremes = [(a + y[a:b].argmin(), a + y[a:b].argmax()) for a, b in pairwise(edges) if b > a]
+    keep = np.unique(np.append(np.array(extremes), (0, len(y) - 1)))
+    return x[keep], y[keep]
 
 
 def points(

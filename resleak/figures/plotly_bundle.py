@@ -11,7 +11,7 @@ BASIC = frozenset({"bar", "pie", "scatter"})
 
 
 def plotlyjs(kinds: Iterable[str]) -> bytes:
-    """Return a gzipped build of plotly.js that draws these trace types, the basic one if it does."""
+    """Return a gzipped plotly.js that draws these trace types: the basic build if it does."""
     from plotly.offline import get_plotlyjs, get_plotlyjs_version
 
     # The basic build has 0.4 MB, the whole 1.5 MB.
