@@ -52,10 +52,7 @@ def share(
 def share_captures(
     template: Path, out: Path, parameters: Mapping[str, Any], **options: Any
 ) -> Path:
-    """Execute a notebook of the package in this process, and write it as `share` does.
-
-    Of the `options`, `title` replaces the notebook's own, `again` the command of the footer.
-    """
+    """Execute a notebook of the package in this process, and write it as `share` does."""
     report = _Report(template, out, parameters, **options)
     return report.write(run_here(report.book, report.folder))
 
@@ -67,9 +64,9 @@ class _Report:
     notebook: Path
     target: Path
     parameters: Mapping[str, Any]
-    title: str = ""
-    again: str = ""
-    source: bool = False
+    title: str = ""  # replaces the notebook's own
+    again: str = ""  # replaces the command of the footer
+    source: bool = False  # source lines in tracebacks stay
 
     def __post_init__(self) -> None:
         from resleak.report import writers
