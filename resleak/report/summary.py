@@ -34,6 +34,7 @@ class Finding:
     """The result of one scenario, in Markdown with ``code`` and ``**bold**`` only."""
 
     name: str
+    #: Empty if it would only repeat the name.
     title: str
     #: The verdict, the outcomes of the claim and of its fix.
     verdicts: list[str]
@@ -58,11 +59,6 @@ class Finding:
         rows = [("Found", self.verdict), ("Why", self.why), ("To do", self.todo)]
         return [row for row in (*rows, ("Share", self.explained)) if row[1]]
 
-    @property
-    def subtitle(self) -> str:
-        """The title, unless it only repeats the name."""
-        return self.title if self.title != self.name else ""
-
 
 def finding(judgement: ScenarioVerdict, captures: Iterable[Capture] = ()) -> Finding:
     """Return the summary of one scenario's verdict, with the curves of its captures."""
@@ -77,7 +73,8 @@ def finding(judgement: ScenarioVerdict, captures: Iterable[Capture] = ()) -> Fin
     why = f"{code(variant.name)} {because}." if because else ""
     sentences = (answer(judgement).text, why, _todo(judgement, variant))
     explained = "; ".join(causes_text.accounts(variant.found)).removeprefix("explained: ")
-    return Finding(scenario["name"], scenario["title"], words, *sentences, explained, told)
+    title = scenario["title"] if scenario["title"] != scenario["name"] else ""
+    return Finding(scenario["name"], title, words, *sentences, explained, told)
 
 
 def _todo(judgement: ScenarioVerdict, variant: VariantVerdict) -> str:
@@ -110,7 +107,7 @@ def html(findings: Iterable[Finding]) -> str:
             chips += f'<span class="chip {kind}">{escape(word)}</span>'
         rows = "".join(f"<dt>{label}</dt><dd>{inline(text)}</dd>" for label, text in one.rows)
         head = f"<h3><code>{escape(one.name)}</code> {chips}</h3>" if one.name else chips
-        title = f"<p>{inline(one.subtitle)}</p>" if one.subtitle else ""
+        title = f"<p>{inline(one.title)}</p>" if one.title else ""
         boxes = cards.html(one.cards)
         blocks.append(f'<div class="finding">{head}{title}<dl>{rows}</dl>{boxes}</div>')
     return "".join(blocks)
@@ -122,7 +119,7 @@ def markdown(title: str, lead: str, findings: Iterable[Finding], facts: Mapping[
     for one in findings:
         name = f"{markdown_text(code(one.name))}: " if one.name else ""
         blocks.append(f"### {name}{markdown_text(', '.join(one.verdicts))}")
-        blocks.append(markdown_text(one.subtitle))
+        blocks.append(markdown_text(one.title))
         blocks.append("\n".join(f"- {label}: {markdown_text(text)}" for label, text in one.rows))
         for card in one.cards:
             lines = [f"**{markdown_text(card.title)}**", ""]
