@@ -6,7 +6,7 @@ from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from resleak import formatting
 from resleak.analysis import wording
@@ -38,7 +38,8 @@ _WIDTH, _HEIGHT, _LINE, _GREY = 210, 96, 13, "#808080"
 _IMAGE = f"float:right;width:{_WIDTH}px;max-width:100%;margin-left:12px"
 
 
-class Curve(TypedDict):
+@dataclass(frozen=True)
+class Curve:
     """The readings of one gauge: of each run the steps and the values."""
 
     gauge: str
@@ -76,7 +77,7 @@ def _curve(captures: Sequence[Capture], part: Explained) -> Curve | None:
     if rows is None or part.gauge not in rows:
         return None
     runs = [[x.tolist(), y.tolist()] for _, x, y in lines_of(rows, part.gauge)]
-    return Curve(gauge=part.gauge, unit=part.unit, runs=runs) if runs else None
+    return Curve(part.gauge, part.unit, runs) if runs else None
 
 
 def cause_cards(*variants: VariantVerdict, captures: Iterable[Capture] = ()) -> Markup:
@@ -114,16 +115,15 @@ def _row(row: Sequence[str]) -> str:
 
 def _drawn(curve: Curve) -> str:
     """Return a picture of a line per run, between the lowest and the highest reading."""
-    runs, gauge = curve["runs"], curve["gauge"]
-    steps, values = ([n for run in runs for n in map(float, run[k])] for k in (0, 1))
+    steps, values = ([n for run in curve.runs for n in map(float, run[k])] for k in (0, 1))
     low, high, last = min(values), max(values), max(steps)
     lines = "".join(
         f'<polyline points="{points(x, y, (last, low, high), (_WIDTH, _HEIGHT))}" fill="none" '
         f'stroke="{_COLOUR}" stroke-width="1.5" stroke-linejoin="round"/>'
-        for x, y in runs
+        for x, y in curve.runs
     )
-    lowest, highest = (wording.bare(value, curve["unit"]) for value in (low, high))
-    top, end = f"{gauge} {highest}", f"step {formatting.number(last)}"
+    lowest, highest = (wording.bare(value, curve.unit) for value in (low, high))
+    top, end = f"{curve.gauge} {highest}", f"step {formatting.number(last)}"
     texts = "".join(
         f'<text x="{x}" y="{y}" text-anchor="{anchor}">{escape(words)}</text>'
         for x, y, anchor, words in (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from resleak import formatting
 from resleak.analysis.causes import text as causes_text
 from resleak.figures import cards
-from resleak.figures.cards import Card
+from resleak.figures.cards import Card, Curve
 from resleak.figures.sentences import answer, code, inline, worst
 from resleak.figures.style import order
 from resleak.formatting import markdown_text, plain_text
@@ -51,7 +51,11 @@ class Finding:
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Finding:
         """Return the finding of these plain values, as of `asdict`."""
-        return cls(**{**values, "cards": [Card(**one) for one in values["cards"]]})
+        cards = [
+            Card(one["title"], one["rows"], one["curve"] and Curve(**one["curve"]))
+            for one in values["cards"]
+        ]
+        return cls(**{**values, "cards": cards})
 
     @property
     def rows(self) -> list[tuple[str, str]]:
