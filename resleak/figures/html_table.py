@@ -152,9 +152,8 @@ def _verdicts(verdicts: list[GaugeVerdict], names: list[str]) -> str:
         rows = [_verdict_cells(one, names) for one in part]
         rows[0].insert(0, gauge_cell(gauge, part[0].unit, len(part)))
         body += rows
-    per = f"per {verdicts[0].per}"
-    heads = numbers(per, "95 % interval", "detection limit", "peak", "at the end")
-    variant = [] if names == [OWN] else ["variant"]
+    per, variant = verdicts[0].per, [] if names == [OWN] else ["variant"]
+    heads = numbers(f"per {per}", "95 % interval", "detection limit", "peak", "at the end")
     return table(["gauge", *variant, "verdict", *heads], body)
 
 

@@ -92,7 +92,6 @@ class Page:
             kinds = {str(trace.get("type", "scatter")) for plot in plots for trace in plot["data"]}
             library = plotlyjs(kinds)
             drawn = [{key: plot[key] for key in _DRAWN if key in plot} for plot in plots]
-            # JSON without NaN.
             figures = json.dumps(to_json(drawn), ensure_ascii=False, separators=(",", ":"))
             packed = [("figures", gzip.compress(figures.encode(), mtime=0)), ("plotly", library)]
             allowed.append(gzip.decompress(library).decode())

@@ -51,11 +51,11 @@ class Finding:
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Finding:
         """Return the finding of these plain values, as of `asdict`."""
-        cards = [
+        shown = [
             Card(one["title"], one["rows"], one["curve"] and Curve(**one["curve"]))
             for one in values["cards"]
         ]
-        return cls(**{**values, "cards": cards})
+        return cls(**{**values, "cards": shown})
 
     @property
     def rows(self) -> list[tuple[str, str]]:
