@@ -62,7 +62,7 @@ def _begin(arguments: list[str]) -> None:
     """Start decoding a memray file while the command line is still loading."""
     # Another memray has to be installed first.
     from resleak.analysis import memray_file
-    from resleak.report.answers import ANSWERS
+    from resleak.report import ANSWERS
 
     if any(argument.startswith("--with") for argument in arguments):
         return

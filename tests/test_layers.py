@@ -32,7 +32,7 @@ TOP = len(LAYERS) - 1
 OWNERS = {
     "anywidget": "figures",
     "dask": "experiments.sweep.engines",
-    "detect_secrets": "report.secrets",
+    "detect_secrets": "report.redact",
     "distributed": "experiments.sweep.engines",
     "duckdb": "captures.store.index",
     "fsspec": "captures.store.objects",
@@ -220,7 +220,7 @@ def test_opening_a_capture_loads_no_data_frames():
     code += "file.without_pandas(); import memray"
     frames = {"pandas", "scipy", "plotly", "nh3", "jinja2", "IPython", "asyncio"}
     assert not loaded_after(code) & frames
-    code = "import resleak.ui.cli, resleak.report.memray_page, resleak.analysis.memray_file"
+    code = "import resleak.ui.cli, resleak.report.plain_pages, resleak.analysis.memray_file"
     assert not loaded_after(code) & (frames | {"numpy", "pyarrow", "memray"})
 
 

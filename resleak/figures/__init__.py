@@ -10,17 +10,16 @@ from typing import Any
 _NAMES = {
     "cards": "cause_cards",
     "claim_tables": "claims_markdown claims_table",
-    "claims_chart": "outcomes_chart",
-    "comparison_table": "difference",
+    "charts": "evidence limits_chart outcomes_chart scaling",
     "flame": "Flame flamegraph",
-    "handle_origins": "opened openings_table",
     "html_table": "Table sites_table verdict_table",
-    "inspection": "culprits_table end_timeline holders_table",
-    "limits_and_scaling": "evidence limits_chart scaling",
-    "outcome_tables": "budget_table limits_table outcome_table",
-    "plotly_theme": "quiet",
-    "sentences": "Prose about answer ends expectation guilty kinds titled worst",
+    "judgement_tables": (
+        "budget_table culprits_table difference end_timeline holders_table limits_table "
+        "openings_table outcome_table"
+    ),
     "matrix": "sweep_cell sweep_matrix sweep_text",
+    "plotly_theme": "quiet",
+    "sentences": "Prose about answer ends expectation guilty kinds opened titled worst",
     "timeline_figure": "timeline",
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from resleak import formatting
+from resleak.analysis import wording
 from resleak.analysis.causes import text
 from resleak.captures.frames import traces
+from resleak.figures.html_table import Markup
 from resleak.figures.live_svg import lines_of, points
 from resleak.figures.sentences import OWN
 from resleak.figures.style import VARIANTS
@@ -31,8 +33,6 @@ _ROW = (
 )
 _LABEL, _TEXT = "opacity:.75;margin:0", "margin:0;overflow-wrap:anywhere"
 _CODE = "display:block;white-space:pre-wrap;background:rgba(127,127,127,.13);padding:1px 6px"
-
-
 #: Pixels of a curve, of its box and of its text; a grey that is read on white and on black.
 _WIDTH, _HEIGHT, _LINE, _GREY = 210, 96, 13, "#808080"
 _IMAGE = f"float:right;width:{_WIDTH}px;max-width:100%;margin-left:12px"
@@ -52,31 +52,9 @@ class Card:
     """One cause as plain texts, which may be redacted: a title, and rows of label, text, source."""
 
     title: str
-    rows: list[list[str]] = field(default_factory=list)
+    rows: list[list[str]]
     #: Of its main gauge.
     curve: Curve | None = None
-
-    @classmethod
-    def parse(cls, values: dict[str, Any]) -> Card:
-        """Return a card of its plain values."""
-        curve = values.get("curve")
-        return cls(**{**values, "curve": Curve(**curve) if curve else None})
-
-
-@dataclass(frozen=True)
-class Cards:
-    """Cards as HTML for a notebook, and as text."""
-
-    cards: list[Card]
-    notes: list[str]
-    plain: str = field(repr=False, default="")
-
-    def __repr__(self) -> str:
-        return self.plain or "Nothing leaks."
-
-    def _repr_html_(self) -> str:
-        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
-        return html(self.cards) + notes if self.cards else "<p>Nothing leaks.</p>"
 
 
 def cards(variants: Iterable[VariantVerdict], captures: Iterable[Capture] = ()) -> list[Card]:
@@ -102,7 +80,7 @@ def _curve(captures: Sequence[Capture], part: Explained) -> Curve | None:
     return Curve(part.gauge, part.unit, runs) if runs else None
 
 
-def cause_cards(*variants: VariantVerdict, captures: Iterable[Capture] = ()) -> Cards:
+def cause_cards(*variants: VariantVerdict, captures: Iterable[Capture] = ()) -> Markup:
     """Show the causes of variants as cards, and how much of their growth they explain.
 
     With `captures` a card shows the curve of its cause's main gauge.
@@ -114,7 +92,9 @@ def cause_cards(*variants: VariantVerdict, captures: Iterable[Capture] = ()) -> 
     ]
     shown = cards(variants, captures)
     plain = [line for one in shown for line in (one.title, *text.aligned(one.rows), "")]
-    return Cards(shown, notes, "\n".join([*plain, *notes]))
+    paragraphs = "".join(f"<p>{escape(note)}</p>" for note in notes)
+    as_html = html(shown) + paragraphs if shown else "<p>Nothing leaks.</p>"
+    return Markup(as_html, "\n".join([*plain, *notes]) or "Nothing leaks.")
 
 
 def html(shown: Iterable[Card]) -> str:
@@ -142,14 +122,13 @@ def _drawn(curve: Curve) -> str:
         f'stroke="{_COLOUR}" stroke-width="1.5" stroke-linejoin="round"/>'
         for x, y in curve.runs
     )
-    unit = curve.unit if curve.unit == "B" else ""
-    top = f"{curve.gauge} {formatting.amount(high, unit)}"
-    bottom, end = formatting.amount(low, unit), f"step {formatting.number(last)}"
+    lowest, highest = (wording.bare(value, curve.unit) for value in (low, high))
+    top, end = f"{curve.gauge} {highest}", f"step {formatting.number(last)}"
     texts = "".join(
         f'<text x="{x}" y="{y}" text-anchor="{anchor}">{escape(words)}</text>'
         for x, y, anchor, words in (
             (0, -4, "start", top),
-            (0, _HEIGHT + _LINE, "start", bottom),
+            (0, _HEIGHT + _LINE, "start", lowest),
             (_WIDTH, _HEIGHT + _LINE, "end", end),
         )
     )
@@ -158,5 +137,5 @@ def _drawn(curve: Curve) -> str:
         f'{_HEIGHT + 2 * _LINE + 8}" font-family="sans-serif" font-size="11" fill="{_GREY}">{lines}'
         f'<line x2="{_WIDTH}" y1="{_HEIGHT}" y2="{_HEIGHT}" stroke="{_GREY}"/>{texts}</svg>'
     )
-    data, alt = b64encode(svg.encode()).decode(), escape(f"{top}, from {bottom}, {end}", quote=True)
+    data, alt = b64encode(svg.encode()).decode(), escape(f"{top}, from {lowest}, {end}", quote=True)
     return f'<img alt="{alt}" src="data:image/svg+xml;base64,{data}" style="{_IMAGE}">'

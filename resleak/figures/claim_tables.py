@@ -12,14 +12,13 @@ from resleak import formatting
 from resleak.analysis.claims_table import NOT_RUN, summary
 from resleak.figures.html_table import Table, below, markup, table
 from resleak.figures.sentences import inline
-from resleak.figures.style import word_style
+from resleak.figures.style import with_glyph, word_style
 from resleak.formatting import LEFT, SMALL, Cell, note
 from resleak.workload.verdict_words import GLYPHS
 
-#: Heads of what `cells` returns.
-HEAD = (
-    *("language", "code", "outcome", "key figure", "its fix", "its code", "figure", "condition"),
-    *("other readings", "in Node"),
+_HEAD = (
+    *("#", "scenario", "claim", "language", "code", "outcome", "key figure", "its fix", "its code"),
+    *("figure", "condition", "other readings", "in Node"),
 )
 _FIGURE = LEFT + "min-width:13em;"
 
@@ -53,26 +52,18 @@ def claims_markdown(findings: pd.DataFrame, cases: Mapping[str, str] | None = No
     for system, part in findings.groupby("system", sort=False):
         name, case = str(system), (cases or {}).get(str(system), "")
         blocks.append(f"\n**[{name}]({case})**\n" if case else f"\n**{name}**\n")
-        rows = [
-            (_number(row["seed"]), f"`{_name(row)}`", row["claim"], *cells(row))
-            for row in part.to_dict("records")
-        ]
-        blocks.append(formatting.Table(("#", "scenario", "claim", *HEAD), rows).markdown())
+        rows = list(map(_text_cells, part.to_dict("records")))
+        blocks.append(formatting.Table(_HEAD, rows).markdown())
     return "\n".join(blocks)
 
 
-def cells(row: Mapping[Any, Any]) -> tuple[str, ...]:
-    """Return language, code, outcome and key figure of a claim, the same of its fix, as text."""
+def _text_cells(row: Mapping[Any, Any]) -> tuple[str, ...]:
     figure, fix = (one["text"] if one else "" for one in (row["figure"], row["fix_figure"]))
-    measured = (languages(row), whose(row), with_glyph(row["outcome"]), figure)
-    fixed = (with_glyph(row["fix"]), row["fix_origin"], fix)
-    node = in_node(row).removeprefix("Node: ")
-    return (*measured, *fixed, row["condition"], other_readings(row), node)
-
-
-def with_glyph(word: str) -> str:
-    """Return an outcome behind its glyph; nothing for none."""
-    return f"{GLYPHS[word]} {word}" if word in GLYPHS else word
+    return (
+        *(_number(row["seed"]), f"`{_name(row)}`", row["claim"], languages(row), whose(row)),
+        *(with_glyph(row["outcome"]), figure, with_glyph(row["fix"]), row["fix_origin"], fix),
+        *(row["condition"], other_readings(row), in_node(row).removeprefix("Node: ")),
+    )
 
 
 def _html_cells(row: Mapping[Any, Any]) -> list[Cell]:
@@ -83,13 +74,14 @@ def _html_cells(row: Mapping[Any, Any]) -> list[Cell]:
     figure, fix_figure = (
         below(one["text"]) if one else "" for one in (row["figure"], row["fix_figure"])
     )
-    outcome = _outcome(row["outcome"]) if row["outcome"] else ""
+    others = other_readings(row)
+    condition = f"{row['condition']}. Other readings: {others}" if others else row["condition"]
     return [
         Cell(_number(row["seed"]), style=LEFT + SMALL),
         markup(claim, LEFT + "min-width:16em;"),
-        markup(outcome + figure + below(in_node(row)), _FIGURE),
+        markup(_outcome(row["outcome"]) + figure + below(in_node(row)), _FIGURE),
         markup(fix + fix_figure + below(row["fix_origin"]), _FIGURE),
-        markup(inline(condition(row)), LEFT + SMALL + "min-width:13em;"),
+        markup(inline(str(condition)), LEFT + SMALL + "min-width:13em;"),
     ]
 
 
@@ -97,12 +89,6 @@ def whose(row: Mapping[Any, Any]) -> str:
     """Return whose code was measured, and whose claim it is if it is not the document's."""
     claimant = "our finding" if row["claim"] and row["claimed_by"] == "ours" else ""
     return ", ".join(filter(None, (str(row["origin"]), claimant)))
-
-
-def condition(row: Mapping[Any, Any]) -> str:
-    """Return the condition, and the outcome of other readings behind it."""
-    others = other_readings(row)
-    return f"{row['condition']}. Other readings: {others}" if others else str(row["condition"])
 
 
 def other_readings(row: Mapping[Any, Any]) -> str:
@@ -139,4 +125,4 @@ def _outcome(word: str) -> str:
     look = word_style(word)
     glyph = f'<span style="color:{look.colour}">{GLYPHS.get(word, "?")}</span>'
     style = f"white-space:nowrap;font-weight:{look.weight}"
-    return f'<span style="{style}">{glyph} {escape(word)}</span>'
+    return f'<span style="{style}">{glyph} {escape(word)}</span>' if word else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html import escape
 from itertools import groupby
 from textwrap import dedent
@@ -27,6 +27,20 @@ _SOURCE = "margin:2px 0;padding:1px 6px;background:rgba(127,127,127,.13);white-s
 
 
 @dataclass(frozen=True)
+class Markup:
+    """Safe HTML for a notebook, and the same as text for a terminal."""
+
+    html: str
+    text: str
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+
+@dataclass(frozen=True)
 class Table:
     """A table for people: HTML where it is shown, text where it is printed.
 
@@ -39,7 +53,7 @@ class Table:
     """
 
     html: str
-    frame: pd.DataFrame = field(repr=False)
+    frame: pd.DataFrame
 
     def __repr__(self) -> str:
         return str(self.frame.to_string(index=False, float_format=formatting.number))
@@ -75,15 +89,6 @@ def below(sentence: str) -> str:
     return f'<div style="{SMALL}">{escape(sentence)}</div>' if sentence else ""
 
 
-def source_block(source: str) -> str:
-    """Return the text of a line in bold, between its neighbours; nothing for an empty one."""
-    lines = [escape(line) for line in dedent(source).split("\n")]
-    if len(lines) == 3:
-        lines[1] = f"<b>{lines[1]}</b>"
-    text = "\n".join(lines)
-    return f'<pre style="{_SOURCE}">{text}</pre>' if source.strip() else ""
-
-
 def variant_cell(name: str, names: list[str]) -> Cell:
     """Return the cell of a variant, with its colour."""
     return markup(swatch(name, names) + escape(name), "white-space:nowrap;" + LEFT)
@@ -116,20 +121,19 @@ def verdict_table(
     if not verdicts:
         text = "Nothing was judged: the captures hold no gauge with readings."
         return Table(note(text), verdicts.frame)
-    names = order(list(dict.fromkeys(one.variant for one in verdicts)))
+    names = order(one.variant for one in verdicts)
     ranks = worst_ranks(verdicts)
     gauges = sorted(ranks, key=lambda gauge: ranks[gauge])
-    by_variant = sorted(verdicts, key=lambda one: names.index(one.variant))
-    ranked = Rows(GaugeVerdict, sorted(by_variant, key=lambda one: gauges.index(one.gauge)))
+    ranked = sorted(verdicts, key=lambda one: (gauges.index(one.gauge), names.index(one.variant)))
     wrong = {one.gauge for one in ranked if one.verdict not in CLEAN or all_rows}
     shown = [one for one in ranked if one.gauge in wrong]
     clean = [one for one in ranked if one.gauge not in wrong]
-    parts = [_verdicts(shown, names)] if shown else []
+    html = _verdicts(shown, names) if shown else ""
     if clean:
         quiet = ", ".join(dict.fromkeys(one.gauge for one in clean))
         summary = f"flat or plateau in every variant: {quiet}"
-        parts.append(folded(summary, _verdicts(clean, names), is_open=not shown))
-    return Table("".join(parts), ranked.frame)
+        html += folded(summary, _verdicts(clean, names), is_open=not shown)
+    return Table(html, Rows(GaugeVerdict, ranked).frame)
 
 
 def worst_ranks(verdicts: Iterable[GaugeVerdict]) -> dict[str, int]:
@@ -142,15 +146,14 @@ def worst_ranks(verdicts: Iterable[GaugeVerdict]) -> dict[str, int]:
 
 
 def _verdicts(verdicts: list[GaugeVerdict], names: list[str]) -> str:
-    body = []
+    body: list[list[Cell]] = []
     for gauge, group in groupby(verdicts, key=lambda one: one.gauge):
         part = list(group)
-        for number, one in enumerate(part):
-            first = [gauge_cell(gauge, one.unit, len(part))] if number == 0 else []
-            body.append([*first, *_verdict_cells(one, names)])
-    per = f"per {verdicts[0].per}"
-    heads = numbers(per, "95 % interval", "detection limit", "peak", "at the end")
-    variant = [] if names == [OWN] else ["variant"]
+        rows = [_verdict_cells(one, names) for one in part]
+        rows[0].insert(0, gauge_cell(gauge, part[0].unit, len(part)))
+        body += rows
+    per, variant = verdicts[0].per, [] if names == [OWN] else ["variant"]
+    heads = numbers(f"per {per}", "95 % interval", "detection limit", "peak", "at the end")
     return table(["gauge", *variant, "verdict", *heads], body)
 
 
@@ -186,26 +189,25 @@ def sites_table(sites: pd.DataFrame | Iterable[Site], *, top: int = 10, per: str
     rows = Rows.of(Site, sites)
     if not rows:
         return Table(note("There is no memory profile of this variant."), rows.frame)
-    grown = Rows(Site, (one for one in rows if one.bytes_per_step > 0 and not one.is_ours))
+    grown = [one for one in rows if one.bytes_per_step > 0 and not one.is_ours]
+    shown, rest = Rows(Site, grown[:top]), grown[top:]
     if not grown:
-        return Table(note("No allocation site grew between the steady marks."), grown.frame)
-    return Table(sites_html(grown, top, per), Rows(Site, grown[:top]).frame)
-
-
-def sites_html(grown: Sequence[Site], top: int, per: str) -> str:
-    """Return the table of sites that grew, the largest first, as HTML."""
-    head = ("function", "file", right(f"per {per}"), "share of the growth")
-    rest = grown[top:]
+        return Table(note("No allocation site grew between the steady marks."), shown.frame)
     total = formatting.amount(sum(site.bytes_per_step for site in rest), "B")
     more = note(f"{len(rest)} more sites add up to {total} per {per}.") if rest else ""
-    return table(head, map(_site_cells, grown[:top])) + more
+    head = ("function", "file", right(f"per {per}"), "share of the growth")
+    return Table(table(head, map(_site_cells, shown)) + more, shown.frame)
 
 
 def _site_cells(site: Site) -> list[Cell]:
     is_bounded = site.low == site.low or site.high == site.high
     interval = wording.bounds(site.low, site.high, "B") if is_bounded else ""
     place = f'<code style="{_BREAKS}">{escape(site.place)}</code>' if site.place else ""
-    place += source_block(site.source)
+    if site.source.strip():  # a line in bold, between its neighbours
+        lines = [escape(line) for line in dedent(site.source).split("\n")]
+        if len(lines) == 3:
+            lines[1] = f"<b>{lines[1]}</b>"
+        place += f'<pre style="{_SOURCE}">' + "\n".join(lines) + "</pre>"
     width = 100 * min(max(site.share if site.share == site.share else 0.0, 0.0), 1.0)
     colour = VARIANTS["leaky"].fill(0.35)
     bar = f"linear-gradient(to right, {colour} {width:.1f}%, transparent {width:.1f}%)"

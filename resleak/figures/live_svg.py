@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from html import escape
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -13,33 +13,21 @@ from resleak import formatting
 from resleak.analysis import wording
 from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.analysis.rows import Rows
+from resleak.figures.html_table import Markup
 from resleak.figures.style import GRID, SHADE, Mark, marks, order
-from resleak.figures.timeline_rows import LOADED, thin
 from resleak.workload.gauges import Gauge
 
+#: Phases of a run in which its steps are made.
+LOADED = ("warmup", "steady")
 #: Of a curve's box, which is stretched to its place: no text stands in it.
 _WIDTH, _HEIGHT = 480, 110
 _MOST = 160
+_DASHES = {"solid": "", "dashdot": "8,3,2,3", "longdash": "12,4", "longdashdot": "12,4,2,4"}
 _GRIDS = (
     "display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,290px),1fr));gap:14px 20px"
 )
 _SMALL = "font-size:0.87em;opacity:0.8"
 _NOTHING = "No reading yet."
-
-
-@dataclass(frozen=True)
-class Sketch:
-    """Growth curves as safe HTML with SVG, the same in words, and the number of points."""
-
-    html: str = field(repr=False)
-    text: str
-    points: int = field(repr=False)
-
-    def __repr__(self) -> str:
-        return self.text
-
-    def _repr_html_(self) -> str:
-        return self.html
 
 
 def sketch(
@@ -49,18 +37,16 @@ def sketch(
     *,
     steps: int = 0,
     warmup: int = 0,
-) -> Sketch:
+) -> Markup:
     """Draw one small curve per gauge, one line per run, in the colour of its variant.
 
-    Runs may still go on; a gauge without a reading keeps its place. `steps` and `warmup` are those
-    of a whole run: the x-axis goes to the last, the warm-up is shaded.
+    `steps` and `warmup` are those of a whole run, which may still go on; the warm-up is shaded.
     """
-    looks = marks(order(list(traces["variant"].unique())) if len(traces) else [])
+    looks = marks(order(traces["variant"].unique()) if len(traces) else [])
     last = max(steps, int(traces["step"].max()) if len(traces) else 0, 1)
     rows = traces[traces["phase"].isin(LOADED)] if len(traces) else traces
     judged = Rows.of(GaugeVerdict, verdicts)
     parts = [_part(rows, gauge, judged, looks, last, warmup) for gauge in gauges.values()]
-    text = "\n".join(part.text for part in parts) or _NOTHING
     body = "".join(part.html for part in parts) or f'<p style="{_SMALL}">{_NOTHING}</p>'
     keys = "".join(
         '<span style="margin-right:16px;white-space:nowrap">'
@@ -69,8 +55,8 @@ def sketch(
         for name, mark in looks.items()
     )
     legend = f'<div style="min-height:1.5em;margin:4px 0">{keys}</div>'
-    points = sum(part.points for part in parts)
-    return Sketch(f'{legend}<div style="{_GRIDS}">{body}</div>', text, points)
+    text = "\n".join(part.text for part in parts) or _NOTHING
+    return Markup(f'{legend}<div style="{_GRIDS}">{body}</div>', text)
 
 
 def _part(
@@ -80,7 +66,7 @@ def _part(
     looks: Mapping[str, Mark],
     last: int,
     warmup: int,
-) -> Sketch:
+) -> Markup:
     lines = list(lines_of(rows, gauge.name)) if gauge.name in rows else []
     values = np.concatenate([y for _, _, y in lines]) if lines else np.zeros(1)
     low = float(values.min())
@@ -96,15 +82,20 @@ def _part(
     status = " · ".join(f"{name} {labels.get(name, text)}" for name, text in now.items()) or "…"
     top, bottom = (formatting.amount(v, gauge.unit) if lines else "" for v in (high, low))
     scale = f'<div style="{_SMALL};display:flex;justify-content:space-between">'
+    label = escape(f"{gauge.name} {status}", quote=True)
+    style = f"display:block;width:100%;height:{_HEIGHT}px;border-bottom:1px solid {GRID}"
     html = (
         f'<div style="min-width:0"><div style="min-height:1.5em"><b>{escape(gauge.name)}</b> '
         f'<span style="{_SMALL}">{escape(status)}</span></div>'
         f'{scale}<span style="white-space:nowrap">{escape(top) or "&#160;"}</span></div>'
-        f"{_svg(curves, warmup / last, f'{gauge.name} {status}')}"
+        f'<svg role="img" aria-label="{label}" viewBox="0 -4 {_WIDTH} {_HEIGHT + 8}" '
+        f'preserveAspectRatio="none" style="{style}"><rect y="-4" '
+        f'width="{_WIDTH * (warmup / last):.1f}" height="{_HEIGHT + 8}" fill="{SHADE}"/>'
+        f"{curves}</svg>"
         f"{scale}<span>{escape(bottom)}</span><span>step {formatting.number(last)}</span></div>"
         "</div>"
     )
-    return Sketch(html, f"{gauge.name}: {status}", sum(len(x) for _, x, _ in lines))
+    return Markup(html, f"{gauge.name}: {status}")
 
 
 def lines_of(rows: pd.DataFrame, gauge: str) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
@@ -117,6 +108,16 @@ def lines_of(rows: pd.DataFrame, gauge: str) -> Iterator[tuple[str, np.ndarray, 
                 x, y = (of_moment[name].to_numpy(dtype=float) for name in ("step", gauge))
                 yield str(variant), *thin(x, y, _MOST)
                 break
+
+
+def thin(x: np.ndarray, y: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return at most `most` points that keep ends and extremes, in the order given."""
+    if len(x) <= most:
+        return x, y
+    edges = np.linspace(0, len(y), max(most // 2 - 1, 1) + 1).astype(int)
+    extremes = [(a + y[a:b].argmin(), a + y[a:b].argmax()) for a, b in pairwise(edges) if b > a]
+    keep = np.unique(np.append(np.array(extremes), (0, len(y) - 1)))
+    return x[keep], y[keep]
 
 
 def points(
@@ -132,18 +133,9 @@ def points(
 
 
 def _stroke(mark: Mark, width: float) -> str:
-    dash = {"dashdot": "8,3,2,3", "longdash": "12,4", "longdashdot": "12,4,2,4"}
-    pattern = dash.get(mark.dash, "" if mark.dash == "solid" else mark.dash.replace("px", ""))
-    dashed = f' stroke-dasharray="{pattern}"' if pattern else ""
+    dash = _DASHES.get(mark.dash, mark.dash.replace("px", ""))
+    dashed = f' stroke-dasharray="{dash}"' if dash else ""
     return (
         f'fill="none" stroke="{mark.colour}" stroke-width="{width}"{dashed} '
         'vector-effect="non-scaling-stroke" stroke-linejoin="round"'
     )
-
-
-def _svg(curves: str, shaded: float, label: str) -> str:
-    box = f'viewBox="0 -4 {_WIDTH} {_HEIGHT + 8}" preserveAspectRatio="none"'
-    style = f"display:block;width:100%;height:{_HEIGHT}px;border-bottom:1px solid {GRID}"
-    warm = f'<rect y="-4" width="{_WIDTH * shaded:.1f}" height="{_HEIGHT + 8}" fill="{SHADE}"/>'
-    label = escape(label, quote=True)
-    return f'<svg role="img" aria-label="{label}" {box} style="{style}">{warm}{curves}</svg>'

@@ -8,28 +8,9 @@ from html import escape
 from typing import Any
 
 from resleak import formatting
-from resleak.figures.html_table import Table, below, markup, table, verdict_table
+from resleak.figures.html_table import Table, below, verdict_table
+from resleak.figures.style import with_glyph, word_style
 from resleak.formatting import LEFT, Cell, note
-from resleak.workload.verdict_words import (
-    BROKEN,
-    CLEAN,
-    DEFERRED,
-    GLYPHS,
-    HANGS,
-    LEAK,
-    SCALES,
-    UNDECIDED,
-)
-
-#: Fill of a cell; the word stands in it, so that colour alone says nothing.
-_FILLS = {
-    LEAK: "rgba(213, 94, 0, 0.45)",
-    **dict.fromkeys((HANGS, BROKEN, SCALES, "failed"), "rgba(213, 94, 0, 0.28)"),
-    DEFERRED: "rgba(230, 159, 0, 0.3)",
-    UNDECIDED: "rgba(204, 121, 167, 0.25)",
-    **dict.fromkeys(CLEAN, "rgba(0, 158, 115, 0.22)"),
-}
-_OTHER = "rgba(127, 127, 127, 0.1)"
 
 
 def sweep_matrix(result: Any, *, link: str = "") -> Table:
@@ -42,16 +23,14 @@ def sweep_matrix(result: Any, *, link: str = "") -> Table:
     link : str
         Page to which each cell links; ``#`` for the page that it is on; without it, none does.
     """
-    labels, rows = _grid(result.cells)
-    body = [[Cell(name), *(_cell(one, link, labels) for one in row)] for name, row in rows.items()]
     frame = result.cells.frame.drop(columns=["gauges"])
-    return Table(table(["", *labels] if labels else [], body) + note(result.sentence), frame)
+    return Table(sweep_text(result.cells, link).html() + note(result.sentence), frame)
 
 
-def sweep_text(cells: Iterable[Any]) -> formatting.Table:
-    """Return the matrix as text."""
+def sweep_text(cells: Iterable[Any], link: str = "") -> formatting.Table:
+    """Return the matrix as a table for a terminal, or with links for a page."""
     labels, rows = _grid(cells)
-    body = [(name, *(_text(one, labels) for one in row)) for name, row in rows.items()]
+    body = [(name, *(_cell(one, link, labels) for one in row)) for name, row in rows.items()]
     return formatting.Table(("", *labels) if labels else (), body)
 
 
@@ -65,16 +44,14 @@ def sweep_cell(cell: Any) -> str:
 
 
 def _grid(cells: Iterable[Any]) -> tuple[list[str], dict[str, list[Any]]]:
-    """Return the labels of the columns, and the cells by row.
-
-    Rows with labels of their own, as each package has its releases, have no common columns.
-    """
+    """Return the labels of the columns, and the cells by row."""
     rows: dict[str, dict[str, Any]] = {}
     for one in cells:
         rows.setdefault(_row(one), {})[one.label] = one
     labels = list(dict.fromkeys(label for row in rows.values() for label in row))
     if sum(map(len, rows.values())) > len(labels) or len(rows) == 1:
         return labels, {name: [row.get(one) for one in labels] for name, row in rows.items()}
+    # Rows with labels of their own, as each package has its releases, have no common columns.
     width = max(map(len, rows.values()), default=0)
     return [], {name: [*row.values(), *[None] * (width - len(row))] for name, row in rows.items()}
 
@@ -85,27 +62,18 @@ def _row(cell: Any) -> str:
     return " ".join(filter(None, (cell.scenario, variant, cell.params, seed)))
 
 
-def _word(cell: Any) -> str:
-    partly = f" ({cell.runs}/{cell.planned})" if cell.runs < cell.planned else ""
-    return f"{GLYPHS.get(cell.verdict, '')} {cell.verdict}{partly}".strip()
-
-
-def _text(cell: Any, labels: list[str]) -> str:
-    if cell is None:
-        return ""
-    return _word(cell) if labels else f"{cell.label}: {_word(cell)}"
-
-
 def _cell(cell: Any, link: str, labels: list[str]) -> Cell:
     if cell is None:
         return Cell("")
-    word, title = escape(_word(cell)), escape(cell.sentence, quote=True)
+    partly = f" ({cell.runs}/{cell.planned})" if cell.runs < cell.planned else ""
+    text = with_glyph(cell.verdict) + partly
+    word, title = escape(text), escape(cell.sentence, quote=True)
     if link:
         address = f"{link.removesuffix('#')}#{_anchor(cell)}"
         word = f'<a href="{escape(address, quote=True)}">{word}</a>'
-    label = "" if labels else below(cell.label)
-    style = f"{LEFT}background:{_FILLS.get(cell.verdict, _OTHER)};"
-    return markup(f'<span title="{title}">{word}</span>{label}', style)
+    html = f'<span title="{title}">{word}</span>{"" if labels else below(cell.label)}'
+    style = f"{LEFT}background:{word_style(cell.verdict).fill};"
+    return Cell(text if labels else f"{cell.label}: {text}", html, style)
 
 
 def _anchor(cell: Any) -> str:

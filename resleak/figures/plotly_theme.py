@@ -13,13 +13,10 @@ from resleak.figures.style import CLEAR, CONFIG, FONT, GRID, INK, OTHERS, VARIAN
 def template() -> go.layout.Template:
     """Return the plotly template; its papers are clear, so that the page's own shows through."""
     axis = {
-        "gridcolor": GRID,
-        "zerolinecolor": GRID,
-        "linecolor": GRID,
-        "ticks": "",
-        "automargin": True,
-        "title": {"font": {"size": 12}, "standoff": 8},
+        **{"gridcolor": GRID, "zerolinecolor": GRID, "linecolor": GRID, "ticks": ""},
+        **{"automargin": True, "title": {"font": {"size": 12}, "standoff": 8}},
     }
+    hover_font = {"family": FONT, "color": "#F2F2F2", "size": 12}
     return go.layout.Template(
         layout={
             "paper_bgcolor": CLEAR,
@@ -30,11 +27,7 @@ def template() -> go.layout.Template:
             "xaxis": axis,
             "yaxis": axis,
             # Dark on any paper: a clear one would leave the curves shining through the text.
-            "hoverlabel": {
-                "bgcolor": "#262626",
-                "bordercolor": "#262626",
-                "font": {"family": FONT, "color": "#F2F2F2", "size": 12},
-            },
+            "hoverlabel": {"bgcolor": "#262626", "bordercolor": "#262626", "font": hover_font},
             "modebar": {"bgcolor": CLEAR, "color": INK, "activecolor": "#0072B2"},
             "legend": {"bgcolor": CLEAR, "font": {"size": 12}},
             "margin": {"l": 64, "r": 16, "t": 48, "b": 48},
@@ -56,9 +49,8 @@ def plain(text: object) -> str:
 
 def empty(reason: str) -> go.Figure:
     """Return a figure that says in words why there is nothing to draw."""
-    hidden = {"visible": False}
-    figure = go.Figure(layout={"template": template(), "height": 120})
-    figure.update_layout(xaxis=hidden, yaxis=hidden)
+    hidden = {"xaxis": {"visible": False}, "yaxis": {"visible": False}}
+    figure = go.Figure(layout={"template": template(), "height": 120, **hidden})
     return figure.add_annotation(text=reason, showarrow=False, font={"size": 14})
 
 

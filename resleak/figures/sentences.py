@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 #: The variant of somebody's own code, which is called by the name of the workload.
 OWN = "workload"
+NOTHING_OPEN = "No followed resource leaks or is deferred here."
 _BOLD, _CODE = re.compile(r"\*\*(.+?)\*\*"), re.compile(r"`(.+?)`")
 
 
@@ -57,7 +58,7 @@ def titled(judgement: ScenarioVerdict, variant: str) -> str:
 
 def answer(judgement: ScenarioVerdict) -> Prose:
     """Say whether it leaks, how fast, and what the fix does."""
-    names = order(list(judgement.variants))
+    names = order(judgement.variants)
     first = judgement.variants[names[0]]
     gauge = _key_gauge(first)
     fixed = judgement.variants["fixed"] if "fixed" in names[1:] else None
@@ -77,7 +78,7 @@ def answer(judgement: ScenarioVerdict) -> Prose:
 
 def worst(judgement: ScenarioVerdict) -> str:
     """Return the name of the variant with the worst verdict, the first of several."""
-    names = order(list(judgement.variants))
+    names = order(judgement.variants)
     return min(names, key=lambda name: ORDER.index(judgement.variants[name].verdict))
 
 
@@ -108,12 +109,31 @@ def kinds(judgement: ScenarioVerdict) -> Prose:
 
 def guilty(variant: VariantVerdict) -> Prose:
     """Name the line that makes a variant grow, with its rate and its share."""
-    return Prose(f"{told_of(variant)}{wording.largest_site(variant.sites, 'step', code)}")
+    return _of(variant, wording.largest_site(variant.sites, "step", code))
 
 
-def told_of(variant: VariantVerdict) -> str:
-    """Return the beginning of a line about a variant: nothing for somebody's own code."""
-    return "" if variant.name == OWN else f"{code(variant.name)}: "
+def opened(variant: VariantVerdict) -> Prose:
+    """Name the lines that opened what leaks, for each gauge of resources."""
+    parts = []
+    for name in dict.fromkeys(origin.gauge for origin in variant.origins):
+        origins = [origin for origin in variant.origins if origin.gauge == name]
+        places = []
+        for one in origins:
+            place = f"{code(f'{one.file}:{one.line}')} in {code(one.function)}"
+            share = f" ({formatting.share(one.share)})" if len(origins) > 1 else ""
+            places.append((place if one.file else "an unknown place") + share)
+        verdict = variant.gauge(name)
+        rate = formatting.number(sum(origin.per_step for origin in origins))
+        word = verdict.verdict if verdict else ""
+        where = " and ".join(places)
+        parts.append(f"{code(name)} {word}, {rate} per step, opened at {where}")
+    nothing = NOTHING_OPEN if variant.name == OWN else f"n{NOTHING_OPEN[1:]}"
+    return _of(variant, f"{'; '.join(parts)}." if parts else nothing)
+
+
+def _of(variant: VariantVerdict, sentence: str) -> Prose:
+    """Return a sentence about a variant, which is not named if it is somebody's own code."""
+    return Prose(sentence if variant.name == OWN else f"{code(variant.name)}: {sentence}")
 
 
 def code(text: object) -> str:
@@ -123,7 +143,7 @@ def code(text: object) -> str:
 
 def ends(judgement: ScenarioVerdict) -> Prose:
     """Say where each variant ended, in the key gauge."""
-    names = order(list(judgement.variants))
+    names = order(judgement.variants)
     gauge = _key_gauge(judgement.variants[names[0]])
     if not gauge:
         return Prose("No gauge was read: the runs ended before their first step.")

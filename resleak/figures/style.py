@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
-from resleak.workload.verdict_words import (
-    BROKEN,
-    CLEAN,
-    DEFERRED,
-    HANGS,
-    HOLDS,
-    LEAK,
-    NOT_REPRODUCED,
-    SCALES,
-    UNDECIDED,
-)
+from resleak.workload import verdict_words as words
 
 #: No upload button, no advertising.
 CONFIG: dict[str, Any] = {
@@ -77,28 +69,30 @@ LETTERS = "#111111"
 
 @dataclass(frozen=True)
 class WordStyle:
-    """How a verdict word or an outcome is drawn: colour, bar pattern, font weight, terminal style.
-
-    A word that asks for something is heavier; the word itself says which.
-    """
+    """How a verdict word or an outcome is drawn, as text, bar, in a terminal and in a cell."""
 
     colour: str = "inherit"
     pattern: str = ""
-    weight: int = 600
+    weight: int = 600  # more if it asks for something; the word itself says which
     terminal: str = ""
+    fill: str = "rgba(127, 127, 127, 0.1)"
 
 
+_RED = "rgba(213, 94, 0, 0.28)"
 #: The one table of colours of words; a word that is not in it is drawn as plain text.
 WORDS = {
-    LEAK: WordStyle(weight=700, terminal="bold red"),
-    **dict.fromkeys((HANGS, BROKEN, SCALES), WordStyle(terminal="bold red")),
-    DEFERRED: WordStyle(weight=700, terminal="magenta"),
-    UNDECIDED: WordStyle("#CC79A7", "-"),
-    **dict.fromkeys(CLEAN, WordStyle(weight=400)),
+    words.LEAK: WordStyle(weight=700, terminal="bold red", fill="rgba(213, 94, 0, 0.45)"),
+    **dict.fromkeys(
+        (words.HANGS, words.BROKEN, words.SCALES), WordStyle(terminal="bold red", fill=_RED)
+    ),
+    "failed": WordStyle(fill=_RED),
+    words.DEFERRED: WordStyle(weight=700, terminal="magenta", fill="rgba(230, 159, 0, 0.3)"),
+    words.UNDECIDED: WordStyle("#CC79A7", "-", fill="rgba(204, 121, 167, 0.25)"),
+    **dict.fromkeys(words.CLEAN, WordStyle(weight=400, fill="rgba(0, 158, 115, 0.22)")),
     "reproduced": WordStyle("#0072B2"),
     "partly": WordStyle("#56B4E9", "/"),
-    NOT_REPRODUCED: WordStyle("#8C8C8C", "."),
-    HOLDS: WordStyle("#009E73", weight=400),
+    words.NOT_REPRODUCED: WordStyle("#8C8C8C", "."),
+    words.HOLDS: WordStyle("#009E73", weight=400),
     "insufficient": WordStyle("#B8860B", "/"),
     "harmful": WordStyle("#D55E00", "x"),
 }
@@ -109,18 +103,21 @@ def word_style(word: str) -> WordStyle:
     return WORDS.get(word, WordStyle())
 
 
+def with_glyph(word: str) -> str:
+    """Return a word behind its glyph, if it has one."""
+    return f"{words.GLYPHS[word]} {word}" if word in words.GLYPHS else word
+
+
 #: Light enough for black letters, and apart from each other: the largest modules, then the rest.
 MODULES = ("#E69F00", "#56B4E9", "#2FB792", "#F0E442", "#D79BBB", "#8FA8F0", "#C3A06B")
 
 
-def marks(variants: list[str]) -> dict[str, Mark]:
+def marks(variants: Iterable[str]) -> dict[str, Mark]:
     """Return a mark for each variant, in drawing order: its own for the usual three."""
-    rest = [name for name in variants if name not in VARIANTS]
-    spare = {name: OTHERS[i % len(OTHERS)] for i, name in enumerate(rest)}
-    return {name: VARIANTS.get(name) or spare[name] for name in variants}
+    spare = cycle(OTHERS)
+    return {name: VARIANTS.get(name) or next(spare) for name in variants}
 
 
-def order(variants: list[str]) -> list[str]:
-    """Return the names in reading order: leaky, proposed, fixed, then the rest."""
-    usual = [name for name in VARIANTS if name in variants]
-    return usual + [name for name in variants if name not in VARIANTS]
+def order(variants: Iterable[str]) -> list[str]:
+    """Return each name once, in reading order: leaky, proposed, fixed, then the rest."""
+    return sorted(dict.fromkeys(variants), key=lambda name: [*VARIANTS, name].index(name))

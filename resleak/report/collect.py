@@ -70,10 +70,9 @@ def gather(variables: Mapping[str, Any]) -> Contents:
 
     values = [value for name, value in variables.items() if not name.startswith("_")]
     verdicts = {id(value): value for value in values if isinstance(value, ScenarioVerdict)}
-    groups = [value for value in values if isinstance(value, Captures)]
-    groups.append(Captures(value for value in values if isinstance(value, Capture)))
-    folders = list(dict.fromkeys(c.path.resolve() for group in groups for c in group))
-    runs = [capture for group in groups for capture in group]
+    runs = [run for value in values if isinstance(value, Captures) for run in value]
+    runs += [value for value in values if isinstance(value, Capture)]
+    folders = list(dict.fromkeys(run.path.resolve() for run in runs))
     findings = [
         finding(one, [run for run in runs if run.scenario == one.scenario["name"]])
         for one in verdicts.values()
@@ -99,7 +98,6 @@ def _host(manifest: Manifest) -> str:
     host, versions = manifest.host, manifest.versions
     memory = formatting.amount(float(host.get("memory_bytes") or 0), "B")
     system = f"{host.get('system', '')} {str(host.get('release', '')).partition('-')[0]}"
+    parts = (system, host.get("machine"), f"{host.get('cpus')} CPUs", memory, host.get("libc"))
     python = f"{versions.implementation} {versions.python}"
-    cpus = f"{host.get('cpus')} CPUs"
-    parts = (system, host.get("machine"), cpus, memory, host.get("libc"), python)
-    return ", ".join(str(part) for part in parts if part)
+    return ", ".join(str(part) for part in (*parts, python) if part)

@@ -29,10 +29,7 @@ _COLOUR = re.compile(r"\x1b\[[\d;]*m")
 
 
 def run(book: Any, folder: Path, timeout_s: float | None = None) -> collect.Contents:
-    """Execute a notebook's cells in place, in a fresh kernel in `folder`.
-
-    Raises ShareError if a cell fails, takes longer than `timeout_s` or takes the kernel down.
-    """
+    """Execute a notebook's cells in place, in a fresh kernel in `folder`, or raise ShareError."""
     import nbformat
 
     end = nbformat.v4.new_code_cell(collect.END)  # type: ignore[no-untyped-call]
@@ -53,12 +50,10 @@ def run_here(book: Any, folder: Path) -> collect.Contents:
         values: list[Any] = []
         variables["display"] = lambda *objects, into=values: into.extend(objects)
         tree = ast.parse(cell.source)
-        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+        if tree.body and isinstance(last := tree.body[-1], ast.Expr):
+            last.value = ast.Call(ast.Name("display", ast.Load()), [last.value], [])
         with chdir(folder):
-            exec(compile(tree, "<notebook>", "exec"), variables)
-            if isinstance(last, ast.Expr):
-                code = compile(ast.Expression(last.value), "<notebook>", "eval")
-                values.append(eval(code, variables))
+            exec(compile(ast.fix_missing_locations(tree), "<notebook>", "exec"), variables)
         cell.outputs = [
             nbformat.v4.new_output("display_data", bundle(value))  # type: ignore[no-untyped-call]
             for value in values
@@ -80,20 +75,28 @@ def bundle(value: Any) -> dict[str, Any]:
 
 
 def _execute(book: Any, folder: Path, timeout_s: float | None) -> None:
+    from jupyter_client.kernelspec import KernelSpecManager
+    from jupyter_client.manager import AsyncKernelManager
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
     with temporary_folder() as place:
-        kernel = _kernel(place)
+        is_local = os.name == "posix" and len(str(place)) < _MAX_SOCKET_FOLDER
+        kernel: Any = AsyncKernelManager(
+            kernel_name="python3",
+            # Without folders to look in it falls back on the interpreter that runs this.
+            kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),
+            transport="ipc" if is_local else "tcp",
+            connection_file=str(place / "kernel.json"),
+        )
+        kernel.kernel_spec.argv[1:1] = ["-P"]
         started: list[int] = []
         client = NotebookClient(
             book,
             km=kernel,
             timeout=timeout_s,
-            extra_arguments=[
-                f"--ext={collect.__name__}",
-                "--InteractiveShellApp.ignore_cwd=True",  # the extension adds it at the end
-            ],
+            # The extension adds the working folder at the end.
+            extra_arguments=[f"--ext={collect.__name__}", "--InteractiveShellApp.ignore_cwd=True"],
             on_cell_execute=lambda cell, cell_index: started.append(cell_index),
         )
         client.owns_km = True  # so that it is shut down, whatever happens
@@ -134,22 +137,6 @@ def _run_apart(work: Coroutine[Any, Any, Any], kernel: Any) -> None:
                         os.kill(pid, number)
                 wait([end], timeout=_GRACE_S)
             raise
-
-
-def _kernel(place: Path) -> Any:
-    from jupyter_client.kernelspec import KernelSpecManager
-    from jupyter_client.manager import AsyncKernelManager
-
-    is_local = os.name == "posix" and len(str(place)) < _MAX_SOCKET_FOLDER
-    manager: Any = AsyncKernelManager(
-        kernel_name="python3",
-        # Without folders to look in it falls back on the interpreter that runs this.
-        kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),
-        transport="ipc" if is_local else "tcp",
-        connection_file=str(place / "kernel.json"),
-    )
-    manager.kernel_spec.argv[1:1] = ["-P"]
-    return manager
 
 
 def _failing_cell(book: Any, started: list[int], line: str = "") -> str:

@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
@@ -26,11 +25,11 @@ from resleak.report.summary import Finding
 _PLOTLY = "application/vnd.plotly.v1+json"
 #: What the output of a flame graph is called in a notebook.
 FLAME = "application/vnd.resleak.flame+json"
-_FOLDER = Path(__file__).parent / "templates" / "report"
-_LIGHT, _DARK = "default", "github-dark"
 #: Escape sequences of a terminal.
 _ESCAPES = re.compile(r"\x1b\[.*?[@-~]")
 _USUAL_HEIGHT, _MAX_HEIGHT = 450, 20_000
+#: Parts of a figure that plotly.js draws.
+_DRAWN = ("data", "layout", "frames")
 #: Facts of the footer that also belong in an issue.
 _ISSUE_FACTS = ("Measured on", "Packages", "Run again")
 
@@ -57,7 +56,7 @@ class Page:
         """Return the page, with each drawing script once and only where it is needed."""
         from jinja2 import Environment, FileSystemLoader
 
-        environment = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True)
+        environment = Environment(loader=FileSystemLoader(page_parts.TEMPLATES), autoescape=True)
         environment.filters |= {
             "clean": lambda html: clean(html, self.links),
             "markdown": _markdown,
@@ -71,9 +70,8 @@ class Page:
             ),
             "plain": lambda text: _ESCAPES.sub("", text),
         }
-        page = environment.get_template("index.html.j2")
-        title = self.title or title_and_lead(self.book)[0]
-        return page.render(cells=self.book.cells, report=self._parts(title))
+        template = environment.get_template("index.html.j2")
+        return template.render(cells=self.book.cells, page=self, **self._parts())
 
     def markdown(self) -> str:
         """Return the summary as Markdown for an issue."""
@@ -83,31 +81,29 @@ class Page:
         title, lead = (self.title, "") if self.title else title_and_lead(self.book)
         return summary.markdown(title, lead, self.findings, facts)
 
-    def _parts(self, title: str) -> dict[str, Any]:
+    def _parts(self) -> dict[str, Any]:
         outputs = [out for c in self.book.cells for out in c.get("outputs", [])]
         plots = [out["data"][_PLOTLY] for out in outputs if _PLOTLY in out.get("data", {})]
-        scripts = [page_parts.theme() + (_FOLDER / "page.js").read_text(encoding="utf-8")]
+        scripts = [page_parts.template("theme.js") + page_parts.template("page.js")]
         if any(FLAME in out.get("data", {}) for out in outputs):
             scripts.append(flame.script())
         packed, allowed = [], [*scripts]
         if plots:  # figures and their library, compressed to a fifth
             kinds = {str(trace.get("type", "scatter")) for plot in plots for trace in plot["data"]}
             library = plotlyjs(kinds)
-            figures = f"[{','.join(map(figure_json, plots))}]"
+            drawn = [{key: plot[key] for key in _DRAWN if key in plot} for plot in plots]
+            figures = json.dumps(to_json(drawn), ensure_ascii=False, separators=(",", ":"))
             packed = [("figures", gzip.compress(figures.encode(), mtime=0)), ("plotly", library)]
             allowed.append(gzip.decompress(library).decode())
         return {
-            "title": title,
-            "retitled": bool(self.title),
-            "alone": self.alone,
+            "title": self.title or title_and_lead(self.book)[0],
             "style": _style(),
             "scripts": scripts,
             "packed": [(name, base64.b64encode(data).decode()) for name, data in packed],
             "config": json.dumps(CONFIG) if plots else "",
             "policy": page_parts.policy(allowed),
-            "provenance": self.provenance,
             "brief": summary.html(self.findings),
-            "markdown": self.markdown() if self.findings else "",
+            "summary": self.markdown() if self.findings else "",
             "archive": archive.script(self.archive),
         }
 
@@ -127,12 +123,6 @@ def _highlight(source: str) -> str:
     from pygments.lexers import get_lexer_by_name  # type: ignore[import-untyped]
 
     return str(highlight(source, get_lexer_by_name("ipython3"), HtmlFormatter()))
-
-
-def figure_json(figure: Mapping[str, Any]) -> str:
-    """Return the parts of a figure that plotly.js draws, as JSON without NaN."""
-    parts = {key: figure[key] for key in ("data", "layout", "frames") if key in figure}
-    return json.dumps(to_json(parts), ensure_ascii=False, separators=(",", ":"))
 
 
 def label(data: Mapping[str, Any]) -> str:
@@ -176,12 +166,12 @@ def title_and_lead(book: Any) -> tuple[str, str]:
 
 
 def _style() -> str:
-    own = (_FOLDER / "style.css").read_text(encoding="utf-8")
     light, dark = (
         HtmlFormatter(style=name, nobackground=True).get_style_defs(".highlight")
-        for name in (_LIGHT, _DARK)
+        for name in ("default", "github-dark")
     )
-    usual = ":root:not([data-theme])"  # a style sheet below a selector is nested in it
+    # A style sheet below a selector is nested in it.
     asked = f'@media screen {{ :root[data-theme="dark"] {{ {dark} }} }}'
-    system = f"@media screen and (prefers-color-scheme: dark) {{ {usual} {{ {dark} }} }}"
-    return f"{own}\n{light}\n{asked}\n{system}\n"
+    usual = f":root:not([data-theme]) {{ {dark} }}"
+    system = f"@media screen and (prefers-color-scheme: dark) {{ {usual} }}"
+    return f"{page_parts.template('style.css')}\n{light}\n{asked}\n{system}\n"

@@ -14,13 +14,13 @@ from pathlib import Path
 from resleak.captures.files import atomic
 from resleak.errors import ShareError
 
+TEMPLATES = Path(__file__).parent / "templates"
 _PACKAGES = ("resleak", "numpy", "pandas", "plotly", "scipy", "memray", "psutil", "pyarrow")
 
 
-def theme() -> str:
-    """Return the script of the button that switches between light and dark."""
-    folder = Path(__file__).parent / "templates" / "report"
-    return (folder / "theme.js").read_text(encoding="utf-8")
+def template(name: str) -> str:
+    """Return a file of the folder of templates."""
+    return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
 def policy(scripts: Sequence[str]) -> str:
@@ -54,6 +54,5 @@ def write(target: Path, content: str | bytes) -> None:
         with atomic(target) as temporary:
             temporary.write_bytes(content.encode() if isinstance(content, str) else content)
     except OSError as error:
-        reason = error.strerror or error
-        message = f"cannot write {target}: {reason}; choose another place with -o"
-        raise ShareError(message) from None
+        reason = f"{error.strerror or error}; choose another place with -o"
+        raise ShareError(f"cannot write {target}: {reason}") from None

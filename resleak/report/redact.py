@@ -9,15 +9,14 @@ import socket
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import cache
 from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
 from resleak import formatting
-from resleak.report import secrets
-from resleak.report.secrets import Rule
 
 #: Names of users and hosts that are too common to identify anyone.
 _COMMON = {"root", "user", "admin", "nobody", "localhost", "localhost.localdomain"}
@@ -52,6 +51,27 @@ _CONTROLS = re.compile(
 _TAG = re.compile(r"""(<(?:[^<>"']|"[^"]*"|'[^']*')*>)""")
 _ATTRIBUTE = re.compile(r"""(?<==)"([^"]*)\"""")
 
+#: Detectors of detect-secrets that guess: they would blacken numbers, digests and ordinary words.
+_GUESSES = {"Base64 High Entropy String", "Hex High Entropy String", "Public IP (ipv4)"}
+_GUESSES |= {"Secret Keyword"}
+#: Replaced by rules of our own below, which find more and take linear time.
+_OURS = {"Basic Auth Credentials", "JSON Web Token", "NPM tokens", "Private Key"}
+#: Shorter texts hold no token of a known form.
+_MIN_LENGTH = 12
+_PRIVATE_KEY = re.compile(
+    r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----.*?(?:-----END [A-Z0-9 ]*-----|\Z)", re.DOTALL
+)
+_JWT = re.compile(r"(?<![\w-])eyJ[\w=-]+\.[\w=-]+(?:\.[\w=-]*)?")
+_URL_PASSWORD = re.compile(r"(?<=://)([^\s:/?#@\[\]\"'<>]*):([^\s/@\"'<>]+)(?=@)")
+_ASSIGNED = re.compile(
+    r"""(?<![A-Za-z])(password|passwd|pwd|secret|token|_authToken|api[_-]?key|access[_-]?key)="""
+    r"""(?!None\b|True\b|False\b|\[)("[^"\n]+"|'[^'\n]+'|[^\s,;&'")<>\]]+)""",
+    re.IGNORECASE,
+)
+
+#: Kind, pattern and what stands in its place.
+Rule = tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], str]]
+
 
 class Redactor:
     """Replaces private data in text, and counts the replacements by kind in `counts`.
@@ -71,14 +91,16 @@ class Redactor:
     ) -> None:
         self.counts: Counter[str] = Counter()
         names = [("user name", user, "[user]"), ("host name", host, "[host]")]
-        self._lines: list[Rule] = [] if source else [("source line", _QUOTED, r"\1\2[source line]")]
-        self._environment = [*_environment_rules(environment)]
-        self._names = [
+        lines: list[Rule] = [] if source else [("source line", _QUOTED, r"\1\2[source line]")]
+        #: Rules before those of known tokens, and after them.
+        self._first: list[Rule] = [*lines, *_environment_rules(environment)]
+        self._last: list[Rule] = [("path", pattern, _short) for pattern in _path_patterns(homes)]
+        self._last += [
             (kind, re.compile(rf"(?<!\w){re.escape(name)}(?!\w)"), to)
             for kind, name, to in names
             if len(name) >= 2 and name.lower() not in _COMMON
         ]
-        self._paths = [*_path_patterns(homes)]
+        self._last.append(("control character", _CONTROLS, lambda m: f"⟨U+{ord(m[0]):04X}⟩"))
 
     @classmethod
     def here(cls, *, source: bool = False) -> Redactor:
@@ -91,18 +113,10 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Return text with everything private replaced."""
-        tokens = secrets.rules() if len(text) >= secrets.MIN_LENGTH else ()
-        for kind, pattern, replacement in (*self._lines, *self._environment, *tokens):
+        tokens = _token_rules() if len(text) >= _MIN_LENGTH else ()
+        for kind, pattern, replacement in (*self._first, *tokens, *self._last):
             text, count = pattern.subn(replacement, text)
             self.counts[kind] += count
-        for pattern in self._paths:
-            text, count = pattern.subn(_short, text)
-            self.counts["path"] += count
-        for kind, pattern, replacement in self._names:
-            text, count = pattern.subn(replacement, text)
-            self.counts[kind] += count
-        text, count = _CONTROLS.subn(lambda match: f"⟨U+{ord(match[0]):04X}⟩", text)
-        self.counts["control character"] += count
         return text
 
     def html(self, html: str) -> str:
@@ -179,3 +193,29 @@ def _short(match: re.Match[str]) -> str:
     name = re.split(r"[/\\]+", stem)[-1]
     file = f"/{name}" if re.fullmatch(r"[\w-]+\.(?:py|ipynb|json|parquet|html)", name) else ""
     return f"[path]{file}{path[len(stem) :]}"
+
+
+@cache
+def _token_rules() -> tuple[Rule, ...]:
+    """Return rules of detect-secrets and ours for tokens that stand in no environment variable."""
+    from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
+
+    rules: list[Rule] = [
+        ("private key", _PRIVATE_KEY, "[private key]"),
+        ("password", _URL_PASSWORD, r"\1:[password]"),
+        ("password", _ASSIGNED, r"\1=[secret]"),
+        ("npm token", re.compile(r"npm_[A-Za-z0-9]{36}"), "[npm token]"),
+        ("JSON Web Token", _JWT, "[JSON Web Token]"),
+    ]
+    detectors: dict[str, Any] = get_mapping_from_secret_type_to_class()
+    for name, detector in detectors.items():
+        if name not in _GUESSES | _OURS:
+            rules += [(name, _linear(pattern), f"[{name}]") for pattern in detector.denylist]
+    return tuple(rules)
+
+
+def _linear(pattern: re.Pattern[str]) -> re.Pattern[str]:
+    """Return a pattern that begins at a word's begin if its length has no bound."""
+    if not re.search(r"[+*]", pattern.pattern) or not pattern.pattern[0].isalpha():
+        return pattern
+    return re.compile(rf"(?<![\w-])(?:{pattern.pattern})", pattern.flags)

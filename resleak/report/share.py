@@ -6,9 +6,9 @@ import ast
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,31 +33,18 @@ def share(
     execute: bool = True,
     *,
     timeout_s: float | None = None,
-    title: str = "",
-    again: str = "",
     links: Mapping[str, str] | None = None,
     source: bool = False,
 ) -> Path:
     """Execute a notebook and write it as one file, without cells tagged ``lab``.
 
-    A page contains everything, including the captures that the notebook names, for
-    `resleak.load`; its policy forbids other scripts and all requests. Paths, names of the user and
-    host, values of environment variables, tokens and, without `source`, source lines in tracebacks
-    are redacted and counted.
-
-    `out` is a page (``.html``), a summary with pictures beside it (``.md``), or paper (``.pdf``);
-    an earlier one is replaced only once the new one is complete. `parameters` override the plain
-    values that the cell tagged ``parameters`` assigns. Without `execute` the stored outputs are
-    shown. `timeout_s` limits each cell. `title` replaces the notebook's own, `again` the command
-    that makes the report again. `links` has the addresses of links to other files; a link without
-    one becomes text.
-
-    ShareError if the notebook cannot be read, lacks a parameter or fails in a cell, or the report
-    cannot be written; MissingPackageError if the format needs Chromium, and there is none.
+    Without `execute` the stored outputs are shown; `timeout_s` limits each cell. `links` has the
+    addresses of links to other files; a link without one becomes text. `source` keeps source lines
+    in tracebacks. Raises ShareError; MissingPackageError if the format needs Chromium.
     """
     if parameters and not execute:
         raise ShareError("parameters need the notebook to be executed; leave out execute=False")
-    report = _Report(Path(notebook), Path(out), parameters or {}, title, again, source)
+    report = _Report(Path(notebook), Path(out), parameters or {}, source=source)
     contents = run(report.book, report.folder, timeout_s) if execute else Contents()
     return report.write(contents, links)
 
@@ -77,9 +64,9 @@ class _Report:
     notebook: Path
     target: Path
     parameters: Mapping[str, Any]
-    title: str = ""
-    again: str = ""
-    source: bool = False
+    title: str = ""  # replaces the notebook's own
+    again: str = ""  # replaces the command of the footer
+    source: bool = False  # source lines in tracebacks stay
 
     def __post_init__(self) -> None:
         from resleak.report import writers
@@ -87,7 +74,7 @@ class _Report:
         self.draw = writers.writer(self.target)
         self.folder, self.book = self.notebook.resolve().parent, read(self.notebook)
         self.book.cells = [cell for cell in self.book.cells if _LAB not in _tags(cell)]
-        inject(self.book, self.parameters)
+        _inject(self.book, self.parameters)
 
     def write(self, contents: Contents, links: Mapping[str, str] | None = None) -> Path:
         """Redact the notebook and its contents, and write both."""
@@ -105,7 +92,7 @@ class _Report:
                     data["text/html"] = sanitize.clean(data["text/html"], links)
         book = redactor.tree(self.book)
         facts = [(name, redactor.text(value)) for name, value in facts]
-        findings = [Finding.parse(redactor.tree(one.to_dict())) for one in contents.findings]
+        findings = [Finding.parse(redactor.tree(asdict(one))) for one in contents.findings]
         title = redactor.text(self.title)
         redactor.counts.update(contents.replaced)
         facts.append(("Replaced before writing", redactor.summary()))
@@ -115,9 +102,13 @@ class _Report:
 
 def read(path: Path) -> Any:
     """Read an untrusted notebook, upgraded to the current format, or raise ShareError."""
-    with _without("rfc3987_syntax"):  # it compiles grammars for a second; notebooks need none
+    # An optional package that compiles grammars for a second looks absent; notebooks need none.
+    is_loaded = sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+    try:
         import nbformat
-
+    finally:
+        if not is_loaded:
+            del sys.modules["rfc3987_syntax"]
     try:
         if path.exists() and not path.is_file():
             raise ShareError(f"{path} is not a file; name a notebook")
@@ -128,8 +119,7 @@ def read(path: Path) -> Any:
     except OSError as error:
         raise ShareError(f"{path} cannot be read: {error.strerror}") from None
     if len(content) > _MAX_BYTES:
-        limit = _MAX_BYTES >> 20
-        raise ShareError(f"{path} is larger than {limit} MiB; clear some outputs")
+        raise ShareError(f"{path} is larger than {_MAX_BYTES >> 20} MiB; clear some outputs")
     try:
         _check_depth(json.loads(content))
         book = nbformat.reader.reads(content.decode())  # type: ignore[no-untyped-call]
@@ -137,22 +127,8 @@ def read(path: Path) -> Any:
         nbformat.validate(book)
         return book
     except Exception as error:  # nbformat raises anything on damaged notebooks
-        raise ShareError(
-            f"{path} is not a notebook that can be read: {first_line(error)}"
-        ) from None
-
-
-@contextmanager
-def _without(name: str) -> Iterator[None]:
-    """Let an optional package look absent, unless it is loaded."""
-    if name in sys.modules:
-        yield
-        return
-    sys.modules[name] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del sys.modules[name]
+        reason = first_line(error)
+        raise ShareError(f"{path} is not a notebook that can be read: {reason}") from None
 
 
 def _check_depth(value: Any) -> None:
@@ -169,7 +145,7 @@ def _tags(cell: Any) -> list[str]:
     return list(cell.metadata.get("tags", []))
 
 
-def inject(book: Any, parameters: Mapping[str, Any]) -> None:
+def _inject(book: Any, parameters: Mapping[str, Any]) -> None:
     """Add a cell with these parameters after the cell tagged ``parameters``."""
     if not parameters:
         return
@@ -179,9 +155,9 @@ def inject(book: Any, parameters: Mapping[str, Any]) -> None:
     if not tagged:
         raise ShareError("the notebook has no cell tagged 'parameters', so it takes none")
     names = list(_assignments(book.cells[tagged[0]]))
-    lines = [f"{name} = {_literal(name, value, names)}" for name, value in parameters.items()]
+    text = "\n".join(f"{name} = {_literal(name, one, names)}" for name, one in parameters.items())
     metadata = {"tags": ["injected-parameters"]}
-    cell = nbformat.v4.new_code_cell("\n".join(lines), metadata=metadata)  # type: ignore[no-untyped-call]
+    cell = nbformat.v4.new_code_cell(text, metadata=metadata)  # type: ignore[no-untyped-call]
     book.cells.insert(tagged[0] + 1, cell)
 
 

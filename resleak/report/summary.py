@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from resleak import formatting
 from resleak.analysis.causes import text as causes_text
 from resleak.figures import cards
-from resleak.figures.cards import Card
+from resleak.figures.cards import Card, Curve
 from resleak.figures.sentences import answer, code, inline, worst
 from resleak.figures.style import order
 from resleak.formatting import markdown_text, plain_text
-from resleak.workload.verdict_words import FIX_OUTCOMES, GOOD, NOT_REPRODUCED, UNDECIDED
+from resleak.workload.verdict_words import GOOD, HOLDS, NOT_REPRODUCED, UNDECIDED
 
 if TYPE_CHECKING:
     from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
     from resleak.captures.frames import Capture
 
 #: Advice on a fix by its outcome.
-_ADVICE = dict(
-    zip(
-        FIX_OUTCOMES,
-        (
-            "Take {}: it holds.",
-            "Do not stop at {}: it is not enough.",
-            "Do not take {}: it does harm of its own.",
-        ),
-        strict=True,
-    )
-)
+_ADVICE = {
+    HOLDS: "Take {}: it holds.",
+    "insufficient": "Do not stop at {}: it is not enough.",
+    "harmful": "Do not take {}: it does harm of its own.",
+}
+_GOOD = tuple(f" {word}" for word in GOOD)
 
 
 @dataclass(frozen=True)
@@ -39,6 +34,7 @@ class Finding:
     """The result of one scenario, in Markdown with ``code`` and ``**bold**`` only."""
 
     name: str
+    #: Empty if it would only repeat the name.
     title: str
     #: The verdict, the outcomes of the claim and of its fix.
     verdicts: list[str]
@@ -54,26 +50,18 @@ class Finding:
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Finding:
-        """Return what `to_dict` wrote."""
-        return cls(**{**values, "cards": [Card.parse(one) for one in values["cards"]]})
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return asdict(self)
+        """Return the finding of these plain values, as of `asdict`."""
+        shown = [
+            Card(one["title"], one["rows"], one["curve"] and Curve(**one["curve"]))
+            for one in values["cards"]
+        ]
+        return cls(**{**values, "cards": shown})
 
     @property
     def rows(self) -> list[tuple[str, str]]:
         """Its sentences that are known, each with a label."""
-        sentences = {
-            **{"Found": self.verdict, "Why": self.why, "To do": self.todo},
-            "Share": self.explained,
-        }
-        return [(label, sentence) for label, sentence in sentences.items() if sentence]
-
-    @property
-    def subtitle(self) -> str:
-        """The title, unless it only repeats the name."""
-        return self.title if self.title != self.name else ""
+        rows = [("Found", self.verdict), ("Why", self.why), ("To do", self.todo)]
+        return [row for row in (*rows, ("Share", self.explained)) if row[1]]
 
 
 def finding(judgement: ScenarioVerdict, captures: Iterable[Capture] = ()) -> Finding:
@@ -83,13 +71,14 @@ def finding(judgement: ScenarioVerdict, captures: Iterable[Capture] = ()) -> Fin
     words = [variant.verdict, *([f"claim {claim['measured']}"] if claim["measured"] else [])]
     fix = claim["fix"]
     words += [f"{fix['variant']} {fix['measured']}"] if fix["measured"] else []
-    shown = dict.fromkeys((order(list(judgement.variants))[0], variant.name))
+    shown = dict.fromkeys((order(judgement.variants)[0], variant.name))
     told = cards.cards([judgement.variants[name] for name in shown], captures)
     because = "; ".join(variant.obstacles if told else variant.because)
     why = f"{code(variant.name)} {because}." if because else ""
     sentences = (answer(judgement).text, why, _todo(judgement, variant))
     explained = "; ".join(causes_text.accounts(variant.found)).removeprefix("explained: ")
-    return Finding(scenario["name"], scenario["title"], words, *sentences, explained, told)
+    title = scenario["title"] if scenario["title"] != scenario["name"] else ""
+    return Finding(scenario["name"], title, words, *sentences, explained, told)
 
 
 def _todo(judgement: ScenarioVerdict, variant: VariantVerdict) -> str:
@@ -107,28 +96,25 @@ def _todo(judgement: ScenarioVerdict, variant: VariantVerdict) -> str:
     is_clean = "fixed" in variants and not variants["fixed"].symptoms
     if is_clean and (fix["variant"] != "fixed" or not sentences):
         sentences.append("`fixed` is clean: take it.")
-    if sentences:
-        return " ".join(sentences)
-    if variant.found.causes:
-        return ""  # each card says what to change
-    return "Find what opens it, and the path on which it is not closed."
+    # Where there are causes, each card says what to change.
+    advice = "Find what opens it, and the path on which it is not closed."
+    return " ".join(sentences) or ("" if variant.found.causes else advice)
 
 
 def html(findings: Iterable[Finding]) -> str:
     """Return findings as HTML: one block each, with everything in them escaped."""
     blocks = []
     for one in findings:
-        chips = "".join(f'<span class="chip {_kind(w)}">{escape(w)}</span>' for w in one.verdicts)
+        chips = ""
+        for word in one.verdicts:
+            kind = "good" if f" {word}".endswith(_GOOD) else "bad"
+            chips += f'<span class="chip {kind}">{escape(word)}</span>'
         rows = "".join(f"<dt>{label}</dt><dd>{inline(text)}</dd>" for label, text in one.rows)
         head = f"<h3><code>{escape(one.name)}</code> {chips}</h3>" if one.name else chips
-        title = f"<p>{inline(one.subtitle)}</p>" if one.subtitle else ""
+        title = f"<p>{inline(one.title)}</p>" if one.title else ""
         boxes = cards.html(one.cards)
         blocks.append(f'<div class="finding">{head}{title}<dl>{rows}</dl>{boxes}</div>')
     return "".join(blocks)
-
-
-def _kind(word: str) -> str:
-    return "good" if any(word.endswith(f" {good}") or word == good for good in GOOD) else "bad"
 
 
 def markdown(title: str, lead: str, findings: Iterable[Finding], facts: Mapping[str, str]) -> str:
@@ -137,16 +123,13 @@ def markdown(title: str, lead: str, findings: Iterable[Finding], facts: Mapping[
     for one in findings:
         name = f"{markdown_text(code(one.name))}: " if one.name else ""
         blocks.append(f"### {name}{markdown_text(', '.join(one.verdicts))}")
-        blocks.append(markdown_text(one.subtitle))
+        blocks.append(markdown_text(one.title))
         blocks.append("\n".join(f"- {label}: {markdown_text(text)}" for label, text in one.rows))
-        blocks += [_card(card) for card in one.cards]
+        for card in one.cards:
+            lines = [f"**{markdown_text(card.title)}**", ""]
+            for label, text, source in card.rows:
+                quoted = f" {markdown_text(code(source))}" if source else ""
+                lines.append(f"- {label}: {markdown_text(text)}{quoted}")
+            blocks.append("\n".join(lines))
     blocks.append("\n".join(f"{name}: {markdown_text(text)}  " for name, text in facts.items()))
     return "\n\n".join(block.strip() for block in blocks if block.strip()) + "\n"
-
-
-def _card(card: Card) -> str:
-    rows = [
-        f"- {label}: {markdown_text(text)}" + (f" {markdown_text(code(source))}" if source else "")
-        for label, text, source in card.rows
-    ]
-    return "\n".join([f"**{markdown_text(card.title)}**", "", *rows])

@@ -32,21 +32,16 @@ _HEIGHT = re.compile(r'<html[^>]* data-height="(\d+)"')
 
 
 def writer(target: Path) -> Callable[[Any], None]:
-    """Return a function that writes a page in the format of a file name.
-
-    ShareError if there is no such format; MissingPackageError if it needs Chromium, and there is
-    none.
-    """
-    match target.suffix.lower():
-        case ".html" | ".htm":
-            return lambda page: page_parts.write(target, page.html())
-        case ".pdf":
-            chromium = browser()
-            return lambda page: page_parts.write(target, pdf(page.html(), chromium))
-        case ".md":
-            chromium = browser()
-            return lambda page: _write_markdown(target, page, chromium)
-    raise ShareError(f"{target.name} is no kind of report: write .html, .md or .pdf")
+    """Return a function that writes a page in the format of a file name, or raise ShareError."""
+    kind = target.suffix.lower()
+    if kind in (".html", ".htm"):
+        return lambda page: page_parts.write(target, page.html())
+    if kind not in (".pdf", ".md"):
+        raise ShareError(f"{target.name} is no kind of report: write .html, .md or .pdf")
+    chromium = browser()
+    if kind == ".pdf":
+        return lambda page: page_parts.write(target, pdf(page.html(), chromium))
+    return lambda page: _write_markdown(target, page, chromium)
 
 
 def browser() -> str:
@@ -66,15 +61,15 @@ def pdf(html: str, chromium: str) -> bytes:
         return _content(target)
 
 
-def png(html: str, chromium: str, width: int = _WIDTH) -> bytes:
+def png(html: str, chromium: str) -> bytes:
     """Return a picture of a page on a light background, as high as the page."""
     with temporary_folder() as folder:
-        document = _run(chromium, folder, html, "--dump-dom", f"--window-size={width},800")
+        document = _run(chromium, folder, html, "--dump-dom", f"--window-size={_WIDTH},800")
         height = _HEIGHT.search(document)
         if height is None:
             raise ShareError("Chromium did not draw the page; try again, or share it as HTML")
         target = folder / "page.png"
-        size = f"--window-size={width},{int(height[1])}"
+        size = f"--window-size={_WIDTH},{int(height[1])}"
         sharp = f"--force-device-scale-factor={_SHARPNESS}"
         _run(chromium, folder, html, size, sharp, f"--screenshot={target}")
         return _content(target)

@@ -20,7 +20,7 @@ from resleak.analysis import memray_file
 from resleak.analysis.memray_file import Recording, open_memray
 from resleak.captures import files
 from resleak.errors import StoreError
-from resleak.report.answers import ANSWERS
+from resleak.report import ANSWERS
 
 memray = pytest.importorskip("memray")
 

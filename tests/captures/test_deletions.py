@@ -25,7 +25,6 @@ ALLOWED = {
     "experiments.bisect._copy_inside": "the workload's file in a temporary tree",
     "experiments.sweep.results._Judge._judged": "captures that it fetched to a temporary folder",
     "experiments.sweep.shipping.Shipped.workload": "a new folder in our own cache folder",
-    "figures.timeline_rows.since_load": "no file: a column of a frame",
     "harness.child.entry": "the file with its job, in the temporary folder of the run",
     "harness.child.inspection.inspector.Journal.__init__": "the journal of the run",
     "harness.measurement.measure": "the unfinished folder that the run wrote",

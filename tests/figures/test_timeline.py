@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from resleak import figures
 from resleak.analysis import growth
-from resleak.figures import plotly_theme, style, timeline_rows
+from resleak.figures import live_svg, plotly_theme, style
 from resleak.workload.gauges import Gauge
 
 GAUGES = {"count": made.COUNT, "bytes": made.BYTES}
@@ -201,7 +201,7 @@ def test_thinning_keeps_ends_and_extremes(values, most):
     """Thinned points are points of the curve, in order, with its ends and its extremes."""
     y = np.array(values)
     x = np.arange(len(y), dtype=float)
-    few_x, few_y = timeline_rows.thin(x, y, most)
+    few_x, few_y = live_svg.thin(x, y, most)
     assert len(few_x) <= most or len(y) <= most
     assert np.all(np.diff(few_x) > 0)
     assert np.array_equal(y[few_x.astype(int)], few_y)

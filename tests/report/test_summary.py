@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import pytest
 
 import resleak
@@ -43,7 +45,7 @@ def test_cards_name_their_variant_and_begin_with_the_one_that_the_sentence_is_ab
     assert finding.verdict.startswith("**`leaky`")
     assert titles[0].startswith("1. leaky: reference cycles")
     assert titles[1].startswith("2. leaky_error_kept: file descriptors 1 per step")
-    assert summary.Finding.parse(finding.to_dict()) == finding
+    assert summary.Finding.parse(asdict(finding)) == finding
     assert summary.html([finding]).count("data:image/svg+xml") == len(titles)
 
 

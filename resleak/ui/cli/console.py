@@ -16,7 +16,7 @@ from resleak import formatting as fmt
 from resleak.analysis import wording
 from resleak.analysis.causes import text as causes_text
 from resleak.errors import OutputError
-from resleak.figures.style import word_style
+from resleak.figures.style import with_glyph, word_style
 from resleak.formatting import plain_text
 from resleak.workload.verdict_words import CLEAN
 
@@ -164,7 +164,7 @@ def show_claims(findings: pd.DataFrame) -> None:
 
 def _claim_lines(row: Mapping[Any, Any]) -> Iterator[str]:
     """Yield a row of the register: the claim, what was measured, the fix, the condition."""
-    from resleak.figures.claim_tables import in_node, languages, other_readings, whose, with_glyph
+    from resleak.figures.claim_tables import in_node, languages, other_readings, whose
 
     about = " · ".join(filter(None, (row["seed"], row["scenario"], languages(row))))
     yield f"{about}: {row['claim'] or row['title']}"

@@ -8,6 +8,7 @@ import re
 import shutil
 import sys
 from enum import StrEnum
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -120,9 +121,9 @@ def share(
             notebook = common.project("notebooks", "10_investigate.ipynb")
             title, values = _investigated(one, title, notebook.parent.parent, parameters)
         target = _target(file, kind, title.replace("/", "-") or notebook.stem)
-        write = sharing.share_captures if title else sharing.share
+        write = partial(sharing.share_captures, title=title) if title else sharing.share
         with console.working(f"executing {notebook.name}"):
-            report = write(notebook, target, values, title=title, source=source)
+            report = write(notebook, target, values, source=source)
         console.out(common.shown(report))
         if show:
             common.show_file(report)

@@ -34,7 +34,7 @@ def open_file(
 ) -> None:
     """Open a memray file of any program: what grew, where, and its limitations."""
     from resleak.analysis import memray_file
-    from resleak.report.answers import ANSWERS
+    from resleak.report import ANSWERS
 
     if show and file is None:
         file = Path(f"{what.name}.html")
@@ -43,16 +43,16 @@ def open_file(
     if older and not what.is_file() and not Path(f"{what}.resleak").is_dir():
         raise StoreError(f"{what} is missing; name a file that memray wrote")
     # What prints, and writes the report, is loaded while another process reads.
-    modules = ["rich.table", *(["resleak.report.memray_page"] if file is not None else [])]
+    modules = ["rich.table", *(["resleak.report.plain_pages"] if file is not None else [])]
     threading.Thread(target=lambda: list(map(importlib.import_module, modules))).start()
     packages = _packages(older) if older else None
     with console.working(f"reading {what.name}"):
         recording = memray_file.open_memray(what, fresh=fresh, answers=ANSWERS, packages=packages)
     console.out_json(recording.to_dict(top)) if as_json else console.show_recording(recording, top)
     if file is not None:
-        from resleak.report import memray_page
+        from resleak.report import plain_pages
 
-        common.written(memray_page.write(recording, file), show)
+        common.written(plain_pages.write_recording(recording, file), show)
 
 
 def _packages(requirement: str) -> Path:

@@ -110,9 +110,9 @@ def _show(result: SweepResult, as_json: bool, report: Path | None) -> None:
         if not result.is_complete:
             console.say("it is not complete: run the same command again to go on")
     if report is not None:
-        from resleak.report import sweep_page
+        from resleak.report import plain_pages
 
-        console.say(f"report: {common.shown(sweep_page.write(result, report))}")
+        console.say(f"report: {common.shown(plain_pages.write_sweep(result, report))}")
     raise typer.Exit(common.OK if result.is_clean else common.NOT_AS_DECLARED)
 
 

@@ -16,7 +16,7 @@ from resleak.captures.store.store import Store
 from resleak.errors import StoreError
 from resleak.experiments.sweep import results
 from resleak.experiments.sweep.results import CellNote, CellVerdict, SweepNote
-from resleak.report import sweep_page
+from resleak.report import plain_pages
 
 BIG, SMALL = {"cpu": "big", "release": "6.1"}, {"cpu": "small", "release": "6.1"}
 
@@ -114,7 +114,7 @@ def test_a_foreign_sweep_is_checked(tmp_path, damage):
 def test_the_report_links_each_cell_to_its_part(tmp_path):
     """The page is one file without scripts; each cell of the matrix leads to its numbers."""
     store, note = filled(tmp_path, [BIG] * 3)
-    page = sweep_page.write(results.judged(store, note), tmp_path / "sweep.html")
+    page = plain_pages.write_sweep(results.judged(store, note), tmp_path / "sweep.html")
     soup = BeautifulSoup(page.read_text(), "html.parser")
     links = [link["href"].removeprefix("#") for link in soup.select("table a")]
     assert len(links) == 4

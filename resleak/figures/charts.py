@@ -1,4 +1,4 @@
-"""Figures of evidence besides growth: readings against limits, costs over sizes."""
+"""Figures besides growth: readings against limits, costs over sizes, outcomes of claims."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from plotly.subplots import make_subplots
 from resleak.analysis import limits, wording
 from resleak.captures.frames import Capture, Captures, gauges_of
 from resleak.figures.plotly_theme import empty, plain, template, titled
-from resleak.figures.style import INK, Mark, marks, order
+from resleak.figures.style import GRID, INK, Mark, marks, order, with_glyph, word_style
 from resleak.workload.scenario import Limit, Sweep
+from resleak.workload.verdict_words import FIX_OUTCOMES, OUTCOMES, UNDECIDED
 
 #: Pixels of a variant's row, of what stands above a limit's rows, and below all.
 _ROW, _HEAD, _BOTTOM = 26, 44, 44
@@ -36,8 +37,17 @@ def limits_chart(captures: Captures, title: str = "") -> go.Figure:
     Dots are single readings, one per run; a bar spans the middle 90 % of many, with median and
     extremes marked. The dashed line is the limit. `title` is the scenario's name by default.
     """
-    parts = [(limit, _readings(limit, captures)) for limit in _declared(captures, "limits")]
-    parts = [(limit, readings) for limit, readings in parts if readings]
+    parts: list[tuple[Limit, dict[str, np.ndarray]]] = []
+    for limit in _declared(captures, "limits"):
+        readings = {}  # that the limit is about, by variant with any
+        for name in order(captures.variants):
+            runs = captures.select(variant=name, instrument="gauges")
+            each = [limits.readings(limit, run, whole=True) for run in runs]
+            values = np.concatenate([np.empty(0), *each])
+            if not np.isnan(values).all():
+                readings[name] = values[~np.isnan(values)]
+        if readings:
+            parts.append((limit, readings))
     if not parts:
         return empty("No limit of this scenario has readings.")
     looks = marks(order(captures.variants))
@@ -92,17 +102,6 @@ def scaling(captures: Captures, title: str = "") -> go.Figure:
 def _declared(captures: Captures, what: str) -> list[Any]:
     measured = captures.select(instrument="gauges")
     return list(getattr(measured[0].manifest.scenario, what)) if measured else []
-
-
-def _readings(limit: Limit, captures: Captures) -> dict[str, np.ndarray]:
-    """Return the readings that a limit is about, by variant with any."""
-    readings = {}
-    for name in order(captures.variants):
-        runs = captures.select(variant=name, instrument="gauges")
-        each = [limits.readings(limit, run, whole=True) for run in runs]
-        values = np.concatenate([np.empty(0), *each])
-        readings[name] = values[~np.isnan(values)]
-    return {name: values for name, values in readings.items() if len(values)}
 
 
 def _strips(
@@ -175,3 +174,46 @@ def _frame(figure: go.Figure, title: str, subtitle: str, height: int) -> None:
         margin={"t": 84, "b": _BOTTOM, "l": 150, "r": 16},
         legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0},
     )
+
+
+def outcomes_chart(findings: pd.DataFrame) -> go.Figure:
+    """Draw how many of the documents' claims were reproduced, and how many of their fixes hold.
+
+    `findings` are those of `resleak.analysis.claims_table.findings`. Two bars per system, one of
+    claims and one of fixes, are each split by outcome; the numbers stand in the bars.
+    """
+    claims = findings[(findings["claim"] != "") & (findings["claimed_by"] == "document")]
+    systems = list(claims["system"].unique())
+    figure = go.Figure()
+    for column, row, words in (("outcome", "claims", OUTCOMES), ("fix", "fixes", FIX_OUTCOMES)):
+        for word in (*words, UNDECIDED):
+            counts = claims[claims[column] == word].groupby("system").size()
+            if not len(counts):
+                continue
+            counts, look = counts.reindex(systems).fillna(0), word_style(word)
+            # A light pattern lies over the colour and leaves the number legible.
+            light = {"fgcolor": "rgba(255, 255, 255, 0.35)", "solidity": 0.12, "size": 9}
+            pattern = {"shape": look.pattern, "fillmode": "overlay", **light}
+            figure.add_bar(
+                y=[systems, [row] * len(systems)],
+                x=counts.to_numpy(),
+                name=with_glyph(word),
+                orientation="h",
+                marker={"color": look.colour, "pattern": pattern},
+                textfont={"color": "white", "size": 13},
+                text=[f"{n:.0f}" if n else "" for n in counts],
+                textposition="inside",
+                insidetextanchor="middle",
+                hovertemplate=f"%{{y}}: %{{x}} {word}<extra></extra>",
+            )
+    figure.update_layout(
+        template=template(),
+        barmode="stack",
+        height=90 + 62 * len(systems),
+        title={"text": "Claims and their fixes, by system"},
+        legend={"orientation": "h", "y": -0.12, "yanchor": "top", "x": 0, "traceorder": "normal"},
+        margin={"l": 150},
+    )
+    figure.update_yaxes(autorange="reversed", dividercolor=GRID)
+    figure.update_xaxes(title_text="claims", dtick=5)
+    return figure
