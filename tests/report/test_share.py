@@ -305,7 +305,8 @@ def test_a_full_disk_keeps_the_earlier_report(tmp_path):
 
 def run(code: str, *arguments: Path) -> subprocess.CompletedProcess[str]:
     root = Path(resleak.__file__).parent.parent
-    command = [sys.executable, "-c", code, *map(str, arguments)]
+    # -B: a limit on the size of files would cut off the byte code of what is imported below it.
+    command = [sys.executable, "-B", "-c", code, *map(str, arguments)]
     return subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
 
 
