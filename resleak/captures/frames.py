@@ -167,6 +167,23 @@ class Captures(formatting.Shown, Sequence[Capture]):
         declared = [v for c in self[:1] for v in c.manifest.scenario.variants]
         return [v for v in declared if v in present] or list(present)
 
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row a capture: what ran, how, how it ended, and where it is."""
+        return pd.DataFrame(
+            {
+                "scenario": [c.scenario for c in self],
+                "variant": [c.variant for c in self],
+                "instrument": [c.instrument for c in self],
+                "run": [c.run for c in self],
+                "seed": [c.manifest.seed for c in self],
+                "steps": [c.manifest.steps for c in self],
+                "exit": [c.exit.status for c in self],
+                "python": [c.manifest.versions.python for c in self],
+                "path": [str(c.path) for c in self],
+            }
+        )
+
 
 def read(root: Path) -> tuple[list[Capture], list[str]]:
     """Return the complete captures at or below a path, and a line for each other one."""

@@ -106,10 +106,10 @@ def check_columns(frame: pd.DataFrame, name: str, expected: tuple[str, ...]) -> 
         return f"has no {', '.join(lacking)}"
     if duplicate := frame.columns[frame.columns.duplicated()].tolist():
         return f"has two columns {duplicate[0]}"
+    kinds = frame.dtypes  # columns themselves would copy all attributes, each time
     for column in frame.columns if name == "trace" else expected:
-        values = frame[column]
         is_text = column in _TEXTS or (name, column) == ("cycles", "holds")
-        if len(values) and is_text == pd.api.types.is_numeric_dtype(values.dtype):
+        if len(frame) and is_text == pd.api.types.is_numeric_dtype(kinds[column]):
             return f"has {'numbers' if is_text else 'no numbers'} in {column}"
     if name == "trace" and frame[list(expected[:3])].isna().any(axis=None):
         return "has rows without a time or a step"

@@ -58,7 +58,7 @@ def any_program(
     *,
     everything: bool,
     answers: Mapping[str, str],
-    packages: Path | None,
+    packages: Path | None = None,
 ) -> dict[str, Any]:
     """Decode memray files of a process that we did not run, the parent's first; return their facts.
 
