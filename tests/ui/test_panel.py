@@ -232,6 +232,24 @@ def test_another_scenario_brings_its_own_form(panel):
     assert panel.form.chosen().options.params == {"writes": 200}
 
 
+def test_a_choice_that_cannot_run_is_text_too(panel):
+    """Without a variant, or with a parameter that cannot be read, a page says so."""
+    panel.form.search.value = "decompression_bomb"
+    panel.form.matches.value = "arc/decompression_bomb"
+    sizes = next(one for one in panel.form.params.children if one.description == "sizes")
+    usual, sizes.value = sizes.value, f"[{EVIL}"
+    text = panel._repr_mimebundle_()["text/html"]
+    assert "the parameter sizes takes a list" in text
+    assert EVIL not in text
+    sizes.value = usual
+    for box in panel.form.variants.children:
+        box.value = False
+    told = panel._repr_mimebundle_()
+    assert "no variant is chosen" in told["text/html"]
+    assert "resleak capture" not in told["text/html"]
+    assert told["text/plain"] == repr(panel)
+
+
 def test_without_a_kernel_the_panel_is_text(panel):
     """A page that shows no widget shows what was chosen, and the command; all escaped."""
     panel.form._choice.source = EVIL
