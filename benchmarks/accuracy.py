@@ -91,7 +91,12 @@ def _judge(results: Path, looks: tuple[int, ...], *, stored: bool) -> Iterator[d
     """
     warnings.simplefilter("ignore")
     known = _stored(results)
-    for one in [*corpus.workloads(), *catalogue.scenarios(), *nulls.groups()]:
+    measurable: list[corpus.Workload | catalogue.Scenario | nulls.Null] = [
+        *corpus.workloads(),
+        *catalogue.scenarios(),
+        *nulls.groups(),
+    ]
+    for one in measurable:
         key = f"{one.name} {one.code} {verdicts.judge_code()} {looks}"
         measured = one.complete(RUNS)
         if measured and key not in known:

@@ -36,10 +36,8 @@ time.sleep(10**6)
 """
 IDLE = """
 import time
-from resleak.analysis import statistics
 from resleak.experiments import watch
 from resleak.ui.cli import _watch_display
-statistics.load()
 time.sleep(10**6)
 """
 

@@ -117,11 +117,11 @@ def row(one: dict[str, Any]) -> str:
     if "failed" in one:
         cells = [package, one["kind"], "", "", f"failed: {one['failed']}", "", "–"]
         return "| " + " | ".join([*cells, one["documented"]]) + " |"
-    leaky, clean = (one["last"], one["first"]) if one["cured"] else (one["first"], one["last"])
+    leaky, clean = (one["last"], one["first"]) if one["fixed"] else (one["first"], one["last"])
     told = {tried["name"]: tried for tried in one["tried"]}
     verdicts = f"{told[leaky]['evidence']} → {told[clean]['evidence']}"
     found = one["first"] + (f" (undecided: {', '.join(one['between'])})" if one["between"] else "")
-    word = "fix" if one["cured"] else "leak"
+    word = "fix" if one["fixed"] else "leak"
     cells = [
         package,
         one["kind"],

@@ -7,8 +7,9 @@ what remains within a stated equivalence margin (two one-sided tests).
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -50,9 +51,12 @@ class Certificate:
     margin: float
     needs: int = 0
 
-    def sentence(self, unit: str) -> str:
+    def sentence(self, unit: str, per: str = "step") -> str:
         """Return answer, confidence and what would decide, in one sentence."""
-        margin, bound = formatting.rate(self.margin, unit), formatting.rate(self.bound, unit)
+        factor, per = (3600.0, "h") if per == "s" else (1.0, per)
+        margin, bound = (
+            formatting.rate(factor * one, unit, per) for one in (self.margin, self.bound)
+        )
         if self.answer == "fixed":
             return f"fixed: under {margin} with {CONFIDENCE:.0%} confidence (p = {self.p:.2g})"
         more = f"; about {self.needs} runs per side would decide" if self.needs else ""
@@ -60,6 +64,8 @@ class Certificate:
             return f"lower (p = {self.p:.2g}), not certified: up to {bound} may remain{more}"
         if self.answer == "not fixed":
             return f"not shown to be lower (p = {self.p:.2g}){more}"
+        if per == "h":
+            return "refused: too few runs read it; 3 per side are enough, or lives of a process"
         return "refused: too few runs read it; 3 per side are enough, 4 for native and blocks"
 
 
@@ -67,7 +73,7 @@ class Certificate:
 class GaugeComparison:
     """One gauge before and after.
 
-    `low` and `high` bound the difference, in `unit` per step; `p`, `bound` and `margin` are those
+    `low` and `high` bound the difference, in `unit` per `per`; `p`, `bound` and `margin` are those
     of the `Certificate`, whose answer is empty for a gauge that did not leak before.
     """
 
@@ -98,6 +104,13 @@ class GaugeComparison:
     def severity(self) -> int:
         """Rank of the worse verdict, 0 for the worst."""
         return min(VERDICTS.index(word) for word in (self.verdict_before, self.verdict_after))
+
+    @property
+    def readable(self) -> GaugeComparison:
+        """The same with rates per hour where steps are seconds."""
+        names = ("before", "after", "difference", "low", "high", "bound", "margin")
+        rates: dict[str, Any] = {name: 3600.0 * getattr(self, name) for name in names}
+        return replace(self, per="h", **rates) if self.per == "s" else self
 
     def rate(self, value: float) -> str:
         """Write a rate of this gauge."""
@@ -133,7 +146,7 @@ class Comparison:
     def _repr_html_(self) -> str:
         head = ("gauge", self.before, self.after, "verdicts", "certified")
         rows = []
-        for row in self.rows:
+        for row in (one.readable for one in self.rows):
             certain = f"after: within ±{row.rate(row.margin)}" if row.equivalent else ""
             certain = certain or ("lower" if row.lower else "")
             rows.append((row.gauge, row.rate(row.before), row.rate(row.after), row.words, certain))
@@ -150,8 +163,8 @@ def compare(
     before, after : Captures
         Replicated runs of each; the same number of steps compares best.
     margins : mapping of str to float, optional
-        Equivalence margin in units per step, by gauge; by default the gauge's noise floor over the
-        steps that were run.
+        Equivalence margin in units per step (over time: per second), by gauge; by default the
+        gauge's noise floor over the steps that were run.
 
     Returns
     -------
@@ -160,10 +173,14 @@ def compare(
     Raises
     ------
     StoreError
-        If one of them has no runs with gauges, or both have no gauge in common.
+        If one of them has no runs with gauges, they have no gauge in common, or their steps are of
+        different kinds.
     """
     gauges = gauges_of([*before, *after])
     old, new = (traces(side.select(instrument="gauges")) for side in (before, after))
+    if old.attrs["per"] != new.attrs["per"]:
+        both = f"{old.attrs['per']} before, {new.attrs['per']} after"
+        raise StoreError(f"these captures count by different things: {both}")
     _check_hosts(before, after)
     for side in (before, after):
         if len(side.variants) != 1:
@@ -207,7 +224,7 @@ def faster_leaks(comparison: Comparison) -> list[str]:
     """Return one sentence for each gauge that leaks, and faster than before."""
     return [
         f"{row.gauge} was {row.rate(row.before)} and is {row.rate(row.after)}"
-        for row in comparison.rows
+        for row in (one.readable for one in comparison.rows)
         if row.verdict_after == "leak" and row.low > 0
     ]
 
@@ -215,7 +232,7 @@ def faster_leaks(comparison: Comparison) -> list[str]:
 def certify(
     before: Floats, after: Floats, margin: float, paired: Floats | None = None
 ) -> Certificate:
-    """Compare replicate slopes before and after a change, in units per step."""
+    """Compare replicate slopes before and after a change, with the margin in their unit."""
     # Welch: The generalization of "Student's" problem when several different population variances
     # are involved (1947). Schuirmann: A comparison of the two one-sided tests procedure (1987).
     if min(len(before), len(after)) < FEWEST_RUNS:
@@ -250,7 +267,9 @@ def _lower_p(rates: Floats, before: Floats | None = None) -> float:
         return 0.0 if rates[0] < level and not np.isclose(rates[0], level) else 1.0
     if before is None:
         return float(stats.ttest_1samp(rates, 0.0, alternative="less").pvalue)
-    return float(stats.ttest_ind(rates, before, equal_var=False, alternative="less").pvalue)
+    with warnings.catch_warnings():  # scipy warns of a side that is exact, which is no fault
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return float(stats.ttest_ind(rates, before, equal_var=False, alternative="less").pvalue)
 
 
 def _fewest_runs(present: int, level: float, deviation: float, width: float) -> int:
@@ -276,7 +295,10 @@ def _check_hosts(before: Captures, after: Captures) -> None:
 def _compare_gauge(
     old: GaugeVerdict, new: GaugeVerdict, certificate: Certificate
 ) -> GaugeComparison:
-    words = certificate.sentence(old.unit) if old.is_leak else f"{old.verdict} → {new.verdict}"
+    words = f"{old.verdict} → {new.verdict}"
+    if old.is_leak:
+        words = certificate.sentence(old.unit, new.per)
+    rates = " → ".join(wording.rate(one.readable) for one in (old, new))
     return GaugeComparison(
         gauge=old.gauge,
         unit=old.unit,
@@ -294,5 +316,5 @@ def _compare_gauge(
         certificate=certificate.answer if old.is_leak else "",
         verdict_before=old.verdict,
         verdict_after=new.verdict,
-        sentence=f"{old.gauge}: {wording.rate(old)} → {wording.rate(new)}; {words}",
+        sentence=f"{old.gauge}: {rates}; {words}",
     )

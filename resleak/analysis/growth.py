@@ -54,10 +54,9 @@ Judged = tuple[Verdict, str]
 def judge(traces: pd.DataFrame, gauges: Mapping[str, Gauge]) -> Rows[GaugeVerdict]:
     """Judge every gauge of every variant in a frame of `resleak.traces`; counters are skipped."""
     levels = [gauge for gauge in gauges.values() if gauge.kind == "level"]
-    per, limited = str(traces.attrs.get("per", "step")), bool(traces.attrs.get("limited"))
     verdicts: list[GaugeVerdict] = []
     for variant, trace in traces.groupby("variant", sort=False):
-        readings = Readings(trace, per, limited=limited)
+        readings = Readings(trace)
         # Resident memory has no need of a low detection limit of its own beside live memory.
         beside_live = any(map(readings.has, LIVE_MEMORY))
         of_variant = [
@@ -79,14 +78,17 @@ def calibrated(gauges: Mapping[str, Gauge], control: pd.DataFrame) -> dict[str, 
 
 
 def replicate_slopes(trace: pd.DataFrame, gauge: str) -> np.ndarray:
-    """Return the steady slope of each run, or of both halves of fewer than three runs."""
+    """Return the steady slope of each run (or life), or of both halves of fewer than three."""
     runs = [points for points in Readings(trace).series(gauge).steady if len(points) >= FEWEST]
     return statistics.replicates(_steady_state(runs)) if runs else np.empty(0)
 
 
 def paired_slope_differences(before: pd.DataFrame, after: pd.DataFrame, gauge: str) -> np.ndarray:
     """Return the slope of the difference of each pair of runs with the same seed."""
-    # Noise that both runs share cancels out. Empty if the runs cannot be paired.
+    # Noise that both runs share cancels out. Empty if the runs cannot be paired: a seed repeats the
+    # steps, not what happens to a service over time.
+    if before.attrs.get("per") == "s":
+        return np.empty(0)
     sides = [Readings(side).series(gauge).steady for side in (before, after)]
     if [run[:, 0].tolist() for run in sides[0]] != [run[:, 0].tolist() for run in sides[1]]:
         return np.empty(0)

@@ -95,8 +95,10 @@ class Series:
 class Readings:
     """One variant's trace as plain arrays, split once for all gauges; `per` is a step's unit."""
 
-    def __init__(self, trace: pd.DataFrame, per: str = "step", *, limited: bool = False) -> None:
-        self._trace, self.per, self.limited = trace, per, limited
+    def __init__(self, trace: pd.DataFrame) -> None:
+        self._trace = trace
+        self.per = str(trace.attrs.get("per", "step"))
+        self.limited = bool(trace.attrs.get("limited"))
         self.run, self.step, self.block = (
             trace[name].to_numpy() for name in ("run", "step", "block")
         )

@@ -135,7 +135,8 @@ def difference(comparison: Comparison) -> Table:
     if not rows:
         return Table(note("The two have no gauge in common."), rows.frame)
     ranked = Rows(rows.kind, sorted(rows, key=lambda row: row.severity))
-    rates = numbers(comparison.before, comparison.after, "difference per step, interval")
+    per = {"h": "hour"}.get(rows[0].readable.per, rows[0].per)
+    rates = numbers(comparison.before, comparison.after, f"difference per {per}, interval")
     head = ("gauge", "what that certifies", *rates)
     flat = [row for row in ranked if row.verdict_before == row.verdict_after == FLAT]
     moved = [row for row in ranked if row not in flat]
@@ -147,6 +148,7 @@ def difference(comparison: Comparison) -> Table:
 
 
 def _difference_cells(row: GaugeComparison) -> list[Cell]:
+    row = row.readable
     values = (
         (row.before, row.verdict_before),
         (row.after, row.verdict_after),

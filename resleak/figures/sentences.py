@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from resleak import formatting
 from resleak.analysis import wording
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 OWN = "workload"
 NOTHING_OPEN = "No followed resource leaks or is deferred here."
 _BOLD, _CODE = re.compile(r"\*\*(.+?)\*\*"), re.compile(r"`(.+?)`")
+#: In Markdown: an escaped character, code on one line, other backticks, what may begin a tag.
+_TOKENS = re.compile(
+    r"\\.|(?P<ticks>`+)(?!`).*?(?<!`)(?P=ticks)(?!`)|(?P<open>`+)|(?P<tag><(?=[a-zA-Z/!?]))"
+)
+_TAGS = re.compile(r"\\.|(?P<tag><(?=[a-zA-Z/!?]))")
 
 
 @dataclass(frozen=True)
@@ -38,12 +44,24 @@ class Prose:
 def about(judgement: ScenarioVerdict) -> Prose:
     """Return what the scenario's file says: title, claim with its source, description."""
     scenario = judgement.scenario
-    claim = f"Source {scenario['seed']}: “{scenario['claim']}”" if scenario["claim"] else ""
     title = f"**{scenario['title']}**" if scenario["title"] not in ("", scenario["name"]) else ""
+    return described(scenario, title)
+
+
+def described(scenario: Mapping[str, Any], title: str, variants: str = "") -> Prose:
+    """Return a title, a scenario's claim with its source, variants and its description."""
+    claim = f"Source {scenario['seed']}: “{scenario['claim']}”" if scenario["claim"] else ""
     _, _, rest = scenario["doc"].partition("\n")
-    text = "\n\n".join(part for part in (title, claim, rest.strip()) if part)
-    # A tag is shown as text; in code it is text anyway.
-    return Prose(re.sub(r"(`[^`]*`)|<(?=[a-zA-Z/!?])", lambda m: m[1] or "\\<", text))
+    text = "\n\n".join(part for part in (title, claim, variants, rest.strip()) if part)
+    return Prose(re.sub(r".+(?:\n.+)*", _without_tags, "\n".join(text.splitlines())))
+
+
+def _without_tags(paragraph: re.Match[str]) -> str:
+    """Return a paragraph whose tags are shown as text; in code they are text anyway."""
+    # What is code is certain only where it ends on the line on which it begins.
+    is_certain = not any(token["open"] for token in _TOKENS.finditer(paragraph[0]))
+    tokens = _TOKENS if is_certain else _TAGS
+    return tokens.sub(lambda m: f"\\{m[0]}" if m["tag"] else m[0], paragraph[0])
 
 
 def called(judgement: ScenarioVerdict, variant: str) -> str:
@@ -68,10 +86,10 @@ def answer(judgement: ScenarioVerdict) -> Prose:
     if gauge and clean is not None and not clean.symptoms:
         one = _gauge(clean, gauge)
         limit = wording.detection_limit(one)
-        sentences.append(f"The detection limit of `{one.gauge}` is {limit}.")
+        sentences.append(f"The detection limit of {code(one.gauge)} is {limit}.")
     others = [judgement.variants[name] for name in names if name not in (first.name, "fixed")]
     if others:
-        verdicts = ", ".join(f"`{other.name}` {other.verdict}" for other in others)
+        verdicts = ", ".join(f"{code(other.name)} {other.verdict}" for other in others)
         sentences.append(f"The other variants: {verdicts}.")
     return Prose(" ".join(sentences))
 
@@ -87,11 +105,13 @@ def expectation(judgement: ScenarioVerdict) -> Prose:
     if not judgement.declares:
         return Prose("Nothing is declared beforehand: every gauge counts, and must stay flat.")
     declared = "; ".join(
-        f"`{name}`: " + (", ".join(f"`{k}` {w}" for k, w in variant.expect.items()) or "clean")
+        f"{code(name)}: "
+        + (", ".join(f"{code(k)} {w}" for k, w in variant.expect.items()) or "clean")
         for name, variant in judgement.variants.items()
     )
-    control = f"The control is `{judgement.scenario['control']}`: it must stay flat in all of them."
-    return Prose(f"Declared beforehand: {declared}. {control}")
+    control = code(judgement.scenario["control"])
+    must = f"The control is {control}: it must stay flat in all of them."
+    return Prose(f"Declared beforehand: {declared}. {must}")
 
 
 def kinds(judgement: ScenarioVerdict) -> Prose:
@@ -152,7 +172,7 @@ def ends(judgement: ScenarioVerdict) -> Prose:
         one = _gauge(judgement.variants[name], gauge)
         end, peak = (formatting.amount(value, one.unit) for value in (one.at_end, one.peak))
         parts.append(f"{code(called(judgement, name))} at {end} (peak {peak})")
-    return Prose(f"`{gauge}` ended: {'; '.join(parts)}.")
+    return Prose(f"{code(gauge)} ended: {'; '.join(parts)}.")
 
 
 def _key_gauge(variant: VariantVerdict) -> str:
@@ -179,21 +199,19 @@ def _verdict(variant: VariantVerdict, gauge: str, called: str) -> str:
         return f"**{name} breaks a limit**: {limit.limit}, but the worst reading is {worst}."
     if variant.verdict == SCALES:
         cost = next(one for one in variant.scaling if one.verdict == SCALES)
-        return (
-            f"**{name} does not scale**: `{cost.gauge}` grows with `{cost.over}` to the power of "
-            f"{wording.exponent(cost)} (95 % CI)."
-        )
+        growth = f"{code(cost.gauge)} grows with {code(cost.over)} to the power of"
+        return f"**{name} does not scale**: {growth} {wording.exponent(cost)} (95 % CI)."
     if not gauge:
         return f"**{name} is undecided**: no gauge was read."
     if variant.verdict in CLEAN:
-        return f"**{name} does not leak**: `{gauge}` is {_gauge(variant, gauge).verdict}."
+        return f"**{name} does not leak**: {code(gauge)} is {_gauge(variant, gauge).verdict}."
     one = _gauge(variant, _key_gauge(variant))
     if one.is_leak:
         rate, interval = wording.rate(one), wording.interval(one)
-        return f"**{name} leaks**: `{one.gauge}` grows by {rate}, 95 % CI {interval}."
+        return f"**{name} leaks**: {code(one.gauge)} grows by {rate}, 95 % CI {interval}."
     if one.verdict == DEFERRED:
-        return f"**{name} frees late**: `{one.gauge}`: {wording.deferred(one)}."
-    return f"**{name} is undecided**: `{one.gauge}`: {one.reason}."
+        return f"**{name} frees late**: {code(one.gauge)}: {wording.deferred(one)}."
+    return f"**{name} is undecided**: {code(one.gauge)}: {one.reason}."
 
 
 def inline(markdown: str) -> str:

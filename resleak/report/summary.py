@@ -92,7 +92,7 @@ def _todo(judgement: ScenarioVerdict, variant: VariantVerdict) -> str:
     is_absent = judgement.claim["measured"] == NOT_REPRODUCED
     sentences = ["It does not happen as claimed."] if is_absent else []
     if fix["measured"] in _ADVICE:
-        sentences.append(_ADVICE[fix["measured"]].format(f"`{fix['variant']}`"))
+        sentences.append(_ADVICE[fix["measured"]].format(code(fix["variant"])))
     is_clean = "fixed" in variants and not variants["fixed"].symptoms
     if is_clean and (fix["variant"] != "fixed" or not sentences):
         sentences.append("`fixed` is clean: take it.")

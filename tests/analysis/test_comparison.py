@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -106,6 +107,57 @@ def test_hosts_of_different_classes_are_refused(tmp_path: Path) -> None:
         comparison.compare(before, after)
 
 
+HOUR = 3600.0
+
+
+def watched(gauge: str, curve: Callable[[np.ndarray], np.ndarray], runs: int = 3) -> pd.DataFrame:
+    """Return runs of a process that was watched from outside, one reading per minute."""
+    at = np.arange(0.0, 24 * HOUR, 60.0)
+    rows = pd.DataFrame({"t_s": at, "step": at, "block": np.arange(len(at)), gauge: curve(at)})
+    rows = rows.assign(phase="steady", moment="reading", scenario="made/up", variant="process")
+    trace = pd.concat([rows.assign(run=run + 1) for run in range(runs)], ignore_index=True)
+    trace.attrs["per"] = "s"
+    return trace
+
+
+def opening(per_hour: float) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda at: 100 + np.floor(per_hour * at / HOUR)
+
+
+def test_runs_over_time_are_certified_per_second(tmp_path: Path) -> None:
+    """Half of the floor per step is a leak over hours: it is not certified as fixed."""
+    row = compared(tmp_path, watched("fds", opening(60)), watched("fds", opening(7)))
+    assert (row["verdict_after"], row["certificate"]) == ("leak", "lower")  # 0.004 is 14 per hour
+    assert row["margin"] == pytest.approx(2 / (24 * HOUR) / 3**0.5, rel=0.1)
+    assert "60 descriptors/h → 7 descriptors/h; lower" in row["sentence"]
+    assert "up to 7 descriptors/h may remain" in row["sentence"]
+
+
+def test_a_fix_over_time_is_certified_per_hour(tmp_path: Path) -> None:
+    """What is gone is certified as fixed, with a margin that can be read."""
+    row = compared(tmp_path, watched("fds", opening(60)), watched("fds", opening(0)))
+    assert (row["verdict_after"], row["certificate"]) == ("flat", "fixed")
+    assert "0 descriptors/h; fixed: under 0.0493 descriptors/h with 95% conf" in row["sentence"]
+
+
+def test_lives_of_one_process_are_runs(tmp_path: Path) -> None:
+    """Between restarts a service grows; the slope over all of them would say nothing."""
+
+    def grown(mib_per_hour: float) -> Callable[[np.ndarray], np.ndarray]:
+        return lambda at: 2**20 * (200 + mib_per_hour * (at % (6 * HOUR)) / HOUR)
+
+    before, after = (watched("rss", grown(rate), runs=1) for rate in (40.0, 0.0))
+    slopes = growth.replicate_slopes(before, "rss") * HOUR / 2**20
+    assert slopes == pytest.approx([40.0] * 4, rel=0.01)
+    assert growth.paired_slope_differences(before, after, "rss").size == 0
+
+
+def test_steps_and_seconds_are_not_compared(tmp_path: Path) -> None:
+    """Rates per step and rates over time have no difference."""
+    with pytest.raises(StoreError, match="step before, s after"):
+        compared(tmp_path, made.trace(made.flat, gauge="fds"), watched("fds", opening(0)))
+
+
 def answers(before: float, after: float, margin: float, scatter: float = 10.0) -> list[str]:
     """Return what five runs a side certify, whose rates scatter with heavy tails."""
     rng = np.random.default_rng(7)
@@ -174,6 +226,12 @@ def test_traces_of_120_steps_are_enough() -> None:
 def test_exact_rates_need_no_test(after: list[float], answer: str) -> None:
     """Rates without any scatter are compared as they are."""
     assert certify(np.ones(3), np.array(after, dtype=float), 0.01).answer == answer
+
+
+def test_rates_without_scatter_on_one_side_are_compared_silently() -> None:
+    """One side is exact, the other is not: the test is valid, and nothing is warned of."""
+    exact, noisy = np.full(3, 0.1), np.array([0.001, 0.002, 0.003])
+    assert certify(exact, noisy, 0.01).answer == "fixed"
 
 
 def test_a_refusal_says_what_would_do() -> None:

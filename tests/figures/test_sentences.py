@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from helpers import captures
 from helpers import traces as made
+from markdown_it import MarkdownIt
 
 from resleak import figures
 from resleak.analysis import verdicts, wording
@@ -179,6 +180,47 @@ def test_what_the_file_says_is_shown_once(tmp_path):
     assert figures.about(judgement).text == (
         "**Made up.**\n\nSource 000#1: “it leaks”\n\nIn detail."
     )
+
+
+@pytest.mark.parametrize(
+    "doc",
+    [
+        "<img src=x>",
+        "A `list<int>` of <b>.",
+        r"\` <img> `",
+        "a `\n\n<img> `",
+        "# a `\nb` `<img>`",
+        "``a` <img> `b",
+        "<!-- `x` -->",
+        "`\r- <https://a.b>`",
+    ],
+)
+def test_no_tag_of_a_file_is_one_of_the_page(doc):
+    """What only looks like code in Markdown hides no tag; code is as it was."""
+    made_up = {"seed": "", "claim": "", "doc": f"Made up.\n\n{doc}"}
+    text = sentences.described(made_up, "").text
+    blocks = MarkdownIt("commonmark").parse(text)
+    parsed = [*blocks, *(one for block in blocks for one in block.children or ())]
+    assert not [one for one in parsed if one.type.startswith("html") or one.info == "auto"]
+    assert "`list<int>`" in text or "list" not in doc
+
+
+def test_backticks_in_names_end_no_code(tmp_path):
+    """A gauge and variants that are named in someone else's capture stay code, with all of it."""
+    judgement = judged(tmp_path, {"leaky": made.flat, "proposed": made.flat})
+    judgement.scenario = {**judgement.scenario, "control": "a`<img>"}
+    for variant in judgement.variants.values():
+        variant.expect = {"b`<img>": "leak"}
+        for gauge in variant.gauges:
+            object.__setattr__(gauge, "gauge", "c`<img>")
+    judgement.variants["proposed"].name = "d`<img>"
+    for say in (figures.answer, figures.expectation, figures.ends):
+        assert "`<img>" not in say(judgement).text
+    assert "of `c'<img>` is" in figures.answer(judgement).text
+    assert "`d'<img>` flat" in figures.answer(judgement).text
+    assert "`b'<img>` leak; `proposed`" in figures.expectation(judgement).text
+    assert "control is `a'<img>`:" in figures.expectation(judgement).text
+    assert figures.ends(judgement).text.startswith("`c'<img>` ended")
 
 
 def test_prose_is_markdown_and_text(tmp_path):

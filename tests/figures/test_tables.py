@@ -166,6 +166,13 @@ def test_the_difference_shows_both_rates_and_the_certificate():
     ]
 
 
+def test_the_difference_of_a_service_is_per_hour():
+    """Where steps are seconds, all rates of the table are per hour."""
+    table = figures.difference(comparison(per="s", margin=0.01, before=0.1, low=-0.2))
+    assert "difference per hour" in table.html
+    assert cells(table)[0][1:3] == ["after: within ±36 descriptors/h, 95 % sure", "360 leak"]
+
+
 def test_what_is_flat_on_both_sides_is_folded_away():
     """A gauge that leaks before, or after, is shown; one that is flat is behind a line."""
     both = [row for one in ("leak", "flat") for row in comparison(verdict_before=one).rows]

@@ -44,7 +44,7 @@ def write(
     cleanup_s: float = 0.05,
     facts: Mapping[str, float] | None = None,
 ) -> None:
-    """Write the runs of a trace as captures of one variant."""
+    """Write the runs of a trace as captures of one variant; its attributes say what steps are."""
     for run, rows in trace.groupby("run"):
         folder = root / made.name / variant / f"gauges-{run:02d}"
         with storage.writing(folder) as partial:
@@ -57,6 +57,7 @@ def write(
                 variant=variant,
                 run=int(str(run)),
                 steps=240,
+                per=trace.attrs.get("per", "step"),
                 phases=(Phase("teardown", 2.0, 2.0 + cleanup_s),),
                 exit=Exit(status, "exit", 0, exit_s),
                 facts=dict(facts or {}),

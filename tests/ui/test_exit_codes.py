@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -50,12 +53,13 @@ def refusal(result: subprocess.CompletedProcess[str]) -> str:
     return line
 
 
-def test_an_unexpected_error_exits_with_70_and_a_private_traceback(tmp_path, project):
+@pytest.mark.parametrize("kind", ["LookupError", "EOFError"])
+def test_an_unexpected_error_exits_with_70_and_a_private_traceback(tmp_path, project, kind):
     """A fault of ours ends with 70 and one line that names a file of mode 600."""
     code = (
         "import sys; sys.argv = ['resleak', 'list']\n"
         "from resleak.workload import catalog\n"
-        "def scan(): raise LookupError('a fault \\x1b[2J of ours')\n"
+        f"def scan(): raise {kind}('a fault \\x1b[2J of ours')\n"
         "catalog.scan = scan\n"
         "import resleak.__main__ as main; main.main()\n"
     )
@@ -64,12 +68,51 @@ def test_an_unexpected_error_exits_with_70_and_a_private_traceback(tmp_path, pro
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )
     assert (result.returncode, result.stdout) == (70, "")
-    (line,) = result.stderr.splitlines()
-    assert "unexpected LookupError: a fault ⟨U+001B⟩[2J of ours" in line
+    line = result.stderr.strip()  # typer writes an empty line before an EOFError
+    assert "\n" not in line
+    assert f"unexpected {kind}: a fault ⟨U+001B⟩[2J of ours" in line
     path = Path(re.search(r"traceback in (\S+)$", line)[1])
     assert path.parent == tmp_path
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert "in scan" in path.read_text()
+
+
+#: Takes its standard input for its terminal, whose keys send signals, and asks.
+ASKS = """
+import fcntl, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+sys.argv = ["resleak", "list"]
+from resleak.ui.cli import watch
+from resleak.workload import catalog
+catalog.scan = lambda: watch._agreed("It may pause", False)
+import resleak.__main__ as main
+main.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("key", "code"), [(b"n\n", 0), (b"\x03", 130), (b"\x04", 130)], ids=["no", "ctrl-c", "ctrl-d"]
+)
+def test_a_prompt_can_be_left(project, key, code):
+    """No, Ctrl-C and Ctrl-D at a question end the command, and are no unexpected errors."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", ASKS],
+        stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+        env={**os.environ, "PYTHONPATH": str(project)},
+    )  # fmt: skip
+    os.close(theirs)
+    output = b""
+    with open(ours, "r+b", buffering=0) as screen:
+        while b"[y/N]:" not in output:
+            output += screen.read(1000)
+        time.sleep(0.2)  # the question is written before its answer is read
+        screen.write(key)
+        with suppress(OSError):  # how Linux says that the other end was closed
+            while part := screen.read(1000):
+                output += part
+    assert process.wait(60) == code
+    assert b"unexpected" not in output
 
 
 @pytest.mark.parametrize("arguments", [("list",), ("list", "--json"), ("--help",)])

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -13,10 +14,11 @@ import pytest
 from helpers import captures as made
 from helpers import traces as curves
 
+from resleak import figures
 from resleak.captures import browse
 from resleak.figures.live_svg import sketch
 from resleak.harness.plan import CaptureOptions
-from resleak.ui.panel import Comparing, Panel, choices
+from resleak.ui.panel import Comparing, Panel, choices, form
 from resleak.ui.panel.choices import Choice
 from resleak.ui.panel.session import Session
 from resleak.workload import gauges
@@ -230,6 +232,37 @@ def test_another_scenario_brings_its_own_form(panel):
     assert names == ["writes", "max_entries", "ttl_s", "prune_s", "reload"]
     panel.form.params.children[0].value = 10**9
     assert panel.form.chosen().options.params == {"writes": 200}
+
+
+def test_the_form_describes_a_scenario_as_a_report_does():
+    """Claim and source in the same words, names as code, and no tag of a docstring."""
+    declared = {**choices.search("auth_cache")[0], "doc": f"Made up.\n\n{EVIL}"}
+    judgement = SimpleNamespace(scenario=declared)
+    source, doc = figures.about(judgement).text.split("\n\n")[-2:]
+    text = form.about(declared).text
+    assert source.startswith("Source ")
+    assert doc == f"\\{EVIL}"
+    assert text.startswith(f"**{declared['name']}**: ")
+    assert f"\n\n{source}\n\n- `leaky` " in text
+    assert text.endswith(f"\n\n{doc}")
+
+
+def test_a_choice_that_cannot_run_is_text_too(panel):
+    """Without a variant, or with a parameter that cannot be read, a page says so."""
+    panel.form.search.value = "decompression_bomb"
+    panel.form.matches.value = "arc/decompression_bomb"
+    sizes = next(one for one in panel.form.params.children if one.description == "sizes")
+    usual, sizes.value = sizes.value, f"[{EVIL}"
+    text = panel._repr_mimebundle_()["text/html"]
+    assert "the parameter sizes takes a list" in text
+    assert EVIL not in text
+    sizes.value = usual
+    for box in panel.form.variants.children:
+        box.value = False
+    told = panel._repr_mimebundle_()
+    assert "no variant is chosen" in told["text/html"]
+    assert "resleak capture" not in told["text/html"]
+    assert told["text/plain"] == repr(panel)
 
 
 def test_without_a_kernel_the_panel_is_text(panel):

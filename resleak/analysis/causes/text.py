@@ -98,6 +98,8 @@ def rows(cause: Cause) -> Iterator[Row]:
     if cause.limit and cause.limit.steps < _FAR:
         amount = formatting.amount(cause.limit.value, "B" if cause.limit.unit == "B" else "")
         after = f"after about {formatting.amount(cause.limit.steps)} steps"
+        if main(cause).per == "s":
+            after = f"in about {formatting.duration(cause.limit.steps)}"
         yield Row("limit", f"{cause.limit.name} {amount} {after}")
     yield Row("fix", cause.advice.text)
 
@@ -138,12 +140,13 @@ def accounts(causes: Causes, verbose: bool = False) -> Iterator[str]:
     shares = [f"{formatting.share(one.share)} of {name}" for name, one in told.items()]
     if shares:
         yield f"explained: {', '.join(shares)}"
+    per = next((part.per for cause in causes.causes for part in cause.gauges), "step")
     for name, one in causes.balance.items():
         if one.code == "not_intercepted":
             yield f"{name}: {one.reason}."
         elif name in told and one.share < _MOST and one.reason:
             part = formatting.amount(one.unexplained, "B" if one.unit == "B" else "")
-            yield f"{name}: {part} per step unexplained: {one.reason}."
+            yield f"{name}: {part} per {per} unexplained: {one.reason}."
 
 
 def quiet(gauges: Iterable[GaugeVerdict], *, with_undecided: bool = False) -> str:

@@ -81,6 +81,10 @@ def main() -> int:
         return OK
     except ResleakError as error:
         console.say(str(error))
+    except typer.Abort as error:
+        # Its cause is an EOFError of a command, such as of a truncated file of byte code; it has
+        # none after Ctrl-C or Ctrl-D at a prompt.
+        raise (error.__cause__ or KeyboardInterrupt) from None
     except _UsageError as error:
         message = cast(Any, error).format_message().rstrip(".")
         name = getattr(getattr(error, "param", None), "name", "")

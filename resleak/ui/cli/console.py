@@ -230,7 +230,7 @@ def show_comparison(comparison: Comparison) -> None:
     """Print both rates, their difference and the verdicts, one line a gauge, and certificates."""
     head = ("gauge", comparison.before, comparison.after, "difference, 95 % CI", "verdicts")
     rows, sentences = [], []
-    for row in comparison.rows:
+    for row in (one.readable for one in comparison.rows):
         difference = f"{row.rate(row.difference)} {wording.bounds(row.low, row.high, row.unit)}"
         words = f"{row.words} ({row.certificate})" if row.certificate else row.words
         rows.append((row.gauge, row.rate(row.before), row.rate(row.after), difference, words))

@@ -204,7 +204,8 @@ def compare(
     seed: common.Seed = 0,
     out: common.Out = Path("captures"),
     margin: Annotated[
-        list[str] | None, option("GAUGE=RATE", "What counts as nothing per step; repeatable.")
+        list[str] | None,
+        option("GAUGE=RATE", "What counts as nothing per step, or second; repeatable."),
     ] = None,
     as_json: common.AsJson = False,
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from resleak import formatting
-from resleak.figures.sentences import Prose
+from resleak.figures.sentences import Prose, code, described
 from resleak.harness.plan import PROFILES, CaptureOptions, parameter
 from resleak.report.execute import bundle
 from resleak.ui.panel import choices
@@ -140,15 +140,13 @@ class Form(widgets.VBox):  # type: ignore[misc]
 
 def about(declared: Declared) -> Prose:
     """Return a scenario's title, claim, variants and description."""
-    claim = f"Seed {declared['seed']}: “{declared['claim']}”" if declared["claim"] else ""
     variants = []
     for name, one in declared["variants"].items():
-        expected = ", ".join(f"`{gauge}` {words}" for gauge, words in one["expect"].items())
+        expected = ", ".join(f"{code(gauge)} {words}" for gauge, words in one["expect"].items())
         what = f"{one['what']} " if one["what"] else ""
-        variants.append(f"- `{name}` {what}({expected or 'clean'})")
-    doc = declared["doc"].partition("\n")[2].strip()
-    head = f"**{declared['name']}**: {declared['title'] or 'a file of steps'}"
-    return Prose("\n\n".join(filter(None, (head, claim, "\n".join(variants), doc))))
+        variants.append(f"- {code(name)} {what}({expected or 'clean'})")
+    title = f"**{declared['name']}**: {declared['title'] or 'a file of steps'}"
+    return described(declared, title, "\n".join(variants))
 
 
 def _named(label: str, row: Any) -> Any:

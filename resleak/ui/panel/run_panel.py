@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -148,11 +149,16 @@ class Panel(Page):
         self.form.lock(busy)
 
     def __repr__(self) -> str:
-        choice = self.form.chosen()
-        return f"Panel: {choice.source}, {', '.join(choice.options.variants or ())}. {self.status}"
+        try:
+            choice = self.form.chosen()
+            return f"Panel: {choice.source}, {', '.join(choice.variants)}. {self.status}"
+        except ResleakError as error:
+            return f"Panel: {in_words(error)}. {self.status}"
 
     def _command(self) -> str:
-        return self.form.chosen().command
+        with suppress(ResleakError):  # the text says why
+            return self.form.chosen().command
+        return ""
 
 
 def _views(session: Session, verdicts: Rows[GaugeVerdict]) -> dict[str, View]:
