@@ -73,23 +73,23 @@ fresh = $(BIN)/resleak capture '$(1)' $(ARGS) --out '$(FRESH)' \
 test: lint ## Check style and types, run the tests; scenarios again only where their code changed
 	$(TESTS) -m 'not nightly'
 
-test-all: lint ## The same with every scenario, every kind of notebook and all of JupyterLab
-	$(TESTS)
-
-fuzz: setup ## Open 10,000 damaged and hostile files, other ones each time [INPUTS=…]
-	RESLEAK_FUZZ=$(INPUTS) $(BIN)/python -m pytest -n 2 --dist load tests/test_fuzz.py
-
 # No test runs these scripts: what they call must exist, and take what it is given. Of other settings
 # mypy keeps another cache.
 NAMES_AND_CALLS := --config-file= --cache-dir=.mypy_cache/scripts --follow-imports=silent \
   --ignore-missing-imports --check-untyped-defs \
   $(addprefix --disable-error-code=,arg-type assignment misc return var-annotated)
 
+test-all: lint ## The same with every scenario, every kind of notebook and all of JupyterLab
+	$(BIN)/mypy $(NAMES_AND_CALLS) benchmarks/*.py docs/*.py
+	$(TESTS)
+
+fuzz: setup ## Open 10,000 damaged and hostile files, other ones each time [INPUTS=…]
+	RESLEAK_FUZZ=$(INPUTS) $(BIN)/python -m pytest -n 2 --dist load tests/test_fuzz.py
+
 lint: setup browser # Style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict resleak
-	$(BIN)/mypy $(NAMES_AND_CALLS) benchmarks/*.py docs/*.py
 
 test-browser: setup browser ## Run the tests that need a browser, and fail without one
 	RESLEAK_REQUIRE_BROWSER=1 $(BIN)/python -m pytest -m browser
