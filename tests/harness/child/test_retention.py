@@ -5,15 +5,17 @@ from __future__ import annotations
 import gc
 from importlib import import_module
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, SimpleNamespace
+from typing import Any
 
 import pytest
 
 from resleak import figures
 from resleak.analysis.verdicts import ScenarioVerdict, judge
 from resleak.captures import load
-from resleak.harness.child.inspection import cycles
+from resleak.harness.child.inspection import cycles, object_graph
 from resleak.harness.child.inspection.object_graph import Graph, render
+from resleak.harness.child.inspection.retention import Retention
 from resleak.harness.runner import capture
 
 SOURCE = '''"""Sessions stay for ever, and a pair that holds a file until the collector runs."""
@@ -163,3 +165,22 @@ def test_cycles_are_collected_as_ever() -> None:
     found, left = ([row["cycle"] for row in cycles.collect(1)] for _ in range(2))
     assert "Node.after → Node.after → Node" in found
     assert "Node.after → Node.after → Node" not in left
+
+
+def test_steps_beyond_the_planned_ones_are_no_fourth_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three censuses are compared, however many steps are taken; the chain stays as it is."""
+    facts: dict[str, Any] = {}
+    retention, kept = Retention(facts, lambda: ([], set())), list[Node]()
+    # Not all that this process has: that takes seconds.
+    monkeypatch.setattr(object_graph, "roots", lambda *_: [("kept", kept)])
+    scenario = SimpleNamespace(setup_function=None)
+    spec, samples = {"warmup": 0, "steps": 3}, SimpleNamespace(done=0)
+    driver = SimpleNamespace(scenario=scenario, spec=spec, samples=samples, fixture=kept)
+    found = []
+    for _ in range(7):
+        samples.done += 1
+        kept += [Node(None), Node(None)]
+        retention.census(driver)
+        found.append([row["path"] for row in facts["retention"] if row["type"] == "Node"])
+    assert [len(paths) for paths in found] == [0, 0, 1, 1, 1, 1, 1]
+    assert found[-1] == found[2]
