@@ -6,6 +6,7 @@ import os
 import re
 import tempfile
 import traceback
+from collections import Counter
 from contextlib import suppress
 from typing import Any
 
@@ -57,16 +58,18 @@ class OutputError(ResleakError):
 
 
 def install_command(module: str) -> str:
-    """Return the command that installs the extra that a missing module belongs to, or ""."""
+    """Return the command that installs the smallest extra with a missing module, or ""."""
     from importlib import metadata
 
-    package = re.escape(module.split(".")[0].replace("_", "-"))
-    extras: list[str] = []
+    package = module.split(".")[0].replace("_", "-").lower()
+    requirements = ""
     with suppress(metadata.PackageNotFoundError):
         requirements = "\n".join(metadata.requires("resleak") or ())
-        extras = re.findall(rf"(?im)^{package}(?![\w-]).*; extra == .(\w+)", requirements)
-    extras.sort(key=("lab",).__contains__)  # the last one is shown: `lab`, if it has the package
-    return install_extra(extras[-1]) if extras else ""
+    # Extras are written with hyphens there.
+    found = re.findall(r"(?m)^([\w.-]+).*; extra == .([\w-]+)", requirements)
+    extras, sizes = [of for name, of in found if name == package], Counter(of for _, of in found)
+    extras.sort(key=lambda of: (of != "lab", sizes[of]))  # `lab` has what most commands need
+    return install_extra(extras[0]) if extras else ""
 
 
 def install_extra(extra: str) -> str:

@@ -38,11 +38,12 @@ def measure(
     stop: threading.Event,
     at_look: AtLook = lambda *_: False,
     on_settle: Callable[[], None] = lambda: None,
-    pace: Callable[[float, int, int], int] = lambda *_: 0,
+    pace: Callable[[float, float, int, int], int] = lambda *_: 0,
 ) -> Path:
     """Run one job and store its capture; `on_settle` is called when its load is over.
 
-    `pace` returns the halvings of its steps, given the seconds per step and how many are planned.
+    `pace` returns the halvings of its steps, given the seconds per step, those without
+    waiting for a processor, and how many are planned.
     """
     started = now()
     with (
@@ -51,9 +52,9 @@ def measure(
         storage.writing(job.folder) as folder,
     ):
 
-        def halvings(step_s: float) -> int:
+        def halvings(step_s: float, own_s: float) -> int:
             nonlocal job
-            often = pace(step_s, job.plan.steps, job.plan.warmup)
+            often = pace(step_s, own_s, job.plan.steps, job.plan.warmup)
             job = replace(job, plan=job.plan.shortened(often)) if often else job
             return often
 

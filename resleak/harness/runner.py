@@ -25,7 +25,8 @@ from resleak.workload.resolve import Workload
 _PATIENCE_S = 0.2
 #: Fewest measured steps: enough to prove that a count grows in each of them.
 _FEWEST = 15
-#: Seconds per step up to which starting the processes takes longer than all steps.
+#: Seconds per step up to which starting the processes takes longer than all steps, on a machine
+#: that has nothing else to do.
 _QUICK_S = 1e-3
 
 
@@ -259,12 +260,15 @@ class Pace:
         self._halvings: int | None = None
         self._lock = threading.Lock()
 
-    def halvings(self, step_s: float, steps: int, warmup: int) -> int:
-        """Return the number of halvings, given the seconds per step and the planned steps."""
+    def halvings(self, step_s: float, own_s: float, steps: int, warmup: int) -> int:
+        """Return the number of halvings, given the seconds per step and the planned steps.
+
+        `own_s` is without waiting for a processor: on a busy machine a quick step is still one.
+        """
         with self._lock:
             if self._halvings is None:
                 self._halvings = 0
-                while step_s > _QUICK_S and steps >> self._halvings + 1 >= _FEWEST:
+                while own_s > _QUICK_S and steps >> self._halvings + 1 >= _FEWEST:
                     measured, before, _ = shortened(steps, warmup, 1, self._halvings)
                     if self._rounds * step_s * (measured + before) <= self._budget_s:
                         break

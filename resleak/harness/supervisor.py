@@ -46,8 +46,9 @@ class Supervisor:
     workdir: Path
     #: Called where the process waits to hear whether it should go on.
     look: Callable[[ProcessOutcome], bool]
-    #: Called with the seconds per step; returns the number of halvings of the steps.
-    pace: Callable[[float], int]
+    #: Called with the seconds per step, and those without waiting for a processor; returns the
+    #: number of halvings of the steps.
+    pace: Callable[[float, float], int]
     #: Called when the load is over and the process only rests, and ends.
     on_settle: Callable[[], None]
 
@@ -164,7 +165,7 @@ class Supervisor:
                         self.on_settle()
                 elif word == "pace":
                     with suppress(OSError):
-                        os.write(self._back, b"%d" % self.pace(float(values[0])))
+                        os.write(self._back, b"%d" % self.pace(*map(float, values)))
                 elif word == "limit":
                     self.outcome.limit = " ".join(values)[:_LONGEST]
                 else:

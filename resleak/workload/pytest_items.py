@@ -93,7 +93,7 @@ class _Session:
         return scenario
 
     def _run(self, session: Any, items: list[Any]) -> None:
-        for item, following in zip(items, [*items[1:], items[0]]):  # noqa: B905 (Python 3.9)
+        for item, following in zip(items, [*items[1:], items[0]], strict=True):
             # What is still needed by the next item stays set up; that item is never run itself.
             item.ihook.pytest_runtest_protocol(item=_as_collected(item), nextitem=following)
             if self._raised is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import math
 import os
@@ -12,11 +13,12 @@ import time
 import nbformat
 import pytest
 from nbformat.sign import NotebookNotary
+from packaging.requirements import Requirement
 
 import resleak
 from resleak.analysis import budgets
 from resleak.analysis.gauge_verdict import GaugeVerdict
-from resleak.errors import BudgetError
+from resleak.errors import BudgetError, install_command
 from resleak.ui.cli import _watch_display, common, console
 from resleak.ui.cli.notebooks import trust
 from resleak.workload import catalog
@@ -74,6 +76,28 @@ def test_the_doctor_says_what_is_missing(cli, monkeypatch):
     assert parts["interpreter"]["works"]
     assert not parts["browser"]["works"]
     assert "install it" in parts["browser"]["note"]
+
+
+def test_the_extra_of_a_missing_package_exists_and_has_it(cli, monkeypatch):
+    """Each package of an extra is told with a whole name of one; httpx with the extra for it."""
+    metadata = importlib.metadata.metadata("resleak")
+    requirements = [Requirement(text) for text in metadata.get_all("Requires-Dist")]
+    pairs = {
+        (one.name, extra)
+        for one in requirements
+        for extra in metadata.get_all("Provides-Extra")
+        if "extra" in str(one.marker) and one.marker.evaluate({"extra": extra})
+    }
+    for name, _ in pairs:
+        assert (name, install_command(name).split("[")[1].split("]")[0]) in pairs
+    monkeypatch.setattr(importlib.metadata, "version", _not_installed)
+    parts = {part["name"]: part for part in json.loads(cli("doctor", "--json").stdout)}
+    assert not parts["httpx"]["works"]
+    assert "[load]" in parts["httpx"]["note"]
+
+
+def _not_installed(name):
+    raise importlib.metadata.PackageNotFoundError(name)
 
 
 def test_the_skill_names_commands_that_exist(cli):

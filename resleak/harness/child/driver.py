@@ -173,10 +173,10 @@ class Driver:
         size, look = self.spec["block"], min(steps, self.spec["steps"])
         due, every, done = min(size, look), 1, 0
         paced = raw.PACED if phase == _WARMUP and self.spec["is_paced"] else 0
-        times_s: list[float] = []
+        times_s: list[tuple[float, float]] = []
         while done < steps:
             done += 1
-            began_s = time.monotonic() if done <= paced else 0.0
+            began_s = self_gauges.clocks() if done <= paced else (0.0, 0.0)
             for meter in in_use:
                 meter.before()
             try:
@@ -200,9 +200,11 @@ class Driver:
             if is_due and self._is_limited():
                 break
             if done <= paced:
-                times_s.append(time.monotonic() - began_s)
+                now_s = self_gauges.clocks()
+                times_s.append((now_s[0] - began_s[0], now_s[1] - began_s[1]))
                 if done == paced:
-                    steps, size = self._paced(sorted(times_s)[paced // 2])
+                    medians = (sorted(one)[paced // 2] for one in zip(*times_s, strict=True))
+                    steps, size = self._paced(*medians)
                     due = min(-(-done // size) * size, steps)
             if done == due:
                 if not await self._collect(look=done == look < steps):
@@ -214,10 +216,10 @@ class Driver:
                     every = 1 if has_peaks else size // self.spec["block"]
                 due = min(done + size, look, steps)
 
-    def _paced(self, step_s: float) -> tuple[int, int]:
+    def _paced(self, step_s: float, own_s: float) -> tuple[int, int]:
         """Halve the steps if they are slow; return the warm-up steps and the steps per block."""
         spec = self.spec
-        if often := int(self.reporter.ask(f"pace {step_s}\n") or b"0"):
+        if often := int(self.reporter.ask(f"pace {step_s} {own_s}\n") or b"0"):
             shorter = raw.shortened(spec["steps"], spec["warmup"], spec["block"], often)
             spec["most_steps"] = shorter[0] * (spec["most_steps"] // spec["steps"])
             spec["steps"], spec["warmup"], spec["block"] = shorter

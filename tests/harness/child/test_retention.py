@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 from types import FunctionType
@@ -163,3 +165,31 @@ def test_cycles_are_collected_as_ever() -> None:
     found, left = ([row["cycle"] for row in cycles.collect(1)] for _ in range(2))
     assert "Node.after → Node.after → Node" in found
     assert "Node.after → Node.after → Node" not in left
+
+
+BEYOND = """
+from types import SimpleNamespace
+from resleak.harness.child.inspection.retention import Retention
+
+class Node:
+    pass
+
+facts, kept, samples = {}, [], SimpleNamespace(done=0)
+spec, scenario = {"warmup": 0, "steps": 3}, SimpleNamespace(setup_function=None)
+driver = SimpleNamespace(scenario=scenario, spec=spec, samples=samples, fixture=kept)
+retention = Retention(facts, lambda: ([], set()))
+for _ in range(7):
+    samples.done += 1
+    kept += [Node(), Node()]
+    retention.census(driver)
+    print(*(row["path"] for row in facts["retention"] if row["type"] == "Node"), sep=",")
+"""
+
+
+def test_steps_beyond_the_planned_ones_are_no_fourth_mark() -> None:
+    """Three censuses are compared, however many steps are taken; the chain stays as it is."""
+    # In a process of its own, which has few objects.
+    done = subprocess.run(
+        [sys.executable, "-c", BEYOND], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == ["", "", *["set-up → list → Node"] * 5]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -99,3 +101,26 @@ def test_peak_is_that_of_the_step() -> None:
         found.append(meter.value)
     assert found[0] < MIB > found[2]
     assert found[1] == pytest.approx(64 * MIB, rel=0.05)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not say who waited")
+def test_waiting_for_a_processor_is_no_time_of_its_own() -> None:
+    """Beside a busy process on the same processor a computation takes the time that it computes."""
+    processors = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(processors)})
+    busy = subprocess.Popen(
+        [sys.executable, "-c", "print(flush=True)\nwhile True: pass"], stdout=-1
+    )
+    try:
+        assert busy.stdout is not None
+        busy.stdout.readline()
+        began, computed_s = self_gauges.clocks(), time.thread_time()
+        while time.thread_time() < computed_s + 0.2:
+            pass
+        now = self_gauges.clocks()
+    finally:
+        os.sched_setaffinity(0, processors)
+        busy.kill()
+        busy.communicate()
+    took_s, own_s = now[0] - began[0], now[1] - began[1]
+    assert 0.19 < own_s < 0.75 * took_s

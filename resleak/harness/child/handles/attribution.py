@@ -186,7 +186,7 @@ class Calls:
         if len(different) == 1:
             return different.pop()
         stacks = [self.stack(node) for node in different]
-        same = takewhile(lambda frames: len(set(frames)) == 1, zip(*stacks))  # noqa: B905
+        same = takewhile(lambda frames: len(set(frames)) == 1, zip(*stacks, strict=False))
         shared = [frames[0] for frames in same]
         return self._enter([*shared, SEVERAL]) if shared else UNKNOWN
 

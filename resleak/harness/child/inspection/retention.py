@@ -57,7 +57,7 @@ class Retention:
             self._facts["cycles"] = cycles.collect(done - self._stopped)
             self._stopped = None
             gc.enable()
-        thirds = done * _THIRDS // driver.spec["steps"]
+        thirds = min(done * _THIRDS // driver.spec["steps"], _THIRDS)  # three marks, no more
         if thirds > self._thirds:
             gc.collect()
             self._thirds = thirds
