@@ -166,7 +166,7 @@ def test_what_is_imported_is_declared(folder):
         for path in (ROOT / folder).rglob("*.py")
         for name in imports(path)
     }
-    files = [*(ROOT / "tests").glob("*.py"), *(ROOT / "benchmarks").glob("*.py")]
+    files = [*(ROOT / "tests").glob("*.py"), *(ROOT / "benchmarks").glob("*")]
     local = {"helpers", *(canonicalize_name(path.stem) for path in files)}
     assert imported - declared - local - OF_THE_MEASURED - {"resleak", *STDLIB} == set()
 
