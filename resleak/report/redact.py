@@ -113,7 +113,7 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Return text with everything private replaced."""
-        tokens = _token_rules() if len(text) >= _MIN_LENGTH else ()
+        tokens = token_rules() if len(text) >= _MIN_LENGTH else ()
         for kind, pattern, replacement in (*self._first, *tokens, *self._last):
             text, count = pattern.subn(replacement, text)
             self.counts[kind] += count
@@ -196,7 +196,7 @@ def _short(match: re.Match[str]) -> str:
 
 
 @cache
-def _token_rules() -> tuple[Rule, ...]:
+def token_rules() -> tuple[Rule, ...]:
     """Return rules of detect-secrets and ours for tokens that stand in no environment variable."""
     from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
 

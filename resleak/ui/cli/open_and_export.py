@@ -43,8 +43,7 @@ def open_file(
     if older and not what.is_file() and not Path(f"{what}.resleak").is_dir():
         raise StoreError(f"{what} is missing; name a file that memray wrote")
     # What prints, and writes the report, is loaded while another process reads.
-    modules = ["rich.table", *(["resleak.report.plain_pages"] if file is not None else [])]
-    threading.Thread(target=lambda: list(map(importlib.import_module, modules))).start()
+    threading.Thread(target=_load, args=(file is not None,)).start()
     packages = _packages(older) if older else None
     with console.working(f"reading {what.name}"):
         recording = memray_file.open_memray(what, fresh=fresh, answers=ANSWERS, packages=packages)
@@ -53,6 +52,14 @@ def open_file(
         from resleak.report import plain_pages
 
         common.written(plain_pages.write_recording(recording, file), show)
+
+
+def _load(with_report: bool) -> None:
+    importlib.import_module("rich.table")
+    if with_report:
+        from resleak.report import plain_pages, redact  # noqa: F401
+
+        redact.token_rules()
 
 
 def _packages(requirement: str) -> Path:
