@@ -223,12 +223,14 @@ CACHED = """
 def test_a_mark_without_steps_is_decided(tmp_path):
     """A cache that 200 steps do not fill is followed until it is full, and holds."""
     (tmp_path / "test_it.py").write_text(textwrap.dedent(CACHED))
-    result = Suite(tmp_path, tmp_path / "captures", None).check("test_it.py::test_cached", {"budget_s": 240})
+    suite = Suite(tmp_path, tmp_path / "captures", None)
+    result = suite.check("test_it.py::test_cached", {"budget_s": 240})
     assert (result.check.outcome, result.steps > 400) == ("holds", True)
 
 
 @pytest.mark.parametrize("seconds", ["10", -1, float("nan"), 10**6, True])
 def test_a_budget_is_a_number_of_seconds(tmp_path, seconds):
     """Any other one is refused before anything is measured."""
+    suite = Suite(tmp_path, tmp_path / "captures", None)
     with pytest.raises(BudgetError, match="is no number of seconds up to 3600"):
-        Suite(tmp_path, tmp_path / "captures", None).check("test_it.py::test_it", {"budget_s": seconds})
+        suite.check("test_it.py::test_it", {"budget_s": seconds})
