@@ -179,7 +179,9 @@ def claim_row(judgement: ScenarioVerdict) -> dict[str, Any]:
         "fix": fix["measured"] or "",
         "fix_figure": asdict(key_figure(fixed, *_of_fix(fixed, leaky, gauge))) if fixed else None,
         "readings": _readings(judgement, [gauge, *claimed, *scenario["gauges"], "heap"]),
-        **{"python": "", "node": "", "ok": judgement.ok},
+        "python": "",
+        "node": "",
+        "ok": judgement.ok,
     }
 
 
@@ -228,11 +230,16 @@ def _node_row(name: str, check: NodeResult) -> dict[str, Any]:
         "title": declared["claim"],
         **{key: declared[key] for key in (*_DECLARED, "origin")},
         "outcome": check.outcome or "",
-        **{"figure": None, "opened_at": "", "fix_variant": "proposed" if check.fix else ""},
+        "figure": None,
+        "opened_at": "",
+        "fix_variant": "proposed" if check.fix else "",
         "fix_origin": declared["fix_origin"],
         "fix": check.fix or "",
-        **{"fix_figure": None, "readings": dict(check.readings)},
-        **{"python": NOT_RUN, "node": check.summary, "ok": True},
+        "fix_figure": None,
+        "readings": dict(check.readings),
+        "python": NOT_RUN,
+        "node": check.summary,
+        "ok": True,
     }
 
 

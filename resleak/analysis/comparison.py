@@ -38,7 +38,7 @@ _MOST_RUNS = 100
 
 @dataclass(frozen=True)
 class Certificate:
-    """How certain a fix is.
+    """The certainty of a fix.
 
     ``fixed``: lower, and within the equivalence margin. ``lower``: the rest may exceed the margin.
     `p` is the one-sided p-value of a lower rate, `bound` the upper 95 % confidence bound of the

@@ -18,9 +18,15 @@ from resleak.workload.verdict_words import SYMPTOMS
 
 #: Kind of resource that a gauge counts, by its unit; empty for every kind of descriptor.
 _KINDS = {
-    **{"descriptors": "", "sockets": "socket", "threads": "thread", "processes": "process"},
-    **{"tasks": "task", "connections": "connection", "executors": "executor"},
-    **{"temporary files": "temporary", "segments": "segment"},
+    "descriptors": "",
+    "sockets": "socket",
+    "threads": "thread",
+    "processes": "process",
+    "tasks": "task",
+    "connections": "connection",
+    "executors": "executor",
+    "temporary files": "temporary",
+    "segments": "segment",
 }
 #: Kinds that are not descriptors.
 _OTHERS = set(_KINDS.values()) - {"", "socket"}

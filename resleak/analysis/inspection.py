@@ -36,8 +36,12 @@ _RESIDENT = 2.0
 _AFTERWARDS = 1.5
 _VERBS = {"runs": ("runs", "run"), "waits": ("waits", "wait")}
 _MADE = {
-    **{"thread": "started", "executor": "submitted", "task": "created", "process": "started"},
-    **{"atexit handler": "registered", "finalizer": "registered"},
+    "thread": "started",
+    "executor": "submitted",
+    "task": "created",
+    "process": "started",
+    "atexit handler": "registered",
+    "finalizer": "registered",
 }
 
 

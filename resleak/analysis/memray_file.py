@@ -50,7 +50,7 @@ _SITES = {"sites": "resleak.analysis.stacks.allocation_sites:answer"}
 
 
 class Recording:
-    """What a memray capture says, as tables whose steps are seconds; the file may be gone.
+    """A decoded memray file, as tables whose steps are seconds; the file may be gone.
 
     It can stand wherever a capture with stacks is wanted, as in ``resleak.sites([recording])``.
     """

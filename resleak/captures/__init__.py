@@ -1,1 +1,1 @@
-"""What a run leaves: storage, manifest, tables, archive, export."""
+"""The results of runs: storage, manifest, tables, archive, export."""

@@ -23,7 +23,7 @@ _MOST_ROWS = 40
 
 
 class Capture(formatting.Shown):
-    """What one run left behind: its tables by name, and its `manifest` with everything else."""
+    """The results of one run: its tables by name, and its `manifest` with everything else."""
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
@@ -76,17 +76,17 @@ class Capture(formatting.Shown):
 
     @property
     def per(self) -> str:
-        """What its steps are: ``step``, ``s`` (seconds) or ``request``."""
+        """The unit of its steps: ``step``, ``s`` (seconds) or ``request``."""
         return self.manifest.per
 
     @property
     def complete(self) -> bool:
-        """Whether the run ended, by itself or at its deadline, and was stored whole."""
+        """True if the run ended, by itself or at its deadline, and was stored whole."""
         return self.manifest.is_complete
 
     @property
     def exit(self) -> Exit:
-        """How the process ended: status, phase, code, exit_s, stacks."""
+        """The end of the process: status, phase, code, exit_s, stacks."""
         return self.manifest.exit
 
     def table(self, name: str) -> pd.DataFrame:

@@ -32,7 +32,7 @@ class DeclaredVariant:
 
 @dataclass(frozen=True)
 class Declared:
-    """What a scenario's file declares: the fields of `Scenario.describe`."""
+    """The declarations of a scenario's file: the fields of `Scenario.describe`."""
 
     name: str
     variants: dict[str, DeclaredVariant]
@@ -99,7 +99,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Exit:
-    """How a process ended: `status` as in `ProcessOutcome`, or ``running``."""
+    """The end of a process: `status` as in `ProcessOutcome`, or ``running``."""
 
     status: str = "running"
     phase: str = "steady"  # the last that began
@@ -139,7 +139,7 @@ class Versions:
 
 @dataclass(frozen=True)
 class Ending:
-    """How the end of an inspected process came about, and the thread that forced it."""
+    """The cause of the end of an inspected process, and the thread that forced it."""
 
     by: str = ""
     thread: str = ""

@@ -103,7 +103,7 @@ FAILURE = "resleak-failure: "
 
 @dataclass
 class ProcessOutcome:
-    """How one measured process ran and ended, as its supervisor recorded it."""
+    """The course and the end of a measured process, as its supervisor recorded them."""
 
     #: ``exited``, ``hung`` (did not end after its load), ``deadline`` (did not finish its load),
     #: ``memory`` (exceeded the memory limit), ``crashed``, ``failed`` or ``interrupted``.

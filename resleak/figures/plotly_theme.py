@@ -13,8 +13,12 @@ from resleak.figures.style import CLEAR, CONFIG, FONT, GRID, INK, OTHERS, VARIAN
 def template() -> go.layout.Template:
     """Return the plotly template; its papers are clear, so that the page's own shows through."""
     axis = {
-        **{"gridcolor": GRID, "zerolinecolor": GRID, "linecolor": GRID, "ticks": ""},
-        **{"automargin": True, "title": {"font": {"size": 12}, "standoff": 8}},
+        "gridcolor": GRID,
+        "zerolinecolor": GRID,
+        "linecolor": GRID,
+        "ticks": "",
+        "automargin": True,
+        "title": {"font": {"size": 12}, "standoff": 8},
     }
     hover_font = {"family": FONT, "color": "#F2F2F2", "size": 12}
     return go.layout.Template(

@@ -27,7 +27,7 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-se
 
 @dataclass(frozen=True)
 class Mark:
-    """How one variant is drawn everywhere: a colour and, without colour vision, a dash."""
+    """The look of a variant in all figures: a colour and, without colour vision, a dash."""
 
     colour: str
     dash: str
@@ -69,7 +69,7 @@ LETTERS = "#111111"
 
 @dataclass(frozen=True)
 class WordStyle:
-    """How a verdict word or an outcome is drawn, as text, bar, in a terminal and in a cell."""
+    """The look of a verdict word or an outcome: as text, as a bar, in a terminal, in a cell."""
 
     colour: str = "inherit"
     pattern: str = ""

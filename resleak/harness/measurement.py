@@ -139,8 +139,11 @@ def _facts(job: Job, folder: Path, workdir: Path) -> dict[str, float | None]:
         return {}  # an audit compares with the last readings, and memray's runs have none
     own = [gauge["name"] for gauge in job.plan.scenario["own_gauges"]]
     spec = spawn.ground(job.plan.work, folder, {}) | {
-        **{"do": "audit", "variant": job.variant, "seed": job.seed},
-        **{"params": dict(job.params), "workdir": str(workdir)},
+        "do": "audit",
+        "variant": job.variant,
+        "seed": job.seed,
+        "params": dict(job.params),
+        "workdir": str(workdir),
         "last": trace.last_own(folder, own),
     }
     facts: dict[str, float | None] = spawn.ask(spec, job.plan.python, CaptureError)

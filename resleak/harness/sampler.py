@@ -164,7 +164,7 @@ class Observer:
 
     @property
     def readings(self) -> int:
-        """How often the process was read."""
+        """The number of readings."""
         return len(self._one)
 
     @property

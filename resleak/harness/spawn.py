@@ -171,8 +171,11 @@ def environment(chosen: Mapping[str, str]) -> dict[str, str]:
 def ground(what: Workload, folder: Path, rlimits: Mapping[str, int]) -> dict[str, Any]:
     """Return the part of a specification that every kind of child needs."""
     return {
-        **{"workload": what.kind, "target": what.target, "name": what.name},
-        **{"file": str(what.file), "folder": str(folder)},
+        "workload": what.kind,
+        "target": what.target,
+        "name": what.name,
+        "file": str(what.file),
+        "folder": str(folder),
         "import_from": [str(one) for one in what.folders],
         "rlimits": {**RLIMITS, **rlimits},
     }

@@ -85,14 +85,23 @@ class Supervisor:
     def _spec(self, out: int, back: int) -> dict[str, Any]:
         job, plan = self.job, self.job.plan
         return spawn.ground(plan.work, self.folder, plan.scenario["rlimits"]) | {
-            **{"do": "measure", "variant": job.variant, "instrument": job.instrument},
-            **{"seed": job.seed, "params": dict(job.params), "workdir": str(self.workdir)},
-            **{"steps": plan.steps, "warmup": plan.warmup, "block": plan.block},
+            "do": "measure",
+            "variant": job.variant,
+            "instrument": job.instrument,
+            "seed": job.seed,
+            "params": dict(job.params),
+            "workdir": str(self.workdir),
+            "steps": plan.steps,
+            "warmup": plan.warmup,
+            "block": plan.block,
             # Slow steps reduce their number.
             "is_paced": plan.options.budget_s is not None and plan.warmup >= PACED,
-            **{"needs_loop": plan.about["needs_loop"], "plant": plan.options.plant},
+            "needs_loop": plan.about["needs_loop"],
+            "plant": plan.options.plant,
             "most_steps": plan.most_steps if job.waits else plan.steps,
-            **{"out_fd": out, "back_fd": back, "started": self.started},
+            "out_fd": out,
+            "back_fd": back,
+            "started": self.started,
         }
 
     def _env(self) -> dict[str, str]:

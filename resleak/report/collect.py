@@ -26,7 +26,7 @@ END = "# end of the notebook"
 
 @dataclass(frozen=True)
 class Contents:
-    """What a report has besides the cells: verdicts, captures, and facts for the footer."""
+    """The parts of a report besides its cells: verdicts, captures, facts for the footer."""
 
     #: One per verdict with a name in the notebook.
     findings: list[Finding] = field(default_factory=list)

@@ -1,1 +1,1 @@
-"""What people touch: command line, panel, magics, pytest plugin."""
+"""The user interfaces: command line, panel, magics, pytest plugin."""

@@ -1,1 +1,1 @@
-"""What can be repeated, and how a file declares it."""
+"""Workloads, and the declarations of a scenario file."""

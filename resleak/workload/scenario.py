@@ -1,4 +1,4 @@
-"""What a scenario file declares, in the measured process too: standard library only."""
+"""The declarations of a scenario file; standard library only, for the measured process."""
 
 from __future__ import annotations
 
@@ -331,8 +331,10 @@ class Scenario(formatting.Shown):
             "own_gauges": [asdict(gauge) for gauge in own],
             "variants": {
                 v.name: {
-                    **{"what": v.what, "origin": v.origin},
-                    **{"expect": dict(v.expect), "params": dict(v.params)},
+                    "what": v.what,
+                    "origin": v.origin,
+                    "expect": dict(v.expect),
+                    "params": dict(v.params),
                 }
                 for v in self.variants.values()
             },

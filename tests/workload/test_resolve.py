@@ -54,8 +54,8 @@ TESTS = """
 
 
 @pytest.fixture
-def tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with tests, which are told what the project's own options are."""
+def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Write a folder with tests, beside options of a project that pytest does not know."""
     (tmp_path / "test_api.py").write_text(textwrap.dedent(TESTS))
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
     monkeypatch.chdir(tmp_path)
@@ -78,9 +78,9 @@ def after_collections(captured: frames.Capture, gauge: str) -> list[float]:
     return list(trace[gauge])
 
 
-def test_a_test_is_a_step(tests: Path) -> None:
+def test_a_test_is_a_step(suite: Path) -> None:
     """A class of tests runs once a step: function fixtures are renewed, session fixtures stay."""
-    captured = measured("test_api.py::TestUpload", tests)
+    captured = measured("test_api.py::TestUpload", suite)
     assert captured.scenario == "test_api.TestUpload"
     assert captured.manifest.scenario.title == "Nothing stays."
     assert captured.exit.status == "exited"
@@ -88,9 +88,9 @@ def test_a_test_is_a_step(tests: Path) -> None:
     assert max(objects[3:]) - min(objects[3:]) <= 2
 
 
-def test_what_a_test_keeps_is_seen(tests: Path) -> None:
+def test_what_a_test_keeps_is_seen(suite: Path) -> None:
     """A test that keeps 4 000 bytes grows by them."""
-    captured = measured("test_api.py::test_grows", tests)
+    captured = measured("test_api.py::test_grows", suite)
     bytes_after = after_collections(captured, "heap")
     grown = (bytes_after[-1] - bytes_after[3]) / (2 * (len(bytes_after) - 4))
     assert grown == pytest.approx(4033, rel=0.1)
@@ -105,18 +105,18 @@ def test_what_a_test_keeps_is_seen(tests: Path) -> None:
     ],
 )
 def test_a_test_that_cannot_be_repeated_says_why(
-    tests: Path, name: str, error: type[Exception], told: str
+    suite: Path, name: str, error: type[Exception], told: str
 ) -> None:
     """A test that fails, is skipped or is not there ends the run with its own message."""
     with pytest.raises(error, match=told):
-        measured(f"test_api.py::{name}", tests)
+        measured(f"test_api.py::{name}", suite)
 
 
-def test_a_test_file_that_cannot_be_collected_says_why(tests: Path) -> None:
+def test_a_test_file_that_cannot_be_collected_says_why(suite: Path) -> None:
     """A test file with an error in it is told with that error."""
-    (tests / "test_api.py").write_text("import not_there_at_all")
+    (suite / "test_api.py").write_text("import not_there_at_all")
     with pytest.raises(ScenarioError, match=r"cannot be collected: .*not_there_at_all"):
-        measured("test_api.py::test_x", tests)
+        measured("test_api.py::test_x", suite)
 
 
 def test_a_function_of_a_module_is_a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,18 +190,18 @@ def test_names_need_no_import() -> None:
     assert sys.modules.get("package") is None
 
 
-def test_a_long_test_id_can_name_a_folder(tests: Path) -> None:
+def test_a_long_test_id_can_name_a_folder(suite: Path) -> None:
     """Ids that differ only at their end, beyond the longest name, get different short names."""
     first, second = (
-        resolve.find(f"test_api.py::test_a[{'x' * 300}{end}]", tests).name for end in "ab"
+        resolve.find(f"test_api.py::test_a[{'x' * 300}{end}]", suite).name for end in "ab"
     )
     assert len(first) == len(second) == 100
     assert first != second
     assert first.startswith("test_api.test_a[xxx")
 
 
-def test_the_address_in_a_test_id_is_no_path(tests: Path) -> None:
+def test_the_address_in_a_test_id_is_no_path(suite: Path) -> None:
     """A parameter with slashes does not become folders."""
-    found = resolve.find("test_api.py::test_a[http://x/y]", tests)
+    found = resolve.find("test_api.py::test_a[http://x/y]", suite)
     assert found.name == "test_api.test_a[http-x-y]"
     assert found.target.endswith("::test_a[http://x/y]")

@@ -16,8 +16,14 @@ OBJECTS, NATIVE, FILES, SOCKETS, THREADS, TASKS, CHILDREN, ZOMBIES, MAPS, SHM, T
 CYCLES, OWN = "reference cycles", "the program's own count"
 #: Kinds by the gauge of what is never released, the most telling first.
 BY_GAUGE = {
-    **{"zombies": ZOMBIES, "children": CHILDREN, "threads": THREADS, "tasks": TASKS},
-    **{"shm": SHM, "sockets": SOCKETS, "tempfiles": TEMPORARY, "fds": FILES},
+    "zombies": ZOMBIES,
+    "children": CHILDREN,
+    "threads": THREADS,
+    "tasks": TASKS,
+    "shm": SHM,
+    "sockets": SOCKETS,
+    "tempfiles": TEMPORARY,
+    "fds": FILES,
 }
 #: Links of a chain from its root among which the owner's name stands.
 _NEAR = 2

@@ -81,9 +81,12 @@ def where(
         Raises `StoreError` for captures without threads or allocators, if these are given.
     """
     texts = {
-        **{"module": module, "function": function},
-        **{"studied": "only" if studied else None, "project": "only" if project else None},
-        **{"thread": thread, "allocator": allocator},
+        "module": module,
+        "function": function,
+        "studied": "only" if studied else None,
+        "project": "only" if project else None,
+        "thread": thread,
+        "allocator": allocator,
     }
     wanted = {key: text for key, text in texts.items() if text is not None}
 

@@ -23,7 +23,7 @@ SNAPSHOTS = 500
 
 @dataclass(frozen=True)
 class Process:
-    """What one process had allocated."""
+    """The allocations of one process."""
 
     snapshots: np.ndarray  # milliseconds of the epoch, bytes allocated and resident
     t_ms: np.ndarray  # of the start, the marks and the end

@@ -20,7 +20,7 @@ _Target = Callable[[str], str]
 
 
 class Census:
-    """What a process wrote down of its resources, line by line."""
+    """The census that a process wrote of its resources, line by line."""
 
     def __init__(self, lines: Iterable[Mapping[str, Any]]) -> None:
         self.nodes: list[tuple[int, str, str, int]] = []  # parent, function, file, line

@@ -40,7 +40,8 @@ _NOTHING: Row = {
     **dict.fromkeys(("seconds", "first_s", "last_s", "longest_s", "share", "per_step"), 0.0),
     **dict.fromkeys(("entry_bytes", "entry_objects"), 0.0),
     **dict.fromkeys(("amount", "count", "samples", "size", "bound", "objects"), 0),
-    **{"holds": False, "deadlock": False},
+    "holds": False,
+    "deadlock": False,
 }
 _KINDS = {str: object, bool: bool, int: np.int64, float: float}
 #: Share of the time of all steps below which a line is no stall.

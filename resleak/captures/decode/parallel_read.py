@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Overview:
-    """What memray's first pass over a file counts."""
+    """The counts of memray's first pass over a file."""
 
     records: int
     peak: int
@@ -121,7 +121,7 @@ def _uncounted(capture: Path, stride: int, most: int) -> Iterator[Any]:
 
 @contextmanager
 def _forked(work: Callable[[Callable[[object], object]], object]) -> Iterator[Callable[[], bytes]]:
-    """Work in a process that ends with its answer; yield what waits for it: empty after a crash."""
+    """Work in a fork; yield a function that waits for its answer, which a crash leaves empty."""
     ours, theirs = os.pipe()
 
     def send(found: object) -> NoReturn:

@@ -27,7 +27,7 @@ Owner = tuple[int, int, int]
 
 
 class Ledger:
-    """What changed since it was last asked, in bytes and in blocks per owner."""
+    """Changes since the last mark, in bytes and in blocks per owner."""
 
     def __init__(self) -> None:
         self.bytes: defaultdict[int, int] = defaultdict(int)

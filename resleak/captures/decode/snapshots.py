@@ -37,7 +37,7 @@ _SYMBOLS_BYTES = 640 * 1024**2
 
 @dataclass(frozen=True)
 class Known:
-    """What several files have in common: their stacks, and numbers of (thread, allocator)."""
+    """Stacks and numbers of (thread, allocator) that several files share."""
 
     nodes: Nodes = field(default_factory=Nodes)
     owners: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -215,7 +215,7 @@ def _resident_bytes() -> int:
 
 @dataclass(frozen=True)
 class Followed:
-    """What is read of a file's records; `tables` have node, bytes and blocks."""
+    """The decoded records of a file; `tables` have node, bytes and blocks."""
 
     spans: Spans
     numbers: Sequence[int]

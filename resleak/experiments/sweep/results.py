@@ -50,7 +50,7 @@ class CellNote:
 
     @property
     def name(self) -> tuple[str, ...]:
-        """What tells it apart from the other cells."""
+        """The fields that tell it from other cells."""
         params = repr(sorted(self.params.items()))
         return self.scenario, self.variant, self.label, params, str(self.seed)
 

@@ -35,7 +35,7 @@ _SAMPLE = 200
 
 @dataclass(frozen=True, kw_only=True)
 class SweepOptions:
-    """How a sweep is run: on `workers` slots here, or on a Dask cluster.
+    """Where a sweep runs: on `workers` slots here, or on a Dask cluster.
 
     `cluster` is the address of its scheduler, or ``local``. After `budget_s` no further run is
     begun. `progress` is called with a label, the runs done and the runs that there are.

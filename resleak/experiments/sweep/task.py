@@ -25,7 +25,7 @@ from resleak.experiments.sweep.shipping import Shipped
 from resleak.harness.measurement import host, measure
 from resleak.harness.plan import Job
 
-#: What became of a run: stored now, stored before, or one of the failures that are no result.
+#: Outcomes of a run: stored now, stored before, or one of the failures that are no result.
 MADE, EXISTS = "made", "exists"
 ENVIRONMENT, INFRASTRUCTURE, BUG = "environment", "infrastructure", "bug"
 #: It was killed with its worker, or not begun: its host is too noisy to measure on.
@@ -38,7 +38,7 @@ _RESULTS = ("failed", "crashed", "deadline")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a run: `kind` is a constant of this module, `message` one line or empty."""
+    """The outcome of a run: `kind` is a constant of this module, `message` a line or empty."""
 
     kind: str
     message: str

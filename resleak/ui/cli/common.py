@@ -192,7 +192,7 @@ def shown(path: Path) -> str:
 
 
 class Settings(NamedTuple):
-    """What a project has set; empty without a file or without the table."""
+    """The settings of a project; empty without a file or without the table."""
 
     file: Path | None = None
     #: Defaults of options, by name.

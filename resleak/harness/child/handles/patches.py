@@ -35,8 +35,12 @@ _Around = Callable[[_Function], _Function]
 #: Functions of `os` that return a descriptor, or several, and the kind they are of.
 _DESCRIPTORS = {
     **dict.fromkeys(("dup", "dup2", "openpty", "posix_openpt"), ""),
-    **{"pipe": "pipe", "pipe2": "pipe", "eventfd": "eventfd", "timerfd_create": "timerfd"},
-    **{"memfd_create": "memfd", "pidfd_open": "pidfd"},
+    "pipe": "pipe",
+    "pipe2": "pipe",
+    "eventfd": "eventfd",
+    "timerfd_create": "timerfd",
+    "memfd_create": "memfd",
+    "pidfd_open": "pidfd",
 }
 _PROCESSES = ("fork", "forkpty", "posix_spawn", "posix_spawnp")
 #: Modules that keep the original: our own, and wrapped ones.

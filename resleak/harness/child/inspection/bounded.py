@@ -47,8 +47,11 @@ class Filling:
         first, second, third = self._sizes
         return [
             {
-                **{"path": graph.path(key), "size": size, "bound": bound},
-                **{"per_step": (size - first[key][0]) / steps, **_weight(graph.nodes[key], size)},
+                "path": graph.path(key),
+                "size": size,
+                "bound": bound,
+                "per_step": (size - first[key][0]) / steps,
+                **_weight(graph.nodes[key], size),
             }
             for key, (size, bound) in third.items()
             if key in first and key in second and first[key][0] < second[key][0] < size < bound
