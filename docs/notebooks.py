@@ -24,13 +24,14 @@ from resleak.workload import catalog
 
 ROOT = Path(__file__).parent.parent
 CHECKS = ROOT / "tests" / "notebook_checks"
+RESULTS = ROOT / "benchmarks" / "results"
 #: Files and folders that a notebook reads, by a word in its cells.
 _READ = {
     **{name: f"data/captures/{name}" for name in catalog.paths()},
     "claims_table": "data/captures/register.json",
     "data/service": "data/service",
     "data/releases.zip": "data/releases.zip",
-    "results/": "benchmarks/results",
+    **{f"results/{p.name}": f"benchmarks/results/{p.name}" for p in RESULTS.iterdir()},
 }
 #: Of plotly's own format, and of a picture.
 _PLOTLY, _SVG = "application/vnd.plotly.v1+json", "image/svg+xml"
