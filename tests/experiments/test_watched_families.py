@@ -88,7 +88,8 @@ def test_recycled_workers_are_replicates(rate: float, tmp_path: Path) -> None:
     observer = recycled(12 * [rate])
     judged = Watch(observer).look().judgement.variants["recycled"].gauge("rss")
     assert judged is not None
-    assert judged == resleak.judge(resleak.load(observer.write(tmp_path))).gauges[-1]
+    stored = resleak.judge(resleak.load(observer.write(tmp_path))).gauges[-1]
+    assert repr(judged) == repr(stored)  # some of its fields are NaN
     assert judged.runs == 12
     assert judged.is_leak == (rate > 0), judged
     if rate:
