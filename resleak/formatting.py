@@ -17,6 +17,11 @@ _TABLE = "border-collapse:collapse;font-variant-numeric:tabular-nums;margin:0.4e
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*([smhd]?)", re.ASCII)
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _LONGEST_S = 10 * 365 * 86400.0
+#: Endings of plurals and of their singulars; the first that fits counts.
+_SINGULAR = (
+    *(("us", "us"), ("series", "series"), ("caches", "cache")),
+    *(("ies", "y"), ("sses", "ss"), ("ches", "ch"), ("s", "")),
+)
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB")
 #: Smallest span in a unit, seconds in the unit, and its name.
 _SPANS = (
@@ -84,8 +89,7 @@ def amount(value: float, unit: str = "") -> str:
         noun = _BINARY[power]
     text = number(value)
     if text == "1" and len(noun) > 2:
-        endings = (("ies", "y"), ("sses", "ss"), ("ches", "ch"), ("s", ""))
-        end, one = next((pair for pair in endings if noun.endswith(pair[0])), ("", ""))
+        end, one = next((pair for pair in _SINGULAR if noun.endswith(pair[0])), ("", ""))
         noun = noun.removesuffix(end) + one
     return f"{text} {noun}{slash}{per}".rstrip()
 
@@ -108,7 +112,9 @@ def number(value: float) -> str:
         return "∞" if value > 0 else "−∞"
     if abs(value) >= 999.5:
         return f"{value:,.0f}".replace("-", "−")
-    return f"{value:.3g}".replace("-", "−") if abs(value) >= 5e-4 else "0"
+    if abs(value) < 5e-4:
+        return f"{value:.6f}".rstrip("0").replace("-", "−") if abs(value) >= 5e-7 else "0"
+    return f"{value:.3g}".replace("-", "−")
 
 
 def duration(seconds: float) -> str:

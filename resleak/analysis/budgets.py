@@ -34,7 +34,7 @@ from resleak.workload.verdict_words import UNDECIDED
 BUILTIN_FILE = Path(__file__).with_name("budgets.toml")
 _KINDS = ("per_hour", "per_step", "at_most", "spread")
 _RATE = re.compile(
-    r"\s*(?P<number>\d{1,40}(\.\d{0,40})?|\.\d{1,40})\s*(?P<unit>[^\d./\s]{0,20})(\s*/\s*step)?\s*",
+    r"\s*(?P<number>\d{1,40}(\.\d{0,40})?|\.\d{1,40})\s*(?P<unit>[^\d./]{0,20}?)(\s*/\s*step)?\s*",
     re.ASCII,
 )
 _BYTES = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
@@ -173,7 +173,7 @@ def allowance(gauge: str, text: float | str) -> Budget:
         known = ", ".join(BUILTIN)
         raise BudgetError(f"there is no gauge {_brief(gauge)}; there are: {known}")
     unit = BUILTIN[gauge].unit
-    match = _RATE.fullmatch(str(text)[:100])
+    match = _RATE.fullmatch(f"{text:.9f}" if isinstance(text, float) else str(text)[:100])
     sizes = _BYTES if unit == "B" else {unit: 1}
     if match is None or match["unit"] not in ("", *sizes):
         raise BudgetError(f"{gauge}={_brief(text)} is no rate; write 0 or '16 {unit}/step'")
@@ -208,7 +208,7 @@ def _check_allowance(verdict: GaugeVerdict, per_step: float) -> tuple[Outcome, s
         return "broken", f"{text}; {wording.deferred(verdict)}"
     if verdict.verdict == UNDECIDED:
         return "inconclusive", f"{verdict.gauge}: {verdict.reason}"
-    if verdict.is_leak and verdict.low > per_step:
+    if verdict.is_leak and (verdict.low > per_step or not per_step):
         return "broken", text
     if per_step and verdict.high > per_step:
         return "inconclusive", f"{text}: more runs or steps would decide"

@@ -279,6 +279,7 @@ def _judge_growth(gauge: Gauge, series: Series, steady: Runs, floor: float) -> J
     if len(steady[0]) < late * len(series.steady[0]):  # the part before may grow as certainly
         pairs = zip(series.steady, steady, strict=True)
         early = [run[: len(run) - len(rest)] for run, rest in pairs]
+        early = [run for run in early if len(run) >= FEWEST]
         rate = statistics.rate(early)
         if rate.low <= floor or _probability(early, rate, floor) >= ALPHA:
             return UNDECIDED, f"started to grow late in the run: {more}"

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import glob
 import hashlib
 import math
 import os
-import secrets
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from functools import cached_property
+from contextlib import ExitStack, suppress
+from functools import cache, cached_property
 from html import escape
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +22,7 @@ from resleak.analysis.stacks.site import Site
 from resleak.captures import storage, tables, untrusted
 from resleak.captures.decode import launch
 from resleak.captures.files import write_json
+from resleak.captures.locks import temporary_folder
 from resleak.errors import CaptureError, StoreError
 
 if TYPE_CHECKING:
@@ -273,9 +273,9 @@ def _places(file: Path, *, alone: bool) -> list[Path]:
 
 def _store(places: Sequence[Path], files: Sequence[Path], everything: bool, **more: Any) -> Path:
     """Decode the files by `launch.any_program`, with `more` for it; return the tables' folder."""
-    last = Path(tempfile.gettempdir(), f"resleak-{secrets.token_hex(8)}", places[0].name)
-    for folder in (*places, last):
+    for place in (*places, None):
         try:
+            folder = place or _private_folder() / places[-1].name
             with storage.writing(folder, _is_ours) as partial:
                 stamps = _stamps(files)
                 facts = launch.any_program(files, partial, everything=everything, **more)
@@ -286,6 +286,14 @@ def _store(places: Sequence[Path], files: Sequence[Path], everything: bool, **mo
         except CaptureError as error:
             failed = error
     raise StoreError(str(failed))
+
+
+@cache
+def _private_folder() -> Path:
+    """Return a folder that goes with this process, for where nothing else can be written."""
+    stack = ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(temporary_folder())
 
 
 def _is_ours(folder: Path, _place: Path) -> bool:

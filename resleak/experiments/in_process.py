@@ -51,6 +51,7 @@ class Measured:
         self._started, self._session, self._began = time.monotonic(), session(), now()
         self._columns: dict[str, Any] = {}
         self._units: dict[str, str] = {}
+        self._taken = self._warmup = 0
         self.before, self.after = _readings(), dict[str, float]()
 
     def steps(
@@ -65,6 +66,8 @@ class Measured:
             raise ScenarioError(f"{self.name} was measured already; measure again for more steps")
         warmup = count // 4 if warmup is None else warmup
         block = max(1, count // 20) if block is None else block
+        if count < 1 or warmup < 0 or block < 1:
+            raise ScenarioError(f"{self.name}: steps and block are at least 1, warmup at least 0")
         readers, slow = self_gauges.inside_readers(), self_gauges.slow_readers()
         samples = SampleLoop(self._folder, readers, slow, warmup + count, block, self._started)
         try:
@@ -75,6 +78,8 @@ class Measured:
                 if samples.done % block == 0:
                     samples.collect(phase)
         finally:  # of a loop that was left early, the steps that it took count
+            self._warmup = min(warmup, samples.done)
+            self._taken = samples.done - self._warmup
             self_gauges.trim_heap()
             for _ in range(SETTLE_ROUNDS):
                 samples.collect(_SETTLE)
@@ -93,7 +98,8 @@ class Measured:
             variant=_VARIANT,
             session=self._session,
             started=self._began,
-            steps=len(trace),
+            steps=self._taken,
+            warmup=self._warmup,
             host=host() | control_groups.of_this_process(),
             missing=tuple(missing(set(self._columns))),
         )

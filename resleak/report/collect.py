@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from resleak import formatting
@@ -72,7 +73,8 @@ def gather(variables: Mapping[str, Any]) -> Contents:
     verdicts = {id(value): value for value in values if isinstance(value, ScenarioVerdict)}
     runs = [run for value in values if isinstance(value, Captures) for run in value]
     runs += [value for value in values if isinstance(value, Capture)]
-    folders = list(dict.fromkeys(run.path.resolve() for run in runs))
+    # Logs, and what is watched, have no folder.
+    folders = list(dict.fromkeys(run.path.resolve() for run in runs if run.path != Path()))
     findings = [
         finding(one, [run for run in runs if run.scenario == one.scenario["name"]])
         for one in verdicts.values()

@@ -68,7 +68,7 @@ class Limit:
             return f"{self.gauge} ≥ {allowed} always"
         if self.at_end is not None:
             return f"{self.gauge} = {allowed} at the end"
-        share = f"in {self.quantile:.0%} of steps" if self.quantile is not None else "always"
+        share = f"in {100 * self.quantile:g}% of steps" if self.quantile is not None else "always"
         return f"{self.gauge} ≤ {allowed} {'per second' if self.at_most is None else share}"
 
     @property

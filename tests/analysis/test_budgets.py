@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from helpers import captures
@@ -242,6 +243,16 @@ def test_an_allowance_has_three_answers(
     assert checked.outcome == outcome
 
 
+def test_a_leak_in_rare_jumps_breaks_an_allowance_of_none(judge: Judge) -> None:
+    """Its interval can have 0 in it: growth is certain, its rate is not."""
+    ats = [73, 99, 177, 195, 253, 309, 577]
+    variant = judge(lambda at, _: 100.0 + np.searchsorted(ats, at - made.WARMUP), steps=600)
+    (leak,) = (one for one in variant.gauges if one.is_leak)
+    assert leak.low <= 0
+    checked = budgets.check_allowances(variant, [budgets.allowance("fds", 0)])
+    assert checked.outcome == "broken"
+
+
 def test_deferred_release_is_not_allowed(judge: Judge) -> None:
     """Descriptors that only the garbage collector closes are broken, with their number."""
     variant = judge(made.flat, waiting=1.0)
@@ -261,7 +272,8 @@ def test_without_allowances_every_gauge_counts(judge: Judge) -> None:
 @pytest.mark.parametrize(
     ("gauge", "text", "rate"),
     [("fds", 0, 0), ("heap", "16 B/step", 16), ("heap", "1.5 KiB", 1536), ("fds", "0.5", 0.5),
-     ("heap", "2MB/step", 2e6), ("fds", "1 descriptors/step", 1)],
+     ("heap", "2MB/step", 2e6), ("fds", "1 descriptors/step", 1), ("fds", 1e-5, 1e-5),
+     ("tempfiles", "16 temporary files/step", 16)],
 )  # fmt: skip
 def test_an_allowance_is_written_as_people_write_rates(
     gauge: str, text: str | float, rate: float

@@ -270,6 +270,16 @@ def test_names_that_mean_harm_are_text(told):
     assert HARM in told.find(id="summary-text").get_text()
 
 
+def test_a_log_beside_captures_costs_none_of_them(tmp_path, project):
+    """What has no folder, such as a log, is judged and not packed; the captures beside it are."""
+    log = tmp_path / "log.dat"
+    log.write_text("".join(f"MEM {50 + second}.0 {1e9 + second}\n" for second in range(60)))
+    captures = resleak.load(project / "data/captures/control/do_nothing")
+    alone = collect.gather({"captures": captures})
+    assert alone.archive
+    assert collect.gather({"captures": captures, "log": resleak.load(log)}).facts == alone.facts
+
+
 def test_text_that_would_turn_around_is_named(told):
     """A control that reorders what is read shows as its number, in text and in figures."""
     assert "\u202e" not in str(told)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -133,6 +134,19 @@ def test_the_command_line_knows_them_all(stored, tmp_path, project):
         .stderr.strip()
         .endswith("choose speedscope, collapsed, pprof, parquet, csv, prometheus")
     )
+
+
+def test_a_short_run_beside_a_long_one_is_no_error(tmp_path: Path) -> None:
+    """Both start to grow in their second half: a verdict of leak would be too early."""
+    short, long = (np.maximum(0, np.arange(seconds) - seconds / 2) for seconds in (400, 8000))
+    log = tmp_path / "log.dat"
+    with log.open("w", encoding="utf-8") as file:
+        for rise in (short, 0.05 * long):
+            file.write("CMDLINE python app.py\n")
+            file.writelines(f"MEM {100 + mib:.3f} {1e9 + at}\n" for at, mib in enumerate(rise))
+    verdict = resleak.judge(resleak.load(log)).variants["process"].gauge("rss")
+    assert verdict is not None
+    assert verdict.verdict == "inconclusive"
 
 
 def test_each_run_in_a_log_of_mprof_is_a_replicate(tmp_path: Path) -> None:

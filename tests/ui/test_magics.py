@@ -105,6 +105,7 @@ def test_measure_finds_a_leak_and_its_absence(tmp_path):
     for one in kept:
         os.close(one)
     faulty.save(tmp_path)
+    assert (faulty.capture.manifest.steps, faulty.capture.manifest.warmup) == (60, 15)
     rows = [m.frame.set_index("gauge").loc["fds"] for m in (faulty, sound)]
     assert [(row["verdict"], row["per_step"]) for row in rows] == [("leak", 1.0), ("flat", 0.0)]
     assert resleak.judge(resleak.load(tmp_path)).frame.equals(faulty.frame)
@@ -129,3 +130,6 @@ def test_a_loop_that_is_left_early_counts_as_far_as_it_came():
         with pytest.raises(ScenarioError, match="measured already"):
             next(measured.steps())
     assert measured.frame.set_index("gauge").loc["fds", "verdict"] in ("flat", "inconclusive")
+    about = measured.capture.manifest
+    assert about.warmup == 15
+    assert 0 < about.steps < 30

@@ -155,7 +155,7 @@ def allocated(captures: Iterable[Capture], since: float = 0.0) -> dict[Line, Mem
         lines: dict[Line, int] = {}
         of = numbered(rows(stacks, ("file", "line"), site_of(stacks)), lines)[live["node"]]
         python, mapped = (
-            np.array([name.startswith(kind) for name in live["allocator"].tolist()])
+            np.array([name.startswith(kind) for name in live["allocator"].tolist()], dtype=bool)
             for kind in ("pymalloc", "mmap")
         )
         size, count = live["bytes"].astype(float), live["count"].astype(float)

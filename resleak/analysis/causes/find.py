@@ -208,7 +208,8 @@ def _unseen(
     """Yield a cause without a line for what grows and no instrument saw."""
 
     def bare(kind: str, names: Iterable[str]) -> Cause:
-        shares = {name: balance[name].unexplained / leaks[name].per_step for name in names}
+        rates = {name: leaks[name].per_step for name in names}  # 0 for rare jumps
+        shares = {name: balance[name].unexplained / r if r else 1.0 for name, r in rates.items()}
         parts = tuple(Explained.part(leaks[name], share) for name, share in shares.items())
         fingerprint = _fingerprint(kind, None, ",".join(shares))
         return Cause(

@@ -196,6 +196,8 @@ def workloads(plan: SweepPlan, root: Path) -> list[Shipped]:
         names += matches
     for text in plan.workloads:
         is_glob = _GLOB & set(text) and "::" not in text
+        if is_glob and Path(text).is_absolute():
+            raise ScenarioError(f"{text!r} must be relative to {root}")
         found = [str(path.relative_to(root)) for path in root.glob(text)] if is_glob else [text]
         if not found:
             raise ScenarioError(f"no file matches {text!r} in {root}")

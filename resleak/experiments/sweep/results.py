@@ -191,16 +191,17 @@ def captures(store: Store, note: SweepNote, label: str, root: Path) -> Captures:
 def judged(
     store: Store, note: SweepNote, cache: dict[tuple[str, ...], CellVerdict] | None = None
 ) -> SweepResult:
-    """Judge all cells of a sweep by what is stored; `cache` has the cells by the runs they have."""
+    """Judge all cells of a sweep by what is stored; `cache` has the cells by label and runs."""
     cache = {} if cache is None else cache
     with temporary_folder() as folder:
         judge = _Judge(store, folder)
         cells = []
         for cell in note.cells:
             keys = tuple(key for key in [*cell.keys, *cell.later] if key in judge.stored)
-            if keys not in cache or not keys:
-                cache[keys] = judge.cell(cell, keys)
-            cells.append(cache[keys])
+            judged = (cell.label, *keys)
+            if judged not in cache or not keys:
+                cache[judged] = judge.cell(cell, keys)
+            cells.append(cache[judged])
     return SweepResult(note, Rows(CellVerdict, corrected(cells)))
 
 

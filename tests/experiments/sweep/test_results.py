@@ -77,6 +77,14 @@ def test_a_store_gives_the_verdicts_alone(tmp_path):
     json.dumps(result.to_dict(), allow_nan=False)
 
 
+def test_cells_with_the_same_runs_keep_their_labels(tmp_path):
+    """Two requirements that resolve to the same environment share their runs."""
+    store, note = filled(tmp_path, [BIG] * 3)
+    first = note.cells[0]
+    twice = replace(note, cells=[first, replace(first, label="latest")])
+    assert [one.label for one in results.judged(store, twice).cells] == ["1.0", "latest"]
+
+
 def test_runs_of_another_host_class_are_left_out(tmp_path):
     """A cell is judged by the runs of one host class, and says how many others it has."""
     store, note = filled(tmp_path, [BIG, SMALL, BIG, BIG])

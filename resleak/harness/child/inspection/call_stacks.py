@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import sys
 from collections.abc import Iterable, Iterator
@@ -100,7 +101,7 @@ def _inner(awaitable: Any) -> Any:
 
 def code_of(function: Any) -> CodeType | None:
     """Return the code that a callable runs: a function's, a method's, a partial's."""
-    while hasattr(function, "func"):
+    while isinstance(function, functools.partial):
         function = function.func
     function = getattr(function, "__func__", function)
     code = getattr(function, "__code__", None)

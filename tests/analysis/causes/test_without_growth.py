@@ -1,0 +1,38 @@
+"""Causes of growth that is certain, and too rare to have a rate or a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from helpers import captures, tables
+from helpers import traces as made
+
+from resleak.analysis import verdicts
+from resleak.analysis.causes import evidence
+from resleak.captures import load
+
+#: Steps after the warm-up at which one more descriptor stays open.
+JUMPS = (73, 99, 177, 195, 253, 309, 577)
+
+
+def test_lines_add_nothing_where_nothing_is_live() -> None:
+    """A steady part without a single change has no lines, and is no error."""
+    made_up = tables.made_up({"keep": np.arange(5) * 1000.0})
+    made_up.tables["live"]["allocator"] = "malloc"
+    (amount,) = evidence.allocated([made_up]).values()  # type: ignore[list-item]
+    assert (amount.heap, amount.mapped) == (100.0, 0.0)
+    made_up.tables["live"] = made_up.tables["live"].iloc[:0]
+    assert set(evidence.allocated([made_up]).values()) == {evidence.Memory()}  # type: ignore[list-item]
+
+
+def test_a_leak_without_a_rate_has_its_cause(tmp_path: Path) -> None:
+    """Descriptors that leak seven times in 600 steps are one cause, which explains all of them."""
+    trace = made.trace(
+        lambda at, _: 100.0 + np.searchsorted(JUMPS, at - made.WARMUP), steps=600, gauge="fds"
+    )
+    captures.write(tmp_path, captures.scenario(), "leaky", trace)
+    variant = verdicts.judge(load.load(tmp_path)).variants["leaky"]
+    assert [(one.gauge, one.per_step) for one in variant.gauges if one.is_leak] == [("fds", 0.0)]
+    (cause,) = variant.found.causes
+    assert [(part.gauge, part.share) for part in cause.gauges] == [("fds", 1.0)]
