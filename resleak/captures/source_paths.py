@@ -8,6 +8,8 @@ import sysconfig
 from pathlib import Path, PurePath
 
 _PACKAGES = ("site-packages", "dist-packages")
+_LIBRARY = ("<stdlib>", "<site-packages>", "<frozen ", "<native>")
+_TYPED = ("<ipython-input", "<stdin>", "<console>")
 _ABSOLUTE = re.compile(r"(?<![\w.:/])(?:/[\w.@+~-]+){2,}|[A-Za-z]:\\[^\s\"']+")
 
 
@@ -22,6 +24,17 @@ def place(file: str, project: Path | None = None) -> str:
         if re.fullmatch(r"python3\.\d+t?", parts[index]) and parts[index - 1].startswith("lib"):
             return "/".join(("<stdlib>", *parts[index + 1 :]))
     return _relative(file, project)
+
+
+def is_library(name: str) -> bool:
+    """Return whether a file, as `place` names it, belongs to the interpreter or a package."""
+    return name.startswith(_LIBRARY)
+
+
+def is_own(name: str) -> bool:
+    """Return whether a file, as `place` names it, is the user's own: a file, or what was typed."""
+    # What libraries compile from text is named <string> and the like.
+    return not is_library(name) and (name[:1] not in ("", "<") or name.startswith(_TYPED))
 
 
 def redact(text: str, project: Path | None = None) -> str:

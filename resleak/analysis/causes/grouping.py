@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from resleak.analysis.causes import evidence, model
 from resleak.analysis.causes.evidence import ARROW, NOBODY, UNKNOWN, Evidence, Held, Line, Memory
-from resleak.analysis.stacks.allocation_sites import is_library
+from resleak.captures.source_paths import is_library
 
 #: Kinds that run code: what their own frames keep belongs to them.
 RUNNING = (model.THREADS, model.TASKS, model.CHILDREN, model.ZOMBIES)

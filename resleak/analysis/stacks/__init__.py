@@ -10,7 +10,7 @@ from typing import Any
 
 #: Names by module, loaded when first used: opening a capture needs neither pandas nor scipy.
 _NAMES = {
-    "allocation_sites": "is_library sites",
+    "allocation_sites": "sites",
     "differences": "difference joined",
     "filters": "Filter alive growing only where",
     "profiles": "Profile profile sources",

@@ -12,6 +12,7 @@ import numpy as np
 from resleak.analysis.stacks.columns import Columns, column, from_rows, numbered, rows, subset, sums
 from resleak.analysis.statistics import student_quantile
 from resleak.captures.decode.trie import HARNESS
+from resleak.captures.source_paths import is_library, is_own
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 FRAME = ["function", "file", "line"]
 _LEAF = ["leaf_function", "leaf_file", "leaf_line"]
 _NUMBERS = ["bytes_per_step", "low", "high", "count_per_step", "share"]
-_LIBRARY = ("<stdlib>", "<site-packages>", "<frozen ", "<native>")
+#: What several scenarios share: a line of the scenario itself says more.
+_HELPERS = "resleak/scenarios/"
 #: Windows of the steady state, at most, in two layouts: a cache that is emptied once per window
 #: seems to grow in one of the two only.
 WINDOWS = (8, 7)
@@ -67,8 +69,8 @@ class _Growth:
 def sites(captures: Iterable[Tables]) -> pd.DataFrame:
     """Rank the lines whose live memory grows with each step.
 
-    A site is the innermost studied frame of a stack, or else the innermost frame outside the
-    libraries, or else the leaf. The rate is live(last) - live(first) between steady marks. `low`
+    A site is the innermost frame of a stack in the user's own code, or else outside the libraries,
+    or else the leaf. The rate is live(last) - live(first) between steady marks. `low`
     is the smaller of Student's lower bound for the mean of the windows, never below the smallest
     window, and of their lower quartile; the smaller of both for 8 and for 7 windows counts.
 
@@ -185,21 +187,20 @@ def steady(
 def site_of(stacks: Columns) -> np.ndarray:
     """Return, for each stack, the row of its site."""
     parents, files = column(stacks, "parent"), column(stacks, "file").tolist()
-    studied = nearest(parents, column(stacks, "studied", bool))
-    own = nearest(parents, ~tested(files, is_library))
-    site: np.ndarray = np.where(own >= 0, own, np.arange(len(parents)))
-    return np.where(studied >= 0, studied, site)
+    own = nearest(parents, column(stacks, "studied", bool) | tested(files, _is_project))
+    other = nearest(parents, ~tested(files, is_library))
+    site: np.ndarray = np.where(other >= 0, other, np.arange(len(parents)))
+    return np.where(own >= 0, own, site)
+
+
+def _is_project(file: str) -> bool:
+    return is_own(file) and not file.startswith(_HELPERS)
 
 
 def tested(values: Sequence[Any], test: Callable[[Any], bool]) -> np.ndarray:
     """Test each distinct value once: there are few, and many rows."""
     results = {value: test(value) for value in set(values)}
     return np.array([results[value] for value in values], dtype=bool)
-
-
-def is_library(file: str) -> bool:
-    """Return whether a file, as captures name it, belongs to the interpreter or a package."""
-    return file.startswith(_LIBRARY)
 
 
 def nearest(parents: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -19,7 +19,8 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from resleak.analysis.stacks.allocation_sites import Tables, WithLive, is_library, nearest
+from resleak.analysis.stacks.allocation_sites import Tables, WithLive, nearest
+from resleak.captures.source_paths import is_library
 from resleak.errors import StoreError
 
 #: Identity of what holds memory, as far as a capture has it.

@@ -12,7 +12,7 @@ from os.path import basename, commonpath, dirname
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from resleak.captures.source_paths import place
+from resleak.captures.source_paths import is_library, is_own, place
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,10 +26,8 @@ _NATIVE, _UNKNOWN = "<native>", "<unknown>"
 #: The frame that stands for native frames that were not looked up.
 NATIVE: Frame = (_NATIVE, _NATIVE, 0)
 _HOME = re.compile(r"^(?:/(?:home|Users)/[^/]+|/root)(?=/)")
-_LIBRARY = ("<stdlib>", "<site-packages>", "<frozen ", _NATIVE)
 #: Most lines that a run stores, characters of one, and bytes of a file that is read for them.
 _LINES, _WIDTH, _FILE_BYTES = 20_000, 200, 4 << 20
-_TYPED = ("<ipython-input", "<stdin>", "<console>")
 
 
 class Nodes:
@@ -62,7 +60,7 @@ class Nodes:
     def columns(self) -> dict[str, np.ndarray]:
         """Return the table of all nodes, their files named and judged by what they are."""
         named = program_names({file for _, (_, file, _) in self._numbers})
-        return self._table(named, {file: _is_own(name) for file, name in named.items()})
+        return self._table(named, {file: is_own(name) for file, name in named.items()})
 
     def _table(self, named: dict[str, str], studied: dict[str, bool]) -> dict[str, np.ndarray]:
         import numpy as np  # a process that only enters stacks does without
@@ -162,13 +160,13 @@ def program_names(files: Iterable[str]) -> dict[str, str]:
     own = {
         file: _HOME.sub("/~", file)
         for file, name in named.items()
-        if file[:1] == "/" and not name.startswith(_LIBRARY)
+        if file[:1] == "/" and not is_library(name)
     }
     if own:
         shared = commonpath([dirname(file) for file in own.values()]).rstrip("/") + "/"
         named |= {file: homeless.removeprefix(shared) for file, homeless in own.items()}
     relative = [f for f in named if f and f[0] not in "/<" and ".." not in f]
-    return named | {file: file for file in relative if not named[file].startswith(_LIBRARY)}
+    return named | {file: file for file in relative if not is_library(named[file])}
 
 
 def native(frame: Frame) -> tuple[Frame, bool]:
@@ -176,12 +174,6 @@ def native(frame: Frame) -> tuple[Frame, bool]:
     function, file, line = frame
     known = bool(file) and file != _UNKNOWN
     return (function, f"{_NATIVE}/{basename(file)}" if known else _NATIVE, line), known
-
-
-def _is_own(name: str) -> bool:
-    # What libraries compile from text is named <string> and the like; cells are a person's own.
-    is_library = name.startswith(_LIBRARY)
-    return not is_library and (name[:1] not in ("", "<") or name.startswith(_TYPED))
 
 
 def _texts(path: Path, numbers: list[int]) -> list[tuple[int, str]]:

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from resleak import formatting
-from resleak.analysis.stacks.allocation_sites import FRAME, Tables, is_library, site_of, tested
+from resleak.analysis.stacks.allocation_sites import FRAME, Tables, site_of, tested
 from resleak.analysis.stacks.columns import column, from_rows, numbered, rows, subset, sums
 from resleak.analysis.stacks.profiles import Layout, Tree, layout
 from resleak.captures.decode.trie import HARNESS
+from resleak.captures.source_paths import is_library
 from resleak.figures.flame.page import packed
 from resleak.figures.style import FONT, FRAMES, INK, LETTERS
 

@@ -100,7 +100,7 @@ def test_too_few_marks_say_nothing(marks: int) -> None:
 
 
 def test_a_site_is_the_innermost_line_one_can_change() -> None:
-    """A site is the studied frame, else the innermost outside the libraries, else the leaf."""
+    """A site is the innermost frame of the project, else outside of libraries, else the leaf."""
     frames = [
         (-1, "main", "studied.py", True),
         (0, "get", "<site-packages>/httpx/_client.py", False),
@@ -108,20 +108,31 @@ def test_a_site_is_the_innermost_line_one_can_change() -> None:
         (2, "helper", "helper.py", False),
         (3, "loads", "<stdlib>/json/__init__.py", False),
         (2, "alone", "<stdlib>/queue.py", False),
+        (0, "get", "shop/prices.py", False),  # imported by the studied file
+        (6, "__init__", "<string>", False),  # of a dataclass
+        (0, "serve", "resleak/scenarios/_servers.py", False),
+        (2, "serve", "resleak/scenarios/_servers.py", False),
     ]
     names_of = ["parent", "function", "file", "studied"]
-    frame = pd.DataFrame(frames, columns=names_of).assign(node=range(6), line=range(6))
+    frame = pd.DataFrame(frames, columns=names_of).assign(node=range(10), line=range(10))
     live = [
         {"mark": mark, "step": 10 * mark, "phase": "steady", "node": node, "bytes": 10, "count": 1}
         for mark in range(1, 9)
-        for node in (1, 4, 5)
+        for node in (1, 4, 5, 7, 8, 9)
     ]
     marks = pd.DataFrame({"mark": range(9), "step": range(0, 90, 10), "phase": "steady"})
     run = Tables({"stacks": frame, "live": pd.DataFrame(live), "marks": marks})
-    found = stacks.sites([run]).set_index("function")
-    assert set(found.index) == {"main", "helper", "alone"}
-    assert found.loc["main", "leaf_function"] == "get"
-    assert found.loc["helper", "leaf_function"] == "loads"
+    found = stacks.sites([run]).set_index(["function", "file"])
+    assert set(found.index) == {
+        ("main", "studied.py"),
+        ("helper", "helper.py"),
+        ("alone", "<stdlib>/queue.py"),
+        ("get", "shop/prices.py"),
+        ("serve", "resleak/scenarios/_servers.py"),
+    }
+    leaves = found["leaf_file"].groupby("function").first()
+    assert leaves["main"] in ("<site-packages>/httpx/_client.py", "resleak/scenarios/_servers.py")
+    assert (leaves["helper"], leaves["get"]) == ("<stdlib>/json/__init__.py", "<string>")
 
 
 # Bookkeeping, against slow and obvious models.
