@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 #: Default budget of a measurement that goes on until it is decided, seconds.
 BUDGET_S = 30.0
 #: Growth of memory that looks like a leak is followed up to so many times the first steps, while
-#: the load takes less than so many seconds: caches without a declared bound may fill by then.
-_CONFIRM = ((4, 5.0), (16, 2.5))
+#: the load takes less than such a part of the budget: caches without a declared bound may fill.
+_CONFIRM = ((4, 1 / 6), (16, 1 / 12))
 #: Bytes up to which it is followed: all replicates hold as much at the same time.
 _MOST_BYTES = 256 * 1024**2
 #: Families of gauges that show the same growth, the most telling first.
@@ -132,7 +132,8 @@ class UntilDecided:
                 self._tell_verdict(variant)
             if not self._fills:
                 return 2 * _is_open(variant)
-        for times, most_s in _CONFIRM:
+        for times, part in _CONFIRM:
+            most_s = part * max(BUDGET_S, self.budget_s)
             if look.steps < times * self._first and look.load_s < most_s and self._fits(2, look):
                 is_quick = look.steps <= 4 * self._first and 4 * look.load_s < most_s
                 return 4 if is_quick and self._fits(4, look) else 2

@@ -110,6 +110,11 @@ class Investigation:
                 "up. A pool or cache that fills later would look like a leak: raise the budget, "
                 "for example with --budget 5m."
             )
+        elif about.per == "step" and self._may_fill() and about.steps < 4 * about.scenario.steps:
+            yield (
+                f"Followed for {about.steps} steps: a cache that fills later would look like this. "
+                f"To be sure, allow more: --budget 5m, or --steps {16 * about.steps}."
+            )
         if self.judgement.ok:
             yield "If it still grows in service, this step does not do what the service does."
 
@@ -127,6 +132,11 @@ class Investigation:
         first, *others = str(self).splitlines()
         told = html.escape("\n".join(others))
         return f"<p><b>{html.escape(first)}</b></p><pre>{told}</pre>"
+
+    def _may_fill(self) -> bool:
+        """Return whether nothing but memory leaks."""
+        families = {one.family for one in self.variant.gauges if one.is_leak}
+        return bool(families) and families <= {"memory", "objects", "resident"}
 
     def _interruption(self) -> str:
         """Say how a run was ended, and where its first thread stood."""

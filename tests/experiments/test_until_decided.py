@@ -99,6 +99,15 @@ def test_looks_end_where_the_budget_does() -> None:
     assert not UntilDecided(budget_s=1.0)(Look(240, 5.0, list, list))
 
 
+def test_a_larger_budget_follows_slow_growth_for_longer(tmp_path: Path) -> None:
+    """Memory that grows for 8 s of load is confirmed where minutes are allowed; else it is said."""
+    few = investigated(tmp_path, "KEPT = []\ndef step(i): KEPT.append(bytearray(1000))", steps=120)
+    folders = [capture.path for capture in few.captures]
+    look = Look(120, 8.0, lambda: folders, list)
+    assert [UntilDecided(budget_s)(look) for budget_s in (30.0, 300.0)] == [0, 4]
+    assert "Followed for 120 steps" in str(few)
+
+
 def test_a_fixed_number_of_steps_is_kept(tmp_path: Path) -> None:
     """With steps given, nothing goes on."""
     found = investigated(tmp_path, CACHE.format(bound=1024), steps=120)

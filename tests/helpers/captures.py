@@ -43,6 +43,7 @@ def write(
     exit_s: float = 0.1,
     cleanup_s: float = 0.05,
     facts: Mapping[str, float] | None = None,
+    host: Mapping[str, object] | None = None,
 ) -> None:
     """Write the runs of a trace as captures of one variant; its attributes say what steps are."""
     for run, rows in trace.groupby("run"):
@@ -58,6 +59,7 @@ def write(
                 run=int(str(run)),
                 steps=240,
                 per=trace.attrs.get("per", "step"),
+                host=dict(host or {}),
                 phases=(Phase("teardown", 2.0, 2.0 + cleanup_s),),
                 exit=Exit(status, "exit", 0, exit_s),
                 facts=dict(facts or {}),

@@ -81,7 +81,7 @@ def causes_of(
     manifest = captures[0].manifest
     limits = {name: value for name, value in manifest.host.items() if isinstance(value, int)}
     limits |= manifest.scenario.rlimits
-    causes = [replace(one, limit=_limit(one.gauges, limits)) for one in causes]
+    causes = [replace(one, limit=_limit(one.gauges, leaks, limits)) for one in causes]
     causes += [_late(late, origins, culprits, texts)] if late else []
     causes.sort(key=lambda one: (one.limit.steps if one.limit else math.inf, one.id))
     return Causes(tuple(causes), balance)
@@ -260,16 +260,25 @@ def _fingerprint(kind: str, site: Place | None, chain: str) -> str:
     return hashlib.sha256("|".join((kind, *where, chain)).encode()).hexdigest()[:12]
 
 
-def _limit(parts: Sequence[Explained], limits: Mapping[str, float]) -> Limit | None:
-    """Return the limit that is reached first; None if none is known."""
+def _limit(
+    parts: Sequence[Explained], leaks: Mapping[str, GaugeVerdict], limits: Mapping[str, float]
+) -> Limit | None:
+    """Return the limit that is reached first, by all that leaks; None if none is known."""
     reached = [
-        Limit(_CALLED.get(name, name), limits[name], unit, limits[name] / part.per_step)
+        Limit(_CALLED.get(name, name), limits[name], unit, limits[name] / rate)
         for part in parts
         for names, unit in [_LIMITS.get(part.gauge, ((), ""))]
+        for rate in [_towards(names, part.gauge, leaks)]
         for name in names
-        if name in limits and part.per_step > 0
+        if name in limits and part.per_step > 0 and rate > 0
     ]
     return min(reached, key=lambda one: one.steps, default=None)
+
+
+def _towards(names: Sequence[str], gauge: str, leaks: Mapping[str, GaugeVerdict]) -> float:
+    """Return how fast a limit is approached: threads and processes are counted together."""
+    tasks = [one.per_step for name, one in leaks.items() if _LIMITS.get(name, ("",))[0] is _TASKS]
+    return sum(tasks) if names is _TASKS else leaks[gauge].per_step
 
 
 def _rank(gauge: str) -> int:

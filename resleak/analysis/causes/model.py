@@ -118,7 +118,7 @@ class Explained:
 
 @dataclass(frozen=True)
 class Limit:
-    """The limit that a cause reaches first, and after how many more steps."""
+    """The limit that a cause reaches first, and the steps to it from zero, with all that leaks."""
 
     name: str
     value: float

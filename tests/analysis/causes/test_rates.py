@@ -1,4 +1,4 @@
-"""Causes of growth that is certain, and too rare to have a rate or a line."""
+"""Causes and their rates: of what is too rare to have one, and of what shares a limit."""
 
 from __future__ import annotations
 
@@ -36,3 +36,15 @@ def test_a_leak_without_a_rate_has_its_cause(tmp_path: Path) -> None:
     assert [(one.gauge, one.per_step) for one in variant.gauges if one.is_leak] == [("fds", 0.0)]
     (cause,) = variant.found.causes
     assert [(part.gauge, part.share) for part in cause.gauges] == [("fds", 1.0)]
+
+
+def test_a_limit_is_reached_by_all_that_leaks(tmp_path: Path) -> None:
+    """Threads and processes have one limit; each cause of them says when both have reached it."""
+    traces = [
+        made.trace(made.ramp(rate), gauge=gauge) for gauge, rate in (("threads", 1), ("zombies", 3))
+    ]
+    trace = traces[0].assign(zombies=traces[1]["zombies"])
+    captures.write(tmp_path, captures.scenario(), "leaky", trace, host={"pid_max": 4000})
+    variant = verdicts.judge(load.load(tmp_path)).variants["leaky"]
+    limits = {cause.kind: cause.limit and cause.limit.steps for cause in variant.found.causes}
+    assert limits == {"threads": 1000.0, "zombies": 1000.0}
