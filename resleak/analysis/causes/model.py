@@ -55,9 +55,14 @@ _CASES = (
         "Call plt.close(figure) when a figure is done.",
     ),
     (
-        r"logging\.\w*[hH]andler|addHandler",
+        r"logging\.\w*[hH]andler|Logger\.handlers|addHandler",
         "remove_handler",
         "Add the handler once, or remove it with removeHandler().",
+    ),
+    (
+        r"EventLoop\._(scheduled|ready)",
+        "cancel_timer",
+        "Cancel timers (call_later, call_at) that are no longer needed.",
     ),
     (r"atexit\.register", "unregister", "Register the callback once, or unregister it."),
 )
@@ -136,7 +141,8 @@ class Advice:
     @classmethod
     def of(cls, kind: str, chain: str, source: str = "") -> Advice:
         """Return what to change, by what keeps the objects and the line that makes them."""
-        names = (token.removeprefix("class ") for token in chain.split(" → ")[:_NEAR])
+        near = sorted(chain.split(" → ")[:_NEAR], key=lambda token: not token.startswith("class "))
+        names = (token.removeprefix("class ") for token in near)
         named = next((name for name in names if "." in name and " " not in name), "")
         for case, code, text in _CASES:
             if kind != CYCLES and (re.search(case, chain) or re.search(case, source)):

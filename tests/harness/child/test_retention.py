@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
+import weakref
 from importlib import import_module
 from pathlib import Path
 from types import FunctionType
@@ -154,6 +155,21 @@ def test_the_shortest_path_wins() -> None:
         found.path(id(held))
         == "near → function test_the_shortest_path_wins.<locals>.near.held → Node"
     )
+
+
+def test_an_owner_comes_before_a_finalizer() -> None:
+    """What a finalizer keeps too is named by its owner, however far it is from a root."""
+
+    class Connection:
+        def close(self) -> None: ...
+
+    client, connection = Connection(), Connection()
+    weakref.finalize(client, connection.close)
+    far = {"a": {"b": {"c": {"d": {"e": [connection]}}}}}
+    both = Graph([("", weakref), ("owner", far)])
+    assert both.path(id(connection)).startswith("owner")
+    alone = Graph([("", weakref)])
+    assert "finalize._registry" in alone.path(id(connection))
 
 
 def test_cycles_are_collected_as_ever() -> None:

@@ -14,6 +14,7 @@ import re
 import sys
 import threading
 import types
+import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import cache
@@ -42,6 +43,7 @@ _FRAMES: tuple[tuple[type, str], ...] = (
     (types.AsyncGeneratorType, "ag_frame"),
 )
 _MOST_TOKENS = 14
+_FINALIZERS = vars(weakref.finalize)["_registry"]
 
 
 class Graph:
@@ -96,6 +98,12 @@ class Graph:
             if id(root) not in nodes and id(root) not in hidden:
                 nodes[id(root)], holders[id(root)], self._names[id(root)] = root, 0, name
                 queue.append(root)
+        self._follow(queue)
+        # Finalizers keep what they will be called with; who else keeps it says more.
+        self._follow([one for one in [_FINALIZERS] if id(one) in nodes])
+
+    def _follow(self, queue: list[Any]) -> None:
+        nodes, holders, hidden = self.nodes, self._holders, self._hidden
         hidden.add(id(queue))
         for holder in queue:  # which grows meanwhile
             is_plain, mine = type(holder) not in _SPECIAL, id(holder)
@@ -103,7 +111,7 @@ class Graph:
                 key = id(referent)
                 if key not in nodes and key not in hidden:
                     nodes[key], holders[key] = referent, mine
-                    if type(referent) not in LEAVES:
+                    if type(referent) not in LEAVES and referent is not _FINALIZERS:
                         queue.append(referent)
 
     def _walk_the_rest(self, ours: Iterable[Any]) -> None:
