@@ -112,6 +112,9 @@ def _decode(job: Mapping[str, Any], folder: Path, name: str, timeout_s: float) -
         finally:
             _end(process)
     code = process.returncode
+    if code == -signal.SIGXCPU:
+        message = f"{name} took more processor time to read than a file of its size may"
+        raise StoreError(f"{message}: it is damaged, or has millions of brief allocations")
     if code < 0:
         cause = signal.Signals(-code).name
         raise StoreError(f"{name} is damaged: its reader ended with {cause}; capture it again")

@@ -27,7 +27,7 @@ _RELEASES = {10: "1.10", 11: "1.18", 12: "1.19", _FORMAT: "1.20"}
 #: A damaged length must fail, not take all memory of the machine: what libraries and symbols take,
 #: and what is held for each byte of a file, which may be packed.
 _BASE_BYTES, _BYTES_PER_BYTE, _MEMORY_BYTES = 2 * 1024**3, 128, 8 * 1024**3
-#: Seconds of processor time for a file of any size, and bytes for which there is another one.
+#: Seconds of processor time for a foreign file of any size, and bytes that allow for one more.
 _BASE_S, _BYTES_PER_S = 10, 50_000
 
 
@@ -134,13 +134,14 @@ def refuse_foreign(file: Path) -> None:
     raise CaptureError(f"{file} is not a file of memray, so it is left alone; choose another --out")
 
 
-def limit(files: Iterable[Path]) -> None:
-    """Limit memory and processor time of this process by what files of such a size may need."""
+def limit(files: Iterable[Path], *, is_ours: bool) -> None:
+    """Limit memory, and for foreign files processor time, to what files of this size may need."""
     size = sum(file.stat().st_size for file in files if file.is_file())
-    most_by_kind = {
-        resource.RLIMIT_AS: min(_BASE_BYTES + _BYTES_PER_BYTE * size, _MEMORY_BYTES),
-        resource.RLIMIT_CPU: _BASE_S + size // _BYTES_PER_S,
-    }
+    most_by_kind = {resource.RLIMIT_AS: min(_BASE_BYTES + _BYTES_PER_BYTE * size, _MEMORY_BYTES)}
+    # Blocks that are freed at once pack to nothing: of our own recordings, the size says little
+    # about the number of records, and the caller's time limit is enough.
+    if not is_ours:
+        most_by_kind[resource.RLIMIT_CPU] = _BASE_S + size // _BYTES_PER_S
     for kind, most in most_by_kind.items():
         _, hard = resource.getrlimit(kind)
         soft = most if hard == resource.RLIM_INFINITY else min(most, hard)

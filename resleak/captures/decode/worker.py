@@ -28,13 +28,15 @@ def main() -> int:
     """Do the job on standard input and return the exit code."""
     memray_file.without_pandas()
     job = json.loads(sys.stdin.readline())
-    memray_file.limit(map(Path, job.get("captures") or [job["capture"]]))
+    is_ours = job["decoder"] != "any_program"
+    files_read = [job["capture"]] if is_ours else job["captures"]
+    memray_file.limit(map(Path, files_read), is_ours=is_ours)
     if packages := job.get("packages"):  # chosen by the user, for a file of an older memray
         sys.path.insert(0, packages)
     with suppress(ImportError):  # told when there is something to read
         import memray  # noqa: F401
     try:
-        facts = _any_program(job) if job["decoder"] == "any_program" else _recording(job)
+        facts = _recording(job) if is_ours else _any_program(job)
     except (ResleakError, OSError) as error:
         print(error, file=sys.stderr)
         return 2

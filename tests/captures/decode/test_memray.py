@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -330,3 +331,25 @@ def test_a_crash_of_the_reader_is_an_error(tmp_path: Path) -> None:
     made.path.write_bytes(content[:-1] + ends_calls + begins_call + trailer)
     with pytest.raises(StoreError, match="damaged: its reader ended with SIG"):
         made.read(tmp_path / "tables")
+
+
+def test_only_foreign_files_limit_processor_time(tmp_path: Path) -> None:
+    """A small recording of ours may take long: brief allocations pack to next to nothing."""
+    code = "import resource; from resleak.captures.decode import memray_file as one\n"
+    code += "one.limit([], is_ours={}); print(resource.getrlimit(resource.RLIMIT_CPU)[0])"
+    command = [sys.executable, "-c"]
+    ours, foreign = (
+        int(subprocess.run([*command, code.format(is_ours)], capture_output=True, text=True).stdout)
+        for is_ours in (True, False)
+    )
+    assert (ours, foreign) == (resource.RLIM_INFINITY, 10)
+
+
+def test_a_reader_at_its_limit_of_processor_time_says_so(
+    leaky: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message names processor time, for the file may be whole."""
+    code = "import os, signal; os.kill(os.getpid(), signal.SIGXCPU)"
+    monkeypatch.setattr(launch, "COMMAND", [sys.executable, "-c", code])
+    with pytest.raises(StoreError, match="took more processor time to read"):
+        leaky.read(tmp_path / "tables")
