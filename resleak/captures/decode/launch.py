@@ -28,6 +28,8 @@ COMMAND = [sys.executable, "-P", "-c", _RUN, "resleak.captures.decode.worker", _
 _FRUGAL = {"ARROW_DEFAULT_MEMORY_POOL": "system", "DEBUGINFOD_URLS": ""}
 _FRUGAL |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 _begun: dict[str, subprocess.Popen[str]] = {}
+#: Workers that were not waited for yet, so that no other process can have their numbers.
+_running: set[subprocess.Popen[str]] = set()
 
 
 def recording(
@@ -94,7 +96,7 @@ def _start(job: Mapping[str, Any]) -> str:
         env={**os.environ, **_FRUGAL},
         process_group=0,
     )
-    atexit.register(_end, process)
+    _running.add(process)
     assert process.stdin
     with suppress(OSError):  # it has ended already: `_decode` reports why
         process.stdin.write(line)
@@ -129,5 +131,12 @@ def _decode(job: Mapping[str, Any], folder: Path, name: str, timeout_s: float) -
 
 def _end(process: subprocess.Popen[str]) -> None:
     """End a worker with what it forked."""
+    _running.discard(process)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+
+
+@atexit.register
+def _end_all() -> None:
+    for process in [*_running]:
+        _end(process)

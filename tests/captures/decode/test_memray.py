@@ -353,3 +353,21 @@ def test_a_reader_at_its_limit_of_processor_time_says_so(
     monkeypatch.setattr(launch, "COMMAND", [sys.executable, "-c", code])
     with pytest.raises(StoreError, match="took more processor time to read"):
         leaky.read(tmp_path / "tables")
+
+
+def test_a_worker_that_has_ended_is_forgotten(
+    leaky: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At exit only workers that still run are killed: an ended one's number may be another's."""
+    leaky.read(tmp_path / "tables")
+    monkeypatch.setattr(launch, "COMMAND", [sys.executable, "-c", "import time; time.sleep(60)"])
+    launch.begin([leaky.path], {})
+    killed: list[int] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(launch.os, "killpg", lambda pid, _: killed.append(pid))
+        launch._end_all()
+    (process,) = launch._begun.values()
+    assert killed == [process.pid]
+    launch._begun.clear()
+    process.kill()
+    process.communicate()
