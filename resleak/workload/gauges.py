@@ -58,6 +58,8 @@ class Gauge:
 
 
 COUNTED = ("handles", "own")
+#: Columns of a trace, alone or joined with others, that are not gauges.
+INDEX_COLUMNS = ("scenario", "variant", "run", "t_s", "step", "block", "phase", "moment")
 #: Gauges of live memory: together they count every allocated block.
 LIVE_MEMORY = ("heap", "native", "blocks")
 

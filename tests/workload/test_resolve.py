@@ -158,6 +158,9 @@ def test_a_plain_file_may_be_async_and_have_a_world(tmp_path: Path, body: str) -
     [
         ("def step(i): pass\ndef gauges(): return [1]", "a dict of numbers by name"),
         ("def step(i): pass\ndef gauges(): return {'fds': 1}", "fds, which is built in"),
+        ("def step(i): pass\ndef gauges(): return {'requests': 1}", "requests, which is built in"),
+        ("def step(i): pass\ndef gauges(): return {'run': 1}", "cannot be named 'run'"),
+        ("def step(i): pass\ndef gauges(): return {'block': 1}", "cannot be named 'block'"),
         ("def step(a, b, c): pass", r"step\(a, b, c\) needs 3 arguments, and gets 2"),
     ],
 )
@@ -165,6 +168,13 @@ def test_functions_that_do_not_fit_are_told(tmp_path: Path, body: str, told: str
     """Gauges that are no numbers, and a step that wants too much, end the run with a sentence."""
     with pytest.raises(CaptureError, match=told):
         measured(write(tmp_path, body), tmp_path)
+
+
+def test_a_gauge_may_have_the_name_of_a_text_column(tmp_path: Path) -> None:
+    """Columns of texts in other tables are free names for a workload's own gauges."""
+    body = "kept = []\ndef step(i): kept.append(i)\ndef gauges(): return {'file': len(kept)}"
+    trace = measured(write(tmp_path, body), tmp_path).trace.query("moment == 'step'")
+    assert list(trace["file"]) == [float(step) for step in trace["step"]]
 
 
 def test_a_label_takes_a_single_variant(tmp_path: Path) -> None:
