@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 from resleak import formatting
 from resleak.errors import ScenarioError
+from resleak.workload import calling
 from resleak.workload.gauges import INDEX_COLUMNS, Gauge, Kind
 from resleak.workload.verdict_words import Claimant, FixOutcome, Origin, Outcome
 
@@ -275,6 +276,8 @@ class Scenario(formatting.Shown):
         def add(step: _Step) -> _Step:
             key = name or step.__name__
             check_name("variant", key)
+            calling.refuse_generator(step, f"the variant {key!r}")
+            calling.refuse_generator(close, f"the close of variant {key!r}")
             _check_choice("origin", origin, Origin)
             if key in self.variants:
                 raise ScenarioError(f"the variant {key!r} is declared twice")
