@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import re
@@ -109,18 +110,21 @@ class _Family:
     """The descendants of this process; cheap where there are none."""
 
     #: Those that had ended, and nobody waited for, when the living were counted.
-    zombies = 0
+    zombies = _NAN
 
     def living(self) -> int:
-        self.zombies = 0
+        self.zombies = _NAN
+        living = zombies = 0
         with suppress(ChildProcessError):
             os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            return self._living_below(os.getpid())
-        return 0
+            living, zombies = self._below(os.getpid())
+        self.zombies = zombies
+        return living
 
-    def _living_below(self, pid: int) -> int:
+    def _below(self, pid: int) -> tuple[int, int]:
+        """Return the living descendants of a process, and the zombies."""
         # psutil scans every process of the machine: too slow after each step.
-        folder, count = Path(f"/proc/{pid}/task"), 0
+        folder, living, zombies = Path(f"/proc/{pid}/task"), 0, 0
         with _HAS_ENDED:
             for thread in os.listdir(folder):
                 with _HAS_ENDED:
@@ -128,16 +132,22 @@ class _Family:
                         with _HAS_ENDED:
                             stat = Path(f"/proc/{int(child)}/stat").read_bytes()
                             if stat.rpartition(b")")[2].split()[0] == b"Z":
-                                self.zombies += 1
+                                zombies += 1
                             else:
-                                count += 1 + self._living_below(int(child))
-        return count
+                                below = self._below(int(child))
+                                living, zombies = living + 1 + below[0], zombies + below[1]
+        return living, zombies
 
 
 def _entries(folder: str) -> float:
     """Return how many files and folders are below a folder, but for those that pytest removes."""
+
+    def refuse(error: OSError) -> None:
+        if error.errno in (errno.EMFILE, errno.ENFILE):  # else a folder that is removed meanwhile
+            raise error
+
     count = 0
-    for _, names, files in os.walk(folder):
+    for _, names, files in os.walk(folder, onerror=refuse):
         names[:] = [name for name in names if not name.startswith("pytest-of-")]
         count += len(names) + len(files)
     return float(count)
