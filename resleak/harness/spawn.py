@@ -104,7 +104,7 @@ class Guarded:
 
     def _receive(self, timeout_s: float | None) -> bool:
         """Take in the next report of the guardian; False if there is none in time."""
-        if not select.select([self._report], [], [], timeout_s)[0]:
+        if not is_readable(self._report, timeout_s):
             return False
         data = os.read(self._report, 65536)
         self._told_all = not data
@@ -122,6 +122,13 @@ class Guarded:
         if self._told_all and self.returncode is None:  # the guardian itself was killed
             self.returncode = -signal.SIGKILL
         return True
+
+
+def is_readable(number: int, timeout_s: float | None) -> bool:
+    """Return True once a descriptor can be read, False if it cannot be in time."""
+    poll = select.poll()  # takes any number; `select` none from 1,024 on
+    poll.register(number, select.POLLIN)
+    return bool(poll.poll(None if timeout_s is None else timeout_s * 1000))
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import select
 import signal
 import struct
 import subprocess
@@ -157,7 +156,7 @@ class Supervisor:
     def _listen(self, patience: float = SAMPLE_S) -> None:
         """Answer the process until the next sample is due."""
         until = time.monotonic() + patience
-        while select.select([self._in], [], [], max(0.0, until - time.monotonic()))[0]:
+        while spawn.is_readable(self._in, max(0.0, until - time.monotonic())):
             data = os.read(self._in, 65536)
             if not data:  # the other end is closed, but the process may live on
                 with suppress(subprocess.TimeoutExpired):

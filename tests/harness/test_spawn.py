@@ -80,6 +80,36 @@ def test_a_command_that_cannot_be_started_raises() -> None:
     assert before == after
 
 
+def test_a_process_may_have_more_than_1024_descriptors() -> None:
+    """Pipes with high numbers are read, by us and by the guardian."""
+    code = """
+        import os, resource, subprocess, sys
+        from resleak.harness.spawn import Guarded
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (2048, hard))
+        taken = [os.dup(0) for _ in range(1100)]
+        process = Guarded([sys.executable, "-c", "raise SystemExit(7)"], stdout=subprocess.DEVNULL)
+        print(process.wait(60), process.poll())
+        process.end()
+    """
+    done = subprocess.run(python(code), capture_output=True, text=True, check=False, timeout=60)
+    assert (done.stdout.split(), done.stderr) == (["7", "7"], "")
+
+
+def test_what_was_left_has_a_name_without_proc(tmp_path: Path) -> None:
+    """Where the system has no /proc, what was ended is still reported with words."""
+    code = """
+        import os, signal, sys, time
+        from resleak.harness import guardian
+        os.path.exists = lambda _: False
+        command = [sys.executable, "-c", "import time; time.sleep(60)"]
+        one = guardian.Guardian(command, 1, [])
+        one._kill(one._descendants)
+    """
+    done = subprocess.run(python(code), capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout.splitlines()[1] == "left process of unknown name", done.stderr
+
+
 def test_a_command_is_asked_to_end_first() -> None:
     """With patience a command may handle SIGTERM and end with its own code."""
     code = """
