@@ -238,11 +238,14 @@ def tail(output: Path) -> str:
 
 
 def failure(output: Path) -> dict[str, Any]:
-    """Return a child's report of its own failure, or an empty dict."""
+    """Return ``error`` and maybe ``line`` of a child's report of its own failure, or nothing."""
     reports = [line for line in tail(output).splitlines() if line.startswith(FAILURE)]
-    with suppress(ValueError):  # the workload prints the same word
-        return dict(json.loads(reports[-1].removeprefix(FAILURE))) if reports else {}
-    return {}
+    report: Any = None
+    with suppress(IndexError, ValueError, RecursionError):
+        report = json.loads(reports[-1].removeprefix(FAILURE))
+    # The workload may print the same word.
+    wanted = (("error", str), ("line", int)) if isinstance(report, dict) else ()
+    return {name: report[name] for name, kind in wanted if type(report.get(name)) is kind}
 
 
 def describe(what: Workload, python: str | None = None) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from resleak.captures import load
 from resleak.captures.locks import temporary_folder
 from resleak.errors import CaptureError
 from resleak.harness.runner import capture
-from resleak.harness.spawn import Guarded
+from resleak.harness.spawn import Guarded, failure
 
 SLEEPER = "import time; time.sleep(600)"
 #: Ways to start a process that outlives its parent: in its session, in another one with an empty
@@ -238,6 +238,26 @@ def test_an_unusable_temporary_folder_is_told(monkeypatch: pytest.MonkeyPatch) -
         temporary_folder(),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("text", "report"),
+    [
+        ("", {}),
+        ("5", {}),
+        ("[1]", {}),
+        ("not JSON", {}),
+        ("[" * 60_000, {}),
+        ('{"error": 5, "line": "x", "status": "exited"}', {}),
+        ('{"error": "odd", "line": NaN}', {"error": "odd"}),
+        ('{"error": "odd", "line": 3}', {"error": "odd", "line": 3}),
+    ],
+)
+def test_a_report_of_a_failure_is_untrusted(tmp_path: Path, text: str, report: object) -> None:
+    """A workload may print what a child's report begins with, and anything after it."""
+    output = tmp_path / "errors.txt"
+    output.write_text(f"hello\nresleak-failure: {text}\n")
+    assert failure(output) == report
 
 
 #: A program whose main thread ends while another one, with a child, lives on; and who sees it.
