@@ -85,7 +85,7 @@ def _with_trace(
     present = trace.write_trace(folder, outcome, own, target)
     _, rows = trace.inside_rows(folder)
     note = folder / raw.ALLOCATOR
-    allocator = note.read_text(encoding="utf-8")[:100] if note.exists() else ""
+    allocator = note.read_text(errors="replace")[:100] if note.exists() else ""
     steps = int(rows[-1, 1]) - job.plan.warmup if len(rows) else 0
     return replace(
         manifest,
