@@ -42,8 +42,8 @@ def recording(
     *,
     source: bool = True,
     timeout_s: float = 600.0,
-) -> dict[str, Any]:
-    """Decode a recording of ours by a module of this package; return what it says of it.
+) -> None:
+    """Decode a recording of ours by a module of this package into the tables of its capture.
 
     Files below `studied` are the code under study; files below `root` are named relative to it;
     with `source`, the lines of its stacks are stored.
@@ -51,7 +51,7 @@ def recording(
     job: dict[str, Any] = {"decoder": decoder, "capture": str(file)}
     job |= {"marks": [asdict(mark) for mark in marks]}
     job |= {"studied": [*map(str, studied)], "root": str(root) if root else None, "source": source}
-    return _decode(job, folder, file.name, timeout_s)
+    _decode(job, folder, file.name, timeout_s)
 
 
 def any_program(

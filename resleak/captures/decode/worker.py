@@ -36,7 +36,9 @@ def main() -> int:
     with suppress(ImportError):  # told when there is something to read
         import memray  # noqa: F401
     try:
-        facts = _recording(job) if is_ours else _any_program(job)
+        facts = {} if is_ours else _any_program(job)
+        if is_ours:
+            _recording(job)
     except (ResleakError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -48,15 +50,12 @@ def _folder() -> Path:
     return Path(json.loads(sys.stdin.readline()))
 
 
-def _recording(job: Job) -> dict[str, Any]:
+def _recording(job: Job) -> None:
     """Decode a recording of ours by the module that its instrument names."""
     module = import_module(f"resleak.captures.decode.{job['decoder']}")
     capture, studied = Path(job["capture"]), [*map(Path, job["studied"])]
     root = Path(job["root"]) if job["root"] else None
-    facts: dict[str, Any] = module.extract(
-        capture, _folder(), job["marks"], studied, root, job["source"]
-    )
-    return facts
+    module.extract(capture, _folder(), job["marks"], studied, root, job["source"])
 
 
 def _any_program(job: Job) -> dict[str, Any]:
