@@ -56,7 +56,7 @@ def read_table(path: Path) -> pa.Table:
 
 
 def decoded(data: bytes, name: str, advice: str = "") -> pa.Table:
-    """Return the table in the bytes of a Parquet file of anyone's, or raise StoreError."""
+    """Return the table in the bytes of an untrusted Parquet file, or raise StoreError."""
     try:
         return _decoded(data)
     except Exception as error:  # whatever a decoder makes of damaged bytes

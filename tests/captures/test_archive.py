@@ -240,7 +240,7 @@ def test_what_is_no_report_is_told(tmp_path, content):
     """A file without captures gets a line that says how to make one that has some."""
     page = tmp_path / "page.html"
     page.write_text(content)
-    with pytest.raises(StoreError, match="no report with captures in it: `resleak share`"):
+    with pytest.raises(StoreError, match="not a report with captures in it: `resleak share`"):
         resleak.load(page)
 
 

@@ -106,8 +106,8 @@ def _retained(row: Row, named: _Names) -> Row:
 
 def _lock(row: Row, named: _Names) -> Row:
     taken = _sites(row["taken"])
-    told = {"taken_at": named.place(taken), "taken": named.stack(taken)}
-    return {**row, **_standing(row, named), **told}
+    columns = {"taken_at": named.place(taken), "taken": named.stack(taken)}
+    return {**row, **_standing(row, named), **columns}
 
 
 class _Names:
@@ -157,8 +157,8 @@ def _sites(stack: Iterable[Iterable[Any]]) -> list[Site]:
 
 def _standing(row: Row, named: _Names) -> Row:
     stack = _sites(row.get("stack", []))
-    told = {"at": named.place(stack), "waits_in": named.within(stack), "site": named.at(stack)}
-    return {**told, "stack": named.stack(stack)}
+    columns = {"at": named.place(stack), "waits_in": named.within(stack), "site": named.at(stack)}
+    return {**columns, "stack": named.stack(stack)}
 
 
 def _exits(record: Row, named: _Names, status: str, faults: Path) -> Iterator[Row]:
@@ -232,9 +232,9 @@ def _stalls(rows: list[Row], named: _Names) -> Iterator[Row]:
         kind = kind if kind != "stands" else "runs" if runs else "waits"
         if seconds >= _LEAST * total:
             longest_s = max(look["longest_s"] for look in group)
-            told = {"seconds": seconds, "longest_s": longest_s, "share": min(1, seconds / total)}
+            columns = {"seconds": seconds, "longest_s": longest_s, "share": min(1, seconds / total)}
             loop = _loop(group[0]["site"], looks, named) if runs else ""
-            yield {**group[0], **told, "kind": kind, "loop": loop}
+            yield {**group[0], **columns, "kind": kind, "loop": loop}
 
 
 def _share(looks: list[Row]) -> float:

@@ -52,8 +52,8 @@ def header(capture: Path) -> Header:
     if not start:
         raise StoreError(f"{capture.name} is empty: the run was killed early; {_AGAIN}")
     if not start.startswith(_MAGIC):
-        told = "is not a file that memray wrote; name one from `memray run`"
-        raise StoreError(f"{capture.name} {told}")
+        reason = "is not a file that memray wrote; name one from `memray run`"
+        raise StoreError(f"{capture.name} {reason}")
     command_end = start.find(b"\0", _HEADER.size) + 1
     if len(start) < max(command_end, _HEADER.size) + _WHO.size:
         raise StoreError(f"{capture.name} is cut off in its header; {_AGAIN}")
@@ -70,8 +70,8 @@ def _of_an_older_memray(capture: Path, found: int) -> Header:
     release = _RELEASES.get(found, "")
     if not release or not _version().startswith(f"{release}."):
         which = f"open it with --with 'memray=={release}.*', or " if release else ""
-        told = f"is of another version of memray (format {found}, not {_FORMAT})"
-        raise StoreError(f"{capture.name} {told}; {which}{_AGAIN}")
+        reason = f"is of another version of memray (format {found}, not {_FORMAT})"
+        raise StoreError(f"{capture.name} {reason}; {which}{_AGAIN}")
     with reading(capture) as reader:
         known = reader.metadata
     return Header(
@@ -115,12 +115,12 @@ def reading(capture: Path, descriptor: int | None = None, **options: Any) -> Ite
     except StoreError:
         raise
     except Exception as error:  # what is read is damaged, and anything can come of it
-        told = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if "incompatible" in told:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if "incompatible" in reason:
             from importlib.metadata import version  # it loads a mail reader: only when needed
 
-            told = f"it is of another version of memray than {version('memray')}"
-        raise StoreError(f"{capture.name} cannot be read: {told}; {_AGAIN}") from error
+            reason = f"it is of another version of memray than {version('memray')}"
+        raise StoreError(f"{capture.name} cannot be read: {reason}; {_AGAIN}") from error
 
 
 def refuse_foreign(file: Path) -> None:
@@ -168,11 +168,11 @@ def _start_of(capture: Path) -> bytes:
     except FileNotFoundError:
         raise StoreError(f"{capture.name} is missing: there is no such file") from None
     except OSError as error:
-        told = error.strerror or str(error)
-        raise StoreError(f"{capture.name} cannot be read: {told}; {_AGAIN}") from error
+        reason = error.strerror or str(error)
+        raise StoreError(f"{capture.name} cannot be read: {reason}; {_AGAIN}") from error
     except (struct.error, IndexError):
-        told = "it is packed, and damaged"
-        raise StoreError(f"{capture.name} cannot be read: {told}; {_AGAIN}") from None
+        reason = "it is packed, and damaged"
+        raise StoreError(f"{capture.name} cannot be read: {reason}; {_AGAIN}") from None
 
 
 def _unpacked(capture: Path) -> bytes:
