@@ -269,6 +269,23 @@ class _Duration(Meter):
         self.value = time.perf_counter() - self._began
 
 
+@asynccontextmanager
+async def heartbeat(beat: Callable[[float], object]) -> Any:
+    """Call `beat` in the loop every 2 ms, with the second of its next call; yield the task."""
+    import asyncio  # loaded already, as there is a loop
+
+    async def beats() -> None:
+        while True:
+            beat(time.monotonic() + _BEAT_S)
+            await asyncio.sleep(_BEAT_S)
+
+    heart = asyncio.create_task(beats())
+    yield heart
+    heart.cancel()
+    with suppress(asyncio.CancelledError):
+        await heart
+
+
 class _LoopLag(Meter):
     """Longest time in seconds that the event loop was busy while something else was due."""
 
@@ -281,24 +298,13 @@ class _LoopLag(Meter):
         # A beat that is still due counts.
         self.value = max(self.value, time.monotonic() - self._due)
 
-    async def _beat(self) -> None:
-        import asyncio  # loaded already, as there is a loop
-
-        while True:
-            self.after()
-            self._due = time.monotonic() + _BEAT_S
-            await asyncio.sleep(_BEAT_S)
-
-    @asynccontextmanager
-    async def running(self) -> Any:
-        import asyncio
-
+    def running(self) -> AbstractAsyncContextManager[Any]:
         self._due = time.monotonic()
-        heart = asyncio.create_task(self._beat())
-        yield
-        heart.cancel()
-        with suppress(asyncio.CancelledError):
-            await heart
+        return heartbeat(self._beat)
+
+    def _beat(self, due_s: float) -> None:
+        self.after()
+        self._due = due_s
 
 
 class _PeakMemory(Meter):
