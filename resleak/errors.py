@@ -50,7 +50,7 @@ class ShareError(ResleakError):
 
 
 class BudgetError(ResleakError):
-    """A budget file is missing or malformed, or one of its budgets makes no sense."""
+    """A budget file is missing or malformed, or one of its budgets is invalid."""
 
 
 class OutputError(ResleakError):

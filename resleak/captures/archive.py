@@ -43,7 +43,9 @@ def unpack(path: Path) -> Path:
     if not packed.startswith(_MAGIC):
         blocks = _BLOCK.findall(packed)
         if len(blocks) != 1:
-            raise StoreError(f"{path} is no report with captures in it: `resleak share` writes one")
+            raise StoreError(
+                f"{path} is not a report with captures in it: `resleak share` writes one"
+            )
         packed = blocks[0]
     return _unpacked(packed, str(path))
 

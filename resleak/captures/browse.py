@@ -100,12 +100,12 @@ def joined(before: Captures, after: Captures) -> pd.DataFrame:
     names = [str(side["variant"].iloc[0]) for side in both]
     if names[0] == names[1]:
         names = ["before", "after"]
-    told = {name: unit for side in both for name, unit in side.attrs["units"].items()}
+    units = {name: unit for side in both for name, unit in side.attrs["units"].items()}
     parts = [side.assign(variant=name) for side, name in zip(both, names, strict=True)]
     for part in parts:
         part.attrs = {}
     frame = pd.concat(parts, ignore_index=True)
-    frame.attrs["units"] = told
+    frame.attrs["units"] = units
     return frame
 
 

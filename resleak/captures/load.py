@@ -35,7 +35,7 @@ def load(path: Path | str) -> Captures:
     ----------
     path : Path
         A capture's folder, or any folder above some; or an archive (``captures.tar.xz``) or a
-        report (``.html``), of anyone: what it holds is checked, and nothing of it is run; or a log
+        report (``.html``), untrusted: what it holds is checked, and nothing of it is run; or a log
         that mprof or psrecord wrote.
 
     Returns
@@ -85,8 +85,8 @@ def _log(path: Path) -> Captures:
         sections, recorder = _mprof(path, number, first, numbered), "mprof"
     else:
         raise StoreError(
-            f"{path.name} is no log of mprof or psrecord, and no folder of captures; a file that "
-            "memray wrote opens with `resleak open`"
+            f"{path.name} is not a log of mprof or psrecord, nor a folder of captures; a file "
+            "that memray wrote opens with `resleak open`"
         )
     runs = [readings for readings in sections if readings["process"]]
     if not runs:

@@ -70,6 +70,8 @@ def cannot_write(what: object, error: OSError) -> str:
 
 def _remove_leftovers(root: Path) -> None:
     """Remove our temporary folders that no process uses any more."""
+    if not hasattr(os, "getuid"):  # Windows, where locks say nothing
+        return
     for entry in os.scandir(root):
         with suppress(OSError):
             if not _TEMPORARY.fullmatch(entry.name) or not entry.is_dir(follow_symlinks=False):

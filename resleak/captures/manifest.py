@@ -17,7 +17,7 @@ SCHEMA = 1
 #: Facts of a host that change what a run measures.
 _HOST_FACTS = ("system", "release", "machine", "cpu", "libc")
 #: Keys that only some manifests have: they are written where they say something.
-_OPTIONAL = ("planted_per_step", "ending", "integrity", "allocator")
+_OPTIONAL = ("planted_per_step", "ending", "allocator")
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,6 @@ class Manifest:
     allocator: str = ""  # what was loaded in place of the C library's
     facts: dict[str, float | None] = field(default_factory=dict)
     ending: Ending = field(default_factory=Ending)
-    integrity: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.instrument not in INSTRUMENTS:

@@ -8,7 +8,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from resleak.captures import archive, untrusted
@@ -96,16 +96,27 @@ def _to_folders(packed: Path) -> None:
     """Replace an archive, if there is one, by the folders of its captures: one may be replaced."""
     if not packed.is_file():
         return
+    _remove_leftovers(packed, is_capture)
     staged = packed.with_name(f".{packed.name}{_INCOMPLETE}-{os.getpid()}-{secrets.token_hex(4)}")
     try:
         for source in unpacked(packed):
             table_files(source)
             shutil.copytree(source, staged / source.parent.name / source.name)
         for variant in sorted(staged.iterdir()):
-            os.rename(variant, packed.with_name(variant.name))
+            place = packed.with_name(variant.name)
+            if not _has_all(place, variant):  # else an interrupted run has moved it
+                os.rename(variant, place)
         packed.unlink()
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+
+
+def _has_all(place: Path, variant: Path) -> bool:
+    """Return True if a place has every capture of a variant's folder."""
+    manifests = [path.relative_to(variant) for path in variant.glob(f"*/{MANIFEST}")]
+    with suppress(FileNotFoundError, NotADirectoryError):
+        return all((place / m).read_bytes() == (variant / m).read_bytes() for m in manifests)
+    return False
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -56,7 +56,7 @@ def read_table(path: Path) -> pa.Table:
 
 
 def decoded(data: bytes, name: str, advice: str = "") -> pa.Table:
-    """Return the table in the bytes of a Parquet file of anyone's, or raise StoreError."""
+    """Return the table in the bytes of an untrusted Parquet file, or raise StoreError."""
     try:
         return _decoded(data)
     except Exception as error:  # whatever a decoder makes of damaged bytes
@@ -108,7 +108,8 @@ def check_columns(frame: pd.DataFrame, name: str, expected: tuple[str, ...]) -> 
         return f"has two columns {duplicate[0]}"
     kinds = frame.dtypes  # columns themselves would copy all attributes, each time
     for column in frame.columns if name == "trace" else expected:
-        is_text = column in _TEXTS or (name, column) == ("cycles", "holds")
+        # A workload's own gauge may be called "file" or "path".
+        is_text = column in expected and (column in _TEXTS or (name, column) == ("cycles", "holds"))
         if len(frame) and is_text == pd.api.types.is_numeric_dtype(kinds[column]):
             return f"has {'numbers' if is_text else 'no numbers'} in {column}"
     if name == "trace" and frame[list(expected[:3])].isna().any(axis=None):

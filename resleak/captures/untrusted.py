@@ -7,7 +7,8 @@ import math
 import os
 import stat
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,8 @@ from resleak.errors import StoreError
 JSON_BYTES = 4 << 20
 #: Deepest nesting of JSON: a manifest of ours has 5 levels.
 JSON_DEPTH = 16
+#: What damaged values raise where they are used.
+_WRONG = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 _Builder = Callable[[Any, tuple[str, ...]], Any]
 
 
@@ -57,6 +60,20 @@ def parsed(text: bytes) -> Any:
         raise ValueError("it is nested too deeply") from None
     _check(value)
     return value
+
+
+@contextmanager
+def decoding(name: str) -> Iterator[None]:
+    """Turn whatever comes of decoding what a measured process wrote into a StoreError."""
+    try:
+        yield
+    except _WRONG as error:
+        raise damaged(name) from error
+
+
+def damaged(name: str) -> StoreError:
+    """Return the error for a file of a run that the workload may have written to."""
+    return StoreError(f"{name} is damaged: the workload may have written to it; capture it again")
 
 
 def build(kind: Any, value: Any) -> Any:

@@ -104,7 +104,8 @@ class Guardian:
 
     def _kill(self, which: Callable[[], list[int]]) -> None:
         for pid in which():
-            self.tell(f"left {self._read(pid, 'comm').decode(errors='replace').strip()}")
+            name = self._read(pid, "comm").decode(errors="replace").strip()
+            self.tell(f"left {name or 'process of unknown name'}")
 
         def gone() -> bool:
             for pid in (pids := which()):
@@ -180,10 +181,13 @@ def main() -> None:
     for number in (life, report):
         os.set_inheritable(number, False)
     guardian = Guardian(sys.argv[5:], report, inherited)
+    poll = select.poll()  # takes any number; `select` none from 1,024 on
+    for number in (life, wake):
+        poll.register(number, select.POLLIN)
     ready: list[int] = []
     while life not in ready and not signals and os.getppid() == parent:
         guardian.reap()
-        ready = select.select([life, wake], [], [], _PARENT_S)[0]
+        ready = [number for number, _ in poll.poll(_PARENT_S * 1000)]
         if wake in ready:
             os.read(wake, 4096)
     guardian.end(patience_s)

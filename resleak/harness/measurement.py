@@ -85,7 +85,7 @@ def _with_trace(
     present = trace.write_trace(folder, outcome, own, target)
     _, rows = trace.inside_rows(folder)
     note = folder / raw.ALLOCATOR
-    allocator = note.read_text(encoding="utf-8")[:100] if note.exists() else ""
+    allocator = note.read_text(errors="replace")[:100] if note.exists() else ""
     steps = int(rows[-1, 1]) - job.plan.warmup if len(rows) else 0
     return replace(
         manifest,
@@ -114,8 +114,7 @@ def _store(job: Job, folder: Path, workdir: Path, outcome: ProcessOutcome, start
         handles.extract(folder / raw.HANDLES, folder, *studied, workdir, source=source)
     if instrument.recording:
         recording = folder / instrument.recording, folder, manifest.marks
-        facts = launch.recording(instrument.decoder, *recording, *studied, source=source)
-        manifest = replace(manifest, integrity=facts)
+        launch.recording(instrument.decoder, *recording, *studied, source=source)
     storage.write_manifest(folder, manifest)
 
 

@@ -103,7 +103,7 @@ class WorkCounter:
         except (ValueError, KeyError, http.client.InvalidURL):
             is_address = False
         if not is_address:
-            raise ProcessError(f"{address[:60]!r} is no counter; write {_EXAMPLE}")
+            raise ProcessError(f"{address[:60]!r} is not a counter; write {_EXAMPLE}")
         self.name = url.fragment
         name = re.escape(self.name).encode()
         self._lines = re.compile(

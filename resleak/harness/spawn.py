@@ -104,7 +104,7 @@ class Guarded:
 
     def _receive(self, timeout_s: float | None) -> bool:
         """Take in the next report of the guardian; False if there is none in time."""
-        if not select.select([self._report], [], [], timeout_s)[0]:
+        if not is_readable(self._report, timeout_s):
             return False
         data = os.read(self._report, 65536)
         self._told_all = not data
@@ -122,6 +122,13 @@ class Guarded:
         if self._told_all and self.returncode is None:  # the guardian itself was killed
             self.returncode = -signal.SIGKILL
         return True
+
+
+def is_readable(number: int, timeout_s: float | None) -> bool:
+    """Return True once a descriptor can be read, False if it cannot be in time."""
+    poll = select.poll()  # takes any number; `select` none from 1,024 on
+    poll.register(number, select.POLLIN)
+    return bool(poll.poll(None if timeout_s is None else timeout_s * 1000))
 
 
 @contextmanager
@@ -231,11 +238,14 @@ def tail(output: Path) -> str:
 
 
 def failure(output: Path) -> dict[str, Any]:
-    """Return a child's report of its own failure, or an empty dict."""
+    """Return ``error`` and maybe ``line`` of a child's report of its own failure, or nothing."""
     reports = [line for line in tail(output).splitlines() if line.startswith(FAILURE)]
-    with suppress(ValueError):  # the workload prints the same word
-        return dict(json.loads(reports[-1].removeprefix(FAILURE))) if reports else {}
-    return {}
+    report: Any = None
+    with suppress(IndexError, ValueError, RecursionError):
+        report = json.loads(reports[-1].removeprefix(FAILURE))
+    # The workload may print the same word.
+    wanted = (("error", str), ("line", int)) if isinstance(report, dict) else ()
+    return {name: report[name] for name, kind in wanted if type(report.get(name)) is kind}
 
 
 def describe(what: Workload, python: str | None = None) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import select
 import signal
 import struct
 import subprocess
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resleak.captures import raw
+from resleak.captures import raw, untrusted
 from resleak.captures.raw import INSTRUMENTS, PACED, ProcessOutcome
 from resleak.harness import process_gauges, spawn
 from resleak.harness.plan import Job
@@ -33,6 +32,9 @@ _MEMORY_BYTES = 4 * 1024**3
 _TOTAL_S = 900.0
 #: Most characters of what a process says of a limit.
 _LONGEST = 100
+#: Above any number of steps, of blocks and of seconds.
+_MOST = 2**31
+_LINE = "the control line of the run"
 _HEADER = struct.Struct(f"{raw.HEADER}d")
 _REMOVED = re.compile(r"resource_tracker: There appear to be (\d+ leaked [\w ]+?) to clean up")
 
@@ -157,7 +159,7 @@ class Supervisor:
     def _listen(self, patience: float = SAMPLE_S) -> None:
         """Answer the process until the next sample is due."""
         until = time.monotonic() + patience
-        while select.select([self._in], [], [], max(0.0, until - time.monotonic()))[0]:
+        while spawn.is_readable(self._in, max(0.0, until - time.monotonic())):
             data = os.read(self._in, 65536)
             if not data:  # the other end is closed, but the process may live on
                 with suppress(subprocess.TimeoutExpired):
@@ -165,25 +167,39 @@ class Supervisor:
                 return
             *lines, self._buffer = (self._buffer + data).split(b"\n")
             for line in lines:
-                word, *values = line.decode().split()
-                if word == "ready":
-                    self.progress_s, self._loading_s = time.monotonic() - self.started, 0.0
-                elif word == "phase":
-                    self.outcome.phases.append((values[0], float(values[1])))
-                    if values[0] == "settle":
-                        self.on_settle()
-                elif word == "pace":
-                    with suppress(OSError):
-                        os.write(self._back, b"%d" % self.pace(*map(float, values)))
-                elif word == "limit":
-                    self.outcome.limit = " ".join(values)[:_LONGEST]
-                else:
-                    is_judged = self.job.instrument == "gauges"
-                    reading = self.outside.full() if is_judged else self.outside.quick()
-                    self.outcome.end_of_block[int(values[0])] = {**self._position(), **reading}
-                    goes_on = self._wait_for_look() if values[1:] else True
-                    with suppress(OSError):
-                        os.write(self._back, b"." if goes_on else b"s")
+                self._take(line.decode(errors="replace"))
+
+    def _take(self, line: str) -> None:
+        """Act on a line of the process."""
+        match line.split():
+            case ["ready"]:
+                self.progress_s, self._loading_s = time.monotonic() - self.started, 0.0
+            case ["phase", name, second] if name in raw.PHASES:
+                self.outcome.phases.append((name, _number(second)))
+                if name == "settle":
+                    self.on_settle()
+            case ["pace", step_s, own_s]:
+                self._answer(b"%d" % self.pace(_number(step_s), _number(own_s)))
+            case ["limit", *words]:
+                self.outcome.limit = " ".join(words)[:_LONGEST]
+            case ["quiet", block]:
+                self._read_block(int(_number(block)))
+                self._answer(b".")
+            case ["quiet", block, "look"]:
+                self._read_block(int(_number(block)))
+                self._answer(b"." if self._wait_for_look() else b"s")
+            case _:
+                raise untrusted.damaged(_LINE)
+
+    def _answer(self, answer: bytes) -> None:
+        with suppress(OSError):
+            os.write(self._back, answer)
+
+    def _read_block(self, block: int) -> None:
+        """Read the outside gauges at the end of a block, while the process waits."""
+        is_judged = self.job.instrument == "gauges"
+        reading = self.outside.full() if is_judged else self.outside.quick()
+        self.outcome.end_of_block[block] = {**self._position(), **reading}
 
     def _wait_for_look(self) -> bool:
         """Return whether to go on; the time it takes to say so counts for no deadline."""
@@ -200,6 +216,8 @@ class Supervisor:
                 _, phase, step, block = _HEADER.unpack(file.read(_HEADER.size))
         except (OSError, struct.error):
             phase = step = block = 0.0
+        if not (0 <= phase < len(raw.PHASES) and 0 <= step < _MOST and 0 <= block < _MOST):
+            raise untrusted.damaged("trace.raw")
         return {"t_s": now, "phase": phase, "step": step, "block": block}
 
     def _end(self) -> None:
@@ -214,3 +232,11 @@ class Supervisor:
             self.process.end()
             os.close(self._in)
             os.close(self._back)
+
+
+def _number(text: str) -> float:
+    """Return a number of a line of the process."""
+    with suppress(ValueError):
+        if 0 <= (number := float(text)) < _MOST:
+            return number
+    raise untrusted.damaged(_LINE)

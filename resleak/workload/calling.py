@@ -33,6 +33,13 @@ def is_async(function: object) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
 
+def refuse_generator(function: object, name: str) -> None:
+    """Raise ScenarioError for a function that a call does not run."""
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        message = f"{name} has a yield, so a call runs nothing of it; write a plain function"
+        raise ScenarioError(message)
+
+
 async def entered(stack: AsyncExitStack, setup: Callable[..., Any], *given: object) -> Any:
     """Run a set-up and return its fixture; a generator continues when `stack` closes."""
     call = fitted(setup, len(given))

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 from resleak.errors import ScenarioError
+from resleak.workload import calling
 from resleak.workload.scenario import Scenario, Variant
 from resleak.workload.verdict_words import CONSTRUCTED
 
@@ -133,12 +134,11 @@ def _from_functions(module: ModuleType, path: Path) -> Scenario:
         raise ScenarioError(
             f"{path}: declares no scenario; it needs step(i), or scenario = Scenario(...)"
         )
-    if inspect.isgeneratorfunction(step) or inspect.isasyncgenfunction(step):
-        raise ScenarioError(
-            f"{path}: step(i) has a yield, so a call runs nothing of it; write a plain function"
-        )
+    teardown = getattr(module, "teardown", None)
+    calling.refuse_generator(step, f"{path}: step(i)")
+    calling.refuse_generator(teardown, f"{path}: teardown()")
     scenario = Scenario()
-    scenario.variant("workload", close=getattr(module, "teardown", None))(step)
+    scenario.variant("workload", close=teardown)(step)
     scenario.setup_function = getattr(module, "setup", None)
     scenario.gauges_function = getattr(module, "gauges", None)
     return scenario

@@ -58,6 +58,8 @@ class Gauge:
 
 
 COUNTED = ("handles", "own")
+#: Columns of a trace, alone or joined with others, that are not gauges.
+INDEX_COLUMNS = ("scenario", "variant", "run", "t_s", "step", "block", "phase", "moment")
 #: Gauges of live memory: together they count every allocated block.
 LIVE_MEMORY = ("heap", "native", "blocks")
 
@@ -70,9 +72,10 @@ BUILTIN = {
         Gauge("threads", "threads", "threads, those of native libraries too", family="handles"),
         Gauge("sockets", "sockets", "internet sockets in any state", family="handles"),
         Gauge("children", "processes", "child processes that run, recursively", family="handles"),
-        Gauge("zombies", "processes", "child processes that nobody waited for", family="handles"),
+        Gauge("zombies", "processes", "ended child processes not yet waited for", family="handles"),
         Gauge("tasks", "tasks", "asyncio tasks that are not done", family="handles"),
-        Gauge("tempfiles", "temporary files", "what is in the temporary folder", family="handles"),
+        Gauge("tempfiles", "temporary files", "files and folders in the run's temporary folder",
+              family="handles"),
         Gauge("shm", "segments", "shared-memory segments with a name", family="handles"),
         Gauge("blocks", "blocks", "memory blocks of Python's allocator", family="objects",
               floor=0.05, rise=500),
@@ -83,10 +86,10 @@ BUILTIN = {
         Gauge("native", "B", "bytes of native code and of large objects alone", family="memory",
               floor=8, rise=64 * 1024),
         Gauge("maps", "maps", "memory maps", family="maps", floor=0.05, rise=16),
-        Gauge("rss", "B", "resident memory without pages of files", family="resident",
+        Gauge("rss", "B", "resident memory without file pages", family="resident",
               floor=1024, rise=1024**2),
-        Gauge("uss", "B", "the same without what others share of it", family="resident",
-              floor=1024, rise=1024**2),
+        Gauge("uss", "B", "private memory and its share of shared memory, without file pages",
+              family="resident", floor=1024, rise=1024**2),
     )
 }  # fmt: skip
 

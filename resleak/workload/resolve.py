@@ -98,14 +98,15 @@ def _from_function(target: str) -> Scenario:
         raise ScenarioError(f"{target}: the module {module_name} has no {path}") from None
     if not callable(function):
         raise ScenarioError(f"{target}: is a {type(function).__name__}, nothing to call")
+    calling.refuse_generator(function, target)
     scenario = Scenario()
     call = calling.fitted(function, 1, defaults=False)  # the step's number, if it needs one
 
     async def waits(number: int, _world: object) -> None:
         await call(number)
 
-    def works(number: int, _world: object) -> None:
-        call(number)
+    def works(number: int, _world: object) -> Any:
+        return call(number)  # it may be awaitable
 
     scenario.variant("workload")(waits if calling.is_async(function) else works)
     scenario.name = target.replace(":", ".")

@@ -13,7 +13,8 @@ from typing import Any, get_args
 
 from resleak import formatting
 from resleak.errors import ScenarioError
-from resleak.workload.gauges import Gauge, Kind
+from resleak.workload import calling
+from resleak.workload.gauges import INDEX_COLUMNS, Gauge, Kind
 from resleak.workload.verdict_words import Claimant, FixOutcome, Origin, Outcome
 
 _LONGEST_NAME = 100
@@ -275,6 +276,8 @@ class Scenario(formatting.Shown):
         def add(step: _Step) -> _Step:
             key = name or step.__name__
             check_name("variant", key)
+            calling.refuse_generator(step, f"the variant {key!r}")
+            calling.refuse_generator(close, f"the close of variant {key!r}")
             _check_choice("origin", origin, Origin)
             if key in self.variants:
                 raise ScenarioError(f"the variant {key!r} is declared twice")
@@ -296,6 +299,7 @@ class Scenario(formatting.Shown):
         """Declare a gauge of the scenario's own, read after each step from what is set up."""
 
         def add(read: Callable[..., float]) -> Callable[..., float]:
+            check_name("gauge", read.__name__)
             what = (inspect.getdoc(read) or "").split("\n")[0]
             gauge = Gauge(read.__name__, unit, what, kind, **rule)
             self.own_gauges[gauge.name] = (gauge, read)
@@ -368,6 +372,10 @@ def check_name(kind: str, name: str) -> None:
     if not name.strip() or not name.isprintable() or len(name) > _LONGEST_NAME:
         raise ScenarioError(
             f"{name[:40]!r} is not a name for a {kind}: use up to {_LONGEST_NAME} printable letters"
+        )
+    if kind == "gauge" and name in INDEX_COLUMNS:
+        raise ScenarioError(
+            f"a gauge cannot be named {name!r}, as a column of every trace: rename it"
         )
 
 

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import lzma
+import os
 import shutil
 import tarfile
 from dataclasses import asdict, replace
@@ -22,7 +23,7 @@ from helpers.stored import unpacked
 import resleak
 from resleak import figures
 from resleak.captures import archive, load, pack, storage, tables
-from resleak.errors import StoreError
+from resleak.errors import CaptureError, StoreError
 from resleak.report import collect, html_page, summary
 from resleak.report.redact import Redactor
 
@@ -200,12 +201,46 @@ def test_a_capture_replaces_its_variant_of_an_archive(stored, tmp_path):
     assert len(storage.table_files(after.select(variant="fixed", instrument="memray")[0].path)) > 3
 
 
+def test_an_interrupted_move_out_of_an_archive_is_finished(stored, tmp_path, monkeypatch):
+    """After an interrupt between the folders and the archive, the next run finishes the move."""
+    place = tmp_path / "arc/auth_cache"
+    shutil.copytree(stored, place)
+    rename = os.rename
+
+    def rename_and_stop(*paths):
+        rename(*paths)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage.os, "rename", rename_and_stop)
+        with pytest.raises(KeyboardInterrupt), storage.claimed(place):
+            pass
+    assert (place / archive.NAME).exists()
+    (place / f".{archive.NAME}.incomplete-1-0123abcd").mkdir()
+    with storage.claimed(place):
+        assert sorted(path.name for path in place.iterdir()) == ["fixed", "leaky"]
+    before = [one.manifest for one in load.load(stored)]
+    assert [one.manifest for one in load.load(place)] == before
+
+
+def test_a_folder_beside_an_archive_is_not_taken_for_a_part_of_it(stored, tmp_path):
+    """A variant's folder without the archive's captures stays, and so does the archive."""
+    place = tmp_path / "arc/auth_cache"
+    shutil.copytree(stored, place)
+    (place / "leaky").mkdir()
+    (place / "leaky" / "note.txt").write_text("mine")
+    with pytest.raises(CaptureError, match="cannot write"), storage.claimed(place):
+        pass
+    assert (place / archive.NAME).exists()
+    assert (place / "leaky" / "note.txt").read_text() == "mine"
+
+
 @pytest.mark.parametrize("content", ["", "<p>hello", "<script type='application/x-xz'>x</script>"])
 def test_what_is_no_report_is_told(tmp_path, content):
     """A file without captures gets a line that says how to make one that has some."""
     page = tmp_path / "page.html"
     page.write_text(content)
-    with pytest.raises(StoreError, match="no report with captures in it: `resleak share`"):
+    with pytest.raises(StoreError, match="not a report with captures in it: `resleak share`"):
         resleak.load(page)
 
 

@@ -62,9 +62,9 @@ def test_children_of_a_log_stand_apart(tmp_path):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"\x7fELF\x00\xff\xfe", "is no log of mprof or psrecord"),
-        (b"", "is no log of mprof or psrecord"),
-        (b"hello\n", "is no log of mprof or psrecord"),
+        (b"\x7fELF\x00\xff\xfe", "is not a log of mprof or psrecord"),
+        (b"", "is not a log of mprof or psrecord"),
+        (b"hello\n", "is not a log of mprof or psrecord"),
         (b"CMDLINE python x.py\n", "has no readings: mprof ended before the first one"),
         (b"MEM 1.0 1.0\nMEM 1.0\n", "line 2 of log.dat is damaged"),
         (b"MEM 1.0 1.0\nMEM one two\n", "line 2 of log.dat is damaged"),

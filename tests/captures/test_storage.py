@@ -191,6 +191,21 @@ def test_temporary_folders_of_dead_runs_are_removed(
     assert not used.exists()
 
 
+def test_without_locks_no_temporary_folder_is_a_leftover(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Windows captures can be read, and no folder is removed that may be in use."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    monkeypatch.delattr(os, "getuid")
+    old = tmp_path / "resleak-1-0123abcd"
+    old.mkdir()
+    os.utime(old, (time.time() - 3600,) * 2)
+    with locks.temporary_folder() as used:
+        assert used.is_dir()
+    assert old.is_dir()
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -97,6 +97,40 @@ def test_sockets_are_counted_without_a_descriptor_left() -> None:
     assert done.stdout.split() == ["1.0", "1.0"]
 
 
+def test_without_a_descriptor_left_nothing_counts_as_gone() -> None:
+    """At the limit of descriptors, a gauge that needs one raises, or is not a number."""
+    code = """
+        import os, resource, subprocess, sys, tempfile
+        from resleak.harness.child import self_gauges
+        with tempfile.TemporaryDirectory() as folder:
+            open(folder + "/one", "w").close()
+            readers = self_gauges.inside_readers()
+            ended = subprocess.Popen(["true"])
+            os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+            before = readers["children"](), readers["zombies"](), self_gauges._entries(folder)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+            taken = []
+            try:
+                while True:
+                    taken.append(os.dup(0))
+            except OSError:
+                pass
+            for read in (readers["children"], lambda: self_gauges._entries(folder)):
+                try:
+                    read()
+                except OSError as error:
+                    taken.append(error)
+            after = taken[-2:], readers["zombies"]()
+            for number in taken[:-2]:
+                os.close(number)
+        print(before, [error.errno for error in after[0]], after[1])
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "(0, 1, 1.0) [24, 24] nan"
+
+
 def test_process_is_alone_without_threads_and_children() -> None:
     """A process is alone until it has a thread or a child, one that ended included."""
     code = """

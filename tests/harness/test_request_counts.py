@@ -103,7 +103,7 @@ def test_silence_is_no_count() -> None:
 )  # fmt: skip
 def test_what_is_no_address_is_refused(address: str) -> None:
     """One line says how to write it."""
-    with pytest.raises(ProcessError, match=r"is no counter; write http://127\.0\.0\.1"):
+    with pytest.raises(ProcessError, match=r"is not a counter; write http://127\.0\.0\.1"):
         WorkCounter(address, 1.0)
 
 

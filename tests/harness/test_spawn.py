@@ -21,7 +21,7 @@ from resleak.captures import load
 from resleak.captures.locks import temporary_folder
 from resleak.errors import CaptureError
 from resleak.harness.runner import capture
-from resleak.harness.spawn import Guarded
+from resleak.harness.spawn import Guarded, failure
 
 SLEEPER = "import time; time.sleep(600)"
 #: Ways to start a process that outlives its parent: in its session, in another one with an empty
@@ -78,6 +78,36 @@ def test_a_command_that_cannot_be_started_raises() -> None:
         Guarded(["/no/such/program"], stdout=subprocess.DEVNULL)
     after = len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else 0
     assert before == after
+
+
+def test_a_process_may_have_more_than_1024_descriptors() -> None:
+    """Pipes with high numbers are read, by us and by the guardian."""
+    code = """
+        import os, resource, subprocess, sys
+        from resleak.harness.spawn import Guarded
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (2048, hard))
+        taken = [os.dup(0) for _ in range(1100)]
+        process = Guarded([sys.executable, "-c", "raise SystemExit(7)"], stdout=subprocess.DEVNULL)
+        print(process.wait(60), process.poll())
+        process.end()
+    """
+    done = subprocess.run(python(code), capture_output=True, text=True, check=False, timeout=60)
+    assert (done.stdout.split(), done.stderr) == (["7", "7"], "")
+
+
+def test_what_was_left_has_a_name_without_proc(tmp_path: Path) -> None:
+    """Where the system has no /proc, what was ended is still reported with words."""
+    code = """
+        import os, signal, sys, time
+        from resleak.harness import guardian
+        os.path.exists = lambda _: False
+        command = [sys.executable, "-c", "import time; time.sleep(60)"]
+        one = guardian.Guardian(command, 1, [])
+        one._kill(one._descendants)
+    """
+    done = subprocess.run(python(code), capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout.splitlines()[1] == "left process of unknown name", done.stderr
 
 
 def test_a_command_is_asked_to_end_first() -> None:
@@ -208,6 +238,26 @@ def test_an_unusable_temporary_folder_is_told(monkeypatch: pytest.MonkeyPatch) -
         temporary_folder(),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("text", "report"),
+    [
+        ("", {}),
+        ("5", {}),
+        ("[1]", {}),
+        ("not JSON", {}),
+        ("[" * 60_000, {}),
+        ('{"error": 5, "line": "x", "status": "exited"}', {}),
+        ('{"error": "odd", "line": NaN}', {"error": "odd"}),
+        ('{"error": "odd", "line": 3}', {"error": "odd", "line": 3}),
+    ],
+)
+def test_a_report_of_a_failure_is_untrusted(tmp_path: Path, text: str, report: object) -> None:
+    """A workload may print what a child's report begins with, and anything after it."""
+    output = tmp_path / "errors.txt"
+    output.write_text(f"hello\nresleak-failure: {text}\n")
+    assert failure(output) == report
 
 
 #: A program whose main thread ends while another one, with a child, lives on; and who sees it.

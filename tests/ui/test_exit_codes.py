@@ -166,7 +166,10 @@ def test_any_encoding_can_be_printed(as_process, variables):
         (("record", "--load", "'", "--", "true"), "No closing quotation"),
         (("record", "--load", "", "--", "true"), "--load is empty"),
         (("record", "--load-url", "http://[::1", "--", "true"), "not an address"),
-        (("record", "--requests", "http://127.0.0.1/", "--", "true"), "is no counter; write http"),
+        (
+            ("record", "--requests", "http://127.0.0.1/", "--", "true"),
+            "is not a counter; write http",
+        ),
         (
             ("watch", str(os.getpid()), "--requests", "http://127.0.0.1:9/#n"),
             "n was not used: no answer",

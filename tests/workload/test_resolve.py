@@ -134,6 +134,37 @@ def test_a_function_of_a_module_is_a_step(tmp_path: Path, monkeypatch: pytest.Mo
         measured("mine:seen", tmp_path)
 
 
+def test_what_a_function_returns_is_awaited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plain function that returns an awaitable does its work, as a step of a file does."""
+    (tmp_path / "later.py").write_text(
+        "kept = []\nasync def work(i): kept.append(bytes(4000))\ndef wrapped(i): return work(i)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    bytes_after = after_collections(measured("later:wrapped", tmp_path), "heap")
+    assert bytes_after[-1] - bytes_after[-2] > 4000
+
+
+def test_a_function_with_a_yield_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call of a generator runs nothing of it, however it is named as a workload."""
+    gen = "def {0}(*_):\n    yield\nasync def a{0}(*_):\n    yield\n"
+    (tmp_path / "lazy.py").write_text(gen.format("gen"))
+    monkeypatch.chdir(tmp_path)
+    for name in ("lazy:gen", "lazy:agen"):
+        with pytest.raises(ScenarioError, match=f"{name} has a yield, so a call runs nothing"):
+            measured(name, tmp_path)
+    for body, what in (
+        (gen.format("step"), r"step\(i\)"),
+        ("def step(i): pass\n" + gen.format("teardown"), r"teardown\(\)"),
+        ("from resleak import scenario\n@scenario\n" + gen.format("one"), "variant 'workload'"),
+    ):
+        with pytest.raises(ScenarioError, match=f"{what} has a yield"):
+            measured(write(tmp_path, body), tmp_path)
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -158,6 +189,9 @@ def test_a_plain_file_may_be_async_and_have_a_world(tmp_path: Path, body: str) -
     [
         ("def step(i): pass\ndef gauges(): return [1]", "a dict of numbers by name"),
         ("def step(i): pass\ndef gauges(): return {'fds': 1}", "fds, which is built in"),
+        ("def step(i): pass\ndef gauges(): return {'requests': 1}", "requests, which is built in"),
+        ("def step(i): pass\ndef gauges(): return {'run': 1}", "cannot be named 'run'"),
+        ("def step(i): pass\ndef gauges(): return {'block': 1}", "cannot be named 'block'"),
         ("def step(a, b, c): pass", r"step\(a, b, c\) needs 3 arguments, and gets 2"),
     ],
 )
@@ -165,6 +199,13 @@ def test_functions_that_do_not_fit_are_told(tmp_path: Path, body: str, told: str
     """Gauges that are no numbers, and a step that wants too much, end the run with a sentence."""
     with pytest.raises(CaptureError, match=told):
         measured(write(tmp_path, body), tmp_path)
+
+
+def test_a_gauge_may_have_the_name_of_a_text_column(tmp_path: Path) -> None:
+    """Columns of texts in other tables are free names for a workload's own gauges."""
+    body = "kept = []\ndef step(i): kept.append(i)\ndef gauges(): return {'file': len(kept)}"
+    trace = measured(write(tmp_path, body), tmp_path).trace.query("moment == 'step'")
+    assert list(trace["file"]) == [float(step) for step in trace["step"]]
 
 
 def test_a_label_takes_a_single_variant(tmp_path: Path) -> None:

@@ -38,6 +38,18 @@ def test_a_variant_needs_a_printable_name(name: str) -> None:
         Scenario().variant(name)(step)
 
 
+@pytest.mark.parametrize("name", ["scenario", "variant", "run", "step", "block", "t_s", "phase"])
+def test_a_gauge_is_no_column_of_every_trace(name: str) -> None:
+    """A gauge named like an index column of a trace is refused where it is declared."""
+
+    def read(_world: object) -> float:
+        return 1.0
+
+    read.__name__ = name
+    with pytest.raises(ScenarioError, match="cannot be named"):
+        Scenario().gauge("entries")(read)
+
+
 @pytest.mark.parametrize(
     "text", ["x" * 5000 + ".py", "x" * 300 + ".py", "a\udcff.py", "a\0.py", "a\n.py", "x" * 5000]
 )

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from resleak.captures import source_paths, tables
+from resleak.captures import source_paths, tables, untrusted
 from resleak.captures.decode.trie import Frame, Names, Trie, names
+from resleak.captures.raw import HANDLES
 from resleak.errors import StoreError
 
 _UNITS = {"created_step": "steps", "closed_step": "steps", "step": "steps"}
@@ -65,12 +66,10 @@ def extract(
 ) -> None:
     """Write the tables of a census; `work` was the temporary folder of the process."""
     named, works = names(studied, root), [str(work), str(work.resolve())] if work else []
-    try:
+    with untrusted.decoding(census.name):
         columns_of = _tables(Census(_lines(census)), named, partial(_target, root, works), source)
-    except (AttributeError, LookupError, TypeError, ValueError):
-        raise StoreError("the census of resources is damaged; capture it again") from None
-    for name, columns in columns_of.items():
-        tables.write_table(folder / f"{name}.parquet", columns, _UNITS)
+        for name, columns in columns_of.items():
+            tables.write_table(folder / f"{name}.parquet", columns, _UNITS)
 
 
 def _tables(
@@ -82,13 +81,17 @@ def _tables(
         stack: list[Frame] = []
         parent = number
         while parent >= 0:
-            parent, *frame = read.nodes[parent]
+            child = parent
+            parent, *frame = read.nodes[child]
+            if parent >= child:  # it would never end
+                raise untrusted.damaged(HANDLES)
             stack.append(tuple(frame))  # type: ignore[arg-type]
         is_ours = all(named(file) is None for _, file, _ in stack)
         node_of[number] = _OURS if is_ours else trie.add(stack)
     read.opened = [row for row in read.opened if row[3] not in node_of or node_of[row[3]] >= 0]
     nodes = [node_of.get(row[3], trie.no_stack) for row in read.opened]
     stacks, numbers = trie.used(np.array(nodes, dtype=np.int64))
+    stacks["function"] = _texts(stacks["function"])
     marks = {
         "mark": _ints(mark for mark, _, _ in read.marks),
         "step": _ints(step for _, step, _ in read.marks),
@@ -103,11 +106,13 @@ def _lines(census: Path) -> Iterator[dict[str, Any]]:
         text = census.read_text(encoding="utf-8", errors="replace")
     except OSError:
         raise StoreError("the process ended before its first census; capture it again") from None
-    for line in text.splitlines():
+    lines = text.splitlines()
+    for number, line in enumerate(lines, 1):
         try:
             yield json.loads(line)
-        except ValueError:  # the last line, if the process was killed
-            return
+        except ValueError:
+            if number < len(lines):  # else the process was killed while it wrote
+                raise
 
 
 def _target(root: Path | None, works: list[str], target: str) -> str:
@@ -147,4 +152,7 @@ def _ints(values: Iterable[int]) -> np.ndarray:
 
 
 def _texts(values: Iterable[str]) -> np.ndarray:
-    return np.array(list(values), dtype=object)
+    texts = [*values]
+    if not all(isinstance(text, str) for text in texts):
+        raise untrusted.damaged(HANDLES)
+    return np.array(texts, dtype=object)

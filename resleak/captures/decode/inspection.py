@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from resleak.captures import source_paths, tables
+from resleak.captures import source_paths, tables, untrusted
 from resleak.captures.manifest import Ending
 from resleak.captures.raw import JOURNAL_HALF, JOURNAL_HEADER
 from resleak.workload.digest import parsed
@@ -57,7 +57,11 @@ _SHORT_S = 0.05
 
 def write(folder: Path, project: Path, status: str) -> Ending:
     """Write the tables of an inspected run, and return how its end came about."""
-    record = _journal(folder / "forensics.raw")
+    with untrusted.decoding("forensics.raw"):
+        return _write(_journal(folder / "forensics.raw"), folder, project, status)
+
+
+def _write(record: dict[str, Any], folder: Path, project: Path, status: str) -> Ending:
     named = _Names(project)
     rows: dict[str, Iterable[Row]] = {
         "exit": _exits(record, named, status, folder / "threads.txt"),
@@ -72,18 +76,27 @@ def write(folder: Path, project: Path, status: str) -> Ending:
             wanted["holds"] = ""  # what a cycle holds, in words
         kept = [{**wanted, **{k: v for k, v in row.items() if k in wanted}} for row in found]
         columns = {
-            column: np.array([row[column] for row in kept], dtype=_KINDS[type(nothing)])
+            column: _column([row[column] for row in kept], type(nothing))
             for column, nothing in wanted.items()
         }
         tables.write_table(folder / f"{name}.parquet", columns, _UNITS)
     forced = record.get("forced") or {}
     stack, made = (_sites(forced.get(key, [])) for key in ("stack", "made"))
-    return Ending(
-        by=record.get("ended", "a kill"),
-        thread=forced.get("thread", ""),
-        at=named.place(stack),
-        made_at=named.place(made),
-    )
+    by, thread = record.get("ended", "a kill"), forced.get("thread", "")
+    about = {"by": by, "thread": thread, "at": named.place(stack), "made_at": named.place(made)}
+    ending: Ending = untrusted.build(Ending, about)
+    return ending
+
+
+def _column(values: list[Any], kind: type) -> np.ndarray:
+    """Return the values of a column as an array; ValueError if one is not of its kind."""
+    accepted = (int, float) if kind is float else (kind,)
+    if not all(type(value) in accepted for value in values):
+        raise ValueError
+    column = np.array(values, dtype=_KINDS[kind])
+    if kind is float and not np.isfinite(column).all():
+        raise ValueError
+    return column
 
 
 def _retained(row: Row, named: _Names) -> Row:
@@ -93,8 +106,8 @@ def _retained(row: Row, named: _Names) -> Row:
 
 def _lock(row: Row, named: _Names) -> Row:
     taken = _sites(row["taken"])
-    told = {"taken_at": named.place(taken), "taken": named.stack(taken)}
-    return {**row, **_standing(row, named), **told}
+    columns = {"taken_at": named.place(taken), "taken": named.stack(taken)}
+    return {**row, **_standing(row, named), **columns}
 
 
 class _Names:
@@ -144,8 +157,8 @@ def _sites(stack: Iterable[Iterable[Any]]) -> list[Site]:
 
 def _standing(row: Row, named: _Names) -> Row:
     stack = _sites(row.get("stack", []))
-    told = {"at": named.place(stack), "waits_in": named.within(stack), "site": named.at(stack)}
-    return {**told, "stack": named.stack(stack)}
+    columns = {"at": named.place(stack), "waits_in": named.within(stack), "site": named.at(stack)}
+    return {**columns, "stack": named.stack(stack)}
 
 
 def _exits(record: Row, named: _Names, status: str, faults: Path) -> Iterator[Row]:
@@ -219,9 +232,9 @@ def _stalls(rows: list[Row], named: _Names) -> Iterator[Row]:
         kind = kind if kind != "stands" else "runs" if runs else "waits"
         if seconds >= _LEAST * total:
             longest_s = max(look["longest_s"] for look in group)
-            told = {"seconds": seconds, "longest_s": longest_s, "share": min(1, seconds / total)}
+            columns = {"seconds": seconds, "longest_s": longest_s, "share": min(1, seconds / total)}
             loop = _loop(group[0]["site"], looks, named) if runs else ""
-            yield {**group[0], **told, "kind": kind, "loop": loop}
+            yield {**group[0], **columns, "kind": kind, "loop": loop}
 
 
 def _share(looks: list[Row]) -> float:

@@ -28,6 +28,8 @@ COMMAND = [sys.executable, "-P", "-c", _RUN, "resleak.captures.decode.worker", _
 _FRUGAL = {"ARROW_DEFAULT_MEMORY_POOL": "system", "DEBUGINFOD_URLS": ""}
 _FRUGAL |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 _begun: dict[str, subprocess.Popen[str]] = {}
+#: Workers that were not waited for yet, so that no other process can have their numbers.
+_running: set[subprocess.Popen[str]] = set()
 
 
 def recording(
@@ -40,8 +42,8 @@ def recording(
     *,
     source: bool = True,
     timeout_s: float = 600.0,
-) -> dict[str, Any]:
-    """Decode a recording of ours by a module of this package; return what it says of it.
+) -> None:
+    """Decode a recording of ours by a module of this package into the tables of its capture.
 
     Files below `studied` are the code under study; files below `root` are named relative to it;
     with `source`, the lines of its stacks are stored.
@@ -49,7 +51,7 @@ def recording(
     job: dict[str, Any] = {"decoder": decoder, "capture": str(file)}
     job |= {"marks": [asdict(mark) for mark in marks]}
     job |= {"studied": [*map(str, studied)], "root": str(root) if root else None, "source": source}
-    return _decode(job, folder, file.name, timeout_s)
+    _decode(job, folder, file.name, timeout_s)
 
 
 def any_program(
@@ -94,7 +96,7 @@ def _start(job: Mapping[str, Any]) -> str:
         env={**os.environ, **_FRUGAL},
         process_group=0,
     )
-    atexit.register(_end, process)
+    _running.add(process)
     assert process.stdin
     with suppress(OSError):  # it has ended already: `_decode` reports why
         process.stdin.write(line)
@@ -112,6 +114,9 @@ def _decode(job: Mapping[str, Any], folder: Path, name: str, timeout_s: float) -
         finally:
             _end(process)
     code = process.returncode
+    if code == -signal.SIGXCPU:
+        message = f"{name} took more processor time to read than a file of its size may"
+        raise StoreError(f"{message}: it is damaged, or has millions of brief allocations")
     if code < 0:
         cause = signal.Signals(-code).name
         raise StoreError(f"{name} is damaged: its reader ended with {cause}; capture it again")
@@ -126,5 +131,12 @@ def _decode(job: Mapping[str, Any], folder: Path, name: str, timeout_s: float) -
 
 def _end(process: subprocess.Popen[str]) -> None:
     """End a worker with what it forked."""
+    _running.discard(process)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+
+
+@atexit.register
+def _end_all() -> None:
+    for process in [*_running]:
+        _end(process)

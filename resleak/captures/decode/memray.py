@@ -17,8 +17,6 @@ from resleak.errors import StoreError
 
 _UNITS = {"step": "steps", "t_s": "s", "bytes": "B", "count": "blocks"}
 _UNITS |= {"heap_bytes": "B", "rss_bytes": "B"}
-#: More mapped memory than this, and than the process ever held, was reserved and not used.
-_RESERVED_BYTES = 256 * 1024**2
 
 
 def extract(
@@ -28,13 +26,13 @@ def extract(
     studied: Iterable[Path],
     root: Path | None,
     source: bool,
-) -> dict[str, Any]:
+) -> None:
     """Write the tables of a recording of ours; a damaged one can crash the interpreter."""
     expected = {int(mark["mark"]): mark for mark in marks}
     header = memray_file.header(capture)
     if header.aggregated:
-        told = "lacks the single allocations (it was written as AGGREGATED_ALLOCATIONS)"
-        raise StoreError(f"{capture.name} {told}; capture it again")
+        reason = "lacks the single allocations (it was written as AGGREGATED_ALLOCATIONS)"
+        raise StoreError(f"{capture.name} {reason}; capture it again")
     trie = Trie(names(studied, root))
     replay = Replay(trie, mmap.PAGESIZE)
     found: list[tuple[dict[str, Any], np.ndarray]] = []
@@ -44,37 +42,16 @@ def extract(
             if mark in expected and mark > last:
                 found.append((expected[mark], _rows(take())))
                 last = mark
-        rss = max((snapshot.rss for snapshot in reader.get_memory_snapshots()), default=0)
-        summed = {
-            name: _rows((replay.node(one), one.size, one.n_allocations) for one in records)
-            for name, records in (
-                ("peak", reader.get_high_watermark_allocation_records()),
-                ("temporary", reader.get_temporary_allocation_records()),
-            )
-        }
         main = reader.metadata.main_thread_id
-    is_truncated = replay.records != header.records
-    if is_truncated and not found:
-        raise StoreError(f"{capture.name} is cut off before its first mark; capture it again")
-    written = _tables(trie, replay, _thread_names(replay.threads, main), found, summed)
+    # A run that is killed may end between the announcement of its last mark and the mark.
+    if len(found) < max(len(expected) - 1, min(1, len(expected))):
+        reason = f"is cut off after {len(found)} of {len(expected)} marks"
+        raise StoreError(f"{capture.name} {reason}; capture fewer steps")
+    written = _tables(trie, replay, _thread_names(replay.threads, main), found)
     if source:
         written["sources"] = trie.sources(written["stacks"])
     for name, columns in written.items():
         tables.write_table(folder / f"{name}.parquet", columns, _UNITS)
-    mapped = replay.maps.peak
-    return {
-        "records": replay.records,
-        "declared_records": header.records,
-        "allocations": replay.allocations,
-        # Of native threads, or of a profile function of the studied code.
-        "without_stack": replay.without_stack / max(replay.allocations, 1),
-        "marks": len(found),
-        "expected_marks": len(expected),
-        "mapped_peak_bytes": mapped,
-        "rss_peak_bytes": rss,
-        "reserved": mapped > max(2 * rss, _RESERVED_BYTES),
-        "truncated": is_truncated,
-    }
 
 
 def _rows(rows: Iterable[tuple[int, int, int]]) -> np.ndarray:
@@ -92,28 +69,18 @@ def _tables(
     replay: Replay,
     threads: Mapping[int, str],
     found: list[tuple[dict[str, Any], np.ndarray]],
-    summed: Mapping[str, np.ndarray],
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Return the tables of the changes at each mark, and of node, bytes and blocks by name."""
+    """Return the tables of stacks, marks, and the changes at each mark."""
     rows = np.concatenate([_rows(()), *(changes for _, changes in found)])
     of = np.repeat(np.arange(len(found)), [len(changes) for _, changes in found])
     owners = _rows(replay.owners)[rows[:, 0]]
-    parts = [owners[:, 0], *(table[:, 0] for table in summed.values())]
-    stacks, nodes = trie.used(np.concatenate(parts))
-    of_live, *of_summed = np.split(nodes, np.cumsum([len(part) for part in parts])[:-1])
+    stacks, nodes = trie.used(owners[:, 0])
     marks = _marks([mark for mark, _ in found], [int(part[:, 1].sum()) for _, part in found])
     live = {name: marks[name][of] for name in ("mark", "step", "phase")}
-    live |= {"node": of_live, "thread": _named(owners[:, 1], threads)}
-    live |= {"allocator": _named(owners[:, 2], ALLOCATORS), **_amounts(rows)}
-    more = {
-        name: {"node": node, **_amounts(table)}
-        for (name, table), node in zip(summed.items(), of_summed, strict=True)
-    }
-    return {"stacks": stacks, "marks": marks, "live": live, **more}
-
-
-def _amounts(rows: np.ndarray) -> dict[str, np.ndarray]:
-    return {"bytes": rows[:, 1], "count": rows[:, 2]}
+    live |= {"node": nodes, "thread": _named(owners[:, 1], threads)}
+    live |= {"allocator": _named(owners[:, 2], ALLOCATORS)}
+    live |= {"bytes": rows[:, 1], "count": rows[:, 2]}
+    return {"stacks": stacks, "marks": marks, "live": live}
 
 
 def _named(values: np.ndarray, names: Mapping[int, str]) -> np.ndarray:

@@ -27,7 +27,7 @@ _RELEASES = {10: "1.10", 11: "1.18", 12: "1.19", _FORMAT: "1.20"}
 #: A damaged length must fail, not take all memory of the machine: what libraries and symbols take,
 #: and what is held for each byte of a file, which may be packed.
 _BASE_BYTES, _BYTES_PER_BYTE, _MEMORY_BYTES = 2 * 1024**3, 128, 8 * 1024**3
-#: Seconds of processor time for a file of any size, and bytes for which there is another one.
+#: Seconds of processor time for a foreign file of any size, and bytes that allow for one more.
 _BASE_S, _BYTES_PER_S = 10, 50_000
 
 
@@ -52,8 +52,8 @@ def header(capture: Path) -> Header:
     if not start:
         raise StoreError(f"{capture.name} is empty: the run was killed early; {_AGAIN}")
     if not start.startswith(_MAGIC):
-        told = "is not a file that memray wrote; name one from `memray run`"
-        raise StoreError(f"{capture.name} {told}")
+        reason = "is not a file that memray wrote; name one from `memray run`"
+        raise StoreError(f"{capture.name} {reason}")
     command_end = start.find(b"\0", _HEADER.size) + 1
     if len(start) < max(command_end, _HEADER.size) + _WHO.size:
         raise StoreError(f"{capture.name} is cut off in its header; {_AGAIN}")
@@ -70,8 +70,8 @@ def _of_an_older_memray(capture: Path, found: int) -> Header:
     release = _RELEASES.get(found, "")
     if not release or not _version().startswith(f"{release}."):
         which = f"open it with --with 'memray=={release}.*', or " if release else ""
-        told = f"is of another version of memray (format {found}, not {_FORMAT})"
-        raise StoreError(f"{capture.name} {told}; {which}{_AGAIN}")
+        reason = f"is of another version of memray (format {found}, not {_FORMAT})"
+        raise StoreError(f"{capture.name} {reason}; {which}{_AGAIN}")
     with reading(capture) as reader:
         known = reader.metadata
     return Header(
@@ -115,12 +115,12 @@ def reading(capture: Path, descriptor: int | None = None, **options: Any) -> Ite
     except StoreError:
         raise
     except Exception as error:  # what is read is damaged, and anything can come of it
-        told = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if "incompatible" in told:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if "incompatible" in reason:
             from importlib.metadata import version  # it loads a mail reader: only when needed
 
-            told = f"it is of another version of memray than {version('memray')}"
-        raise StoreError(f"{capture.name} cannot be read: {told}; {_AGAIN}") from error
+            reason = f"it is of another version of memray than {version('memray')}"
+        raise StoreError(f"{capture.name} cannot be read: {reason}; {_AGAIN}") from error
 
 
 def refuse_foreign(file: Path) -> None:
@@ -134,13 +134,14 @@ def refuse_foreign(file: Path) -> None:
     raise CaptureError(f"{file} is not a file of memray, so it is left alone; choose another --out")
 
 
-def limit(files: Iterable[Path]) -> None:
-    """Limit memory and processor time of this process by what files of such a size may need."""
+def limit(files: Iterable[Path], *, is_ours: bool) -> None:
+    """Limit memory, and for foreign files processor time, to what files of this size may need."""
     size = sum(file.stat().st_size for file in files if file.is_file())
-    most_by_kind = {
-        resource.RLIMIT_AS: min(_BASE_BYTES + _BYTES_PER_BYTE * size, _MEMORY_BYTES),
-        resource.RLIMIT_CPU: _BASE_S + size // _BYTES_PER_S,
-    }
+    most_by_kind = {resource.RLIMIT_AS: min(_BASE_BYTES + _BYTES_PER_BYTE * size, _MEMORY_BYTES)}
+    # Blocks that are freed at once pack to nothing: of our own recordings, the size says little
+    # about the number of records, and the caller's time limit is enough.
+    if not is_ours:
+        most_by_kind[resource.RLIMIT_CPU] = _BASE_S + size // _BYTES_PER_S
     for kind, most in most_by_kind.items():
         _, hard = resource.getrlimit(kind)
         soft = most if hard == resource.RLIM_INFINITY else min(most, hard)
@@ -167,11 +168,11 @@ def _start_of(capture: Path) -> bytes:
     except FileNotFoundError:
         raise StoreError(f"{capture.name} is missing: there is no such file") from None
     except OSError as error:
-        told = error.strerror or str(error)
-        raise StoreError(f"{capture.name} cannot be read: {told}; {_AGAIN}") from error
+        reason = error.strerror or str(error)
+        raise StoreError(f"{capture.name} cannot be read: {reason}; {_AGAIN}") from error
     except (struct.error, IndexError):
-        told = "it is packed, and damaged"
-        raise StoreError(f"{capture.name} cannot be read: {told}; {_AGAIN}") from None
+        reason = "it is packed, and damaged"
+        raise StoreError(f"{capture.name} cannot be read: {reason}; {_AGAIN}") from None
 
 
 def _unpacked(capture: Path) -> bytes:

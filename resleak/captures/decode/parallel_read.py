@@ -40,7 +40,7 @@ class Overview:
     peak: int
     python_objects: bool
     snapshots: list[list[int]]  # milliseconds of the epoch, bytes allocated and resident
-    stride: int = 1  # the intervals of records count each so many-th of them
+    stride: int = 1  # the intervals of records count every n-th of them
 
 
 @contextmanager
@@ -94,20 +94,20 @@ def begun(
 
 def _overview(reader: Any) -> Overview:
     """Return what a reader found out when it was made."""
-    told, seen = reader.metadata, reader.get_memory_snapshots()
+    about, seen = reader.metadata, reader.get_memory_snapshots()
     return Overview(
-        records=int(told.total_allocations),
-        peak=int(told.peak_memory),
+        records=int(about.total_allocations),
+        peak=int(about.peak_memory),
         # memray 1.10 does not say: no warning then.
-        python_objects=getattr(told, "trace_python_allocators", True)
-        or told.python_allocator == "malloc",
+        python_objects=getattr(about, "trace_python_allocators", True)
+        or about.python_allocator == "malloc",
         snapshots=[[one.time, one.heap, one.rss] for one in seen],
     )
 
 
 @contextmanager
 def _uncounted(capture: Path, stride: int, most: int) -> Iterator[Any]:
-    """Yield a reader that was not made to count, of all records and each so many-th snapshot."""
+    """Yield a reader that was not made to count, of all records and every n-th snapshot."""
     place = os.memfd_create("resleak")
     with open(place, "wb", closefd=False) as blank:
         blank.write(memray_file.blank(stride * most))

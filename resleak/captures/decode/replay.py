@@ -54,13 +54,11 @@ class Maps:
         self._ledger = ledger
         self._starts: list[int] = []
         self._maps: dict[int, tuple[int, int]] = {}
-        self.mapped = self.peak = 0
 
     def add(self, start: int, size: int, owner: int) -> None:
         """Map a range; what was mapped there before is gone."""
         self.cut(start, size)
         self._put(start, size, owner)
-        self.peak = max(self.peak, self.mapped)
 
     def cut(self, start: int, size: int) -> None:
         """Unmap a range, which may hold several maps or a part of one."""
@@ -78,27 +76,22 @@ class Maps:
     def _put(self, start: int, size: int, owner: int) -> None:
         insort(self._starts, start)
         self._maps[start] = (size, owner)
-        self._enter(owner, size, 1)
+        self._ledger.enter(owner, size, 1)
 
     def _drop(self, start: int) -> tuple[int, int]:
         self._starts.pop(bisect_left(self._starts, start))
         size, owner = self._maps.pop(start)
-        self._enter(owner, -size, -1)
+        self._ledger.enter(owner, -size, -1)
         return size, owner
-
-    def _enter(self, owner: int, size: int, blocks: int) -> None:
-        self.mapped += size
-        self._ledger.enter(owner, size, blocks)
 
 
 class Replay:
     """An allocation stream, played once; mark k maps ``page * (k + 1)`` bytes."""
 
     def __init__(self, trie: Trie, page: int) -> None:
-        self.records = self.allocations = self.without_stack = 0
         self._trie, self._page = trie, page
         self._ledger = Ledger()
-        self.maps = Maps(self._ledger)
+        self._maps = Maps(self._ledger)
         # Blocks of the heap by address, as (size, owner). Most die before the next mark and change
         # nothing: they are entered there, if they are still live.
         self._old: dict[int, tuple[int, int]] = {}
@@ -112,13 +105,11 @@ class Replay:
         """Yield each mark with a function that takes the changes since it was last called."""
         # One flat loop over local names: it turns once for each of millions of records.
         owners: dict[Owner, int] = {}
-        markers, without_stack = self._markers, set()
+        markers, frees = self._markers, _FREES
         young, old, release_old = self._young, self._old, self._release_old
-        frees, allocations, releases = _FREES, 0, 0
         for record in records:
             kind = record.allocator
             if kind in frees:
-                releases += 1
                 address = record.address
                 # In both only if a release was missed; it must not pass for a leak.
                 young.pop(address, None)
@@ -126,28 +117,21 @@ class Replay:
                     release_old(address)
                 continue
             if kind == MUNMAP:
-                releases += 1
-                self.maps.cut(record.address, record.size)
+                self._maps.cut(record.address, record.size)
                 continue
-            allocations += 1
             stack = record.stack_id
             key = stack, record.tid, kind
             owner = owners.get(key)
             if owner is None:
                 owner = owners[key] = len(self.owners)
                 self.threads.setdefault(record.tid, record.thread_name)
-                self.owners.append((self.node(record), record.tid, kind))
-                if self.owners[owner][0] == self._trie.no_stack:
-                    without_stack.add(owner)
-            if owner in without_stack:
-                self.without_stack += 1
+                self.owners.append((self._node(record), record.tid, kind))
             if kind != MMAP:
                 young[record.address] = record.size, owner
             elif stack not in markers:
-                self.maps.add(record.address, record.size, owner)
+                self._maps.add(record.address, record.size, owner)
             else:
                 yield record.size // self._page - 1, self._take
-        self.records, self.allocations = allocations + releases, allocations
 
     def _release_old(self, address: int) -> None:
         """Enter that a block is gone, if it was live at the last mark."""
@@ -164,7 +148,7 @@ class Replay:
         self._young.clear()
         return self._ledger.take()
 
-    def node(self, record: Any) -> int:
+    def _node(self, record: Any) -> int:
         """Return the node of a record's stack; each stack is read once."""
         node = self._nodes.get(record.stack_id)
         if node is None:

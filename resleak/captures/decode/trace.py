@@ -10,16 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from resleak.captures import raw, source_paths, tables
+from resleak.captures import raw, source_paths, tables, untrusted
 from resleak.captures.manifest import Mark, Phase
 from resleak.captures.raw import ProcessOutcome
 from resleak.workload import gauges
 from resleak.workload.gauges import Gauge
+from resleak.workload.scenario import check_name
 
 Columns = dict[str, np.ndarray]
 _INDEX_UNITS = {"t_s": "s", "step": "steps", "block": "blocks"}
 #: Lines of standard error that count as one, fewest of them, most kinds, and most characters.
 _NUMBER, _AGAIN, _MOST_LINES, _LINE = re.compile(r"\d+"), 10, 3, 200
+#: Above the time, the step, the block, the phase and the moment of any row.
+_BOUNDS = np.array([1e9, 2**31, 2**31, len(raw.PHASES), len(raw.MOMENTS)])
 _STACK = re.compile(r'File "(?P<file>[^"]+)"')
 
 
@@ -65,9 +68,16 @@ def inside_rows(folder: Path) -> tuple[list[str], np.ndarray]:
         numbers = np.fromfile(folder / "trace.raw")
     except (OSError, ValueError):  # it ended before the first row
         return [], np.empty((0, raw.INDEX))
-    width, count = raw.INDEX + len(names), int(numbers[0])
-    rows = numbers[raw.HEADER : raw.HEADER + count * width].reshape(-1, width)
-    return names, rows
+    with untrusted.decoding("trace.raw"):
+        for name in names:
+            check_name("gauge", name)
+        width, count = raw.INDEX + len(names), int(numbers[0])
+        rows = numbers[raw.HEADER :][: count * width].reshape(count, width)
+        index = rows[:, : raw.INDEX]
+        if count < 0 or not ((index >= 0) & (index < _BOUNDS)).all():  # NaN is neither
+            raise untrusted.damaged("trace.raw")
+        rows[np.isinf(rows)] = np.nan
+    return [*names], rows
 
 
 def own_gauges(folder: Path, declared: list[dict[str, Any]]) -> list[Gauge]:
@@ -76,7 +86,9 @@ def own_gauges(folder: Path, declared: list[dict[str, Any]]) -> list[Gauge]:
         found = json.loads((folder / "own.json").read_text())
     except (OSError, ValueError):
         found = []
-    return [Gauge(**gauge) for gauge in [*declared, *found]]
+    with untrusted.decoding("own.json"):
+        own: list[Gauge] = untrusted.build(list[Gauge], [*declared, *found])
+    return own
 
 
 def last_own(folder: Path, own: list[str]) -> dict[str, float]:

@@ -28,13 +28,17 @@ def main() -> int:
     """Do the job on standard input and return the exit code."""
     memray_file.without_pandas()
     job = json.loads(sys.stdin.readline())
-    memray_file.limit(map(Path, job.get("captures") or [job["capture"]]))
+    is_ours = job["decoder"] != "any_program"
+    files_read = [job["capture"]] if is_ours else job["captures"]
+    memray_file.limit(map(Path, files_read), is_ours=is_ours)
     if packages := job.get("packages"):  # chosen by the user, for a file of an older memray
         sys.path.insert(0, packages)
     with suppress(ImportError):  # told when there is something to read
         import memray  # noqa: F401
     try:
-        facts = _any_program(job) if job["decoder"] == "any_program" else _recording(job)
+        facts = {} if is_ours else _any_program(job)
+        if is_ours:
+            _recording(job)
     except (ResleakError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -46,15 +50,12 @@ def _folder() -> Path:
     return Path(json.loads(sys.stdin.readline()))
 
 
-def _recording(job: Job) -> dict[str, Any]:
+def _recording(job: Job) -> None:
     """Decode a recording of ours by the module that its instrument names."""
     module = import_module(f"resleak.captures.decode.{job['decoder']}")
     capture, studied = Path(job["capture"]), [*map(Path, job["studied"])]
     root = Path(job["root"]) if job["root"] else None
-    facts: dict[str, Any] = module.extract(
-        capture, _folder(), job["marks"], studied, root, job["source"]
-    )
-    return facts
+    module.extract(capture, _folder(), job["marks"], studied, root, job["source"])
 
 
 def _any_program(job: Job) -> dict[str, Any]:

@@ -66,7 +66,7 @@ class Record:
 
 
 def parse(data: bytes, key: str) -> Record:
-    """Return a checked record of anyone's, or raise ValueError."""
+    """Return a checked, untrusted record, or raise ValueError."""
     value = untrusted.parsed(data)
     Manifest.parse(value.get("manifest") if isinstance(value, dict) else None)
     record: Record = untrusted.build(Record, value)

@@ -337,7 +337,7 @@ def _named_gauges(function: Callable[..., Any], fixture: object) -> dict[str, tu
         raise ScenarioError("gauges() must return a dict of numbers by name")
     for name in numbers:
         check_name("gauge", str(name))
-    if taken := sorted(numbers.keys() & {*gauges.BUILTIN, *gauges.MEASURES}):
+    if taken := sorted(numbers.keys() & {*gauges.BUILTIN, *gauges.MEASURES, *gauges.CONTEXT}):
         raise ScenarioError(f"gauges() returns {', '.join(taken)}, which is built in: rename it")
     return {
         str(n): (Gauge(str(n), "", "own gauge"), lambda _, n=n: read(fixture).get(n, _NAN))

@@ -72,7 +72,7 @@ class OwnSockets:
 
 
 def _kind(descriptor: int) -> str:
-    """Return the name under which a descriptor counts; empty if it is no such socket."""
+    """Return the name under which a descriptor counts; empty if it is not such a socket."""
     with suppress(OSError):  # it is closed by now
         if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
             return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import re
@@ -109,18 +110,21 @@ class _Family:
     """The descendants of this process; cheap where there are none."""
 
     #: Those that had ended, and nobody waited for, when the living were counted.
-    zombies = 0
+    zombies = _NAN
 
     def living(self) -> int:
-        self.zombies = 0
+        self.zombies = _NAN
+        living = zombies = 0
         with suppress(ChildProcessError):
             os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            return self._living_below(os.getpid())
-        return 0
+            living, zombies = self._below(os.getpid())
+        self.zombies = zombies
+        return living
 
-    def _living_below(self, pid: int) -> int:
+    def _below(self, pid: int) -> tuple[int, int]:
+        """Return the living descendants of a process, and the zombies."""
         # psutil scans every process of the machine: too slow after each step.
-        folder, count = Path(f"/proc/{pid}/task"), 0
+        folder, living, zombies = Path(f"/proc/{pid}/task"), 0, 0
         with _HAS_ENDED:
             for thread in os.listdir(folder):
                 with _HAS_ENDED:
@@ -128,16 +132,22 @@ class _Family:
                         with _HAS_ENDED:
                             stat = Path(f"/proc/{int(child)}/stat").read_bytes()
                             if stat.rpartition(b")")[2].split()[0] == b"Z":
-                                self.zombies += 1
+                                zombies += 1
                             else:
-                                count += 1 + self._living_below(int(child))
-        return count
+                                below = self._below(int(child))
+                                living, zombies = living + 1 + below[0], zombies + below[1]
+        return living, zombies
 
 
 def _entries(folder: str) -> float:
     """Return how many files and folders are below a folder, but for those that pytest removes."""
+
+    def refuse(error: OSError) -> None:
+        if error.errno in (errno.EMFILE, errno.ENFILE):  # else a folder that is removed meanwhile
+            raise error
+
     count = 0
-    for _, names, files in os.walk(folder):
+    for _, names, files in os.walk(folder, onerror=refuse):
         names[:] = [name for name in names if not name.startswith("pytest-of-")]
         count += len(names) + len(files)
     return float(count)
@@ -259,6 +269,23 @@ class _Duration(Meter):
         self.value = time.perf_counter() - self._began
 
 
+@asynccontextmanager
+async def heartbeat(beat: Callable[[float], object]) -> Any:
+    """Call `beat` in the loop every 2 ms, with the second of its next call; yield the task."""
+    import asyncio  # loaded already, as there is a loop
+
+    async def beats() -> None:
+        while True:
+            beat(time.monotonic() + _BEAT_S)
+            await asyncio.sleep(_BEAT_S)
+
+    heart = asyncio.create_task(beats())
+    yield heart
+    heart.cancel()
+    with suppress(asyncio.CancelledError):
+        await heart
+
+
 class _LoopLag(Meter):
     """Longest time in seconds that the event loop was busy while something else was due."""
 
@@ -271,24 +298,13 @@ class _LoopLag(Meter):
         # A beat that is still due counts.
         self.value = max(self.value, time.monotonic() - self._due)
 
-    async def _beat(self) -> None:
-        import asyncio  # loaded already, as there is a loop
-
-        while True:
-            self.after()
-            self._due = time.monotonic() + _BEAT_S
-            await asyncio.sleep(_BEAT_S)
-
-    @asynccontextmanager
-    async def running(self) -> Any:
-        import asyncio
-
+    def running(self) -> AbstractAsyncContextManager[Any]:
         self._due = time.monotonic()
-        heart = asyncio.create_task(self._beat())
-        yield
-        heart.cancel()
-        with suppress(asyncio.CancelledError):
-            await heart
+        return heartbeat(self._beat)
+
+    def _beat(self, due_s: float) -> None:
+        self.after()
+        self._due = due_s
 
 
 class _PeakMemory(Meter):

@@ -90,20 +90,19 @@ class Census:
             self._closed += closed
             self._deleted += deleted
             self._look_at_objects()
-            threads = self.binder.running(set(procfs.threads()))
-            self._look_at_numbered("thread", self._threads, self.binder.threads, threads)
+            with suppress(OSError):  # no descriptor left to list them with: the next look finds all
+                threads = self.binder.running(set(procfs.threads()))
+                self._look_at_numbered("thread", self._threads, self.binder.threads, threads)
+                if whole or mark is not None:
+                    self._look_at_processes()
             if whole or mark is not None:
-                openings = self.binder.processes
-                self._started.update(one.node for one in openings.copy().values())
-                children = procfs.children()
-                self._look_at_numbered("process", self._processes, openings, children)
                 databases = self.binder.databases
                 if databases or self._databases:
                     now = _open_databases()
                     self._look_at_numbered("connection", self._databases, databases, now)
                 self._look_at_paths()
             self._write([step, phase], mark)
-        except OSError:  # no descriptor left to look with: the next look finds it all
+        except OSError:  # no descriptor left to write with: the next look finds it all
             return
         finally:
             self.binder.phase, self.binder.step = phase, step + 1
@@ -155,6 +154,11 @@ class Census:
             handles[number] = self._enter(kind, name, one, above)
         for number in [n for n, one in openings.copy().items() if one.step < self.binder.step]:
             openings.pop(number, None)  # it ended between two looks
+
+    def _look_at_processes(self) -> None:
+        openings = self.binder.processes
+        self._started.update(one.node for one in openings.copy().values())
+        self._look_at_numbered("process", self._processes, openings, procfs.children())
 
     def _look_at_paths(self) -> None:
         new, self.binder.paths = self.binder.paths, []

@@ -75,26 +75,26 @@ def _socket(number: int) -> tuple[str, str]:
 
 
 def threads() -> list[int]:
-    """Return the numbers of this process's threads."""
-    try:
-        return [int(name) for name in os.listdir(_TASK)]
-    except OSError:
-        return []
+    """Return the numbers of this process's threads; OSError if no descriptor is left."""
+    return [int(name) for name in os.listdir(_TASK)]
 
 
 def name(number: int) -> str:
     """Return the name that the system has for a process or a thread."""
-    return _text(f"/proc/{number}/comm").strip()
+    with suppress(OSError):
+        return _text(f"/proc/{number}/comm").strip()
+    return ""
 
 
 def children() -> set[int]:
-    """Return the child processes, zombies included."""
+    """Return the child processes, zombies included; OSError if no descriptor is left."""
     texts = [_text(f"{_TASK}/{thread}/children") for thread in threads()]
     return {int(pid) for text in texts for pid in text.split()}
 
 
 def _text(path: str) -> str:
-    with suppress(OSError):
+    """Return the text of a file of the system, empty if what it is about has ended."""
+    with suppress(FileNotFoundError, ProcessLookupError):
         file = open_file(path, os.O_RDONLY)
         try:
             return os.read(file, 65_536).decode(errors="replace")

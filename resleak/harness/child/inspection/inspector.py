@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Any, NoReturn
 
@@ -23,10 +24,10 @@ from resleak.captures.raw import JOURNAL_HALF, JOURNAL_HEADER, PHASES
 from resleak.harness.child.inspection import call_stacks, locks
 from resleak.harness.child.inspection.blockers import CreationSites, Scene
 from resleak.harness.child.inspection.retention import Retention
-from resleak.harness.child.self_gauges import Meter
+from resleak.harness.child.self_gauges import Meter, heartbeat
 
-#: Seconds between two samples, between two beats of the loop, and until a beat is late.
-_TICK_S, _BEAT_S, _LATE_S = 0.005, 0.002, 0.004
+#: Seconds between two samples, and until a beat is late.
+_TICK_S, _LATE_S = 0.005, 0.004
 #: Shortest rest after a sample, as a multiple of its processor time: many threads take long.
 _REST = 9
 #: Seconds between two writes; between two counts of unflushed data; of a long step.
@@ -155,21 +156,10 @@ class Inspector(Meter):
         except RuntimeError:
             yield
             return
-        self._beat_due = time.monotonic() + _BEAT_S
-        heart = asyncio.create_task(self._beat())
-        self._hidden.add(heart)
-        yield
-        heart.cancel()
-        with suppress(asyncio.CancelledError):
-            await heart
-
-    async def _beat(self) -> None:
-        try:
-            while True:
-                self._beat_due = time.monotonic() + _BEAT_S
-                await asyncio.sleep(_BEAT_S)
-        finally:
-            self._beat_due = None
+        async with heartbeat(partial(setattr, self, "_beat_due")) as heart:
+            self._hidden.add(heart)
+            yield
+        self._beat_due = None
 
     def write(self) -> None:
         """Write down the current results."""
