@@ -38,15 +38,36 @@ def read(path: Path | str) -> pd.DataFrame:
     StoreError
         If there is no such file.
     """
+    rows = [row for found in _latest(path) for row in found["rows"]]
+    known = {(row["workload"], row.get("code")) for row in rows}
+    peers = [row for row in _peers(Path(path)) if (row["workload"], row["code"]) in known]
+    return frame([*rows, *peers])
+
+
+def rules(path: Path | str) -> pd.DataFrame:
+    """Return which rule judged the rows of `read`.
+
+    Returns
+    -------
+    DataFrame
+        One row per part and rule: ``part rule workloads``. `rule` is the digest of the code that
+        judged, which is part of each key (``_verdicts.judge_code``).
+    """
+    found = [
+        {"part": one["rows"][0]["half"], "rule": one["key"].rpartition(" (")[0].split()[-1]}
+        for one in _latest(path)
+        if one["rows"]
+    ]
+    return pd.DataFrame(found).groupby(["part", "rule"]).size().rename("workloads").reset_index()
+
+
+def _latest(path: Path | str) -> Iterable[dict[str, Any]]:
+    """Return the last stored line of each workload."""
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         raise StoreError(f"there is no {path}: run `python benchmarks/accuracy.py`") from None
-    latest = {found["workload"]: found["rows"] for found in map(json.loads, lines)}
-    rows = [row for rows in latest.values() for row in rows]
-    known = {(row["workload"], row.get("code")) for row in rows}
-    peers = [row for row in _peers(Path(path)) if (row["workload"], row["code"]) in known]
-    return frame([*rows, *peers])
+    return {found["workload"]: found for found in map(json.loads, lines)}.values()
 
 
 def _peers(path: Path) -> list[dict[str, Any]]:
@@ -195,7 +216,7 @@ def _goals(rows: pd.DataFrame, half: str) -> Iterator[tuple[str, str, dict[str, 
         yield f"before/after, 5 + 5 runs of 120 steps: {measure}", goal, lower
     small = told[told["leaks"].astype(bool) & told["workload"].str.contains(_SMALLEST)]
     yield "leaks of 16 B/step found", ">= 1", share(*_counted(small, "recall"))
-    yield "smallest leak seen in heap, B/step: median", "<= 16", _quantile(smallest(mine), 0.5)
+    yield "detection limit in heap, B/step: median", "<= 16", _quantile(smallest(mine), 0.5)
 
 
 def steps_to_verdict(rows: pd.DataFrame, counts: bool) -> np.ndarray:
@@ -229,7 +250,7 @@ def covered(rows: pd.DataFrame) -> list[bool]:
 
 
 def smallest(rows: pd.DataFrame, gauge: str = "heap") -> np.ndarray:
-    """Return the smallest leak each clean variant would have shown in a gauge, in its unit."""
+    """Return the detection limit of each clean variant in a gauge, in its unit."""
     mine = rows[(rows["tool"] == "resleak") & (rows["look"] == SCORED) & ~rows["leaks"]]
     found = [one[gauge]["detection_limit"] for one in mine["gauges"] if gauge in one]
     return np.array(found, dtype=float)

@@ -3,11 +3,13 @@
     python benchmarks/accuracy.py --quick           as much as fits in less than 10 minutes
     python benchmarks/accuracy.py                   the whole corpus, null runs, and other tools
     python benchmarks/accuracy.py --no-measuring    judge stored captures, and print the tables
+    python benchmarks/accuracy.py --quick --results FILE    a sample, in a file of its own
 
 Captures are stored in build/accuracy, once per state of a workload. Rows go to
 benchmarks/results/accuracy.jsonl, keyed by workload, variant, look and the code of work and judge;
-a stopped run resumes where it was. The rule was tuned on one half of the workloads; the tables show
-the other half, with other random seeds, and work by authors who did not know the rule.
+a stopped run resumes where it was. --no-measuring prints the last stored rows, of whatever code,
+and says how many of them are by the present rule. The rule was tuned on one half of the workloads;
+the tables show the other half, with other random seeds, and work by authors who did not know it.
 """
 
 from __future__ import annotations
@@ -44,8 +46,12 @@ def main() -> None:
     until = time.monotonic() + (_QUICK_S if options.quick else float("inf"))
     if not options.no_measuring:
         _measure(lambda: time.monotonic() < until)
-    rows = list(_judge(options.results, tuple(options.looks), stored=options.no_measuring))
-    _print(_accuracy_rows.frame(rows))
+    rows = list(_judge(options.results, tuple(options.looks)))
+    if options.no_measuring:
+        _print(_accuracy_rows.read(options.results))
+        print(_state(_accuracy_rows.rules(options.results)))
+    else:
+        _print(_accuracy_rows.frame(rows))
 
 
 def _options() -> argparse.Namespace:
@@ -84,11 +90,8 @@ def _make(job: Any, console: Console) -> None:
         console.print(f"left out: {error}")
 
 
-def _judge(results: Path, looks: tuple[int, ...], *, stored: bool) -> Iterator[dict[str, Any]]:
-    """Yield the rows of all that is measured whole; those that are not there yet are appended.
-
-    With `stored` also the rows of what was measured elsewhere, and judged by the same code.
-    """
+def _judge(results: Path, looks: tuple[int, ...]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of all that is measured whole; those that are not there yet are appended."""
     warnings.simplefilter("ignore")
     known = _stored(results)
     measurable: list[corpus.Workload | catalogue.Scenario | nulls.Null] = [
@@ -98,12 +101,19 @@ def _judge(results: Path, looks: tuple[int, ...], *, stored: bool) -> Iterator[d
     ]
     for one in measurable:
         key = f"{one.name} {one.code} {verdicts.judge_code()} {looks}"
-        measured = one.complete(RUNS)
-        if measured and key not in known:
+        if not one.complete(RUNS):
+            continue
+        if key not in known:
             known[key] = list(one.rows(looks))
             _append(results, {"workload": one.name, "key": key, "rows": known[key]})
-        yield from known.get(key, []) if measured or stored else []
+        yield from known[key]
     yield from peers.rows()
+
+
+def _state(rules: pd.DataFrame) -> str:
+    """Return how many of the workloads that are printed are judged by the present rule."""
+    present = int(rules.loc[rules["rule"] == verdicts.judge_code(), "workloads"].sum())
+    return f"{present} of {rules['workloads'].sum()} workloads by the present rule"
 
 
 def _print(rows: pd.DataFrame) -> None:

@@ -2,6 +2,7 @@
 
     python benchmarks/attribution.py --seeds 4
     python benchmarks/attribution.py list_append mmaps --seeds 2 --captures /tmp/captures
+    python benchmarks/attribution.py --stored       print what is stored, of whatever code
 
 Each case is one kind of leak (a file in benchmarks/attribution/), at a rate between 16 B and 100 kB
 per step, beside a bounded cache of 1, 10 or 100 times the memory leaked in the whole run. The same
@@ -95,8 +96,14 @@ def main() -> None:
     options = _options()
     kinds = options.kinds or sorted(path.stem for path in WORKLOADS.glob("[!_]*.py"))
     cases = [Case(k, f, s) for s in range(options.seeds) for f in FACTORS for k in kinds]
-    rows = {_key(row): row for row in current(options.results)}
-    for case in cases:
+    if options.stored:
+        rows = {_key(row): row for row in stored(options.results)}
+        Console(width=150).print(
+            state([row for row in rows.values() if _key(row)[0] in set(cases)])
+        )
+    else:
+        rows = {_key(row): row for row in current(options.results)}
+    for case in [] if options.stored else cases:
         for tool in options.tools:
             if (case, tool) not in rows:
                 row = _judge(case, tool, options.captures)
@@ -106,6 +113,8 @@ def main() -> None:
                 Console(stderr=True).print(f"{told} ({row['seconds']} s)")
     mine = [row for (case, _), row in rows.items() if case in set(cases)]
     _show(mine, options.misses)
+    if options.stored:
+        print(state(mine))
 
 
 def _options() -> argparse.Namespace:
@@ -116,6 +125,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--results", type=Path, default=RESULTS, help="where rows are appended")
     parser.add_argument("--captures", type=Path, help="folder for the captures")
     parser.add_argument("--misses", action="store_true", help="list what resleak missed")
+    parser.add_argument("--stored", action="store_true", help="measure nothing")
     return parser.parse_args()
 
 
@@ -192,15 +202,37 @@ def _digest(text: str) -> str:
 
 
 def _key(row: dict[str, Any]) -> tuple[Case, str]:
-    return Case(row["kind"], row["factor"], row["seed"]), row["tool"]
+    return case(row), row["tool"]
+
+
+def case(row: dict[str, Any]) -> Case:
+    """Return the case of a row."""
+    return Case(row["kind"], row["factor"], row["seed"])
 
 
 def current(results: Path = RESULTS) -> Iterator[dict[str, Any]]:
-    lines = results.read_text().splitlines() if results.exists() else []
-    for row in map(json.loads, lines):
-        there = (WORKLOADS / f"{row['kind']}.py").exists()
-        if there and row["code"] == _code(*_key(row)):
-            yield row
+    """Yield the stored rows of the present workloads and ranking."""
+    yield from filter(_is_current, _lines(results))
+
+
+def stored(results: Path = RESULTS) -> list[dict[str, Any]]:
+    """Return the last stored row per case and tool, of whatever code."""
+    return list({_key(row): row for row in _lines(results)}.values())
+
+
+def state(rows: list[dict[str, Any]]) -> str:
+    """Return how many rows are of the present workloads and ranking."""
+    return f"{sum(map(_is_current, rows))} of {len(rows)} rows by the present code"
+
+
+def _lines(results: Path) -> Iterator[dict[str, Any]]:
+    if results.exists():
+        yield from map(json.loads, results.read_text().splitlines())
+
+
+def _is_current(row: dict[str, Any]) -> bool:
+    exists = (WORKLOADS / f"{row['kind']}.py").exists()
+    return exists and bool(row["code"] == _code(*_key(row)))
 
 
 def _store(row: dict[str, Any], results: Path) -> None:

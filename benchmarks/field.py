@@ -5,7 +5,7 @@
     python benchmarks/field.py --workloads       only the workloads, with psleak beside
     python benchmarks/field.py --corpora         only the corpora of `accuracy.py`; a quarter of one
     python benchmarks/field.py --quick           one seed per series, ten minutes of workloads
-    python benchmarks/field.py --no-measuring    print the tables of what is stored
+    python benchmarks/field.py --no-measuring    print what is stored, of whatever code
     python benchmarks/field.py NAME ...          only these workloads
 
 Each workload is a file of benchmarks/field with its source and its truth, which was counted without
@@ -21,7 +21,7 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +59,14 @@ def main() -> None:
             known += _measure_work(options.results, known, options.names, on)
         if "corpora" in parts:
             known += _measure_corpora(options.results, known, on)
+    stored = options.no_measuring
     if "series" in parts:
-        _print_series(pd.DataFrame(_latest(known, "series")))
+        _print_series(pd.DataFrame(_latest_series(known, stored=stored)))
     if "workloads" in parts:
-        _print_work(pd.DataFrame(_latest(known, "workload")), pd.DataFrame(_first(known)))
+        rows = pd.DataFrame(_latest_work(known, stored=stored))
+        _print_work(rows, pd.DataFrame(_first(known)))
     if "corpora" in parts:
-        _print_corpora(known)
+        _print_corpora(known, stored=stored)
 
 
 def _options() -> argparse.Namespace:
@@ -169,32 +171,47 @@ def _measure_corpora(
     return new
 
 
-def _print_corpora(known: list[dict[str, Any]]) -> None:
+def _print_corpora(known: list[dict[str, Any]], *, stored: bool) -> None:
     codes = {f"{one.name} {side}": one.code for one, side in corpora.sides()}
     mine = [row for row in known if "side" in row]
-    stored = {row["side"]: row for row in mine if codes.get(row["side"], "\0") in row["key"]}
-    if not stored:
+    latest = {
+        row["side"]: row for row in mine if stored or codes.get(row["side"], "\0") in row["key"]
+    }
+    if not latest:
         return
-    rows = pd.DataFrame(stored.values()).assign(tool="resleak")
-    present = sum(row["key"].endswith(work.package_code()) for row in stored.values())
-    state = f"{present} of {len(rows)} by the present code"
+    rows = pd.DataFrame(latest.values()).assign(tool="resleak")
+    state = _state([row["key"].split()[-1] for row in latest.values()], work.package_code())
     _show(counting.table(rows), f"corpora, default command ({state})")
     _show(counting.table(rows, "half"), "corpora by part")
     _show(counting.times(rows), "corpora, time to a verdict")
     _show(counting.missed_sides(rows), "corpora, wrong or open verdicts")
 
 
-def _latest(known: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
-    """Return the last stored row of each series or workload whose code is still the same."""
-    if kind == "workload":
-        told = {one.name: one.row() for one in work.all_work()}
-        rows = [{**row, **told[row["workload"]]} for row in known
-                if told.get(row.get("workload"), {}).get("code") == row["code"]]  # fmt: skip
-        return list({(row["workload"], row["tool"]): row for row in rows}.values())
+def _latest_work(known: list[dict[str, Any]], *, stored: bool) -> list[dict[str, Any]]:
+    """Return the last row per workload and tool: of its present code, or whatever is stored."""
+    present = {one.name: one.row() for one in work.all_work()}
+    rows = [row for row in known if row.get("workload") in present]
+    if not stored:
+        rows = [row for row in rows if present[row["workload"]]["code"] == row["code"]]
+    latest = {(row["workload"], row["tool"]): row for row in rows}
+    # The header of a workload may have been corrected since; its code is that of the row.
+    return [{**row, **present[row["workload"]], "code": row["code"]} for row in latest.values()]
+
+
+def _latest_series(known: list[dict[str, Any]], *, stored: bool) -> list[dict[str, Any]]:
+    """Return the looks of the last row per series and seed, chosen as in `_latest_work`."""
     codes = {one.name: one.code() for one in series.all_series()}
-    rows = [row for row in known if codes.get(row.get("series")) == row["code"]]
-    last = {(row["series"], row["seed"]): row for row in rows}.values()
-    return [{**row, **look} for row in last for look in row["looks"]]
+    rows = [row for row in known if row.get("series") in codes]
+    if not stored:
+        rows = [row for row in rows if codes[row["series"]] == row["code"]]
+    latest = {(row["series"], row["seed"]): row for row in rows}
+    return [{**row, **look} for row in latest.values() for look in row["looks"]]
+
+
+def _state(codes: Iterable[str], present: str) -> str:
+    """Return how many rows are of the present code of the package."""
+    each = list(codes)
+    return f"{each.count(present)} of {len(each)} by the present code"
 
 
 def _first(known: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -206,7 +223,9 @@ def _first(known: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _print_series(rows: pd.DataFrame) -> None:
     if rows.empty:
         return
-    _show(counting.table(rows[rows["look"] == 1]), "series, at the end")
+    each = rows.drop_duplicates(["series", "seed"])
+    state = _state(each["package"], work.judge_code())
+    _show(counting.table(rows[rows["look"] == 1]), f"series, at the end ({state})")
     _show(counting.looks(rows), "series, from look to look")
     _show(counting.coverage(rows), "series, intervals that cover the true rate")
     _show(counting.limits(rows), "series, printed detection limits that are true at the end")
@@ -219,8 +238,7 @@ def _print_work(rows: pd.DataFrame, first: pd.DataFrame) -> None:
         return
     rows = rows.reindex(columns=[*dict.fromkeys([*rows.columns, "steps", "why", "gauges"])])
     mine = rows[rows["tool"] == "resleak"]
-    present = int((mine["package"] == work.package_code()).sum())
-    state = f"{present} of {len(mine)} by the present code"
+    state = _state(mine["package"], work.package_code())
     _show(counting.table(rows), f"workloads, default command ({state})")
     _show(counting.table(mine, "kind"), "workloads, resleak by kind")
     _show(pd.DataFrame([counting.share(*counting.rates_covered(rows))]),

@@ -1,7 +1,7 @@
 """Print every measure from a capture to the line beside its goal.
 
     python benchmarks/stacks.py            # an hour; attribution resumes where it was
-    python benchmarks/stacks.py --stored   # the table of the last measurement
+    python benchmarks/stacks.py --stored   # what is stored, of whatever code
 
 Runs open.py, flame_browser.py and attribution.py, each of which stores its results.
 """
@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import attribution
 from rich.console import Console
@@ -33,14 +34,19 @@ def main() -> int:
     """Measure, print the table, and return the number of missed goals."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stored", action="store_true", help="measure nothing")
-    if not parser.parse_args().stored:
+    stored = parser.parse_args().stored
+    if not stored:
         for command in PARTS:
             subprocess.run([sys.executable, HERE / command[0], *command[1:]], check=True)
-    rows = [*_opening(), *_drawing(), *_attribution()]
+    attributed = attribution.stored() if stored else [*attribution.current()]
+    rows = [*_opening(), *_drawing(), *_attribution(attributed)]
     table = Table("measure", "goal", "measured", "")
     for what, goal, measured, holds in rows:
-        table.add_row(what, goal, measured, "holds" if holds else "missed")
-    Console(width=120).print(table)
+        table.add_row(what, goal, measured, "" if not goal else "holds" if holds else "missed")
+    console = Console(width=120)
+    console.print(table)
+    if stored:
+        console.print(f"attribution: {attribution.state(attributed)}")
     return sum(not holds for *_, holds in rows)
 
 
@@ -62,14 +68,23 @@ def _drawing() -> Iterator[Row]:
             yield f"{name}, 95 %", "≤ 50 ms", f"{row['p95_ms']:.0f} ms", row["p95_ms"] <= 50
 
 
-def _attribution() -> Iterator[Row]:
-    rows = [row for row in attribution.current() if row["kind"] not in attribution.UNSEEN]
-    places = [row["place"] for row in rows if row["tool"] == "resleak"]
+def _attribution(rows: list[dict[str, Any]]) -> Iterator[Row]:
+    rows = [row for row in rows if row["kind"] not in attribution.UNSEEN]
     for most, goal in ((1, 0.95), (3, 0.99)):
-        right = sum(place is not None and place <= most for place in places)
-        share = right / len(places)
+        right, count = _hits(rows, "resleak", most)
         name = f"the true line among the first {most}"
-        yield name, f"≥ {goal:.0%}", f"{right} of {len(places)}", share >= goal
+        yield name, f"≥ {goal:.0%}", f"{right} of {count}", right >= goal * count > 0
+    # The other tools, of which no goal is known, on the same cases.
+    mine = {attribution.case(row) for row in rows if row["tool"] == "resleak"}
+    for tool in attribution.TOOLS[1:]:
+        right, count = _hits([row for row in rows if attribution.case(row) in mine], tool, 1)
+        yield f"the true line is first: {tool}", "", f"{right} of {count}", True
+
+
+def _hits(rows: list[dict[str, Any]], tool: str, most: int) -> tuple[int, int]:
+    """Return in how many of a tool's cases the true line is among the first."""
+    places = [row["place"] for row in rows if row["tool"] == tool]
+    return sum(place is not None and place <= most for place in places), len(places)
 
 
 if __name__ == "__main__":
