@@ -76,7 +76,8 @@ def finding(judgement: ScenarioVerdict, captures: Iterable[Capture] = ()) -> Fin
     because = "; ".join(variant.obstacles if told else variant.because)
     why = f"{code(variant.name)} {because}." if because else ""
     sentences = (answer(judgement).text, why, _todo(judgement, variant))
-    explained = "; ".join(causes_text.accounts(variant.found)).removeprefix("explained: ")
+    accounts = [line.rstrip(".") for line in causes_text.accounts(variant.found)]
+    explained = "; ".join(accounts).removeprefix("explained: ")
     title = scenario["title"] if scenario["title"] != scenario["name"] else ""
     return Finding(scenario["name"], title, words, *sentences, explained, told)
 
