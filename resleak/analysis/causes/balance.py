@@ -90,17 +90,20 @@ def _reason(
         saw = f"memray saw {seen} of {whole} per {verdict.per}"
         return NOT_INTERCEPTED, f"{saw}; the rest is allocated by calls it cannot see ({calls})"
     added = _OVERHEAD * sum(one.memory.pieces for group in groups for one in group.lines)
-    # What memray saw is named: no other line is left over which the rest could be spread.
-    is_named = profiled is not None and verdict.per_step - missing > _NAMED * profiled.heap
-    noise = (verdict.high - verdict.low) / 2
-    if verdict.family == "memory" and (is_named or missing <= added + noise):
-        return "rounding", "allocators round up, and add a header to each block"
+    rounding = "rounding", "allocators round up, and add a header to each block"
+    if verdict.family == "memory" and missing <= added + (verdict.high - verdict.low) / 2:
+        return rounding
     if verdict.family == "memory" and missing <= added + _PER_THREAD * _threads(groups):
         return "thread_storage", "each thread has thread-local storage, which the loader allocates"
     if verdict.family == "resident" and any("threads" in group.gauges for group in groups):
         return "stacks", "each thread has a stack, which it maps for itself"
     if verdict.family == "resident":
         return "pages", "resident memory comes in pages, and allocators keep what was freed"
+    if verdict.family == "memory" and profiled:
+        # Where the causes name all that memray saw, no line is left over which it could be spread.
+        explained = verdict.per_step - missing
+        if explained > _NAMED * profiled.heap:
+            return rounding
     return "spread", "it is spread over lines that are too small to name"
 
 
