@@ -13,7 +13,16 @@ from plotly.subplots import make_subplots
 from resleak.analysis import limits, wording
 from resleak.captures.frames import Capture, Captures, gauges_of
 from resleak.figures.plotly_theme import empty, plain, template, titled
-from resleak.figures.style import GRID, INK, Mark, marks, order, with_glyph, word_style
+from resleak.figures.style import (
+    GRID,
+    INK,
+    Mark,
+    letters_on,
+    marks,
+    order,
+    with_glyph,
+    word_style,
+)
 from resleak.workload.scenario import Limit, Sweep
 from resleak.workload.verdict_words import FIX_OUTCOMES, OUTCOMES, UNDECIDED
 
@@ -90,9 +99,7 @@ def scaling(captures: Captures, title: str = "") -> go.Figure:
         figure.update_xaxes(type="log", title_text=plain(sweep.over), **place)
         kind, unit = "log" if sweep in declared else "linear", gauges_of(captures)[sweep.gauge].unit
         figure.update_yaxes(type=kind, title_text=plain(unit), **place)
-    subtitle = (
-        "dots: steps; lines: medians; an exponent of 1 is proportional, one of 0 does not depend"
-    )
+    subtitle = "dots: steps; lines: medians; exponent 1: proportional; 0: independent"
     height = _PANEL * len(sweeps) + 80
     _frame(figure, title or f"{captures[0].scenario}: what the cost depends on", subtitle, height)
     figure.update_layout(showlegend=True)
@@ -200,7 +207,7 @@ def outcomes_chart(findings: pd.DataFrame) -> go.Figure:
                 name=with_glyph(word),
                 orientation="h",
                 marker={"color": look.colour, "pattern": pattern},
-                textfont={"color": "white", "size": 13},
+                textfont={"color": letters_on(look.colour), "size": 13},
                 text=[f"{n:.0f}" if n else "" for n in counts],
                 textposition="inside",
                 insidetextanchor="middle",

@@ -115,7 +115,7 @@ def test_causes_and_the_rest_add_up_in_stored_captures(project: Path) -> None:
 
 
 def test_a_watched_process_has_no_steps(project: Path) -> None:
-    """Where steps are seconds, limits are times; numbers alone are no diagnosis, and show no line."""
+    """Where steps are seconds, limits are times; numbers alone name neither kind nor line."""
     judgement = verdicts.judge(load.load(project / "data" / "service" / "watched"))
     found = judgement.variants["process"].found
     lines = "\n".join([*causes_text.numbered(found), *causes_text.accounts(found)])
