@@ -203,7 +203,8 @@ def compare(
         margin = (margins or {}).get(name)
         found = certificate(gauges[name], old, new, margin, paired=seeds == other_seeds)
         rows.append(_compare_gauge(verdicts[0][name], verdicts[1][name], found))
-    return Comparison(*_names(before, after), Rows(GaugeComparison, rows))
+    old_name, new_name = _names(before, after)
+    return Comparison(old_name, new_name, Rows(GaugeComparison, rows))
 
 
 def _names(before: Captures, after: Captures) -> list[str]:
