@@ -89,7 +89,7 @@ def gather(variables: Mapping[str, Any]) -> Contents:
             facts.append(("Measured", " to ".join(dict.fromkeys((days[0], days[-1])))))
         count = len(folders) - len(left_out)
         omitted = f"; {len(left_out)} omitted for size" if left_out else ""
-        data = f"{formatting.counted(count, 'capture')}, read with `resleak.load`{omitted}"
+        data = f"{formatting.counted(count, 'capture')}, read with resleak.load{omitted}"
         facts.append(("Data inside", data))
     return Contents(findings, archive, facts, dict(redactor.counts))
 

@@ -91,7 +91,7 @@ def _todo(judgement: ScenarioVerdict, variant: VariantVerdict) -> str:
     if not any(one.symptoms for one in variants.values()):
         return "Nothing to fix; keep it as a regression test."
     is_absent = judgement.claim["measured"] == NOT_REPRODUCED
-    other = f"; {code(variant.name)} came out as {variant.verdict}"
+    other = f"; the verdict on {code(variant.name)} is {variant.verdict}"
     sentences = [f"The claim was not reproduced as written{other}."] if is_absent else []
     if fix["measured"] in _ADVICE:
         sentences.append(_ADVICE[fix["measured"]].format(code(fix["variant"])))
