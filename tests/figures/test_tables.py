@@ -15,6 +15,7 @@ from resleak.analysis import budgets, verdicts
 from resleak.analysis.comparison import Comparison, GaugeComparison
 from resleak.analysis.rows import Rows
 from resleak.captures import load
+from resleak.figures import style
 from resleak.figures.html_table import unbroken
 from resleak.workload.scenario import Limit, Sweep
 
@@ -255,6 +256,22 @@ def with_lags(folder, **options):
         trace = made.trace(lambda at, rng, lag=lag: lag * rng.uniform(0.9, 1.1, len(at)))
         captures.write(folder, scenario, variant, trace.rename(columns={"count": "lag_s"}))
     return load.load(folder)
+
+
+def test_numbers_in_bars_have_contrast():
+    """The letters on each colour of an outcome have a contrast of at least 4.5 to 1."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        red, green, blue = (
+            part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+        )
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    for look in style.WORDS.values():
+        if look.colour.startswith("#"):
+            pair = (luminance(look.colour), luminance(style.letters_on(look.colour)))
+            assert (max(pair) + 0.05) / (min(pair) + 0.05) >= 4.5
 
 
 def test_limits_are_drawn_with_their_readings(tmp_path):

@@ -244,7 +244,7 @@ class _Growth:
         found = np.flatnonzero((self.parent == node) & (self.below > 0))
         return [int(child) for child in found[np.argsort(-self.below[found], kind="stable")]]
 
-    def told(self, node: int) -> int:
+    def shown(self, node: int) -> int:
         """Return the frame, or the first below it that does more than pass growth through."""
         while not self.studied[node] and self.studied_below[node]:
             largest = self.children(node)[0]
@@ -262,9 +262,9 @@ class _Growth:
             for node in nodes:
                 width = float(self.below[node]) * scale
                 if width >= _LEAST and row < _MOST_ROWS:
-                    shown = self.told(node)
-                    yield shown, row, left, width
-                    todo.append((self.children(shown), row + 1, left))
+                    frame = self.shown(node)
+                    yield frame, row, left, width
+                    todo.append((self.children(frame), row + 1, left))
                 left += width
 
     def drawn(self, node: int, row: int, left: float, width: float, unit: str) -> str:

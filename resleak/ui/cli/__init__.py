@@ -95,11 +95,11 @@ def main() -> int:
         # none after Ctrl-C or Ctrl-D at a prompt.
         raise (error.__cause__ or KeyboardInterrupt) from None
     except _UsageError as error:
-        console.say(_told(error, project))
+        console.say(_message(error, project))
     return CANNOT
 
 
-def _told(error: Any, project: Settings) -> str:
+def _message(error: Any, project: Settings) -> str:
     """Return what is wrong with the arguments, where it is set, and whose help says more."""
     message = error.format_message().rstrip(".")
     for pattern, words in _PLAIN_WORDS.items():
