@@ -112,21 +112,26 @@ def summary(findings: pd.DataFrame) -> str:
     judged, fixes, found = (
         words[words != ""] for words in (theirs["outcome"], theirs["fix"], ours["outcome"])
     )
-    sentences = [f"Of {len(judged)} claims of the documents {_counts(judged)}."]
+    counted = formatting.counted
+    number = counted(len(judged), "claim")
+    sentences = [f"Of {number} of the documents {_counts(judged)}."] if len(judged) else []
     origins = theirs.loc[theirs["outcome"] == "reproduced", "origin"].value_counts()
     code = [f"{count} {origin}" for origin, count in origins.items() if origin]
     sentences += [f"Code of those reproduced: {', '.join(code)}."] if code else []
     idle = int((theirs["outcome"].eq("not reproduced") & theirs["fix"].eq("holds")).sum())
     note = f" (for {idle} of those that hold the claim did not reproduce)" if idle else ""
-    sentences += [f"Of {len(fixes)} fixes that they propose {_counts(fixes)}{note}."]
+    number = f"{len(fixes)} {'fix' if len(fixes) == 1 else 'fixes'}"
+    sentences += [f"Of {number} that they propose {_counts(fixes)}{note}."] if len(fixes) else []
     read = theirs.loc[theirs["fix"] == "holds", "readings"]
     failing = sum(bool({"insufficient", "harmful"} & {*one.values()}) for one in read)
     if failing:
         fail = "fails" if failing == 1 else "fail"
         sentences += [f"Of those that hold {failing} {fail} when read otherwise, as the rows say."]
-    sentences += [f"Of {len(found)} findings of our own {_counts(found)}."] if len(found) else []
+    number = counted(len(found), "finding")
+    sentences += [f"Of {number} of our own {_counts(found)}."] if len(found) else []
     if len(controls):
-        sentences.append(f"Of {len(controls)} null controls {clean} came out clean.")
+        number = counted(len(controls), "null control")
+        sentences.append(f"Of {number} {clean} came out clean.")
     differs = [str(name) for name in findings.loc[~findings["ok"], "scenario"]]
     sentences += [f"Not as declared: {', '.join(differs)}."] if differs else []
     return " ".join(sentences)
@@ -142,7 +147,7 @@ def _counts(outcomes: pd.Series) -> str:
     words = [word for word in GLYPHS if word in counts]
     words += [str(word) for word in counts.index if word not in GLYPHS]
     parts = [f"{counts[w]} {phrases.get(w, (w, w))[int(counts[w] != 1)]}" for w in words]
-    *most, last = parts or ["none"]
+    *most, last = parts
     return f"{', '.join(most)} and {last}" if most else last
 
 

@@ -34,6 +34,8 @@ CONFIDENCE = 0.95
 FEWEST_RUNS = 3
 #: Most runs that are proposed.
 _MOST_RUNS = 100
+#: Most versions in the name of a side.
+_MOST_VERSIONS = 3
 
 
 @dataclass(frozen=True)
@@ -201,8 +203,22 @@ def compare(
         margin = (margins or {}).get(name)
         found = certificate(gauges[name], old, new, margin, paired=seeds == other_seeds)
         rows.append(_compare_gauge(verdicts[0][name], verdicts[1][name], found))
-    old_name, new_name = (f"{side[0].scenario} {side[0].variant}" for side in (before, after))
+    old_name, new_name = _names(before, after)
     return Comparison(old_name, new_name, Rows(GaugeComparison, rows))
+
+
+def _names(before: Captures, after: Captures) -> list[str]:
+    """Return scenario and variant of each side; where they are the same, also what differs."""
+    sides = before[0], after[0]
+    names = [f"{side.scenario} {side.variant}" for side in sides]
+    if names[0] != names[1]:
+        return names
+    versions = [side.manifest.versions for side in sides]
+    old, new = ({"Python": one.python, **one.packages} for one in versions)
+    known = [name for name in old if name in new and old[name] != new[name]][:_MOST_VERSIONS]
+    suffixes = [", ".join(f"{name} {one[name]}" for name in known) for one in (old, new)]
+    both = zip(names, suffixes if known else ("before", "after"), strict=True)
+    return [", ".join(parts) for parts in both]
 
 
 def certificate(

@@ -35,10 +35,11 @@ class Decision(NamedTuple):
 class GaugeVerdict:
     """The verdict on one gauge, with all that is needed to defend it.
 
-    Rates have `low` and `high` as 95 % CI; `per` is what a step is. `detection_limit` is the
-    smallest rate that would have been called a leak, `since` the step after which the rate was
-    measured, `held_between_collections` the median drop at a garbage collection. `p` is corrected
-    for the number of gauges. `origin` is the ``FILE:LINE in FUNCTION`` that opened what leaks.
+    Rates have `low` and `high` as 95 % CI; `per` is what a step is. A leak of at least
+    `detection_limit` would almost certainly have been found, a smaller one may be. `since` is the
+    step after which the rate was measured, `held_between_collections` the median drop at a garbage
+    collection. `p` is corrected for the number of gauges. `origin` is the ``FILE:LINE in FUNCTION``
+    that opened what leaks.
     """
 
     variant: str = ""

@@ -155,7 +155,7 @@ def _decide_alone(gauge: Gauge, series: Series) -> Decision:
 
 
 def _detection_limit(gauge: Gauge, series: Series, found: Decision) -> float:
-    """Return the smallest rate that would have been called a leak."""
+    """Return the rate from which a leak would almost certainly have been found."""
     rate, floor = found.rate, found.floor
     margin = _SIZE_CLASS_MARGIN * floor if gauge.family == "memory" else 0.0
     if len(series.steady) >= statistics.ENOUGH_RUNS and series.per != "s":
@@ -174,12 +174,12 @@ def _detection_limit(gauge: Gauge, series: Series, found: Decision) -> float:
 def _judge_short_run(gauge: Gauge, series: Series) -> Decision:
     """Judge a run too short for a rate: only a count that grows at every step is certain."""
     count = min((len(points) for points in series.steady), default=0)
-    what = "collections" if series.per == "step" else "readings"
+    what = formatting.counted(count, "collection" if series.per == "step" else "reading")
     more = f"run more {formatting.several(series.per)}"
-    reason = f"only {count} {what} in the steady state, of the {FEWEST} needed: {more}"
+    reason = f"only {what} in the steady state, of the {FEWEST} needed: {more}"
     if series.per == "s" and count > 1:
         every = statistics.span(series.steady) / (count - 1)
-        reason = f"{count} readings; {formatting.duration((FEWEST - count) * every)} more"
+        reason = f"{what}; {formatting.duration((FEWEST - count) * every)} more"
     undecided = Decision(UNDECIDED, reason, Rate(np.nan, np.nan, np.nan, 1.0), np.nan)
     if not gauge.is_counted or not series.steps:
         return undecided

@@ -12,7 +12,7 @@ from resleak import formatting
 from resleak.analysis import wording
 from resleak.analysis.causes import text
 from resleak.captures.frames import traces
-from resleak.figures.html_table import Markup
+from resleak.figures.html_table import Markup, unbroken
 from resleak.figures.live_svg import lines_of, points
 from resleak.figures.sentences import OWN
 from resleak.figures.style import VARIANTS
@@ -28,10 +28,10 @@ _BOX = (
     "padding:8px 12px;margin:8px 0;font-size:0.95em;overflow:auto"
 )
 _ROW = (
-    "display:grid;grid-template-columns:minmax(5.5em,7.5em) minmax(0,1fr);gap:2px 10px;"
+    "display:grid;grid-template-columns:max-content minmax(0,1fr);gap:2px 14px;margin:4px 0 0;"
     "min-width:16em"
 )
-_LABEL, _TEXT = "opacity:.75;margin:0", "margin:0;overflow-wrap:anywhere"
+_LABEL, _TEXT = "opacity:.75;white-space:nowrap", "overflow-wrap:anywhere"
 _CODE = "display:block;white-space:pre-wrap;background:rgba(127,127,127,.13);padding:1px 6px"
 #: Pixels of a curve, of its box and of its text; a grey that is read on white and on black.
 _WIDTH, _HEIGHT, _LINE, _GREY = 210, 96, 13, "#808080"
@@ -102,7 +102,8 @@ def html(shown: Iterable[Card]) -> str:
     return "".join(
         f'<div class="cause" style="{_BOX}"><div><b>{escape(one.title)}</b></div>'
         f"{_drawn(one.curve) if one.curve else ''}"
-        f'<dl style="{_ROW};margin:4px 0 0">{"".join(map(_row, one.rows))}</dl></div>'
+        # No list of terms: JupyterLab clears floats before each, and so moves it below the curve.
+        f'<div style="{_ROW}">{"".join(map(_row, one.rows))}</div></div>'
         for one in shown
     )
 
@@ -110,7 +111,8 @@ def html(shown: Iterable[Card]) -> str:
 def _row(row: Sequence[str]) -> str:
     label, told, source = row
     code = f'<code style="{_CODE}">{escape(source)}</code>' if source else ""
-    return f'<dt style="{_LABEL}">{escape(label)}</dt><dd style="{_TEXT}">{escape(told)}{code}</dd>'
+    text = f'<div style="{_TEXT}">{unbroken(told)}{code}</div>'
+    return f'<div style="{_LABEL}">{escape(label)}</div>{text}'
 
 
 def _drawn(curve: Curve) -> str:

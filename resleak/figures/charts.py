@@ -13,7 +13,16 @@ from plotly.subplots import make_subplots
 from resleak.analysis import limits, wording
 from resleak.captures.frames import Capture, Captures, gauges_of
 from resleak.figures.plotly_theme import empty, plain, template, titled
-from resleak.figures.style import GRID, INK, Mark, marks, order, with_glyph, word_style
+from resleak.figures.style import (
+    GRID,
+    INK,
+    Mark,
+    letters_on,
+    marks,
+    order,
+    with_glyph,
+    word_style,
+)
 from resleak.workload.scenario import Limit, Sweep
 from resleak.workload.verdict_words import FIX_OUTCOMES, OUTCOMES, UNDECIDED
 
@@ -23,6 +32,8 @@ _FEW = 8
 #: A range of more than this factor is drawn on a logarithmic axis.
 _WIDE = 50.0
 _PANEL = 320
+#: Factors between the ends of an axis below which it needs more ticks, and from which fewer.
+_NARROW, _MANY_DECADES = 6.0, 300.0
 
 
 def evidence(captures: Captures) -> list[go.Figure]:
@@ -82,21 +93,30 @@ def scaling(captures: Captures, title: str = "") -> go.Figure:
     )
     looks = marks(order(captures.variants))
     for number, sweep in enumerate(sweeps, 1):
+        lines: list[go.Scatter] = []
         for name, mark in looks.items():
             runs = list(captures.select(variant=name, instrument="gauges"))
-            lines = _curve(sweep, runs, name, mark, judged=sweep in declared)
-            figure.add_traces(list(lines), number, 1)
+            lines += _curve(sweep, runs, name, mark, judged=sweep in declared)
+        figure.add_traces(lines, number, 1)
         place = {"row": number, "col": 1}
-        figure.update_xaxes(type="log", title_text=plain(sweep.over), **place)
-        kind, unit = "log" if sweep in declared else "linear", gauges_of(captures)[sweep.gauge].unit
-        figure.update_yaxes(type=kind, title_text=plain(unit), **place)
-    subtitle = (
-        "dots: steps; lines: medians; an exponent of 1 is proportional, one of 0 does not depend"
-    )
+        across = _logarithmic(np.concatenate([line.x for line in lines] or [[]]))
+        figure.update_xaxes(title_text=plain(sweep.over), **across, **place)
+        up = _logarithmic(np.concatenate([line.y for line in lines] or [[]]))
+        kind, unit = up if sweep in declared else {}, gauges_of(captures)[sweep.gauge].unit
+        figure.update_yaxes(title_text=plain(unit), **kind, **place)
+    subtitle = "dots: steps; lines: medians; exponent 1: proportional; 0: independent"
     height = _PANEL * len(sweeps) + 80
     _frame(figure, title or f"{captures[0].scenario}: what the cost depends on", subtitle, height)
     figure.update_layout(showlegend=True)
     return figure
+
+
+def _logarithmic(values: np.ndarray) -> dict[str, Any]:
+    """Return a logarithmic axis: ticks at 1, 2 and 5, of a wide range at powers of 10 alone."""
+    values = values[values > 0]
+    ratio = values.max() / values.min() if len(values) else 1.0
+    ticks = {} if ratio < _NARROW else {"dtick": "D2" if ratio < _MANY_DECADES else 1}
+    return {"type": "log", **ticks}
 
 
 def _declared(captures: Captures, what: str) -> list[Any]:
@@ -200,7 +220,7 @@ def outcomes_chart(findings: pd.DataFrame) -> go.Figure:
                 name=with_glyph(word),
                 orientation="h",
                 marker={"color": look.colour, "pattern": pattern},
-                textfont={"color": "white", "size": 13},
+                textfont={"color": letters_on(look.colour), "size": 13},
                 text=[f"{n:.0f}" if n else "" for n in counts],
                 textposition="inside",
                 insidetextanchor="middle",

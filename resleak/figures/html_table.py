@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _WIDE, _BREAKS = "min-width:14em;", "overflow-wrap:anywhere"
+#: Characters of a name that is shown in one line, however narrow the page.
+_LONG = 12
+#: A line number with its file's name, unless that is long.
+_LINE = re.compile(r"(?<![\w.-])([\w.-]{1,24}\.\w{1,5}:\d+)\b")
 _SOURCE = "margin:2px 0;padding:1px 6px;background:rgba(127,127,127,.13);white-space:pre-wrap"
 
 
@@ -86,12 +91,18 @@ def folded(summary: str, html: str, *, is_open: bool = False, is_printed: bool =
 
 def below(sentence: str) -> str:
     """Return a small line below a cell's content; nothing for an empty one."""
-    return f'<div style="{SMALL}">{escape(sentence)}</div>' if sentence else ""
+    return f'<div style="{SMALL}">{unbroken(sentence)}</div>' if sentence else ""
+
+
+def unbroken(text: str) -> str:
+    """Return text as HTML in which a line number stays beside its file's name."""
+    return _LINE.sub(r'<span style="white-space:nowrap">\1</span>', escape(text))
 
 
 def variant_cell(name: str, names: list[str]) -> Cell:
-    """Return the cell of a variant, with its colour."""
-    return markup(swatch(name, names) + escape(name), "white-space:nowrap;" + LEFT)
+    """Return the cell of a variant, with its colour; a long name breaks where there is no room."""
+    breaks = f"min-width:11em;{_BREAKS};" if len(name) > _LONG else "white-space:nowrap;"
+    return markup(swatch(name, names) + escape(name), LEFT + breaks)
 
 
 def swatch(variant: str, names: list[str]) -> str:
@@ -160,7 +171,9 @@ def _verdicts(verdicts: list[GaugeVerdict], names: list[str]) -> str:
 def _verdict_cells(one: GaugeVerdict, names: list[str]) -> list[Cell]:
     weight = word_style(one.verdict).weight
     word = f'<span style="font-weight:{weight}">{escape(one.verdict)}</span>'
-    reason = one.reason if one.verdict in (DEFERRED, UNDECIDED) else ""
+    # A clean gauge that grows by more than its detection limit has a reason of its own.
+    is_odd = one.verdict in CLEAN and one.per_step > one.detection_limit
+    reason = one.reason if is_odd or one.verdict in (DEFERRED, UNDECIDED) else ""
     origin = f"opened at {one.origin.rpartition('/')[2]}" if one.origin else ""
     rate, limit, peak, end = (
         right(wording.bare(value, one.unit))
@@ -202,7 +215,7 @@ def sites_table(sites: pd.DataFrame | Iterable[Site], *, top: int = 10, per: str
 def _site_cells(site: Site) -> list[Cell]:
     is_bounded = site.low == site.low or site.high == site.high
     interval = wording.bounds(site.low, site.high, "B") if is_bounded else ""
-    place = f'<code style="{_BREAKS}">{escape(site.place)}</code>' if site.place else ""
+    place = f'<code style="{_BREAKS}">{unbroken(site.place)}</code>' if site.place else ""
     if site.source.strip():  # a line in bold, between its neighbours
         lines = [escape(line) for line in dedent(site.source).split("\n")]
         if len(lines) == 3:

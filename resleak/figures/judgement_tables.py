@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from resleak.figures.html_table import (
     numbers,
     swatch,
     table,
+    unbroken,
     variant_cell,
 )
 from resleak.figures.sentences import NOTHING_OPEN, called
@@ -106,7 +108,8 @@ def budget_table(budgets: pd.DataFrame | Iterable[BudgetCheck]) -> Table:
     html = _budgets(over, names) if over else ""
     if within:
         count = len({row.variant for row in within})
-        summary = f"{count} variants, {len(within)} readings within budget"
+        readings = formatting.counted(len(within), "reading")
+        summary = f"{formatting.counted(count, 'variant')}, {readings} within budget"
         html += folded(summary, _budgets(within, names), is_printed=False)
     return Table(html, rows.frame)
 
@@ -129,7 +132,7 @@ def difference(comparison: Comparison) -> Table:
     """Show what changed between two variants, or between one variant's runs at two times.
 
     The gauge with the worst verdict comes first; those that are flat on both sides are folded away.
-    The second column says what the runs certify: "not significant" is not "fixed".
+    The second column is what the runs certify: "not significant" is not "fixed".
     """
     rows = comparison.rows
     if not rows:
@@ -137,7 +140,7 @@ def difference(comparison: Comparison) -> Table:
     ranked = Rows(rows.kind, sorted(rows, key=lambda row: row.severity))
     per = {"h": "hour"}.get(rows[0].readable.per, rows[0].per)
     rates = numbers(comparison.before, comparison.after, f"difference per {per}, interval")
-    head = ("gauge", "what that certifies", *rates)
+    head = ("gauge", "certificate", *rates)
     flat = [row for row in ranked if row.verdict_before == row.verdict_after == FLAT]
     moved = [row for row in ranked if row not in flat]
     html = table(head, map(_difference_cells, moved)) if moved else ""
@@ -154,14 +157,14 @@ def _difference_cells(row: GaugeComparison) -> list[Cell]:
         (row.after, row.verdict_after),
         (row.difference, wording.bounds(row.low, row.high, row.unit)),
     )
-    if row.certificate == "refused":
+    if math.isnan(row.p):
         certified = "refused: too few runs read this gauge"
     elif row.equivalent:
-        certified = f"after: within ±{row.rate(row.margin)}, 95 % sure"
+        certified = f"after: within ±{row.rate(row.margin)}, 95 % confidence"
     elif row.lower:
         certified = f"lower, but not shown to be below {row.rate(row.margin)}"
     else:
-        certified = "no lower rate shown"
+        certified = "no reduction shown"
     return [
         gauge_cell(row.gauge, row.unit),
         Cell(certified),
@@ -234,7 +237,7 @@ def _place(place: str, waits_in: str = "") -> Cell:
     """Return a cell with a line, its file without its folders, and what the line has called."""
     name = place if place.startswith("<") else place.rpartition("/")[2]
     text = f"{waits_in}, {name}" if waits_in else name
-    return markup(f'<span title="{escape(place)}">{escape(text)}</span>', _CODE)
+    return markup(f'<span title="{escape(place)}">{unbroken(text)}</span>', _CODE)
 
 
 def holders_table(judgement: ScenarioVerdict, variant: str = "leaky") -> Table:
@@ -259,5 +262,5 @@ def holders_table(judgement: ScenarioVerdict, variant: str = "leaky") -> Table:
         rate = f"{formatting.number(row['per_step'])} {row['type']}"
         body.append([path, right(rate), right(formatting.share(row["share"]))])
         above = tokens
-    head = ("held by", *numbers("per step"), "share")
+    head = ("retained by", *numbers("per step"), "share")
     return Table(table(head, body), culprits.retention)

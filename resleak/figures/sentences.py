@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: The variant of somebody's own code, which is called by the name of the workload.
 OWN = "workload"
-NOTHING_OPEN = "No followed resource leaks or is deferred here."
+NOTHING_OPEN = "No descriptor, socket, thread or process leaks."
 _BOLD, _CODE = re.compile(r"\*\*(.+?)\*\*"), re.compile(r"`(.+?)`")
 #: In Markdown: an escaped character, code on one line, other backticks, what may begin a tag.
 _TOKENS = re.compile(
@@ -204,7 +204,9 @@ def _verdict(variant: VariantVerdict, gauge: str, called: str) -> str:
     if not gauge:
         return f"**{name} is undecided**: no gauge was read."
     if variant.verdict in CLEAN:
-        return f"**{name} does not leak**: {code(gauge)} is {_gauge(variant, gauge).verdict}."
+        word = _gauge(variant, gauge).verdict
+        outcome = "reached a plateau" if word == "plateau" else f"is {word}"
+        return f"**{name} does not leak**: {code(gauge)} {outcome}."
     one = _gauge(variant, _key_gauge(variant))
     if one.is_leak:
         rate, interval = wording.rate(one), wording.interval(one)

@@ -103,6 +103,14 @@ def word_style(word: str) -> WordStyle:
     return WORDS.get(word, WordStyle())
 
 
+def letters_on(colour: str) -> str:
+    """Return white or nearly black, whichever has the higher contrast on a colour."""
+    red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    # Relative luminance of WCAG with its exponent rounded; both contrasts are equal near 0.18.
+    luminance = 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2
+    return "#FFFFFF" if luminance < 0.18 else LETTERS
+
+
 def with_glyph(word: str) -> str:
     """Return a word behind its glyph, if it has one."""
     return f"{words.GLYPHS[word]} {word}" if word in words.GLYPHS else word

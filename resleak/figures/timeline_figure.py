@@ -44,7 +44,7 @@ _LABELS = {"step": "step", "t_s": "time since the load began, s"}
 _INDEX = frozenset({"t_s", "step", "block", "phase", "moment", "scenario", "variant", "run"})
 #: Moments at which a gauge is read under load, the best for a curve first.
 _MOMENTS = ("step", "after_collect", "reading", "sample")
-#: Width of the slot of settled readings, which have no step, as a share of the last step.
+#: Width of the slot of readings after the load, which have no step, as a share of the last step.
 _SLOT = 0.05
 #: Most points of a curve, and most markers on it.
 _MOST, _MOST_MARKERS = 2000, 150
@@ -154,7 +154,7 @@ def _draw(
     spacing = head / inner if len(rows) > 1 else 0
     figure = make_subplots(rows=len(rows), shared_xaxes=True, vertical_spacing=spacing)
     phases, in_legend = _phases(traces, x), set[str]()
-    rest = next(((start + end) / 2 for name, start, end in phases if name == "settled"), math.nan)
+    rest = next(((start + end) / 2 for name, start, end in phases if name == "cool-down"), math.nan)
     for number, row in enumerate(rows, 1):
         figure.add_traces(list(_lines(row, looks, rest, in_legend)), number, 1)
         # A flat gauge must look flat: the axis spans at least the smallest rise of note.
@@ -319,7 +319,7 @@ def _left_out(rows: list[Row], shown: list[Row]) -> str:
     for row in absent:
         low, high = (wording.bare(value, row.gauge.unit) for value in (row.lowest, row.highest))
         values.append(f"{row.gauge.name} at {low}" + ("" if low == high else f" to {high}"))
-    return f"Not drawn, as they moved less than the smallest rise of note: {', '.join(values)}."
+    return f"Not drawn: no notable change: {', '.join(values)}."
 
 
 def _head(gauge: Gauge, verdicts: Iterable[GaugeVerdict], looks: Mapping[str, Mark]) -> list[str]:
@@ -355,7 +355,7 @@ def _runs(traces: pd.DataFrame) -> str:
 
 
 def _phases(traces: pd.DataFrame, axis: Axis) -> list[tuple[str, float, float]]:
-    """Return where warm-up, steady state and settling begin and end on the x-axis."""
+    """Return where warm-up, steady state and cool-down begin and end on the x-axis."""
     loaded = traces.loc[traces["phase"].isin(LOADED), ["variant", "run", "phase", axis]]
     if loaded.empty:
         return []
@@ -370,5 +370,5 @@ def _phases(traces: pd.DataFrame, axis: Axis) -> list[tuple[str, float, float]]:
     if "steady" in present:
         stretches.append(("steady", left, last))
     if (traces["phase"] == "settle").any():
-        stretches.append(("settled", last, last * (1 + _SLOT)))
+        stretches.append(("cool-down", last, last * (1 + _SLOT)))
     return stretches

@@ -90,9 +90,9 @@ def gather(variables: Mapping[str, Any]) -> Contents:
         if days := sorted({manifest.started[:10] for manifest in manifests} - {""}):
             facts.append(("Measured", " to ".join(dict.fromkeys((days[0], days[-1])))))
         count = len(folders) - len(left_out)
-        no_room = f"; {len(left_out)} had no room" if left_out else ""
-        use = "for resleak.load with the name of this file"
-        facts.append(("Data inside", f"{count} captures, {use}{no_room}"))
+        omitted = f"; {len(left_out)} omitted for size" if left_out else ""
+        data = f"{formatting.counted(count, 'capture')}, read with resleak.load{omitted}"
+        facts.append(("Data inside", data))
     return Contents(findings, archive, facts, dict(redactor.counts))
 
 

@@ -28,11 +28,11 @@ _STYLES = {
     "border-collapse", "border-color", "border-left", "border-left-color", "border-radius",
     "border-right", "border-right-color", "border-top", "border-top-color", "clear", "color",
     "cursor", "display", "float", "font", "font-family", "font-size", "font-style", "font-variant",
-    "font-weight", "height", "letter-spacing", "line-height", "margin", "margin-bottom",
-    "margin-left", "margin-right", "margin-top", "max-width", "min-width", "opacity", "overflow",
-    "overflow-wrap", "overflow-x", "padding", "padding-bottom", "padding-left", "padding-right",
-    "padding-top", "text-align", "text-decoration", "text-indent", "vertical-align", "white-space",
-    "width",
+    "font-weight", "gap", "grid-template-columns", "height", "letter-spacing", "line-height",
+    "margin", "margin-bottom", "margin-left", "margin-right", "margin-top", "max-width",
+    "min-width", "opacity", "overflow", "overflow-wrap", "overflow-x", "padding", "padding-bottom",
+    "padding-left", "padding-right", "padding-top", "text-align", "text-decoration",
+    "text-indent", "vertical-align", "white-space", "width",
 }  # fmt: skip
 #: Addresses that work from any folder, and anchors of the same page.
 _ABSOLUTE = re.compile(r"(?:https?://|mailto:|#)", re.IGNORECASE)

@@ -76,7 +76,8 @@ def finding(judgement: ScenarioVerdict, captures: Iterable[Capture] = ()) -> Fin
     because = "; ".join(variant.obstacles if told else variant.because)
     why = f"{code(variant.name)} {because}." if because else ""
     sentences = (answer(judgement).text, why, _todo(judgement, variant))
-    explained = "; ".join(causes_text.accounts(variant.found)).removeprefix("explained: ")
+    accounts = [line.rstrip(".") for line in causes_text.accounts(variant.found)]
+    explained = "; ".join(accounts).removeprefix("explained: ")
     title = scenario["title"] if scenario["title"] != scenario["name"] else ""
     return Finding(scenario["name"], title, words, *sentences, explained, told)
 
@@ -90,7 +91,8 @@ def _todo(judgement: ScenarioVerdict, variant: VariantVerdict) -> str:
     if not any(one.symptoms for one in variants.values()):
         return "Nothing to fix; keep it as a regression test."
     is_absent = judgement.claim["measured"] == NOT_REPRODUCED
-    sentences = ["It does not happen as claimed."] if is_absent else []
+    other = f"; the verdict on {code(variant.name)} is {variant.verdict}"
+    sentences = [f"The claim was not reproduced as written{other}."] if is_absent else []
     if fix["measured"] in _ADVICE:
         sentences.append(_ADVICE[fix["measured"]].format(code(fix["variant"])))
     is_clean = "fixed" in variants and not variants["fixed"].symptoms

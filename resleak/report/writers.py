@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from resleak.captures.locks import temporary_folder
 from resleak.errors import MissingPackageError, ShareError
-from resleak.formatting import markdown_text
+from resleak.formatting import markdown_text, plain_text
 from resleak.report import page_parts
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -27,6 +27,8 @@ _FLAGS = (
 _TIMEOUT_S = 120.0
 #: Width of a picture in CSS pixels, and device pixels per CSS pixel.
 _WIDTH, _SHARPNESS = 900, 2
+#: Characters of a line that Chromium printed.
+_LONGEST = 300
 #: The height of the page, which its script sets once everything is drawn.
 _HEIGHT = re.compile(r'<html[^>]* data-height="(\d+)"')
 
@@ -53,46 +55,65 @@ def browser() -> str:
     return path
 
 
+def working_browser() -> str:
+    """Return the path of Chromium; raise MissingPackageError if it does not start."""
+    path = browser()
+    try:
+        result = subprocess.run([path, "--version"], capture_output=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise MissingPackageError(f"{path} does not start: {type(error).__name__}") from None
+    if result.returncode:
+        raise MissingPackageError(f"{path} {_ending(result)}")
+    return path
+
+
+def _ending(result: subprocess.CompletedProcess[bytes]) -> str:
+    """Return the code with which a process ended, and the last line that it printed."""
+    lines = result.stderr.decode(errors="replace").strip().splitlines()
+    last = f": {plain_text(lines[-1][:_LONGEST])}" if lines else ""
+    return f"ended with code {result.returncode}{last}"
+
+
 def pdf(html: str, chromium: str) -> bytes:
     """Return a page as PDF."""
     with temporary_folder() as folder:
         target = folder / "page.pdf"
-        _run(chromium, folder, html, f"--print-to-pdf={target}", "--no-pdf-header-footer")
-        return _content(target)
+        options = (f"--print-to-pdf={target}", "--no-pdf-header-footer")
+        return _content(target, _run(chromium, folder, html, *options))
 
 
 def png(html: str, chromium: str) -> bytes:
     """Return a picture of a page on a light background, as high as the page."""
     with temporary_folder() as folder:
-        document = _run(chromium, folder, html, "--dump-dom", f"--window-size={_WIDTH},800")
-        height = _HEIGHT.search(document)
+        result = _run(chromium, folder, html, "--dump-dom", f"--window-size={_WIDTH},800")
+        height = _HEIGHT.search(result.stdout.decode(errors="replace"))
         if height is None:
-            raise ShareError("Chromium did not draw the page; try again, or share it as HTML")
+            raise ShareError(f"Chromium drew no page, and {_ending(result)}; share it as HTML")
         target = folder / "page.png"
         size = f"--window-size={_WIDTH},{int(height[1])}"
         sharp = f"--force-device-scale-factor={_SHARPNESS}"
-        _run(chromium, folder, html, size, sharp, f"--screenshot={target}")
-        return _content(target)
+        return _content(target, _run(chromium, folder, html, size, sharp, f"--screenshot={target}"))
 
 
-def _run(chromium: str, folder: Path, html: str, *arguments: str) -> str:
+def _run(
+    chromium: str, folder: Path, html: str, *arguments: str
+) -> subprocess.CompletedProcess[bytes]:
     page = folder / "page.html"
     page.write_text(html, encoding="utf-8")
     command = [chromium, *_FLAGS, *arguments, f"--user-data-dir={folder}/profile", page.as_uri()]
     if hasattr(os, "geteuid") and os.geteuid() == 0:  # a container: there is no other user
         command.insert(1, "--no-sandbox")
     try:
-        result = subprocess.run(command, capture_output=True, timeout=_TIMEOUT_S, check=False)
+        return subprocess.run(command, capture_output=True, timeout=_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:
         raise ShareError(f"Chromium took longer than {_TIMEOUT_S:g} s; try again") from None
     except OSError as error:
         raise ShareError(f"Chromium cannot be started: {error.strerror or error}") from None
-    return result.stdout.decode(errors="replace")
 
 
-def _content(target: Path) -> bytes:
+def _content(target: Path, result: subprocess.CompletedProcess[bytes]) -> bytes:
     if not target.is_file():
-        raise ShareError("Chromium wrote nothing; try again, or share the report as HTML")
+        raise ShareError(f"Chromium wrote nothing, and {_ending(result)}; share it as HTML")
     return target.read_bytes()
 
 

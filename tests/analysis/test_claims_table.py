@@ -158,7 +158,7 @@ def test_the_summary_counts_claims_fixes_and_controls(register: pd.DataFrame) ->
     told = claims_table.summary(register)
     assert "Of 3 claims of the documents 3 reproduced." in told
     assert "Of 3 fixes that they propose 3 hold." in told
-    assert "Of 1 null controls 1 came out clean." in told
+    assert "Of 1 null control 1 came out clean." in told
     assert "Not as declared: arc/a, arc/b, sse/z." in told  # made up without expectations
 
 
@@ -242,7 +242,7 @@ def test_a_check_without_a_scenario_is_a_row_of_its_own(tmp_path: Path) -> None:
     table = claims_table.findings(load.load(tmp_path), node=checks)
     assert list(table["scenario"]) == ["arc/made_up", "arc/rollback"]
     text = claims_table.summary(table)
-    assert "Of 1 claims of the documents 1 reproduced." in text
+    assert "Of 1 claim of the documents 1 reproduced." in text
     assert "Of 2 fixes that they propose 1 holds and 1 is insufficient." in text
     assert "it can be switched off" in figures.claims_table(table).html
 
@@ -254,9 +254,9 @@ def test_our_findings_are_counted_apart(tmp_path: Path) -> None:
     write(tmp_path, ours, "arc/b", leaky=LEAK, fixed=FLAT)
     table = claims_table.stored(tmp_path)
     text = claims_table.summary(table)
-    told = "Of 1 claims of the documents 1 reproduced. Code of those reproduced: 1 ours. Of 1 fixes"
+    told = "Of 1 claim of the documents 1 reproduced. Code of those reproduced: 1 ours. Of 1 fix "
     assert told in text
-    assert "Of 1 findings of our own 1 reproduced." in text
+    assert "Of 1 finding of our own 1 reproduced." in text
     row = table.set_index("scenario").loc["arc/b"]
     assert (row["fix"], row["fix_variant"], row["fix_figure"]) == ("", "", None)
     assert "our finding" in figures.claims_table(table).html

@@ -54,6 +54,24 @@ def test_half_a_fix_is_not_certified(tmp_path: Path) -> None:
     assert row["difference"] == pytest.approx(-0.5)
 
 
+def test_two_runs_of_one_variant_have_names_of_their_own(tmp_path: Path) -> None:
+    """What differs, such as a version, or the order tells two sides of one name apart."""
+    sides = []
+    for side in ("a", "b"):
+        flat = made.trace(made.flat, gauge="fds")
+        captures.write(tmp_path / side, captures.scenario(), "leaky", flat)
+        sides.append(load.load(tmp_path / side))
+    name = "made/up leaky"
+    both = comparison.compare(*sides)
+    assert (both.before, both.after) == (f"{name}, before", f"{name}, after")
+    for capture, version in zip(sides, ("1.0", "1.1"), strict=True):
+        for one in capture:
+            versions = replace(one.manifest.versions, packages={"aiohttp": version})
+            object.__setattr__(one, "manifest", replace(one.manifest, versions=versions))
+    both = comparison.compare(*sides)
+    assert (both.before, both.after) == (f"{name}, aiohttp 1.0", f"{name}, aiohttp 1.1")
+
+
 def test_no_change_is_no_change(tmp_path: Path) -> None:
     """Two equal leaks are not told apart."""
     leak = made.trace(made.ramp(1.0), gauge="fds")

@@ -362,3 +362,14 @@ def luminance(colour: str) -> float:
     channels = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
     linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
     return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def test_a_printed_picture_leaves_out_frames_that_pass_growth_through():
+    """However deep a library calls it, studied code stands within the rows that are printed."""
+    rows = [(-1, "start", "threading.py", False)]
+    rows += [(k, f"run{k}", "<stdlib>/asyncio.py", False) for k in range(40)]
+    rows += [(40, "render", "app.py", True), (-1, "other", "helper.py", False)]
+    steep = flames.profile(rows, [(0, 41, 990.0, 1.0), (0, 42, 10.0, 1.0)], [0, 10])
+    picture = flamegraph(steep).svg
+    assert "render app.py:7" in picture
+    assert "run7" not in picture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import pandas as pd
@@ -14,6 +15,8 @@ from resleak.analysis import budgets, verdicts
 from resleak.analysis.comparison import Comparison, GaugeComparison
 from resleak.analysis.rows import Rows
 from resleak.captures import load
+from resleak.figures import style
+from resleak.figures.html_table import unbroken
 from resleak.workload.scenario import Limit, Sweep
 
 
@@ -57,6 +60,19 @@ def test_an_inconclusive_verdict_says_what_would_decide():
     assert cells(figures.verdict_table(pd.DataFrame(rows)))[0][2] == (
         "inconclusive about 900 more steps would decide"
     )
+
+
+def test_a_clean_gauge_above_its_detection_limit_says_why():
+    """A plateau whose rate is above the detection limit has its reason beneath the word."""
+    row = growth_rows(verdict="plateau", per_step=50.4, detection_limit=18.8, reason="rounding")
+    assert cells(figures.verdict_table(pd.DataFrame([row])))[0][2] == "plateau rounding"
+
+
+def test_a_line_number_stays_beside_its_file():
+    """A narrow cell breaks before the name of a file, not within a line number."""
+    html = unbroken("opened at src/app/sqlite_connections.py:105 in <b>")
+    assert '<span style="white-space:nowrap">sqlite_connections.py:105</span>' in html
+    assert "&lt;b&gt;" in html
 
 
 def test_clean_gauges_are_folded_but_there():
@@ -142,6 +158,7 @@ def comparison(**changes: object) -> Comparison:
         "low": -1.1,
         "high": -0.9,
         "margin": 0.02,
+        "p": 0.001,
         "lower": True,
         "equivalent": True,
         "certificate": "fixed",
@@ -158,7 +175,7 @@ def test_the_difference_shows_both_rates_and_the_certificate():
     assert cells(figures.difference(comparison())) == [
         [
             "fds descriptors",
-            "after: within ±0.02 descriptors/step, 95 % sure",
+            "after: within ±0.02 descriptors/step, 95 % confidence",
             "1 leak",
             "0 flat",
             "−1 [−1.1, −0.9]",
@@ -170,7 +187,7 @@ def test_the_difference_of_a_service_is_per_hour():
     """Where steps are seconds, all rates of the table are per hour."""
     table = figures.difference(comparison(per="s", margin=0.01, before=0.1, low=-0.2))
     assert "difference per hour" in table.html
-    assert cells(table)[0][1:3] == ["after: within ±36 descriptors/h, 95 % sure", "360 leak"]
+    assert cells(table)[0][1:3] == ["after: within ±36 descriptors/h, 95 % confidence", "360 leak"]
 
 
 def test_what_is_flat_on_both_sides_is_folded_away():
@@ -187,7 +204,9 @@ def test_not_significant_is_not_fixed():
     lower = cells(figures.difference(comparison(equivalent=False)))[0][1]
     neither = cells(figures.difference(comparison(equivalent=False, lower=False)))[0][1]
     assert lower.startswith("lower, but not shown to be below 0.02")
-    assert neither == "no lower rate shown"
+    assert neither == "no reduction shown"
+    untested = cells(figures.difference(comparison(p=math.nan, certificate="", lower=False)))[0][1]
+    assert untested.startswith("refused: too few runs")
 
 
 def judged(folder, **options) -> verdicts.ScenarioVerdict:
@@ -237,6 +256,22 @@ def with_lags(folder, **options):
         trace = made.trace(lambda at, rng, lag=lag: lag * rng.uniform(0.9, 1.1, len(at)))
         captures.write(folder, scenario, variant, trace.rename(columns={"count": "lag_s"}))
     return load.load(folder)
+
+
+def test_numbers_in_bars_have_contrast():
+    """The letters on each colour of an outcome have a contrast of at least 4.5 to 1."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        red, green, blue = (
+            part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+        )
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    for look in style.WORDS.values():
+        if look.colour.startswith("#"):
+            pair = (luminance(look.colour), luminance(style.letters_on(look.colour)))
+            assert (max(pair) + 0.05) / (min(pair) + 0.05) >= 4.5
 
 
 def test_limits_are_drawn_with_their_readings(tmp_path):

@@ -120,12 +120,12 @@ def test_without_readings_the_figure_says_so(climbing):
 
 
 def test_phases_lie_where_the_steps_were(climbing):
-    """Warm-up is shaded from 0 to its last step; what settled has a slot after the last one."""
+    """Warm-up is shaded from 0 to its last step; the cool-down has a slot after the last one."""
     figure = figures.timeline(climbing, GAUGES)
     shaded = {shape.name: (shape.x0, shape.x1) for shape in figure.layout.shapes}
     assert shaded["warm-up"] == (0, made.WARMUP)
-    assert shaded["settled"][0] == LAST
-    assert notes(figure, "phase") == ["<i>warm-up</i>", "<i>steady</i>", "<i>settled</i>"]
+    assert shaded["cool-down"][0] == LAST
+    assert notes(figure, "phase") == ["<i>warm-up</i>", "<i>steady</i>", "<i>cool-down</i>"]
 
 
 def test_readings_after_a_collection_are_marked_where_they_fall():
@@ -138,7 +138,7 @@ def test_readings_after_a_collection_are_marked_where_they_fall():
     assert max(lines(figure)["leaky"].y) == 100 + 2 * made.BLOCK
 
 
-def test_what_drained_is_marked_in_the_settled_slot():
+def test_what_drained_is_marked_in_the_cool_down():
     """A climb that drains ends, after the last step, where it began."""
     drained = made.trace(made.ramp(1.0), drains=True)
     figure = figures.timeline(traces(leaky=drained), GAUGES)

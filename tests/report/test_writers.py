@@ -77,3 +77,17 @@ def test_a_chromium_that_does_nothing_is_told(page, tmp_path, monkeypatch):
         with pytest.raises(ResleakError, match="share"):
             writers.writer(tmp_path / name)(page)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_chromium_that_fails_is_quoted(page, tmp_path, monkeypatch):
+    """Code and last line of a Chromium that cannot run are told, by reports and by the check."""
+    broken = tmp_path / "chromium"
+    broken.write_text("#!/bin/sh\necho first >&2; echo 'no libnss3.so' >&2; exit 2\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("RESLEAK_CHROMIUM", str(broken))
+    told = "ended with code 2: no libnss3.so"
+    for name in ("report.pdf", "report.md"):
+        with pytest.raises(ShareError, match=told):
+            writers.writer(tmp_path / name)(page)
+    with pytest.raises(MissingPackageError, match=told):
+        writers.working_browser()

@@ -18,6 +18,8 @@ _PER_THREAD = 4096.0
 NOT_INTERCEPTED = "not_intercepted"
 #: Share of the heap from which what memray did not see is more than a difference of runs.
 _UNSEEN = 0.2
+#: Share of what memray saw from which the causes name all of it.
+_NAMED = 0.95
 #: Types that the garbage collector does not track.
 _UNTRACKED = {"str", "bytes", "bytearray", "int", "float", "complex", "bool", "NoneType"}
 
@@ -39,14 +41,20 @@ def balanced(
     parts: Sequence[Explained],
     groups: Sequence[Group],
     profiled: Memory | None,
+    *,
+    is_followed: bool,
 ) -> Balanced:
     """Return the balance of a gauge, with the likely reason of what is unexplained.
 
-    `profiled` is all that memray saw growing, in lines of causes or not; None without it.
+    `profiled` is all that memray saw growing, in lines of causes or not; None without it. Without
+    `is_followed` no run recorded which lines open resources.
     """
     explained = sum(part.per_step for part in parts)
     missing = max(0.0, verdict.per_step - explained)
-    code, reason = _reason(verdict, missing, groups, profiled)
+    if verdict.family == "handles" and not is_followed and missing > 0:
+        code, reason = "not_profiled", "no run recorded the lines that open it"
+    else:
+        code, reason = _reason(verdict, missing, groups, profiled)
     return Balanced(verdict.per_step, explained, missing, verdict.unit, code, reason)
 
 
@@ -73,7 +81,7 @@ def _reason(
         return "own", "the program counts it itself: no instrument sees what it is"
     if verdict.family == "handles":
         return "no_stack", "it was opened without a call that Python sees"
-    if verdict.family in ("memory", "objects") and profiled is None:
+    if verdict.family in ("memory", "objects", "resident") and profiled is None:
         return "not_profiled", "no run recorded the lines that allocate"
     if verdict.gauge == "heap" and profiled and _is_unseen(verdict, profiled, groups):
         amounts = max(0.0, profiled.heap), verdict.per_step
@@ -82,14 +90,20 @@ def _reason(
         saw = f"memray saw {seen} of {whole} per {verdict.per}"
         return NOT_INTERCEPTED, f"{saw}; the rest is allocated by calls it cannot see ({calls})"
     added = _OVERHEAD * sum(one.memory.pieces for group in groups for one in group.lines)
+    rounding = "rounding", "allocators round up, and add a header to each block"
     if verdict.family == "memory" and missing <= added + (verdict.high - verdict.low) / 2:
-        return "rounding", "allocators round up, and add a header to each block"
+        return rounding
     if verdict.family == "memory" and missing <= added + _PER_THREAD * _threads(groups):
         return "thread_storage", "each thread has thread-local storage, which the loader allocates"
     if verdict.family == "resident" and any("threads" in group.gauges for group in groups):
         return "stacks", "each thread has a stack, which it maps for itself"
     if verdict.family == "resident":
         return "pages", "resident memory comes in pages, and allocators keep what was freed"
+    if verdict.family == "memory" and profiled:
+        # Where the causes name all that memray saw, no line is left over which it could be spread.
+        explained = verdict.per_step - missing
+        if explained > _NAMED * profiled.heap:
+            return rounding
     return "spread", "it is spread over lines that are too small to name"
 
 

@@ -75,18 +75,38 @@ def causes_of(
     explained = reconciled(found, leaks)
     shares = [*zip(*explained.values(), strict=True)]
     causes = [_cause(group, parts, texts) for group, parts in zip(found, shares, strict=True)]
+    instruments = {one.instrument for one in captures}
+    is_followed = "handles" in instruments
     balance = {
-        name: balanced(leaks[name], [part for part in parts if part], found, seen)
+        name: balanced(leaks[name], [p for p in parts if p], found, seen, is_followed=is_followed)
         for name, parts in explained.items()
     }
-    causes = _with_addresses(causes, [*_unseen(leaks, balance, bool(found))])
+    # What is mapped is known only where the heap was read, too, and did not grow.
+    kind = model.MAPS if any(one.gauge == "heap" for one in gauges) else model.RESIDENT
+    unseen = [*_unseen(leaks, balance, bool(found), kind)]
+    if instruments == {"gauges"}:
+        unseen = [one if one.kind == model.OWN else _to_repeat(one) for one in unseen]
+    causes = _with_addresses(causes, unseen)
     manifest = captures[0].manifest
     limits = {name: value for name, value in manifest.host.items() if isinstance(value, int)}
     limits |= manifest.scenario.rlimits
     causes = [replace(one, limit=_limit(one.gauges, leaks, limits)) for one in causes]
     causes += [_late(late, origins, culprits, texts)] if late else []
-    causes.sort(key=lambda one: (one.limit.steps if one.limit else math.inf, one.id))
-    return Causes(tuple(causes), balance)
+    return Causes(tuple(sorted(causes, key=_nearness)), balance)
+
+
+def _nearness(cause: Cause) -> tuple[bool, float, str]:
+    """Sort the nearest limit first, and resources of unknown limit before the whole machine's."""
+    steps = cause.limit.steps if cause.limit else math.inf
+    is_counted = cause.kind in model.BY_GAUGE.values()
+    is_shared = cause.limit.name == _CALLED["memory_bytes"] if cause.limit else not is_counted
+    return is_shared, steps, cause.id
+
+
+def _to_repeat(cause: Cause) -> Cause:
+    """Return a cause of which only numbers are known, with the advice to record its lines."""
+    text = "Numbers alone show no line: repeat the work as a step (resleak init, investigate)."
+    return replace(cause, advice=model.Advice(model.REPEAT, text))
 
 
 def _least(gauge: str, group: Group) -> float:
@@ -207,9 +227,12 @@ def _library(one: Evidence, texts: Mapping[Line, str]) -> Place | None:
 
 
 def _unseen(
-    leaks: Mapping[str, GaugeVerdict], balance: Mapping[str, Balanced], found: bool
+    leaks: Mapping[str, GaugeVerdict], balance: Mapping[str, Balanced], found: bool, resident: str
 ) -> Iterator[Cause]:
-    """Yield a cause without a line for what grows and no instrument saw."""
+    """Yield a cause without a line for what grows and no instrument saw.
+
+    `resident` is the kind of growth of resident memory alone.
+    """
 
     def bare(kind: str, names: Iterable[str]) -> Cause:
         rates = {name: leaks[name].per_step for name in names}  # 0 for rare jumps
@@ -224,10 +247,10 @@ def _unseen(
         yield bare(model.NATIVE, [n for n in ("heap", "native", "rss", "uss") if n in leaks])
         return
     explained = {name for name, one in balance.items() if one.explained > 0}
-    resident = [name for name in ("uss", "rss") if name in leaks]
+    pages = [name for name in ("uss", "rss") if name in leaks]
     live = {name for name in leaks if leaks[name].family in ("memory", "objects")}
-    if resident and not live and not explained:
-        yield bare(model.MAPS, resident)
+    if pages and not live and not explained:
+        yield bare(resident, pages)
     handles, own = (
         [name for name, one in leaks.items() if one.family == family and name not in explained]
         for family in ("handles", "own")

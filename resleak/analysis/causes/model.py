@@ -13,7 +13,9 @@ OBJECTS, NATIVE, FILES, SOCKETS, THREADS, TASKS, CHILDREN, ZOMBIES, MAPS, SHM, T
     *("Python objects", "native memory", "file descriptors", "sockets", "threads", "tasks"),
     *("child processes", "zombies", "memory maps", "shared memory", "temporary files"),
 )
-CYCLES, OWN = "reference cycles", "the program's own count"
+CYCLES, OWN, RESIDENT = "reference cycles", "the program's own count", "resident memory"
+#: Code of the advice on growth of which only numbers are known.
+REPEAT = "repeat_as_step"
 #: Kinds by the gauge of what is never released, the most telling first.
 BY_GAUGE = {
     "zombies": ZOMBIES,
@@ -40,7 +42,8 @@ _BY_KIND = {
     TEMPORARY: ("delete", "Delete it, or use it in a with block."),
     NATIVE: ("free", "Free what the native call allocates, or close what it belongs to."),
     CYCLES: ("break_cycle", "Break the cycle, or close explicitly what hangs on it."),
-    OWN: ("bound", "Bound what the program counts, or remove entries no longer needed."),
+    OWN: ("bound", "Remove what the program counts when it is no longer needed, or cap it."),
+    RESIDENT: ("find", "Find what is mapped or kept outside of the heap."),
 }
 #: Chains and lines that tell a case, with its code and its text.
 _CASES = (

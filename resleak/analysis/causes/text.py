@@ -24,6 +24,7 @@ _NOWHERE = {
     model.NATIVE: "a call that no instrument sees (malloc through ctypes or dlsym, mmap in C)",
     model.OBJECTS: "not known",
     model.CYCLES: "not known",
+    model.RESIDENT: "not known",
 }
 #: Gauges that count what a kind is called by, and so need no unit.
 _COUNTED = {kind: gauge for gauge, kind in model.BY_GAUGE.items()} | {model.MAPS: "maps"}
@@ -85,7 +86,9 @@ def rows(cause: Cause) -> Iterator[Row]:
             of = f" ({formatting.share(share)} of it)"
         yield _at(_VERBS.get(cause.kind, "allocated at"), cause.site, of)
     elif cause.kind != model.OWN:
-        yield Row("made at", _NOWHERE.get(cause.kind, "a call that Python does not see"))
+        nowhere = _NOWHERE.get(cause.kind, "a call that Python does not see")
+        is_bare = cause.advice.code == model.REPEAT
+        yield Row("made at", "not recorded: only numbers were sampled" if is_bare else nowhere)
     if cause.library_site:
         yield _at("inside", cause.library_site)
     for part in cause.parts:

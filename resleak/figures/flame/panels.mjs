@@ -184,7 +184,7 @@ export class Sites {
     const shown = this.inOrder().slice(0, this.limit);
     const rest = this.rows.length - shown.length;
     const table = h("table", {},
-      h("caption", {}, "Lines by what they keep, net of what they give back"),
+      h("caption", {}, "Lines by retained memory"),
       h("thead", {}, h("tr", {}, ...this.columns.map((column) => this.header(column)))),
       h("tbody", {}, ...shown.map((row) => h("tr", {}, ...this.columns.map((c) => this.cell(c, row))))));
     const more = h("button", { type: "button", onclick: () => { this.limit += 40; this.render(); } },

@@ -29,7 +29,7 @@ _MOST_PARTS = 16
 _WIDTH, _ROW, _LEAST, _NAMED = 900, 20, 1.5, 42.0
 #: Rows that are drawn, and the average width of a letter.
 _MOST_ROWS, _LETTER = 18, 6.3
-#: Rows at the top are left out while one frame has so much of the growth, and none is studied.
+#: Frames on the way to studied code are left out where one below has so much of their growth.
 _WHOLE = 0.98
 
 
@@ -238,29 +238,34 @@ class _Growth:
         own = [side.per_step() for side in sides]
         self.below = tree.below(np.maximum(own[0], 0) if len(own) == 1 else abs(own[0] - own[1]))
         self.total = float(self.below[self.parent < 0].sum())
+        self.studied_below = tree.below(np.array(self.studied, dtype=float) * (self.below > 0))
 
     def children(self, node: int) -> list[int]:
         """Return what grew directly below a frame, or at the top, the largest first."""
         found = np.flatnonzero((self.parent == node) & (self.below > 0))
         return [int(child) for child in found[np.argsort(-self.below[found], kind="stable")]]
 
-    def boxes(self) -> Iterator[tuple[int, int, float, float]]:
-        """Yield node, row, left end and width of frames, from the first row that says something."""
-        top = self.children(-1)
-        while len(top) == 1 and not self.studied[top[0]]:
-            below = self.children(top[0])
-            if not below or self.below[below[0]] < _WHOLE * self.total:
+    def shown(self, node: int) -> int:
+        """Return the frame, or the first below it that does more than pass growth through."""
+        while not self.studied[node] and self.studied_below[node]:
+            largest = self.children(node)[0]
+            if self.below[largest] < _WHOLE * self.below[node]:
                 break
-            top = below[:1]
-        todo = [(top, 0, 0.0)]
+            node = largest
+        return node
+
+    def boxes(self) -> Iterator[tuple[int, int, float, float]]:
+        """Yield node, row, left end and width of the frames that say something."""
+        todo = [(self.children(-1), 0, 0.0)]
         scale = _WIDTH / (self.total or 1.0)
         while todo:
             nodes, row, left = todo.pop()
             for node in nodes:
                 width = float(self.below[node]) * scale
                 if width >= _LEAST and row < _MOST_ROWS:
-                    yield node, row, left, width
-                    todo.append((self.children(node), row + 1, left))
+                    frame = self.shown(node)
+                    yield frame, row, left, width
+                    todo.append((self.children(frame), row + 1, left))
                 left += width
 
     def drawn(self, node: int, row: int, left: float, width: float, unit: str) -> str:

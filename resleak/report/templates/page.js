@@ -88,7 +88,7 @@
   }
 
   for (const table of document.querySelectorAll("main .scroll table")) {
-    const rows = table.tBodies[0]?.rows.length ?? 0;
+    const rows = [...(table.tBodies[0]?.rows ?? [])].filter((row) => !isHeading(row)).length;
     const head = table.tHead?.rows[0]?.cells;
     if (!head || rows < 2) continue;
     [...head].forEach((cell, column) => {
@@ -138,10 +138,31 @@
 
   const rested = (ms = 0) => new Promise((resume) => { setTimeout(resume, ms); });
 
-  /** On a phone what is written in a figure gets smaller, so that no line is cut off. */
+  /**
+   * On a phone what is written in a figure gets smaller, so that no line is cut off; verdicts are
+   * told apart by the colours of the legend, without names.
+   */
   const NARROW = 480;
   function shrink({ annotations = [], title }) {
     for (const text of [...annotations, title?.subtitle].filter(Boolean)) text.font = { ...text.font, size: 9 };
+    for (const head of annotations.filter(({ name }) => name === "head")) {
+      head.text = head.text.replace(/(■<\/span>) [^<]*: <b>/g, "$1 <b>");
+    }
+  }
+
+  /** Make room for a legend that breaks into more lines than its figure was made for. */
+  async function giveRoom(place) {
+    const { annotations = [], height, legend, margin } = place.layout;
+    const drawn = place.querySelector(".legend");
+    const first = annotations.findIndex(({ name }) => name === "head");
+    if (!drawn || first < 0) return;
+    const head = place.querySelector(`.annotation[data-index="${first}"]`);
+    const more = drawn.getBoundingClientRect().bottom - head.getBoundingClientRect().top;
+    if (more <= 0) return;
+    place.style.height = `${height + more}px`;
+    tall.set(place, height + more);
+    const y = 1 - ((1 - legend.y) * height) / (height + more);
+    await Plotly.relayout(place, { height: height + more, "margin.t": margin.t + more, "legend.y": y });
   }
 
   async function draw() {
@@ -154,6 +175,7 @@
       const { data, layout, frames } = figures[number];
       if (place.clientWidth < NARROW) shrink(layout);
       await Plotly.newPlot(place, { data, layout, frames, config });
+      if (place.clientWidth < NARROW) await giveRoom(place);
     }
   }
 

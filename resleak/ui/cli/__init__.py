@@ -6,6 +6,7 @@ standard error. Heavy imports stand inside the commands, so that ``--help`` is q
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 import warnings
@@ -18,10 +19,18 @@ import typer
 from resleak import __version__
 from resleak.errors import ResleakError
 from resleak.ui.cli import console
-from resleak.ui.cli.common import CANNOT, OK, app, flag, settings
+from resleak.ui.cli.common import CANNOT, OK, Settings, app, flag, settings
 
 # typer has no public name for what the parser raises, only for this one child of it.
 _UsageError = cast(type[Exception], typer.BadParameter.__base__)
+#: Words of the library that checks values, and plain ones.
+_PLAIN_WORDS = {
+    r"Input should be a valid integer, .*": "it must be a whole number",
+    r"Input should be a valid number, .*": "it must be a number",
+    r"Input should be greater than or equal to": "it must be at least",
+    r"Input should be less than or equal to": "it must be at most",
+    r"Value error, ": "",
+}
 #: Headings of the help with their commands; one that is missing here cannot be called.
 _PANELS = {
     "Your own code": ("investigate", "bisect", "doctor", "record", "init", "skill", "watch"),
@@ -86,10 +95,19 @@ def main() -> int:
         # none after Ctrl-C or Ctrl-D at a prompt.
         raise (error.__cause__ or KeyboardInterrupt) from None
     except _UsageError as error:
-        message = cast(Any, error).format_message().rstrip(".")
-        name = getattr(getattr(error, "param", None), "name", "")
-        is_given = any(argument.startswith(f"--{name}") for argument in sys.argv[1:])
-        is_usual = name in project.defaults and not is_given
-        source = f"; it is set in {project.file}" if is_usual else ""
-        console.say(f"{message}{source}; `resleak COMMAND --help` says more")
+        console.say(_message(error, project))
     return CANNOT
+
+
+def _message(error: Any, project: Settings) -> str:
+    """Return what is wrong with the arguments, where it is set, and whose help says more."""
+    message = error.format_message().rstrip(".")
+    for pattern, words in _PLAIN_WORDS.items():
+        message = re.sub(pattern, words, message)
+    hint = getattr(error, "param_hint", None)
+    name = getattr(getattr(error, "param", None), "name", None) or str(hint or "").strip("'-")
+    is_given = any(argument.startswith(f"--{name}") for argument in sys.argv[1:])
+    is_usual = name in project.defaults and not is_given
+    source = f"; it is set in {project.file}" if is_usual else ""
+    called = [one for one in sys.argv[1:2] if one in _commands]
+    return f"{message}{source}; `{' '.join(['resleak', *called, '--help'])}` says more"

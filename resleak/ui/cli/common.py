@@ -19,7 +19,7 @@ from typer.core import TyperCommand, TyperGroup
 from resleak import formatting
 from resleak.captures import storage
 from resleak.captures.names import inside
-from resleak.errors import BudgetError, ScenarioError, ShareError
+from resleak.errors import BudgetError, ScenarioError, ShareError, StoreError
 from resleak.harness.plan import CaptureOptions, Progress
 from resleak.ui.cli import console
 from resleak.workload import resolve
@@ -89,12 +89,20 @@ def flag(name: str, text: str, **more: Any) -> Any:
     return typer.Option(name, help=text, **more)
 
 
-def seconds(text: str) -> float:
-    """Read a duration such as ``90``, ``90s``, ``15m`` or ``2h``."""
+def seconds(text: str, name: str | None = None) -> float:
+    """Read a duration such as ``90``, ``90s``, ``15m`` or ``2h``, of the option with this name."""
     try:
         return formatting.seconds(text)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a duration; write 90, 90s, 15m or 2h") from None
+        message = f"{text!r} is not a duration; write 90, 90s, 15m or 2h"
+        raise typer.BadParameter(message, param_hint=name and f"'{name}'") from None
+
+
+def store_url(text: str) -> str:
+    """Return the URL of a store; raise StoreError if it names no bucket."""
+    if text.endswith("://"):
+        raise StoreError(f"{text} names no bucket; give {text}BUCKET/FOLDER")
+    return text
 
 
 Out = Annotated[Path, option("DIR", "Folder of the captures.")]
@@ -112,7 +120,9 @@ Work = Annotated[
         "package.module:function.",
     ),
 ]
-StoreUrl = Annotated[str, option("URL", "A folder, s3://BUCKET/…, gs://… or abfs://….")]
+StoreUrl = Annotated[
+    str, option("URL", "A folder, s3://BUCKET/…, gs://… or abfs://….", callback=store_url)
+]
 Open = Annotated[bool, flag("--open", "Show the written file in a browser.")]
 
 
@@ -124,16 +134,23 @@ def run_capture(scenario: str, options: CaptureOptions) -> list[Path]:
         return runner.capture(scenario, options, progress=progress)
 
 
-def captures_of(what: str, out: Path) -> Captures:
-    """Load captures from a folder, a log or a scenario; capture that if needed."""
+def captures_of(what: str, out: Path, variants: Iterable[str] = ()) -> Captures:
+    """Load captures from a folder, a log or a scenario; capture that if it has these variants."""
     path = Path(what)
     is_log = path.is_file() and path.suffix != ".py"
     if is_log or (path.is_dir() and storage.folders(path)):
         return load(what)
-    name = resolve.find(what).name
-    if not is_stored(name, out):
+    workload = resolve.find(what)
+    if not is_stored(workload.name, out):
+        if variants:
+            from resleak.harness import spawn
+
+            declared = spawn.describe(workload)["scenario"]["variants"]
+            if unknown := [name for name in variants if name not in declared]:
+                names = ", ".join(declared)
+                raise ScenarioError(f"{what} has no variant {unknown[0]!r}; it has: {names}")
         capture_first(what, out)
-    return load(out / name)
+    return load(out / workload.name)
 
 
 def capture_first(what: str, out: Path) -> None:
@@ -178,11 +195,21 @@ def project(*parts: str) -> Path:
     raise ShareError(f"there is no {'/'.join(parts)} here; run this in a clone of the repository")
 
 
-def check_reports() -> None:
-    """Raise ModuleNotFoundError if something is missing that writes reports."""
+def check_reports(file: Path) -> None:
+    """Raise an error if something is missing that writes this report, before it is measured."""
+    from resleak.report import writers
+
     for name in ("nbconvert", "plotly", "nh3"):
         if find_spec(name) is None:
             raise ModuleNotFoundError(name=name)
+    check_file(file)
+    writers.writer(file)
+
+
+def check_file(file: Path) -> None:
+    """Raise ShareError if the file to write is a folder."""
+    if file.is_dir():
+        raise ShareError(f"{file} is a folder; name a file, such as {file / 'report.html'}")
 
 
 def shown(path: Path) -> str:

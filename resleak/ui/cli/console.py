@@ -207,7 +207,8 @@ def show_judgement(judgement: ScenarioVerdict, checks: Iterable[BudgetCheck]) ->
     if fix["declared"]:
         out(f"fix ({fix['variant']}): {fix['measured']} (declared: {fix['declared']})")
     for variant in judgement.variants.values():
-        declared = "" if variant.as_declared else ", not as declared"
+        is_other = judgement.declares and not variant.as_declared
+        declared = ", not as declared" if is_other else ""
         out(f"{variant.name}: {variant.verdict}{declared}")
     for row in (row for row in checks if not row.holds):
         out(f"{row.variant}: over budget, {row.budget}: {row.text} ({row.source})")

@@ -64,12 +64,12 @@ def investigate(
     if show and report is None:
         report = Path(f"{resolve.find(workload).name.replace('/', '-')}.html")
     if report is not None:
-        common.check_reports()  # before it measures
+        common.check_reports(report)
     options = CaptureOptions(
         python=python, steps=steps, runs=runs, seed=seed, deadline_s=deadline, out=out,
         source=not no_source,
     )  # fmt: skip
-    budget_s = seconds(budget)
+    budget_s = seconds(budget, "--budget")
     if allocator is not None:
         if report is not None:
             raise ScenarioError("a report is about one allocator: leave out -o, or --allocator")

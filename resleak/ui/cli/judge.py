@@ -249,7 +249,7 @@ def _two_sides(what: list[str], out: Path) -> tuple[Captures, Captures]:
         return common.load(what[0]), common.load(what[1])
     if len(what) != 3:
         raise StoreError("compare takes two folders of captures, or a scenario and two variants")
-    captures = common.captures_of(what[0], out)
+    captures = common.captures_of(what[0], out, what[1:])
     for name in what[1:]:
         if name not in captures.variants:
             names = ", ".join(captures.variants)

@@ -114,7 +114,7 @@ def share(
     from resleak.report import share as sharing
 
     parameters = {key: _literal(value) for key, value in common.key_values(parameter).items()}
-    common.check_reports()
+    common.check_reports(_target(file, kind, "report"))
     for one, title in _each(what, file):
         notebook, values = _notebook(one), dict(parameters)
         if notebook.suffix != ".ipynb":

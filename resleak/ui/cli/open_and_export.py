@@ -38,6 +38,8 @@ def open_file(
 
     if show and file is None:
         file = Path(f"{what.name}.html")
+    if file is not None:
+        common.check_file(file)
     if os.path.isdir(what):  # also for names that no file can have
         raise StoreError(f"{what} is a folder; name a file that memray wrote")
     if older and not what.is_file() and not Path(f"{what}.resleak").is_dir():

@@ -113,7 +113,7 @@ def record(
     load_command = _split(load)
     url_load = request_counts.UrlLoad(load_url) if load_url is not None else None
     counter = counter_of(requests, every)
-    first = None if warmup in ("", "signal") else seconds(warmup)
+    first = None if warmup in ("", "signal") else seconds(warmup, "--warmup")
     if memray:
         refuse_foreign(file)
         command = memray_attach.under_memray(command, file)

@@ -76,7 +76,7 @@ def _checks() -> Iterator[Check]:
         is_wide = soft == resource.RLIM_INFINITY or soft >= _FEW_DESCRIPTORS
         note = f"{soft} open descriptors" + ("" if is_wide else "; raise it: ulimit -n 4096")
         yield Check("limits", is_wide, note, "long runs of a leak of descriptors")
-    yield _attempt("browser", writers.browser, "share --to md, --to pdf")
+    yield _attempt("browser", writers.working_browser, "share --to md, --to pdf")
     missing = [name for name in _LAB if find_spec(name) is None]
     note = f"lacks {', '.join(missing)}: {install_command('plotly')}" if missing else "installed"
     yield Check("reports", not missing, note, "-o, share, notebooks")

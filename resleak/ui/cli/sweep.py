@@ -42,8 +42,13 @@ def sweep(
     Running a plan runs the code that it names, and installs the packages that it names. Showing
     its state runs nothing.
     """
+    from resleak.experiments.sweep import plan as plans
     from resleak.experiments.sweep import sweep as sweeps
 
+    budget_s = seconds(budget, "--budget") if budget else float("inf")
+    plans.read(plan)
+    if report is not None:
+        common.check_file(report)
     if dry_run:
         counted = sweeps.estimate(plan, store)
         console.out_json(asdict(counted)) if as_json else console.out(str(counted))
@@ -51,7 +56,6 @@ def sweep(
     if status:
         _show(sweeps.status(plan, store), as_json, report)
     console.say(f"running the code and installing the packages that {plan.name} names")
-    budget_s = seconds(budget) if budget else float("inf")
     with console.progress("runs") as progress:
         options = sweeps.SweepOptions(
             workers=workers, cluster=cluster, budget_s=budget_s, progress=progress
@@ -92,7 +96,7 @@ def show_store(url: str, as_json: bool) -> None:
     from resleak.captures.store.store import Store
     from resleak.experiments.sweep import results
 
-    store = Store.opened(url)
+    store = Store.opened(common.store_url(url))
     _show(results.judged(store, results.SweepNote.newest(store)), as_json, None)
 
 

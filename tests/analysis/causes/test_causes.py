@@ -15,6 +15,7 @@ from helpers import known_causes
 from helpers.known_causes import LEAKS
 
 from resleak.analysis import verdicts
+from resleak.analysis.causes import model
 from resleak.analysis.causes import text as causes_text
 from resleak.analysis.causes.changes import changes
 from resleak.captures import load
@@ -114,11 +115,14 @@ def test_causes_and_the_rest_add_up_in_stored_captures(project: Path) -> None:
 
 
 def test_a_watched_process_has_no_steps(project: Path) -> None:
-    """Where steps are seconds, limits are reached in a span of time, and the rest is per second."""
+    """Where steps are seconds, limits are times; numbers alone name neither kind nor line."""
     judgement = verdicts.judge(load.load(project / "data" / "service" / "watched"))
     found = judgement.variants["process"].found
     lines = "\n".join([*causes_text.numbered(found), *causes_text.accounts(found)])
-    assert "step" not in lines
+    assert [one.kind for one in found.causes] == [model.FILES, model.RESIDENT]
+    assert "steps" not in lines
+    assert lines.count("not recorded: only numbers were sampled") == 2
+    assert {one.advice.code for one in found.causes} == {model.REPEAT}
     assert "memory of this machine 23.5 GiB in about 3.15 days" in lines
     assert "fds: 20.1 per s unexplained" in lines
 
