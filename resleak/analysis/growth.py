@@ -280,8 +280,8 @@ def _judge_growth(gauge: Gauge, series: Series, steady: Runs, floor: float) -> J
         pairs = zip(series.steady, steady, strict=True)
         early = [run[: len(run) - len(rest)] for run, rest in pairs]
         early = [run for run in early if len(run) >= FEWEST]
-        rate = statistics.rate(early)
-        if rate.low <= floor or _probability(early, rate, floor) >= ALPHA:
+        rate = statistics.rate(early) if early else None
+        if rate is None or rate.low <= floor or _probability(early, rate, floor) >= ALPHA:
             return UNDECIDED, f"started to grow late in the run: {more}"
     if stopped.has_few_jumps(gauge, series, floor):
         return UNDECIDED, f"grows in a few unequal jumps: {more}"

@@ -26,6 +26,8 @@ _MPROF = ("CMDLINE", "MEM ", "FUNC ", "CHLD ")
 _BYTES, _LINES, _CHILDREN = 64 << 20, 1 << 20, 100
 #: Seconds and bytes in turn, by process.
 _Readings = dict[str, "array[float]"]
+#: Endings of files that hold captures; other files are logs.
+ARCHIVES = (".html", ".xz")
 
 
 def load(path: Path | str) -> Captures:
@@ -50,7 +52,7 @@ def load(path: Path | str) -> Captures:
     """
     path = Path(path)
     try:
-        if path.is_file() and path.suffix not in (".html", ".xz"):
+        if path.is_file() and path.suffix not in ARCHIVES:
             return _log(path)
         captures, problems = read(path)
     except (OSError, ValueError) as error:  # a name too long, a folder that cannot be read

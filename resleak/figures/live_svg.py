@@ -102,7 +102,7 @@ def lines_of(rows: pd.DataFrame, gauge: str) -> Iterator[tuple[str, np.ndarray, 
     """Yield variant, steps and values of each run, read after every step where that is known."""
     read = rows[rows[gauge].notna()]
     for (variant, _), part in read.groupby(["variant", "run"], sort=False):
-        for moment in ("step", "after_collect", "sample"):
+        for moment in ("step", "after_collect", "reading", "sample"):
             of_moment = part[part["moment"] == moment]
             if len(of_moment):
                 x, y = (of_moment[name].to_numpy(dtype=float) for name in ("step", gauge))

@@ -17,11 +17,13 @@ from typing import Any, NoReturn
 
 from IPython.core.interactiveshell import InteractiveShell
 
+from resleak.captures.names import safe_name
 from resleak.errors import CaptureError, ResleakError, ScenarioError
 from resleak.experiments.in_process import CAUTIONS, Measured, measure
 from resleak.experiments.investigate import investigate
 from resleak.experiments.investigation import Investigation
 from resleak.harness.plan import CaptureOptions
+from resleak.workload import calling
 from resleak.workload.resolve import Workload
 
 #: A whole cell as the step: it runs in one namespace again and again, its lines are the cell's.
@@ -64,7 +66,9 @@ class _Options(argparse.ArgumentParser):
 
     def read(self, line: str) -> argparse.Namespace:
         try:
-            return self.parse_args(shlex.split(line))
+            options = self.parse_args(shlex.split(line))
+            safe_name(options.name)
+            return options
         except ValueError as error:
             self.error(str(error))
 
@@ -127,8 +131,10 @@ def _step(shell: Any, cell: str) -> Callable[[int], Any]:
         raise ScenarioError("the kernel's loop runs already: measure an async cell without --here")
     if step is None:
         return lambda _number: exec(code, names)
+    if "setup" in _functions(source):
+        raise ScenarioError("--here runs no setup: call it in another cell, or leave --here out")
     exec(code, names)
-    function: Callable[[int], Any] = names["step"]
+    function: Callable[[int], Any] = calling.fitted(names["step"], 1)
     return function
 
 
@@ -145,6 +151,9 @@ def _compiled(cell: str) -> types.CodeType:
 
 def _step_in(cell: str) -> ast.stmt | None:
     """Return the definition of ``step`` in a cell."""
+    return _functions(cell).get("step")
+
+
+def _functions(cell: str) -> dict[str, ast.stmt]:
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
-    body = ast.parse(cell).body
-    return next((n for n in body if isinstance(n, functions) and n.name == "step"), None)
+    return {one.name: one for one in ast.parse(cell).body if isinstance(one, functions)}

@@ -40,6 +40,11 @@ CELLS = [
     "assert _.verdict == 'leak' and len(opened) == 75 and 'fds leak' in str(_)",
     "%%resleak --here --steps 4\nopened.append(1)\n%env RESLEAK_SEEN=1",
     "assert os.environ['RESLEAK_SEEN'] == '1' and len(opened) > 75",
+    "%%resleak --here --steps 4\ndef step():\n    opened.append(2)",
+    "assert opened.count(2) == 5, opened",
+    "%%resleak --here --steps 4\ndef setup():\n    pass\ndef step(i, given):\n    pass",
+    "%%resleak --here --steps -4\npass",
+    "%%resleak --name a/b\npass",
     "%%resleak --here --steps 4\nimport asyncio\nawait asyncio.sleep(0)",
     "%%resleak --here --steps 4\nasync def step(i):\n    pass",
     "%%resleak --steps '4\npass",
@@ -91,6 +96,10 @@ def test_what_the_kernel_cannot_repeat_is_one_line(outputs):
     assert whole == step
     assert step.startswith("resleak: the kernel's loop runs already: measure an async cell without")
     assert quotes.startswith("resleak: No closing quotation; usage: %%resleak")
+    setup, steps, name = (text.strip().splitlines()[-1] for text in outputs[0][-9:-6])
+    assert setup.startswith("resleak: --here runs no setup")
+    assert steps == "resleak: cell: steps and block are at least 1, warmup at least 0"
+    assert name.startswith("resleak: the name 'a/b' has a slash")
 
 
 def test_measure_finds_a_leak_and_its_absence(tmp_path):

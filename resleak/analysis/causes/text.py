@@ -100,8 +100,9 @@ def rows(cause: Cause) -> Iterator[Row]:
         yield Row(label, cause.chain)
     if cause.limit and cause.limit.steps < _FAR:
         amount = formatting.amount(cause.limit.value, "B" if cause.limit.unit == "B" else "")
-        after = f"after about {formatting.amount(cause.limit.steps)} steps"
-        if main(cause).per == "s":
+        per = main(cause).per
+        after = f"after about {formatting.number(cause.limit.steps)} {formatting.several(per)}"
+        if per == "s":
             after = f"in about {formatting.duration(cause.limit.steps)}"
         yield Row("limit", f"{cause.limit.name} {amount} {after}")
     yield Row("fix", cause.advice.text)

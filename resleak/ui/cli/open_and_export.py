@@ -115,7 +115,9 @@ def export(
 
 def _to_export(what: str) -> tuple[Sequence[Tables], str]:
     """Return the captures of one variant, or a memray file, with a name."""
-    if Path(what).is_file():
+    from resleak.captures import load
+
+    if Path(what).is_file() and Path(what).suffix not in load.ARCHIVES:
         from resleak.analysis import memray_file
 
         return [memray_file.open_memray(what)], Path(what).stem
