@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -26,6 +27,7 @@ from resleak.experiments.watch import Look, Watch
 from resleak.harness.process_gauges import Outside
 from resleak.harness.sampler import Observer
 from resleak.ui.cli import _watch_display, console
+from resleak.ui.cli import watch as watch_command
 
 #: Opens 40 descriptors a second and forgets them, however busy the machine is; its worker half.
 LEAKS = """
@@ -279,6 +281,30 @@ def test_a_terminal_gets_a_table(leaky):
     leaks = {leak for leak in leaky[0].last.leaks if leak[1] == "fds"}
     assert shown == {(*leak, "leak") for leak in leaks} != set()
     assert any("reaches RLIMIT_NOFILE" in line for line in lines)
+
+
+def test_a_leak_that_became_a_plateau_is_no_leak(tmp_path, capsys, monkeypatch):
+    """The exit code follows the last verdicts; growth that has ended is reported as a plateau."""
+    observer = Observer(Outside.of(os.getpid()), "fills", "A cache.")
+    monkeypatch.setattr(observer, "read", lambda: False)
+    watch = Watch(observer)
+    codes = []
+    for first, last in ((0, 40), (40, 400)):
+        for at in range(first, last):
+            observer._one.add((at, at, 1), {"rss": 1e7 + 1e6 * min(at, 40)})
+        codes.append(watch_command.follow(watch, tmp_path, as_json=False))
+    assert codes == [1, 0]
+    final = capsys.readouterr().out.splitlines()[-2]
+    assert re.fullmatch(
+        r"process: after \S+ .?s rss looked like a leak; all readings together show a plateau",
+        final,
+    )
+
+
+def test_a_deferred_gauge_ends_a_watch_with_1():
+    """As with `resleak judge`, what only the garbage collector frees is not clean."""
+    gauge = GaugeVerdict(variant="process", gauge="fds", verdict="deferred")
+    assert not Look(60.0, 60, SimpleNamespace(gauges=[gauge]), {}, ()).is_clean
 
 
 #: Fills a cache for three seconds, and then does nothing.

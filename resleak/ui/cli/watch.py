@@ -146,8 +146,7 @@ def follow(
         raise ProcessError(f"process {observer.root.pid} ended, or refused, before any reading")
     if watching.breach:
         return BREACH
-    is_leak = last and (last.leaks or last.overspent or watching.withdrawn)
-    return common.NOT_AS_DECLARED if is_leak else common.OK
+    return common.OK if last is None or last.is_clean else common.NOT_AS_DECLARED
 
 
 def _ending(watching: Watch, folder: Path) -> str:
