@@ -113,6 +113,7 @@ class Watch:
         self.breach = ""
         #: The first look at which each process and gauge leaked.
         self._leaks: dict[tuple[str, str], Look] = {}
+        self._limits: dict[int, list[Ceiling]] = {}
 
     def run(self, on_look: Callable[[Look], None], on_reading: Callable[[], None]) -> None:
         """Read and judge until the process ends, the time is up, or a breach is confirmed.
@@ -183,7 +184,7 @@ class Watch:
         for variant, (curve, *others) in curves.items():
             if others:  # a recycled worker begins anew
                 continue
-            ceilings = own_limits(curve.view) if curve.view and curve.view.alive else []
+            ceilings = self._own_limits(curve.view) if curve.view else []
             if variant == everyone:
                 ceilings += shared_limits(self.observer.root)
             gauges = judgement.variants[variant].gauges
@@ -192,6 +193,14 @@ class Watch:
                 gauges = Rows(GaugeVerdict, (one.scaled(pace, "s") for one in gauges))
             if reached := forecasts(gauges, ceilings):
                 yield variant, reached
+
+    def _own_limits(self, process: process_gauges.Outside) -> list[Ceiling]:
+        """Return the limits of one process; if all have ended, those at the look before."""
+        if process.alive:
+            self._limits[process.pid] = own_limits(process)
+        elif self.observer.root.alive:  # it ended alone, and uses nothing up any more
+            self._limits.pop(process.pid, None)
+        return [*self._limits.get(process.pid, [])]
 
 
 def own_limits(process: process_gauges.Outside) -> list[Ceiling]:

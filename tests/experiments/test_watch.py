@@ -21,6 +21,7 @@ import pytest
 from helpers.running import running
 
 import resleak
+from resleak.analysis.forecast import Forecast
 from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.errors import ProcessError
 from resleak.experiments.watch import Look, Watch
@@ -132,6 +133,32 @@ def test_the_forecast_is_room_over_rate(leaky):
     rate = look.judgement.variants["process"].gauge("fds").per_step
     room = soon["process"].limit - soon["process"].used
     assert soon["process"].expected_s == pytest.approx(room / rate)
+
+
+def test_limits_of_processes_that_ended_together_stay(monkeypatch):
+    """The last look has the limit of each process, although all of them have ended by then."""
+    alive = SimpleNamespace(value=True)
+    monkeypatch.setattr(Outside, "alive", property(lambda _: alive.value))
+    observer = Observer(Outside.of(os.getpid()), "program", "A program.")
+    for at in range(60):
+        observer._one.add((at, at, 1), {"fds": 10 + at})
+    watch = Watch(observer)
+    before = watch.look().forecasts["process"][0]
+    alive.value = False
+    after = watch.look().forecasts["process"][0]
+    assert (before.ceiling, after.ceiling) == ("RLIMIT_NOFILE", "RLIMIT_NOFILE")
+
+
+def test_the_nearest_limit_comes_first():
+    """Limits are sorted over all processes, whichever process reaches them."""
+    late, soon = (
+        Forecast("fds", name, 1000.0, 10.0, "descriptors", at_s, at_s, at_s)
+        for name, at_s in (("file-max", 9000.0), ("RLIMIT_NOFILE", 60.0))
+    )
+    forecasts = {"all": [late], "child-2": [soon]}
+    look = Look(60.0, 60, SimpleNamespace(variants={}, per="s"), forecasts, ())
+    lines = [*_watch_display._consequences(look).values()]
+    assert [line.partition(":")[0] for line in lines] == ["child-2", "all"]
 
 
 def test_a_breach_must_stand_at_two_looks(tmp_path):
