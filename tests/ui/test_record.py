@@ -12,11 +12,13 @@ import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
 import resleak
+from resleak.ui.cli import record
 
 SERVER = """
     import os, sys
@@ -195,6 +197,25 @@ def test_memray_names_the_line(as_process):
     result = as_process(*PROVEN, "--memray", "--", sys.executable, "forks.py")
     found = json.loads(result.stdout.splitlines()[-1])["memray"]
     assert "forks.py:10 in <module>" in found["summary"]
+    assert "resleak: reading the memray file (" in result.stderr
+
+
+@pytest.mark.parametrize(("leaks", "named"), [({("child-2", "rss")}, True), (set(), False)])
+def test_children_that_memray_did_not_trace_are_reported(tmp_path, leaks, named):
+    """A forked child has a file of its own; another one has not, and is named if it leaks."""
+    file = tmp_path / "memray.bin"
+    curves = {
+        variant: [SimpleNamespace(view=SimpleNamespace(pid=pid), what=f"python, process {pid}")]
+        for variant, pid in (("process", 11), ("child-1", 12), ("child-2", 13))
+    }
+    observer = SimpleNamespace(curves=lambda: curves)
+    watching = SimpleNamespace(observer=observer, last=SimpleNamespace(leaks=leaks))
+    file.with_name("memray.bin.12").touch()
+    (note,) = record._untraced(watching, file)
+    assert note.startswith("1 child process was not traced")
+    assert ("memory leaks in child-2 (python, process 13)" in note) == named
+    file.with_name("memray.bin.13").touch()
+    assert record._untraced(watching, file) == []
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from enum import StrEnum
@@ -177,17 +177,27 @@ def _agreed(consequences: str, yes: bool) -> None:
         raise typer.Exit(common.OK)
 
 
-def show_lines(profile: Callable[[], Path], as_json: bool) -> None:
-    """Print the lines that a memory profile names; the captures are there also if it has none."""
+def show_lines(profile: Callable[[], Path], as_json: bool, notes: Sequence[str] = ()) -> None:
+    """Print the lines that a memory profile names, below notes on it.
+
+    The captures are there also if it has none.
+    """
     from resleak.analysis import memray_file
 
     try:
-        with console.working("memray"):
-            recording = memray_file.open_memray(profile(), fresh=True)
+        with console.working("tracking allocations with memray"):
+            file = profile()
+        if file.is_file():  # a large one takes minutes
+            size = formatting.amount(file.stat().st_size, "B")
+            console.say(f"reading the memray file ({size}) …")
+        recording = memray_file.open_memray(file, fresh=True)
     except ResleakError as error:
         console.say(str(error))
         return
     if as_json:
-        console.out_json({"memray": recording.to_dict()}, indent=None)
+        content = recording.to_dict()
+        content["warnings"] = [*notes, *content["warnings"]]
+        console.out_json({"memray": content}, indent=None)
     else:
+        console.out(*(f"! {sentence}" for sentence in notes))
         console.show_recording(recording, 10)
