@@ -149,7 +149,7 @@ def test_phases_follow_the_load(as_process, here, port):
     options = ("--warmup", "0.5s", "--settle", "1s", "--load", load)
     result = as_process(*QUICK, *options, "--", sys.executable, "server.py", port)
     (capture,) = resleak.load(here / "captures")
-    assert last(result).startswith("the process still runs")
+    assert last(result).startswith("resleak stopped the command, after ")
     assert [p.name for p in capture.manifest.phases] == ["warmup", "steady", "settle"]
     settled = capture.trace[capture.trace["phase"] == "settle"]["fds"]
     assert len(settled) >= 1
@@ -186,7 +186,7 @@ def test_signals_begin_and_end(here, environment):
         process.send_signal(signal.SIGINT)
         rest = process.stdout.read()
     assert process.returncode == 130
-    assert "still runs" in json.loads(rest.splitlines()[-1])["ended"]
+    assert "resleak stopped the command, after " in json.loads(rest.splitlines()[-1])["ended"]
     manifest = resleak.load(here / "captures")[0].manifest
     assert [phase.name for phase in manifest.phases] == ["warmup", "steady"]
     assert not runs(int((here / "child").read_text()))
@@ -198,6 +198,29 @@ def test_memray_names_the_line(as_process):
     found = json.loads(result.stdout.splitlines()[-1])["memray"]
     assert "forks.py:10 in <module>" in found["summary"]
     assert "resleak: reading the memray file (" in result.stderr
+
+
+@pytest.mark.parametrize("handles", [False, True])
+def test_a_memray_file_is_closed_when_the_command_is_stopped(as_process, here, handles):
+    """A program that SIGTERM ends, also one that asks for it again at last, leaves a whole file."""
+    code = """
+    import os, signal, time
+    def end(number, frame):
+        signal.signal(number, before)
+        signal.raise_signal(number)
+    if HANDLES:
+        before = signal.signal(signal.SIGTERM, end)
+    kept = []
+    while True:
+        kept.append(bytearray(10_000))
+        time.sleep(0.01)
+    """
+    (here / "loop.py").write_text(textwrap.dedent(code).replace("HANDLES", str(handles)))
+    options = ("--for", "3s", "--memray")
+    result = as_process(*QUICK, *options, "--", sys.executable, "loop.py")
+    memray = json.loads(result.stdout.splitlines()[-1])["memray"]
+    assert memray["integrity"][0]["declared_records"] > 0
+    assert memray["integrity"][0]["duration_s"] > 1
 
 
 @pytest.mark.parametrize(("leaks", "named"), [({("child-2", "rss")}, True), (set(), False)])

@@ -124,12 +124,14 @@ def follow(
     out: Path,
     *,
     as_json: bool,
+    running: str = "the process still runs",
     code: Callable[[], int | None] = lambda: None,
     more: Callable[[], list[str]] = list,
 ) -> int:
     """Show a watch until it ends, store what was read even then, and return the exit code.
 
-    `code` returns that of an ended process, where it is known; `more` what else to say at the end.
+    `running` reports a process that has not ended by itself. `code` returns the exit code of one
+    that has, where it is known; `more` what else to report at the end.
     """
     from resleak.ui.cli._watch_display import display
 
@@ -141,7 +143,8 @@ def follow(
             observer.exit = replace(observer.exit, code=code())
             folder = observer.write(out) if observer.readings else out
             last = watching.look() if observer.readings else None
-            show.end(last, "\n".join([*watching.withdrawn, _ending(watching, folder), *more()]))
+            ending = _ending(watching, folder, running)
+            show.end(last, "\n".join([*watching.withdrawn, ending, *more()]))
     if not observer.readings:
         raise ProcessError(f"process {observer.root.pid} ended, or refused, before any reading")
     if watching.breach:
@@ -149,7 +152,7 @@ def follow(
     return common.OK if last is None or last.is_clean else common.NOT_AS_DECLARED
 
 
-def _ending(watching: Watch, folder: Path) -> str:
+def _ending(watching: Watch, folder: Path, running: str) -> str:
     observer = watching.observer
     lasted = f"{formatting.duration(observer.elapsed_s)} and {observer.readings} readings"
     if watching.breach:
@@ -158,7 +161,7 @@ def _ending(watching: Watch, folder: Path) -> str:
         code = observer.exit.code
         why = f"the process has ended{'' if code is None else f' with code {code}'}"
     else:
-        why = "the process still runs"
+        why = running
     stored = f"; kept in {common.shown(folder)}" if observer.readings else ""
     life_s, cpu_s = observer.unread
     unread = (
