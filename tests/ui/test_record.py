@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 import resleak
-from resleak.ui.cli import record
+from resleak.ui.cli import console, record
 
 SERVER = """
     import os, sys
@@ -198,6 +198,19 @@ def test_memray_names_the_line(as_process):
     found = json.loads(result.stdout.splitlines()[-1])["memray"]
     assert "forks.py:10 in <module>" in found["summary"]
     assert "resleak: reading the memray file (" in result.stderr
+
+
+def test_lines_of_a_memory_profile_are_sorted_by_share(capsys):
+    """A line whose growth is certain, and small, does not stand above a large share."""
+    sites = [
+        SimpleNamespace(
+            bytes_per_step=1000 * share, share=share, low=1.0, high=2.0, function=name, place=""
+        )
+        for name, share in (("first", 0.7), ("small", 0.0005), ("second", 0.248))
+    ]
+    console.show_recording(SimpleNamespace(per="s", warnings=[], summary="", grown=sites), 10)
+    table = capsys.readouterr().out
+    assert table.index("first") < table.index("second") < table.index("small")
 
 
 @pytest.mark.parametrize("handles", [False, True])
