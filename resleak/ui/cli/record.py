@@ -104,7 +104,8 @@ def record(
     """Start a command, watch it and its child processes, and stop it cleanly.
 
     Ends with the command, with its load, after --for, at a breach, or with Ctrl-C. SIGUSR1 to
-    resleak ends the warm-up.
+    resleak ends the warm-up. Exit code 1: by all readings something leaks or is deferred, a budget
+    is exceeded, or the command or its load failed.
     """
     # Slow imports come before the command starts: it does not wait.
     from resleak.captures.decode.memray_file import refuse_foreign

@@ -78,7 +78,8 @@ def watch(
     """Watch a running process from outside: verdicts, and when its limits will be reached.
 
     Ends with the process, after --for, at a breach (exit code 3), or with Ctrl-C. What was read is
-    kept as captures in any case; `resleak judge DIR` judges them again.
+    kept as captures in any case; `resleak judge DIR` judges them again. Exit code 1: by all
+    readings something leaks or is deferred, or a budget is exceeded.
     """
     from resleak.captures.decode.memray_file import refuse_foreign
     from resleak.harness import memray_attach as attaching
