@@ -171,9 +171,9 @@ class Watch:
         final = {(one.variant, one.gauge): one.verdict for one in self.last.judgement.gauges}
         return [
             f"{one[0]}: after {formatting.duration(look.t_s)} {one[1]} looked like a leak; all "
-            f"readings together {_SHOWN.get(final.get(one, ''), 'show none')}"
+            f"readings together {_SHOWN.get(final[one], f'show it {final[one]}')}"
             for one, look in self._leaks.items()
-            if one not in self.last.leaks
+            if one in final.keys() - self.last.leaks
         ]
 
     def _forecasts(
