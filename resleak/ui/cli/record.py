@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 #: How long a load waits for the command to listen.
 _LISTENING_S, _POLL_S = 10.0, 0.1
-#: How a command ends that has not ended by itself.
-_STOPPED = "resleak stopped the command"
 #: Untraced processes that are named, at most.
 _MOST_NAMED = 4
 #: Where a command names what it runs.
@@ -140,8 +138,7 @@ def record(
         watching = Watch(observer, duration, tuple(stop_on or ()), limits, enough=course.over)
         before = signal.signal(signal.SIGUSR1, lambda *_: observer.begin("steady"))
         stack.callback(signal.signal, signal.SIGUSR1, before)
-        how_it_ends: dict[str, Any] = {"running": _STOPPED, "code": process.poll}
-        code = follow(watching, out, as_json=as_json, more=course.lines, **how_it_ends)
+        code = follow(watching, out, as_json=as_json, command=process, more=course.lines)
     if memray:
         show_lines(lambda: file, as_json, _untraced(watching, file))
     is_wrong = observer.exit.code or course.is_useless

@@ -24,6 +24,7 @@ from resleak.workload import verdict_words
 if TYPE_CHECKING:
     from resleak.experiments.watch import Watch
     from resleak.harness.request_counts import WorkCounter
+    from resleak.harness.spawn import Guarded
 
 #: Exit code of a watch that --stop-on ended.
 BREACH = 3
@@ -125,14 +126,12 @@ def follow(
     out: Path,
     *,
     as_json: bool,
-    running: str = "the process still runs",
-    code: Callable[[], int | None] = lambda: None,
+    command: Guarded | None = None,
     more: Callable[[], list[str]] = list,
 ) -> int:
     """Show a watch until it ends, store what was read even then, and return the exit code.
 
-    `running` reports a process that has not ended by itself. `code` returns the exit code of one
-    that has, where it is known; `more` what else to report at the end.
+    `command` is what resleak started, and will stop; `more` returns what else to report at the end.
     """
     from resleak.ui.cli._watch_display import display
 
@@ -141,9 +140,11 @@ def follow(
         try:
             watching.run(show.look, lambda: show.tick(observer.elapsed_s, observer.readings))
         finally:
-            observer.exit = replace(observer.exit, code=code())
+            code = command.poll() if command else None
+            observer.exit = replace(observer.exit, code=code)
             folder = observer.write(out) if observer.readings else out
             last = watching.look() if observer.readings else None
+            running = "resleak stopped the command" if command else "the process still runs"
             ending = _ending(watching, folder, running)
             show.end(last, "\n".join([*watching.withdrawn, ending, *more()]))
     if not observer.readings:
