@@ -65,7 +65,11 @@ class Recording:
     @property
     def integrity(self) -> list[dict[str, Any]]:
         """The facts of each process's capture: `resleak.captures.decode.any_program`."""
-        return [dict(facts) for facts in self._facts["processes"]]
+        processes = [dict(facts) for facts in self._facts["processes"]]
+        for facts in processes:
+            if not facts["declared_records"]:  # never closed: its header has no end
+                facts["duration_s"] = max(facts["duration_s"], facts["last_snapshot_s"])
+        return processes
 
     @property
     def warnings(self) -> list[str]:

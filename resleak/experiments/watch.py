@@ -21,7 +21,7 @@ from resleak.harness import control_groups, process_gauges
 from resleak.harness.control_groups import NO_LIMIT, number, text
 from resleak.harness.sampler import ALL, Curve, Observer, Ration
 from resleak.workload.gauges import BUILTIN
-from resleak.workload.verdict_words import BUDGET, LEAK
+from resleak.workload.verdict_words import BUDGET, LEAK, UNDECIDED
 
 #: Sockets in CLOSE_WAIT from which on their peers are named.
 _MANY_WAITING = 5
@@ -33,6 +33,8 @@ _MEMORY_S = 180.0
 _FIRST, _MORE = 12, 1.5
 #: The gauges that a limit of memory, or of tasks, is about.
 _MEMORY, _TASKS = ("uss", "rss"), ("threads", "zombies", "children")
+#: What the readings of a gauge show, by its verdict.
+_SHOWN = {"plateau": "show a plateau", "flat": "show no growth", UNDECIDED: "are inconclusive"}
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,11 @@ class Look:
     def leaks(self) -> set[tuple[str, str]]:
         """The processes and gauges with a proven leak."""
         return {(one.variant, one.gauge) for one in self.judgement.gauges if one.is_leak}
+
+    @property
+    def is_clean(self) -> bool:
+        """True if no gauge is leaking or deferred, and no budget is exceeded."""
+        return not self.overspent and not any(one.symptoms for one in self.judgement.gauges)
 
     @property
     def overspent(self) -> set[tuple[str, str]]:
@@ -104,7 +111,9 @@ class Watch:
         self.looks = Ration(_JUDGING_SHARE)
         self.last: Look | None = None
         self.breach = ""
-        self._proven: dict[tuple[str, str], Look] = {}
+        #: The first look at which each process and gauge leaked.
+        self._leaks: dict[tuple[str, str], Look] = {}
+        self._limits: dict[int, list[Ceiling]] = {}
 
     def run(self, on_look: Callable[[Look], None], on_reading: Callable[[], None]) -> None:
         """Read and judge until the process ends, the time is up, or a breach is confirmed.
@@ -151,20 +160,20 @@ class Watch:
             close_wait,
         )
         self.breach, self.last = now.breach(before, self.stop_on), now
-        self._proven = dict.fromkeys(now.leaks, now) | self._proven
+        self._leaks = dict.fromkeys(now.leaks, now) | self._leaks
         return now
 
     @property
     def withdrawn(self) -> list[str]:
-        """Leaks that were proven at a look, and are not at the last one, a sentence each."""
-        if self.observer.phase == "settle":  # what drains after the load is deferred, not lost
+        """A sentence for each leak of an earlier look that all readings do not confirm."""
+        if self.last is None or self.observer.phase == "settle":  # what drains later is deferred
             return []
-        leaks = self.last.leaks if self.last else set()
+        final = {(one.variant, one.gauge): one.verdict for one in self.last.judgement.gauges}
         return [
-            f"{variant}: {gauge} was proven to leak after {formatting.duration(look.t_s)}, "
-            "and is not by all readings together"
-            for (variant, gauge), look in self._proven.items()
-            if (variant, gauge) not in leaks
+            f"{one[0]}: after {formatting.duration(look.t_s)} {one[1]} looked like a leak; all "
+            f"readings together {_SHOWN.get(final[one], f'show it {final[one]}')}"
+            for one, look in self._leaks.items()
+            if one in final.keys() - self.last.leaks
         ]
 
     def _forecasts(
@@ -175,7 +184,7 @@ class Watch:
         for variant, (curve, *others) in curves.items():
             if others:  # a recycled worker begins anew
                 continue
-            ceilings = own_limits(curve.view) if curve.view and curve.view.alive else []
+            ceilings = self._own_limits(curve.view) if curve.view else []
             if variant == everyone:
                 ceilings += shared_limits(self.observer.root)
             gauges = judgement.variants[variant].gauges
@@ -184,6 +193,14 @@ class Watch:
                 gauges = Rows(GaugeVerdict, (one.scaled(pace, "s") for one in gauges))
             if reached := forecasts(gauges, ceilings):
                 yield variant, reached
+
+    def _own_limits(self, process: process_gauges.Outside) -> list[Ceiling]:
+        """Return the limits of one process; if all have ended, those at the look before."""
+        if process.alive:
+            self._limits[process.pid] = own_limits(process)
+        elif self.observer.root.alive:  # it ended alone, and uses nothing up any more
+            self._limits.pop(process.pid, None)
+        return [*self._limits.get(process.pid, [])]
 
 
 def own_limits(process: process_gauges.Outside) -> list[Ceiling]:

@@ -96,6 +96,11 @@ class Curve:
         return self._values[_GAUGES.index(gauge) - len(_GAUGES)]
 
     @property
+    def place(self) -> tuple[float, int]:
+        """A key that sorts processes as they were first read, whether or not they have ended."""
+        return self._values[0] if len(self) else math.inf, self.view.pid if self.view else 0
+
+    @property
     def steady(self) -> int:
         """The number of readings after the warm-up."""
         phases = self._values[_INDEX.index("phase") :: _WIDTH]
@@ -232,7 +237,8 @@ class Observer:
 
     def curves(self) -> dict[str, list[Curve]]:
         """Return the curves worth judging by name, the sum first; only `RECYCLED` has several."""
-        children = [*self._ended, *self._children.values()]
+        # A process keeps its number when another one ends.
+        children = sorted([*self._ended, *self._children.values()], key=lambda one: one.place)
         if not children and not self._short_lived:
             return {ONE: [self._one]}
         workers = self._recycled(children)

@@ -221,6 +221,14 @@ def test_deep_recursion_is_kept_whole(tmp_path: Path) -> None:
     assert found.sites.iloc[0]["function"] == "keep"
 
 
+def test_a_file_that_was_never_closed_lasts_to_its_last_snapshot(tmp_path: Path) -> None:
+    """The header of a killed program's file has no end, which is no duration of nothing."""
+    found = open_memray(foreign.record(tmp_path, kind="killed", compress=False))
+    (facts,) = found.integrity
+    assert facts["duration_s"] == facts["last_snapshot_s"] > 0.01
+    assert "after 0.001 s" not in found.summary
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -20,12 +21,14 @@ import pytest
 from helpers.running import running
 
 import resleak
+from resleak.analysis.forecast import Forecast
 from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.errors import ProcessError
 from resleak.experiments.watch import Look, Watch
 from resleak.harness.process_gauges import Outside
 from resleak.harness.sampler import Observer
 from resleak.ui.cli import _watch_display, console
+from resleak.ui.cli import watch as watch_command
 
 #: Opens 40 descriptors a second and forgets them, however busy the machine is; its worker half.
 LEAKS = """
@@ -130,6 +133,32 @@ def test_the_forecast_is_room_over_rate(leaky):
     rate = look.judgement.variants["process"].gauge("fds").per_step
     room = soon["process"].limit - soon["process"].used
     assert soon["process"].expected_s == pytest.approx(room / rate)
+
+
+def test_limits_of_processes_that_ended_together_stay(monkeypatch):
+    """The last look has the limit of each process, although all of them have ended by then."""
+    alive = SimpleNamespace(value=True)
+    monkeypatch.setattr(Outside, "alive", property(lambda _: alive.value))
+    observer = Observer(Outside.of(os.getpid()), "program", "A program.")
+    for at in range(60):
+        observer._one.add((at, at, 1), {"fds": 10 + at})
+    watch = Watch(observer)
+    before = watch.look().forecasts["process"][0]
+    alive.value = False
+    after = watch.look().forecasts["process"][0]
+    assert (before.ceiling, after.ceiling) == ("RLIMIT_NOFILE", "RLIMIT_NOFILE")
+
+
+def test_the_nearest_limit_comes_first():
+    """Limits are sorted over all processes, whichever process reaches them."""
+    late, soon = (
+        Forecast("fds", name, 1000.0, 10.0, "descriptors", at_s, at_s, at_s)
+        for name, at_s in (("file-max", 9000.0), ("RLIMIT_NOFILE", 60.0))
+    )
+    forecasts = {"all": [late], "child-2": [soon]}
+    look = Look(60.0, 60, SimpleNamespace(variants={}, per="s"), forecasts, ())
+    lines = [*_watch_display._consequences(look).values()]
+    assert [line.partition(":")[0] for line in lines] == ["child-2", "all"]
 
 
 def test_a_breach_must_stand_at_two_looks(tmp_path):
@@ -279,6 +308,30 @@ def test_a_terminal_gets_a_table(leaky):
     leaks = {leak for leak in leaky[0].last.leaks if leak[1] == "fds"}
     assert shown == {(*leak, "leak") for leak in leaks} != set()
     assert any("reaches RLIMIT_NOFILE" in line for line in lines)
+
+
+def test_a_leak_that_became_a_plateau_is_no_leak(tmp_path, capsys, monkeypatch):
+    """The exit code follows the last verdicts; growth that has ended is reported as a plateau."""
+    observer = Observer(Outside.of(os.getpid()), "fills", "A cache.")
+    monkeypatch.setattr(observer, "read", lambda: False)
+    watch = Watch(observer)
+    codes = []
+    for first, last in ((0, 40), (40, 400)):
+        for at in range(first, last):
+            observer._one.add((at, at, 1), {"rss": 1e7 + 1e6 * min(at, 40)})
+        codes.append(watch_command.follow(watch, tmp_path, as_json=False))
+    assert codes == [1, 0]
+    final = capsys.readouterr().out.splitlines()[-2]
+    assert re.fullmatch(
+        r"process: after \S+ .?s rss looked like a leak; all readings together show a plateau",
+        final,
+    )
+
+
+def test_a_deferred_gauge_ends_a_watch_with_1():
+    """As with `resleak judge`, what only the garbage collector frees is not clean."""
+    gauge = GaugeVerdict(variant="process", gauge="fds", verdict="deferred")
+    assert not Look(60.0, 60, SimpleNamespace(gauges=[gauge]), {}, ()).is_clean
 
 
 #: Fills a cache for three seconds, and then does nothing.

@@ -109,6 +109,19 @@ def test_workers_are_pooled_from_the_third_one_that_ended() -> None:
     assert len(observer.curves()["recycled"]) == 4
 
 
+def test_a_child_keeps_its_number_when_another_one_ends() -> None:
+    """Verdicts of two looks with the same name are about the same process."""
+    server, other = Outside.of(os.getpid()), Outside.of(os.getppid())
+    observer, first, second = Observer(server, "a", "A."), Curve(other), Curve(server)
+    for at in range(20):
+        for curve in (first, second):
+            curve.add((at + (curve is second), at, 1), {"rss": 17e6})
+    observer._children = {other.pid: first, server.pid: second}
+    before = observer.curves()
+    observer._ended.append(observer._children.pop(server.pid))
+    assert observer.curves()["child-2"] == before["child-2"] == [second]
+
+
 def test_workers_that_end_at_once_are_named(tmp_path, cli):
     """Workers that end between two readings are named with their processor time; others are not."""
     forks = """

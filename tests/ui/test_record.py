@@ -12,11 +12,13 @@ import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
 import resleak
+from resleak.ui.cli import console, record
 
 SERVER = """
     import os, sys
@@ -147,7 +149,7 @@ def test_phases_follow_the_load(as_process, here, port):
     options = ("--warmup", "0.5s", "--settle", "1s", "--load", load)
     result = as_process(*QUICK, *options, "--", sys.executable, "server.py", port)
     (capture,) = resleak.load(here / "captures")
-    assert last(result).startswith("the process still runs")
+    assert last(result).startswith("resleak stopped the command, after ")
     assert [p.name for p in capture.manifest.phases] == ["warmup", "steady", "settle"]
     settled = capture.trace[capture.trace["phase"] == "settle"]["fds"]
     assert len(settled) >= 1
@@ -184,7 +186,7 @@ def test_signals_begin_and_end(here, environment):
         process.send_signal(signal.SIGINT)
         rest = process.stdout.read()
     assert process.returncode == 130
-    assert "still runs" in json.loads(rest.splitlines()[-1])["ended"]
+    assert "resleak stopped the command, after " in json.loads(rest.splitlines()[-1])["ended"]
     manifest = resleak.load(here / "captures")[0].manifest
     assert [phase.name for phase in manifest.phases] == ["warmup", "steady"]
     assert not runs(int((here / "child").read_text()))
@@ -195,6 +197,61 @@ def test_memray_names_the_line(as_process):
     result = as_process(*PROVEN, "--memray", "--", sys.executable, "forks.py")
     found = json.loads(result.stdout.splitlines()[-1])["memray"]
     assert "forks.py:10 in <module>" in found["summary"]
+    assert "resleak: reading the memray file (" in result.stderr
+
+
+def test_lines_of_a_memory_profile_are_sorted_by_share(capsys):
+    """A line whose growth is certain, and small, does not stand above a large share."""
+    sites = [
+        SimpleNamespace(
+            bytes_per_step=1000 * share, share=share, low=1.0, high=2.0, function=name, place=""
+        )
+        for name, share in (("first", 0.7), ("small", 0.0005), ("second", 0.248))
+    ]
+    console.show_recording(SimpleNamespace(per="s", warnings=[], summary="", grown=sites), 10)
+    table = capsys.readouterr().out
+    assert table.index("first") < table.index("second") < table.index("small")
+
+
+@pytest.mark.parametrize("handles", [False, True])
+def test_a_memray_file_is_closed_when_the_command_is_stopped(as_process, here, handles):
+    """A program that SIGTERM ends, also one that asks for it again at last, leaves a whole file."""
+    code = """
+    import os, signal, time
+    def end(number, frame):
+        signal.signal(number, before)
+        signal.raise_signal(number)
+    if HANDLES:
+        before = signal.signal(signal.SIGTERM, end)
+    kept = []
+    while True:
+        kept.append(bytearray(10_000))
+        time.sleep(0.01)
+    """
+    (here / "loop.py").write_text(textwrap.dedent(code).replace("HANDLES", str(handles)))
+    options = ("--for", "3s", "--memray")
+    result = as_process(*QUICK, *options, "--", sys.executable, "loop.py")
+    memray = json.loads(result.stdout.splitlines()[-1])["memray"]
+    assert memray["integrity"][0]["declared_records"] > 0
+    assert memray["integrity"][0]["duration_s"] > 1
+
+
+@pytest.mark.parametrize(("leaks", "named"), [({("child-2", "rss")}, True), (set(), False)])
+def test_children_that_memray_did_not_trace_are_reported(tmp_path, leaks, named):
+    """A forked child has a file of its own; another one has not, and is named if it leaks."""
+    file = tmp_path / "memray.bin"
+    curves = {
+        variant: [SimpleNamespace(view=SimpleNamespace(pid=pid), what=f"python, process {pid}")]
+        for variant, pid in (("process", 11), ("child-1", 12), ("child-2", 13))
+    }
+    observer = SimpleNamespace(curves=lambda: curves)
+    watching = SimpleNamespace(observer=observer, last=SimpleNamespace(leaks=leaks))
+    file.with_name("memray.bin.12").touch()
+    (note,) = record._untraced(watching, file)
+    assert note.startswith("1 child process was not traced")
+    assert ("memory leaks in child-2 (python, process 13)" in note) == named
+    file.with_name("memray.bin.13").touch()
+    assert record._untraced(watching, file) == []
 
 
 @pytest.mark.parametrize(

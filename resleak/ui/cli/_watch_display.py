@@ -115,11 +115,11 @@ def page(title: str, look: Look | None, status: str) -> Group:
 
 
 def _consequences(look: Look) -> dict[str, str]:
-    """Return limits to be reached and exceeded budgets, each by a key."""
+    """Return limits to be reached, the nearest first, and exceeded budgets, each by a key."""
+    reached = [(one, who) for who, forecasts in look.forecasts.items() for one in forecasts]
     lines = {
         f"{who} {one.gauge} {one.ceiling}": f"{who}: {one}"
-        for who, forecasts in look.forecasts.items()
-        for one in forecasts
+        for one, who in sorted(reached, key=lambda pair: pair[0].expected_s)
     }
     for who, peers in look.close_wait.items():
         for peer, count in list(peers.items())[:1]:

@@ -67,9 +67,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Reproduce a leak, judge it with numbers, find the line, share one file.",
     epilog="Exit codes: 0 done, and all is as declared; 1 judged, and something is not as declared "
-    "(in a file that declares nothing: something leaks or hangs); 2 the request cannot be carried "
-    "out, and one line says why; 3 watch or record was ended by --stop-on; 70 unexpected error, "
-    "and one line names the file with its traceback; 130 interrupted, and nothing is left running.",
+    "(where nothing is declared: something leaks, is deferred, hangs or stays inconclusive; in "
+    "watch and record: something leaks or is deferred, or a budget is exceeded); 2 the request "
+    "cannot be carried out, and one line says why; 3 watch or record was ended by --stop-on; 70 "
+    "unexpected error, and one line names the file with its traceback; 130 interrupted, and "
+    "nothing is left running.",
 )
 command = partial(app.command, cls=Command)
 

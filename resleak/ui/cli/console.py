@@ -240,11 +240,14 @@ def show_comparison(comparison: Comparison) -> None:
 
 
 def show_recording(recording: Recording, top: int) -> None:
-    """Print a capture's limitations, the line that retains most, and the lines that grew."""
+    """Print a capture's limitations, the line that retains most, and the first lines that grew.
+
+    The first by their rank are those whose growth is certain; their table is sorted by share.
+    """
     per = recording.per
     out(*(f"! {sentence}" for sentence in recording.warnings), recording.summary)
     rows = []
-    for site in recording.grown[:top]:
+    for site in sorted(recording.grown[:top], key=lambda site: -site.share):
         rate, share = fmt.rate(site.bytes_per_step, "B", per), fmt.share(site.share)
         interval = wording.bounds(site.low, site.high, "B")
         rows.append((rate, share, interval, site.function, site.place))

@@ -55,7 +55,11 @@ def investigate(
     no_source: Annotated[bool, flag("--no-source", "Store no source text.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Print every gauge.")] = False,
 ) -> None:
-    """Find out whether your own code leaks, how fast, and in which line."""
+    """Find out whether your own code leaks, how fast, and in which line.
+
+    Exit code 1: something leaks, is deferred (freed only by the garbage collector), hangs or stays
+    inconclusive.
+    """
     _prepare()
     from resleak.analysis.causes import changes
     from resleak.experiments import investigate as experiment

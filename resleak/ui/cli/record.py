@@ -21,12 +21,15 @@ from resleak.ui.cli.common import argument, command, option, seconds
 from resleak.ui.cli.watch import Every, For, Name, Requests, StopOn, counter_of, follow, show_lines
 
 if TYPE_CHECKING:
+    from resleak.experiments.watch import Watch
     from resleak.harness.request_counts import UrlLoad, WorkCounter
     from resleak.harness.sampler import Observer
     from resleak.harness.spawn import Guarded
 
 #: How long a load waits for the command to listen.
 _LISTENING_S, _POLL_S = 10.0, 0.1
+#: Untraced processes that are named, at most.
+_MOST_NAMED = 4
 #: Where a command names what it runs.
 _FIRST_WORDS = 4
 
@@ -99,7 +102,8 @@ def record(
     """Start a command, watch it and its child processes, and stop it cleanly.
 
     Ends with the command, with its load, after --for, at a breach, or with Ctrl-C. SIGUSR1 to
-    resleak ends the warm-up.
+    resleak ends the warm-up. Exit code 1: by all readings something leaks or is deferred, a budget
+    is exceeded, or the command or its load failed.
     """
     # Slow imports come before the command starts: it does not wait.
     from resleak.captures.decode.memray_file import refuse_foreign
@@ -134,11 +138,35 @@ def record(
         watching = Watch(observer, duration, tuple(stop_on or ()), limits, enough=course.over)
         before = signal.signal(signal.SIGUSR1, lambda *_: observer.begin("steady"))
         stack.callback(signal.signal, signal.SIGUSR1, before)
-        code = follow(watching, out, as_json=as_json, code=process.poll, more=course.lines)
+        code = follow(watching, out, as_json=as_json, command=process, more=course.lines)
     if memray:
-        show_lines(lambda: file, as_json)
+        show_lines(lambda: file, as_json, _untraced(watching, file))
     is_wrong = observer.exit.code or course.is_useless
     raise typer.Exit(code or (common.NOT_AS_DECLARED if is_wrong else code))
+
+
+def _untraced(watching: Watch, file: Path) -> list[str]:
+    """Return a sentence on the child processes that memray did not trace, if there are any."""
+    from resleak.harness.sampler import ALL, ONE
+
+    leaks = watching.last.leaks if watching.last else set()
+    leaking = {variant for variant, gauge in leaks if gauge in ("rss", "uss")} - {ALL, ONE}
+    untraced, names = 0, []
+    for variant, runs in watching.observer.curves().items():
+        pids = [one.view.pid for one in runs if one.view] if variant not in (ALL, ONE) else []
+        # The name that memray gives to the file of a forked child.
+        missing = [pid for pid in pids if not file.with_name(f"{file.name}.{pid}").exists()]
+        untraced += len(missing)
+        if missing and variant in leaking:
+            names.append(f"{variant} ({runs[0].what})")
+    if not untraced:
+        return []
+    leaks_memory = f"; memory leaks in {', '.join(names[:_MOST_NAMED])}" if names else ""
+    are = "1 child process was" if untraced == 1 else f"{untraced} child processes were"
+    return [
+        f"{are} not traced{leaks_memory}: memray follows forks, not programs that the command "
+        "starts, as multiprocessing's spawn does; the lines are of the other processes"
+    ]
 
 
 def _name(command: list[str]) -> str:

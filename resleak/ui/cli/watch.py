@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from enum import StrEnum
@@ -24,6 +24,7 @@ from resleak.workload import verdict_words
 if TYPE_CHECKING:
     from resleak.experiments.watch import Watch
     from resleak.harness.request_counts import WorkCounter
+    from resleak.harness.spawn import Guarded
 
 #: Exit code of a watch that --stop-on ended.
 BREACH = 3
@@ -78,7 +79,8 @@ def watch(
     """Watch a running process from outside: verdicts, and when its limits will be reached.
 
     Ends with the process, after --for, at a breach (exit code 3), or with Ctrl-C. What was read is
-    kept as captures in any case; `resleak judge DIR` judges them again.
+    kept as captures in any case; `resleak judge DIR` judges them again. Exit code 1: by all
+    readings something leaks or is deferred, or a budget is exceeded.
     """
     from resleak.captures.decode.memray_file import refuse_foreign
     from resleak.harness import memray_attach as attaching
@@ -124,12 +126,12 @@ def follow(
     out: Path,
     *,
     as_json: bool,
-    code: Callable[[], int | None] = lambda: None,
+    command: Guarded | None = None,
     more: Callable[[], list[str]] = list,
 ) -> int:
     """Show a watch until it ends, store what was read even then, and return the exit code.
 
-    `code` returns that of an ended process, where it is known; `more` what else to say at the end.
+    `command` is what resleak started, and will stop; `more` returns what else to report at the end.
     """
     from resleak.ui.cli._watch_display import display
 
@@ -138,19 +140,21 @@ def follow(
         try:
             watching.run(show.look, lambda: show.tick(observer.elapsed_s, observer.readings))
         finally:
-            observer.exit = replace(observer.exit, code=code())
+            code = command.poll() if command else None
+            observer.exit = replace(observer.exit, code=code)
             folder = observer.write(out) if observer.readings else out
             last = watching.look() if observer.readings else None
-            show.end(last, "\n".join([*watching.withdrawn, _ending(watching, folder), *more()]))
+            running = "resleak stopped the command" if command else "the process still runs"
+            ending = _ending(watching, folder, running)
+            show.end(last, "\n".join([*watching.withdrawn, ending, *more()]))
     if not observer.readings:
         raise ProcessError(f"process {observer.root.pid} ended, or refused, before any reading")
     if watching.breach:
         return BREACH
-    is_leak = last and (last.leaks or last.overspent or watching.withdrawn)
-    return common.NOT_AS_DECLARED if is_leak else common.OK
+    return common.OK if last is None or last.is_clean else common.NOT_AS_DECLARED
 
 
-def _ending(watching: Watch, folder: Path) -> str:
+def _ending(watching: Watch, folder: Path, running: str) -> str:
     observer = watching.observer
     lasted = f"{formatting.duration(observer.elapsed_s)} and {observer.readings} readings"
     if watching.breach:
@@ -159,7 +163,7 @@ def _ending(watching: Watch, folder: Path) -> str:
         code = observer.exit.code
         why = f"the process has ended{'' if code is None else f' with code {code}'}"
     else:
-        why = "the process still runs"
+        why = running
     stored = f"; kept in {common.shown(folder)}" if observer.readings else ""
     life_s, cpu_s = observer.unread
     unread = (
@@ -178,17 +182,27 @@ def _agreed(consequences: str, yes: bool) -> None:
         raise typer.Exit(common.OK)
 
 
-def show_lines(profile: Callable[[], Path], as_json: bool) -> None:
-    """Print the lines that a memory profile names; the captures are there also if it has none."""
+def show_lines(profile: Callable[[], Path], as_json: bool, notes: Sequence[str] = ()) -> None:
+    """Print the lines that a memory profile names, below notes on it.
+
+    The captures are there also if it has none.
+    """
     from resleak.analysis import memray_file
 
     try:
-        with console.working("memray"):
-            recording = memray_file.open_memray(profile(), fresh=True)
+        with console.working("tracking allocations with memray"):
+            file = profile()
+        if file.is_file():  # a large one takes minutes
+            size = formatting.amount(file.stat().st_size, "B")
+            console.say(f"reading the memray file ({size}) …")
+        recording = memray_file.open_memray(file, fresh=True)
     except ResleakError as error:
         console.say(str(error))
         return
     if as_json:
-        console.out_json({"memray": recording.to_dict()}, indent=None)
+        content = recording.to_dict()
+        content["warnings"] = [*notes, *content["warnings"]]
+        console.out_json({"memray": content}, indent=None)
     else:
+        console.out(*(f"! {sentence}" for sentence in notes))
         console.show_recording(recording, 10)
