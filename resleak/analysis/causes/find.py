@@ -106,7 +106,8 @@ def _nearness(cause: Cause) -> tuple[bool, float, str]:
 def _to_repeat(cause: Cause) -> Cause:
     """Return a cause of which only numbers are known, with the advice to record its lines."""
     text = "Numbers alone show no line: repeat the work as a step (resleak init, investigate)."
-    return replace(cause, advice=model.Advice(model.REPEAT, text))
+    what = f"{cause.advice.text} " if cause.kind in model.BY_GAUGE.values() else ""
+    return replace(cause, advice=model.Advice(model.REPEAT, what + text))
 
 
 def _least(gauge: str, group: Group) -> float:

@@ -187,13 +187,14 @@ def steady(
 def site_of(stacks: Columns) -> np.ndarray:
     """Return, for each stack, the row of its site."""
     parents, files = column(stacks, "parent"), column(stacks, "file").tolist()
-    own = nearest(parents, column(stacks, "studied", bool) | tested(files, _is_project))
+    own = nearest(parents, column(stacks, "studied", bool) | tested(files, is_project))
     other = nearest(parents, ~tested(files, is_library))
     site: np.ndarray = np.where(other >= 0, other, np.arange(len(parents)))
     return np.where(own >= 0, own, site)
 
 
-def _is_project(file: str) -> bool:
+def is_project(file: str) -> bool:
+    """Return whether a file is the user's own, or a scenario's: no helper of several scenarios."""
     return is_own(file) and not file.startswith(_HELPERS)
 
 

@@ -5,7 +5,7 @@
  * between it and `end`. Nothing here, in model.mjs and in trees.mjs knows of a page.
  */
 
-export const [OTHER, STUDIED, LIBRARY, NO_FILE] = [0, 1, 2, 3];
+export const [OTHER, STUDIED, LIBRARY, NEITHER] = [0, 1, 2, 3];
 const IMPORTING = 4;
 
 /**
@@ -111,13 +111,13 @@ function readSide({ edges, rows, parts, per }, next, size) {
   return { edges, per, starts, node, bytes, count };
 }
 
-/** For each node, the frame that answers for it: innermost studied, else innermost of no library. */
+/** For each node, the frame that answers for it: innermost of the user's code, else of no library. */
 function sitesOf({ size, parent, frame, frames }) {
   const site = Int32Array.from(frame);
   const rank = new Uint8Array(size);
   for (let node = 1; node < size; node++) {
     const kind = frames.kind[frame[node]];
-    rank[node] = kind === STUDIED ? 2 : kind === LIBRARY ? 0 : 1;
+    rank[node] = kind === LIBRARY ? 0 : kind === NEITHER ? 1 : 2;
     const above = parent[node];
     if (rank[above] > rank[node]) [rank[node], site[node]] = [rank[above], site[above]];
   }
@@ -132,8 +132,9 @@ const BINARY = ["B", "KiB", "MiB", "GiB", "TiB"];
 export function numberText(value) {
   if (Number.isNaN(value)) return "–";
   const size = Math.abs(value);
-  if (size < 5e-4) return "0";
+  if (size < 5e-7) return "0";
   const sign = value < 0 ? "−" : "";
+  if (size < 5e-4) return sign + size.toFixed(6).replace(/0+$/, "");
   if (size < 999.5) return sign + String(Number(size.toPrecision(3)));
   return sign + String(Math.round(size)).replace(/\B(?=(\d{3})+$)/g, ",");
 }

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from resleak import formatting
-from resleak.analysis.stacks.allocation_sites import FRAME, Tables, site_of, tested
+from resleak.analysis.stacks.allocation_sites import FRAME, Tables, is_project, site_of, tested
 from resleak.analysis.stacks.columns import column, from_rows, numbered, rows, subset, sums
 from resleak.analysis.stacks.profiles import Layout, Tree, layout
 from resleak.captures.decode.trie import HARNESS
@@ -20,7 +20,7 @@ from resleak.figures.style import FONT, FRAMES, INK, LETTERS
 #: Rows of the table for pages where no script may run.
 _MOST = 10
 #: The kinds of frames; a file of the import system has `_IMPORTING` added to its kind.
-OTHER, STUDIED, LIBRARY, NO_FILE = range(4)
+OTHER, STUDIED, LIBRARY, NEITHER = range(4)
 _IMPORTING = 4
 _IMPORT_SYSTEM = "<frozen importlib"
 #: A mean over this many captures stays exact; of more it is rounded to this part of a byte.
@@ -29,7 +29,7 @@ _MOST_PARTS = 16
 _WIDTH, _ROW, _LEAST, _NAMED = 900, 20, 1.5, 42.0
 #: Rows that are drawn, and the average width of a letter.
 _MOST_ROWS, _LETTER = 18, 6.3
-#: Frames on the way to studied code are left out where one below has so much of their growth.
+#: Frames on the way to own code are left out where one below has so much of their growth.
 _WHOLE = 0.98
 
 
@@ -188,9 +188,9 @@ def _parts(values: np.ndarray) -> int:
 
 
 def _kinds(files: Sequence[str], studied: Sequence[bool]) -> np.ndarray:
-    library = np.where(tested(files, is_library), LIBRARY, OTHER)
-    kind = np.where(np.array(studied, dtype=bool), STUDIED, library)
-    kind = np.where(tested(files, lambda file: not file) & (kind == OTHER), NO_FILE, kind)
+    kind = np.where(tested(files, is_library), LIBRARY, NEITHER)
+    kind = np.where(tested(files, is_project), OTHER, kind)
+    kind = np.where(np.array(studied, dtype=bool), STUDIED, kind)
     importing = tested(files, lambda file: file.startswith(_IMPORT_SYSTEM))
     return kind + np.where(importing, _IMPORTING, 0)
 
@@ -232,13 +232,15 @@ class _Growth:
     def __init__(self, sides: Sequence[Layout]) -> None:
         tree, frames = Tree(sides[0].frames), sides[0].frames
         self.parent = tree.parent
-        self.functions, self.files, self.lines, self.studied = (
-            column(frames, name).tolist() for name in ("function", "file", "line", "studied")
+        self.functions, self.files, self.lines = (
+            column(frames, name).tolist() for name in ("function", "file", "line")
         )
+        self.studied = column(frames, "studied", bool)
+        self.own = self.studied | tested(self.files, is_project)
         own = [side.per_step() for side in sides]
         self.below = tree.below(np.maximum(own[0], 0) if len(own) == 1 else abs(own[0] - own[1]))
         self.total = float(self.below[self.parent < 0].sum())
-        self.studied_below = tree.below(np.array(self.studied, dtype=float) * (self.below > 0))
+        self.own_below = tree.below(self.own.astype(float) * (self.below > 0))
 
     def children(self, node: int) -> list[int]:
         """Return what grew directly below a frame, or at the top, the largest first."""
@@ -247,7 +249,7 @@ class _Growth:
 
     def shown(self, node: int) -> int:
         """Return the frame, or the first below it that does more than pass growth through."""
-        while not self.studied[node] and self.studied_below[node]:
+        while not self.own[node] and self.own_below[node]:
             largest = self.children(node)[0]
             if self.below[largest] < _WHOLE * self.below[node]:
                 break
@@ -271,7 +273,7 @@ class _Growth:
     def drawn(self, node: int, row: int, left: float, width: float, unit: str) -> str:
         """Return a frame as SVG."""
         function, file = called(self.functions[node]), str(self.files[node])
-        kind = "library" if is_library(file) else "other"
+        kind = "other" if self.own[node] else "library"
         colour = FRAMES["studied" if self.studied[node] else kind]
         amount = formatting.amount(float(self.below[node]), unit)
         place = f"{file.rpartition('/')[2]}:{self.lines[node]}" if file else ""

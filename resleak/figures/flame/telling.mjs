@@ -1,7 +1,7 @@
 /** What a frame says: its label, its colour, all that is known of it; and what colours mean. */
 
 import {
-  LIBRARY, NO_FILE, STUDIED, amountText, fileOf, functionOf, placeOf, rateText, shareText,
+  LIBRARY, NEITHER, STUDIED, amountText, fileOf, functionOf, placeOf, rateText, shareText,
 } from "./data.mjs";
 import { BEFORE, BYTES, CHANGE, COUNT, COUNT_BEFORE, byFrame } from "./model.mjs";
 import { h, mixed } from "./view.mjs";
@@ -79,7 +79,7 @@ export function colouring({ profile, options, modules, grown }) {
   const { kind } = profile.frames;
   const ownOf = options.colour === "growth" ? byFrame(profile, grown.own[BYTES]) : [];
   const most = ownOf.reduce((a, b) => Math.max(a, b), 0) || 1;
-  const ofKind = { [STUDIED]: PALETTE.studied, [LIBRARY]: PALETTE.library, [NO_FILE]: PALETTE.library };
+  const ofKind = { [STUDIED]: PALETTE.studied, [LIBRARY]: PALETTE.library, [NEITHER]: PALETTE.library };
   const of = {
     kind: (tree, node, frame) => ofKind[kind[frame]] ?? PALETTE.other,
     module: (tree, node, frame) => modules.get(moduleOf(fileOf(profile, frame))) ?? PALETTE.same,
