@@ -102,7 +102,7 @@ class Investigation:
         about, words = self.captures[0].manifest, {one.verdict for one in self.rows()}
         if UNDECIDED in words and LEAK not in words:
             fixed = f"fix --steps {2 * about.steps} --runs 5"
-            yield f"Not decided: allow more time, with --budget 2m, or {fixed}."
+            yield f"Not decided: allow more time with a larger --budget (default: 30s), or {fixed}."
         # A number of steps that was asked for shortens the warm-up only where it is smaller.
         if about.warmup < min(about.scenario.warmup, about.steps):
             yield (
