@@ -55,7 +55,7 @@ def test_half_a_fix_is_not_certified(tmp_path: Path) -> None:
 
 
 def test_two_runs_of_one_variant_have_names_of_their_own(tmp_path: Path) -> None:
-    """What differs, such as a version, or the order tells two sides of one name apart."""
+    """A version, or the order, tells two sides of one name apart."""
     sides = []
     for side in ("a", "b"):
         flat = made.trace(made.flat, gauge="fds")

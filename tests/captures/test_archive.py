@@ -306,7 +306,7 @@ def test_names_that_mean_harm_are_text(told):
 
 
 def test_a_log_beside_captures_costs_none_of_them(tmp_path, project):
-    """What has no folder, such as a log, is judged and not packed; the captures beside it are."""
+    """A log, which has no folder, is judged and not packed; the captures beside it are."""
     log = tmp_path / "log.dat"
     log.write_text("".join(f"MEM {50 + second}.0 {1e9 + second}\n" for second in range(60)))
     captures = resleak.load(project / "data/captures/control/do_nothing")

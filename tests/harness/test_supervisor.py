@@ -1,4 +1,4 @@
-"""What a measured process writes to its supervisor is not trusted."""
+"""Lines from a measured process to its supervisor are not trusted."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def test_a_chromium_that_does_nothing_is_told(page, tmp_path, monkeypatch):
 
 
 def test_a_chromium_that_fails_is_quoted(page, tmp_path, monkeypatch):
-    """Code and last line of a Chromium that cannot run are told, by reports and by the check."""
+    """Reports and the check show the code and the last line of a Chromium that cannot run."""
     broken = tmp_path / "chromium"
     broken.write_text("#!/bin/sh\necho first >&2; echo 'no libnss3.so' >&2; exit 2\n")
     broken.chmod(0o755)

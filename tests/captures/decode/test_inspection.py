@@ -87,5 +87,5 @@ def test_no_damaged_value_gets_through(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "5", "[5]"])
 def test_a_journal_of_another_shape_is_no_crash(tmp_path: Path, text: str) -> None:
-    """What was not written whole counts as nothing; what is not a record is refused."""
+    """A record that is not whole counts as nothing; other content is refused."""
     assert outcome(tmp_path, text).strip() in ("", str(untrusted.damaged("forensics.raw")))

@@ -1,4 +1,4 @@
-"""What a run wrote of its gauges, decoded: nothing of it is trusted."""
+"""Readings that a run wrote, decoded: none of them is trusted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the system cannot list is not taken for gone."""
+"""Resources that the system cannot list are not taken for gone."""
 
 from __future__ import annotations
 

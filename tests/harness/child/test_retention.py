@@ -158,7 +158,7 @@ def test_the_shortest_path_wins() -> None:
 
 
 def test_an_owner_comes_before_a_finalizer() -> None:
-    """What a finalizer keeps too is named by its owner, however far it is from a root."""
+    """An object that a finalizer keeps too is named by its owner, however far from a root."""
 
     class Connection:
         def close(self) -> None: ...
