@@ -26,6 +26,7 @@ _SURROUNDINGS = {
 def main() -> NoReturn:
     """Run the command line, and exit with a code that the help documents."""
     atexit.register(_freeze)
+    _open_closed_streams()
     gc.set_threshold(50_000)  # what is loaded is no garbage
     try:
         sys.exit(_run())
@@ -36,6 +37,16 @@ def main() -> NoReturn:
     with suppress(OSError):
         print("resleak:", plain_text(" ".join(message.split())), file=sys.stderr, flush=True)
     sys.exit(code)
+
+
+def _open_closed_streams() -> None:
+    """Open standard streams that are closed on the null device: no file may take their number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)  # the lowest free number
+            stream = open(null, "w" if number else "r", encoding="utf-8")  # noqa: SIM115
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)  # it lives on where another one is wrapped around
 
 
 def _freeze() -> None:

@@ -125,6 +125,19 @@ def test_a_closed_pipe_ends_quietly(as_process, arguments):
     assert (result.returncode, result.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("streams", ["2>&-", "0<&- 1>&-", "0<&- 1>&- 2>&-"])
+def test_closed_streams_are_no_error(tmp_path, project, streams):
+    """A job without standard streams, as some schedulers start it, does its work."""
+    command = f"{sys.executable} -m resleak"
+    capture = project / "data/captures/control/do_nothing"
+    for arguments in (f"judge {capture}", "record --for 2s -- sleep 5"):
+        result = subprocess.run(
+            ["sh", "-c", f"exec {command} {arguments} {streams}"],
+            cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(project)}, timeout=120, check=False,
+        )  # fmt: skip
+        assert result.returncode == 0, arguments
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 @pytest.mark.parametrize("arguments", [("list",), ("list", "--json"), ("--help",)])
 def test_a_full_disk_below_the_output_is_said(as_process, arguments):
