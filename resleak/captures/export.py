@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 from resleak.captures import tables
+from resleak.captures.files import atomic
 from resleak.captures.frames import Captures, gauges_of, traces
 from resleak.captures.names import safe_name
 from resleak.errors import ShareError
@@ -97,8 +98,11 @@ def write_as(
         raise ShareError(f"there is no format {kind!r}; choose {', '.join(formats)}")
     suffix, writer = formats[kind]
     target = file or Path(safe_name(name + suffix))
+    if file is None and target.exists():  # a stranger's capture may be called anything
+        raise ShareError(f"{target} exists; name a file with -o")
     try:
-        writer(value, target)
+        with atomic(target) as temporary:
+            writer(value, temporary)
     except OSError as error:
         reason = error.strerror or error  # pandas has words of its own
         raise ShareError(f"cannot write {target}: {reason}; choose another file") from None

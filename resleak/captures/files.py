@@ -6,22 +6,39 @@ import json
 import math
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 
 @contextmanager
 def atomic(path: Path, put: Callable[[Path, Path], None] = os.replace) -> Iterator[Path]:
-    """Yield a new name beside a file, and let it take the file's place when the block ends well."""
+    """Yield a new name beside a file, and let it take the file's place when the block ends well.
+
+    What is no file, such as ``/dev/stdout``, is written to, and stays what it is.
+    """
+    if put is os.replace and _is_device(path):
+        with TemporaryDirectory(prefix="resleak-") as folder:
+            temporary = Path(folder, path.name)
+            yield temporary
+            with temporary.open("rb") as content, path.open("wb") as device:
+                shutil.copyfileobj(content, device)
+        return
     temporary = path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
         put(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _is_device(path: Path) -> bool:
+    is_listed = path.absolute().parts[1:2] in (("dev",), ("proc",)) and path.is_symlink()
+    return is_listed or (path.exists() and not path.is_file() and not path.is_dir())
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -45,10 +45,10 @@ def make(requirements: Sequence[str], python: str | None = None) -> Path:
     """
     for text in requirements:
         check(text)
-    base = python or sys.executable
+    base = _absolute(python or sys.executable)
     # All that it depends on is in its name.
     measuring = [_pinned(name) for name in _MEASURING[0]]
-    key = json.dumps([sorted(requirements), str(Path(base).absolute()), *measuring])
+    key = json.dumps([sorted(requirements), base, *measuring])
     name = re.sub(r"[^\w.=-]+", "-", "-".join(requirements))[:60].strip("-")
     unique = hashlib.sha256(key.encode()).hexdigest()[:12]
     folder = cache_folder() / "environments" / f"{name}-{unique}"
@@ -68,7 +68,11 @@ def lock(requirements: Sequence[str], python: str | None = None) -> list[str]:
     with temporary_folder() as folder:
         wanted, chosen = folder / "wanted.txt", folder / "chosen.txt"
         command = ["pip", "compile", "--quiet", "--no-header", "--no-annotate"]
-        command += [f"--python={python or sys.executable}", f"--output-file={chosen}", str(wanted)]
+        command += [
+            f"--python={_absolute(python or sys.executable)}",
+            f"--output-file={chosen}",
+            str(wanted),
+        ]
         for beside in _alternatives():
             wanted.write_text("\n".join([*beside, *requirements]))
             try:
@@ -82,7 +86,7 @@ def lock(requirements: Sequence[str], python: str | None = None) -> list[str]:
 @cache
 def installed(python: str) -> dict[str, str]:
     """Return the versions of all packages of an interpreter; of a local build, with a digest."""
-    result = _run([python, "-I", "-c", _FREEZE])
+    result = _run([_absolute(python), "-I", "-c", _FREEZE])
     if result.returncode:
         raise CaptureError(f"{python} cannot list its packages; check that it is Python")
     return dict(json.loads(result.stdout))
@@ -164,14 +168,20 @@ def _uv(arguments: list[str], what: str) -> None:
         raise CaptureError(f"cannot install {what}: {message[:600] or 'no message from uv'}")
 
 
+def _absolute(python: str) -> str:
+    """Return an interpreter as a path that holds in any folder, or as a name to search for."""
+    return os.path.abspath(python) if os.sep in python else python
+
+
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    # Not in the working folder, where uv would follow a stranger's uv.toml or pyproject.toml.
     # The machine's certificates, and pip's index where uv has none.
     index = os.environ.get("PIP_INDEX_URL")
     settings = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
     settings |= {"UV_DEFAULT_INDEX": index} if index and "UV_INDEX_URL" not in os.environ else {}
     try:
         return subprocess.run(
-            command, env={**settings, **os.environ}, stdin=subprocess.DEVNULL,
+            command, env={**settings, **os.environ}, stdin=subprocess.DEVNULL, cwd=os.sep,
             capture_output=True, text=True, errors="replace", check=False, timeout=_DEADLINE_S,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -180,7 +190,7 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
 
 def cache_folder() -> Path:
     """Return our folder for what can be made again."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "resleak"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "resleak"
 
 
 def digest(versions: Mapping[str, str]) -> str:

@@ -204,9 +204,17 @@ def host() -> dict[str, Any]:
 @lru_cache(maxsize=8)
 def _revision(folder: Path, _session: str) -> str:
     """Return the revision of a folder in a session; in a large repository that takes a while."""
-    inert = ["-c", "core.fsmonitor=false"]  # a program that the repository names
-    command = ["git", *inert, "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
-    with suppress(OSError, subprocess.TimeoutExpired):
+    # No program that the repository names is run: no monitor, no hook, and no filter, without which
+    # git cannot tell what has changed.
+    git = ["git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-C", str(folder)]
+
+    def answer(*words: str) -> str:
+        command = [*git, *words]
         result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
         return result.stdout.strip()
+
+    with suppress(OSError, subprocess.TimeoutExpired):
+        filters = answer("config", "--includes", "--show-scope", "--get-regexp", r"^filter\.")
+        has_own = any(line.startswith(("local", "worktree")) for line in filters.splitlines())
+        return answer("describe", "--always", "--abbrev=12", *([] if has_own else ["--dirty"]))
     return ""

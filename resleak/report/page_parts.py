@@ -14,6 +14,8 @@ from pathlib import Path
 from resleak.captures.files import atomic
 from resleak.errors import ShareError
 
+#: The mark by which a page is known as a report of ours.
+GENERATOR = b'<meta name="generator" content="resleak">'
 TEMPLATES = Path(__file__).parent / "templates"
 _PACKAGES = ("resleak", "numpy", "pandas", "plotly", "scipy", "memray", "psutil", "pyarrow")
 

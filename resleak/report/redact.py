@@ -63,10 +63,32 @@ _PRIVATE_KEY = re.compile(
 )
 _JWT = re.compile(r"(?<![\w-])eyJ[\w=-]+\.[\w=-]+(?:\.[\w=-]*)?")
 _URL_PASSWORD = re.compile(r"(?<=://)([^\s:/?#@\[\]\"'<>]*):([^\s/@\"'<>]+)(?=@)")
+_NAMED = r"password|passwd|pwd|secret|(?:api|access|account)[_-]?key"
 _ASSIGNED = re.compile(
-    r"""(?<![A-Za-z])(password|passwd|pwd|secret|token|_authToken|api[_-]?key|access[_-]?key)="""
+    rf"""(?<![A-Za-z])({_NAMED}|token|_authToken)="""
     r"""(?!None\b|True\b|False\b|\[)("[^"\n]+"|'[^'\n]+'|[^\s,;&'")<>\]]+)""",
     re.IGNORECASE,
+)
+
+#: The same in JSON and in code with spaces, where the value is quoted, and alone on a line of YAML.
+_QUOTED_VALUE = re.compile(
+    rf"""(?<![A-Za-z])({_NAMED}|token)(\\?["']?\s{{0,4}}[:=]\s{{0,4}}\\?["'])"""
+    r"""[^"'\s\\]{6,}(?=\\?["'])""",
+    re.IGNORECASE,
+)
+_YAML_VALUE = re.compile(
+    rf"^([ \t-]{{0,40}}(?:\w{{1,40}}_)?(?:{_NAMED})):[ \t]{{1,8}}(?!\[)[^\s\"']{{6,}}$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_HEADER = re.compile(
+    r"""(?<![\w-])(authorization|x-api-key|x-auth-token|(?:set-)?cookie)"""
+    r"""(["']?\s{0,4}[:=]\s{0,4}["']?)(?:(?:Bearer|Basic|Token|Digest)\s{1,4}[^\s"',]{6,}"""
+    r"""|[\w.-]{1,80}=[^\n"']{4,}|(?=[A-Za-z]{0,80}\d)[\w.~+/-]{8,})""",
+    re.IGNORECASE,
+)
+_ACCESS_TOKEN = re.compile(
+    r"(?<![\w-])(?:github_pat_\w{22,}|sk-(?:proj|ant|svcacct|admin)-[\w-]{20,}|AIza[\w-]{35}"
+    r"|hf_[A-Za-z0-9]{30,}|pypi-[\w-]{50,})"
 )
 
 #: Kind, pattern and what stands in its place.
@@ -203,7 +225,11 @@ def token_rules() -> tuple[Rule, ...]:
     rules: list[Rule] = [
         ("private key", _PRIVATE_KEY, "[private key]"),
         ("password", _URL_PASSWORD, r"\1:[password]"),
+        ("access token", _ACCESS_TOKEN, "[access token]"),
+        ("header", _HEADER, r"\1\2[secret]"),
         ("password", _ASSIGNED, r"\1=[secret]"),
+        ("password", _QUOTED_VALUE, r"\1\2[secret]"),
+        ("password", _YAML_VALUE, r"\1: [secret]"),
         ("npm token", re.compile(r"npm_[A-Za-z0-9]{36}"), "[npm token]"),
         ("JSON Web Token", _JWT, "[JSON Web Token]"),
     ]

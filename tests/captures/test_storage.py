@@ -40,6 +40,18 @@ def fail_while_writing(folder: Path) -> None:
         raise RuntimeError
 
 
+def test_what_is_no_file_is_written_to(tmp_path: Path) -> None:
+    """A pipe gets the content and stays a pipe; nothing is left beside it."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE)
+    with files.atomic(pipe) as temporary:
+        temporary.write_bytes(b"content")
+    assert reader.communicate(timeout=10)[0] == b"content"
+    assert pipe.is_fifo()
+    assert os.listdir(tmp_path) == ["pipe"]
+
+
 def test_capture_appears_only_when_whole(tmp_path: Path) -> None:
     """The folder does not exist before the block ends, and nothing else does after it."""
     with storage.writing(tmp_path / "run") as partial:

@@ -149,6 +149,20 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_X
         ("host=db password=hunter2 port=1", "host=db password=[secret] port=1"),
         ("connect(password='hunter 2')", "connect(password=[secret])"),
         ("npm_" + "a1B2" * 9, "[npm token]"),
+        ("github_pat_" + "a1B2" * 9 + " x", "[access token] x"),
+        ("sk-proj-" + "a1B2" * 9, "[access token]"),
+        ("AIza" + "a1B2c" * 7, "[access token]"),
+        ("hf_" + "abcd" * 9, "[access token]"),
+        ("pypi-" + "a1B2" * 15, "[access token]"),
+        ("Authorization: Bearer 9f8e7d6c5b4a", "Authorization: [secret]"),
+        ("{'authorization': 'Basic dXNlcjpodW50'}", "{'authorization': '[secret]'}"),
+        ("Cookie: session=abc123; a=b", "Cookie: [secret]"),
+        ("X-Api-Key: xk12345678zzyy", "X-Api-Key: [secret]"),
+        ('{"password": "hunter2xyz"}', '{"password": "[secret]"}'),
+        (r"{\"client_secret\": \"hunter2xyz\"}", r"{\"client_secret\": \"[secret]\"}"),
+        ("db_password = 'hunter2xyz'", "db_password = '[secret]'"),
+        ("host: db\n  password: hunter2xyz\n", "host: db\n  password: [secret]\n"),
+        ("AccountKey=Zm9vYmFy;", "AccountKey=[secret];"),
         ("xoxb-123-456-abc", "[Slack Token]"),
         (f"a\n{KEY}\nb", "a\n[private key]\nb"),
         (KEY[:60], "[private key]"),
@@ -164,6 +178,8 @@ def test_well_known_tokens_are_found(redactor, text, redacted):
     [
         "key=lambda row: row.name, password=None, token=False",
         "https://example.org/a:b@c",
+        "the cookie: a text that the browser keeps; the password: see below",
+        "def authorization(token: str) -> dict[str, str]: ...",
         "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
         "resleak/scenarios/arc/auth_cache.py:8 in serve, 12.5 KiB per step",
     ],
@@ -173,7 +189,8 @@ def test_what_only_looks_like_a_token_is_kept(redactor, text):
     assert redactor.text(text) == text
 
 
-@pytest.mark.parametrize("part", ["eyJ", "sk-", "xoxb-1-", "://", "//", "AKIA", "-----BEGIN "])
+@pytest.mark.parametrize("part", ["eyJ", "sk-", "xoxb-1-", "://", "//", "AKIA", "-----BEGIN ",
+    "password: ", "cookie=", "token='", "authorization: "])  # fmt: skip
 def test_a_hostile_text_takes_linear_time(redactor, part):
     """Doubling a text made for backtracking does not quadruple the time."""
     times = []

@@ -284,6 +284,21 @@ def test_stacks_are_exported_for_other_viewers(cli, tmp_path, kind, name, begins
     assert (tmp_path / "mine").read_bytes() == (tmp_path / name).read_bytes()
 
 
+def test_nothing_is_written_over_what_is_read_or_was_there(cli, tmp_path):
+    """The input of `open` and `export` stays, and so does a file with the name of an export."""
+    capture = foreign.record(tmp_path / "elsewhere")
+    content = capture.read_bytes()
+    for arguments in (("open",), ("export", "--format", "collapsed")):
+        told = the_error(cli(*arguments, str(capture), "-o", str(capture)))
+        assert "would be overwritten by its own report" in told
+    assert capture.read_bytes() == content
+    mine = tmp_path / "arc-auth_cache.csv"
+    mine.write_text("mine")
+    stored = unpacked("arc/auth_cache") / "leaky"
+    assert "exists; name a file with -o" in the_error(cli("export", str(stored), "--format", "csv"))
+    assert mine.read_text() == "mine"
+
+
 def test_a_capture_of_any_program_is_exported(cli, tmp_path):
     """`export FILE` writes what grew in a file that memray wrote, named after it."""
     pytest.importorskip("memray")

@@ -208,8 +208,10 @@ def check_reports(file: Path) -> None:
     writers.writer(file)
 
 
-def check_file(file: Path) -> None:
-    """Raise ShareError if the file to write is a folder."""
+def check_file(file: Path, source: Path | None = None) -> None:
+    """Raise ShareError if the file to write is a folder, or the file that is read."""
+    if source and file.exists() and source.exists() and file.samefile(source):
+        raise ShareError(f"{file} would be overwritten by its own report; name another file")
     if file.is_dir():
         raise ShareError(f"{file} is a folder; name a file, such as {file / 'report.html'}")
 

@@ -84,7 +84,7 @@ def trust(folder: Path) -> None:
 
 def lab_command(notebook: Path) -> list[str]:
     """Return the command for JupyterLab on a notebook, reachable from this machine only."""
-    command = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1"]
+    command = [sys.executable, "-P", "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1"]
     command += [f"--ServerApp.root_dir={notebook.parent.parent}"]
     command += [f"--LabApp.default_url=/lab/tree/notebooks/{notebook.name}"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:  # a container: there is no other user
@@ -116,6 +116,8 @@ def share(
     parameters = {key: _literal(value) for key, value in common.key_values(parameter).items()}
     common.check_reports(_target(file, kind, "report"))
     for one, title in _each(what, file):
+        if file is None and title:
+            _refuse_foreign(_target(file, kind, title.replace("/", "-")))
         notebook, values = _notebook(one), dict(parameters)
         if notebook.suffix != ".ipynb":
             notebook = common.project("notebooks", "10_investigate.ipynb")
@@ -161,6 +163,17 @@ def _target(file: Path | None, kind: Kind | None, name: str) -> Path:
     if file.suffix and file.suffix != f".{kind}":
         raise ShareError(f"--to {kind} and -o {file.name} disagree; leave one of them out")
     return file.with_suffix(f".{kind}")
+
+
+def _refuse_foreign(target: Path) -> None:
+    """Raise ShareError if a file that is not our report has the name that a capture asks for."""
+    from resleak.report import page_parts
+
+    if target.exists():
+        with target.open("rb") as file:
+            is_ours = page_parts.GENERATOR in file.read(8192)
+        if not is_ours:
+            raise ShareError(f"{target} exists and is not a report; name a file with -o")
 
 
 def _investigated(

@@ -39,7 +39,7 @@ def open_file(
     if show and file is None:
         file = Path(f"{what.name}.html")
     if file is not None:
-        common.check_file(file)
+        common.check_file(file, what)
     if os.path.isdir(what):  # also for names that no file can have
         raise StoreError(f"{what} is a folder; name a file that memray wrote")
     if older and not what.is_file() and not Path(f"{what}.resleak").is_dir():
@@ -98,6 +98,8 @@ def export(
     from resleak.analysis.stacks import export as exports
     from resleak.captures import export as gauges
 
+    if file is not None:
+        common.check_file(file, Path(what))
     if kind in gauges.FORMATS:
         captures = common.load(what)
         name = captures[0].scenario.replace("/", "-")
