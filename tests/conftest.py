@@ -128,6 +128,7 @@ def cli(
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run resleak in an empty folder, within this process: without its start, which takes 1 s."""
     from resleak import __main__
+    from resleak.captures.decode import launch
     from resleak.ui import cli
 
     monkeypatch.chdir(tmp_path)
@@ -140,6 +141,10 @@ def cli(
         monkeypatch.setattr(sys, "argv", ["resleak", *map(os.fsdecode, arguments)])
         with pytest.raises(SystemExit) as end:
             __main__.main()
+        while launch._begun:  # what the end of a process would end
+            _, worker = launch._begun.popitem()
+            launch._end(worker)
+            worker.communicate()
         printed = capsys.readouterr()
         return subprocess.CompletedProcess(arguments, end.value.code, *printed)
 

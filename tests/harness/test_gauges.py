@@ -180,14 +180,14 @@ def test_children_are_counted_from_inside_too() -> None:
     """A shell with a child of its own is two; what ended is a zombie until it is waited for."""
     readers = self_gauges.inside_readers()
     inside, zombies = readers["children"], readers["zombies"]
-    before = inside()
+    before, ended_before = inside(), zombies()
     script = ["sh", "-c", "sleep 60 & echo up; read line; kill $!"]
     shell = subprocess.Popen(script, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     ended = subprocess.Popen(["true"])
     os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
     assert shell.stdout is not None
     assert shell.stdout.readline() == b"up\n"
-    assert (inside(), zombies()) == (before + 2, 1)
+    assert (inside(), zombies()) == (before + 2, ended_before + 1)
     shell.communicate(b"\n")
     ended.wait()
     assert inside() == before
