@@ -20,6 +20,8 @@ NOT_INTERCEPTED = "not_intercepted"
 _UNSEEN = 0.2
 #: Share of what memray saw from which the causes name all of it.
 _NAMED = 0.95
+#: Growth so many times that of the steps that memray followed gets faster.
+_FASTER = 1.5
 #: Types that the garbage collector does not track.
 _UNTRACKED = {"str", "bytes", "bytearray", "int", "float", "complex", "bool", "NoneType"}
 
@@ -42,11 +44,13 @@ def balanced(
     groups: Sequence[Group],
     profiled: Memory | None,
     *,
+    pace: tuple[float, float] | None,
     is_followed: bool,
 ) -> Balanced:
     """Return the balance of a gauge, with the likely reason of what is unexplained.
 
-    `profiled` is all that memray saw growing, in lines of causes or not; None without it. Without
+    `profiled` is all that memray saw growing, in lines of causes or not; None without it. `pace` is
+    the growth of the heap per step over the steps that memray followed, and the last one. Without
     `is_followed` no run recorded which lines open resources.
     """
     explained = sum(part.per_step for part in parts)
@@ -54,7 +58,7 @@ def balanced(
     if verdict.family == "handles" and not is_followed and missing > 0:
         code, reason = "not_profiled", "no run recorded the lines that open it"
     else:
-        code, reason = _reason(verdict, missing, groups, profiled)
+        code, reason = _reason(verdict, missing, groups, profiled, pace)
     return Balanced(verdict.per_step, explained, missing, verdict.unit, code, reason)
 
 
@@ -67,13 +71,22 @@ def _is_unseen(heap: GaugeVerdict, profiled: Memory, groups: Sequence[Group]) ->
     return heap.low - profiled.heap > added and missing > _UNSEEN * heap.per_step and shows
 
 
+def _gets_faster(heap: GaugeVerdict, profiled: Memory, early: float) -> bool:
+    """Return whether the heap surely grew slower while memray followed, and memray saw all."""
+    return max(0.0, early) * _FASTER < heap.low and profiled.heap >= (1 - _UNSEEN) * early
+
+
 def _threads(groups: Sequence[Group]) -> float:
     opened = [one.opened for group in groups for one in group.lines]
     return sum(origins["threads"].per_step for origins in opened if "threads" in origins)
 
 
 def _reason(
-    verdict: GaugeVerdict, missing: float, groups: Sequence[Group], profiled: Memory | None
+    verdict: GaugeVerdict,
+    missing: float,
+    groups: Sequence[Group],
+    profiled: Memory | None,
+    pace: tuple[float, float] | None,
 ) -> tuple[str, str]:
     if missing < 0.01 * verdict.per_step:
         return "", ""
@@ -83,6 +96,10 @@ def _reason(
         return "no_stack", "it was opened without a call that Python sees"
     if verdict.family in ("memory", "objects", "resident") and profiled is None:
         return "not_profiled", "no run recorded the lines that allocate"
+    if verdict.gauge == "heap" and profiled and pace and _gets_faster(verdict, profiled, pace[0]):
+        early = formatting.amount(max(0.0, pace[0]), "B")
+        upto = f"it grew by {early} per {verdict.per} up to {verdict.per} {pace[1]:,.0f}"
+        return "faster", f"{upto}, where the runs with memray end, and has grown faster since"
     if verdict.gauge == "heap" and profiled and _is_unseen(verdict, profiled, groups):
         amounts = max(0.0, profiled.heap), verdict.per_step
         seen, whole = (formatting.amount(value, "B") for value in amounts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 
 import numpy as np
@@ -171,6 +171,23 @@ def allocated(captures: Iterable[Capture], since: float = 0.0) -> dict[Line, Mem
         for line, amounts in run.items():
             totals[line] += amounts / len(runs)
     return {line: Memory(*amounts.tolist()) for line, amounts in totals.items()}
+
+
+def pace(captures: Sequence[Capture], gauge: str, since: float = 0.0) -> tuple[float, float] | None:
+    """Return the growth per step of a gauge over the steps of `allocated`, and the last of these.
+
+    The growth is that of the run in which it was fastest; None where no run has the gauge.
+    """
+    spans = np.array([(steps[0], steps[-1]) for *_, steps in steady(captures, (), since=since)])
+    rates = []
+    for one in captures:
+        if len(spans) and one.instrument == "gauges" and gauge in one.trace:
+            read = one.trace.loc[one.trace["phase"] == "steady", ["step", gauge]].dropna()
+            both = spans.clip(read["step"].min(), read["step"].max())
+            for at in both[both[:, 0] < both[:, 1]]:
+                first, last = np.interp(at, read["step"], read[gauge])
+                rates.append(float((last - first) / (at[1] - at[0])))
+    return (max(rates), float(spans.max())) if rates else None
 
 
 def total(amounts: Iterable[Memory]) -> Memory:

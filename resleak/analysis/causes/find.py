@@ -62,7 +62,9 @@ def causes_of(
     opened = [*_in_step([one for one in origins if one.gauge in leaks], leaks)]
     kept = [*evidence.retained(culprits.retention)]
     grown = leaks.get("heap") or next(iter(leaks.values()), None)
-    amounts = evidence.allocated(captures, grown.since if grown else 0.0)
+    since = grown.since if grown else 0.0
+    amounts = evidence.allocated(captures, since)
+    pace = evidence.pace(captures, "heap", since) if "heap" in leaks else None
     seen = evidence.total(amounts.values()) if amounts else None
     lines = evidence.collect(amounts, opened, _growing(sites, leaks.get("heap")), kept, grows=grows)
     found = groups(lines, kept, texts, amounts.get(evidence.OURS, Memory()))
@@ -78,7 +80,9 @@ def causes_of(
     instruments = {one.instrument for one in captures}
     is_followed = "handles" in instruments
     balance = {
-        name: balanced(leaks[name], [p for p in parts if p], found, seen, is_followed=is_followed)
+        name: balanced(
+            leaks[name], [p for p in parts if p], found, seen, pace=pace, is_followed=is_followed
+        )
         for name, parts in explained.items()
     }
     # What is mapped is known only where the heap was read, too, and did not grow.

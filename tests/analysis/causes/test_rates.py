@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from helpers import captures, tables
 from helpers import traces as made
 
 from resleak.analysis import verdicts
-from resleak.analysis.causes import evidence
+from resleak.analysis.causes import balance, evidence
 from resleak.captures import load
 
 #: Steps after the warm-up at which one more descriptor stays open.
@@ -48,3 +49,34 @@ def test_a_limit_is_reached_by_all_that_leaks(tmp_path: Path) -> None:
     variant = verdicts.judge(load.load(tmp_path)).variants["leaky"]
     limits = {cause.kind: cause.limit and cause.limit.steps for cause in variant.found.causes}
     assert set(limits.values()) == {1000.0}
+
+
+@pytest.mark.parametrize(
+    ("later", "code"), [(100.0, "not_intercepted"), (400.0, "faster")], ids=["steady", "faster"]
+)
+def test_growth_that_gets_faster_is_no_native_memory(
+    tmp_path: Path, later: float, code: str
+) -> None:
+    """Where memray saw all that grew while it followed, what grows later is not called unseen.
+
+    At a steady rate of which memray saw a tenth, it is.
+    """
+    early = 10.0 if code == "faster" else 100.0
+
+    def heap(at: np.ndarray, _: np.random.Generator) -> np.ndarray:
+        values: np.ndarray = 1e6 + early * at + (later - early) * np.maximum(at - 120, 0)
+        return values
+
+    trace = made.trace(heap, gauge="heap", steps=600)
+    captures.write(tmp_path, captures.scenario(), "leaky", trace)
+    followed = tables.made_up({"keep": np.arange(11) * 100.0})  # 100 steps
+    followed.tables["live"]["allocator"] = "malloc"
+    stored = [followed, *load.load(tmp_path)]
+    pace = evidence.pace(stored, "heap")  # type: ignore[arg-type]
+    assert pace == (pytest.approx(early), 100.0)
+    seen = evidence.total(evidence.allocated(stored).values())  # type: ignore[arg-type]
+    assert seen.heap == pytest.approx(10.0)
+    verdict = verdicts.judge(load.load(tmp_path)).variants["leaky"].gauge("heap")
+    assert verdict is not None
+    told = balance.balanced(verdict, [], [], seen, pace=pace, is_followed=True)
+    assert told.code == code
