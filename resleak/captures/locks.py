@@ -20,17 +20,20 @@ _LEFT_S = 60.0
 
 
 @contextmanager
-def locked(folder: Path, wait_s: float = 0.0) -> Iterator[bool]:
-    """Lock a folder against other processes; yield False if one of them has it for too long."""
+def locked(folder: Path, wait_s: float = 0.0) -> Iterator[bool | None]:
+    """Lock a folder against other processes; yield False if one of them has it for too long.
+
+    Where there are no locks None is yielded: the folder may be in use.
+    """
     try:
         import fcntl
     except ImportError:  # Windows, where nothing is captured
-        yield True
+        yield None
         return
     descriptor, until = os.open(folder, os.O_RDONLY), time.monotonic() + wait_s
     try:
-        is_free = False
-        while not is_free:
+        is_free: bool | None = False
+        while is_free is False:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 is_free = True
@@ -39,7 +42,7 @@ def locked(folder: Path, wait_s: float = 0.0) -> Iterator[bool]:
                     break
                 time.sleep(0.05)
             except OSError:  # a file system without locks
-                is_free = True
+                is_free = None
         yield is_free
     finally:
         os.close(descriptor)

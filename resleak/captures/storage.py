@@ -83,7 +83,7 @@ def claimed(folder: Path) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if not stack.enter_context(locked(folder, _WAIT_S)):
+            if stack.enter_context(locked(folder, _WAIT_S)) is False:
                 message = f"another run writes to {folder}; wait for it, or choose another --out"
                 raise CaptureError(message)
             _to_folders(folder / archive.NAME)

@@ -218,6 +218,27 @@ def test_without_locks_no_temporary_folder_is_a_leftover(
     assert old.is_dir()
 
 
+def test_where_locks_are_refused_nothing_is_a_leftover(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a file system without locks captures are stored, and what may be in use is kept."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with locks.temporary_folder() as used, storage.claimed(tmp_path / "made" / "up"):
+        os.utime(used, (time.time() - 3600,) * 2)
+        folder = tmp_path.joinpath(*VARIANT, "gauges-01")
+        unfinished = folder.with_name(".gauges-01.incomplete-1-0123abcd")
+        unfinished.mkdir(parents=True)
+        assert Capture(write(tmp_path)).variant == "leaky"
+        with locks.temporary_folder():
+            assert used.is_dir()
+        assert unfinished.is_dir()
+
+
 @pytest.mark.parametrize(
     "name",
     [
