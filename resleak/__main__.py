@@ -17,7 +17,7 @@ from resleak.formatting import plain_text
 CANNOT, UNEXPECTED, INTERRUPTED = 2, 70, 130
 #: Errors of the user's files, disk and limits, rather than of this program.
 _SURROUNDINGS = {
-    errno.EACCES, errno.EDQUOT, errno.EIO, errno.EISDIR, errno.ELOOP, errno.EMFILE,
+    errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EISDIR, errno.ELOOP, errno.EMFILE,
     errno.ENAMETOOLONG, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.ENOTDIR, errno.EPERM,
     errno.EROFS,
 }  # fmt: skip

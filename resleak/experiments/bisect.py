@@ -113,7 +113,6 @@ class Bench:
         if earlier != settings:
             for variant in [*self.out.glob("*")]:
                 storage.retire(variant, "")  # captures only; anything else stays
-            self.out.mkdir(parents=True, exist_ok=True)
             write_json(file, settings)
 
     def measured(self, name: str, options: CaptureOptions, below: str = "") -> Investigation:

@@ -57,5 +57,4 @@ def run_all(out: Path, progress: Progress = lambda *_: None) -> None:
     for done, (name, path) in enumerate(checks.items()):
         progress(name, done, len(checks))
         result = run(path)
-        (out / name).mkdir(parents=True, exist_ok=True)
         files.write_json(out / name / node_results.NAME, asdict(result))

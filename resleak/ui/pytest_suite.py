@@ -137,7 +137,7 @@ class Suite:
             files.write_json(self._out / f"{name}.json", [one.to_dict() for one in self._results])
             rows = [one.row() for one in self._results]
             text = formatting.Table(("test", "outcome", "what"), rows).markdown()
-            (self._out / f"{name}.md").write_text(f"{text}\n", encoding="utf-8")
+            files.write(self._out / f"{name}.md", f"{text}\n")
 
 
 def _read(options: Mapping[str, Any]) -> tuple[CaptureOptions, bool, list[Budget]]:
