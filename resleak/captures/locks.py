@@ -65,6 +65,11 @@ def temporary_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def is_temporary(folder: Path) -> bool:
+    """Return True if a folder has the name of one of our temporary ones."""
+    return bool(_TEMPORARY.fullmatch(folder.name))
+
+
 def cannot_write(what: object, error: OSError) -> str:
     """Return why something could not be written, and what to do."""
     where = error.filename or tempfile.tempdir or what
@@ -77,7 +82,7 @@ def _remove_leftovers(root: Path) -> None:
         return
     for entry in os.scandir(root):
         with suppress(OSError):
-            if not _TEMPORARY.fullmatch(entry.name) or not entry.is_dir(follow_symlinks=False):
+            if not is_temporary(Path(entry)) or not entry.is_dir(follow_symlinks=False):
                 continue
             about = entry.stat(follow_symlinks=False)
             if about.st_uid != os.getuid() or time.time() - about.st_mtime < _LEFT_S:
