@@ -72,6 +72,23 @@ def test_impatience_leaves_nothing_behind(project, tmp_path):
     assert list((tmp_path / "captures").rglob(".*")) == []
 
 
+def test_an_interrupted_cluster_leaves_nothing_behind(project, tmp_path):
+    """Ctrl-C to a sweep on a cluster of its own leaves no file of the cluster or its workers."""
+    written(tmp_path, "import time\ndef step(i):\n    time.sleep(0.02)", "slow.py")
+    (tmp_path / "plan.toml").write_text('workloads = ["slow.py"]\nsteps = 100000\n')
+    temporary, cache = tmp_path / "temporary", tmp_path / "cache"
+    temporary.mkdir()
+    command = [sys.executable, "-m", "resleak", "sweep", "plan.toml", "--store", "store"]
+    env = environment(project) | {"TMPDIR": str(temporary), "XDG_CACHE_HOME": str(cache)}
+    with started([*command, "--cluster", "local"], tmp_path, env) as process:
+        until(lambda: steps_were_taken(temporary))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    assert [path.name for path in temporary.rglob("*")] == []
+    left = {"slow.py", "plan.toml", "printed.txt", "store", "temporary", "cache"}
+    assert {path.name for path in tmp_path.iterdir()} == left
+
+
 def test_an_interrupted_start_prints_nothing(project):
     """Ctrl-C while the command line is still loading ends it without a traceback."""
     code = """
