@@ -7,6 +7,7 @@ import glob
 import hashlib
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import cache, cached_property
@@ -35,6 +36,7 @@ _SIDE_BYTES = 16 << 20
 #: Of a run that is shorter, a rate per second says less than the total; seconds.
 _SHORT_S = 10.0
 _FACTS, _SUFFIX = "recording.json", ".resleak"
+_OWN = re.compile(r"[a-z_]+\.(json|parquet)")
 #: Read from the file when they are first asked for.
 _LATER = {"peak", "temporary"}
 #: More mapped memory than this, and than twice what was resident, was reserved and not used.
@@ -301,9 +303,10 @@ def _private_folder() -> Path:
 
 
 def _is_ours(folder: Path, _place: Path) -> bool:
-    """Return True if a folder holds the tables of a memray file, of any version."""
+    """Return True if a folder holds the tables of a memray file, of any version, and no more."""
     with suppress(StoreError):
-        return isinstance(_read(folder, _FACTS).get("schema"), int)
+        is_alone = all(_OWN.fullmatch(path.name) for path in folder.iterdir())
+        return is_alone and isinstance(_read(folder, _FACTS).get("schema"), int)
     return False
 
 

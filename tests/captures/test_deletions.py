@@ -19,6 +19,7 @@ ALLOWED = {
     "captures.files.put_new": "the new name beside a place that is free",
     "captures.storage.writing": "the unfinished folder that it made",
     "captures.storage.retire": "captures that validate as of this variant, in its folder",
+    "captures.storage._remove_empty": "empty folders that it made, and empty ones in them",
     "captures.storage._to_folders": "an archive whose captures are in folders now, and its staging",
     "captures.storage._put": "a capture that validates, at the exact path that is written",
     "captures.storage._remove_leftovers": "unfinished folders of the same capture, not locked",

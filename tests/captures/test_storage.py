@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from helpers import captures, traces
 
-from resleak.captures import files, locks, names, storage
+from resleak.captures import files, locks, names, raw, storage
 from resleak.captures.decode import memray_file
 from resleak.captures.frames import Capture
 from resleak.errors import CaptureError, StoreError
@@ -137,6 +137,32 @@ def test_only_captures_of_other_sessions_retire(tmp_path: Path) -> None:
     storage.retire(variant, "another session")
     assert not folder.exists()
     assert {path.name for path in variant.iterdir()} == {"static", "gauges-02", "gauges-03"}
+
+
+def test_a_file_of_the_users_in_a_capture_stays(tmp_path: Path) -> None:
+    """The next run is refused in a line that names it; a capture of another session goes alone."""
+    folder = write(tmp_path)
+    note = folder / "notes.parquet"
+    note.write_text("mine")
+    before = content(tmp_path)
+    with pytest.raises(CaptureError, match=r"notes\.parquet is no part of .*; move it") as error:
+        fail_while_writing(folder)
+    assert "\n" not in str(error.value)
+    assert content(tmp_path) == before
+    storage.retire(folder.parent, "another session")
+    assert note.read_text() == "mine"
+    assert storage.folders(tmp_path) == []
+
+
+@pytest.mark.parametrize("instrument", raw.INSTRUMENTS)
+def test_every_table_of_a_capture_is_known(instrument: str, project: Path) -> None:
+    """No table that an instrument stores is taken for a file of the user's."""
+    stored = project / "data" / "captures" / "pl_drivers" / "driver_maps"
+    folders = [one for one in storage.folders(stored) if one.name.startswith(instrument)]
+    known = {f"{table}.parquet" for table in raw.INSTRUMENTS[instrument].tables}
+    for folder in folders:
+        assert {path.name for path in storage.table_files(folder)} <= known
+    assert folders
 
 
 def test_leftovers_of_a_dead_run_are_removed(tmp_path: Path) -> None:

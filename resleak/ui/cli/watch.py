@@ -144,8 +144,9 @@ def follow(
         def on_reading() -> None:
             show.tick(observer.elapsed_s, observer.readings)
             if storing.due and observer.readings:
-                # A kill leaves what is stored; an error that lasts is raised at the end.
-                with storing.spending(), suppress(ResleakError, OSError):
+                # A kill leaves what is stored. A disk that fills may have room again at the end.
+                passing = (ResleakError, OSError) if watching.last else ()
+                with storing.spending(), suppress(*passing):
                     observer.write(out)
 
         try:
