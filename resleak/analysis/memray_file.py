@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import atexit
 import glob
 import hashlib
 import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from functools import cache, cached_property
 from html import escape
 from importlib import import_module
@@ -23,7 +22,7 @@ from resleak.analysis.stacks.site import Site
 from resleak.captures import storage, tables, untrusted
 from resleak.captures.decode import launch
 from resleak.captures.files import write_json
-from resleak.captures.locks import temporary_folder
+from resleak.captures.locks import folder_until_exit
 from resleak.errors import CaptureError, StoreError
 
 if TYPE_CHECKING:
@@ -294,12 +293,8 @@ def _store(places: Sequence[Path], files: Sequence[Path], everything: bool, **mo
     raise StoreError(str(failed))
 
 
-@cache
-def _private_folder() -> Path:
-    """Return a folder that goes with this process, for where nothing else can be written."""
-    stack = ExitStack()
-    atexit.register(stack.close)
-    return stack.enter_context(temporary_folder())
+#: For where nothing else can be written.
+_private_folder = cache(folder_until_exit)
 
 
 def _is_ours(folder: Path, _place: Path) -> bool:

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
+
+from resleak.captures.locks import temporary_folder
 
 
 @contextmanager
@@ -23,8 +24,8 @@ def atomic(path: Path, put: Callable[[Path, Path], None] = os.replace) -> Iterat
     What is no file, such as ``/dev/stdout``, is written to, and stays what it is.
     """
     if put is os.replace and _is_device(path):
-        with TemporaryDirectory(prefix="resleak-") as folder:
-            temporary = Path(folder, path.name)
+        with temporary_folder() as folder:
+            temporary = folder / path.name
             yield temporary
             with temporary.open("rb") as content, path.open("wb") as device:
                 shutil.copyfileobj(content, device)

@@ -30,7 +30,6 @@ ALLOWED = {
     "harness.child.entry": "the file with its job, in the temporary folder of the run",
     "harness.child.inspection.inspector.Journal.__init__": "the journal of the run",
     "harness.measurement.measure": "the unfinished folder that the run wrote",
-    "ui.pytest_suite.Suite.close": "the temporary folder that it made",
 }
 
 

@@ -229,6 +229,30 @@ def test_temporary_folders_of_dead_runs_are_removed(
     assert not used.exists()
 
 
+@pytest.mark.parametrize(
+    "begin",
+    [
+        "from resleak.ui.pytest_suite import Suite; suite = Suite(None, None, None)",
+        "from IPython.core.interactiveshell import InteractiveShell\n"
+        "import resleak; resleak.load_ipython_extension(InteractiveShell())",
+    ],
+    ids=["tests", "notebook"],
+)
+def test_a_killed_session_leaves_what_the_next_run_removes(
+    begin: str, tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The temporary folder of a killed pytest, or kernel, has a name by which it is known."""
+    code = f"{begin}\nimport os; os.kill(os.getpid(), 9)"
+    env = {**os.environ, "PYTHONPATH": str(project), "TMPDIR": str(tmp_path)}
+    env["IPYTHONDIR"] = str(tmp_path / "ipython")
+    subprocess.run([sys.executable, "-c", code], env=env, check=False)
+    (left,) = tmp_path.glob("resleak-*")
+    os.utime(left, (time.time() - 3600,) * 2)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with locks.temporary_folder():
+        assert not left.exists()
+
+
 def test_without_locks_no_temporary_folder_is_a_leftover(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
