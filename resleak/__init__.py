@@ -6,7 +6,10 @@ Importing this package loads nothing heavy; each public name is loaded when firs
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+
+TYPE_CHECKING = False  # importing `typing` takes longer than all of this file
+if TYPE_CHECKING:
+    from typing import Any
 
 __version__ = "0.1.0"
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback of an import before `main`
+
 import atexit
 import errno
 import gc
@@ -17,7 +22,7 @@ from resleak.formatting import plain_text
 CANNOT, UNEXPECTED, INTERRUPTED = 2, 70, 130
 #: Errors of the user's files, disk and limits, rather than of this program.
 _SURROUNDINGS = {
-    errno.EACCES, errno.EDQUOT, errno.EIO, errno.EISDIR, errno.ELOOP, errno.EMFILE,
+    errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EISDIR, errno.ELOOP, errno.EMFILE,
     errno.ENAMETOOLONG, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.ENOTDIR, errno.EPERM,
     errno.EROFS,
 }  # fmt: skip
@@ -25,6 +30,7 @@ _SURROUNDINGS = {
 
 def main() -> NoReturn:
     """Run the command line, and exit with a code that the help documents."""
+    _end_in_good_order("SIGINT", "SIGTERM", "SIGHUP")
     atexit.register(_freeze)
     _open_closed_streams()
     gc.set_threshold(50_000)  # what is loaded is no garbage
@@ -37,6 +43,23 @@ def main() -> NoReturn:
     with suppress(OSError):
         print("resleak:", plain_text(" ".join(message.split())), file=sys.stderr, flush=True)
     sys.exit(code)
+
+
+def _end_in_good_order(*names: str) -> None:
+    """Raise KeyboardInterrupt at the first of these signals, and ignore them from then on.
+
+    Cleaning up is not interrupted. What the shell has us ignore (nohup) stays ignored.
+    """
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+
+    def end(*_: object) -> NoReturn:
+        for number in heeded:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number in heeded:
+        signal.signal(number, end)
 
 
 def _open_closed_streams() -> None:

@@ -127,7 +127,10 @@ def cli(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run resleak in an empty folder, within this process: without its start, which takes 1 s."""
+    before = signal.getsignal(signal.SIGINT)
     from resleak import __main__
+
+    signal.signal(signal.SIGINT, before)
     from resleak.captures.decode import launch
     from resleak.ui import cli
 
@@ -135,7 +138,7 @@ def cli(
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
     monkeypatch.setattr(cli.console, "guard_output", lambda: None)  # it replaces sys.stdout
-    monkeypatch.setattr(cli, "_end_as_after_ctrl_c", lambda *names: None)
+    monkeypatch.setattr(__main__, "_end_in_good_order", lambda *names: None)
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         monkeypatch.setattr(sys, "argv", ["resleak", *map(os.fsdecode, arguments)])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import atexit
 import glob
 import hashlib
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from functools import cache, cached_property
 from html import escape
 from importlib import import_module
@@ -22,7 +22,7 @@ from resleak.analysis.stacks.site import Site
 from resleak.captures import storage, tables, untrusted
 from resleak.captures.decode import launch
 from resleak.captures.files import write_json
-from resleak.captures.locks import temporary_folder
+from resleak.captures.locks import folder_until_exit
 from resleak.errors import CaptureError, StoreError
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ _SIDE_BYTES = 16 << 20
 #: Of a run that is shorter, a rate per second says less than the total; seconds.
 _SHORT_S = 10.0
 _FACTS, _SUFFIX = "recording.json", ".resleak"
+_OWN = re.compile(r"[a-z_]+\.(json|parquet)")
 #: Read from the file when they are first asked for.
 _LATER = {"peak", "temporary"}
 #: More mapped memory than this, and than twice what was resident, was reserved and not used.
@@ -292,18 +293,15 @@ def _store(places: Sequence[Path], files: Sequence[Path], everything: bool, **mo
     raise StoreError(str(failed))
 
 
-@cache
-def _private_folder() -> Path:
-    """Return a folder that goes with this process, for where nothing else can be written."""
-    stack = ExitStack()
-    atexit.register(stack.close)
-    return stack.enter_context(temporary_folder())
+#: For where nothing else can be written.
+_private_folder = cache(folder_until_exit)
 
 
 def _is_ours(folder: Path, _place: Path) -> bool:
-    """Return True if a folder holds the tables of a memray file, of any version."""
+    """Return True if a folder holds the tables of a memray file, of any version, and no more."""
     with suppress(StoreError):
-        return isinstance(_read(folder, _FACTS).get("schema"), int)
+        is_alone = all(_OWN.fullmatch(path.name) for path in folder.iterdir())
+        return is_alone and isinstance(_read(folder, _FACTS).get("schema"), int)
     return False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -11,8 +12,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
+
+from resleak.captures.locks import temporary_folder
 
 
 @contextmanager
@@ -22,8 +24,8 @@ def atomic(path: Path, put: Callable[[Path, Path], None] = os.replace) -> Iterat
     What is no file, such as ``/dev/stdout``, is written to, and stays what it is.
     """
     if put is os.replace and _is_device(path):
-        with TemporaryDirectory(prefix="resleak-") as folder:
-            temporary = Path(folder, path.name)
+        with temporary_folder() as folder:
+            temporary = folder / path.name
             yield temporary
             with temporary.open("rb") as content, path.open("wb") as device:
                 shutil.copyfileobj(content, device)
@@ -32,8 +34,23 @@ def atomic(path: Path, put: Callable[[Path, Path], None] = os.replace) -> Iterat
     try:
         yield temporary
         put(temporary, path)
+    except OSError as error:  # a full disk names no file
+        error.filename = error.filename or str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def put_new(temporary: Path, path: Path) -> None:
+    """Put a file into a place that is free, or raise FileExistsError; for `atomic`."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        os.rename(temporary, path)
 
 
 def _is_device(path: Path) -> bool:
@@ -41,11 +58,17 @@ def _is_device(path: Path) -> bool:
     return is_listed or (path.exists() and not path.is_file() and not path.is_dir())
 
 
+def write(path: Path, content: str | bytes, put: Callable[[Path, Path], None] = os.replace) -> None:
+    """Write a file by `atomic`, and make its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = content.encode(errors="replace") if isinstance(content, str) else content
+    with atomic(path, put) as temporary:
+        temporary.write_bytes(data)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write plain values as JSON."""
-    text = json.dumps(to_json(value), indent=1, ensure_ascii=False) + "\n"
-    with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors="replace")
+    write(path, json.dumps(to_json(value), indent=1, ensure_ascii=False) + "\n")
 
 
 def to_json(value: Any) -> Any:

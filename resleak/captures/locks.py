@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import secrets
@@ -9,7 +10,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from resleak.errors import CaptureError
@@ -20,17 +21,20 @@ _LEFT_S = 60.0
 
 
 @contextmanager
-def locked(folder: Path, wait_s: float = 0.0) -> Iterator[bool]:
-    """Lock a folder against other processes; yield False if one of them has it for too long."""
+def locked(folder: Path, wait_s: float = 0.0) -> Iterator[bool | None]:
+    """Lock a folder against other processes; yield False if one of them has it for too long.
+
+    Where there are no locks None is yielded: the folder may be in use.
+    """
     try:
         import fcntl
     except ImportError:  # Windows, where nothing is captured
-        yield True
+        yield None
         return
     descriptor, until = os.open(folder, os.O_RDONLY), time.monotonic() + wait_s
     try:
-        is_free = False
-        while not is_free:
+        is_free: bool | None = False
+        while is_free is False:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 is_free = True
@@ -39,7 +43,7 @@ def locked(folder: Path, wait_s: float = 0.0) -> Iterator[bool]:
                     break
                 time.sleep(0.05)
             except OSError:  # a file system without locks
-                is_free = True
+                is_free = None
         yield is_free
     finally:
         os.close(descriptor)
@@ -62,6 +66,18 @@ def temporary_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def folder_until_exit() -> Path:
+    """Return a temporary folder that goes with this process."""
+    stack = ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(temporary_folder())
+
+
+def is_temporary(folder: Path) -> bool:
+    """Return True if a folder has the name of one of our temporary ones."""
+    return bool(_TEMPORARY.fullmatch(folder.name))
+
+
 def cannot_write(what: object, error: OSError) -> str:
     """Return why something could not be written, and what to do."""
     where = error.filename or tempfile.tempdir or what
@@ -74,7 +90,7 @@ def _remove_leftovers(root: Path) -> None:
         return
     for entry in os.scandir(root):
         with suppress(OSError):
-            if not _TEMPORARY.fullmatch(entry.name) or not entry.is_dir(follow_symlinks=False):
+            if not is_temporary(Path(entry)) or not entry.is_dir(follow_symlinks=False):
                 continue
             about = entry.stat(follow_symlinks=False)
             if about.st_uid != os.getuid() or time.time() - about.st_mtime < _LEFT_S:

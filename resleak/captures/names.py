@@ -29,5 +29,5 @@ def inside(root: Path, *names: str, what: str = "name") -> Path:
     """Return the path of names, such as ``arc/auth_cache``, below a folder, or raise StoreError."""
     path = root.joinpath(*(safe_name(part, what) for name in names for part in name.split("/")))
     if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
-        raise StoreError(f"{path} is a link that leads out of {root}; choose another --out")
+        raise StoreError(f"{path} is a link that leads out of {root}; choose another folder")
     return path

@@ -37,7 +37,7 @@ class Instrument:
     """A way to observe a process; one per process."""
 
     name: str
-    tables: Mapping[str, tuple[str, ...]]  # columns that this version reads
+    tables: Mapping[str, tuple[str, ...]]  # columns that are checked, by the name of the table
     decoder: str  # module of `resleak.captures.decode`
     recording: str = ""  # file that a worker decodes once the run has finished
     package: str = ""  # needed in the measured process
@@ -51,7 +51,11 @@ def _tables(**names: str) -> dict[str, tuple[str, ...]]:
     return {table: tuple(columns.split()) for table, columns in names.items()}
 
 
-_STACKS = {"stacks": "node parent function file line studied", "marks": "mark step phase"}
+_STACKS = {
+    "stacks": "node parent function file line studied",
+    "marks": "mark step phase",
+    "sources": "",
+}
 #: Every instrument by name, in the order in which its captures are loaded and shown.
 INSTRUMENTS = {
     instrument.name: instrument
@@ -61,7 +65,12 @@ INSTRUMENTS = {
         ),
         Instrument(
             "memray",
-            _tables(**_STACKS, live="mark step phase node thread allocator bytes count"),
+            _tables(
+                **_STACKS,
+                live="mark step phase node thread allocator bytes count",
+                peak="",
+                temporary="",
+            ),
             decoder="memray",
             recording=MEMRAY,
             package="memray",

@@ -15,6 +15,7 @@ from resleak.captures import archive, untrusted
 from resleak.captures.files import write_json
 from resleak.captures.locks import locked
 from resleak.captures.manifest import Manifest
+from resleak.captures.raw import INSTRUMENTS
 from resleak.errors import CaptureError, StoreError
 
 MANIFEST = "manifest.json"
@@ -39,14 +40,24 @@ def is_capture(folder: Path, place: Path) -> bool:
     return place.absolute().parts[-len(parts) :] == parts and bool(manifest.session)
 
 
+def _foreign(folder: Path) -> list[Path]:
+    """Return what is in the folder of a complete capture besides its manifest and tables."""
+    manifest = read_manifest(folder)
+    own = {MANIFEST, *(f"{name}.parquet" for name in INSTRUMENTS[manifest.instrument].tables)}
+    return [path for path in folder.iterdir() if manifest.is_complete and path.name not in own]
+
+
 def refuse_foreign(folder: Path, is_ours: Callable[[Path, Path], bool] = is_capture) -> None:
     """Raise CaptureError if there is anything in a folder's place but what we wrote there."""
-    if not os.path.lexists(folder):
-        return
     is_folder = folder.is_dir() and not folder.is_symlink()
-    if not is_folder or (any(folder.iterdir()) and not is_ours(folder, folder)):
+    if not os.path.lexists(folder) or (is_folder and not any(folder.iterdir())):
+        return
+    if not is_folder or not is_ours(folder, folder):
         message = f"{folder} is not an earlier capture of the same variant, so it is left alone"
         raise CaptureError(f"{message}; choose another --out or --name")
+    if is_ours is is_capture and (foreign := _foreign(folder)):
+        message = f"{foreign[0]} is no part of the capture in this folder, which would be replaced"
+        raise CaptureError(f"{message}; move it, or choose another --out or --name")
 
 
 @contextmanager
@@ -79,17 +90,30 @@ def writing(folder: Path, is_ours: Callable[[Path, Path], bool] = is_capture) ->
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
-    """Keep other runs from writing below a folder, or raise CaptureError if one does."""
+    """Keep other runs from writing below a folder, or raise CaptureError if one does.
+
+    Folders that this makes, and those in them, are removed if they are empty at the end.
+    """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     with ExitStack() as stack:
         try:
+            stack.callback(_remove_empty, made)
             folder.mkdir(parents=True, exist_ok=True)
-            if not stack.enter_context(locked(folder, _WAIT_S)):
+            if stack.enter_context(locked(folder, _WAIT_S)) is False:
                 message = f"another run writes to {folder}; wait for it, or choose another --out"
                 raise CaptureError(message)
             _to_folders(folder / archive.NAME)
         except OSError as error:
             raise CaptureError(_disk_message(folder, error)) from error
         yield
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """Remove folders, innermost first, as far as there is no file in them."""
+    inner = sorted(folders[0].rglob("*"), reverse=True) if folders else []
+    for path in (*inner, *folders):
+        with suppress(OSError):  # a file, or a folder that is not empty
+            path.rmdir()
 
 
 def _to_folders(packed: Path) -> None:
@@ -172,7 +196,11 @@ def retire(variant: Path, session: str) -> None:
         place = folder.with_name(_KEPT.sub("", folder.name))
         if folder.is_symlink() or not is_capture(folder, place):
             continue
-        if read_manifest(folder).session != session:
+        if read_manifest(folder).session == session:
+            continue
+        if _foreign(folder):
+            (folder / MANIFEST).unlink()  # no capture any more
+        else:
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from resleak.analysis.rows import SCHEMA_VERSION
 from resleak.captures import storage
 from resleak.captures.files import write_json
 from resleak.captures.frames import Capture, Captures
-from resleak.captures.locks import temporary_folder
+from resleak.captures.locks import is_temporary, temporary_folder
 from resleak.captures.store.store import Store
 from resleak.errors import ResleakError, ScenarioError
 from resleak.experiments import environments
@@ -113,7 +113,6 @@ class Bench:
         if earlier != settings:
             for variant in [*self.out.glob("*")]:
                 storage.retire(variant, "")  # captures only; anything else stays
-            self.out.mkdir(parents=True, exist_ok=True)
             write_json(file, settings)
 
     def measured(self, name: str, options: CaptureOptions, below: str = "") -> Investigation:
@@ -313,12 +312,21 @@ class History:
     def checked_out(self, revision: str) -> Iterator[Workload]:
         """Yield the workload in a temporary worktree of a revision, with its present file."""
         with temporary_folder() as folder:
+            self._forget_lost()
             tree = folder.resolve() / self.top.name
             _git(self.top, "worktree", "add", "--force", "--detach", str(tree), revision)
             try:
                 yield self._moved(tree)
             finally:
                 _git(self.top, "worktree", "remove", "--force", str(tree))
+
+    def _forget_lost(self) -> None:
+        """Remove from the repository our worktrees whose folders are gone: a kill left them."""
+        for line in _git(self.top, "worktree", "list", "--porcelain").splitlines():
+            key, _, tree = line.partition(" ")
+            if key == "worktree" and is_temporary(Path(tree).parent) and not os.path.exists(tree):
+                with suppress(ScenarioError):  # twice: git locks one while it makes it
+                    _git(self.top, "worktree", "remove", "--force", "--force", tree)
 
     def _moved(self, tree: Path) -> Workload:
         """Return the workload in another tree, which imports from there."""

@@ -55,7 +55,9 @@ def make(requirements: Sequence[str], python: str | None = None) -> Path:
     if not (folder / _COMPLETE).exists():
         lock = folder.with_name(f".{folder.name}.lock")
         lock.mkdir(parents=True, exist_ok=True)
-        with locked(lock, _DEADLINE_S):
+        with locked(lock, _DEADLINE_S) as is_free:
+            if is_free is False:  # to build would remove what the other run is building
+                raise CaptureError(f"another run still builds {folder}; run this again later")
             if not (folder / _COMPLETE).exists():
                 _build(folder, base, requirements)
     return folder / "bin" / "python"

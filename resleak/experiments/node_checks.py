@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
 from resleak.captures import files, node_results
+from resleak.captures.locks import temporary_folder
 from resleak.captures.node_results import NodeResult
 from resleak.errors import CaptureError, PlatformError
 from resleak.harness import spawn
@@ -34,10 +34,10 @@ def run(path: Path) -> NodeResult:
         message = "there is no `node` on the PATH; install Node 20 or read the stored results"
         raise PlatformError(message)
     flags = ["--expose-gc", "--max-old-space-size=512"]  # MiB
-    with tempfile.TemporaryDirectory(prefix="resleak-") as folder:
-        output = Path(folder, "output.txt")
+    with temporary_folder() as folder:
+        output = folder / "output.txt"
         # Nothing else of our environment: NODE_OPTIONS would change what is measured.
-        environment = {"PATH": os.environ.get("PATH", os.defpath), "TMPDIR": folder}
+        environment = {"PATH": os.environ.get("PATH", os.defpath), "TMPDIR": str(folder)}
         code = spawn.run_to_end([node, *flags, str(path)], environment, _DEADLINE_S, output)
         lines = output.read_text(encoding="utf-8", errors="replace").splitlines()
     if code:
@@ -57,5 +57,4 @@ def run_all(out: Path, progress: Progress = lambda *_: None) -> None:
     for done, (name, path) in enumerate(checks.items()):
         progress(name, done, len(checks))
         result = run(path)
-        (out / name).mkdir(parents=True, exist_ok=True)
         files.write_json(out / name / node_results.NAME, asdict(result))

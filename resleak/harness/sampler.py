@@ -148,7 +148,7 @@ class Observer:
 
     def __post_init__(self) -> None:
         self.started = time.monotonic()
-        self.session, self.began_at = session(), now()
+        self.session, self.began_at = "", now()
         self._quick = Ration(_QUICK_SHARE / min(1.0, self.every_s))
         self._family = Ration(_FAMILY_SHARE)
         self._slow = (
@@ -281,7 +281,8 @@ class Observer:
         )
 
     def write(self, out: Path) -> Path:
-        """Store a capture for each curve; return the folder above them."""
+        """Store a capture for each curve in place of earlier ones; return the folder above them."""
+        self.session = session()  # also in place of those of this watch: curves change their names
         curves, folder = self.curves(), inside(out, self.name)
         for variant, runs in curves.items():
             for run, curve in enumerate(runs, start=1):

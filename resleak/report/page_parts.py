@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from resleak.captures.files import atomic
+from resleak.captures import files
 from resleak.errors import ShareError
 
 #: The mark by which a page is known as a report of ours.
@@ -52,9 +52,7 @@ def written_with() -> list[tuple[str, str]]:
 def write(target: Path, content: str | bytes) -> None:
     """Write a file completely or not at all; raise ShareError if it cannot be written."""
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with atomic(target) as temporary:
-            temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        files.write(target, content)
     except OSError as error:
         reason = f"{error.strerror or error}; choose another place with -o"
         raise ShareError(f"cannot write {target}: {reason}") from None

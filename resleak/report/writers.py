@@ -127,10 +127,18 @@ def _write_markdown(target: Path, page: Any, chromium: str) -> None:
         for output in cell.get("outputs", [])
         if (label := html_page.label(output.get("data", {})))
     ]
-    for number, (label, cell) in enumerate(figures, 1):
-        name = f"{target.stem}-{number}.png"
+    names = [f"{target.stem}-{number}.png" for number, _ in enumerate(figures, 1)]
+    earlier = target.read_text(errors="replace") if target.is_file() else ""
+    for name in names:
+        if os.path.lexists(target.with_name(name)) and f"]({quote(name)})" not in earlier:
+            message = f"{target.with_name(name)} exists and is no picture of {target.name}"
+            raise ShareError(f"{message}; choose another file with -o")
+    pictures = []
+    for name, (label, cell) in zip(names, figures, strict=True):
         alone = html_page.Page(SimpleNamespace(cells=[cell]), title=label, alone=True)
-        page_parts.write(target.with_name(name), png(alone.html(), chromium))
+        pictures.append(png(alone.html(), chromium))
         text = markdown_text(label).replace("[", "\\[").replace("]", "\\]")
         blocks.append(f"![{text}]({quote(name)})\n")
-    page_parts.write(target, "\n".join(blocks))
+    page_parts.write(target, "\n".join(blocks))  # first: it says which pictures are its own
+    for name, picture in zip(names, pictures, strict=True):
+        page_parts.write(target.with_name(name), picture)

@@ -6,7 +6,6 @@ import argparse
 import ast
 import inspect
 import shlex
-import tempfile
 import types
 import warnings
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from typing import Any, NoReturn
 
 from IPython.core.interactiveshell import InteractiveShell
 
+from resleak.captures.locks import folder_until_exit
 from resleak.captures.names import safe_name
 from resleak.errors import CaptureError, ResleakError, ScenarioError
 from resleak.experiments.in_process import CAUTIONS, Measured, measure
@@ -41,10 +41,9 @@ _STEPS = 240
 
 def register(shell: InteractiveShell) -> None:
     """Add the magics to a shell, for ``%load_ext resleak``."""
-    folder = tempfile.TemporaryDirectory(prefix="resleak-")
-    # Captures are read when their figures are asked for: this keeps the folder as long as the
-    # kernel runs.
-    places = (Path(folder.name, str(number)) for number in count())
+    # Captures are read when their figures are asked for, as long as the kernel runs.
+    folder = folder_until_exit()
+    places = (folder / str(number) for number in count())
     magic = partial(_resleak, shell, places)
     magic.__doc__ = _resleak.__doc__
     add: Any = shell.register_magic_function

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from resleak.analysis import budgets, comparison
 from resleak.analysis.budgets import AllowanceCheck, Budget
 from resleak.captures import files, load, storage
 from resleak.captures.frames import Capture, Captures
+from resleak.captures.locks import temporary_folder
 from resleak.errors import BudgetError, StoreError
 from resleak.experiments.investigate import BUDGET_S, UntilDecided
 from resleak.experiments.investigation import Investigation, from_captures
@@ -83,7 +83,8 @@ class Suite:
         if baseline is not None and not storage.folders(baseline):
             raise StoreError(f"there are no captures in {baseline} to compare with")
         self._root, self._out, self._baseline = root, out, baseline
-        self._folder = out or Path(tempfile.mkdtemp(prefix="resleak-"))
+        self._ending = ExitStack()
+        self._folder = out or self._ending.enter_context(temporary_folder())
         self._results: list[Result] = []
 
     def check(self, nodeid: str, options: Mapping[str, Any]) -> Result:
@@ -130,14 +131,13 @@ class Suite:
 
     def close(self) -> None:
         """Write the report, or remove the captures."""
-        if self._out is None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-        elif self._results:
+        self._ending.close()
+        if self._out and self._results:
             name = "-".join(filter(None, ("report", os.environ.get("PYTEST_XDIST_WORKER"))))
             files.write_json(self._out / f"{name}.json", [one.to_dict() for one in self._results])
             rows = [one.row() for one in self._results]
             text = formatting.Table(("test", "outcome", "what"), rows).markdown()
-            (self._out / f"{name}.md").write_text(f"{text}\n", encoding="utf-8")
+            files.write(self._out / f"{name}.md", f"{text}\n")
 
 
 def _read(options: Mapping[str, Any]) -> tuple[CaptureOptions, bool, list[Budget]]:

@@ -139,6 +139,20 @@ def test_a_folder_that_cannot_be_written_is_no_obstacle(
     assert open_memray(copy).sites.equals(found.sites)
 
 
+def test_a_file_of_the_users_beside_the_tables_stays(
+    tmp_path: Path, plain: Path, opened: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tables that are made again go elsewhere if somebody put a file beside the earlier ones."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    file = shutil.copy(plain, tmp_path / "some.bin")
+    note = tmp_path / "some.bin.resleak" / "notes.txt"
+    shutil.copytree(plain.with_name("some.bin.resleak"), note.parent)
+    note.write_text("mine")
+    again = open_memray(file, fresh=True)
+    assert len(again.warnings) == len(opened.warnings) + 1  # the tables are elsewhere
+    assert note.read_text() == "mine"
+
+
 def test_the_peak_and_what_was_temporary_come_when_asked_for(
     plain: Path, opened: Recording
 ) -> None:

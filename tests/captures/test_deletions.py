@@ -16,8 +16,10 @@ ALLOWED = {
     "captures.locks.temporary_folder": "the temporary folder that it made",
     "captures.locks._remove_leftovers": "temporary folders of ours that no process locks",
     "captures.files.atomic": "the file that the caller writes, and a new name beside it",
+    "captures.files.put_new": "the new name beside a place that is free",
     "captures.storage.writing": "the unfinished folder that it made",
     "captures.storage.retire": "captures that validate as of this variant, in its folder",
+    "captures.storage._remove_empty": "empty folders that it made, and empty ones in them",
     "captures.storage._to_folders": "an archive whose captures are in folders now, and its staging",
     "captures.storage._put": "a capture that validates, at the exact path that is written",
     "captures.storage._remove_leftovers": "unfinished folders of the same capture, not locked",
@@ -28,8 +30,6 @@ ALLOWED = {
     "harness.child.entry": "the file with its job, in the temporary folder of the run",
     "harness.child.inspection.inspector.Journal.__init__": "the journal of the run",
     "harness.measurement.measure": "the unfinished folder that the run wrote",
-    "ui.cli.notebooks._copy": "files below the folder that was asked for, none that exists",
-    "ui.pytest_suite.Suite.close": "the temporary folder that it made",
 }
 
 

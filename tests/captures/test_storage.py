@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from helpers import captures, traces
 
-from resleak.captures import files, locks, names, storage
+from resleak.captures import files, locks, names, raw, storage
 from resleak.captures.decode import memray_file
 from resleak.captures.frames import Capture
 from resleak.errors import CaptureError, StoreError
@@ -139,6 +139,32 @@ def test_only_captures_of_other_sessions_retire(tmp_path: Path) -> None:
     assert {path.name for path in variant.iterdir()} == {"static", "gauges-02", "gauges-03"}
 
 
+def test_a_file_of_the_users_in_a_capture_stays(tmp_path: Path) -> None:
+    """The next run is refused in a line that names it; a capture of another session goes alone."""
+    folder = write(tmp_path)
+    note = folder / "notes.parquet"
+    note.write_text("mine")
+    before = content(tmp_path)
+    with pytest.raises(CaptureError, match=r"notes\.parquet is no part of .*; move it") as error:
+        fail_while_writing(folder)
+    assert "\n" not in str(error.value)
+    assert content(tmp_path) == before
+    storage.retire(folder.parent, "another session")
+    assert note.read_text() == "mine"
+    assert storage.folders(tmp_path) == []
+
+
+@pytest.mark.parametrize("instrument", raw.INSTRUMENTS)
+def test_every_table_of_a_capture_is_known(instrument: str, project: Path) -> None:
+    """No table that an instrument stores is taken for a file of the user's."""
+    stored = project / "data" / "captures" / "pl_drivers" / "driver_maps"
+    folders = [one for one in storage.folders(stored) if one.name.startswith(instrument)]
+    known = {f"{table}.parquet" for table in raw.INSTRUMENTS[instrument].tables}
+    for folder in folders:
+        assert {path.name for path in storage.table_files(folder)} <= known
+    assert folders
+
+
 def test_leftovers_of_a_dead_run_are_removed(tmp_path: Path) -> None:
     """What a killed run left is removed by the next one, and what it moved aside comes back."""
     folder = write(tmp_path)
@@ -203,6 +229,30 @@ def test_temporary_folders_of_dead_runs_are_removed(
     assert not used.exists()
 
 
+@pytest.mark.parametrize(
+    "begin",
+    [
+        "from resleak.ui.pytest_suite import Suite; suite = Suite(None, None, None)",
+        "from IPython.core.interactiveshell import InteractiveShell\n"
+        "import resleak; resleak.load_ipython_extension(InteractiveShell())",
+    ],
+    ids=["tests", "notebook"],
+)
+def test_a_killed_session_leaves_what_the_next_run_removes(
+    begin: str, tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The temporary folder of a killed pytest, or kernel, has a name by which it is known."""
+    code = f"{begin}\nimport os; os.kill(os.getpid(), 9)"
+    env = {**os.environ, "PYTHONPATH": str(project), "TMPDIR": str(tmp_path)}
+    env["IPYTHONDIR"] = str(tmp_path / "ipython")
+    subprocess.run([sys.executable, "-c", code], env=env, check=False)
+    (left,) = tmp_path.glob("resleak-*")
+    os.utime(left, (time.time() - 3600,) * 2)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with locks.temporary_folder():
+        assert not left.exists()
+
+
 def test_without_locks_no_temporary_folder_is_a_leftover(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,6 +266,27 @@ def test_without_locks_no_temporary_folder_is_a_leftover(
     with locks.temporary_folder() as used:
         assert used.is_dir()
     assert old.is_dir()
+
+
+def test_where_locks_are_refused_nothing_is_a_leftover(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a file system without locks captures are stored, and what may be in use is kept."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with locks.temporary_folder() as used, storage.claimed(tmp_path / "made" / "up"):
+        os.utime(used, (time.time() - 3600,) * 2)
+        folder = tmp_path.joinpath(*VARIANT, "gauges-01")
+        unfinished = folder.with_name(".gauges-01.incomplete-1-0123abcd")
+        unfinished.mkdir(parents=True)
+        assert Capture(write(tmp_path)).variant == "leaky"
+        with locks.temporary_folder():
+            assert used.is_dir()
+        assert unfinished.is_dir()
 
 
 @pytest.mark.parametrize(

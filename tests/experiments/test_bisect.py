@@ -90,6 +90,27 @@ def test_no_hook_of_the_repository_runs(git, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
+def test_worktrees_of_killed_runs_are_forgotten(git, tmp_path):
+    """Ours whose folders are gone leave the repository; one of the user's, and live ones, stay."""
+    work = tmp_path / "repository" / "work.py"
+    work.write_text(WORK)
+    commit(git)
+    lost, locked, mine, live = (
+        tmp_path / name / "repository"
+        for name in ("resleak-1-0123abcd", "resleak-2-0123abcd", "mine", "resleak-3-0123abcd")
+    )
+    for tree in (lost, locked, mine, live):
+        git("worktree", "add", "--detach", str(tree))
+    git("worktree", "lock", "--reason", "initializing", str(locked))
+    for tree in (lost, locked, mine):
+        tree.rename(tmp_path / f"gone-{tree.parent.name}")
+    with History(str(work)).checked_out("HEAD") as moved:
+        assert moved.file.read_text() == WORK
+    registered = tmp_path / "repository" / ".git" / "worktrees"
+    trees = {Path(file.read_text().strip()).parent for file in registered.glob("*/gitdir")}
+    assert trees == {mine, live}
+
+
 def test_a_revision_is_no_option(git, tmp_path):
     """A name that begins with a dash is a revision that does not exist."""
     work = tmp_path / "repository" / "work.py"

@@ -260,6 +260,18 @@ def test_ctrl_c_keeps_what_was_read(tmp_path, project):
     assert resleak.load(tmp_path / "captures").variants == ["all", "process", "child-1"]
 
 
+def test_a_kill_leaves_what_was_read(tmp_path, project):
+    """A watch that is killed has stored its readings, and the next watch replaces them."""
+    with running(CLEAN) as pid:
+        for _ in range(2):
+            with watching(pid, tmp_path, project) as process:
+                process.stdout.readline()  # the first look
+                process.kill()
+            (capture,) = resleak.load(tmp_path / "captures").select(variant="process")
+            assert capture.exit.status == "running"
+            assert len(capture.trace) >= 1
+
+
 def test_a_process_that_is_not_there(cli):
     """A number without a process is told in one line."""
     result = cli("watch", 2**22 + 1)

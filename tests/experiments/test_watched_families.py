@@ -98,6 +98,17 @@ def test_recycled_workers_are_replicates(rate: float, tmp_path: Path) -> None:
         assert not alone.gauges[0].is_leak
 
 
+def test_readings_that_are_stored_again_replace_those_before(tmp_path: Path) -> None:
+    """Curves of an earlier moment of the same watch do not stay beside the later ones."""
+    observer = recycled(2 * [3e5])
+    observer.write(tmp_path)
+    assert "child-1" in resleak.load(tmp_path).variants
+    observer._ended += recycled(2 * [3e5])._ended
+    observer.write(tmp_path)
+    stored = {capture.variant for capture in resleak.load(tmp_path)}
+    assert stored == {"all", "process", "recycled"}
+
+
 def test_workers_are_pooled_from_the_third_one_that_ended() -> None:
     """Two workers stand for themselves; of more, those that lived about as long are pooled."""
     assert set(recycled(2 * [3e5]).curves()) == {"all", "process", "child-1", "child-2"}

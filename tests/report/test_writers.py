@@ -45,6 +45,20 @@ def test_markdown_stands_alone_with_its_pictures(page, tmp_path, chromium):
 
 
 @pytest.mark.browser
+def test_markdown_replaces_its_own_pictures_alone(page, tmp_path, chromium):
+    """A picture that the earlier file links to is drawn again; any other one is refused."""
+    report, picture = tmp_path / "issue.md", tmp_path / "issue-1.png"
+    picture.write_bytes(b"mine")
+    report.write_text("My notes.")
+    with pytest.raises(ShareError, match=r"issue-1\.png exists and is no picture of issue\.md"):
+        writers.writer(report)(page)
+    assert (picture.read_bytes(), report.read_text()) == (b"mine", "My notes.")
+    report.write_text("![Growth](issue-1.png)")
+    writers.writer(report)(page)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.browser
 def test_paper_has_the_figures(page, tmp_path, chromium):
     """A PDF is written whole, with what is drawn in it."""
     writers.writer(tmp_path / "report.pdf")(page)

@@ -268,8 +268,9 @@ def test_children_that_memray_did_not_trace_are_reported(tmp_path, leaks, named)
         (("--budgets", "none.toml", "--", "sleep", "9"), "cannot read the budgets in none.toml"),
     ],
 )
-def test_mistakes_are_one_line(cli, arguments, told):
-    """What cannot be done is told in one line, with nothing on standard output."""
+def test_mistakes_are_one_line(cli, tmp_path, arguments, told):
+    """What cannot be done is told in one line, with nothing on standard output, and no folder."""
     result = cli("record", *arguments)
     assert (result.returncode, result.stdout) == (2, "")
     assert told in result.stderr.splitlines()[-1]
+    assert os.listdir(tmp_path) == []

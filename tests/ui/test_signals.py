@@ -54,6 +54,58 @@ def test_an_interrupt_leaves_nothing_running(cli, project, tmp_path, sent):
     assert "no complete capture" in compared.stderr
 
 
+def test_impatience_leaves_nothing_behind(project, tmp_path):
+    """Ctrl-C again and again, while a run is ended, does not keep it from cleaning up."""
+    name = written(tmp_path, "import time\ndef step(i):\n    time.sleep(0.02)", "slow.py")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    command = [sys.executable, "-m", "resleak", "capture", name, "--steps", "100000"]
+    env = environment(project) | {"TMPDIR": str(temporary)}
+    with started(command, tmp_path, env) as process:
+        until(lambda: steps_were_taken(tmp_path))
+        assert any(temporary.iterdir())
+        while process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.01)
+    assert process.returncode == 130
+    assert list(temporary.iterdir()) == []
+    assert list((tmp_path / "captures").rglob(".*")) == []
+
+
+def test_an_interrupted_cluster_leaves_nothing_behind(project, tmp_path):
+    """Ctrl-C to a sweep on a cluster of its own leaves no file of the cluster or its workers."""
+    written(tmp_path, "import time\ndef step(i):\n    time.sleep(0.02)", "slow.py")
+    (tmp_path / "plan.toml").write_text('workloads = ["slow.py"]\nsteps = 100000\n')
+    temporary, cache = tmp_path / "temporary", tmp_path / "cache"
+    temporary.mkdir()
+    command = [sys.executable, "-m", "resleak", "sweep", "plan.toml", "--store", "store"]
+    env = environment(project) | {"TMPDIR": str(temporary), "XDG_CACHE_HOME": str(cache)}
+    with started([*command, "--cluster", "local"], tmp_path, env) as process:
+        until(lambda: steps_were_taken(temporary))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    assert [path.name for path in temporary.rglob("*")] == []
+    left = {"slow.py", "plan.toml", "printed.txt", "store", "temporary", "cache"}
+    assert {path.name for path in tmp_path.iterdir()} == left
+
+
+def test_an_interrupted_start_prints_nothing(project):
+    """Ctrl-C while the command line is still loading ends it without a traceback."""
+    code = """
+import os, signal, sys
+class Interrupt:
+    def find_spec(self, name, path, target=None):
+        if name == "resleak.errors":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupt())
+import resleak.__main__
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment(project), capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no hang-up here")
 def test_a_hangup_that_the_shell_ignores_is_ignored(project, tmp_path):
     """A run under nohup goes on after the terminal is closed."""

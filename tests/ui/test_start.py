@@ -66,6 +66,42 @@ def test_init_leaves_an_existing_file_alone(cli, tmp_path):
     assert (tmp_path / "leak_web.py").read_text() == "mine"
 
 
+def test_a_full_disk_leaves_no_part_of_a_file(project, tmp_path):
+    """`init` and `notebooks` that cannot write all of a file leave none of it, and say which."""
+    for command, name in ((["init"], "leak_web.py"), (["notebooks", "nb"], "nb")):
+        limited = "import resource, signal, sys; from resleak.__main__ import main\n"
+        limited += "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        limited += "resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200)); main()"
+        done = subprocess.run(
+            [sys.executable, "-B", "-c", limited, *command],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(project)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+        assert name in done.stderr
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_notebooks_stay_in_their_folder(cli, tmp_path):
+    """No file is written through a link; one that leads out of the folder is named."""
+    outside, notebooks = tmp_path / "outside", tmp_path / "nb" / "notebooks"
+    outside.mkdir()
+    notebooks.mkdir(parents=True)
+    first = notebooks / "00_start_here.ipynb"
+    first.symlink_to(outside / "new")
+    assert cli("notebooks", "nb").returncode == 0
+    assert first.is_symlink()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "data").symlink_to(outside)
+    done = cli("notebooks", "other")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "leads out of other" in done.stderr
+    assert os.listdir(outside) == []
+
+
 def test_the_doctor_says_what_is_missing(cli, monkeypatch):
     """Without a browser `doctor` says so and how to get one; what is needed decides the code."""
     monkeypatch.setenv("PATH", "")

@@ -54,6 +54,8 @@ def query(store: Store, sql: str) -> pa.Table:
             connection.register(name, read(store, name))
         try:
             relation = connection.sql(sql)
+            if relation is not None and len({*relation.columns}) < len(relation.columns):
+                relation = relation.project("*")  # a second column called "a" becomes "a_1"
             answer = None if relation is None else relation.to_arrow_table()
         except Exception as error:
             message = " ".join(str(error).split())[:300]

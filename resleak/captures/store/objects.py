@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from resleak.captures.files import atomic
+from resleak.captures import files
 from resleak.errors import MissingPackageError, StoreError, missing
 
 #: Pauses before a failed request is repeated, seconds.
@@ -44,7 +43,7 @@ class Objects:
         path = self._path(name)
         try:
             if self._is_local:
-                self._call(_write_at_once, os.link, path, data)
+                self._call(files.write, Path(path), data, files.put_new)
             else:
                 self._call(self._fs.pipe_file, path, data, mode="create")
         except FileExistsError:
@@ -54,7 +53,7 @@ class Objects:
     def write(self, name: str, data: bytes) -> None:
         """Write a file, whether or not it exists."""
         if self._is_local:
-            self._call(_write_at_once, os.replace, self._path(name), data)
+            self._call(files.write, Path(self._path(name)), data)
         else:
             self._call(self._fs.pipe_file, self._path(name), data)
 
@@ -113,14 +112,6 @@ class Objects:
             raise MissingPackageError(message) from None
         except Exception as error:
             raise StoreError(f"the store at {self.url} {_reason(error)}") from None
-
-
-def _write_at_once(put: Callable[[Path, Path], None], path: str, data: bytes) -> None:
-    """Write a local file by `os.link` or `os.replace`: a reader never sees a part of it."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(target, put) as temporary:
-        temporary.write_bytes(data)
 
 
 def _lasts(error: Exception) -> bool:

@@ -17,6 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from resleak.captures import manifest
+from resleak.captures.locks import temporary_folder
 from resleak.errors import CaptureError, missing
 from resleak.experiments.sweep.plan import Run
 from resleak.experiments.sweep.task import INFRASTRUCTURE, KILLED, MOST_KILLS, Outcome
@@ -153,12 +154,15 @@ def opened(cluster: str, workers: int, perform: Perform) -> Iterator[Engine]:
     with ExitStack() as stack:
         address = cluster
         if cluster == LOCAL:
-            stack.enter_context(dask.config.set(_SETTINGS))
+            # What the workers leave when they are killed goes with this folder.
+            folder = str(stack.enter_context(temporary_folder()))
+            settings = {**_SETTINGS, "temporary-directory": folder}
+            stack.enter_context(dask.config.set(settings))
             address = stack.enter_context(
                 distributed.LocalCluster(
                     n_workers=workers, threads_per_worker=1, memory_limit=0,
                     resources={"slot": 1}, dashboard_address="127.0.0.1:0",
-                    silence_logs=logging.CRITICAL,
+                    silence_logs=logging.CRITICAL, env={"TMPDIR": folder},
                 )
             )  # fmt: skip
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # we say what failed

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from resleak.errors import ScenarioError
+from resleak.captures import files
+from resleak.errors import CaptureError, ScenarioError
 from resleak.experiments.environments import cache_folder
 from resleak.workload import catalog, resolve
 from resleak.workload.digest import digest, parsed
@@ -64,14 +65,15 @@ class Shipped:
         folder = cache_folder() / "workloads" / name
         if not folder.is_dir():
             partial = folder.with_name(f".{name}.{os.getpid()}.{secrets.token_hex(4)}")
-            for path, content in self.files:
-                target = partial / path
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_text(content, encoding="utf-8")
             try:
+                for path, content in self.files:
+                    files.write(partial / path, content)
                 os.rename(partial, folder)
-            except OSError:  # another process was first
+            except OSError as error:
                 shutil.rmtree(partial, ignore_errors=True)
+                if not folder.is_dir():  # else another process was first
+                    reason = f"{error.strerror or error}; free space, or set XDG_CACHE_HOME"
+                    raise CaptureError(f"cannot write {folder}: {reason}") from None
         return resolve.find(str(folder / self.target))
 
 

@@ -140,7 +140,7 @@ def _noise(store: Store, stop: threading.Event) -> str:
     place = environments.cache_folder() / "canaries" / hour
     place.mkdir(parents=True, exist_ok=True)
     with locked(place) as is_free:  # the other processes of this host go on without waiting
-        if is_free and hour not in _NOISE:
+        if is_free is not False and hour not in _NOISE:
             with temporary_folder() as folder:
                 _NOISE[hour] = _canary(store, hour, folder, stop)
     return _NOISE.get(hour, "")

@@ -7,7 +7,6 @@ standard error. Heavy imports stand inside the commands, so that ``--help`` is q
 from __future__ import annotations
 
 import re
-import signal
 import sys
 import warnings
 from importlib import import_module
@@ -66,16 +65,8 @@ def _all(
     pass
 
 
-def _end_as_after_ctrl_c(*names: str) -> None:
-    """Let these signals end a run in good order, unless the shell has it ignore them (nohup)."""
-    for number in (getattr(signal, name) for name in names if hasattr(signal, name)):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler)
-
-
 def main() -> int:
     """Run the command line and return its exit code; unexpected errors are raised."""
-    _end_as_after_ctrl_c("SIGTERM", "SIGHUP")
     console.guard_output()
     warnings.showwarning = lambda message, *_args, **_more: console.say(str(message))
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import os
 import re
-import shutil
 import sys
 from enum import StrEnum
 from functools import partial
@@ -15,7 +14,8 @@ from typing import Annotated, Any
 
 import typer
 
-from resleak.captures.names import safe_name
+from resleak.captures import files
+from resleak.captures.names import inside, safe_name
 from resleak.errors import ShareError
 from resleak.ui.cli import common, console
 from resleak.ui.cli.common import argument, command, flag, option
@@ -42,15 +42,22 @@ def _copy(folder: Path) -> int:
     """Copy what is not there yet; return the number of files."""
     if folder.exists() and not folder.is_dir():
         raise ShareError(f"{folder} is a file; name a folder")
-    copied = 0
+    sources: dict[Path, Path] = {}
     for part in _PARTS:
         for path in sorted((common.ROOT / part).rglob("*")):
-            target = folder / path.relative_to(common.ROOT)
-            is_ours = path.is_file() and "__pycache__" not in path.parts
-            if is_ours and not target.exists():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, target)
-                copied += 1
+            name = path.relative_to(common.ROOT)
+            is_hidden = any(one.startswith((".", "__")) for one in name.parts)
+            if path.is_file() and not is_hidden and not os.path.lexists(folder / name):
+                sources[inside(folder, name.as_posix())] = path
+    copied = 0
+    for target, path in sources.items():
+        try:
+            files.write(target, path.read_bytes(), files.put_new)
+            copied += 1
+        except OSError as error:
+            if not target.exists():  # else another run has copied it
+                reason = f"{error.strerror or error}; free space, or choose another folder"
+                raise ShareError(f"cannot write {target}: {reason}") from None
     return copied
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
+from resleak.captures import files
 from resleak.errors import MissingPackageError, PlatformError, ScenarioError, install_command
 from resleak.formatting import Cell, Table
 from resleak.ui.cli import common, console
@@ -117,8 +118,7 @@ def init(
     file = Path("test_leak.py" if kind is Kind.TEST else f"leak_{kind}.py")
     text = (_UI / "starters" / f"{kind}.py").read_text(encoding="utf-8")
     try:
-        with file.open("x", encoding="utf-8") as stream:
-            stream.write(text)
+        files.write(file, text, files.put_new)
     except FileExistsError:
         raise ScenarioError(f"{file} exists, and is left alone; rename it first") from None
     console.out(str(file))

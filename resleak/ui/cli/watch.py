@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from enum import StrEnum
 from functools import partial
@@ -31,6 +31,8 @@ BREACH = 3
 #: Processor time of processes that were not read from which on they are named: systems count
 #: hundredths of a second.
 _UNREAD_S = 0.1
+#: Share of a core for storing the readings so far.
+_STORING_SHARE = 0.001
 #: Events that can end a watch.
 Breach = StrEnum("Breach", {"LEAK": verdict_words.LEAK, "BUDGET": verdict_words.BUDGET})
 
@@ -79,8 +81,8 @@ def watch(
     """Watch a running process from outside: verdicts, and when its limits will be reached.
 
     Ends with the process, after --for, at a breach (exit code 3), or with Ctrl-C. What was read is
-    kept as captures in any case; `resleak judge DIR` judges them again. Exit code 1: by all
-    readings something leaks or is deferred, or a budget is exceeded.
+    kept as captures in any case, also while it runs; `resleak judge DIR` judges them again. Exit
+    code 1: by all readings something leaks or is deferred, or a budget is exceeded.
     """
     from resleak.captures.decode.memray_file import refuse_foreign
     from resleak.harness import memray_attach as attaching
@@ -133,12 +135,22 @@ def follow(
 
     `command` is what resleak started, and will stop; `more` returns what else to report at the end.
     """
+    from resleak.harness.sampler import Ration
     from resleak.ui.cli._watch_display import display
 
-    observer = watching.observer
+    observer, storing = watching.observer, Ration(_STORING_SHARE)
     with display(observer.title, as_json=as_json) as show:
+
+        def on_reading() -> None:
+            show.tick(observer.elapsed_s, observer.readings)
+            if storing.due and observer.readings:
+                # A kill leaves what is stored. A disk that fills may have room again at the end.
+                passing = (ResleakError, OSError) if watching.last else ()
+                with storing.spending(), suppress(*passing):
+                    observer.write(out)
+
         try:
-            watching.run(show.look, lambda: show.tick(observer.elapsed_s, observer.readings))
+            watching.run(show.look, on_reading)
         finally:
             code = command.poll() if command else None
             observer.exit = replace(observer.exit, code=code)

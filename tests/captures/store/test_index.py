@@ -95,6 +95,14 @@ def test_a_query_reads_and_writes_no_files(store, tmp_path, sql):
     assert not (tmp_path / "x.csv").exists()
 
 
+def test_columns_of_the_same_name_are_all_answered(store):
+    """A second column of a name gets another one, in the query and in joins of both tables."""
+    assert answer(store, "SELECT 1 AS a, 2 AS a") == [{"a": 1, "a_1": 2}]
+    joined = answer(store, "SELECT * FROM runs JOIN traces USING (key) ORDER BY run, t_s")
+    assert [row["run"] for row in joined] == 3 * [1] + 3 * [2] + 3 * [3]
+    assert {row["scenario"] for row in joined} == {row["scenario_1"] for row in joined}
+
+
 def test_a_row_has_what_is_asked_for(store):
     """The index has the question, the end and the host of a run, and its whole manifest."""
     (row,) = answer(store, "SELECT * FROM runs WHERE run = 1")

@@ -7,8 +7,9 @@ import sys
 import pytest
 from helpers import sweeps
 
-from resleak.errors import ScenarioError
+from resleak.errors import CaptureError, ScenarioError
 from resleak.experiments.sweep import plan as plans
+from resleak.experiments.sweep.shipping import Shipped
 
 
 def expanded(path):
@@ -136,6 +137,15 @@ def test_only_the_question_changes_the_key(tmp_path):
     assert keys(tmp_path, mine="# why\n" + source, other="x = 2\n") == first
     assert keys(tmp_path, mine=source + "x = 1\n") != first
     assert keys(tmp_path, mine=source, helper="def work(): return 1\n") != first
+
+
+def test_a_workload_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
+    """One line names the place in the cache, and no part of the workload stays there."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    in_its_own_way = (("a.py", "def step(i): pass"), ("a.py/b.py", ""))
+    with pytest.raises(CaptureError, match=r"cannot write .*workloads/.*; free space"):
+        Shipped("a.py", "", "", in_its_own_way).workload()
+    assert list((tmp_path / "resleak" / "workloads").iterdir()) == []
 
 
 def test_a_workload_travels_with_what_it_imports(tmp_path):
