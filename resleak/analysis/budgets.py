@@ -257,8 +257,7 @@ def _reading(budget: Budget, gauge: str, run: Capture) -> float:
         values = run.trace.loc[run.trace["phase"] == "steady", gauge].dropna().to_numpy(dtype=float)
         is_positive = len(values) > 0 and values.min() > 0
         return float(values.max() / values.min() - 1) if is_positive else math.nan
-    lasted = (p.end_s - p.start_s for p in run.manifest.phases if p.name == "steady")
-    if sum(lasted) < budget.lasting_s:
+    if run.manifest.steady_s < budget.lasting_s:
         return math.nan
     is_share = gauge == "cpu_share"
     limit = Limit("cpu_s", per_second=1) if is_share else Limit(gauge, at_most=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -203,6 +204,16 @@ class Manifest:
     def is_complete(self) -> bool:
         """True if the run ended, by itself or at its deadline, and was stored whole."""
         return self.status == "complete"
+
+    @property
+    def last_step(self) -> float:
+        """The last step of the load; infinite where steps are not counted."""
+        return self.warmup + self.steps if self.per == "step" else math.inf
+
+    @property
+    def steady_s(self) -> float:
+        """Seconds that the steady state took."""
+        return sum(one.end_s - one.start_s for one in self.phases if one.name == "steady")
 
     @property
     def host_facts(self) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,6 +30,9 @@ BUDGET_S = 30.0
 _CONFIRM = ((4, 1 / 6), (16, 1 / 12))
 #: Bytes up to which it is followed: all replicates hold as much at the same time.
 _MOST_BYTES = 256 * 1024**2
+#: Lines are recorded again where the first steps did not show what leaks, by each instrument for at
+#: most such a part of the budget. From this share on, what was seen is all that leaks.
+_LINES, _EXPLAINED = 1 / 3, 0.8
 #: Families of gauges that show the same growth, the most telling first.
 _MEMORY = ("memory", "objects", "resident")
 
@@ -83,13 +86,56 @@ def investigate(
     from resleak.captures.frames import Capture
     from resleak.experiments import investigation as answer
 
-    captures = (decide.captures.get(folder) or Capture(folder) for folder in folders)
-    investigation = answer.from_captures(captures)
+    def read(folders: Iterable[Path]) -> Investigation:
+        return answer.from_captures(decide.captures.get(one) or Capture(one) for one in folders)
+
+    investigation = read(folders)
+    for steps, instruments in _to_follow(investigation, budget_s).items():
+        tell(f"so far the lines of the first steps: recording those of {steps} steps")
+        once = replace(options, instruments=instruments, decide=None, budget_s=None)
+        longer = replace(planned, steps=steps, most_steps=steps, options=once)
+        folders = [*dict.fromkeys([*folders, *runner.run(longer)])]
+        investigation = read(folders)
     first = investigation.captures[0].manifest
     if options.stacks and "memray" not in first.versions.packages:
         which = options.python or sys.executable
         warnings.warn(f"no line: {which} lacks memray; pip install it there", stacklevel=2)
     return investigation
+
+
+def _to_follow(found: Investigation, budget_s: float) -> dict[int, list[str]]:
+    """Return what is to record lines again, by the number of steps: as many as fit the budget."""
+    import numpy as np
+
+    one_of = {one.instrument: one for one in found.captures}
+    again: dict[int, list[str]] = {}
+    if not _is_outrun(found, one_of):
+        return again
+    whole, first = one_of["gauges"].manifest.steps, one_of["memray"].manifest
+    read = one_of["gauges"].trace.query("phase == 'steady'")
+    for name in sorted(one_of.keys() & {"memray", "forensics"}):
+        for steps in (whole * eighths // 8 for eighths in range(8, 0, -1)):
+            ends = first.warmup, first.warmup + steps
+            began, ended = np.interp(ends, read["step"], read["t_s"])
+            own_s = one_of[name].manifest.steady_s * steps / first.steps
+            if steps >= 2 * first.steps and own_s + ended - began < _LINES * budget_s:
+                again.setdefault(steps, []).append(name)
+                break
+    return again
+
+
+def _is_outrun(found: Investigation, one_of: Mapping[str, Capture]) -> bool:
+    """Return whether what leaks may not be what grew while memray recorded lines.
+
+    Growth that begins later, or gets faster, can be that of other lines.
+    """
+    if "memray" not in one_of or one_of["memray"].manifest.steps >= one_of["gauges"].manifest.steps:
+        return False
+    first, balance = one_of["memray"].manifest, found.variant.found.balance
+    half = first.warmup + first.steps / 2
+    is_late = any(one.since > half for one in found.variant.gauges if one.gauge in balance)
+    blocks = balance["blocks"].share if "blocks" in balance else 1.0
+    return is_late or blocks < _EXPLAINED or any(one.is_unseen for one in balance.values())
 
 
 def _load() -> None:

@@ -157,3 +157,40 @@ def test_memory_that_is_used_up_ends_the_load(tmp_path: Path) -> None:
     found = investigated(tmp_path, body)
     assert found.verdict == "leak"
     assert "a limit ended the load: memory (RLIMIT_DATA), reached at step 201" in str(found)
+
+
+LATE = """
+    CACHE, LEAK = {}, []
+
+    def cached(key):
+        if key not in CACHE:
+            CACHE[key] = list(range(key, key + 500))
+        return CACHE[key]
+
+    def step(i):
+        LEAK.append((i, sum(cached(i % 300))))
+"""
+FASTER = """
+    QUEUES = {}
+
+    def step(i):
+        QUEUES[i] = []
+        for queue in QUEUES.values():
+            queue.append(i)
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "line", "keeper"), [(LATE, 10, "mine.LEAK"), (FASTER, 7, "mine.QUEUES")]
+)
+def test_lines_are_those_of_growth_that_lasts(
+    tmp_path: Path, body: str, line: int, keeper: str
+) -> None:
+    """A cache that fills in the first steps is not blamed, nor native memory for faster growth."""
+    found = investigated(tmp_path, body)
+    (cause,) = found.variant.found.causes
+    assert cause.site is not None
+    assert (cause.site.line, cause.chain.split(" → ")[0]) == (line, keeper), str(found)
+    assert found.variant.found.balance["heap"].share > 0.7
+    first = found.captures.select(instrument="handles")[0].manifest.steps
+    assert found.captures.select(instrument="memray")[0].manifest.steps > first

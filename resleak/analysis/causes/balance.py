@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from resleak import formatting
 from resleak.analysis.causes.evidence import Memory
 from resleak.analysis.causes.grouping import Group
-from resleak.analysis.causes.model import Balanced, Explained
+from resleak.analysis.causes.model import FASTER, NOT_INTERCEPTED, Balanced, Explained
 from resleak.analysis.gauge_verdict import GaugeVerdict
 
 #: Bytes by which an allocation takes more of the heap than was asked for, at most.
 _OVERHEAD = 24.0
 #: Most bytes of thread-local storage per thread; the loader allocates it, unseen by memray.
 _PER_THREAD = 4096.0
-#: Code of the reason of what memray did not see.
-NOT_INTERCEPTED = "not_intercepted"
 #: Share of the heap from which what memray did not see is more than a difference of runs.
 _UNSEEN = 0.2
 #: Share of what memray saw from which the causes name all of it.
 _NAMED = 0.95
-#: Growth so many times that of the steps that memray followed gets faster.
-_FASTER = 1.5
 #: Types that the garbage collector does not track.
 _UNTRACKED = {"str", "bytes", "bytearray", "int", "float", "complex", "bool", "NoneType"}
 
@@ -71,11 +68,6 @@ def _is_unseen(heap: GaugeVerdict, profiled: Memory, groups: Sequence[Group]) ->
     return heap.low - profiled.heap > added and missing > _UNSEEN * heap.per_step and shows
 
 
-def _gets_faster(heap: GaugeVerdict, profiled: Memory, early: float) -> bool:
-    """Return whether the heap surely grew slower while memray followed, and memray saw all."""
-    return max(0.0, early) * _FASTER < heap.low and profiled.heap >= (1 - _UNSEEN) * early
-
-
 def _threads(groups: Sequence[Group]) -> float:
     opened = [one.opened for group in groups for one in group.lines]
     return sum(origins["threads"].per_step for origins in opened if "threads" in origins)
@@ -95,12 +87,13 @@ def _reason(
     if verdict.family == "handles":
         return "no_stack", "it was opened without a call that Python sees"
     if verdict.family in ("memory", "objects", "resident") and profiled is None:
-        return "not_profiled", "no run recorded the lines that allocate"
-    if verdict.gauge == "heap" and profiled and pace and _gets_faster(verdict, profiled, pace[0]):
-        early = formatting.amount(max(0.0, pace[0]), "B")
-        upto = f"it grew by {early} per {verdict.per} up to {verdict.per} {pace[1]:,.0f}"
-        return "faster", f"{upto}, where the runs with memray end, and has grown faster since"
+        return "not_profiled", "no run recorded the lines that allocate while it grew"
     if verdict.gauge == "heap" and profiled and _is_unseen(verdict, profiled, groups):
+        slower = replace(verdict, per_step=pace[0], low=min(verdict.low, pace[0])) if pace else None
+        if slower and pace and not _is_unseen(slower, profiled, groups):
+            early = formatting.amount(max(0.0, pace[0]), "B")
+            upto = f"it grew by {early} per {verdict.per} up to {verdict.per} {pace[1]:,.0f}"
+            return FASTER, f"{upto}, where the runs with memray end, and has grown faster since"
         amounts = max(0.0, profiled.heap), verdict.per_step
         seen, whole = (formatting.amount(value, "B") for value in amounts)
         calls = "malloc through ctypes or dlsym, mmap in C"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from resleak.analysis.causes import evidence, model
-from resleak.analysis.causes.balance import NOT_INTERCEPTED, balanced, reconciled
+from resleak.analysis.causes.balance import balanced, reconciled
 from resleak.analysis.causes.evidence import UNKNOWN, Evidence, Held, Line, Memory
 from resleak.analysis.causes.grouping import RUNNING, Group, groups, is_bare
 from resleak.analysis.causes.model import Balanced, Cause, Causes, Explained, Limit, Part, Place
@@ -60,11 +60,15 @@ def causes_of(
         return Causes()
     grows = any(one.family in ("memory", "objects", "resident") for one in leaks.values())
     opened = [*_in_step([one for one in origins if one.gauge in leaks], leaks)]
-    kept = [*evidence.retained(culprits.retention)]
     grown = leaks.get("heap") or next(iter(leaks.values()), None)
     since = grown.since if grown else 0.0
-    amounts = evidence.allocated(captures, since)
     pace = evidence.pace(captures, "heap", since) if "heap" in leaks else None
+    # Faster growth that ended before that of `since` began was that of something else.
+    was_other = grown is None or pace is None or pace[0] > grown.high
+    ended = {one.instrument for one in captures if was_other and one.manifest.last_step <= since}
+    kept = [] if "forensics" in ended else [*evidence.retained(culprits.retention)]
+    amounts = {} if "memray" in ended else evidence.allocated(captures, since)
+    sites = () if "memray" in ended else sites
     seen = evidence.total(amounts.values()) if amounts else None
     lines = evidence.collect(amounts, opened, _growing(sites, leaks.get("heap")), kept, grows=grows)
     found = groups(lines, kept, texts, amounts.get(evidence.OURS, Memory()))
@@ -248,7 +252,7 @@ def _unseen(
             id=fingerprint, kind=kind, gauges=parts, site=None, advice=model.Advice.of(kind, "")
         )
 
-    if "heap" in leaks and balance["heap"].code == NOT_INTERCEPTED:
+    if "heap" in leaks and balance["heap"].code == model.NOT_INTERCEPTED:
         yield bare(model.NATIVE, [n for n in ("heap", "native", "rss", "uss") if n in leaks])
         return
     explained = {name for name, one in balance.items() if one.explained > 0}

@@ -198,6 +198,10 @@ class Cause:
         return values
 
 
+#: Codes of why a gauge grows by more than memray saw.
+NOT_INTERCEPTED, FASTER = "not_intercepted", "faster"
+
+
 @dataclass(frozen=True)
 class Balanced:
     """The growth of one gauge: what causes explain, what none does, and the likely reason."""
@@ -213,6 +217,11 @@ class Balanced:
     def share(self) -> float:
         """The explained share of the growth, 0 to 1."""
         return self.explained / self.growth if self.growth > 0 else 0.0
+
+    @property
+    def is_unseen(self) -> bool:
+        """True if it grows by more than memray saw, or did so only after memray."""
+        return self.code in (NOT_INTERCEPTED, FASTER)
 
 
 @dataclass(frozen=True)

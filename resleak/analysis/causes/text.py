@@ -146,7 +146,7 @@ def accounts(causes: Causes, verbose: bool = False) -> Iterator[str]:
         yield f"explained: {', '.join(shares)}"
     per = next((part.per for cause in causes.causes for part in cause.gauges), "step")
     for name, one in causes.balance.items():
-        if one.code == "not_intercepted":
+        if one.code == model.NOT_INTERCEPTED:
             yield f"{name}: {one.reason}."
         elif name in told and one.share < _MOST and one.reason:
             part = formatting.amount(one.unexplained, "B" if one.unit == "B" else "")
