@@ -14,9 +14,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from resleak.captures import untrusted
 from resleak.captures.locks import cannot_write, temporary_folder
 from resleak.captures.raw import FAILURE
-from resleak.errors import CaptureError, ProcessError, ScenarioError
+from resleak.errors import CaptureError, ProcessError, ScenarioError, StoreError
 from resleak.workload.resolve import Workload
 
 _GUARDIAN = Path(__file__).with_name("guardian.py")
@@ -223,9 +224,9 @@ def ask(spec: dict[str, Any], python: str, error: type[Exception]) -> Any:
         raise error(f"{subject}{message}")
     if code == -signal.SIGKILL:
         raise error(f"{subject}loading it took longer than {_DEADLINE_S:g} s, or it was killed")
-    with suppress(OSError, ValueError):
+    with suppress(StoreError, ValueError):
         if code == 0:
-            return json.loads(answer.read_text(encoding="utf-8"))
+            return json.loads(untrusted.content(answer, untrusted.JSON_BYTES))
     if (folder / f"{spec['do']}.json").exists():  # the first thing that a child does is remove it
         raise CaptureError(f"{python} is not a Python interpreter that works here; check --python")
     raise error(f"{subject}the process that loads it {how_it_ended(code)}")
@@ -241,8 +242,8 @@ def how_it_ended(code: int) -> str:
 
 def tail(output: Path) -> str:
     """Return the last 64 KiB that a child printed."""
-    with suppress(OSError), output.open("rb") as file:
-        file.seek(max(0, output.stat().st_size - 65536))
+    with suppress(OSError, StoreError), untrusted.opened(output) as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 65536))
         return file.read().decode(errors="replace")
     return ""
 

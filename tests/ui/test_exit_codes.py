@@ -192,6 +192,8 @@ def test_any_encoding_can_be_printed(as_process, variables):
         (("capture", "arc/auth_cache", "--until-sure", "--budget", "nans"), "not a duration"),
         (("watch", "1", "--for", "infs"), "not a duration"),
         (("judge", "x", "--budgets", "fifo"), "not a regular file"),
+        (("investigate", "arc/auth_cache", "--known", "fifo"), "not a regular file"),
+        (("investigate", "arc/auth_cache", "--known", "/dev/zero"), "not a regular file"),
         (("judge", "x", "--budgets", "/dev/zero"), "not a regular file"),
         (("judge", "x", "--budgets", "large.toml"), "is larger than"),
         (("judge", "x", "--budgets", "deep.toml"), "is no TOML"),

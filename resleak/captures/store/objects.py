@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from resleak.captures import untrusted
 from resleak.captures.files import atomic
 from resleak.errors import MissingPackageError, StoreError, missing
 
@@ -18,6 +19,8 @@ from resleak.errors import MissingPackageError, StoreError, missing
 _PAUSES_S = (0.2, 1.0, 4.0)
 _LASTING = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.ENOTDIR}
 _CREDENTIALS = ("ExpiredToken", "NoCredentials", "PartialCredentials", "RefreshError")
+#: Errors that say all themselves.
+_PLAIN = (FileExistsError, FileNotFoundError, StoreError)
 T = TypeVar("T")
 
 
@@ -54,19 +57,27 @@ class Objects:
     def write(self, name: str, data: bytes) -> None:
         """Write a file, whether or not it exists."""
         if self._is_local:
-            self._call(_write_at_once, os.replace, self._path(name), data)
+            # Not `os.replace`, with which `atomic` would write into a pipe that has the name.
+            self._call(_write_at_once, os.rename, self._path(name), data)
         else:
             self._call(self._fs.pipe_file, self._path(name), data)
 
     def read(self, name: str, limit: int) -> bytes | None:
         """Return the contents of a file of at most `limit` bytes; None if there is no such file."""
         try:
-            data: bytes = self._call(self._fs.cat_file, self._path(name), end=limit + 1)
+            data = self._call(self._start, self._path(name), limit + 1)
         except FileNotFoundError:
             return None
         if len(data) > limit:
             raise StoreError(f"{name} in the store is larger than {limit >> 20} MiB")
         return data
+
+    def _start(self, path: str, size: int) -> bytes:
+        """Return the first bytes of a file."""
+        if not self._is_local:
+            return bytes(self._fs.cat_file(path, end=size))
+        with untrusted.opened(Path(path)) as file:
+            return file.read(size)
 
     def names(self, folder: str) -> list[str]:
         """Return the names of all files below a folder, sorted."""
@@ -91,7 +102,7 @@ class Objects:
         for pause_s in _PAUSES_S:
             try:
                 return operation(*arguments, **more)
-            except (FileExistsError, FileNotFoundError):
+            except _PLAIN:
                 raise
             except Exception as error:
                 if _lasts(error):
@@ -105,7 +116,7 @@ class Objects:
         """Turn any failure into one line; what a client said may have credentials in it."""
         try:
             yield
-        except (FileExistsError, FileNotFoundError):
+        except _PLAIN:
             raise
         except ImportError:
             protocol = self.url.split("://")[0]
@@ -116,7 +127,7 @@ class Objects:
 
 
 def _write_at_once(put: Callable[[Path, Path], None], path: str, data: bytes) -> None:
-    """Write a local file by `os.link` or `os.replace`: a reader never sees a part of it."""
+    """Write a local file by `os.link` or `os.rename`: a reader never sees a part of it."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     with atomic(target, put) as temporary:
