@@ -104,6 +104,7 @@ class Guardian:
         """Continue a guardian that is stopped; kill what is left once it has ended."""
         signals = {signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
         signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, it would reap by itself
         while True:
             pid, status = os.waitpid(guardian, os.WNOHANG | os.WUNTRACED)
             if pid and not os.WIFSTOPPED(status):

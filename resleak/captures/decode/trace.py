@@ -63,12 +63,12 @@ def trace(
 
 def inside_rows(folder: Path) -> tuple[list[str], np.ndarray]:
     """Return the gauges' names and the rows written so far, shape (rows, 5 + gauges)."""
+    columns, data = (untrusted.written(folder / name) for name in ("columns.json", "trace.raw"))
     try:
-        names = json.loads(untrusted.written(folder / "columns.json") or b"")
+        names = json.loads(columns or b"")
     except ValueError:
-        names = None
-    data = untrusted.written(folder / "trace.raw")
-    if names is None or data is None:  # it ended before the first row
+        data = None
+    if data is None:  # it ended before the first row
         return [], np.empty((0, raw.INDEX))
     with untrusted.decoding("trace.raw"):
         numbers = np.frombuffer(data, count=len(data) // 8)
