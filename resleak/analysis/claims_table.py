@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +15,7 @@ import pandas as pd
 from resleak import formatting
 from resleak.analysis import handle_origins, rows, verdicts, wording
 from resleak.analysis.verdicts import ScenarioVerdict, VariantVerdict
-from resleak.captures import load, node_results
+from resleak.captures import load, node_results, untrusted
 from resleak.captures.frames import Captures
 from resleak.captures.node_results import NodeResult
 from resleak.errors import StoreError
@@ -95,7 +94,7 @@ def stored(folder: Path | str, progress: Progress = lambda *_: None) -> pd.DataF
     known, is_whole = set(table["scenario"]), files[0].parent == place
     more: list[dict[Any, Any]] = [
         row
-        for row in json.loads(files[0].read_text("utf-8"))
+        for row in untrusted.parsed(untrusted.content(files[0], untrusted.JSON_BYTES))
         if row["scenario"] not in known and (is_whole or row["system"] == place.name)
     ]
     more += table.to_dict(orient="records")

@@ -138,16 +138,20 @@ def _to_folders(packed: Path) -> None:
 def _has_all(place: Path, variant: Path) -> bool:
     """Return True if a place has every capture of a variant's folder."""
     manifests = [path.relative_to(variant) for path in variant.glob(f"*/{MANIFEST}")]
-    with suppress(FileNotFoundError, NotADirectoryError):
-        return all((place / m).read_bytes() == (variant / m).read_bytes() for m in manifests)
+    with suppress(StoreError):
+        return all(_manifest_bytes(place / m) == _manifest_bytes(variant / m) for m in manifests)
     return False
+
+
+def _manifest_bytes(path: Path) -> bytes:
+    return untrusted.content(path, untrusted.JSON_BYTES)
 
 
 def read_manifest(folder: Path) -> Manifest:
     """Return the manifest of a capture's folder, or raise StoreError."""
     path = folder / MANIFEST
     try:
-        return Manifest.parse(untrusted.parsed(untrusted.content(path, untrusted.JSON_BYTES)))
+        return Manifest.parse(untrusted.parsed(_manifest_bytes(path)))
     except ValueError as error:
         reason = str(error)
         if reason.startswith("says nothing of"):

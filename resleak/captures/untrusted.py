@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
+from typing import IO, Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
 from resleak.errors import StoreError
 
@@ -25,18 +25,21 @@ _WRONG = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeErro
 _Builder = Callable[[Any, tuple[str, ...]], Any]
 
 
+def opened(path: Path) -> IO[bytes]:
+    """Open a regular file to read; StoreError for any other, and OSError as from `open`."""
+    # Opening a pipe would wait for a writer; a device has no end.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return open(descriptor, "rb")
+    os.close(descriptor)
+    raise StoreError(f"{_shown(path)} is not a regular file")
+
+
 def content(path: Path, limit: int) -> bytes:
     """Return the bytes of a regular file of at most `limit` bytes, or raise StoreError."""
     try:
-        # Opening a pipe would wait for a writer; a device has no end.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-        try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise StoreError(f"{_shown(path)} is not a regular file")
-            with open(descriptor, "rb", closefd=False) as file:
-                data = file.read(limit + 1)
-        finally:
-            os.close(descriptor)
+        with opened(path) as file:
+            data = file.read(limit + 1)
     except FileNotFoundError:
         raise StoreError(f"{_shown(path)} is missing") from None
     except (OSError, ValueError) as error:
@@ -44,6 +47,20 @@ def content(path: Path, limit: int) -> bytes:
         raise StoreError(f"{_shown(path)} cannot be read: {reason}") from None
     if len(data) > limit:
         raise StoreError(f"{_shown(path)} is larger than {limit >> 20} MiB")
+    return data
+
+
+def written(path: Path, limit: int = 1 << 30) -> bytes | None:
+    """Return what a measured process wrote into a file of its run; None if it wrote none."""
+    try:
+        with opened(path) as file:
+            data = file.read(limit + 1)
+    except OSError:
+        return None
+    except StoreError:
+        raise damaged(path.name) from None
+    if len(data) > limit:
+        raise damaged(path.name)
     return data
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import subprocess
@@ -15,7 +14,7 @@ from typing import Any
 
 from resleak.analysis import wording
 from resleak.analysis.rows import SCHEMA_VERSION
-from resleak.captures import storage
+from resleak.captures import storage, untrusted
 from resleak.captures.files import write_json
 from resleak.captures.frames import Capture, Captures
 from resleak.captures.locks import is_temporary, temporary_folder
@@ -106,10 +105,10 @@ class Bench:
             "python": options.python, "steps": options.steps,
             "digest": hashlib.sha256(content).hexdigest(),
         }  # fmt: skip
-        try:
-            earlier = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
-            earlier = None
+        earlier = None
+        with suppress(ValueError):
+            if file.exists():
+                earlier = untrusted.parsed(untrusted.content(file, untrusted.JSON_BYTES))
         if earlier != settings:
             for variant in [*self.out.glob("*")]:
                 storage.retire(variant, "")  # captures only; anything else stays

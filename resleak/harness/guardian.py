@@ -1,7 +1,8 @@
 """Start a command and end it with all its descendants, also after a kill of the process that asked.
 
 Run as a script (see `spawn.Guarded`), isolated, with the standard library alone. On Linux it is the
-subreaper of the command: whatever the command starts stays its descendant, in any session.
+subreaper of the command: whatever the command starts stays its descendant, in any session. There a
+second guardian watches the first, which the command could stop or kill.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ _GRACE_S = 1.0
 _HELPERS_S = 10.0
 _HELPERS = (b"resource_tracker", b"semaphore_tracker", b"torch_shm_manager")
 _KILL_S, _POLL_S, _PARENT_S = 5.0, 0.02, 1.0
-#: Index of the flags in /proc/PID/stat after the name, and the flag PF_EXITING.
-_FLAGS, _EXITING = 6, 0x4
+#: Indices of group and flags in /proc/PID/stat after the name, and the flag PF_EXITING.
+_GROUP, _FLAGS, _EXITING = 2, 6, 0x4
 _SET_PARENT_DEATH_SIGNAL, _SET_CHILD_SUBREAPER = 1, 36
 
 
@@ -39,12 +40,14 @@ class Guardian:
 
     def __init__(self, command: list[str], report: int, inherited: Iterable[int]) -> None:
         self._report = report
-        self._code: int | None = None
+        self._code = None if command else 0
         self._has_proc = os.path.exists("/proc/self/stat")
-        self.pid = self._start(command)
+        self._groups: set[int] = set()
+        self.pid = self._start(command) if command else 0
         for number in inherited:  # else the command's end of a pipe would outlive the command
             os.close(number)
-        self.tell(f"pid {self.pid}")
+        if command:
+            self.tell(f"pid {self.pid}")
 
     def _start(self, command: list[str]) -> int:
         problem, failed = os.pipe()
@@ -95,23 +98,42 @@ class Guardian:
         self._until(lambda: not self._others(), _GRACE_S)
         self._kill(self._others)
         self._until(lambda: not self._descendants(), _HELPERS_S)
-        self._kill(self._descendants)
+        self._kill(self._descendants, is_last=True)
+
+    def watch(self, guardian: int, parent: int) -> None:
+        """Continue a guardian that is stopped; kill what is left once it has ended."""
+        signals = {signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+        signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, it would reap by itself
+        while True:
+            pid, status = os.waitpid(guardian, os.WNOHANG | os.WUNTRACED)
+            if pid and not os.WIFSTOPPED(status):
+                return self._kill(self._descendants, is_last=True)
+            if pid:
+                os.kill(guardian, signal.SIGCONT)
+            elif os.getppid() != parent:
+                os.kill(guardian, signal.SIGTERM)
+            taken = signal.sigtimedwait(signals, _PARENT_S)
+            if taken and taken.si_signo != signal.SIGCHLD:
+                os.kill(guardian, taken.si_signo)
 
     def _until(self, holds: Callable[[], bool], seconds: float) -> None:
         until = time.monotonic() + seconds
         while not holds() and time.monotonic() < until:
             time.sleep(_POLL_S)
 
-    def _kill(self, which: Callable[[], list[int]]) -> None:
+    def _kill(self, which: Callable[[], list[int]], *, is_last: bool = False) -> None:
         for pid in which():
             name = self._read(pid, "comm").decode(errors="replace").strip()
             self.tell(f"left {name or 'process of unknown name'}")
 
         def gone() -> bool:
-            for pid in (pids := which()):
+            pids = which()
+            # A chain of forks outruns a list of processes, but not a signal to their group.
+            for pid in [*pids, *(-group for group in self._groups if is_last)]:
                 with suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
-            return not pids and not self.reap()
+            return not pids and not self.reap() and not (is_last and self._has_children)
 
         self._until(gone, _KILL_S)  # again and again: they may start others meanwhile
 
@@ -139,19 +161,24 @@ class Guardian:
             except OSError:
                 return []
             return [-self.pid]
+        self._groups = set()
         if not self._has_children:  # orphans would be ours: no need to search
             return []
         children: dict[int, list[int]] = {}
+        group_by_pid: dict[int, int] = {}
         ended: set[int] = set()
         for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
             if fields := self._fields(pid):
                 children.setdefault(int(fields[1]), []).append(pid)  # of its parent
+                group_by_pid[pid] = int(fields[_GROUP])
                 if fields[0] in (b"Z", b"X"):
                     ended.add(pid)
         # One that has ended keeps its children until its last thread has ended, too.
         pids = children.get(os.getpid(), [])
         for pid in pids:
             pids.extend(children.get(pid, ()))
+        # Numbers below 2 stand for no group, or for every process.
+        self._groups = {group for pid in pids if (group := group_by_pid[pid]) > 1} - {os.getpgrp()}
         return [pid for pid in pids if pid not in ended]
 
     def _read(self, pid: int, name: str) -> bytes:
@@ -168,6 +195,13 @@ def main() -> None:
     inherited = [int(number) for number in sys.argv[4].split(",") if number]
     parent = os.getppid()
     _prctl(_SET_CHILD_SUBREAPER, 1)
+    if sys.platform == "linux":
+        watcher = os.getpid()
+        if guardian_pid := os.fork():
+            return Guardian([], report, inherited).watch(guardian_pid, parent)
+        os.setsid()
+        parent = watcher
+        _prctl(_SET_CHILD_SUBREAPER, 1)  # a fork does not inherit it
     wake, waker = os.pipe()
     os.set_blocking(wake, False)
     os.set_blocking(waker, False)

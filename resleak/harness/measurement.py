@@ -13,7 +13,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from resleak.captures import raw, source_paths, storage
+from resleak.captures import raw, source_paths, storage, untrusted
 from resleak.captures.decode import handles, inspection, launch, trace
 from resleak.captures.locks import temporary_folder
 from resleak.captures.manifest import Declared, Exit, Manifest, Versions, now
@@ -84,8 +84,7 @@ def _with_trace(
     own = trace.own_gauges(folder, job.plan.scenario["own_gauges"])
     present = trace.write_trace(folder, outcome, own, target)
     _, rows = trace.inside_rows(folder)
-    note = folder / raw.ALLOCATOR
-    allocator = note.read_text(errors="replace")[:100] if note.exists() else ""
+    allocator = (untrusted.written(folder / raw.ALLOCATOR) or b"").decode(errors="replace")[:100]
     steps = int(rows[-1, 1]) - job.plan.warmup if len(rows) else 0
     return replace(
         manifest,
@@ -151,8 +150,7 @@ def _facts(job: Job, folder: Path, workdir: Path) -> dict[str, float | None]:
 
 def _manifest(job: Job, outcome: ProcessOutcome, folder: Path, failure: dict[str, Any]) -> Manifest:
     plan, project = job.plan, job.plan.work.root
-    threads = folder / "threads.txt"
-    text = threads.read_text(errors="replace") if threads.exists() else ""
+    text = (untrusted.written(folder / "threads.txt") or b"").decode(errors="replace")
     stacks = trace.stacks_of(text, lambda file: source_paths.place(file, project))
     failure = {key: source_paths.redact(str(value), project) for key, value in failure.items()}
     printed = trace.repeated(spawn.tail(folder / raw.ERRORS), project)

@@ -15,6 +15,8 @@ from resleak.errors import ProcessError, missing
 
 #: Seconds to wait for a part of an answer to the load, and after none; and for one of a counter.
 _LOAD_S, _RETRY_S, _TIMEOUT_S = 10.0, 0.1, 2.0
+#: Seconds for a whole answer to the load, above which it has no end; and for one of a counter.
+_WHOLE_S, _LATE_S = 60.0, 5.0
 #: Most bytes of a counter's answer.
 _BYTES = 4 << 20
 #: Largest count: above, floating-point numbers miss some.
@@ -76,7 +78,14 @@ class UrlLoad:
             while not self._stop.is_set():
                 began = time.monotonic()
                 try:
-                    has_failed = client.get(self.url).status_code >= 400
+                    with client.stream("GET", self.url) as answer:
+                        has_failed = answer.status_code >= 400
+                        for _ in answer.iter_bytes():  # never all of it in memory
+                            if self._stop.is_set():
+                                return
+                            if time.monotonic() - began > _WHOLE_S:
+                                has_failed = True
+                                break
                 except httpx.DecodingError:  # an answer, if not one that can be read
                     has_failed = True
                 except httpx.TransportError:  # it does not listen yet, or has ended
@@ -110,22 +119,23 @@ class WorkCounter:
             rb"^%s(?:\{[^\n]*\})?[ \t]+([^ \t\n]{1,40})\s" % name, re.MULTILINE
         )
         self._first, self._falls = math.nan, False
-        self._stop = threading.Event()
+        self._looked = time.monotonic()
+        self._stop, self._has_looked = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True)
 
     def __enter__(self) -> WorkCounter:
-        self.look()
         self._thread.start()
+        self._has_looked.wait(_LATE_S)
         return self
 
     def __exit__(self, *_error: object) -> None:
         self._stop.set()
-        self._thread.join(2 * _TIMEOUT_S)
-        self._connection.close()
+        self._thread.join(_LATE_S)
 
     def count(self) -> float:
-        """Return the last value; NaN if the last attempt has failed."""
-        return math.nan if self.fault else self._value
+        """Return the last value; NaN if the last attempt has failed, or takes too long."""
+        is_late = time.monotonic() - self._looked > self._every_s + _LATE_S
+        return math.nan if self.fault or is_late else self._value
 
     def look(self) -> None:
         """Read the counter once; `fault` says what is wrong with the answer."""
@@ -159,5 +169,11 @@ class WorkCounter:
         return f"requests: {self.name} rose by {self._value - self._first:,.0f}"
 
     def _work(self) -> None:
-        while not self._falls and not self._stop.wait(self._every_s):
+        # Only in the thread: an answer that comes byte by byte passes the timeout of its socket.
+        while not self._falls:
             self.look()
+            self._looked = time.monotonic()
+            self._has_looked.set()
+            if self._stop.wait(self._every_s):
+                break
+        self._connection.close()

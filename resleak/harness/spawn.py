@@ -14,9 +14,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from resleak.captures import untrusted
 from resleak.captures.locks import cannot_write, temporary_folder
 from resleak.captures.raw import FAILURE
-from resleak.errors import CaptureError, ProcessError, ScenarioError
+from resleak.errors import CaptureError, ProcessError, ScenarioError, StoreError
 from resleak.workload.resolve import Workload
 
 _GUARDIAN = Path(__file__).with_name("guardian.py")
@@ -24,6 +25,8 @@ _CHILD = Path(__file__).with_name("child") / "entry.py"
 _DEADLINE_S = 60.0
 #: Seconds between asking a recorded command to end (SIGTERM) and killing it.
 _PATIENCE_S = 10.0
+#: Seconds that its guardian may take to end all else, and between attempts to continue it.
+_END_S, _CONTINUE_S = 40.0, 0.5
 #: Limits of every measured process; a scenario may lower them.
 RLIMITS = {"RLIMIT_CORE": 0, "RLIMIT_NOFILE": 4096, "RLIMIT_FSIZE": 4 << 30, "RLIMIT_DATA": 8 << 30}
 #: Reduce noise of the memory gauges, as measured.
@@ -43,6 +46,7 @@ class Guarded:
         stdout: int | IO[bytes],
         stderr: int | IO[bytes] | None = None,
         env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
         pass_fds: Sequence[int] = (),
         patience_s: float = 0.0,
     ) -> None:
@@ -54,6 +58,7 @@ class Guarded:
         #: The descendants that had to be killed after the end of the process.
         self.left_behind: list[str] = []
         self._buffer, self._told_all = b"", False
+        self._end_s = patience_s + _END_S
         guard = [str(_GUARDIAN), str(life), str(report), str(patience_s)]
         try:
             try:
@@ -63,6 +68,7 @@ class Guarded:
                     stdout=stdout,
                     stderr=stderr,
                     env=env,
+                    cwd=cwd,
                     pass_fds=(life, report, *pass_fds),
                     start_new_session=True,
                 )
@@ -96,9 +102,14 @@ class Guarded:
         if self._life >= 0:
             os.close(self._life)
             self._life = -1
-            while not self._told_all:
-                self._receive(None)
+            until = time.monotonic() + self._end_s
+            while not self._told_all and time.monotonic() < until:
+                if self._guardian:  # the command may have stopped it
+                    self._guardian.send_signal(signal.SIGCONT)
+                self._receive(_CONTINUE_S)
             if self._guardian:
+                if not self._told_all:
+                    self._guardian.kill()
                 self._guardian.wait()
             os.close(self._report)
 
@@ -213,9 +224,9 @@ def ask(spec: dict[str, Any], python: str, error: type[Exception]) -> Any:
         raise error(f"{subject}{message}")
     if code == -signal.SIGKILL:
         raise error(f"{subject}loading it took longer than {_DEADLINE_S:g} s, or it was killed")
-    with suppress(OSError, ValueError):
+    with suppress(StoreError, ValueError):
         if code == 0:
-            return json.loads(answer.read_text(encoding="utf-8"))
+            return json.loads(untrusted.content(answer, untrusted.JSON_BYTES))
     if (folder / f"{spec['do']}.json").exists():  # the first thing that a child does is remove it
         raise CaptureError(f"{python} is not a Python interpreter that works here; check --python")
     raise error(f"{subject}the process that loads it {how_it_ended(code)}")
@@ -231,8 +242,8 @@ def how_it_ended(code: int) -> str:
 
 def tail(output: Path) -> str:
     """Return the last 64 KiB that a child printed."""
-    with suppress(OSError), output.open("rb") as file:
-        file.seek(max(0, output.stat().st_size - 65536))
+    with suppress(OSError, StoreError), untrusted.opened(output) as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 65536))
         return file.read().decode(errors="replace")
     return ""
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from resleak.captures import raw, untrusted
 from resleak.captures.raw import INSTRUMENTS, PACED, ProcessOutcome
+from resleak.errors import StoreError
 from resleak.harness import process_gauges, spawn
 from resleak.harness.plan import Job
 
@@ -212,10 +213,12 @@ class Supervisor:
     def _position(self) -> dict[str, float]:
         now = time.monotonic() - self.started
         try:
-            with (self.folder / "trace.raw").open("rb") as file:
+            with untrusted.opened(self.folder / "trace.raw") as file:
                 _, phase, step, block = _HEADER.unpack(file.read(_HEADER.size))
         except (OSError, struct.error):
             phase = step = block = 0.0
+        except StoreError:
+            raise untrusted.damaged("trace.raw") from None
         if not (0 <= phase < len(raw.PHASES) and 0 <= step < _MOST and 0 <= block < _MOST):
             raise untrusted.damaged("trace.raw")
         return {"t_s": now, "phase": phase, "step": step, "block": block}

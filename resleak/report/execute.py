@@ -80,6 +80,8 @@ def _execute(book: Any, folder: Path, timeout_s: float | None) -> None:
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
+    from resleak.report.kernel import GuardedProvisioner
+
     with temporary_folder() as place:
         is_local = os.name == "posix" and len(str(place)) < _MAX_SOCKET_FOLDER
         kernel: Any = AsyncKernelManager(
@@ -90,6 +92,9 @@ def _execute(book: Any, folder: Path, timeout_s: float | None) -> None:
             connection_file=str(place / "kernel.json"),
         )
         kernel.kernel_spec.argv[1:1] = ["-P"]
+        kernel.provisioner = provisioner = GuardedProvisioner(
+            kernel_id=kernel.kernel_id, kernel_spec=kernel.kernel_spec, parent=kernel
+        )
         started: list[int] = []
         client = NotebookClient(
             book,
@@ -120,6 +125,8 @@ def _execute(book: Any, folder: Path, timeout_s: float | None) -> None:
             raise ShareError(f"the kernel died in {_failing_cell(book, started)}") from None
         except OSError as error:
             raise ShareError(f"cannot start a kernel: {error.strerror or error}") from None
+        finally:
+            provisioner.end()
 
 
 def _run_apart(work: Coroutine[Any, Any, Any], kernel: Any) -> None:

@@ -28,6 +28,8 @@ FLAME = "application/vnd.resleak.flame+json"
 #: Escape sequences of a terminal.
 _ESCAPES = re.compile(r"\x1b\[.*?[@-~]")
 _USUAL_HEIGHT, _MAX_HEIGHT = 450, 20_000
+#: Most characters of white space in a row, and of a line, in source that is coloured.
+_BLANKS, _LINE = 100, 400
 #: Parts of a figure that plotly.js draws.
 _DRAWN = ("data", "layout", "frames")
 #: Facts of the footer that also belong in an issue.
@@ -122,7 +124,11 @@ def _highlight(source: str) -> str:
     from pygments import highlight  # type: ignore[import-untyped]
     from pygments.lexers import get_lexer_by_name  # type: ignore[import-untyped]
 
-    return str(highlight(source, get_lexer_by_name("ipython3"), HtmlFormatter()))
+    # The time of the lexer grows with the square of the length of these.
+    is_usual = all(len(run) <= _BLANKS for run in re.findall(r"\s+", source))
+    is_usual = is_usual and all(len(line) <= _LINE for line in source.splitlines())
+    lexer = get_lexer_by_name("ipython3" if is_usual else "text")
+    return str(highlight(source, lexer, HtmlFormatter()))
 
 
 def label(data: Mapping[str, Any]) -> str:

@@ -37,6 +37,8 @@ def digest(path: Path, root: Path = catalog.ROOT) -> str:
     while todo:
         file = todo.pop()
         if file not in shapes:
+            if not file.is_file():  # a pipe would be waited for
+                raise FileNotFoundError(f"there is no file {file}")
             tree = parsed(file.read_bytes())
             shapes[file] = _shape(tree)
             todo += _helpers(tree, root)

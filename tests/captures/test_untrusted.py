@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import lzma
+import os
 import random
 import subprocess
 import sys
@@ -70,10 +71,20 @@ def test_a_command_of_several_lines_is_no_reading(tmp_path: Path) -> None:
     assert capture.trace["rss"].tolist() == [10 * 1024**2, 11 * 1024**2]
 
 
+def test_what_a_process_wrote_is_a_file_of_bounded_size(tmp_path: Path) -> None:
+    """A pipe, a device and too much are damage; what is missing was not written."""
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    (tmp_path / "long").write_bytes(b"12345")
+    for name in ("fifo", "zero", "long"):
+        with pytest.raises(StoreError, match=rf"^{name} is damaged: "):
+            untrusted.written(tmp_path / name, 4)
+    assert untrusted.written(tmp_path / "long", 5) == b"12345"
+    assert untrusted.written(tmp_path / "none") is None
+
+
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     """A pipe, a folder, a device and a name that cannot be are refused in one line."""
-    import os
-
     os.mkfifo(tmp_path / "fifo")
     places = (tmp_path / "fifo", tmp_path, Path("/dev/zero"), tmp_path / "none", Path("a\0b"))
     for path in (*places, tmp_path / ("x" * 5000)):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from resleak.errors import ScenarioError
+from resleak.errors import ScenarioError, StoreError
 from resleak.experiments import environments
 from resleak.experiments.bisect import Bench, History
 from resleak.harness.plan import CaptureOptions
@@ -143,6 +144,18 @@ def test_requirements_are_told_apart():
     assert environments.split("httpx >= 0.27") == ["httpx >= 0.27"]
     assert environments.split("x @ https://example.org/x.whl") == ["x @ https://example.org/x.whl"]
     assert environments.split("httpx==0.27 pandas") == ["httpx==0.27", "pandas"]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_settings_that_are_no_file_are_refused(tmp_path, kind):
+    """A pipe or a device in the place of the settings is neither read nor written."""
+    work, file = tmp_path / "work.py", tmp_path / "out" / "work" / "bisection.json"
+    work.write_text(WORK)
+    file.parent.mkdir(parents=True)
+    os.mkfifo(file) if kind == "pipe" else file.symlink_to("/dev/zero")
+    with pytest.raises(StoreError, match=r"bisection\.json is not a regular file"):
+        Bench(str(work), print, Path(), {}, CaptureOptions(out=tmp_path / "out"), print)
+    assert file.is_fifo() or file.is_symlink()
 
 
 def test_a_folder_of_someone_else_is_not_removed(tmp_path):

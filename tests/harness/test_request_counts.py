@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from resleak.errors import ProcessError
+from resleak.harness import request_counts
 from resleak.harness.request_counts import UrlLoad, WorkCounter
 
 PAGE = b"""# HELP served_total Requests.
@@ -154,3 +156,62 @@ def test_a_load_without_an_answer_says_so() -> None:
         time.sleep(0.05)
     assert load.is_useless
     assert str(load) == "load: no answer from http://127.0.0.1:9/"
+
+
+@contextmanager
+def endless(piece: bytes, pause_s: float, sent: list[int] | None = None) -> Iterator[str]:
+    """Yield the address of a service whose answer goes on until the test is over."""
+    is_over = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            with suppress(OSError):
+                while not is_over.wait(pause_s):
+                    self.wfile.write(piece)
+                    if sent is not None:
+                        sent.append(len(piece))
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        is_over.set()
+        server.shutdown()
+
+
+def test_a_counter_that_comes_byte_by_byte_is_no_answer() -> None:
+    """Each byte is in time, their end never comes, and nobody waits for it."""
+    with endless(b"#", 0.05) as url, WorkCounter(f"{url}#served_total", 60.0) as one:
+        assert math.isnan(one.count())
+        assert str(one) == "requests: served_total was not used: no answer"
+
+
+def test_a_load_keeps_no_part_of_an_endless_answer() -> None:
+    """What was received is thrown away, and the load ends when it is to."""
+    mebi, sent = 1 << 20, []
+    with endless(bytes(mebi), 0.0, sent) as url, UrlLoad(url) as load:
+        until = time.monotonic() + 60
+        tracemalloc.start()
+        while len(sent) < 200 and time.monotonic() < until:
+            time.sleep(0.01)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert len(sent) >= 200
+    assert peak < 50 * mebi
+    assert not load._thread.is_alive()
+    assert load.requests == 0
+
+
+def test_an_answer_without_an_end_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream that goes on for longer than an answer may take counts as a failed request."""
+    monkeypatch.setattr(request_counts, "_WHOLE_S", 0.1)
+    with endless(b"x", 0.01) as url, UrlLoad(url) as load:
+        until = time.monotonic() + 60
+        while load.requests < 2 and time.monotonic() < until:
+            time.sleep(0.01)
+    assert load.requests >= 2
+    assert load.is_useless

@@ -21,7 +21,7 @@ from resleak.captures import load
 from resleak.captures.locks import temporary_folder
 from resleak.errors import CaptureError
 from resleak.harness.runner import capture
-from resleak.harness.spawn import Guarded, failure
+from resleak.harness.spawn import Guarded, failure, is_readable
 
 SLEEPER = "import time; time.sleep(600)"
 #: Ways to start a process that outlives its parent: in its session, in another one with an empty
@@ -39,6 +39,13 @@ def children(mark):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     subprocess.Popen(line)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+"""
+
+
+#: Three processes that fork and end, 6,000 times each.
+CHAINS = """
+chain='n=$((n+1)); [ $n -lt 6000 ] && eval "$chain" &'
+eval "$chain"; eval "$chain"; eval "$chain"
 """
 
 
@@ -169,6 +176,56 @@ def test_all_descendants_end_after_a_kill_of_the_runner(tmp_path: Path, who: str
         return [line for line in lines if named in line]
 
     assert until(lambda: not marked(mark) and not running())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a subreaper")
+def test_descendants_end_although_their_guardian_was_killed() -> None:
+    """A command that kills its guardian ends, and so does all that it has started."""
+    mark = uuid.uuid4().hex
+    process = guarded(f"{CHILDREN}\nchildren({mark!r})\nos.kill(os.getppid(), signal.SIGKILL)")
+    try:
+        assert process.wait(60) == -signal.SIGKILL
+    finally:
+        process.end()
+    assert not marked(mark)
+    assert len(process.left_behind) >= 4  # the command itself may be among them
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+@pytest.mark.parametrize("levels", [[1], [2], [1, 2]])
+def test_a_stopped_guardian_is_continued(levels: list[int]) -> None:
+    """A command that stops its guardian, or the watcher of that, still ends when it is to."""
+    ours, theirs = os.pipe()
+    code = f"""
+        import os, psutil, signal, time
+        parents = psutil.Process().parents()
+        for level in {levels}:
+            parents[level - 1].send_signal(signal.SIGSTOP)
+        os.write({theirs}, b".")
+        time.sleep(600)
+    """
+    process = Guarded(python(code), stdout=subprocess.DEVNULL, pass_fds=(theirs,))
+    os.close(theirs)
+    guardian, watcher = psutil.Process(process.pid).parents()[:2]
+    assert os.read(ours, 1) == b"."
+    process.end()
+    assert os.read(ours, 1) == b""  # the command has ended
+    assert not guardian.is_running()
+    assert not watcher.is_running()
+    os.close(ours)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a subreaper")
+def test_chains_of_forks_end() -> None:
+    """Processes that fork and end, again and again, do not outrun the guardian."""
+    ours, theirs = os.pipe()
+    process = Guarded(["sh", "-c", CHAINS], stdout=subprocess.DEVNULL, pass_fds=(theirs,))
+    os.close(theirs)
+    assert process.wait(60) == 0
+    process.end()
+    has_ended = is_readable(ours, 0.0)  # as the other end is open nowhere
+    os.close(ours)
+    assert has_ended
 
 
 def test_helpers_clean_up_after_the_workload(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from resleak.captures import load
 from resleak.errors import StoreError
 from resleak.harness.runner import capture
 
@@ -20,6 +21,17 @@ def step(i):
             with file.open("r+b") as trace:
                 trace.seek(8 * {place})
                 trace.write(struct.pack("<d", {value}))
+"""
+#: A workload that replaces a file of its own run by a pipe, which has no writer.
+FIFO = """
+import os
+from pathlib import Path
+
+def step(i):
+    if i == 10:
+        for file in Path({out!r}).rglob({name!r}):
+            file.unlink()
+            os.mkfifo(file)
 """
 #: A workload that writes to the pipe to its supervisor.
 PIPE = """
@@ -50,6 +62,23 @@ def test_a_trace_that_the_workload_overwrites_is_one_clear_error(
     body = TRACE.format(out=str(tmp_path / "out"), place=place, value=value)
     with pytest.raises(StoreError, match=r"^trace\.raw is damaged: [^\n]*$"):
         measure(tmp_path, body)
+
+
+@pytest.mark.parametrize("name", ["trace.raw", "columns.json", "threads.txt", "allocator.txt"])
+def test_a_file_that_the_workload_replaces_by_a_pipe_is_not_waited_for(
+    tmp_path: Path, name: str
+) -> None:
+    """A file of a run that is no longer a regular one ends the run with one line."""
+    body = FIFO.format(out=str(tmp_path / "out"), name=name)
+    with pytest.raises(StoreError, match=rf"^{name} is damaged: [^\n]*$"):
+        measure(tmp_path, body)
+
+
+@pytest.mark.parametrize("name", ["output.txt", "errors.txt"])
+def test_what_a_workload_printed_may_be_gone(tmp_path: Path, name: str) -> None:
+    """Without the text that it printed, a run is measured all the same."""
+    measure(tmp_path, FIFO.format(out=str(tmp_path / "out"), name=name))
+    assert len(load.load(tmp_path / "out")) == 1
 
 
 @pytest.mark.parametrize("line", [b"phase x 1\n", b"quiet inf\n", b"pace nan 1\n", b"\xff\n"])

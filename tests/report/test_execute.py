@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import shutil
+import sys
+import textwrap
+from contextlib import nullcontext
 from pathlib import Path
 
+import psutil
 import pytest
 from bs4 import BeautifulSoup
 from helpers import books
 
 import resleak
 from resleak.analysis import growth, known_verdicts
-from resleak.errors import StoreError
+from resleak.errors import ShareError, StoreError
 from resleak.report import collect, execute
 from resleak.report.share import read, share_captures
 
@@ -96,3 +100,18 @@ def test_a_file_beside_a_notebook_hides_no_module(tmp_path):
     path = books.write(tmp_path / "book.ipynb", "# T", "import json, mine; print(json.dumps(1))")
     execute.run(book := read(path), tmp_path)
     assert book.cells[1].outputs[0].text == "1\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a subreaper")
+@pytest.mark.parametrize("last", ["pass", "1 / 0", "import os; os._exit(1)"])
+def test_what_a_cell_started_ends_with_the_kernel(tmp_path, last):
+    """A process of a session of its own ends, however the notebook ends."""
+    start = """
+        import subprocess
+        process = subprocess.Popen(["sleep", "600"], start_new_session=True, env={})
+        open("pid", "w").write(str(process.pid))
+    """
+    book = read(books.write(tmp_path / "book.ipynb", "# T", textwrap.dedent(start), last))
+    with nullcontext() if last == "pass" else pytest.raises(ShareError):
+        execute.run(book, tmp_path)
+    assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bs4 import BeautifulSoup
 from helpers import books
 
 from resleak.errors import ShareError
@@ -77,6 +78,25 @@ def test_what_is_not_a_file_is_refused(tmp_path):
         file.truncate(1 << 40)
     with pytest.raises(ShareError, match="is larger than"):
         read(large)
+
+
+@pytest.mark.parametrize(
+    ("source", "is_coloured"),
+    [
+        ("if x:\n    y = 'text'\n", True),
+        ("x = 1" + "\n" * 50 + "y = 2", True),
+        ("x = 1\n" + " \n" * 500 + "y = 2", False),
+        ("x = 1\n" + ".a" * 500, False),
+    ],
+)
+def test_source_is_coloured_if_that_takes_no_long_time(tmp_path, source, is_coloured):
+    """Blanks and lines for which the lexer would take long are shown as plain text."""
+    path = tmp_path / "book.ipynb"
+    path.write_text(json.dumps(notebook(cells=[cell(source=source)])))
+    report = share(path, tmp_path / "out.html", execute=False)
+    (shown,) = BeautifulSoup(report.read_text(encoding="utf-8"), "html.parser").select(".highlight")
+    assert shown.get_text().split() == source.split()
+    assert bool(shown.select("span[class]")) == is_coloured
 
 
 DATA = [

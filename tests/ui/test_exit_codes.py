@@ -21,6 +21,7 @@ from resleak.workload import catalog
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 LONG = "x" * 5000
+CAPTURES = str(Path(__file__).parents[2] / "data" / "captures" / "arc" / "auth_cache")
 
 
 @pytest.fixture
@@ -192,7 +193,10 @@ def test_any_encoding_can_be_printed(as_process, variables):
         (("capture", "arc/auth_cache", "--until-sure", "--budget", "nans"), "not a duration"),
         (("watch", "1", "--for", "infs"), "not a duration"),
         (("judge", "x", "--budgets", "fifo"), "not a regular file"),
+        (("investigate", "arc/auth_cache", "--known", "fifo"), "not a regular file"),
+        (("investigate", "arc/auth_cache", "--known", "/dev/zero"), "not a regular file"),
         (("judge", "x", "--budgets", "/dev/zero"), "not a regular file"),
+        (("share", CAPTURES), "exists and is not a report"),
         (("judge", "x", "--budgets", "large.toml"), "is larger than"),
         (("judge", "x", "--budgets", "deep.toml"), "is no TOML"),
         (("judge", "x", "--budgets", LONG), LONG[:50]),
@@ -200,7 +204,8 @@ def test_any_encoding_can_be_printed(as_process, variables):
 )
 def test_a_bad_argument_gets_one_line_and_2(cli, tmp_path, arguments, words):
     """What cannot be used is refused at once, in one line, without a traceback."""
-    os.mkfifo(tmp_path / "fifo")
+    for name in ("fifo", "arc-auth_cache.html"):
+        os.mkfifo(tmp_path / name)
     (tmp_path / "large.toml").write_bytes(b"#" * (2 << 20))
     (tmp_path / "deep.toml").write_text(f"a = {'[' * 9000}")
     line = refusal(cli(*arguments))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -120,3 +121,10 @@ def test_threads_may_ask_at_the_same_time(root: Path) -> None:
     finally:
         gc.set_threshold(*before)
         gc.callbacks.remove(let_others_run)
+
+
+def test_a_pipe_has_no_digest(tmp_path: Path) -> None:
+    """A pipe in the place of a file of code is not waited for."""
+    os.mkfifo(tmp_path / "pipe.py")
+    with pytest.raises(FileNotFoundError):
+        digest(tmp_path / "pipe.py")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resleak.analysis.causes.model import Cause
+from resleak.captures import untrusted
 from resleak.errors import StoreError
 
 #: Length of a fingerprint, and the largest file that lists some.
@@ -51,12 +52,9 @@ def known(path: Path | None) -> set[str]:
     if path is None:
         return set()
     try:
-        if path.stat().st_size > _BYTES:
-            raise StoreError(f"{path} is too large for a list of known causes")
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
-        raise StoreError(f"cannot read {path}: {reason}") from None
+        lines = untrusted.content(path, _BYTES).decode().splitlines()
+    except UnicodeDecodeError:
+        raise StoreError(f"cannot read {path}: it is no text") from None
     words = [line.partition("#")[0].strip() for line in lines]
     for number, word in enumerate(words, 1):
         if word and (len(word) != _LENGTH or set(word) - set("0123456789abcdef")):

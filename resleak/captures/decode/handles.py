@@ -102,11 +102,10 @@ def _tables(
 
 
 def _lines(census: Path) -> Iterator[dict[str, Any]]:
-    try:
-        text = census.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        raise StoreError("the process ended before its first census; capture it again") from None
-    lines = text.splitlines()
+    data = untrusted.written(census)
+    if data is None:
+        raise StoreError("the process ended before its first census; capture it again")
+    lines = data.decode(errors="replace").splitlines()
     for number, line in enumerate(lines, 1):
         try:
             yield json.loads(line)

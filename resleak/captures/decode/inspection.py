@@ -16,6 +16,7 @@ import numpy as np
 from resleak.captures import source_paths, tables, untrusted
 from resleak.captures.manifest import Ending
 from resleak.captures.raw import JOURNAL_HALF, JOURNAL_HEADER
+from resleak.errors import StoreError
 from resleak.workload.digest import parsed
 
 #: File, line, function.
@@ -51,6 +52,8 @@ _LEAST = 0.01
 _RUNS, _WORKS = 0.02, 0.3
 #: Seconds before the last writing within which something must have been seen to be there still.
 _LATELY_S = 0.2
+#: Largest source that is read for its loops, bytes.
+_SOURCE_BYTES = 4 << 20
 #: Seconds below which nothing held up the end.
 _SHORT_S = 0.05
 
@@ -205,7 +208,7 @@ def _end(looks: list[Row], named: _Names, last: float | None) -> Row:
 
 def _faults(path: Path, named: _Names) -> Iterator[Row]:
     """Yield the stacks that a signal dumped of a process without a journal."""
-    text = path.read_text(errors="replace") if path.exists() else ""
+    text = (untrusted.written(path) or b"").decode(errors="replace")
     blocks = re.split(r"\n(?=(?:Current thread|Thread) 0x)", text)
     stacks = [
         _sites(m.group("file", "line", "function") for m in _FAULT.finditer(b)) for b in blocks
@@ -260,17 +263,17 @@ def _loop(site: Site | None, looks: list[Row], named: _Names) -> str:
 @cache
 def _parsed(file: str) -> ast.Module:
     try:
-        return parsed(Path(file).read_text(encoding="utf-8"))
-    except (OSError, ValueError, SyntaxError):
+        return parsed(untrusted.content(Path(file), _SOURCE_BYTES))
+    except (StoreError, ValueError, SyntaxError):
         return ast.Module([], [])
 
 
 def _journal(path: Path) -> dict[str, Any]:
     """Return the last record that was written down whole; empty if there is none."""
     try:
-        data = path.read_bytes()
+        data = untrusted.written(path) or b""
         half, length = JOURNAL_HEADER.unpack_from(data)
         start = JOURNAL_HEADER.size + half * JOURNAL_HALF
         return dict(json.loads(data[start : start + length]))
-    except (OSError, ValueError, struct.error):
+    except (ValueError, struct.error):
         return {}

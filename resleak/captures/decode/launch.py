@@ -28,8 +28,9 @@ COMMAND = [sys.executable, "-P", "-c", _RUN, "resleak.captures.decode.worker", _
 _FRUGAL = {"ARROW_DEFAULT_MEMORY_POOL": "system", "DEBUGINFOD_URLS": ""}
 _FRUGAL |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 _begun: dict[str, subprocess.Popen[str]] = {}
-#: Workers that were not waited for yet, so that no other process can have their numbers.
-_running: set[subprocess.Popen[str]] = set()
+#: Workers that were not waited for yet, so that no other process can have their numbers, with our
+#: end of a pipe: they end when it is closed, also by a kill of this process.
+_running: dict[subprocess.Popen[str], int] = {}
 
 
 def recording(
@@ -87,8 +88,10 @@ def _start(job: Mapping[str, Any]) -> str:
     line = json.dumps(job) + "\n"
     if line in _begun:
         return line
+    life, ours = os.pipe()
     process = _begun[line] = subprocess.Popen(
         COMMAND,
+        pass_fds=(life,),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -96,10 +99,11 @@ def _start(job: Mapping[str, Any]) -> str:
         env={**os.environ, **_FRUGAL},
         process_group=0,
     )
-    _running.add(process)
+    os.close(life)
+    _running[process] = ours
     assert process.stdin
     with suppress(OSError):  # it has ended already: `_decode` reports why
-        process.stdin.write(line)
+        process.stdin.write(json.dumps({**job, "life": life}) + "\n")
         process.stdin.flush()
     return line
 
@@ -131,9 +135,10 @@ def _decode(job: Mapping[str, Any], folder: Path, name: str, timeout_s: float) -
 
 def _end(process: subprocess.Popen[str]) -> None:
     """End a worker with what it forked."""
-    _running.discard(process)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+    if process in _running:
+        os.close(_running.pop(process))
 
 
 @atexit.register

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from resleak.captures import untrusted
 from resleak.errors import CaptureError, MissingPackageError, StoreError
 
 _AGAIN = "capture it again"
@@ -162,7 +163,7 @@ def without_pandas() -> None:
 
 def _start_of(capture: Path) -> bytes:
     try:
-        with capture.open("rb") as file:
+        with untrusted.opened(capture) as file:
             start = file.read(_ENOUGH)
         return _unpacked(capture) if start.startswith(_LZ4_MAGIC) else start
     except FileNotFoundError:

@@ -63,16 +63,19 @@ def trace(
 
 def inside_rows(folder: Path) -> tuple[list[str], np.ndarray]:
     """Return the gauges' names and the rows written so far, shape (rows, 5 + gauges)."""
+    columns, data = (untrusted.written(folder / name) for name in ("columns.json", "trace.raw"))
     try:
-        names = json.loads((folder / "columns.json").read_text())
-        numbers = np.fromfile(folder / "trace.raw")
-    except (OSError, ValueError):  # it ended before the first row
+        names = json.loads(columns or b"")
+    except ValueError:
+        data = None
+    if data is None:  # it ended before the first row
         return [], np.empty((0, raw.INDEX))
     with untrusted.decoding("trace.raw"):
+        numbers = np.frombuffer(data, count=len(data) // 8)
         for name in names:
             check_name("gauge", name)
         width, count = raw.INDEX + len(names), int(numbers[0])
-        rows = numbers[raw.HEADER :][: count * width].reshape(count, width)
+        rows = numbers[raw.HEADER :][: count * width].reshape(count, width).copy()
         index = rows[:, : raw.INDEX]
         if count < 0 or not ((index >= 0) & (index < _BOUNDS)).all():  # NaN is neither
             raise untrusted.damaged("trace.raw")
@@ -83,8 +86,8 @@ def inside_rows(folder: Path) -> tuple[list[str], np.ndarray]:
 def own_gauges(folder: Path, declared: list[dict[str, Any]]) -> list[Gauge]:
     """Return the gauges of the scenario's own: declared ones, and those found in its process."""
     try:
-        found = json.loads((folder / "own.json").read_text())
-    except (OSError, ValueError):
+        found = json.loads(untrusted.written(folder / "own.json") or b"")
+    except ValueError:
         found = []
     with untrusted.decoding("own.json"):
         own: list[Gauge] = untrusted.build(list[Gauge], [*declared, *found])

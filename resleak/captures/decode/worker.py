@@ -6,10 +6,12 @@ the input as JSON, or exits with 2 and one line on the error stream.
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import json
 import os
 import pkgutil
+import select
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -28,6 +30,8 @@ def main() -> int:
     """Do the job on standard input and return the exit code."""
     memray_file.without_pandas()
     job = json.loads(sys.stdin.readline())
+    if "life" in job and _has_ended(job["life"]):
+        return 2
     is_ours = job["decoder"] != "any_program"
     files_read = [job["capture"]] if is_ours else job["captures"]
     memray_file.limit(map(Path, files_read), is_ours=is_ours)
@@ -44,6 +48,15 @@ def main() -> int:
         return 2
     print(json.dumps(facts))
     return 0
+
+
+def _has_ended(life: int) -> bool:
+    """Return True if the other end of a pipe is closed; when it will be, SIGIO ends this group."""
+    fcntl.fcntl(life, fcntl.F_SETOWN, -os.getpgrp())
+    fcntl.fcntl(life, fcntl.F_SETFL, os.O_ASYNC)
+    poll = select.poll()
+    poll.register(life)
+    return bool(poll.poll(0))
 
 
 def _folder() -> Path:

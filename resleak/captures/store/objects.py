@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -10,13 +11,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from resleak.captures import files
+from resleak.captures import files, untrusted
 from resleak.errors import MissingPackageError, StoreError, missing
 
 #: Pauses before a failed request is repeated, seconds.
 _PAUSES_S = (0.2, 1.0, 4.0)
 _LASTING = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.ENOTDIR}
 _CREDENTIALS = ("ExpiredToken", "NoCredentials", "PartialCredentials", "RefreshError")
+#: Errors that say all themselves.
+_PLAIN = (FileExistsError, FileNotFoundError, StoreError)
 T = TypeVar("T")
 
 
@@ -53,19 +56,27 @@ class Objects:
     def write(self, name: str, data: bytes) -> None:
         """Write a file, whether or not it exists."""
         if self._is_local:
-            self._call(files.write, Path(self._path(name)), data)
+            # Not `os.replace`, with which `atomic` would write into a pipe that has the name.
+            self._call(files.write, Path(self._path(name)), data, os.rename)
         else:
             self._call(self._fs.pipe_file, self._path(name), data)
 
     def read(self, name: str, limit: int) -> bytes | None:
         """Return the contents of a file of at most `limit` bytes; None if there is no such file."""
         try:
-            data: bytes = self._call(self._fs.cat_file, self._path(name), end=limit + 1)
+            data = self._call(self._start, self._path(name), limit + 1)
         except FileNotFoundError:
             return None
         if len(data) > limit:
             raise StoreError(f"{name} in the store is larger than {limit >> 20} MiB")
         return data
+
+    def _start(self, path: str, size: int) -> bytes:
+        """Return the first bytes of a file."""
+        if not self._is_local:
+            return bytes(self._fs.cat_file(path, end=size))
+        with untrusted.opened(Path(path)) as file:
+            return file.read(size)
 
     def names(self, folder: str) -> list[str]:
         """Return the names of all files below a folder, sorted."""
@@ -90,7 +101,7 @@ class Objects:
         for pause_s in _PAUSES_S:
             try:
                 return operation(*arguments, **more)
-            except (FileExistsError, FileNotFoundError):
+            except _PLAIN:
                 raise
             except Exception as error:
                 if _lasts(error):
@@ -104,7 +115,7 @@ class Objects:
         """Turn any failure into one line; what a client said may have credentials in it."""
         try:
             yield
-        except (FileExistsError, FileNotFoundError):
+        except _PLAIN:
             raise
         except ImportError:
             protocol = self.url.split("://")[0]

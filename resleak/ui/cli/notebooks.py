@@ -176,11 +176,12 @@ def _refuse_foreign(target: Path) -> None:
     """Raise ShareError if a file that is not our report has the name that a capture asks for."""
     from resleak.report import page_parts
 
-    if target.exists():
+    is_ours = not target.exists()
+    if target.is_file():
         with target.open("rb") as file:
             is_ours = page_parts.GENERATOR in file.read(8192)
-        if not is_ours:
-            raise ShareError(f"{target} exists and is not a report; name a file with -o")
+    if not is_ours:
+        raise ShareError(f"{target} exists and is not a report; name a file with -o")
 
 
 def _investigated(

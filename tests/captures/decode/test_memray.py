@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import resource
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 from helpers import tables
 
+import resleak
 from resleak.analysis import stacks
 from resleak.captures import tables as stored_tables
 from resleak.captures.decode import launch
@@ -341,3 +345,32 @@ def test_a_worker_that_has_ended_is_forgotten(
     launch._begun.clear()
     process.kill()
     process.communicate()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs signals of a pipe")
+def test_a_worker_ends_with_its_owner(leaky: Made, tmp_path: Path) -> None:
+    """A kill of the process that waits for the tables ends the worker in the midst of its work."""
+    (tmp_path / "slow.py").write_text("import time\nprint(flush=True)\ntime.sleep(600)\n")
+    code = f"""
+        from pathlib import Path
+        from resleak.captures.decode import launch
+        launch.begin([Path({str(leaky.path)!r})], {{"answer": "slow:answer"}})
+        (worker,) = launch._begun.values()
+        worker.stdout.readline()
+        print(worker.pid, flush=True)
+        input()
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    paths = os.pathsep.join([str(tmp_path), str(Path(resleak.__file__).parents[1])])
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": paths},
+    ) as owner:
+        assert owner.stdout
+        worker = psutil.Process(int(owner.stdout.readline()))
+        assert worker.is_running()
+        owner.kill()
+    psutil.wait_procs([worker], timeout=60)
+    assert not worker.is_running()

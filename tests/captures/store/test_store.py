@@ -16,7 +16,7 @@ import pytest
 from helpers import sweeps
 
 from resleak.captures import tables
-from resleak.captures.store import objects
+from resleak.captures.store import index, objects
 from resleak.captures.store.record import parse
 from resleak.captures.store.store import Store
 from resleak.errors import StoreError
@@ -126,6 +126,20 @@ def test_a_changed_table_is_noticed(tmp_path):
     (tmp_path / "s" / name).write_bytes(b"PAR1 other")
     with pytest.raises(StoreError, match=r"missing or damaged"):
         store.fetch([store.record(of.key)], tmp_path / "f")
+
+
+def test_a_pipe_in_a_store_is_not_waited_for(tmp_path):
+    """A pipe in the place of a file is refused in one line, and replaced by what is written."""
+    store = Store.made(str(tmp_path / "s"))
+    sweeps.put(store, sweeps.spec(), trace(tmp_path))
+    for name in ("compacted/current.json", "sweeps/a.json"):
+        (tmp_path / "s" / name).parent.mkdir()
+        os.mkfifo(tmp_path / "s" / name)
+    for reads in (lambda: index.read(store, "runs"), lambda: store.notes("sweeps")):
+        with pytest.raises(StoreError, match=r"^/\S+\.json is not a regular file$"):
+            reads()
+    store.note("sweeps", "a", [1])
+    assert store.notes("sweeps") == {"a": [1]}
 
 
 def test_what_is_not_a_store_is_left_alone(tmp_path):

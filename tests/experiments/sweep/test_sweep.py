@@ -27,7 +27,7 @@ KILLED = "import os\ndef step(i): os.kill(os.getpid(), 9)\n"
 KILLS_ITS_WORKER = """
 import os, psutil
 def step(i):
-    os.kill(psutil.Process().parent().parent().pid, 9)  # the guardian's parent is the worker
+    os.kill(psutil.Process().parents()[2].pid, 9)  # above two guardians is the worker
 """
 
 
