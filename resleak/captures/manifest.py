@@ -183,6 +183,10 @@ class Manifest:
     def __post_init__(self) -> None:
         if self.instrument not in INSTRUMENTS:
             raise ValueError(f"there is no instrument {self.instrument[:40]!r}")
+        if self.variant not in self.scenario.variants:
+            raise ValueError(f"its scenario declares no variant {self.variant[:40]!r}")
+        if self.started:
+            datetime.fromisoformat(self.started).timestamp()  # a ValueError if it is no time
 
     @classmethod
     def parse(cls, value: Any) -> Manifest:

@@ -52,6 +52,7 @@ def _tables(**names: str) -> dict[str, tuple[str, ...]]:
 
 
 _STACKS = {"stacks": "node parent function file line studied", "marks": "mark step phase"}
+_STACKS |= {"sources": "file line text"}
 #: Every instrument by name, in the order in which its captures are loaded and shown.
 INSTRUMENTS = {
     instrument.name: instrument

@@ -31,10 +31,11 @@ def content(path: Path, limit: int) -> bytes:
         # Opening a pipe would wait for a writer; a device has no end.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
         try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            about = os.fstat(descriptor)
+            if not stat.S_ISREG(about.st_mode):
                 raise StoreError(f"{_shown(path)} is not a regular file")
             with open(descriptor, "rb", closefd=False) as file:
-                data = file.read(limit + 1)
+                data = file.read(min(about.st_size, limit) + 1)  # memory for all is reserved
         finally:
             os.close(descriptor)
     except FileNotFoundError:
