@@ -131,6 +131,11 @@ def check_columns(frame: pd.DataFrame, name: str, expected: tuple[str, ...]) -> 
         return "has rows without a time or a step"
     if name == "stacks" and expected and frame[["function", "file"]].isna().any(axis=None):
         return "has rows without a function or a file"
+    if name == "marks" and expected:
+        marks = frame["mark"]
+        is_ordered = marks.is_monotonic_increasing and frame["step"].is_monotonic_increasing
+        if not (is_ordered and marks.is_unique):
+            return "has marks out of order"
     # A parent comes before its children, or a walk to the root may not end.
     if name == "stacks" and expected:
         node, parent = frame["node"].to_numpy(), frame["parent"].to_numpy()

@@ -126,6 +126,28 @@ def test_a_file_that_changed_is_read_again(tmp_path: Path, plain: Path, opened: 
     assert json.loads(told.read_text())["schema"] == memray_file.SCHEMA
 
 
+def test_damaged_tables_are_read_again(tmp_path: Path, plain: Path, opened: Recording) -> None:
+    """Whatever was changed in what is kept, the file is read again, or its absence is said."""
+    copy, kept = Path(shutil.copy2(plain, tmp_path)), tmp_path / "some.bin.resleak"
+    open_memray(copy, answers=ANSWERS)
+    facts = json.loads((kept / "recording.json").read_text())
+    changes = [{name: value} for name in facts for value in (None, [], {}, "x", -1, 1e300)]
+    changes += [{"processes": [{**facts["processes"][0], name: "x"}]} for name in ("name", "pid")]
+    contents = [("recording.json", json.dumps(facts | one).encode()) for one in changes[::3]]
+    contents += [(file.name, b"{}") for file in kept.iterdir()]
+    contents += [(file.name, file.read_bytes()[:-9]) for file in kept.iterdir()]
+    assert {"sites.json", "drawing.json", "live.parquet", "marks.parquet"} <= dict(contents).keys()
+    for name, content in contents:
+        (kept / name).write_bytes(content)
+        again = open_memray(copy, answers=ANSWERS)
+        assert again.to_dict() == {**opened.to_dict(), "file": copy.name}, name
+        pd.testing.assert_frame_equal(again.sites, opened.sites)
+    (kept / "marks.parquet").unlink()
+    copy.unlink()
+    with pytest.raises(StoreError, match="missing"):
+        open_memray(copy)
+
+
 def test_a_folder_that_cannot_be_written_is_no_obstacle(
     tmp_path: Path, plain: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
