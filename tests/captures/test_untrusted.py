@@ -158,6 +158,25 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
         assert is_one_line(message)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory need Linux")
+def test_a_small_file_takes_little_memory(tmp_path: Path) -> None:
+    """However large a file may be, memory is taken for what it has."""
+    (tmp_path / "small").write_bytes(b"{}")
+    script = (
+        "import resource; from pathlib import Path; from resleak.captures import untrusted\n"
+        "pages = int(Path('/proc/self/statm').read_text().split()[0])\n"
+        "limit = pages * resource.getpagesize() + (8 << 20)\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (limit, -1))\n"
+        "print(untrusted.content(Path('small'), 64 << 20))\n"
+    )
+    env = {"PYTHONPATH": str(Path(storage.__file__).parents[2])}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "b'{}'\n", done.stderr
+
+
 def constant_table(rows: int) -> bytes:
     """Return a small file of a table with many rows, all alike."""
     buffer = io.BytesIO()
