@@ -185,6 +185,8 @@ class Manifest:
             raise ValueError(f"there is no instrument {self.instrument[:40]!r}")
         if self.variant not in self.scenario.variants:
             raise ValueError(f"its scenario declares no variant {self.variant[:40]!r}")
+        if not 0 <= self.run < 2**31:
+            raise ValueError(f"there is no run {self.run}")
         if self.started:
             datetime.fromisoformat(self.started).timestamp()  # a ValueError if it is no time
 
