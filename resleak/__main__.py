@@ -11,7 +11,9 @@ import atexit
 import errno
 import gc
 import os
+import shutil
 import sys
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -33,6 +35,7 @@ def main() -> NoReturn:
     _end_in_good_order("SIGINT", "SIGTERM", "SIGHUP")
     atexit.register(_freeze)
     _open_closed_streams()
+    _give_home()
     gc.set_threshold(50_000)  # what is loaded is no garbage
     try:
         sys.exit(_run())
@@ -70,6 +73,16 @@ def _open_closed_streams() -> None:
             stream = open(null, "w" if number else "r", encoding="utf-8")  # noqa: SIM115
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)  # it lives on where another one is wrapped around
+
+
+def _give_home() -> None:
+    """Set HOME to a folder of this process for a user without one, as containers have them."""
+    try:
+        Path.home()
+    except RuntimeError:
+        with suppress(OSError):  # nothing can be written here: some commands need nothing
+            os.environ["HOME"] = tempfile.mkdtemp(prefix="resleak-home-")
+            atexit.register(shutil.rmtree, os.environ["HOME"], ignore_errors=True)
 
 
 def _freeze() -> None:
@@ -114,6 +127,8 @@ def _explain(error: Exception) -> tuple[str, int]:
     if isinstance(error, OSError) and error.errno in _SURROUNDINGS:
         name = f": {error.filename}"[:200] if error.filename else ""
         return f"{error.strerror}{name}", CANNOT
+    if isinstance(error, MemoryError):
+        return "there is not enough memory; free some, or raise its limit (ulimit -v)", CANNOT
     if isinstance(error, ModuleNotFoundError) and (command := install_command(error.name or "")):
         return f"this needs {error.name}: {command}", CANNOT
     return save_traceback(error), UNEXPECTED

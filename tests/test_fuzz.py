@@ -27,9 +27,9 @@ from helpers.untrusted import SECONDS, archived, is_one_line, message_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from resleak.analysis import budgets
+from resleak.analysis import budgets, verdicts
 from resleak.analysis.memray_file import open_memray
-from resleak.captures import archive, load, pack, storage
+from resleak.captures import archive, export, load, pack, storage
 from resleak.captures.frames import Capture, gauges_of
 from resleak.errors import ResleakError
 from resleak.report import share
@@ -112,6 +112,8 @@ def use(folder: Path) -> None:
     assert len(loaded.frame) == 1
     gauges_of(loaded)
     list(loaded.variants)
+    assert verdicts.judge(loaded).variants
+    export.write(loaded, "prometheus", folder.parent / "gauges.prom")
     json.dumps(loaded[0].manifest.to_json())
 
 

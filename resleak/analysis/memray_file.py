@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import json
 import math
 import os
 import re
@@ -21,7 +22,7 @@ from resleak.analysis.rows import Rows, plain
 from resleak.analysis.stacks.site import Site
 from resleak.captures import storage, tables, untrusted
 from resleak.captures.decode import launch
-from resleak.captures.files import write_json
+from resleak.captures.files import to_json, write_json
 from resleak.captures.locks import folder_until_exit
 from resleak.errors import CaptureError, StoreError
 
@@ -29,13 +30,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 #: Version of the kept tables; others are read again.
-SCHEMA = 2
-#: Largest file beside the tables, bytes.
-_SIDE_BYTES = 16 << 20
+SCHEMA = 3
+#: Largest file beside the tables, and largest table, bytes.
+_SIDE_BYTES, _MOST_KEPT = 16 << 20, 1 << 30
 #: Of a run that is shorter, a rate per second says less than the total; seconds.
 _SHORT_S = 10.0
 _FACTS, _SUFFIX = "recording.json", ".resleak"
 _OWN = re.compile(r"[a-z_]+\.(json|parquet)")
+#: A folder of kept tables, and its facts.
+Kept = tuple[Path, dict[str, Any]]
 #: Read from the file when they are first asked for.
 _LATER = {"peak", "temporary"}
 #: More mapped memory than this, and than twice what was resident, was reserved and not used.
@@ -59,9 +62,8 @@ class Recording:
     instrument = "memray"
     per = "s"
 
-    def __init__(self, path: Path, folder: Path) -> None:
-        self.path, self._folder = path, folder
-        self._facts = _read_facts(folder)
+    def __init__(self, path: Path, folder: Path, facts: dict[str, Any]) -> None:
+        self.path, self._folder, self._facts = path, folder, facts
 
     @property
     def integrity(self) -> list[dict[str, Any]]:
@@ -94,8 +96,8 @@ class Recording:
             if not self.path.is_file():
                 raise StoreError(f"{self.path.name} is gone, and this was not yet read from it")
             files = [self.path.with_name(name) for name, *_ in self._facts["files"]]
-            self._folder = _store([self._folder], files, everything=True, answers=_SITES)
-            self._facts = _read_facts(self._folder)
+            kept = _store([self._folder], files, everything=True, answers=_SITES)
+            self._folder, self._facts = kept
         if name == "temporary" and self.integrity[0]["aggregated"]:
             raise StoreError(f"{self.path.name} has sums only: nothing is known of what was freed")
         return tables.read_frame(self._folder / f"{name}.parquet")
@@ -233,8 +235,8 @@ def open_memray(
     forked = _children(file)
     files = [file, *(forked if children else [])]
     places = _places(file, alone=bool(forked) and not children)
-    folder = None if fresh else _stored(places, files)
-    if folder is None:
+    kept = None if fresh else _stored(places, files)
+    if kept is None:
         # Opening a pipe would wait forever. What cannot be a name is no file either.
         if not os.path.exists(file):
             raise StoreError(f"{file.name} is missing: there is no such file")
@@ -242,8 +244,8 @@ def open_memray(
             what = "a folder" if file.is_dir() else "no regular file"
             raise StoreError(f"{file.name} is {what}; give the file that memray wrote")
         more = {"answers": {**_SITES, **(answers or {})}, "packages": packages}
-        folder = _store(places, files, everything=packages is not None, **more)
-    return Recording(file, folder)
+        kept = _store(places, files, everything=packages is not None, **more)
+    return Recording(file, *kept)
 
 
 def begin(file: Path, *, fresh: bool, answers: Mapping[str, str]) -> None:
@@ -258,13 +260,13 @@ def _children(file: Path) -> list[Path]:
     return sorted(f for f in beside if f.suffix[1:].isdecimal() and f.is_file())
 
 
-def _stored(places: Sequence[Path], files: Sequence[Path]) -> Path | None:
-    """Return the folder with the tables of these files as they are, if there is one."""
+def _stored(places: Sequence[Path], files: Sequence[Path]) -> Kept | None:
+    """Return the folder with the tables of these files as they are, if there is one, and facts."""
     for folder in places:
         with suppress(StoreError):
             facts = _read_facts(folder)
             if not files[0].exists() or facts["files"] == _stamps(files):
-                return folder
+                return folder, facts
     return None
 
 
@@ -276,8 +278,8 @@ def _places(file: Path, *, alone: bool) -> list[Path]:
     return [file.with_name(name), cache / "resleak" / f"{digest}-{name}"]
 
 
-def _store(places: Sequence[Path], files: Sequence[Path], everything: bool, **more: Any) -> Path:
-    """Decode the files by `launch.any_program`, with `more` for it; return the tables' folder."""
+def _store(places: Sequence[Path], files: Sequence[Path], everything: bool, **more: Any) -> Kept:
+    """Decode the files by `launch.any_program`, with `more` for it; return folder and facts."""
     for place in (*places, None):
         try:
             folder = place or _private_folder() / places[-1].name
@@ -286,8 +288,9 @@ def _store(places: Sequence[Path], files: Sequence[Path], everything: bool, **mo
                 facts = launch.any_program(files, partial, everything=everything, **more)
                 facts |= {"schema": SCHEMA, "files": stamps, "everything": everything}
                 facts |= {"elsewhere": folder.parent != files[0].parent}
-                write_json(partial / _FACTS, facts)
-            return folder
+                facts = to_json(facts)
+                write_json(partial / _FACTS, {**facts, "digest": _digest(partial, facts)})
+            return folder, facts
         except CaptureError as error:
             failed = error
     raise StoreError(str(failed))
@@ -316,7 +319,19 @@ def _read_facts(folder: Path) -> dict[str, Any]:
     facts = _read(folder, _FACTS)
     if facts.get("schema") != SCHEMA:
         raise StoreError(f"{folder.name} is of another version")
+    if facts.pop("digest", "") != _digest(folder, facts):
+        raise StoreError(f"{folder.name} is damaged")
     return facts
+
+
+def _digest(folder: Path, facts: Mapping[str, Any]) -> str:
+    """Return a digest of what is kept: damaged tables are read again from the file."""
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for path in sorted(folder.iterdir()):
+        if path.name != _FACTS:
+            digest.update(f"{path.name}\n".encode())
+            digest.update(untrusted.content(path, _MOST_KEPT))
+    return digest.hexdigest()
 
 
 def _read(folder: Path, name: str) -> dict[str, Any]:

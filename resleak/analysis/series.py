@@ -103,6 +103,9 @@ class Readings:
             trace[name].to_numpy() for name in ("run", "step", "block")
         )
         self.runs = np.unique(self.run)
+        blocks = self.run * (self.block.max(initial=0) + 1) + self.block
+        #: Of each reading, the number of its block among those of all runs.
+        self.place = np.unique(blocks, return_inverse=True)[1]
         phase, moment = trace["phase"].to_numpy(object), trace["moment"].to_numpy(object)
         self.steady, self.settle = phase == "steady", phase == "settle"
         self.before = moment == "before_collect"
@@ -207,10 +210,9 @@ def _drop(readings: Readings, values: np.ndarray) -> float:
 
 def _by_block(readings: Readings, values: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Return the first of these readings in each steady block of each run; NaN without one."""
-    place = readings.run * (readings.block.max() + 1) + readings.block
     known = np.flatnonzero(rows & readings.steady & ~np.isnan(values))[::-1]
-    first = np.full(int(place.max(initial=0)) + 1, np.nan)
-    first[place[known]] = values[known]  # the last one that is assigned stays
+    first = np.full(readings.place.max(initial=0) + 1, np.nan)
+    first[readings.place[known]] = values[known]  # the last one that is assigned stays
     return first
 
 

@@ -91,12 +91,9 @@ class Capture(formatting.Shown):
 
     def table(self, name: str) -> pd.DataFrame:
         """Return a table, units in ``.attrs["units"]``; StoreError if it is not as expected."""
-        table = tables.read_frame(self.path / f"{name}.parquet")
         expected = INSTRUMENTS[self.instrument].tables.get(name, ())
-        if wrong := tables.check_columns(table, name, expected):
-            where = f"{self.path.name}/{name}.parquet of {self.scenario} {self.variant}"
-            raise StoreError(f"{where} {wrong}; capture the variant again")
-        return table
+        of = f"{self.scenario} {self.variant}"
+        return tables.read_frame(self.path / f"{name}.parquet", expected, of)
 
     @cached_property
     def trace(self) -> pd.DataFrame:

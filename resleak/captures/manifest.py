@@ -184,6 +184,10 @@ class Manifest:
     def __post_init__(self) -> None:
         if self.instrument not in INSTRUMENTS:
             raise ValueError(f"there is no instrument {self.instrument[:40]!r}")
+        if not 0 <= self.run < 2**31:
+            raise ValueError(f"there is no run {self.run}")
+        if self.started:
+            datetime.fromisoformat(self.started).timestamp()  # a ValueError if it is no time
 
     @classmethod
     def parse(cls, value: Any) -> Manifest:
@@ -192,6 +196,12 @@ class Manifest:
         if schema != SCHEMA:
             raise ValueError(f"has schema {str(schema)[:40]}; this version reads schema {SCHEMA}")
         manifest: Manifest = untrusted.build(cls, value)
+        # Runs of a single variant may have another name, such as a release's.
+        about = manifest.scenario
+        if (about.symptoms or len(about.variants) > 1) and manifest.variant not in about.variants:
+            raise ValueError(f"its scenario declares no variant {manifest.variant[:40]!r}")
+        if about.symptoms and "leaky" not in about.variants:
+            raise ValueError("its scenario makes a claim but declares no variant 'leaky'")
         return manifest
 
     def to_json(self) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def _tables(**names: str) -> dict[str, tuple[str, ...]]:
 _STACKS = {
     "stacks": "node parent function file line studied",
     "marks": "mark step phase",
-    "sources": "",
+    "sources": "file line text",
 }
 #: Every instrument by name, in the order in which its captures are loaded and shown.
 INSTRUMENTS = {

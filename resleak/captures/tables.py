@@ -24,8 +24,11 @@ _DEPTH = 16
 _TEXTS = {
     *("phase", "moment", "function", "file", "thread", "allocator", "kind", "target"),
     *("created_phase", "closed_phase", "what", "name", "daemon", "state", "at", "waits_in"),
-    *("made_at", "loop", "holder", "taken_at", "unit", "type", "path", "cycle", "made_of"),
+    *("made_at", "loop", "holder", "taken_at", "unit", "type", "path", "cycle", "made_of", "text"),
 }
+#: Columns of whole numbers by which arrays are indexed, and of sums; text and times are neither.
+_INDICES = {"node", "parent", "line", "mark", "first_mark", "gone_mark", "block", "process"}
+_WHOLE = {*_INDICES, "bytes", "count", "heap_bytes", "created_step"}
 
 
 def write_table(
@@ -64,10 +67,20 @@ def decoded(data: bytes, name: str, advice: str = "") -> pa.Table:
         raise StoreError(f"{name} is damaged ({reason}){advice}") from None
 
 
-def read_frame(path: Path) -> pd.DataFrame:
-    """Return a table as a dataframe, with the unit of each column in ``.attrs["units"]``."""
+def read_frame(path: Path, expected: tuple[str, ...] = (), of: str = "") -> pd.DataFrame:
+    """Return a table as a dataframe, with the unit of each column in ``.attrs["units"]``.
+
+    StoreError if it has not the columns that are expected `of` a capture, or not their values.
+    """
     table = read_table(path)
     frame: pd.DataFrame = table.to_pandas()
+    wrong = check_columns(frame, path.stem, expected)
+    if not wrong and "node" in expected and path.stem != "stacks" and len(frame):
+        nodes = read_table(path.with_name("stacks.parquet")).num_rows
+        wrong = "" if frame["node"].between(0, nodes - 1).all() else "has nodes without a stack"
+    if wrong:
+        where = f"{path.parent.name}/{path.name}{of and f' of {of}'}"
+        raise StoreError(f"{where} {wrong}; capture the variant again")
     frame.attrs["units"] = {
         field.name: (field.metadata or {}).get(b"unit", b"").decode(errors="replace")
         for field in table.schema
@@ -112,14 +125,36 @@ def check_columns(frame: pd.DataFrame, name: str, expected: tuple[str, ...]) -> 
         is_text = column in expected and (column in _TEXTS or (name, column) == ("cycles", "holds"))
         if len(frame) and is_text == pd.api.types.is_numeric_dtype(kinds[column]):
             return f"has {'numbers' if is_text else 'no numbers'} in {column}"
+        if len(frame) and not is_text and (wrong := _wrong_numbers(frame[column], column)):
+            return f"has {wrong} in {column}"
     if name == "trace" and frame[list(expected[:3])].isna().any(axis=None):
         return "has rows without a time or a step"
+    if name == "stacks" and expected and frame[["function", "file"]].isna().any(axis=None):
+        return "has rows without a function or a file"
+    if name == "marks" and expected:
+        marks = frame["mark"]
+        is_ordered = marks.is_monotonic_increasing and frame["step"].is_monotonic_increasing
+        if not (is_ordered and marks.is_unique):
+            return "has marks out of order"
     # A parent comes before its children, or a walk to the root may not end.
     if name == "stacks" and expected:
         node, parent = frame["node"].to_numpy(), frame["parent"].to_numpy()
         if (node != np.arange(len(node))).any() or not ((parent >= -1) & (parent < node)).all():
             return "has nodes out of order"
     return ""
+
+
+def _wrong_numbers(values: pd.Series, column: str) -> str:
+    """Return what no code expects of the numbers in a column, or an empty text."""
+    import numpy as np
+    import pandas as pd
+
+    if column in _WHOLE and not pd.api.types.is_integer_dtype(values):
+        return "other than whole numbers"
+    if column in _INDICES and not values.between(-1, 2**31 - 1).all():
+        return "numbers out of range"
+    is_infinite = pd.api.types.is_float_dtype(values) and np.isinf(values).any()
+    return "infinite numbers" if is_infinite else ""
 
 
 def _decoded(data: bytes) -> pa.Table:

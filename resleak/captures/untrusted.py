@@ -35,11 +35,17 @@ def opened(path: Path) -> IO[bytes]:
     raise StoreError(f"{_shown(path)} is not a regular file")
 
 
+def _read(file: IO[bytes], limit: int) -> bytes:
+    """Return what a file has, up to one byte more than the limit."""
+    size = os.fstat(file.fileno()).st_size  # memory for all that is asked for is reserved
+    return file.read(min(size, limit) + 1)
+
+
 def content(path: Path, limit: int) -> bytes:
     """Return the bytes of a regular file of at most `limit` bytes, or raise StoreError."""
     try:
         with opened(path) as file:
-            data = file.read(limit + 1)
+            data = _read(file, limit)
     except FileNotFoundError:
         raise StoreError(f"{_shown(path)} is missing") from None
     except (OSError, ValueError) as error:
@@ -54,7 +60,7 @@ def written(path: Path, limit: int = 1 << 30) -> bytes | None:
     """Return what a measured process wrote into a file of its run; None if it wrote none."""
     try:
         with opened(path) as file:
-            data = file.read(limit + 1)
+            data = _read(file, limit)
     except OSError:
         return None
     except StoreError:

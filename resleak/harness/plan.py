@@ -28,6 +28,7 @@ Progress = Callable[[str, int, int], None]
 Decide = Callable[["Look"], int]
 #: More steps than this would fill gigabytes with rows.
 _MOST_STEPS, _MOST_RUNS, _MOST_PARALLEL = 1_000_000, 1_000, 64
+_LARGEST_SEED = 2**32 - 1
 _LONGEST_DEADLINE_S = 7 * 86400.0
 #: A run goes on to at most so many times its planned steps: the rows for them are reserved.
 _MOST_LOOKS = 64
@@ -143,6 +144,7 @@ class CaptureOptions:
         _check_range("steps", self.steps, 1, _MOST_STEPS)
         _check_range("runs", self.runs, 0, _MOST_RUNS)
         _check_range("parallel", self.parallel, 1, _MOST_PARALLEL)
+        _check_range("seed", self.seed, 0, _LARGEST_SEED)
         _check_range("plant", self.plant, 0, 1e9)
         _check_range("deadline_s", self.deadline_s, 1e-3, _LONGEST_DEADLINE_S)
 

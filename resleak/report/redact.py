@@ -63,22 +63,36 @@ _PRIVATE_KEY = re.compile(
 )
 _JWT = re.compile(r"(?<![\w-])eyJ[\w=-]+\.[\w=-]+(?:\.[\w=-]*)?")
 _URL_PASSWORD = re.compile(r"(?<=://)([^\s:/?#@\[\]\"'<>]*):([^\s/@\"'<>]+)(?=@)")
-_NAMED = r"password|passwd|pwd|secret|(?:api|access|account)[_-]?key"
+_NAMED = (
+    r"[a-z]{0,20}passw(?:or)?d|passphrase|pwd|secret|(?:api|access|account|secret|private)[_-]?key"
+)
+_NAMED_TOKEN = rf"{_NAMED}|(?:access|auth|id|refresh)?token"
 _ASSIGNED = re.compile(
-    rf"""(?<![A-Za-z])({_NAMED}|token|_authToken)="""
+    rf"""(?<![A-Za-z])({_NAMED_TOKEN}|_authToken)="""
     r"""(?!None\b|True\b|False\b|\[)("[^"\n]+"|'[^'\n]+'|[^\s,;&'")<>\]]+)""",
     re.IGNORECASE,
 )
 
 #: The same in JSON and in code with spaces, where the value is quoted, and alone on a line of YAML.
 _QUOTED_VALUE = re.compile(
-    rf"""(?<![A-Za-z])({_NAMED}|token)(\\?["']?\s{{0,4}}[:=]\s{{0,4}}\\?["'])"""
+    rf"""(?<![A-Za-z])({_NAMED_TOKEN})(\\?["']?\s{{0,4}}[:=]\s{{0,4}}\\?["'])"""
     r"""[^"'\s\\]{6,}(?=\\?["'])""",
     re.IGNORECASE,
 )
 _YAML_VALUE = re.compile(
-    rf"^([ \t-]{{0,40}}(?:\w{{1,40}}_)?(?:{_NAMED})):[ \t]{{1,8}}(?!\[)[^\s\"']{{6,}}$",
+    rf"((?:^|\\n)[ \t-]{{0,40}}(?:\w{{1,40}}_)?(?:{_NAMED})):[ \t]{{1,8}}(?!\[)"
+    r"[^\s\"'\\]{6,}(?=$|\\n)",
     re.IGNORECASE | re.MULTILINE,
+)
+#: Within a line of YAML, of a log or of code, in INI files and after options: a value with a letter
+#: and a digit, which is no type, no place in a text and is not called.
+_INLINE_VALUE = re.compile(
+    rf"(?<![A-Za-z])((?:{_NAMED_TOKEN}):[ \t]{{1,8}}|(?:{_NAMED_TOKEN})[ \t]{{1,8}}=[ \t]{{1,8}}"
+    rf"|--(?:[a-z]{{1,20}}-){{0,3}}(?:{_NAMED_TOKEN})[ ])"
+    r"(?!(?:\w{1,20}\.)?(?:u?int|float|complex|str|bytes|utf|sha)_?\d{1,3}\b)"
+    r"""(?=[^\s"'<>()\[\]{},;\\]{0,80}\d)(?=[^\s"'<>()\[\]{},;\\]{0,80}[a-z])"""
+    r"""[^\s"'<>()\[\]{},;\\]{6,}+(?![(\[])""",
+    re.IGNORECASE,
 )
 _HEADER = re.compile(
     r"""(?<![\w-])(authorization|x-api-key|x-auth-token|(?:set-)?cookie)"""
@@ -230,6 +244,7 @@ def token_rules() -> tuple[Rule, ...]:
         ("password", _ASSIGNED, r"\1=[secret]"),
         ("password", _QUOTED_VALUE, r"\1\2[secret]"),
         ("password", _YAML_VALUE, r"\1: [secret]"),
+        ("password", _INLINE_VALUE, r"\1[secret]"),
         ("npm token", re.compile(r"npm_[A-Za-z0-9]{36}"), "[npm token]"),
         ("JSON Web Token", _JWT, "[JSON Web Token]"),
     ]

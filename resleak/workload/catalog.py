@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
+from typing import cast
 
 from resleak.errors import ScenarioError
 from resleak.workload import calling
@@ -106,8 +107,10 @@ def _import(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     with importing(str(path)):
-        code = spec.loader.get_code(name)
-        assert code is not None
+        if sys.flags.optimize > 1:  # which strips docstrings
+            code = compile(path.read_bytes(), path, "exec", dont_inherit=True, optimize=1)
+        else:
+            code = cast(CodeType, spec.loader.get_code(name))
         _CODE.append(code)
         exec(code, vars(module))
     return module

@@ -126,6 +126,38 @@ def test_a_file_that_changed_is_read_again(tmp_path: Path, plain: Path, opened: 
     assert json.loads(told.read_text())["schema"] == memray_file.SCHEMA
 
 
+def test_damaged_tables_are_read_again(
+    tmp_path: Path, plain: Path, opened: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever was changed in what is kept, the file is read again, or its absence is said."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    copy, kept = Path(shutil.copy2(plain, tmp_path)), tmp_path / "some.bin.resleak"
+    open_memray(copy, answers=ANSWERS)
+    facts = json.loads((kept / "recording.json").read_text())
+    changes = [{name: value} for name in facts for value in (None, [], {}, "x", -1, 1e300)]
+    changes += [{"processes": [{**facts["processes"][0], name: "x"}]} for name in ("name", "pid")]
+    contents = [("recording.json", json.dumps(facts | one).encode()) for one in changes[::3]]
+    contents += [(file.name, b"{}") for file in kept.iterdir()]
+    contents += [(file.name, file.read_bytes()[:-9]) for file in kept.iterdir()]
+    assert {"sites.json", "drawing.json", "live.parquet", "marks.parquet"} <= dict(contents).keys()
+    for name, content in contents:
+        shutil.rmtree(tmp_path / "cache", ignore_errors=True)
+        (kept / name).write_bytes(content)
+        again = open_memray(copy, answers=ANSWERS)
+        assert again.summary == opened.summary
+        assert again.integrity == opened.integrity
+        assert again.table("live").equals(opened.table("live"))
+        if again.warnings:  # nothing says any more that the folder is ours: it is left alone
+            assert (name, (kept / name).read_bytes()) == ("recording.json", content)
+            shutil.rmtree(kept)
+            open_memray(copy, answers=ANSWERS, fresh=True)
+    shutil.rmtree(tmp_path / "cache", ignore_errors=True)
+    (kept / "marks.parquet").write_bytes(b"")
+    copy.unlink()
+    with pytest.raises(StoreError, match="missing"):
+        open_memray(copy)
+
+
 def test_a_folder_that_cannot_be_written_is_no_obstacle(
     tmp_path: Path, plain: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

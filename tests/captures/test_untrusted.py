@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import io
+import json
 import lzma
+import math
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from helpers import captures, traces
+from helpers.stored import CAPTURES
 from helpers.untrusted import archived, is_one_line, message_of, page
 
+from resleak.analysis import handle_origins, stacks
 from resleak.captures import load, storage, untrusted
 from resleak.captures.frames import Capture
 from resleak.errors import StoreError
@@ -62,6 +67,74 @@ def test_text_that_is_no_manifest_is_refused(stored: Path, content: bytes) -> No
         path.write_bytes(whole)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"started": "yesterday"}, "Invalid isoformat string"),
+        ({"started": "0001-01-01"}, "out of range"),
+        ({"variant": "none"}, "its scenario declares no variant 'none'"),
+    ],
+)
+def test_a_manifest_that_contradicts_itself_is_refused(
+    stored: Path, tmp_path: Path, change: dict[str, str], words: str
+) -> None:
+    """A time that is none, or a variant that is not declared, is damage."""
+    manifest = json.loads((stored / storage.MANIFEST).read_bytes()) | change
+    (tmp_path / storage.MANIFEST).write_text(json.dumps(manifest))
+    message = message_of(lambda: Capture(tmp_path))
+    assert words in message
+    assert is_one_line(message)
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the stored runs of one variant, one for each instrument."""
+    root = tmp_path_factory.mktemp("shipped")
+    for folder in storage.folders(CAPTURES / "arc" / "sqlite_connections"):
+        if folder.parent.name == "leaky" and folder.name.endswith("-01"):
+            storage.table_files(folder)
+            shutil.copytree(folder, root / "leaky" / folder.name)
+    return root / "leaky"
+
+
+def changed_columns(table: pa.Table) -> Iterator[pa.Table]:
+    """Yield a table without each of its columns, and with other values in it."""
+    odd = (None, "x", True, 1.5, math.nan, math.inf, 1e300, -7, 2**40)
+    for place, name in enumerate(table.column_names):
+        yield table.remove_column(place)
+        for value in odd[place % 3 :: 3]:
+            yield table.set_column(place, name, pa.array([value] * len(table)))
+
+
+def use_all(folder: Path) -> None:
+    """Rank the lines and the resources of a variant."""
+    loaded = load.load(folder)
+    for one in (loaded, handle_origins.as_allocations(loaded)):
+        assert stacks.profile(one).frames is not None
+        assert stacks.sites(one) is not None
+    for waiting in (handle_origins.table(loaded), handle_origins.waiting(loaded)):
+        assert waiting is not None
+
+
+@pytest.mark.parametrize("instrument", ["memray", "handles"])
+def test_any_column_of_a_stored_table_is_used_or_refused(shipped: Path, instrument: str) -> None:
+    """Each column of each table, with other values or without it, is no error but one line."""
+    outcomes = set()
+    folder = shipped / f"{instrument}-01"
+    for name in ("stacks", "marks", "live", "handles"):
+        path = folder / f"{name}.parquet"
+        if not path.exists():
+            continue
+        whole = path.read_bytes()
+        for other in changed_columns(pq.read_table(path)):
+            pq.write_table(other, path)
+            message = message_of(lambda: use_all(folder))
+            assert is_one_line(message)
+            outcomes.add(bool(message))
+        path.write_bytes(whole)
+    assert outcomes == {True, False}
+
+
 def test_a_command_of_several_lines_is_no_reading(tmp_path: Path) -> None:
     """Lines of a multi-line command are not read as readings, even if they look like some."""
     log = "CMDLINE python -c '\n\nMEM = 3\nMEM one two\nwhile 1: pass\n'\n"
@@ -94,6 +167,25 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
         message = message_of(lambda path=path: load.load(path))  # type: ignore[misc]
         assert message
         assert is_one_line(message)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory need Linux")
+def test_a_small_file_takes_little_memory(tmp_path: Path) -> None:
+    """However large a file may be, memory is taken for what it has."""
+    (tmp_path / "small").write_bytes(b"{}")
+    script = (
+        "import resource; from pathlib import Path; from resleak.captures import untrusted\n"
+        "pages = int(Path('/proc/self/statm').read_text().split()[0])\n"
+        "limit = pages * resource.getpagesize() + (8 << 20)\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (limit, -1))\n"
+        "print(untrusted.content(Path('small'), 64 << 20))\n"
+    )
+    env = {"PYTHONPATH": str(Path(storage.__file__).parents[2])}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "b'{}'\n", done.stderr
 
 
 def constant_table(rows: int) -> bytes:

@@ -163,6 +163,15 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_X
         ("db_password = 'hunter2xyz'", "db_password = '[secret]'"),
         ("host: db\n  password: hunter2xyz\n", "host: db\n  password: [secret]\n"),
         ("AccountKey=Zm9vYmFy;", "AccountKey=[secret];"),
+        ("print('password: hunter2xyz')", "print('password: [secret]')"),
+        ("db: {user: bob, dbPassword: hunter2!xyz}", "db: {user: bob, dbPassword: [secret]}"),
+        (r"'host: db\npassword: batterystaple\n'", r"'host: db\npassword: [secret]\n'"),
+        ("INFO access_token: a1b2c3d4, next", "INFO access_token: [secret], next"),
+        ("[db]\npassword = hunter2xyz\n", "[db]\npassword = [secret]\n"),
+        ("PGPASSWORD=hunter2 psql", "PGPASSWORD=[secret] psql"),
+        ("curl --api-token a1b2c3d4e5", "curl --api-token [secret]"),
+        ("{'accessToken': 'a1b2c3d4'}", "{'accessToken': '[secret]'}"),
+        ("secret_key: a1b2c3d4 # old", "secret_key: [secret] # old"),
         ("xoxb-123-456-abc", "[Slack Token]"),
         (f"a\n{KEY}\nb", "a\n[private key]\nb"),
         (KEY[:60], "[private key]"),
@@ -180,6 +189,12 @@ def test_well_known_tokens_are_found(redactor, text, redacted):
         "https://example.org/a:b@c",
         "the cookie: a text that the browser keeps; the password: see below",
         "def authorization(token: str) -> dict[str, str]: ...",
+        "    password: str | None = None",
+        "def f(token: bytes, password: np.float64, *, secret: Optional[str]) -> None:",
+        "if key: value2\nif password: check_password2(user1)",
+        "password = get_password(user2); token = tokens[12]; secret = settings['key1']",
+        "print(f'password: {password1}', '%s: %s' % (password, token1))",
+        "max_tokens: 100000, token: 12345678",
         "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
         "resleak/scenarios/arc/auth_cache.py:8 in serve, 12.5 KiB per step",
     ],
@@ -190,7 +205,8 @@ def test_what_only_looks_like_a_token_is_kept(redactor, text):
 
 
 @pytest.mark.parametrize("part", ["eyJ", "sk-", "xoxb-1-", "://", "//", "AKIA", "-----BEGIN ",
-    "password: ", "cookie=", "token='", "authorization: "])  # fmt: skip
+    "password: ", "password: a1", "--a-token ", "passwor", "cookie=", "token='",
+    "authorization: "])  # fmt: skip
 def test_a_hostile_text_takes_linear_time(redactor, part):
     """Doubling a text made for backtracking does not quadruple the time."""
     times = []

@@ -78,6 +78,57 @@ def test_an_unexpected_error_exits_with_70_and_a_private_traceback(tmp_path, pro
     assert "in scan" in path.read_text()
 
 
+HOMELESS = """
+import os, pwd, sys
+def getpwuid(number): raise KeyError(number)
+pwd.getpwuid = getpwuid
+os.environ.pop("HOME", None)
+sys.argv = ["resleak", *sys.argv[1:]]
+import resleak.__main__ as main; main.main()
+"""
+
+
+def test_a_user_without_a_home_is_given_one_for_a_while(tmp_path, project):
+    """Without HOME and without an entry for the user, commands do as always, and leave nothing."""
+    environment = {**os.environ, "PYTHONPATH": str(project), "TMPDIR": str(tmp_path / "tmp")}
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "note.ipynb").write_text(
+        '{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}'
+    )
+    for arguments, code, words in (
+        (["open", "absent.bin"], 2, "absent.bin is missing"),
+        (["share", "note.ipynb", "-o", "note.html"], 0, "note.html"),
+    ):
+        result = subprocess.run(
+            [sys.executable, "-c", HOMELESS, *arguments],
+            cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (result.returncode, words in result.stdout + result.stderr) == (code, True), result
+    assert not [*(tmp_path / "tmp").iterdir()]
+
+
+def test_too_little_memory_is_said(tmp_path, project):
+    """Memory that cannot be had is a limit of the user's, and no fault of ours."""
+    code = (
+        "import sys; sys.argv = ['resleak', 'list']\n"
+        "from resleak.workload import catalog\n"
+        "catalog.scan = lambda: bytearray(1 << 60)\n"
+        "import resleak.__main__ as main; main.main()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(project), "TMPDIR": str(tmp_path)}
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert "not enough memory" in refusal(result)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_scenarios_have_titles_under_python_oo(as_process):
+    """Where Python strips docstrings, scenarios are listed as ever."""
+    stripped = as_process("list", "--json", PYTHONOPTIMIZE="2")
+    assert (stripped.returncode, stripped.stdout) == (0, as_process("list", "--json").stdout)
+
+
 #: Takes its standard input for its terminal, whose keys send signals, and asks.
 ASKS = """
 import fcntl, sys, termios
@@ -192,6 +243,14 @@ def test_any_encoding_can_be_printed(as_process, variables):
         (("capture", "arc/auth_cache", "--until-sure", "--budget", "-5s"), "not a duration"),
         (("capture", "arc/auth_cache", "--until-sure", "--budget", "nans"), "not a duration"),
         (("watch", "1", "--for", "infs"), "not a duration"),
+        (("watch", "1", "--every", "inf"), "'--every': it must be at most 86400"),
+        (("record", "--every", "1e300", "--", "true"), "'--every': it must be at most 86400"),
+        (("watch", "1", "--every", "nan"), "'--every': it must be at"),
+        (("watch", "1", "--attach", str(10**20)), "'--attach': it must be at most 86400"),
+        (
+            ("capture", "arc/auth_cache", "--seed", str(10**20)),
+            "seed must be at most 4,294,967,295",
+        ),
         (("judge", "x", "--budgets", "fifo"), "not a regular file"),
         (("investigate", "arc/auth_cache", "--known", "fifo"), "not a regular file"),
         (("investigate", "arc/auth_cache", "--known", "/dev/zero"), "not a regular file"),

@@ -7,6 +7,8 @@ import json
 import pytest
 from helpers import sweeps
 
+from resleak.captures.store.store import Store
+
 PLAN = 'workloads = ["mine.py"]\nsteps = 40\nreplicates = 2\nrounds = 1\ncanary = false\n'
 
 
@@ -58,3 +60,15 @@ def test_a_mistake_is_one_line(cli, tmp_path, arguments, message):
     assert message in result.stderr
     assert result.stderr.count("\n") <= 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.py", "plan.toml"]
+
+
+def test_a_store_that_takes_no_runs_is_said(cli, tmp_path):
+    """If the store fails, the sweep was not carried out: code 2, and one line that says why."""
+    sweeps.plan(tmp_path, PLAN, mine=sweeps.STEP)
+    Store.made(str(tmp_path / "s"))
+    (tmp_path / "s" / "tables").write_text("in the way")
+    ran = cli("sweep", "plan.toml", "--store", "s")
+    assert ran.returncode == 2
+    assert "1 cell: 1 not run. 0 of 2 planned runs are stored." in ran.stdout
+    (line,) = ran.stderr.splitlines()[1:]
+    assert "is read-only, or no folder; choose another --store" in line

@@ -276,7 +276,7 @@ class _Judge:
             keys = self._store.notes("canaries", f"{host}-").values() if host else ()
             records = [
                 one
-                for one in self._store.records(key for key in keys if key in self.stored)
+                for one in self._store.records(self.stored.intersection(map(str, keys)))
                 if one.manifest.is_complete and one.spec.canary.startswith(host)
             ]
             folder = self._folder / "canaries" / host

@@ -103,6 +103,7 @@ def show_store(url: str, as_json: bool) -> None:
 def _show(result: SweepResult, as_json: bool, report: Path | None) -> None:
     """Print a result, write its report, and exit with the code for it."""
     from resleak import figures
+    from resleak.experiments.sweep.task import INFRASTRUCTURE
 
     if as_json:
         console.out_json(result.to_dict())
@@ -111,12 +112,14 @@ def _show(result: SweepResult, as_json: bool, report: Path | None) -> None:
         problems = [one.sentence for one in result.cells if one.verdict in ("failed", "cannot run")]
         for problem in dict.fromkeys([*problems, *result.problems]):
             console.say(problem)
-        if not result.is_complete:
+        if not result.is_complete and not result.problems:
             console.say("it is not complete: run the same command again to go on")
     if report is not None:
         from resleak.report import plain_pages
 
         console.say(f"report: {common.shown(plain_pages.write_sweep(result, report))}")
+    if result.outcomes[INFRASTRUCTURE]:  # a full store, a lost connection
+        raise typer.Exit(common.CANNOT)
     raise typer.Exit(common.OK if result.is_clean else common.NOT_AS_DECLARED)
 
 

@@ -36,7 +36,7 @@ _STORING_SHARE = 0.001
 #: Events that can end a watch.
 Breach = StrEnum("Breach", {"LEAK": verdict_words.LEAK, "BUDGET": verdict_words.BUDGET})
 
-Every = Annotated[float, option("S", "Seconds between two readings.", min=0.05)]
+Every = Annotated[float, option("S", "Seconds between two readings.", min=0.05, max=86_400)]
 For = Annotated[
     float | None, option("DURATION", "End after 90s, 15m, 2h ...", "--for", parser=seconds)
 ]
@@ -73,7 +73,9 @@ def watch(
     requests: Requests = "",
     attach: Annotated[
         int | None,
-        option("S", "At the end track its allocations with memray for S seconds.", min=1),
+        option(
+            "S", "At the end track its allocations with memray for S seconds.", min=1, max=86_400
+        ),
     ] = None,
     yes: Annotated[bool, flag("--yes", "Attach without asking.")] = False,
     as_json: common.AsJson = False,

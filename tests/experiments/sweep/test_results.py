@@ -119,6 +119,15 @@ def test_a_foreign_sweep_is_checked(tmp_path, damage):
         SweepNote.newest(store)
 
 
+@pytest.mark.parametrize("name", [[1], {"a": 1}, None, 5, "x"])
+def test_a_damaged_note_of_a_canary_is_passed_over(tmp_path, name):
+    """A note that names no run is no control, and no obstacle."""
+    store, note = filled(tmp_path, [BIG] * 3)
+    store.note("canaries", "host-20260101T00", name)
+    verdicts = [one.verdict for one in results.judged(store, note).cells]
+    assert verdicts[:2] == ["leak", "flat"]
+
+
 def test_the_report_links_each_cell_to_its_part(tmp_path):
     """The page is one file without scripts; each cell of the matrix leads to its numbers."""
     store, note = filled(tmp_path, [BIG] * 3)
