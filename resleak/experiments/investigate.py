@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 #: Default budget of a measurement that goes on until it is decided, seconds.
 BUDGET_S = 30.0
 #: Growth of memory that looks like a leak is followed up to so many times the first steps, while
-#: the load takes less than such a part of the budget: caches without a declared bound may fill.
+#: the load takes less than such a part of the budget: caches without a declared bound may fill. A
+#: larger budget allows as many times more steps.
 _CONFIRM = ((4, 1 / 6), (16, 1 / 12))
 #: Bytes up to which it is followed: all replicates hold as much at the same time.
 _MOST_BYTES = 256 * 1024**2
@@ -178,9 +179,14 @@ class UntilDecided:
                 self._tell_verdict(variant)
             if not self._fills:
                 return 2 * _is_open(variant)
+        larger = max(1.0, self.budget_s / BUDGET_S)
         for times, part in _CONFIRM:
-            most_s = part * max(BUDGET_S, self.budget_s)
-            if look.steps < times * self._first and look.load_s < most_s and self._fits(2, look):
+            most_s = part * larger * BUDGET_S
+            if (
+                look.steps < times * larger * self._first
+                and look.load_s < most_s
+                and self._fits(2, look)
+            ):
                 is_quick = look.steps <= 4 * self._first and 4 * look.load_s < most_s
                 return 4 if is_quick and self._fits(4, look) else 2
         # With the others, what has a declared bound is undecided instead.

@@ -14,6 +14,7 @@ from resleak.analysis.gauge_verdict import GaugeVerdict
 from resleak.analysis.rows import plain
 from resleak.captures.frames import Capture, Captures
 from resleak.errors import ScenarioError
+from resleak.workload.gauges import LIVE_MEMORY
 from resleak.workload.verdict_words import CLEAN, HANGS, LEAK, ORDER, UNDECIDED
 
 
@@ -101,8 +102,7 @@ class Investigation:
         yield from self.variant.obstacles if found else self.variant.because
         about, words = self.captures[0].manifest, {one.verdict for one in self.rows()}
         if UNDECIDED in words and LEAK not in words:
-            fixed = f"fix --steps {2 * about.steps} --runs 5"
-            yield f"Not decided: allow more time with a larger --budget (default: 30s), or {fixed}."
+            yield self._how_to_decide()
         # A number of steps that was asked for shortens the warm-up only where it is smaller.
         if about.warmup < min(about.scenario.warmup, about.steps):
             yield (
@@ -110,13 +110,17 @@ class Investigation:
                 "up. A pool or cache that fills later would look like a leak: raise the budget, "
                 "for example with --budget 5m."
             )
-        elif about.per == "step" and self._may_fill() and about.steps < 4 * about.scenario.steps:
+        elif (
+            about.per == "step"
+            and self._may_fill()
+            and (about.steps < 4 * about.scenario.steps or self.undecided() & {*LIVE_MEMORY})
+        ):
             yield (
                 f"Followed for {about.steps} steps: a cache that fills later would look like this. "
                 f"To be sure, allow more: --budget 5m, or --steps {16 * about.steps}."
             )
         if self.judgement.ok:
-            yield "If it still grows in service, this step does not do what the service does."
+            yield from self._what_was_not_seen()
 
     def to_dict(self, limits: budgets.Budgets | None = None) -> dict[str, Any]:
         """Return what ``resleak judge --json`` prints, with one variant."""
@@ -137,6 +141,27 @@ class Investigation:
         """Return whether nothing but memory leaks."""
         families = {one.family for one in self.variant.gauges if one.is_leak}
         return bool(families) and families <= {"memory", "objects", "resident"}
+
+    def _how_to_decide(self) -> str:
+        """Say what would decide what is undecided."""
+        steps = self.captures[0].manifest.steps
+        if any(one.get("limit") for one in self.variant.exits):
+            return f"Not decided: fewer steps are warmed up for fewer: fix --steps {2 * steps}."
+        fixed = f"fix --steps {2 * steps} --runs 5"
+        return f"Not decided: allow more time with a larger --budget (default: 30s), or {fixed}."
+
+    def _what_was_not_seen(self) -> Iterator[str]:
+        """Yield what such runs cannot show, where nothing grew in them."""
+        about, children = self.captures[0].manifest, self.variant.gauge("children")
+        grows = "If it still grows in service, this step does not do what the service does"
+        if about.per == "step":
+            grows += f", or does it less often than once in {about.warmup + about.steps:,} steps"
+        yield f"{grows}."
+        if children and children.peak > 0:
+            yield (
+                "Only the process of the step was read, not its child processes: "
+                "`resleak record -- COMMAND` reads them, too."
+            )
 
     def _interruption(self) -> str:
         """Say how a run was ended, and where its first thread stood."""

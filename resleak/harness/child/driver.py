@@ -254,7 +254,10 @@ class Driver:
 
     def _collect_garbage(self) -> None:
         self._look(self.samples.done, whole=True)
-        gc.collect() if self.inspector is None else self.inspector.collect()
+        if self.inspector is not None:
+            self.inspector.collect()
+        elif gc.isenabled() and gc.get_threshold()[0]:  # cycles stay where the program never looks
+            gc.collect()
 
     def _look(self, step: int, **how: Any) -> None:
         if self.census is not None:

@@ -11,6 +11,8 @@ from typing import Any
 
 #: Seconds to wait at the start for a per-user limit that is used up: a parallel run may release it.
 _PATIENCE_S, _POLL_S = 5.0, 0.05
+#: Share of the allowed memory from which an error is taken for the lack of more.
+_USED_UP = 0.9
 _OPEN = "/proc/self/fd"
 _INOTIFY = "inotify instances (fs.inotify.max_user_instances)"
 
@@ -42,10 +44,7 @@ class Limits:
             for name, is_reached in self._tries.items()
             if is_reached() and (name != _INOTIFY or self._holds_inotify())
         )
-        by_error = "memory (RLIMIT_DATA)" if isinstance(error, MemoryError) else ""
-        if "can't start new thread" in str(error):
-            by_error = "threads or processes"
-        self.name = next(names, by_error)
+        self.name = next(names, _by_error(error) if error else "")
         return bool(self.name)
 
     def _has_no_descriptor(self) -> bool:
@@ -70,3 +69,22 @@ class Limits:
                 if os.readlink(f"{_OPEN}/{number}").endswith("inotify"):
                     return True
         return False
+
+
+def _by_error(error: Exception) -> str:
+    """Return the limit that makes such an error, or "" if none is known to."""
+    is_refused = isinstance(error, MemoryError) or getattr(error, "errno", 0) == errno.ENOMEM
+    if is_refused or _data_share() > _USED_UP:  # stacks of threads and libraries' memory count, too
+        return "memory (RLIMIT_DATA, which resleak sets)"
+    return "threads or processes" if "can't start new thread" in str(error) else ""
+
+
+def _data_share() -> float:
+    """Return the used share of what RLIMIT_DATA allows, 0 to 1; 0 where it is not known."""
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_DATA)[0]
+    with suppress(OSError, StopIteration), open("/proc/self/status") as file:
+        used = next(line for line in file if line.startswith("VmData:"))
+        return 1024 * int(used.split()[1]) / limit if limit > 0 else 0.0
+    return 0.0
