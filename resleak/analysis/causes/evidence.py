@@ -20,6 +20,9 @@ Line = tuple[str, int]
 ARROW = " → "
 #: Roots that say nothing of who keeps an object, and so join nothing.
 NOBODY = ("C code",)
+#: What keeps nothing alive, and what keeps that, or goes once its owner has gone.
+_WEAK = ("ReferenceType", "KeyedRef", "WeakMethod", "finalize")
+_REGISTRIES = ("finalize._registry", "WeakSet.data", "WeakValueDictionary.data")
 #: Stands for the links in the middle of a long path.
 _LEFT_OUT = f"{ARROW}…{ARROW}"
 _MAPPINGS = ("dict", "defaultdict", "OrderedDict")
@@ -57,6 +60,11 @@ class Held:
     path: str
     per_step: float
     line: Line | None
+
+    @property
+    def is_weak(self) -> bool:
+        """True if it keeps nothing alive, or is kept beside its owner."""
+        return self.path.endswith(_WEAK) or any(name in self.path for name in _REGISTRIES)
 
 
 @dataclass

@@ -33,8 +33,6 @@ _CALLED = {"memory_bytes": "memory of this machine"}
 #: Share of each gauge's growth below which lines that make nothing else are no cause; objects, of
 #: which a list of what leaks is one, count for less than bytes, and so do lines without an owner.
 _LEAST_SHARE, _LEAST, _LEAST_ALONE = 0.02, {"blocks": 0.05, "objects": 0.05}, 0.05
-#: What is kept and keeps nothing alive, or what is kept beside its owner.
-_WEAK = ("ReferenceType", "KeyedRef", "WeakMethod", "finalize")
 #: Most lines besides the first that a cause names, and the share of it from which one is named.
 _PARTS, _LEAST_PART = 3, 0.05
 #: Difference of two rates, as a share of the larger, up to which one call may open both.
@@ -209,9 +207,8 @@ def _growing(sites: Iterable[Site], heap: GaugeVerdict | None) -> list[Site]:
 
 def _directness(held: Held) -> tuple[bool, bool, int, bool]:
     """Sort the object nearest to a root that names its owner to the front, weak references last."""
-    is_weak = held.path.endswith(_WEAK)
     steps = held.path.count(evidence.ARROW)
-    return is_weak, held.path.startswith(evidence.NOBODY), steps, held.line is None
+    return held.is_weak, held.path.startswith(evidence.NOBODY), steps, held.line is None
 
 
 def _leads(one: Evidence, group: Group) -> tuple[bool, bool, float]:

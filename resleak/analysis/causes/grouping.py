@@ -102,7 +102,8 @@ def groups(
     for held in kept:
         if (key := root(holder[held.path])) in by_root:
             by_root[key].held.append(held)
-    joined = _with_parts(_with_threads([*by_root.values()]), is_inspected=bool(kept))
+    joined = _with_registries(_with_threads([*by_root.values()]))
+    joined = _with_parts(joined, is_inspected=bool(kept))
     joined.sort(key=lambda group: -group.heap)
     if joined and reused.heap > 0:
         joined[0].lines.append(Evidence((UNKNOWN, 0), memory=reused))
@@ -134,6 +135,18 @@ def _with_threads(joined: list[Group]) -> list[Group]:
             nearest.held += group.held if is_kept else []
             others.remove(group)
     return [*running, *others]
+
+
+def _with_registries(joined: list[Group]) -> list[Group]:
+    """Give what weak references and finalizers take to what keeps the objects, if it is known."""
+    others = [g for g in joined if g.gauges or not all(held.is_weak for held in g.held)]
+    owner = max((one for one in others if one.held), key=lambda group: group.heap, default=None)
+    if owner is None:
+        return joined
+    for group in joined:
+        if group.held and group not in others:
+            owner.lines += group.lines
+    return [group for group in joined if group in others or not group.held]
 
 
 def _is_variable(held: Held) -> bool:

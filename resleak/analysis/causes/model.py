@@ -27,8 +27,6 @@ BY_GAUGE = {
     "tempfiles": TEMPORARY,
     "fds": FILES,
 }
-#: Links of a chain from its root among which the owner's name stands.
-_NEAR = 2
 #: Code and text for each kind; {owner} is what keeps the retained objects.
 _BY_KIND = {
     FILES: ("close", "Close it on every path, best in a with block{or_remove}."),
@@ -144,9 +142,9 @@ class Advice:
     @classmethod
     def of(cls, kind: str, chain: str, source: str = "") -> Advice:
         """Return what to change, by what keeps the objects and the line that makes them."""
-        near = sorted(chain.split(" → ")[:_NEAR], key=lambda token: not token.startswith("class "))
-        names = (token.removeprefix("class ") for token in near)
-        named = next((name for name in names if "." in name and " " not in name), "")
+        # The container nearest to what grows: an owner further away may keep much else.
+        links = (link.removeprefix("class ") for link in reversed(chain.split(" → ")[:-1]))
+        named = next((link for link in links if "." in link and " " not in link), "")
         for case, code, text in _CASES:
             if kind != CYCLES and (re.search(case, chain) or re.search(case, source)):
                 return cls(code, text)
