@@ -212,3 +212,23 @@ def test_lines_are_those_of_growth_that_lasts(
     assert found.variant.found.balance["heap"].share > 0.7
     first = found.captures.select(instrument="handles")[0].manifest.steps
     assert found.captures.select(instrument="memray")[0].manifest.steps > first
+
+
+def test_what_a_flat_step_cannot_show_is_said(tmp_path: Path) -> None:
+    """What happens more rarely than in these steps, and what a child process keeps."""
+    body = """
+        import subprocess
+
+        def setup():
+            with subprocess.Popen(["sleep", "60"]) as child:
+                yield child
+                child.kill()
+
+        def step(i, child):
+            assert child.poll() is None
+    """
+    found = investigated(tmp_path, body, steps=60)
+    assert "less often than once in 120 steps" in str(found)
+    assert "not its child processes" in str(found)
+    alone = investigated(tmp_path, "def step(i): pass", steps=60)
+    assert "child processes" not in str(alone)

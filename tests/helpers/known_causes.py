@@ -140,6 +140,31 @@ def step(i):
         # From 3.14 on, nothing shows that `atexit` holds the method.
         (Leak("Python objects", "", "unregister" if sys.version_info < (3, 14) else "release"),),
     ),
+    "weak_registry": (
+        """
+import weakref
+ALL, KEEP = weakref.WeakSet(), []
+class Session:
+    def __init__(self):
+        self.body = bytearray(700)  # leak 1
+        ALL.add(self)
+        weakref.finalize(self, print)
+def step(i):
+    KEEP.append(Session())
+""",
+        (Leak("Python objects", "{name}.KEEP → list → Session", "bound"),),
+    ),
+    "collector_off": (
+        """
+import gc
+gc.disable()
+class Node: pass
+def step(i):
+    node = Node()
+    node.itself, node.body = node, bytearray(2000)  # leak 1
+""",
+        (Leak("Python objects", "", "release"),),
+    ),
     "cycle_with_file": (
         """
 import gc

@@ -315,7 +315,7 @@ def test_somebody_elses_folder_can_be_added(stored, tmp_path):
     panel.add(str(tmp_path / EVIL[:8]))
     assert "there is no complete capture" in panel._message.value
     assert "<img" not in panel._message.value
-    write(tmp_path / "theirs", "workload", curves.trace(curves.ramp(0.5)))
+    write(tmp_path / "theirs", "leaky", curves.trace(curves.ramp(0.5)))
     panel.add("")
     assert len(panel.before.matches.options) == 4
 

@@ -25,7 +25,10 @@ from resleak.experiments.investigation import Investigation
 #: Enough to decide each gauge that they are about, and to place each census.
 STEPS, RUNS = 90, 2
 #: The rest runs with the scenarios, each night.
-QUICK = ("three", "method_cache", "cycle_with_file", "mapped", "executor")
+QUICK = (
+    "three", "method_cache", "cycle_with_file", "mapped", "executor", "weak_registry",
+    "collector_off",
+)  # fmt: skip
 WORKLOADS = [
     pytest.param(name, marks=() if name in QUICK else pytest.mark.nightly) for name in LEAKS
 ]
@@ -141,3 +144,18 @@ def test_a_fingerprint_survives_moved_lines(tmp_path: Path) -> None:
         assert cause.site
         for told in (cause.site.text, cause.chain, cause.advice.text):
             assert told in str(before)
+
+
+@pytest.mark.parametrize(
+    ("chain", "named"),
+    [
+        ("set-up → Api.auth → Auth.store → Store.by_key → dict → tuple", "Bound Store.by_key,"),
+        ("app.WORKER → Worker.errors → list → ValueError", "Bound Worker.errors,"),
+        ("app.Api → class Api.all → list → Api", "Bound Api.all,"),
+        ("app.KEPT → list → Session", "Bound app.KEPT,"),
+        ("C code → dict", "Find the path"),
+    ],
+)
+def test_advice_names_the_container_that_grows(chain: str, named: str) -> None:
+    """Not the owner at the root, which may keep much else."""
+    assert model.Advice.of(model.OBJECTS, chain).text.startswith(named)
