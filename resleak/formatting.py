@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import shlex
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -232,6 +233,14 @@ class Shown:
 
     def _repr_html_(self) -> str:
         return self._table().html()
+
+
+def ending(code: int) -> str:
+    """Return how a process ended, by its exit code; a negative one is a signal."""
+    if code >= 0:
+        return f"ended with code {code}"
+    names = {number.value: number.name for number in signal.Signals}
+    return f"was ended by {names.get(-code, 'a signal')} (code {code})"
 
 
 def cell(value: object) -> Cell:

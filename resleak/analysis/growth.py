@@ -380,7 +380,8 @@ def _heap_with_parts(named: dict[str, GaugeVerdict]) -> GaugeVerdict:
         reason = "grows, but neither blocks nor native bytes certainly do: run more steps"
         return replace(heap, verdict=UNDECIDED, reason=reason)
     reason = "blocks and native bytes do not grow: the allocator's rounding"
-    return replace(heap, verdict="plateau", reason=reason)
+    is_less = heap.high < heap.detection_limit
+    return replace(heap, verdict="flat" if is_less else "plateau", reason=reason)
 
 
 def _resident_with_live(one: GaugeVerdict, named: dict[str, GaugeVerdict]) -> GaugeVerdict:

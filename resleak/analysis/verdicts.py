@@ -97,8 +97,10 @@ class VariantVerdict(formatting.Shown):
         of_steps = times - {"exit_s", "cleanup_s"}
         reached = sorted(one["limit"] for one in self.exits if one.get("limit"))[:1]
         lines = [line for one in self.exits for line in one.get("printed", ())]
+        codes = [one["code"] for one in self.exits if one["status"] == "crashed"]
         return [
             *(f"a limit ended the load: {one}; what came before is judged" for one in reached),
+            *(f"after the load the process {formatting.ending(code)}" for code in codes[:1]),
             *self.culprits.sentences(symptoms, timed=bool(of_steps)),
             *{line.partition(": ")[2]: f"printed {line}" for line in lines}.values(),
         ]

@@ -34,6 +34,8 @@ _MOST_BYTES = 256 * 1024**2
 #: Lines are recorded again where the first steps did not show what leaks, by each instrument for at
 #: most such a part of the budget. From this share on, what was seen is all that leaks.
 _LINES, _EXPLAINED = 1 / 3, 0.8
+#: And for so many times the first steps: to inspect all objects takes longer the more there are.
+_LONGEST = {"memray": 64, "forensics": 4}
 #: Families of gauges that show the same growth, the most telling first.
 _MEMORY = ("memory", "objects", "resident")
 
@@ -114,8 +116,9 @@ def _to_follow(found: Investigation, budget_s: float) -> dict[int, list[str]]:
         return again
     whole, first = one_of["gauges"].manifest.steps, one_of["memray"].manifest
     read = one_of["gauges"].trace.query("phase == 'steady'")
-    for name in sorted(one_of.keys() & {"memray", "forensics"}):
-        for steps in (whole * eighths // 8 for eighths in range(8, 0, -1)):
+    for name in sorted(one_of.keys() & _LONGEST.keys()):
+        most = min(whole, _LONGEST[name] * first.steps)
+        for steps in (most * eighths // 8 for eighths in range(8, 0, -1)):
             ends = first.warmup, first.warmup + steps
             began, ended = np.interp(ends, read["step"], read["t_s"])
             own_s = one_of[name].manifest.steady_s * steps / first.steps

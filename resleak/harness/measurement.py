@@ -118,13 +118,14 @@ def _store(job: Job, folder: Path, workdir: Path, outcome: ProcessOutcome, start
 
 
 def _check_finished(job: Job, outcome: ProcessOutcome, failure: Mapping[str, Any]) -> None:
-    """Raise if the run gave no result; a hang or a reached limit is one."""
+    """Raise if the run gave no result; a hang, a reached limit, a crash after the load is one."""
     if outcome.status == "interrupted":
         raise KeyboardInterrupt
     if outcome.status == "deadline" and outcome.phase == "start":
         limit = f"{job.plan.scenario['deadline_s']:g} s"
         raise CaptureError(f"{job.plan.work.name} was not loaded within {limit}: see --deadline")
-    if outcome.status not in ("failed", "crashed"):
+    has_ended = outcome.status == "crashed" and outcome.began("settle")  # the load is over
+    if outcome.status not in ("failed", "crashed") or has_ended:
         return
     where = f" at line {failure['line']}" if failure.get("line") else ""
     message = failure.get("error") or f"the process {spawn.how_it_ended(outcome.code)}"

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from resleak import formatting
 from resleak.captures import untrusted
 from resleak.captures.locks import cannot_write, temporary_folder
 from resleak.captures.raw import FAILURE
@@ -234,10 +235,7 @@ def ask(spec: dict[str, Any], python: str, error: type[Exception]) -> Any:
 
 def how_it_ended(code: int) -> str:
     """Return how a process ended that did not report a failure itself."""
-    if code >= 0:
-        return f"ended with code {code} before its work was done"
-    names = {number.value: number.name for number in signal.Signals}
-    return f"was ended by {names.get(-code, 'a signal')} (code {code})"
+    return formatting.ending(code) + " before its work was done" * (code >= 0)
 
 
 def tail(output: Path) -> str:

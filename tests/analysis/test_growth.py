@@ -275,7 +275,11 @@ def test_rounding_of_the_allocator_is_not_a_leak() -> None:
     """A heap that climbs while blocks and native bytes are flat only rounds its blocks up."""
     judged = heap_and(made.flat, made.flat)
     assert judged.verdict == "plateau"
+    assert judged.low > judged.detection_limit
     assert "rounding" in judged.reason
+    slow = heap_and(made.flat, made.flat, made.ramp(9.0))
+    assert slow.verdict == "flat"
+    assert slow.high < slow.detection_limit
 
 
 def test_heap_is_no_surer_than_what_it_is_made_of() -> None:
