@@ -85,20 +85,13 @@ def investigate(
     planned = plan(what, options)
     from resleak.harness import runner
 
-    folders = runner.run(planned)
-    from resleak.captures.frames import Capture
-    from resleak.experiments import investigation as answer
-
-    def read(folders: Iterable[Path]) -> Investigation:
-        return answer.from_captures(decide.captures.get(one) or Capture(one) for one in folders)
-
-    investigation = read(folders)
+    investigation = decide.read(runner.run(planned))
     for steps, instruments in _to_follow(investigation, budget_s).items():
-        tell(f"so far the lines of the first steps: recording those of {steps} steps")
+        tell(f"what grows may be more than grew first: recording lines over {steps:,} steps")
         once = replace(options, instruments=instruments, decide=None, budget_s=None)
         longer = replace(planned, steps=steps, most_steps=steps, options=once)
-        folders = [*dict.fromkeys([*folders, *runner.run(longer)])]
-        investigation = read(folders)
+        folders = [one.path for one in investigation.captures]
+        investigation = decide.read([*dict.fromkeys([*folders, *runner.run(longer)])])
     first = investigation.captures[0].manifest
     if options.stacks and "memray" not in first.versions.packages:
         which = options.python or sys.executable
@@ -213,6 +206,15 @@ class UntilDecided:
             self._leaks = leaks
             for capture in self.captures.values():
                 self._tell_clues(capture)
+
+    def read(self, folders: Iterable[Path]) -> Investigation:
+        """Return the answer by all captures."""
+        from resleak.captures.frames import Capture
+        from resleak.experiments import investigation
+
+        return investigation.from_captures(
+            self.captures.get(one) or Capture(one) for one in folders
+        )
 
     def stored(self, folder: Path) -> None:
         """Take in a capture, and tell what it shows of what leaks."""

@@ -7,13 +7,12 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from helpers import captures, traces
 
-from resleak.captures import files, locks, names, raw, storage
+from resleak.captures import files, names, raw, storage
 from resleak.captures.decode import memray_file
 from resleak.captures.frames import Capture
 from resleak.errors import CaptureError, StoreError
@@ -211,84 +210,6 @@ def test_a_second_run_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert (tmp_path / "app").is_dir()
 
 
-def test_temporary_folders_of_dead_runs_are_removed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A temporary folder that nobody uses goes; one that is used, new or not ours stays."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    old = time.time() - 3600
-    for name in ("resleak-1-0123abcd", "resleak-of-mine", "resleak-2-0123abcd"):
-        (tmp_path / name).mkdir()
-    with locks.temporary_folder() as used:
-        for path in (used, tmp_path / "resleak-1-0123abcd", tmp_path / "resleak-of-mine"):
-            os.utime(path, (old, old))
-        with locks.temporary_folder():
-            names_left = {path.name for path in tmp_path.iterdir()}
-            assert {used.name, "resleak-of-mine", "resleak-2-0123abcd"} < names_left
-            assert "resleak-1-0123abcd" not in names_left
-    assert not used.exists()
-
-
-@pytest.mark.parametrize(
-    "begin",
-    [
-        "from resleak.ui.pytest_suite import Suite; suite = Suite(None, None, None)",
-        "from IPython.core.interactiveshell import InteractiveShell\n"
-        "import resleak; resleak.load_ipython_extension(InteractiveShell())",
-    ],
-    ids=["tests", "notebook"],
-)
-def test_a_killed_session_leaves_what_the_next_run_removes(
-    begin: str, tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The temporary folder of a killed pytest, or kernel, has a name by which it is known."""
-    code = f"{begin}\nimport os; os.kill(os.getpid(), 9)"
-    env = {**os.environ, "PYTHONPATH": str(project), "TMPDIR": str(tmp_path)}
-    env["IPYTHONDIR"] = str(tmp_path / "ipython")
-    subprocess.run([sys.executable, "-c", code], env=env, check=False)
-    (left,) = tmp_path.glob("resleak-*")
-    os.utime(left, (time.time() - 3600,) * 2)
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with locks.temporary_folder():
-        assert not left.exists()
-
-
-def test_without_locks_no_temporary_folder_is_a_leftover(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On Windows captures can be read, and no folder is removed that may be in use."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setitem(sys.modules, "fcntl", None)
-    monkeypatch.delattr(os, "getuid")
-    old = tmp_path / "resleak-1-0123abcd"
-    old.mkdir()
-    os.utime(old, (time.time() - 3600,) * 2)
-    with locks.temporary_folder() as used:
-        assert used.is_dir()
-    assert old.is_dir()
-
-
-def test_where_locks_are_refused_nothing_is_a_leftover(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On a file system without locks captures are stored, and what may be in use is kept."""
-
-    def refuse(*_: object) -> None:
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("fcntl.flock", refuse)
-    with locks.temporary_folder() as used, storage.claimed(tmp_path / "made" / "up"):
-        os.utime(used, (time.time() - 3600,) * 2)
-        folder = tmp_path.joinpath(*VARIANT, "gauges-01")
-        unfinished = folder.with_name(".gauges-01.incomplete-1-0123abcd")
-        unfinished.mkdir(parents=True)
-        assert Capture(write(tmp_path)).variant == "leaky"
-        with locks.temporary_folder():
-            assert used.is_dir()
-        assert unfinished.is_dir()
-
-
 @pytest.mark.parametrize(
     "name",
     [
@@ -418,3 +339,24 @@ def test_json_is_replaced_at_once(tmp_path: Path) -> None:
     files.write_json(path, {"a": 2, "b": float("nan")})
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
     assert json.loads(path.read_text()) == {"a": 2, "b": None}
+
+
+def test_where_locks_are_refused_nothing_is_a_leftover(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a file system without locks captures are stored, and what may be in use is kept."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with locks.temporary_folder() as used, storage.claimed(tmp_path / "made" / "up"):
+        os.utime(used, (time.time() - 3600,) * 2)
+        folder = tmp_path.joinpath(*VARIANT, "gauges-01")
+        unfinished = folder.with_name(".gauges-01.incomplete-1-0123abcd")
+        unfinished.mkdir(parents=True)
+        assert Capture(write(tmp_path)).variant == "leaky"
+        with locks.temporary_folder():
+            assert used.is_dir()
+        assert unfinished.is_dir()

@@ -215,7 +215,7 @@ def test_lines_are_those_of_growth_that_lasts(
 
 
 def test_what_a_flat_step_cannot_show_is_said(tmp_path: Path) -> None:
-    """What happens more rarely than in these steps, and what a child process keeps."""
+    """Rare leaks and child processes are named as what was not measured."""
     body = """
         import subprocess
 
@@ -232,3 +232,19 @@ def test_what_a_flat_step_cannot_show_is_said(tmp_path: Path) -> None:
     assert "not its child processes" in str(found)
     alone = investigated(tmp_path, "def step(i): pass", steps=60)
     assert "child processes" not in str(alone)
+
+
+def test_a_crash_after_the_load_costs_no_verdict(tmp_path: Path) -> None:
+    """A signal that ends the process while it exits is named beside the verdict on the steps."""
+    body = """
+        import atexit, os, signal
+        KEPT = []
+
+        def step(i):
+            KEPT.append(open("/dev/null"))
+            if len(KEPT) == 1:
+                atexit.register(os.kill, os.getpid(), signal.SIGSEGV)
+    """
+    found = investigated(tmp_path, body, steps=60)
+    assert found.verdict == "leak"
+    assert "after the load the process was ended by SIGSEGV (code -11)" in str(found)

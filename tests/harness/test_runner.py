@@ -394,17 +394,3 @@ def test_no_path_of_this_machine_is_stored(leak: Leak) -> None:
         assert str(leak.file.parent).encode() not in stored
         assert str(Path.home()).encode() not in stored
         assert Path(sys.prefix).as_posix().encode() not in stored
-
-
-def test_a_crash_after_the_load_costs_no_verdict(tmp_path: Path) -> None:
-    """What native code does while the interpreter ends is said beside what the steps showed."""
-    file = tmp_path / "crashes.py"
-    file.write_text(
-        "import atexit, os, signal\nKEPT = []\ndef step(i):\n"
-        "    KEPT.append(open('/dev/null'))\n"
-        "    if len(KEPT) == 1: atexit.register(os.kill, os.getpid(), signal.SIGSEGV)\n"
-    )
-    capture(str(file), runs=2, steps=60, out=tmp_path / "out", stacks=False)
-    (variant,) = resleak.judge(load.load(tmp_path / "out")).variants.values()
-    assert variant.verdict == "leak"
-    assert "after the load the process was ended by SIGSEGV (code -11)" in variant.because
