@@ -7,12 +7,13 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from helpers import captures, traces
 
-from resleak.captures import files, names, raw, storage
+from resleak.captures import files, locks, names, raw, storage
 from resleak.captures.decode import memray_file
 from resleak.captures.frames import Capture
 from resleak.errors import CaptureError, StoreError
