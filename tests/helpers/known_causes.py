@@ -140,6 +140,20 @@ def step(i):
         # From 3.14 on, nothing shows that `atexit` holds the method.
         (Leak("Python objects", "", "unregister" if sys.version_info < (3, 14) else "release"),),
     ),
+    "exception": (
+        """
+ERRORS = []
+def work(i):
+    rows = bytearray(2000)  # leak 1
+    raise ValueError(i)
+def step(i):
+    try:
+        work(i)
+    except ValueError as error:
+        ERRORS.append(error)
+""",
+        (Leak("Python objects", "{name}.ERRORS → list → ValueError", "drop_traceback"),),
+    ),
     "weak_registry": (
         """
 import weakref

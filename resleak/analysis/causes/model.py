@@ -38,7 +38,7 @@ _BY_KIND = {
     MAPS: ("unmap", "Close the map, or use the same one again{or_remove}."),
     SHM: ("unlink", "Call unlink() where the segment is no longer needed."),
     TEMPORARY: ("delete", "Delete it, or use it in a with block."),
-    NATIVE: ("free", "Free what the native call allocates, or close what it belongs to."),
+    NATIVE: ("free", "Free what the native call allocates, or drop the object that has it."),
     CYCLES: ("break_cycle", "Break the cycle, or close explicitly what hangs on it."),
     OWN: ("bound", "Remove what the program counts when it is no longer needed, or cap it."),
     RESIDENT: ("find", "Find what is mapped or kept outside of the heap."),
@@ -64,6 +64,12 @@ _CASES = (
         r"EventLoop\._(scheduled|ready)",
         "cancel_timer",
         "Cancel timers (call_later, call_at) that are no longer needed.",
+    ),
+    (
+        r"(Error|Exception)$",
+        "drop_traceback",
+        "An exception keeps the frames of its traceback and all that they hold: keep its text, or "
+        "clear it by with_traceback(None).",
     ),
     (r"atexit\.register", "unregister", "Register the callback once, or unregister it."),
 )
@@ -153,7 +159,7 @@ class Advice:
             return cls(code, text.format(or_remove=f", or remove it from {named}" if named else ""))
         if named:
             return cls("bound", f"Bound {named}, or delete entries that are no longer needed.")
-        return cls("release", "Find the path on which it is not released.")
+        return cls("release", "Find what grows at this line, or the path that does not release it.")
 
 
 @dataclass(frozen=True, kw_only=True)

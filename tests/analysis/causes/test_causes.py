@@ -27,7 +27,7 @@ STEPS, RUNS = 90, 2
 #: The rest runs with the scenarios, each night.
 QUICK = (
     "three", "method_cache", "cycle_with_file", "mapped", "executor", "weak_registry",
-    "collector_off",
+    "collector_off", "exception",
 )  # fmt: skip
 WORKLOADS = [
     pytest.param(name, marks=() if name in QUICK else pytest.mark.nightly) for name in LEAKS
@@ -150,10 +150,10 @@ def test_a_fingerprint_survives_moved_lines(tmp_path: Path) -> None:
     ("chain", "named"),
     [
         ("set-up → Api.auth → Auth.store → Store.by_key → dict → tuple", "Bound Store.by_key,"),
-        ("app.WORKER → Worker.errors → list → ValueError", "Bound Worker.errors,"),
+        ("app.WORKER → Worker.failed → list → Job", "Bound Worker.failed,"),
         ("app.Api → class Api.all → list → Api", "Bound Api.all,"),
         ("app.KEPT → list → Session", "Bound app.KEPT,"),
-        ("C code → dict", "Find the path"),
+        ("C code → dict", "Find what grows"),
     ],
 )
 def test_advice_names_the_container_that_grows(chain: str, named: str) -> None:
