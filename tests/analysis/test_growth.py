@@ -262,9 +262,9 @@ def test_counters_are_not_judged_for_growth() -> None:
     assert not judged
 
 
-def heap_and(blocks: made.Curve, native: made.Curve) -> GaugeVerdict:
+def heap_and(blocks: made.Curve, native: made.Curve, per_step: float = 130.0) -> GaugeVerdict:
     """Return the verdict on a heap that climbs, beside the two gauges that can explain it."""
-    curves = {"heap": made.ramp(130.0), "blocks": blocks, "native": native}
+    curves = {"heap": made.ramp(per_step), "blocks": blocks, "native": native}
     traces = [made.trace(curve, gauge=name) for name, curve in curves.items()]
     joined = traces[0].assign(blocks=traces[1]["blocks"], native=traces[2]["native"])
     judged = growth.judge(joined, {name: BUILTIN[name] for name in curves})
@@ -277,7 +277,7 @@ def test_rounding_of_the_allocator_is_not_a_leak() -> None:
     assert judged.verdict == "plateau"
     assert judged.low > judged.detection_limit
     assert "rounding" in judged.reason
-    slow = heap_and(made.flat, made.flat, made.ramp(9.0))
+    slow = heap_and(made.flat, made.flat, per_step=9.0)
     assert slow.verdict == "flat"
     assert slow.high < slow.detection_limit
 
