@@ -191,7 +191,7 @@ def test_a_counter_that_comes_byte_by_byte_is_no_answer() -> None:
 
 
 def test_a_load_keeps_no_part_of_an_endless_answer() -> None:
-    """What was received is thrown away, and the load ends when it is to."""
+    """An answer without end takes no memory, and the load stops when it is asked to."""
     mebi, sent = 1 << 20, []
     with endless(bytes(mebi), 0.0, sent) as url, UrlLoad(url) as load:
         until = time.monotonic() + 60

@@ -269,7 +269,7 @@ def test_children_that_memray_did_not_trace_are_reported(tmp_path, leaks, named)
     ],
 )
 def test_mistakes_are_one_line(cli, tmp_path, arguments, told):
-    """What cannot be done is told in one line, with nothing on standard output, and no folder."""
+    """A mistake gets one line on standard error, and leaves no folder."""
     result = cli("record", *arguments)
     assert (result.returncode, result.stdout) == (2, "")
     assert told in result.stderr.splitlines()[-1]
