@@ -231,7 +231,7 @@ def test_prose_is_markdown_and_text(tmp_path):
 
 def test_code_of_somebody_is_called_by_its_name(tmp_path):
     """No sentence, table or figure calls it what it is called inside."""
-    judgement = judged(tmp_path, {"workload": made.ramp(1.0)})
+    judgement = judged(tmp_path, {"workload": made.ramp(1.0)}, readings=["workload"])
     rows = made.trace(made.ramp(1.0), gauge="fds", variant="workload").assign(scenario="made/up")
     shown = [
         figures.answer(judgement).text,
