@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from helpers import foreign
 
 from resleak.workload import catalog
 
@@ -175,6 +176,22 @@ def test_a_closed_pipe_ends_quietly(as_process, arguments):
     result = as_process(*arguments, stdout=writer)
     os.close(writer)
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_a_report_is_written_whoever_reads_the_answer(as_process, tmp_path):
+    """`investigate` and `open` write the file of -o although the pipe of their answer is closed."""
+    (tmp_path / "work.py").write_text("def step(i): pass\n")
+    foreign.record(tmp_path)
+    for arguments in (
+        ("investigate", "work.py", "--steps", "30", "--runs", "1"),
+        ("open", "some.bin"),
+    ):
+        reader, writer = os.pipe()
+        os.close(reader)
+        result = as_process(*arguments, "-o", f"{arguments[0]}.html", stdout=writer)
+        os.close(writer)
+        assert result.returncode == 0
+        assert "</html>" in (tmp_path / f"{arguments[0]}.html").read_text()
 
 
 @pytest.mark.parametrize("streams", ["2>&-", "0<&- 1>&-", "0<&- 1>&- 2>&-"])

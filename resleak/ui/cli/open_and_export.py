@@ -49,11 +49,16 @@ def open_file(
     packages = _packages(older) if older else None
     with console.working(f"reading {what.name}"):
         recording = memray_file.open_memray(what, fresh=fresh, answers=ANSWERS, packages=packages)
-    console.out_json(recording.to_dict(top)) if as_json else console.show_recording(recording, top)
-    if file is not None:
-        from resleak.report import plain_pages
+    try:
+        if as_json:
+            console.out_json(recording.to_dict(top))
+        else:
+            console.show_recording(recording, top)
+    finally:  # also where nobody reads the answer to its end
+        if file is not None:
+            from resleak.report import plain_pages
 
-        common.written(plain_pages.write_recording(recording, file), show)
+            common.written(plain_pages.write_recording(recording, file), show)
 
 
 def _load(with_report: bool) -> None:
