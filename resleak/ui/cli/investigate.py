@@ -83,15 +83,19 @@ def investigate(
             workload, options, budget_s=budget_s, progress=_shown(progress), tell=console.say
         )
     try:
-        if as_json:
-            console.out_json(investigation.to_dict(common.budgets_of(None)))
-        else:
-            console.show_investigation(investigation, verbose)
+        _show(investigation, verbose, as_json)
     finally:  # also where nobody reads the answer to its end
         if report is not None:
             common.written(_report(investigation, workload, report, out), show)
     is_ok = investigation.judgement.ok or investigation.is_known(known_ids)
     raise typer.Exit(common.OK if is_ok else common.NOT_AS_DECLARED)
+
+
+def _show(investigation: Investigation, verbose: bool, as_json: bool) -> None:
+    if as_json:
+        console.out_json(investigation.to_dict(common.budgets_of(None)))
+    else:
+        console.show_investigation(investigation, verbose)
 
 
 def _prepare() -> None:
